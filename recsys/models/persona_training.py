@@ -111,9 +111,7 @@ class PersonaTask(Trainable):
             return own, None
         if not objective.exclude_observed:
             return drawn, items[:, None] == drawn[None, :]
-        shape = (len(users), len(drawn))
-        false = self.observed().contains(users[:, None].expand(shape), drawn[None, :].expand(shape))
-        return drawn, false
+        return drawn, self.observed().among(users, drawn)
 
     @final
     def sampled_loss(

@@ -44,6 +44,24 @@ class Observed:
         position = torch.searchsorted(self._keys, keys).clamp(max=len(self._keys) - 1)
         return torch.eq(self._keys[position], keys)
 
+    def among(self, users: Int[Tensor, " examples"], items: Int[Tensor, " n"]) -> Bool[Tensor, "examples n"]:
+        """Return, for each user and each item of one list for all of them, whether the pair was observed.
+
+        The answer of `contains` for all pairs, by walking the users' own events instead of searching for every pair:
+        several times faster where the list is longer than the logarithm of the log.
+        """
+        distinct, place = torch.unique(items, return_inverse=True)
+        column = torch.full((self._n_items,), -1, device=items.device)
+        column[distinct] = torch.arange(len(distinct), device=items.device)
+        start, stop = torch.searchsorted(self._keys, torch.stack([users, users + 1]).long() * self._n_items)
+        length = stop - start
+        row = torch.repeat_interleave(torch.arange(len(users), device=items.device), length)
+        first = start - (torch.cumsum(length, 0) - length)
+        own = column[self._keys[torch.arange(len(row), device=items.device) + first[row]] % self._n_items]
+        found = torch.zeros(len(users), len(distinct), dtype=torch.bool, device=items.device)
+        found[row[own >= 0], own[own >= 0]] = True
+        return found[:, place]
+
 
 def popularity_log_probability(counts: Float[Tensor, " items"], power: float) -> Float[Tensor, " items"]:
     """Log-probability of each item when drawn in proportion to count ** power (items never seen count as one)."""

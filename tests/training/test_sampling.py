@@ -27,6 +27,8 @@ def test_observed_agrees_with_a_set(pairs: set[tuple[int, int]]) -> None:
     users, items = torch.meshgrid(torch.arange(10), torch.arange(20), indexing="ij")
     expected = torch.tensor([[(u, i) in pairs for i in range(20)] for u in range(10)])
     assert torch.equal(observed.contains(users, items), expected)
+    drawn = torch.tensor([19, 0, 3, 3, 7])
+    assert torch.equal(observed.among(torch.tensor([4, 0, 9, 4]), drawn), expected[[4, 0, 9, 4]][:, drawn])
 
 
 def test_unobserved_negatives_are_unobserved_and_cover_the_rest() -> None:
