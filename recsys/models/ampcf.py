@@ -72,6 +72,11 @@ class AMPCF(PersonaRecommender, FoldIn):
             raise ConfigError(
                 "objective.log_q corrects sampled scores, and the full softmax samples nothing; remove it"
             )
+        if users == "history" and (objective.positives == "drawn" or not objective.redraw):
+            raise ConfigError(
+                "objective.positives 'drawn' and objective.redraw false reproduce the authors' code, for "
+                "users='embedding' only; remove them, or use users='embedding'"
+            )
         self.embedding_size = embedding_size
         self._personas = personas
         self.users = users

@@ -31,6 +31,7 @@ class MF(PersonaRecommender, FoldIn):
         embedding_size: dimensions of users and items.
         users: "embedding", or "history" to fold users in.
         item_bias: whether b_i is learned.
+        initial_bias: standard deviation of b_i at the start; 0 starts at 0.
         history: how histories become vectors; used with `users="history"`.
         objective: loss and negatives; the entropy and balance terms have no meaning here and are not applied.
         optimization: epochs, batches, step size, early stopping.
@@ -42,6 +43,7 @@ class MF(PersonaRecommender, FoldIn):
         embedding_size: int = 64,
         users: Users = "embedding",
         item_bias: bool = True,
+        initial_bias: float = 0.0,
         history: HistoryReading = HistoryReading(),
         objective: Objective = Objective(),
         optimization: Optimization = Optimization(),
@@ -50,6 +52,7 @@ class MF(PersonaRecommender, FoldIn):
         self.embedding_size = embedding_size
         self.users = users
         self.item_bias = item_bias
+        self.initial_bias = initial_bias
         self.history = history
         self.objective = objective
         self.optimization = optimization
@@ -58,7 +61,7 @@ class MF(PersonaRecommender, FoldIn):
             embedding_size,
             personas=1,
             users=users,
-            attention=Attention(item_bias=item_bias),
+            attention=Attention(item_bias=item_bias, initial_bias=initial_bias),
             history=history,
             objective=objective,
             optimization=optimization,

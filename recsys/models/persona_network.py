@@ -45,7 +45,8 @@ class PersonaScorer(nn.Module):
         n_items: number of items.
         size: dimensions of personas and items.
         attention: similarity, temperature, read-out, bias.
-        source: random numbers of the initial values (Xavier normal, as in the authors' research code).
+        source: random numbers of the initial values (Xavier normal, as in the authors' research code; biases as
+            `Attention.initial_bias` has it).
     """
 
     def __init__(self, n_items: int, size: int, attention: Attention, source: torch.Generator) -> None:
@@ -63,6 +64,9 @@ class PersonaScorer(nn.Module):
         std = math.sqrt(1.0 / size)
         self.project_persona = _normal((size, size), std, source) if cosine else None
         self.project_item = _normal((size, size), std, source) if cosine else None
+        if self.bias is not None and attention.initial_bias > 0:
+            # Drawn last, so that all other initial values are those of a bias that starts at 0.
+            nn.init.normal_(self.bias, 0.0, attention.initial_bias, source)
 
     def forward(
         self,

@@ -13,6 +13,7 @@ Readout = Literal["attentive", "log_sum_exp", "max"]
 Users = Literal["history", "embedding"]
 Loss = Literal["full_softmax", "sampled_softmax", "bpr"]
 Target = Literal["all", "held_out"]
+Positives = Literal["events", "drawn"]
 
 
 def choice(name: str, value: str, allowed: object) -> None:
@@ -46,6 +47,7 @@ class Attention:
         readout: "attentive" sum_k a_k s_k; "log_sum_exp" log(sum_k exp(tau s_k)) / tau, which is monotone in every
             persona; "max" the best persona alone (the limit of a high temperature; Weston et al., RecSys 2013).
         item_bias: whether an item bias is added to the score.
+        initial_bias: standard deviation of the item biases at the start; 0 starts them at 0.
     """
 
     similarity: Similarity = "dot"
@@ -53,11 +55,18 @@ class Attention:
     learn_temperature: bool = False
     readout: Readout = "attentive"
     item_bias: bool = False
+    initial_bias: float = 0.0
 
     def __post_init__(self) -> None:
         choice("attention.similarity", self.similarity, Similarity)
         choice("attention.readout", self.readout, Readout)
         positive("attention.temperature", self.temperature)
+        positive("attention.initial_bias", self.initial_bias, zero=True)
+        if self.initial_bias > 0 and not self.item_bias:
+            raise ConfigError(
+                f"initial_bias is {self.initial_bias} and item_bias is false: there is no bias to start; "
+                "set item_bias, or remove initial_bias"
+            )
         if self.similarity == "cosine" and self.readout != "attentive":
             raise ConfigError(
                 f"attention.readout {self.readout!r} scores with the similarity itself and needs similarity 'dot'; "
@@ -84,6 +93,12 @@ class Objective:
         entropy_negative: lambda_neg, flattens attention on negatives.
         entropy_reduction: "mean" over examples, or "sum" over the batch as the authors' research code has it.
         balance: weight of log K - H(mean attention), which keeps every persona in use.
+        positives: "events": every event is a positive once per epoch; "drawn": an event gives its user only, and the
+            positive is drawn uniformly among the user's training items, as the authors' research code has it. Only
+            where personas are learned per user.
+        redraw: whether every epoch draws its batches, positives and negatives anew. False repeats those of the second
+            epoch in all later ones, as the authors' research code does by its seeding: to reproduce its numbers, at a
+            cost in accuracy. Only where personas are learned per user.
     """
 
     loss: Loss = "full_softmax"
@@ -97,11 +112,14 @@ class Objective:
     entropy_negative: float = 0.0
     entropy_reduction: Literal["mean", "sum"] = "mean"
     balance: float = 0.0
+    positives: Positives = "events"
+    redraw: bool = True
 
     def __post_init__(self) -> None:
         choice("objective.loss", self.loss, Loss)
         choice("objective.sampler", self.sampler, NegativeSampler)
         choice("objective.entropy_reduction", self.entropy_reduction, Literal["mean", "sum"])
+        choice("objective.positives", self.positives, Positives)
         positive("objective.negatives", self.negatives)
         positive("objective.ce_weight", self.ce_weight)
         for name in ("entropy_positive", "entropy_negative", "balance"):

@@ -163,7 +163,10 @@ class PersonaTask(Trainable):
 
 @final
 class EmbeddingTask(PersonaTask):
-    """Personas learned per user id, trained on batches of (user, item) events, as in the paper."""
+    """Personas learned per user id, trained on batches of (user, item) events, as in the paper.
+
+    `Objective.positives` and `Objective.redraw` turn on two habits of the authors' research code.
+    """
 
     def __init__(
         self,
@@ -186,15 +189,20 @@ class EmbeddingTask(PersonaTask):
         return len(self.log_users)
 
     def loss(self, epoch: int, step: int) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        if not self.objective.redraw:
+            # A function of (epoch, step) still: a resumed run repeats the very same sample.
+            epoch = min(epoch, 1)
         rows = self.batch(epoch, step, len(self.log_users))
-        users, items = self.log_users[rows], self.log_items[rows]
+        source = sampling.generator(self.device, self.seed, epoch, step)
+        users = self.log_users[rows]
+        items = self.log_items[rows] if self.objective.positives == "events" else self._drawn(users, source)
         personas = self.users(users)
         if self.objective.loss == "full_softmax":
             scores = self.scorer(personas)
             main = torch.nn.functional.cross_entropy(scores.score, items)
             index = items[:, None, None].expand(-1, scores.attention.shape[1], 1)
             return self._with_entropy(main, scores.attention.gather(2, index)[:, :, 0], scores.attention)
-        negatives, false = self.negatives(users, items, sampling.generator(self.device, self.seed, epoch, step))
+        negatives, false = self.negatives(users, items, source)
         if negatives.dim() == 2:
             # One gather and one product for the positive and its negatives together.
             both = self.scorer(personas, torch.cat([items[:, None], negatives], 1))
@@ -204,6 +212,12 @@ class EmbeddingTask(PersonaTask):
             positive = self.scorer(personas, items[:, None])
             negative = self.scorer(personas, negatives)
         return self.sampled_loss(positive, negative, items, negatives, false)
+
+    def _drawn(self, users: Int[Tensor, " examples"], source: torch.Generator) -> Int[Tensor, " examples"]:
+        """Draw one of each user's training items, uniformly."""
+        start, stop = self.log_indptr[users], self.log_indptr[users + 1]
+        uniform = torch.rand(len(users), generator=source, device=self.device)
+        return self.log_items[start + (uniform * (stop - start)).long()]
 
 
 @final

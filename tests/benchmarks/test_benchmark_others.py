@@ -38,22 +38,47 @@ def test_paper_runs_and_resumes(tmp_path: Path) -> None:
     assert paper.main(arguments) == 0
     text = (tmp_path / report.REPORT_NAME).read_text()
     assert "leaks time" in text
-    assert "| AMP-CF K=3 - MF | ndcg@10 |" in text
+    for pair in (
+        "AMP-CF K=3 as in their code - MF as in their code",
+        "AMP-CF K=3 as in their code - MF, bias from 0, else as in their code",
+        "AMP-CF K=3 - MF",
+        "AMP-CF K=3 - AMP-CF K=1",
+    ):
+        assert f"| {pair} | ndcg@10 |" in text
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").rglob("*.json")}
-    assert len(stamps) == 3
+    assert len(stamps) == 6
     assert paper.main(arguments) == 0
     assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").rglob("*.json")}
+
+
+def test_models_of_the_authors_protocol() -> None:
+    experiments = paper.models()
+    assert list(experiments) == [
+        "MF as in their code",
+        "AMP-CF K=3 as in their code",
+        "MF, bias from 0, else as in their code",
+        "MF",
+        "AMP-CF K=1",
+        "AMP-CF K=3",
+    ]
+    assert [e.arguments.get("initial_bias") for e in experiments.values()] == [1.0, None, 0.0, 0.0, None, None]
+    assert [e.arguments["objective"]["redraw"] for e in experiments.values()] == [False] * 3 + [True] * 3
+    assert [e.arguments["objective"]["positives"] for e in experiments.values()] == ["drawn"] * 3 + ["events"] * 3
+    assert {e.arguments["embedding_size"] for e in experiments.values()} == {64}
 
 
 def test_bars_of_the_authors_protocol() -> None:
     def measured(dataset: str, mf: float, ampcf: float) -> paper.Measured:
         log = next(log for log in paper.LOGS if log.dataset == dataset)
-        values = {paper.MF: mf, paper.AMPCF: ampcf}
+        values = dict.fromkeys(paper.models(), 0.5)
+        values |= {paper.MF_THEIRS: mf, paper.AMPCF_THEIRS: ampcf, paper.MF_FROM_ZERO: ampcf, paper.AMPCF: 0.505}
         runs = {name: [{"test": {"hr@10": 0.75, "ndcg@10": value}}] for name, value in values.items()}
         return paper.Measured(log, runs, {})
 
     rows = paper.bars([measured("ml-latest-small", 0.5, 0.4), measured("amazon-video-games", 0.40, 0.43)])
-    assert [row[-1] for row in rows] == ["met", "met", "met", "**missed**", "met"]
+    assert [row[-1] for row in rows] == ["met", "met", "met", "**missed**", "met", "-"]
+    assert [row[1:3] for row in rows[-2:]] == [["at least +5%", "+7.5%"], ["no bar", "+0.0%; +1.0%"]]
+    assert {row[-1] for row in paper.bars([])} == {"not measured"}
 
 
 def test_training_rate_counts_the_epochs_after_the_first() -> None:

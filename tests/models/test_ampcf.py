@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,15 @@ from recsys.errors import CapabilityError, ConfigError
 from recsys.models.ampcf import AMPCF
 from recsys.models.base import Recommender
 from recsys.models.mf import MF
-from recsys.models.persona_network import PersonaScorer
+from recsys.models.persona_network import EmbeddedPersonas, PersonaScorer
 from recsys.models.persona_settings import Attention, HistoryReading, Objective
+from recsys.models.persona_training import EmbeddingTask
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 
 QUICK = Optimization(epochs=3, batch_size=32, learning_rate=0.02)
+SAMPLED = Objective(loss="sampled_softmax")
+AUTHORS = Objective(loss="sampled_softmax", positives="drawn", redraw=False)
 
 
 def blocks(users: int = 60, items: int = 45, blocks: int = 3, seed: int = 0) -> Interactions:
@@ -161,6 +165,87 @@ def test_one_persona_is_mf() -> None:
     assert torch.equal(mf.attention(queries, np.zeros((60, 1), np.int32)), torch.ones(60, 1, 1))
 
 
+def test_biases_start_with_the_standard_deviation_asked_for() -> None:
+    def scorer(initial_bias: float) -> dict[str, torch.Tensor]:
+        attention = Attention(similarity="cosine", item_bias=True, initial_bias=initial_bias)
+        return PersonaScorer(4000, 3, attention, torch.Generator().manual_seed(0)).state_dict()
+
+    none, some = scorer(0.0), scorer(0.5)
+    assert torch.equal(none.pop("bias"), torch.zeros(4000))
+    bias = some.pop("bias")
+    assert abs(bias.std().item() - 0.5) < 0.03
+    assert abs(bias.mean().item()) < 0.03
+    # Nothing else starts elsewhere.
+    assert all(torch.equal(value, some[name]) for name, value in none.items())
+
+
+def test_mf_hands_on_its_initial_bias() -> None:
+    model = MF(8, initial_bias=2.0, optimization=Optimization(epochs=0)).fit(blocks())
+    assert 1 < model.arrays()["items.bias"].std() < 3
+
+
+def embedding_task(objective: Objective) -> EmbeddingTask:
+    """A task on `blocks()` with two personas that are not trained."""
+    source = torch.Generator().manual_seed(0)
+    users, scorer = EmbeddedPersonas(60, 2, 8, source), PersonaScorer(45, 8, Attention(), source)
+    return EmbeddingTask(users, scorer, objective, blocks(), 64, 3)
+
+
+def epoch_losses(task: EmbeddingTask, epoch: int) -> list[float]:
+    return [task.loss(epoch, step)[0].item() for step in range(task.steps_per_epoch)]
+
+
+@pytest.mark.parametrize("positives", ["events", "drawn"])
+@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax"])
+def test_without_redraw_the_second_epoch_is_repeated(loss: str, positives: str) -> None:
+    def task(redraw: bool) -> EmbeddingTask:
+        return embedding_task(Objective(loss=loss, positives=positives, redraw=redraw))  # type: ignore[arg-type]
+
+    fresh = [epoch_losses(task(True), epoch) for epoch in range(4)]
+    frozen = [epoch_losses(task(False), epoch) for epoch in range(4)]
+    assert frozen == [fresh[0], fresh[1], fresh[1], fresh[1]]
+    assert len({tuple(losses) for losses in fresh}) == 4
+
+
+def seen(task: EmbeddingTask, epoch: int) -> list[tuple[tuple[int, int], tuple[int, ...]]]:
+    """What an epoch trains on, in order: ((user, positive), negatives)."""
+    found: list[tuple[tuple[int, int], tuple[int, ...]]] = []
+    batch: list[torch.Tensor] = []
+    hooks = [
+        task.users.register_forward_pre_hook(lambda _, given: batch.append(given[0])),
+        task.scorer.register_forward_pre_hook(lambda _, given: batch.append(given[1])),
+    ]
+    for step in range(task.steps_per_epoch):
+        batch.clear()
+        task.loss(epoch, step)
+        users, items = batch
+        found += [((u, row[0]), tuple(row[1:])) for u, row in zip(users.tolist(), items.tolist(), strict=True)]
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def test_drawn_positives_are_the_users_own_and_cover_them() -> None:
+    log = blocks()
+    pairs = list(zip(log.user_num.tolist(), log.item_num.tolist(), strict=True))
+    events, drawn = embedding_task(SAMPLED), embedding_task(Objective(loss="sampled_softmax", positives="drawn"))
+    assert sorted(pair for pair, _ in seen(events, 0)) == sorted(pairs)
+    times = Counter(pair for epoch in range(40) for pair, _ in seen(drawn, epoch))
+    assert set(times) == set(pairs)
+    # 40 each are expected, with a standard deviation of 6.
+    assert 15 < min(times.values()) < max(times.values()) < 75
+    # The rows are the same as ever: a user occurs as often as there are events.
+    assert [pair[0] for pair, _ in seen(drawn, 0)] == [pair[0] for pair, _ in seen(events, 0)]
+
+
+def test_the_authors_sample_is_frozen_from_the_second_epoch_on() -> None:
+    task = embedding_task(AUTHORS)
+    first, second, third, tenth = (seen(task, epoch) for epoch in (0, 1, 2, 9))
+    assert first != second == third == tenth
+    own = set(zip(blocks().user_num.tolist(), blocks().item_num.tolist(), strict=True))
+    assert not {(user, item) for (user, _), negatives in second for item in negatives} & own
+
+
 def test_embedding_users_refuse_strangers_and_evidence() -> None:
     log = blocks()
     model = AMPCF(4, 2, "embedding", optimization=QUICK).fit(log)
@@ -185,13 +270,13 @@ class _Interrupt:
         return self.scores[self.calls - 1]
 
 
-@pytest.mark.parametrize("users", ["history", "embedding"])
-def test_interrupted_and_resumed_is_bit_identical(users: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("users", "objective"), [("history", SAMPLED), ("embedding", SAMPLED), ("embedding", AUTHORS)])
+def test_interrupted_and_resumed_is_bit_identical(users: str, objective: Objective, tmp_path: Path) -> None:
     log = blocks()
     optimization = Optimization(epochs=6, batch_size=16, learning_rate=0.02, patience=10)
 
     def model() -> AMPCF:
-        return AMPCF(8, 2, users, objective=Objective(loss="sampled_softmax"), optimization=optimization)  # type: ignore[arg-type]
+        return AMPCF(8, 2, users, objective=objective, optimization=optimization)  # type: ignore[arg-type]
 
     whole = model().fit(log, _Interrupt(None))
     first = _Interrupt(4)
@@ -240,6 +325,13 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
         (lambda: HistoryReading(dropout=1.0), "below 1"),
         (lambda: HistoryReading(dropout=0.0, target="held_out"), "nothing would be held out"),
         (lambda: AMPCF(objective=Objective(log_q=True)), "samples nothing"),
+        (lambda: Objective(positives="drwan"), "did you mean 'drawn'"),  # type: ignore[arg-type]
+        (lambda: AMPCF(objective=Objective(positives="drawn")), "users='embedding' only"),
+        (lambda: AMPCF(objective=Objective(redraw=False)), "users='embedding' only"),
+        (lambda: MF(users="history", objective=AUTHORS), "users='embedding' only"),
+        (lambda: Attention(item_bias=True, initial_bias=-1), "at least 0"),
+        (lambda: Attention(initial_bias=1.0), "no bias to start"),
+        (lambda: MF(item_bias=False, initial_bias=1.0), "no bias to start"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make: object, text: str) -> None:
