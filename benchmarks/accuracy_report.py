@@ -72,8 +72,7 @@ def _method(results: Sequence[Result], budget: Budget) -> str:
             "that, there, speed is part of the result.",
             "",
             "A twin is its model with one persona and, where the model has an embedding, that one enlarged until the "
-            f"twin has at least as many parameters. `{TWIN}` has no embedding to enlarge: the numbers of parameters "
-            "stand in the tables. "
+            f"twin has at least as many parameters. `{TWIN}` has as many as its model without that. "
             "TDD (taste distribution distance) and its excess over chance are better when lower.",
         ]
     )

@@ -91,7 +91,7 @@ def parameters_of(experiment: Experiment, train: Interactions) -> int:
 def one_persona_twin(experiment: Experiment, train: Interactions) -> Experiment:
     """Return the same experiment with one persona and, if need be, a larger embedding: at least as many parameters.
 
-    A model without embedding has nothing that could be enlarged: its twin differs in the number of personas alone.
+    A model without embedding has nothing that could be enlarged: its twin differs in the personas alone.
 
     Args:
         experiment: of a model with the setting `personas`.

@@ -218,13 +218,13 @@ _CODE = """\
   negatives, so from the second epoch on every epoch trains on the identical positives and the identical negatives. This
   is an accident of seeding and no idea of the paper. It is reproduced to compare with their numbers, and for nothing
   else.
-- **MF's item biases start at N(0, 1).** On sparse data this damages MF: an item with few events hardly leaves its
-  random start. AMP-CF has no bias and is spared, so that part of its lead over such an MF is not due to personas: *MF,
-  bias from 0* shows how large it is without. (User biases change neither loss nor ranking and are left out.)
+- **MF's item biases start at N(0, 1).** An item with few events hardly leaves its random start. AMP-CF has no bias and
+  is spared, so that a part of its lead over such an MF need not be due to personas: *MF, bias from 0* shows how large
+  it is without. (User biases change neither loss nor ranking and are left out.)
 
 The other models are the presets as shipped: every event is a positive once per epoch, everything is drawn afresh in
-every epoch, MF's item biases start at 0; K=1 is AMP-CF with one persona, so without any bias. Fresh sampling is better
-for all models. What these habits cost on a log is told above its table."""
+every epoch, MF's item biases start at 0; K=1 is AMP-CF with one persona, so without any bias. What these habits cost on
+a log is told above its table."""
 
 
 def report_text(found: Sequence[Measured], seeds: Sequence[int], seconds: float | None, cells: Cells) -> str:

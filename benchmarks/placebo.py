@@ -1,9 +1,9 @@
-"""Is it the personas, or just more weights? `python -m benchmarks.placebo`.
+"""Is it the personas, or just another regression? `python -m benchmarks.placebo`.
 
-LinearAMPCF has one item-item matrix per persona where its one-persona twin has one in all, and a full matrix cannot be
-enlarged to match. So it is compared with a placebo of exactly as many weights: the same regression, gated by personas
-that mean nothing, because the items' routing was shuffled over the items. What the placebo gains is capacity; what
-the model gains beyond it is the personas.
+LinearAMPCF and its one-persona twin have equally many parameters; they differ in how the weights are shrunk, and in
+which users each expert learns from. So it is also compared with a placebo: the same experts, attention and shrinkage,
+by personas that mean nothing, because the items' routing was shuffled over the items. What the placebo gains is the
+mixture; what the model gains beyond it is the personas.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.sparse as sp
-import torch
 
 from benchmarks.report import table
 from recsys.configuration import read_experiment
@@ -28,11 +26,9 @@ from recsys.evaluation.evaluate import evaluate, evaluate_lists
 from recsys.evaluation.significance import compare
 from recsys.evaluation.tastes import Tastes
 from recsys.models import LinearAMPCF
-from recsys.models.base import top_n
-from recsys.models.gated_ridge import GatedRidge
+from recsys.models.persona_ridge import PersonaRidge
 
 METRICS = ("ndcg@10", "recall@10", "minority_recall@10", "tdd@10")
-_BATCH = 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,36 +78,19 @@ def compare_with_placebo(cut: Split, seeds: int, config: Path | None = None) -> 
 def placebo_lists(
     model: LinearAMPCF, routing: npt.NDArray[np.float32], cut: Split, n: int = 10
 ) -> npt.NDArray[np.int32]:
-    """Return the lists "queries n" of the model's regression, gated by the shares of another routing."""
-    train = cut.train.matrix()
-    ridge = GatedRidge(model.regularization, model.user_power, model.history_power, model.item_power)
-    share = _shares(train, routing)
-    mean = share.mean(0)
-    spread = float(np.sqrt(((share - mean) ** 2).sum(1).mean()))
-
-    def gates(matrix: sp.csr_matrix) -> npt.NDArray[np.float32]:
-        centred = np.sqrt(model.gate) / spread * (_shares(matrix, routing) - mean)
-        return np.concatenate([np.ones((matrix.shape[0], 1)), centred], 1).astype(np.float32)
-
-    weights = ridge.solve(train, gates(train)).numpy()
-    order = model.fitted_on.tie_order
-    lists = []
-    for batch in cut.test.queries.batches(_BATCH):
-        history = batch.matrix(cut.train.n_items)
-        gate = gates(history)
-        parts = [sp.csr_matrix(sp.diags_array(gate[:, f]) @ history) @ weights[f] for f in range(gate.shape[1])]
-        score = torch.from_numpy(np.sum(parts, 0))
-        excluded = batch.excluded
-        known = excluded.items >= 0
-        score[excluded.rows[known], excluded.items[known].astype(np.int64)] = -torch.inf
-        lists.append(top_n(score, n, order)[0])
-    return np.concatenate(lists)
-
-
-def _shares(matrix: sp.csr_matrix, routing: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    events = np.asarray(matrix.sum(1)).reshape(-1, 1)
-    uniform = np.full((1, routing.shape[1]), 1 / routing.shape[1])
-    return np.asarray(np.where(events > 0, (matrix @ routing) / np.maximum(events, 1), uniform))
+    """Return the lists "queries n" of the model's regression with another routing."""
+    ridge = PersonaRidge(
+        model.regularization,
+        model.user_power,
+        model.history_power,
+        model.item_power,
+        model.cohesion,
+        model.locality,
+    )
+    weights = ridge.solve(cut.train.matrix(), routing)
+    placebo = LinearAMPCF(**model.parameters_of_constructor())
+    placebo.restore(model.fitted_on, {"weights": weights.numpy(), "routing": routing})
+    return placebo.recommend(cut.test.queries, n).items
 
 
 if __name__ == "__main__":

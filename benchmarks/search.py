@@ -52,7 +52,7 @@ SPACES: Mapping[str, Space] = {
     },
     "bpr": {"learning_rate": (0.02, 0.05, 0.1), "regularization": (0.001, 0.01, 0.05), "embedding_size": (32, 64, 128)},
     "mf": _EMBEDDING,
-    "ampcf": {**_LINEAR, "gate": (0.05, 0.15, 0.4), "prior_events": (0.0, 5.0)},
+    "ampcf": {**_LINEAR, "cohesion": (0.75, 1.5), "locality": (0.1, 0.2), "routing_sharpness": (3.0, 5.0)},
     "ampcf_twin": _LINEAR,
     "ampcf_latent": _HISTORY,
     "ampcf_latent_twin": _HISTORY,

@@ -12,51 +12,59 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.ease import EASE
-from recsys.models.gated_ridge import GatedRidge
 from recsys.models.linear_ampcf import LinearAMPCF
+from recsys.models.persona_ridge import PersonaRidge
 
 
 def _random(users: int, items: int, seed: int = 0) -> tuple[sp.csr_matrix, npt.NDArray[np.float32]]:
     source = np.random.default_rng(seed)
     dense = (source.random((users, items)) < 0.4).astype(np.float32)
     dense[:, 0] = dense[:, 1] = 1  # everybody has two items, so that nobody is left out
-    gates = np.concatenate([np.ones((users, 1)), source.normal(size=(users, 2))], 1).astype(np.float32)
-    return sp.csr_matrix(dense), gates
+    routing = source.dirichlet(np.ones(3), items).astype(np.float32)
+    return sp.csr_matrix(dense), routing
 
 
-def _item_by_item(matrix: sp.csr_matrix, gates: npt.NDArray[np.float32], ridge: GatedRidge) -> npt.NDArray[np.float64]:
-    """Weighted ridge regression of each item on all features of the other items, with numpy's solver."""
-    x, g = matrix.toarray().astype(np.float64), gates.astype(np.float64)
-    items = x.shape[1]
-    row = x.sum(1) ** (-2 * ridge.user_power)
-    history = x.sum(1, keepdims=True) ** -ridge.history_power
+def _item_by_item(
+    matrix: sp.csr_matrix, routing: npt.NDArray[np.float32], ridge: PersonaRidge
+) -> npt.NDArray[np.float64]:
+    """Weighted ridge regression of each item on the others, for every expert, with numpy's solver; then the mixture."""
+    x, r = matrix.toarray().astype(np.float64), routing.astype(np.float64)
+    items, personas = r.shape
     popularity = x.sum(0) + 1
     penalty = ridge.regularization * (popularity / np.exp(np.log(popularity).mean())) ** (2 * ridge.item_power)
-    result = np.zeros((g.shape[1], items, items))
-    for i in range(items):
-        others = [j for j in range(items) if j != i]
-        features = np.concatenate([g[:, f : f + 1] * history * x[:, others] for f in range(g.shape[1])], 1)
-        left = features.T @ (row[:, None] * features) + np.diag(np.tile(penalty[others], g.shape[1]))
-        solution = np.linalg.solve(left, features.T @ (row * x[:, i]))
-        result[:, others, i] = solution.reshape(g.shape[1], -1)
+    history = x * x.sum(1, keepdims=True) ** -ridge.history_power
+    result = np.zeros((items, items))
+    for k in range(personas):
+        share = (x @ r[:, k]) / x.sum(1) + 0.02
+        learning = (share / share.mean()) ** ridge.locality
+        learning /= np.sqrt((learning**2).mean())
+        row = learning**2 * x.sum(1) ** (-2 * ridge.user_power)
+        variance = 1 + ridge.cohesion * personas * r[:, k]
+        own = penalty / (variance / variance.mean())
+        for i in range(items):
+            others = [j for j in range(items) if j != i]
+            f = history[:, others]
+            weights = np.linalg.solve(f.T @ (row[:, None] * f) + np.diag(own[others]), f.T @ (row * x[:, i]))
+            result[others, i] += r[i, k] * weights
     return result
 
 
-@pytest.mark.parametrize("users", [12, 60])  # fewer and more than there are features: both spaces
-@pytest.mark.parametrize("ridge", [GatedRidge(2.0), GatedRidge(1.0, 0.25, 0.4, 0.2)])
-def test_the_closed_form_is_the_regression_of_each_item_on_all_others(users: int, ridge: GatedRidge) -> None:
-    matrix, gates = _random(users, 8)
-    got = ridge.solve(matrix, gates).numpy()
-    np.testing.assert_allclose(got, _item_by_item(matrix, gates, ridge), atol=2e-4)
+@pytest.mark.parametrize("users", [6, 60])  # fewer and more than there are items: both spaces
+@pytest.mark.parametrize("ridge", [PersonaRidge(2.0), PersonaRidge(1.0, 0.25, 0.4, 0.2, 1.5, 0.5)])
+def test_the_closed_form_is_the_mixture_of_regressions(users: int, ridge: PersonaRidge) -> None:
+    matrix, routing = _random(users, 8)
+    got = ridge.solve(matrix, routing).numpy()
+    np.testing.assert_allclose(got, _item_by_item(matrix, routing, ridge), atol=2e-4)
 
 
-def test_sparse_and_dense_products_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    matrix, gates = _random(12, 8)
-    ridge = GatedRidge(2.0, 0.25, 0.1, 0.1)
+@pytest.mark.parametrize("users", [6, 60])
+def test_sparse_and_dense_products_agree(users: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, routing = _random(users, 8)
+    ridge = PersonaRidge(2.0, 0.25, 0.1, 0.1, 1.0, 0.2)
     results = []
     for limit in (0.0, 1.0):
-        monkeypatch.setattr("recsys.models.gated_ridge._DENSE", limit)
-        results.append(ridge.solve(matrix, gates))
+        monkeypatch.setattr("recsys.models.persona_ridge._DENSE", limit)
+        results.append(ridge.solve(matrix, routing))
     torch.testing.assert_close(results[0], results[1], atol=1e-5, rtol=1e-4)
 
 
@@ -74,35 +82,43 @@ def _log(matrix: sp.csr_matrix) -> Interactions:
     return Interactions.from_columns(users, items, times=np.arange(len(users)))
 
 
-def test_a_closed_gate_leaves_one_model_for_everybody() -> None:
+def test_experts_that_do_not_differ_are_one_model_for_everybody() -> None:
     log = _log(_random(40, 9)[0])
     queries = Queries.from_interactions(log)
-    several = LinearAMPCF(3, gate=0.0, factors=4).fit(log)
+    several = LinearAMPCF(3, cohesion=0.0, locality=0.0, factors=4).fit(log)
     torch.testing.assert_close(several.score(queries), LinearAMPCF(1).fit(log).score(queries), atol=1e-5, rtol=1e-4)
 
 
-def test_who_you_are_changes_what_an_item_means() -> None:
-    """Item 0 goes with item 1 for users of block A and with item 2 for users of block B: no single linear model over
-    item 0 alone can tell, one that knows the user's block can.
-    """
-    source = np.random.default_rng(0)
-    pairs = []
-    for user in range(300):
-        block = user % 2
-        own = 3 + block * 10 + source.choice(10, 6, replace=False)
-        pairs += [(user, int(item)) for item in own] + [(user, 0)]
-        if source.random() < 0.9:
-            pairs.append((user, 1 + block))
-    table = np.array(pairs)
-    log = Interactions.from_columns(table[:, 0], table[:, 1])
-    model = LinearAMPCF(2, regularization=1.0, gate=1.0, routing_sharpness=10.0, factors=2).fit(log)
-    queries = Queries.from_history([[3, 4, 0], [13, 14, 0]])
-    score = model.score(queries)
-    assert score[0, 1] > score[0, 2] + 0.3
-    assert score[1, 2] > score[1, 1] + 0.3
-    # The weight of item 0 itself differs between the two users.
-    parts = model.contributions(queries, np.array([[1], [1]], np.int32))
-    assert parts[2, 0] > parts[5, 0] + 0.02
+def test_the_twin_has_as_many_parameters() -> None:
+    log = _log(_random(40, 9)[0])
+    several, one = (LinearAMPCF(k, factors=4).fit(log).arrays()["weights"].size for k in (3, 1))
+    assert several == one == 81
+
+
+def test_an_expert_trusts_evidence_of_its_own_persona() -> None:
+    """Items 1 and 2 are exchangeable: each user has a mirror image with 2 for 1. Only the personas tell them apart."""
+    half = _random(30, 8)[0].toarray()
+    matrix = sp.csr_matrix(np.concatenate([half, half[:, [0, 2, 1, 3, 4, 5, 6, 7]]]))
+    routing = np.tile(np.array([[0.9, 0.1], [0.1, 0.9]], np.float32), (4, 1))[[0, 2, 1, 4, 3, 6, 5, 7]]
+    assert routing[:3].argmax(1).tolist() == [0, 0, 1]
+
+    def weights(cohesion: float) -> list[float]:
+        target: list[float] = PersonaRidge(5.0, cohesion=cohesion).solve(matrix, routing)[1:3, 0].tolist()
+        return target
+
+    own, other = weights(0.0)
+    assert abs(own - other) < 1e-5
+    own, other = weights(3.0)
+    assert abs(own) > abs(other) + 0.005
+
+
+def test_an_expert_learns_from_those_in_whom_its_persona_is_strong() -> None:
+    """Items 0 and 1 go together for users of block A and exclude each other for users of block B."""
+    rows = [[1, 1, 1, 1, 0, 0], [0, 0, 1, 1, 0, 0], [1, 0, 0, 0, 1, 1], [0, 1, 0, 0, 1, 1]] * 10
+    matrix = sp.csr_matrix(np.array(rows, np.float32))
+    routing = np.array([[0.9, 0.1], [0.9, 0.1], [0.95, 0.05], [0.95, 0.05], [0.05, 0.95], [0.05, 0.95]], np.float32)
+    alike = PersonaRidge(1.0).solve(matrix, routing)[1, 0]
+    assert PersonaRidge(1.0, locality=1.0).solve(matrix, routing)[1, 0] > alike + 0.05
 
 
 def test_personas_sum_to_the_score_and_split_it() -> None:
@@ -116,7 +132,7 @@ def test_personas_sum_to_the_score_and_split_it() -> None:
     torch.testing.assert_close(model.attention(queries, items), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_nobody_gets_the_mean_shares() -> None:
+def test_somebody_without_history_has_no_scores() -> None:
     log = _log(_random(40, 9)[0])
     model = LinearAMPCF(3, factors=4).fit(log)
     assert torch.equal(model.score(Queries.from_history([[]])), torch.zeros(1, 9))
@@ -129,5 +145,5 @@ def test_too_large_is_refused_before_allocating() -> None:
 
 
 def test_arguments_are_checked() -> None:
-    with pytest.raises(ConfigError, match="gate is -1"):
-        LinearAMPCF(gate=-1)
+    with pytest.raises(ConfigError, match="cohesion is -1"):
+        LinearAMPCF(cohesion=-1)
