@@ -55,6 +55,7 @@ class Card:
         columns: how the file is read, and the policies.
         derivation: how the log is made from another one, where its file is missing.
         simulated: whether the log is made by the simulator.
+        world: which world is simulated.
         notes: facts worth knowing, one sentence each.
     """
 
@@ -78,6 +79,7 @@ class Card:
     columns: Columns = field(default_factory=Columns)
     derivation: Derivation | None = None
     simulated: bool = False
+    world: Literal["personas", "drift"] = "personas"
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -85,6 +87,8 @@ class Card:
             raise DataError(f"card {self.name}: a url must begin with https:// or http:// and go with a file name")
         if not (self.paths or self.simulated):
             raise DataError(f"card {self.name}: give paths, the places where the log can lie")
+        if self.world not in ("personas", "drift"):
+            raise DataError(f"card {self.name}: unknown world {self.world!r}; known: personas, drift")
 
     @classmethod
     def read(cls, path: Path) -> Card:

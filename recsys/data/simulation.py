@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -31,8 +31,8 @@ _NOUNS = (
     *("Circus", "Desert", "Empire", "Forest", "Ghost", "Hunter", "Island", "Journey", "Kingdom", "Lantern"),
     *("Mountain", "Orchard", "Parade", "Quarry", "Road", "Station", "Tide", "Valley", "Witness"),
 )
-_START = 1_325_376_000  # 2012-01-01T00:00:00Z
-_YEAR = 31_557_600
+START = 1_325_376_000  # 2012-01-01T00:00:00Z
+YEAR = 31_557_600
 _SHIFT = 5.0
 
 
@@ -74,10 +74,7 @@ class WorldConfig:
             "drift": (0, np.inf),
             "years": (0.01, 100),
         }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"simulated world: {name} is {value}; it must lie between {low} and {high}")
+        check_limits("simulated world", self, limits)
 
 
 @final
@@ -100,6 +97,14 @@ class World:
     tastes: Floats
     item_genre: Ints
     genres: tuple[str, ...]
+
+
+def check_limits(what: str, config: object, limits: Mapping[str, tuple[float, float]]) -> None:
+    """Raise a ConfigError that names the first attribute of `config` outside its limits; the limits are allowed."""
+    for name, (low, high) in limits.items():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            raise ConfigError(f"{what}: {name} is {value}; it must lie between {low} and {high}")
 
 
 def simulated_log(seed: int = 0, n_users: int = 400, n_items: int = 300, events_per_user: int = 60) -> Interactions:
@@ -141,11 +146,11 @@ def simulate(config: WorldConfig) -> World:
 
     def draw(user: Ints, attempt: int) -> Ints:
         year = begin[user] + length[user] * rng.random(len(user))
-        persona = _choose(acting(user, year), rng)
+        persona = choose(acting(user, year), rng)
         # A user who has used a genre up goes elsewhere.
-        genre = _choose(tastes[user, persona] + 0.02 * attempt, rng)
+        genre = choose(tastes[user, persona] + 0.02 * attempt, rng)
         item = by_genre[starts[genre] + draw_ranks(sizes[genre], rng)]
-        return np.stack([item, persona, (_START + year * _YEAR).astype(np.int64)], axis=1)
+        return np.stack([item, persona, (START + year * YEAR).astype(np.int64)], axis=1)
 
     user, drawn = draw_distinct(counts, config.n_items, draw)
     order = np.lexsort((drawn[:, 2], user))
@@ -164,7 +169,7 @@ def simulate(config: WorldConfig) -> World:
         time.copy(),
         Vocabulary(np.arange(1, config.n_users + 1)),
         items,
-        _metadata(item_genre, config, rng),
+        item_metadata(item_genre, config.n_genres, rng),
         "seconds",
         "simulated",
     )
@@ -191,20 +196,24 @@ def draw_distinct(counts: Ints, n_items: int, draw: Callable[[Ints, int], Ints])
     while missing.any():
         asking = np.repeat(np.arange(len(counts)), missing)
         drawn = draw(asking, attempt)
-        key: Ints = asking * n_items + drawn[:, 0]
-        new, first = np.unique(key, return_index=True)
-        place = np.searchsorted(keys, new)
-        fresh = np.ones(len(new), dtype=np.bool_)
-        inside = place < len(keys)
-        fresh[inside] = keys[place[inside]] != new[inside]
-        keys = np.insert(keys, place[fresh], new[fresh])
-        users.append(asking[first[fresh]])
-        rows.append(drawn[first[fresh]])
+        keys, fresh = add_new(keys, asking * n_items + drawn[:, 0])
+        users.append(asking[fresh])
+        rows.append(drawn[fresh])
         missing = missing - np.bincount(users[-1], minlength=len(counts))
         attempt += 1
     owner = np.concatenate(users)
     order = np.argsort(owner, kind="stable")
     return owner[order], np.concatenate(rows)[order]
+
+
+def add_new(keys: Ints, drawn: Ints) -> tuple[Ints, Ints]:
+    """Return sorted `keys` with those of `drawn` added, and where in `drawn` each new key comes first, by key."""
+    new, first = np.unique(drawn, return_index=True)
+    place = np.searchsorted(keys, new)
+    fresh = np.ones(len(new), dtype=np.bool_)
+    inside = place < len(keys)
+    fresh[inside] = keys[place[inside]] != new[inside]
+    return np.insert(keys, place[fresh], new[fresh]), first[fresh]
 
 
 def _users(config: WorldConfig, rng: np.random.Generator) -> tuple[Floats, Floats, Floats, Floats]:
@@ -230,7 +239,7 @@ def draw_activity(n_users: int, total: int, most: int, spread: float, rng: np.ra
     return counts
 
 
-def _choose(weights: Floats, rng: np.random.Generator) -> Ints:
+def choose(weights: Floats, rng: np.random.Generator) -> Ints:
     """ "draws": a column of each row, with probability proportional to the weight."""
     total = np.cumsum(weights, axis=1)
     column: Ints = (rng.random((len(weights), 1)) * total[:, -1:] >= total[:, :-1]).sum(1)
@@ -244,12 +253,14 @@ def draw_ranks(sizes: Ints, rng: np.random.Generator) -> Ints:
     return bounded
 
 
-def _metadata(item_genre: Ints, config: WorldConfig, rng: np.random.Generator) -> ItemMetadata:
-    second = np.where(rng.random(config.n_items) < 0.3, rng.integers(config.n_genres, size=config.n_items), item_genre)
+def item_metadata(item_genre: Ints, n_genres: int, rng: np.random.Generator) -> ItemMetadata:
+    """Titles by item number; the leading genre of each item and, for some, a second one."""
+    n_items = len(item_genre)
+    second = np.where(rng.random(n_items) < 0.3, rng.integers(n_genres, size=n_items), item_genre)
     genres = tuple(
         tuple(sorted({GENRES[leading], GENRES[other]})) for leading, other in zip(item_genre, second, strict=True)
     )
-    return ItemMetadata(tuple(_title(number) for number in range(config.n_items)), genres)
+    return ItemMetadata(tuple(_title(number) for number in range(n_items)), genres)
 
 
 def _title(number: int) -> str:

@@ -79,7 +79,7 @@ def test_every_card_is_complete() -> None:
     assert list(cards) == sorted(cards)
     assert set(cards) == {
         *("ml-100k", "ml-1m", "ml-latest-small", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "movietweetings"),
-        *("ml-1m-ordered", "amazon-beauty", "amazon-video-games", "epinions", "simulated"),
+        *("ml-1m-ordered", "amazon-beauty", "amazon-video-games", "epinions", "simulated", "simulated-drift"),
     }
     for card in cards.values():
         assert card.licence
@@ -152,14 +152,15 @@ def test_unknown_names_are_answered_with_the_nearest(root: Path) -> None:
         catalogue.load("logs/ml-100.csv")
 
 
-def test_simulated_log_needs_no_file(root: Path) -> None:
-    log = catalogue.load("simulated", seed=3)
-    assert catalogue.is_available("simulated")
-    assert log.name == "simulated"
-    assert log.fingerprint == catalogue.load("simulated", seed=3).fingerprint
-    assert log.fingerprint != catalogue.load("simulated", seed=4).fingerprint
+@pytest.mark.parametrize("name", ["simulated", "simulated-drift"])
+def test_simulated_log_needs_no_file(name: str, root: Path) -> None:
+    log = catalogue.load(name, seed=3)
+    assert catalogue.is_available(name)
+    assert log.name == name
+    assert log.fingerprint == catalogue.load(name, seed=3).fingerprint
+    assert log.fingerprint != catalogue.load(name, seed=4).fingerprint
     with pytest.raises(DataError, match="nothing to fetch"):
-        catalogue.fetch("simulated")
+        catalogue.fetch(name)
 
 
 def test_fetch_says_where_to_put_a_log_without_url(root: Path) -> None:
@@ -234,6 +235,7 @@ def test_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
         ("- x", "expected keys and values, found list"),
         ("a: [", "cannot be read"),
         ("{title: t, description: d, licence: l, citation: c}", "give paths"),
+        ("{title: t, description: d, licence: l, citation: c, simulated: true, world: flat}", "unknown world 'flat'"),
         (
             "{title: t, description: d, licence: l, citation: c, paths: [a], url: 'ftp://x', file: a}",
             "must begin with https",
