@@ -1,0 +1,1 @@
+"""How much a user's past still counts: forgetting, independent of any model."""

@@ -1,0 +1,114 @@
+"""How old the events of a history are, on the clocks that forgetting can run on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.queries import Queries
+from recsys.decay.checks import choice, positive
+
+AgeClock = Literal["time", "events"]
+"""What age is counted in: the unit of the log's times, or the user's own events that happened since."""
+
+Ages = npt.NDArray[np.float64]
+
+
+def ages(queries: Queries, clock: AgeClock) -> Ages:
+    """Return the age of every event of the histories on a clock, "events" >= 0; equal times have equal ages.
+
+    Raises:
+        ConfigError: an unknown clock.
+        ValueError: on the clock "events", a history that is not sorted by time.
+    """
+    choice("clock", clock, AgeClock)
+    return time_ages(queries) if clock == "time" else event_ages(queries)
+
+
+def time_ages(queries: Queries) -> Ages:
+    """Return now - time, "events", in the unit of the log's times: seconds, periods, or positions in a log of orders.
+
+    An event that is not earlier than `now`, as splits that leak time have them, has age 0.
+    """
+    return np.maximum(queries.ages, 0).astype(np.float64)
+
+
+def event_ages(queries: Queries) -> Ages:
+    """Return how many events of the same history are strictly later, "events".
+
+    The newest event has age 0, and so has every event of its time: equal times have the age of the youngest of them,
+    so that their order, which a log does not know, changes nothing. Unknown items are events like any other.
+
+    Raises:
+        ValueError: a history is not sorted by time, oldest first.
+
+    >>> event_ages(Queries.from_history([[7, 8, 9, 7], []], times=[[1, 2, 2, 5], []])).tolist()
+    [3.0, 1.0, 1.0, 0.0]
+    """
+    ends = _ends_of_ties(queries)
+    return (np.repeat(queries.history.indptr[1:], queries.history.lengths) - ends).astype(np.float64)
+
+
+def newest(queries: Queries) -> npt.NDArray[np.bool_]:
+    """Return which events have no later one in their history, "events"; several where they have the same time."""
+    return np.asarray(event_ages(queries) == 0)
+
+
+def _ends_of_ties(queries: Queries) -> npt.NDArray[np.int64]:
+    """Return, "events", the position just after the last event of the same query and time."""
+    times, indptr = queries.times, queries.history.indptr
+    count = len(times)
+    same_row = np.ones(count, bool)
+    same_row[indptr[:-1][queries.history.lengths > 0]] = False  # whether the event before is of the same query
+    steps = np.diff(times)
+    if bool(np.any((steps < 0) & same_row[1:])):
+        raise ValueError("a history is not sorted by time; the events of a query must come oldest first")
+    starts = ~same_row
+    starts[1:] |= steps != 0
+    group = np.cumsum(starts) - 1
+    return np.append(np.flatnonzero(starts)[1:], count)[group] if count else np.zeros(0, np.int64)
+
+
+FEATURES = ("log_events", "log_median_gap", "share_of_last_day", "log_spread")
+
+
+def history_features(queries: Queries, day: float = 86_400.0) -> npt.NDArray[np.float64]:
+    """Return simple statistics of when a history happened, "queries features", also for users never met.
+
+    Names are `FEATURES`: log(1 + number of events); log(1 + median gap between consecutive events), 0 of equal times
+    included; share of the events within one day of the newest; log(1 + standard deviation of the times). All four are
+    0 for an empty history, none changes when all times are shifted.
+
+    Args:
+        queries: the questions.
+        day: a day in the unit of the log's times; 1 where the unit is a period.
+
+    Raises:
+        ConfigError: `day` is not positive.
+    """
+    positive("day", day)
+    history, rows = queries.history, queries.history.rows
+    count = history.lengths.astype(np.float64)
+    some = np.maximum(count, 1.0)
+    age = queries.times[np.maximum(history.indptr[1:] - 1, 0)][rows] - queries.times if len(rows) else np.zeros(0)
+    mean = np.bincount(rows, age, len(history)) / some
+    variance = np.bincount(rows, (age - mean[rows]) ** 2, len(history)) / some
+    recent = np.bincount(rows, age <= day, len(history)) / some
+    gap = _median_gap(queries)
+    return np.stack([np.log1p(count), np.log1p(gap), recent, np.log1p(np.sqrt(variance))], axis=1)
+
+
+def _median_gap(queries: Queries) -> npt.NDArray[np.float64]:
+    """Return the median time between consecutive events, "queries"; 0 with fewer than two events."""
+    rows = queries.history.rows
+    inner = np.flatnonzero(rows[1:] == rows[:-1])
+    row, gap = rows[inner], np.diff(queries.times)[inner].astype(np.float64)
+    gap = gap[np.lexsort((gap, row))]
+    count = np.bincount(row, minlength=len(queries))
+    start = np.cumsum(count) - count
+    has = count > 0
+    median = np.zeros(len(queries))
+    median[has] = (gap[(start + (count - 1) // 2)[has]] + gap[(start + count // 2)[has]]) / 2
+    return median

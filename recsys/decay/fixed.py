@@ -1,0 +1,140 @@
+"""Rules that are the same for everybody: no decay, one half-life, a sliding window; and how one of them is chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar, final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.queries import Queries
+from recsys.decay.ages import AgeClock, ages
+from recsys.decay.base import Floats, Forgetting
+from recsys.decay.checks import choice, positive, share
+from recsys.errors import ConfigError
+
+
+def half_life_weights(
+    age: npt.NDArray[np.float64], half_life: float | npt.NDArray[np.float64], floor: float | npt.NDArray[np.float64]
+) -> Floats:
+    """Return w = floor + (1 - floor) 2^(-age / half_life), float32, of the shape of `age`.
+
+    Args:
+        age: "events", at least 0.
+        half_life: the age at which half of what is above the floor is left; one, or one per event.
+        floor: what is never forgotten, in [0, 1]; one, or one per event.
+
+    >>> half_life_weights(np.asarray([0.0, 3.0, 6.0]), 3.0, 0.0).tolist()
+    [1.0, 0.5, 0.25]
+    """
+    kept = floor + (1.0 - floor) * np.exp2(-age / half_life)
+    weights: Floats = np.clip(kept, 0.0, 1.0).astype(np.float32)
+    return weights
+
+
+@final
+class NoDecay(Forgetting):
+    """w = 1: every event counts in full, for ever."""
+
+    def weights(self, queries: Queries) -> Floats:
+        return np.ones(len(queries.history.items), np.float32)
+
+
+@final
+class GlobalHalfLife(Forgetting):
+    """w = floor + (1 - floor) 2^(-age / half_life), with one half-life and one floor for everybody.
+
+    Exponential forgetting as in Koychev, *Gradual Forgetting for Adaptation to Concept Drift* (2000), and Ding and Li,
+    *Time Weight Collaborative Filtering* (CIKM 2005), here on the read-out only.
+
+    Args:
+        half_life: in the unit of the clock; infinity is no decay.
+        clock: "events", the user's events since; or "time", in the unit of the log's times (see `recsys.decay.ages`).
+        floor: the weight that is never lost, from 0 to 1; 1 is no decay.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(self, half_life: float, clock: AgeClock = "events", floor: float = 0.0) -> None:
+        positive("half_life", half_life)
+        choice("clock", clock, AgeClock)
+        share("floor", floor)
+        self.half_life = half_life
+        self.clock: AgeClock = clock
+        self.floor = floor
+
+    def weights(self, queries: Queries) -> Floats:
+        return half_life_weights(ages(queries, self.clock), self.half_life, self.floor)
+
+
+@final
+class SlidingWindow(Forgetting):
+    """w = 1 inside the window, 0 outside: the newest events, or those of the last days.
+
+    Args:
+        events: keep the events with fewer than this many strictly later ones: the newest `events`, and with them those
+            of the same time as the last of these.
+        seconds: keep the events of age at most this, in the unit of the log's times (seconds in most, periods in some).
+            Nothing is kept of somebody who was away for longer.
+
+    Raises:
+        ConfigError: none or both are given, or a value is not positive.
+    """
+
+    def __init__(self, events: int | None = None, seconds: float | None = None) -> None:
+        if (events is None) == (seconds is None):
+            raise ConfigError(f"events is {events} and seconds is {seconds}; a window needs exactly one of them")
+        if events is not None:
+            positive("events", events)
+        if seconds is not None:
+            positive("seconds", seconds)
+        self.events = events
+        self.seconds = seconds
+
+    def weights(self, queries: Queries) -> Floats:
+        if self.events is not None:
+            inside = ages(queries, "events") < self.events
+        else:
+            inside = ages(queries, "time") <= (self.seconds or 0.0)
+        return inside.astype(np.float32)
+
+
+_Rule = TypeVar("_Rule", bound=Forgetting)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Tuned(Generic[_Rule]):
+    """What tuning found.
+
+    Attributes:
+        rule: the candidate with the highest score, the first of equals.
+        scores: "candidates", in the order in which they were given.
+    """
+
+    rule: _Rule
+    scores: tuple[float, ...]
+
+
+def tuned(candidates: Sequence[_Rule], score: Callable[[_Rule], float]) -> Tuned[_Rule]:
+    """Choose among rules by a validation score.
+
+    Args:
+        candidates: the rules; put the simplest first, it wins a tie.
+        score: the validation score of a rule, higher is better; called once for each.
+
+    Raises:
+        ConfigError: there is no candidate.
+        ValueError: a score is not a number, so nothing can be compared with it.
+    """
+    if not candidates:
+        raise ConfigError("there are no candidates to tune over; give at least one rule")
+    scores = tuple(float(score(rule)) for rule in candidates)
+    missing = [number for number, value in enumerate(scores) if math.isnan(value)]
+    if missing:
+        raise ValueError(f"the validation score of candidate {missing[0]} is not a number; are there questions?")
+    return Tuned(candidates[int(np.argmax(scores))], scores)

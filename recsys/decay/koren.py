@@ -1,0 +1,392 @@
+"""Half-lives per user that are learned by gradient: Koren's beta_u, and its extension by features and a floor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self, final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.special import expit, log_softmax
+
+from recsys.data.queries import Queries
+from recsys.decay.ages import FEATURES, AgeClock, ages, history_features
+from recsys.decay.base import Floats, Forgetting
+from recsys.decay.checks import choice, positive
+from recsys.decay.fixed import half_life_weights
+from recsys.errors import ConfigError, NotFittedError
+
+FloorKind = Literal["none", "shared", "user"]
+"""Whether something is never forgotten: no; the same share for everybody; or a share of each user's own."""
+
+Doubles = npt.NDArray[np.float64]
+Parameters = dict[str, Doubles]
+
+_LN2 = float(np.log(2.0))
+_START_FLOOR = -2.0  # log-odds: a floor of .12, from which the gradient reaches both ends
+_MOST_STANDARD = 3.0  # features of people unlike anybody in training count as if they were this far from the mean
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TrainingQuestions:
+    """A batch of past questions whose answer is known, as plain arrays.
+
+    Attributes:
+        users: "queries", user numbers; `UNKNOWN` (-1) teaches the population only.
+        rows: "events", the query of each history event, ascending.
+        ages: "events", at least 0, on the rule's clock.
+        contribution: "events candidates", what the event would add to the candidate's score at weight 1; candidate 0 is
+            what happened next, the others are sampled negatives of the event's query.
+        features: "queries features", as `recsys.decay.ages.history_features` returns.
+
+    Raises:
+        ValueError: the arrays do not fit together.
+    """
+
+    users: npt.NDArray[np.integer]
+    rows: npt.NDArray[np.integer]
+    ages: npt.NDArray[np.floating]
+    contribution: npt.NDArray[np.floating]
+    features: npt.NDArray[np.floating]
+
+    def __post_init__(self) -> None:
+        events, queries = len(self.rows), len(self.users)
+        if len(self.ages) != events or self.contribution.ndim != 2 or len(self.contribution) != events:
+            raise ValueError("rows, ages and contribution must have one row per history event")
+        if self.contribution.shape[1] < 2:
+            raise ValueError("contribution needs at least two columns: the true next item and a negative")
+        if self.features.shape != (queries, len(FEATURES)):
+            raise ValueError(f"features must be of shape {(queries, len(FEATURES))}, found {self.features.shape}")
+        if events and (np.any(np.diff(self.rows) < 0) or self.rows[0] < 0 or self.rows[-1] >= queries):
+            raise ValueError("rows must ascend and be numbers of queries")
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@final
+class GradientHalfLife(Forgetting):
+    """Half-lives per user, learned from the users' own past events by gradient descent.
+
+        w_j        = rho_u + (1 - rho_u) 2^(-age_j / h_u)
+        log h_u    = mu + b . features_u + d_u,   d_u ~ Normal(0, spread^2)
+        logit rho_u = r + e_u,                    e_u ~ Normal(0, floor_spread^2)
+
+    Maximum a posteriori of mu, b, d, r, e and a temperature T under the softmax ranking loss of what happened next (0)
+    against sampled negatives c, with s_c = T sum_j w_j C_jc / sum_j w_j. Dividing by the sum of the weights changes no
+    ranking and keeps the scores of short and long half-lives on one scale: with one temperature for plain sums the
+    loss would compare scales, not timescales. Few events: d_u stays near 0, the user near the population. A user
+    never seen has d_u = e_u = 0, and their own features.
+
+    `koren` is the special case without features and floor: w_j = exp(-beta_u age_j), beta_u = ln 2 / h_u, of Koren,
+    *Collaborative Filtering with Temporal Dynamics* (KDD 2009), section 5. He learned beta_u together with the items
+    and for squared error of ratings; here the items are given, and the loss is that of ranking. A Normal on log h_u is
+    the same Normal on log beta_u, mirrored.
+
+    The contributions must come from a model that was not fitted on the events in question, or the past looks more
+    predictable from the far past than the future will be.
+
+    Args:
+        clock: what ages are counted in; see `recsys.decay.ages`.
+        features: whether the half-life depends on statistics of the history (b above).
+        floor: "none" rho = 0; "shared" one for everybody (e = 0); "user" one for each.
+        spread: standard deviation of log h_u around the population; the smaller, the more shrinkage.
+        floor_spread: the same of the log-odds of the floor.
+        day: a day in the unit of the log's times, for the features.
+        epochs: passes over the batches.
+        learning_rate: of Adam (Kingma and Ba 2015); it falls to 0 along a cosine.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        clock: AgeClock = "events",
+        features: bool = True,
+        floor: FloorKind = "shared",
+        spread: float = 1.0,
+        floor_spread: float = 1.0,
+        day: float = 86_400.0,
+        epochs: int = 100,
+        learning_rate: float = 0.1,
+    ) -> None:
+        choice("clock", clock, AgeClock)
+        choice("floor", floor, FloorKind)
+        for name, value in (("spread", spread), ("floor_spread", floor_spread), ("day", day)):
+            positive(name, value)
+        positive("epochs", epochs)
+        positive("learning_rate", learning_rate)
+        self.clock: AgeClock = clock
+        self.features = features
+        self.floor: FloorKind = floor
+        self.spread = spread
+        self.floor_spread = floor_spread
+        self.day = day
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self._parameters: Parameters | None = None
+        self._centre = np.zeros(len(FEATURES))
+        self._scale = np.ones(len(FEATURES))
+        self._losses: tuple[float, ...] = ()
+
+    @classmethod
+    def koren(
+        cls, clock: AgeClock = "events", spread: float = 1.0, epochs: int = 100, learning_rate: float = 0.1
+    ) -> Self:
+        """Return Koren's rule: beta_u alone, no features, no floor."""
+        return cls(clock, features=False, floor="none", spread=spread, epochs=epochs, learning_rate=learning_rate)
+
+    def questions(self, queries: Queries, contribution: npt.NDArray[np.floating]) -> TrainingQuestions:
+        """Return past questions in the form that `fit` takes, with ages on this rule's clock.
+
+        Args:
+            queries: what was visible just before each event that is to be predicted.
+            contribution: "events candidates"; see `TrainingQuestions`.
+        """
+        return TrainingQuestions(
+            queries.users,
+            queries.history.rows,
+            ages(queries, self.clock),
+            contribution,
+            history_features(queries, self.day),
+        )
+
+    def fit(self, batches: Sequence[TrainingQuestions]) -> Self:
+        """Learn from past questions, forgetting anything learned before; deterministic.
+
+        Args:
+            batches: the questions; one step of Adam for each in every epoch.
+
+        Raises:
+            ConfigError: there is no history event to learn from.
+        """
+        if not sum(len(batch.rows) for batch in batches):
+            raise ConfigError("there are no history events to learn half-lives from; give questions with a past")
+        every = np.concatenate([batch.features for batch in batches])
+        self._centre, deviation = every.mean(0), every.std(0)
+        self._scale = np.where(deviation > 1e-9, deviation, 1.0)
+        everybody = np.concatenate([batch.users for batch in batches])
+        n_users = int(everybody.max(initial=-1)) + 1
+        # The last place stands for whoever was not seen.
+        counts = np.bincount(_places(everybody, n_users), minlength=n_users + 1).astype(np.int64)
+        parts = [_Part.of(batch, self._standard(batch.features), n_users, counts, self._prior) for batch in batches]
+        parameters = self._start(batches, parts, n_users)
+        self._parameters = parameters
+        adam = _Adam(parameters, self.learning_rate, self.epochs * len(parts))
+        losses = []
+        for _ in range(self.epochs):
+            total = 0.0
+            for part in parts:
+                loss, gradient = part.loss_and_gradient(parameters)
+                for name in self._frozen:
+                    gradient[name][:] = 0.0
+                adam.step(gradient)
+                total += loss
+            losses.append(total)
+        self._losses = tuple(losses)
+        return self
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """ "epochs", the loss with its priors, summed over the questions, each batch before its step."""
+        return self._losses
+
+    @property
+    def parameters(self) -> Mapping[str, Doubles]:
+        """What was learned: mu, b, d, r, e and log_temperature; d and e have one place more, for unseen users.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        if self._parameters is None:
+            raise NotFittedError("GradientHalfLife is not fitted; call fit(batches) with past questions first")
+        return self._parameters
+
+    def half_lives(self, queries: Queries) -> Doubles:
+        """Return h_u, "queries", in the unit of the clock; Koren's beta_u is ln 2 / h_u."""
+        learned = self.parameters
+        logarithm = learned["mu"] + learned["d"][_places(queries.users, len(learned["d"]) - 1)]
+        if self.features:
+            logarithm = logarithm + self._standard(history_features(queries, self.day)) @ learned["b"]
+        half_lives: Doubles = np.exp(logarithm)
+        return half_lives
+
+    def floors(self, queries: Queries) -> Doubles:
+        """Return rho_u, "queries"."""
+        learned = self.parameters
+        if self.floor == "none":
+            return np.zeros(len(queries))
+        floors: Doubles = expit(learned["r"] + learned["e"][_places(queries.users, len(learned["e"]) - 1)])
+        return floors
+
+    def weights(self, queries: Queries) -> Floats:
+        rows = queries.history.rows
+        return half_life_weights(ages(queries, self.clock), self.half_lives(queries)[rows], self.floors(queries)[rows])
+
+    @property
+    def _prior(self) -> Mapping[str, float]:
+        return {"b": 1.0, "d": self.spread, "e": self.floor_spread}
+
+    @property
+    def _frozen(self) -> tuple[str, ...]:
+        """The parameters that the settings leave out."""
+        floors = {"none": ("r", "e"), "shared": ("e",), "user": ()}[self.floor]
+        return floors if self.features else (*floors, "b")
+
+    def _standard(self, features: npt.NDArray[np.floating]) -> Doubles:
+        return np.clip((features - self._centre) / self._scale, -_MOST_STANDARD, _MOST_STANDARD)
+
+    def _start(self, batches: Sequence[TrainingQuestions], parts: Sequence[_Part], n_users: int) -> Parameters:
+        """Start at the median age, and at the temperature that gives the scores a deviation of 1."""
+        seen = np.concatenate([batch.ages[batch.ages > 0] for batch in batches])
+        parameters = {
+            "mu": np.full(1, np.log(np.median(seen)) if len(seen) else 0.0),
+            "b": np.zeros(len(FEATURES)),
+            "d": np.zeros(n_users + 1),
+            "r": np.full(1, -np.inf if self.floor == "none" else _START_FLOOR),
+            "e": np.zeros(n_users + 1),
+            "log_temperature": np.zeros(1),
+        }
+        means = (part.means(parameters) for part in parts)
+        spreads = np.concatenate([mean.var(axis=1) for mean in means])
+        deviation = float(np.sqrt(spreads.mean()))
+        if deviation > 0:
+            parameters["log_temperature"][:] = -np.log(deviation)
+        return parameters
+
+
+def _places(users: npt.NDArray[np.integer], n_users: int) -> npt.NDArray[np.int64]:
+    """Return the place of each user among the parameters; whoever was not seen has the last."""
+    return np.where((users < 0) | (users >= n_users), n_users, users).astype(np.int64)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A batch made ready: its loss and the gradient of it.
+
+    Attributes:
+        place: "queries", the user's place among the parameters.
+        rows: "events".
+        indptr: "queries + 1", the events of each query.
+        ages: "events".
+        contribution: "events candidates".
+        features: "queries features", standardised.
+        of_user: "users + 1", this batch's part in all questions of the user: its part of the prior.
+        of_all: this batch's part in all questions.
+        prior: standard deviation of the Normal around 0, by parameter.
+    """
+
+    place: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.integer]
+    indptr: npt.NDArray[np.int64]
+    ages: Doubles
+    contribution: npt.NDArray[np.floating]
+    features: Doubles
+    of_user: Doubles
+    of_all: float
+    prior: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls,
+        batch: TrainingQuestions,
+        features: Doubles,
+        n_users: int,
+        counts: npt.NDArray[np.int64],
+        prior: Mapping[str, float],
+    ) -> _Part:
+        """Prepare a batch; `counts`, "users + 1", are the questions of each user in all batches."""
+        place = _places(batch.users, n_users)
+        indptr = np.searchsorted(batch.rows, np.arange(len(batch) + 1)).astype(np.int64)
+        own = np.bincount(place, minlength=n_users + 1) / np.maximum(counts, 1)
+        of_all = len(batch) / max(int(np.sum(counts)), 1)
+        age = batch.ages.astype(np.float64)
+        return cls(place, batch.rows, indptr, age, batch.contribution, features, own, of_all, prior)
+
+    def means(self, at: Parameters) -> Doubles:
+        """Return sum_j w_j C_jc / sum_j w_j, "queries candidates"."""
+        return self._pooled(self._weights(at)[0])[0]
+
+    def loss_and_gradient(self, at: Parameters) -> tuple[float, Parameters]:
+        """Return the negative log posterior of the batch, and its gradient by parameter."""
+        weights, decayed, exponent, floors = self._weights(at)
+        means, inverse = self._pooled(weights)
+        temperature = float(np.exp(at["log_temperature"][0]))
+        log_chance = log_softmax(temperature * means, axis=1)
+        by_score = np.exp(log_chance)
+        by_score[:, 0] -= 1.0
+        by_mean = temperature * by_score
+        # d mean_c / d w_j = (C_jc - mean_c) / sum of weights
+        per_weight = by_mean * inverse[:, None]
+        by_weight = np.einsum("ec,ec->e", self.contribution, per_weight[self.rows])
+        by_weight -= (per_weight * means).sum(1)[self.rows]
+        kept = floors[self.rows]
+        by_log_half_life = self._per_query(by_weight * (1.0 - kept) * decayed * exponent)
+        by_logit_floor = self._per_query(by_weight * (1.0 - decayed)) * floors * (1.0 - floors)
+        size = len(self.of_user)
+        gradient = {
+            "mu": by_log_half_life.sum(keepdims=True),
+            "b": self.features.T @ by_log_half_life,
+            "d": np.bincount(self.place, by_log_half_life, size),
+            "r": by_logit_floor.sum(keepdims=True),
+            "e": np.bincount(self.place, by_logit_floor, size),
+            "log_temperature": np.sum(by_mean * means, keepdims=True).ravel(),
+        }
+        loss = -float(log_chance[:, 0].sum())
+        for name, deviation in self.prior.items():
+            portion = self.of_all if name == "b" else self.of_user
+            gradient[name] += portion * at[name] / deviation**2
+            loss += float(np.sum(portion * at[name] ** 2)) / (2.0 * deviation**2)
+        for name in ("d", "e"):
+            gradient[name][-1] = 0.0  # whoever was not seen is the population
+        return loss, gradient
+
+    def _weights(self, at: Parameters) -> tuple[Doubles, Doubles, Doubles, Doubles]:
+        """Return w, 2^(-age/h), its exponent age ln 2 / h ("events" each), and rho ("queries")."""
+        half_life = np.exp(at["mu"] + self.features @ at["b"] + at["d"][self.place])
+        floors = expit(at["r"] + at["e"][self.place])
+        exponent = self.ages * _LN2 / half_life[self.rows]
+        decayed = np.exp(-exponent)
+        kept = floors[self.rows]
+        return kept + (1.0 - kept) * decayed, decayed, exponent, floors
+
+    def _pooled(self, weights: Doubles) -> tuple[Doubles, Doubles]:
+        """Return the weighted means of the contributions, and 1 / the sum of the weights (0 where all weights are)."""
+        total = self._per_query(weights)
+        inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+        shape = (len(self.place), len(self.rows))
+        pooling = sp.csr_matrix((weights, np.arange(len(self.rows)), self.indptr), shape=shape)
+        return np.asarray(pooling @ self.contribution) * inverse[:, None], inverse
+
+    def _per_query(self, values: Doubles) -> Doubles:
+        return np.bincount(self.rows, values, len(self.place)).astype(np.float64, copy=False)
+
+
+@final
+class _Adam:
+    """Adam (Kingma and Ba 2015), its rate falling to 0 along a cosine (Loshchilov and Hutter 2017)."""
+
+    def __init__(self, parameters: Parameters, learning_rate: float, steps: int) -> None:
+        self._parameters = parameters
+        self._rate = learning_rate
+        self._steps = steps
+        self._done = 0
+        self._first = {name: np.zeros_like(value) for name, value in parameters.items()}
+        self._second = {name: np.zeros_like(value) for name, value in parameters.items()}
+
+    def step(self, gradient: Parameters) -> None:
+        """Move the parameters, in place."""
+        rate = self._rate * 0.5 * (1.0 + np.cos(np.pi * self._done / self._steps))
+        self._done += 1
+        for name, value in self._parameters.items():
+            first, second, slope = self._first[name], self._second[name], gradient[name]
+            first += 0.1 * (slope - first)
+            second += 0.001 * (slope**2 - second)
+            unbiased = first / (1.0 - 0.9**self._done)
+            scale = np.sqrt(second / (1.0 - 0.999**self._done)) + 1e-8
+            np.subtract(value, rate * unbiased / scale, out=value)

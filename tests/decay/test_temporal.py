@@ -1,0 +1,166 @@
+"""Per-user temporal decay: the mixture by hand, what it learns, and what it keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.stats import spearmanr
+
+from recsys.data.queries import Queries
+from recsys.decay.temporal import HalfLives, TemporalDecay
+from recsys.errors import ConfigError
+
+EVENTS_ONLY = HalfLives(events=(1.0, 4.0), time=())
+
+
+def favouring(column: int, events: int, columns: int = 3) -> npt.NDArray[np.float32]:
+    """Utilities of events that one half-life predicts well and the others badly."""
+    utility = np.full((events, columns), 0.2, np.float32)
+    utility[:, column] = 0.9
+    return utility
+
+
+def asked(users: list[int]) -> Queries:
+    return Queries.from_history([[1, 2, 3]] * len(users), users=users)
+
+
+def test_the_mixture_by_hand() -> None:
+    decay = TemporalDecay(1, EVENTS_ONLY)
+    got = decay.weights(Queries.from_history([[5, 6, 7]], users=[0]))
+    ages = np.array([2.0, 1.0, 0.0])
+    parts = [2.0**-ages, 2.0 ** (-ages / 4), np.ones(3)]
+    mixed = sum(part / part.sum() for part in parts) / 3
+    np.testing.assert_allclose(got, mixed / mixed.max(), rtol=1e-6)
+
+
+def test_never_is_a_floor_that_old_events_keep() -> None:
+    decay = TemporalDecay(1, HalfLives(events=(1.0,), time=()))
+    history = list(range(100))
+    weights = decay.weights(Queries.from_history([history], users=[0]))
+    newest = 0.5 / (2 - 2.0**-99) + 0.5 / 100
+    np.testing.assert_allclose(weights[0], (0.5 / 100) / newest, rtol=1e-5)
+
+
+def test_time_and_events_are_clocks_of_one_grid() -> None:
+    half_lives = HalfLives(events=(1.0,), time=(10.0,))
+    queries = Queries.from_history([[1, 2]], times=[[0, 90]], now=[100])
+    expected = np.array([[0.5, 1.0], [2.0**-10, 0.5], [1.0, 1.0]])
+    np.testing.assert_allclose(half_lives.weights(queries), expected, rtol=1e-6)
+    assert half_lives.names == ("1 events", "10", "never")
+    assert HalfLives().names[7] == "1 days"
+
+
+def test_belief_moves_to_what_predicts_and_strangers_have_the_prior() -> None:
+    decay = TemporalDecay(3, EVENTS_ONLY, learning_rate=2.0)
+    for _ in range(10):
+        decay.observe(asked([0, 1, -1]), np.concatenate([favouring(0, 1), favouring(2, 1), favouring(1, 1)]))
+    belief = decay.belief(np.array([0, 1, 2, -1]))
+    assert belief[0].argmax() == 0
+    assert belief[1].argmax() == 2
+    np.testing.assert_allclose(belief[2:], 1 / 3, rtol=1e-6)
+    weights = decay.weights(asked([0, 1])).reshape(2, 3)
+    assert bool(np.all(weights[0, :2] < weights[1, :2]))
+    assert decay.posterior(0).events == 10
+    assert decay.posterior(-1).events == 0
+
+
+def test_a_batch_with_repeated_users_is_the_same_as_one_event_after_another() -> None:
+    source = np.random.default_rng(0)
+    users = source.integers(0, 4, 50)
+    utility = source.random((50, 3), dtype=np.float32)
+    together, apart = TemporalDecay(4, EVENTS_ONLY), TemporalDecay(4, EVENTS_ONLY)
+    together.observe(asked(users.tolist()), utility)
+    for user, row in zip(users.tolist(), utility, strict=True):
+        apart.observe(asked([user]), row[None])
+    np.testing.assert_allclose(together.belief(np.arange(4)), apart.belief(np.arange(4)), rtol=1e-5)
+
+
+def test_switching_follows_a_change_of_pace() -> None:
+    def events_until_changed(switching: float) -> int:
+        decay = TemporalDecay(1, EVENTS_ONLY, learning_rate=1.0, switching=switching)
+        for _ in range(200):
+            decay.observe(asked([0]), favouring(2, 1))
+        for number in range(300):
+            if decay.belief(np.array([0]))[0].argmax() == 0:
+                return number
+            decay.observe(asked([0]), favouring(0, 1))
+        return 300
+
+    assert events_until_changed(0.02) < 15
+    assert events_until_changed(0.0) > 100
+
+
+def test_the_prior_becomes_that_of_the_population_and_shrinks_newcomers() -> None:
+    source = np.random.default_rng(1)
+    fast = 30  # of 40 users
+    users = np.repeat(np.arange(40), 30)
+    utility = np.where((users < fast)[:, None], favouring(0, 1), favouring(2, 1))
+    utility = np.clip(utility + source.normal(0, 0.1, utility.shape), 0, 1).astype(np.float32)
+    decay = TemporalDecay(41, EVENTS_ONLY, learning_rate=2.0)
+    decay.fit_prior(users, utility)
+    assert decay.prior.argmax() == 0
+    assert abs(decay.prior[0] - fast / 40) < 0.1
+    # Nobody has been observed yet: all are at the prior, and stay there after a reset.
+    np.testing.assert_allclose(decay.belief(np.arange(41)), np.tile(decay.prior, (41, 1)), rtol=1e-6)
+    decay.observe(asked([40]), favouring(2, 1))
+    newcomer = decay.belief(np.array([40]))[0]
+    assert decay.prior[2] < newcomer[2] < 0.7
+    decay.reset()
+    np.testing.assert_allclose(decay.belief(np.array([40]))[0], decay.prior, rtol=1e-6)
+
+
+def test_learned_timescales_follow_planted_ones() -> None:
+    """Utilities as a user with true half-life T would give them: the better, the closer a half-life is to T."""
+    source = np.random.default_rng(2)
+    half_lives = HalfLives(events=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0), time=())
+    true = np.exp(source.uniform(0, np.log(64), 300))
+    users = np.repeat(np.arange(300), 50)
+    distance = np.abs(np.log(np.array([*half_lives.events, 1000.0])) - np.log(true[users])[:, None])
+    utility = np.clip(0.8 - 0.08 * distance + source.normal(0, 0.25, distance.shape), 0, 1).astype(np.float32)
+    decay = TemporalDecay(300, half_lives)
+    decay.observe(asked(users.tolist()), utility)
+    medians = [decay.posterior(user).quantile("events", half_lives, 0.5) for user in range(300)]
+    assert spearmanr(medians, true).statistic > 0.8
+
+
+def test_the_posterior_gives_an_interval() -> None:
+    half_lives = HalfLives(events=(1.0, 4.0), time=(86_400.0,))
+    posterior = TemporalDecay(1, half_lives).posterior(0)
+    assert posterior.names == ("1 events", "4 events", "1 days", "never")
+    assert posterior.quantile("events", half_lives, 0.2) == 1.0
+    assert posterior.quantile("events", half_lives, 0.5) == 4.0
+    assert posterior.quantile("events", half_lives, 0.9) == float("inf")
+    assert posterior.quantile("time", half_lives, 0.1) == 86_400.0
+    assert posterior.never == 0.25
+
+
+def test_state_survives_and_settles() -> None:
+    decay = TemporalDecay(2, EVENTS_ONLY)
+    decay.observe(asked([0]), favouring(1, 1))
+    decay.settle()
+    settled = decay.belief(np.array([0]))
+    decay.observe(asked([0, 1]), favouring(0, 2))
+    other = TemporalDecay(2, EVENTS_ONLY)
+    other.restore(decay.state())
+    queries = asked([0, 1, -1])
+    assert np.array_equal(other.weights(queries), decay.weights(queries))
+    decay.reset()
+    assert np.array_equal(decay.belief(np.array([0])), settled)
+    assert TemporalDecay(2).state_bytes() < 200
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: HalfLives(events=(4.0, 1.0)), "must rise"),
+        (lambda: HalfLives(time=(float("inf"),)), "no decay is always there"),
+        (lambda: HalfLives(events=(-1.0,)), "must be positive"),
+        (lambda: TemporalDecay(1, switching=1.5), "from 0 to 1"),
+        (lambda: TemporalDecay(1, learning_rate=-1.0), "at least 0"),
+        (lambda: TemporalDecay(1).fit_prior(np.zeros(0, int), np.zeros((0, 13), np.float32)), "no events"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make: object, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        make()  # type: ignore[operator]
