@@ -84,6 +84,7 @@ class PersonaRidge:
         targets = sp.diags_array(counts**-self.user_power) @ matrix
         features = sp.diags_array(counts**-self.history_power) @ targets @ sp.diags_array(common)
         solve = self._by_users if matrix.shape[0] < matrix.shape[1] else self._by_items
+        # Row by row a target, so that every product below reads and writes memory in its order.
         mixture = torch.zeros(matrix.shape[1], matrix.shape[1])
         experts = zip(self._learning(matrix, routing), self._variance(routing), routing.T, strict=True)
         for learning, variance, attention in experts:
@@ -91,8 +92,9 @@ class PersonaRidge:
             scaled = sp.csr_matrix(user @ features @ sp.diags_array(item), dtype=np.float32)
             expert = solve(scaled, sp.csr_matrix(user @ targets, dtype=np.float32))
             # Back to unscaled items, and each target by its attention to this expert.
-            mixture.addcmul_(expert, torch.from_numpy(np.outer(common * item, attention).astype(np.float32)))
-        return mixture.fill_diagonal_(0.0)
+            expert.mul_(torch.from_numpy((common * item).astype(np.float32)))
+            mixture += expert.mul_(torch.from_numpy(np.ascontiguousarray(attention))[:, None])
+        return mixture.fill_diagonal_(0.0).T.contiguous()
 
     def _learning(self, matrix: sp.csr_matrix, routing: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return omega, "personas users", of mean square 1 for every persona."""
@@ -105,8 +107,8 @@ class PersonaRidge:
         variance = 1 + self.cohesion * routing.shape[1] * routing.astype(np.float64)
         return np.asarray((variance / variance.mean(0)).T)
 
-    def _by_users(self, features: sp.csr_matrix, targets: sp.csr_matrix) -> Float[Tensor, "items items"]:
-        """Solve with the kernel matrix "users users", a block of target items at a time."""
+    def _by_users(self, features: sp.csr_matrix, targets: sp.csr_matrix) -> Float[Tensor, "targets items"]:
+        """Solve with the kernel matrix "users users", a block of targets at a time."""
         ridge = self.regularization
         inverse = _inverse((features @ features.T).toarray() / ridge, 1.0)
         by_item, of_target = features.T.tocsr(), targets.T.tocsr()
@@ -127,19 +129,18 @@ class PersonaRidge:
             corner = 1 - (own * solved).sum(0).double() / ridge
             free = (own * target).sum(0).double()
             combined = target + solved * (free / (ridge * corner)).float()
-            result[:, part] = torch.from_numpy(by_item @ combined.numpy())
+            result[part] = torch.from_numpy(by_item @ combined.numpy()).T
         return result.div_(ridge)
 
-    def _by_items(self, features: sp.csr_matrix, targets: sp.csr_matrix) -> Float[Tensor, "items items"]:
+    def _by_items(self, features: sp.csr_matrix, targets: sp.csr_matrix) -> Float[Tensor, "targets items"]:
         """Solve with the Gram matrix "items items"."""
         inverse = _inverse((features.T @ features).toarray(), self.regularization)
         if features.nnz / (features.shape[0] * features.shape[1]) > _DENSE:
-            free = inverse @ torch.from_numpy((features.T @ targets).toarray())
+            free = torch.from_numpy((targets.T @ features).toarray()) @ inverse
         else:
-            # (T' (F P))': both products stay sparse times dense, and read the dense rows in their order.
-            free = torch.from_numpy(np.asarray(targets.T.tocsr() @ (features @ inverse.numpy()))).T
+            free = torch.from_numpy(np.asarray(targets.T.tocsr() @ (features @ inverse.numpy())))
         own = free.diagonal().double() / inverse.diagonal().double()
-        return free - inverse * own.float()
+        return free.sub_(inverse.mul_(own.float()[:, None]))
 
 
 def _inverse(matrix: npt.NDArray[np.float32], ridge: float) -> Tensor:
