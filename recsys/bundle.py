@@ -166,6 +166,9 @@ def _name_of(model: Recommender) -> str:
     name = f"{type(model).__module__}.{type(model).__qualname__}"
     if _models().get(name) is not type(model):
         raise BundleError(f"{name} is not exported by recsys.models, so no bundle of it could be loaded; export it")
+    for inner in vars(model).values():
+        if isinstance(inner, Recommender):
+            _name_of(inner)
     return name
 
 
@@ -197,6 +200,8 @@ def constructor_arguments(target: type, values: Mapping[str, Any], where: str) -
 def _typed(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - any type hint, any JSON value
     options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     for option in options:
+        if isinstance(value, dict) and isinstance(option, type) and issubclass(option, Recommender):
+            return _wrapped(value, where)
         if isinstance(value, dict) and isinstance(option, type) and is_dataclass(option):
             return option(**constructor_arguments(option, value, where))
         if isinstance(value, list) and typing.get_origin(option) is tuple:
@@ -204,6 +209,17 @@ def _typed(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - any type
             kinds = entry * len(value) if len(entry) == 1 else entry
             return tuple(_typed(kind, part, where) for kind, part in zip(kinds, value, strict=True))
     return value
+
+
+def _wrapped(value: Mapping[str, Any], where: str) -> Recommender:
+    """Return the unfitted model that another one wraps; like `_class_of` it looks names up and imports nothing."""
+    models = {f"recsys.models.{model.__name__}": model for model in _models().values()}
+    path, arguments = value.get("class_path"), value.get("init_args", {})
+    well_formed = set(value) == {"class_path", "init_args"} and isinstance(path, str)
+    if not well_formed or path not in models or not isinstance(arguments, dict):
+        raise BundleError(f"{where}: {path!r} is not a model of this library; update the library, or train again")
+    model_class = models[path]
+    return model_class(**constructor_arguments(model_class, arguments, where))
 
 
 def _write_vocabularies(fitted_on: FittedOn, directory: Path) -> None:

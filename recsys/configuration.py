@@ -8,6 +8,7 @@ A file holds `model` (the class to use and its constructor's arguments) and, opt
     filters: {min_user_events: 1, min_item_events: 1}
     validation: {metric: ndcg@10, users: 2000}
 
+A model that wraps another one takes it as an argument of the same shape, `model: {class_path: ..., init_args: {...}}`.
 A misspelt key is an error that names the nearest right one; nothing is ignored.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +74,7 @@ class Experiment:
 
     def build(self, seed: int | None = None) -> Recommender:
         """Return a new, unfitted model; `seed` replaces the file's, where the model has one."""
-        arguments = dict(self.arguments)
-        if seed is not None and "seed" in arguments:
-            arguments["seed"] = seed
+        arguments = self.arguments if seed is None else _seeded(self.model_class, self.arguments, seed)
         return instantiate(self.model_class, arguments)
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,10 +128,10 @@ def check_experiment(content: object, overrides: Sequence[tuple[str, str]] = (),
     model_class = _model_class(content["model"], source)
     arguments = _plain(content["model"].get("init_args") or {}, f"{source}: model.init_args")
     sections = {name: _plain(content.get(name) or {}, f"{source}: {name}") for name in ("filters", "validation")}
-    known = {f"model.{key}": key for key in settings(model_class)}
-    known |= {f"{name}.{f.name}": "" for name, kind in _KINDS.items() for f in dataclasses.fields(kind)}
+    known = [f"model.{key}" for key in _keys(model_class, arguments, f"{source}: model.init_args")]
+    known += [f"{name}.{f.name}" for name, kind in _KINDS.items() for f in dataclasses.fields(kind)]
     for key, text in overrides:
-        full = _resolve(key, list(known))
+        full = _resolve(key, known)
         section, _, rest = full.partition(".")
         _put(arguments if section == "model" else sections[section], rest.split("."), yaml.safe_load(text))
     model = instantiate(model_class, arguments, source)
@@ -163,6 +163,32 @@ def settings(kind: type[Any]) -> dict[str, Any]:
     return found
 
 
+def _wraps(kind: type[Any]) -> list[str]:
+    """Return the names of the constructor's arguments that are models."""
+    hints = typing.get_type_hints(kind.__init__)  # the constructor of this very class
+    return [name for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, Recommender)]
+
+
+def _keys(model_class: type[Recommender], arguments: Mapping[str, Any], where: str) -> list[str]:
+    """Return the keys of all settings, those of a wrapped model after `NAME.init_args.`."""
+    keys = list(settings(model_class))
+    for name in _wraps(model_class):
+        if name in arguments:
+            inner = _model_class(arguments[name], where, name)
+            below = arguments[name].get("init_args") or {}
+            keys += [f"{name}.init_args.{key}" for key in _keys(inner, below, f"{where}.{name}.init_args")]
+    return keys
+
+
+def _seeded(model_class: type[Recommender], arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return checked arguments with another seed, also for wrapped models, where they have one."""
+    seeded = dict(arguments) | ({"seed": seed} if "seed" in arguments else {})
+    for name in _wraps(model_class):
+        inner = _model_class(arguments[name], "config", name)
+        seeded[name] = arguments[name] | {"init_args": _seeded(inner, arguments[name]["init_args"], seed)}
+    return seeded
+
+
 def instantiate(model_class: type[Recommender], arguments: Mapping[str, Any], source: str = "config") -> Recommender:
     """Build a model from plain values, checked against the types of its constructor.
 
@@ -187,16 +213,20 @@ def _typed(kind: type[_Kind], values: Mapping[str, Any], where: str) -> _Kind:
         for name, p in parameters.items()
         if dataclasses.is_dataclass(p.default) and not isinstance(p.default, type)
     }
-    built = {
+    built: dict[str, Any] = {
         name: _typed(group, _plain(values[name], f"{where}: {name}"), f"{where}: {name}")
         for name, group in groups.items()
         if name in values
     }
+    models = _wraps(kind)
+    for name in models:
+        inner = _model_class(values.get(name), where, name)
+        built[name] = instantiate(inner, values[name].get("init_args") or {}, f"{where}: {name}")
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, "it", fail_untyped=True, skip=set(groups))
-    simple = {name: value for name, value in values.items() if name not in groups}
+    parser.add_class_arguments(kind, "it", fail_untyped=True, skip={*groups, *models})
+    simple = {name: value for name, value in values.items() if name not in groups and name not in models}
     try:
-        checked = parser.parse_object({"it": simple}) if len(groups) < len(parameters) else None
+        checked = parser.parse_object({"it": simple}) if len(groups) + len(models) < len(parameters) else None
     except ArgumentError as error:
         text = " ".join(str(error).split()).replace('Parser key "it.', 'key "').replace("Parser key", "key")
         raise ConfigError(f"{where}: {text}") from error
@@ -211,15 +241,15 @@ def _check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> 
             raise ConfigError(f"{where}: unknown key {key!r}{hint}")
 
 
-def _model_class(section: object, source: str) -> type[Recommender]:
+def _model_class(section: object, source: str, name: str = "model") -> type[Recommender]:
     if not isinstance(section, dict) or not isinstance(section.get("class_path"), str):
-        raise ConfigError(f"{source}: model.class_path is missing; it names the model, as recsys.models.AMPCF")
-    _check_keys(section, ("class_path", "init_args"), f"{source}: model")
+        raise ConfigError(f"{source}: {name}.class_path is missing; it names the model, as recsys.models.AMPCF")
+    _check_keys(section, ("class_path", "init_args"), f"{source}: {name}")
     classes = {f"recsys.models.{name}": item for name, item in model_classes().items()}
     path = section["class_path"]
     if path not in classes:
         hint = nearest(path, classes) or f"; there are {', '.join(classes)}"
-        raise ConfigError(f"{source}: model.class_path {path!r} is not a model{hint}")
+        raise ConfigError(f"{source}: {name}.class_path {path!r} is not a model{hint}")
     return classes[path]
 
 
@@ -242,7 +272,9 @@ def _resolve(key: str, known: Sequence[str]) -> str:
 
 def _put(target: dict[str, Any], path: Sequence[str], value: object) -> None:
     for part in path[:-1]:
-        target = target.setdefault(part, {})
+        if target.get(part) is None:  # absent, or a key without a value
+            target[part] = {}
+        target = target[part]
     target[path[-1]] = value
 
 

@@ -239,7 +239,7 @@ def _metrics(
 
 def _personas(model: Recommender, cut: Split) -> dict[str, float | None]:
     none: dict[str, float | None] = {"effective": None, "mean_cosine": None, "dead": None}
-    if not isinstance(model, PersonaRecommender):
+    if not (isinstance(model, PersonaRecommender) and model.has_personas):
         return none
     queries = cut.test.queries
     if not model.folds_in:

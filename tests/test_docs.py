@@ -14,7 +14,7 @@ import yaml
 from recsys import cli
 from recsys.configuration import read_experiment, settings
 from recsys.data import catalogue
-from recsys.models import AMPCF, MF, LinearAMPCF
+from recsys.models import AMPCF, MF, Decayed, LinearAMPCF
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -59,9 +59,9 @@ def test_every_page_is_in_the_index() -> None:
 
 
 def test_every_model_has_a_page_and_every_setting_of_the_persona_models_stands_in_it() -> None:
-    for model, page in ((AMPCF, "ampcf"), (LinearAMPCF, "linear_ampcf"), (MF, "mf")):
+    for model, page in ((AMPCF, "ampcf"), (LinearAMPCF, "linear_ampcf"), (MF, "mf"), (Decayed, "decayed")):
         text = (ROOT / "docs" / "models" / f"{page}.md").read_text(encoding="utf-8")
-        if page != "linear_ampcf":
+        if page in ("ampcf", "mf"):
             text += (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
         if page == "mf":
             text += (ROOT / "docs" / "models" / "ampcf.md").read_text(encoding="utf-8")

@@ -74,6 +74,23 @@ class Ragged:
         return matrix
 
 
+def membership(top: npt.NDArray[np.int32], rows: Ragged) -> npt.NDArray[np.bool_]:
+    """Return "queries n": whether each item of a list occurs in the row of its query. `UNKNOWN` never does.
+
+    A pair (query, item) becomes one integer, so that all lists are answered by one binary search.
+    """
+    if len(top) != len(rows):
+        raise ValueError(f"{len(top)} lists for {len(rows)} rows of items")
+    known = rows.items != UNKNOWN
+    width = int(max(top.max(initial=0), rows.items.max(initial=0))) + 1
+    keys = np.sort(rows.rows[known] * width + rows.items[known])
+    if len(keys) == 0:
+        return np.zeros(top.shape, np.bool_)
+    asked = np.arange(len(top), dtype=np.int64)[:, None] * width + top
+    place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+    return np.asarray((keys[place] == asked) & (top != UNKNOWN))
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Queries:

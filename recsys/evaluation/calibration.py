@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from recsys.data.queries import Ragged
+from recsys.data.queries import Ragged, membership
 from recsys.data.vocabulary import UNKNOWN
-from recsys.evaluation.metrics import PerQuery, membership
+from recsys.evaluation.metrics import PerQuery
 from recsys.evaluation.tastes import Tastes, entropy
 
 Distributions = npt.NDArray[np.float64]

@@ -16,8 +16,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.queries import Ragged
-from recsys.data.vocabulary import UNKNOWN
+from recsys.data.queries import Ragged, membership
 from recsys.errors import ConfigError, nearest
 
 PerQuery = npt.NDArray[np.float64]
@@ -60,23 +59,6 @@ class Judged:
         if not 1 <= k <= self.hits.shape[1]:
             raise ValueError(f"cutoff {k} is outside 1..{self.hits.shape[1]}, the length of the lists")
         return self.hits[:, :k]
-
-
-def membership(top: npt.NDArray[np.int32], rows: Ragged) -> npt.NDArray[np.bool_]:
-    """Return "queries n": whether each item of a list occurs in the row of its query. `UNKNOWN` never does.
-
-    A pair (query, item) becomes one integer, so that all lists are answered by one binary search.
-    """
-    if len(top) != len(rows):
-        raise ValueError(f"{len(top)} lists for {len(rows)} rows of items")
-    known = rows.items != UNKNOWN
-    width = int(max(top.max(initial=0), rows.items.max(initial=0))) + 1
-    keys = np.sort(rows.rows[known] * width + rows.items[known])
-    if len(keys) == 0:
-        return np.zeros(top.shape, np.bool_)
-    asked = np.arange(len(top), dtype=np.int64)[:, None] * width + top
-    place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return np.asarray((keys[place] == asked) & (top != UNKNOWN))
 
 
 def ndcg_at(judged: Judged, k: int) -> PerQuery:

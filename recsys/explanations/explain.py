@@ -96,13 +96,13 @@ def _reasons(model: Recommender, queries: Queries, items: npt.NDArray[np.int32])
     strength = np.zeros((*history.items.shape, items.shape[1]))
     attention = np.zeros((len(queries), 0, items.shape[1]))
     personas: list[list[PersonaDescription]] = [[] for _ in range(len(queries))]
-    if isinstance(model, PersonaRecommender):
+    if isinstance(model, PersonaRecommender) and model.has_personas:
         attention = model.attention(queries, items).double().cpu().numpy()
         personas = describe_personas(model, queries, recommended=False)
     if isinstance(model, FoldIn) and model.folds_in:
         kind = "contribution"
         strength = history.gather(model.contributions(queries, items).double().cpu().numpy(), 0.0)
-    elif isinstance(model, PersonaRecommender):
+    elif isinstance(model, PersonaRecommender) and model.has_personas:
         kind = "similarity"
         strength = persona_similarity(model, queries, history, items)
     is_rating = np.isfinite(queries.values) & (queries.values != 1.0)

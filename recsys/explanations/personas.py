@@ -82,7 +82,7 @@ def as_personas(model: Recommender) -> PersonaRecommender:
     Raises:
         CapabilityError: it has none.
     """
-    if isinstance(model, PersonaRecommender):
+    if isinstance(model, PersonaRecommender) and model.has_personas:
         return model
     raise CapabilityError(f"{type(model).__name__} has no personas to describe; use AMPCF (or MF, which has one)")
 

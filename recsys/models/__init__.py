@@ -3,6 +3,7 @@
 from recsys.models.ampcf import AMPCF
 from recsys.models.base import FoldIn, PersonaRecommender, Recommendations, Recommender
 from recsys.models.bpr import BPR
+from recsys.models.decayed import Decayed, PerUserDecay
 from recsys.models.ease import EASE
 from recsys.models.ials import IALS
 from recsys.models.itemknn import ItemKNN
@@ -16,9 +17,11 @@ __all__ = [
     "EASE",
     "IALS",
     "MF",
+    "Decayed",
     "FoldIn",
     "ItemKNN",
     "LinearAMPCF",
+    "PerUserDecay",
     "PersonaRecommender",
     "Popularity",
     "RecentPopularity",

@@ -221,14 +221,24 @@ class Recommender(ABC):
 
     @final
     def parameters_of_constructor(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain values (nested dataclasses as dictionaries)."""
+        """Return the constructor's arguments as plain values.
+
+        Nested dataclasses become dictionaries, a wrapped model one of `class_path` and `init_args`.
+        """
+        return {name: _plain(value) for name, value in self._arguments().items()}
+
+    @final
+    def unfitted(self) -> Self:
+        """Return a new model with the same constructor arguments, which has learned nothing."""
+        given = self._arguments()
+        fresh = {name: value.unfitted() for name, value in given.items() if isinstance(value, Recommender)}
+        return type(self)(**(given | fresh))
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments as they were given."""
         names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
         own = vars(self)
-        values = {name: own[name] if name in own else own[f"_{name}"] for name in names}
-        return {
-            name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-            for name, value in values.items()
-        }
+        return {name: own[name] if name in own else own[f"_{name}"] for name in names}
 
     @final
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -247,8 +257,14 @@ class Recommender(ABC):
 class PersonaRecommender(Recommender):
     """A model whose users are one or more latent vectors. A single-vector model has one persona.
 
-    Retrieval, audits and explanations use these three methods and need no special case.
+    Retrieval, audits and explanations use these three methods and need no special case. A class that has personas only
+    under some settings (a wrapper of another model) says so through `has_personas`.
     """
+
+    @property
+    def has_personas(self) -> bool:
+        """Whether the three methods can be used."""
+        return True
 
     @abstractmethod
     def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
@@ -300,6 +316,14 @@ def as_fold_in(model: Recommender, purpose: str) -> FoldIn:
         f"{type(model).__name__} cannot fold in a history, which {purpose} needs; use EASE, ItemKNN, IALS, or AMPCF "
         "and MF with users='history'"
     )
+
+
+def _plain(value: object) -> object:
+    """Return a constructor's argument as plain values."""
+    if isinstance(value, Recommender):
+        path = f"recsys.models.{type(value).__name__}"
+        return {"class_path": path, "init_args": value.parameters_of_constructor()}
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _mask(matrix: Float[Tensor, "queries items"], excluded: Ragged, candidates: Ragged | None) -> None:

@@ -16,7 +16,9 @@ from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
-from recsys.models.base import Recommender, Validate
+from recsys.decay.base import Forgetting, OnlineForgetting
+from recsys.models.base import FoldIn, Recommender, Validate
+from recsys.models.linear import event_weights
 from recsys.training.session import Session
 
 
@@ -88,3 +90,90 @@ def random_holdout(log: Interactions, *, cold: int = 0, seed: int = 0) -> Holdou
         relevant.append(np.append(answers, UNKNOWN) if rng.random() < 0.2 else answers)
     ids = np.arange(len(rows)).astype(object)
     return Holdout(Queries.from_history(rows, users=users), Ragged.of(relevant), ids)
+
+
+@final
+class SumOfRows(Recommender, FoldIn):
+    """A linear fold-in model: history event j adds w_j A_ji to item i, with A ("items items") given by the test."""
+
+    def __init__(self, rows: npt.NDArray[np.float32]) -> None:
+        self.rows = rows
+
+    @property
+    def folds_in(self) -> bool:
+        return True
+
+    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
+        source = np.maximum(queries.history.items, 0)[:, None]
+        return torch.from_numpy(event_weights(queries)[:, None] * self.rows[source, items[queries.history.rows]])
+
+    def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
+        assert self.rows.shape == (train.n_items, train.n_items)
+
+    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
+        weights = queries.matrix(self.n_items)
+        return torch.from_numpy(np.asarray(weights @ self.rows, dtype=np.float32))
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {"rows": self.rows}
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.rows = arrays["rows"]
+
+
+def events_since(queries: Queries) -> npt.NDArray[np.int64]:
+    """ "events", the age of every history event in events: 0 for the latest."""
+    entries = np.arange(len(queries.history.items))
+    return np.repeat(queries.history.indptr[1:], queries.history.lengths) - 1 - entries
+
+
+@final
+class LastEvents(Forgetting):
+    """Only the last so many events count."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def weights(self, queries: Queries) -> npt.NDArray[np.float32]:
+        return np.asarray(events_since(queries) < self.count, dtype=np.float32)
+
+
+@final
+class FollowTheLeader(OnlineForgetting):
+    """Half-lives of 1, 4 and infinitely many events; a user gets the one with the largest sum of utilities so far.
+
+    Attributes:
+        seen: what it was shown, in order: user, history length and time of asking.
+    """
+
+    def __init__(self, users: int) -> None:
+        self.users = users
+        self.seen: list[tuple[int, int, int]] = []
+        self.reset()
+
+    def hypotheses(self, queries: Queries) -> npt.NDArray[np.float32]:
+        age = events_since(queries)
+        return np.asarray([0.5**age, 0.5 ** (age / 4), np.ones(len(age))], dtype=np.float32)
+
+    def weights(self, queries: Queries) -> npt.NDArray[np.float32]:
+        leader = np.repeat(self.total[queries.users].argmax(1), queries.history.lengths)
+        return np.asarray(self.hypotheses(queries)[leader, np.arange(len(leader))])
+
+    def observe(self, queries: Queries, utility: npt.NDArray[np.float32]) -> None:
+        assert utility.shape == (len(queries), 3)
+        assert np.all((utility >= 0) & (utility <= 1))
+        assert np.all(np.diff(queries.now) >= 0)
+        np.add.at(self.total, queries.users, utility.astype(np.float64))
+        self.seen += zip(queries.users.tolist(), queries.history.lengths.tolist(), queries.now.tolist(), strict=True)
+
+    def reset(self) -> None:
+        self.total = np.zeros((self.users, 3))
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        return {"total": self.total.copy()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.total = state["total"].copy()
+
+    def state_bytes(self) -> float:
+        return 24.0

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recsys.data.queries import Ragged
+from recsys.data.queries import Ragged, membership
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.evaluation.metrics import RANKING_METRICS, Judged, membership, parse_metric, ranking_metrics
+from recsys.evaluation.metrics import RANKING_METRICS, Judged, parse_metric, ranking_metrics
 from recsys.models.base import top_n
 
 CUTOFFS = (1, 3, 5, 10)

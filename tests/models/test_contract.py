@@ -25,6 +25,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError, NotFittedError
+from recsys.models import EASE, Decayed, LinearAMPCF, PerUserDecay
 from recsys.models.base import FoldIn, PersonaRecommender, Recommender, as_fold_in
 from recsys.models.persona_settings import HistoryReading
 from recsys.training.trainable import Optimization
@@ -44,10 +45,17 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
     "BPR": [{"embedding_size": 4, "epochs": 100}],
     "EASE": [{"regularization": 10.0}],
     "ItemKNN": [{}, {"neighbours": 3, "similarity": "jaccard", "shrinkage": 0.0}],
+    "Decayed": [
+        {"model": EASE(regularization=10.0), "half_life": 3.0},
+        {"model": LinearAMPCF(personas=2, factors=4), "per_user": PerUserDecay(calibration=0.3)},
+        {"model": LinearAMPCF(personas=1, factors=4), "half_life": 40_000.0, "clock": "time", "floor": 0.2},
+    ],
     "RecentPopularity": [{}, {"fraction": None, "half_life": 2.0}],
 }
 NOT_ADDITIVE = ("AMPCF", "MF")
 """Additive only given the attention, or up to a bias: their own tests say how."""
+FORGETS = ("Decayed",)
+"""An event more makes the earlier ones older, so that it changes scores even where it says nothing itself."""
 
 
 def discover() -> list[type[Recommender]]:
@@ -137,7 +145,7 @@ def test_predictions_before_fit_are_refused(case: Case) -> None:
         model.recommend(Queries.from_history([[0]]), 3)
     with pytest.raises(NotFittedError):
         model.arrays()
-    if isinstance(model, PersonaRecommender):
+    if isinstance(model, PersonaRecommender) and model.has_personas:
         with pytest.raises(NotFittedError):
             model.personas(Queries.from_history([[0]]))
         with pytest.raises(NotFittedError):
@@ -167,7 +175,7 @@ def test_save_and_load_keep_every_bit(model: Recommender, queries: Queries, tmp_
     for name, value in vars(model.fitted_on).items():
         assert np.array_equal(getattr(loaded.fitted_on, name), value), name
     assert_same(loaded.score(queries), model.score(queries))
-    if isinstance(model, PersonaRecommender) and isinstance(loaded, PersonaRecommender):
+    if isinstance(model, PersonaRecommender) and isinstance(loaded, PersonaRecommender) and model.has_personas:
         assert_same(loaded.item_vectors(), model.item_vectors())
 
 
@@ -191,6 +199,8 @@ def test_unknown_users_are_served_or_refused(model: Recommender, block_log: Inte
 def test_known_and_unknown_users_with_one_history_get_one_answer(
     model: Recommender, queries: Queries, assert_same: Same
 ) -> None:
+    if isinstance(model, Decayed) and model.half_life is None:
+        pytest.skip("known users have learned a pace of their own")
     stranger = replace(queries, users=np.full(len(queries), UNKNOWN, np.int32))
     if model.needs_known_users:
         with pytest.raises(CapabilityError, match="not trained on"):
@@ -202,7 +212,8 @@ def test_known_and_unknown_users_with_one_history_get_one_answer(
 def test_unknown_items_and_repeated_events_in_the_history_are_ignored(model: Recommender, assert_same: Same) -> None:
     plain = model.score(Queries.from_history([[0, 1], [2]], users=[0, 1]))
     noisy = model.score(Queries.from_history([[UNKNOWN, 0, 1, 0], [2, UNKNOWN]], users=[0, 1]))
-    torch.testing.assert_close(noisy, plain, rtol=1e-5, atol=1e-6)
+    if type(model).__name__ not in FORGETS:
+        torch.testing.assert_close(noisy, plain, rtol=1e-5, atol=1e-6)
     assert_same(
         model.score(Queries.from_history([[UNKNOWN]], users=[0])), model.score(Queries.from_history([[]], users=[0]))
     )
@@ -231,6 +242,8 @@ def test_event_weights_count_or_are_refused(model: Recommender, queries: Queries
     assert_same(model.score(queries.with_weights(ones)), plain)
     fading = np.linspace(0.1, 1, events, dtype=np.float32)
     assert not torch.allclose(model.score(queries.with_weights(fading)), plain)
+    if type(model).__name__ in FORGETS:
+        return
     first_half = np.arange(events) % 2 == 0
     kept = Ragged.of([row[first_half[a:b]] for row, a, b in _rows(queries)])
     shorter = Queries.from_history([kept.row(row) for row in range(len(kept))], users=queries.users)
@@ -309,7 +322,7 @@ def test_a_class_that_never_folds_in_does_not_claim_to(model: Recommender) -> No
 def test_personas_have_their_shapes_and_attention_sums_to_one(
     model: Recommender, queries: Queries, block_log: Interactions
 ) -> None:
-    if not isinstance(model, PersonaRecommender):
+    if not (isinstance(model, PersonaRecommender) and model.has_personas):
         pytest.skip("no vectors")
     personas, vectors = model.personas(queries), model.item_vectors()
     assert personas.dim() == 3

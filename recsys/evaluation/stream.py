@@ -1,0 +1,234 @@
+"""The questions of a replay, in the order in which they are asked, with what each may see.
+
+::
+
+    time      ------------ start ------------------------------>
+    user 1    o   o    o     |    ?     ?  ?                        ? a question: the event is hidden, every event of
+    user 2       o  o        | ?    ?            ?                    the user strictly before it is visible
+    chunks                   |[ 1     ][ 2      ][ 3 ...            in global time order
+    rounds                   | r-th moment of a user in the chunk   so that a user's state has learned the earlier one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries, Ragged
+from recsys.errors import ConfigError, DataError
+
+Ints = npt.NDArray[np.int64]
+
+_ENTRIES = 1_000_000
+"""History events of one batch of questions, at most (unless one history alone has more): about 30 MB."""
+
+
+def comparable(log: Interactions) -> Interactions:
+    """Return a log whose times order the events of all users: itself, or one with positions in place of times.
+
+    With clock "order" the time of an event becomes its position in the user's history (events of equal time share the
+    position of the first), without a clock too (there every event has its own). So all users live through their
+    histories side by side, and a `start` is a number of events to skip.
+    """
+    if log.has_time:
+        return log
+    position = np.arange(len(log)) - log.indptr[log.user_num]
+    if log.clock == "order":
+        first = _group_starts(log.user_num, log.time)
+        position = first - log.indptr[log.user_num]
+    return replace(log, time=position.astype(np.int64), clock="order")
+
+
+def events_before(log: Interactions, start: int) -> Interactions:
+    """Return the events before the first question: what the model and the forgetting of a replay may be fitted on.
+
+    The vocabularies stay those of the log. `compact()` of the result forgets that other items will exist, which saves
+    memory; a replay finds its items by their ids.
+
+    Args:
+        log: the whole log.
+        start: a time; for logs with clock "order" or "none" a number of events per user.
+    """
+    return log.select(comparable(log).time < start)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Questions in the order of time.
+
+    Attributes:
+        log: the log, with times that order all events.
+        start: time of the first question, or the number of events skipped per user.
+        event: "questions", positions in the log, ascending in (time, user, position).
+        visible_until: "questions", the end (exclusive) of what is visible, a position in the log.
+        now: "questions", the moment of asking; only events strictly before it are visible (unless equal times are).
+        moment: "questions", questions of a user with an equal number are asked with the same state.
+        cuts: "questions", whether a chunk may begin here.
+        repeats: number of events from `start` on that are no questions, as the user had used the item before.
+    """
+
+    log: Interactions
+    start: int
+    event: Ints
+    visible_until: Ints
+    now: Ints
+    moment: Ints
+    cuts: npt.NDArray[np.bool_]
+    repeats: int
+
+    @classmethod
+    def of(
+        cls,
+        log: Interactions,
+        start: int,
+        *,
+        window: int | None = None,
+        see_equal_times: bool = False,
+        limit: int | None = None,
+    ) -> Stream:
+        """Find the questions of a log: the events from `start` on, less those whose item the user has used before.
+
+        Args:
+            log: the whole log.
+            start: a time; for logs with clock "order" or "none" a number of events to skip per user.
+            window: ask every event as at the beginning of its window, of this length in units of time; None: just
+                before the event.
+            see_equal_times: whether events of the user at the same time but earlier in the log are visible.
+            limit: ask only so many questions.
+
+        Raises:
+            ConfigError: a window or limit below 1, or a window together with `see_equal_times`.
+            DataError: there is nothing to ask.
+        """
+        if window is not None and (window < 1 or see_equal_times):
+            raise ConfigError(
+                f"replay: window is {window} and see_equal_times {see_equal_times}; a window must be at least 1 and "
+                "shows nothing of itself"
+            )
+        if limit is not None and limit < 1:
+            raise ConfigError(f"replay: limit is {limit}; it must be at least 1 (or None for every question)")
+        log = comparable(log)
+        later = log.time >= start
+        repeated = later & _repeated(log)
+        asked = np.flatnonzero(later & ~repeated)
+        event = asked[np.argsort(log.time[asked], kind="stable")][:limit]
+        if len(event) == 0:
+            raise DataError(
+                f"{log.name}: none of the {len(log)} events is at {start} or later and of an item that is new to the "
+                "user, so there is nothing to ask; choose an earlier start"
+            )
+        slot = log.time if window is None else (log.time - start) // window
+        first = np.arange(len(log)) if see_equal_times else _group_starts(log.user_num, slot)
+        now = log.time[event] if window is None else start + slot[event] * window
+        moment = first[event]
+        # Without windows the questions of a moment are neighbours, so a chunk may begin wherever a moment does.
+        ordered = moment if window is None else now
+        cuts = np.ones(len(event), np.bool_)
+        cuts[1:] = ordered[1:] != ordered[:-1]
+        return cls(log, start, event, moment, now, moment, cuts, int(repeated.sum()))
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    @cached_property
+    def users(self) -> npt.NDArray[np.int32]:
+        """ "questions", int32, numbers of the log's users."""
+        return self.log.user_num[self.event]
+
+    @cached_property
+    def items(self) -> npt.NDArray[np.int32]:
+        """ "questions", int32, the answers, numbers of the log's items."""
+        return self.log.item_num[self.event]
+
+    @cached_property
+    def times(self) -> Ints:
+        """ "questions", int64, when the event happened."""
+        return self.log.time[self.event]
+
+    @cached_property
+    def positions(self) -> Ints:
+        """ "questions", int64, position of the event in the user's history, from 0."""
+        return self.event - self.log.indptr[self.users]
+
+    @cached_property
+    def n_visible(self) -> Ints:
+        """ "questions", int64, length of the visible history."""
+        return self.visible_until - self.log.indptr[self.users]
+
+    def epochs(self, every: int | None) -> Ints:
+        """ "questions", int64: how many boundaries of a schedule lie between `start` and the question; 0 without."""
+        return np.zeros(len(self), np.int64) if every is None else (self.times - self.start) // every
+
+    def chunks(self, size: int, epoch: Ints) -> list[slice]:
+        """Return consecutive slices of at least `size` questions that split no moment and mix no epochs."""
+        allowed = np.flatnonzero(self.cuts)
+        forced = np.append(np.flatnonzero(np.diff(epoch)) + 1, len(self))
+        chunks, begin = [], 0
+        while begin < len(self):
+            place = int(np.searchsorted(allowed, begin + size))
+            end = int(allowed[place]) if place < len(allowed) else len(self)
+            end = min(end, int(forced[np.searchsorted(forced, begin, side="right")]))
+            chunks.append(slice(begin, end))
+            begin = end
+        return chunks
+
+    def rounds(self, chunk: slice) -> list[Ints]:
+        """Return the questions of a chunk, round by round: the r-th moment of every user, in the order of time."""
+        user, moment = self.users[chunk], self.moment[chunk]
+        order = np.argsort(user, kind="stable")
+        new_user = np.append(True, user[order][1:] != user[order][:-1])
+        new_moment = new_user | np.append(True, moment[order][1:] != moment[order][:-1])
+        count = np.cumsum(new_moment)
+        turn = np.empty(len(order), np.int64)
+        turn[order] = count - np.maximum.accumulate(np.where(new_user, count, 0))
+        by_turn = np.argsort(turn, kind="stable")
+        return np.split(by_turn + chunk.start, np.cumsum(np.bincount(turn))[:-1])
+
+    def batches(self, rows: Ints, size: int) -> Iterator[Ints]:
+        """Yield consecutive parts of some questions whose histories fit into memory, at most `size` at a time."""
+        until = np.cumsum(self.n_visible[rows])
+        begin = 0
+        while begin < len(rows):
+            seen = until[begin - 1] if begin else 0
+            fitting = int(np.searchsorted(until, seen + _ENTRIES, side="right"))
+            end = min(max(begin + 1, fitting), begin + size)
+            yield rows[begin:end]
+            begin = end
+
+    def queries(self, rows: Ints, items: npt.NDArray[np.int32]) -> Queries:
+        """Return the questions as queries; users are numbers of the log.
+
+        Args:
+            rows: which questions.
+            items: "items", the number to be used for each item of the log; `UNKNOWN` for those the model lacks.
+        """
+        users = self.users[rows]
+        begin = self.log.indptr[users]
+        lengths = self.visible_until[rows] - begin
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        position = np.arange(indptr[-1]) + np.repeat(begin - indptr[:-1], lengths)
+        history = Ragged(indptr, items[self.log.item_num[position]])
+        return Queries(users, history, self.log.value[position], self.log.time[position], self.now[rows])
+
+
+def _group_starts(user: npt.NDArray[np.int32], slot: Ints) -> Ints:
+    """ "events": position of the first event of the same user in the same slot; both columns are sorted."""
+    new = np.ones(len(user), np.bool_)
+    new[1:] = (user[1:] != user[:-1]) | (slot[1:] != slot[:-1])
+    return np.asarray(np.maximum.accumulate(np.where(new, np.arange(len(user)), 0)), dtype=np.int64)
+
+
+def _repeated(log: Interactions) -> npt.NDArray[np.bool_]:
+    """ "events": whether an earlier event of the same user has the same item."""
+    key = log.user_num.astype(np.int64) * max(1, log.n_items) + log.item_num
+    order = np.argsort(key, kind="stable")
+    repeated = np.zeros(len(log), np.bool_)
+    repeated[order[1:]] = key[order][1:] == key[order][:-1]
+    return repeated

@@ -1,0 +1,258 @@
+"""Temporal decay around any fold-in model: the past is read with weights, the items stay as they were learned."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.decay.ages import AgeClock
+from recsys.decay.base import Forgetting
+from recsys.decay.fixed import GlobalHalfLife
+from recsys.decay.temporal import HalfLives, TemporalDecay
+from recsys.errors import CapabilityError, ConfigError
+from recsys.models.base import FoldIn, PersonaRecommender, Recommender, Validate, as_fold_in
+from recsys.models.lessons import asked_in_batches, judgement, lessons, newest_part
+from recsys.models.persona_settings import fraction, positive
+from recsys.training.session import Session
+
+_LOG = logging.getLogger(__name__)
+_DAY = 86_400.0
+_PURPOSE = "decay of the user's past"
+_MODEL, _RULE = "model.", "decay."
+"""Prefixes of the arrays of the wrapped model and of the rule."""
+
+
+@final
+@dataclass(frozen=True)
+class PerUserDecay:
+    """Settings of the half-lives that users have of their own; see `recsys.decay.temporal.TemporalDecay`.
+
+    Attributes:
+        calibration: share of the newest training events on which the population's prior and the users' beliefs are
+            learned, in [0, 1); 0 learns nothing before `observe`.
+        lessons: at most this many of them are judged, everybody's newest first.
+        events: half-lives that a user can have, in the user's own events since.
+        days: half-lives in days; only logs with times in seconds have them.
+        learning_rate: how much one event tells.
+        switching: probability that a user's pace changes with an event.
+        sharpness: power of the utility; the larger, the more only the top of the list counts.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    calibration: float = 0.1
+    lessons: int = 50_000
+    events: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+    days: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0, 256.0)
+    learning_rate: float = 1.0
+    switching: float = 0.01
+    sharpness: float = 4.0
+
+    def __post_init__(self) -> None:
+        fraction("per_user.calibration", self.calibration)
+        positive("per_user.lessons", self.lessons)
+        self.rule(0, "seconds")
+
+    def rule(self, n_users: int, clock: str) -> TemporalDecay:
+        """Return a rule that has learned nothing, for a log with this clock."""
+        # A period has no known length and an order is no time: there only the clock of events can be read.
+        time = tuple(days * _DAY for days in self.days) if clock == "seconds" else ()
+        half_lives = HalfLives(events=tuple(self.events), time=time)
+        return TemporalDecay(n_users, half_lives, self.learning_rate, self.switching, self.sharpness)
+
+
+@final
+class Decayed(PersonaRecommender, FoldIn):
+    """Any fold-in model, read with a past that fades: with one half-life for all, or with each user's own.
+
+        s_u(t) = model(history of u, weights w_j(t))
+        one half-life:  w_j(t) = floor + (1 - floor) 2^(-age_j(t) / half_life)
+        each their own: w_j(t) = sum_h p_uh 2^(-age_jh(t) / h) / Z_uh(t), as in `TemporalDecay`
+
+    Only the read-out changes: the items are learned from undecayed data (Koren, *Collaborative Filtering with Temporal
+    Dynamics*, KDD 2009, found decayed training instances worse). Weights that a query has already are multiplied by w.
+
+    The beliefs p_uh are learned from the newest events of the training log, judged by a copy of the model that was
+    fitted on the earlier ones alone: to items that were fitted on the very events, the far past looks predictive, and
+    nobody would forget. After that `observe` goes on learning, event by event, without retraining. A user without
+    events has the population's prior.
+
+    Args:
+        model: the model to wrap. It stays as it is: `fit` fits copies.
+        half_life: the same for everybody; None: each user's own, as `per_user` says.
+        clock: what `half_life` is counted in: "events", the user's events since, or "time", in the unit of the log's.
+        floor: with `half_life`, the weight that is never lost, from 0 to 1.
+        per_user: without `half_life`, how each user's own is learned.
+
+    Raises:
+        CapabilityError: the model cannot fold in, or is itself decayed.
+        ConfigError: a value is out of range or would not be used; `clock` "time" and a log without (when fitting).
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        half_life: float | None = None,
+        clock: AgeClock = "events",
+        floor: float = 0.0,
+        per_user: PerUserDecay = PerUserDecay(),
+    ) -> None:
+        as_fold_in(model, _PURPOSE)
+        if isinstance(model, Decayed):
+            raise CapabilityError("Decayed cannot wrap Decayed: the past would fade twice; wrap the model in it")
+        if half_life is None and (clock, floor) != ("events", 0.0):
+            raise ConfigError("clock and floor belong to half_life, which is not given; give it, or leave them out")
+        if half_life is not None and per_user != PerUserDecay():
+            raise ConfigError(f"half_life is {half_life}, for everybody; leave it out, or leave per_user out")
+        if half_life is not None and not np.isfinite(half_life):
+            raise ConfigError(f"half_life is {half_life}: nothing would fade; use the model without decay")
+        self.model = model
+        self.half_life = half_life
+        self.clock: AgeClock = clock
+        self.floor = floor
+        self.per_user = per_user
+        self._inner = model.unfitted()
+        self._rule: Forgetting = self._new_rule(0, "seconds")
+        self._lessons = 0
+
+    @property
+    def folds_in(self) -> bool:
+        return True
+
+    @property
+    def has_personas(self) -> bool:
+        return isinstance(self._inner, PersonaRecommender) and self._inner.has_personas
+
+    @property
+    def undecayed(self) -> Recommender:
+        """The fitted model within."""
+        _ = self.fitted_on
+        return self._inner
+
+    @property
+    def forgetting(self) -> Forgetting:
+        """The fitted rule; a `TemporalDecay`, which can be asked for a user's `posterior`, unless all have one."""
+        _ = self.fitted_on
+        return self._rule
+
+    def decayed(self, queries: Queries) -> Queries:
+        """Return the queries with the weights that the wrapped model sees."""
+        weights = self.forgetting.weights(queries)
+        return queries.with_weights(weights if queries.weights is None else queries.weights * weights)
+
+    def observe(self, queries: Queries, items: npt.NDArray[np.int32]) -> None:
+        """Learn from the event that followed each query: the user's belief is updated, nothing is retrained.
+
+        With one half-life for everybody there is nothing to learn. Unknown users and items teach nothing.
+
+        Args:
+            queries: what was visible just before each event, in the order of time; users may repeat.
+            items: "queries", number of the item of the event.
+        """
+        rule = self.forgetting
+        telling = np.flatnonzero((items != UNKNOWN) & (queries.users != UNKNOWN))
+        if isinstance(rule, TemporalDecay) and len(telling):
+            asked = queries.take(telling)
+            rule.observe(asked, judgement(self._inner, asked, items[telling], rule, self._lessons))
+            self._lessons += len(telling)
+
+    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
+        return as_fold_in(self._inner, _PURPOSE).contributions(self.decayed(queries), items)
+
+    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
+        return self._with_personas().personas(self.decayed(queries))
+
+    def item_vectors(self) -> Float[Tensor, "items dim"]:
+        return self._with_personas().item_vectors()
+
+    def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+        return self._with_personas().attention(self.decayed(queries), items)
+
+    def _with_personas(self) -> PersonaRecommender:
+        _ = self.fitted_on
+        if isinstance(self._inner, PersonaRecommender) and self._inner.has_personas:
+            return self._inner
+        raise CapabilityError(f"{type(self._inner).__name__}, which Decayed wraps, has no personas; wrap AMPCF or MF")
+
+    def _new_rule(self, n_users: int, clock: str) -> GlobalHalfLife | TemporalDecay:
+        if self.half_life is None:
+            return self.per_user.rule(n_users, clock)
+        return GlobalHalfLife(self.half_life, self.clock, self.floor)
+
+    def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
+        if self.clock == "time" and not train.has_time:
+            raise ConfigError(
+                f"clock is 'time', and {train.name} has clock {train.clock!r}, on which no time passes; use clock "
+                "'events'"
+            )
+        rule = self._new_rule(train.n_users, train.clock)
+        calibrating = self._calibrate(rule, train, validate, session) if isinstance(rule, TemporalDecay) else 0
+        self._rule = rule
+        self._inner = self.model.unfitted()
+        effort = self._inner.fit(train, validate, session).effort
+        assert effort is not None
+        return effort.epochs, calibrating + effort.examples
+
+    def _calibrate(self, rule: TemporalDecay, train: Interactions, validate: Validate | None, session: Session) -> int:
+        """Learn prior and beliefs from the newest events, and return the examples presented to the judging model."""
+        self._lessons = 0
+        late = newest_part(train, self.per_user.calibration)
+        # Without an order nothing is older than anything; and a judge needs something to learn from.
+        if train.clock == "none" or not late.any() or late.all():
+            _LOG.info("no events of %s to learn half-lives from: every user has the uniform prior", train.name)
+            return 0
+        folder = None if session.directory is None else session.directory / "calibration"
+        # Validation decides at most when the judge's training stops; the lessons stay unseen by its items.
+        judge = self.model.unfitted().fit(train.select(~late), validate, replace(session, directory=folder))
+        events = lessons(judge, train, late, self.per_user.lessons)
+        if len(events):
+            _LOG.info("learning the half-lives of users from %d events of %s", len(events), train.name)
+            utility = np.concatenate(
+                [
+                    judgement(judge, queries, train.item_num[events[part]], rule, part.start)
+                    for part, queries in asked_in_batches(train, events)
+                ]
+            )
+            rule.fit_prior(train.user_num[events], utility)
+            # Lessons are judged alike whatever was learned before, so they need no order but that within a user.
+            for part, queries in asked_in_batches(train, events):
+                rule.observe(queries, utility[part])
+            rule.settle()
+        self._lessons = len(events)
+        assert judge.effort is not None
+        return judge.effort.examples
+
+    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
+        return self._inner.score(self.decayed(queries))
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
+        if isinstance(self._rule, TemporalDecay):
+            arrays |= {_RULE + name: value for name, value in self._rule.state().items()}
+            arrays[_RULE + "lessons"] = np.asarray([self._lessons], np.int64)
+        return arrays
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        fitted = self.fitted_on
+        inner, state = (
+            {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+            for prefix in (_MODEL, _RULE)
+        )
+        self._inner = self.model.unfitted().restore(fitted, inner)
+        rule = self._new_rule(len(fitted.users), fitted.clock)
+        if isinstance(rule, TemporalDecay):
+            self._lessons = int(state["lessons"][0])
+            rule.restore(state)
+            rule.settle()
+        self._rule = rule
