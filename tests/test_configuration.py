@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from recsys.configuration import check_experiment, model_classes, read_experiment, settings
+from recsys.configuration import check_experiment, model_classes, read_experiment
 from recsys.data.locations import shipped
 from recsys.errors import ConfigError
 
