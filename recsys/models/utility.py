@@ -114,13 +114,19 @@ def _by_rank(parts: Floats, indptr: npt.NDArray[np.int64], hypotheses: Floats, l
         hypotheses: "hypotheses events".
         listed: "queries M", which sampled items count.
     """
-    number = np.arange(len(parts))
+    queries, events = len(listed), len(parts)
     scale = np.log2(np.maximum(listed.sum(1), 1) + 1.0)
-    result = np.empty((len(listed), len(hypotheses)), np.float32)
-    for column, weight in enumerate(hypotheses):
-        weighted = sp.csr_matrix((weight, number, indptr), shape=(len(listed), len(parts)))
-        scores = weighted @ parts
-        above = ((scores[:, 1:] > scores[:, :1]) & listed).sum(1)
-        equal = ((scores[:, 1:] == scores[:, :1]) & listed).sum(1)
-        result[:, column] = 1.0 - np.log2(1.0 + above + 0.5 * equal) / scale
+    result = np.empty((queries, len(hypotheses)), np.float32)
+    # As many hypotheses in one product as keep its result in the cache: one call matters for a single event, as it
+    # comes while serving.
+    width = max(1, _CONTRIBUTIONS // max(1, queries * parts.shape[1]))
+    for first in range(0, len(hypotheses), width):
+        block = hypotheses[first : first + width]
+        starts = (indptr[:-1] + events * np.arange(len(block))[:, None]).ravel()
+        pointers, number = np.append(starts, block.size), np.tile(np.arange(events), len(block))
+        weighted = sp.csr_matrix((block.ravel(), number, pointers), shape=(len(block) * queries, events))
+        scores = (weighted @ parts).reshape(len(block), queries, -1)
+        above = ((scores[:, :, 1:] > scores[:, :, :1]) & listed).sum(2)
+        equal = ((scores[:, :, 1:] == scores[:, :, :1]) & listed).sum(2)
+        result[:, first : first + width] = (1.0 - np.log2(1.0 + above + 0.5 * equal) / scale).T
     return result
