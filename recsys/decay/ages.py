@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from recsys.checks import choice, positive
 from recsys.data.queries import Queries
-from recsys.decay.checks import choice, positive
 
 AgeClock = Literal["time", "events"]
 """What age is counted in: the unit of the log's times, or the user's own events that happened since."""

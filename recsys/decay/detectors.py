@@ -10,11 +10,11 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+from recsys.checks import choice, positive
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import newest
 from recsys.decay.base import Floats, OnlineForgetting
-from recsys.decay.checks import choice, positive
 from recsys.errors import CapabilityError, ConfigError
 
 Detector = Literal["adwin", "page_hinkley"]

@@ -10,10 +10,10 @@ from typing import Generic, TypeVar, final
 import numpy as np
 import numpy.typing as npt
 
+from recsys.checks import choice, positive, share
 from recsys.data.queries import Queries
 from recsys.decay.ages import AgeClock, ages
 from recsys.decay.base import Floats, Forgetting
-from recsys.decay.checks import choice, positive, share
 from recsys.errors import ConfigError
 
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import expit, log_softmax
 
+from recsys.checks import choice, positive
 from recsys.data.queries import Queries
 from recsys.decay.ages import FEATURES, AgeClock, ages, history_features
 from recsys.decay.base import Floats, Forgetting
-from recsys.decay.checks import choice, positive
 from recsys.decay.fixed import half_life_weights
 from recsys.errors import ConfigError, NotFittedError
 

@@ -9,11 +9,11 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from recsys.checks import positive, share
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock, event_ages, time_ages
 from recsys.decay.base import Floats, OnlineForgetting
-from recsys.decay.checks import positive, share
 from recsys.errors import ConfigError
 
 _DAY = 86_400.0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, final
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 
 from recsys.errors import DataError
 from recsys.evaluation.stream import Stream
+from recsys.evaluation.tables import write_table
 
 _KEY = b"recsys.replay"
 _FORMAT = 1
@@ -73,7 +72,6 @@ class Replay:
 
     def save(self, path: str | Path) -> Path:
         """Write one Parquet file; it appears complete or not at all."""
-        target = Path(path)
         extra = {
             "format": _FORMAT,
             "cutoffs": self.cutoffs,
@@ -81,18 +79,7 @@ class Replay:
             "seconds": self.seconds,
             "state_bytes": self.state_bytes,
         }
-        table = pa.Table.from_pandas(self.table, preserve_index=False)
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: json.dumps(extra).encode()})
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-        try:
-            pq.write_table(table, partial)
-            with partial.open("rb+") as written:
-                os.fsync(written.fileno())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        return target
+        return write_table(self.table, Path(path), _KEY, extra)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +14,7 @@ import pyarrow.parquet as pq
 
 from recsys.errors import DataError
 from recsys.evaluation.strata import summarise_strata
+from recsys.evaluation.tables import write_table
 
 _KEY = b"recsys.evaluation"
 _FORMAT = 1
@@ -87,7 +86,6 @@ class Evaluation:
 
         The rows are `per_user`; what cannot be computed from them travels in the file's metadata.
         """
-        target = Path(path)
         extra = {
             "format": _FORMAT,
             "metrics": self.metrics,
@@ -95,18 +93,7 @@ class Evaluation:
             "cutoffs": self.cutoffs,
             "unreachable_relevant": self.unreachable_relevant,
         }
-        table = pa.Table.from_pandas(self.per_user, preserve_index=False)
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: json.dumps(extra).encode()})
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-        try:
-            pq.write_table(table, partial)
-            with partial.open("rb+") as written:
-                os.fsync(written.fileno())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        return target
+        return write_table(self.per_user, Path(path), _KEY, extra)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

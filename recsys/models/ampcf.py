@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.checks import choice, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
 from recsys.models.health import PersonaHealth
 from recsys.models.persona_network import Bags, EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
-from recsys.models.persona_settings import Attention, HistoryReading, Objective, Users, choice, positive
+from recsys.models.persona_settings import Attention, HistoryReading, Objective, Users
 from recsys.models.persona_training import EmbeddingTask, HistoryTask, log_share
 from recsys.training.lightning import train as run_training
 from recsys.training.session import Session

@@ -12,12 +12,12 @@ from implicit.bpr import BayesianPersonalizedRanking
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import PersonaRecommender, Validate
-from recsys.models.persona_settings import positive
 from recsys.training.session import Session
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.checks import fraction, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
@@ -22,7 +23,6 @@ from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import FoldIn, PersonaRecommender, Recommender, Validate, as_fold_in
 from recsys.models.lessons import asked_in_batches, judgement, lessons, newest_part
-from recsys.models.persona_settings import fraction, positive
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import FoldIn, Recommender, Validate
 from recsys.models.linear import cooccurrence_blocks, event_weights
-from recsys.models.persona_settings import positive
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)

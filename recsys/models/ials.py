@@ -15,11 +15,11 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
+from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
 from recsys.models.linear import event_weights
-from recsys.models.persona_settings import positive
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)

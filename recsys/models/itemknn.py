@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.checks import choice, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import FoldIn, Recommender, Validate
 from recsys.models.linear import cooccurrence_blocks, event_weights
-from recsys.models.persona_settings import choice, positive
 from recsys.training.session import Session
 
 ItemSimilarity = Literal["cosine", "jaccard", "dice"]

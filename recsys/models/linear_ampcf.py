@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.checks import positive
 from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
@@ -19,7 +20,6 @@ from recsys.errors import CapabilityError
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
 from recsys.models.linear import event_weights
 from recsys.models.persona_ridge import PersonaRidge
-from recsys.models.persona_settings import positive
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, final, get_args
+from typing import Literal, final
 
-from recsys.errors import ConfigError, nearest
+from recsys.checks import choice, fraction, positive
+from recsys.errors import ConfigError
 from recsys.training.sampling import NegativeSampler
 
 Similarity = Literal["dot", "cosine"]
@@ -14,25 +15,6 @@ Users = Literal["history", "embedding"]
 Loss = Literal["full_softmax", "sampled_softmax", "bpr"]
 Target = Literal["all", "held_out"]
 Positives = Literal["events", "drawn"]
-
-
-def choice(name: str, value: str, allowed: object) -> None:
-    """Raise a ConfigError that names the nearest allowed value when `value` is not one of a Literal's."""
-    values = get_args(allowed)
-    if value not in values:
-        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(values)}{nearest(str(value), values)}")
-
-
-def positive(name: str, value: float, *, zero: bool = False) -> None:
-    """Raise a ConfigError when `value` is not positive (or, with `zero`, not at least 0)."""
-    if not (value >= 0 if zero else value > 0):
-        raise ConfigError(f"{name} is {value}; it must be {'at least 0' if zero else 'positive'}")
-
-
-def fraction(name: str, value: float) -> None:
-    """Raise a ConfigError when `value` is not in [0, 1)."""
-    if not 0 <= value < 1:
-        raise ConfigError(f"{name} is {value}; it must be at least 0 and below 1")
 
 
 @final

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Recommender, Validate
-from recsys.models.persona_settings import positive
 from recsys.training.session import Session
 
 _SECONDS_PER_DAY = 86_400

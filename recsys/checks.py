@@ -1,4 +1,4 @@
-"""Checks of the settings of rules, each an error that names the value and what it must be."""
+"""Checks of settings, each an error that names the setting, the value and what it must be."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def positive(name: str, value: float, *, zero: bool = False) -> None:
     """Raise a ConfigError when `value` is not positive (or, with `zero`, not at least 0)."""
     if not (value >= 0 if zero else value > 0):
         raise ConfigError(f"{name} is {value}; it must be {'at least 0' if zero else 'positive'}")
+
+
+def fraction(name: str, value: float) -> None:
+    """Raise a ConfigError when `value` is not in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ConfigError(f"{name} is {value}; it must be at least 0 and below 1")
 
 
 def share(name: str, value: float) -> None:

@@ -1,0 +1,37 @@
+"""Tables on disk: one Parquet file with facts beside the rows, written in one step."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def write_table(rows: pd.DataFrame, target: Path, key: bytes, facts: Mapping[str, Any]) -> Path:
+    """Write a table to a file that appears complete or not at all, and return its path.
+
+    Args:
+        rows: the table; its index is not kept.
+        target: the file; its folder is made.
+        key: of the file's metadata, under which the facts travel.
+        facts: plain values, kept as JSON.
+    """
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), key: json.dumps(facts).encode()})
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        pq.write_table(table, partial)
+        with partial.open("rb+") as written:
+            os.fsync(written.fileno())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
