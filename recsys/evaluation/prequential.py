@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -29,16 +29,36 @@ from recsys.errors import ConfigError, DataError
 from recsys.evaluation.checkpoint import Checkpoint, digest
 from recsys.evaluation.ranking import Progress
 from recsys.evaluation.replayed import Replay, question_table
-from recsys.evaluation.stream import Stream, events_before
+from recsys.evaluation.stream import Asking, Stream, events_before
 from recsys.models.base import Recommender, as_fold_in
 from recsys.models.utility import draw_items, utilities_among
 
-__all__ = ["Refit", "Replay", "events_before", "replay"]
-
-Refit = Callable[[Interactions], Recommender]
-"""Fits a model on a log that has the vocabularies of the whole log; it may `compact()` it first."""
+__all__ = ["Asking", "Refitting", "Replay", "events_before", "replay"]
 
 _PARTS = ("queries", "weights", "scoring", "judging", "observing", "refitting")
+
+
+@final
+@dataclass(frozen=True)
+class Refitting:
+    """A schedule on which the model is made anew while the stream goes on.
+
+    Attributes:
+        fit: makes a model from all events before a boundary: a log with the vocabularies of the whole one, which it
+            may `compact()` first.
+        every: distance of the boundaries start + m * every, in units of time (for logs without comparable times: events
+            per user). A boundary without questions before the next is skipped.
+
+    Raises:
+        ConfigError: the distance is below 1.
+    """
+
+    fit: Callable[[Interactions], Recommender]
+    every: int
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ConfigError(f"replay: refitting every {self.every}; it must be at least 1")
 
 
 def replay(
@@ -49,14 +69,11 @@ def replay(
     *,
     cutoffs: Sequence[int] = (5, 10, 20),
     depth: int | None = None,
-    window: int | None = None,
-    see_equal_times: bool = False,
-    limit: int | None = None,
+    asking: Asking = Asking(),
     chunk: int = 1024,
     negatives: int = 64,
     seed: int = 0,
-    refit: Refit | None = None,
-    refit_every: int | None = None,
+    refitting: Refitting | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Replay:
@@ -69,7 +86,7 @@ def replay(
 
     The stream is cut into chunks, and a chunk into rounds: the first moment of every user, then the second ... What a
     user's own state gives is therefore exactly what an event-by-event loop gives, whatever the size of the chunk; a
-    state that all users share lags by at most a chunk. With `window` all questions of a window are asked with what was
+    state that all users share lags by at most a chunk. With windows all questions of a window are asked with what was
     known at its beginning, then learned.
 
     `forgetting` sees the user numbers of `log` (so fit it on `events_before(log, start)`) and the item numbers of the
@@ -83,22 +100,18 @@ def replay(
         forgetting: gives the event weights; None: every event counts 1.
         cutoffs: list lengths of the metrics.
         depth: length of the lists in which the rank is looked for; the largest cutoff when None.
-        window: length of a window in units of time; None: every event by itself.
-        see_equal_times: show events of the user at the same time but earlier in the log, too.
-        limit: ask only the first so many questions.
+        asking: windows, equal times, how many questions.
         chunk: questions between two checkpoints, and scored at a time, about.
         negatives: items against which hypotheses are judged (see `recsys.models.utility`).
         seed: of these items.
-        refit: makes a new model from all events before a boundary.
-        refit_every: distance of the boundaries start + m * refit_every, in units of time (for logs without comparable
-            times: events per user). A boundary without questions before the next is skipped.
+        refitting: when the model is made anew; never when None.
         checkpoint: a folder in which ranks and state are kept after each chunk; the same call goes on where an
             interrupted one ended and gives the same result (with models whose fit is deterministic).
         progress: told the number of questions answered and of all questions, after each chunk.
 
     Raises:
         CapabilityError: the model cannot fold in a history.
-        ConfigError: a number is out of range, or only one of `refit` and `refit_every` is given.
+        ConfigError: a number is out of range, or a boundary of `refitting` falls inside a window.
         DataError: there is nothing to ask, the model knows no item of the log, or the checkpoint is of another call.
     """
     lengths = tuple(sorted({int(k) for k in cutoffs}))
@@ -107,45 +120,38 @@ def replay(
         raise ConfigError(f"replay: cutoffs are {list(cutoffs)} and depth {depth}; at least one, 1 <= cutoff <= depth")
     if chunk < 1 or negatives < 1:
         raise ConfigError(f"replay: chunk is {chunk} and negatives {negatives}; both must be at least 1")
-    _check_schedule(refit, refit_every, window)
+    every = None if refitting is None else refitting.every
+    if every is not None and asking.window is not None and every % asking.window:
+        # The questions of a window share one moment of asking, so they are asked of one model.
+        raise ConfigError(f"replay: refitting every {every}; it must be a multiple of the window ({asking.window})")
     if forgetting is not None or model.needs_known_users:
         as_fold_in(model, "a prequential replay")
-    stream = Stream.of(log, start, window=window, see_equal_times=see_equal_times, limit=limit)
-    epoch = stream.epochs(refit_every)
+    stream = Stream.of(log, start, asking)
+    epoch = stream.epochs(every)
     run = _Run(model, stream, forgetting, n, chunk, negatives, seed)
     if isinstance(forgetting, OnlineForgetting):
         forgetting.reset()
     folder = None if checkpoint is None else Path(checkpoint)
-    options = (start, n, window, see_equal_times, limit, chunk, negatives, seed, refit_every)
+    options = (start, n, astuple(asking), chunk, negatives, seed, every)
     call = "" if folder is None else run.describe(options)
     chunks = stream.chunks(chunk, epoch)
     done = 0 if folder is None else run.resume(Checkpoint.load(folder, call))
     current = 0
     for number, questions in enumerate(chunks[done:], start=done + 1):
-        if refit is not None and refit_every is not None and epoch[questions.start] != current:
+        if refitting is not None and epoch[questions.start] != current:
             current = int(epoch[questions.start])
             with run.measured("refitting"):
-                run.model = refit(events_before(log, start + current * refit_every))
+                run.model = refitting.fit(events_before(log, start + current * refitting.every))
                 run.number_items()
         run.answer(questions)
         if folder is not None:
             run.kept(call, number, questions.stop).save(folder)
         if progress is not None:
             progress(questions.stop, len(stream))
-    trained_until = start + epoch * (refit_every or 0)
+    trained_until = start + epoch * (every or 0)
     table = question_table(stream, run.rank, run.known, trained_until, lengths)
     state_bytes = forgetting.state_bytes() if isinstance(forgetting, OnlineForgetting) else 0.0
     return Replay(table, lengths, stream.repeats, run.seconds, float(state_bytes))
-
-
-def _check_schedule(refit: Refit | None, refit_every: int | None, window: int | None) -> None:
-    """Refuse a half-given schedule, and boundaries inside a window: its questions share one moment of asking."""
-    if (refit is None) != (refit_every is None):
-        raise ConfigError("replay: give both refit and refit_every, or neither")
-    if refit_every is not None and (refit_every < 1 or (window is not None and window > 0 and refit_every % window)):
-        raise ConfigError(
-            f"replay: refit_every is {refit_every}; it must be at least 1 and a multiple of the window ({window})"
-        )
 
 
 @final

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, final
@@ -10,12 +9,10 @@ from typing import Self, final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recsys.errors import DataError
 from recsys.evaluation.stream import Stream
-from recsys.evaluation.tables import write_table
+from recsys.evaluation.tables import read_table, write_table
 
 _KEY = b"recsys.replay"
 _FORMAT = 1
@@ -88,15 +85,10 @@ class Replay:
         Raises:
             DataError: the file is missing, unreadable, not written by `save`, or of a later format.
         """
-        try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise DataError(f"{path}: cannot read a table of a replay ({error}); replay again") from error
-        stored = (table.schema.metadata or {}).get(_KEY)
-        extra = json.loads(stored) if stored else {}
+        rows, extra = read_table(path, _KEY, "a table of a replay", "replay again")
         if extra.get("format") != _FORMAT:
             raise DataError(f"{path}: this Parquet file was not written by a replay of this version; replay again")
-        return cls(table.to_pandas(), tuple(extra["cutoffs"]), extra["repeats"], extra["seconds"], extra["state_bytes"])
+        return cls(rows, tuple(extra["cutoffs"]), extra["repeats"], extra["seconds"], extra["state_bytes"])
 
 
 def question_table(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self, final
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recsys.errors import DataError
 from recsys.evaluation.strata import summarise_strata
-from recsys.evaluation.tables import write_table
+from recsys.evaluation.tables import read_table, write_table
 
 _KEY = b"recsys.evaluation"
 _FORMAT = 1
@@ -102,21 +99,16 @@ class Evaluation:
         Raises:
             DataError: the file is missing, unreadable, not written by `save`, or of a later format.
         """
-        try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise DataError(f"{path}: cannot read a per-user table ({error}); evaluate the run again") from error
-        stored = (table.schema.metadata or {}).get(_KEY)
-        if stored is None:
+        rows, extra = read_table(path, _KEY, "a per-user table", "evaluate the run again")
+        if not extra:
             raise DataError(f"{path}: this Parquet file was not written by an evaluation; give the file of a run")
-        extra = json.loads(stored)
         if extra["format"] != _FORMAT:
             raise DataError(
                 f"{path}: format {extra['format']} of the per-user table is unknown to this version, which reads "
                 f"{_FORMAT}; evaluate the run again or update the library"
             )
         return cls(
-            table.to_pandas(),
+            rows,
             tuple(extra["metrics"]),
             {name: float(value) for name, value in extra["overall"].items()},
             tuple(extra["cutoffs"]),

@@ -59,6 +59,35 @@ def events_before(log: Interactions, start: int) -> Interactions:
 
 
 @final
+@dataclass(frozen=True)
+class Asking:
+    """Which events of a stream are asked for, and with what in view.
+
+    Attributes:
+        window: ask every event as at the beginning of its window, of this length in units of time; None: just before
+            the event.
+        see_equal_times: whether events of the user at the same time but earlier in the log are visible.
+        limit: ask only the first so many questions; all when None.
+
+    Raises:
+        ConfigError: a window or limit below 1, or a window together with `see_equal_times`.
+    """
+
+    window: int | None = None
+    see_equal_times: bool = False
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.window is not None and (self.window < 1 or self.see_equal_times):
+            raise ConfigError(
+                f"replay: window is {self.window} and see_equal_times {self.see_equal_times}; a window must be "
+                "at least 1 and shows nothing of itself"
+            )
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"replay: limit is {self.limit}; it must be at least 1 (or None for every question)")
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Stream:
     """Questions in the order of time.
@@ -84,48 +113,30 @@ class Stream:
     repeats: int
 
     @classmethod
-    def of(
-        cls,
-        log: Interactions,
-        start: int,
-        *,
-        window: int | None = None,
-        see_equal_times: bool = False,
-        limit: int | None = None,
-    ) -> Stream:
+    def of(cls, log: Interactions, start: int, asking: Asking) -> Stream:
         """Find the questions of a log: the events from `start` on, less those whose item the user has used before.
 
         Args:
             log: the whole log.
             start: a time; for logs with clock "order" or "none" a number of events to skip per user.
-            window: ask every event as at the beginning of its window, of this length in units of time; None: just
-                before the event.
-            see_equal_times: whether events of the user at the same time but earlier in the log are visible.
-            limit: ask only so many questions.
+            asking: which of them, and with what in view.
 
         Raises:
-            ConfigError: a window or limit below 1, or a window together with `see_equal_times`.
             DataError: there is nothing to ask.
         """
-        if window is not None and (window < 1 or see_equal_times):
-            raise ConfigError(
-                f"replay: window is {window} and see_equal_times {see_equal_times}; a window must be at least 1 and "
-                "shows nothing of itself"
-            )
-        if limit is not None and limit < 1:
-            raise ConfigError(f"replay: limit is {limit}; it must be at least 1 (or None for every question)")
+        window = asking.window
         log = comparable(log)
         later = log.time >= start
         repeated = later & _repeated(log)
         asked = np.flatnonzero(later & ~repeated)
-        event = asked[np.argsort(log.time[asked], kind="stable")][:limit]
+        event = asked[np.argsort(log.time[asked], kind="stable")][: asking.limit]
         if len(event) == 0:
             raise DataError(
                 f"{log.name}: none of the {len(log)} events is at {start} or later and of an item that is new to the "
                 "user, so there is nothing to ask; choose an earlier start"
             )
         slot = log.time if window is None else (log.time - start) // window
-        first = np.arange(len(log)) if see_equal_times else _group_starts(log.user_num, slot)
+        first = np.arange(len(log)) if asking.see_equal_times else _group_starts(log.user_num, slot)
         now = log.time[event] if window is None else start + slot[event] * window
         moment = first[event]
         # Without windows the questions of a moment are neighbours, so a chunk may begin wherever a moment does.

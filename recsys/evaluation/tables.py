@@ -13,6 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys.errors import DataError
+
 
 def write_table(rows: pd.DataFrame, target: Path, key: bytes, facts: Mapping[str, Any]) -> Path:
     """Write a table to a file that appears complete or not at all, and return its path.
@@ -35,3 +37,23 @@ def write_table(rows: pd.DataFrame, target: Path, key: bytes, facts: Mapping[str
     finally:
         partial.unlink(missing_ok=True)
     return target
+
+
+def read_table(path: str | Path, key: bytes, what: str, cure: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read what `write_table` wrote: the rows, and the facts; these are empty in a file of somebody else's.
+
+    Args:
+        path: the file.
+        key: of the file's metadata.
+        what: the table in words, for the error.
+        cure: what to do about it.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: cannot read {what} ({error}); {cure}") from error
+    stored = (table.schema.metadata or {}).get(key)
+    return table.to_pandas(), json.loads(stored) if stored else {}

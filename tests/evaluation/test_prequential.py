@@ -16,7 +16,7 @@ from recsys.data.queries import Queries
 from recsys.decay.base import OnlineForgetting
 from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.evaluation import stream
-from recsys.evaluation.prequential import Replay, events_before, replay
+from recsys.evaluation.prequential import Asking, Refitting, Replay, events_before, replay
 from recsys.models.base import Recommender
 from recsys.models.utility import draw_items, utilities_among
 from tests.evaluation.evaluation_models import FixedScores, FollowTheLeader, LastEvents, MostUsed, SumOfRows, random_log
@@ -154,7 +154,7 @@ def test_a_window_is_asked_with_what_was_known_at_its_beginning() -> None:
     model = linear(log)
     forgetting, naive = FollowTheLeader(log.n_users), FollowTheLeader(log.n_users)
     expected = loop(model, log, naive, lambda time: START + (time - START) // 40 * 40, START)
-    same(replay(model, log, START, forgetting, window=40, chunk=5, **FULL), expected)
+    same(replay(model, log, START, forgetting, asking=Asking(window=40), chunk=5, **FULL), expected)
     np.testing.assert_allclose(forgetting.total, naive.total, atol=1e-5)
 
 
@@ -163,7 +163,11 @@ def test_equal_times_are_hidden_unless_asked_for() -> None:
     model = SumOfRows(np.ones((4, 4), np.float32)).fit(log)
     assert replay(model, log, 5).table["n_visible"].tolist() == [1, 1, 1]
     shown = FollowTheLeader(1)
-    assert replay(model, log, 5, shown, see_equal_times=True, chunk=2).table["n_visible"].tolist() == [1, 2, 3]
+    assert replay(model, log, 5, shown, asking=Asking(see_equal_times=True), chunk=2).table["n_visible"].tolist() == [
+        1,
+        2,
+        3,
+    ]
     assert shown.seen == [(0, 1, 5), (0, 2, 5), (0, 3, 5)]
 
 
@@ -186,7 +190,7 @@ def test_an_empty_history_is_asked_and_judged_undecided() -> None:
     log = Interactions.from_columns([1, 2, 2], [0, 1, 0], times=[1, 5, 6])
     model = SumOfRows(np.ones((2, 2), np.float32)).fit(log)
     forgetting = FollowTheLeader(2)
-    result = replay(model, log, 5, forgetting, limit=1)
+    result = replay(model, log, 5, forgetting, asking=Asking(limit=1))
     assert result.counts["empty_histories"] == len(result.table) == 1
     np.testing.assert_array_equal(forgetting.total, [[0, 0, 0], [0.5, 0.5, 0.5]])
 
@@ -289,7 +293,7 @@ def test_a_schedule_refits_on_everything_before_each_boundary(tmp_path: Path) ->
         assert train.items == log.items
         return linear(train, 10**6, seed=len(train))
 
-    options: dict[str, Any] = {"refit": refit, "refit_every": 50, "chunk": 15, **FULL}
+    options: dict[str, Any] = {"refitting": Refitting(refit, 50), "chunk": 15, **FULL}
     result = replay(linear(log), log, START, FollowTheLeader(log.n_users), **options)
     boundaries = [200, 250]
     assert [count for count, _ in fitted] == [int((log.time < b).sum()) for b in boundaries]
@@ -340,24 +344,22 @@ def test_a_table_is_written_and_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"cutoffs": ()},
-        {"cutoffs": (0, 5)},
-        {"cutoffs": (10,), "depth": 5},
-        {"window": 0},
-        {"window": 3, "see_equal_times": True},
-        {"limit": 0},
-        {"chunk": 0},
-        {"negatives": 0},
-        {"refit_every": 10},
-        {"refit": lambda train: MostUsed().fit(train)},
-        {"refit": lambda train: MostUsed().fit(train), "refit_every": 0},
-        {"refit": lambda train: MostUsed().fit(train), "refit_every": 10, "window": 4},
+        lambda: {"cutoffs": ()},
+        lambda: {"cutoffs": (0, 5)},
+        lambda: {"cutoffs": (10,), "depth": 5},
+        lambda: {"asking": Asking(window=0)},
+        lambda: {"asking": Asking(window=3, see_equal_times=True)},
+        lambda: {"asking": Asking(limit=0)},
+        lambda: {"chunk": 0},
+        lambda: {"negatives": 0},
+        lambda: {"refitting": Refitting(lambda train: MostUsed().fit(train), 0)},
+        lambda: {"refitting": Refitting(lambda train: MostUsed().fit(train), 10), "asking": Asking(window=4)},
     ],
 )
-def test_impossible_settings_are_refused(options: dict[str, Any]) -> None:
+def test_impossible_settings_are_refused(options: Callable[[], dict[str, Any]]) -> None:
     log = crowded()
     with pytest.raises(ConfigError):
-        replay(linear(log), log, START, **options)
+        replay(linear(log), log, START, **options())
 
 
 def test_impossible_requests_are_refused() -> None:

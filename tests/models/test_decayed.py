@@ -20,7 +20,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import BundleError, CapabilityError, ConfigError
-from recsys.evaluation.prequential import events_before, replay
+from recsys.evaluation.prequential import Asking, events_before, replay
 from recsys.explanations import describe_personas, explain
 from recsys.models import BPR, EASE, IALS, MF, Decayed, ItemKNN, LinearAMPCF, PerUserDecay, Popularity
 from recsys.models.base import Recommender
@@ -108,9 +108,11 @@ def test_users_learn_their_timescales(world: DriftWorld, own_pace: Decayed) -> N
 
 def test_a_fading_past_predicts_drifting_users_better(world: DriftWorld, own_pace: Decayed) -> None:
     start = int(np.quantile(world.log.time, 0.8))
-    plain = replay(own_pace.undecayed, world.log, start, limit=3000).summary["ndcg@10"]
-    frozen = replay(own_pace, world.log, start, limit=3000).summary["ndcg@10"]
-    online = replay(own_pace.undecayed, world.log, start, own_pace.forgetting, limit=3000).summary["ndcg@10"]
+    plain = replay(own_pace.undecayed, world.log, start, asking=Asking(limit=3000)).summary["ndcg@10"]
+    frozen = replay(own_pace, world.log, start, asking=Asking(limit=3000)).summary["ndcg@10"]
+    online = replay(own_pace.undecayed, world.log, start, own_pace.forgetting, asking=Asking(limit=3000)).summary[
+        "ndcg@10"
+    ]
     rule_of(own_pace).reset()  # the fixture is shared
     assert frozen > 1.05 * plain
     assert online > 1.05 * plain
