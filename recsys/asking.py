@@ -17,6 +17,8 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, DataError
 from recsys.explanations import describe_personas, explain
+from recsys.explanations.activity import persona_activity
+from recsys.explanations.half_life import user_half_lives
 from recsys.models.base import Recommender
 from recsys.runs import load_model, run_data
 
@@ -47,10 +49,28 @@ def recommend(
 
 
 def personas(run: Path, user: str, *, at: str | None = None, source: str | None = None) -> list[dict[str, Any]]:
-    """Return a user's personas, the largest share first, as plain values."""
+    """Return a user's personas, the largest share first, as plain values.
+
+    Each has its `activity` over time, the values at `times`, with `share_now` and `share_long_term`; of a decayed model
+    also what is believed of the user's `half_life`, the same for all personas.
+    """
     model = load_model(run)
     queries = _queries(model, run, user, None, at, source)
     described = [persona.to_dict() for persona in describe_personas(model, queries)[0]]
+    (activity,) = persona_activity(model, queries)
+    half_lives = user_half_lives(model, queries)
+    memory = {} if half_lives is None else {"half_life": half_lives[0].to_dict()}
+    for number, persona in enumerate(described):
+        persona |= {
+            "share_now": float(activity.now[number]),
+            "share_long_term": float(activity.long_term[number]),
+            "activity": {
+                "clock": model.fitted_on.clock,
+                "times": activity.times.tolist(),
+                "values": activity.values[:, number].tolist(),
+            },
+            **memory,
+        }
     return sorted(described, key=lambda persona: -float(persona["share"]))
 
 

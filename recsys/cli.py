@@ -18,6 +18,7 @@ from rich.table import Table
 
 import recsys
 from recsys import asking, demo, runs
+from recsys.benchmarking import command as drift_command
 from recsys.configuration import read_experiment, settings
 from recsys.data import catalogue
 from recsys.data.columns import Columns
@@ -25,6 +26,7 @@ from recsys.data.inspection import inspect
 from recsys.data.splits import SplitName
 from recsys.errors import ConfigError, RecsysError
 from recsys.pictures import draw_log
+from recsys.serving.command import add_command as add_events
 from recsys.training.session import Session
 
 _OUT = Console(highlight=False)
@@ -74,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_recommend(commands)
     _add_personas(commands)
     _add_compare(commands)
+    add_events(commands)
+    _add_benchmark(commands)
     return parser
 
 
@@ -129,7 +133,10 @@ def _add_train(commands: Commands) -> None:
     )
     parser.add_argument("--config", type=Path, required=True, help="experiment file, such as configs/ampcf.yaml")
     parser.add_argument("--settings", action="store_true", help="list the settings of the experiment file and stop")
-    parser.add_argument("--data", help="name of a data set, or a file with user, item and, best, rating and time")
+    parser.add_argument(
+        "--data",
+        help="a data set, a file with user, item and, best, rating and time, or an event store (sqlite:///..., postgresql://...)",
+    )
     parser.add_argument("--out", type=Path, help="the run's directory")
     parser.add_argument("--split", choices=get_args(SplitName), default="global_time", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="seed of the model (default: 0)")
@@ -180,6 +187,7 @@ def _add_personas(commands: Commands) -> None:
     parser.add_argument("--run", type=Path, required=True, help="directory of a finished run")
     parser.add_argument("--user", required=True, help="id of a user of the log")
     parser.add_argument("--at", help="as of this moment: an ISO date or time, or a number in the log's unit")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw how active each persona was over time")
     parser.add_argument("--data", help="read the log from here")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -192,6 +200,21 @@ def _add_compare(commands: Commands) -> None:
     parser.add_argument("second", metavar="DIR_B", type=Path, help="directory of the other run")
     parser.add_argument("--metric", nargs="+", default=["ndcg@10"], help="metrics (default: ndcg@10)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_benchmark(commands: Commands) -> None:
+    benchmark = _command(commands, "benchmark", _benchmark_drift, "compare rules of forgetting on a log")
+    actions = benchmark.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
+    drift = _command(
+        actions,
+        "drift",
+        _benchmark_drift,
+        "replay a log under each rule of forgetting",
+        "A call that was interrupted\ngoes on when it is made again.",
+    )
+    drift_command.add_arguments(drift)
+    drift.add_argument("--on-error", choices=("raise", "skip"), default="raise", help="what to do with bad rows")
+    _add_columns(drift)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -297,8 +320,11 @@ def _personas(options: argparse.Namespace) -> None:
     found = asking.personas(options.run, options.user, at=options.at, source=options.data)
     if options.json:
         _OUT.print_json(json.dumps(found))
-        return
-    demo.print_personas(found, _OUT)
+    else:
+        demo.print_personas(found, _OUT)
+    if options.picture is not None:
+        path = demo.draw_personas(found, options.user, options.picture)
+        _ERR.print(f"picture: {escape(str(path))}", soft_wrap=True)
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -319,6 +345,21 @@ def _compare(options: argparse.Namespace) -> None:
             for r in rows
         ]
     _print(rows, options)
+
+
+def _benchmark_drift(options: argparse.Namespace) -> None:
+    def say(line: str) -> None:
+        if not options.quiet:
+            _ERR.print(escape(line), soft_wrap=True)
+
+    content = drift_command.run(options, _columns(options), say)
+    if options.json:
+        _OUT.print_json(json.dumps(content))
+        return
+    _print(drift_command.rows(content), options)
+    for base, reason in content["refused"].items():
+        _OUT.print(escape(f"{base} refuses {content['dataset']}: {reason}"), soft_wrap=True)
+    _OUT.print(escape(f"kept in {options.out}; drift.md is the report"), soft_wrap=True)
 
 
 def _print(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from recsys.data import catalogue
 from recsys.data.locations import shipped
 from recsys.errors import DataError
 from recsys.evaluation.result import Evaluation
+from recsys.pictures import draw_activity
 from recsys.training.session import Session
 
 DATASET = "ml-latest-small"
@@ -29,6 +30,9 @@ _MODELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("AMP-CF, one persona", "ampcf", (("personas", "1"),)),
     ("AMP-CF", "ampcf", ()),
 )
+_BARS = "▁▂▃▄▅▆▇█"
+_LIKELY = 0.1
+"""A half-life on a clock that is less likely than this is not worth printing."""
 _COLUMNS = ("ndcg@10", "recall@10", "hr@10", "coverage@10", "tdd@10", "minority_recall@10")
 
 
@@ -90,20 +94,76 @@ def print_recommendations(found: Sequence[Mapping[str, Any]], console: Console) 
             leading = entry["personas"][0]
             name = leading["name"] or f"persona {leading['persona']}"
             console.print(f"      persona   {escape(name)} ({leading['weight']:.0%} of the attention)", soft_wrap=True)
-        shown = [f"{item['title']} ({item['contribution']:+.3f})" for item in entry["evidence"]]
+        shown = [f"{item['title']} ({item['contribution']:+.3f}{_age_group(item)})" for item in entry["evidence"]]
         if shown:
             console.print(f"      evidence  {escape(', '.join(shown))}", soft_wrap=True)
         console.print(f"      [italic]{escape(entry['text'])}[/italic]", soft_wrap=True)
 
 
 def print_personas(found: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print a user's personas: name, share of the history, top items, genres."""
+    """Print what is believed of a user's half-life, and the personas: name, share, top items, genres, activity."""
+    if found and "half_life" in found[0]:
+        console.print(escape(half_life_sentence(found[0]["half_life"])), soft_wrap=True)
     for entry in found:
         items = ", ".join(item["title"] for item in entry["items"])
         genres = ", ".join(genre["genre"] for genre in entry["genres"])
         body = f"from    {escape(items)}" + (f"\ngenres  {escape(genres)}" if genres else "")
+        shares = f"{entry['share_now']:.0%} now, {entry['share_long_term']:.0%} long-term"
+        body += f"\nactive  {sparkline(entry['activity']['values'])}  {shares}"
         title = f"{escape(str(entry['name']))}: {entry['share']:.0%} of the history"
         console.print(Panel(body, title=title, title_align="left"))
+
+
+def draw_personas(found: Sequence[Mapping[str, Any]], user: str, path: Path) -> Path:
+    """Write a picture of how active each persona of a user was over time, and return its path."""
+    values = {str(entry["name"]): entry["activity"]["values"] for entry in found}
+    first = found[0]["activity"]
+    dates = first["clock"] == "seconds"
+    return draw_activity(path, first["times"], values, dates=dates, title=f"personas of user {user}")
+
+
+def half_life_sentence(half_life: Mapping[str, Any]) -> str:
+    """Say what is believed of a user's half-life, as `asking.personas` returns it.
+
+    >>> own = {"median": 4.0, "low": 2.0, "high": None, "probability": 0.7}
+    >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 12})
+    'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; learned from 12 events.'
+    >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 0})
+    'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; as of people in general.'
+    """
+    units = [unit for unit in ("events", "days", "periods", "positions") if unit in half_life]
+    if half_life["kind"] == "shared":
+        (unit,) = units
+        return f"Half-life: {half_life[unit]['median']:g} {unit}, the same for everybody."
+    likeliest = max(half_life[unit]["probability"] for unit in units)
+    told = [
+        f"{_long(half_life[unit]['median'], unit)} ({_long(half_life[unit]['low'])} to "
+        f"{_long(half_life[unit]['high'])}; {half_life[unit]['probability']:.0%} likely this clock)"
+        for unit in units
+        if half_life[unit]["probability"] >= min(_LIKELY, likeliest)
+    ]
+    events = half_life["learned_from"]
+    source = f"learned from {events} events" if events else "as of people in general"
+    return f"Half-life: {' or '.join(told)}; {half_life['never']:.0%} likely to forget nothing; {source}."
+
+
+def sparkline(values: Sequence[float], width: int = 24) -> str:
+    """Draw values in [0, 1] as bars, evenly picked where there are more than `width`.
+
+    >>> sparkline([0.0, 0.5, 1.0])
+    '▁▅█'
+    """
+    count = min(len(values), width)
+    picked = [values[round(place * (len(values) - 1) / max(1, count - 1))] for place in range(count)]
+    return "".join(_BARS[min(int(value * len(_BARS)), len(_BARS) - 1)] for value in picked)
+
+
+def _long(value: float | None, unit: str = "") -> str:
+    return "never" if value is None else f"{value:g} {unit}".rstrip()
+
+
+def _age_group(item: Mapping[str, Any]) -> str:
+    return "" if "recent" not in item else f", {'recent' if item['recent'] else 'long-term'}"
 
 
 def _print_comparison(results: Mapping[str, Mapping[str, Any]], console: Console) -> None:

@@ -172,3 +172,30 @@ def draw_forest(path: Path, rows: Sequence[tuple[str, float, float, float]], x: 
     axis.invert_yaxis()
     axis.set_xlabel(x)
     return save_figure(figure, path)
+
+
+def draw_activity(
+    path: Path, times: npt.ArrayLike, values: Mapping[str, Sequence[float]], *, dates: bool, title: str = ""
+) -> Path:
+    """Write how shares that add up to 1 changed over time, stacked.
+
+    Args:
+        path: of the PNG.
+        times: "moments", rising; Unix seconds where they are dates.
+        values: for each name in the legend, the share from each moment on.
+        dates: whether the horizontal axis shows dates.
+        title: above the picture.
+
+    Returns:
+        `path`.
+    """
+    figure = new_figure(9, 4.5)
+    axis = figure.subplots()
+    moments = np.asarray(times, dtype=np.int64)
+    places = moments.astype("datetime64[s]") if dates else moments
+    colours = [_SERIES[number % len(_SERIES)] for number in range(len(values))]
+    axis.stackplot(places, list(values.values()), labels=list(values), colors=colours, step="post")
+    axis.set_ylim(0, 1)
+    _label(axis, title, "date (UTC)" if dates else "time", "share of what counts")
+    figure.legend(loc="outside lower center", ncols=2)
+    return save_figure(figure, path)

@@ -39,6 +39,8 @@ from recsys.evaluation.significance import compare
 from recsys.evaluation.tastes import Tastes
 from recsys.models.base import PersonaRecommender, Recommender
 from recsys.models.health import persona_health
+from recsys.serving.stores import is_address, located
+from recsys.serving.transfer import log_of, pinned
 from recsys.training.session import Session
 
 METRICS = "metrics.json"
@@ -52,7 +54,7 @@ class Data:
     """Which log a run uses, and how it is read and cut.
 
     Attributes:
-        source: the name of a dataset card, or a file.
+        source: the name of a dataset card, a file, or the address of an event store.
         split: name of the split.
         seed: seed of the split, where it draws (and of the simulated log).
         threshold: keep only events of at least this value (the `paper` split of rating logs); None keeps all.
@@ -69,6 +71,8 @@ class Data:
 
     def load(self) -> Interactions:
         """Return the log."""
+        if is_address(self.source):
+            return log_of(self.source)
         columns = None if not self.columns else Columns.from_mapping(self.columns)
         return catalogue.load(
             self.source, columns=columns, on_error="skip" if self.on_error == "skip" else "raise", seed=self.seed
@@ -114,7 +118,8 @@ def train_run(
         DataError: `out` holds a finished run or something that is not a run.
     """
     _prepare(out, overwrite=overwrite)
-    say(f"reading {data.source}")
+    data = replace(data, source=pinned(data.source))
+    say(f"reading {located(data.source)}")
     log = data.load()
     cut = data.cut(log, experiment)
     say(f"{log}; split {cut.name}: {len(cut.train)} training events, {len(cut.valid)} and {len(cut.test)} questions")
@@ -259,7 +264,9 @@ def _finite(summary: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _located(source: str) -> str:
-    """Return a file's absolute path, so that the run can be asked from anywhere; a card's name stays."""
+    """Return where a log is found from anywhere: a file's absolute path, a store without password, a card's name."""
+    if is_address(source):
+        return located(source)
     return source if source in catalogue.cards() else str(Path(source).expanduser().resolve())
 
 

@@ -141,6 +141,54 @@ def test_personas_of_a_user(call: Call, runs: dict[str, Path]) -> None:
     assert [entry["share"] for entry in found] == sorted((entry["share"] for entry in found), reverse=True)
 
 
+def test_activity_of_personas_without_decay(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
+    picture = tmp_path / "new" / "personas.png"
+    code, out, err = call("personas", "--run", runs["ampcf"], "--user", "3", "--json", "--picture", picture)
+    assert code == 0
+    assert str(picture) in err.replace("\n", "")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(out)
+    values = [entry["activity"]["values"] for entry in found]
+    assert [sum(column) for column in zip(*values, strict=True)] == pytest.approx([1.0] * len(values[0]))
+    for entry in found:
+        assert "half_life" not in entry
+        assert len(entry["activity"]["times"]) == len(entry["activity"]["values"])
+        assert entry["share_now"] == entry["activity"]["values"][-1] == pytest.approx(entry["share_long_term"])
+
+
+@pytest.mark.parametrize(("half_life", "kind"), [((), "own"), (("--half_life", "2"), "shared")])
+def test_half_life_and_activity_of_a_decayed_model(
+    call: Call, log_file: Path, tmp_path: Path, half_life: tuple[str, ...], kind: str
+) -> None:
+    run = tmp_path / "run"
+    settings = ("--regularization", "5", "--factors", "8", *half_life)
+    source = CONFIGS / "ampcf_decay.yaml"
+    if not half_life:  # what so few events teach may be that nobody forgets
+        settings += ("--per_user.calibration", "0")
+    else:  # the settings of per_user would not be used
+        source = tmp_path / "shared.yaml"
+        source.write_text((CONFIGS / "ampcf_decay.yaml").read_text().split("    per_user:")[0])
+    assert call("train", "--config", source, "--data", log_file, "--out", run, "--quiet", *settings)[0] == 0
+    code, out, _ = call("personas", "--run", run, "--user", "3", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found[0]["half_life"]["kind"] == kind
+    assert found[0]["half_life"]["events"]["low"] <= found[0]["half_life"]["events"]["median"]
+    assert all(entry["half_life"] == found[0]["half_life"] for entry in found)
+    assert sum(entry["share_now"] for entry in found) == pytest.approx(1)
+    assert any(abs(entry["share_now"] - entry["share_long_term"]) > 0.01 for entry in found)
+    text = call("personas", "--run", run, "--user", "3")[1]
+    assert "Half-life: " in text
+    assert ("the same for everybody" in text) == (kind == "shared")
+    assert "long-term" in text
+    recommended = json.loads(call("recommend", "--run", run, "--user", "3", "-n", "3", "--json")[1])
+    for entry in recommended:
+        assert entry["recent"] + entry["long_term"] == pytest.approx(1)
+        assert all(isinstance(fact["recent"], bool) for fact in entry["evidence"])
+        assert "recent" in entry["text"] or "long-term" in entry["text"]
+    assert "long-term)" in call("recommend", "--run", run, "--user", "3")[1]
+
+
 def test_comparison_is_paired_and_refuses_other_logs(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
     code, out, _ = call("compare", runs["popularity"], runs["ease"], "--metric", "ndcg@10", "hr@10", "--json")
     assert code == 0

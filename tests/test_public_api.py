@@ -17,13 +17,16 @@ def test_models() -> None:
         "IALS",
         "ItemKNN",
         "LinearAMPCF",
+        "LinearNextItem",
         "MF",
         "PerUserDecay",
+        "PersonaPrior",
         "PersonaRecommender",
         "Popularity",
         "RecentPopularity",
         "Recommendations",
         "Recommender",
+        "TimeSVD",
     ]
 
 

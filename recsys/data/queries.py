@@ -40,7 +40,7 @@ class Ragged:
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """ "rows", int64."""
-        return np.diff(self.indptr)
+        return self.indptr[1:] - self.indptr[:-1]
 
     @property
     def rows(self) -> npt.NDArray[np.int64]:
@@ -210,6 +210,8 @@ class Queries:
 
     def take(self, rows: npt.NDArray[np.integer]) -> Queries:
         """Return the given queries, in that order."""
+        if len(rows) == len(self) and bool((rows == np.arange(len(rows))).all()):
+            return self  # a question asked alone is not copied at every step of the answer
         positions = self.history.positions(rows)
         return Queries(
             self.users[rows],
@@ -228,6 +230,8 @@ class Queries:
 
     def with_weights(self, weights: npt.NDArray[np.float32] | None) -> Queries:
         """Return the same questions with other event weights."""
+        if weights is self.weights:
+            return self
         return replace(self, weights=weights)
 
     @property
@@ -237,11 +241,14 @@ class Queries:
         Unknown items do not; of several events with one item only the one with the largest weight does (the latest of
         equals), as in the binary training matrix.
         """
-        counted: npt.NDArray[np.bool_] = np.asarray(self.history.items != UNKNOWN)
+        items = self.history.items
+        counted: npt.NDArray[np.bool_] = np.asarray(items != UNKNOWN)
+        pair = items if len(self) == 1 else self.history.rows * (int(items.max(initial=0)) + 2) + items
+        pair = np.sort(pair)
+        if not bool((pair[1:] == pair[:-1]).any()):
+            return counted  # by far the most frequent case, and a sort of integers is much faster than the one below
         events = np.flatnonzero(counted)
-        if len(events) == 0:
-            return counted
-        row, item = self.history.rows[events], self.history.items[events]
+        row, item = self.history.rows[events], items[events]
         weight = np.zeros(len(events)) if self.weights is None else self.weights[events]
         order = np.lexsort((events, weight, item, row))
         superseded = (row[order][:-1] == row[order][1:]) & (item[order][:-1] == item[order][1:])

@@ -1,8 +1,8 @@
-"""Per-user temporal decay: a posterior over half-lives for every user, updated event by event."""
+"""Per-user temporal decay: what is believed of every user's half-life, updated event by event."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,6 +14,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock, event_ages, time_ages
 from recsys.decay.base import Floats, OnlineForgetting
+from recsys.decay.context import ContextPrior, situations
 from recsys.errors import ConfigError
 
 _DAY = 86_400.0
@@ -52,12 +53,23 @@ class HalfLives:
         of_time = tuple(f"{value / _DAY:g} days" if value >= _DAY else f"{value:g}" for value in self.time)
         return (*(f"{value:g} events" for value in self.events), *of_time, "never")
 
-    def weights(self, queries: Queries) -> Floats:
-        """Return 2^(-age / half-life), "half-lives events"."""
-        parts = [np.exp2(-event_ages(queries) / np.asarray(self.events)[:, None])] if self.events else []
-        parts += [np.exp2(-time_ages(queries) / np.asarray(self.time)[:, None])] if self.time else []
-        parts.append(np.ones((1, len(queries.history.items))))
-        return np.concatenate(parts).astype(np.float32)
+    def weights(self, queries: Queries, *, from_newest: bool = False) -> Floats:
+        """Return 2^(-age / half-life), "half-lives events".
+
+        Args:
+            queries: the histories.
+            from_newest: count time from the newest event of each history instead of from now. Within a history this
+                multiplies all weights of a half-life by one number, and saves what somebody who was long away did
+                from falling below the smallest float.
+        """
+        weights = np.ones((len(self), len(queries.history.items)), np.float32)
+        by_events, by_time = weights[: len(self.events)], weights[len(self.events) : -1]
+        if self.events:
+            np.exp2(event_ages(queries) / -np.asarray(self.events)[:, None], out=by_events, casting="same_kind")
+        if self.time:
+            age = _since_newest(queries) if from_newest else time_ages(queries)
+            np.exp2(age / -np.asarray(self.time)[:, None], out=by_time, casting="same_kind")
+        return weights
 
 
 @final
@@ -94,135 +106,221 @@ class Posterior:
 class TemporalDecay(OnlineForgetting):
     """Each user has a mixture of half-lives, inferred online by what would have predicted the user's own events.
 
-        w_j(t)  = sum_h p_uh 2^(-age_jh(t) / h) / Z_uh(t),   Z_uh(t) = sum_j 2^(-age_jh(t) / h);   max_j w_j becomes 1
-        p_uh    proportional to p_uh exp(eta g_uh),   then   p_uh = (1 - alpha) p_uh + alpha prior_h
-        g_uh    = utility_uh ^ sharpness
+        w_j(t)   = sum_h p_uh(t) 2^(-age_jh(t) / h) / Z_uh(t),   Z_uh(t) = sum_j 2^(-age_jh(t) / h);   max_j w_j := 1
+        p_uh(t)  proportional to exp(eta [(tau + n_u) m_h(x_u(t)) + s_uh])
+        after an event:   s_uh = (1 - alpha) s_uh + g_uh - m_h(x_u(t)),   n_u = (1 - alpha) n_u + 1
+        g_uh     = utility_uh ^ sharpness
 
     h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of exponentials
     forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
-    comparable: otherwise the slow half-lives, which add up more events, would speak loudest. The update is that of a
-    Bayesian mixture with a Gibbs likelihood, and a small probability alpha of switching, so that a change of pace is
-    followed (Herbster and Warmuth, *Tracking the best expert*, 1998). Users without events have the prior, to which few
-    events leave everybody close: that is the shrinkage. The prior is the population's, by EM (`fit_prior`).
+    comparable: otherwise the slow half-lives, which add up more events, would speak loudest.
+
+    p is the Gibbs posterior of a Bayesian mixture. The population's prior, worth tau events, is what an event is
+    expected to say for each half-life in a situation x like this one: how long ago the user was here last, and how much
+    the user has done (`recsys.decay.context`). The user's own evidence s is what the events said beyond that. So few
+    events leave everybody close to the population, somebody never seen is the population; and a user who reads the far
+    past after a long absence, as everybody does, is not taken for one who forgets slowly. Evidence fades by alpha with
+    every event, so that a change of pace is followed (the aim of the fixed share of Herbster and Warmuth, *Tracking
+    the best expert*, 1998, which measured worse here; so did a prior without situations, by EM).
 
     Args:
         n_users: users of the log; their numbers index the state.
         half_lives: the grid.
-        learning_rate: eta, how much one event tells.
-        switching: alpha, in [0, 1].
+        learning_rate: eta, how much an event tells.
+        shrinkage: tau, how many events the population's prior is worth.
+        fading: alpha, in [0, 1], what each event takes from the evidence of the earlier ones.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
+        hour: an hour in the unit of the log's times; 1 where the unit is a period or a position.
     """
 
     def __init__(
         self,
         n_users: int,
         half_lives: HalfLives = HalfLives(),
-        learning_rate: float = 1.0,
-        switching: float = 0.01,
-        sharpness: float = 4.0,
+        learning_rate: float = 10.0,
+        shrinkage: float = 100.0,
+        fading: float = 0.02,
+        sharpness: float = 6.0,
+        hour: float = 3600.0,
     ) -> None:
         positive("n_users", n_users, zero=True)
         positive("learning_rate", learning_rate, zero=True)
+        positive("shrinkage", shrinkage, zero=True)
         positive("sharpness", sharpness)
-        share("switching", switching)
+        positive("hour", hour)
+        share("fading", fading)
         self.n_users = n_users
         self.half_lives = half_lives
         self.learning_rate = learning_rate
-        self.switching = switching
+        self.shrinkage = shrinkage
+        self.fading = fading
         self.sharpness = sharpness
-        self._prior = np.full(len(half_lives), 1.0 / len(half_lives), np.float32)
-        self._belief = np.tile(self._prior, (n_users, 1))
-        self._seen = np.zeros(n_users, np.int32)
-        self._settled = (self._belief.copy(), self._seen.copy())
+        self.hour = hour
+        self._population = ContextPrior(len(half_lives))
+        # A last row that nothing is ever added to stands for whoever is unknown (-1).
+        self._evidence = np.zeros((n_users + 1, len(half_lives)), np.float32)
+        self._count = np.zeros(n_users + 1, np.float32)
+        self._seen = np.zeros(n_users + 1, np.int32)
+        self._settled = self._copies()
 
     @property
     def prior(self) -> npt.NDArray[np.float32]:
-        """ "half-lives": what is believed of somebody without events."""
-        return self._prior.copy()
+        """ "half-lives": what is believed of somebody without events, in an average situation."""
+        return np.asarray(self.belief(np.asarray([UNKNOWN]))[0])
 
-    def belief(self, users: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-        """Return p_uh, "users half-lives"; the prior for `UNKNOWN` users."""
-        known = np.where(users == UNKNOWN, 0, users)
-        own = self._belief[known] if self.n_users else np.tile(self._prior, (len(users), 1))
-        return np.where((users == UNKNOWN)[:, None], self._prior, own)
+    def context(self, queries: Queries) -> Floats:
+        """Return the situation of each question, "queries features"; see `recsys.decay.context`."""
+        return situations(queries, self.hour)
+
+    def belief(self, users: npt.NDArray[np.integer]) -> Floats:
+        """Return p_uh in an average situation, "users half-lives"; the prior for `UNKNOWN` users."""
+        return self._posterior(users, self._population.average[None])
+
+    def belief_at(self, queries: Queries) -> Floats:
+        """Return p_uh(t), "queries half-lives": in the situation of each question."""
+        return self.belief_in(self.context(queries), queries.users)
+
+    def belief_in(self, context: Floats, users: npt.NDArray[np.integer]) -> Floats:
+        """Return p_uh, "users half-lives", in given situations, "users features"."""
+        return self._posterior(users, self._population.expected(context))
 
     def posterior(self, user: int) -> Posterior:
-        """Return what is believed about one user, to be shown to a person."""
+        """Return what is believed about one user in an average situation, to be shown to a person."""
         probability = self.belief(np.asarray([user]))[0].astype(np.float64)
-        events = 0 if user == UNKNOWN else int(self._seen[user])
-        return Posterior(self.half_lives.names, probability / probability.sum(), events)
+        return Posterior(self.half_lives.names, probability / probability.sum(), int(self._seen[user]))
 
     def weights(self, queries: Queries) -> Floats:
-        rows = queries.history.rows
-        by_half_life = self.half_lives.weights(queries)
-        belief = self.belief(queries.users)
-        total = np.zeros(len(rows))
-        for column, weight in enumerate(by_half_life):
-            mass = np.bincount(rows, weight, minlength=len(queries))
-            total += (belief[:, column] / np.maximum(mass, _TINY))[rows] * weight
-        largest = np.zeros(len(queries))
-        np.maximum.at(largest, rows, total)
-        return np.minimum(total / np.maximum(largest, _TINY)[rows], 1.0).astype(np.float32)
+        return mixture(queries, self.hypotheses(queries), self.belief_at(queries))
 
     def hypotheses(self, queries: Queries) -> Floats:
-        return self.half_lives.weights(queries)
+        return self.half_lives.weights(queries, from_newest=True)
 
     def observe(self, queries: Queries, utility: Floats) -> None:
-        known = queries.users != UNKNOWN
-        self._learn(queries.users[known], utility[known])
+        known = np.flatnonzero(queries.users != UNKNOWN)
+        if len(known) < len(queries):
+            queries, utility = queries.take(known), utility[known]
+        self.learn(queries.users, self.context(queries), utility)
 
-    def fit_prior(self, users: npt.NDArray[np.integer], utility: Floats, iterations: int = 8) -> None:
-        """Learn the population's prior from judged events by EM, and leave every user's belief at it.
+    def learn(self, users: npt.NDArray[np.integer], context: Floats, utility: Floats) -> None:
+        """Learn events whose situation is known already, in their order; users may repeat.
 
-        Each iteration filters all events with the current prior (E) and takes the mean belief of the users who have
-        any as the next (M). Use events that the judging model was not fitted on: on others the far past looks
-        predictive, because the items remember it, and the prior ends at "never".
+        An event that all half-lives predict equally well says nothing, and is passed over.
 
         Args:
-            users: "events", known user numbers, in the order of time within each user.
+            users: "events", known user numbers.
+            context: "events features", of `context`.
             utility: "events half-lives", as for `observe`.
-            iterations: of EM.
+        """
+        telling = np.flatnonzero(_tells(utility))
+        surprise = self._gain(utility[telling]) - self._population.expected(context[telling])
+        for rows in _turns(users[telling]):
+            now = users[telling[rows]]
+            self._evidence[now] = (1 - self.fading) * self._evidence[now] + surprise[rows]
+            self._count[now] = (1 - self.fading) * self._count[now] + 1
+            self._seen[now] += 1
+
+    def fit_prior(self, context: Floats, utility: Floats) -> None:
+        """Learn what to expect of the population in each situation, and forget what was learned of users.
+
+        Use events that the judging model was not fitted on: on others the far past looks predictive, because the items
+        remember it, and the prior ends at "never".
+
+        Args:
+            context: "events features", of `context`.
+            utility: "events half-lives", as for `observe`.
 
         Raises:
             ConfigError: there are no events.
         """
-        if len(users) == 0:
+        telling = _tells(utility)
+        if not telling.any():
             raise ConfigError("there are no events to fit the prior on; give a longer calibration part")
-        asked = np.unique(users)
-        for _ in range(iterations):
-            self._belief[:], self._seen[:] = self._prior, 0
-            self._learn(users, utility)
-            mean = self._belief[asked].mean(0, dtype=np.float64)
-            self._prior = (mean / mean.sum()).astype(np.float32)
-        self._belief[:], self._seen[:] = self._prior, 0
+        self._population.fit(context[telling], self._gain(utility[telling]), self.shrinkage)
+        for array in (self._evidence, self._count, self._seen):
+            array[:] = 0
         self.settle()
-
-    def _learn(self, users: npt.NDArray[np.integer], utility: Floats) -> None:
-        """Learn events in their order: the first of each user together, then the second ..."""
-        gain = self.learning_rate * utility.astype(np.float64) ** self.sharpness
-        order = np.argsort(users, kind="stable")
-        turn = np.empty(len(users), np.int64)
-        turn[order] = np.arange(len(users)) - np.searchsorted(users[order], users[order])
-        for rows in np.split(np.argsort(turn, kind="stable"), np.cumsum(np.bincount(turn))[:-1]) if len(users) else ():
-            now = users[rows]
-            posterior = self._belief[now] * np.exp(gain[rows] - gain[rows].max(1, keepdims=True))
-            posterior /= posterior.sum(1, keepdims=True)
-            self._belief[now] = (1 - self.switching) * posterior + self.switching * self._prior
-            self._seen[now] += 1
 
     def settle(self) -> None:
         """Make what was learned so far what `reset` returns to."""
-        self._settled = (self._belief.copy(), self._seen.copy())
+        self._settled = self._copies()
 
     def reset(self) -> None:
-        self._belief, self._seen = self._settled[0].copy(), self._settled[1].copy()
+        self._evidence, self._count, self._seen = self._settled
+        self.settle()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        return {"prior": self._prior.copy(), "belief": self._belief.copy(), "seen": self._seen.copy()}
+        evidence, count, seen = self._copies()
+        own = {"evidence": evidence, "count": count, "seen": seen}
+        return own | {f"population.{name}": value for name, value in self._population.state().items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        self._prior, self._belief = state["prior"].copy(), state["belief"].copy()
+        self._evidence, self._count = state["evidence"].copy(), state["count"].copy()
         self._seen = state["seen"].copy()
+        prefix = "population."
+        self._population.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
     def state_bytes(self) -> float:
-        return float(self._belief.itemsize * len(self.half_lives) + self._seen.itemsize)
+        return float(self._evidence.itemsize * (len(self.half_lives) + 1) + self._seen.itemsize)
+
+    def _copies(self) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
+        return self._evidence.copy(), self._count.copy(), self._seen.copy()
+
+    def _gain(self, utility: Floats) -> Floats:
+        return np.asarray(utility, np.float32) ** np.float32(self.sharpness)
+
+    def _posterior(self, users: npt.NDArray[np.integer], expected: Floats) -> Floats:
+        """Return p, "users half-lives", from m_h(x), "users half-lives" or one row for all."""
+        exponent = (self.shrinkage + self._count[users])[:, None] * expected + self._evidence[users]
+        exponent *= self.learning_rate
+        exponent -= exponent.max(1, keepdims=True)
+        np.exp(exponent, out=exponent)
+        exponent /= exponent.sum(1, keepdims=True)
+        return np.asarray(exponent)
+
+
+def _tells(utility: Floats) -> npt.NDArray[np.bool_]:
+    """Return "events": whether half-lives differ in how well they predict. After a single event they cannot."""
+    return np.asarray((utility != utility[:, :1]).any(1))
+
+
+def mixture(queries: Queries, by_half_life: Floats, belief: Floats) -> Floats:
+    """Return the weights, "events", of histories that are read under several half-lives at once; see `TemporalDecay`.
+
+    Args:
+        queries: the histories.
+        by_half_life: "half-lives events", weights under each half-life.
+        belief: "queries half-lives", how much each of them counts; rows sum to 1.
+    """
+    some = np.flatnonzero(queries.history.lengths)
+    if len(some) == 0:
+        return np.zeros(0, np.float32)
+    starts, lengths = queries.history.indptr[some], queries.history.lengths[some]
+    mass = np.add.reduceat(by_half_life, starts, axis=1, dtype=np.float64)
+    share = belief[some].T / np.maximum(mass, _TINY)
+    # Not a product of matrices: equal ages must have equal weights to the last bit.
+    total = (by_half_life * np.repeat(share, lengths, axis=1)).sum(0)
+    largest = np.maximum(np.maximum.reduceat(total, starts), _TINY)
+    return np.asarray(total / np.repeat(largest, lengths), dtype=np.float32)
+
+
+def _since_newest(queries: Queries) -> npt.NDArray[np.float64]:
+    """Return how much older each event is than the newest of its history, "events"; times ascend in a history."""
+    times, indptr = queries.times, queries.history.indptr
+    newest = times[np.maximum(indptr[1:] - 1, 0)] if len(times) else np.zeros(len(queries), np.int64)
+    return (np.repeat(newest, queries.history.lengths) - times).astype(np.float64)
+
+
+def _turns(users: npt.NDArray[np.integer]) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the positions of the first event of each user, then those of the second ..."""
+    if len(users) == 1:  # as events come while serving
+        yield np.zeros(1, np.int64)
+        return
+    order = np.argsort(users, kind="stable")
+    ordered = users[order]
+    turn = np.empty(len(users), np.int64)
+    turn[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
+    first = 0
+    in_turns = np.argsort(turn, kind="stable")
+    for count in np.bincount(turn).tolist():
+        yield in_turns[first : first + count]
+        first += count

@@ -31,7 +31,7 @@ from recsys.evaluation.ranking import Progress
 from recsys.evaluation.replayed import Replay, question_table
 from recsys.evaluation.stream import Asking, Stream, events_before
 from recsys.models.base import Recommender, as_fold_in
-from recsys.models.utility import draw_items, utilities_among
+from recsys.models.utility import utilities
 
 __all__ = ["Asking", "Refitting", "Replay", "events_before", "replay"]
 
@@ -71,8 +71,6 @@ def replay(
     depth: int | None = None,
     asking: Asking = Asking(),
     chunk: int = 1024,
-    negatives: int = 64,
-    seed: int = 0,
     refitting: Refitting | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
@@ -90,8 +88,8 @@ def replay(
     known at its beginning, then learned.
 
     `forgetting` sees the user numbers of `log` (so fit it on `events_before(log, start)`) and the item numbers of the
-    model. An online one is reset first, and left as the last event left it. The samples that its hypotheses are judged
-    against depend on the seed and the number of the question alone.
+    model. An online one is reset first, and left as the last event left it. Its hypotheses are judged by ranks
+    (`recsys.models.utility`).
 
     Args:
         model: fitted on events before `start`. Its items are found in the log by their ids.
@@ -102,8 +100,6 @@ def replay(
         depth: length of the lists in which the rank is looked for; the largest cutoff when None.
         asking: windows, equal times, how many questions.
         chunk: questions between two checkpoints, and scored at a time, about.
-        negatives: items against which hypotheses are judged (see `recsys.models.utility`).
-        seed: of these items.
         refitting: when the model is made anew; never when None.
         checkpoint: a folder in which ranks and state are kept after each chunk; the same call goes on where an
             interrupted one ended and gives the same result (with models whose fit is deterministic).
@@ -118,8 +114,8 @@ def replay(
     n = depth or max(lengths, default=0)
     if not lengths or lengths[0] < 1 or n < lengths[-1]:
         raise ConfigError(f"replay: cutoffs are {list(cutoffs)} and depth {depth}; at least one, 1 <= cutoff <= depth")
-    if chunk < 1 or negatives < 1:
-        raise ConfigError(f"replay: chunk is {chunk} and negatives {negatives}; both must be at least 1")
+    if chunk < 1:
+        raise ConfigError(f"replay: chunk is {chunk}; it must be at least 1")
     every = None if refitting is None else refitting.every
     if every is not None and asking.window is not None and every % asking.window:
         # The questions of a window share one moment of asking, so they are asked of one model.
@@ -128,11 +124,11 @@ def replay(
         as_fold_in(model, "a prequential replay")
     stream = Stream.of(log, start, asking)
     epoch = stream.epochs(every)
-    run = _Run(model, stream, forgetting, n, chunk, negatives, seed)
+    run = _Run(model, stream, forgetting, n, chunk)
     if isinstance(forgetting, OnlineForgetting):
         forgetting.reset()
     folder = None if checkpoint is None else Path(checkpoint)
-    options = (start, n, astuple(asking), chunk, negatives, seed, every)
+    options = (start, n, astuple(asking), chunk, every)
     call = "" if folder is None else run.describe(options)
     chunks = stream.chunks(chunk, epoch)
     done = 0 if folder is None else run.resume(Checkpoint.load(folder, call))
@@ -165,11 +161,9 @@ class _Run:
         forgetting: Forgetting | None,
         depth: int,
         chunk: int,
-        negatives: int,
-        seed: int,
     ) -> None:
         self.model, self.stream, self.forgetting = model, stream, forgetting
-        self.depth, self.chunk, self.negatives, self.seed = depth, chunk, negatives, seed
+        self.depth, self.chunk = depth, chunk
         self.rank = np.zeros(len(stream), np.int32)
         self.known = np.zeros(len(stream), np.bool_)
         self.seconds = dict.fromkeys(_PARTS, 0.0)
@@ -202,7 +196,6 @@ class _Run:
             for rows in self.stream.batches(np.arange(questions.start, questions.stop), self.chunk):
                 self._rank(rows, self._queries(rows))
             return
-        sampled = self._sampled(questions)
         for turn in self.stream.rounds(questions):
             judged = []
             for rows in self.stream.batches(turn, self.chunk):
@@ -213,7 +206,7 @@ class _Run:
                     taught = rows[lessons]
                     with self.measured("judging"):
                         seen = queries if lessons.all() else queries.take(np.flatnonzero(lessons))
-                        utility = self._judge(self.forgetting, seen, taught, sampled[taught - questions.start])
+                        utility = self._judge(self.forgetting, seen, taught)
                     judged.append((taught, utility))
             # Only now: all questions of a round are asked with the state at its beginning.
             for taught, utility in judged:
@@ -267,22 +260,11 @@ class _Run:
         self.rank[rows] = np.where(hit.any(1), hit.argmax(1) + 1, 0)
 
     def _judge(
-        self,
-        forgetting: OnlineForgetting,
-        queries: Queries,
-        rows: npt.NDArray[np.int64],
-        uniform: npt.NDArray[np.float64],
+        self, forgetting: OnlineForgetting, queries: Queries, rows: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
-        hypotheses = forgetting.hypotheses(queries)
         items = self._items[self.stream.items[rows]]
-        return utilities_among(self.model, self._asked(queries), items, hypotheses, draw_items(self.model, uniform))
+        return utilities(self.model, self._asked(queries), items, forgetting.hypotheses(queries))
 
     def _asked(self, queries: Queries) -> Queries:
         """The same questions with the model's user numbers."""
         return replace(queries, users=self._users[queries.users])
-
-    def _sampled(self, questions: slice) -> npt.NDArray[np.float64]:
-        """ "chunk M", uniform: question q owns numbers q M ... (q + 1) M - 1 of one stream, however chunks are cut."""
-        bits = np.random.PCG64(self.seed)
-        bits.advance(questions.start * self.negatives)
-        return np.random.Generator(bits).random((questions.stop - questions.start, self.negatives))

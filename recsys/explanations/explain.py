@@ -18,6 +18,7 @@ from recsys.explanations.personas import describe_personas
 from recsys.explanations.records import Evidence, EvidenceKind, Explanation, PersonaDescription, PersonaWeight
 from recsys.explanations.similarity import persona_similarity
 from recsys.models.base import FoldIn, PersonaRecommender, Recommendations, Recommender
+from recsys.models.decayed import Decayed
 
 
 def explain(model: Recommender, queries: Queries, n: int = 10, *, evidence: int = 3) -> list[list[Explanation]]:
@@ -62,7 +63,8 @@ class _Reasons:
     """What was found for a batch.
 
     `strength`: "queries length n", contributions or similarities, 0 in the padding; `attention`: "queries personas n";
-    `explicit`: "queries", whether the user's values are ratings rather than the 1 of an implicit log.
+    `explicit`: "queries", whether the user's values are ratings rather than the 1 of an implicit log; `recent`:
+    "queries length", which events are younger than the user's half-life, None where nothing fades.
     """
 
     queries: Queries
@@ -72,6 +74,14 @@ class _Reasons:
     attention: npt.NDArray[np.float64]
     personas: list[list[PersonaDescription]]
     explicit: npt.NDArray[np.bool_]
+    recent: npt.NDArray[np.bool_] | None
+
+    def recent_share(self, row: int, column: int) -> float | None:
+        """Return the part of an item's evidence that is recent; None where nothing fades or nothing speaks for it."""
+        positive = np.maximum(self.strength[row, :, column], 0.0)
+        if self.recent is None or not positive.any():
+            return None
+        return float(positive[self.recent[row]].sum() / positive.sum())
 
 
 def _explain_batch(
@@ -107,7 +117,10 @@ def _reasons(model: Recommender, queries: Queries, items: npt.NDArray[np.int32])
         strength = persona_similarity(model, queries, history, items)
     is_rating = np.isfinite(queries.values) & (queries.values != 1.0)
     explicit = np.bincount(queries.history.rows[is_rating], minlength=len(queries)) > 0
-    return _Reasons(queries, history, kind, strength, attention, personas, explicit)
+    # Without an order nothing is older than anything else.
+    fades = isinstance(model, Decayed) and model.fitted_on.clock != "none"
+    recent = history.gather(model.recent(queries), False) if isinstance(model, Decayed) and fades else None
+    return _Reasons(queries, history, kind, strength, attention, personas, explicit, recent)
 
 
 def _explanation(
@@ -132,6 +145,7 @@ def _explanation(
     # A single persona is the user as a whole, and a number says nothing: naming them would tell nothing.
     telling = len(personas) > 1 and described[leading[0]].named_by != "number"
     phrase = described[leading[0]].phrase if telling else None
+    recent = reasons.recent_share(row, column) if facts else None
     return Explanation(
         fitted.items.id_of(number),
         fitted.metadata.titles[number],
@@ -140,7 +154,8 @@ def _explanation(
         facts,
         kind,
         min(1.0, support) if kind == "contribution" else 0.0,
-        _sentence(model, reasons, row, facts, phrase),
+        _sentence(model, reasons, row, facts, phrase, recent),
+        recent,
     )
 
 
@@ -157,14 +172,24 @@ def _evidence(model: Recommender, reasons: _Reasons, row: int, place: int, colum
         strength / total,
         value if reasons.explicit[row] and np.isfinite(value) else None,
         None if fitted.clock == "none" else int(reasons.queries.now[row] - reasons.queries.times[event]),
+        None if reasons.recent is None else bool(reasons.recent[row, place]),
     )
 
 
-def _sentence(model: Recommender, reasons: _Reasons, row: int, facts: tuple[Evidence, ...], persona: str | None) -> str:
+def _sentence(
+    model: Recommender,
+    reasons: _Reasons,
+    row: int,
+    facts: tuple[Evidence, ...],
+    persona: str | None,
+    recent: float | None,
+) -> str:
     titles = [fact.title for fact in facts]
     rated = [fact.rating is not None for fact in facts]
+    if titles and reasons.kind == "contribution":
+        return text.because(titles, rated, persona, recent)
     if titles:
-        return (text.because if reasons.kind == "contribution" else text.resembles)(titles, rated, persona)
+        return text.resembles(titles, rated, persona)
     if not model.folds_in:
         return text.unnamed(persona) if model.needs_known_users else text.POPULAR
     return text.UNSUPPORTED if reasons.history.lengths[row] else text.COLD

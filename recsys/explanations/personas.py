@@ -19,6 +19,7 @@ from recsys.explanations.naming import distinctive, genre_lift, names
 from recsys.explanations.padded import BATCH, PaddedHistory
 from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem
 from recsys.models.base import PersonaRecommender, Recommender
+from recsys.models.decayed import Decayed
 from recsys.models.health import PersonaHealth
 
 _LIST = 50
@@ -41,7 +42,9 @@ def describe_personas(
         genres     : by descending share . ln(lift); base rate: the user's history, or the catalogue for a persona
                      that speaks for more than 60% of the history (a single persona always does)
 
-    A dead persona (share below a tenth of 1/K) has no items and no genres, and a number for a name.
+    A dead persona (share below a tenth of 1/K) has no items and no genres, and a number for a name. Personas stay while
+    their activity drifts (`recsys.explanations.activity`): those of a decayed model are described by the model without
+    decay, and only what they recommend is the decayed model's.
 
     Args:
         model: a model with personas.
@@ -140,7 +143,7 @@ def _describe(
     genre_names: tuple[str, ...],
     genre_matrix: npt.NDArray[np.float32],
 ) -> Iterator[list[PersonaDescription]]:
-    reading = _Reading.of(model, queries)
+    reading = _Reading.of(as_personas(model.undecayed) if isinstance(model, Decayed) else model, queries)
     shares = reading.shares
     count = shares.shape[1]
     alive = (shares >= 0.1 / count) & (reading.history.lengths > 0)[:, None]

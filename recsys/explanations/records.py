@@ -25,6 +25,7 @@ class Evidence:
         share: contribution over the sum of all positive contributions of the history to this score, in (0, 1].
         rating: the event's rating; None where the log is implicit or left it blank.
         age: time from the event to the question, in the unit of the log's clock; None where the log has no clock.
+        recent: whether the event is younger than the user's half-life; None where nothing fades.
     """
 
     item: int | str
@@ -33,10 +34,11 @@ class Evidence:
     share: float
     rating: float | None = None
     age: int | None = None
+    recent: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values; `rating` and `age` only where they are known."""
-        known = {"rating": self.rating, "age": self.age}
+        """Return plain values; `rating`, `age` and `recent` only where they are known."""
+        known = {"rating": self.rating, "age": self.age, "recent": self.recent}
         base = {"item": self.item, "title": self.title, "contribution": self.contribution, "share": self.share}
         return base | {key: value for key, value in known.items() if value is not None}
 
@@ -74,6 +76,11 @@ class Explanation:
             a_uik* is the leading persona's attention (1 for a model without personas), c_e the contribution of event e.
             0 where the evidence is not exact: then nothing that is shown is known to carry the score.
         text: one sentence.
+        recent: how much of the evidence is recent, in [0, 1]; the rest is long-term:
+
+                recent = sum_{e younger than the user's half-life} max(c_e, 0) / sum_{e in history} max(c_e, 0)
+
+            None where nothing fades, or nothing in the history speaks for the item.
     """
 
     item: int | str
@@ -84,9 +91,11 @@ class Explanation:
     evidence_kind: EvidenceKind
     certainty: float
     text: str
+    recent: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for `json.dumps`."""
+        """Return plain values, ready for `json.dumps`; `recent` and `long_term` only where they are known."""
+        fading = {} if self.recent is None else {"recent": self.recent, "long_term": 1.0 - self.recent}
         return {
             "item": self.item,
             "title": self.title,
@@ -96,6 +105,7 @@ class Explanation:
             "evidence_kind": self.evidence_kind,
             "certainty": self.certainty,
             "text": self.text,
+            **fading,
         }
 
 

@@ -40,20 +40,39 @@ def deed(rated: Sequence[bool]) -> str:
     return "rated" if all(rated) else "chose"
 
 
-def because(titles: Sequence[str], rated: Sequence[bool], persona: str | None = None) -> str:
+def recency(recent: float) -> str:
+    """Say how much of all evidence is recent; whole percents, which add up to 100.
+
+    >>> recency(0.8)
+    'of all the evidence 80% is recent and 20% long-term'
+    >>> recency(1.0), recency(0.001)
+    ('all the evidence is recent', 'all the evidence is long-term')
+    """
+    percent = round(100 * recent)
+    if percent in (0, 100):
+        return f"all the evidence is {'recent' if percent else 'long-term'}"
+    return f"of all the evidence {percent}% is recent and {100 - percent}% long-term"
+
+
+def because(
+    titles: Sequence[str], rated: Sequence[bool], persona: str | None = None, recent: float | None = None
+) -> str:
     """Say which past items carry the score.
 
     Args:
         titles: the evidence, strongest first; at least one.
         rated: whether each has a rating.
         persona: how the leading persona is spoken of ("your Crime side"); None where there is none to tell apart.
+        recent: how much of all evidence is recent; None where nothing fades.
 
     >>> because(["Heat (1995)", "Se7en (1995)"], [True, True], "your Crime & Thriller side")
     'Because of your Crime & Thriller side: you rated Heat (1995) and Se7en (1995).'
     >>> because(["Heat (1995)"], [False])
     'Because you chose Heat (1995).'
+    >>> because(["Heat (1995)"], [True], recent=0.75)
+    'Because you rated Heat (1995); of all the evidence 75% is recent and 25% long-term.'
     """
-    fact = f"you {deed(rated)} {listed(titles)}"
+    fact = f"you {deed(rated)} {listed(titles)}" + ("" if recent is None else f"; {recency(recent)}")
     return f"Because {fact}." if persona is None else f"Because of {persona}: {fact}."
 
 

@@ -8,8 +8,11 @@ from recsys.models.ease import EASE
 from recsys.models.ials import IALS
 from recsys.models.itemknn import ItemKNN
 from recsys.models.linear_ampcf import LinearAMPCF
+from recsys.models.linear_next_item import LinearNextItem
 from recsys.models.mf import MF
+from recsys.models.persona_activity import PersonaPrior
 from recsys.models.popularity import Popularity, RecentPopularity
+from recsys.models.time_svd import TimeSVD
 
 __all__ = [
     "AMPCF",
@@ -21,10 +24,13 @@ __all__ = [
     "FoldIn",
     "ItemKNN",
     "LinearAMPCF",
+    "LinearNextItem",
     "PerUserDecay",
+    "PersonaPrior",
     "PersonaRecommender",
     "Popularity",
     "RecentPopularity",
     "Recommendations",
     "Recommender",
+    "TimeSVD",
 ]

@@ -21,6 +21,7 @@ from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, NotFittedError
+from recsys.models.panel import Panel
 from recsys.training.session import Effort, Session
 
 Validate = Callable[["Recommender"], float]
@@ -68,6 +69,11 @@ class FittedOn:
     def tie_order(self) -> Tensor:
         """ "items", int64: item numbers in the order in which equal scores are listed, most used first."""
         return torch.from_numpy(np.argsort(-self.item_counts, kind="stable"))
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The items against which it is judged how well something predicts."""
+        return Panel.of(self.item_counts)
 
 
 @final
@@ -303,6 +309,17 @@ class FoldIn(ABC):
             items: "queries n", known item numbers.
         """
 
+    def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
+        """Return `contributions` to items that are the same for every query.
+
+        A model overrides this where it can be faster.
+
+        Args:
+            queries: the questions.
+            panel: "panel", known item numbers; give the same array again, and what it takes is kept.
+        """
+        return self.contributions(queries, np.broadcast_to(panel, (len(queries), len(panel))))
+
 
 def as_fold_in(model: Recommender, purpose: str) -> FoldIn:
     """Return the model as a `FoldIn`.
@@ -345,8 +362,8 @@ def top_n(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """Return the n largest scores of each row, best first; equal scores in the order given.
 
-    `torch.topk` breaks ties arbitrarily, so rows in which the n-th score is shared with an item left out are sorted
-    in full. NaN scores are a defect of the model and raise.
+    `torch.topk` breaks ties arbitrarily, so where the n-th score is shared with an item left out, the items with it are
+    chosen anew. NaN scores are a defect of the model and raise.
 
     Args:
         scores: -inf where an item must not be returned.
@@ -371,8 +388,11 @@ def top_n(
     best = torch.argsort(values, dim=1, descending=True, stable=True)
     values, index = values.gather(1, best), index.gather(1, best)
     if bool(tied.any()):
-        full = torch.sort(scores[tied][:, order], dim=1, descending=True, stable=True)
-        values[tied], index[tied] = full.values[:, :width], order[full.indices[:, :width]]
+        # What is above the last score is right already; the rest is filled with the first of those that equal it.
+        equal = torch.where(scores[tied] == last[tied], -rank.float(), -torch.inf)
+        fill = torch.topk(equal, width, dim=1).indices
+        place = torch.arange(width, device=order.device) - (values[tied] > last[tied]).sum(1, keepdim=True)
+        index[tied] = torch.where(place < 0, index[tied], fill.gather(1, place.clamp(min=0)))
     index = index.masked_fill(values == -torch.inf, UNKNOWN)
     items = np.full((len(scores), n), UNKNOWN, np.int32)
     top = np.full((len(scores), n), -np.inf, np.float32)

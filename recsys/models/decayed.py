@@ -17,17 +17,21 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
-from recsys.decay.base import Forgetting
+from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import FoldIn, PersonaRecommender, Recommender, Validate, as_fold_in
-from recsys.models.lessons import asked_in_batches, judgement, lessons, newest_part
+from recsys.models.lessons import asked_in_batches, lessons, newest_part
+from recsys.models.persona_activity import PersonaPrior, PersonaReading, RoutesItems, by_personas
+from recsys.models.utility import utilities
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)
-_DAY = 86_400.0
+_HOUR = 3_600.0
+_DAY = 24 * _HOUR
 _PURPOSE = "decay of the user's past"
+_ROUTED = "use LinearAMPCF or AMPCF"
 _MODEL, _RULE = "model.", "decay."
 """Prefixes of the arrays of the wrapped model and of the rule."""
 
@@ -44,7 +48,8 @@ class PerUserDecay:
         events: half-lives that a user can have, in the user's own events since.
         days: half-lives in days; only logs with times in seconds have them.
         learning_rate: how much one event tells.
-        switching: probability that a user's pace changes with an event.
+        shrinkage: how many events the population's prior is worth.
+        fading: what each event takes from the evidence of the earlier ones, from 0 to 1.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
 
     Raises:
@@ -55,9 +60,10 @@ class PerUserDecay:
     lessons: int = 50_000
     events: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
     days: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0, 256.0)
-    learning_rate: float = 1.0
-    switching: float = 0.01
-    sharpness: float = 4.0
+    learning_rate: float = 10.0
+    shrinkage: float = 100.0
+    fading: float = 0.02
+    sharpness: float = 6.0
 
     def __post_init__(self) -> None:
         fraction("per_user.calibration", self.calibration)
@@ -69,7 +75,8 @@ class PerUserDecay:
         # A period has no known length and an order is no time: there only the clock of events can be read.
         time = tuple(days * _DAY for days in self.days) if clock == "seconds" else ()
         half_lives = HalfLives(events=tuple(self.events), time=time)
-        return TemporalDecay(n_users, half_lives, self.learning_rate, self.switching, self.sharpness)
+        hour = _HOUR if clock == "seconds" else 1.0
+        return TemporalDecay(n_users, half_lives, self.learning_rate, self.shrinkage, self.fading, self.sharpness, hour)
 
 
 @final
@@ -78,7 +85,7 @@ class Decayed(PersonaRecommender, FoldIn):
 
         s_u(t) = model(history of u, weights w_j(t))
         one half-life:  w_j(t) = floor + (1 - floor) 2^(-age_j(t) / half_life)
-        each their own: w_j(t) = sum_h p_uh 2^(-age_jh(t) / h) / Z_uh(t), as in `TemporalDecay`
+        each their own: w_j(t) = sum_h p_uh(t) 2^(-age_jh(t) / h) / Z_uh(t), as in `TemporalDecay`
 
     Only the read-out changes: the items are learned from undecayed data (Koren, *Collaborative Filtering with Temporal
     Dynamics*, KDD 2009, found decayed training instances worse). Weights that a query has already are multiplied by w.
@@ -88,15 +95,21 @@ class Decayed(PersonaRecommender, FoldIn):
     nobody would forget. After that `observe` goes on learning, event by event, without retraining. A user without
     events has the population's prior.
 
+    Where the model routes items to personas (LinearAMPCF, AMPCF), these can have a say in the weights: through a prior
+    that follows which of them are active, and through clocks of their own (see `recsys.models.persona_activity`).
+
     Args:
         model: the model to wrap. It stays as it is: `fit` fits copies.
         half_life: the same for everybody; None: each user's own, as `per_user` says.
         clock: what `half_life` is counted in: "events", the user's events since, or "time", in the unit of the log's.
         floor: with `half_life`, the weight that is never lost, from 0 to 1.
         per_user: without `half_life`, how each user's own is learned.
+        per_persona: only later events of the same persona make an event older, so that a persona that sleeps does not
+            fade.
+        persona_prior: how much each persona counts now, whatever has faded.
 
     Raises:
-        CapabilityError: the model cannot fold in, or is itself decayed.
+        CapabilityError: the model cannot fold in, is itself decayed, or has no personas to follow.
         ConfigError: a value is out of range or would not be used; `clock` "time" and a log without (when fitting).
     """
 
@@ -107,6 +120,8 @@ class Decayed(PersonaRecommender, FoldIn):
         clock: AgeClock = "events",
         floor: float = 0.0,
         per_user: PerUserDecay = PerUserDecay(),
+        per_persona: bool = False,
+        persona_prior: PersonaPrior = PersonaPrior(),
     ) -> None:
         as_fold_in(model, _PURPOSE)
         if isinstance(model, Decayed):
@@ -117,14 +132,21 @@ class Decayed(PersonaRecommender, FoldIn):
             raise ConfigError(f"half_life is {half_life}, for everybody; leave it out, or leave per_user out")
         if half_life is not None and not np.isfinite(half_life):
             raise ConfigError(f"half_life is {half_life}: nothing would fade; use the model without decay")
+        if (per_persona or persona_prior.acts) and not isinstance(model, RoutesItems):
+            asked = "per_persona" if per_persona else "persona_prior"
+            raise CapabilityError(f"{type(model).__name__} routes no items to personas, which {asked} needs; {_ROUTED}")
+        if per_persona and clock == "time":
+            raise ConfigError("per_persona counts events, and clock is 'time'; use clock 'events', or leave it out")
         self.model = model
         self.half_life = half_life
         self.clock: AgeClock = clock
         self.floor = floor
         self.per_user = per_user
+        self.per_persona = per_persona
+        self.persona_prior = persona_prior
         self._inner = model.unfitted()
-        self._rule: Forgetting = self._new_rule(0, "seconds")
-        self._lessons = 0
+        self._rule = self._new_rule(0, "seconds")
+        self._forgetting: Forgetting = self._rule
 
     @property
     def folds_in(self) -> bool:
@@ -142,6 +164,12 @@ class Decayed(PersonaRecommender, FoldIn):
 
     @property
     def forgetting(self) -> Forgetting:
+        """What gives the weights: the `rule`, as the personas read it where they have a say."""
+        _ = self.fitted_on
+        return self._forgetting
+
+    @property
+    def rule(self) -> GlobalHalfLife | TemporalDecay:
         """The fitted rule; a `TemporalDecay`, which can be asked for a user's `posterior`, unless all have one."""
         _ = self.fitted_on
         return self._rule
@@ -150,6 +178,22 @@ class Decayed(PersonaRecommender, FoldIn):
         """Return the queries with the weights that the wrapped model sees."""
         weights = self.forgetting.weights(queries)
         return queries.with_weights(weights if queries.weights is None else queries.weights * weights)
+
+    def recent(self, queries: Queries) -> npt.NDArray[np.bool_]:
+        """Return which events are younger than their user's half-life, "events"; the others are long-term.
+
+            recent_j  =  sum_{h < never} p_uh [age_jh <= h]  >=  1/2 sum_{h < never} p_uh
+
+        With one half-life for everybody it is age_j <= half_life. Of a user's own, which is a belief over half-lives on
+        two clocks, the event must be younger than it with at least even odds, given that the user forgets at all.
+        """
+        rule, reading = self.rule, self._reading(self._inner)
+        if isinstance(rule, GlobalHalfLife):
+            return reading.younger(queries, rule)
+        belief = rule.belief_at(queries)[:, :-1].astype(np.float64)
+        younger = reading.by_half_life(queries, rule, from_newest=False)[:-1] >= 0.5  # what 2^(-age / h) is at age h
+        odds = (belief[queries.history.rows].T * younger).sum(0)
+        return np.asarray(odds >= 0.5 * belief.sum(1)[queries.history.rows])
 
     def observe(self, queries: Queries, items: npt.NDArray[np.int32]) -> None:
         """Learn from the event that followed each query: the user's belief is updated, nothing is retrained.
@@ -162,10 +206,9 @@ class Decayed(PersonaRecommender, FoldIn):
         """
         rule = self.forgetting
         telling = np.flatnonzero((items != UNKNOWN) & (queries.users != UNKNOWN))
-        if isinstance(rule, TemporalDecay) and len(telling):
+        if isinstance(rule, OnlineForgetting) and len(telling):
             asked = queries.take(telling)
-            rule.observe(asked, judgement(self._inner, asked, items[telling], rule, self._lessons))
-            self._lessons += len(telling)
+            rule.observe(asked, utilities(self._inner, asked, items[telling], rule.hypotheses(asked)))
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         return as_fold_in(self._inner, _PURPOSE).contributions(self.decayed(queries), items)
@@ -190,6 +233,18 @@ class Decayed(PersonaRecommender, FoldIn):
             return self.per_user.rule(n_users, clock)
         return GlobalHalfLife(self.half_life, self.clock, self.floor)
 
+    def _read(self, rule: GlobalHalfLife | TemporalDecay, model: Recommender) -> Forgetting:
+        """Return the rule as the personas of a fitted model read it, where they have a say."""
+        reading = self._reading(model)
+        return by_personas(rule, reading) if reading.own_clock or reading.prior.acts else rule
+
+    def _reading(self, model: Recommender) -> PersonaReading:
+        said = self.per_persona or self.persona_prior.acts
+        routing = (
+            model.routing() if said and isinstance(model, RoutesItems) else np.ones((model.n_items, 1), np.float32)
+        )
+        return PersonaReading(routing, self.persona_prior, self.per_persona)
+
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         if self.clock == "time" and not train.has_time:
             raise ConfigError(
@@ -198,15 +253,14 @@ class Decayed(PersonaRecommender, FoldIn):
             )
         rule = self._new_rule(train.n_users, train.clock)
         calibrating = self._calibrate(rule, train, validate, session) if isinstance(rule, TemporalDecay) else 0
-        self._rule = rule
         self._inner = self.model.unfitted()
         effort = self._inner.fit(train, validate, session).effort
         assert effort is not None
+        self._rule, self._forgetting = rule, self._read(rule, self._inner)
         return effort.epochs, calibrating + effort.examples
 
     def _calibrate(self, rule: TemporalDecay, train: Interactions, validate: Validate | None, session: Session) -> int:
         """Learn prior and beliefs from the newest events, and return the examples presented to the judging model."""
-        self._lessons = 0
         late = newest_part(train, self.per_user.calibration)
         # Without an order nothing is older than anything; and a judge needs something to learn from.
         if train.clock == "none" or not late.any() or late.all():
@@ -216,20 +270,19 @@ class Decayed(PersonaRecommender, FoldIn):
         # Validation decides at most when the judge's training stops; the lessons stay unseen by its items.
         judge = self.model.unfitted().fit(train.select(~late), validate, replace(session, directory=folder))
         events = lessons(judge, train, late, self.per_user.lessons)
+        read = self._read(rule, judge)
+        assert isinstance(read, OnlineForgetting)
         if len(events):
             _LOG.info("learning the half-lives of users from %d events of %s", len(events), train.name)
-            utility = np.concatenate(
-                [
-                    judgement(judge, queries, train.item_num[events[part]], rule, part.start)
-                    for part, queries in asked_in_batches(train, events)
-                ]
-            )
-            rule.fit_prior(train.user_num[events], utility)
-            # Lessons are judged alike whatever was learned before, so they need no order but that within a user.
+            utility, situation = [], []
             for part, queries in asked_in_batches(train, events):
-                rule.observe(queries, utility[part])
+                utility.append(utilities(judge, queries, train.item_num[events[part]], read.hypotheses(queries)))
+                situation.append(rule.context(queries))
+            judged, situations = np.concatenate(utility), np.concatenate(situation)
+            rule.fit_prior(situations, judged)
+            # Lessons are judged alike whatever was learned before, so they need no order but that within a user.
+            rule.learn(train.user_num[events], situations, judged)
             rule.settle()
-        self._lessons = len(events)
         assert judge.effort is not None
         return judge.effort.examples
 
@@ -240,7 +293,6 @@ class Decayed(PersonaRecommender, FoldIn):
         arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
         if isinstance(self._rule, TemporalDecay):
             arrays |= {_RULE + name: value for name, value in self._rule.state().items()}
-            arrays[_RULE + "lessons"] = np.asarray([self._lessons], np.int64)
         return arrays
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -252,7 +304,6 @@ class Decayed(PersonaRecommender, FoldIn):
         self._inner = self.model.unfitted().restore(fitted, inner)
         rule = self._new_rule(len(fitted.users), fitted.clock)
         if isinstance(rule, TemporalDecay):
-            self._lessons = int(state["lessons"][0])
             rule.restore(state)
             rule.settle()
-        self._rule = rule
+        self._rule, self._forgetting = rule, self._read(rule, self._inner)

@@ -15,9 +15,9 @@ from torch import Tensor
 from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.errors import CapabilityError, ConfigError
+from recsys.errors import CapabilityError
 from recsys.models.base import FoldIn, Recommender, Validate
-from recsys.models.linear import cooccurrence_blocks, event_weights
+from recsys.models.linear import KeptColumns, cooccurrence_blocks, event_weights, pair_weights, regularized_factor
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class EASE(Recommender, FoldIn):
         self.regularization = regularization
         self.memory_limit_gb = memory_limit_gb
         self._weights: Tensor
+        self._panel = KeptColumns()
 
     @property
     def folds_in(self) -> bool:
@@ -66,10 +67,12 @@ class EASE(Recommender, FoldIn):
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         _ = self.fitted_on
-        weight = torch.from_numpy(event_weights(queries))
-        source = torch.from_numpy(np.maximum(queries.history.items, 0).astype(np.int64))
-        target = torch.from_numpy(items[queries.history.rows].astype(np.int64))
-        return weight[:, None] * self._weights[source[:, None], target]
+        return torch.from_numpy(event_weights(queries)[:, None] * pair_weights(self._weights, queries, items))
+
+    def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
+        _ = self.fitted_on
+        pairs = self._panel.rows(self._weights, panel, queries.history.items)
+        return torch.from_numpy(event_weights(queries)[:, None] * pairs)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         needed = self.memory_gb(train.n_items)
@@ -84,12 +87,7 @@ class EASE(Recommender, FoldIn):
         for start, block in cooccurrence_blocks(train.matrix()):
             gram[start : start + block.shape[0]] = torch.from_numpy(block.toarray())
         gram.diagonal().add_(self.regularization)
-        factor, failed = torch.linalg.cholesky_ex(gram)
-        if bool(failed):
-            raise ConfigError(
-                f"regularization is {self.regularization:g}, too small to invert this log's matrix in single "
-                "precision; raise it"
-            )
+        factor = regularized_factor(gram, self.regularization)
         del gram
         # LAPACK's result is column by column; scoring reads rows, which would be twenty times slower that way.
         inverse = torch.cholesky_inverse(factor).contiguous()

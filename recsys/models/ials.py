@@ -19,7 +19,7 @@ from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
-from recsys.models.linear import event_weights
+from recsys.models.linear import event_weights, regularized_factor
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class IALS(PersonaRecommender, FoldIn):
         seed: fixes the initial vectors.
 
     Raises:
-        ConfigError: an argument is out of range.
+        ConfigError: an argument is out of range, or lambda is too small for single precision (when fitting).
     """
 
     def __init__(
@@ -117,6 +117,8 @@ class IALS(PersonaRecommender, FoldIn):
             )
             model.fit(train.matrix(), show_progress=session.progress)
         self._take(model.item_factors)
+        # What holds for somebody without events holds for everybody: A_u only adds to it.
+        regularized_factor(self._gram + self.regularization * torch.eye(self.embedding_size), self.regularization)
         _LOG.info("IALS: %d iterations over %d events", self.iterations, len(train))
         return self.iterations, self.iterations * len(train)
 
@@ -137,7 +139,8 @@ class IALS(PersonaRecommender, FoldIn):
         first = 0
         while first < len(order):
             width = int(length[order[first]])
-            rows = order[first : first + max(1, _CHUNK // (size * max(width, size)))]
+            alike = int(np.searchsorted(-length[order], -(width // 2), side="right"))  # at most half of it is padding
+            rows = order[first : min(alike, first + max(1, _CHUNK // (size * max(width, size))))]
             first += len(rows)
             place = np.arange(width)
             event = np.where(place < length[rows][:, None], start[rows][:, None] + place, -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Literal, final
 
 import numpy as np
@@ -57,6 +58,7 @@ class ItemKNN(Recommender, FoldIn):
         self.similarity = similarity
         self.shrinkage = shrinkage
         self._votes: sp.csr_matrix
+        self._voters: sp.csc_matrix
 
     @property
     def folds_in(self) -> bool:
@@ -64,10 +66,23 @@ class ItemKNN(Recommender, FoldIn):
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         _ = self.fitted_on
-        source = np.repeat(np.maximum(queries.history.items, 0), items.shape[1])
-        target = items[queries.history.rows].ravel()
-        votes = np.asarray(self._votes[source, target], dtype=np.float32).reshape(-1, items.shape[1])
-        return torch.from_numpy(event_weights(queries)[:, None] * votes)
+        weight, history = event_weights(queries), queries.history
+        result = np.zeros((len(history.items), items.shape[1]), np.float32)
+        # Few voters stand behind each candidate, many candidates behind a popular voter: so look among the former.
+        asked = self._voters.indptr[items], self._voters.indptr[items + 1]
+        place = np.zeros(self.n_items, np.int64)  # 1 + the event of each item, 0 where none counts
+        for row, (begin, end) in enumerate(pairwise(history.indptr.tolist())):
+            events = begin + np.flatnonzero(weight[begin:end])
+            own = history.items[events]
+            place[own] = events + 1
+            starts, counts = asked[0][row], asked[1][row] - asked[0][row]
+            column = np.repeat(np.arange(len(counts)), counts)
+            entry = np.arange(len(column)) + (starts - np.cumsum(counts) + counts)[column]
+            event = place[self._voters.indices[entry]]
+            votes = np.flatnonzero(event)
+            result[event[votes] - 1, column[votes]] = self._voters.data[entry[votes]]
+            place[own] = 0
+        return torch.from_numpy(weight[:, None] * result)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         matrix = train.matrix()
@@ -84,8 +99,13 @@ class ItemKNN(Recommender, FoldIn):
             values.append(similar[kept])
         index = (np.concatenate([*voters, []]), np.concatenate([*candidates, []]))
         shape = (train.n_items, train.n_items)
-        self._votes = sp.csr_matrix((np.concatenate([*values, np.zeros(0, np.float32)]), index), shape=shape)
-        self._votes.sort_indices()
+        votes = sp.csr_matrix((np.concatenate([*values, np.zeros(0, np.float32)]), index), shape=shape)
+        votes.sort_indices()
+        self._take(votes)
+
+    def _take(self, votes: sp.csr_matrix) -> None:
+        """Keep the votes by voter, for scores, and by candidate, for contributions."""
+        self._votes, self._voters = votes, votes.tocsc()
 
     def _similarity(
         self, both: npt.NDArray[np.float32], one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
@@ -107,7 +127,7 @@ class ItemKNN(Recommender, FoldIn):
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         parts = (arrays["votes.data"], arrays["votes.indices"], arrays["votes.indptr"])
-        self._votes = sp.csr_matrix(parts, shape=(self.n_items, self.n_items))
+        self._take(sp.csr_matrix(parts, shape=(self.n_items, self.n_items)))
 
 
 def largest_per_row(

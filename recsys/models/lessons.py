@@ -16,14 +16,9 @@ import numpy.typing as npt
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
-from recsys.decay.base import Floats, OnlineForgetting
 from recsys.models.base import Recommender
-from recsys.models.utility import draw_items, utilities_among
 
 Ints = npt.NDArray[np.int64]
-
-NEGATIVES = 64
-"""Items among which the event of a lesson is ranked."""
 
 _ENTRIES = 300_000
 """History events of a batch, at most (unless one history alone has more): about 50 MB for 13 half-lives."""
@@ -75,25 +70,6 @@ def asked_in_batches(log: Interactions, events: Ints) -> Iterator[tuple[slice, Q
         rows = events[begin:end]
         yield slice(begin, end), _just_before(log, rows, moments[rows])
         begin = end
-
-
-def judgement(
-    judge: Recommender, queries: Queries, items: npt.NDArray[np.int32], rule: OnlineForgetting, number: int
-) -> Floats:
-    """Return "queries hypotheses": how well each hypothesis ranks the event that followed each query.
-
-    Args:
-        judge: a fitted fold-in model.
-        queries: what was visible just before each event.
-        items: "queries", known items.
-        rule: whose hypotheses are judged.
-        number: how many lessons came before. Lesson q owns numbers q M ... (q + 1) M - 1 of one random stream, so that
-            the result does not depend on how lessons are cut into calls.
-    """
-    bits = np.random.PCG64(0)
-    bits.advance(number * NEGATIVES)
-    uniform = np.random.Generator(bits).random((len(queries), NEGATIVES))
-    return utilities_among(judge, queries, items, rule.hypotheses(queries), draw_items(judge, uniform))
 
 
 def _moments(log: Interactions) -> Ints:

@@ -1,17 +1,27 @@
-"""What models with one weight per pair of items share: co-occurrence in bounded memory, and weighted histories."""
+"""What linear models share: co-occurrence in bounded memory, checked factors, and weighted histories."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from recsys.data.queries import Queries
+from recsys.errors import ConfigError
+
+Items = npt.NDArray[np.int32]
 
 BLOCK_ENTRIES = 8_000_000
 """Stored entries of one block of the co-occurrence matrix, at most (unless one row alone has more): about 64 MB."""
+
+_ROUNDING = 8 * torch.finfo(torch.float32).eps
+"""Of the largest diagonal entry: pivots below are what rounding leaves of a singular matrix."""
 
 
 def cooccurrence_blocks(matrix: sp.csr_matrix, entries: int = BLOCK_ENTRIES) -> Iterator[tuple[int, sp.csr_matrix]]:
@@ -37,6 +47,66 @@ def cooccurrence_blocks(matrix: sp.csr_matrix, entries: int = BLOCK_ENTRIES) -> 
         stop = max(start + 1, int(np.searchsorted(until, until[start] + entries, side="right")) - 1)
         yield start, (transposed[start:stop] @ matrix).tocsr()
         start = stop
+
+
+def regularized_factor(matrix: Float[Tensor, "n n"], regularization: float) -> Float[Tensor, "n n"]:
+    """Return the lower Cholesky factor of a positive semidefinite matrix to whose diagonal lambda was added.
+
+    Every pivot of such a matrix is at least lambda. One that is lost in the rounding of the largest entry can come out
+    negative, which the factorisation notices, or, depending on the order of additions, as a tiny positive number, which
+    it does not: its inverse would be noise.
+
+    Args:
+        matrix: the sum, float32.
+        regularization: lambda, for the message.
+
+    Raises:
+        ConfigError: lambda is too small for single precision.
+    """
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if bool(failed) or bool(factor.diagonal().min() ** 2 < _ROUNDING * matrix.diagonal().max()):
+        raise ConfigError(
+            f"regularization is {regularization:g}, too small to invert this log's matrix in single precision; raise it"
+        )
+    return factor
+
+
+def pair_weights(weights: Float[Tensor, "items items"], queries: Queries, items: Items) -> npt.NDArray[np.float32]:
+    """Return "events n": the weight from each history event's item to each item that is asked of its query.
+
+    Args:
+        weights: "items items", contiguous: from an item of the history to a candidate.
+        queries: the questions; unknown items read item 0.
+        items: "queries n", known item numbers.
+    """
+    source = np.maximum(queries.history.items, 0).astype(np.int64) * weights.shape[1]
+    target = items if len(queries) == 1 else items[queries.history.rows]
+    # One flat look-up takes half of the time of a look-up by two indices, and there is little else to do.
+    return weights.numpy().reshape(-1).take(source[:, None] + target)
+
+
+@final
+class KeptColumns:
+    """The columns of an item-item matrix that are read again and again, side by side: ten times as fast to read."""
+
+    def __init__(self) -> None:
+        self._weights: Tensor | None = None
+        self._columns: Items | None = None
+        self._kept = np.zeros((0, 0), np.float32)
+
+    def rows(self, weights: Float[Tensor, "items items"], columns: Items, items: Items) -> npt.NDArray[np.float32]:
+        """Return `weights[items][:, columns]`, "events columns"; unknown items read item 0.
+
+        Args:
+            weights: "items items".
+            columns: "columns", item numbers; the same array (not an equal one) as last time is not looked up again.
+            items: "events", of histories.
+        """
+        if weights is not self._weights or columns is not self._columns:
+            self._kept = np.take(weights.numpy(), columns, axis=1)
+            self._weights, self._columns = weights, columns
+        return self._kept[np.maximum(items, 0)]
 
 
 def event_weights(queries: Queries) -> npt.NDArray[np.float32]:

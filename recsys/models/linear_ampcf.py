@@ -18,7 +18,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
-from recsys.models.linear import event_weights
+from recsys.models.linear import KeptColumns, event_weights, pair_weights
 from recsys.models.persona_ridge import PersonaRidge
 from recsys.training.session import Session
 
@@ -105,6 +105,7 @@ class LinearAMPCF(PersonaRecommender, FoldIn):
         self.memory_limit_gb = memory_limit_gb
         self.seed = seed
         self._weights: Tensor
+        self._panel = KeptColumns()
         self._routing: npt.NDArray[np.float32]
 
     @property
@@ -129,9 +130,12 @@ class LinearAMPCF(PersonaRecommender, FoldIn):
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         """Return (sum_j w_j)^-b w_j B_ji: what each event adds to each score, exactly."""
         _ = self.fitted_on
-        source = torch.from_numpy(np.maximum(queries.history.items, 0).astype(np.int64))[:, None]
-        target = torch.from_numpy(items[queries.history.rows].astype(np.int64))
-        return torch.from_numpy(self._event_weights(queries))[:, None] * self._weights[source, target]
+        return torch.from_numpy(self._event_weights(queries)[:, None] * pair_weights(self._weights, queries, items))
+
+    def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
+        _ = self.fitted_on
+        pairs = self._panel.rows(self._weights, panel, queries.history.items)
+        return torch.from_numpy(self._event_weights(queries)[:, None] * pairs)
 
     def routing(self) -> npt.NDArray[np.float32]:
         """Return how much of each item belongs to each persona, "items personas"."""

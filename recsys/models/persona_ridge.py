@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.errors import ConfigError
+from recsys.models.linear import regularized_factor
 
 _BLOCK = 512
 _DENSE = 0.02
@@ -110,7 +110,7 @@ class PersonaRidge:
     def _by_users(self, features: sp.csr_matrix, targets: sp.csr_matrix) -> Float[Tensor, "targets items"]:
         """Solve with the kernel matrix "users users", a block of targets at a time."""
         ridge = self.regularization
-        inverse = _inverse((features @ features.T).toarray() / ridge, 1.0)
+        inverse = _inverse((features @ features.T).toarray() / ridge, 1.0, ridge)
         by_item, of_target = features.T.tocsr(), targets.T.tocsr()
         dense = of_target.nnz / (of_target.shape[0] * of_target.shape[1]) > _DENSE
 
@@ -134,7 +134,7 @@ class PersonaRidge:
 
     def _by_items(self, features: sp.csr_matrix, targets: sp.csr_matrix) -> Float[Tensor, "targets items"]:
         """Solve with the Gram matrix "items items"."""
-        inverse = _inverse((features.T @ features).toarray(), self.regularization)
+        inverse = _inverse((features.T @ features).toarray(), self.regularization, self.regularization)
         if features.nnz / (features.shape[0] * features.shape[1]) > _DENSE:
             free = torch.from_numpy((targets.T @ features).toarray()) @ inverse
         else:
@@ -143,11 +143,9 @@ class PersonaRidge:
         return free.sub_(inverse.mul_(own.float()[:, None]))
 
 
-def _inverse(matrix: npt.NDArray[np.float32], ridge: float) -> Tensor:
+def _inverse(matrix: npt.NDArray[np.float32], ridge: float, regularization: float) -> Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))
     tensor.diagonal().add_(ridge)
-    factor, failed = torch.linalg.cholesky_ex(tensor)
-    if bool(failed):
-        raise ConfigError("regularization is too small to invert this log's matrix in single precision; raise it")
+    factor = regularized_factor(tensor, regularization)
     del tensor
     return torch.cholesky_inverse(factor).contiguous()

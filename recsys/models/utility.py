@@ -6,15 +6,14 @@ temperature compares the scales of the hypotheses instead of their predictions.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 import torch
 
-from recsys.data.queries import Queries, membership
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
 from recsys.models.base import Recommender, as_fold_in
+from recsys.models.panel import Panel
 
 Floats = npt.NDArray[np.float32]
 
@@ -22,7 +21,7 @@ UNDECIDED = 0.5
 """The utility of every hypothesis where there is nothing to judge by."""
 
 _CONTRIBUTIONS = 1_000_000
-"""Numbers in the largest temporary, "events M+1": about 4 MB, which stays in the cache for all hypotheses."""
+"""Numbers in the largest temporary, "events panel+1" (unless one history alone has more): about 4 MB."""
 
 
 def utilities(
@@ -30,28 +29,26 @@ def utilities(
     queries: Queries,
     items: npt.NDArray[np.int32],
     hypotheses: Floats,
-    negatives: int = 64,
-    generator: np.random.Generator | None = None,
+    panel: Panel | None = None,
 ) -> Floats:
-    """Return how well each hypothesis ranks the event that followed each query, among M sampled items.
+    """Return how well each hypothesis ranks the event that followed each query, in the whole catalogue.
 
         s_h(i) = sum_j w_hj c_j(i)                       c_j(i): what history event j contributes to item i at weight 1
-        r_h = 1 + #{n : s_h(n) > s_h(i)} + #{n : s_h(n) = s_h(i)} / 2
-        utility_h = 1 - log2(r_h) / log2(M + 1)          1: before all sampled items, 0: behind all of them
+        r_h = sum over the panel of stands_for(n) ([s_h(n) > s_h(i)] + [s_h(n) = s_h(i)] / 2)
+        utility_h = 1 - log2(1 + r_h) / log2(1 + N)      1: before all items, 0: behind all of them
 
-    The samples n are drawn with probability proportional to (training events of the item)^.5, with replacement, the
-    same for all hypotheses. Draws that a list could not hold beside i (i itself, and what the history has used) are
-    left out, and M counts the rest. Contributions are taken at weight 1: exact for linear models, and for a model whose
-    state is not linear in the weights (IALS, attention) the first-order answer. The utility is ours; its trap, the
-    scale of scores, was measured (see the module).
+    The panel (`recsys.models.panel`) estimates the rank; what a list could not hold beside i (i itself, and what the
+    history has used) is left out, and N is what the rest stands for. Contributions are taken at weight 1: exact for
+    linear models, and for a model whose state is not linear in the weights (IALS, attention) the first-order answer.
+    The utility is ours; its trap, the scale of scores, was measured (see the module), and so was the panel: ranks among
+    64 sampled items instead cost 4% of NDCG@10.
 
     Args:
         model: a fitted fold-in model.
         queries: what was visible just before each event; weights in it are ignored.
         items: "queries", number of the item that followed.
         hypotheses: "hypotheses events", event weights.
-        negatives: M, items drawn for each query.
-        generator: of the draws; one of seed 0 when None.
+        panel: against which the event is ranked; the model's own when None.
 
     Returns:
         "queries hypotheses", float32 in [0, 1]; `UNDECIDED` (.5) where the history has no item that was trained on.
@@ -60,73 +57,48 @@ def utilities(
         CapabilityError: the model cannot fold in.
         ValueError: an item is unknown, or hypotheses are not aligned with the history.
     """
-    uniform = (generator or np.random.default_rng(0)).random((len(queries), negatives))
-    return utilities_among(model, queries, items, hypotheses, draw_items(model, uniform))
-
-
-def draw_items(model: Recommender, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Return item numbers, in the shape of `uniform` (in [0, 1)), by inverse transform: P(i) ~ (training events)^.5."""
-    until = np.cumsum(np.sqrt(model.fitted_on.item_counts.astype(np.float64)))
-    drawn = np.searchsorted(until, uniform * until[-1], side="right")
-    return np.asarray(np.minimum(drawn, len(until) - 1), dtype=np.int32)
-
-
-def utilities_among(
-    model: Recommender,
-    queries: Queries,
-    items: npt.NDArray[np.int32],
-    hypotheses: Floats,
-    sampled: npt.NDArray[np.int32],
-) -> Floats:
-    """Return `utilities` among given items, "queries M", instead of drawn ones."""
     fold_in = as_fold_in(model, "judging how fast a user forgets")
     if np.any(items < 0) or np.any(items >= model.n_items):
         raise ValueError("utilities need events whose item the model knows")
     if hypotheses.ndim != 2 or hypotheses.shape[1] != len(queries.history.items):
         raise ValueError(f"hypotheses of shape {hypotheses.shape} for {len(queries.history.items)} history events")
-    asked = replace(queries, weights=None, exclude=None)
-    listed = (sampled != items[:, None]) & ~membership(sampled, queries.history)
-    every = np.concatenate([items[:, None], sampled], axis=1).astype(np.int32)
+    panel = model.fitted_on.panel if panel is None else panel
+    asked = queries.with_weights(None)
+    history, indptr = queries.history.items, queries.history.indptr.tolist()
+    trained = (history != UNKNOWN) & (model.fitted_on.item_counts[history] > 0)
     result = np.full((len(queries), len(hypotheses)), UNDECIDED, np.float32)
-    indptr = queries.history.indptr
-    most = max(1, _CONTRIBUTIONS // every.shape[1])
-    begin = 0
-    while begin < len(queries):
-        end = max(begin + 1, int(np.searchsorted(indptr, indptr[begin] + most, side="right")) - 1)
-        rows = np.arange(begin, end)
+    most = max(1, _CONTRIBUTIONS // (len(panel.items) + 1))
+    first = 0
+    while first < len(queries):
+        last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + most, side="right")) - 1)
+        rows = np.arange(first, last)
         with torch.inference_mode():
-            parts = fold_in.contributions(asked.take(rows), every[rows]).float().cpu().numpy()
-        block = hypotheses[:, indptr[begin] : indptr[end]]
-        result[rows] = _by_rank(parts, indptr[begin : end + 1] - indptr[begin], block, listed[rows])
-        begin = end
-    trained = np.append(model.fitted_on.item_counts > 0, False)  # UNKNOWN (-1) points at the end
-    telling = np.bincount(queries.history.rows, trained[queries.history.items], minlength=len(queries))
-    result[(telling == 0) | ~listed.any(1)] = UNDECIDED
+            part = asked.take(rows)
+            others = fold_in.panel_contributions(part, panel.items).float().cpu().numpy()
+            own = fold_in.contributions(part, items[first:last, None]).float().cpu().numpy()
+        # A small dense product for each question: several times as fast as one sparse product for all.
+        for row in rows.tolist():
+            begin, end = indptr[row], indptr[row + 1]
+            if trained[begin:end].any():
+                events = slice(begin - indptr[first], end - indptr[first])
+                weights = hypotheses[:, begin:end]
+                used = _places(panel.items, np.append(history[begin:end], items[row]))
+                result[row] = _by_rank(weights @ own[events], weights @ others[events], panel.stands_for, used)
+        first = last
     return result
 
 
-def _by_rank(parts: Floats, indptr: npt.NDArray[np.int64], hypotheses: Floats, listed: npt.NDArray[np.bool_]) -> Floats:
-    """Return "queries hypotheses" of one block.
+def _places(panel: npt.NDArray[np.int32], items: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Return where items are in an ascending panel, those that are."""
+    place = np.minimum(np.searchsorted(panel, items), len(panel) - 1)
+    return np.asarray(place[panel[place] == items])
 
-    Args:
-        parts: "events M+1", contributions to the event's item and to the sampled ones.
-        indptr: "queries+1", the events of each query.
-        hypotheses: "hypotheses events".
-        listed: "queries M", which sampled items count.
-    """
-    queries, events = len(listed), len(parts)
-    scale = np.log2(np.maximum(listed.sum(1), 1) + 1.0)
-    result = np.empty((queries, len(hypotheses)), np.float32)
-    # As many hypotheses in one product as keep its result in the cache: one call matters for a single event, as it
-    # comes while serving.
-    width = max(1, _CONTRIBUTIONS // max(1, queries * parts.shape[1]))
-    for first in range(0, len(hypotheses), width):
-        block = hypotheses[first : first + width]
-        starts = (indptr[:-1] + events * np.arange(len(block))[:, None]).ravel()
-        pointers, number = np.append(starts, block.size), np.tile(np.arange(events), len(block))
-        weighted = sp.csr_matrix((block.ravel(), number, pointers), shape=(len(block) * queries, events))
-        scores = (weighted @ parts).reshape(len(block), queries, -1)
-        above = ((scores[:, :, 1:] > scores[:, :, :1]) & listed).sum(2)
-        equal = ((scores[:, :, 1:] == scores[:, :, :1]) & listed).sum(2)
-        result[:, first : first + width] = (1.0 - np.log2(1.0 + above + 0.5 * equal) / scale).T
-    return result
+
+def _by_rank(own: Floats, others: Floats, stands_for: Floats, used: npt.NDArray[np.int64]) -> Floats:
+    """Return "hypotheses": the utility of an event's scores, "hypotheses 1", among a panel's, "hypotheses panel"."""
+    listed = stands_for.copy()
+    listed[used] = 0.0
+    above = (others > own).astype(np.float32) + (others >= own)
+    rank = above @ listed / 2
+    share = np.log2(1.0 + rank) / np.log2(1.0 + max(float(listed.sum()), 1.0))
+    return np.asarray(1.0 - np.minimum(share, 1.0))

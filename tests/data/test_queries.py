@@ -140,3 +140,11 @@ def test_a_holdout_takes_rows_of_all_its_parts() -> None:
     assert taken.candidates.row(1).tolist() == [4, 0]
     with pytest.raises(ValueError, match="one row per query"):
         Holdout(queries, Ragged.of([[4]]), names)
+
+
+def test_all_questions_in_their_order_are_the_questions_themselves() -> None:
+    queries = Queries.from_history([[1], [2, 3]])
+    assert queries.take(np.arange(2)) is queries
+    assert queries.take(np.asarray([1, 0])).history.items.tolist() == [2, 3, 1]
+    assert queries.take(np.asarray([0])).history.items.tolist() == [1]
+    assert queries.with_weights(None) is queries

@@ -57,3 +57,15 @@ def test_features_against_plain_numpy(queries: Queries) -> None:
 def test_a_day_must_last() -> None:
     with pytest.raises(ConfigError, match="day is 0; it must be positive"):
         history_features(Queries.from_history([]), day=0)
+
+
+@settings(deadline=None)
+@given(random_queries())
+def test_a_question_alone_has_the_ages_it_has_among_others(queries: Queries) -> None:
+    alone = [event_ages(queries.take(np.asarray([row]))) for row in range(len(queries))]
+    assert np.concatenate([np.zeros(0), *alone]).tolist() == event_ages(queries).tolist()
+
+
+def test_a_single_unsorted_history_is_refused() -> None:
+    with pytest.raises(ValueError, match="oldest first"):
+        event_ages(Queries.from_history([[1, 2]], times=[[3, 2]]))

@@ -18,11 +18,11 @@ from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.evaluation import stream
 from recsys.evaluation.prequential import Asking, Refitting, Replay, events_before, replay
 from recsys.models.base import Recommender
-from recsys.models.utility import draw_items, utilities_among
+from recsys.models.utility import utilities
 from tests.evaluation.evaluation_models import FixedScores, FollowTheLeader, LastEvents, MostUsed, SumOfRows, random_log
 
 START = 150
-FULL: dict[str, Any] = {"cutoffs": (1, 5, 10), "depth": 60, "negatives": 8, "seed": 4}
+FULL: dict[str, Any] = {"cutoffs": (1, 5, 10), "depth": 60}
 
 
 def crowded(seed: int = 0) -> Interactions:
@@ -50,10 +50,9 @@ def loop(
             asked.append(event)
         used.add(pair)
     asked.sort(key=lambda event: int(log.time[event]))
-    draws = np.random.default_rng(np.random.PCG64(4)).random((len(asked), 8))
     rows = []
     taught: list[tuple[int, Queries, npt.NDArray[np.float32]]] = []
-    for number, event in enumerate(asked):
+    for event in asked:
         user, item, now = log.user_num[event], log.item_num[[event]], now_of(int(log.time[event]))
         if forgetting is not None and taught and now != taught[0][0]:
             for _, query, utility in taught:
@@ -65,8 +64,7 @@ def loop(
         rank = top.index(item[0]) + 1 if known[item[0]] and item[0] in top else 0
         rows.append((user, event - log.indptr[user], len(query.history.items), log.time[event], item[0], rank))
         if forgetting is not None and known[item[0]]:
-            sampled = draw_items(model, draws[[number]])
-            taught.append((now, query, utilities_among(model, query, item, forgetting.hypotheses(query), sampled)))
+            taught.append((now, query, utilities(model, query, item, forgetting.hypotheses(query))))
     for _, query, utility in taught:
         assert forgetting is not None
         forgetting.observe(query, utility)
@@ -351,7 +349,6 @@ def test_a_table_is_written_and_read(tmp_path: Path) -> None:
         lambda: {"asking": Asking(window=3, see_equal_times=True)},
         lambda: {"asking": Asking(limit=0)},
         lambda: {"chunk": 0},
-        lambda: {"negatives": 0},
         lambda: {"refitting": Refitting(lambda train: MostUsed().fit(train), 0)},
         lambda: {"refitting": Refitting(lambda train: MostUsed().fit(train), 10), "asking": Asking(window=4)},
     ],

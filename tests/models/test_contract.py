@@ -50,11 +50,25 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
         {"model": LinearAMPCF(personas=2, factors=4), "per_user": PerUserDecay(calibration=0.3)},
         {"model": LinearAMPCF(personas=1, factors=4), "half_life": 40_000.0, "clock": "time", "floor": 0.2},
     ],
+    "LinearNextItem": [{"regularization": 1.0}, {"half_lives": (2.0,), "regularization": 1.0}],
     "RecentPopularity": [{}, {"fraction": None, "half_life": 2.0}],
+    "TimeSVD": [
+        {"embedding_size": 4, "regularization": 1.0, "held_out": 0.0, "optimization": _FAST},
+        {
+            "embedding_size": 4,
+            "regularization": 1.0,
+            "held_out": 0.0,
+            "drift": "none",
+            "time_bins": 0,
+            "optimization": _FAST,
+        },
+    ],
 }
 NOT_ADDITIVE = ("AMPCF", "MF")
 """Additive only given the attention, or up to a bias: their own tests say how."""
-FORGETS = ("Decayed",)
+READS_RATINGS = ("TimeSVD",)
+"""Fitted on a log in which users rate, highly what is of their block and badly three items of the other."""
+FORGETS = ("Decayed", "LinearNextItem")
 """An event more makes the earlier ones older, so that it changes scores even where it says nothing itself."""
 
 
@@ -99,6 +113,24 @@ _FITTED: dict[str, Recommender] = {}
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found
+
+
+@pytest.fixture(name="block_log")
+def log_of_the_case(case: Case, block_log: Interactions) -> Interactions:
+    return rated(block_log) if case.model.__name__ in READS_RATINGS else block_log
+
+
+def rated(log: Interactions) -> Interactions:
+    """Return the block log with ratings: 5 within the block; and 1 for the first three items of the other block."""
+    users = np.repeat(np.asarray(log.users.ids), 3)
+    others = [f"{1 - int(str(user)[0])}-{number % 3}" for number, user in enumerate(users)]
+    return Interactions.from_columns(
+        np.concatenate([log.users.ids[log.user_num], users]),
+        np.concatenate([log.items.ids[log.item_num], others]),
+        np.repeat([5.0, 1.0], [len(log), len(users)]),
+        np.concatenate([log.time, (1 + np.arange(len(users))) * 7200]),
+        name="rated blocks",
+    )
 
 
 @pytest.fixture

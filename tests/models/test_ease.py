@@ -10,6 +10,8 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.ease import EASE
+from recsys.models.linear import regularized_factor
+from recsys.models.linear_ampcf import LinearAMPCF
 
 
 def random_log(users: int = 60, items: int = 15, events: int = 400) -> Interactions:
@@ -64,10 +66,28 @@ def test_a_huge_catalogue_is_refused_before_anything_is_allocated() -> None:
         EASE().fit(log)
 
 
-def test_a_regularization_below_single_precision_is_refused() -> None:
-    twins = Interactions.from_columns(np.repeat(np.arange(3000), 2), np.tile([0, 1], 3000))
-    with pytest.raises(ConfigError, match="too small"):
-        EASE(regularization=1e-6).fit(twins)
+@pytest.mark.parametrize(("users", "items"), [(3000, 2), (3000, 3), (2999, 7), (1000, 20), (65_000, 2)])
+def test_a_regularization_below_single_precision_is_refused(users: int, items: int) -> None:
+    """Rounding leaves the last pivots of alike items at a tiny positive or negative number: both are no matrix."""
+    alike = Interactions.from_columns(np.repeat(np.arange(users), items), np.tile(np.arange(items), users))
+    for model in (EASE(regularization=1e-6), LinearAMPCF(1, regularization=1e-6, history_power=0.0)):
+        with pytest.raises(ConfigError, match=r"regularization is 1e-06, too small"):
+            model.fit(alike)
+    assert np.isfinite(EASE(regularization=1.0).fit(alike).arrays()["weights"]).all()
+
+
+@pytest.mark.parametrize("size", [2, 10, 100])
+def test_a_factor_is_refused_when_rounding_has_eaten_lambda(size: int) -> None:
+    rng = np.random.default_rng(size)
+    for _ in range(20):
+        half = torch.from_numpy(rng.integers(0, 2, (size // 2, size)).astype(np.float32))
+        half[:, 0] = 1.0
+        matrix = 1000 * half.T @ half
+        with pytest.raises(ConfigError, match="too small"):
+            regularized_factor(matrix + 1e-6 * torch.eye(size), 1e-6)
+        regularized = matrix + 50 * torch.eye(size)
+        factor = regularized_factor(regularized, 50.0)
+        torch.testing.assert_close(factor @ factor.T, regularized, rtol=1e-4, atol=1e-2 * size)
 
 
 @pytest.mark.parametrize("arguments", [{"regularization": 0.0}, {"memory_limit_gb": -1.0}, {"regularization": np.nan}])

@@ -68,3 +68,9 @@ def test_used_items_score_near_one_and_others_near_zero() -> None:
 def test_arguments_are_checked(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         IALS(**{name: 0})
+
+
+def test_a_regularization_below_single_precision_is_refused() -> None:
+    alike = Interactions.from_columns(np.repeat(np.arange(3000), 2), np.tile([0, 1], 3000))
+    with pytest.raises(ConfigError, match="too small"):
+        IALS(8, regularization=1e-8).fit(alike)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.models import linear
 from recsys.models.itemknn import ItemKNN, ItemSimilarity, largest_per_row
@@ -112,3 +113,21 @@ def test_arguments_are_checked() -> None:
         ItemKNN(similarity="cosin")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="shrinkage"):
         ItemKNN(shrinkage=-1)
+
+
+def test_contributions_are_the_votes_of_what_counts() -> None:
+    source = np.random.default_rng(4)
+    log = Interactions.from_columns(source.integers(0, 50, 600), source.integers(0, 25, 600))
+    model = ItemKNN(neighbours=6).fit(log)
+    arrays = model.arrays()
+    parts = (arrays["votes.data"], arrays["votes.indices"], arrays["votes.indptr"])
+    votes = sp.csr_matrix(parts, shape=(25, 25)).toarray()
+    rows = [[0, 3, 7, 3], [], [UNKNOWN, 24, 2], [UNKNOWN]]
+    weights = np.asarray([1, 0.5, 0.25, 0.75, 1, 1, 0, 1], np.float32)
+    queries = Queries.from_history(rows).with_weights(weights)
+    asked = source.integers(0, 25, (4, 9)).astype(np.int32)
+    counted = np.asarray([1, 0, 0.25, 0.75, 0, 1, 0, 0], np.float32)
+    expected = counted[:, None] * votes[queries.history.items][np.arange(8)[:, None], asked[queries.history.rows]]
+    np.testing.assert_array_equal(model.contributions(queries, asked).numpy(), expected)
+    restored = ItemKNN(neighbours=6).restore(model.fitted_on, arrays)
+    np.testing.assert_array_equal(restored.contributions(queries, asked).numpy(), expected)

@@ -1,0 +1,103 @@
+"""How active each of a user's personas was, along the history: what the user's state was made of at each moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recsys.data.queries import Queries, Ragged
+from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations.personas import as_personas
+from recsys.models.base import PersonaRecommender, Recommender
+from recsys.models.decayed import Decayed
+from recsys.models.persona_activity import RoutesItems, memberships, persona_shares
+
+_MOMENTS = 100
+"""Moments of a history at which activity is told, at most: a picture shows no more."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PersonaActivity:
+    """One user's personas over time.
+
+        activity_uk(t) = sum_j w_j(t) r_jk / sum_j w_j(t)        over the events j until t
+
+    w_j(t) is the weight that event j had at the moment t under what is believed today of the user's memory (1 without
+    decay: then it is the share of the history so far), r_jk how much of event j belongs to persona k: the routing of
+    the model, or the attention on the item where it routes none.
+
+    Attributes:
+        times: "moments", int64, rising: moments of events, and the moment of the question.
+        values: "moments personas"; rows sum to 1.
+        long_term: "personas", the share of each persona in the whole history, whatever has faded; sums to 1.
+    """
+
+    times: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    long_term: npt.NDArray[np.float64]
+
+    @property
+    def now(self) -> npt.NDArray[np.float64]:
+        """ "personas": the share of each persona at the moment of the question."""
+        return np.asarray(self.values[-1])
+
+
+def persona_activity(model: Recommender, queries: Queries) -> list[PersonaActivity]:
+    """Return how active the personas of each user were.
+
+    Raises:
+        CapabilityError: the model has no personas.
+    """
+    personas = as_personas(model)
+    return [_activity(personas, queries.take(np.asarray([row]))) for row in range(len(queries))]
+
+
+def _activity(model: PersonaRecommender, query: Queries) -> PersonaActivity:
+    """Tell the activity of one user."""
+    membership = _memberships(model, query)
+    long_term = persona_shares(membership, query, np.ones(len(membership)))
+    times = _moments(query)
+    then, position = _as_of(query, times)
+    weights = model.decayed(then).weights if isinstance(model, Decayed) else then.weights
+    values = persona_shares(membership[position], then, np.ones(len(position)) if weights is None else weights)
+    return PersonaActivity(times, values, long_term[0])
+
+
+@torch.inference_mode()
+def _memberships(model: PersonaRecommender, query: Queries) -> npt.NDArray[np.float64]:
+    """Return r_jk, "events personas"; nothing of an unknown item."""
+    within = model.undecayed if isinstance(model, Decayed) else model
+    if isinstance(within, RoutesItems) and within.folds_in:
+        return memberships(within.routing(), query)
+    known = query.history.items != UNKNOWN
+    # What is faded belongs to its persona all the same.
+    heard = as_personas(within).attention(query, np.maximum(query.history.items, 0)[None, :])[0].T
+    return np.asarray(np.where(known[:, None], heard.double().cpu().numpy(), 0.0))
+
+
+def _moments(query: Queries) -> npt.NDArray[np.int64]:
+    """Return times of events, evenly spread over the history where there are many, and the moment of the question."""
+    times = np.unique(query.times)
+    chosen = np.unique(np.linspace(0, max(len(times) - 1, 0), min(len(times), _MOMENTS)).astype(np.int64))
+    return np.unique(np.append(times[chosen], query.now))
+
+
+def _as_of(query: Queries, times: npt.NDArray[np.int64]) -> tuple[Queries, npt.NDArray[np.int64]]:
+    """Return the same user's question as it was just after each moment, and the positions of its events in `query`."""
+    until = np.searchsorted(query.times, times, side="right").astype(np.int64)
+    indptr = np.concatenate([[0], np.cumsum(until)]).astype(np.int64)
+    position = np.arange(indptr[-1]) - np.repeat(indptr[:-1], until)
+    then = Queries(
+        np.repeat(query.users, len(times)),
+        Ragged(indptr, query.history.items[position]),
+        query.values[position],
+        query.times[position],
+        times,
+        None if query.weights is None else query.weights[position],
+    )
+    return then, position

@@ -1,0 +1,70 @@
+"""A panel of items that stands for the whole catalogue, so that ranks can be estimated without scoring everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self, final
+
+import numpy as np
+import numpy.typing as npt
+
+_ROUNDS = 50
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Items, and how many items of the catalogue each of them stands for.
+
+    The most used items, which an item has to beat to be listed, are all there and stand for themselves. The others are
+    a systematic sample with probability pi_i proportional to (events of the item)^.5, and stand for 1 / pi_i items each
+    (Horvitz and Thompson 1952), so that
+
+        rank of i  ~  1 + sum over the panel of [score > score_i] / pi
+
+    is unbiased. It is the same for everybody: users and half-lives are measured by one ruler.
+
+    Attributes:
+        items: "panel", int32, ascending.
+        stands_for: "panel", float32, at least 1.
+    """
+
+    items: npt.NDArray[np.int32]
+    stands_for: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, item_counts: npt.NDArray[np.integer], size: int = 1024) -> Self:
+        """Draw a panel; always the same for the same counts.
+
+        Args:
+            item_counts: "items", training events of each item; items without any are not in the panel.
+            size: of the panel, about; half of it are the most used items. A smaller catalogue is its own panel.
+        """
+        used = np.flatnonzero(item_counts > 0)
+        if len(used) <= size:
+            return cls(used.astype(np.int32), np.ones(len(used), np.float32))
+        by_use = used[np.argsort(-item_counts[used], kind="stable")]
+        head, tail = by_use[: size // 2], by_use[size // 2 :]
+        chance = _chances(np.sqrt(item_counts[tail].astype(np.float64)), size - len(head))
+        # Systematic sampling of items in the order of use: every level of popularity is there in its proportion.
+        until = np.cumsum(chance)
+        points = 0.5 + np.arange(int(until[-1] + 0.5))
+        drawn = np.searchsorted(until, points[points < until[-1]], side="right")
+        items = np.concatenate([head, tail[drawn]])
+        stands_for = np.concatenate([np.ones(len(head)), 1.0 / chance[drawn]])
+        order = np.argsort(items)
+        return cls(items[order].astype(np.int32), stands_for[order].astype(np.float32))
+
+
+def _chances(size: npt.NDArray[np.float64], expected: int) -> npt.NDArray[np.float64]:
+    """Return probabilities proportional to sizes, at most 1, that sum up to the expected number of draws."""
+    chance = np.zeros(len(size))
+    certain = np.zeros(len(size), np.bool_)
+    for _ in range(_ROUNDS):
+        left = expected - int(certain.sum())
+        chance = np.where(certain, 1.0, size * (left / size[~certain].sum()))
+        more = chance > 1.0
+        if not more.any():
+            break
+        certain |= more
+    return np.minimum(chance, 1.0)

@@ -1,0 +1,177 @@
+"""What a decayed model tells of time: recent and long-term evidence, half-lives, and who is active."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys.data.interactions import Clock, Interactions
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.decay.ages import AgeClock
+from recsys.decay.temporal import TemporalDecay
+from recsys.errors import CapabilityError
+from recsys.explanations import describe_personas, explain
+from recsys.explanations.activity import persona_activity
+from recsys.explanations.half_life import user_half_lives
+from recsys.models import EASE, Decayed, LinearAMPCF, PerUserDecay
+from recsys.models.base import Recommender
+from tests.explanations.explanation_models import LearnedTastes, LinearItems, TastesFromHistory, movie_log
+from tests.models.conftest import make_block_log
+
+DAY = 86_400
+
+
+def linear() -> LinearItems:
+    """Item 7 is made of 0 (weight 3) and 1 (weight 1)."""
+    matrix = np.zeros((8, 8), np.float32)
+    matrix[[0, 1], 7] = [3.0, 1.0]
+    return LinearItems(matrix)
+
+
+def believing(model: Recommender, log: Interactions, **belief: float) -> Decayed:
+    """Return a fitted model in which user 0 has this belief over half-lives, named as in `HalfLives.names`."""
+    decayed = Decayed(model, per_user=PerUserDecay(calibration=0.0, events=(1.0, 4.0), days=(1.0,))).fit(log)
+    rule = decayed.rule
+    assert isinstance(rule, TemporalDecay)
+    names = [name.replace(" ", "_") for name in rule.half_lives.names]
+    state = rule.state()
+    # Nothing is known of the population, so that evidence log(p) / eta is belief p.
+    shares = np.array([belief.get(f"in_{name}", 0.0) for name in names])
+    state["evidence"][0] = np.log(np.maximum(shares, 1e-12)) / rule.learning_rate
+    state["seen"][0] = 9
+    rule.restore(state)
+    return decayed
+
+
+def test_evidence_is_recent_or_long_term() -> None:
+    model = Decayed(linear(), half_life=1.0).fit(movie_log())
+    ((best, *_),) = explain(model, Queries.from_history([[0, 5, 4, 1]]), 1)
+    assert [(fact.item, fact.recent) for fact in best.evidence] == [(1, True), (0, False)]
+    assert best.recent == pytest.approx(1 / (1 + 3 * 2**-3))
+    assert best.text == "Because you chose Crime 1 and Crime 0; of all the evidence 73% is recent and 27% long-term."
+    told = json.loads(json.dumps(best.to_dict()))
+    assert told["recent"] + told["long_term"] == pytest.approx(1)
+    assert [fact["recent"] for fact in told["evidence"]] == [True, False]
+
+
+def test_what_is_not_shown_counts_for_the_split_too() -> None:
+    model = Decayed(linear(), half_life=1.0, floor=0.5).fit(movie_log())
+    ((best, *_),) = explain(model, Queries.from_history([[0, 5, 4, 1]]), 1, evidence=1)
+    assert [fact.item for fact in best.evidence] == [0]
+    assert best.recent == pytest.approx(1 / (1 + 3 * (0.5 + 0.5 * 2**-3)))
+
+
+def test_an_event_of_the_age_of_the_half_life_is_still_recent() -> None:
+    model = Decayed(linear(), half_life=3.0, floor=0.2).fit(movie_log())
+    queries = Queries.from_history([[3, 0, 5, 4, 1], []])
+    assert model.recent(queries).tolist() == [False, True, True, True, True]
+    by_time = Decayed(linear(), half_life=3.0, clock="time").fit(movie_log())
+    assert by_time.recent(queries).tolist() == [False, False, True, True, True]  # now is one unit after the last
+
+
+def test_of_a_belief_the_odds_decide() -> None:
+    log = movie_log()
+    queries = Queries.from_history([[0, 1, 2, 3]], users=[0], times=[[0, 1, 2, 3]], now=[2 * DAY])
+    quick = believing(linear(), log, in_1_events=0.5, in_4_events=0.3, in_never=0.2)
+    assert quick.recent(queries).tolist() == [False, False, True, True]
+    slow = believing(linear(), log, in_1_events=0.1, in_4_events=0.3, in_never=0.6)
+    assert slow.recent(queries).all()
+    # Two days ago is long ago for one who counts days, whatever happened since.
+    assert not believing(linear(), log, in_1_days=1.0).recent(queries).any()
+
+
+def test_without_decay_or_order_nothing_is_called_recent() -> None:
+    ((plain, *_),) = explain(linear().fit(movie_log()), Queries.from_history([[0, 1]]), 1)
+    unordered = Decayed(linear(), half_life=2.0).fit(replace(movie_log(), clock="none"))
+    ((none, *_),) = explain(unordered, Queries.from_history([[0, 1]]), 1)
+    for answer in (plain, none):
+        assert answer.recent is None
+        assert [fact.recent for fact in answer.evidence] == [None, None]
+        assert "recent" not in answer.to_dict()
+        assert "recent" not in answer.evidence[0].to_dict()
+        assert answer.text == "Because you chose Crime 0 and Crime 1."
+    cold = explain(Decayed(linear(), half_life=2.0).fit(movie_log()), Queries.from_history([[]]), 1)[0][0]
+    assert cold.recent is None
+
+
+def test_half_lives_are_told_with_their_uncertainty() -> None:
+    model = believing(linear(), movie_log(), in_1_events=0.15, in_4_events=0.6, in_1_days=0.05, in_never=0.2)
+    found = user_half_lives(model, Queries.from_history([[0], [1]], users=[0, UNKNOWN]))
+    assert found is not None
+    known, stranger = found
+    events, days = known.clocks["events"], known.clocks["days"]
+    assert (events.median, events.low, events.high) == (4.0, 1.0, math.inf)
+    assert [events.probability, days.probability, known.never] == pytest.approx([0.75, 0.05, 0.2])
+    assert (days.low, days.median) == (1.0, math.inf)
+    assert (known.learned_from, stranger.learned_from) == (9, 0)
+    told = json.loads(json.dumps(known.to_dict()))
+    assert told["kind"] == "own"
+    assert told["events"]["high"] is None
+
+
+@pytest.mark.parametrize(
+    ("clock", "of_log", "unit", "value"),
+    [("events", "seconds", "events", 3.0), ("time", "seconds", "days", 3.0 / DAY), ("time", "period", "periods", 3.0)],
+)
+def test_a_shared_half_life_is_told_in_its_unit(clock: AgeClock, of_log: Clock, unit: str, value: float) -> None:
+    log = replace(movie_log(), clock=of_log)
+    model = Decayed(linear(), half_life=3.0, clock=clock, floor=0.1).fit(log)
+    told = (user_half_lives(model, Queries.from_history([[0]])) or [])[0].to_dict()
+    assert told["kind"] == "shared"
+    assert told[unit]["median"] == value
+    assert (told["never"], told["learned_from"]) == (0.1, None)
+    assert user_half_lives(linear().fit(log), Queries.from_history([[0]])) is None
+
+
+def test_a_taste_that_moved_on_is_seen_moving() -> None:
+    log = make_block_log()
+    queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
+    faded = Decayed(LinearAMPCF(2, factors=4, routing_sharpness=20.0), half_life=1.0).fit(log)
+    (activity,) = persona_activity(faded, queries)
+    assert activity.times.tolist() == list(range(11))  # ten events, and the question
+    np.testing.assert_allclose(activity.values.sum(1), 1.0)
+    np.testing.assert_allclose(activity.long_term, 0.5, atol=0.01)
+    first = int(activity.values[0].argmax())
+    assert activity.values[4, first] > 0.95
+    assert activity.values[9, first] == pytest.approx(
+        sum(2.0**-n for n in range(5, 10)) / sum(2.0**-n for n in range(10))
+    )
+    np.testing.assert_array_equal(activity.now, activity.values[-1])
+    (plain,) = persona_activity(faded.undecayed, queries)
+    np.testing.assert_allclose(plain.now, plain.long_term)
+    np.testing.assert_allclose(plain.values[:5], activity.values[:5], atol=0.02)
+
+
+def test_personas_stay_what_they_are_while_they_fade() -> None:
+    log = make_block_log()
+    queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
+    faded = Decayed(LinearAMPCF(2, factors=4, temperature=1e4), half_life=0.2).fit(log)
+    plain, now = (describe_personas(model, queries)[0] for model in (faded.undecayed, faded))
+    assert [(persona.name, persona.share) for persona in now] == [(persona.name, persona.share) for persona in plain]
+    assert [persona.recommended for persona in now] != [persona.recommended for persona in plain]
+
+
+def test_activity_of_every_kind_of_personas() -> None:
+    log = movie_log()
+    queries = Queries.from_history([[0, 1, 4], []], users=[0, 1])
+    for model in (TastesFromHistory().fit(log), LearnedTastes().fit(log)):
+        some, none = persona_activity(model, queries)
+        shares = [persona.share for persona in describe_personas(model, queries)[0]]
+        np.testing.assert_allclose(some.now, shares, rtol=1e-6)
+        np.testing.assert_allclose(none.values, [[0.5, 0.5]])
+        assert none.times.tolist() == queries.now[1:].tolist()
+    with pytest.raises(CapabilityError, match="no personas"):
+        persona_activity(EASE(10.0).fit(log), queries)
+
+
+def test_a_long_history_is_told_at_some_of_its_moments() -> None:
+    log = movie_log()
+    (activity,) = persona_activity(TastesFromHistory().fit(log), Queries.from_history([np.arange(700) % 8]))
+    assert len(activity.times) <= 101
+    assert (activity.times[0], activity.times[-1]) == (0, 700)
+    assert (np.diff(activity.times) > 0).all()

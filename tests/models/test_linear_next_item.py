@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.decay.fixed import GlobalHalfLife
+from recsys.errors import CapabilityError, ConfigError
+from recsys.models import Decayed, LinearNextItem, PerUserDecay
+
+HALF_LIVES = (1.0, 4.0)
+
+
+def random_histories(users: int = 40, items: int = 12) -> list[npt.NDArray[np.int64]]:
+    source = np.random.default_rng(2)
+    return [source.permutation(items)[: source.integers(1, items)] for _ in range(users)]
+
+
+def as_log(histories: list[npt.NDArray[np.int64]], **columns: Any) -> Interactions:
+    users = np.repeat(np.arange(len(histories)), [len(row) for row in histories])
+    times = np.concatenate([np.arange(len(row)) for row in histories])
+    return Interactions.from_columns(users, np.concatenate(histories), times=times, clock="order", **columns)
+
+
+def cycle_log(items: int = 10, users: int = 30) -> Interactions:
+    """Item i is always followed by item i + 1."""
+    source = np.random.default_rng(0)
+    return as_log([(source.integers(items) + np.arange(items - 2)) % items for _ in range(users)])
+
+
+def test_weights_are_ridge_regression_on_every_state() -> None:
+    """The sums over pairs of events are those over all states, each made in full."""
+    log = as_log(random_histories())
+    features, targets = [], []
+    for start, stop in pairwise(log.indptr):
+        history = log.item_num[start:stop]
+        for now in range(1, len(history)):
+            state = np.zeros((len(HALF_LIVES), log.n_items))
+            for memory, half_life in enumerate(HALF_LIVES):
+                state[memory, history[:now]] = 0.5 ** (np.arange(now)[::-1] / half_life)
+            features.append(state.ravel())
+            targets.append(np.eye(log.n_items)[history[now]])
+    f, y = np.stack(features), np.stack(targets)
+    expected = np.linalg.solve(f.T @ f + 3 * np.eye(f.shape[1]), f.T @ y)
+    found = LinearNextItem(HALF_LIVES, regularization=3).fit(log).arrays()["weights"]
+    # The fast memory is cut off where less than a thousandth is left of an event.
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=2e-4)
+
+
+def test_scores_are_faded_histories_times_the_weights() -> None:
+    model = LinearNextItem(HALF_LIVES, regularization=3).fit(as_log(random_histories()))
+    fast, slow = model.arrays()["weights"]
+    found = model.score(Queries.from_history([[0, 3, 7], [], [2]]))
+    expected = fast[7] + 0.5 * fast[3] + 0.25 * fast[0] + slow[7] + 0.5**0.25 * slow[3] + 0.5**0.5 * slow[0]
+    np.testing.assert_allclose(found, np.stack([expected, 0 * expected, fast[2] + slow[2]]), rtol=1e-5, atol=1e-6)
+
+
+def test_what_follows_is_learned_and_not_only_what_occurs_together() -> None:
+    model = LinearNextItem(regularization=1).fit(cycle_log())
+    number = {str(item): position for position, item in enumerate(model.fitted_on.items.ids)}
+    ahead = np.array([number[str((item + 1) % 10)] for item in range(10)])
+    asked = Queries.from_history([[number[str(item)]] for item in range(10)])
+    np.testing.assert_array_equal(model.recommend(asked, 1).items[:, 0], ahead)
+
+
+def test_the_last_item_decides_more_than_the_one_before() -> None:
+    model = LinearNextItem(regularization=1).fit(cycle_log())
+    number = {str(item): position for position, item in enumerate(model.fitted_on.items.ids)}
+    asked = Queries.from_history([[number["1"], number["6"]], [number["6"], number["1"]]])
+    assert model.recommend(asked, 1).items[:, 0].tolist() == [number["7"], number["2"]]
+
+
+def test_weights_of_a_query_multiply_and_an_event_of_half_weight_makes_others_half_as_old() -> None:
+    model = LinearNextItem((2.0,), regularization=3).fit(as_log(random_histories()))
+    weights = model.arrays()["weights"][0]
+    found = model.score(Queries.from_history([[0, 3]]).with_weights(np.array([0.4, 0.5], np.float32)))
+    np.testing.assert_allclose(found[0], 0.5 * weights[3] + 0.4 * 0.5 ** (0.5 / 2) * weights[0], rtol=1e-5, atol=1e-6)
+
+
+def test_an_event_of_weight_zero_is_no_event() -> None:
+    model = LinearNextItem(HALF_LIVES, regularization=3).fit(as_log(random_histories()))
+    dropped = Queries.from_history([[0, 5, 3, 9]]).with_weights(np.array([1, 0, 1, 0], np.float32))
+    torch.testing.assert_close(model.score(dropped), model.score(Queries.from_history([[0, 3]])))
+
+
+def test_of_repeated_events_the_first_is_trained_on() -> None:
+    plain = as_log([np.array([0, 1, 2]), np.array([2, 1, 0])])
+    repeated = as_log([np.array([0, 1, 0, 2, 1]), np.array([2, 2, 1, 0, 2])])
+    one, other = (LinearNextItem(regularization=1).fit(log).arrays()["weights"] for log in (plain, repeated))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_decay_wraps_it_with_one_half_life_or_each_users_own() -> None:
+    log = as_log(random_histories())
+    queries = Queries.from_interactions(log)
+    plain = LinearNextItem(regularization=3).fit(log)
+    wrapped = Decayed(LinearNextItem(regularization=3), half_life=2).fit(log)
+    weighted = queries.with_weights(GlobalHalfLife(2).weights(queries))
+    torch.testing.assert_close(wrapped.score(queries), plain.score(weighted), rtol=0, atol=0)
+    own = Decayed(LinearNextItem(regularization=3), per_user=PerUserDecay(calibration=0.3)).fit(log)
+    assert bool(torch.isfinite(own.score(queries)).all())
+
+
+def test_a_catalogue_beyond_the_memory_limit_is_refused_before_anything_is_allocated() -> None:
+    log = as_log([np.arange(300_000)])
+    with pytest.raises(CapabilityError, match=r"300000 items with 2 half-lives needs about 3600\.0 GB.*half_lives"):
+        LinearNextItem().fit(log)
+    small = as_log(random_histories())
+    needed = LinearNextItem.memory_gb(small.n_items, 2)
+    with pytest.raises(CapabilityError, match="memory_limit_gb"):
+        LinearNextItem(memory_limit_gb=needed / 2).fit(small)
+    LinearNextItem(memory_limit_gb=needed * 1.01).fit(small)
+
+
+def test_a_log_without_order_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no order"):
+        LinearNextItem().fit(Interactions.from_columns([0, 0, 1], [0, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"half_lives": ()},
+        {"half_lives": (8.0, 2.0)},
+        {"half_lives": (2.0, 2.0)},
+        {"half_lives": (0.0, 2.0)},
+        {"half_lives": (2.0, float("inf"))},
+        {"half_lives": (float("nan"),)},
+        {"regularization": 0.0},
+        {"memory_limit_gb": -1.0},
+    ],
+)
+def test_arguments_are_checked(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        LinearNextItem(**arguments)
