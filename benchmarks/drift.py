@@ -36,11 +36,12 @@ from benchmarks.worlds import (
 )
 from recsys.benchmarking.bases import read_bases
 from recsys.benchmarking.drift import run_drift
+from recsys.benchmarking.summary import correct
 from recsys.configuration import read_experiment
 from recsys.data import catalogue
 from recsys.data.locations import shipped
 from recsys.decay.temporal import TemporalDecay
-from recsys.errors import ConfigError, RecsysError, nearest
+from recsys.errors import CapabilityError, ConfigError, RecsysError, nearest
 from recsys.evaluation.drift_scores import per_user
 from recsys.evaluation.replayed import Replay
 from recsys.evaluation.significance import compare
@@ -93,9 +94,11 @@ class StreamPlan:
     Attributes:
         name: of the log.
         bases: the first that does not refuse is the one whose bars count.
-        arms: with "none", "global", "per_user" and "retraining" among them.
+        arms: of these, with "none", "global", "per_user" and "retraining" among them.
         users: asked in each stage, at most.
         limit: questions of each stage, at most.
+        retrain_days: days between two fits of "retraining".
+        together: bases under "none", "global" and "per_user" alone.
     """
 
     name: str
@@ -103,34 +106,21 @@ class StreamPlan:
     arms: tuple[str, ...]
     users: int | None
     limit: int | None
+    retrain_days: int = 30
+    together: tuple[str, ...] = (AMPCF, TWIN)
 
 
 _Plan = TypeVar("_Plan", WorldPlan, StreamPlan)
 
 _FEW = ("none", "global", OURS, ORACLE)
+_TOGETHER = ("none", "global", OURS)
 _STREAM_ARMS = (
-    "none",
-    "global",
-    "window",
-    "koren",
-    "gradient",
-    "situation",
-    "population_adwin",
-    "user_adwin",
-    OURS,
-    "retraining",
+    *("none", "global", "window", "koren", "gradient", "population_adwin", "population_page_hinkley", "user_adwin"),
+    *("user_page_hinkley", "situation", OURS, "retraining"),
 )
 _SPLICED_ARMS = (
-    "none",
-    "global",
-    "window",
-    "koren",
-    "situation",
-    "user_adwin",
-    "user_page_hinkley",
-    OURS,
-    ORACLE,
-    ORACLE_GLOBAL,
+    *("none", "global", "window", "koren", "gradient", "user_adwin", "user_page_hinkley", "situation", OURS),
+    *(ORACLE, ORACLE_GLOBAL),
 )
 _QUICK_ARMS = ("none", "global", "user_adwin", OURS)
 
@@ -141,16 +131,16 @@ WORLDS = (
     WorldPlan("ml-1m-ordered", ("ease",), _SPLICED_ARMS, (0,), 300),
 )
 STREAMS = (
-    StreamPlan("movietweetings", ("ease", AMPCF, TWIN), _STREAM_ARMS, 2000, 20_000),
-    StreamPlan("ml-latest-small", ("ease", AMPCF, TWIN), _STREAM_ARMS, None, 15_000),
-    StreamPlan("amazon-beauty", ("ease", AMPCF, TWIN), _STREAM_ARMS, 2000, 15_000),
-    StreamPlan("epinions", ("ease", "itemknn", AMPCF, TWIN), _STREAM_ARMS, 500, 8_000),
+    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, None, None),
+    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, None, 25_000),
+    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, 4_000, 180),
+    StreamPlan("epinions", ("ease", "itemknn"), _STREAM_ARMS, 400, 3_000),
 )
 QUICK_WORLDS = (
     WorldPlan(MIXED, ("ease",), (*_QUICK_ARMS, ORACLE), (0,), 60, 60),
     WorldPlan(TIMESCALES, ("ease",), _FEW, (0,), 60, 60),
 )
-QUICK_STREAMS = (StreamPlan("simulated-drift", ("ease", AMPCF, TWIN), (*_QUICK_ARMS, "retraining"), 60, 500),)
+QUICK_STREAMS = (StreamPlan("simulated-drift", ("ease",), (*_QUICK_ARMS, "retraining"), 60, 500),)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -267,18 +257,20 @@ def _write_twin(cells: Cells) -> Path:
 
 
 def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say: Say) -> StreamResult:
-    folder = cells.root / "streams" / plan.name
-    content = run_drift(
-        catalogue.load(plan.name),
-        [str(twin) if base == TWIN else base for base in plan.bases],
-        plan.arms,
-        folder,
-        users=plan.users,
-        limit=plan.limit,
-        candidates=candidates,
-        say=say,
-    )
-    return StreamResult(plan.name, content, _days(content, folder), _together(content["bases"], folder))
+    folder, log = cells.root / "streams" / plan.name, catalogue.load(plan.name)
+    options: dict[str, Any] = {"users": plan.users, "limit": plan.limit, "candidates": candidates, "say": say}
+    content = run_drift(log, plan.bases, plan.arms, folder, retrain_days=plan.retrain_days, **options)
+    both = [str(twin) if base == TWIN else base for base in plan.together]
+    try:
+        beside = run_drift(log, both, _TOGETHER, folder / "together", **options)
+    except CapabilityError as error:
+        say(f"{plan.name}: {error}")
+        beside = {"bases": {}, "refused": dict.fromkeys(plan.together, str(error))}
+    content["bases"] |= beside["bases"]
+    content["refused"] |= beside["refused"]
+    correct([pair for entry in content["bases"].values() for pair in entry["paired"].values()])
+    together = _together(beside["bases"], folder / "together")
+    return StreamResult(plan.name, content, _days(content, folder), together)
 
 
 def _days(content: Mapping[str, Any], folder: Path) -> float:

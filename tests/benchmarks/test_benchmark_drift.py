@@ -190,7 +190,7 @@ def test_the_report_has_every_part_and_is_made_from_cells_again(tmp_path: Path) 
         WorldPlan(TIMESCALES, ("ease",), ("none", "global", OURS, "oracle"), (0,), 45, 50),
         WorldPlan("no-such-log", ("ease",), (), (0,), 10),
     )
-    streams = (StreamPlan("simulated-drift", ("ease", AMPCF, TWIN), ("none", "global", OURS, "retraining"), None, 300),)
+    streams = (StreamPlan("simulated-drift", ("ease",), ("none", "global", OURS, "retraining"), None, 300),)
     drift.run(plans, streams, tmp_path, candidates=1, verbose=False)
     text = (tmp_path / REPORT_NAME).read_text()
     for part in ("## Bars", "## What lost", "## Worlds with known truth", "## Real streams", "## Cost"):
