@@ -9,7 +9,7 @@ import pytest
 from benchmarks import drift
 from benchmarks.cells import Cells
 from benchmarks.drift import TIMESCALES, StreamPlan, WorldPlan
-from benchmarks.drift_bars import AMPCF, TWIN, bars, events, what_lost
+from benchmarks.drift_bars import bars, events, what_lost
 from benchmarks.report import REPORT_NAME, verdict
 from benchmarks.world_scores import OURS, ArmScores, Difference, Pool, arm_scores, differences
 from benchmarks.worlds import (
