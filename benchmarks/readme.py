@@ -19,6 +19,7 @@ from recsys.errors import DataError, RecsysError
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
+DRIFT_BEGIN, DRIFT_END = "<!-- drift:begin -->", "<!-- drift:end -->"
 KINDS = {"accuracy": "accuracy", "paper": "authors' protocol", "speed": "speed", "scale": "scale"}
 """Kinds of reports, and what a link to one says."""
 METRIC = "NDCG@10"
@@ -48,7 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         text = options.readme.read_text(encoding="utf-8")
-        write_text(options.readme, replaced(text, block(newest(options.reports), options.readme.parent)))
+        text = replaced(text, block(newest(options.reports), options.readme.parent))
+        drift = sorted(options.reports.glob(f"????-??-??-drift/{REPORT_NAME}"))
+        if drift:
+            text = replaced(text, drift_block(drift[-1], options.readme.parent), (DRIFT_BEGIN, DRIFT_END))
+        write_text(options.readme, text)
     except (RecsysError, OSError) as error:
         print(f"error: {error}")
         return 2
@@ -107,18 +112,51 @@ def read_numbers(report: str) -> list[Numbers]:
     return found
 
 
-def replaced(text: str, content: str) -> str:
+def drift_block(report: Path, root: Path) -> str:
+    """Return the lines on drift: the picture of the streams, a table of arms by streams, and a link.
+
+    Args:
+        report: of `python -m benchmarks.drift`.
+        root: folder of the file that the lines are for.
+
+    Raises:
+        DataError: the report has no stream.
+    """
+    text = report.read_text(encoding="utf-8")
+    columns: dict[str, dict[str, str]] = {}
+    for section in re.split(r"^### ", text.partition("## Real streams")[2], flags=re.MULTILINE)[1:]:
+        title, _, body = section.partition("\n")
+        rows = list(_first_table(body.splitlines()))
+        if rows and METRIC in rows[0]:
+            position = rows[0].index(METRIC)
+            columns[f"{title.strip()}, {rows[0][0]}"] = {row[0]: row[position] for row in rows[2:]}
+    if not columns:
+        raise DataError(f"{report}: no stream with {METRIC}; run the benchmark again")
+    arms = dict.fromkeys(arm for column in columns.values() for arm in column)
+    rows = [[f"`{arm}`", *(column.get(arm, "-") for column in columns.values())] for arm in arms]
+    folder = Path(os.path.relpath(report.parent, root)).as_posix()
+    return "\n\n".join(
+        [
+            f"![Gain of each rule of forgetting over no decay, by log]({folder}/streams.png)",
+            table(["prequential NDCG@10", *columns], rows),
+            f"Report: [drift, {report.parent.name[:10]}]({folder}/{report.name}).",
+        ]
+    )
+
+
+def replaced(text: str, content: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
     """Return a text with other lines between its markers.
 
     >>> replaced(f"a\\n{BEGIN}\\nold\\n{END}\\nb", "new")
     'a\\n<!-- numbers:begin -->\\nnew\\n<!-- numbers:end -->\\nb'
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+    begin, end = markers
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise DataError(
-            f"the file must hold {BEGIN} and, after it, {END}, once each; put them where numbers shall stand"
+            f"the file must hold {begin} and, after it, {end}, once each; put them where numbers shall stand"
         )
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n{content}\n{END}{rest.partition(END)[2]}"
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n{content}\n{end}{rest.partition(end)[2]}"
 
 
 def _first_table(lines: Sequence[str]) -> Iterable[list[str]]:

@@ -7,7 +7,18 @@ import pytest
 from benchmarks import accuracy_report, readme
 from benchmarks.comparison import Result
 from benchmarks.grid import Budget, Outcome
-from benchmarks.readme import BEGIN, END, Numbers, block, newest, read_numbers, replaced
+from benchmarks.readme import (
+    BEGIN,
+    DRIFT_BEGIN,
+    DRIFT_END,
+    END,
+    Numbers,
+    block,
+    drift_block,
+    newest,
+    read_numbers,
+    replaced,
+)
 from recsys.errors import DataError
 
 _REPORT = """# Accuracy
@@ -117,3 +128,56 @@ def test_a_file_without_markers_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert readme.main(["--reports", str(tmp_path), "--readme", str(file)]) == 2
     assert "numbers:begin" in capsys.readouterr().out
     assert file.read_text() == f"{END} {BEGIN}"
+
+
+_DRIFT = """# Drift
+
+| claim | bar |
+|:---|---:|
+| no harm | .5% |
+
+## Worlds with known truth
+
+### mixed, ease
+
+| arm | choice | NDCG@10 |
+|:---|---:|---:|
+| none | no decay | .9000 |
+
+## Real streams
+
+### a
+
+| ease | choice | NDCG@10 | HR@10 |
+|:---|---:|---:|---:|
+| none | no decay | .0100 | .1 |
+| per_user | eta 1 | .0200 | .2 |
+
+| measured drift | none |
+|:---|---:|
+| low | .3 |
+
+### b
+
+| itemknn | choice | NDCG@10 |
+|:---|---:|---:|
+| none | no decay | .0300 |
+| window | 3 events | .0400 |
+"""
+
+
+def test_the_streams_of_a_drift_report_are_copied_arm_by_arm(tmp_path: Path) -> None:
+    report = tmp_path / "reports" / "2026-01-05-drift" / "report.md"
+    report.parent.mkdir(parents=True)
+    report.write_text(_DRIFT)
+    text = drift_block(report, tmp_path)
+    assert "](reports/2026-01-05-drift/streams.png)" in text
+    assert "[drift, 2026-01-05](reports/2026-01-05-drift/report.md)" in text
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert table[0] == ["prequential NDCG@10", "a, ease", "b, itemknn"]
+    assert table[2:] == [["`none`", ".0100", ".0300"], ["`per_user`", ".0200", "-"], ["`window`", "-", ".0400"]]
+    marked = f"x\n{DRIFT_BEGIN}\nold\n{DRIFT_END}\ny"
+    assert replaced(marked, text, (DRIFT_BEGIN, DRIFT_END)).count("`per_user`") == 1
+    report.write_text("# Drift\n")
+    with pytest.raises(DataError, match="no stream"):
+        drift_block(report, tmp_path)
