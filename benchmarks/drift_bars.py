@@ -162,8 +162,7 @@ def what_lost(rows: Sequence[Sequence[str]], pairs: Sequence[Difference], result
     for result in results:
         for base, entry in result.content["bases"].items():
             for name, pair in entry["paired"].items():
-                p = 1.0 if pair["p_holm"] is None else pair["p_holm"]
-                found.append((f"{result.name}, {base}", name.removeprefix(f"{OURS}-"), pair["diff"], p))
+                found.append((f"{result.name}, {base}", name.removeprefix(f"{OURS}-"), pair["diff"], _p(pair)))
     worse = [f"{other} on {where} ({diff:+.4f})" for where, other, diff, p in found if diff < 0 and p < LEVEL]
     level = [f"{other} on {where}" for where, other, _, p in found if p >= LEVEL]
     return [
@@ -171,6 +170,11 @@ def what_lost(rows: Sequence[Sequence[str]], pairs: Sequence[Difference], result
         f"- {OURS} is worse than: {'; '.join(worse) or 'nobody'}.",
         f"- {OURS} is not told apart from: {'; '.join(level) or 'nobody'}.",
     ]
+
+
+def _p(pair: Mapping[str, Any]) -> float:
+    """Return the corrected p-value of a difference; 1 where there is none."""
+    return 1.0 if pair["p_holm"] is None else float(pair["p_holm"])
 
 
 def _recovery(pool: Pool, scores: Mapping[str, ArmScores]) -> list[list[str]]:
@@ -198,7 +202,7 @@ def _individual(results: Sequence[StreamResult]) -> list[list[str]]:
     found = {r.name: r.content["paired"][f"{OURS}-global"] for r in results if f"{OURS}-global" in r.content["paired"]}
     if not found:
         return []
-    won = [name for name, pair in found.items() if pair["diff"] > 0 and (pair["p_holm"] or 1.0) < LEVEL]
+    won = [name for name, pair in found.items() if pair["diff"] > 0 and _p(pair) < LEVEL]
     worst, pair = min(found.items(), key=lambda entry: entry[1]["relative"] or 0.0)
     worse = pair["relative"] or 0.0
     claim = f"{OURS} against the best global half-life, real streams"

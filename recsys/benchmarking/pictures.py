@@ -29,8 +29,13 @@ def draw_pairs(path: Path, bases: Mapping[str, Mapping[str, Any]]) -> Path:
     return draw_forest(path, rows, "difference of NDCG@10, mean over users with 95% interval")
 
 
+_BANDED = ("none", "global", "per_user")
+
+
 def draw_days(path: Path, arms: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Path:
-    """Write NDCG@10 by days since the model was trained, a curve with its band for each arm.
+    """Write NDCG@10 by days since the model was trained, a curve for each arm, with its band where it can be seen.
+
+    Among more than a few arms only those have one that are looked at first: no decay, one half-life for all, and ours.
 
     Args:
         path: of the PNG.
@@ -50,7 +55,8 @@ def draw_days(path: Path, arms: Mapping[str, Sequence[Mapping[str, Any]]], title
         style = _STYLES[number // 10 % len(_STYLES)]
         axis.plot(place, [row["ndcg@10"] for _, row in asked], style, marker="o", color=colour, label=arm)
         low, high = [row["low"] for _, row in asked], [row["high"] for _, row in asked]
-        axis.fill_between(place, low, high, color=colour, alpha=0.1)
+        if len(arms) <= len(_BANDED) or arm in _BANDED:
+            axis.fill_between(place, low, high, color=colour, alpha=0.12)
     axis.set_xticks(range(len(edges)), edges)
     axis.set_xlabel("days since training")
     axis.set_ylabel("NDCG@10")
