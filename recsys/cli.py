@@ -18,6 +18,7 @@ from rich.table import Table
 
 import recsys
 from recsys import asking, demo, runs
+from recsys.answering import open_answers
 from recsys.benchmarking import command as drift_command
 from recsys.configuration import read_experiment, settings
 from recsys.data import catalogue
@@ -27,6 +28,8 @@ from recsys.data.splits import SplitName
 from recsys.errors import ConfigError, RecsysError
 from recsys.pictures import draw_log
 from recsys.serving.command import add_command as add_events
+from recsys.serving.serve_command import add_serve
+from recsys.serving.token_command import add_tokens
 from recsys.training.session import Session
 
 _OUT = Console(highlight=False)
@@ -77,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_personas(commands)
     _add_compare(commands)
     add_events(commands)
+    add_serve(commands, open_answers)
+    add_tokens(commands)
     _add_benchmark(commands)
     return parser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -47,12 +48,17 @@ class ItemMetadata:
         return any(self.genres)
 
     def genre_matrix(self) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-        """Return the sorted genre names and "items genres": 1 where an item has the genre."""
+        """Return the sorted genre names and "items genres", read-only: 1 where an item has the genre."""
+        return self._genre_matrix
+
+    @cached_property
+    def _genre_matrix(self) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
         names = tuple(sorted({name for row in self.genres for name in row}))
         column = {name: position for position, name in enumerate(names)}
         matrix = np.zeros((len(self), len(names)), dtype=np.float32)
         rows = [row for row, entry in enumerate(self.genres) for _ in entry]
         matrix[rows, [column[name] for entry in self.genres for name in entry]] = 1.0
+        matrix.setflags(write=False)
         return names, matrix
 
     def take(self, numbers: Sequence[int] | npt.NDArray[np.integer]) -> ItemMetadata:

@@ -9,8 +9,6 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
@@ -95,12 +93,11 @@ def as_personas(model: Recommender) -> PersonaRecommender:
 class _Reading:
     """A batch's histories as read by its personas.
 
-    `vectors`: "queries personas dim"; `attention`: "queries personas length", 0 in the padding; `part`: the same shape,
-    persona k's part a_ujk (U_uk . v_j) of each history item's score.
+    `attention`: "queries personas length", 0 in the padding; `part`: the same shape, persona k's part
+    a_ujk (U_uk . v_j) of each history item's score.
     """
 
     history: PaddedHistory
-    vectors: Float[Tensor, "queries personas dim"]
     attention: npt.NDArray[np.float64]
     part: npt.NDArray[np.float64]
 
@@ -108,20 +105,13 @@ class _Reading:
     @torch.inference_mode()
     def of(cls, model: PersonaRecommender, queries: Queries) -> _Reading:
         history = PaddedHistory.of(queries)
-        vectors = model.personas(queries)
-        if history.items.shape[1] == 0:
-            empty = np.zeros((len(queries), vectors.shape[1], 0))
-            return cls(history, vectors, empty, empty)
         attention = model.attention(queries, history.items)
-        numbers = torch.from_numpy(history.items.astype(np.int64))
-        items = model.item_vectors()
-        dots = torch.einsum("qkd,qld->qkl", vectors, items[numbers.to(items.device)])
         keep = history.mask[:, None, :]
+        part = attention * model.persona_scores(queries, history.items)
         return cls(
             history,
-            vectors,
             np.where(keep, attention.double().cpu().numpy(), 0.0),
-            np.where(keep, (attention * dots).double().cpu().numpy(), -np.inf),
+            np.where(keep, part.double().cpu().numpy(), -np.inf),
         )
 
     @property
@@ -232,12 +222,14 @@ def _item(model: Recommender, number: int, weight: float) -> PersonaItem:
     return PersonaItem(fitted.items.id_of(number), fitted.metadata.titles[number], weight)
 
 
+@torch.inference_mode()
 def _health(model: PersonaRecommender, queries: Queries) -> Iterator[PersonaHealth]:
     reading = _Reading.of(model, queries)
+    vectors = model.personas(queries).cpu()
     count = reading.attention.shape[1]
     for row, mask in enumerate(reading.history.mask):
         heard = reading.attention[row][:, mask] if mask.any() else np.full((count, 1), 1.0 / count)
-        yield PersonaHealth.of(torch.from_numpy(heard)[None], reading.vectors[row][None].cpu())
+        yield PersonaHealth.of(torch.from_numpy(heard)[None], vectors[row][None])
 
 
 def _check_users(model: Recommender, queries: Queries) -> None:

@@ -289,6 +289,19 @@ class PersonaRecommender(Recommender):
             items: "queries n", known item numbers, other items for each query.
         """
 
+    def persona_scores(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+        """Return U_uk . v_i, what each persona thinks of each item.
+
+        A model overrides this where it can be faster.
+
+        Args:
+            queries: the questions.
+            items: "queries n", known item numbers, other items for each query.
+        """
+        vectors = self.item_vectors()
+        numbers = torch.from_numpy(items.astype(np.int64)).to(vectors.device)
+        return torch.einsum("qkd,qnd->qkn", self.personas(queries), vectors[numbers])
+
 
 class FoldIn(ABC):
     """The capability of models whose user state is a function of a weighted history.

@@ -222,6 +222,9 @@ class Decayed(PersonaRecommender, FoldIn):
     def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
         return self._with_personas().attention(self.decayed(queries), items)
 
+    def persona_scores(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+        return self._with_personas().persona_scores(self.decayed(queries), items)
+
     def _with_personas(self) -> PersonaRecommender:
         _ = self.fitted_on
         if isinstance(self._inner, PersonaRecommender) and self._inner.has_personas:

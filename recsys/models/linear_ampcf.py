@@ -121,11 +121,14 @@ class LinearAMPCF(PersonaRecommender, FoldIn):
         return torch.eye(self.n_items)
 
     def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+        return torch.softmax(self.temperature * self.persona_scores(queries, items), 1)
+
+    def persona_scores(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+        """Return sum_j w_j r_jk B_ji of the items asked for; v_i = e_i need not be laid out for that."""
         parts = self.contributions(queries, items)
         routing = torch.from_numpy(self._routing[np.maximum(queries.history.items, 0)])
         value = torch.zeros(len(queries), self._personas, items.shape[1])
-        value.index_add_(0, torch.from_numpy(queries.history.rows), routing[:, :, None] * parts[:, None, :])
-        return torch.softmax(self.temperature * value, 1)
+        return value.index_add_(0, torch.from_numpy(queries.history.rows), routing[:, :, None] * parts[:, None, :])
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         """Return (sum_j w_j)^-b w_j B_ji: what each event adds to each score, exactly."""

@@ -9,6 +9,7 @@ import pytest
 
 from recsys.serving.events import EventStore
 from recsys.serving.stores import open_store
+from tests.serving.serving_run import train, write_log
 from tests.serving.store_addresses import KINDS, address_of
 
 
@@ -31,3 +32,15 @@ def store(address: str) -> Iterator[EventStore]:
     """An empty store of each kind."""
     with open_store(address) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log that the small run was trained on."""
+    return write_log(tmp_path_factory.mktemp("log") / "log.csv")
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Path:
+    """A small run of personas whose past fades."""
+    return train(tmp_path_factory.mktemp("runs") / "decayed", log, per_user__calibration=0.3)

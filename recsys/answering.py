@@ -1,0 +1,535 @@
+"""Answers of a run to the service: a fitted model, the log it was trained on, and what has happened since.
+
+What is known of a user is the log's events, then those of the event store in the order of the store. Nothing but the
+store's order enters: whoever replays it knows the same of everybody, to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recsys.bundle import read_manifest
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries, Ragged
+from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import BundleError, CapabilityError, DataError
+from recsys.explanations import Explanation, PersonaDescription, describe_personas, explain, text
+from recsys.explanations.activity import persona_activity
+from recsys.explanations.half_life import UserHalfLife, user_half_lives
+from recsys.models.base import PersonaRecommender, Recommender
+from recsys.models.decayed import Decayed
+from recsys.models.persona_activity import RoutesItems
+from recsys.runs import load_model, run_data
+from recsys.serving import answers as told
+from recsys.serving.events import Change, Corrected, Correction, Erased, EventStore, Recorded, user_hash
+from recsys.serving.stores import PINNED, is_address, located
+
+_SHOWN = 5
+"""Unknown items of a history that are named."""
+
+
+def open_answers(
+    run: Path, store: EventStore, address: str, *, source: str | None = None, history: int = 2_000
+) -> RunAnswers:
+    """Return the answers of a finished run, up to date with a store.
+
+    Torch is left one thread: questions come one by one, and threads would wait for each other.
+
+    Args:
+        run: its directory.
+        store: the events since.
+        address: of the store. A run that was trained on this very store finds its log there.
+        source: read the log from here instead of where the run read it.
+        history: how many events of a user are read, the newest.
+
+    Raises:
+        DataError, BundleError: there is no such run, its log is not at hand, or its times are not Unix seconds.
+        StoreError: the store cannot be read.
+    """
+    model = load_model(run)
+    data = run_data(run, source)
+    pin = PINNED.search(data.source)
+    own = is_address(data.source) and _place(data.source) == _place(address)
+    log = None if own else data.load()
+    torch.set_num_threads(1)
+    digest = read_manifest(run / "model").files["arrays.safetensors"]["sha256"]
+    trained_until = int(pin[1]) if own and pin is not None else 0
+    return RunAnswers(model, str(digest)[:16], log, store, trained_until=trained_until, history=history)
+
+
+class _Pending(NamedTuple):
+    """An event that is known and was not learned from yet."""
+
+    item: int
+    value: float
+    time: int
+    dismissed: bool
+    telling: bool
+
+
+@final
+@dataclass
+class _Past:
+    """What is known of one user.
+
+    Attributes:
+        number: the model's number of the user; `UNKNOWN` for a new one, and for one who was erased.
+        items: item numbers of the events, `UNKNOWN` ones too, by time, equal times in order of arrival.
+        values: aligned with `items`.
+        times: aligned with `items`.
+        dismissed: items that are not for this user.
+        corrections: of personas, those of other models too.
+        logged: item and time of the log's events: a store that the log was imported to tells nothing new.
+        pending: events that still have to be learned from, in order of arrival.
+    """
+
+    number: int = UNKNOWN
+    items: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    dismissed: set[int] = field(default_factory=set)
+    corrections: dict[int, Correction] = field(default_factory=dict)
+    logged: frozenset[tuple[int, int]] = frozenset()
+    pending: deque[_Pending] = field(default_factory=deque)
+
+    def add(self, event: _Pending) -> None:
+        """Put an event where its time belongs."""
+        place = bisect_right(self.times, event.time)
+        self.items.insert(place, event.item)
+        self.values.insert(place, event.value)
+        self.times.insert(place, event.time)
+
+    def question(self, start: int, stop: int, now: int) -> Queries:
+        """Return the question of the user who has seen a part of the past."""
+        return Queries(
+            np.asarray([self.number], np.int32),
+            Ragged.of([self.items[start:stop]]),
+            np.asarray(self.values[start:stop], np.float32),
+            np.asarray(self.times[start:stop], np.int64),
+            np.asarray([now], np.int64),
+        )
+
+
+@final
+class RunAnswers:
+    """See `recsys.serving.answers.Answers`.
+
+    A user's belief of a half-life (`Decayed.observe`) learns from the store's events one by one, in order of arrival,
+    each time from what was known just before and is not later than the event. That is done when the user is asked for:
+    beliefs of different users have nothing to do with each other, so the answer is the same as if it was done at once,
+    and taking events stays fast. Users and items that the model was not trained on teach it nothing; a new user has the
+    population's belief.
+
+    A correction multiplies what a persona has to say. Where the model routes items to personas, event j counts
+    w_j sum_k c_k r_jk: of linear experts that is sum_k c_k U_uk . v_i, exactly, and the evidence adds up as ever.
+
+    Args:
+        model: a fitted model of a log whose times are Unix seconds. Its beliefs change as events arrive.
+        fingerprint: of the model.
+        log: what was known before the store's first event; None: the store knows it all.
+        store: the events since.
+        trained_until: with `log` None, the last change of the store that the model was trained on.
+        history: how many events of a user are read, the newest.
+        clock: Unix seconds.
+
+    Raises:
+        DataError: the log's times are not Unix seconds, which those of events are.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        fingerprint: str,
+        log: Interactions | None,
+        store: EventStore,
+        *,
+        trained_until: int = 0,
+        history: int = 2_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        fitted = model.fitted_on
+        if fitted.clock != "seconds":
+            raise DataError(
+                f"{fitted.dataset} has clock {fitted.clock!r}, and events come with Unix seconds; serve a run whose "
+                "log has times"
+            )
+        self._model = model
+        self._fingerprint = fingerprint
+        self._log = log
+        self._store = store
+        self._trained_until = trained_until
+        self._history = history
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._applied = 0
+        # By the text of an id: text that only spells the same number, such as 007, is another user.
+        self._users = {str(user): number for number, user in enumerate(fitted.users.ids.tolist())}
+        self._items = {str(item): number for number, item in enumerate(fitted.items.ids.tolist())}
+        self._logged: Mapping[str, int] = {}
+        if log is not None:
+            self._logged = {str(user): number for number, user in enumerate(log.users.ids.tolist())}
+            self._logged_items = [self._items.get(str(item), UNKNOWN) for item in log.items.ids.tolist()]
+        self._pasts: dict[str, _Past] = {}
+        self._erased: set[str] = set()
+        within = model.undecayed if isinstance(model, Decayed) else model
+        self._routing = within.routing() if isinstance(within, RoutesItems) and within.folds_in else None
+        self._n_personas = _count_personas(model)
+        self.catch_up()
+
+    @property
+    def model(self) -> str:
+        return self._fingerprint
+
+    @property
+    def applied(self) -> int:
+        return self._applied
+
+    def catch_up(self) -> int:
+        with self._lock:
+            last = self._store.last_sequence()
+            if last > self._applied:
+                for change in self._store.replay(self._applied):
+                    self._apply(change)
+                    self._applied = change.sequence
+                self._applied = max(self._applied, last)  # what has that number may have been removed
+            return self._applied
+
+    def check(self) -> None:
+        fitted = self._model.fitted_on
+        popular = str(fitted.items.id_of(int(fitted.tie_order[0])))
+        try:
+            if self._model.needs_known_users:
+                self.recommend(str(fitted.users.id_of(0)), 10, None, ())
+            else:
+                self.recommend_for([told.Use(popular)], 10, None, ())
+        except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
+            raise BundleError(f"the model cannot answer ({type(error).__name__}); train the run again") from error
+
+    def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> told.RecommendationList:
+        with self._lock:
+            past = self._known(user_id)
+            return self._recommend(past, n, at, exclude, ())
+
+    def recommend_for(
+        self, history: Sequence[told.Use], n: int, at: int | None, exclude: Collection[str]
+    ) -> told.RecommendationList:
+        timed = all(use.time is not None for use in history)
+        now = int(self._clock())
+        # Without times the order is what counts: one event a second, until a moment ago.
+        times = [
+            use.time if timed and use.time is not None else now - len(history) + k for k, use in enumerate(history)
+        ]
+        past = _Past()
+        for use, moment in zip(history, times, strict=True):
+            past.add(_Pending(self._items.get(use.item_id, UNKNOWN), use.value, moment, False, False))
+        unknown = dict.fromkeys(use.item_id for use in history if use.item_id not in self._items)
+        with self._lock:
+            return self._recommend(past, n, at, exclude, tuple(unknown)[:_SHOWN])
+
+    def personas(self, user_id: str, at: int | None) -> told.Personas:
+        with self._lock:
+            past = self._known(user_id)
+            queries = self._question(past, at)
+            described = describe_personas(self._model, queries, recommended=False)[0]
+            (activity,) = persona_activity(self._model, queries)
+            half_lives = user_half_lives(self._model, queries)
+        corrections = self._corrections(past)
+        personas = [
+            _persona(
+                one, corrections.get(k, Correction()), activity.now[k], activity.long_term[k], activity.values[:, k]
+            )
+            for k, one in enumerate(described)
+        ]
+        return told.Personas(
+            self._fingerprint,
+            int(queries.now[0]),
+            tuple(activity.times.tolist()),
+            None if half_lives is None else _half_life(half_lives[0]),
+            tuple(sorted(personas, key=lambda persona: -persona.share_now)),
+        )
+
+    def similar(self, item_id: str, n: int) -> told.SimilarItems:
+        number = self._items.get(item_id)
+        if number is None:
+            raise told.UnknownError(
+                "the model does not know this item; give the id of one of the log it was trained on"
+            )
+        with self._lock:
+            numbers, scores = self._similar(number, n)
+        titles, items = self._model.fitted_on.metadata.titles, self._model.fitted_on.items
+        return told.SimilarItems(
+            self._fingerprint,
+            item_id,
+            titles[number],
+            tuple(
+                told.SimilarItem(str(items.id_of(other)), titles[other], score)
+                for other, score in zip(numbers.tolist(), scores.tolist(), strict=True)
+                if other != UNKNOWN
+            ),
+        )
+
+    def check_correction(self, persona: int, correction: Correction) -> None:
+        if not 0 <= persona < self._n_personas:
+            some = f"0 to {self._n_personas - 1}" if self._n_personas else "none"
+            raise told.UnknownError(f"there is no persona {persona}; this model has {some}")
+        if correction.weight != 1 and self._routing is None:
+            name = type(self._model).__name__
+            raise CapabilityError(
+                f"{name} does not route items to personas, so none can be muted or boosted; leave weight at 1"
+            )
+
+    def logged(self, user_id: str) -> tuple[told.LoggedUse, ...]:
+        self.catch_up()
+        number = None if user_hash(user_id) in self._erased else self._logged.get(user_id)
+        if number is None or self._log is None:
+            return ()
+        where = self._log.history_slice(number)
+        ids = self._log.items.ids[self._log.item_num[where]].tolist()
+        values, times = self._log.value[where].tolist(), self._log.time[where].tolist()
+        return tuple(
+            told.LoggedUse(str(item), value if math.isfinite(value) else None, moment)
+            for item, value, moment in zip(ids, values, times, strict=True)
+        )
+
+    def _apply(self, change: Change) -> None:
+        """Take one change of the store."""
+        if isinstance(change, Erased):
+            if change.sequence > self._trained_until:
+                self._erased.add(change.user_hash)
+            self._pasts.pop(change.user_hash, None)
+        elif isinstance(change, Corrected):
+            self._past(change.user_id, keep=True).corrections[change.persona] = change.correction
+        else:
+            self._take(change)
+
+    def _take(self, record: Recorded) -> None:
+        event = record.event
+        self._past(event.user_id, keep=True).pending.append(
+            _Pending(
+                self._items.get(event.item_id, UNKNOWN),
+                event.value,
+                event.time,
+                event.kind == "dismiss",
+                record.sequence > self._trained_until,
+            )
+        )
+
+    def _past(self, user_id: str, *, keep: bool) -> _Past:
+        """Return what is known of a user; whoever is only asked for need not be kept."""
+        key = user_hash(user_id)
+        past = self._pasts.get(key)
+        if past is None:
+            past = _Past() if key in self._erased else self._from_log(user_id)
+            if keep or past.items:
+                self._pasts[key] = past
+        return past
+
+    def _from_log(self, user_id: str) -> _Past:
+        past = _Past(self._users.get(user_id, UNKNOWN))
+        number = self._logged.get(user_id)
+        if number is not None and self._log is not None:
+            where = self._log.history_slice(number)
+            past.items = [self._logged_items[item] for item in self._log.item_num[where].tolist()]
+            past.values = self._log.value[where].tolist()
+            past.times = self._log.time[where].tolist()
+            past.logged = frozenset(zip(past.items, past.times, strict=True))
+        return past
+
+    def _known(self, user_id: str) -> _Past:
+        """Return what is known of a user now, all of it learned."""
+        self.catch_up()
+        past = self._past(user_id, keep=False)
+        while past.pending:
+            event = past.pending.popleft()
+            if event.dismissed:
+                past.dismissed.add(event.item)
+                continue
+            if (event.item, event.time) in past.logged:
+                continue
+            if event.telling and UNKNOWN not in (past.number, event.item) and isinstance(self._model, Decayed):
+                stop = bisect_right(past.times, event.time)
+                asked = past.question(max(0, stop - self._history), stop, event.time)
+                self._model.observe(asked, np.asarray([event.item], np.int32))
+            past.add(event)
+        return past
+
+    def _question(self, past: _Past, at: int | None, exclude: Collection[str] = ()) -> Queries:
+        """Return a user's question; nothing that was used or dismissed is asked for."""
+        stop = len(past.times) if at is None else bisect_left(past.times, at)
+        newest = past.times[stop - 1] + 1 if stop else 0
+        now = max(int(self._clock()), newest) if at is None else at
+        left_out = {*past.items[:stop], *past.dismissed, *(self._items.get(item, UNKNOWN) for item in exclude)}
+        queries = past.question(max(0, stop - self._history), stop, now)
+        return replace(queries, exclude=Ragged.of([sorted(left_out)]))
+
+    def _corrected(self, queries: Queries, corrections: Mapping[int, Correction]) -> Queries:
+        """Return the question with each event weighted by what its personas have to say."""
+        factors = np.ones(self._n_personas, np.float32)
+        for persona, correction in corrections.items():
+            factors[persona] = correction.weight
+        if self._routing is None or bool((factors == 1).all()):
+            return queries
+        if not factors.any():  # nobody has a say: as for somebody without a past
+            none = np.zeros(0, np.int64)
+            return Queries(
+                queries.users,
+                Ragged.of([[]]),
+                none.astype(np.float32),
+                none,
+                queries.now,
+                exclude=queries.excluded,
+            )
+        # Scaled to at most 1, as weights are; the order of the items stays.
+        routed = self._routing[np.maximum(queries.history.items, 0)] @ (factors / factors.max())
+        return queries.with_weights(np.minimum(routed, 1.0).astype(np.float32))
+
+    def _recommend(
+        self, past: _Past, n: int, at: int | None, exclude: Collection[str], unknown: tuple[str, ...]
+    ) -> told.RecommendationList:
+        asked = self._question(past, at, exclude)
+        corrections = self._corrections(past)
+        (found,) = explain(self._model, self._corrected(asked, corrections), n)
+        if corrections:
+            described = describe_personas(self._model, asked, recommended=False)[0]
+            items = [_as_corrected(one, described, corrections) for one in found]
+        else:
+            items = [_recommended(one) for one in found]
+        known = int((asked.history.items != UNKNOWN).sum())
+        return told.RecommendationList(self._fingerprint, int(asked.now[0]), known, unknown, tuple(items))
+
+    def _corrections(self, past: _Past) -> dict[int, Correction]:
+        """Return the corrections of this model's personas that change anything."""
+        return {
+            persona: correction
+            for persona, correction in past.corrections.items()
+            if correction.model in ("", self._fingerprint)
+            and persona < self._n_personas
+            and (correction.weight != 1 or correction.name is not None)
+        }
+
+    def _similar(self, number: int, n: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Return what somebody is recommended who used nothing else; of learned users, what points the same way."""
+        if self._model.folds_in:
+            best = self._model.recommend(Queries.from_history([[number]]), n)
+            return best.items[0], best.scores[0]
+        if not (isinstance(self._model, PersonaRecommender) and self._model.has_personas):
+            raise CapabilityError(f"{type(self._model).__name__} knows nothing of how items go together")
+        with torch.inference_mode():
+            vectors = torch.nn.functional.normalize(self._model.item_vectors().float(), dim=1)
+            cosine = vectors @ vectors[number]
+            cosine[number] = -torch.inf
+            values, items = torch.topk(cosine, min(n, len(cosine) - 1))
+        return items.cpu().numpy().astype(np.int32), values.cpu().numpy()
+
+
+def _place(address: str) -> str:
+    """Return where a store is, without its pin and options."""
+    bare = re.sub(PINNED, "", address)
+    return located(bare if is_address(bare) or bare == "memory:" else f"sqlite:///{bare}").partition("?")[0]
+
+
+def _count_personas(model: Recommender) -> int:
+    if not (isinstance(model, PersonaRecommender) and model.has_personas):
+        return 0
+    with torch.inference_mode():
+        somebody = Queries.from_history([[]], users=[0])
+        return int(model.attention(somebody, np.zeros((1, 1), np.int32)).shape[1])
+
+
+def _recommended(found: Explanation) -> told.Recommended:
+    return told.Recommended(
+        str(found.item),
+        found.title,
+        found.score,
+        tuple(told.PersonaShare(one.persona, one.name, one.weight) for one in found.personas),
+        tuple(
+            told.Reason(str(fact.item), fact.title, fact.contribution, fact.share, fact.rating, fact.age, fact.recent)
+            for fact in found.evidence
+        ),
+        found.evidence_kind,
+        found.certainty,
+        found.text,
+        found.recent,
+    )
+
+
+def _as_corrected(
+    found: Explanation, described: Sequence[PersonaDescription], corrections: Mapping[int, Correction]
+) -> told.Recommended:
+    """Return a recommendation as the user calls and weighs the personas.
+
+    a'_uik = c_k a_uik / sum_l c_l a_uil
+    """
+    given = [corrections.get(one.persona, Correction()) for one in found.personas]
+    heard = [one.weight * correction.weight for one, correction in zip(found.personas, given, strict=True)]
+    total = sum(heard)
+    shares = sorted(
+        (
+            told.PersonaShare(
+                one.persona,
+                correction.name or described[one.persona].name,
+                weight / total if total > 0 else one.weight,
+            )
+            for one, correction, weight in zip(found.personas, given, heard, strict=True)
+        ),
+        key=lambda share: -share.weight,
+    )
+    recommended = replace(_recommended(found), personas=tuple(shares))
+    if not (found.evidence and shares):
+        return recommended
+    leading = shares[0].persona
+    phrase: str | None = None
+    if len(shares) > 1:
+        own = corrections.get(leading, Correction()).name
+        telling = described[leading].named_by != "number"
+        phrase = f"your {own} side" if own is not None else described[leading].phrase if telling else None
+    titles, rated = [fact.title for fact in found.evidence], [fact.rating is not None for fact in found.evidence]
+    if found.evidence_kind == "contribution":
+        return replace(recommended, reason=text.because(titles, rated, phrase, found.recent))
+    return replace(recommended, reason=text.resembles(titles, rated, phrase))
+
+
+def _persona(
+    found: PersonaDescription, correction: Correction, now: float, long_term: float, activity: npt.NDArray[np.float64]
+) -> told.Persona:
+    return told.Persona(
+        found.persona,
+        correction.name or found.name,
+        correction.name is not None,
+        correction.weight,
+        correction.muted,
+        float(now),
+        float(long_term),
+        tuple(told.PersonaItem(str(item.item), item.title, item.weight) for item in found.items),
+        tuple(told.PersonaGenre(genre.genre, genre.share, genre.lift) for genre in found.genres),
+        tuple(activity.tolist()),
+    )
+
+
+def _half_life(found: UserHalfLife) -> told.HalfLife:
+    return told.HalfLife(
+        found.kind,
+        tuple(
+            told.HalfLifeInterval(unit, _finite(one.median), _finite(one.low), _finite(one.high), one.probability)
+            for unit, one in found.clocks.items()
+        ),
+        found.never,
+        found.learned_from,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,56 @@
+"""What the service tells Prometheus. No label is made of what a client sent."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_METHODS = ("GET", "POST", "PUT", "DELETE")
+
+
+@final
+class Metrics:
+    """Counters of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._latency = Histogram(
+            "recsys_request_seconds",
+            "Time from the head of a request to the end of its answer.",
+            ("method", "route", "status"),
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._events = Counter(
+            "recsys_events", "Events that were sent: new, or there already.", ("outcome",), registry=self._registry
+        )
+        self._errors = Counter("recsys_errors", "Answers that were errors.", ("code",), registry=self._registry)
+        self._lag = Gauge(
+            "recsys_store_lag", "Changes of the store that the last answer did not know yet.", registry=self._registry
+        )
+        self._reloads = Counter("recsys_reloads", "Bundles that were asked for.", ("outcome",), registry=self._registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer; `route` is the template of its path."""
+        self._latency.labels(method if method in _METHODS else "other", route, str(status)).observe(seconds)
+
+    def failed(self, code: str) -> None:
+        """Count an error."""
+        self._errors.labels(code).inc()
+
+    def taken(self, accepted: int, repeated: int) -> None:
+        """Count events."""
+        self._events.labels("accepted").inc(accepted)
+        self._events.labels("repeated").inc(repeated)
+
+    def reloaded(self, *, accepted: bool) -> None:
+        """Count a reload."""
+        self._reloads.labels("accepted" if accepted else "refused").inc()
+
+    def render(self, lag: int) -> bytes:
+        """Return everything in Prometheus' text format."""
+        self._lag.set(lag)
+        return generate_latest(self._registry)

@@ -1,0 +1,105 @@
+"""The service without the web: one store, and the model that answers now."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import final
+
+from recsys.serving.access import Budget, Denied, Gate, Limits
+from recsys.serving.answers import Answers
+from recsys.serving.events import Appended, Correction, Event, EventStore
+from recsys.serving.metrics import Metrics
+
+LOGGER = logging.getLogger("recsys.serving")
+
+
+@final
+class Service:
+    """What all requests of a process share. Safe to use from several threads.
+
+    Args:
+        store: events, corrections, tokens.
+        load: loads the bundle as it is now, up to date with the store.
+        limits: of every request.
+        authenticated: whether requests need a token.
+
+    Raises:
+        RecsysError: there is no bundle that can answer.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        load: Callable[[], Answers],
+        limits: Limits | None = None,
+        *,
+        authenticated: bool = True,
+    ) -> None:
+        self.store = store
+        self.limits = limits or Limits()
+        self.authenticated = authenticated
+        self.gate = Gate(store, self.limits)
+        self.budget = Budget(self.limits)
+        self.metrics = Metrics()
+        self._load = load
+        self._reloading = threading.Lock()
+        self._answers = load()
+        self._answers.check()
+
+    @property
+    def answers(self) -> Answers:
+        """The model that answers now. Use one for the whole of a request: the next may be another."""
+        return self._answers
+
+    def append(self, events: Sequence[Event]) -> Appended:
+        """Take a batch; it is durable when this returns."""
+        appended = self.store.append(events)
+        self.metrics.taken(appended.accepted, appended.repeated)
+        return appended
+
+    def correct(self, user_id: str, persona: int, correction: Correction, answers: Answers) -> None:
+        """Set the correction of a persona of the given model."""
+        answers.check_correction(persona, correction)
+        self.store.put_correction(user_id, persona, correction)
+
+    def erase(self, user_id: str) -> None:
+        """Remove everything of a user, from the store and from answers."""
+        self.store.erase_user(user_id)
+        self.gate.forget()
+        self.answers.catch_up()
+
+    def lag(self) -> int:
+        """Return how many changes of the store no answer of this process has known yet."""
+        return max(0, self.store.last_sequence() - self.answers.applied)
+
+    def reload(self) -> str:
+        """Load the bundle anew beside the old one, check it, and let it answer; return its fingerprint.
+
+        Requests are answered all the while. A bundle that cannot be loaded or cannot answer changes nothing.
+
+        Raises:
+            Denied: the bundle is refused, or a reload is going on.
+        """
+        if not self._reloading.acquire(blocking=False):
+            raise Denied(409, "reload_running", "a bundle is being loaded; wait until it is done")
+        try:
+            fresh = self._load()
+            fresh.check()
+        except Exception as error:  # whatever is wrong with the new one, the old one answers
+            self.metrics.reloaded(accepted=False)
+            LOGGER.warning("the new bundle is refused (%s); the old one stays", type(error).__name__)
+            raise Denied(
+                409,
+                "bundle_refused",
+                f"the new bundle is refused ({type(error).__name__}) and the old one stays; "
+                "see what `recsys recommend --run` says of it, and mend or replace it",
+            ) from error
+        else:
+            self._answers = fresh
+            self.metrics.reloaded(accepted=True)
+            LOGGER.warning("model %s answers from now on", fresh.model)
+            return fresh.model
+        finally:
+            self._reloading.release()

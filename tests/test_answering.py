@@ -1,0 +1,144 @@
+"""What a run answers: corrections in the model's own mathematics, beliefs in the order of the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys.answering import RunAnswers, open_answers
+from recsys.data.interactions import Clock, Interactions
+from recsys.data.queries import Queries
+from recsys.errors import DataError
+from recsys.models import Decayed, LinearAMPCF, Popularity
+from recsys.serving.answers import Use
+from recsys.serving.events import Correction, Event, EventStore
+from recsys.serving.stores import open_store
+from tests.serving.serving_run import START, STEP, train, write_log
+
+NOW = START + 1000 * STEP
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
+    from recsys.data import catalogue
+
+    return catalogue.load(str(write_log(tmp_path_factory.mktemp("log") / "log.csv")))
+
+
+def _answers(model: LinearAMPCF | Decayed, log: Interactions | None, store: EventStore, **options: int) -> RunAnswers:
+    return RunAnswers(model, "model", log, store, clock=lambda: float(NOW), **options)
+
+
+def test_corrections_weigh_what_each_linear_expert_says(log: Interactions) -> None:
+    model = LinearAMPCF(personas=3, factors=4).fit(log)
+    store = open_store("memory:")
+    answers = _answers(model, log, store)
+    factors = np.asarray([0.0, 1.0, 2.5])
+    for persona, weight in enumerate(factors.tolist()):
+        store.put_correction("u3", persona, Correction(weight, None, "model"))
+    found = answers.recommend("u3", 10, None, ()).items
+    user = int(log.users.numbers(["u3"])[0])
+    own = model.personas(Queries.from_interactions(log, np.asarray([user], np.int32)))[0].numpy()  # v_i = e_i
+    expected = factors @ own
+    numbers = log.items.numbers([item.item_id for item in found])
+    ratio = np.asarray([item.score for item in found]) / expected[numbers]
+    assert ratio == pytest.approx(np.full(len(found), ratio[0]), rel=1e-4)  # histories are scaled, orders are not
+    used = log.item_num[log.history_slice(user)]
+    unseen = np.setdiff1d(np.arange(log.n_items), used)
+    assert set(numbers.tolist()) == set(unseen[np.argsort(-expected[unseen])[:10]].tolist())
+
+
+def test_evidence_is_that_of_the_corrected_score(log: Interactions) -> None:
+    model = LinearAMPCF(personas=3, factors=4).fit(log)
+    store = open_store("memory:")
+    answers = _answers(model, log, store)
+    before = {item.item_id: item.evidence for item in answers.recommend("u3", 30, None, ()).items}
+    store.put_correction("u3", 0, Correction(0.0, None, "model"))
+    for item in answers.recommend("u3", 30, None, ()).items:
+        assert item.evidence != before[item.item_id] or not item.evidence
+        # What speaks for an item is at least its score: the rest of the history can only speak against it.
+        assert all(fact.contribution / fact.share >= item.score - 1e-5 for fact in item.evidence)
+
+
+def test_corrections_of_another_model_do_not_count(log: Interactions) -> None:
+    model = LinearAMPCF(personas=3, factors=4).fit(log)
+    store = open_store("memory:")
+    answers = _answers(model, log, store)
+    before = answers.recommend("u3", 5, None, ())
+    store.put_correction("u3", 0, Correction(0.0, "Theirs", "another"))
+    assert answers.recommend("u3", 5, None, ()) == before
+
+
+def _decayed(log: Interactions) -> Decayed:
+    return Decayed(LinearAMPCF(personas=2, factors=4)).fit(log)
+
+
+def test_beliefs_are_those_of_observing_each_event_as_it_came(log: Interactions) -> None:
+    events = [("i1", 5), ("i20", 3), ("i2", 9), ("i21", 9), ("i5", 4)]  # by arrival; two are late, two at one time
+    store = open_store("memory:")
+    user = int(log.users.numbers(["u0"])[0])
+    store.append([Event(f"e{k}", "u0", item, 1.0, NOW - 100 + time) for k, (item, time) in enumerate(events)])
+    served = _decayed(log)
+    answers = _answers(served, log, store)
+    answers.recommend("u0", 5, None, ())
+
+    expected = _decayed(log)
+    known = [(int(t), int(i)) for t, i in zip(*_history(log, user), strict=True)]
+    for item, time in events:
+        number = int(log.items.numbers([item])[0])
+        moment = NOW - 100 + time
+        seen = [one for one in known if one[0] <= moment]
+        asked = Queries.from_history([[i for _, i in seen]], users=[user], times=[[t for t, _ in seen]], now=[moment])
+        expected.observe(asked, np.asarray([number], np.int32))
+        known = sorted([*known, (moment, number)], key=lambda one: one[0])
+    state, wanted = served.arrays(), expected.arrays()
+    assert (wanted["decay.seen"] != _decayed(log).arrays()["decay.seen"]).any()
+    for name in ("decay.evidence", "decay.count", "decay.seen"):
+        np.testing.assert_array_equal(state[name], wanted[name])
+
+
+def _history(log: Interactions, user: int) -> tuple[list[int], list[int]]:
+    where = log.history_slice(user)
+    return log.time[where].tolist(), log.item_num[where].tolist()
+
+
+def test_only_the_newest_events_are_read_and_nothing_used_comes_back(log: Interactions) -> None:
+    model = LinearAMPCF(personas=2, factors=4).fit(log)
+    answers = _answers(model, log, open_store("memory:"), history=4)
+    found = answers.recommend("u0", 100, None, ())
+    times, items = _history(log, int(log.users.numbers(["u0"])[0]))
+    assert found.known_events == 4
+    assert not {item.item_id for item in found.items} & set(log.items.ids[items].tolist())
+    newest = [Use(str(log.items.id_of(item)), 1.0, time) for time, item in zip(times, items, strict=True)][-4:]
+    again = answers.recommend_for(newest, 100, None, [str(log.items.id_of(item)) for item in items])
+    assert [item.item_id for item in again.items] == [item.item_id for item in found.items]
+
+
+def test_text_that_spells_the_same_number_is_another_user() -> None:
+    log = Interactions.from_columns([7, 7, 8, 8], [1, 2, 2, 3], times=[START, START + 1, START, START + 1])
+    answers = _answers(LinearAMPCF(personas=1, factors=2).fit(log), log, open_store("memory:"))
+    assert len(answers.logged("7")) == 2
+    for other in ("007", "7.0", " 7", "+7"):
+        assert answers.logged(other) == ()
+        assert answers.recommend(other, 3, None, ()).known_events == 0
+
+
+@pytest.mark.parametrize("clock", ["order", "none", "period"])
+def test_a_log_without_a_clock_is_refused(log: Interactions, clock: Clock) -> None:
+    other = replace(log, clock=clock)
+    with pytest.raises(DataError, match="Unix seconds"):
+        RunAnswers(Popularity().fit(other), "model", other, open_store("memory:"))
+
+
+def test_a_run_answers_as_the_command_line_does(tmp_path: Path) -> None:
+    from recsys.asking import recommend
+
+    run = train(tmp_path / "run", write_log(tmp_path / "log.csv"), per_user__calibration=0.3)
+    told = recommend(run, user="u5", n=5, at=str(NOW))
+    served = open_answers(run, open_store("memory:"), "memory:").recommend("u5", 5, NOW, ())
+    assert [item.item_id for item in served.items] == [one["item"] for one in told]
+    assert [item.reason for item in served.items] == [one["text"] for one in told]
+    assert [item.score for item in served.items] == pytest.approx([one["score"] for one in told])
