@@ -97,8 +97,13 @@ class IALS(PersonaRecommender, FoldIn):
         asked = torch.from_numpy(items.astype(np.int64))
         result = torch.zeros(len(queries.history.items), items.shape[1])
         for chunk in self._systems(queries):
-            read = torch.cholesky_solve(self._items[asked[chunk.rows]].transpose(1, 2), chunk.factor)
-            each = self.alpha * chunk.weight[:, :, None] * torch.bmm(chunk.vectors, read)
+            wanted = self._items[asked[chunk.rows]].transpose(1, 2)
+            if chunk.vectors.shape[1] < items.shape[1]:  # solve for whichever are fewer: the events, or what is asked
+                solved = torch.cholesky_solve(chunk.vectors.transpose(1, 2), chunk.factor)
+                read = torch.bmm(solved.transpose(1, 2), wanted)
+            else:
+                read = torch.bmm(chunk.vectors, torch.cholesky_solve(wanted, chunk.factor))
+            each = self.alpha * chunk.weight[:, :, None] * read
             real = chunk.event >= 0
             result[chunk.event[real]] = each[real]
         return result

@@ -59,6 +59,7 @@ class ItemKNN(Recommender, FoldIn):
         self.shrinkage = shrinkage
         self._votes: sp.csr_matrix
         self._voters: sp.csc_matrix
+        self._panel: tuple[npt.NDArray[np.int32], sp.csr_matrix] | None = None
 
     @property
     def folds_in(self) -> bool:
@@ -84,6 +85,13 @@ class ItemKNN(Recommender, FoldIn):
             place[own] = 0
         return torch.from_numpy(weight[:, None] * result)
 
+    def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
+        _ = self.fitted_on
+        if self._panel is None or self._panel[0] is not panel:
+            self._panel = panel, self._voters[:, panel].tocsr()
+        votes = self._panel[1][np.maximum(queries.history.items, 0)].toarray()
+        return torch.from_numpy(event_weights(queries)[:, None] * votes)
+
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         matrix = train.matrix()
         users_of = np.bincount(matrix.indices, minlength=train.n_items).astype(np.float32)
@@ -105,7 +113,7 @@ class ItemKNN(Recommender, FoldIn):
 
     def _take(self, votes: sp.csr_matrix) -> None:
         """Keep the votes by voter, for scores, and by candidate, for contributions."""
-        self._votes, self._voters = votes, votes.tocsc()
+        self._votes, self._voters, self._panel = votes, votes.tocsc(), None
 
     def _similarity(
         self, both: npt.NDArray[np.float32], one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]

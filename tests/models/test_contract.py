@@ -339,6 +339,21 @@ def test_contributions_add_up(case: Case, model: Recommender, queries: Queries) 
     torch.testing.assert_close(total, scores, rtol=1e-4, atol=1e-5)
 
 
+def test_contributions_to_a_panel_are_those_to_each_of_its_items(model: Recommender, queries: Queries) -> None:
+    if not model.folds_in:
+        return
+    folding = as_fold_in(model, "this test")
+    weighted = queries.with_weights(np.linspace(0.2, 1, len(queries.history.items), dtype=np.float32))
+    for panel in (np.array([1, 4, 5, 11], np.int32), np.arange(14, dtype=np.int32)):  # the second is not the first kept
+        one_by_one = [
+            folding.contributions(weighted, np.full((len(queries), 1), item, np.int32)) for item in panel.tolist()
+        ]
+        each = folding.panel_contributions(weighted, panel)
+        torch.testing.assert_close(each, torch.cat(one_by_one, 1), rtol=1e-4, atol=1e-5)
+        again = folding.panel_contributions(weighted, panel)
+        assert torch.equal(again, each)
+
+
 def test_unknown_and_superseded_events_contribute_nothing(model: Recommender) -> None:
     if model.folds_in:
         history = Queries.from_history([[3, UNKNOWN, 0, 3], [UNKNOWN]])
