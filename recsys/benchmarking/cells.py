@@ -52,7 +52,7 @@ class Settings:
         limit: ask at most the first so many questions of each stage.
         candidates: rules that an arm may try.
         retrain_days: days between two fits of the retrained arms; on a clock of periods every period.
-        seed: of the models, of the users drawn, and of what hypotheses are judged against.
+        seed: of the models, of the users drawn, and of the items that learning by gradient compares with.
     """
 
     validation: float = 0.6
