@@ -125,7 +125,7 @@ class AMPCF(PersonaRecommender, FoldIn):
             personas, mass = self._reader(bags)
             asked = self._numbers(items)
             attention = self._scorer(personas, asked, log_share(mass)).attention
-            share = self._reader.routing()[bags.items] * bags.weights[:, None]
+            share = self._reader.routing(bags.items) * bags.weights[:, None]
             rows = bags.rows
             gate = torch.einsum("ek,ekn->en", share / self._reader.norm(mass)[rows], attention[rows])
             product = torch.einsum("ed,end->en", self._reader.input[bags.items], self._scorer.item[asked[rows]])

@@ -195,17 +195,24 @@ class HistoryPersonas(nn.Module):
         self.router = _normal((n_items, reading.routing_size), 1.0, source) if several else None
         self.prototype = _normal((personas, reading.routing_size), 1.0, source) if several else None
 
-    def routing(self) -> Float[Tensor, "items personas"]:
-        """Return r_jk of every item."""
+    def routing(self, items: Int[Tensor, " entries"] | None = None) -> Float[Tensor, "rows personas"]:
+        """Return r_jk of every item (None), or of the given ones."""
         if self.router is None or self.prototype is None:
-            return torch.ones(len(self.input), 1, device=self.input.device)
-        cosine = F.normalize(self.router, dim=1) @ F.normalize(self.prototype, dim=1).T
+            return torch.ones(len(self.input if items is None else items), 1, device=self.input.device)
+        router = self.router if items is None else self.router[items]
+        cosine = F.normalize(router, dim=1) @ F.normalize(self.prototype, dim=1).T
         return torch.softmax(self.temperature * cosine, 1)
 
     def forward(self, bags: Bags) -> tuple[Float[Tensor, "queries personas dim"], Float[Tensor, "queries personas"]]:
         """Return the personas U_uk and their masses m_uk."""
-        routing = self.routing()
-        table = (routing[:, :, None] * self.input[:, None, :]).flatten(1)
+        items: Tensor | None = None
+        vectors: Tensor = self.input
+        if not torch.is_grad_enabled() and len(bags.items) < len(self.input):
+            # One question is about a few items, and a table of all of them would take longer than the answer.
+            items, vectors = bags.items, self.input[bags.items]
+            bags = Bags(torch.arange(len(items), device=items.device), bags.offsets, bags.weights)
+        routing = self.routing(items)
+        table = (routing[:, :, None] * vectors[:, None, :]).flatten(1)
         mass = bags.sum(routing)
         personas = bags.sum(table).view(len(mass), self.personas, -1) / self.norm(mass)[:, :, None]
         return personas, mass
