@@ -24,6 +24,7 @@ import torch
 from recsys.bundle import read_manifest
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
+from recsys.data.title_search import TitleSearch
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, CapabilityError, DataError
 from recsys.explanations import Explanation, PersonaDescription, describe_personas, explain, text
@@ -39,6 +40,9 @@ from recsys.serving.stores import PINNED, is_address, located
 
 _SHOWN = 5
 """Unknown items of a history that are named."""
+
+_LOOKED_AT = 8
+"""Of so many users times those that are asked for, the ones with the longest histories are told."""
 
 
 def open_answers(
@@ -182,6 +186,7 @@ class RunAnswers:
         if log is not None:
             self._logged = {str(user): number for number, user in enumerate(log.users.ids.tolist())}
             self._logged_items = [self._items.get(str(item), UNKNOWN) for item in log.items.ids.tolist()]
+        self._titles = TitleSearch(fitted.metadata.titles, fitted.tie_order.numpy())
         self._pasts: dict[str, _Past] = {}
         self._erased: set[str] = set()
         within = model.undecayed if isinstance(model, Decayed) else model
@@ -280,6 +285,26 @@ class RunAnswers:
                 if other != UNKNOWN
             ),
         )
+
+    def find(self, query: str, n: int) -> told.FoundItems:
+        titles, items = self._model.fitted_on.metadata.titles, self._model.fitted_on.items
+        found = self._titles.search(query, n)
+        return told.FoundItems(
+            self._fingerprint, tuple(told.FoundItem(str(items.id_of(item)), titles[item]) for item in found)
+        )
+
+    def known_users(self, n: int) -> told.KnownUsers:
+        users = self._model.fitted_on.users
+        numbers = np.unique(np.linspace(0, len(users) - 1, min(len(users), _LOOKED_AT * n)).astype(int))
+        known = [self.known_user(str(users.id_of(number))) for number in numbers.tolist()]
+        longest = sorted((one for one in known if one.events), key=lambda one: -one.events)
+        return told.KnownUsers(self._fingerprint, tuple(longest[:n]))
+
+    def known_user(self, user_id: str) -> told.KnownUser:
+        self.catch_up()
+        with self._lock:
+            past = self._past(user_id, keep=False)
+            return told.KnownUser(user_id, len(past.items) + len(past.pending))
 
     def check_correction(self, persona: int, correction: Correction) -> None:
         if not 0 <= persona < self._n_personas:

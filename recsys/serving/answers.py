@@ -248,6 +248,42 @@ class SimilarItems:
 
 @final
 @dataclass(frozen=True)
+class FoundItem:
+    """An item whose title fits what was asked."""
+
+    item_id: str
+    title: str
+
+
+@final
+@dataclass(frozen=True)
+class FoundItems:
+    """Items found by title, those that fit best first, then those most used."""
+
+    model: str
+    items: tuple[FoundItem, ...]
+
+
+@final
+@dataclass(frozen=True)
+class KnownUser:
+    """A user, and how many events of the user are known."""
+
+    user_id: str
+    events: int
+
+
+@final
+@dataclass(frozen=True)
+class KnownUsers:
+    """A few users that the model knows, longest history first."""
+
+    model: str
+    users: tuple[KnownUser, ...]
+
+
+@final
+@dataclass(frozen=True)
 class LoggedUse:
     """An event of the log that the model was trained on."""
 
@@ -308,6 +344,15 @@ class Answers(Protocol):
         Raises:
             UnknownError: the model does not know it.
         """
+
+    def find(self, query: str, n: int) -> FoundItems:
+        """Return at most n items by title, whatever its capitals, accents and order of words."""
+
+    def known_users(self, n: int) -> KnownUsers:
+        """Return at most n users that the model knows and that have a history, for whoever wants to look around."""
+
+    def known_user(self, user_id: str) -> KnownUser:
+        """Return a user, known or not, and how much is known."""
 
     def check_correction(self, persona: int, correction: Correction) -> None:
         """Raise unless the model has this persona and can honour the correction.

@@ -16,11 +16,12 @@ import recsys
 from recsys.errors import DataError
 from recsys.serving import schemas
 from recsys.serving.access import Denied, Limits, require
-from recsys.serving.answers import Personas, RecommendationList, SimilarItems
+from recsys.serving.answers import FoundItems, KnownUsers, Personas, RecommendationList, SimilarItems
 from recsys.serving.events import MOST_PERSONAS, Correction, Event, Token, check_id
 from recsys.serving.events import Scope as TokenScope
 from recsys.serving.guard import TOKEN, Guard
 from recsys.serving.metrics import CONTENT_TYPE
+from recsys.serving.page import page_files
 from recsys.serving.service import Service
 
 # An id may hold a slash, which is one in a decoded path too.
@@ -28,6 +29,8 @@ _USER = "/v1/users/{user_id:path}"
 _ITEM = "/v1/items/{item_id:path}"
 _At = Annotated[str | None, Query(max_length=40, description="see only what is earlier: Unix seconds or ISO 8601")]
 _Exclude = Annotated[list[str], Query(description="items that must not be recommended")]
+_Asked = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
+_MOST_USERS = 20
 _TOLD: dict[int | str, dict[str, Any]] = {
     400: {"description": "the body is not JSON"},
     401: {"description": "token_missing, token_invalid"},
@@ -64,6 +67,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(Guard, service=service)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
+    app.include_router(_page())
     app.include_router(_operation(service))
     bearer = [Depends(HTTPBearer(auto_error=False))]
     for router in (_events(service), _recommendations(service), _users(service), _administration(service)):
@@ -122,12 +126,23 @@ def _recommendations(service: Service) -> APIRouter:
         check_id("item_id", item_id)
         return service.answers.similar(item_id, n)
 
+    @router.get("/v1/items", dependencies=[Depends(_allowing("read"))])
+    def find(query: _Asked, n: n_items = 10) -> FoundItems:
+        """Find items by title: those that begin so, those with such words, those that hold it; the most used first."""
+        return service.answers.find(query, n)
+
     return router
 
 
 def _users(service: Service) -> APIRouter:
     router = APIRouter(tags=["users"])
     number = Annotated[int, Path(ge=0, lt=MOST_PERSONAS)]
+
+    @router.get("/v1/users", dependencies=[Depends(_allowing("read"))])
+    def known(request: Request, n: Annotated[int, Query(ge=1, le=_MOST_USERS)] = 6) -> KnownUsers:
+        """Return a few users that the model knows, with long histories; to a token of one user, that user."""
+        answers, own = service.answers, _token(request).user_id
+        return answers.known_users(n) if own is None else KnownUsers(answers.model, (answers.known_user(own),))
 
     @router.get(_USER + "/personas", dependencies=[Depends(_allowing_user("read"))])
     def personas(user_id: str, at: _At = None) -> Personas:
@@ -207,6 +222,22 @@ def _operation(service: Service) -> APIRouter:
         answers = service.answers
         answers.catch_up()
         return schemas.StateOut(status="ready", model=answers.model)
+
+    return router
+
+
+def _page() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route("/", methods=["GET", "HEAD"])
+    @router.api_route("/page/{name}", methods=["GET", "HEAD"])
+    async def page(request: Request) -> Response:
+        file = page_files().get(request.scope["path"])
+        if file is None:
+            raise HTTPException(404)
+        if file.is_known(request.headers.get("if-none-match", "")):
+            return Response(status_code=304, headers=file.headers)
+        return Response(file.content, headers=file.headers)
 
     return router
 

@@ -14,6 +14,7 @@ from recsys.errors import CapabilityError, DataError
 from recsys.serving.access import Denied, everything
 from recsys.serving.answers import UnknownError
 from recsys.serving.events import ConflictError, StoreError, Token
+from recsys.serving.page import page_files
 from recsys.serving.service import Service
 
 LOGGER = logging.getLogger("recsys.serving")
@@ -22,7 +23,7 @@ TOKEN: Final = "recsys.token"  # noqa: S105 (a name)
 """Where in an ASGI scope the request's token is."""
 
 OPEN: Final = ("/healthz", "/readyz", "/openapi.json")
-"""Paths that need no token."""
+"""Paths that need no token; nor do the files of the page, which hold nothing of anybody."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -110,7 +111,7 @@ class Guard:
         self._service.budget.spend(address if token is None else token.token_hash)
         if token is not None and scheme.lower() == "bearer":
             return token
-        if scope["path"] in OPEN:
+        if scope["path"] in OPEN or scope["path"] in page_files():
             return everything()
         if not secret or scheme.lower() != "bearer":
             raise Denied(401, "token_missing", "send a token: the header `Authorization: Bearer TOKEN`")
@@ -159,7 +160,7 @@ def denial(error: Exception) -> Denied:
 
 @final
 class _Answer:
-    """Sends an answer with the headers that every answer has; remembers its status."""
+    """Sends an answer with the headers that every answer has, unless it has its own; remembers its status."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -168,7 +169,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+            own = list(message.get("headers", ()))
+            names = {name for name, _ in own}
+            message = {**message, "headers": own + [header for header in _HEADERS if header[0] not in names]}
         await self._send(message)
 
     async def refuse(self, denied: Denied) -> None:

@@ -1,0 +1,176 @@
+/** The service's API, as the page uses it. Everybody else can use the same: see openapi.json. */
+
+import { asSentence } from "./words.js";
+
+/**
+ * @typedef {{persona: number, name: string, weight: number}} PersonaShare
+ * @typedef {{item_id: string, title: string, contribution: number, share: number, rating: number | null,
+ *   age: number | null, recent: boolean | null}} Reason
+ * @typedef {{item_id: string, title: string, score: number, personas: PersonaShare[], evidence: Reason[],
+ *   evidence_kind: "contribution" | "similarity" | "none", certainty: number, reason: string,
+ *   recent: number | null}} Recommended
+ * @typedef {{model: string, now: number, known_events: number, items: Recommended[]}} RecommendationList
+ * @typedef {{persona: number, name: string, renamed: boolean, weight: number, muted: boolean, share_now: number,
+ *   share_long_term: number, items: {item_id: string, title: string, weight: number}[],
+ *   genres: {genre: string, share: number, lift: number}[], activity: number[]}} Persona
+ * @typedef {{unit: "events" | "days" | "periods" | "positions", median: number | null, low: number | null,
+ *   high: number | null, probability: number}} Clock
+ * @typedef {{kind: "own" | "shared", clocks: Clock[], never: number, learned_from: number | null}} HalfLife
+ * @typedef {{model: string, now: number, times: number[], half_life: HalfLife | null, personas: Persona[]}} Personas
+ * @typedef {{item_id: string, title: string}} FoundItem
+ * @typedef {{user_id: string, events: number}} KnownUser
+ * @typedef {"use" | "like" | "dismiss"} Kind
+ * @typedef {{event_id: string, user_id: string, item_id: string, value: number, time: number, kind: Kind}} Event
+ */
+
+const TOKEN = "recsys.token";
+
+/** What the service, or the way to it, says no with: a stable code, and a sentence for people. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status 0: the service was not reached
+   * @param {string} code
+   * @param {string} message
+   */
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** The token, kept for as long as the tab is open. */
+export const token = {
+  /** @returns {string} */
+  get() {
+    try {
+      return sessionStorage.getItem(TOKEN) ?? held;
+    } catch {
+      return held;
+    }
+  },
+  /** @param {string} secret */
+  set(secret) {
+    held = secret;
+    try {
+      sessionStorage.setItem(TOKEN, secret);
+    } catch {
+      // Storage is switched off: the token lasts until the page is loaded again.
+    }
+  },
+};
+let held = "";
+
+/**
+ * Return a few users that can be looked at.
+ * @returns {Promise<KnownUser[]>}
+ */
+export const knownUsers = async () => (await ask("GET", "v1/users?n=6")).users;
+
+/**
+ * @param {string} user
+ * @param {string[]} exclude items that are not to be recommended, whatever the service knows of them
+ * @returns {Promise<RecommendationList>}
+ */
+export function recommendations(user, exclude) {
+  const query = new URLSearchParams([["n", "10"], ...exclude.map((item) => ["exclude", item])]);
+  return ask("GET", `${pathOf(user)}/recommendations?${query}`);
+}
+
+/**
+ * @param {string} user
+ * @returns {Promise<Personas>}
+ */
+export const personas = (user) => ask("GET", `${pathOf(user)}/personas`);
+
+/**
+ * @param {string} user
+ * @param {number} persona
+ * @param {{weight: number, name: string | null}} correction
+ * @returns {Promise<unknown>}
+ */
+export const correct = (user, persona, correction) => ask("PUT", `${pathOf(user)}/personas/${persona}`, correction);
+
+/**
+ * @param {string} query
+ * @param {AbortSignal} signal
+ * @returns {Promise<FoundItem[]>}
+ */
+export async function findItems(query, signal) {
+  return (await ask("GET", `v1/items?${new URLSearchParams({ query, n: "8" })}`, undefined, { signal })).items;
+}
+
+/**
+ * Return an event that happens now. Sent again, it counts once.
+ * @param {string} user
+ * @param {string} item
+ * @param {Kind} kind
+ * @returns {Event}
+ */
+export function eventOf(user, item, kind) {
+  return { event_id: newId(), user_id: user, item_id: item, value: 1, time: Math.floor(Date.now() / 1000), kind };
+}
+
+/**
+ * @param {Event} event
+ * @param {boolean} [leaving] whether the page may be gone before the answer comes
+ * @returns {Promise<unknown>}
+ */
+export const send = (event, leaving = false) => ask("POST", "v1/events", { events: [event] }, { keepalive: leaving });
+
+/**
+ * @param {string} user
+ * @returns {Promise<unknown>}
+ */
+export const exportData = (user) => ask("GET", `${pathOf(user)}/data`);
+
+/**
+ * @param {string} user
+ * @returns {Promise<unknown>}
+ */
+export const eraseData = (user) => ask("DELETE", `${pathOf(user)}/data`);
+
+/** Return an id that nobody else has made. */
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID is missing without TLS
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {string} user */
+function pathOf(user) {
+  // A browser takes such a step out of every path, however it is written.
+  if (user === "." || user === "..") throw new ApiError(0, "dots", "A browser cannot ask for an id of dots alone.");
+  return `v1/users/${encodeURIComponent(user)}`;
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @param {RequestInit} [options]
+ * @returns {Promise<any>}
+ */
+async function ask(method, path, body, options = {}) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  const secret = token.get();
+  if (secret) headers.Authorization = `Bearer ${secret}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  /** @type {Response} */
+  let response;
+  try {
+    const sent = body === undefined ? null : JSON.stringify(body);
+    response = await fetch(new URL(path, document.baseURI), { method, headers, body: sent, ...options });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "unreachable", "The service does not answer. See that it is running, then try again.");
+  }
+  const content = await response.json().catch(() => null);
+  if (response.ok && content !== null) return content;
+  const told = content?.error ?? {};
+  throw new ApiError(
+    response.status,
+    told.code ?? "unreadable",
+    told.message ? asSentence(told.message) : `The answer cannot be read (status ${response.status}). Try again.`,
+  );
+}

@@ -1,0 +1,261 @@
+/** What is shown of one user: the list, the personas, the half-life; and what becomes of a click on any of them. */
+
+import * as api from "./api.js";
+import { ANSWERS, card } from "./cards.js";
+import { announce, button, byId, h, redraw } from "./dom.js";
+import { memory, picture, rows } from "./personas.js";
+import { counted } from "./words.js";
+
+/** @typedef {import("./api.js").FoundItem} FoundItem */
+/** @typedef {import("./api.js").Kind} Kind */
+/** @typedef {{event: api.Event, item: FoundItem, sent: boolean, at: number}} Mark */
+
+/** How long "not for me" waits before it is sent, so that it can be undone: the service keeps what it was sent. */
+const GRACE = 10_000;
+const LOOK_AGAIN = 2_000;
+
+let user = "";
+/** @type {api.RecommendationList | null} */
+let list = null;
+/** @type {api.Personas | null} */
+let personas = null;
+/** @type {Set<string>} Items of the list before this one, to tell what is new. */
+let before = new Set();
+/** @type {Mark | null} The last mark; of those that wait to be sent there is one at most. */
+let mark = null;
+/** @type {number | undefined} */
+let waiting;
+let turn = 0;
+/** @type {(problem: api.ApiError) => boolean} */
+let refused = () => false;
+
+/**
+ * @param {(problem: api.ApiError) => boolean} whenRefused takes care of an error that is not about the desk, or returns false
+ */
+export function connectDesk(whenRefused) {
+  refused = whenRefused;
+  window.addEventListener("pagehide", () => void settle(true));
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted && user) void refresh();
+  });
+}
+
+/** Return whose desk it is. */
+export const currentUser = () => user;
+
+/**
+ * Show another user.
+ * @param {string} next
+ */
+export async function openDesk(next) {
+  await settle();
+  user = next;
+  list = personas = mark = null;
+  before = new Set();
+  byId("list-title").replaceChildren("Recommended for ", h("span", { class: "user" }, user));
+  document.title = `${user} – recsys`;
+  byId("list-lead").textContent = "";
+  for (const part of ["cards", "persona-list", "picture", "half-life", "list-error", "personas-error"]) byId(part).replaceChildren();
+  byId("memory").hidden = byId("jump-memory").hidden = true;
+  return refresh();
+}
+
+/**
+ * Ask for the list and the personas, and draw both. Of several at once the last one counts.
+ * @param {string} [told] what has happened, for those who do not see it
+ * @param {() => void} [drawn]
+ */
+export async function refresh(told = "", drawn) {
+  const asked = ++turn;
+  const waits = mark?.event.kind === "dismiss" ? [mark.item.item_id] : [];
+  busy(true);
+  const [items, people] = await Promise.allSettled([api.recommendations(user, waits), api.personas(user)]);
+  if (asked !== turn) return;
+  busy(false);
+  const shown = settled(items, "list-error");
+  if (shown) {
+    before = new Set(list?.items.map((item) => item.item_id));
+    list = shown;
+    drawList();
+  }
+  personas = settled(people, "personas-error");
+  drawPersonas();
+  drawn?.();
+  const fresh = list && before.size ? list.items.filter((item) => !before.has(item.item_id)).length : 0;
+  announce([told, shown ? (fresh ? `The list has changed: ${fresh} new.` : told && "The list is up to date.") : ""].filter(Boolean).join(" "));
+}
+
+/**
+ * Return what a person says to an item, as an event of the current user.
+ * @param {FoundItem} item
+ * @param {Kind} kind
+ */
+export const saying = (item, kind) => api.eventOf(user, item.item_id, kind);
+
+/**
+ * Take what a person says to an item, and bring the list up to date. Where it fails, try again with the same event:
+ * it may have arrived.
+ * @param {FoundItem} item
+ * @param {api.Event} event
+ */
+export async function answer(item, event) {
+  await settle();
+  const waits = event.kind === "dismiss";
+  if (!waits) await api.send(event);
+  const at = list ? list.items.findIndex((one) => one.item_id === item.item_id) : -1;
+  mark = { event, item, sent: !waits, at };
+  if (waits) waiting = window.setTimeout(expire, GRACE);
+  await refresh(`${doneOf(event.kind)}: ${item.title}.`, () => {
+    if (at >= 0) document.getElementById("mark")?.focus({ preventScroll: true });
+  });
+}
+
+/**
+ * Send the mark that waits, if there is one.
+ * @param {boolean} [leaving]
+ */
+export async function settle(leaving = false) {
+  window.clearTimeout(waiting);
+  if (!mark || mark.sent) return;
+  const { event } = mark;
+  mark.sent = true;
+  try {
+    await api.send(event, leaving);
+  } catch (problem) {
+    tell("list-error", problem, () => api.send(event).then(() => refresh()));
+  }
+}
+
+/**
+ * @param {FoundItem} item
+ * @param {api.Event} event
+ */
+async function onCard(item, event) {
+  byId("list-error").replaceChildren();
+  try {
+    await answer(item, event);
+  } catch (problem) {
+    tell("list-error", problem, () => onCard(item, event));
+  }
+}
+
+function expire() {
+  // Nobody loses the button that they are about to press.
+  if (document.getElementById("mark")?.matches(":focus, :hover")) {
+    waiting = window.setTimeout(expire, LOOK_AGAIN);
+    return;
+  }
+  void settle().then(() => {
+    if (mark?.event.kind === "dismiss") mark = null;
+    drawList();
+  });
+}
+
+async function undo() {
+  if (!mark || mark.sent) return;
+  window.clearTimeout(waiting);
+  const undone = mark;
+  mark = null;
+  await refresh(`${undone.item.title} is back.`, () => {
+    const title = document.querySelector(`[data-key="${CSS.escape(`title ${undone.item.item_id}`)}"]`);
+    (title instanceof HTMLElement ? title : byId("list-title")).focus({ preventScroll: true });
+  });
+}
+
+function drawList() {
+  if (!list) return;
+  const { items } = list;
+  const reasons = new Set(items.map((item) => item.reason));
+  const alike = items.length > 1 && reasons.size === 1;
+  byId("list-lead").textContent = alike
+    ? (items[0]?.reason ?? "")
+    : `Made of ${counted(list.known_events, "event")} of the past.`;
+  /** @type {HTMLElement[]} */
+  const drawn = items.map((item, place) =>
+    card(item, { rank: place + 1, fresh: before.size > 0 && !before.has(item.item_id), reason: !alike }, (one, kind) => void onCard(one, saying(one, kind))),
+  );
+  if (!items.length) drawn.push(h("li", { class: "hint" }, "There is nothing left to recommend."));
+  if (mark && mark.at >= 0) drawn.splice(Math.min(mark.at, drawn.length), 0, markRow(mark));
+  const place = mark?.at ?? 0;
+  redraw(byId("cards"), drawn, () => {
+    const titles = byId("cards").querySelectorAll(".card-title");
+    const next = titles[Math.min(place, titles.length - 1)];
+    (next instanceof HTMLElement ? next : byId("list-title")).focus({ preventScroll: true });
+  });
+}
+
+/** @param {Mark} shown */
+function markRow(shown) {
+  const words = h("span", {}, `${doneOf(shown.event.kind)}: `, h("b", {}, shown.item.title));
+  return !shown.sent
+    ? h("li", { class: "mark" }, words, button({ id: "mark", "aria-label": `Undo: not for me, ${shown.item.title}` }, "Undo", () => void undo()))
+    : h("li", { class: "mark", id: "mark", tabindex: -1 }, words, h("span", { class: "hint" }, "Saved, and part of your past from now on."));
+}
+
+function drawPersonas() {
+  const found = personas;
+  const cold = list?.known_events === 0;
+  const some = found && !cold;
+  redraw(byId("picture"), [some && picture(found)]);
+  const again = () => redraw(byId("persona-list"), rows(found ?? { model: "", now: 0, times: [], half_life: null, personas: [] }, change, again));
+  if (some) again();
+  else redraw(byId("persona-list"), [found && h("li", { class: "hint" }, "They appear as soon as you have marked the first title.")]);
+  byId("memory").hidden = byId("jump-memory").hidden = !found?.half_life;
+  redraw(byId("half-life"), found?.half_life ? memory(found.half_life) : []);
+}
+
+/**
+ * @param {import("./api.js").Persona} persona
+ * @param {import("./personas.js").Correction} correction
+ * @param {string} told
+ */
+async function change(persona, correction, told) {
+  try {
+    await api.correct(user, persona.persona, correction);
+  } catch (problem) {
+    drawPersonas(); // as it still is
+    tell("personas-error", problem, () => change(persona, correction, told));
+    return;
+  }
+  await refresh(told);
+}
+
+/** @param {boolean} yes */
+function busy(yes) {
+  for (const part of ["list", "personas"]) byId(part).setAttribute("aria-busy", String(yes));
+}
+
+/**
+ * Return what was answered; tell what was refused.
+ * @template T
+ * @param {PromiseSettledResult<T>} result
+ * @param {string} place
+ * @returns {T | null}
+ */
+function settled(result, place) {
+  byId(place).replaceChildren();
+  if (result.status === "fulfilled") return result.value;
+  tell(place, result.reason, () => refresh());
+  return null;
+}
+
+/**
+ * Tell what went wrong, with a way to try again.
+ * @param {string} place
+ * @param {unknown} problem
+ * @param {() => Promise<void>} again
+ */
+function tell(place, problem, again) {
+  if (!(problem instanceof api.ApiError)) throw problem;
+  if (refused(problem)) return;
+  byId(place).replaceChildren(
+    h("p", { class: "problem" }, problem.message),
+    button({ class: "link" }, "Try again", () => {
+      byId(place).replaceChildren();
+      void again();
+    }),
+  );
+}
+
+/** @param {Kind} kind */
+const doneOf = (kind) => ANSWERS.find((one) => one.kind === kind)?.done ?? "";

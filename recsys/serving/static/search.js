@@ -1,0 +1,102 @@
+/** Search by title: as somebody types, with what can be said to each title that is found. */
+
+import { ApiError, findItems } from "./api.js";
+import { ANSWERS } from "./cards.js";
+import { answer, saying } from "./desk.js";
+import { announce, button, byId, h, inputById } from "./dom.js";
+import { counted } from "./words.js";
+
+/** @typedef {import("./api.js").FoundItem} FoundItem */
+/** @typedef {import("./api.js").Kind} Kind */
+
+const PAUSE = 180;
+
+/** Make the search work. */
+export function connectSearch() {
+  const field = inputById("find-text");
+  const found = byId("found");
+  const error = byId("find-error");
+  /** @type {number | undefined} */
+  let pause;
+  let asking = new AbortController();
+
+  const clear = () => {
+    asking.abort();
+    window.clearTimeout(pause);
+    found.replaceChildren();
+    error.textContent = "";
+  };
+
+  const search = async () => {
+    clear();
+    const query = field.value.trim();
+    if (!query) return;
+    asking = new AbortController();
+    const { signal } = asking;
+    try {
+      const items = await findItems(query, signal);
+      if (signal.aborted) return;
+      found.replaceChildren(...(items.length ? items.map(row) : [none(query)]));
+      announce(items.length ? `${counted(items.length, "title")} found.` : "No title found.");
+    } catch (problem) {
+      if (problem instanceof ApiError) error.textContent = problem.message;
+      else if (!signal.aborted) throw problem;
+    }
+  };
+
+  field.addEventListener("input", () => {
+    window.clearTimeout(pause);
+    pause = window.setTimeout(search, PAUSE);
+  });
+  byId("find-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    void search();
+  });
+  byId("find").addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !found.childElementCount) return;
+    event.preventDefault();
+    field.value = "";
+    clear();
+    field.focus();
+  });
+  return {
+    /** Forget what was found, as for another user. */
+    reset() {
+      field.value = "";
+      clear();
+    },
+  };
+}
+
+/** @param {string} query */
+function none(query) {
+  return h("li", { class: "hint" }, `No title holds “${query}”. Fewer letters find more.`);
+}
+
+/** @param {FoundItem} item */
+function row(item) {
+  /** @type {Map<Kind, import("./api.js").Event>} What was said already, to be sent as it was where it failed. */
+  const said = new Map();
+  const told = h("span", { class: "told", tabindex: -1 });
+  /** @param {typeof ANSWERS[number]} choice */
+  const take = async (choice) => {
+    for (const one of buttons) one.disabled = true;
+    const event = said.get(choice.kind) ?? saying(item, choice.kind);
+    said.set(choice.kind, event);
+    try {
+      await answer(item, event);
+      told.textContent = `${choice.done}, saved`;
+      choicesBox.replaceChildren(told);
+      told.focus({ preventScroll: true });
+    } catch (problem) {
+      for (const one of buttons) one.disabled = false;
+      if (!(problem instanceof ApiError)) throw problem;
+      byId("find-error").textContent = problem.message;
+    }
+  };
+  const buttons = ANSWERS.filter(({ kind }) => kind !== "dismiss").map((choice) =>
+    button({ class: "answer", "data-kind": choice.kind, "aria-label": `${choice.label}: ${item.title}` }, choice.label, () => void take(choice)),
+  );
+  const choicesBox = h("div", { class: "buttons" }, ...buttons);
+  return h("li", {}, h("span", { class: "found-title" }, item.title), choicesBox);
+}

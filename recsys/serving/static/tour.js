@@ -1,0 +1,118 @@
+/** A short tour: a few sentences, each beside what it is about. It can be ended, and started again. */
+
+import { byId, dialogById } from "./dom.js";
+
+const SEEN = "recsys.tour";
+const STEPS = [
+  {
+    at: () => document.querySelector(".card") ?? byId("list-title"),
+    title: "Recommendations that say why",
+    text: "Each card says in one sentence why it is there. The bar shows which of your personas, the sides of a taste, speak for it.",
+  },
+  {
+    at: () => document.querySelector(".why") ?? byId("cards"),
+    title: "The evidence",
+    text: "“What speaks for it” opens the parts of the past that a recommendation is made of, how much each adds, and whether it is recent.",
+  },
+  {
+    at: () => document.querySelector(".answers") ?? byId("cards"),
+    title: "Answer back",
+    text: "“Seen it” and “Liked” count at once, and the list changes. “Not for me” hides a title, and you have a moment to undo it.",
+  },
+  {
+    at: () => byId("find"),
+    title: "Tell it what you know",
+    text: "Starting from nothing? Find three titles that you like. That is enough for personas to appear.",
+  },
+  {
+    at: () => byId("personas"),
+    title: "Your personas",
+    text: "How active each has been, and how much it counts now. Mute one, boost one, give it your own name: the next list honours it.",
+  },
+  {
+    at: () => byId("data"),
+    title: "It is yours",
+    text: "Download everything that is held of you, or have it erased. Erased is gone from the next answer on.",
+  },
+];
+
+/** Make the tour work. */
+export function connectTour() {
+  const dialog = dialogById("tour");
+  const title = byId("tour-title");
+  const back = byId("tour-back");
+  const next = byId("tour-next");
+  let step = 0;
+  /** @type {Element | null} */
+  let before = null;
+
+  const leave = () => {
+    for (const marked of document.querySelectorAll(".toured")) marked.classList.remove("toured");
+  };
+
+  /** @param {number} to */
+  const show = (to) => {
+    const now = STEPS[to];
+    if (!now) return;
+    step = to;
+    leave();
+    byId("tour-place").textContent = `${to + 1} of ${STEPS.length}`;
+    title.textContent = now.title;
+    byId("tour-text").textContent = now.text;
+    back.hidden = to === 0;
+    next.textContent = to === STEPS.length - 1 ? "Done" : "Next";
+    byId("tour-end").hidden = to === STEPS.length - 1;
+    const target = now.at();
+    target.classList.add("toured");
+    // On a wide screen the tour stands on the other side of what it is about.
+    dialog.classList.toggle("aside", target.getBoundingClientRect().left > window.innerWidth / 2);
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    target.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
+    title.focus({ preventScroll: true });
+  };
+
+  const end = () => {
+    if (!dialog.open) return;
+    dialog.close();
+    leave();
+    remember();
+    if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+  };
+
+  const start = () => {
+    before = document.activeElement === document.body ? byId("start-tour") : document.activeElement;
+    if (!dialog.open) dialog.show();
+    show(0);
+  };
+
+  back.addEventListener("click", () => show(step - 1));
+  next.addEventListener("click", () => (step === STEPS.length - 1 ? end() : show(step + 1)));
+  byId("tour-end").addEventListener("click", end);
+  byId("start-tour").addEventListener("click", start);
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") end();
+  });
+  return {
+    /** Start for somebody who has not seen it in this browser. */
+    offer() {
+      if (!isSeen() && !dialog.open) start();
+    },
+    end,
+  };
+}
+
+function isSeen() {
+  try {
+    return localStorage.getItem(SEEN) !== null;
+  } catch {
+    return true; // what cannot be remembered is not pressed on anybody at each visit
+  }
+}
+
+function remember() {
+  try {
+    localStorage.setItem(SEEN, "seen");
+  } catch {
+    // Storage is switched off.
+  }
+}

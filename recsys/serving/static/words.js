@@ -1,0 +1,110 @@
+/** Numbers in plain words. */
+
+const LANGUAGE = document.documentElement.lang || "en";
+const whole = new Intl.NumberFormat(LANGUAGE);
+const month = new Intl.DateTimeFormat(LANGUAGE, { year: "numeric", month: "short", timeZone: "UTC" });
+const ago = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
+const DAY = 86400;
+/** @type {[number, Intl.RelativeTimeFormatUnit][]} */
+const UNITS = [[365.25 * DAY, "year"], [30.44 * DAY, "month"], [7 * DAY, "week"], [DAY, "day"], [3600, "hour"], [60, "minute"]];
+const UNLIKELY = 0.1;
+
+/** @typedef {import("./api.js").HalfLife} HalfLife */
+/** @typedef {import("./api.js").Clock} Clock */
+
+/** @param {number} share of 1 */
+export function percent(share) {
+  if (share > 0 && share < 0.005) return "under 1%";
+  return `${Math.round(share * 100)}%`;
+}
+
+/** @param {number} count */
+export const count = (count) => whole.format(count);
+
+/**
+ * @param {number} number
+ * @param {string} one
+ * @param {string} [several]
+ */
+export const counted = (number, one, several = `${one}s`) => `${count(number)} ${number === 1 ? one : several}`;
+
+/** @param {number} seconds until now */
+export function age(seconds) {
+  for (const [size, unit] of UNITS) if (seconds >= size) return ago.format(-Math.floor(seconds / size), unit);
+  return "just now";
+}
+
+/** @param {number} time Unix seconds */
+export const monthOf = (time) => month.format(new Date(time * 1000));
+
+/** @param {string} text */
+export function asSentence(text) {
+  const start = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(start) ? start : `${start}.`;
+}
+
+/**
+ * Say what is believed of a half-life, one sentence a line.
+ * @param {HalfLife} found
+ * @returns {string[]}
+ */
+export function halfLifeInWords(found) {
+  const clocks = [...found.clocks].sort((one, other) => other.probability - one.probability);
+  const [first, ...others] = clocks;
+  if (!first) return [];
+  const told = [clockInWords(first, found.kind === "own")];
+  for (const other of others) {
+    if (other.probability >= UNLIKELY) told.push(`Or, ${percent(other.probability)} likely: ${lower(clockInWords(other, true))}`);
+  }
+  if (found.kind === "shared") {
+    told.push("This is one memory for everybody.");
+    if (found.never > 0) told.push(`A weight of ${percent(found.never)} is never lost.`);
+    return told;
+  }
+  if (found.never >= 0.01) told.push(`With ${percent(found.never)} probability nothing fades at all.`);
+  told.push(
+    found.learned_from
+      ? `Learned from ${counted(found.learned_from, "event")} of yours.`
+      : "This is what holds for people in general; it becomes your own as you use things.",
+  );
+  return told;
+}
+
+/**
+ * @param {Clock} clock
+ * @param {boolean} uncertain
+ */
+function clockInWords(clock, uncertain) {
+  if (clock.median === null) return "What you did long ago counts as much as what you did just now.";
+  const after = clock.unit === "days" ? `After ${span(clock.median, clock.unit)}` : `After ${span(clock.median, clock.unit)} more`;
+  const told = `${after}, what you did counts half as much`;
+  if (!uncertain || clock.low === null || (clock.low === clock.median && clock.high === clock.median)) return `${told}.`;
+  const high = clock.high === null ? "never" : bare(clock.high, clock.unit);
+  return `${told}; 8 times in 10 it is between ${bare(clock.low, clock.unit)} and ${high}.`;
+}
+
+/**
+ * @param {number} value
+ * @param {Clock["unit"]} unit
+ */
+function span(value, unit) {
+  if (unit === "days") return bare(value, unit);
+  return `${bare(value, unit)} ${value === 1 ? unit.slice(0, -1) : unit}`;
+}
+
+/**
+ * @param {number} value
+ * @param {Clock["unit"]} unit
+ */
+function bare(value, unit) {
+  if (unit !== "days") return count(tidy(value));
+  if (value >= 730) return counted(tidy(value / 365.25), "year");
+  if (value >= 90) return counted(Math.round(value / 30.44), "month");
+  return counted(tidy(value), "day");
+}
+
+/** @param {number} value */
+const tidy = (value) => (value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
+
+/** @param {string} text */
+const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);
