@@ -75,14 +75,13 @@ class ServedProcess:
         """End it as a crash does: SIGKILL."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
+            self._end()
 
     def stop(self) -> int:
         """End it as an operator does: SIGTERM; return its exit code."""
         assert self._process is not None
         self._process.terminate()
-        self._process.communicate()
-        return self._process.returncode
+        return self._end()
 
     def __enter__(self) -> Self:
         self.start()
@@ -94,6 +93,12 @@ class ServedProcess:
         self.kill()
         self.errors = self._read()
         self._told.close()
+
+    def _end(self) -> int:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return self._process.wait()
 
     def _read(self) -> str:
         self._told.seek(0)

@@ -7,15 +7,54 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Final, Literal, final
 
 from recsys.checks import positive
 from recsys.serving.events import SCOPES, EventStore, Scope, Token
 
 _PREFIX = "recsys_"
 """Makes a secret that leaked into a log or a repository findable."""
+
+Code = Literal[
+    "invalid_request",
+    "token_missing",
+    "token_invalid",
+    "scope_missing",
+    "other_user",
+    "wrong_host",
+    "not_found",
+    "method_not_allowed",
+    "event_conflict",
+    "not_supported",
+    "bundle_refused",
+    "reload_running",
+    "body_too_large",
+    "wrong_content_type",
+    "invalid_value",
+    "too_many_requests",
+    "internal",
+    "store_unavailable",
+    "timeout",
+]
+"""What an error is called, for programs; a code keeps its name and its meaning."""
+
+CODES: Final[Mapping[int, tuple[Code, ...]]] = {
+    400: ("invalid_request",),
+    401: ("token_missing", "token_invalid"),
+    403: ("scope_missing", "other_user", "wrong_host"),
+    404: ("not_found",),
+    405: ("method_not_allowed",),
+    409: ("event_conflict", "not_supported", "bundle_refused", "reload_running"),
+    413: ("body_too_large",),
+    415: ("wrong_content_type",),
+    422: ("invalid_request", "invalid_value"),
+    429: ("too_many_requests",),
+    500: ("internal",),
+    503: ("store_unavailable", "timeout"),
+}
+"""The codes that a status comes with."""
 
 _REMEMBERED = 4096
 """Tokens, and clients with a budget, that are remembered at once; the longest unused is forgotten."""
@@ -58,13 +97,14 @@ class Limits:
 
 @final
 class Denied(Exception):  # noqa: N818 (an answer, not a defect)
-    """A request that is not served: a status, a stable code and what to do."""
+    """A request that is not served: a status, a stable code, what to do, and headers that belong to it."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: Code, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.code = code
+        self.code: Code = code
         self.message = message
+        self.headers = headers or {}
 
 
 def new_secret() -> str:

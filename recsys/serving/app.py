@@ -11,11 +11,12 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 import recsys
 from recsys.errors import DataError
 from recsys.serving import schemas
-from recsys.serving.access import Denied, Limits, require
+from recsys.serving.access import CODES, Code, Denied, Limits, require
 from recsys.serving.answers import FoundItems, KnownUsers, Personas, RecommendationList, SimilarItems
 from recsys.serving.events import MOST_PERSONAS, Correction, Event, Token, check_id
 from recsys.serving.events import Scope as TokenScope
@@ -27,31 +28,26 @@ from recsys.serving.service import Service
 # An id may hold a slash, which is one in a decoded path too.
 _USER = "/v1/users/{user_id:path}"
 _ITEM = "/v1/items/{item_id:path}"
-_At = Annotated[str | None, Query(max_length=40, description="see only what is earlier: Unix seconds or ISO 8601")]
-_Exclude = Annotated[list[str], Query(description="items that must not be recommended")]
+_At = Annotated[
+    schemas.Moment | None, Query(max_length=40, description="see only what is earlier: Unix seconds or ISO 8601")
+]
+_Exclude = Annotated[
+    list[str],
+    Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude}),
+]
 _Asked = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
 _MOST_USERS = 20
-_TOLD: dict[int | str, dict[str, Any]] = {
-    400: {"description": "the body is not JSON"},
-    401: {"description": "token_missing, token_invalid"},
-    403: {"description": "scope_missing, other_user, wrong_host"},
-    404: {"description": "not_found"},
-    409: {"description": "event_conflict, not_supported, bundle_refused, reload_running"},
-    413: {"description": "body_too_large"},
-    415: {"description": "wrong_content_type"},
-    422: {"description": "invalid_request, invalid_value"},
-    429: {"description": "too_many_requests"},
-    503: {"description": "store_unavailable, timeout, not_ready"},
-}
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": schemas.ErrorOut} | told for status, told in _TOLD.items()
+    status: {"model": schemas.ErrorOut, "description": ", ".join(codes)}
+    for status, codes in CODES.items()
+    if status != 405
 }
-_CODES = {404: "not_found", 405: "method_not_allowed", 400: "invalid_request"}
-_CURES = {
-    404: "there is no such path; see /openapi.json",
-    405: "this path does not take this method; see /openapi.json",
-    400: "the body cannot be read; send UTF-8 JSON",
+_CURES: dict[int, tuple[Code, str]] = {
+    400: ("invalid_request", "the body cannot be read; send UTF-8 JSON"),
+    404: ("not_found", "there is no such path; see /openapi.json"),
+    405: ("method_not_allowed", "this path does not take this method; see the header `Allow`, or /openapi.json"),
 }
+"""What a client is told of the refusals of the framework."""
 
 
 def create_app(service: Service) -> FastAPI:
@@ -102,7 +98,7 @@ def _recommendations(service: Service) -> APIRouter:
     n_items = Annotated[int, Query(ge=1, le=limits.n, description="length of the list")]
 
     @router.get(_USER + "/recommendations", dependencies=[Depends(_allowing_user("read"))])
-    def recommend(user_id: str, n: n_items = 10, at: _At = None, exclude: _Exclude = []) -> RecommendationList:  # noqa: B006
+    def recommend(user_id: schemas.Id, n: n_items = 10, at: _At = None, exclude: _Exclude = []) -> RecommendationList:  # noqa: B006
         """Recommend items to a user, known or not, and say why."""
         now = None if at is None else schemas.moment(at)
         return service.answers.recommend(user_id, n, now, _excluded(exclude, limits))
@@ -121,7 +117,7 @@ def _recommendations(service: Service) -> APIRouter:
         return service.answers.recommend_for(history, body.n, body.at, _excluded(body.exclude, limits))
 
     @router.get(_ITEM + "/similar", dependencies=[Depends(_allowing("read"))])
-    def similar(item_id: str, n: n_items = 10) -> SimilarItems:
+    def similar(item_id: schemas.Id, n: n_items = 10) -> SimilarItems:
         """Return what goes with an item."""
         check_id("item_id", item_id)
         return service.answers.similar(item_id, n)
@@ -145,12 +141,12 @@ def _users(service: Service) -> APIRouter:
         return answers.known_users(n) if own is None else KnownUsers(answers.model, (answers.known_user(own),))
 
     @router.get(_USER + "/personas", dependencies=[Depends(_allowing_user("read"))])
-    def personas(user_id: str, at: _At = None) -> Personas:
+    def personas(user_id: schemas.Id, at: _At = None) -> Personas:
         """Return a user's personas, with their activity over time, and how long the user's events keep counting."""
         return service.answers.personas(user_id, None if at is None else schemas.moment(at))
 
     @router.put(_USER + "/personas/{persona}", dependencies=[Depends(_allowing_user("write"))])
-    def correct(user_id: str, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectionOut:
+    def correct(user_id: schemas.Id, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectionOut:
         """Mute, boost or rename a persona; the next answer honours it."""
         answers = service.answers
         correction = body.correction(answers.model)
@@ -158,7 +154,7 @@ def _users(service: Service) -> APIRouter:
         return _correction(persona, correction)
 
     @router.get(_USER + "/data", dependencies=[Depends(_allowing_user("read"))])
-    def export(user_id: str) -> schemas.DataOut:
+    def export(user_id: schemas.Id) -> schemas.DataOut:
         """Return everything that is held of a user."""
         return schemas.DataOut(
             user_id=user_id,
@@ -184,7 +180,7 @@ def _users(service: Service) -> APIRouter:
         )
 
     @router.delete(_USER + "/data", dependencies=[Depends(_allowing_user("write"))])
-    def erase(user_id: str) -> schemas.ErasedOut:
+    def erase(user_id: schemas.Id) -> schemas.ErasedOut:
         """Erase everything of a user: events, corrections, tokens. The next answer is that of somebody new."""
         service.erase(user_id)
         return schemas.ErasedOut(erased=True)
@@ -259,7 +255,7 @@ def _allowing(scope: TokenScope) -> Any:  # noqa: ANN401 (a dependency)
 def _allowing_user(scope: TokenScope) -> Any:  # noqa: ANN401
     """Return a check that the token has a scope, and is not another user's."""
 
-    async def check(request: Request, user_id: str) -> None:
+    async def check(request: Request, user_id: schemas.Id) -> None:
         check_id("user_id", user_id)
         require(_token(request), scope, user_id)
 
@@ -293,7 +289,15 @@ async def _invalid(_: Request, error: Exception) -> Response:
     raise Denied(422, "invalid_request", "; ".join(faults) + "; correct it, see /openapi.json") from None
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    status = error.status_code
-    raise Denied(status, _CODES.get(status, "refused"), _CURES.get(status, "see /openapi.json")) from None
+    status = error.status_code if error.status_code in _CURES else 400
+    headers = {"Allow": ", ".join(_methods(request))} if status == 405 else None
+    raise Denied(status, *_CURES[status], headers) from None
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that the path of a request takes."""
+    asked, methods = dict(request.scope), ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+    routes = request.app.routes
+    return [m for m in methods if any(route.matches(asked | {"method": m})[0] is Match.FULL for route in routes)]

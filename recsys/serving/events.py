@@ -31,11 +31,14 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 LONGEST_ID = 256
 """Characters of an id, at most."""
 
+DOTS = (".", "..")
+"""What can be no id."""
+
 LARGEST_VALUE = 1e9
 LARGEST_WEIGHT = 10.0
 MOST_PERSONAS = 256
-_LONGEST_NAME = 80
-_LARGEST_TIME = int(MILLISECONDS_FROM)
+LONGEST_NAME = 80
+LARGEST_TIME = int(MILLISECONDS_FROM)
 _UNSAFE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories that no text may hold: controls, halves of surrogate pairs, separators of lines and paragraphs."""
 
@@ -121,7 +124,7 @@ class Correction:
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", _number("weight", self.weight, 0.0, LARGEST_WEIGHT) + 0.0)
         if self.name is not None:
-            _check_text("name", self.name, _LONGEST_NAME)
+            _check_text("name", self.name, LONGEST_NAME)
         if self.model != "":
             check_id("model", self.model)
 
@@ -205,7 +208,7 @@ class Token:
     def __post_init__(self) -> None:
         if not (isinstance(self.token_hash, str) and re.fullmatch("[0-9a-f]{64}", self.token_hash)):
             raise DataError("token_hash is not a SHA-256; give its 64 hexadecimal digits")
-        _check_text("label", self.label, _LONGEST_NAME)
+        _check_text("label", self.label, LONGEST_NAME)
         for scope in sorted(self.scopes):
             if scope not in SCOPES:
                 raise DataError(f"scope is {scope!r}; it must be one of {', '.join(SCOPES)}{nearest(scope, SCOPES)}")
@@ -376,6 +379,8 @@ def check_page(sequence: int, limit: int) -> None:
 def check_id(field: str, text: object) -> None:
     """Raise a DataError unless a text can be an external id."""
     _check_text(field, text, LONGEST_ID)
+    if text in DOTS:
+        raise DataError(f"{field} is {_shown(text)}, which is a step in a path, so no URL can name it; give another")
 
 
 def _check_text(field: str, text: object, longest: int) -> None:
@@ -408,7 +413,7 @@ def _check_time(field: str, time: object) -> None:
     if not _is_whole(time):
         raise DataError(f"{field} is {_shown(time)}; it must be a whole number of Unix seconds")
     assert isinstance(time, int)
-    if not -_LARGEST_TIME < time < _LARGEST_TIME:
+    if not -LARGEST_TIME < time < LARGEST_TIME:
         raise DataError(f"{field} is {_shown(time)}, too large for Unix seconds; divide milliseconds by 1000")
 
 

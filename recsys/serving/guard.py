@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Final, final
+from urllib.parse import unquote_to_bytes
 
 from recsys.errors import CapabilityError, DataError
-from recsys.serving.access import Denied, everything
+from recsys.serving.access import Code, Denied, everything
 from recsys.serving.answers import UnknownError
 from recsys.serving.events import ConflictError, StoreError, Token
 from recsys.serving.page import page_files
@@ -32,7 +34,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-_KNOWN: Final[tuple[tuple[type[Exception], int, str, str | None], ...]] = (
+_KNOWN: Final[tuple[tuple[type[Exception], int, Code, str | None], ...]] = (
     (TimeoutError, 503, "timeout", "it took too long; send the same again, events count once"),
     (ConflictError, 409, "event_conflict", None),
     (UnknownError, 404, "not_found", None),
@@ -46,6 +48,8 @@ _KNOWN: Final[tuple[tuple[type[Exception], int, str, str | None], ...]] = (
     (CapabilityError, 409, "not_supported", None),
 )
 """Errors that a client is told of: status, code, and the message where not their own. The first that fits counts."""
+
+_CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
@@ -79,6 +83,7 @@ class Guard:
         answer = _Answer(send)
         try:
             async with asyncio.timeout(self._service.limits.seconds):
+                _check_path(scope)
                 scope[TOKEN] = await self._admit(scope)
                 body = await self._body(scope, receive)
                 if body is None:
@@ -177,6 +182,7 @@ class _Answer:
     async def refuse(self, denied: Denied) -> None:
         content = json.dumps({"error": {"code": denied.code, "message": denied.message}}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+        headers += [(name.lower().encode(), value.encode()) for name, value in denied.headers.items()]
         if denied.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         if denied.status in (429, 503):
@@ -185,6 +191,21 @@ class _Answer:
             headers.append((b"connection", b"close"))  # the rest of the body is not read
         await self.send({"type": "http.response.start", "status": denied.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": content})
+
+
+def _check_path(scope: Scope) -> None:
+    """Raise unless a path is text.
+
+    Servers decode one that is not UTF-8 too, and then two ids look the same; and to a pattern of a route the end of a
+    line is an end.
+    """
+    path = unquote_to_bytes(scope.get("raw_path") or b"")
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        raise Denied(400, "invalid_request", "the path is not UTF-8; percent-encode ids as UTF-8") from None
+    if _CONTROL.search(path):
+        raise Denied(422, "invalid_value", "the path holds a control character; remove it")
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

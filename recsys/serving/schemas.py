@@ -2,15 +2,73 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from recsys.errors import DataError
+from recsys.serving.access import Code, Limits
 from recsys.serving.answers import Use
-from recsys.serving.events import LARGEST_VALUE, LARGEST_WEIGHT, LONGEST_ID, Correction, Event, Kind, check_id
+from recsys.serving.events import (
+    DOTS,
+    LARGEST_TIME,
+    LARGEST_VALUE,
+    LARGEST_WEIGHT,
+    LONGEST_ID,
+    LONGEST_NAME,
+    Correction,
+    Event,
+    Kind,
+    check_id,
+)
 
-_LARGEST_TIME = 100_000_000_000
+# The schema tells of the checks of `recsys.serving.events` and of the limits; what refuses is there, and tells a cure.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+_SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_TEXT = rf"^[^{_CONTROLS}{_SPACES}]([^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}])?$"
+_UNIX = re.compile(r"-?[0-9]{1,11}")
+
+
+def _text(longest: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": _TEXT}
+
+
+Id = Annotated[str, WithJsonSchema(_text(LONGEST_ID) | {"not": {"enum": list(DOTS)}})]
+"""An external id: the schema says what it may be, and the refusal what to do."""
+
+
+def _whole(number: object) -> object:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+# A whole number may be written as 3.0, which JSON does not distinguish from 3.
+_Whole = Annotated[int, BeforeValidator(_whole)]
+_Unix = Annotated[int, Field(gt=-LARGEST_TIME, lt=LARGEST_TIME), BeforeValidator(_whole)]
+
+Moment = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^{_UNIX.pattern}$"},
+                {"type": "string", "format": "date"},
+                {"type": "string", "format": "date-time"},
+            ]
+        }
+    ),
+]
+"""A point in time, see `moment`."""
+
+_VALUE: dict[str, Any] = {"minimum": -LARGEST_VALUE, "maximum": LARGEST_VALUE}
+_TIME: dict[str, Any] = {"exclusiveMinimum": -LARGEST_TIME, "exclusiveMaximum": LARGEST_TIME}
+_TIMES: dict[str, Any] = {
+    "anyOf": [
+        {"items": {"required": ["time"], "properties": {"time": {"type": "integer"}}}},
+        {"items": {"properties": {"time": {"type": "null"}}}},
+    ]
+}
 
 
 class _Body(BaseModel):
@@ -22,11 +80,11 @@ class _Body(BaseModel):
 class EventIn(_Body):
     """Somebody used, liked or dismissed an item."""
 
-    event_id: str = Field(description="your own id of the event, such as a UUID; sent twice, it counts once")
-    user_id: str = Field(max_length=LONGEST_ID)
-    item_id: str = Field(max_length=LONGEST_ID)
-    value: float = Field(1.0, description="a rating or an amount; 1 where there is none")
-    time: int = Field(description="Unix seconds")
+    event_id: Id = Field(description="your own id of the event, such as a UUID; sent twice, it counts once")
+    user_id: Id
+    item_id: Id
+    value: float = Field(1.0, description="a rating or an amount; 1 where there is none", json_schema_extra=_VALUE)
+    time: _Whole = Field(description="Unix seconds", json_schema_extra=_TIME)
     kind: Kind = "use"
 
     def event(self) -> Event:
@@ -37,19 +95,16 @@ class EventIn(_Body):
 class EventsIn(_Body):
     """One event or many; all are taken, or none."""
 
-    events: list[EventIn] = Field(min_length=1)
+    events: list[EventIn] = Field(min_length=1, json_schema_extra={"maxItems": Limits.batch})
 
 
 class UseIn(_Body):
     """One event of a history."""
 
-    item_id: str
+    item_id: Id
     value: float = Field(1.0, ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False)
-    time: int | None = Field(
-        None,
-        gt=-_LARGEST_TIME,
-        lt=_LARGEST_TIME,
-        description="Unix seconds; give it to all events or to none, then their order counts",
+    time: _Unix | None = Field(
+        None, description="Unix seconds; give it to all events or to none, then their order counts"
     )
 
     def use(self) -> Use:
@@ -61,10 +116,14 @@ class UseIn(_Body):
 class QuestionIn(_Body):
     """A question of somebody whose history comes with it. Nothing of it is kept."""
 
-    history: list[UseIn]
-    n: int = Field(10, ge=1)
-    at: int | None = Field(None, gt=-_LARGEST_TIME, lt=_LARGEST_TIME, description="see only what is earlier")
-    exclude: list[str] = Field(default_factory=list, description="items that must not be recommended")
+    history: list[UseIn] = Field(json_schema_extra={"maxItems": Limits.history} | _TIMES)
+    n: Annotated[int, Field(ge=1), BeforeValidator(_whole)] = Field(10, json_schema_extra={"maximum": Limits.n})
+    at: _Unix | None = Field(None, description="see only what is earlier")
+    exclude: list[str] = Field(
+        default_factory=list,
+        description="items that must not be recommended",
+        json_schema_extra={"maxItems": Limits.exclude},
+    )
 
 
 class CorrectionIn(_Body):
@@ -73,7 +132,9 @@ class CorrectionIn(_Body):
     weight: float = Field(
         1.0, ge=0.0, le=LARGEST_WEIGHT, allow_inf_nan=False, description="0 mutes, 1 is as found, above 1 boosts"
     )
-    name: str | None = Field(None, description="the person's own name for it; null: the one that was found")
+    name: Annotated[str, WithJsonSchema(_text(LONGEST_NAME))] | None = Field(
+        None, description="the person's own name for it; null: the one that was found"
+    )
 
     def correction(self, model: str) -> Correction:
         """Return the correction of a persona of a model, checked."""
@@ -83,7 +144,7 @@ class CorrectionIn(_Body):
 class ErrorDetail(BaseModel):
     """A stable code for programs, and a message for people that says what to do."""
 
-    code: str
+    code: Code
     message: str
 
 
@@ -170,14 +231,12 @@ def moment(text: str) -> int:
     >>> moment("2001-09-09T01:46:40Z"), moment("1000000000")
     (1000000000, 1000000000)
     """
-    try:
-        seconds = int(text)
-    except ValueError:
-        try:
-            time = datetime.fromisoformat(text)
-        except ValueError:
-            raise DataError("at is neither Unix seconds nor an ISO-8601 date or time such as 2015-06-30") from None
-        seconds = int((time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp())
-    if not -_LARGEST_TIME < seconds < _LARGEST_TIME:
+    if _UNIX.fullmatch(text):
+        return int(text)
+    if text.removeprefix("-").isdecimal():
         raise DataError("at is too large for Unix seconds; divide milliseconds by 1000")
-    return seconds
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise DataError("at is neither Unix seconds nor an ISO-8601 date or time such as 2015-06-30") from None
+    return int((time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp())

@@ -3,34 +3,74 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from recsys.errors import ConfigError
-from recsys.serving.access import Budget, Denied, Gate, Limits, new_token, require
+from recsys.errors import ConfigError, DataError
+from recsys.serving.access import CODES, Budget, Code, Denied, Gate, Limits, new_token, require
 from recsys.serving.answers import Answers
-from recsys.serving.events import EventStore, Scope, StoreError
+from recsys.serving.app import create_app
+from recsys.serving.events import EventStore, Scope, StoreError, check_id
+from recsys.serving.schemas import EventIn
 from recsys.serving.service import Service
 from recsys.serving.stores import open_store
 from tests.serving.client import ALL, Client, bearer, client_of, event, service_of, token
+from tests.serving.serving_run import ROOT
 
 _QUESTION: dict[str, Any] = {"history": [{"item_id": "i3"}]}
-ROUTES: list[tuple[str, str, str, Any, Scope]] = [
-    ("POST", "/v1/events", "/v1/events", {"events": [event("e1")]}, "write"),
-    ("GET", "/v1/users/{user_id}/recommendations", "/v1/users/u0/recommendations", None, "read"),
-    ("POST", "/v1/recommendations", "/v1/recommendations", _QUESTION, "read"),
-    ("GET", "/v1/users/{user_id}/personas", "/v1/users/u0/personas", None, "read"),
-    ("PUT", "/v1/users/{user_id}/personas/{persona}", "/v1/users/u0/personas/1", {"weight": 0}, "write"),
-    ("GET", "/v1/items/{item_id}/similar", "/v1/items/i3/similar", None, "read"),
-    ("GET", "/v1/users/{user_id}/data", "/v1/users/u0/data", None, "read"),
-    ("DELETE", "/v1/users/{user_id}/data", "/v1/users/u0/data", None, "write"),
-    ("POST", "/v1/admin/reload", "/v1/admin/reload", None, "admin"),
-    ("GET", "/metrics", "/metrics", None, "admin"),
-]
-EVERY = pytest.mark.parametrize(("method", "path", "body", "scope"), [(m, p, b, s) for m, _, p, b, s in ROUTES])
+_EVENTS: dict[str, Any] = {"events": [event("e1")]}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who may use a route. `path` and `body` ask it about user u0, where it is about a user."""
+
+    method: str
+    template: str
+    path: str
+    scope: Scope
+    body: Any = None
+    of_user: bool = False
+
+    def ask(self, service: Service, secret: str | None, user: str = "u0") -> tuple[int, str]:
+        """Ask about a user; return the status and the code of the error."""
+        about = json.loads(json.dumps(self.body).replace('"u0"', f'"{user}"'))
+        options = {} if about is None else {"json": about}
+        response = client_of(service, secret).request(self.method, self.path.replace("u0", user), **options)
+        return response.status_code, "" if response.status_code == 200 else response.json()["error"]["code"]
+
+
+_USER = "/v1/users/{user_id:path}"
+RULES = (
+    Rule("POST", "/v1/events", "/v1/events", "write", _EVENTS, of_user=True),
+    Rule("GET", f"{_USER}/recommendations", "/v1/users/u0/recommendations", "read", of_user=True),
+    Rule("POST", "/v1/recommendations", "/v1/recommendations", "read", _QUESTION),
+    Rule("GET", f"{_USER}/personas", "/v1/users/u0/personas", "read", of_user=True),
+    Rule("PUT", f"{_USER}/personas/{{persona}}", "/v1/users/u0/personas/1", "write", {"weight": 0}, of_user=True),
+    Rule("GET", "/v1/items", "/v1/items?query=i3", "read"),
+    Rule("GET", "/v1/items/{item_id:path}/similar", "/v1/items/i3/similar", "read"),
+    Rule("GET", "/v1/users", "/v1/users", "read"),
+    Rule("GET", f"{_USER}/data", "/v1/users/u0/data", "read", of_user=True),
+    Rule("DELETE", f"{_USER}/data", "/v1/users/u0/data", "write", of_user=True),
+    Rule("POST", "/v1/admin/reload", "/v1/admin/reload", "admin"),
+    Rule("GET", "/metrics", "/metrics", "admin"),
+)
+ANYBODY = {("GET", "/healthz"), ("GET", "/readyz")} | {
+    (method, path) for method in ("GET", "HEAD") for path in ("/", "/page/{name}", "/openapi.json")
+}
+"""Routes that need no token. They tell nothing of anybody."""
+
+EVERY = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.method} {rule.template}")
 
 
 @pytest.fixture(scope="module")
@@ -48,69 +88,91 @@ def client(service: Service) -> Client:
     return client_of(service, token(service.store))
 
 
-def _ask(service: Service, method: str, path: str, body: Any, secret: str | None) -> tuple[int, str]:
-    response = client_of(service, secret).request(method, path, **({} if body is None else {"json": body}))
-    return response.status_code, "" if response.status_code == 200 else response.json()["error"]["code"]
+def _routes(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Every route of an application, however deep; one that is mounted, or no HTTP, has no methods, and fails here."""
+    for route in routes:
+        if hasattr(route, "original_router"):
+            yield from _routes(route.original_router.routes)
+        else:
+            yield from ((method, route.path) for method in route.methods)
 
 
-def test_these_are_all_routes(client: Client) -> None:
-    schema = client.get("/openapi.json").json()
-    found = {(method.upper(), path) for path, methods in schema["paths"].items() for method in methods}
-    assert found - {(method, path) for method, path, *_ in ROUTES} == {("GET", "/healthz"), ("GET", "/readyz")}
-
-
-@EVERY
-def test_a_token_with_the_scope_and_no_other_is_let_in(
-    service: Service, method: str, path: str, body: Any, scope: Scope
-) -> None:
-    assert _ask(service, method, path, body, token(service.store, [scope]))[0] == 200
-    others = [other for other in ALL if other != scope]
-    assert _ask(service, method, path, body, token(service.store, others)) == (403, "scope_missing")
+def test_every_route_has_a_rule(service: Service) -> None:
+    found = list(_routes(create_app(service).routes))
+    assert len(found) == len(set(found))
+    assert set(found) == {(rule.method, rule.template) for rule in RULES} | ANYBODY
 
 
 @EVERY
-def test_no_token_is_let_in_that_is_missing_wrong_expired_or_revoked(
-    service: Service, method: str, path: str, body: Any, scope: Scope
-) -> None:
-    assert _ask(service, method, path, body, None) == (401, "token_missing")
-    assert _ask(service, method, path, body, "recsys_wrong") == (401, "token_invalid")
-    assert _ask(service, method, path, body, token(service.store, expires_in=-1)) == (401, "token_invalid")
+def test_a_token_with_the_scope_and_no_other_is_let_in(service: Service, rule: Rule) -> None:
+    assert rule.ask(service, token(service.store, [rule.scope]))[0] == 200
+    for other in ALL:
+        if other != rule.scope:
+            assert rule.ask(service, token(service.store, [other])) == (403, "scope_missing")
+    assert rule.ask(service, token(service.store, [o for o in ALL if o != rule.scope])) == (403, "scope_missing")
+
+
+@EVERY
+def test_no_token_is_let_in_that_is_missing_wrong_expired_or_revoked(service: Service, rule: Rule) -> None:
+    assert rule.ask(service, None) == (401, "token_missing")
+    assert rule.ask(service, "recsys_wrong") == (401, "token_invalid")
+    assert rule.ask(service, token(service.store, expires_in=0)) == (401, "token_invalid")
     revoked, made = new_token("revoked", ALL, None, None)
     service.store.put_token(made)
     service.store.revoke_token(made.token_hash, int(time.time()))
-    assert _ask(service, method, path, body, revoked) == (401, "token_invalid")
-    # Neither the hash that the store keeps nor another scheme is a token.
-    assert _ask(service, method, path, body, made.token_hash) == (401, "token_invalid")
-    basic = client_of(service).request(method, path, headers={"Authorization": "Basic " + token(service.store)})
-    assert basic.status_code == 401
-    assert basic.headers["www-authenticate"] == "Bearer"
+    assert rule.ask(service, revoked) == (401, "token_invalid")
+    assert rule.ask(service, made.token_hash) == (401, "token_invalid")  # what the store keeps is no token
 
 
 @EVERY
-def test_a_token_of_one_user_sees_no_other(service: Service, method: str, path: str, body: Any, scope: Scope) -> None:
+def test_a_token_counts_in_its_header_only(service: Service, rule: Rule) -> None:
+    secret = token(service.store)
+    for headers in ({"Authorization": f"Basic {secret}"}, {"Authorization": secret}, {"Cookie": f"token={secret}"}):
+        path = f"{rule.path}{'&' if '?' in rule.path else '?'}access_token={secret}&token={secret}"
+        refused = client_of(service).request(rule.method, path, headers=headers)
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+
+
+@EVERY
+def test_a_token_of_one_user_sees_no_other(service: Service, rule: Rule) -> None:
     before = service.store.last_sequence()
     of_u1 = token(service.store, ALL, "u1")
-    answer = _ask(service, method, path, body, of_u1)
-    if "u0" in path or body == {"events": [event("e1")]} or scope == "admin":
-        assert answer == (403, "other_user")
-        assert service.store.last_sequence() == before
-    else:
-        assert answer[0] == 200
-    if "u0" in path and method != "DELETE":
-        assert _ask(service, method, path.replace("u0", "u1"), body, of_u1)[0] == 200
+    assert rule.ask(service, of_u1) == ((403, "other_user") if rule.of_user or rule.scope == "admin" else (200, ""))
+    assert service.store.last_sequence() == before
+    if rule.of_user and rule.method != "DELETE":  # a user who is erased has no token any more
+        if rule.method == "POST":
+            service.erase("u0")  # whose event has the same id
+        assert rule.ask(service, token(service.store, [rule.scope], "u1"), "u1") == (200, "")
+
+
+def test_a_token_of_one_user_is_told_of_no_other_where_nobody_is_named(service: Service) -> None:
+    told = client_of(service, token(service.store, ["read"], "u1")).get("/v1/users").json()
+    assert [user["user_id"] for user in told["users"]] == ["u1"]
+
+
+@pytest.mark.parametrize(
+    "other", ["u1", "U0", "u0 ", "u", "u00", "u0/", "/u0", "u0%00", "%FF", "ｕ0", "%75%30%00", "u0%0A"]
+)
+def test_an_id_that_looks_like_ones_own_is_another(service: Service, other: str) -> None:
+    """Whatever path leads there: no spelling of it opens another user's data, or one's own under another name."""
+    client = client_of(service, token(service.store, ALL, "u0"))
+    for path in (f"/v1/users/{quote(other, safe='%')}/data", f"/v1/users/{quote(other, safe='%/')}/data"):
+        answer = client.get(path)
+        assert answer.status_code in (400, 403, 404, 422), (path, answer.text)
 
 
 def test_a_token_of_one_user_sends_no_event_of_another_among_its_own(service: Service) -> None:
     count = service.store.count()
     mixed = {"events": [event("m1", user="u1"), event("m2", user="u2")]}
-    assert _ask(service, "POST", "/v1/events", mixed, token(service.store, ["write"], "u1")) == (403, "other_user")
+    client = client_of(service, token(service.store, ["write"], "u1"))
+    assert _code(client.post("/v1/events", json=mixed)) == (403, "other_user")
     assert service.store.count() == count
 
 
 def test_who_erases_themselves_loses_their_token_at_once(service: Service) -> None:
-    own = token(service.store, ["read", "write"], "u7")
-    assert _ask(service, "DELETE", "/v1/users/u7/data", None, own) == (200, "")
-    assert _ask(service, "GET", "/v1/users/u7/data", None, own) == (401, "token_invalid")
+    client = client_of(service, token(service.store, ["read", "write"], "u7"))
+    assert client.delete("/v1/users/u7/data").status_code == 200
+    assert _code(client.get("/v1/users/u7/data")) == (401, "token_invalid")
 
 
 def test_a_revoked_token_is_believed_no_longer_than_a_moment() -> None:
@@ -189,6 +251,7 @@ def _code(response: Any) -> tuple[int, str]:
     assert response.headers["content-type"] == "application/json"
     error = response.json()["error"]
     assert set(error) == {"code", "message"}
+    assert error["code"] in CODES[response.status_code]
     assert "Traceback" not in error["message"]
     return response.status_code, error["code"]
 
@@ -250,7 +313,7 @@ def test_bad_input_is_refused_with_a_stable_code(
         (b"{", INVALID),
         (b"", INVALID),
         (b"\xff\xfe", INVALID),
-        (b'{"events": [{"event_id": "e", "user_id": "\\ud800", "item_id": "i", "time": 1}]}', INVALID),
+        (b'{"events": [{"event_id": "e", "user_id": "\\ud800", "item_id": "i", "time": 1}]}', VALUE),
         (b'{"events": [{"event_id": "e", "user_id": "u", "item_id": "i", "time": 1, "value": NaN}]}', VALUE),
         (b"[" * 15_000, (400, "invalid_request")),
         (b'{"events": ' + b"1" * 6_000 + b"}", None),
@@ -279,38 +342,154 @@ def test_only_json_is_read(client: Client, kind: str) -> None:
     assert _code(refused) == (415, "wrong_content_type")
 
 
-HOSTILE = [
+HOSTILE = (
     "'; DROP TABLE recsys_events; --",
     '" OR 1=1 --',
+    "x' UNION SELECT token_hash FROM recsys_tokens --",
+    "%(user_id)s :user_id ? $1 %s {0} {text}",
+    "...",
     "../../../etc/passwd",
+    "..\\..\\boot.ini",
+    "/",
     "u0/personas/1",
-    "<script>alert(1)</script>",
-    "{{7*7}}",
+    "u0/data?x=1#y",
     "%27",
-    "ünï\u202ecode",
-]
+    "%00",
+    "%2e%2e%2f",
+    "&lt;script&gt;",
+    "<script>alert(1)</script>",
+    "{{7*7}} ${7*7}",
+    "$(id) `id` | id",
+    "ünï\u202ecode\u200b",
+    "e\u0301",
+    "\u00e9",  # the same to the eye, and another id
+    "\ufffd",
+    "\ufeffx",
+    "👩‍👩‍👧" * 32,
+    "x" * 256,
+    "\U0010ffff" * 256,
+    "null",
+    "0",
+    "-1e999",
+)
+"""Ids that are allowed, and must be no more than ids."""
+
+REFUSED = (
+    "a\x00b", "a\r\nSet-Cookie: a=b", "a\nb", "\t", "\x1b[31m", "\x7f", "\x85", "a\u2028b", " a", "a ",
+    "\u3000a", "x" * 257,
+)  # fmt: skip
+"""Ids that are refused wherever one stands."""
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_ids_are_only_ever_ids(run: Path, tmp_path: Path, kind: str, hostile: str) -> None:
-    from urllib.parse import quote
+def _id_of(text: str) -> str:
+    return quote(text, safe="")
 
-    with open_store("memory:" if kind == "memory" else str(tmp_path / "events.db")) as store:
+
+def test_ids_are_only_ever_ids(run: Path, address: str) -> None:
+    with open_store(address) as store:
         client = client_of(service_of(run, store), token(store))
-        sent = [event("other"), event(hostile, user=hostile, item=hostile), event("2", user=hostile, item="i3")]
-        assert client.post("/v1/events", json={"events": sent}).status_code == 200
-        path = f"/v1/users/{quote(hostile, safe='')}"
-        data = client.get(f"{path}/data").json()
-        assert data["user_id"] == hostile
-        assert sorted(one["item_id"] for one in data["events"]) == sorted([hostile, "i3"])
-        assert client.get(f"{path}/recommendations?n=100&exclude={quote(hostile, safe='')}").json()["known_events"] == 1
-        assert client.get(f"/v1/items/{quote(hostile, safe='')}/similar").status_code == 404
-        assert client.put(f"{path}/personas/0", json={"name": hostile[:80]}).status_code == 200
-        own = token(store, ALL, "u0")
-        assert client_of(client.service, own).get(f"{path}/data").status_code == 403
-        assert client.delete(f"{path}/data").status_code == 200
+        of_u0 = client_of(client.service, token(store, ALL, "u0"))
+        assert client.post("/v1/events", json={"events": [event("other")]}).status_code == 200
+        sent = [
+            one
+            for hostile in HOSTILE
+            for one in (event(hostile, user=hostile, item=hostile), event(f"2{hostile[:255]}", user=hostile, item="i3"))
+        ]
+        assert client.post("/v1/events", json={"events": sent}).json() == {"accepted": len(sent), "repeated": 0}
+        assert client.post("/v1/events", json={"events": sent}).json() == {"accepted": 0, "repeated": len(sent)}
+        for hostile in HOSTILE:
+            path = f"/v1/users/{_id_of(hostile)}"
+            data = client.get(f"{path}/data").json()
+            assert data["user_id"] == hostile
+            assert sorted(one["item_id"] for one in data["events"]) == sorted([hostile, "i3"]), hostile
+            found = client.get(f"{path}/recommendations", params={"n": 100, "exclude": hostile}).json()
+            assert found["known_events"] == 1, hostile
+            assert client.get(f"/v1/items/{_id_of(hostile)}/similar").status_code == 404
+            assert client.get("/v1/items", params={"query": hostile[:200]}).status_code == 200
+            named = client.put(f"{path}/personas/0", json={"name": hostile[:80]})
+            assert (named.status_code, named.json()["name"]) == (200, hostile[:80])
+            history = {"history": [{"item_id": hostile}], "exclude": [hostile]}
+            assert client.post("/v1/recommendations", json=history).json()["unknown_items"] == [hostile]
+            assert of_u0.get(f"{path}/data").status_code == 403, hostile
+        assert set(store.users()) == {"u0", *HOSTILE}
+        for left, hostile in enumerate(HOSTILE, start=1):
+            assert client.delete(f"/v1/users/{_id_of(hostile)}/data").status_code == 200
+            assert len(store.users()) == 1 + len(HOSTILE) - left, hostile
         assert store.users() == ["u0"]
+
+
+def test_ids_with_controls_or_without_end_are_refused_wherever_one_stands(run: Path, address: str) -> None:
+    with open_store(address) as store:
+        client = client_of(service_of(run, store), token(store))
+        before = store.last_sequence()
+        for refused in REFUSED:
+            path, persona = f"/v1/users/{_id_of(refused)}", {"weight": 0.5}
+            asked = [client.get(f"{path}/{what}") for what in ("recommendations", "personas", "data")]
+            asked += [client.put(f"{path}/personas/0", json=persona), client.delete(f"{path}/data")]
+            asked += [client.get(f"/v1/items/{_id_of(refused)}/similar")]
+            asked += [client.put("/v1/users/u0/personas/0", json={"name": refused})]
+            asked += [client.post("/v1/recommendations", json={"history": [{"item_id": refused}]})]
+            for field in ("event_id", "user_id", "item_id"):
+                asked += [client.post("/v1/events", json={"events": [event("e") | {field: refused}]})]
+            for answer in asked:
+                assert _code(answer) == VALUE, (refused, answer.url)
+        for step in (".", ".."):  # which clients take out of a path
+            for field in ("event_id", "user_id", "item_id"):
+                assert _code(client.post("/v1/events", json={"events": [event("e") | {field: step}]})) == VALUE
+        assert store.last_sequence() == before
+
+
+def test_a_path_that_is_not_utf_8_is_refused(client: Client) -> None:
+    for bad in ("%FF", "%C0%AF", "%ED%A0%80", "u0%FE"):
+        assert _code(client.get(f"/v1/users/{bad}/data")) == (400, "invalid_request")
+
+
+def test_the_schema_tells_which_ids_are_allowed() -> None:
+    told = EventIn.model_json_schema()["properties"]["user_id"]
+    pattern = re.compile(told["pattern"])
+
+    @settings(max_examples=500, deadline=None)
+    @given(
+        st.text(
+            st.sampled_from("ab \x00\x1f\x20\x7f\x85\x9f\xa0\xad\u1680\u200a\u200b\u2028\u202f\u3000\ufeff"), max_size=4
+        )
+    )
+    def agree(text: str) -> None:
+        try:
+            check_id("user_id", text)
+        except DataError:
+            assert pattern.search(text) is None
+        else:
+            assert pattern.search(text) is not None
+
+    agree()
+    assert (told["minLength"], told["maxLength"], told["not"]) == (1, 256, {"enum": [".", ".."]})
+    spaces = [character for character in map(chr, range(0x10000)) if character.isspace()]
+    assert not any(pattern.search(space) for space in spaces)
+
+
+def test_a_path_tells_which_methods_it_takes(client: Client) -> None:
+    for path, methods in (("/v1/users/u0/data", "DELETE, GET"), ("/v1/events", "POST"), ("/healthz", "GET")):
+        for method in ("TRACE", "OPTIONS", "PATCH", "HEAD", "MADEUP"):
+            refused = client.request(method, path)
+            assert (refused.status_code, refused.headers["allow"]) == (405, methods)
+    assert client_of(client.service).request("TRACE", "/v1/events").status_code == 401
+
+
+def test_every_error_that_is_documented_has_its_code_in_the_page_and_in_the_schema(client: Client) -> None:
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8").split("## Errors", 1)[1]
+    rows = re.findall(r"^\| ([\d, ]+) \| (.*) \|$", page, re.MULTILINE)
+    told = {(int(status), code) for statuses, codes in rows for status in statuses.split(", ")
+            for code in re.findall(r"`([a-z_]+)`", codes)}  # fmt: skip
+    meant = {(status, code) for status, codes in CODES.items() for code in codes}
+    assert {code for _, code in told} == {code for _, code in meant} == set(get_args(Code))
+    assert meant <= told
+    schema = client.get("/openapi.json").json()
+    assert set(schema["components"]["schemas"]["ErrorDetail"]["properties"]["code"]["enum"]) == set(get_args(Code))
+    for method in (method for path in schema["paths"].values() for method in path.values()):
+        for status, answer in method["responses"].items():
+            if status != "200":
+                assert answer["description"] == ", ".join(CODES[int(status)])
 
 
 def test_every_answer_has_the_headers_of_safety(client: Client) -> None:
