@@ -6,6 +6,7 @@ store's order enters: whoever replays it knows the same of everybody, to the las
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import threading
@@ -22,12 +23,13 @@ import numpy.typing as npt
 import torch
 
 from recsys.bundle import read_manifest
+from recsys.bundle_index import Recommend, recommender_of, told_of
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.title_search import TitleSearch
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, CapabilityError, DataError
-from recsys.explanations import Explanation, PersonaDescription, describe_personas, explain, text
+from recsys.explanations import Explanation, PersonaDescription, describe_personas, explain_items, text
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.half_life import UserHalfLife, user_half_lives
 from recsys.models.base import PersonaRecommender, Recommender
@@ -38,6 +40,8 @@ from recsys.serving import answers as told
 from recsys.serving.events import Change, Corrected, Correction, Erased, EventStore, Recorded, user_hash
 from recsys.serving.stores import PINNED, is_address, located
 
+_LOG = logging.getLogger(__name__)
+
 _SHOWN = 5
 """Unknown items of a history that are named."""
 
@@ -46,7 +50,13 @@ _LOOKED_AT = 8
 
 
 def open_answers(
-    run: Path, store: EventStore, address: str, *, source: str | None = None, history: int = 2_000
+    run: Path,
+    store: EventStore,
+    address: str,
+    *,
+    source: str | None = None,
+    history: int = 2_000,
+    exact: bool = False,
 ) -> RunAnswers:
     """Return the answers of a finished run, up to date with a store.
 
@@ -58,9 +68,11 @@ def open_answers(
         address: of the store. A run that was trained on this very store finds its log there.
         source: read the log from here instead of where the run read it.
         history: how many events of a user are read, the newest.
+        exact: score every item, also where the run has an index.
 
     Raises:
         DataError, BundleError: there is no such run, its log is not at hand, or its times are not Unix seconds.
+        ConfigError: the run has an index, and the library for it is not installed.
         StoreError: the store cannot be read.
     """
     model = load_model(run)
@@ -69,9 +81,13 @@ def open_answers(
     own = is_address(data.source) and _place(data.source) == _place(address)
     log = None if own else data.load()
     torch.set_num_threads(1)
-    digest = read_manifest(run / "model").files["arrays.safetensors"]["sha256"]
+    manifest = read_manifest(run / "model")
+    fingerprint = str(manifest.files["arrays.safetensors"]["sha256"])[:16]
     trained_until = int(pin[1]) if own and pin is not None else 0
-    return RunAnswers(model, str(digest)[:16], log, store, trained_until=trained_until, history=history)
+    recommend = recommender_of(run / "model", model, exact=exact)
+    if manifest.index is not None and not exact:
+        _LOG.warning("model %s recommends through an index: %s", fingerprint, told_of(manifest.index))
+    return RunAnswers(model, fingerprint, log, store, trained_until=trained_until, history=history, recommend=recommend)
 
 
 class _Pending(NamedTuple):
@@ -148,6 +164,7 @@ class RunAnswers:
         trained_until: with `log` None, the last change of the store that the model was trained on.
         history: how many events of a user are read, the newest.
         clock: Unix seconds.
+        recommend: finds the model's best items; the model itself when None.
 
     Raises:
         DataError: the log's times are not Unix seconds, which those of events are.
@@ -163,6 +180,7 @@ class RunAnswers:
         trained_until: int = 0,
         history: int = 2_000,
         clock: Callable[[], float] = time.time,
+        recommend: Recommend | None = None,
     ) -> None:
         fitted = model.fitted_on
         if fitted.clock != "seconds":
@@ -171,6 +189,7 @@ class RunAnswers:
                 "log has times"
             )
         self._model = model
+        self._best = recommend or model.recommend
         self._fingerprint = fingerprint
         self._log = log
         self._store = store
@@ -426,7 +445,8 @@ class RunAnswers:
     ) -> told.RecommendationList:
         asked = self._question(past, at, exclude)
         corrections = self._corrections(past)
-        (found,) = explain(self._model, self._corrected(asked, corrections), n)
+        weighed = self._corrected(asked, corrections)
+        (found,) = explain_items(self._model, weighed, self._best(weighed, n))
         if corrections:
             described = describe_personas(self._model, asked, recommended=False)[0]
             items = [_as_corrected(one, described, corrections) for one in found]
@@ -448,7 +468,7 @@ class RunAnswers:
     def _similar(self, number: int, n: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Return what somebody is recommended who used nothing else; of learned users, what points the same way."""
         if self._model.folds_in:
-            best = self._model.recommend(Queries.from_history([[number]]), n)
+            best = self._best(Queries.from_history([[number]]), n)
             return best.items[0], best.scores[0]
         if not (isinstance(self._model, PersonaRecommender) and self._model.has_personas):
             raise CapabilityError(f"{type(self._model).__name__} knows nothing of how items go together")

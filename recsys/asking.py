@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from recsys.bundle_index import recommender_of
 from recsys.data.columns import Role, recognised
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, DataError
-from recsys.explanations import describe_personas, explain
+from recsys.explanations import describe_personas, explain_items
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.half_life import user_half_lives
 from recsys.models.base import Recommender
@@ -31,6 +32,7 @@ def recommend(
     n: int = 10,
     at: str | None = None,
     source: str | None = None,
+    exact: bool = False,
 ) -> list[dict[str, Any]]:
     """Return explained recommendations, best first, as plain values.
 
@@ -42,10 +44,12 @@ def recommend(
         at: the moment of the question (an ISO date or time, or a number in the log's unit); only earlier events are
             seen. None: after everything.
         source: read the log from here instead of where the run read it.
+        exact: score every item, also where the run has an index.
     """
     model = load_model(run)
     queries = _queries(model, run, user, history, at, source)
-    return [explanation.to_dict() for explanation in explain(model, queries, n)[0]]
+    found = recommender_of(run / "model", model, exact=exact)(queries, n)
+    return [explanation.to_dict() for explanation in explain_items(model, queries, found)[0]]
 
 
 def personas(run: Path, user: str, *, at: str | None = None, source: str | None = None) -> list[dict[str, Any]]:

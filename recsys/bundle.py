@@ -4,6 +4,7 @@ manifest.json        what it is, how it was made, SHA-256 and size of every othe
 arrays.safetensors   everything learned
 items.parquet        item_id, title, genres, tags, count in the order of the model's item numbers
 users.parquet        user_id in the order of the model's user numbers
+index-*.faiss        an index of the items, where one was made (`recsys.bundle_index`)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from recsys.bundle_manifest import (
     DIGEST,
     FORMAT_VERSION,
     GIVEN,
+    INDEX,
     KEYS,
     MANIFEST,
     Manifest,
@@ -51,6 +54,8 @@ __all__ = ["FORMAT_VERSION", "MANIFEST", "Manifest", "constructor_arguments", "l
 
 ARRAYS, ITEMS, USERS = "arrays.safetensors", "items.parquet", "users.parquet"
 _FILES = (ARRAYS, ITEMS, USERS)
+INDEXES = "index-*.faiss"
+"""The files of indexes. One that the manifest does not name is what an interrupted command has left, and is ignored."""
 
 
 def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = None) -> Path:
@@ -70,7 +75,7 @@ def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = No
     """
     path = Path(path)
     given = dict(extra or {})
-    if reserved := sorted(set(given) & ({*KEYS, DIGEST} - set(GIVEN))):
+    if reserved := sorted(set(given) & ({*KEYS, INDEX, DIGEST} - set(GIVEN))):
         raise BundleError(f"extra holds {reserved[0]!r}, which the manifest of a bundle uses itself; use another name")
     _refuse_to_replace_other_things(path)
     name = _name_of(model)
@@ -91,7 +96,7 @@ def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = No
             "clock": fitted_on.clock,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "git_commit": git_commit(),
-            "files": {file: _facts(temporary / file) for file in _FILES},
+            "files": {file: facts_of(temporary / file) for file in _FILES},
             "split": None,
             "seed": parameters.get("seed"),
             "metrics": {},
@@ -126,20 +131,23 @@ def load(path: Path) -> Recommender:
         ) from error
 
 
-def _facts(file: Path) -> dict[str, Any]:
+def facts_of(file: Path) -> dict[str, Any]:
+    """Return the size and the SHA-256 of a file, as a manifest has them."""
     with file.open("rb") as stream:
         return {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": file.stat().st_size}
 
 
 def _verify_files(path: Path, manifest: Manifest) -> None:
-    if sorted(manifest.files) != sorted(_FILES):
+    files = _FILES if manifest.index is None else (*_FILES, str(manifest.index.get("file")))
+    if sorted(manifest.files) != sorted(files) or not all(fnmatchcase(name, INDEXES) for name in files[len(_FILES) :]):
         raise BundleError(
             f"{path / MANIFEST}: lists the files {sorted(manifest.files)}, a bundle of format {FORMAT_VERSION} holds "
-            f"{sorted(_FILES)}; train again"
+            f"{sorted(files)}; train again"
         )
-    for extra in sorted({entry.name for entry in path.iterdir()} - {MANIFEST, *_FILES}):
-        raise BundleError(f"{path / extra}: does not belong to the bundle; move it elsewhere")
-    for name in _FILES:
+    for extra in sorted({entry.name for entry in path.iterdir()} - {MANIFEST, *files}):
+        if not fnmatchcase(extra, INDEXES):
+            raise BundleError(f"{path / extra}: does not belong to the bundle; move it elsewhere")
+    for name in files:
         file = path / name
         cure = "copy the bundle again, or train again"
         if not file.exists():
@@ -149,7 +157,7 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
         expected, size = manifest.files[name], file.stat().st_size
         if size != expected.get("bytes"):
             raise BundleError(f"{file}: has {size} bytes instead of {expected.get('bytes')} (truncated?); {cure}")
-        if _facts(file) != expected:
+        if facts_of(file) != expected:
             raise BundleError(f"{file}: its SHA-256 is not the one in the manifest, it was altered; {cure}")
 
 
@@ -263,7 +271,7 @@ def _read_fitted_on(path: Path, manifest: Manifest) -> FittedOn:
 
 def _refuse_to_replace_other_things(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        names = {entry.name for entry in path.iterdir()}
+        names = {entry.name for entry in path.iterdir() if not fnmatchcase(entry.name, INDEXES)}
         if not names or (MANIFEST in names and names <= {MANIFEST, *_FILES}):
             return
     if path.exists() or path.is_symlink():

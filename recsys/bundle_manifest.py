@@ -42,6 +42,7 @@ class Manifest:
         split: the split the model was trained on; None when not told.
         seed: the seed of the run; None when nothing was drawn or told.
         metrics: what was measured, by name.
+        index: of the items, for large catalogues, how it was made and what it finds; None where there is none.
         notes: anything else the caller wanted to keep.
     """
 
@@ -58,12 +59,20 @@ class Manifest:
     split: Any = None
     seed: int | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    index: Mapping[str, Any] | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def content(self) -> dict[str, Any]:
+        """Return what the file holds, without its checksum."""
+        known = {key: getattr(self, key) for key in KEYS}
+        return known | dict(self.notes) | ({} if self.index is None else {INDEX: self.index})
 
 
 GIVEN = ("split", "seed", "metrics")
 """The keys that a caller of `save` may give; the others are the library's own."""
-KEYS = tuple(entry.name for entry in fields(Manifest) if entry.name != "notes")
+INDEX = "index"
+"""The key that a manifest has where the bundle holds an index."""
+KEYS = tuple(entry.name for entry in fields(Manifest) if entry.name not in ("notes", INDEX))
 """The keys that every manifest has."""
 
 
@@ -102,11 +111,12 @@ def read_manifest(path: Path) -> Manifest:
         and isinstance(content["parameters"], dict)
         and isinstance(content["files"], dict)
         and all(isinstance(facts, dict) for facts in content["files"].values())
+        and isinstance(content.get(INDEX, {}), dict)
     )
     if not well_formed:
         raise BundleError(altered)
     known = {key: content.pop(key) for key in KEYS}
-    return Manifest(**known, notes=content)
+    return Manifest(**known, index=content.pop(INDEX, None), notes=content)
 
 
 def _no_constant(name: str) -> None:

@@ -26,6 +26,7 @@ from recsys.data.columns import Columns
 from recsys.data.inspection import inspect
 from recsys.data.splits import SplitName
 from recsys.errors import ConfigError, RecsysError
+from recsys.index_command import add_index
 from recsys.pictures import draw_log
 from recsys.serving.command import add_command as add_events
 from recsys.serving.serve_command import add_serve
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    add_index(commands)
     _add_recommend(commands)
     _add_personas(commands)
     _add_compare(commands)
@@ -182,6 +184,7 @@ def _add_recommend(commands: Commands) -> None:
     who.add_argument("--user", help="id of a user of the log")
     who.add_argument("--history", type=Path, help="file with somebody's items: ids one to a line, CSV or JSON")
     parser.add_argument("-n", type=int, default=10, help="how many (default: 10)")
+    parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
     parser.add_argument("--at", help="as of this moment: an ISO date or time, or a number in the log's unit")
     parser.add_argument("--data", help="read the log from here")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -313,7 +316,13 @@ def _recommend(options: argparse.Namespace) -> None:
     if options.n < 1:
         raise ConfigError(f"-n is {options.n}; ask for at least 1")
     found = asking.recommend(
-        options.run, user=options.user, history=options.history, n=options.n, at=options.at, source=options.data
+        options.run,
+        user=options.user,
+        history=options.history,
+        n=options.n,
+        at=options.at,
+        source=options.data,
+        exact=options.exact,
     )
     if options.json:
         _OUT.print_json(json.dumps(found))

@@ -28,8 +28,10 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
     return catalogue.load(str(write_log(tmp_path_factory.mktemp("log") / "log.csv")))
 
 
-def _answers(model: LinearAMPCF | Decayed, log: Interactions | None, store: EventStore, **options: int) -> RunAnswers:
-    return RunAnswers(model, "model", log, store, clock=lambda: float(NOW), **options)
+def _answers(
+    model: LinearAMPCF | Decayed, log: Interactions | None, store: EventStore, history: int = 2_000
+) -> RunAnswers:
+    return RunAnswers(model, "model", log, store, clock=lambda: float(NOW), history=history)
 
 
 def test_corrections_weigh_what_each_linear_expert_says(log: Interactions) -> None:

@@ -21,6 +21,7 @@ from recsys.models.health import PersonaHealth
 from recsys.models.persona_network import Bags, EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
 from recsys.models.persona_settings import Attention, HistoryReading, Objective, Users
 from recsys.models.persona_training import EmbeddingTask, HistoryTask, log_share
+from recsys.models.retrievable import PersonaPoints, Retrievable, with_coordinate
 from recsys.training.lightning import train as run_training
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
@@ -30,7 +31,7 @@ _HEALTH_USERS = 200
 
 
 @final
-class AMPCF(PersonaRecommender, FoldIn):
+class AMPCF(PersonaRecommender, FoldIn, Retrievable):
     """Each user is several personas; which of them speaks depends on the candidate item.
 
         a_uik = softmax_k( tau * sim(U_uk, v_i) + log pi_uk ),   s_ui = sum_k a_uik U_uk . v_i + b_i
@@ -132,6 +133,23 @@ class AMPCF(PersonaRecommender, FoldIn):
             result = torch.zeros(len(counted), asked.shape[1], device=product.device)
             result[torch.from_numpy(np.flatnonzero(counted)).to(product.device)] = gate * product
             return result
+
+    def item_points(self) -> Float[Tensor, "items point"]:
+        vectors, bias = self.item_vectors(), self._scorer.bias
+        return vectors if bias is None else with_coordinate(vectors, bias.detach())
+
+    def persona_points(self, queries: Queries) -> PersonaPoints:
+        with torch.inference_mode():
+            personas, log_prior = self._state(queries)
+
+        def score(items: npt.NDArray[np.int32]) -> Float[Tensor, "queries n"]:
+            with torch.inference_mode():
+                scores: Scores = self._scorer(personas, self._numbers(items), log_prior)
+                return scores.score
+
+        if self._scorer.bias is None:
+            return PersonaPoints(personas, score)
+        return PersonaPoints(with_coordinate(personas, torch.ones_like(personas[..., 0])), score)
 
     def routing(self) -> npt.NDArray[np.float32]:
         """Return how much of each item belongs to each persona, "items personas" (history users only)."""

@@ -177,6 +177,17 @@ class Recommender(ABC):
             NotFittedError: before `fit`.
             CapabilityError: unknown users or event weights, and the model cannot fold in.
         """
+        self.check_queries(queries)
+        return self._score(queries)
+
+    @final
+    def check_queries(self, queries: Queries) -> None:
+        """Refuse questions that the model cannot answer.
+
+        Raises:
+            NotFittedError: before `fit`.
+            CapabilityError: unknown users or event weights, and the model cannot fold in.
+        """
         _ = self.fitted_on
         if not self.folds_in:
             name = type(self).__name__
@@ -190,7 +201,6 @@ class Recommender(ABC):
                     f"{name} cannot serve a user it was not trained on; retrain with the user in the log, or use a "
                     "fold-in model (EASE, ItemKNN, IALS, or AMPCF and MF with users='history')"
                 )
-        return self._score(queries)
 
     @property
     def needs_known_users(self) -> bool:

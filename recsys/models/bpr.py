@@ -18,11 +18,12 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import PersonaRecommender, Validate
+from recsys.models.retrievable import PersonaPoints, Retrievable, by_inner_product
 from recsys.training.session import Session
 
 
 @final
-class BPR(PersonaRecommender):
+class BPR(PersonaRecommender, Retrievable):
     """Learn user and item vectors so that each used item outscores sampled others.
 
         maximise sum_(u,i,j) ln sigma(s_ui - s_uj) - lambda |theta|^2,   s_ui = x_u . y_i + b_i
@@ -88,6 +89,12 @@ class BPR(PersonaRecommender):
 
     def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
         return torch.ones(len(queries), 1, items.shape[1])
+
+    def item_points(self) -> Float[Tensor, "items point"]:
+        return self.item_vectors()
+
+    def persona_points(self, queries: Queries) -> PersonaPoints:
+        return by_inner_product(self.personas(queries), self._items)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         model = BayesianPersonalizedRanking(

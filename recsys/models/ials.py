@@ -20,6 +20,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
 from recsys.models.linear import event_weights, regularized_factor
+from recsys.models.retrievable import PersonaPoints, Retrievable, by_inner_product
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ _CHUNK = 16_000_000
 
 
 @final
-class IALS(PersonaRecommender, FoldIn):
+class IALS(PersonaRecommender, FoldIn, Retrievable):
     """Factorise "users items" with confidence: used items should score 1, all others 0 but with less insistence.
 
         minimise sum_ui c_ui (p_ui - x_u . y_i)^2 + lambda (sum_u |x_u|^2 + sum_i |y_i|^2),   c_ui = alpha or 1
@@ -107,6 +108,12 @@ class IALS(PersonaRecommender, FoldIn):
             real = chunk.event >= 0
             result[chunk.event[real]] = each[real]
         return result
+
+    def item_points(self) -> Float[Tensor, "items point"]:
+        return self.item_vectors()
+
+    def persona_points(self, queries: Queries) -> PersonaPoints:
+        return by_inner_product(self.personas(queries), self._items)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         # implicit runs its own threads, and a threaded BLAS underneath slows it down tenfold. `use_gpu=False` because

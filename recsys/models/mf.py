@@ -15,12 +15,13 @@ from recsys.data.queries import Queries
 from recsys.models.ampcf import AMPCF
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
 from recsys.models.persona_settings import Attention, HistoryReading, Objective, Users
+from recsys.models.retrievable import PersonaPoints, Retrievable
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 
 
 @final
-class MF(PersonaRecommender, FoldIn):
+class MF(PersonaRecommender, FoldIn, Retrievable):
     """One vector per user: s_ui = U_u . v_i + b_i. The single-vector twin of `AMPCF`, trained by the very same code.
 
     With `users="embedding"` it is matrix factorisation for implicit feedback (Koren, Bell, Volinsky, IEEE Computer
@@ -83,6 +84,12 @@ class MF(PersonaRecommender, FoldIn):
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         return self._model.contributions(queries, items)
+
+    def item_points(self) -> Float[Tensor, "items point"]:
+        return self._model.item_points()
+
+    def persona_points(self, queries: Queries) -> PersonaPoints:
+        return self._model.persona_points(queries)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         effort = self._model.fit(train, validate, session).effort

@@ -34,7 +34,14 @@ class OpenAnswers(Protocol):
     """Opens the answers of a run, such as `recsys.answering.open_answers`."""
 
     def __call__(
-        self, run: Path, store: EventStore, address: str, *, source: str | None = None, history: int = 2_000
+        self,
+        run: Path,
+        store: EventStore,
+        address: str,
+        *,
+        source: str | None = None,
+        history: int = 2_000,
+        exact: bool = False,
     ) -> Answers:
         """Return the answers of a run, up to date with the store at an address."""
 
@@ -59,6 +66,7 @@ def add_serve(commands: Any, open_answers: OpenAnswers) -> None:  # noqa: ANN401
         "beside the run)",
     )
     parser.add_argument("--data", help="read the run's log from here")
+    parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
     parser.add_argument("--no-auth", action="store_true", help="serve without tokens; on a loopback address only")
     parser.add_argument(
         "--rate",
@@ -100,7 +108,9 @@ def _serve(options: argparse.Namespace, open_answers: OpenAnswers) -> None:
     with open_store(address) as store:
         service = Service(
             store,
-            lambda: open_answers(options.run, store, address, source=options.data, history=limits.history),
+            lambda: open_answers(
+                options.run, store, address, source=options.data, history=limits.history, exact=options.exact
+            ),
             limits,
             authenticated=not options.no_auth,
         )
