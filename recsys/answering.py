@@ -12,11 +12,10 @@ import re
 import threading
 import time
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +28,13 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.title_search import TitleSearch
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, CapabilityError, DataError
-from recsys.explanations import Explanation, PersonaDescription, describe_personas, explain_items, text
+from recsys.explanations import Explanation, PersonaDescription, Reading, UserFacts, explain_read, text
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.half_life import UserHalfLife, user_half_lives
 from recsys.models.base import PersonaRecommender, Recommender
 from recsys.models.decayed import Decayed
 from recsys.models.persona_activity import RoutesItems
+from recsys.pasts import Kept, Past, Pending, Ready
 from recsys.runs import load_model, run_data
 from recsys.serving import answers as told
 from recsys.serving.events import Change, Corrected, Correction, Erased, EventStore, Recorded, user_hash
@@ -84,63 +84,10 @@ def open_answers(
     manifest = read_manifest(run / "model")
     fingerprint = str(manifest.files["arrays.safetensors"]["sha256"])[:16]
     trained_until = int(pin[1]) if own and pin is not None else 0
-    recommend = recommender_of(run / "model", model, exact=exact)
+    recommend = recommender_of(run / "model", _within(model), exact=exact)
     if manifest.index is not None and not exact:
         _LOG.warning("model %s recommends through an index: %s", fingerprint, told_of(manifest.index))
     return RunAnswers(model, fingerprint, log, store, trained_until=trained_until, history=history, recommend=recommend)
-
-
-class _Pending(NamedTuple):
-    """An event that is known and was not learned from yet."""
-
-    item: int
-    value: float
-    time: int
-    dismissed: bool
-    telling: bool
-
-
-@final
-@dataclass
-class _Past:
-    """What is known of one user.
-
-    Attributes:
-        number: the model's number of the user; `UNKNOWN` for a new one, and for one who was erased.
-        items: item numbers of the events, `UNKNOWN` ones too, by time, equal times in order of arrival.
-        values: aligned with `items`.
-        times: aligned with `items`.
-        dismissed: items that are not for this user.
-        corrections: of personas, those of other models too.
-        logged: item and time of the log's events: a store that the log was imported to tells nothing new.
-        pending: events that still have to be learned from, in order of arrival.
-    """
-
-    number: int = UNKNOWN
-    items: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    dismissed: set[int] = field(default_factory=set)
-    corrections: dict[int, Correction] = field(default_factory=dict)
-    logged: frozenset[tuple[int, int]] = frozenset()
-    pending: deque[_Pending] = field(default_factory=deque)
-
-    def add(self, event: _Pending) -> None:
-        """Put an event where its time belongs."""
-        place = bisect_right(self.times, event.time)
-        self.items.insert(place, event.item)
-        self.values.insert(place, event.value)
-        self.times.insert(place, event.time)
-
-    def question(self, start: int, stop: int, now: int) -> Queries:
-        """Return the question of the user who has seen a part of the past."""
-        return Queries(
-            np.asarray([self.number], np.int32),
-            Ragged.of([self.items[start:stop]]),
-            np.asarray(self.values[start:stop], np.float32),
-            np.asarray(self.times[start:stop], np.int64),
-            np.asarray([now], np.int64),
-        )
 
 
 @final
@@ -164,7 +111,9 @@ class RunAnswers:
         trained_until: with `log` None, the last change of the store that the model was trained on.
         history: how many events of a user are read, the newest.
         clock: Unix seconds.
-        recommend: finds the model's best items; the model itself when None.
+        recommend: finds the best items of the model without its decay, which is asked with what has faded weighed
+            down; that model itself when None.
+        kept: bytes, about, of what is kept of users from one answer to the next. It changes no answer.
 
     Raises:
         DataError: the log's times are not Unix seconds, which those of events are.
@@ -181,6 +130,7 @@ class RunAnswers:
         history: int = 2_000,
         clock: Callable[[], float] = time.time,
         recommend: Recommend | None = None,
+        kept: int = 64_000_000,
     ) -> None:
         fitted = model.fitted_on
         if fitted.clock != "seconds":
@@ -189,7 +139,6 @@ class RunAnswers:
                 "log has times"
             )
         self._model = model
-        self._best = recommend or model.recommend
         self._fingerprint = fingerprint
         self._log = log
         self._store = store
@@ -206,9 +155,11 @@ class RunAnswers:
             self._logged = {str(user): number for number, user in enumerate(log.users.ids.tolist())}
             self._logged_items = [self._items.get(str(item), UNKNOWN) for item in log.items.ids.tolist()]
         self._titles = TitleSearch(fitted.metadata.titles, fitted.tie_order.numpy())
-        self._pasts: dict[str, _Past] = {}
+        self._pasts: dict[str, Past] = {}
         self._erased: set[str] = set()
-        within = model.undecayed if isinstance(model, Decayed) else model
+        self._kept = Kept(kept)
+        within = _within(model)
+        self._best = recommend or within.recommend
         self._routing = within.routing() if isinstance(within, RoutesItems) and within.folds_in else None
         self._n_personas = _count_personas(model)
         self.catch_up()
@@ -245,7 +196,7 @@ class RunAnswers:
     def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> told.RecommendationList:
         with self._lock:
             past = self._known(user_id)
-            return self._recommend(past, n, at, exclude, ())
+            return self._recommend(past, self._asked(past, at, exclude), n)
 
     def recommend_for(
         self, history: Sequence[told.Use], n: int, at: int | None, exclude: Collection[str]
@@ -256,18 +207,17 @@ class RunAnswers:
         times = [
             use.time if timed and use.time is not None else now - len(history) + k for k, use in enumerate(history)
         ]
-        past = _Past()
+        past = Past()
         for use, moment in zip(history, times, strict=True):
-            past.add(_Pending(self._items.get(use.item_id, UNKNOWN), use.value, moment, False, False))
+            past.add(Pending(self._items.get(use.item_id, UNKNOWN), use.value, moment, False, False))
         unknown = dict.fromkeys(use.item_id for use in history if use.item_id not in self._items)
         with self._lock:
-            return self._recommend(past, n, at, exclude, tuple(unknown)[:_SHOWN])
+            return self._recommend(past, self._asked(past, at, exclude, keep=False), n, tuple(unknown)[:_SHOWN])
 
     def personas(self, user_id: str, at: int | None) -> told.Personas:
         with self._lock:
             past = self._known(user_id)
-            queries = self._question(past, at)
-            described = describe_personas(self._model, queries, recommended=False)[0]
+            queries, facts = self._asked(past, at)
             (activity,) = persona_activity(self._model, queries)
             half_lives = user_half_lives(self._model, queries)
         corrections = self._corrections(past)
@@ -275,7 +225,7 @@ class RunAnswers:
             _persona(
                 one, corrections.get(k, Correction()), activity.now[k], activity.long_term[k], activity.values[:, k]
             )
-            for k, one in enumerate(described)
+            for k, one in enumerate(facts.personas[0])
         ]
         return told.Personas(
             self._fingerprint,
@@ -353,7 +303,9 @@ class RunAnswers:
         if isinstance(change, Erased):
             if change.sequence > self._trained_until:
                 self._erased.add(change.user_hash)
-            self._pasts.pop(change.user_hash, None)
+            past = self._pasts.pop(change.user_hash, None)
+            if past is not None:
+                self._kept.drop(past)
         elif isinstance(change, Corrected):
             self._past(change.user_id, keep=True).corrections[change.persona] = change.correction
         else:
@@ -362,7 +314,7 @@ class RunAnswers:
     def _take(self, record: Recorded) -> None:
         event = record.event
         self._past(event.user_id, keep=True).pending.append(
-            _Pending(
+            Pending(
                 self._items.get(event.item_id, UNKNOWN),
                 event.value,
                 event.time,
@@ -371,18 +323,18 @@ class RunAnswers:
             )
         )
 
-    def _past(self, user_id: str, *, keep: bool) -> _Past:
+    def _past(self, user_id: str, *, keep: bool) -> Past:
         """Return what is known of a user; whoever is only asked for need not be kept."""
         key = user_hash(user_id)
         past = self._pasts.get(key)
         if past is None:
-            past = _Past() if key in self._erased else self._from_log(user_id)
+            past = Past() if key in self._erased else self._from_log(user_id)
             if keep or past.items:
                 self._pasts[key] = past
         return past
 
-    def _from_log(self, user_id: str) -> _Past:
-        past = _Past(self._users.get(user_id, UNKNOWN))
+    def _from_log(self, user_id: str) -> Past:
+        past = Past(self._users.get(user_id, UNKNOWN))
         number = self._logged.get(user_id)
         if number is not None and self._log is not None:
             where = self._log.history_slice(number)
@@ -392,10 +344,12 @@ class RunAnswers:
             past.logged = frozenset(zip(past.items, past.times, strict=True))
         return past
 
-    def _known(self, user_id: str) -> _Past:
+    def _known(self, user_id: str) -> Past:
         """Return what is known of a user now, all of it learned."""
         self.catch_up()
         past = self._past(user_id, keep=False)
+        if past.pending:
+            self._kept.drop(past)
         while past.pending:
             event = past.pending.popleft()
             if event.dismissed:
@@ -410,14 +364,34 @@ class RunAnswers:
             past.add(event)
         return past
 
-    def _question(self, past: _Past, at: int | None, exclude: Collection[str] = ()) -> Queries:
-        """Return a user's question; nothing that was used or dismissed is asked for."""
+    def _asked(
+        self, past: Past, at: int | None, exclude: Collection[str] = (), *, keep: bool = True
+    ) -> tuple[Queries, UserFacts]:
+        """Return a user's question, in which nothing that was used or dismissed is asked for, and what is known.
+
+        Args:
+            past: all of it learned.
+            at: see only what is earlier.
+            exclude: further items that are not asked for.
+            keep: whether the user may be asked for again.
+        """
         stop = len(past.times) if at is None else bisect_left(past.times, at)
         newest = past.times[stop - 1] + 1 if stop else 0
         now = max(int(self._clock()), newest) if at is None else at
-        left_out = {*past.items[:stop], *past.dismissed, *(self._items.get(item, UNKNOWN) for item in exclude)}
-        queries = past.question(max(0, stop - self._history), stop, now)
-        return replace(queries, exclude=Ragged.of([sorted(left_out)]))
+        whole = stop == len(past.times)
+        ready = self._kept.get(past) if whole else None
+        if ready is None:
+            asked = past.question(max(0, stop - self._history), stop, now)
+            asked = replace(asked, exclude=past.left_out(stop))
+            self._model.check_queries(asked)
+            ready = Ready(asked, UserFacts.of(self._model, asked))
+            if keep and whole and stop:
+                self._kept.put(past, ready)
+        queries = ready.at(now)
+        if exclude:
+            more = np.asarray([self._items.get(item, UNKNOWN) for item in exclude], np.int32)
+            queries = replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, more)]))
+        return queries, ready.facts
 
     def _corrected(self, queries: Queries, corrections: Mapping[int, Correction]) -> Queries:
         """Return the question with each event weighted by what its personas have to say."""
@@ -441,21 +415,25 @@ class RunAnswers:
         return queries.with_weights(np.minimum(routed, 1.0).astype(np.float32))
 
     def _recommend(
-        self, past: _Past, n: int, at: int | None, exclude: Collection[str], unknown: tuple[str, ...]
+        self, past: Past, asked: tuple[Queries, UserFacts], n: int, unknown: tuple[str, ...] = ()
     ) -> told.RecommendationList:
-        asked = self._question(past, at, exclude)
+        queries, facts = asked
         corrections = self._corrections(past)
-        weighed = self._corrected(asked, corrections)
-        (found,) = explain_items(self._model, weighed, self._best(weighed, n))
+        reading = Reading.of(self._model, self._corrected(queries, corrections))
+        best = self._best(reading.queries, n)
+        # Where nobody has a say there is no history left to explain with.
+        heard = (
+            facts if len(reading.queries.times) == len(queries.times) else UserFacts.of(self._model, reading.queries)
+        )
+        (found,) = explain_read(reading, heard, best)
         if corrections:
-            described = describe_personas(self._model, asked, recommended=False)[0]
-            items = [_as_corrected(one, described, corrections) for one in found]
+            items = [_as_corrected(one, facts.personas[0], corrections) for one in found]
         else:
             items = [_recommended(one) for one in found]
-        known = int((asked.history.items != UNKNOWN).sum())
-        return told.RecommendationList(self._fingerprint, int(asked.now[0]), known, unknown, tuple(items))
+        known = int((queries.history.items != UNKNOWN).sum())
+        return told.RecommendationList(self._fingerprint, int(queries.now[0]), known, unknown, tuple(items))
 
-    def _corrections(self, past: _Past) -> dict[int, Correction]:
+    def _corrections(self, past: Past) -> dict[int, Correction]:
         """Return the corrections of this model's personas that change anything."""
         return {
             persona: correction
@@ -468,7 +446,7 @@ class RunAnswers:
     def _similar(self, number: int, n: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Return what somebody is recommended who used nothing else; of learned users, what points the same way."""
         if self._model.folds_in:
-            best = self._best(Queries.from_history([[number]]), n)
+            best = self._best(Reading.of(self._model, Queries.from_history([[number]])).queries, n)
             return best.items[0], best.scores[0]
         if not (isinstance(self._model, PersonaRecommender) and self._model.has_personas):
             raise CapabilityError(f"{type(self._model).__name__} knows nothing of how items go together")
@@ -478,6 +456,11 @@ class RunAnswers:
             cosine[number] = -torch.inf
             values, items = torch.topk(cosine, min(n, len(cosine) - 1))
         return items.cpu().numpy().astype(np.int32), values.cpu().numpy()
+
+
+def _within(model: Recommender) -> Recommender:
+    """Return the model without its decay."""
+    return model.undecayed if isinstance(model, Decayed) else model
 
 
 def _place(address: str) -> str:

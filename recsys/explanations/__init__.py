@@ -1,6 +1,6 @@
 """Why this item: personas, evidence, one sentence; and how faithful the evidence is to the model."""
 
-from recsys.explanations.explain import explain, explain_items
+from recsys.explanations.explain import Reading, UserFacts, explain, explain_items, explain_read
 from recsys.explanations.fidelity import METRICS, ORIENTATION, FidelityReport, fidelity
 from recsys.explanations.methods import (
     EvidenceMethod,
@@ -31,10 +31,13 @@ __all__ = [
     "PersonaDescription",
     "PersonaItem",
     "PersonaWeight",
+    "Reading",
+    "UserFacts",
     "cosine_evidence",
     "describe_personas",
     "explain",
     "explain_items",
+    "explain_read",
     "fidelity",
     "model_evidence",
     "popularity_evidence",

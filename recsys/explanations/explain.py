@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from recsys.explanations.padded import BATCH, PaddedHistory
 from recsys.explanations.personas import describe_personas
 from recsys.explanations.records import Evidence, EvidenceKind, Explanation, PersonaDescription, PersonaWeight
 from recsys.explanations.similarity import persona_similarity
-from recsys.models.base import FoldIn, PersonaRecommender, Recommendations, Recommender
+from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Recommendations, Recommender
 from recsys.models.decayed import Decayed
 
 
@@ -53,8 +53,81 @@ def explain_items(
         rows = np.arange(start, min(start + BATCH, len(queries)))
         batch = queries.take(rows)
         answer = Recommendations(recommendations.items[rows], recommendations.scores[rows])
-        lists.extend(_explain_batch(model, batch, answer, evidence))
+        reading = Reading.of(model, batch)
+        lists.extend(explain_read(reading, UserFacts.of(reading.model, batch), answer, evidence=evidence))
     return lists
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Questions as a model reads them: what has faded is weighed once, for the scores and for their explanation.
+
+    Attributes:
+        model: the model; without its decay if it is `Decayed`.
+        queries: what it is asked: `model.recommend(queries, n)` is what the model given to `of` recommends.
+        recent: "events", which are younger than the user's half-life; None where nothing fades.
+    """
+
+    model: Recommender
+    queries: Queries
+    recent: npt.NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, model: Recommender, queries: Queries) -> Self:
+        """Read the questions with the model's weights."""
+        if not isinstance(model, Decayed):
+            return cls(model, queries, None)
+        # Without an order nothing is older than anything else.
+        fades = model.fitted_on.clock != "none"
+        return cls(model.undecayed, model.decayed(queries), model.recent(queries) if fades else None)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class UserFacts:
+    """What explanations take from a batch of users: it stays as long as their histories do, whenever they are asked.
+
+    Attributes:
+        history: their histories.
+        personas: their personas, none for a model without.
+        explicit: "queries", whether the user's values are ratings rather than the 1 of an implicit log.
+    """
+
+    history: PaddedHistory
+    personas: list[list[PersonaDescription]]
+    explicit: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, model: Recommender, queries: Queries) -> Self:
+        """Describe the users of the questions.
+
+        Raises:
+            CapabilityError: the model cannot serve one of them.
+        """
+        several = isinstance(model, PersonaRecommender) and model.has_personas
+        personas = (
+            describe_personas(model, queries, recommended=False) if several else [[] for _ in range(len(queries))]
+        )
+        is_rating = np.isfinite(queries.values) & (queries.values != 1.0)
+        explicit = np.bincount(queries.history.rows[is_rating], minlength=len(queries)) > 0
+        return cls(PaddedHistory.of(queries), personas, explicit)
+
+
+def explain_read(
+    reading: Reading, facts: UserFacts, recommendations: Recommendations, *, evidence: int = 3
+) -> list[list[Explanation]]:
+    """Say why these items are recommended, given what is known of the users already.
+
+    Args:
+        reading: of the questions; at most `padded.BATCH` of them, as rectangles of all are made at once.
+        facts: of the same users with the same histories.
+        recommendations: of the reading.
+        evidence: how many past events are shown at most.
+    """
+    items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
+    reasons = _reasons(reading, facts, items)
+    return [_explain_row(reading, facts, reasons, recommendations, row, evidence) for row in range(len(items))]
 
 
 @final
@@ -63,133 +136,152 @@ class _Reasons:
     """What was found for a batch.
 
     `strength`: "queries length n", contributions or similarities, 0 in the padding; `attention`: "queries personas n";
-    `explicit`: "queries", whether the user's values are ratings rather than the 1 of an implicit log; `recent`:
-    "queries length", which events are younger than the user's half-life, None where nothing fades.
+    `recent`: "queries length", which events are younger than the user's half-life, None where nothing fades.
     """
 
-    queries: Queries
-    history: PaddedHistory
     kind: EvidenceKind
     strength: npt.NDArray[np.float64]
     attention: npt.NDArray[np.float64]
-    personas: list[list[PersonaDescription]]
-    explicit: npt.NDArray[np.bool_]
     recent: npt.NDArray[np.bool_] | None
-
-    def recent_share(self, row: int, column: int) -> float | None:
-        """Return the part of an item's evidence that is recent; None where nothing fades or nothing speaks for it."""
-        positive = np.maximum(self.strength[row, :, column], 0.0)
-        if self.recent is None or not positive.any():
-            return None
-        return float(positive[self.recent[row]].sum() / positive.sum())
-
-
-def _explain_batch(
-    model: Recommender, queries: Queries, answer: Recommendations, evidence: int
-) -> Iterator[list[Explanation]]:
-    known = np.where(answer.items == UNKNOWN, 0, answer.items).astype(np.int32)
-    reasons = _reasons(model, queries, known)
-    positive = np.maximum(reasons.strength, 0.0)
-    totals = positive.sum(1)
-    order = np.argsort(-positive, axis=1, kind="stable")[:, :evidence, :]
-    for row in range(len(queries)):
-        yield [
-            _explanation(model, reasons, answer, (row, column), order[row, :, column], float(totals[row, column]))
-            for column in np.flatnonzero(answer.items[row] != UNKNOWN).tolist()
-        ]
 
 
 @torch.inference_mode()
-def _reasons(model: Recommender, queries: Queries, items: npt.NDArray[np.int32]) -> _Reasons:
-    history = PaddedHistory.of(queries)
-    kind: EvidenceKind = "none"
-    strength = np.zeros((*history.items.shape, items.shape[1]))
-    attention = np.zeros((len(queries), 0, items.shape[1]))
-    personas: list[list[PersonaDescription]] = [[] for _ in range(len(queries))]
-    if isinstance(model, PersonaRecommender) and model.has_personas:
-        attention = model.attention(queries, items).double().cpu().numpy()
-        personas = describe_personas(model, queries, recommended=False)
+def _reasons(reading: Reading, facts: UserFacts, items: npt.NDArray[np.int32]) -> _Reasons:
+    model, queries, history = reading.model, reading.queries, facts.history
+    personas = model if isinstance(model, PersonaRecommender) and model.has_personas else None
+    attention = None
     if isinstance(model, FoldIn) and model.folds_in:
-        kind = "contribution"
-        strength = history.gather(model.contributions(queries, items).double().cpu().numpy(), 0.0)
-    elif isinstance(model, PersonaRecommender) and model.has_personas:
+        kind: EvidenceKind = "contribution"
+        contributions = model.contributions(queries, items)
+        if isinstance(model, AdditivePersonas):
+            attention = model.attention_of(queries, contributions)
+        strength = history.gather(contributions.double().cpu().numpy(), 0.0)
+    elif personas is not None:
         kind = "similarity"
-        strength = persona_similarity(model, queries, history, items)
-    is_rating = np.isfinite(queries.values) & (queries.values != 1.0)
-    explicit = np.bincount(queries.history.rows[is_rating], minlength=len(queries)) > 0
-    # Without an order nothing is older than anything else.
-    fades = isinstance(model, Decayed) and model.fitted_on.clock != "none"
-    recent = history.gather(model.recent(queries), False) if isinstance(model, Decayed) and fades else None
-    return _Reasons(queries, history, kind, strength, attention, personas, explicit, recent)
+        strength = persona_similarity(personas, queries, history, items)
+    else:
+        kind = "none"
+        strength = np.zeros((*history.items.shape, items.shape[1]))
+    if attention is None:
+        attention = (
+            torch.zeros(len(items), 0, items.shape[1]) if personas is None else personas.attention(queries, items)
+        )
+    recent = None if reading.recent is None else history.gather(reading.recent, False)
+    return _Reasons(kind, strength, attention.double().cpu().numpy(), recent)
 
 
-def _explanation(
-    model: Recommender,
+def _explain_row(
+    reading: Reading, facts: UserFacts, reasons: _Reasons, answer: Recommendations, row: int, evidence: int
+) -> list[Explanation]:
+    fitted = reading.model.fitted_on
+    columns = np.flatnonzero(answer.items[row] != UNKNOWN)
+    positive = np.maximum(reasons.strength[row].T[columns], 0.0)  # "n length"
+    total = positive.sum(1)
+    recent: list[float | None] = [None] * len(columns)
+    if reasons.recent is not None:
+        young = positive[:, reasons.recent[row]].sum(1)
+        recent = [a / b if b > 0 else None for a, b in zip(young.tolist(), total.tolist(), strict=True)]
+    shown = _evidence(reading, facts, reasons, row, positive, total, evidence)
+    described = facts.personas[row]
+    attention = reasons.attention[row].T[columns]
+    leading = np.argsort(-attention, axis=1, kind="stable").tolist()
+    found = []
+    for place, number in enumerate(answer.items[row, columns].tolist()):
+        evident, weights = shown[place], attention[place].tolist()
+        personas = tuple(PersonaWeight(k, weights[k], described[k].name) for k in leading[place])
+        support = sum(fact.share for fact in evident) * (personas[0].weight if personas else 1.0)
+        # A single persona is the user as a whole, and a number says nothing: naming them would tell nothing.
+        first = described[personas[0].persona] if len(personas) > 1 else None
+        phrase = None if first is None or first.named_by == "number" else first.phrase
+        of_recent = recent[place] if evident else None
+        found.append(
+            Explanation(
+                fitted.items.id_of(number),
+                fitted.metadata.titles[number],
+                float(answer.scores[row, columns[place]]),
+                personas,
+                evident,
+                reasons.kind if evident else "none",
+                min(1.0, support) if evident and reasons.kind == "contribution" else 0.0,
+                _sentence(reading.model, reasons.kind, evident, phrase, of_recent, bool(facts.history.mask[row].any())),
+                of_recent,
+            )
+        )
+    return found
+
+
+def _evidence(
+    reading: Reading,
+    facts: UserFacts,
     reasons: _Reasons,
-    answer: Recommendations,
-    cell: tuple[int, int],
-    order: npt.NDArray[np.int64],
-    total: float,
-) -> Explanation:
-    row, column = cell
-    fitted = model.fitted_on
-    number = int(answer.items[cell])
-    shown = [int(place) for place in order if reasons.strength[row, place, column] > 0]
-    facts = tuple(_evidence(model, reasons, row, place, column, total) for place in shown)
-    kind = reasons.kind if facts else "none"
-    described = reasons.personas[row]
-    weights = reasons.attention[row, :, column]
-    leading = np.argsort(-weights, kind="stable").tolist()
-    personas = tuple(PersonaWeight(k, float(weights[k]), described[k].name) for k in leading)
-    support = sum(fact.share for fact in facts) * (personas[0].weight if personas else 1.0)
-    # A single persona is the user as a whole, and a number says nothing: naming them would tell nothing.
-    telling = len(personas) > 1 and described[leading[0]].named_by != "number"
-    phrase = described[leading[0]].phrase if telling else None
-    recent = reasons.recent_share(row, column) if facts else None
-    return Explanation(
-        fitted.items.id_of(number),
-        fitted.metadata.titles[number],
-        float(answer.scores[cell]),
-        personas,
-        facts,
-        kind,
-        min(1.0, support) if kind == "contribution" else 0.0,
-        _sentence(model, reasons, row, facts, phrase, recent),
-        recent,
-    )
+    row: int,
+    positive: npt.NDArray[np.float64],
+    total: npt.NDArray[np.float64],
+    most: int,
+) -> list[tuple[Evidence, ...]]:
+    """Return the evidence for each item of a row.
+
+    Args:
+        reading: of the questions.
+        facts: of their users.
+        reasons: what was found for the batch.
+        row: of the batch.
+        positive: "n length", what speaks for each item.
+        total: "n", its sums.
+        most: events that are shown at most.
+    """
+    fitted, queries = reading.model.fitted_on, reading.queries
+    places = _largest(positive, most)
+    strength = np.take_along_axis(positive, places, 1)
+    events = facts.history.events[row][places]
+    item = facts.history.items[row][places].tolist()
+    share = (strength / np.where(total > 0, total, 1.0)[:, None]).tolist()
+    value, age = queries.values[events].tolist(), (queries.now[row] - queries.times[events]).tolist()
+    recent = None if reasons.recent is None else reasons.recent[row][places].tolist()
+    known = (facts.explicit[row] & np.isfinite(queries.values[events])).tolist()
+    return [
+        tuple(
+            Evidence(
+                fitted.items.id_of(item[n][k]),
+                fitted.metadata.titles[item[n][k]],
+                each,
+                share[n][k],
+                value[n][k] if known[n][k] else None,
+                None if fitted.clock == "none" else age[n][k],
+                None if recent is None else recent[n][k],
+            )
+            for k, each in enumerate(strengths)
+            if each > 0
+        )
+        for n, strengths in enumerate(strength.tolist())
+    ]
 
 
-def _evidence(model: Recommender, reasons: _Reasons, row: int, place: int, column: int, total: float) -> Evidence:
-    fitted = model.fitted_on
-    number = int(reasons.history.items[row, place])
-    event = int(reasons.history.events[row, place])
-    value = float(reasons.queries.values[event])
-    strength = float(reasons.strength[row, place, column])
-    return Evidence(
-        fitted.items.id_of(number),
-        fitted.metadata.titles[number],
-        strength,
-        strength / total,
-        value if reasons.explicit[row] and np.isfinite(value) else None,
-        None if fitted.clock == "none" else int(reasons.queries.now[row] - reasons.queries.times[event]),
-        None if reasons.recent is None else bool(reasons.recent[row, place]),
-    )
+def _largest(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.int64]:
+    """Return the places of the largest values of each row, "rows most", largest first, the first of equals first."""
+    count = min(most, values.shape[1])
+    places = np.zeros((len(values), count), np.int64)
+    left, rows = values.copy(), np.arange(len(values))
+    for column in range(count):  # a few times the largest: a sort of all takes many times as long
+        places[:, column] = left.argmax(1)
+        left[rows, places[:, column]] = -np.inf
+    return places
 
 
 def _sentence(
     model: Recommender,
-    reasons: _Reasons,
-    row: int,
-    facts: tuple[Evidence, ...],
+    kind: EvidenceKind,
+    facts: Sequence[Evidence],
     persona: str | None,
     recent: float | None,
+    has_history: bool,
 ) -> str:
     titles = [fact.title for fact in facts]
     rated = [fact.rating is not None for fact in facts]
-    if titles and reasons.kind == "contribution":
+    if titles and kind == "contribution":
         return text.because(titles, rated, persona, recent)
     if titles:
         return text.resembles(titles, rated, persona)
     if not model.folds_in:
         return text.unnamed(persona) if model.needs_known_users else text.POPULAR
-    return text.UNSUPPORTED if reasons.history.lengths[row] else text.COLD
+    return text.UNSUPPORTED if has_history else text.COLD

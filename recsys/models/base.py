@@ -344,6 +344,21 @@ class FoldIn(ABC):
         return self.contributions(queries, np.broadcast_to(panel, (len(queries), len(panel))))
 
 
+class AdditivePersonas(ABC):
+    """The capability of fold-in models with personas whose attention follows from what each event contributes."""
+
+    @abstractmethod
+    def attention_of(
+        self, queries: Queries, contributions: Float[Tensor, "events n"]
+    ) -> Float[Tensor, "queries personas n"]:
+        """Return `attention` on the items to whose scores the events contribute this.
+
+        Args:
+            queries: the questions.
+            contributions: of `contributions(queries, items)`, which need not be looked up twice.
+        """
+
+
 def as_fold_in(model: Recommender, purpose: str) -> FoldIn:
     """Return the model as a `FoldIn`.
 

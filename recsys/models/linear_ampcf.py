@@ -17,7 +17,7 @@ from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
-from recsys.models.base import FoldIn, PersonaRecommender, Validate
+from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Validate
 from recsys.models.linear import KeptColumns, event_weights, pair_weights
 from recsys.models.persona_ridge import PersonaRidge
 from recsys.training.session import Session
@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @final
-class LinearAMPCF(PersonaRecommender, FoldIn):
+class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas):
     """Personas split the history, and each has a linear expert, to which the candidate items attend. In closed form.
 
         r_jk  = softmax_k( tau_r cos(q_j, c_k) )               routing of item j to persona k
@@ -125,10 +125,12 @@ class LinearAMPCF(PersonaRecommender, FoldIn):
 
     def persona_scores(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
         """Return sum_j w_j r_jk B_ji of the items asked for; v_i = e_i need not be laid out for that."""
-        parts = self.contributions(queries, items)
-        routing = torch.from_numpy(self._routing[np.maximum(queries.history.items, 0)])
-        value = torch.zeros(len(queries), self._personas, items.shape[1])
-        return value.index_add_(0, torch.from_numpy(queries.history.rows), routing[:, :, None] * parts[:, None, :])
+        return self._by_persona(queries, self.contributions(queries, items))
+
+    def attention_of(
+        self, queries: Queries, contributions: Float[Tensor, "events n"]
+    ) -> Float[Tensor, "queries personas n"]:
+        return torch.softmax(self.temperature * self._by_persona(queries, contributions), 1)
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         """Return (sum_j w_j)^-b w_j B_ji: what each event adds to each score, exactly."""
@@ -181,6 +183,15 @@ class LinearAMPCF(PersonaRecommender, FoldIn):
         total = np.bincount(rows, weights, minlength=len(queries))
         scale = np.where(total > 0, total, 1.0) ** -self.history_power
         return np.asarray(weights * scale[rows], dtype=np.float32)
+
+    def _by_persona(
+        self, queries: Queries, contributions: Float[Tensor, "events n"]
+    ) -> Float[Tensor, "queries personas n"]:
+        routing = torch.from_numpy(self._routing[np.maximum(queries.history.items, 0)])
+        # No product of matrices: its last bits would depend on which other items are asked for.
+        value = torch.zeros(len(queries), self._personas, contributions.shape[1])
+        rows = torch.from_numpy(queries.history.rows)
+        return value.index_add_(0, rows, routing[:, :, None] * contributions[:, None, :])
 
     def _weighted_sum(self, queries: Queries, weight: npt.NDArray[np.float32]) -> Float[Tensor, "queries items"]:
         """Return sum_j weight_j B_j for each query; on a CPU embedding_bag is the fastest sparse product."""

@@ -1,0 +1,141 @@
+"""What is known of each user while a run answers: the past, and what is made of it once instead of at every answer."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.queries import Queries, Ragged
+from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations import UserFacts
+from recsys.serving.events import Correction
+
+_DESCRIBED = 4_000
+"""Bytes of a described persona, about: its items and genres."""
+
+
+class Pending(NamedTuple):
+    """An event that is known and was not learned from yet."""
+
+    item: int
+    value: float
+    time: int
+    dismissed: bool
+    telling: bool
+
+
+@final
+@dataclass(eq=False)
+class Past:
+    """What is known of one user.
+
+    Attributes:
+        number: the model's number of the user; `UNKNOWN` for a new one, and for one who was erased.
+        items: item numbers of the events, `UNKNOWN` ones too, by time, equal times in order of arrival.
+        values: aligned with `items`.
+        times: aligned with `items`.
+        dismissed: items that are not for this user.
+        corrections: of personas, those of other models too.
+        logged: item and time of the log's events: a store that the log was imported to tells nothing new.
+        pending: events that still have to be learned from, in order of arrival.
+    """
+
+    number: int = UNKNOWN
+    items: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    dismissed: set[int] = field(default_factory=set)
+    corrections: dict[int, Correction] = field(default_factory=dict)
+    logged: frozenset[tuple[int, int]] = frozenset()
+    pending: deque[Pending] = field(default_factory=deque)
+
+    def add(self, event: Pending) -> None:
+        """Put an event where its time belongs."""
+        place = bisect_right(self.times, event.time)
+        self.items.insert(place, event.item)
+        self.values.insert(place, event.value)
+        self.times.insert(place, event.time)
+
+    def question(self, start: int, stop: int, now: int) -> Queries:
+        """Return the question of the user who has seen a part of the past."""
+        return Queries(
+            np.asarray([self.number], np.int32),
+            Ragged.of([self.items[start:stop]]),
+            np.asarray(self.values[start:stop], np.float32),
+            np.asarray(self.times[start:stop], np.int64),
+            np.asarray([now], np.int64),
+        )
+
+    def left_out(self, stop: int) -> Ragged:
+        """Return what must not be recommended to the user who has seen the past until `stop`."""
+        return Ragged.of([np.unique(np.asarray([*self.items[:stop], *self.dismissed], np.int32))])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """What is made of a past, and stays as long as that does, whenever the user is asked for.
+
+    Attributes:
+        queries: the question, as of any moment.
+        facts: of the user, for explanations.
+    """
+
+    queries: Queries
+    facts: UserFacts
+
+    def at(self, now: int) -> Queries:
+        """Return the question at a moment."""
+        return replace(self.queries, now=np.asarray([now], np.int64))
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        queries, history = self.queries, self.facts.history
+        arrays: tuple[npt.NDArray[Any], ...] = (queries.history.items, queries.values, queries.times)
+        arrays += (queries.excluded.items, history.items, history.events, history.mask, history.weights)
+        return sum(array.nbytes for array in arrays) + _DESCRIBED * (1 + len(self.facts.personas[0]))
+
+
+@final
+class Kept:
+    """Keeps what was made of the pasts that were asked for last, in bounded memory. Whoever changes a past drops it.
+
+    Args:
+        most: bytes, about; beyond, what was not asked for longest is let go of. 0 keeps nothing.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._ready: OrderedDict[Past, Ready] = OrderedDict()
+        self._size = 0
+
+    def get(self, past: Past) -> Ready | None:
+        """Return what was made of a past since it changed last."""
+        ready = self._ready.get(past)
+        if ready is not None:
+            self._ready.move_to_end(past)
+        return ready
+
+    def put(self, past: Past, ready: Ready) -> None:
+        """Keep what was made of a past."""
+        self.drop(past)
+        self._ready[past] = ready
+        self._size += ready.size
+        while self._size > self._most:
+            self._size -= self._ready.popitem(last=False)[1].size
+
+    def drop(self, past: Past) -> None:
+        """Let go of what was made of a past that changes."""
+        ready = self._ready.pop(past, None)
+        self._size -= 0 if ready is None else ready.size
+
+    def __iter__(self) -> Iterator[Past]:
+        """Yield the pasts of which something is kept, the longest unused first."""
+        return iter(self._ready)
