@@ -52,6 +52,11 @@ class ItemMetadata:
         return self._genre_matrix
 
     @cached_property
+    def genre_shares(self) -> npt.NDArray[np.float32]:
+        """ "genres", the share of the items that have each."""
+        return np.asarray(self._genre_matrix[1].mean(0))
+
+    @cached_property
     def _genre_matrix(self) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
         names = tuple(sorted({name for row in self.genres for name in row}))
         column = {name: position for position, name in enumerate(names)}

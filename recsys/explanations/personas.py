@@ -55,11 +55,8 @@ def describe_personas(
     """
     personas = as_personas(model)
     _check_users(model, queries)
-    genre_names, genre_matrix = model.fitted_on.metadata.genre_matrix()
     return [
-        description
-        for batch in queries.batches(BATCH)
-        for description in _describe(personas, batch, top, recommended, genre_names, genre_matrix)
+        description for batch in queries.batches(BATCH) for description in _describe(personas, batch, top, recommended)
     ]
 
 
@@ -130,8 +127,6 @@ def _describe(
     queries: Queries,
     top: int,
     recommended: bool,
-    genre_names: tuple[str, ...],
-    genre_matrix: npt.NDArray[np.float32],
 ) -> Iterator[list[PersonaDescription]]:
     reading = _Reading.of(as_personas(model.undecayed) if isinstance(model, Decayed) else model, queries)
     shares = reading.shares
@@ -139,12 +134,14 @@ def _describe(
     alive = (shares >= 0.1 / count) & (reading.history.lengths > 0)[:, None]
     own = _own_items(model, reading, alive, top)
     brought = _led_recommendations(model, queries, count, top) if recommended else [[()] * count] * len(queries)
+    metadata = model.fitted_on.metadata
+    genre_names, genre_matrix = metadata.genre_matrix()
     has_genre = genre_matrix[reading.history.items]
     mass = np.einsum("qkl,qlg->qkg", reading.attention, has_genre)
     kept = has_genre * reading.history.mask[:, :, None]
     user_base = kept.sum(1) / np.maximum(1, reading.history.lengths)[:, None]
     # Against a history that is nearly all its own nothing stands out: such a persona is compared with the catalogue.
-    base = np.where(shares[:, :, None] > _DOMINANT, genre_matrix.mean(0), user_base[:, None, :])
+    base = np.where(shares[:, :, None] > _DOMINANT, metadata.genre_shares, user_base[:, None, :])
     share, lift = genre_lift(mass * alive[:, :, None], reading.attention.sum(2) * alive, base)
     for row in range(len(queries)):
         order = np.argsort(-shares[row], kind="stable").tolist()

@@ -30,10 +30,16 @@ class VectorIndex:
 
     Source: Bachrach et al., *Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product
     Spaces*, RecSys 2014, section 3.1. The vectors are kept as they are: within the cells a search is exact.
+
+    Attributes:
+        shape: how many vectors of how many dimensions there are.
+        cells: number of cells.
     """
 
     def __init__(self, index: Any) -> None:  # noqa: ANN401 (faiss is untyped)
         self._index = index
+        self.shape = (int(index.ntotal), int(index.d) - 1)
+        self.cells = int(index.nlist)
 
     @classmethod
     def build(cls, vectors: npt.NDArray[np.float32], *, cells: int, seed: int = 0, threads: int = 1) -> VectorIndex:
@@ -76,16 +82,6 @@ class VectorIndex:
     def write(self, path: Path) -> None:
         """Write the index to a file."""
         faiss.write_index(self._index, str(path))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """How many vectors of how many dimensions there are."""
-        return int(self._index.ntotal), int(self._index.d) - 1
-
-    @property
-    def cells(self) -> int:
-        """Number of cells."""
-        return int(self._index.nlist)
 
     def search(
         self, queries: npt.NDArray[np.float32], depth: int, *, probes: int, excluded: npt.NDArray[np.integer]
