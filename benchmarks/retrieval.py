@@ -7,10 +7,11 @@ Everything is measured in one process on one thread, question by question; the s
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -22,6 +23,7 @@ from benchmarks.environment import environment, peak_memory_gb
 from benchmarks.large_catalogue import LargeCatalogue, Shape
 from benchmarks.report import REPORT_NAME, facts, number, report_folder, table, verdict, write_text
 from recsys.data.queries import Queries
+from recsys.models.ampcf import AMPCF
 from recsys.models.base import Recommendations
 from recsys.models.persona_settings import Readout
 from recsys.models.retrievable import persona_points
@@ -33,6 +35,8 @@ RECALL, MILLISECONDS = 0.97, 30.0
 """The bars."""
 
 _N, _DEPTH = 10, 50
+_COMPARED = 100_000
+"""Items of which all kinds of index are made, at most: a graph of more takes long."""
 _READOUTS: tuple[Readout, ...] = ("attentive", "log_sum_exp")
 _EFFORTS = {"cells": (16, 64, 256), "ef": (50, 200, 800)}
 """How thoroughly the others are searched: cells looked into, or candidates kept while walking a graph."""
@@ -129,7 +133,7 @@ def run(plan: Plan, out: Path) -> tuple[Path, bool]:
     parts += [f"## Top {_N}", table(["read-out", "cells looked into", *header], rows)]
     parts += ["## Harder questions, with the same search", table(["questions", *header], extra)]
     if plan.others:
-        parts += ["## Other indexes", _OTHERS, _others(index, others, plan)]
+        parts += [f"## Other indexes, of {min(plan.shape.items, _COMPARED):,} items", _OTHERS, _others(plan)]
     parts[1] = facts(told | {"peak memory": f"{peak_memory_gb():.1f} GB"})
     return write_text(out / REPORT_NAME, "\n\n".join(parts) + "\n"), all(passed)
 
@@ -153,12 +157,14 @@ afterwards; then scored by the same model, with the log-sum-exp read-out. *Inner
 effort is the number of cells looked into, or `efSearch` of a graph (at least the number of candidates)."""
 
 
-def _others(index: PersonaIndex, questions: Queries, plan: Plan) -> str:
-    """Return a table of other kinds of index on the same questions."""
-    points = index.model.item_points().numpy()  # type: ignore[attr-defined]  # AMPCF
-    exact = index.model.recommend(questions, _N)
+def _others(plan: Plan) -> str:
+    """Return a table of other kinds of index."""
+    catalogue = LargeCatalogue(replace(plan.shape, items=min(plan.shape.items, _COMPARED)))
+    model, questions = catalogue.model("log_sum_exp"), catalogue.questions(plan.questions, 2)
+    points = model.item_points().numpy()
+    exact = model.recommend(questions, _N)
     rows = []
-    for name, lengthen, kind in _kinds(index.vectors.cells):
+    for name, lengthen, kind in _kinds(round(2 * math.sqrt(len(points)))):
         print(f"{name} ...", flush=True)
         vectors = _lengthened(points) if lengthen else points
         faiss.omp_set_num_threads(plan.threads)
@@ -169,7 +175,7 @@ def _others(index: PersonaIndex, questions: Queries, plan: Plan) -> str:
         seconds, size = time.perf_counter() - started, len(faiss.serialize_index(other)) / 1e6
         faiss.omp_set_num_threads(1)
         for effort in _EFFORTS["cells" if "inverted" in name else "ef"] if "flat" not in name else (0,):
-            found, latency = _asked(index, other, questions, effort)
+            found, latency = _asked(model, other, questions, effort)
             recall = Recall.of(found, exact)
             rows.append(
                 [name, str(effort or "-"), number(recall.mean), f"{latency.median:.2f}", f"{latency.p99:.2f}",
@@ -214,7 +220,7 @@ def _lengthened(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _asked(
-    index: PersonaIndex,
+    model: AMPCF,
     other: Any,  # noqa: ANN401 (faiss is untyped)
     questions: Queries,
     effort: int,
@@ -224,7 +230,7 @@ def _asked(
     for row in range(len(questions)):
         question = questions.take(np.asarray([row]))
         started = time.perf_counter()
-        wanted = persona_points(index.model, question)
+        wanted = persona_points(model, question)
         points = wanted.points[0].numpy()
         queries = np.zeros((len(points), other.d), np.float32)
         queries[:, : points.shape[1]] = points

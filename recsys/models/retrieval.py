@@ -80,7 +80,7 @@ class PersonaIndex:
         if vectors.shape != tuple(points.shape):
             raise ConfigError(
                 f"the index holds {vectors.shape[0]} vectors of {vectors.shape[1]} dimensions, and the model has "
-                f"{points.shape[0]} of {points.shape[1]}; build it again with `recsys index`"
+                f"{points.shape[0]} of {points.shape[1]}: it was made of other items"
             )
         self.model = model
         self.vectors = vectors
