@@ -196,7 +196,7 @@ def test_equal_scores_are_listed_as_the_model_does() -> None:
 
 def test_an_index_of_other_items_is_refused(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
     fewer = VectorIndex.build(np.ones((7, 17), np.float32), cells=1)
-    with pytest.raises(ConfigError, match="holds 7 vectors of 17 dimensions, and the model has 12000 of 17: it was made"):
+    with pytest.raises(ConfigError, match="holds 7 vectors of 17 dimensions, and the model has 12000 of 17: it was"):
         PersonaIndex(catalogue.model(), fewer, Search(1, 1, 1))
 
 
