@@ -23,11 +23,9 @@ let renaming = null;
 /**
  * Draw how much each persona counted along the history: a band each, which together fill the height.
  * @param {Personas} found
- * @returns {HTMLElement | null} null where there is too little to draw
  */
 export function picture(found) {
   const moments = found.times.length;
-  if (moments < 3) return null;
   // Bands lie in the order of their numbers, so that none jumps when shares change.
   const bands = [...found.personas].sort((one, other) => one.persona - other.persona);
   const floor = new Array(moments).fill(0);
@@ -41,7 +39,7 @@ export function picture(found) {
     });
   });
   const first = found.times[0] ?? found.now;
-  const last = found.times[moments - 2] ?? found.now; // the very last is the moment of the question
+  const last = found.times[moments - 2] ?? first; // the very last is the moment of the question
   const middle = found.times[Math.floor((moments - 1) / 2)] ?? first;
   return h(
     "figure",
@@ -56,7 +54,7 @@ export function picture(found) {
       { class: "axis", "aria-hidden": "true" },
       h("span", {}, monthOf(first)),
       monthOf(middle) !== monthOf(first) && monthOf(middle) !== monthOf(last) && h("span", {}, monthOf(middle)),
-      h("span", {}, `${monthOf(last)}, now`),
+      h("span", {}, monthOf(last) === monthOf(first) ? "now" : `${monthOf(last)}, now`),
     ),
     h("figcaption", { class: "hint" }, "How much each persona counted, along your events in their order."),
   );
@@ -95,12 +93,15 @@ export function memory(found) {
  * @param {number[]} high
  */
 function area(low, high) {
-  const last = high.length - 1;
-  /** @type {(share: number, place: number) => string} */
-  const point = (share, place) => `${((place / last) * WIDTH).toFixed(1)},${((1 - Math.min(share, 1)) * HEIGHT).toFixed(1)}`;
-  const upper = high.map(point);
-  const lower = low.map(point).reverse();
-  return `M${[...upper, ...lower].join("L")}Z`;
+  /** @type {(shares: number[]) => string[]} */
+  const points = (shares) => {
+    const wide = shares.length > 1 ? shares : [...shares, ...shares]; // one moment is drawn as a level
+    return wide.map((share, place) => {
+      const [x, y] = [(place / (wide.length - 1)) * WIDTH, (1 - Math.min(share, 1)) * HEIGHT];
+      return `${x.toFixed(1)},${y.toFixed(1)}`;
+    });
+  };
+  return `M${[...points(high), ...points(low).reverse()].join("L")}Z`;
 }
 
 /**
@@ -134,7 +135,7 @@ function head(persona, again) {
     "div",
     { class: "persona-head" },
     h("span", { class: `dot ${colour(persona.persona)}`, "aria-hidden": "true" }),
-    h("h3", {}, persona.name, persona.muted && h("span", { class: "tag" }, "muted")),
+    h("h3", {}, `${persona.name} `, persona.muted && h("span", { class: "tag" }, "muted")),
     button(
       { class: "link", "data-key": `rename ${persona.persona}`, "aria-label": `Rename ${persona.name}` },
       "Rename",

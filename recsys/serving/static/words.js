@@ -76,20 +76,12 @@ export function halfLifeInWords(found) {
  */
 function clockInWords(clock, uncertain) {
   if (clock.median === null) return "What you did long ago counts as much as what you did just now.";
-  const after = clock.unit === "days" ? `After ${span(clock.median, clock.unit)}` : `After ${span(clock.median, clock.unit)} more`;
-  const told = `${after}, what you did counts half as much`;
-  if (!uncertain || clock.low === null || (clock.low === clock.median && clock.high === clock.median)) return `${told}.`;
-  const high = clock.high === null ? "never" : bare(clock.high, clock.unit);
-  return `${told}; 8 times in 10 it is between ${bare(clock.low, clock.unit)} and ${high}.`;
-}
-
-/**
- * @param {number} value
- * @param {Clock["unit"]} unit
- */
-function span(value, unit) {
-  if (unit === "days") return bare(value, unit);
-  return `${bare(value, unit)} ${value === 1 ? unit.slice(0, -1) : unit}`;
+  const median = bare(clock.median, clock.unit);
+  const after = clock.unit === "days" ? median : `${median} more ${clock.median === 1 ? clock.unit.slice(0, -1) : clock.unit}`;
+  const told = `After ${after}, what you did counts half as much`;
+  if (!uncertain || clock.low === null || clock.low === clock.high) return `${told}.`;
+  const range = clock.high === null ? `${bare(clock.low, clock.unit)} or more` : `${bare(clock.low, clock.unit)} to ${bare(clock.high, clock.unit)}`;
+  return `${told}; with 80% probability it is ${range}.`;
 }
 
 /**
