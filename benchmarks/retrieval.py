@@ -182,10 +182,9 @@ def _others(plan: Plan) -> str:
         for effort in _EFFORTS["cells" if "inverted" in name else "ef"] if "flat" not in name else (0,):
             found, latency = _asked(model, other, questions, effort)
             recall = Recall.of(found, exact)
-            rows.append(
-                [name, str(effort or "-"), number(recall.mean), f"{latency.median:.2f}", f"{latency.p99:.2f}", f"{latency.processor_p99:.2f}",
-                 f"{seconds:.0f}", f"{size:.0f}"]
-            )  # fmt: skip
+            times = [f"{value:.2f}" for value in (latency.median, latency.p99, latency.processor_p99)]
+            made = [f"{seconds:.0f}", f"{size:.0f}"]
+            rows.append([name, str(effort or "-"), number(recall.mean), *times, *made])
             print(rows[-1], flush=True)
     return table(["index", "effort", "recall", "p50, ms", "p99", "processor", "built in, s", "MB"], rows)
 
