@@ -238,5 +238,5 @@ def moment(text: str) -> int:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise DataError("at cannot be read; give Unix seconds, or an ISO-8601 date or time such as 2015-06-30") from None
+        raise DataError("at cannot be read; give Unix seconds, or an ISO-8601 date or time: 2015-06-30") from None
     return int((time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp())

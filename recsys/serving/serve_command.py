@@ -20,9 +20,6 @@ from recsys.serving.events import EventStore
 from recsys.serving.service import Service
 from recsys.serving.stores import located, open_store
 
-_HEAD_BYTES = 16_384
-"""Size of the head of a request, at most."""
-
 _KEEP_ALIVE, _SHUTDOWN = 5, 30
 """Seconds that an idle connection stays, and that answers under way are waited for when the service ends."""
 
@@ -92,6 +89,7 @@ def _serve(options: argparse.Namespace, open_answers: OpenAnswers) -> None:
         import uvicorn  # noqa: PLC0415 (an optional library)
 
         from recsys.serving.app import create_app  # noqa: PLC0415 (imports optional libraries)
+        from recsys.serving.connection import HEAD_BYTES, BoundedHead  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"serving needs {error.name}, which is not installed; pip install 'recsys[serving]'"
@@ -129,7 +127,8 @@ def _serve(options: argparse.Namespace, open_answers: OpenAnswers) -> None:
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_SHUTDOWN,
-            h11_max_incomplete_event_size=_HEAD_BYTES,
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            http=BoundedHead,
         )
         with suppress(KeyboardInterrupt):  # it is how the service is meant to end
             uvicorn.Server(config).run(sockets=[listener])

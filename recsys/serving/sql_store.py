@@ -117,6 +117,8 @@ class SqlStore(EventStore):
     Args:
         engine: of one of the two databases, with its connections prepared.
         label: how errors call it, without secrets.
+        file: of the database, if it is one. SQLite goes on writing to a file that was moved or removed, and later
+            connections open another one.
         secret: what no error may show.
         create: whether to create and migrate the schema, or to insist that it is there.
 
@@ -124,8 +126,12 @@ class SqlStore(EventStore):
         StoreError: the database cannot be used, has no schema and none may be made, or one newer than this program.
     """
 
-    def __init__(self, engine: sa.Engine, label: str, *, secret: str = "", create: bool = True) -> None:
+    def __init__(
+        self, engine: sa.Engine, label: str, *, file: Path | None = None, secret: str = "", create: bool = True
+    ) -> None:
         self._engine = engine
+        self._file = file
+        self._inode = None if file is None else _inode(file)
         self._label = label
         self._secret = secret
         self._sqlite = engine.dialect.name == "sqlite"
@@ -275,6 +281,11 @@ class SqlStore(EventStore):
         how = "BEGIN IMMEDIATE" if writing else "BEGIN"
         try:
             with self._engine.connect().execution_options(**{_BEGIN: how}) as connection, connection.begin():
+                if self._file is not None and _inode(self._file) != self._inode:
+                    raise StoreError(
+                        f"the event store {self._label} cannot {purpose}: its file was moved, removed or replaced "
+                        "while it was in use; put it back, or start again"
+                    )
                 yield connection
         except exc.SQLAlchemyError as error:
             raise self._told(purpose, error) from None
@@ -356,7 +367,7 @@ def open_sqlite(path: Path, *, create: bool = True) -> SqlStore:
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
-    return SqlStore(engine, label, create=create)
+    return SqlStore(engine, label, file=path, create=create)
 
 
 def open_postgresql(url: str, label: str, *, create: bool = True) -> SqlStore:
@@ -392,6 +403,15 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     # fullfsync: on macOS fsync alone leaves data in the drive's cache.
     for pragma in ("synchronous = FULL", "fullfsync = ON", "secure_delete = ON", "journal_size_limit = 67108864"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _inode(file: Path) -> tuple[int, int] | None:
+    """Return what a file is on its disk, whatever it is called; None where there is none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -507,6 +507,17 @@ def test_without_tokens_only_this_machine_is_served_under_its_own_name(run: Path
     assert _code(client_of(service, host="http://evil.example").get("/v1/users/u0/personas")) == (403, "wrong_host")
 
 
+def test_the_schema_tells_whether_a_token_is_needed(run: Path, client: Client) -> None:
+    def needed(asked: Client) -> set[bool]:
+        paths = asked.get("/openapi.json").json()["paths"]
+        return {
+            "security" in told for path, methods in paths.items() if path.startswith("/v1") for told in methods.values()
+        }
+
+    assert needed(client) == {True}
+    assert needed(client_of(service_of(run, open_store("memory:"), authenticated=False))) == {False}
+
+
 class _Broken:
     """Answers nothing."""
 
