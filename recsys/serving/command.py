@@ -22,7 +22,7 @@ def add_command(commands: Any) -> None:  # noqa: ANN401 (argparse's collection o
     summary = "copy events between a store and files"
     parser = commands.add_parser("events", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     actions = parser.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
-    taking = _action(actions, "import", _import, "append the events of a file to a store; twice is as good as once")
+    taking = add_action(actions, "import", _import, "append the events of a file to a store; twice is as good as once")
     taking.add_argument("file", type=Path, help="CSV, TSV or Parquet with user, item, time and, best, event_id")
     taking.add_argument(
         "--columns",
@@ -32,17 +32,18 @@ def add_command(commands: Any) -> None:  # noqa: ANN401 (argparse's collection o
         metavar="ROLE=NAME",
         help="which column of the file is what, where the usual names do not say: user=buyer item=sku time=bought_at",
     )
-    giving = _action(actions, "export", _export, "write the events of a store to a file, in order of arrival")
+    giving = add_action(actions, "export", _export, "write the events of a store to a file, in order of arrival")
     giving.add_argument("file", type=Path, help="a .csv or .parquet file")
     giving.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 
 
-def _action(
+def add_action(
     actions: Any,  # noqa: ANN401
     name: str,
     call: Callable[[argparse.Namespace], None],
     summary: str,
 ) -> argparse.ArgumentParser:
+    """Add an action on an event store to a command, with the options that all of them have."""
     parser: argparse.ArgumentParser = actions.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
     )

@@ -6,16 +6,15 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from recsys.errors import DataError
 from recsys.serving.access import new_token
+from recsys.serving.command import add_action
 from recsys.serving.events import SCOPES, Token
 from recsys.serving.stores import open_store
 
-_STORE = "the event store of the service: a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 _DAY = 86_400
 _PREFIX = 12
 """Digits of a hash by which people call a token."""
@@ -26,31 +25,16 @@ def add_tokens(commands: Any) -> None:  # noqa: ANN401 (argparse's collection of
     summary = "make, list and revoke the tokens of a service"
     parser = commands.add_parser("tokens", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     actions = parser.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
-    making = _action(actions, "create", _create, "make a token; its secret is shown this once and kept nowhere")
+    making = add_action(actions, "create", _create, "make a token; its secret is shown this once and kept nowhere")
     making.add_argument("--label", required=True, help="what to call it, such as the name of the application")
     making.add_argument(
         "--scopes", nargs="+", choices=SCOPES, default=["read", "write"], help="what it allows (default: read write)"
     )
     making.add_argument("--user", help="the only user whom it may see and change (default: all)")
     making.add_argument("--days", type=int, help="days until it expires (default: never)")
-    _action(actions, "list", _list, "list the tokens; secrets are not kept")
-    revoking = _action(actions, "revoke", _revoke, "make a token worthless")
+    add_action(actions, "list", _list, "list the tokens; secrets are not kept")
+    revoking = add_action(actions, "revoke", _revoke, "make a token worthless")
     revoking.add_argument("token", help=f"its id in `recsys tokens list`: {_PREFIX} digits or more")
-
-
-def _action(
-    actions: Any,  # noqa: ANN401
-    name: str,
-    call: Callable[[argparse.Namespace], None],
-    summary: str,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
-    parser.set_defaults(call=call)
-    parser.add_argument("--events", required=True, metavar="STORE", help=_STORE)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
 
 
 def _create(options: argparse.Namespace) -> None:
