@@ -71,6 +71,13 @@ class FittedOn:
         return torch.from_numpy(np.argsort(-self.item_counts, kind="stable"))
 
     @cached_property
+    def tie_rank(self) -> Tensor:
+        """ "items", int64: the place of each item in `tie_order`."""
+        rank = torch.empty_like(self.tie_order)
+        rank[self.tie_order] = torch.arange(len(rank))
+        return rank
+
+    @cached_property
     def panel(self) -> Panel:
         """The items against which it is judged how well something predicts."""
         return Panel.of(self.item_counts)
@@ -232,7 +239,7 @@ class Recommender(ABC):
             with torch.inference_mode():
                 matrix = self.score(batch).float()
                 _mask(matrix, batch.excluded, None if candidates is None else candidates.take(rows))
-                items[rows], scores[rows] = top_n(matrix, n, self.fitted_on.tie_order)
+                items[rows], scores[rows] = top_n(matrix, n, self.fitted_on.tie_rank)
         return Recommendations(items, scores)
 
     @final
@@ -345,13 +352,13 @@ class FoldIn(ABC):
 
 
 class AdditivePersonas(ABC):
-    """The capability of fold-in models with personas whose attention follows from what each event contributes."""
+    """The capability of fold-in models whose personas' opinions are sums of what each event contributes."""
 
     @abstractmethod
-    def attention_of(
+    def opinions(
         self, queries: Queries, contributions: Float[Tensor, "events n"]
-    ) -> Float[Tensor, "queries personas n"]:
-        """Return `attention` on the items to whose scores the events contribute this.
+    ) -> tuple[Float[Tensor, "queries personas n"], Float[Tensor, "queries personas n"]]:
+        """Return `attention` and `persona_scores` of the items to whose scores the events contribute this.
 
         Args:
             queries: the questions.
@@ -396,9 +403,9 @@ def _mask(matrix: Float[Tensor, "queries items"], excluded: Ragged, candidates: 
 
 
 def top_n(
-    scores: Float[Tensor, "queries items"], n: int, tie_order: Int[Tensor, " items"] | None = None
+    scores: Float[Tensor, "queries items"], n: int, tie_rank: Int[Tensor, " items"] | None = None
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Return the n largest scores of each row, best first; equal scores in the order given.
+    """Return the n largest scores of each row, best first; equal scores in the order of their ranks.
 
     `torch.topk` breaks ties arbitrarily, so where the n-th score is shared with an item left out, the items with it are
     chosen anew. NaN scores are a defect of the model and raise.
@@ -406,19 +413,16 @@ def top_n(
     Args:
         scores: -inf where an item must not be returned.
         n: length of the lists.
-        tie_order: all item numbers in the order in which equal scores are listed; ascending when None.
+        tie_rank: of all items; their own numbers when None.
 
     Returns:
         items "queries n" int32 (`UNKNOWN` where the score is -inf) and scores "queries n" float32.
     """
-    if bool(torch.isnan(scores).any()):
-        raise FloatingPointError("a model produced NaN scores")
-    order = torch.arange(scores.shape[1]) if tie_order is None else tie_order
-    order = order.to(scores.device)
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device)
+    rank = (torch.arange(scores.shape[1]) if tie_rank is None else tie_rank).to(scores.device)
     width = min(n, scores.shape[1])
     values, index = torch.topk(scores, width, dim=1)
+    if bool(torch.isnan(values).any()):  # which count as the largest
+        raise FloatingPointError("a model produced NaN scores")
     last = values[:, -1:]
     tied = ((scores == last).sum(1) > (values == last).sum(1)) & (last[:, 0] > -torch.inf)
     by_rank = torch.argsort(rank[index], dim=1, stable=True)
@@ -429,7 +433,7 @@ def top_n(
         # What is above the last score is right already; the rest is filled with the first of those that equal it.
         equal = torch.where(scores[tied] == last[tied], -rank.float(), -torch.inf)
         fill = torch.topk(equal, width, dim=1).indices
-        place = torch.arange(width, device=order.device) - (values[tied] > last[tied]).sum(1, keepdim=True)
+        place = torch.arange(width, device=rank.device) - (values[tied] > last[tied]).sum(1, keepdim=True)
         index[tied] = torch.where(place < 0, index[tied], fill.gather(1, place.clamp(min=0)))
     index = index.masked_fill(values == -torch.inf, UNKNOWN)
     items = np.full((len(scores), n), UNKNOWN, np.int32)

@@ -121,16 +121,17 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas):
         return torch.eye(self.n_items)
 
     def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
-        return torch.softmax(self.temperature * self.persona_scores(queries, items), 1)
+        return self.opinions(queries, self.contributions(queries, items))[0]
 
     def persona_scores(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
         """Return sum_j w_j r_jk B_ji of the items asked for; v_i = e_i need not be laid out for that."""
         return self._by_persona(queries, self.contributions(queries, items))
 
-    def attention_of(
+    def opinions(
         self, queries: Queries, contributions: Float[Tensor, "events n"]
-    ) -> Float[Tensor, "queries personas n"]:
-        return torch.softmax(self.temperature * self._by_persona(queries, contributions), 1)
+    ) -> tuple[Float[Tensor, "queries personas n"], Float[Tensor, "queries personas n"]]:
+        scores = self._by_persona(queries, contributions)
+        return torch.softmax(self.temperature * scores, 1), scores
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         """Return (sum_j w_j)^-b w_j B_ji: what each event adds to each score, exactly."""

@@ -99,11 +99,11 @@ def test_fitted_on_remembers_the_log(block_log: Interactions) -> None:
     assert (known.clock, known.dataset, known.fingerprint) == ("seconds", "blocks", block_log.fingerprint)
 
 
-def test_equal_scores_are_listed_in_the_order_given() -> None:
-    order = torch.tensor([3, 1, 0, 2])
-    items, _ = top_n(torch.zeros(1, 4), 2, order)
+def test_equal_scores_are_listed_in_the_order_of_their_ranks() -> None:
+    rank = torch.tensor([2, 1, 3, 0])
+    items, _ = top_n(torch.zeros(1, 4), 2, rank)
     assert items.tolist() == [[3, 1]]
-    items, _ = top_n(torch.tensor([[0.0, 1.0, 1.0, 0.0]]), 4, order)
+    items, _ = top_n(torch.tensor([[0.0, 1.0, 1.0, 0.0]]), 4, rank)
     assert items.tolist() == [[1, 2, 3, 0]]
 
 
