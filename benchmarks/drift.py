@@ -229,7 +229,7 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
         known = np.flatnonzero((numbers[stream.items] >= 0) & (stream.n_visible > 0))
         rng = np.random.default_rng(0)
         rows = np.sort(rng.choice(known, min(_SERVED, len(known)), replace=False))
-        rule = TemporalDecay(log.n_users)
+        rule = TemporalDecay(log.n_users, changes=True)
         took = np.zeros((len(rows), 3))
         for place, row in enumerate(rows):
             queries = stream.queries(np.asarray([row]), numbers)

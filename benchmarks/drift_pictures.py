@@ -63,7 +63,7 @@ def draw_timescales(path: Path, pool: Pool) -> Path:
         `path`.
     """
     mine = pool.users(Kind.RENEWAL) & (pool.lengths >= MIN_EVENTS)
-    true, learned = pool.truth.timescale[mine], np.exp2(pool.pooled(OURS, "learned")[mine])
+    true, learned = pool.truth.timescale[mine], pool.pooled(OURS, "learned")[mine]
     figure = new_figure(6.5, 6)
     axis = figure.subplots()
     axis.loglog(true, learned, "o", color=_COLOURS[OURS], markersize=3, alpha=0.5)
@@ -71,7 +71,7 @@ def draw_timescales(path: Path, pool: Pool) -> Path:
     axis.loglog(ends, ends, ":", color="grey", label="equal")
     axis.set_title(pool.title)
     axis.set_xlabel("true half-life of the user's evidence, events")
-    axis.set_ylabel("learned half-life, events (geometric mean of the belief)")
+    axis.set_ylabel("learned half-life, events")
     axis.legend()
     return save_figure(figure, path)
 
@@ -86,18 +86,19 @@ def draw_kinds(path: Path, pool: Pool) -> Path:
     Returns:
         `path`.
     """
-    learned = pool.pooled(OURS, "learned")
+    learned = np.log2(pool.pooled(OURS, "learned"))
     kinds = [kind for kind in Kind if pool.users(kind).any()]
     figure = new_figure(8, 4.5)
     axis = figure.subplots()
-    edges = np.linspace(np.nanmin(learned), np.nanmax(learned) + 1e-9, 25)
+    finite = learned[np.isfinite(learned)]
+    edges = np.linspace(finite.min(), finite.max() + 1e-9, 25)
     for number, kind in enumerate(kinds):
         values = learned[pool.users(kind)]
         share = np.histogram(values[np.isfinite(values)], edges)[0] / max(len(values), 1)
         axis.step(np.exp2(edges[:-1]), share, where="post", color=f"C{number}", label=kind.name.lower())
     axis.set_xscale("log", base=2)
     axis.set_title(f"{pool.title}: what is believed after each user's last event")
-    axis.set_xlabel("learned half-life, events (geometric mean of the belief)")
+    axis.set_xlabel("learned half-life, events")
     axis.set_ylabel("share of the users")
     axis.legend()
     return save_figure(figure, path)

@@ -202,8 +202,7 @@ class Ran:
         facts: `choice`, `tried`, `tuning` (seconds).
         alarm_users: "alarms", of a detector; one of everybody is one of each user.
         alarm_positions: "alarms", position in the user's history.
-        learned: "users", mean of the log2 half-life on the clock of events after the last event; NaN where not learned.
-        median: "users", the posterior's median half-life on that clock; infinite: never.
+        learned: "users", `TemporalDecay.pace` after the last event: a half-life in events; NaN where none was learned.
     """
 
     replay: Replay
@@ -211,7 +210,6 @@ class Ran:
     alarm_users: Ints
     alarm_positions: Ints
     learned: Numbers
-    median: Numbers
 
 
 @final
@@ -276,15 +274,13 @@ class WorldBench:
     def _arrays(self, rule: Forgetting | None) -> Mapping[str, npt.NDArray[Any]]:
         test = self.world.test
         users, positions = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        learned, median = np.full(test.n_users, np.nan), np.full(test.n_users, np.nan)
+        learned = np.full(test.n_users, np.nan)
         if isinstance(rule, DetectorReset):
             users, positions = alarms_by_user(rule.alarms, test)
         if isinstance(rule, TemporalDecay):
             asked = np.unique(test.user_num)
-            grid = rule.half_lives
-            learned[asked] = mean_log_half_life(rule.belief(asked), grid.events)
-            median[asked] = [rule.posterior(int(user)).quantile("events", grid, 0.5) for user in asked]
-        return {"alarm_users": users, "alarm_positions": positions, "learned": learned, "median": median}
+            learned[asked] = rule.pace(asked)
+        return {"alarm_users": users, "alarm_positions": positions, "learned": learned}
 
     def _identity(self, arm: str) -> str:
         world = self.world
@@ -308,17 +304,3 @@ def alarms_by_user(alarms: Ints, log: Interactions) -> tuple[Ints, Ints]:
         users.append(mine)
         positions.append(at[mine])
     return np.concatenate(users), np.concatenate(positions)
-
-
-def mean_log_half_life(belief: npt.NDArray[np.floating[Any]], events: Sequence[float]) -> Numbers:
-    """Return the mean log2 of each user's half-life in events; "never" counts as one step beyond the grid.
-
-    Beliefs in half-lives of time are left out: what remains is what is believed on the clock of events.
-
-    Args:
-        belief: "users half-lives": first those of events, last "never", as `TemporalDecay.belief`.
-        events: the half-lives of events, ascending, at least two.
-    """
-    mine = np.concatenate([belief[:, : len(events)], belief[:, -1:]], axis=1).astype(np.float64)
-    steps = np.log2([*events, events[-1] ** 2 / events[-2]])
-    return np.asarray(mine @ steps / np.maximum(mine.sum(1), np.finfo(np.float64).tiny))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar, final
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys.benchmarking.stage import Lessons, Stage
 from recsys.data.queries import Queries
@@ -63,9 +64,9 @@ Learning = tuple[float, float, float, float]
 """Learning rate, shrinkage, fading and sharpness of `TemporalDecay`."""
 
 _LEARNING: tuple[Learning, ...] = (  # the defaults, and what other lengths of history and catalogues may want
-    *((10.0, 100.0, 0.02, 6.0), (10.0, 30.0, 0.02, 4.0), (10.0, 10.0, 0.05, 2.0), (30.0, 100.0, 0.02, 8.0)),
-    *((10.0, 100.0, 0.02, 4.0), (30.0, 30.0, 0.05, 6.0), (3.0, 10.0, 0.02, 2.0), (10.0, 30.0, 0.02, 2.0)),
-    *((30.0, 10.0, 0.05, 2.0), (10.0, 30.0, 0.1, 4.0), (30.0, 100.0, 0.02, 4.0), (30.0, 30.0, 0.02, 8.0)),
+    *((10.0, 100.0, 0.02, 6.0), (10.0, 1000.0, 0.02, 2.0), (10.0, 10.0, 0.05, 2.0), (30.0, 100.0, 0.02, 8.0)),
+    *((10.0, 100.0, 0.02, 4.0), (30.0, 1000.0, 0.02, 4.0), (3.0, 10.0, 0.02, 2.0), (10.0, 30.0, 0.02, 2.0)),
+    *((30.0, 10.0, 0.05, 2.0), (10.0, 30.0, 0.02, 4.0), (30.0, 100.0, 0.02, 4.0), (30.0, 30.0, 0.02, 8.0)),
 )
 
 
@@ -130,7 +131,7 @@ def untaught(n_users: int, clock: str, settings: Learning = _LEARNING[0]) -> Tem
     """
     time = {"seconds": HalfLives().time, "period": (1.0, 2.0, 4.0)}.get(clock, ())
     hour = 3600.0 if clock == "seconds" else 1.0
-    return TemporalDecay(n_users, HalfLives(time=time), *settings, hour=hour)
+    return TemporalDecay(n_users, HalfLives(time=time), *settings, hour=hour, changes=True)
 
 
 Found = tuple[Forgetting | None, str, tuple[tuple[str, float], ...]]
@@ -247,19 +248,22 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, told: bool)
     """Learn population and users under each of the settings; every lesson is judged once."""
     lessons = Lessons.of(stage)
     earlier, later = _halves(stage, lessons)
-    blank = untaught(0, stage.log.clock)
-    situations, utility = lessons.situations(blank), lessons.utility(blank)
-    known = situations[lessons.rows]
+    rule = untaught(stage.log.n_users, stage.log.clock)
+    judged = Judged.of(rule, lessons)
+    known = judged.situations[lessons.rows]
     settings = _LEARNING[:most]
 
     def taught(setting: Learning, count: int) -> TemporalDecay:
-        rule = untaught(stage.log.n_users, stage.log.clock, setting)
-        rule.fit_prior(known[:count], utility[:count])
-        return rule
+        own = untaught(stage.log.n_users, stage.log.clock, setting)
+        assert own.changes is not None
+        assert rule.changes is not None
+        own.changes.restore(rule.changes.state())
+        own.fit_prior(known[:count], judged.utility[:count])
+        return own
 
     def score(setting: Learning) -> float:
-        rule = taught(setting, len(earlier))
-        return _score(later, Foreseen(rule, lessons, situations, utility) if told else Situation(rule))
+        own = taught(setting, len(earlier))
+        return _score(later, Foreseen(own, lessons, judged) if told else Situation(own))
 
     scores = _scores(settings, score, progress)
     words = [f"eta {eta:g}, tau {tau:g}, alpha {alpha:g}, sharpness {power:g}" for eta, tau, alpha, power in settings]
@@ -268,9 +272,49 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, told: bool)
     found = tuple(zip(words, scores, strict=True))
     if not told:
         return Situation(rule), words[best], found
-    rule.learn(lessons.users, known, utility)
+    rule.learn(lessons.users, known, judged.utility)
+    assert rule.changes is not None
+    rule.changes.learn(lessons.users, lessons.visible, judged.windows)
     rule.settle()
     return rule, words[best], found
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The lessons of a stage, as a rule with changes judges them.
+
+    Attributes:
+        situations: "questions features", of all questions.
+        windows: "lessons lengths", utility of each run length.
+        utility: "lessons half-lives", utility of each half-life, given what was believed of changes by then.
+    """
+
+    situations: Floats
+    windows: Floats
+    utility: Floats
+
+    @classmethod
+    def of(cls, rule: TemporalDecay, lessons: Lessons) -> Judged:
+        """Judge lessons; of the rule nothing is left but the population's parameters of its changes.
+
+        Lessons of a stage come in the order of time, so what is believed of changes at each is known without a replay:
+        that of half-lives does not enter into it.
+        """
+        changes = rule.changes
+        assert changes is not None
+        windows = lessons.utility(lambda queries, _: changes.windows(queries))
+        n_items = int((lessons.stage.model.fitted_on.item_counts > 0).sum())
+        changes.fit(lessons.users, lessons.visible, windows, n_items)
+        believed = changes.learn(lessons.users, lessons.visible, windows)
+
+        def faded(queries: Queries, numbers: npt.NDArray[np.int64]) -> Floats:
+            by_half_life = rule.half_lives.weights(queries, from_newest=True)
+            return by_half_life * changes.survival(queries, believed[numbers])
+
+        utility = lessons.utility(faded)
+        changes.forget()
+        return cls(lessons.situations(rule), windows, utility)
 
 
 @final
@@ -298,25 +342,31 @@ class Foreseen(Forgetting):
     Args:
         rule: as it is before the stage; it is left as the last lesson left it.
         lessons: of the stage.
-        situations: "questions features", of all questions.
-        utility: "lessons half-lives".
+        judged: the same lessons.
     """
 
-    def __init__(self, rule: TemporalDecay, lessons: Lessons, situations: Floats, utility: Floats) -> None:
-        stream = lessons.stream
+    def __init__(self, rule: TemporalDecay, lessons: Lessons, judged: Judged) -> None:
+        stream, changes = lessons.stream, rule.changes
+        assert changes is not None
         lesson = np.full(len(stream), -1)
         lesson[lessons.rows] = np.arange(len(lessons))
         belief = np.empty((len(stream), len(rule.half_lives)), np.float32)
+        lasted = np.empty((len(stream), len(changes)), np.float32)
         for rows in stream.rounds(slice(0, len(stream))):
-            belief[rows] = rule.belief_in(situations[rows], stream.users[rows])
+            users, visible = stream.users, stream.n_visible
+            belief[rows] = rule.belief_in(judged.situations[rows], users[rows])
+            lasted[rows] = changes.belief(users[rows], visible[rows])
             taught = rows[lesson[rows] >= 0]
-            rule.learn(stream.users[taught], situations[taught], utility[lesson[taught]])
+            rule.learn(users[taught], judged.situations[taught], judged.utility[lesson[taught]])
+            changes.learn(users[taught], visible[taught], judged.windows[lesson[taught]])
         # A moment of asking is told by the end of what is visible.
         self._moments, first = np.unique(stream.visible_until, return_index=True)
-        self._beliefs = belief[first]
+        self._beliefs, self._lasted = belief[first], lasted[first]
         self._begin = stream.log.indptr
-        self._rule = rule
+        self._rule, self._changes = rule, changes
 
     def weights(self, queries: Queries) -> Floats:
         moments = np.searchsorted(self._moments, self._begin[queries.users] + queries.history.lengths)
-        return mixture(queries, self._rule.hypotheses(queries), self._beliefs[moments])
+        by_half_life = self._rule.half_lives.weights(queries, from_newest=True)
+        by_half_life *= self._changes.survival(queries, self._lasted[moments])
+        return mixture(queries, by_half_life, self._beliefs[moments])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
@@ -119,13 +119,25 @@ class Lessons:
         batches = self.stream.batches(every, _BATCH)
         return np.concatenate([rule.context(self.stream.queries(rows, self._items)) for rows in batches])
 
-    def utility(self, rule: TemporalDecay) -> Floats:
-        """Return "lessons half-lives": how well each half-life of a rule ranks the event, judged as in a replay."""
+    @property
+    def visible(self) -> Ints:
+        """ "lessons", length of the history that is visible at each."""
+        return self.stream.n_visible[self.rows]
+
+    def utility(self, hypotheses: Callable[[Queries, Ints], Floats]) -> Floats:
+        """Return "lessons hypotheses": how well each hypothesis ranks the event, judged as in a replay.
+
+        Args:
+            hypotheses: of queries (users of the log) and the numbers of their lessons: "hypotheses events".
+        """
         judged = []
+        first = 0
         for rows in self.stream.batches(self.rows, _BATCH):
             queries = self.stream.queries(rows, self._items)
             items = self._items[self.stream.items[rows]]
-            judged.append(utilities(self.stage.model, self._asked(queries), items, rule.hypotheses(queries)))
+            weights = hypotheses(queries, np.arange(first, first + len(rows)))
+            judged.append(utilities(self.stage.model, self._asked(queries), items, weights))
+            first += len(rows)
         return np.concatenate(judged)
 
     def contributions(self, most: int) -> list[tuple[Queries, Floats]]:

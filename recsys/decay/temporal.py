@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,6 +14,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock, event_ages, time_ages
 from recsys.decay.base import Floats, OnlineForgetting
+from recsys.decay.changes import ChangesOfTaste, turns
 from recsys.decay.context import ContextPrior, situations
 from recsys.errors import ConfigError
 
@@ -106,11 +107,13 @@ class Posterior:
 class TemporalDecay(OnlineForgetting):
     """Each user has a mixture of half-lives, inferred online by what would have predicted the user's own events.
 
-        w_j(t)   = sum_h p_uh(t) 2^(-age_jh(t) / h) / Z_uh(t),   Z_uh(t) = sum_j 2^(-age_jh(t) / h);   max_j w_j := 1
+        w_j(t)   = s_j(t) sum_h p_uh(t) 2^(-age_jh(t) / h) / Z_uh(t),   Z_uh(t) = sum_j s_j(t) 2^(-age_jh(t) / h)
         p_uh(t)  proportional to exp(eta [(tau + n_u) m_h(x_u(t)) + s_uh])
         after an event:   s_uh = (1 - alpha) s_uh + g_uh - m_h(x_u(t)),   n_u = (1 - alpha) n_u + 1
         g_uh     = utility_uh ^ sharpness
 
+    The weights are scaled to max_j w_j = 1. s_j(t), with `changes`, is how likely event j is of the present taste
+    (`recsys.decay.changes`): a half-life says that everything old counts less, a change that what came before it does.
     h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of exponentials
     forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
     comparable: otherwise the slow half-lives, which add up more events, would speak loudest.
@@ -131,6 +134,7 @@ class TemporalDecay(OnlineForgetting):
         fading: alpha, in [0, 1], what each event takes from the evidence of the earlier ones.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
         hour: an hour in the unit of the log's times; 1 where the unit is a period or a position.
+        changes: whether changes of taste are looked for too, and the past before them counts less.
     """
 
     def __init__(
@@ -142,6 +146,7 @@ class TemporalDecay(OnlineForgetting):
         fading: float = 0.02,
         sharpness: float = 6.0,
         hour: float = 3600.0,
+        changes: bool = False,
     ) -> None:
         positive("n_users", n_users, zero=True)
         positive("learning_rate", learning_rate, zero=True)
@@ -156,6 +161,7 @@ class TemporalDecay(OnlineForgetting):
         self.fading = fading
         self.sharpness = sharpness
         self.hour = hour
+        self.changes = ChangesOfTaste(n_users) if changes else None
         self._population = ContextPrior(len(half_lives))
         # A last row that nothing is ever added to stands for whoever is unknown (-1).
         self._evidence = np.zeros((n_users + 1, len(half_lives)), np.float32)
@@ -189,17 +195,48 @@ class TemporalDecay(OnlineForgetting):
         probability = self.belief(np.asarray([user]))[0].astype(np.float64)
         return Posterior(self.half_lives.names, probability / probability.sum(), int(self._seen[user]))
 
+    def pace(self, users: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Return the half-life of each user's evidence in the user's own events, "users"; infinite: nothing fades.
+
+            1 / pace_u = sum_h P(h | h counts events, or is "never") / h - log2(1 - rate of changes_u)
+
+        Rates of decay add up: what fades by half-lives, and what a change of taste may have made worthless.
+        """
+        count = len(self.half_lives.events)
+        belief = self.belief(users).astype(np.float64)
+        on_clock = belief[:, :count].sum(1) + belief[:, -1]
+        rate = belief[:, :count] @ (1 / np.asarray(self.half_lives.events)) / np.maximum(on_clock, _TINY)
+        if self.changes is not None:
+            rate -= np.log2(1 - self.changes.rate(users))
+        return np.asarray(np.divide(1.0, rate, out=np.full(len(users), np.inf), where=rate > 0))
+
     def weights(self, queries: Queries) -> Floats:
-        return mixture(queries, self.hypotheses(queries), self.belief_at(queries))
+        faded = self.faded(queries, self.half_lives.weights(queries, from_newest=True))
+        return mixture(queries, faded, self.belief_at(queries))
 
     def hypotheses(self, queries: Queries) -> Floats:
-        return self.half_lives.weights(queries, from_newest=True)
+        """Return what is judged, "hypotheses events": the half-lives, as `faded`, then the `windows` of the changes."""
+        return self.judged(queries, self.half_lives.weights(queries, from_newest=True))
+
+    def judged(self, queries: Queries, by_half_life: Floats) -> Floats:
+        """Return `hypotheses`, given the weights under each half-life, "half-lives events"."""
+        faded = self.faded(queries, by_half_life)
+        return faded if self.changes is None else np.concatenate([faded, self.changes.windows(queries)])
+
+    def faded(self, queries: Queries, weights: Floats) -> Floats:
+        """Return weights, "rows events", of which what is likely of a former taste is taken off."""
+        if self.changes is None:
+            return weights
+        believed = self.changes.belief(queries.users, queries.history.lengths)
+        return weights * self.changes.survival(queries, believed)
 
     def observe(self, queries: Queries, utility: Floats) -> None:
         known = np.flatnonzero(queries.users != UNKNOWN)
         if len(known) < len(queries):
             queries, utility = queries.take(known), utility[known]
-        self.learn(queries.users, self.context(queries), utility)
+        self.learn(queries.users, self.context(queries), utility[:, : len(self.half_lives)])
+        if self.changes is not None:
+            self.changes.learn(queries.users, queries.history.lengths, utility[:, len(self.half_lives) :])
 
     def learn(self, users: npt.NDArray[np.integer], context: Floats, utility: Floats) -> None:
         """Learn events whose situation is known already, in their order; users may repeat.
@@ -209,11 +246,11 @@ class TemporalDecay(OnlineForgetting):
         Args:
             users: "events", known user numbers.
             context: "events features", of `context`.
-            utility: "events half-lives", as for `observe`.
+            utility: "events half-lives", how well each predicted it.
         """
         telling = np.flatnonzero(_tells(utility))
         surprise = self._gain(utility[telling]) - self._population.expected(context[telling])
-        for rows in _turns(users[telling]):
+        for rows in turns(users[telling]):
             now = users[telling[rows]]
             self._evidence[now] = (1 - self.fading) * self._evidence[now] + surprise[rows]
             self._count[now] = (1 - self.fading) * self._count[now] + 1
@@ -243,24 +280,31 @@ class TemporalDecay(OnlineForgetting):
     def settle(self) -> None:
         """Make what was learned so far what `reset` returns to."""
         self._settled = self._copies()
+        if self.changes is not None:
+            self.changes.settle()
 
     def reset(self) -> None:
         self._evidence, self._count, self._seen = self._settled
-        self.settle()
+        self._settled = self._copies()
+        if self.changes is not None:
+            self.changes.reset()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         evidence, count, seen = self._copies()
         own = {"evidence": evidence, "count": count, "seen": seen}
-        return own | {f"population.{name}": value for name, value in self._population.state().items()}
+        parts = {"population": self._population} | ({} if self.changes is None else {"changes": self.changes})
+        return own | {f"{part}.{name}": value for part, it in parts.items() for name, value in it.state().items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._evidence, self._count = state["evidence"].copy(), state["count"].copy()
         self._seen = state["seen"].copy()
-        prefix = "population."
-        self._population.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        self._population.restore(_part(state, "population."))
+        if self.changes is not None:
+            self.changes.restore(_part(state, "changes."))
 
     def state_bytes(self) -> float:
-        return float(self._evidence.itemsize * (len(self.half_lives) + 1) + self._seen.itemsize)
+        own = float(self._evidence.itemsize * (len(self.half_lives) + 1) + self._seen.itemsize)
+        return own if self.changes is None else own + self.changes.state_bytes()
 
     def _copies(self) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
         return self._evidence.copy(), self._count.copy(), self._seen.copy()
@@ -281,6 +325,10 @@ class TemporalDecay(OnlineForgetting):
 def _tells(utility: Floats) -> npt.NDArray[np.bool_]:
     """Return "events": whether half-lives differ in how well they predict. After a single event they cannot."""
     return np.asarray((utility != utility[:, :1]).any(1))
+
+
+def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
 def mixture(queries: Queries, by_half_life: Floats, belief: Floats) -> Floats:
@@ -308,19 +356,3 @@ def _since_newest(queries: Queries) -> npt.NDArray[np.float64]:
     times, indptr = queries.times, queries.history.indptr
     newest = times[np.maximum(indptr[1:] - 1, 0)] if len(times) else np.zeros(len(queries), np.int64)
     return (np.repeat(newest, queries.history.lengths) - times).astype(np.float64)
-
-
-def _turns(users: npt.NDArray[np.integer]) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the positions of the first event of each user, then those of the second ..."""
-    if len(users) == 1:  # as events come while serving
-        yield np.zeros(1, np.int64)
-        return
-    order = np.argsort(users, kind="stable")
-    ordered = users[order]
-    turn = np.empty(len(users), np.int64)
-    turn[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
-    first = 0
-    in_turns = np.argsort(turn, kind="stable")
-    for count in np.bincount(turn).tolist():
-        yield in_turns[first : first + count]
-        first += count

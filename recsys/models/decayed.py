@@ -17,7 +17,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
-from recsys.decay.base import Forgetting, OnlineForgetting
+from recsys.decay.base import Floats, Forgetting, OnlineForgetting
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
@@ -51,6 +51,7 @@ class PerUserDecay:
         shrinkage: how many events the population's prior is worth.
         fading: what each event takes from the evidence of the earlier ones, from 0 to 1.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
+        changes: whether changes of taste are looked for, so that the past before them counts less.
 
     Raises:
         ConfigError: a value is out of range.
@@ -64,6 +65,7 @@ class PerUserDecay:
     shrinkage: float = 100.0
     fading: float = 0.02
     sharpness: float = 6.0
+    changes: bool = True
 
     def __post_init__(self) -> None:
         fraction("per_user.calibration", self.calibration)
@@ -76,7 +78,8 @@ class PerUserDecay:
         time = tuple(days * _DAY for days in self.days) if clock == "seconds" else ()
         half_lives = HalfLives(events=tuple(self.events), time=time)
         hour = _HOUR if clock == "seconds" else 1.0
-        return TemporalDecay(n_users, half_lives, self.learning_rate, self.shrinkage, self.fading, self.sharpness, hour)
+        learning = (self.learning_rate, self.shrinkage, self.fading, self.sharpness)
+        return TemporalDecay(n_users, half_lives, *learning, hour=hour, changes=self.changes)
 
 
 @final
@@ -185,7 +188,8 @@ class Decayed(PersonaRecommender, FoldIn):
             recent_j  =  sum_{h < never} p_uh [age_jh <= h]  >=  1/2 sum_{h < never} p_uh
 
         With one half-life for everybody it is age_j <= half_life. Of a user's own, which is a belief over half-lives on
-        two clocks, the event must be younger than it with at least even odds, given that the user forgets at all.
+        two clocks, the event must be younger than it with at least even odds, given that the user forgets at all, and
+        of the present taste with at least even odds.
         """
         rule, reading = self.rule, self._reading(self._inner)
         if isinstance(rule, GlobalHalfLife):
@@ -193,7 +197,8 @@ class Decayed(PersonaRecommender, FoldIn):
         belief = rule.belief_at(queries)[:, :-1].astype(np.float64)
         younger = reading.by_half_life(queries, rule, from_newest=False)[:-1] >= 0.5  # what 2^(-age / h) is at age h
         odds = (belief[queries.history.rows].T * younger).sum(0)
-        return np.asarray(odds >= 0.5 * belief.sum(1)[queries.history.rows])
+        present = rule.faded(queries, np.ones((1, len(odds)), np.float32))[0] >= 0.5
+        return np.asarray(present & (odds >= 0.5 * belief.sum(1)[queries.history.rows]))
 
     def observe(self, queries: Queries, items: npt.NDArray[np.int32]) -> None:
         """Learn from the event that followed each query: the user's belief is updated, nothing is retrained.
@@ -273,21 +278,42 @@ class Decayed(PersonaRecommender, FoldIn):
         # Validation decides at most when the judge's training stops; the lessons stay unseen by its items.
         judge = self.model.unfitted().fit(train.select(~late), validate, replace(session, directory=folder))
         events = lessons(judge, train, late, self.per_user.lessons)
-        read = self._read(rule, judge)
-        assert isinstance(read, OnlineForgetting)
         if len(events):
             _LOG.info("learning the half-lives of users from %d events of %s", len(events), train.name)
-            utility, situation = [], []
-            for part, queries in asked_in_batches(train, events):
-                utility.append(utilities(judge, queries, train.item_num[events[part]], read.hypotheses(queries)))
-                situation.append(rule.context(queries))
-            judged, situations = np.concatenate(utility), np.concatenate(situation)
-            rule.fit_prior(situations, judged)
-            # Lessons are judged alike whatever was learned before, so they need no order but that within a user.
-            rule.learn(train.user_num[events], situations, judged)
-            rule.settle()
+            self._teach(rule, judge, train, events)
         assert judge.effort is not None
         return judge.effort.examples
+
+    def _teach(
+        self, rule: TemporalDecay, judge: Recommender, train: Interactions, events: npt.NDArray[np.int64]
+    ) -> None:
+        """Learn from events of a log, in the order of its users' histories: first when tastes changed, then half-lives.
+
+        What is believed of changes at each event does not depend on half-lives, so both are judged in large batches.
+        """
+        users, items, changes = train.user_num[events], train.item_num[events], rule.changes
+        reading = self._reading(judge)
+        believed: Floats | None = None
+        if changes is not None:
+            parts, visible = [], []
+            for part, queries in asked_in_batches(train, events):
+                windows = reading.with_prior(queries, changes.windows(queries))
+                parts.append(utilities(judge, queries, items[part], windows))
+                visible.append(queries.history.lengths)
+            told, seen = np.concatenate(parts), np.concatenate(visible)
+            changes.fit(users, seen, told, int((judge.fitted_on.item_counts > 0).sum()))
+            believed = changes.learn(users, seen, told)
+        parts, situation = [], []
+        for part, queries in asked_in_batches(train, events):
+            faded = reading.by_half_life(queries, rule)
+            if changes is not None and believed is not None:
+                faded = faded * changes.survival(queries, believed[part])
+            parts.append(utilities(judge, queries, items[part], reading.with_prior(queries, faded)))
+            situation.append(rule.context(queries))
+        judged, situations = np.concatenate(parts), np.concatenate(situation)
+        rule.fit_prior(situations, judged)
+        rule.learn(users, situations, judged)
+        rule.settle()
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         return self._inner.score(self.decayed(queries))

@@ -137,12 +137,12 @@ class PersonaReading:
         elif isinstance(rule, GlobalHalfLife):
             faded = half_life_weights(self._ages(queries), rule.half_life, rule.floor)
         else:
-            faded = mixture(queries, self.by_half_life(queries, rule), rule.belief_at(queries))
-        return np.asarray(self._with_prior(queries, faded[None])[0])
+            faded = mixture(queries, rule.faded(queries, self.by_half_life(queries, rule)), rule.belief_at(queries))
+        return np.asarray(self.with_prior(queries, faded[None])[0])
 
     def hypotheses(self, queries: Queries, rule: TemporalDecay) -> Floats:
-        """Return the weights under each half-life of the rule, "half-lives events"."""
-        return self._with_prior(queries, self.by_half_life(queries, rule))
+        """Return what the rule has judged, "hypotheses events"."""
+        return self.with_prior(queries, rule.judged(queries, self.by_half_life(queries, rule)))
 
     def by_half_life(self, queries: Queries, rule: TemporalDecay, *, from_newest: bool = True) -> Floats:
         """Return 2^(-age / half-life), "half-lives events", whatever the prior; see `HalfLives.weights`."""
@@ -161,7 +161,7 @@ class PersonaReading:
     def _ages(self, queries: Queries) -> npt.NDArray[np.float64]:
         return own_ages(memberships(self.routing, queries), queries)
 
-    def _with_prior(self, queries: Queries, weights: Floats) -> Floats:
+    def with_prior(self, queries: Queries, weights: Floats) -> Floats:
         """Return weights, "rows events", in the light of the prior."""
         if not self.prior.acts:
             return weights

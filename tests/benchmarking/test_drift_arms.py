@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from recsys.benchmarking.arms import ARMS, Foreseen, Stage, choose, untaught
+from recsys.benchmarking.arms import ARMS, Foreseen, Judged, Stage, choose, untaught
 from recsys.benchmarking.stage import Lessons
 from recsys.data.drift_worlds import DriftConfig, simulate_drift
 from recsys.data.interactions import Interactions
@@ -76,14 +76,15 @@ def test_beliefs_written_down_in_advance_rank_like_a_replay_that_learns(validati
     validation = replace(validation, log=log.select(met[log.user_num]))  # without a past there is nothing to learn from
     lessons = Lessons.of(validation)
     rule = untaught(log.n_users, "seconds")
-    situations, utility = lessons.situations(rule), lessons.utility(rule)
-    rule.fit_prior(situations[lessons.rows], utility)
+    judged = Judged.of(rule, lessons)
+    rule.fit_prior(judged.situations[lessons.rows], judged.utility)
     learned = validation.replay(rule)
-    after = rule.state()["evidence"]
+    after = rule.state()
     rule.reset()
-    foreseen = Foreseen(rule, lessons, situations, utility)
+    foreseen = Foreseen(rule, lessons, judged)
     np.testing.assert_array_equal(validation.replay(foreseen).table["rank"], learned.table["rank"])
-    np.testing.assert_allclose(rule.state()["evidence"], after, rtol=1e-4, atol=1e-5)
+    for name in ("evidence", "changes.belief"):
+        np.testing.assert_allclose(rule.state()[name], after[name], rtol=1e-4, atol=1e-5)
     assert not np.array_equal(learned.table["rank"], validation.replay(None).table["rank"])
 
 
@@ -93,7 +94,7 @@ def test_per_user_begins_the_test_with_what_the_users_taught_before(validation: 
     before = rule.state()
     lessons = Lessons.of(validation)
     every = np.arange(validation.log.n_users)
-    utility = lessons.utility(rule)
+    utility = Judged.of(untaught(len(every), "seconds"), lessons).utility
     telling = (utility != utility[:, :1]).any(1)
     assert telling.sum() > 10
     np.testing.assert_array_equal(before["seen"][every], np.bincount(lessons.users[telling], minlength=len(every)))

@@ -16,7 +16,6 @@ from benchmarks.worlds import (
     OracleReset,
     WorldBench,
     alarms_by_user,
-    mean_log_half_life,
     mixed_world,
     spliced_world,
     timescale_world,
@@ -110,12 +109,6 @@ def test_alarms_become_positions_and_one_of_everybody_is_one_of_each() -> None:
     users, positions = alarms_by_user(np.array([[0, 20], [-1, 25]]), log)
     assert list(zip(users.tolist(), positions.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 1)]
     assert [len(part) for part in alarms_by_user(np.zeros((0, 2), np.int64), log)] == [0, 0]
-
-
-def test_the_mean_half_life_is_that_of_the_clock_of_events() -> None:
-    # half-lives of 2 and 8 events and of some time, and "never": one step of the grid, a factor of 4, beyond 8
-    belief = np.array([[1, 0, 0, 0], [0.25, 0.25, 0.5, 0], [0, 0, 0.5, 0.5]], np.float32)
-    assert mean_log_half_life(belief, (2.0, 8.0)).tolist() == pytest.approx([1.0, 2.0, 5.0])
 
 
 def test_users_of_several_seeds_are_numbered_through(pool: Pool) -> None:

@@ -40,7 +40,8 @@ def naive(model: SumOfRows, queries: Queries, items: npt.NDArray[np.int32], hypo
             rank = 0.0
             for other in others:
                 rank += counts[other] * (score[other] > score[items[q]])
-                rank += counts[other] * 0.5 * (score[other] == score[items[q]])
+                used, own = model.fitted_on.item_counts[[other, items[q]]]
+                rank += counts[other] * ((used > own) + 0.5 * (used == own)) * (score[other] == score[items[q]])
             result[q, h] = 1 - np.log2(1 + rank) / np.log2(1 + sum(counts[i] for i in others))
     return result
 
@@ -82,8 +83,11 @@ def test_first_is_one_and_last_is_zero() -> None:
     queries = Queries.from_history([[0, 3]])
     hypotheses = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
     got = utilities(model, queries, np.array([1], np.int32), hypotheses)
-    # 27 others: 30 less the item and the two of the history.
-    np.testing.assert_allclose(got, [[1, 0, 1 - np.log2(1 + 13.5) / np.log2(28)]], atol=1e-6)
+    # 27 others: 30 less the item and the two of the history. Where nothing weighs anything popularity decides.
+    counts = model.fitted_on.item_counts
+    others = np.delete(counts, [0, 1, 3])
+    rank = (others > counts[1]).sum() + (others == counts[1]).sum() / 2
+    np.testing.assert_allclose(got, [[1, 0, 1 - np.log2(1 + rank) / np.log2(28)]], atol=1e-6)
 
 
 def test_what_cannot_be_judged_is_refused(model: SumOfRows) -> None:

@@ -1,0 +1,396 @@
+"""When a user's taste changed: a belief over how many events the present one has lasted, updated event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.checks import fraction, positive
+from recsys.data.queries import Queries
+from recsys.decay.ages import event_ages
+from recsys.decay.base import Floats
+from recsys.errors import ConfigError
+
+Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
+
+LENGTHS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160)
+"""Events that the present taste may have lasted; beyond them, and where nothing has changed, it is the whole past."""
+
+_BINS = 24
+"""Of a utility, that is, of the logarithm of a rank."""
+
+_STEPS = (0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 22, 30, 45, 65, 90, 130, 200, 400)
+"""Lengths of a history from which on its predictions are told apart from those of shorter ones."""
+
+_PSEUDO_EVENTS = 30.0
+"""Events of all lengths that are added to those of each, so that rare lengths are predicted like common ones."""
+
+_ROUNDS = 3
+_HAZARDS = (1 / 320, 1 / 80, 1 / 20)
+_STRENGTHS = (20.0, 80.0)
+_RETURNS = (0.1, 0.3, 0.6)
+_MOST_HAZARD = 0.5
+_MOST_CHANGES = 60_000.0  # what float16 holds
+_LARGEST_STEP = 10  # powers of two: 1,023 events at once; more of them leave the same belief
+_TINY = 1e-30
+
+
+@final
+class ChangesOfTaste:
+    """Bayesian online detection of the changes of each user's taste, with a rate of change of each user's own.
+
+        l(t)                       how many of the newest events are of the present taste; from "none" to "all"
+        P(next is a change | u)    = (a + N_u) / (a + b + n_u)                     N_u: changes so far, expected
+        at a change                l := all with probability kappa (the old taste is back), else l := 0
+        otherwise                  l := l + 1 with each event
+        P(l | event)               proportional to q_l(rank of the event in the list that the l newest events give) P(l)
+
+    Adams and MacKay, *Bayesian online changepoint detection*, 2007; the rate of change as in Wilson, Nassar and Gold,
+    *Bayesian online learning of the hazard rate in change-point problems*, Neural Computation 2010 (each run length
+    carries the expected number of changes); the return to the whole past is ours, for guests and for tastes that take
+    turns. Run lengths are read on a grid that grows about geometrically: from one to the next a run moves with the
+    probability that keeps its mean pace.
+
+    What makes it work is the likelihood. Scores of lists that rest on few and on many events have no common scale, and
+    a rank has: q_l is the distribution of the event's rank over the catalogue, learned from the events of a
+    calibration for every length l (EM: an event counts for a length with its belief). So q_l(rank) is a probability of
+    the item, lists from few events are trusted as far as they have deserved it, and nothing is tuned on a metric: the
+    parameters a, b and kappa are those of the largest likelihood of the calibration.
+
+    Args:
+        n_users: users of the log; their numbers index the state.
+        hazard: a / (a + b), how often somebody unknown changes, per event, until `fit` finds it.
+        strength: a + b, how many events that is worth.
+        returns: kappa, share of the changes that bring the whole past back.
+    """
+
+    def __init__(self, n_users: int, hazard: float = 1 / 80, strength: float = 40.0, returns: float = 0.3) -> None:
+        positive("n_users", n_users, zero=True)
+        positive("strength", strength)
+        fraction("hazard", hazard)
+        fraction("returns", returns)
+        self.n_users = n_users
+        self.lengths = np.asarray(LENGTHS, np.int64)
+        self._parameters = np.asarray([hazard, strength, returns], np.float64)
+        self._likelihood = np.zeros((len(_STEPS), _BINS), np.float32)
+        self._powers = _powers(self.lengths)
+        cells = len(self.lengths) + 1
+        # A last row that nothing is ever added to stands for whoever is unknown (-1).
+        self._belief = np.zeros((n_users + 1, cells), np.float32)
+        self._changes = np.zeros((n_users + 1, cells), np.float16)
+        self._until = np.full(n_users + 1, -1, np.int32)
+        self._settled = self._copies()
+
+    def __len__(self) -> int:
+        return len(self.lengths) + 1
+
+    @property
+    def hazard(self) -> float:
+        """How often somebody unknown changes, per event."""
+        return float(self._parameters[0])
+
+    @property
+    def returns(self) -> float:
+        """The share of the changes that bring the whole past back."""
+        return float(self._parameters[2])
+
+    def windows(self, queries: Queries) -> Floats:
+        """Return the events of each run length, "lengths events", 1 or 0: none, the newest, the newest two ... all."""
+        weights = np.ones((len(self), len(queries.history.items)), np.float32)
+        weights[:-1] = event_ages(queries) < self.lengths[:, None]
+        return weights
+
+    def belief(self, users: npt.NDArray[np.integer], visible: Ints) -> Floats:
+        """Return P(l) just before the next event, "users lengths": the last is that all of the past counts.
+
+        Args:
+            users: numbers of users, `UNKNOWN` for somebody without state.
+            visible: "users", length of the visible history.
+        """
+        belief, _ = self._before(users, visible)
+        return belief.astype(np.float32)
+
+    def survival(self, queries: Queries, belief: Floats) -> Floats:
+        """Return P(l > age), "events": how likely each event is of the present taste, 1 at most, non-increasing in age.
+
+        Args:
+            queries: the histories.
+            belief: "queries lengths".
+        """
+        longer = np.cumsum(belief[:, ::-1], axis=1)[:, ::-1]
+        first = np.searchsorted(self.lengths, event_ages(queries), side="right")
+        return np.asarray(np.minimum(longer[queries.history.rows, first], 1.0))
+
+    def rate(self, users: npt.NDArray[np.integer]) -> Numbers:
+        """Return how often each user's taste changes, per event: the mean of the belief, "users"."""
+        hazard, strength, _ = self._parameters
+        belief = self._belief[users].astype(np.float64)
+        changes = (belief * self._changes[users]).sum(1)
+        events = np.maximum(self._until[users], 0)
+        return np.asarray((hazard * strength + changes) / (strength + events))
+
+    def learn(self, users: npt.NDArray[np.integer], visible: Ints, utility: Floats) -> Floats:
+        """Learn events in their order, users may repeat, and return what was believed at the moment of each.
+
+        Args:
+            users: "events", known user numbers.
+            visible: "events", length of the history that was visible before each.
+            utility: "events lengths", how well each of `windows` predicted it (`recsys.models.utility`).
+
+        Returns:
+            "events lengths"; events of a user with the same visible history have one moment.
+        """
+        before = np.empty((len(users), len(self)), np.float32)
+        told = self._likelihood[self._steps_of(visible), _binned(utility)]
+        told[~_tells(utility)] = 0.0
+        for rows in turns(users):
+            before[rows], _ = self._learn(users[rows], visible[rows], told[rows])
+        _, first, moment = np.unique(
+            np.stack([users.astype(np.int64), visible]), axis=1, return_index=True, return_inverse=True
+        )
+        return before[first[moment]]
+
+    def fit(self, users: npt.NDArray[np.integer], visible: Ints, utility: Floats, n_items: int) -> None:
+        """Learn the population's parameters, and forget what was learned of users.
+
+        Use events that the judging model was not fitted on.
+
+        Args:
+            users: "events", as for `learn`.
+            visible: "events", as for `learn`.
+            utility: "events lengths", as for `learn`.
+            n_items: items in the catalogue that the ranks are of.
+
+        Raises:
+            ConfigError: no event tells the lengths apart.
+        """
+        telling = _tells(utility)
+        if not telling.any():
+            raise ConfigError("there are no events to fit the changes on; give a longer calibration part")
+        evidence = _Evidence(
+            users, visible, _binned(utility), self._steps_of(visible), telling, list(turns(users)), _log_width(n_items)
+        )
+        self._likelihood = evidence.distributions(self._possible(visible))
+        for _ in range(_ROUNDS):
+            _, self._likelihood = self._expect(evidence)
+        best, _ = self._expect(evidence)
+        for place, candidates in enumerate((_HAZARDS, _STRENGTHS, _RETURNS)):
+            for candidate in candidates:
+                former = self._parameters.copy()
+                self._parameters[place] = candidate
+                found, _ = self._expect(evidence)
+                if found > best:
+                    best = found
+                else:
+                    self._parameters = former
+        _, self._likelihood = self._expect(evidence)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was learned of users, and settle that."""
+        self._belief[:], self._changes[:], self._until[:] = 0, 0, -1
+        self.settle()
+
+    def settle(self) -> None:
+        """Make what was learned so far what `reset` returns to."""
+        self._settled = self._copies()
+
+    def reset(self) -> None:
+        """Return to what `settle` kept."""
+        self._belief, self._changes, self._until = self._settled
+        self.settle()
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of all that is learned, as arrays by name."""
+        belief, changes, until = self._copies()
+        own: dict[str, npt.NDArray[Any]] = {"belief": belief, "changes": changes, "until": until}
+        population: dict[str, npt.NDArray[Any]] = {
+            "parameters": self._parameters.copy(),
+            "likelihood": self._likelihood.copy(),
+        }
+        return population | own
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take back what `state` returned."""
+        self._belief, self._changes, self._until = (state[name].copy() for name in ("belief", "changes", "until"))
+        self._parameters, self._likelihood = state["parameters"].copy(), state["likelihood"].copy()
+
+    def state_bytes(self) -> float:
+        """Return the bytes of state per user."""
+        return float(sum(array[0].nbytes for array in (self._belief, self._changes, self._until)))
+
+    def _copies(self) -> tuple[Floats, npt.NDArray[np.float16], npt.NDArray[np.int32]]:
+        return self._belief.copy(), self._changes.copy(), self._until.copy()
+
+    def _expect(self, evidence: _Evidence) -> tuple[float, Floats]:
+        """Return the log-likelihood of all events, and the likelihood that the beliefs after them give."""
+        self._belief[:], self._changes[:], self._until[:] = 0, 0, -1
+        told = self._likelihood[evidence.steps, evidence.bins]
+        told[~evidence.telling] = 0.0
+        total = 0.0
+        responsibility = np.zeros((len(evidence.users), len(self)), np.float32)
+        for rows in evidence.turns:
+            users = evidence.users[rows]
+            _, said = self._learn(users, evidence.visible[rows], told[rows])
+            total += said
+            responsibility[rows] = self._belief[users]
+        return total, evidence.distributions(responsibility)
+
+    def _possible(self, visible: Ints) -> Floats:
+        """Return which run lengths a history is long enough for, "events lengths", 1 or 0."""
+        within = self.lengths < visible[:, None]
+        return np.concatenate([within, np.ones((len(visible), 1))], axis=1).astype(np.float32)
+
+    def _steps_of(self, visible: Ints) -> npt.NDArray[np.int8]:
+        """Return which of `_STEPS` the events of each run length are, "events lengths"."""
+        read = np.minimum(np.append(self.lengths, np.iinfo(np.int64).max), visible[:, None])
+        return np.asarray(np.searchsorted(_STEPS, read, side="right") - 1, np.int8)
+
+    def _before(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Numbers, Numbers]:
+        """Return P(l) and P(l) N_l just before the next event, "users lengths", which may be of another taste."""
+        hazard, strength, returns = self._parameters
+        belief = self._belief[users].astype(np.float64)
+        changes = belief * self._changes[users]
+        since = visible - self._until[users]
+        new = self._until[users] < 0
+        if new.any():
+            belief[new] = self._of_strangers(visible[new])
+            changes[new] = belief[new] * (hazard * visible[new])[:, None]
+            since = np.where(new, 0, since)
+        if (since > 0).any():
+            belief, changes = self._grown(belief, since), self._grown(changes, since)
+        # A run that is as long as the history is all of it.
+        whole = self.lengths >= np.maximum(visible, 1)[:, None]
+        for mass in (belief, changes):
+            mass[:, -1] += np.where(whole, mass[:, :-1], 0.0).sum(1)
+            mass[:, :-1][whole] = 0.0
+        expected = changes / np.maximum(belief, _TINY)
+        rate = np.minimum((hazard * strength + expected) / (strength + visible[:, None]), _MOST_HAZARD)
+        ended = belief * rate
+        ending, counted = ended.sum(1), (ended * (expected + 1)).sum(1)
+        belief -= ended
+        changes *= 1 - rate
+        for mass, moved in ((belief, ending), (changes, counted)):
+            mass[:, -1] += returns * moved
+            mass[:, 0] += (1 - returns) * moved
+        return belief, changes
+
+    def _learn(self, users: npt.NDArray[np.integer], visible: Ints, told: Floats) -> tuple[Numbers, float]:
+        """Learn one event of each user from "users lengths", what it says for each length (log q).
+
+        Returns what was believed before, and the log-likelihood.
+        """
+        before, changes = self._before(users, visible)
+        most = told.max(1, keepdims=True)
+        factor = np.exp((told - most).astype(np.float64))
+        after = before * factor
+        total = np.maximum(after.sum(1, keepdims=True), _TINY)
+        after /= total
+        expected = changes * factor / total / np.maximum(after, _TINY)
+        self._changes[users] = np.minimum(expected, _MOST_CHANGES)
+        self._belief[users] = after
+        self._until[users] = np.maximum(visible, self._until[users])
+        return before, float((np.log(total) + most).sum())
+
+    def _of_strangers(self, visible: Ints) -> Numbers:
+        """Return P(l) of people of whom nothing is known but the length of their history, "users lengths"."""
+        stays = 1.0 - self.hazard * (1.0 - self.returns)
+        until = stays ** self.lengths.astype(np.float64)
+        mass = np.zeros((len(visible), len(self)))
+        mass[:, 1:-1] = np.where(self.lengths[1:] < visible[:, None], until[:-1] - until[1:], 0.0)
+        mass[:, -1] = 1.0 - mass.sum(1)
+        return mass
+
+    def _grown(self, mass: Numbers, events: Ints) -> Numbers:
+        """Return where masses are after some events without a change."""
+        for power, matrix in enumerate(self._powers):
+            moved = np.flatnonzero(np.minimum(np.maximum(events, 0), 2**_LARGEST_STEP - 1) >> power & 1)
+            if len(moved):
+                mass[moved] = mass[moved] @ matrix
+        return mass
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """The events of a calibration.
+
+    Attributes:
+        users: "events".
+        visible: "events".
+        bins: "events lengths", of the ranks.
+        steps: "events lengths", which of `_STEPS`.
+        telling: "events", whether it says anything.
+        turns: the first events of all users, the second ...
+        log_width: "bins", logarithm of the number of ranks in each.
+    """
+
+    users: npt.NDArray[np.integer]
+    visible: Ints
+    bins: npt.NDArray[np.int8]
+    steps: npt.NDArray[np.int8]
+    telling: npt.NDArray[np.bool_]
+    turns: list[Ints]
+    log_width: Numbers
+
+    def distributions(self, responsibility: Floats) -> Floats:
+        """Return log q, "steps bins": of an item whose rank is in a bin, for each length of a history.
+
+        Args:
+            responsibility: "events lengths", how much each event tells about each length.
+        """
+        places = self.steps[self.telling].astype(np.int64) * _BINS + self.bins[self.telling]
+        mass = responsibility[self.telling].astype(np.float64)
+        count = np.bincount(places.ravel(), mass.ravel(), len(_STEPS) * _BINS).reshape(len(_STEPS), _BINS)
+        common = (count.sum(0) + 1) / (count.sum() + _BINS)
+        share = (count + _PSEUDO_EVENTS * common) / (count.sum(1, keepdims=True) + _PSEUDO_EVENTS)
+        return np.asarray(np.log(share) - self.log_width, np.float32)
+
+
+def turns(users: npt.NDArray[np.integer]) -> Iterator[Ints]:
+    """Yield the positions of the first event of each user, then those of the second ..."""
+    if len(users) == 1:  # as events come while serving
+        yield np.zeros(1, np.int64)
+        return
+    order = np.argsort(users, kind="stable")
+    ordered = users[order]
+    turn = np.empty(len(users), np.int64)
+    turn[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
+    first = 0
+    in_turns = np.argsort(turn, kind="stable")
+    for count in np.bincount(turn).tolist():
+        yield in_turns[first : first + count]
+        first += count
+
+
+def _powers(lengths: Ints) -> list[Numbers]:
+    """Return what 1, 2, 4 ... events without a change do to a belief: "lengths lengths", rows sum to 1."""
+    cells = len(lengths) + 1
+    step = np.eye(cells)
+    # The longest run of the grid stays there: beyond it a window hardly differs from the next.
+    for cell, width in enumerate(np.diff(lengths).tolist()):
+        step[cell, cell], step[cell, cell + 1] = 1 - 1 / width, 1 / width
+    powers = [step]
+    for _ in range(_LARGEST_STEP - 1):
+        powers.append(powers[-1] @ powers[-1])
+    return powers
+
+
+def _binned(utility: Floats) -> npt.NDArray[np.int8]:
+    """Return the bin of each utility: the best ranks in bin 0; ranks of a bin differ by a constant factor."""
+    return np.asarray(np.minimum((1.0 - utility) * _BINS, _BINS - 1), np.int8)
+
+
+def _log_width(n_items: int) -> Numbers:
+    """Return the logarithm of the number of ranks in each bin, "bins", up to a constant."""
+    return np.asarray(np.arange(_BINS) / _BINS * np.log1p(n_items))
+
+
+def _tells(utility: Floats) -> npt.NDArray[np.bool_]:
+    """Return "events": whether the lengths differ in how well they predict."""
+    return np.asarray((utility != utility[:, :1]).any(1))
