@@ -270,10 +270,8 @@ class RunAnswers:
         return told.KnownUsers(self._fingerprint, tuple(longest[:n]))
 
     def known_user(self, user_id: str) -> told.KnownUser:
-        self.catch_up()
         with self._lock:
-            past = self._past(user_id, keep=False)
-            return told.KnownUser(user_id, len(past.items) + len(past.pending))
+            return told.KnownUser(user_id, len(self._known(user_id).items))
 
     def check_correction(self, persona: int, correction: Correction) -> None:
         if not 0 <= persona < self._n_personas:

@@ -70,7 +70,7 @@ class PageFile:
 def page_files() -> Mapping[str, PageFile]:
     """Return the files by path: `/`, and `/page/NAME`."""
     files = {}
-    for path in _STATIC.iterdir():
+    for path in sorted(path for path in _STATIC.iterdir() if path.suffix in _TYPES):
         content = path.read_bytes()
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         where = "/" if path.name == "index.html" else f"/page/{path.name}"

@@ -174,7 +174,7 @@ function row(reason, largest) {
 function remarks(item) {
   const told = [];
   const rest = 1 - item.evidence.reduce((sum, reason) => sum + reason.share, 0);
-  if (rest > 0.005) told.push(`The other ${percent(rest)} come from many smaller parts of your past. `);
+  if (rest > 0.005 && item.evidence_kind === "contribution") told.push(`The other ${percent(rest)} come from many smaller parts of your past. `);
   const recent = Math.round((item.recent ?? 0) * 100);
   if (recent > 0 && recent < 100) {
     told.push(`Of everything that speaks for it ${recent}% is recent, ${100 - recent}% long-term.`);

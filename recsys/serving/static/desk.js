@@ -196,7 +196,7 @@ function drawPersonas() {
   const found = personas;
   const cold = list?.known_events === 0;
   const some = found && !cold;
-  redraw(byId("picture"), [some && picture(found)]);
+  redraw(byId("picture"), [some && found.personas.length > 1 && picture(found)]);
   const again = () => redraw(byId("persona-list"), rows(found ?? { model: "", now: 0, times: [], half_life: null, personas: [] }, change, again));
   if (some) again();
   else redraw(byId("persona-list"), [found && h("li", { class: "hint" }, "They appear as soon as you have marked the first title.")]);
@@ -240,7 +240,7 @@ function settled(result, place) {
 }
 
 /**
- * Tell what went wrong, with a way to try again.
+ * Tell what went wrong, with a way to try again where that can help.
  * @param {string} place
  * @param {unknown} problem
  * @param {() => Promise<void>} again
@@ -248,13 +248,13 @@ function settled(result, place) {
 function tell(place, problem, again) {
   if (!(problem instanceof api.ApiError)) throw problem;
   if (refused(problem)) return;
-  byId(place).replaceChildren(
-    h("p", { class: "problem" }, problem.message),
-    button({ class: "link" }, "Try again", () => {
-      byId(place).replaceChildren();
-      void again();
-    }),
-  );
+  byId(place).replaceChildren(h("p", { class: problem.code === "not_supported" ? "hint" : "problem" }, problem.message));
+  if (!problem.mayPass) return;
+  const retry = () => {
+    byId(place).replaceChildren();
+    void again();
+  };
+  byId(place).append(button({ class: "link" }, "Try again", retry));
 }
 
 /** @param {Kind} kind */
