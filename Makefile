@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := runs/demo/ampcf
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo serve test lint clean
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -17,6 +18,11 @@ $(READY): pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/recsys demo
+
+# The demo's model with its page, on http://127.0.0.1:8000, for this machine only.
+serve: setup
+	test -f $(DEMO)/metrics.json || $(BIN)/recsys demo
+	$(BIN)/recsys serve --run $(DEMO) --no-auth
 
 test: setup
 	$(BIN)/python -m pytest -n auto

@@ -47,14 +47,14 @@ def run(out: Path, seed: int, console: Console) -> None:
         results[title] = runs.train_run(
             experiment,
             data,
-            out / _folder(title),
+            out / folder_of(title),
             seed=seed,
             session=Session(progress=console.is_terminal),
             overwrite=True,
             say=lambda line: console.print(f"  {escape(line)}", style="dim", soft_wrap=True),
         )
     _print_comparison(results, console)
-    one, several = (out / _folder(title) for title in ("AMP-CF, one persona", "AMP-CF"))
+    one, several = (out / folder_of(title) for title in ("AMP-CF, one persona", "AMP-CF"))
     row = runs.compare_runs(one, several, ["ndcg@10"]).iloc[0]
     console.print(
         f"AMP-CF minus its one-persona twin, NDCG@10 over {row['n']} test users: {row['diff']:+.4f} "
@@ -68,7 +68,8 @@ def run(out: Path, seed: int, console: Console) -> None:
     print_recommendations(asking.recommend(several, user=user, n=5), console)
     console.print(
         f"\nAsk for another user: recsys recommend --run {several} --user ID\n"
-        f"Train on your own log: recsys train --config configs/ampcf.yaml --data FILE.csv --out runs/mine",
+        f"Train on your own log: recsys train --config configs/ampcf.yaml --data FILE.csv --out runs/mine\n"
+        f"See it in a browser: make serve (or recsys serve --run {several} --no-auth), then http://127.0.0.1:8000",
         soft_wrap=True,
     )
 
@@ -188,5 +189,6 @@ def _show_case(run_directory: Path) -> str:
     return str(best.sort_values("taste_entropy", ascending=False)["user_id"].iloc[0])
 
 
-def _folder(title: str) -> str:
+def folder_of(title: str) -> str:
+    """Return the folder of a model of the comparison, below that of the demo."""
     return title.lower().replace("-", "").replace(",", "").replace(" ", "_")
