@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recsys.answering import RunAnswers, open_answers
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.queries import Queries
 from recsys.errors import DataError
-from recsys.models import Decayed, LinearAMPCF, Popularity
+from recsys.models import EASE, Decayed, LinearAMPCF, Popularity
+from recsys.models.base import Recommender
+from recsys.models.decayed import PerUserDecay
 from recsys.serving.answers import Use
-from recsys.serving.events import Correction, Event, EventStore
+from recsys.serving.events import Correction, Event, EventStore, Kind
 from recsys.serving.stores import open_store
 from tests.serving.serving_run import START, STEP, train, write_log
 
@@ -100,6 +107,82 @@ def test_beliefs_are_those_of_observing_each_event_as_it_came(log: Interactions)
     assert (wanted["decay.seen"] != _decayed(log).arrays()["decay.seen"]).any()
     for name in ("decay.evidence", "decay.count", "decay.seen"):
         np.testing.assert_array_equal(state[name], wanted[name])
+
+
+_USERS = st.sampled_from(["u0", "u1", "u2", "somebody new"])
+_ITEMS = st.sampled_from(["i1", "i4", "i16", "i20", "i29", "nothing known"])
+_TIMES = st.integers(-400 * STEP, 10)  # before the clock of the moment: mostly late, some between the log's events
+_KINDS: st.SearchStrategy[Kind] = st.sampled_from(["use", "like", "dismiss"])
+_STEPS = st.one_of(
+    st.tuples(st.just("event"), _USERS, _ITEMS, _TIMES, _KINDS, st.sampled_from([1.0, 4.0])),
+    st.tuples(
+        st.just("correct"), _USERS, st.integers(0, 1), st.sampled_from([0.0, 1.0, 3.0]), st.sampled_from([None, "Own"])
+    ),
+    st.tuples(st.just("erase"), _USERS),
+    st.tuples(st.just("wait"), st.sampled_from([1, 3600, 40 * STEP])),
+    st.tuples(st.just("ask"), _USERS, st.none() | _TIMES, st.lists(_ITEMS, max_size=2)),
+)
+
+
+@pytest.mark.parametrize("kind", ["linear", "decayed", "without personas"])
+@settings(max_examples=25, deadline=None)
+@given(steps=st.lists(_STEPS, max_size=25))
+def test_what_is_kept_of_users_changes_no_answer(
+    models: dict[str, Recommender], log: Interactions, kind: str, steps: list[tuple[Any, ...]]
+) -> None:
+    store, now = open_store("memory:"), NOW
+    model = models[kind]
+
+    def opened(kept: int) -> RunAnswers:
+        own = model.unfitted().restore(model.fitted_on, model.arrays())
+        return RunAnswers(own, "model", log, store, clock=lambda: float(now), kept=kept)
+
+    answers = [opened(kept) for kept in (64_000_000, 40_000, 0)]
+
+    def ask(user: str, at: int | None, exclude: Sequence[str]) -> None:
+        first, *others = ([one.recommend(user, 5, at, exclude)] for one in answers)
+        if kind != "without personas":
+            for found, one in zip((first, *others), answers, strict=True):
+                found.append(one.personas(user, at))
+        assert all(other == first for other in others)
+
+    for number, (step, *details) in enumerate(steps):
+        if step == "event":
+            user, item, time, what, value = details
+            store.append([Event(f"e{number}", user, item, value, now + time, what)])
+        elif step == "correct":
+            user, persona, weight, name = details
+            routed = kind != "without personas"
+            store.put_correction(user, persona, Correction(weight if routed else 1.0, name, "model"))
+        elif step == "erase":
+            store.erase_user(*details)
+        elif step == "wait":
+            now += details[0]
+        else:
+            user, at, exclude = details
+            ask(user, None if at is None else now + at, exclude)
+    answers.append(opened(64_000_000))  # after a restart
+    for user in ("u0", "u1", "u2", "somebody new"):
+        ask(user, None, ())
+
+
+@pytest.fixture(scope="module")
+def models(log: Interactions) -> dict[str, Recommender]:
+    linear = LinearAMPCF(personas=2, factors=4)
+    unfitted: dict[str, Recommender] = {
+        "linear": linear,
+        "decayed": Decayed(linear, per_user=PerUserDecay(calibration=0.3)),
+        "without personas": Decayed(EASE(), half_life=3.0),
+    }
+    return {name: model.fit(log) for name, model in unfitted.items()}
+
+
+def test_somebody_asked_for_again_is_not_described_again(log: Interactions) -> None:
+    answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, open_store("memory:"))
+    before = answers.recommend("u3", 5, None, ())
+    with mock.patch("recsys.explanations.explain.describe_personas") as describe:
+        assert answers.recommend("u3", 5, None, ()) == before
+        assert not describe.called
 
 
 def _history(log: Interactions, user: int) -> tuple[list[int], list[int]]:
