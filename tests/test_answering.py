@@ -140,11 +140,11 @@ def test_what_is_kept_of_users_changes_no_answer(
     answers = [opened(kept) for kept in (64_000_000, 40_000, 0)]
 
     def ask(user: str, at: int | None, exclude: Sequence[str]) -> None:
-        first, *others = ([one.recommend(user, 5, at, exclude)] for one in answers)
-        if kind != "without personas":
-            for found, one in zip((first, *others), answers, strict=True):
-                found.append(one.personas(user, at))
+        first, *others = (one.recommend(user, 5, at, exclude) for one in answers)
         assert all(other == first for other in others)
+        if kind != "without personas":
+            told, *likewise = (one.personas(user, at) for one in answers)
+            assert all(other == told for other in likewise)
 
     for number, (step, *details) in enumerate(steps):
         if step == "event":

@@ -3,13 +3,14 @@
 Annotations are evaluated here, unlike elsewhere: the limits of a service stand in them.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
+from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -37,6 +38,8 @@ _Exclude = Annotated[
 ]
 _Asked = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
 _MOST_USERS = 20
+_LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
+T = TypeVar("T")
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorOut, "description": ", ".join(codes)}
     for status, codes in CODES.items()
@@ -97,14 +100,19 @@ def _recommendations(service: Service) -> APIRouter:
     limits = service.limits
     n_items = Annotated[int, Query(ge=1, le=limits.n, description="length of the list")]
 
-    @router.get(_USER + "/recommendations", dependencies=[Depends(_allowing_user("read"))])
-    def recommend(user_id: schemas.Id, n: n_items = 10, at: _At = None, exclude: _Exclude = []) -> RecommendationList:  # noqa: B006
+    @router.get(
+        _USER + "/recommendations",
+        dependencies=[Depends(_allowing_user("read"))],
+        response_model=RecommendationList,
+    )
+    async def recommend(user_id: schemas.Id, n: n_items = 10, at: _At = None, exclude: _Exclude = []) -> Response:  # noqa: B006
         """Recommend items to a user, known or not, and say why."""
         now = None if at is None else schemas.moment(at)
-        return service.answers.recommend(user_id, n, now, _excluded(exclude, limits))
+        left_out = _excluded(exclude, limits)
+        return await _told(service, _LIST, lambda: service.answers.recommend(user_id, n, now, left_out))
 
-    @router.post("/v1/recommendations", dependencies=[Depends(_allowing("read"))])
-    def recommend_for(body: schemas.QuestionIn) -> RecommendationList:
+    @router.post("/v1/recommendations", dependencies=[Depends(_allowing("read"))], response_model=RecommendationList)
+    async def recommend_for(body: schemas.QuestionIn) -> Response:
         """Recommend items to somebody whose history comes with the question. Nothing of it is kept."""
         if len(body.history) > limits.history:
             raise DataError(f"history has {len(body.history)} events; send the newest {limits.history}")
@@ -114,13 +122,14 @@ def _recommendations(service: Service) -> APIRouter:
         if len(timed) > 1:
             raise DataError("some events of the history have a time and others do not; give it to all, or to none")
         history = [use.use() for use in body.history]
-        return service.answers.recommend_for(history, body.n, body.at, _excluded(body.exclude, limits))
+        left_out = _excluded(body.exclude, limits)
+        return await _told(service, _LIST, lambda: service.answers.recommend_for(history, body.n, body.at, left_out))
 
-    @router.get(_ITEM + "/similar", dependencies=[Depends(_allowing("read"))])
-    def similar(item_id: schemas.Id, n: n_items = 10) -> SimilarItems:
+    @router.get(_ITEM + "/similar", dependencies=[Depends(_allowing("read"))], response_model=SimilarItems)
+    async def similar(item_id: schemas.Id, n: n_items = 10) -> Response:
         """Return what goes with an item."""
         check_id("item_id", item_id)
-        return service.answers.similar(item_id, n)
+        return await _told(service, _SIMILAR, lambda: service.answers.similar(item_id, n))
 
     @router.get("/v1/items", dependencies=[Depends(_allowing("read"))])
     def find(query: _Asked, n: n_items = 10) -> FoundItems:
@@ -140,10 +149,11 @@ def _users(service: Service) -> APIRouter:
         answers, own = service.answers, _token(request).user_id
         return answers.known_users(n) if own is None else KnownUsers(answers.model, (answers.known_user(own),))
 
-    @router.get(_USER + "/personas", dependencies=[Depends(_allowing_user("read"))])
-    def personas(user_id: schemas.Id, at: _At = None) -> Personas:
+    @router.get(_USER + "/personas", dependencies=[Depends(_allowing_user("read"))], response_model=Personas)
+    async def personas(user_id: schemas.Id, at: _At = None) -> Response:
         """Return a user's personas, with their activity over time, and how long the user's events keep counting."""
-        return service.answers.personas(user_id, None if at is None else schemas.moment(at))
+        now = None if at is None else schemas.moment(at)
+        return await _told(service, _PERSONAS, lambda: service.answers.personas(user_id, now))
 
     @router.put(_USER + "/personas/{persona}", dependencies=[Depends(_allowing_user("write"))])
     def correct(user_id: schemas.Id, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectionOut:
@@ -236,6 +246,11 @@ def _page() -> APIRouter:
         return Response(file.content, headers=file.headers)
 
     return router
+
+
+async def _told(service: Service, told: TypeAdapter[T], call: Callable[[], T]) -> Response:
+    """Answer what a model says. It is written as JSON where it is made; being typed, it is not validated once more."""
+    return Response(await service.answer(lambda: told.dump_json(call())), media_type="application/json")
 
 
 def _token(request: Request) -> Token:

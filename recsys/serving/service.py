@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import final
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, final
 
 from recsys.serving.access import Budget, Denied, Gate, Limits
 from recsys.serving.answers import Answers
@@ -13,6 +15,8 @@ from recsys.serving.events import Appended, Correction, Event, EventStore
 from recsys.serving.metrics import Metrics
 
 LOGGER = logging.getLogger("recsys.serving")
+
+T = TypeVar("T")
 
 
 @final
@@ -45,6 +49,7 @@ class Service:
         self.metrics = Metrics()
         self._load = load
         self._reloading = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "answers")
         self._answers = load()
         self._answers.check()
 
@@ -52,6 +57,14 @@ class Service:
     def answers(self) -> Answers:
         """The model that answers now. Use one for the whole of a request: the next may be another."""
         return self._answers
+
+    async def answer(self, call: Callable[[], T]) -> T:
+        """Return what a call returns that asks a model, made in the one thread in which models are asked.
+
+        A model answers one question at a time: several threads would only wait for each other. Whoever leaves before
+        the turn of the call comes is not answered.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def append(self, events: Sequence[Event]) -> Appended:
         """Take a batch; it is durable when this returns."""
