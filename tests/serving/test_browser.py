@@ -258,11 +258,29 @@ def test_an_event_that_was_lost_on_the_way_is_sent_again_as_it_was(visit: Any, b
     before = _titles(page)
     page.get_by_role("button", name=f"Liked: {before[0]}", exact=True).click()
     page.get_by_text("It took too long; send the same again.").wait_for()
+    page.mouse.wheel(0, 1500)
+    assert page.locator("#list-error").bounding_box()["y"] >= 0
     page.get_by_role("button", name="Try again").click()
     assert before[0] not in _until_changed(page, before)
     assert len(sent) == 2
     assert sent[0] == sent[1]
     assert len(_held(page, base, "12")["events"]) == 1
+
+
+def test_what_waits_is_not_lost_when_it_cannot_be_sent(visit: Any, base: str) -> None:
+    page = visit(base, "20")
+    before = _titles(page)
+    page.get_by_role("button", name="Not for me").first.click()
+    middle = _until_changed(page, before)
+    page.route("**/v1/events", lambda route: route.abort())
+    page.get_by_role("button", name=f"Liked: {middle[3]}", exact=True).click()
+    page.get_by_text("The service does not answer.").wait_for()
+    assert page.get_by_role("button", name="Undo: not for me").is_visible()
+    page.unroute("**/v1/events")
+    page.get_by_role("button", name="Try again").click()
+    page.locator(".mark", has_text="Liked").wait_for()
+    assert sorted(event["kind"] for event in _held(page, base, "20")["events"]) == ["dismiss", "like"]
+    assert {before[0], middle[3]}.isdisjoint(_titles(page))
 
 
 def test_titles_are_text_whatever_they_hold(visit: Any, base: str) -> None:
@@ -450,6 +468,17 @@ def test_a_service_that_is_gone_is_told_with_a_way_back(visit: Any, base: str) -
     page.unroute("**/v1/**")
     page.get_by_role("button", name="Try again").first.click()
     page.locator(".card").first.wait_for()
+
+
+def test_nothing_moves_for_who_does_not_want_it(visit: Any, base: str) -> None:
+    moves = "getComputedStyle(document.querySelector('.fresh')).animationName"
+    names = []
+    for user, wish in (("22", "no-preference"), ("24", "reduce")):
+        page = visit(base, user, reduced_motion=wish)
+        page.get_by_role("button", name="Seen it").first.click()
+        page.locator(".fresh").first.wait_for()
+        names.append(page.evaluate(moves))
+    assert names == ["arrive", "none"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -34,7 +34,7 @@ let refused = () => false;
  */
 export function connectDesk(whenRefused) {
   refused = whenRefused;
-  window.addEventListener("pagehide", () => void settle(true));
+  window.addEventListener("pagehide", () => void settle(true).catch(() => null)); // nobody is there to be told
   window.addEventListener("pageshow", (event) => {
     if (event.persisted && user) void refresh();
   });
@@ -48,9 +48,9 @@ export const currentUser = () => user;
  * @param {string} next
  */
 export async function openDesk(next) {
-  await settle();
+  await leaveDesk();
   user = next;
-  list = personas = mark = null;
+  list = personas = null;
   before = new Set();
   byId("list-title").replaceChildren("Recommended for ", h("span", { class: "user" }, user));
   document.title = `${user} – recsys`;
@@ -58,6 +58,16 @@ export async function openDesk(next) {
   for (const part of ["cards", "persona-list", "picture", "half-life", "list-error", "personas-error"]) byId(part).replaceChildren();
   byId("memory").hidden = byId("jump-memory").hidden = true;
   return refresh();
+}
+
+/** Send what waits; drop what the service will never take. */
+export async function leaveDesk() {
+  try {
+    await settle();
+  } catch (problem) {
+    if (!(problem instanceof api.ApiError) || problem.mayPass) throw problem;
+  }
+  mark = null;
 }
 
 /**
@@ -111,18 +121,19 @@ export async function answer(item, event) {
 }
 
 /**
- * Send the mark that waits, if there is one.
+ * Send the mark that waits, if there is one. It waits on where that fails.
  * @param {boolean} [leaving]
  */
-export async function settle(leaving = false) {
+async function settle(leaving = false) {
   window.clearTimeout(waiting);
   if (!mark || mark.sent) return;
-  const { event } = mark;
-  mark.sent = true;
+  const sending = mark;
+  sending.sent = true;
   try {
-    await api.send(event, leaving);
+    await api.send(sending.event, leaving);
   } catch (problem) {
-    tell("list-error", problem, () => api.send(event).then(() => refresh()));
+    sending.sent = false;
+    throw problem;
   }
 }
 
@@ -139,16 +150,20 @@ async function onCard(item, event) {
   }
 }
 
-function expire() {
+async function expire() {
   // Nobody loses the button that they are about to press.
   if (document.getElementById("mark")?.matches(":focus, :hover")) {
     waiting = window.setTimeout(expire, LOOK_AGAIN);
     return;
   }
-  void settle().then(() => {
-    if (mark?.event.kind === "dismiss") mark = null;
-    drawList();
-  });
+  try {
+    await settle();
+  } catch (problem) {
+    tell("list-error", problem, expire);
+    return;
+  }
+  if (mark?.event.kind === "dismiss") mark = null;
+  drawList();
 }
 
 async function undo() {
@@ -189,7 +204,7 @@ function markRow(shown) {
   const words = h("span", {}, `${doneOf(shown.event.kind)}: `, h("b", {}, shown.item.title));
   return !shown.sent
     ? h("li", { class: "mark" }, words, button({ id: "mark", "aria-label": `Undo: not for me, ${shown.item.title}` }, "Undo", () => void undo()))
-    : h("li", { class: "mark", id: "mark", tabindex: -1 }, words, h("span", { class: "hint" }, "Saved, and part of your past from now on."));
+    : h("li", { class: "mark", id: "mark", tabindex: -1 }, words, h("span", { class: "hint" }, "Saved."));
 }
 
 function drawPersonas() {

@@ -2,7 +2,7 @@
 
 import { connectData, connectToken, connectUsers, rememberedUser, rememberUser } from "./account.js";
 import { ApiError, knownUsers, token } from "./api.js";
-import { connectDesk, openDesk, settle } from "./desk.js";
+import { connectDesk, leaveDesk, openDesk } from "./desk.js";
 import { button, byId, h } from "./dom.js";
 import { connectSearch } from "./search.js";
 import { connectTour } from "./tour.js";
@@ -47,7 +47,7 @@ async function open(user) {
 
 async function choose() {
   tour.end();
-  await settle();
+  await leaveDesk();
   users.offer(await knownUsers());
   document.title = "recsys";
   show("choose");
