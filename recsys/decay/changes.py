@@ -85,6 +85,8 @@ class ChangesOfTaste:
         self._changes = np.zeros((n_users + 1, cells), np.float16)
         self._until = np.full(n_users + 1, -1, np.int32)
         self._settled = self._copies()
+        self._asked = (b"", b"")
+        self._answer = (np.zeros((0, cells)), np.zeros((0, cells)))
 
     def __len__(self) -> int:
         return len(self.lengths) + 1
@@ -150,6 +152,8 @@ class ChangesOfTaste:
         told[~_tells(utility)] = 0.0
         for rows in turns(users):
             before[rows], _ = self._learn(users[rows], visible[rows], told[rows])
+        if len(users) == 1:
+            return before
         _, first, moment = np.unique(
             np.stack([users.astype(np.int64), visible]), axis=1, return_index=True, return_inverse=True
         )
@@ -191,9 +195,17 @@ class ChangesOfTaste:
         _, self._likelihood = self._expect(evidence)
         self.forget()
 
+    def extend(self, n_users: int) -> None:
+        """Make room for users who were not there from the beginning; fewer than there are change nothing."""
+        more = max(n_users - self.n_users, 0)
+        self._belief, self._changes, self._until = _extended(self._copies(), more)
+        self._settled = _extended(self._settled, more)
+        self.n_users += more
+        self._forget_answer()
+
     def forget(self) -> None:
         """Forget what was learned of users, and settle that."""
-        self._belief[:], self._changes[:], self._until[:] = 0, 0, -1
+        self._clear()
         self.settle()
 
     def settle(self) -> None:
@@ -203,6 +215,7 @@ class ChangesOfTaste:
     def reset(self) -> None:
         """Return to what `settle` kept."""
         self._belief, self._changes, self._until = self._settled
+        self._forget_answer()
         self.settle()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -219,17 +232,26 @@ class ChangesOfTaste:
         """Take back what `state` returned."""
         self._belief, self._changes, self._until = (state[name].copy() for name in ("belief", "changes", "until"))
         self._parameters, self._likelihood = state["parameters"].copy(), state["likelihood"].copy()
+        self.n_users = len(self._until) - 1
+        self._forget_answer()
 
     def state_bytes(self) -> float:
         """Return the bytes of state per user."""
         return float(sum(array[0].nbytes for array in (self._belief, self._changes, self._until)))
 
-    def _copies(self) -> tuple[Floats, npt.NDArray[np.float16], npt.NDArray[np.int32]]:
+    def _copies(self) -> _State:
         return self._belief.copy(), self._changes.copy(), self._until.copy()
+
+    def _clear(self) -> None:
+        self._belief[:], self._changes[:], self._until[:] = 0, 0, -1
+        self._forget_answer()
+
+    def _forget_answer(self) -> None:
+        self._asked = (b"", b"")
 
     def _expect(self, evidence: _Evidence) -> tuple[float, Floats]:
         """Return the log-likelihood of all events, and the likelihood that the beliefs after them give."""
-        self._belief[:], self._changes[:], self._until[:] = 0, 0, -1
+        self._clear()
         told = self._likelihood[evidence.steps, evidence.bins]
         told[~evidence.telling] = 0.0
         total = 0.0
@@ -253,31 +275,40 @@ class ChangesOfTaste:
 
     def _before(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Numbers, Numbers]:
         """Return P(l) and P(l) N_l just before the next event, "users lengths", which may be of another taste."""
-        hazard, strength, returns = self._parameters
-        belief = self._belief[users].astype(np.float64)
-        changes = belief * self._changes[users]
-        since = visible - self._until[users]
-        new = self._until[users] < 0
-        if new.any():
+        question = (users.tobytes(), visible.tobytes())
+        if question != self._asked:  # weights, hypotheses and lesson of one question ask the same
+            self._asked, self._answer = question, self._predicted(users, visible)
+        return self._answer
+
+    def _predicted(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Numbers, Numbers]:
+        hazard, strength, returns = self._parameters.tolist()
+        mass = np.empty((2, len(users), len(self)))
+        belief, changes = mass
+        belief[:] = self._belief[users]
+        np.multiply(belief, self._changes[users], out=changes)
+        until = self._until[users]
+        since = np.where(until < 0, 0, visible - until)
+        if (until < 0).any():
+            new = until < 0
             belief[new] = self._of_strangers(visible[new])
             changes[new] = belief[new] * (hazard * visible[new])[:, None]
-            since = np.where(new, 0, since)
         if (since > 0).any():
-            belief, changes = self._grown(belief, since), self._grown(changes, since)
+            mass = self._grown(mass, since)
+            belief, changes = mass
         # A run that is as long as the history is all of it.
         whole = self.lengths >= np.maximum(visible, 1)[:, None]
-        for mass in (belief, changes):
-            mass[:, -1] += np.where(whole, mass[:, :-1], 0.0).sum(1)
-            mass[:, :-1][whole] = 0.0
+        if whole.any():
+            mass[..., -1] += (mass[..., :-1] * whole).sum(-1)
+            mass[..., :-1] *= ~whole
         expected = changes / np.maximum(belief, _TINY)
         rate = np.minimum((hazard * strength + expected) / (strength + visible[:, None]), _MOST_HAZARD)
         ended = belief * rate
         ending, counted = ended.sum(1), (ended * (expected + 1)).sum(1)
         belief -= ended
-        changes *= 1 - rate
-        for mass, moved in ((belief, ending), (changes, counted)):
-            mass[:, -1] += returns * moved
-            mass[:, 0] += (1 - returns) * moved
+        changes -= changes * rate
+        for part, moved in ((belief, ending), (changes, counted)):
+            part[:, -1] += returns * moved
+            part[:, 0] += (1 - returns) * moved
         return belief, changes
 
     def _learn(self, users: npt.NDArray[np.integer], visible: Ints, told: Floats) -> tuple[Numbers, float]:
@@ -292,6 +323,7 @@ class ChangesOfTaste:
         total = np.maximum(after.sum(1, keepdims=True), _TINY)
         after /= total
         expected = changes * factor / total / np.maximum(after, _TINY)
+        self._forget_answer()
         self._changes[users] = np.minimum(expected, _MOST_CHANGES)
         self._belief[users] = after
         self._until[users] = np.maximum(visible, self._until[users])
@@ -307,11 +339,14 @@ class ChangesOfTaste:
         return mass
 
     def _grown(self, mass: Numbers, events: Ints) -> Numbers:
-        """Return where masses are after some events without a change."""
-        for power, matrix in enumerate(self._powers):
-            moved = np.flatnonzero(np.minimum(np.maximum(events, 0), 2**_LARGEST_STEP - 1) >> power & 1)
-            if len(moved):
-                mass[moved] = mass[moved] @ matrix
+        """Return where masses, "... users lengths", are after some events without a change, "users"."""
+        steps = np.clip(events, 0, 2**_LARGEST_STEP - 1)
+        for power in range(int(steps.max()).bit_length()):
+            moved = (steps >> power & 1).astype(np.bool_)
+            if moved.all():
+                mass = mass @ self._powers[power]
+            elif moved.any():
+                mass[..., moved, :] = mass[..., moved, :] @ self._powers[power]
         return mass
 
 
@@ -366,6 +401,20 @@ def turns(users: npt.NDArray[np.integer]) -> Iterator[Ints]:
     for count in np.bincount(turn).tolist():
         yield in_turns[first : first + count]
         first += count
+
+
+_State = tuple[Floats, npt.NDArray[np.float16], npt.NDArray[np.int32]]
+
+
+def _extended(state: _State, count: int) -> _State:
+    belief, changes, until = state
+    return with_rows(belief, count, 0), with_rows(changes, count, 0), with_rows(until, count, -1)
+
+
+def with_rows(array: npt.NDArray[Any], count: int, fill: float) -> npt.NDArray[Any]:
+    """Return a state with more users before its last row, which stands for whoever is unknown."""
+    rows = np.full((count, *array.shape[1:]), fill, array.dtype)
+    return np.concatenate([array[:-1], rows, array[-1:]])
 
 
 def _powers(lengths: Ints) -> list[Numbers]:

@@ -14,7 +14,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock, event_ages, time_ages
 from recsys.decay.base import Floats, OnlineForgetting
-from recsys.decay.changes import ChangesOfTaste, turns
+from recsys.decay.changes import ChangesOfTaste, turns, with_rows
 from recsys.decay.context import ContextPrior, situations
 from recsys.errors import ConfigError
 
@@ -277,6 +277,20 @@ class TemporalDecay(OnlineForgetting):
             array[:] = 0
         self.settle()
 
+    def extend(self, n_users: int) -> None:
+        """Make room for users who were not there from the beginning: they have the prior, and learn like all others.
+
+        Args:
+            n_users: of whom numbers are used from now on; fewer than there are change nothing.
+        """
+        more = max(n_users - self.n_users, 0)
+        self._evidence, self._count, self._seen = (with_rows(array, more, 0) for array in self._copies())
+        evidence, count, seen = self._settled
+        self._settled = with_rows(evidence, more, 0), with_rows(count, more, 0), with_rows(seen, more, 0)
+        self.n_users += more
+        if self.changes is not None:
+            self.changes.extend(n_users)
+
     def settle(self) -> None:
         """Make what was learned so far what `reset` returns to."""
         self._settled = self._copies()
@@ -298,6 +312,7 @@ class TemporalDecay(OnlineForgetting):
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._evidence, self._count = state["evidence"].copy(), state["count"].copy()
         self._seen = state["seen"].copy()
+        self.n_users = len(self._seen) - 1
         self._population.restore(_part(state, "population."))
         if self.changes is not None:
             self.changes.restore(_part(state, "changes."))

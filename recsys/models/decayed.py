@@ -215,6 +215,15 @@ class Decayed(PersonaRecommender, FoldIn):
             asked = queries.take(telling)
             rule.observe(asked, utilities(self._inner, asked, items[telling], rule.hypotheses(asked)))
 
+    def extend(self, n_users: int) -> None:
+        """Make room for users who were not in training: `observe` then learns from them too, as from all others.
+
+        Args:
+            n_users: user numbers below it can be asked and observed from now on.
+        """
+        if isinstance(self.rule, TemporalDecay):
+            self.rule.extend(n_users)
+
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         return as_fold_in(self._inner, _PURPOSE).contributions(self.decayed(queries), items)
 

@@ -188,6 +188,30 @@ def test_state_survives_and_settles() -> None:
     assert TemporalDecay(2).state_bytes() < 200
 
 
+@pytest.mark.parametrize("changes", [False, True])
+def test_users_who_come_later_learn_as_if_they_had_been_there(changes: bool) -> None:
+    source = np.random.default_rng(3)
+    from_the_start, later = (TemporalDecay(n_users, EVENTS_ONLY, changes=changes) for n_users in (5, 2))
+    queries = asked([1, 4, 4, -1])
+    utility = source.random((4, len(from_the_start.hypotheses(queries))), dtype=np.float32)
+    for rule in (from_the_start, later):
+        rule.observe(asked([1]), utility[:1])
+        rule.settle()
+    later.extend(5)
+    for rule in (from_the_start, later):
+        rule.observe(queries, utility)
+    for name, value in from_the_start.state().items():
+        np.testing.assert_array_equal(later.state()[name], value)
+    other = TemporalDecay(2, EVENTS_ONLY, changes=changes)
+    other.restore(later.state())
+    np.testing.assert_array_equal(other.weights(queries), later.weights(queries))
+    for rule in (from_the_start, later):
+        rule.reset()
+    np.testing.assert_array_equal(later.weights(queries), from_the_start.weights(queries))
+    later.extend(3)  # there is room for five
+    assert later.n_users == 5
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
