@@ -1,4 +1,4 @@
-"""The files that put the service into containers, and `make serve`: what they name is there, what they promise holds."""
+"""The files that put the service into containers, and `make serve`: all they name is there, all they promise holds."""
 
 from __future__ import annotations
 
