@@ -18,11 +18,11 @@ COPY recsys recsys
 RUN /opt/recsys/bin/pip install -c constraints.txt ".[serving,index]"
 
 FROM ${PYTHON_IMAGE}
-RUN groupadd --system --gid 10001 recsys \
-    && useradd --system --uid 10001 --gid recsys --home-dir /data --no-create-home recsys \
+RUN groupadd --gid 10001 recsys \
+    && useradd --uid 10001 --gid recsys --home-dir /data --no-create-home --no-log-init --shell /usr/sbin/nologin recsys \
     && install -d -m 0750 -o recsys -g recsys /data
 COPY --from=build /opt/recsys /opt/recsys
-COPY --chmod=0755 deploy/entrypoint /usr/local/bin/entrypoint
+COPY deploy/entrypoint /usr/local/bin/entrypoint
 ENV PATH=/opt/recsys/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -99,6 +99,15 @@ class PostgresqlServer:
         subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def is_installed() -> bool:
+    """Whether there are programs of a server."""
+    try:
+        _programs()
+    except ConfigError:
+        return False
+    return True
+
+
 def _programs() -> Path:
     """Return the folder of PostgreSQL's programs; Debian keeps those of the server off the PATH."""
     found = shutil.which("initdb")

@@ -11,8 +11,16 @@ from urllib.parse import quote
 
 import pytest
 
+from benchmarks.postgresql_server import is_installed
+
 POSTGRESQL = "postgresql://127.0.0.1:5432/test"
 _VARIABLE = "RECSYS_TEST_POSTGRESQL"
+OWN_SERVER = pytest.mark.skipif(
+    _VARIABLE not in os.environ and not is_installed(),
+    reason=f"no PostgreSQL server to start and to kill; install one (needed where {_VARIABLE} is set)",
+)
+"""Marks a test that starts a server of its own."""
+
 KINDS = ("memory", "sqlite", "postgresql")
 
 

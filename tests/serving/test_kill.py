@@ -9,9 +9,12 @@ import pytest
 
 from benchmarks.serving_kill import TRIALS, Trial, batch_of, compare, main, run_trial
 from recsys.serving.events import Event, Recorded
+from tests.serving.store_addresses import OWN_SERVER
 
 
-@pytest.mark.parametrize("trial", TRIALS)
+@pytest.mark.parametrize(
+    "trial", [trial if trial == "sqlite" else pytest.param(trial, marks=OWN_SERVER) for trial in TRIALS]
+)
 def test_every_confirmed_event_is_there_once_after_kills_under_load(trial: Trial, run: Path, tmp_path: Path) -> None:
     outcome = run_trial(trial, run, tmp_path, times=2)
     assert outcome.kept, outcome

@@ -25,6 +25,7 @@ from recsys.serving.access import CODES
 from recsys.serving.connection import BoundedHead
 from recsys.serving.stores import open_store
 from tests.serving.client import bearer, client_of, event, service_of, token
+from tests.serving.store_addresses import OWN_SERVER
 
 
 @dataclass
@@ -244,6 +245,7 @@ def test_a_store_that_was_taken_away_refuses_events_until_it_is_back(live: Live)
         assert _written(live, client, "first").json() == {"accepted": 0, "repeated": 1}
 
 
+@OWN_SERVER
 def test_a_postgresql_that_is_gone_is_waited_for_and_told_to_nobody(
     run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
