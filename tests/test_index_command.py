@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,19 @@ def test_the_service_answers_through_the_index_and_says_so(indexed: Path, caplog
         assert not {"i3", "i20", "i4"} & {item.item_id for item in found.items}
         assert all(np.isfinite(item.score) for item in found.items)
         assert len(answers.similar("i3", 4).items) == 4
+
+
+def test_the_faded_history_of_a_decayed_model_reaches_the_index(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", write_log(tmp_path / "log.csv"), "ials_decay", embedding_size=4, half_life=5.0)
+    index_run(run, replace(SMALL, depth=18, recall=0.9))
+    user, n = "u3", 5
+    through, exact = (
+        open_answers(run, open_store("memory:"), "memory:", exact=exact).recommend(user, n, None, ()).items
+        for exact in (False, True)
+    )
+    scores = {item.item_id: item.score for item in exact}
+    common = [item for item in through if item.item_id in scores]
+    assert len(common) >= n - 1
+    for item in common:
+        assert item.score == pytest.approx(scores[item.item_id], rel=1e-4)
+        assert item.recent is not None

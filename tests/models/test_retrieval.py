@@ -220,7 +220,7 @@ def test_measuring_says_what_is_found(catalogue: LargeCatalogue, index: PersonaI
     found = index.searched(Search(2, 20, 10)).recommend(queries, 10)
     assert result.recall == Recall.of(found, index.model.recommend(queries, 10))
     assert 0 < result.index.median <= result.index.p99
-    assert 0 < result.index.processor_p99
+    assert result.index.processor_p99 > 0
     assert torch.get_num_threads() == threads
 
 
