@@ -104,7 +104,7 @@ def shares_found(found: Recommendations, exact: Recommendations) -> npt.NDArray[
 
 
 def tuned(index: PersonaIndex, queries: Queries, recall: float) -> tuple[PersonaIndex, Recall]:
-    """Return the index with the fewest probes that find as much of the exact lists as is asked.
+    """Return the index with about the fewest probes that find as much of the exact lists as is asked.
 
     The lower bound of the mean decides, not the mean, lest other questions fare worse.
 
