@@ -204,7 +204,7 @@ def _administration(service: Service) -> APIRouter:
     @router.post("/v1/admin/reload", dependencies=[Depends(_allowing("admin"))])
     def reload() -> schemas.StateOut:
         """Load the bundle anew beside the old one, check it, and let it answer. A bad one is refused."""
-        return schemas.StateOut(status="reloaded", model=service.reload())
+        return schemas.StateOut(status="reloaded", model=service.reload_everywhere())
 
     @router.get("/metrics", dependencies=[Depends(_allowing("admin"))], response_class=Response)
     def metrics() -> Response:

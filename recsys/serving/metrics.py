@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final, final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable of the environment that names the folder in which several processes count together."""
+
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 
 
 @final
 class Metrics:
-    """Counters of one process."""
+    """Counters of this process; of all that share its folder where `SHARED` was set when it began."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -29,7 +34,10 @@ class Metrics:
         )
         self._errors = Counter("recsys_errors", "Answers that were errors.", ("code",), registry=self._registry)
         self._lag = Gauge(
-            "recsys_store_lag", "Changes of the store that the last answer did not know yet.", registry=self._registry
+            "recsys_store_lag",
+            "Changes of the store that the last answer did not know yet.",
+            registry=self._registry,
+            multiprocess_mode="livemax",
         )
         self._reloads = Counter("recsys_reloads", "Bundles that were asked for.", ("outcome",), registry=self._registry)
 
@@ -53,4 +61,8 @@ class Metrics:
     def render(self, lag: int) -> bytes:
         """Return everything in Prometheus' text format."""
         self._lag.set(lag)
-        return generate_latest(self._registry)
+        if SHARED not in os.environ:
+            return generate_latest(self._registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+        return generate_latest(everybody)

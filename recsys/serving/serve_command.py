@@ -10,15 +10,21 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, final
 
-from recsys.errors import ConfigError
+from recsys.checks import positive
+from recsys.errors import ConfigError, RecsysError
 from recsys.serving.access import Denied, Limits
 from recsys.serving.answers import Answers
 from recsys.serving.events import EventStore
 from recsys.serving.service import Service
 from recsys.serving.stores import located, open_store
+
+if TYPE_CHECKING:
+    from recsys.serving.workers import Parent
 
 _KEEP_ALIVE, _SHUTDOWN = 5, 30
 """Seconds that an idle connection stays, and that answers under way are waited for when the service ends."""
@@ -64,6 +70,12 @@ def add_serve(commands: Any, open_answers: OpenAnswers) -> None:  # noqa: ANN401
     )
     parser.add_argument("--data", help="read the run's log from here")
     parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="processes that answer, each with the model in memory; they share the store (default: %(default)s)",
+    )
     parser.add_argument("--no-auth", action="store_true", help="serve without tokens; on a loopback address only")
     parser.add_argument(
         "--rate",
@@ -86,10 +98,8 @@ def default_store(run: Path) -> Path:
 
 def _serve(options: argparse.Namespace, open_answers: OpenAnswers) -> None:
     try:
-        import uvicorn  # noqa: PLC0415 (an optional library)
-
-        from recsys.serving.app import create_app  # noqa: PLC0415 (imports optional libraries)
-        from recsys.serving.connection import HEAD_BYTES, BoundedHead  # noqa: PLC0415
+        import recsys.serving.app  # noqa: PLC0415 (imports optional libraries)
+        import recsys.serving.connection  # noqa: F401, PLC0415
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"serving needs {error.name}, which is not installed; pip install 'recsys[serving]'"
@@ -101,24 +111,61 @@ def _serve(options: argparse.Namespace, open_answers: OpenAnswers) -> None:
         )
     if options.port not in range(65_536):
         raise ConfigError(f"--port is {options.port}; give a number from 0 to 65535")
+    positive("--workers", options.workers)
     limits = Limits(rate=options.rate, burst=max(1, int(2 * options.rate)))
     address = options.events or str(default_store(options.run))
-    with open_store(address) as store:
-        service = Service(
-            store,
-            lambda: open_answers(
-                options.run, store, address, source=options.data, history=limits.history, exact=options.exact
-            ),
-            limits,
-            authenticated=not options.no_auth,
+    if options.workers > 1 and (address == "memory:" or not hasattr(signal, "SIGHUP")):
+        raise ConfigError(
+            f"--workers is {options.workers}, and they must share a store and signals; give --events a file or a "
+            "database, on Linux or macOS, or leave --workers out"
         )
-        listener = _listen(options.host, options.port)
+    work = _Work(options.run, address, options.data, options.exact, limits, not options.no_auth, open_answers)
+    if options.workers == 1:
+        with open_store(address) as store:
+            service = work.service(store)
+            with _listen(options.host, options.port) as listener:
+                _tell(listener, store, address, authenticated=service.authenticated)
+                work.answer(service, listener)
+        return
+    from recsys.serving.workers import Workers  # noqa: PLC0415 (imports an optional library)
+
+    with open_store(address) as store, _listen(options.host, options.port) as listener:
+        workers = Workers(partial(_be_worker, work, listener), options.workers, seconds=_SHUTDOWN + 5)
+        workers.run(lambda: _tell(listener, store, address, authenticated=not options.no_auth))
+
+
+@final
+@dataclass(frozen=True)
+class _Work:
+    """What a process does that answers: it can be sent to another one."""
+
+    run: Path
+    address: str
+    data: str | None
+    exact: bool
+    limits: Limits
+    authenticated: bool
+    open_answers: OpenAnswers
+
+    def service(self, store: EventStore, announce: Callable[[], None] = lambda: None) -> Service:
+        """Return the service of the run, up to date with an open store."""
+
+        def load() -> Answers:
+            return self.open_answers(
+                self.run, store, self.address, source=self.data, history=self.limits.history, exact=self.exact
+            )
+
+        return Service(store, load, self.limits, authenticated=self.authenticated, announce=announce)
+
+    def answer(self, service: Service, listener: socket.socket, ready: Callable[[], None] = lambda: None) -> None:
+        """Answer what comes through a socket, until a signal says that this is enough."""
+        import uvicorn  # noqa: PLC0415 (an optional library)
+
+        from recsys.serving.app import create_app  # noqa: PLC0415 (imports optional libraries)
+        from recsys.serving.connection import HEAD_BYTES, BoundedHead  # noqa: PLC0415
+
         _reload_on_hangup(service.reload)
-        sys.stdout.write(f"serving on http://{_shown(listener)} (stop with Ctrl-C)\n")
-        if service.authenticated and not store.tokens():
-            told = located(address)
-            sys.stdout.write(f"there is no token yet: recsys tokens create --events {told} --label NAME\n")
-        sys.stdout.flush()
+        ready()
         config = uvicorn.Config(
             create_app(service),
             log_config=None,
@@ -132,6 +179,26 @@ def _serve(options: argparse.Namespace, open_answers: OpenAnswers) -> None:
         )
         with suppress(KeyboardInterrupt):  # it is how the service is meant to end
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def _be_worker(work: _Work, listener: socket.socket, parent: Parent) -> None:
+    """Answer as one of several processes."""
+    from recsys.serving.workers import READY, RELOADED  # noqa: PLC0415 (imports an optional library)
+
+    try:
+        with open_store(work.address, create=False) as store:
+            service = work.service(store, lambda: parent.tell(RELOADED))
+            work.answer(service, listener, lambda: parent.tell(READY))
+    except RecsysError as error:
+        parent.tell(str(error))
+
+
+def _tell(listener: socket.socket, store: EventStore, address: str, *, authenticated: bool) -> None:
+    sys.stdout.write(f"serving on http://{_shown(listener)} (stop with Ctrl-C)\n")
+    if authenticated and not store.tokens():
+        told = located(address)
+        sys.stdout.write(f"there is no token yet: recsys tokens create --events {told} --label NAME\n")
+    sys.stdout.flush()
 
 
 def _is_loopback(host: str) -> bool:

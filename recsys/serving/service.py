@@ -28,6 +28,7 @@ class Service:
         load: loads the bundle as it is now, up to date with the store.
         limits: of every request.
         authenticated: whether requests need a token.
+        announce: tells other processes of the service that there is a new bundle, which was accepted here.
 
     Raises:
         RecsysError: there is no bundle that can answer.
@@ -40,6 +41,7 @@ class Service:
         limits: Limits | None = None,
         *,
         authenticated: bool = True,
+        announce: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.limits = limits or Limits()
@@ -48,6 +50,7 @@ class Service:
         self.budget = Budget(self.limits)
         self.metrics = Metrics()
         self._load = load
+        self._announce = announce
         self._reloading = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "answers")
         self._answers = load()
@@ -86,6 +89,12 @@ class Service:
     def lag(self) -> int:
         """Return how many changes of the store no answer of this process has known yet."""
         return max(0, self.store.last_sequence() - self.answers.applied)
+
+    def reload_everywhere(self) -> str:
+        """Do as `reload` does; when the bundle is accepted, the other processes load it too, a moment later."""
+        fingerprint = self.reload()
+        self._announce()
+        return fingerprint
 
     def reload(self) -> str:
         """Load the bundle anew beside the old one, check it, and let it answer; return its fingerprint.

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ from recsys.serving.access import secret_hash
 from recsys.serving.serve_command import _listen
 from recsys.serving.stores import open_store
 from tests.serving.client import event
+from tests.serving.serving_run import train, write_log
 
 
 def _cli(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -86,7 +88,7 @@ def test_answers_do_not_wait_for_the_receipt_of_their_head() -> None:
 
 
 @contextmanager
-def _serving(run: Path, store: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def _serving(run: Path, store: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     code = "import sys; from recsys.cli import main; sys.exit(main())"
     command = [
         sys.executable,
@@ -100,6 +102,7 @@ def _serving(run: Path, store: Path) -> Iterator[tuple[subprocess.Popen[str], st
         "--port",
         "0",
         "--no-auth",
+        *options,
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -154,3 +157,83 @@ def test_a_process_reloads_on_hangup_and_stops_without_losing_what_it_accepted(r
         held = {record.event.event_id for record in opened.of_users(["u1"])["u1"]}
     assert set(accepted) <= held
     assert len(held) <= len(accepted) + len(writers)  # an answer may have been under way
+
+
+def _asked(address: str, times: int = 20) -> list[dict[str, Any]]:
+    """Return what new connections are answered, which any of the workers may take."""
+    return [httpx.get(f"{address}/v1/users/u0/recommendations").json() for _ in range(times)]
+
+
+def _children(process: subprocess.Popen[str]) -> list[int]:
+    """Return the workers of a service; beside them there may be a tracker of Python's own."""
+    command = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(process.pid)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_workers_share_the_store_and_a_reload_and_one_that_dies_is_replaced(run: Path, tmp_path: Path) -> None:
+    served, store = tmp_path / "run", tmp_path / "events.db"
+    shutil.copytree(run, served)
+    with _serving(served, store, "--workers", "2") as (process, address):
+        assert len(_children(process)) == 2
+        before = _asked(address)
+        assert len({answer["model"] for answer in before}) == 1
+        best = before[0]["items"][0]["item_id"]
+        sent = event("e1", user="u0", item=best, time=int(time.time()))
+        assert httpx.post(f"{address}/v1/events", json={"events": [sent]}).json() == {"accepted": 1, "repeated": 0}
+        assert all(best not in [item["item_id"] for item in answer["items"]] for answer in _asked(address))
+
+        other = train(tmp_path / "other", write_log(tmp_path / "log.csv"), personas=2)
+        shutil.rmtree(served)
+        other.rename(served)
+        new = httpx.post(f"{address}/v1/admin/reload", timeout=60).json()["model"]
+        assert new != before[0]["model"]
+        _until(lambda: all(answer["model"] == new for answer in _asked(address)))
+
+        shutil.rmtree(served / "model")
+        process.send_signal(signal.SIGHUP)
+        _until(lambda: 'outcome="refused"} 2.0' in httpx.get(f"{address}/metrics").text)
+        assert {answer["model"] for answer in _asked(address)} == {new}
+
+        shutil.copytree(run / "model", served / "model")
+        first, second = _children(process)
+        os.kill(first, signal.SIGKILL)
+        _until(lambda: len(_children(process)) == 2 and first not in _children(process))
+        assert second in _children(process)
+        assert httpx.get(f"{address}/v1/users/u0/data").json()["events"][0]["event_id"] == "e1"
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{address}/healthz")
+
+
+def test_workers_end_with_a_parent_that_is_killed(run: Path, tmp_path: Path) -> None:
+    with _serving(run, tmp_path / "events.db", "--workers", "2") as (process, address):
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        process.kill()
+
+        def refused() -> bool:
+            try:
+                httpx.get(f"{address}/healthz")
+            except httpx.TransportError:
+                return True
+            return False
+
+        _until(refused)
+
+
+def test_workers_that_cannot_begin_are_told_of(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    serve = ("serve", "--no-auth", "--port", 0, "--events", tmp_path / "events.db", "--run")
+    assert "no finished run" in _refused(capsys, *serve, tmp_path / "nothing", "--workers", 2)
+    assert "--workers" in _refused(capsys, *serve, run, "--workers", 0)
+    shared = ("serve", "--no-auth", "--port", 0, "--events", "memory:", "--run", run, "--workers", 2)
+    assert "share a store" in _refused(capsys, *shared)
