@@ -439,6 +439,29 @@ def test_ids_with_controls_or_without_end_are_refused_wherever_one_stands(run: P
         assert store.last_sequence() == before
 
 
+def test_a_whole_number_may_be_written_with_a_point(client: Client) -> None:
+    assert client.post("/v1/events", json={"events": [event("point", time=1_500_000_000.0)]}).status_code == 200
+    question = {"history": [{"item_id": "i3", "time": 5.0}], "n": 3.0, "at": 10.0}
+    assert client.post("/v1/recommendations", json=question).json()["now"] == 10
+    for wrong in (5.5, 1e300, True, "5"):
+        assert _code(client.post("/v1/recommendations", json=question | {"at": wrong})) == INVALID
+
+
+@pytest.mark.parametrize(
+    ("at", "now"),
+    [
+        ("-5", -5), ("1500000000", 1_500_000_000), ("99999999999", 99_999_999_999), ("9999-12-31", 253_402_214_400),
+        ("2017-07-14T02:40:00Z", 1_500_000_000), ("2017-07-14T04:40:00+02:00", 1_500_000_000),
+        ("1_0", None), ("+5", None), (" 5", None), ("٣", None), ("5.0", None), ("1e3", None), ("2017-13-01", None),
+        ("100000000000", None), ("", None), ("2017-07-14T02:40:00Z" + "0" * 40, None),
+    ],
+)  # fmt: skip
+def test_moments(client: Client, at: str, now: int | None) -> None:
+    answer = client.get("/v1/users/u0/recommendations", params={"at": at})
+    assert answer.json().get("now") == now
+    assert answer.status_code == (200 if now is not None else 422)
+
+
 def test_a_path_that_is_not_utf_8_is_refused(client: Client) -> None:
     for bad in ("%FF", "%C0%AF", "%ED%A0%80", "u0%FE"):
         assert _code(client.get(f"/v1/users/{bad}/data")) == (400, "invalid_request")

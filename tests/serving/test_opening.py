@@ -229,3 +229,21 @@ def test_a_broken_connection_is_replaced(tmp_path: Path) -> None:
         with other._engine.connect() as connection:
             connection.exec_driver_sql(f"SELECT pg_terminate_backend({backend})")
         assert store.append([event(1), event(2)]) == Appended(1, 1)
+
+
+@pytest.mark.parametrize("put_back", [True, False])
+def test_a_file_that_was_taken_away_is_not_written_to(tmp_path: Path, put_back: bool) -> None:
+    file = tmp_path / "events.db"
+    with open_store(str(file)) as store:
+        store.append([event(1)])
+        for part in tmp_path.glob("events.db*"):
+            part.rename(tmp_path / f"away-{part.name}")
+        if not put_back:
+            open_store(str(file)).close()  # another store in its place
+        for ask in (lambda: store.append([event(2)]), store.count, store.ping):
+            with pytest.raises(StoreError, match="moved, removed or replaced while it was in use; put it back"):
+                ask()
+        if put_back:
+            for part in tmp_path.glob("away-*"):
+                part.rename(tmp_path / part.name.removeprefix("away-"))
+            assert store.append([event(1), event(2)]) == Appended(1, 1)
