@@ -6,7 +6,6 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -35,7 +34,7 @@ class TitleSearch:
 
     First come titles that begin with what was asked, then those in which every word that was asked begins a word,
     then those that hold it anywhere; each in the given order. What is asked never makes it slow: the words are in an
-    index, and the last step reads all titles at most once. The index is built by the first search.
+    index, and the last step reads all titles at most once.
 
     Args:
         titles: by item number.
@@ -43,8 +42,17 @@ class TitleSearch:
     """
 
     def __init__(self, titles: Sequence[str], order: npt.NDArray[np.integer]) -> None:
-        self._titles = titles
         self._order = order
+        folded = [fold(titles[item]) for item in order.tolist()]
+        self._folded = _Folded(folded)
+        places: dict[str, list[int]] = {}
+        for rank, title in enumerate(folded):
+            for word in set(_WORD.findall(title)):
+                places.setdefault(word, []).append(rank)
+        # All words, sorted; where the places of each start; the places, word by word.
+        self._words = sorted(places)
+        self._starts = np.cumsum([0, *(len(places[word]) for word in self._words)], dtype=np.int64)
+        self._ranks = np.fromiter((rank for word in self._words for rank in places[word]), np.int32)
 
     def search(self, query: str, n: int) -> list[int]:
         """Return the numbers of at most n items.
@@ -57,47 +65,31 @@ class TitleSearch:
         if not asked:
             return []
         found: dict[int, None] = {}
-        for rank in self._ranks(asked):
+        for rank in self._best(asked, n):
             found.setdefault(rank)
             if len(found) == n:
                 break
         return [int(self._order[rank]) for rank in found]
 
-    def _ranks(self, asked: str) -> Iterator[int]:
+    def _best(self, asked: str, n: int) -> Iterator[int]:
         """Yield places in the order, best first, some of them twice."""
-        folded, words, starts, ranks = self._index
-        begun = self._with_words(_WORD.findall(asked), words, starts, ranks).tolist()
-        yield from (rank for rank in begun if folded.title(rank).startswith(asked))
-        yield from begun
-        yield from folded.holding(asked)
+        yield from self._folded.beginning(asked)[:n].tolist()
+        # Fewer than n were found so far, so among twice as many there are enough others.
+        yield from self._with_words(_WORD.findall(asked))[: 2 * n].tolist()
+        yield from self._folded.holding(asked)
 
-    def _with_words(
-        self, asked: Sequence[str], words: Sequence[str], starts: npt.NDArray[np.int64], ranks: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.int64]:
+    def _with_words(self, asked: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the places of the titles in which each word begins one, rising."""
         if not asked:
             return np.zeros(0, np.int64)
         fits = np.ones(len(self._order), np.bool_)
         for word in asked:
             # Words are sorted, so those with one beginning are neighbours, and so are their titles.
-            first, stop = bisect_left(words, word), bisect_left(words, word + _LAST)
+            first, stop = bisect_left(self._words, word), bisect_left(self._words, word + _LAST)
             begins = np.zeros_like(fits)
-            begins[ranks[starts[first] : starts[stop]]] = True
+            begins[self._ranks[self._starts[first] : self._starts[stop]]] = True
             fits &= begins
         return np.flatnonzero(fits)
-
-    @cached_property
-    def _index(self) -> tuple[_Folded, list[str], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """The folded titles in order; all words, sorted; where each word's places start; the places, word by word."""
-        titles = [fold(self._titles[item]) for item in self._order.tolist()]
-        places: dict[str, list[int]] = {}
-        for rank, title in enumerate(titles):
-            for word in set(_WORD.findall(title)):
-                places.setdefault(word, []).append(rank)
-        words = sorted(places)
-        starts = np.concatenate([[0], np.cumsum([len(places[word]) for word in words], dtype=np.int64)])
-        ranks = np.fromiter((rank for word in words for rank in places[word]), np.int32, int(starts[-1]))
-        return _Folded(titles), words, starts.astype(np.int64), ranks
 
 
 @final
@@ -107,12 +99,18 @@ class _Folded:
     def __init__(self, titles: Sequence[str]) -> None:
         self._text = "\n".join(("", *titles, ""))
         self._starts = np.cumsum([1, *(len(title) + 1 for title in titles)], dtype=np.int64)
+        self._sorted = np.asarray(sorted(range(len(titles)), key=titles.__getitem__), np.int32)
 
     def title(self, rank: int) -> str:
         return self._text[self._starts[rank] : self._starts[rank + 1] - 1]
 
+    def beginning(self, asked: str) -> npt.NDArray[np.int32]:
+        """Return the places of the titles that begin with a text, rising."""
+        first = bisect_left(self._sorted, asked, key=self.title)
+        return np.sort(self._sorted[first : bisect_left(self._sorted, asked + _LAST, key=self.title)])
+
     def holding(self, asked: str) -> Iterator[int]:
-        """Yield the places of the titles that hold a text."""
+        """Yield the places of the titles that hold a text, rising."""
         at = self._text.find(asked)
         while at >= 0:
             rank = int(np.searchsorted(self._starts, at, "right")) - 1

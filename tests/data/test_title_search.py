@@ -20,7 +20,7 @@ def _plainly(titles: list[str], order: list[int], query: str, n: int) -> list[in
     def tier(item: int) -> int:
         title = fold(titles[item])
         has = bool(words) and all(any(word.startswith(one) for word in re.findall(r"\w+", title)) for one in words)
-        return 0 if has and title.startswith(asked) else 1 if has else 2 if asked in title else 3
+        return 0 if title.startswith(asked) else 1 if has else 2 if asked in title else 3
 
     ranked = sorted(order, key=tier)  # stable
     return [item for item in ranked if asked and tier(item) < 3][:n]
