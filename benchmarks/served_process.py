@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -76,6 +77,12 @@ class ServedProcess:
         if self._process is not None:
             self._process.kill()
             self._end()
+
+    def kill_worker(self) -> None:
+        """Kill one of the processes that answer, where the service was started with several of them (Linux only)."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="utf-8").split()
+        workers = [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        os.kill(int(workers[0]), signal.SIGKILL)
 
     def stop(self) -> int:
         """End it as an operator does: SIGTERM; return its exit code."""

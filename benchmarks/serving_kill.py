@@ -1,10 +1,10 @@
 """Nothing lost: what the service confirmed is there after every kill, once. `python -m benchmarks.serving_kill`.
 
 Writers send batches of events over HTTP as fast as they are confirmed. Meanwhile the service is killed (SIGKILL) and
-started again, or the PostgreSQL server under it is. A batch that was not confirmed is sent again with the same event
-ids until it is; one that was confirmed is never sent again, so nothing can mend a loss. After each kill a reader goes
-on where it had stopped in the store. Processes die here, not machines: that a commit is on disk when it returns is
-promised by the databases (`synchronous=FULL`, `fsync`), and cannot be tried by killing.
+started again, or one of its workers, or the PostgreSQL server under it. A batch that was not confirmed is sent again
+with the same event ids until it is; one that was confirmed is never sent again, so nothing can mend a loss. After each
+kill a reader goes on where it had stopped in the store. Processes die here, not machines: that a commit is on disk when
+it returns is promised by the databases (`synchronous=FULL`, `fsync`), and cannot be tried by killing.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from recsys.errors import RecsysError
 from recsys.serving.events import Event, Recorded
 from recsys.serving.stores import open_store
 
-Trial = Literal["sqlite", "postgresql", "postgresql-server"]
-"""What is killed: the service on SQLite, the service on PostgreSQL, or the PostgreSQL server under a living service."""
+Trial = Literal["sqlite", "postgresql", "postgresql-server", "workers"]
+"""What is killed: the service on SQLite, the service on PostgreSQL, the PostgreSQL server under a living service, or by
+turns one of two workers on SQLite and the process that keeps them."""
 
 TRIALS: tuple[Trial, ...] = get_args(Trial)
 WRITERS, BATCH = 4, 10
@@ -197,19 +198,22 @@ def run_trial(trial: Trial, run: Path, folder: Path, times: int, seed: int = 0) 
         TimeoutError: the service confirms nothing any more.
     """
     started, draw = time.perf_counter(), random.Random(seed)
-    with _place(trial, folder) as (address, server), ServedProcess(run, address) as service:
+    options = ("--no-auth", "--workers", "2") if trial == "workers" else ("--no-auth",)
+    with _place(trial, folder) as (address, server), ServedProcess(run, address, options) as service:
         writers = Writers(service.port)
         try:
             followed: list[Recorded] = []
             for number in range(times):
                 writers.wait(_BETWEEN)
                 time.sleep(draw.random() * 0.2)
-                if server is None:
-                    service.kill()
-                    service.start()
-                else:
+                if server is not None:
                     server.die("kill" if number % 2 == 0 else "immediate")
                     server.start()
+                elif trial == "workers" and number % 2 == 0:
+                    service.kill_worker()
+                else:
+                    service.kill()
+                    service.start()
                 followed += _read(address, followed[-1].sequence if followed else 0)
             writers.wait(_BETWEEN)
         finally:
@@ -255,8 +259,8 @@ def compare(
 @contextmanager
 def _place(trial: Trial, folder: Path) -> Iterator[tuple[str, PostgresqlServer | None]]:
     """Give the address of a new store, and the server if it is to be killed."""
-    if trial == "sqlite":
-        yield f"sqlite:///{folder / 'events.db'}", None
+    if trial in ("sqlite", "workers"):
+        yield f"sqlite:///{folder / f'{trial}.db'}", None
         return
     with PostgresqlServer() as server:
         yield server.address, server if trial == "postgresql-server" else None

@@ -13,7 +13,7 @@ from tests.serving.store_addresses import OWN_SERVER
 
 
 @pytest.mark.parametrize(
-    "trial", [trial if trial == "sqlite" else pytest.param(trial, marks=OWN_SERVER) for trial in TRIALS]
+    "trial", [pytest.param(trial, marks=OWN_SERVER if "postgresql" in trial else ()) for trial in TRIALS]
 )
 def test_every_confirmed_event_is_there_once_after_kills_under_load(trial: Trial, run: Path, tmp_path: Path) -> None:
     outcome = run_trial(trial, run, tmp_path, times=2)
