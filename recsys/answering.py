@@ -45,6 +45,9 @@ _LOG = logging.getLogger(__name__)
 _SHOWN = 5
 """Unknown items of a history that are named."""
 
+_KEPT = 64_000_000
+"""Bytes of what is kept of users, about."""
+
 _LOOKED_AT = 8
 """Of so many users times those that are asked for, the ones with the longest histories are told."""
 
@@ -57,6 +60,7 @@ def open_answers(
     source: str | None = None,
     history: int = 2_000,
     exact: bool = False,
+    kept: int = _KEPT,
 ) -> RunAnswers:
     """Return the answers of a finished run, up to date with a store.
 
@@ -69,6 +73,7 @@ def open_answers(
         source: read the log from here instead of where the run read it.
         history: how many events of a user are read, the newest.
         exact: score every item, also where the run has an index.
+        kept: bytes, about, of what is kept of users from one answer to the next.
 
     Raises:
         DataError, BundleError: there is no such run, its log is not at hand, or its times are not Unix seconds.
@@ -87,7 +92,9 @@ def open_answers(
     recommend = recommender_of(run / "model", _within(model), exact=exact)
     if manifest.index is not None and not exact:
         _LOG.warning("model %s recommends through an index: %s", fingerprint, told_of(manifest.index))
-    return RunAnswers(model, fingerprint, log, store, trained_until=trained_until, history=history, recommend=recommend)
+    return RunAnswers(
+        model, fingerprint, log, store, trained_until=trained_until, history=history, recommend=recommend, kept=kept
+    )
 
 
 @final
@@ -130,7 +137,7 @@ class RunAnswers:
         history: int = 2_000,
         clock: Callable[[], float] = time.time,
         recommend: Recommend | None = None,
-        kept: int = 64_000_000,
+        kept: int = _KEPT,
     ) -> None:
         fitted = model.fitted_on
         if fitted.clock != "seconds":

@@ -1,0 +1,188 @@
+"""The report of `benchmarks.serving`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmarks.report import facts, number, table, verdict
+from benchmarks.serving_model import ALS, COLD, EVERYBODY, NEIGHBOURS, READY
+from benchmarks.serving_traffic import EVENT, FIRST, NEW, REPEATED
+
+if TYPE_CHECKING:
+    from benchmarks.serving import Asked, Measured, Soaked, Taken, Window
+
+_RATE, _P99, _RATIO, _EVENTS, _GROWTH = 300, 25.0, 3.0, 2_000, 0.05
+
+
+def report(measured: Measured) -> str:
+    """Return the report."""
+    config = next(iter(measured.asked))
+    parts = ["# Serving", facts(measured.told), "## Bars", table(["claim", "bar", "measured", ""], _bars(measured))]
+    parts += [
+        f"The first three are of `configs/{config}.yaml` and of the first kind of traffic below: {_mix(measured)}. "
+        "Users have all of their past in the log, and drawing them by activity makes histories long (the mean is not "
+        "that of the users but of the events). Answers per second do not count the events that come in between.",
+        "## Explained top ten over HTTP",
+    ]
+    for name, asked in measured.asked.items():
+        for one in asked:
+            parts += [f"### {name}: {one.mix}", table(_HEADER, _windows(one))]
+    parts += [
+        f'"{FIRST}" is asked for when nothing of the user is ready: never asked for before, or not since the last '
+        f'event. "{REPEATED}": what belongs to the user is ready, and the scores are computed anew, as time has '
+        f'passed. "{NEW}": without a past. The open loop asks at half of the rate of the best closed window.',
+        "## The model's own time",
+        _model(measured),
+        "Milliseconds of an answer in one thread, without HTTP and store: means over users, drawn by activity, of the "
+        "best of several rounds in which everybody is asked in turn. `implicit` returns a bare list: its answers have "
+        "no reasons. ALS has 64 factors and knows the user's vector already; the item-item models fold the history "
+        "in, as ours do.",
+        "## Durable events",
+    ]
+    if measured.taken:
+        parts += [table(_TAKEN, [_taken(taken) for taken in measured.taken])]
+        parts += ["Batches of 50 on four connections; each is confirmed when it is on disk."]
+    else:
+        parts += ["Not measured."]
+    parts += ["## Soak", _soak(measured.soaked) if measured.soaked else "Not measured.", "## Nothing lost"]
+    parts += [_kills(measured)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _mix(measured: Measured) -> str:
+    return next(iter(measured.asked.values()))[0].mix
+
+
+def _bars(measured: Measured) -> list[list[str]]:
+    """Return rows: claim, bar, measured, verdict."""
+    config, asked = next(iter(measured.asked.items()))
+    rate, p99, model = asked[0].best_rate, asked[0].best_p99, measured.model[config]
+    failed = sum(window.failed for one in asked for window in (*one.closed, *one.open))
+    rows = [
+        ["explained answers per second, one worker", f"at least {_RATE}", f"{rate:.0f}", verdict(rate >= _RATE)],
+        ["p99 at half of that rate", f"under {_P99:.0f} ms", f"{p99:.1f} ms", verdict(p99 < _P99)],
+        ["answers that failed", "0", str(failed), verdict(failed == 0)],
+    ]
+    for peer in (ALS, NEIGHBOURS, EVERYBODY):
+        ratio = model[READY] / model[peer]
+        rows.append(
+            [f"the model's time over that of {peer}", f"at most {_RATIO:.0f}", f"{ratio:.1f}", verdict(ratio <= _RATIO)]
+        )
+    for taken in measured.taken:
+        best = max(taken.rates)
+        rows.append(
+            [
+                f"durable events per second, {taken.store}",
+                f"at least {_EVENTS:,}",
+                f"{best:,.0f}",
+                verdict(best >= _EVENTS),
+            ]
+        )
+        kept = taken.reflected == taken.checked and taken.held == taken.confirmed and not taken.failed
+        rows.append(
+            [
+                f"the next answer reflects an event, {taken.store}",
+                "always",
+                f"{taken.reflected} of {taken.checked}",
+                verdict(kept),
+            ]
+        )
+    soaked = measured.soaked
+    rows.append(
+        ["soak: growth of memory", "under 5%", f"{soaked.growth:+.1%}", verdict(soaked.growth < _GROWTH)]
+        if soaked
+        else ["soak: growth of memory", "under 5%", "-", verdict(None)]
+    )
+    if soaked:
+        rows.append(["soak: answers that failed", "0", str(soaked.failed), verdict(soaked.failed == 0)])
+    return rows
+
+
+_KINDS = (FIRST, REPEATED, NEW, EVENT)
+_HEADER = ["window", "answers/s", "p50 / p99 ms", *(f"{kind} ms" for kind in _KINDS), "failed", "load"]
+
+
+def _windows(asked: Asked) -> list[list[str]]:
+    closed = [_window(f"closed {place}", window) for place, window in enumerate(asked.closed, start=1)]
+    halved = [
+        _window(f"open {place}, {window.asked_rate:.0f} requests/s", window)
+        for place, window in enumerate(asked.open, start=1)
+    ]
+    return closed + halved
+
+
+def _window(name: str, window: Window) -> list[str]:
+    return [
+        name,
+        f"{window.rate:.0f}",
+        *(_times(window, kind) for kind in ("answers", *_KINDS)),
+        str(window.failed),
+        f"{window.load:.1f}",
+    ]
+
+
+def _times(window: Window, kind: str) -> str:
+    times = window.milliseconds[kind]
+    return f"{number(times['p50'], 1)} / {number(times['p99'], 1)}"
+
+
+def _model(measured: Measured) -> str:
+    names = (READY, COLD, ALS, NEIGHBOURS, EVERYBODY)
+    rows = [
+        [
+            config,
+            *(number(times[name], 3) for name in names),
+            *(number(times[READY] / times[peer], 1) for peer in (ALS, NEIGHBOURS, EVERYBODY)),
+        ]
+        for config, times in measured.model.items()
+    ]
+    return table(["configuration", *(f"{name}, ms" for name in names), "over ALS", "over 20", "over all"], rows)
+
+
+_TAKEN = ["store", "events/s, each window", "load", "confirmed", "held", "failed", "next answer reflects it"]
+
+
+def _taken(taken: Taken) -> list[str]:
+    return [
+        taken.store,
+        ", ".join(f"{rate:,.0f}" for rate in taken.rates),
+        ", ".join(f"{load:.1f}" for load in taken.loads),
+        str(taken.confirmed),
+        str(taken.held),
+        str(taken.failed),
+        f"{taken.reflected} of {taken.checked}",
+    ]
+
+
+def _soak(soaked: Soaked) -> str:
+    places: Sequence[int] = _places(len(soaked.megabytes))
+    line = table(
+        ["", *(f"{place / max(1, len(soaked.megabytes) - 1):.0%}" for place in places)],
+        [["resident memory, MB", *(f"{soaked.megabytes[place]:.0f}" for place in places)]],
+    )
+    text = (
+        f"{soaked.seconds:.0f} seconds of the first kind of traffic at {soaked.rate:.0f} requests/s: {soaked.answers} "
+        f"answers, {soaked.failed} failed, p99 {soaked.window.milliseconds['answers']['p99']:.1f} ms. Growth is that "
+        "of the last tenth over the second; the first is warm-up."
+    )
+    return f"{text}\n\n{line}"
+
+
+def _places(count: int) -> list[int]:
+    """Return eleven places from the first to the last of a series, fewer of a short one.
+
+    >>> _places(21), _places(2), _places(0)
+    ([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20], [0, 1], [])
+    """
+    return sorted({round(step * (count - 1) / 10) for step in range(11)}) if count else []
+
+
+def _kills(measured: Measured) -> str:
+    if measured.kills is None:
+        return "Not part of this run: `python -m benchmarks.serving_kill`, whose result.json `--kills` includes here."
+    rows = [
+        [str(one[key]) for key in ("killed", "times", "confirmed", "held", "lost", "doubled")]
+        for one in measured.kills["outcomes"]
+    ]
+    return table(["killed", "times", "confirmed", "held", "lost", "doubled"], rows)
