@@ -31,7 +31,7 @@ _PSEUDO_EVENTS = 30.0
 """Events of all lengths that are added to those of each, so that rare lengths are predicted like common ones."""
 
 _ROUNDS = 3
-_HAZARDS = (1 / 320, 1 / 80, 1 / 20)
+_HAZARDS = (1 / 320, 1 / 160, 1 / 80, 1 / 40, 1 / 20)
 _STRENGTHS = (20.0, 80.0)
 _RETURNS = (0.1, 0.3, 0.6)
 _MOST_HAZARD = 0.5
