@@ -233,7 +233,7 @@ def moment(text: str) -> int:
     """
     if _UNIX.fullmatch(text):
         return int(text)
-    if text.removeprefix("-").isdecimal():
+    if text.isascii() and text.removeprefix("-").isdecimal():
         raise DataError("at is too large for Unix seconds; divide milliseconds by 1000")
     try:
         time = datetime.fromisoformat(text)
