@@ -30,7 +30,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, CapabilityError, DataError
 from recsys.explanations import Explanation, PersonaDescription, Reading, UserFacts, explain_read, text
 from recsys.explanations.activity import persona_activity
-from recsys.explanations.half_life import UserHalfLife, user_half_lives
+from recsys.explanations.half_life import Interval, Unit, UserHalfLife, user_half_lives
 from recsys.models.base import PersonaRecommender, Recommender
 from recsys.models.decayed import Decayed
 from recsys.models.persona_activity import RoutesItems
@@ -555,12 +555,16 @@ def _persona(
 def _half_life(found: UserHalfLife) -> told.HalfLife:
     return told.HalfLife(
         found.kind,
-        tuple(
-            told.HalfLifeInterval(unit, _finite(one.median), _finite(one.low), _finite(one.high), one.probability)
-            for unit, one in found.clocks.items()
-        ),
+        tuple(_interval(unit, one) for unit, one in found.clocks.items()),
         found.never,
         found.learned_from,
+        None if found.lasted is None else _interval("events", found.lasted),
+    )
+
+
+def _interval(unit: Unit, found: Interval) -> told.HalfLifeInterval:
+    return told.HalfLifeInterval(
+        unit, _finite(found.median), _finite(found.low), _finite(found.high), found.probability
     )
 
 

@@ -131,6 +131,9 @@ def half_life_sentence(half_life: Mapping[str, Any]) -> str:
     'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; learned from 12 events.'
     >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 0})
     'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; as of people in general.'
+    >>> changed = {"median": 9.0, "low": 5.0, "high": 20.0, "probability": 0.8}
+    >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 12, "lasted": changed})[-85:]
+    'The taste changed (80% likely): of the present one are the newest 9 events (5 to 20).'
     """
     units = [unit for unit in ("events", "days", "periods", "positions") if unit in half_life]
     if half_life["kind"] == "shared":
@@ -145,7 +148,15 @@ def half_life_sentence(half_life: Mapping[str, Any]) -> str:
     ]
     events = half_life["learned_from"]
     source = f"learned from {events} events" if events else "as of people in general"
-    return f"Half-life: {' or '.join(told)}; {half_life['never']:.0%} likely to forget nothing; {source}."
+    sentence = f"Half-life: {' or '.join(told)}; {half_life['never']:.0%} likely to forget nothing; {source}."
+    lasted = half_life.get("lasted")
+    if lasted is None or lasted["median"] is None:
+        return sentence
+    most = "all" if lasted["high"] is None else f"{lasted['high']:g}"
+    return (
+        f"{sentence} The taste changed ({lasted['probability']:.0%} likely): of the present one are the newest "
+        f"{lasted['median']:g} events ({lasted['low']:g} to {most})."
+    )
 
 
 def sparkline(values: Sequence[float], width: int = 24) -> str:

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
+import numpy as np
+
 from recsys.data.queries import Queries
 from recsys.decay.temporal import TemporalDecay
 from recsys.models.base import Recommender
@@ -52,17 +54,21 @@ class UserHalfLife:
         never: the probability that nothing fades (`kind` "own"), or the weight that is never lost ("shared"): the
             long-term floor.
         learned_from: number of events of the user it was learned from; None where it is shared.
+        lasted: of how many of the newest events the user's present taste is; infinite: of all. Its probability is that
+            it is not of all, which is to say, that the taste changed. None where changes are not looked for.
     """
 
     kind: Literal["own", "shared"]
     clocks: dict[Unit, Interval]
     never: float
     learned_from: int | None
+    lasted: Interval | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         clocks = {str(unit): interval.to_dict() for unit, interval in self.clocks.items()}
-        return {"kind": self.kind, **clocks, "never": self.never, "learned_from": self.learned_from}
+        lasted = {} if self.lasted is None else {"lasted": self.lasted.to_dict()}
+        return {"kind": self.kind, **clocks, "never": self.never, "learned_from": self.learned_from, **lasted}
 
 
 def user_half_lives(model: Recommender, queries: Queries) -> list[UserHalfLife] | None:
@@ -71,7 +77,8 @@ def user_half_lives(model: Recommender, queries: Queries) -> list[UserHalfLife] 
         return None
     rule, clock = model.rule, model.fitted_on.clock
     if isinstance(rule, TemporalDecay):
-        return [_own(rule, user) for user in queries.users.tolist()]
+        lasted = _lasted(rule, queries)
+        return [_own(rule, user, taste) for user, taste in zip(queries.users.tolist(), lasted, strict=True)]
     by_clock: dict[str, Unit] = {"seconds": "days", "period": "periods"}
     unit = "events" if rule.clock == "events" else by_clock.get(clock, "positions")
     value = rule.half_life / _DAY if unit == "days" else rule.half_life
@@ -79,7 +86,7 @@ def user_half_lives(model: Recommender, queries: Queries) -> list[UserHalfLife] 
     return [shared] * len(queries)
 
 
-def _own(rule: TemporalDecay, user: int) -> UserHalfLife:
+def _own(rule: TemporalDecay, user: int, lasted: Interval | None) -> UserHalfLife:
     posterior, grid = rule.posterior(user), rule.half_lives
     found: dict[Unit, Interval] = {}
     of_events = float(posterior.probability[: len(grid.events)].sum())
@@ -90,4 +97,18 @@ def _own(rule: TemporalDecay, user: int) -> UserHalfLife:
     if grid.time:
         median, low, high = (posterior.quantile("time", grid, level) / _DAY for level in (0.5, _LOW, _HIGH))
         found["days"] = Interval(median, low, high, 1.0 - of_events - posterior.never)
-    return UserHalfLife("own", found, posterior.never, posterior.events)
+    return UserHalfLife("own", found, posterior.never, posterior.events, lasted)
+
+
+def _lasted(rule: TemporalDecay, queries: Queries) -> list[Interval] | list[None]:
+    """Return how long each user's present taste has lasted, in events."""
+    if rule.changes is None:
+        return [None] * len(queries)
+    lengths = np.append(rule.changes.lengths.astype(np.float64), np.inf)
+    until = np.cumsum(rule.changes.belief(queries.users, queries.history.lengths).astype(np.float64), axis=1)
+    found = []
+    for row in until:
+        places = np.minimum([(row < level).sum() for level in (0.5, _LOW, _HIGH)], len(row) - 1)
+        median, low, high = lengths[places].tolist()
+        found.append(Interval(median, low, high, float(row[-2])))
+    return found

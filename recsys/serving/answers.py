@@ -197,12 +197,15 @@ class HalfLife:
         clocks: the half-life in each unit.
         never: the probability that nothing fades ("own"), or the weight that is never lost ("shared").
         learned_from: events of the user that it was learned from; null where it is shared.
+        lasted: of how many of the newest events the present taste is, null within it being "of all"; its probability is
+            that the taste changed at all. Null where changes are not looked for.
     """
 
     kind: Literal["own", "shared"]
     clocks: tuple[HalfLifeInterval, ...]
     never: float
     learned_from: int | None
+    lasted: HalfLifeInterval | None = None
 
 
 @final

@@ -62,12 +62,21 @@ export function halfLifeInWords(found) {
     return told;
   }
   if (found.never >= 0.01) told.push(`With ${percent(found.never)} probability nothing fades at all.`);
+  if (found.lasted && found.lasted.median !== null) told.push(changeInWords(found.lasted));
   told.push(
     found.learned_from
       ? `Learned from ${counted(found.learned_from, "event")} of yours.`
       : "This is what holds for people in general; it becomes your own as you use things.",
   );
   return told;
+}
+
+/**
+ * @param {Clock} lasted its median is a number: that the taste changed is likelier than not
+ */
+function changeInWords(lasted) {
+  const newest = lasted.median === 0 ? "what comes next" : `your newest ${counted(lasted.median ?? 0, "event")}`;
+  return `Your taste seems to have changed (${percent(lasted.probability)} likely): what came before ${newest} counts little.`;
 }
 
 /**
