@@ -134,7 +134,7 @@ def test_how_long_the_present_taste_has_lasted_is_told() -> None:
     assert found.lasted.probability == pytest.approx(2 / 3, abs=0.02)
     assert found.to_dict()["lasted"]["high"] is None
     assert model.recent(queries).tolist() == [False] * 6 + [True] * 3  # by the half-life alone it would be five
-    plain = Decayed(linear(), per_user=PerUserDecay(changes=False)).fit(movie_log())
+    plain = Decayed(linear(), per_user=PerUserDecay(calibration=0.0, changes=False)).fit(movie_log())
     (without,) = user_half_lives(plain, queries) or []
     assert "lasted" not in without.to_dict()
 
