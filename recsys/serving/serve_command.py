@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import ipaddress
 import signal
 import socket
@@ -149,6 +150,11 @@ class _Work:
 
     def service(self, store: EventStore, announce: Callable[[], None] = lambda: None) -> Service:
         """Return the service of the run, up to date with an open store."""
+        import recsys.serving.app  # noqa: F401, PLC0415 (imports optional libraries)
+
+        # What the libraries hold stays for good: to look through all of it again and again takes longer than an answer.
+        gc.collect()
+        gc.freeze()
 
         def load() -> Answers:
             return self.open_answers(
