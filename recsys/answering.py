@@ -48,6 +48,9 @@ _SHOWN = 5
 _KEPT = 64_000_000
 """Bytes of what is kept of users, about."""
 
+_ROOM = 1024
+"""Users who come after training for whom room is made at a time, at least."""
+
 _LOOKED_AT = 8
 """Of so many users times those that are asked for, the ones with the longest histories are told."""
 
@@ -156,6 +159,7 @@ class RunAnswers:
         self._applied = 0
         # By the text of an id: text that only spells the same number, such as 007, is another user.
         self._users = {str(user): number for number, user in enumerate(fitted.users.ids.tolist())}
+        self._next_user = self._room = len(fitted.users)
         self._items = {str(item): number for number, item in enumerate(fitted.items.ids.tolist())}
         self._logged: Mapping[str, int] = {}
         if log is not None:
@@ -362,12 +366,23 @@ class RunAnswers:
                 continue
             if (event.item, event.time) in past.logged:
                 continue
-            if event.telling and UNKNOWN not in (past.number, event.item) and isinstance(self._model, Decayed):
+            if event.telling and event.item != UNKNOWN and isinstance(self._model, Decayed):
+                if past.number == UNKNOWN:
+                    past.number = self._admitted(self._model)
                 stop = bisect_right(past.times, event.time)
                 asked = past.question(max(0, stop - self._history), stop, event.time)
                 self._model.observe(asked, np.asarray([event.item], np.int32))
             past.add(event)
         return past
+
+    def _admitted(self, model: Decayed) -> int:
+        """Return a number for somebody who was not in training, under which the model learns their half-life."""
+        number = self._next_user
+        self._next_user += 1
+        if number >= self._room:
+            self._room = number + max(_ROOM, number // 4)  # in proportion, so that growing costs little an event
+            model.extend(self._room)
+        return number
 
     def _asked(
         self, past: Past, at: int | None, exclude: Collection[str] = (), *, keep: bool = True

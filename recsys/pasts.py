@@ -36,7 +36,8 @@ class Past:
     """What is known of one user.
 
     Attributes:
-        number: the model's number of the user; `UNKNOWN` for a new one, and for one who was erased.
+        number: the model's number of the user; `UNKNOWN` for somebody new, and for one who was erased, until an event
+            teaches something.
         items: item numbers of the events, `UNKNOWN` ones too, by time, equal times in order of arrival.
         values: aligned with `items`.
         times: aligned with `items`.

@@ -105,8 +105,37 @@ def test_beliefs_are_those_of_observing_each_event_as_it_came(log: Interactions)
         known = sorted([*known, (moment, number)], key=lambda one: one[0])
     state, wanted = served.arrays(), expected.arrays()
     assert (wanted["decay.seen"] != _decayed(log).arrays()["decay.seen"]).any()
-    for name in ("decay.evidence", "decay.count", "decay.seen"):
+    for name in ("decay.evidence", "decay.count", "decay.seen", "decay.changes.belief"):
         np.testing.assert_array_equal(state[name], wanted[name])
+
+
+def test_somebody_who_came_after_training_has_a_belief_of_their_own(log: Interactions) -> None:
+    store = open_store("memory:")
+    items = ["i1", "i2", "i20", "i4", "i21", "i5"]
+    for user in ("new", "newer"):  # two, so that room is made for more than one
+        store.append(
+            [Event(f"{user}{k}", user, item, 1.0, NOW - 100 + (len(user) * k)) for k, item in enumerate(items)]
+        )
+    served = _decayed(log)
+    answers = _answers(served, log, store)
+    found = {user: answers.personas(user, None).half_life for user in ("newer", "new", "nobody")}
+    learned = {user: half_life.learned_from for user, half_life in found.items() if half_life is not None}
+    assert learned["new"] == learned["newer"] > learned["nobody"] == 0
+
+    expected = _decayed(log)
+    expected.extend(log.n_users + 1)
+    numbers, times = log.items.numbers(items), [NOW - 100 + 3 * k for k in range(len(items))]
+    for k in range(len(items)):
+        asked = Queries.from_history([numbers[:k]], users=[log.n_users], times=[times[:k]], now=[times[k]])
+        expected.observe(asked, numbers[k : k + 1])
+    state, wanted = served.arrays(), expected.arrays()
+    rows = [state["decay.evidence"][log.n_users + k] for k in range(2)]  # by the order of asking
+    np.testing.assert_array_equal(rows[1], wanted["decay.evidence"][log.n_users])
+    assert answers.recommend("new", 5, None, ()).items
+    store.erase_user("new")
+    erased = answers.personas("new", None).half_life
+    assert erased is not None
+    assert erased.learned_from == 0
 
 
 _USERS = st.sampled_from(["u0", "u1", "u2", "somebody new"])
