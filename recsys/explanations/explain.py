@@ -154,7 +154,7 @@ def _reasons(reading: Reading, facts: UserFacts, items: npt.NDArray[np.int32]) -
         kind: EvidenceKind = "contribution"
         contributions = model.contributions(queries, items)
         if isinstance(model, AdditivePersonas):
-            attention, _ = model.opinions(queries, contributions)
+            attention = model.attention_of(queries, contributions)
         strength = history.gather(contributions.double().cpu().numpy(), 0.0)
     elif personas is not None:
         kind = "similarity"

@@ -16,7 +16,7 @@ from recsys.errors import CapabilityError
 from recsys.explanations.naming import distinctive, genre_lift, names
 from recsys.explanations.padded import BATCH, PaddedHistory
 from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem
-from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Recommender
+from recsys.models.base import PersonaRecommender, Recommender
 from recsys.models.decayed import Decayed
 from recsys.models.health import PersonaHealth
 
@@ -105,10 +105,7 @@ class _Reading:
         # In rising order: models read tables of items, and what lies together is read much faster.
         order = np.argsort(history.items, axis=1, kind="stable")
         rising = np.take_along_axis(history.items, order, 1)
-        if isinstance(model, AdditivePersonas) and isinstance(model, FoldIn):
-            attention, scores = model.opinions(queries, model.contributions(queries, rising))
-        else:
-            attention, scores = model.attention(queries, rising), model.persona_scores(queries, rising)
+        attention, scores = model.opinions(queries, rising)
         back = np.argsort(order, axis=1)[:, None, :]
         weight, part = (
             np.take_along_axis(each.double().cpu().numpy(), back, 2) for each in (attention, attention * scores)

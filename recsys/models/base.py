@@ -319,6 +319,12 @@ class PersonaRecommender(Recommender):
         numbers = torch.from_numpy(items.astype(np.int64)).to(vectors.device)
         return torch.einsum("qkd,qnd->qkn", self.personas(queries), vectors[numbers])
 
+    def opinions(
+        self, queries: Queries, items: npt.NDArray[np.int32]
+    ) -> tuple[Float[Tensor, "queries personas n"], Float[Tensor, "queries personas n"]]:
+        """Return `attention` and `persona_scores`. A model overrides this where the one follows from the other."""
+        return self.attention(queries, items), self.persona_scores(queries, items)
+
 
 class FoldIn(ABC):
     """The capability of models whose user state is a function of a weighted history.
@@ -352,13 +358,13 @@ class FoldIn(ABC):
 
 
 class AdditivePersonas(ABC):
-    """The capability of fold-in models whose personas' opinions are sums of what each event contributes."""
+    """The capability of fold-in models with personas whose attention follows from what each event contributes."""
 
     @abstractmethod
-    def opinions(
+    def attention_of(
         self, queries: Queries, contributions: Float[Tensor, "events n"]
-    ) -> tuple[Float[Tensor, "queries personas n"], Float[Tensor, "queries personas n"]]:
-        """Return `attention` and `persona_scores` of the items to whose scores the events contribute this.
+    ) -> Float[Tensor, "queries personas n"]:
+        """Return `attention` on the items to whose scores the events contribute this.
 
         Args:
             queries: the questions.

@@ -80,10 +80,21 @@ def pair_weights(weights: Float[Tensor, "items items"], queries: Queries, items:
         queries: the questions; unknown items read item 0.
         items: "queries n", known item numbers.
     """
-    source = np.maximum(queries.history.items, 0).astype(np.int64) * weights.shape[1]
-    target = items if len(queries) == 1 else items[queries.history.rows]
+    target = items[0] if len(queries) == 1 else items[queries.history.rows]
+    return table_weights(weights, queries.history.items, target)
+
+
+def table_weights(weights: Float[Tensor, "items items"], history: Items, items: Items) -> npt.NDArray[np.float32]:
+    """Return "events n": the weight from each event's item to the items asked for.
+
+    Args:
+        weights: "items items", contiguous: from an item of the history to a candidate.
+        history: "events"; unknown items read item 0.
+        items: "n", the same for all events, or "events n".
+    """
+    source = np.maximum(history, 0).astype(np.int64) * weights.shape[1]
     # One flat look-up takes half of the time of a look-up by two indices, and there is little else to do.
-    return weights.numpy().reshape(-1).take(source[:, None] + target)
+    return weights.numpy().reshape(-1).take(source[:, None] + items)
 
 
 @final

@@ -18,11 +18,14 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Validate
-from recsys.models.linear import KeptColumns, event_weights, pair_weights
+from recsys.models.linear import KeptColumns, event_weights, pair_weights, table_weights
 from recsys.models.persona_ridge import PersonaRidge
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)
+
+_EVENTS = 64
+"""Events of a history that are read at a time where it is asked about many items."""
 
 
 @final
@@ -121,17 +124,31 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas):
         return torch.eye(self.n_items)
 
     def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
-        return self.opinions(queries, self.contributions(queries, items))[0]
+        return self._attention(self.persona_scores(queries, items))
 
     def persona_scores(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
         """Return sum_j w_j r_jk B_ji of the items asked for; v_i = e_i need not be laid out for that."""
-        return self._by_persona(queries, self.contributions(queries, items))
+        if len(queries) > 1:
+            return self._by_persona(queries, self.contributions(queries, items))
+        # A history is asked about itself, and the square of a long one does not fit where it can be read fast.
+        value = torch.zeros(1, self._personas, items.shape[1])
+        weights, history = self._event_weights(queries), queries.history.items
+        for start in range(0, len(history), _EVENTS):
+            part = slice(start, start + _EVENTS)
+            pairs = table_weights(self._weights, history[part], items[0])
+            self._add_by_persona(value, history[part], torch.from_numpy(weights[part, None] * pairs))
+        return value
 
     def opinions(
-        self, queries: Queries, contributions: Float[Tensor, "events n"]
+        self, queries: Queries, items: npt.NDArray[np.int32]
     ) -> tuple[Float[Tensor, "queries personas n"], Float[Tensor, "queries personas n"]]:
-        scores = self._by_persona(queries, contributions)
-        return torch.softmax(self.temperature * scores, 1), scores
+        scores = self.persona_scores(queries, items)
+        return self._attention(scores), scores
+
+    def attention_of(
+        self, queries: Queries, contributions: Float[Tensor, "events n"]
+    ) -> Float[Tensor, "queries personas n"]:
+        return self._attention(self._by_persona(queries, contributions))
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         """Return (sum_j w_j)^-b w_j B_ji: what each event adds to each score, exactly."""
@@ -185,14 +202,29 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas):
         scale = np.where(total > 0, total, 1.0) ** -self.history_power
         return np.asarray(weights * scale[rows], dtype=np.float32)
 
+    def _attention(self, scores: Float[Tensor, "queries personas n"]) -> Float[Tensor, "queries personas n"]:
+        return torch.softmax(self.temperature * scores, 1)
+
     def _by_persona(
         self, queries: Queries, contributions: Float[Tensor, "events n"]
     ) -> Float[Tensor, "queries personas n"]:
-        routing = torch.from_numpy(self._routing[np.maximum(queries.history.items, 0)])
-        # No product of matrices: its last bits would depend on which other items are asked for.
         value = torch.zeros(len(queries), self._personas, contributions.shape[1])
-        rows = torch.from_numpy(queries.history.rows)
-        return value.index_add_(0, rows, routing[:, :, None] * contributions[:, None, :])
+        return self._add_by_persona(value, queries.history.items, contributions, queries.history.rows)
+
+    def _add_by_persona(
+        self,
+        value: Float[Tensor, "queries personas n"],
+        history: npt.NDArray[np.int32],
+        contributions: Float[Tensor, "events n"],
+        rows: npt.NDArray[np.int64] | None = None,
+    ) -> Float[Tensor, "queries personas n"]:
+        """Add what events contribute to the personas that they belong to, in place; all to one query without rows.
+
+        This is no product of matrices: its last bits would depend on which other items are asked for.
+        """
+        routing = torch.from_numpy(self._routing[np.maximum(history, 0)])
+        index = np.zeros(len(history), np.int64) if rows is None else rows
+        return value.index_add_(0, torch.from_numpy(index), routing[:, :, None] * contributions[:, None, :])
 
     def _weighted_sum(self, queries: Queries, weight: npt.NDArray[np.float32]) -> Float[Tensor, "queries items"]:
         """Return sum_j weight_j B_j for each query; on a CPU embedding_bag is the fastest sparse product."""

@@ -147,3 +147,20 @@ def test_too_large_is_refused_before_allocating() -> None:
 def test_arguments_are_checked() -> None:
     with pytest.raises(ConfigError, match="cohesion is -1"):
         LinearAMPCF(cohesion=-1)
+
+
+def test_a_history_longer_than_what_is_read_at_a_time_has_the_same_personas() -> None:
+    random = np.random.default_rng(0)
+    items = np.concatenate([random.permutation(90) for _ in range(12)])
+    log = Interactions.from_columns(np.repeat(np.arange(18), 60), items)
+    model = LinearAMPCF(personas=3, factors=4).fit(log)
+    long, short = [*random.permutation(90)[:80].tolist(), -1], [4, 7]
+    asked = random.permutation(90)[None].astype(np.int32)
+    weights = random.random(83).astype(np.float32)
+    alone = Queries.from_history([long]).with_weights(weights[:81])
+    together = Queries.from_history([long, short]).with_weights(weights)
+    scores = model.persona_scores(alone, asked)
+    assert torch.equal(scores[0], model.persona_scores(together, np.repeat(asked, 2, 0))[0])
+    attention, same = model.opinions(alone, asked)
+    assert torch.equal(same, scores)
+    assert torch.equal(attention, model.attention_of(alone, model.contributions(alone, asked)))
