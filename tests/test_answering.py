@@ -119,7 +119,7 @@ def test_somebody_who_came_after_training_has_a_belief_of_their_own(log: Interac
     served = _decayed(log)
     answers = _answers(served, log, store)
     found = {user: answers.personas(user, None).half_life for user in ("newer", "new", "nobody")}
-    learned = {user: half_life.learned_from for user, half_life in found.items() if half_life is not None}
+    learned = {user: (half_life and half_life.learned_from) or 0 for user, half_life in found.items()}
     assert learned["new"] == learned["newer"] > learned["nobody"] == 0
 
     expected = _decayed(log)
