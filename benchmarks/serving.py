@@ -80,6 +80,7 @@ class Window:
         counts: answers of each kind.
         failed: answers that are not 200.
         asked_rate: requests per second of an open loop; None: a closed loop.
+        processor: milliseconds of processor time that the service took per request.
         load: the machine's average of the last minute, at the end.
     """
 
@@ -88,11 +89,15 @@ class Window:
     counts: dict[str, int]
     failed: int
     asked_rate: float | None
+    processor: float
     load: float
 
     @classmethod
-    def of(cls, answered: Answered, asked_rate: float | None = None) -> Window:
-        """Sum a window up."""
+    def of(cls, pid: int, put: Callable[[], Answered], asked_rate: float | None = None) -> Window:
+        """Load the service that is this process, and sum the window up."""
+        before = _processor_seconds(pid)
+        answered = put()
+        seconds = _processor_seconds(pid) - before
         kinds = (*ANSWERS, EVENT)
         return cls(
             answered.rate(*ANSWERS),
@@ -100,6 +105,7 @@ class Window:
             {kind: len(answered.of(kind)) for kind in kinds},
             answered.failed,
             asked_rate,
+            1000 * seconds / max(1, len(answered.kinds)),
             os.getloadavg()[0],
         )
 
@@ -252,11 +258,15 @@ def _asked(
     with _service(run, folder, "sqlite") as (service, _):
         traffic = Traffic(log, mix, service.port)
         traffic.put(min(2.0, settings.seconds), most=most)
-        closed = [Window.of(traffic.put(settings.seconds, most=most)) for _ in range(settings.windows)]
+
+        def window(rate: float | None = None) -> Window:
+            return Window.of(service.pid, lambda: traffic.put(settings.seconds, most=most, rate=rate), rate)
+
+        closed = [window() for _ in range(settings.windows)]
         best = max(closed, key=lambda window: window.rate)
         # Half of the answers, and of the events with them.
         rate = 0.5 * best.rate * sum(best.counts.values()) / max(1, sum(best.counts[kind] for kind in ANSWERS))
-        halved = [Window.of(traffic.put(settings.seconds, most=most, rate=rate), rate) for _ in range(settings.windows)]
+        halved = [window(rate) for _ in range(settings.windows)]
     asked = Asked(str(mix), closed, halved)
     say(f"{run.name}, {mix}: {asked.best_rate:.0f} answers/s, p99 {asked.best_p99:.1f} ms at half of it")
     return asked
@@ -332,15 +342,22 @@ def _soaked(
         watcher.start()
         try:
             most = round(1.2 * rate * settings.soak_seconds) + 100
-            answered = Traffic(log, HEADLINE, service.port, seed=1).put(settings.soak_seconds, most=most, rate=rate)
+            traffic = Traffic(log, HEADLINE, service.port, seed=1)
+            window = Window.of(
+                service.pid, lambda: traffic.put(settings.soak_seconds, most=most, rate=rate), asked_rate=rate
+            )
         finally:
             ended.set()
             watcher.join()
-    soaked = Soaked(
-        settings.soak_seconds, rate, len(answered.kinds), answered.failed, megabytes, Window.of(answered, rate)
-    )
+    soaked = Soaked(settings.soak_seconds, rate, sum(window.counts.values()), window.failed, megabytes, window)
     say(f"soak: {soaked.answers} answers, {soaked.failed} failed, memory {soaked.growth:+.1%}")
     return soaked
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has taken, as Linux tells it."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> float:

@@ -31,7 +31,8 @@ def report(measured: Measured) -> str:
     parts += [
         f'"{FIRST}" is asked for when nothing of the user is ready: never asked for before, or not since the last '
         f'event. "{REPEATED}": what belongs to the user is ready, and the scores are computed anew, as time has '
-        f'passed. "{NEW}": without a past. The open loop asks at half of the rate of the best closed window.',
+        f'passed. "{NEW}": without a past. Processor time is that of the service, per request of any kind. The open '
+        "loop asks at half of the rate of the best closed window.",
         "## The model's own time",
         _model(measured),
         "Milliseconds of an answer in one thread, without HTTP and store: means over users, drawn by activity, of the "
@@ -100,7 +101,7 @@ def _bars(measured: Measured) -> list[list[str]]:
 
 
 _KINDS = (FIRST, REPEATED, NEW, EVENT)
-_HEADER = ["window", "answers/s", "p50 / p99 ms", *(f"{kind} ms" for kind in _KINDS), "failed", "load"]
+_HEADER = ["window", "answers/s", "p50 / p99 ms", *(f"{kind} ms" for kind in _KINDS), "failed", "processor ms", "load"]
 
 
 def _windows(asked: Asked) -> list[list[str]]:
@@ -118,6 +119,7 @@ def _window(name: str, window: Window) -> list[str]:
         f"{window.rate:.0f}",
         *(_times(window, kind) for kind in ("answers", *_KINDS)),
         str(window.failed),
+        f"{window.processor:.2f}",
         f"{window.load:.1f}",
     ]
 

@@ -92,13 +92,19 @@ class Workers:
         Raises:
             ConfigError: one of them could not begin; with what it said. The others are ended.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._end())
-        signal.signal(signal.SIGHUP, lambda *_: self._renew(self._workers))
+        handlers: dict[signal.Signals, Callable[[int, object], None]] = {
+            signal.SIGTERM: lambda *_: self._end(),
+            signal.SIGINT: lambda *_: self._end(),
+            signal.SIGHUP: lambda *_: self._renew(self._workers),
+        }
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
             os.environ[SHARED] = folder
             try:
-                self._workers = [self._start() for _ in range(self._count)]
+                for _ in range(self._count):
+                    self._workers.append(self._start())
+                if self._ending is not None:  # told while they were started
+                    self._end()
                 while self._workers:
                     self._look()
                     if not self._begun and self._workers and all(worker.ready for worker in self._workers):
@@ -109,6 +115,8 @@ class Workers:
                     worker.process.kill()
                     worker.process.join()
                 del os.environ[SHARED]
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def _start(self) -> _Worker:
         here, there = self._context.Pipe()
