@@ -1,4 +1,4 @@
-"""Cornac and implicit as peers to be measured beside: the only module that imports them for a benchmark."""
+"""Cornac and implicit as peers in training and evaluation; `serving_model` has implicit as a peer in answering."""
 
 from __future__ import annotations
 
