@@ -63,6 +63,9 @@ _THRESHOLDS: dict[Scope, tuple[float, ...]] = {
 Learning = tuple[float, float, float, float]
 """Learning rate, shrinkage, fading and sharpness of `TemporalDecay`."""
 
+_CAUTION = 6.0
+"""Of `TemporalDecay`, the same for every candidate."""
+
 _LEARNING: tuple[Learning, ...] = (  # the defaults, and what other lengths of history and catalogues may want
     *((10.0, 100.0, 0.02, 6.0), (10.0, 1000.0, 0.02, 2.0), (10.0, 10.0, 0.05, 2.0), (30.0, 100.0, 0.02, 8.0)),
     *((10.0, 100.0, 0.02, 4.0), (30.0, 1000.0, 0.02, 4.0), (3.0, 10.0, 0.02, 2.0), (10.0, 30.0, 0.02, 2.0)),
@@ -131,7 +134,7 @@ def untaught(n_users: int, clock: str, settings: Learning = _LEARNING[0]) -> Tem
     """
     time = {"seconds": HalfLives().time, "period": (1.0, 2.0, 4.0)}.get(clock, ())
     hour = 3600.0 if clock == "seconds" else 1.0
-    return TemporalDecay(n_users, HalfLives(time=time), *settings, hour=hour, changes=True)
+    return TemporalDecay(n_users, HalfLives(time=time), *settings, hour, changes=True, caution=_CAUTION)
 
 
 Found = tuple[Forgetting | None, str, tuple[tuple[str, float], ...]]

@@ -108,7 +108,7 @@ class TemporalDecay(OnlineForgetting):
     """Each user has a mixture of half-lives, inferred online by what would have predicted the user's own events.
 
         w_j(t)   = s_j(t) sum_h p_uh(t) 2^(-age_jh(t) / h) / Z_uh(t),   Z_uh(t) = sum_j s_j(t) 2^(-age_jh(t) / h)
-        p_uh(t)  proportional to exp(eta [(tau + n_u) m_h(x_u(t)) + s_uh])
+        p_uh(t)  proportional to exp(eta [(tau + n_u) m_h(x_u(t)) + s_uh] + c [h is "never"])
         after an event:   s_uh = (1 - alpha) s_uh + g_uh - m_h(x_u(t)),   n_u = (1 - alpha) n_u + 1
         g_uh     = utility_uh ^ sharpness
 
@@ -135,6 +135,9 @@ class TemporalDecay(OnlineForgetting):
         sharpness: power of the utility; the larger, the more only the top of the list counts.
         hour: an hour in the unit of the log's times; 1 where the unit is a period or a position.
         changes: whether changes of taste are looked for too, and the past before them counts less.
+        caution: c, by how much the evidence for forgetting has to exceed that for "never": the belief in "never" begins
+            at e^c times that in every half-life. It keeps those from harm who do not drift: where half-lives predict
+            about equally well, a mixture of them all would forget.
     """
 
     def __init__(
@@ -147,12 +150,14 @@ class TemporalDecay(OnlineForgetting):
         sharpness: float = 6.0,
         hour: float = 3600.0,
         changes: bool = False,
+        caution: float = 0.0,
     ) -> None:
         positive("n_users", n_users, zero=True)
         positive("learning_rate", learning_rate, zero=True)
         positive("shrinkage", shrinkage, zero=True)
         positive("sharpness", sharpness)
         positive("hour", hour)
+        positive("caution", caution, zero=True)
         share("fading", fading)
         self.n_users = n_users
         self.half_lives = half_lives
@@ -161,6 +166,7 @@ class TemporalDecay(OnlineForgetting):
         self.fading = fading
         self.sharpness = sharpness
         self.hour = hour
+        self.caution = caution
         self.changes = ChangesOfTaste(n_users) if changes else None
         self._population = ContextPrior(len(half_lives))
         # A last row that nothing is ever added to stands for whoever is unknown (-1).
@@ -331,6 +337,7 @@ class TemporalDecay(OnlineForgetting):
         """Return p, "users half-lives", from m_h(x), "users half-lives" or one row for all."""
         exponent = (self.shrinkage + self._count[users])[:, None] * expected + self._evidence[users]
         exponent *= self.learning_rate
+        exponent[:, -1] += self.caution
         exponent -= exponent.max(1, keepdims=True)
         np.exp(exponent, out=exponent)
         exponent /= exponent.sum(1, keepdims=True)

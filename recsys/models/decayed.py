@@ -52,6 +52,7 @@ class PerUserDecay:
         fading: what each event takes from the evidence of the earlier ones, from 0 to 1.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
         changes: whether changes of taste are looked for, so that the past before them counts less.
+        caution: by how much the evidence for forgetting has to exceed that for none.
 
     Raises:
         ConfigError: a value is out of range.
@@ -66,6 +67,7 @@ class PerUserDecay:
     fading: float = 0.02
     sharpness: float = 6.0
     changes: bool = True
+    caution: float = 6.0
 
     def __post_init__(self) -> None:
         fraction("per_user.calibration", self.calibration)
@@ -79,7 +81,7 @@ class PerUserDecay:
         half_lives = HalfLives(events=tuple(self.events), time=time)
         hour = _HOUR if clock == "seconds" else 1.0
         learning = (self.learning_rate, self.shrinkage, self.fading, self.sharpness)
-        return TemporalDecay(n_users, half_lives, *learning, hour=hour, changes=self.changes)
+        return TemporalDecay(n_users, half_lives, *learning, hour, self.changes, self.caution)
 
 
 @final

@@ -141,6 +141,14 @@ def test_the_population_teaches_what_to_expect_after_an_absence() -> None:
     assert decay.belief_at(soon)[0].argmax() == 0
 
 
+def test_without_evidence_caution_keeps_the_past() -> None:
+    decay = TemporalDecay(1, EVENTS_ONLY, caution=3.0)
+    np.testing.assert_allclose(decay.prior, np.exp([0, 0, 3]) / np.exp([0, 0, 3]).sum(), rtol=1e-6)
+    for _ in range(20):
+        decay.observe(asked([0]), favouring(0, 1))
+    assert decay.belief(np.array([0]))[0].argmax() == 0
+
+
 def test_a_long_absence_does_not_lose_the_past() -> None:
     half_lives = HalfLives(events=(), time=(1.0,))
     queries = Queries.from_history([[1, 2]], times=[[0, 1]], now=[10_000])
@@ -220,6 +228,7 @@ def test_users_who_come_later_learn_as_if_they_had_been_there(changes: bool) -> 
         (lambda: HalfLives(events=(-1.0,)), "must be positive"),
         (lambda: TemporalDecay(1, fading=1.5), "from 0 to 1"),
         (lambda: TemporalDecay(1, learning_rate=-1.0), "at least 0"),
+        (lambda: TemporalDecay(1, caution=-1.0), "at least 0"),
         (lambda: TemporalDecay(1).fit_prior(np.zeros((0, 5), np.float32), np.zeros((0, 13), np.float32)), "no events"),
     ],
 )
