@@ -202,8 +202,7 @@ def test_a_bundle_that_names_something_else_is_refused(
 ) -> None:
     path = bundle.save(Decayed(EASE(10.0), half_life=2.0).fit(block_log), tmp_path / "model")
     manifest = bundle.read_manifest(path)
-    content = {key: getattr(manifest, key) for key in vars(manifest) if key != "notes"} | dict(manifest.notes)
-    content["parameters"] = {**manifest.parameters, "model": inner}
+    content = manifest.content() | {"parameters": {**manifest.parameters, "model": inner}}
     (path / bundle.MANIFEST).write_bytes(canonical(content))
     with pytest.raises(BundleError, match="is not a model of this library"):
         bundle.load(path)
