@@ -164,7 +164,7 @@ def test_half_life_and_activity_of_a_decayed_model(
     settings = ("--regularization", "5", "--factors", "8", *half_life)
     source = CONFIGS / "ampcf_decay.yaml"
     if not half_life:  # what so few events teach may be that nobody forgets
-        settings += ("--per_user.calibration", "0")
+        settings += ("--per_user.calibration", "0", "--per_user.caution", "0")
     else:  # the settings of per_user would not be used
         source = tmp_path / "shared.yaml"
         source.write_text((CONFIGS / "ampcf_decay.yaml").read_text().split("    per_user:")[0])

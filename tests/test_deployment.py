@@ -168,7 +168,13 @@ def test_compose_keeps_secrets_out_and_data_in(compose: dict[str, Any]) -> None:
 
 
 def test_make_serve_serves_what_the_demo_trained() -> None:
-    told = subprocess.run(["make", "-n", "-o", "setup", "serve"], cwd=ROOT, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-o", "setup", "serve"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     *_, build, serve = told.stdout.splitlines()
     options = _options(shlex.split(serve)[1:])
     assert options.no_auth

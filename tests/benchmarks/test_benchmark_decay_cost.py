@@ -33,12 +33,12 @@ def test_every_cost_is_told(log: Interactions, name: str) -> None:
         assert min(found.values()) > 0
         assert found["ratio"] == pytest.approx((found["decayed"] + found["observe"]) / found["undecayed"])
     assert 0 < cost["questions"] <= BATCH + 7
-    assert cost["bytes_per_user"] == 60
+    assert cost["bytes_per_user"] == 196
     assert cost["day_seconds"] == pytest.approx(cost["events_per_day"] * cost["batches"]["observe"])
     assert cost["retraining_factor"] == pytest.approx(cost["fit_seconds"] / cost["day_seconds"])
     table = rows({name: cost})
     assert all(len(row) == 2 for row in table)
-    assert ["bytes per user", "60"] in table
+    assert ["bytes per user", "196"] in table
 
 
 def test_a_log_without_days_has_no_day(log: Interactions) -> None:

@@ -35,7 +35,9 @@ def linear() -> LinearItems:
 
 def believing(model: Recommender, log: Interactions, **belief: float) -> Decayed:
     """Return a fitted model in which user 0 has this belief over half-lives, named as in `HalfLives.names`."""
-    decayed = Decayed(model, per_user=PerUserDecay(calibration=0.0, events=(1.0, 4.0), days=(1.0,))).fit(log)
+    decayed = Decayed(model, per_user=PerUserDecay(calibration=0.0, events=(1.0, 4.0), days=(1.0,), caution=0.0)).fit(
+        log
+    )
     rule = decayed.rule
     assert isinstance(rule, TemporalDecay)
     names = [name.replace(" ", "_") for name in rule.half_lives.names]

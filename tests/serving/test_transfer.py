@@ -30,7 +30,7 @@ from recsys.serving.transfer import Imported, export_events, import_events, inte
 FORMATS = (".csv", ".parquet")
 
 _TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=8).filter(
-    lambda text: text == text.strip()
+    lambda text: text == text.strip() and text not in (".", "..")
 )
 _EVENTS = st.lists(
     st.builds(
