@@ -90,7 +90,7 @@ class Posterior:
 
     @property
     def never(self) -> float:
-        """The probability that nothing is forgotten: what becomes the floor of the weights."""
+        """The probability that nothing fades: the floor of the weights, less what changes of taste take away."""
         return float(self.probability[-1])
 
     def quantile(self, clock: AgeClock, half_lives: HalfLives, level: float) -> float:
