@@ -78,6 +78,8 @@ class ChangesOfTaste:
         self.lengths = np.asarray(LENGTHS, np.int64)
         self._parameters = np.asarray([hazard, strength, returns], np.float64)
         self._likelihood = np.zeros((len(_STEPS), _BINS), np.float32)
+        self._longest = LENGTHS[-1]
+        self._steps = (np.searchsorted(_STEPS, (*LENGTHS, _STEPS[-1]), side="right") - 1).astype(np.int8)
         self._powers = _powers(self.lengths)
         cells = len(self.lengths) + 1
         # A last row that nothing is ever added to stands for whoever is unknown (-1).
@@ -124,9 +126,9 @@ class ChangesOfTaste:
             queries: the histories.
             belief: "queries lengths".
         """
-        longer = np.cumsum(belief[:, ::-1], axis=1)[:, ::-1]
+        longer = np.minimum(np.cumsum(belief[:, ::-1], axis=1)[:, ::-1], 1.0)
         first = np.searchsorted(self.lengths, event_ages(queries), side="right")
-        return np.asarray(np.minimum(longer[queries.history.rows, first], 1.0))
+        return np.asarray(longer[0][first] if len(queries) == 1 else longer[queries.history.rows, first])
 
     def rate(self, users: npt.NDArray[np.integer]) -> Numbers:
         """Return how often each user's taste changes, per event: the mean of the belief, "users"."""
@@ -270,8 +272,8 @@ class ChangesOfTaste:
 
     def _steps_of(self, visible: Ints) -> npt.NDArray[np.int8]:
         """Return which of `_STEPS` the events of each run length are, "events lengths"."""
-        read = np.minimum(np.append(self.lengths, np.iinfo(np.int64).max), visible[:, None])
-        return np.asarray(np.searchsorted(_STEPS, read, side="right") - 1, np.int8)
+        read = np.searchsorted(_STEPS, visible, side="right").astype(np.int8) - np.int8(1)
+        return np.asarray(np.minimum(self._steps, read[:, None]))  # a run is no longer than the history
 
     def _before(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Numbers, Numbers]:
         """Return P(l) and P(l) N_l just before the next event, "users lengths", which may be of another taste."""
@@ -296,19 +298,19 @@ class ChangesOfTaste:
             mass = self._grown(mass, since)
             belief, changes = mass
         # A run that is as long as the history is all of it.
-        whole = self.lengths >= np.maximum(visible, 1)[:, None]
-        if whole.any():
+        if int(visible.min(initial=0)) <= self._longest:
+            whole = self.lengths >= np.maximum(visible, 1)[:, None]
             mass[..., -1] += (mass[..., :-1] * whole).sum(-1)
             mass[..., :-1] *= ~whole
         expected = changes / np.maximum(belief, _TINY)
-        rate = np.minimum((hazard * strength + expected) / (strength + visible[:, None]), _MOST_HAZARD)
-        ended = belief * rate
-        ending, counted = ended.sum(1), (ended * (expected + 1)).sum(1)
-        belief -= ended
-        changes -= changes * rate
-        for part, moved in ((belief, ending), (changes, counted)):
-            part[:, -1] += returns * moved
-            part[:, 0] += (1 - returns) * moved
+        expected += hazard * strength
+        expected /= (strength + visible)[:, None]
+        ended = mass * np.minimum(expected, _MOST_HAZARD)
+        mass -= ended
+        moved = ended.sum(-1)
+        moved[1] += moved[0]  # the change itself is counted too
+        mass[..., -1] += returns * moved
+        mass[..., 0] += (1 - returns) * moved
         return belief, changes
 
     def _learn(self, users: npt.NDArray[np.integer], visible: Ints, told: Floats) -> tuple[Numbers, float]:

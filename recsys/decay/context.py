@@ -61,7 +61,10 @@ class ContextPrior:
 
     def expected(self, situation: Floats) -> Floats:
         """Return m_h(x), "queries half-lives"."""
-        standard = np.clip((situation - self._mean) / self._deviation, -_MOST, _MOST)
+        standard: Floats = (situation - self._mean) / self._deviation
+        # np.clip takes three times as long for a single question.
+        np.minimum(standard, np.float32(_MOST), out=standard)
+        np.maximum(standard, np.float32(-_MOST), out=standard)
         expected: Floats = self._intercept + standard @ self._slopes
         return expected
 

@@ -237,8 +237,8 @@ class TemporalDecay(OnlineForgetting):
         return weights * self.changes.survival(queries, believed)
 
     def observe(self, queries: Queries, utility: Floats) -> None:
-        known = np.flatnonzero(queries.users != UNKNOWN)
-        if len(known) < len(queries):
+        if (queries.users == UNKNOWN).any():
+            known = np.flatnonzero(queries.users != UNKNOWN)
             queries, utility = queries.take(known), utility[known]
         self.learn(queries.users, self.context(queries), utility[:, : len(self.half_lives)])
         if self.changes is not None:
@@ -361,6 +361,10 @@ def mixture(queries: Queries, by_half_life: Floats, belief: Floats) -> Floats:
         by_half_life: "half-lives events", weights under each half-life.
         belief: "queries half-lives", how much each of them counts; rows sum to 1.
     """
+    if len(queries) == 1 and len(queries.history.items):  # as it comes while serving
+        one_mass = np.add.reduceat(by_half_life, [0], axis=1, dtype=np.float64)[:, 0]
+        one = (by_half_life * (belief[0] / np.maximum(one_mass, _TINY))[:, None]).sum(0)
+        return np.asarray(one / max(float(one.max()), _TINY), dtype=np.float32)
     some = np.flatnonzero(queries.history.lengths)
     if len(some) == 0:
         return np.zeros(0, np.float32)
@@ -376,5 +380,7 @@ def mixture(queries: Queries, by_half_life: Floats, belief: Floats) -> Floats:
 def _since_newest(queries: Queries) -> npt.NDArray[np.float64]:
     """Return how much older each event is than the newest of its history, "events"; times ascend in a history."""
     times, indptr = queries.times, queries.history.indptr
+    if len(queries) == 1:
+        return (times[-1:] - times).astype(np.float64)
     newest = times[np.maximum(indptr[1:] - 1, 0)] if len(times) else np.zeros(len(queries), np.int64)
     return (np.repeat(newest, queries.history.lengths) - times).astype(np.float64)

@@ -17,7 +17,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import FoldIn, Recommender, Validate
-from recsys.models.linear import KeptColumns, cooccurrence_blocks, event_weights, pair_weights, regularized_factor
+from recsys.models.linear import KeptColumns, cooccurrence_blocks, pair_weights, regularized_factor, weighted
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -67,12 +67,11 @@ class EASE(Recommender, FoldIn):
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
         _ = self.fitted_on
-        return torch.from_numpy(event_weights(queries)[:, None] * pair_weights(self._weights, queries, items))
+        return weighted(queries, pair_weights(self._weights, queries, items))
 
     def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
         _ = self.fitted_on
-        pairs = self._panel.rows(self._weights, panel, queries.history.items)
-        return torch.from_numpy(event_weights(queries)[:, None] * pairs)
+        return weighted(queries, self._panel.rows(self._weights, panel, queries.history.items))
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         needed = self.memory_gb(train.n_items)

@@ -17,7 +17,7 @@ from recsys.checks import choice, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import FoldIn, Recommender, Validate
-from recsys.models.linear import cooccurrence_blocks, event_weights
+from recsys.models.linear import cooccurrence_blocks, event_weights, weighted
 from recsys.training.session import Session
 
 ItemSimilarity = Literal["cosine", "jaccard", "dice"]
@@ -90,7 +90,7 @@ class ItemKNN(Recommender, FoldIn):
         if self._panel is None or self._panel[0] is not panel:
             self._panel = panel, self._voters[:, panel].tocsr()
         votes = self._panel[1][np.maximum(queries.history.items, 0)].toarray()
-        return torch.from_numpy(event_weights(queries)[:, None] * votes)
+        return weighted(queries, votes)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         matrix = train.matrix()

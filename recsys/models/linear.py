@@ -97,6 +97,13 @@ def table_weights(weights: Float[Tensor, "items items"], history: Items, items: 
     return weights.numpy().reshape(-1).take(source[:, None] + items)
 
 
+def weighted(queries: Queries, pairs: npt.NDArray[np.float32]) -> Float[Tensor, "events n"]:
+    """Return what each event contributes, given what it would at weight 1, "events n", which is overwritten."""
+    if queries.weights is not None or not queries.counted.all():
+        pairs *= event_weights(queries)[:, None]
+    return torch.from_numpy(pairs)
+
+
 @final
 class KeptColumns:
     """The columns of an item-item matrix that are read again and again, side by side: ten times as fast to read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self, final
 
 import numpy as np
@@ -31,6 +32,19 @@ class Panel:
 
     items: npt.NDArray[np.int32]
     stands_for: npt.NDArray[np.float32]
+
+    def places(self, items: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return where in the panel items are, those that are; `UNKNOWN` is not."""
+        table = self._places
+        found = table[np.minimum(items, len(table) - 1)]
+        return np.asarray(found[found >= 0])
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.int32]:
+        """The place of each item, -1 where it has none; the last entry is for all larger items, and `UNKNOWN`."""
+        table = np.full(int(self.items.max(initial=-1)) + 2, -1, np.int32)
+        table[self.items] = np.arange(len(self.items), dtype=np.int32)
+        return table
 
     @classmethod
     def of(cls, item_counts: npt.NDArray[np.integer], size: int = 1024) -> Self:

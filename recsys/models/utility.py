@@ -59,58 +59,46 @@ def utilities(
         ValueError: an item is unknown, or hypotheses are not aligned with the history.
     """
     fold_in = as_fold_in(model, "judging how fast a user forgets")
-    if np.any(items < 0) or np.any(items >= model.n_items):
+    if len(items) and not 0 <= items.min() <= items.max() < model.n_items:
         raise ValueError("utilities need events whose item the model knows")
     if hypotheses.ndim != 2 or hypotheses.shape[1] != len(queries.history.items):
         raise ValueError(f"hypotheses of shape {hypotheses.shape} for {len(queries.history.items)} history events")
     panel = model.fitted_on.panel if panel is None else panel
     asked = queries.with_weights(None)
     history, indptr = queries.history.items, queries.history.indptr.tolist()
-    trained = (history != UNKNOWN) & (model.fitted_on.item_counts[history] > 0)
-    result = np.full((len(queries), len(hypotheses)), UNDECIDED, np.float32)
     popularity = model.fitted_on.item_counts
+    trained = (history != UNKNOWN) & (popularity[history] > 0)
+    counts = popularity[panel.items]
+    result = np.full((len(queries), len(hypotheses)), UNDECIDED, np.float32)
     most = max(1, _CONTRIBUTIONS // (len(panel.items) + 1))
     first = 0
     while first < len(queries):
         last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + most, side="right")) - 1)
-        rows = np.arange(first, last)
         with torch.inference_mode():
-            part = asked.take(rows)
+            part = asked if last - first == len(asked) else asked.take(np.arange(first, last))
             others = fold_in.panel_contributions(part, panel.items).float().cpu().numpy()
             own = fold_in.contributions(part, items[first:last, None]).float().cpu().numpy()
         # A small dense product for each question: several times as fast as one sparse product for all.
-        for row in rows.tolist():
+        for row in range(first, last):
             begin, end = indptr[row], indptr[row + 1]
             if trained[begin:end].any():
                 events = slice(begin - indptr[first], end - indptr[first])
                 weights = hypotheses[:, begin:end]
-                used = _places(panel.items, np.append(history[begin:end], items[row]))
                 scores = weights @ own[events], weights @ others[events]
-                result[row] = _by_rank(*scores, popularity[items[row]], popularity[panel.items], panel.stands_for, used)
+                listed = panel.stands_for.copy()
+                listed[panel.places(history[begin:end])] = 0.0
+                listed[panel.places(items[row : row + 1])] = 0.0
+                result[row] = _by_rank(*scores, popularity[items[row]], counts, listed)
         first = last
     return result
 
 
-def _places(panel: npt.NDArray[np.int32], items: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Return where items are in an ascending panel, those that are."""
-    place = np.minimum(np.searchsorted(panel, items), len(panel) - 1)
-    return np.asarray(place[panel[place] == items])
-
-
-def _by_rank(
-    own: Floats,
-    others: Floats,
-    count: np.integer,
-    counts: npt.NDArray[np.integer],
-    stands_for: Floats,
-    used: npt.NDArray[np.int64],
-) -> Floats:
+def _by_rank(own: Floats, others: Floats, count: np.integer, counts: npt.NDArray[np.integer], listed: Floats) -> Floats:
     """Return "hypotheses": the utility of an event's scores, "hypotheses 1", among a panel's, "hypotheses panel".
 
-    `count` and `counts` are training events, which decide among equal scores.
+    `listed` is how many items each of the panel stands for; `count` and `counts` are training events, which decide
+    among equal scores.
     """
-    listed = stands_for.copy()
-    listed[used] = 0.0
     rank = (others > own).astype(np.float32) @ listed
     equal = others == own
     if equal.any():
