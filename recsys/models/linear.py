@@ -99,8 +99,10 @@ def table_weights(weights: Float[Tensor, "items items"], history: Items, items: 
 
 def weighted(queries: Queries, pairs: npt.NDArray[np.float32]) -> Float[Tensor, "events n"]:
     """Return what each event contributes, given what it would at weight 1, "events n", which is overwritten."""
-    if queries.weights is not None or not queries.counted.all():
+    if queries.weights is not None:
         pairs *= event_weights(queries)[:, None]
+    elif not queries.counted.all():
+        pairs[~queries.counted] = 0.0
     return torch.from_numpy(pairs)
 
 

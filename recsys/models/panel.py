@@ -34,10 +34,8 @@ class Panel:
     stands_for: npt.NDArray[np.float32]
 
     def places(self, items: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """Return where in the panel items are, those that are; `UNKNOWN` is not."""
-        table = self._places
-        found = table[np.minimum(items, len(table) - 1)]
-        return np.asarray(found[found >= 0])
+        """Return where in the panel items are, "items"; -1 for those that are not, and for `UNKNOWN`."""
+        return np.asarray(self._places[np.minimum(items, len(self._places) - 1)])
 
     @cached_property
     def _places(self) -> npt.NDArray[np.int32]:

@@ -69,6 +69,8 @@ def utilities(
     popularity = model.fitted_on.item_counts
     trained = (history != UNKNOWN) & (popularity[history] > 0)
     counts = popularity[panel.items]
+    used, asked_for = panel.places(history), panel.places(items)
+    stands_for = np.append(panel.stands_for, np.float32(0.0))  # what is not in the panel takes the last place
     result = np.full((len(queries), len(hypotheses)), UNDECIDED, np.float32)
     most = max(1, _CONTRIBUTIONS // (len(panel.items) + 1))
     first = 0
@@ -85,10 +87,10 @@ def utilities(
                 events = slice(begin - indptr[first], end - indptr[first])
                 weights = hypotheses[:, begin:end]
                 scores = weights @ own[events], weights @ others[events]
-                listed = panel.stands_for.copy()
-                listed[panel.places(history[begin:end])] = 0.0
-                listed[panel.places(items[row : row + 1])] = 0.0
-                result[row] = _by_rank(*scores, popularity[items[row]], counts, listed)
+                listed = stands_for.copy()
+                listed[used[begin:end]] = 0.0
+                listed[asked_for[row]] = 0.0
+                result[row] = _by_rank(*scores, popularity[items[row]], counts, listed[:-1])
         first = last
     return result
 
