@@ -125,7 +125,7 @@ _SPLICED_ARMS = (
 _QUICK_ARMS = ("none", "global", "user_adwin", OURS)
 
 WORLDS = (
-    WorldPlan(MIXED, ("ease", "itemknn"), WORLD_ARMS, (0, 1), 600),
+    WorldPlan(MIXED, ("ease", "itemknn"), WORLD_ARMS, (0, 1, 2, 3), 600),
     WorldPlan(TIMESCALES, ("ease",), _FEW, (0, 1), 600),
     WorldPlan("movietweetings", ("ease",), _SPLICED_ARMS, (0,), None),
 )
@@ -314,7 +314,13 @@ def _parser() -> argparse.ArgumentParser:
     worlds, logs = (", ".join(plan.name for plan in plans) for plans in (WORLDS, STREAMS))
     parser.add_argument("--worlds", nargs="*", metavar="NAME", help=f"of {worlds} (spliced); none: no world")
     parser.add_argument("--logs", nargs="*", metavar="NAME", help=f"of {logs}; none: no stream")
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="of worlds that are pooled (default 0 1)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="of worlds that are pooled (default: 0 to 3 of mixed, 0 and 1 of timescales, 0 of splices)",
+    )
     parser.add_argument("--candidates", type=int, metavar="N", help="rules that an arm may try (default 12)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
     parser.add_argument("--quick", action="store_true", help="tiny worlds and a simulated log: tries the benchmark")

@@ -169,10 +169,11 @@ def _drift_scores(scores: Mapping[str, ArmScores]) -> str:
             interval(s.area, 2),
             percent(s.stable_cost),
             percent(s.burst_cost),
+            percent(s.burst_cost_after),
         ]
         for arm, s in scores.items()
     ]
-    head = ["arm", "recovery", "to the level", "with gradual", "degradation area", "stable cost", "burst cost"]
+    head = ["arm", "recovery", "to the level", "with gradual", "degradation area", "stable cost", "burst cost", "later"]
     return table(head, rows)
 
 
@@ -180,7 +181,8 @@ def _drift_text(oracle: str) -> str:
     return (
         f"Recovery: events after an abrupt change to 95% of the curve of `{oracle}`, the better oracle here, and to "
         "95% of the level at which it settles, which it has to reach itself first; the area is against it too. Costs "
-        "are relative losses of NDCG@10 against no decay: of stable users, and of users after a guest has left. "
+        "are relative losses of NDCG@10 against no decay: of stable users, and of users after a guest has left "
+        "(later: from the second event on, as nobody can know before the first). "
         "Formulas: `recsys.evaluation.drift_scores`."
     )
 

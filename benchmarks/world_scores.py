@@ -144,6 +144,7 @@ class ArmScores:
         area: degradation area of ABRUPT users.
         stable_cost: relative loss of STABLE users against no decay.
         burst_cost: of BURST users, once the guest has left.
+        burst_cost_after: the same from the second event on: nobody can know before the first that the guest has left.
         detection: of the alarms; None without a detector.
         seconds_per_1000: of the replay, for 1,000 events.
         bytes_per_user: state.
@@ -157,6 +158,7 @@ class ArmScores:
     area: Score
     stable_cost: Score
     burst_cost: Score
+    burst_cost_after: Score
     detection: Detection | None
     seconds_per_1000: float
     bytes_per_user: float
@@ -194,7 +196,7 @@ def arm_scores(pool: Pool, arm: str) -> ArmScores:
     """Return the scores of an arm of a world."""
     table, oracle, none = pool.tables[arm], pool.tables[pool.oracle], pool.tables["none"]
     abrupt, changed = pool.moments(Kind.ABRUPT), pool.moments(Kind.ABRUPT, Kind.GRADUAL)
-    kind = pool.truth.kind[table["user_num"].to_numpy()]
+    kind, returns = pool.truth.kind[table["user_num"].to_numpy()], pool.truth.returns_at
     present = [one for one in Kind if (kind == one).any()]
     replays = [run.replay for run in pool.runs[arm]]
     seconds = sum(sum(replay.seconds.values()) for replay in replays)
@@ -206,7 +208,8 @@ def arm_scores(pool: Pool, arm: str) -> ArmScores:
         recovery(table, oracle, changed, horizon=HORIZON),
         degradation_area(table, oracle, abrupt, horizon=HORIZON),
         relative_cost(table, none, pool.users(Kind.STABLE)),
-        relative_cost(table, none, pool.users(Kind.BURST), from_position=pool.truth.returns_at),
+        relative_cost(table, none, pool.users(Kind.BURST), from_position=returns),
+        relative_cost(table, none, pool.users(Kind.BURST), from_position=np.where(returns >= 0, returns + 1, -1)),
         _detection(pool, arm),
         1000 * seconds / len(table),
         max(replay.state_bytes for replay in replays),

@@ -313,7 +313,7 @@ class Judged:
 
         def faded(queries: Queries, numbers: npt.NDArray[np.int64]) -> Floats:
             by_half_life = rule.half_lives.weights(queries, from_newest=True)
-            return by_half_life * changes.survival(queries, believed[numbers])
+            return by_half_life * changes.kept(queries, believed[numbers])
 
         utility = lessons.utility(faded)
         changes.forget()
@@ -371,5 +371,5 @@ class Foreseen(Forgetting):
     def weights(self, queries: Queries) -> Floats:
         moments = np.searchsorted(self._moments, self._begin[queries.users] + queries.history.lengths)
         by_half_life = self._rule.half_lives.weights(queries, from_newest=True)
-        by_half_life *= self._changes.survival(queries, self._lasted[moments])
+        by_half_life *= self._changes.kept(queries, self._lasted[moments])
         return mixture(queries, by_half_life, self._beliefs[moments])

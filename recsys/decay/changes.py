@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from recsys.checks import fraction, positive
 from recsys.data.queries import Queries
-from recsys.decay.ages import event_ages
 from recsys.decay.base import Floats
 from recsys.errors import ConfigError
 
@@ -67,14 +66,29 @@ class ChangesOfTaste:
         hazard: a / (a + b), how often somebody unknown changes, per event, until `fit` finds it.
         strength: a + b, how many events that is worth.
         returns: kappa, share of the changes that bring the whole past back.
+        caution: c, by how much the evidence for any change has to exceed that for none; .7 is two to one.
+        decisiveness: d, the power of the odds that an event is of the present taste. A list that rests on two tastes at
+            once serves neither, so what is probable is taken for more than its probability.
     """
 
-    def __init__(self, n_users: int, hazard: float = 1 / 80, strength: float = 40.0, returns: float = 0.3) -> None:
+    def __init__(
+        self,
+        n_users: int,
+        hazard: float = 1 / 80,
+        strength: float = 40.0,
+        returns: float = 0.3,
+        caution: float = 0.7,
+        decisiveness: float = 2.0,
+    ) -> None:
         positive("n_users", n_users, zero=True)
         positive("strength", strength)
+        positive("caution", caution, zero=True)
+        positive("decisiveness", decisiveness)
         fraction("hazard", hazard)
         fraction("returns", returns)
         self.n_users = n_users
+        self.caution = caution
+        self.decisiveness = decisiveness
         self.lengths = np.asarray(LENGTHS, np.int64)
         self._parameters = np.asarray([hazard, strength, returns], np.float64)
         self._likelihood = np.zeros((len(_STEPS), _BINS), np.float32)
@@ -106,7 +120,7 @@ class ChangesOfTaste:
     def windows(self, queries: Queries) -> Floats:
         """Return the events of each run length, "lengths events", 1 or 0: none, the newest, the newest two ... all."""
         weights = np.ones((len(self), len(queries.history.items)), np.float32)
-        weights[:-1] = event_ages(queries) < self.lengths[:, None]
+        weights[:-1] = queries.later < self.lengths[:, None]
         return weights
 
     def belief(self, users: npt.NDArray[np.integer], visible: Ints) -> Floats:
@@ -119,16 +133,23 @@ class ChangesOfTaste:
         belief, _ = self._before(users, visible)
         return belief.astype(np.float32)
 
-    def survival(self, queries: Queries, belief: Floats) -> Floats:
-        """Return P(l > age), "events": how likely each event is of the present taste, 1 at most, non-increasing in age.
+    def kept(self, queries: Queries, belief: Floats) -> Floats:
+        """Return how much of each event's weight is kept, "events", in [0, 1], non-increasing in age.
+
+            kept = o^d / (1 + o^d),    o = [P(l > age) + (e^c - 1) P(l is all)] / P(l <= age)
+
+        See the class for the caution c and the decisiveness d; with c = 0 and d = 1 it is P(l > age).
 
         Args:
             queries: the histories.
             belief: "queries lengths".
         """
-        longer = np.minimum(np.cumsum(belief[:, ::-1], axis=1)[:, ::-1], 1.0)
-        first = np.searchsorted(self.lengths, event_ages(queries), side="right")
-        return np.asarray(longer[0][first] if len(queries) == 1 else longer[queries.history.rows, first])
+        longer = _longer(belief)
+        present = longer + np.float32(np.expm1(self.caution)) * belief[:, -1:]
+        former = np.maximum(np.float32(1.0) - longer, np.float32(0.0))
+        present **= np.float32(self.decisiveness)
+        former **= np.float32(self.decisiveness)
+        return _by_age(queries, self.lengths, present / (present + former))
 
     def rate(self, users: npt.NDArray[np.integer]) -> Numbers:
         """Return how often each user's taste changes, per event: the mean of the belief, "users"."""
@@ -417,6 +438,17 @@ def with_rows(array: npt.NDArray[Any], count: int, fill: float) -> npt.NDArray[A
     """Return a state with more users before its last row, which stands for whoever is unknown."""
     rows = np.full((count, *array.shape[1:]), fill, array.dtype)
     return np.concatenate([array[:-1], rows, array[-1:]])
+
+
+def _longer(belief: Floats) -> Floats:
+    """Return P(l > age), "rows lengths": in each column for ages below its length, down to the length before."""
+    return np.asarray(np.cumsum(belief[:, ::-1], axis=1)[:, ::-1])
+
+
+def _by_age(queries: Queries, lengths: Ints, values: Floats) -> Floats:
+    """Return the value of each event's age, "events", of values by age, "queries lengths"."""
+    place = np.searchsorted(lengths, queries.later, side="right")
+    return np.asarray(values[0][place] if len(queries) == 1 else values[queries.history.rows, place])
 
 
 def _powers(lengths: Ints) -> list[Numbers]:

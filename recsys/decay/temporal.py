@@ -112,8 +112,8 @@ class TemporalDecay(OnlineForgetting):
         after an event:   s_uh = (1 - alpha) s_uh + g_uh - m_h(x_u(t)),   n_u = (1 - alpha) n_u + 1
         g_uh     = utility_uh ^ sharpness
 
-    The weights are scaled to max_j w_j = 1. s_j(t), with `changes`, is how likely event j is of the present taste
-    (`recsys.decay.changes`): a half-life says that everything old counts less, a change that what came before it does.
+    The weights are scaled to max_j w_j = 1. s_j(t), with `changes`, is what changes of taste have probably left of
+    event j (`ChangesOfTaste.kept`): a half-life says that everything old counts less, a change that what came before it does.
     h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of exponentials
     forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
     comparable: otherwise the slow half-lives, which add up more events, would speak loudest.
@@ -234,7 +234,7 @@ class TemporalDecay(OnlineForgetting):
         if self.changes is None:
             return weights
         believed = self.changes.belief(queries.users, queries.history.lengths)
-        return weights * self.changes.survival(queries, believed)
+        return weights * self.changes.kept(queries, believed)
 
     def observe(self, queries: Queries, utility: Floats) -> None:
         if (queries.users == UNKNOWN).any():

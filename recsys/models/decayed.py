@@ -318,7 +318,7 @@ class Decayed(PersonaRecommender, FoldIn):
         for part, queries in asked_in_batches(train, events):
             faded = reading.by_half_life(queries, rule)
             if changes is not None and believed is not None:
-                faded = faded * changes.survival(queries, believed[part])
+                faded = faded * changes.kept(queries, believed[part])
             parts.append(utilities(judge, queries, items[part], reading.with_prior(queries, faded)))
             situation.append(rule.context(queries))
         judged, situations = np.concatenate(parts), np.concatenate(situation)

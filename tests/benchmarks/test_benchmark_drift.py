@@ -126,7 +126,10 @@ def test_scores_hold_the_oracle_level_with_itself_and_no_decay_free_of_cost(pool
     best = arm_scores(pool, pool.oracle)
     assert best.recovery.value == 0
     assert best.area.value == 0
-    assert none.stable_cost.value == none.burst_cost.value == 0
+    assert none.stable_cost.value == none.burst_cost.value == none.burst_cost_after.value == 0
+    ours = arm_scores(pool, OURS)
+    assert ours.burst_cost.users == ours.burst_cost_after.users > 0
+    assert ours.burst_cost.value != ours.burst_cost_after.value
     # Until a change has happened the oracle does what no decay does, and to stable users for ever.
     assert oracle.by_kind["stable"] == none.by_kind["stable"]
     assert oracle.stable_cost.value == 0

@@ -61,10 +61,10 @@ def ready() -> ChangesOfTaste:
 
 
 def test_without_evidence_a_run_is_as_long_as_the_hazard_lets_it() -> None:
-    changes = ChangesOfTaste(1, hazard=0.1, strength=40.0, returns=0.0)
+    changes = ChangesOfTaste(1, hazard=0.1, strength=40.0, returns=0.0, caution=0.0, decisiveness=1.0)
     queries = Queries.from_history([range(100)], users=[0], times=[range(100)])
     believed = changes.belief(queries.users, queries.history.lengths)
-    survives = changes.survival(queries, believed)
+    survives = changes.kept(queries, believed)
     # On the lengths of the grid it is exact: (1 - hazard)^age, and once more for the question itself.
     for age in (0, 4, 16, 40, 64):
         assert survives[99 - age] == pytest.approx(0.9 ** (age + 1), rel=1e-4)
@@ -109,7 +109,7 @@ def test_a_change_is_noticed_and_nobody_else_is_cut(ready: ChangesOfTaste) -> No
         users, visible, runs = world(100, 60, change_at)
         ready.learn(users + first, visible, told(runs, visible, source))
     queries = Queries.from_history([range(61)] * 200, users=range(200), times=[range(61)] * 200)
-    survives = ready.survival(queries, ready.belief(queries.users, queries.history.lengths)).reshape(200, 61)
+    survives = ready.kept(queries, ready.belief(queries.users, queries.history.lengths)).reshape(200, 61)
     old = survives[:, 20]  # 40 events ago, before the change of half of the users
     assert np.median(old[:100]) > 0.8
     assert np.median(old[100:]) < 0.2
@@ -125,7 +125,7 @@ def test_after_a_guest_the_past_comes_back(ready: ChangesOfTaste) -> None:
     runs = np.where((visible >= 40) & (visible < 50), visible - 40, visible)
     ready.learn(users, visible, told(runs, visible, source))
     queries = Queries.from_history([range(81)] * 100, users=range(100), times=[range(81)] * 100)
-    survives = ready.survival(queries, ready.belief(queries.users, queries.history.lengths)).reshape(100, 81)
+    survives = ready.kept(queries, ready.belief(queries.users, queries.history.lengths)).reshape(100, 81)
     assert np.median(survives[:, 10]) > 0.7
 
 
@@ -144,7 +144,7 @@ def test_the_population_teaches_how_often_tastes_change() -> None:
 
 
 @given(seed=st.integers(0, 10_000), n_events=st.integers(0, 40))
-def test_survival_is_a_probability_that_falls_with_age(seed: int, n_events: int) -> None:
+def test_what_is_kept_is_a_share_that_falls_with_age(seed: int, n_events: int) -> None:
     changes = _SHARED
     changes.reset()
     source = np.random.default_rng(seed)
@@ -155,14 +155,28 @@ def test_survival_is_a_probability_that_falls_with_age(seed: int, n_events: int)
         changes.learn(np.array([3]), np.array([n_events]), source.random((1, CELLS), dtype=np.float32))
         believed = changes.belief(queries.users, queries.history.lengths)
         np.testing.assert_allclose(believed.sum(1), 1.0, rtol=1e-5)
-        survives = changes.survival(queries, believed)
-        assert np.all((survives >= 0) & (survives <= 1))
-        assert np.all(np.diff(survives) >= -1e-6)
-        assert np.all(np.diff(survives)[np.diff(times) == 0] == 0)
-        np.testing.assert_array_equal(survives, changes.survival(shifted, believed))
+        kept = changes.kept(queries, believed)
+        assert np.all((kept >= 0) & (kept <= 1))
+        assert np.all(np.diff(kept) >= -1e-6)
+        assert np.all(np.diff(kept)[np.diff(times) == 0] == 0)
+        np.testing.assert_array_equal(kept, changes.kept(shifted, believed))
 
 
 _SHARED = ChangesOfTaste(5)
+
+
+@pytest.mark.parametrize(("caution", "decisiveness"), [(0.0, 1.0), (1.0, 1.0), (0.0, 3.0), (2.0, 2.0)])
+def test_what_is_kept_by_hand(caution: float, decisiveness: float) -> None:
+    """Of four events, with a belief in a run of one, of three, and of all."""
+    changes = ChangesOfTaste(1, caution=caution, decisiveness=decisiveness)
+    queries = Queries.from_history([range(4)], users=[0], times=[range(4)])
+    believed = np.zeros((1, CELLS), np.float32)
+    believed[0, [1, 3, -1]] = 0.5, 0.3, 0.2
+    headed = np.asarray([0.5, 0.3, 0.2 * np.exp(caution)])
+    headed /= headed.sum()
+    present = np.asarray([headed[2], headed[1:].sum(), headed[1:].sum(), 1.0])  # of the oldest to the newest
+    kept = present**decisiveness / (present**decisiveness + (1 - present) ** decisiveness)
+    np.testing.assert_allclose(changes.kept(queries, believed), kept, rtol=1e-5)
 
 
 def test_a_batch_is_the_same_as_one_event_after_another(ready: ChangesOfTaste) -> None:
