@@ -31,8 +31,10 @@ from recsys.errors import BundleError, CapabilityError, DataError
 from recsys.explanations import Explanation, PersonaDescription, Reading, UserFacts, explain_read, text
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.half_life import Interval, Unit, UserHalfLife, user_half_lives
-from recsys.models.base import PersonaRecommender, Recommender
+from recsys.explanations.standing import Standing
+from recsys.models.base import PersonaRecommender, Recommendations, Recommender
 from recsys.models.decayed import Decayed
+from recsys.models.folded import LinearRows, RowReader
 from recsys.models.persona_activity import RoutesItems
 from recsys.pasts import Kept, Past, Pending, Ready
 from recsys.runs import load_model, run_data
@@ -169,8 +171,11 @@ class RunAnswers:
         self._pasts: dict[str, Past] = {}
         self._erased: set[str] = set()
         self._kept = Kept(kept)
+        self._stranger = Past()
         within = _within(model)
         self._best = recommend or within.recommend
+        exact = self._best == within.recommend and isinstance(within, LinearRows)
+        self._reader = RowReader(within) if exact else None
         self._routing = within.routing() if isinstance(within, RoutesItems) and within.folds_in else None
         self._n_personas = _count_personas(model)
         self.catch_up()
@@ -207,7 +212,7 @@ class RunAnswers:
     def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> told.RecommendationList:
         with self._lock:
             past = self._known(user_id)
-            return self._recommend(past, self._asked(past, at, exclude), n)
+            return self._recommend(past, *self._asked(past, at, exclude), n)
 
     def recommend_for(
         self, history: Sequence[told.Use], n: int, at: int | None, exclude: Collection[str]
@@ -223,12 +228,12 @@ class RunAnswers:
             past.add(Pending(self._items.get(use.item_id, UNKNOWN), use.value, moment, False, False))
         unknown = dict.fromkeys(use.item_id for use in history if use.item_id not in self._items)
         with self._lock:
-            return self._recommend(past, self._asked(past, at, exclude, keep=False), n, tuple(unknown)[:_SHOWN])
+            return self._recommend(past, *self._asked(past, at, exclude, keep=False), n, tuple(unknown)[:_SHOWN])
 
     def personas(self, user_id: str, at: int | None) -> told.Personas:
         with self._lock:
             past = self._known(user_id)
-            queries, facts = self._asked(past, at)
+            queries, ready = self._asked(past, at)
             (activity,) = persona_activity(self._model, queries)
             half_lives = user_half_lives(self._model, queries)
         corrections = self._corrections(past)
@@ -236,7 +241,7 @@ class RunAnswers:
             _persona(
                 one, corrections.get(k, Correction()), activity.now[k], activity.long_term[k], activity.values[:, k]
             )
-            for k, one in enumerate(facts.personas[0])
+            for k, one in enumerate(ready.facts.personas[0])
         ]
         return told.Personas(
             self._fingerprint,
@@ -358,7 +363,7 @@ class RunAnswers:
         self.catch_up()
         past = self._past(user_id, keep=False)
         if past.pending:
-            self._kept.drop(past)
+            self._kept.changed(past)
         while past.pending:
             event = past.pending.popleft()
             if event.dismissed:
@@ -386,8 +391,8 @@ class RunAnswers:
 
     def _asked(
         self, past: Past, at: int | None, exclude: Collection[str] = (), *, keep: bool = True
-    ) -> tuple[Queries, UserFacts]:
-        """Return a user's question, in which nothing that was used or dismissed is asked for, and what is known.
+    ) -> tuple[Queries, Ready]:
+        """Return a user's question, in which nothing that was used or dismissed is asked for, and what is made of it.
 
         Args:
             past: all of it learned.
@@ -399,19 +404,25 @@ class RunAnswers:
         newest = past.times[stop - 1] + 1 if stop else 0
         now = max(int(self._clock()), newest) if at is None else at
         whole = stop == len(past.times)
+        if stop == 0 and past.number == UNKNOWN and not past.dismissed:
+            past, whole = self._stranger, True  # of whom all is known: nothing
         ready = self._kept.get(past) if whole else None
         if ready is None:
             asked = past.question(max(0, stop - self._history), stop, now)
             asked = replace(asked, exclude=past.left_out(stop))
             self._model.check_queries(asked)
-            ready = Ready(asked, UserFacts.of(self._model, asked))
-            if keep and whole and stop:
+            kept = whole and (keep or past is self._stranger)
+            former = self._kept.former(past) if kept else None
+            facts = UserFacts.of(self._model, asked, None if former is None else former.facts)
+            ready = Ready(asked, facts, folded=None if former is None else former.folded)
+            if kept:
+                ready.standing = Standing.of(self._model, asked)
                 self._kept.put(past, ready)
         queries = ready.at(now)
         if exclude:
             more = np.asarray([self._items.get(item, UNKNOWN) for item in exclude], np.int32)
             queries = replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, more)]))
-        return queries, ready.facts
+        return queries, ready
 
     def _corrected(self, queries: Queries, corrections: Mapping[int, Correction]) -> Queries:
         """Return the question with each event weighted by what its personas have to say."""
@@ -435,23 +446,33 @@ class RunAnswers:
         return queries.with_weights(np.minimum(routed, 1.0).astype(np.float32))
 
     def _recommend(
-        self, past: Past, asked: tuple[Queries, UserFacts], n: int, unknown: tuple[str, ...] = ()
+        self, past: Past, asked: Queries, ready: Ready, n: int, unknown: tuple[str, ...] = ()
     ) -> told.RecommendationList:
-        queries, facts = asked
-        corrections = self._corrections(past)
-        reading = Reading.of(self._model, self._corrected(queries, corrections))
-        best = self._best(reading.queries, n)
-        # Where nobody has a say there is no history left to explain with.
-        heard = (
-            facts if len(reading.queries.times) == len(queries.times) else UserFacts.of(self._model, reading.queries)
-        )
-        (found,) = explain_read(reading, heard, best)
+        corrections, facts = self._corrections(past), ready.facts
+        queries = self._corrected(asked, corrections)
+        if len(queries.times) < len(asked.times):  # nobody has a say: there is no history left to explain with
+            facts = UserFacts.of(self._model, queries)
+            reading = Reading.of(self._model, queries)
+        else:
+            reading = Reading.of(self._model, queries) if ready.standing is None else ready.standing.at(queries)
+        best, contributions = self._found(past, ready, reading.queries, n)
+        (found,) = explain_read(reading, facts, best, contributions=contributions)
         if corrections:
-            items = [_as_corrected(one, facts.personas[0], corrections) for one in found]
+            items = [_as_corrected(one, ready.facts.personas[0], corrections) for one in found]
         else:
             items = [_recommended(one) for one in found]
-        known = int((queries.history.items != UNKNOWN).sum())
-        return told.RecommendationList(self._fingerprint, int(queries.now[0]), known, unknown, tuple(items))
+        known = int((asked.history.items != UNKNOWN).sum())
+        return told.RecommendationList(self._fingerprint, int(asked.now[0]), known, unknown, tuple(items))
+
+    def _found(self, past: Past, ready: Ready, read: Queries, n: int) -> tuple[Recommendations, torch.Tensor | None]:
+        """Return the best items, and what each event contributes to them where that is known by then."""
+        if self._reader is None:
+            return self._best(read, n), None
+        best = self._reader.best(read, n, ready.folded)
+        grown, ready.folded = ready.folded is None, best.folded
+        if grown and self._kept.get(past) is ready:
+            self._kept.put(past, ready)
+        return best.found, best.contributions
 
     def _corrections(self, past: Past) -> dict[int, Correction]:
         """Return the corrections of this model's personas that change anything."""

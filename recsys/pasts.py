@@ -14,6 +14,8 @@ import numpy.typing as npt
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import UserFacts
+from recsys.explanations.standing import Standing
+from recsys.models.folded import Folded
 from recsys.serving.events import Correction
 
 _DESCRIBED = 4_000
@@ -79,17 +81,22 @@ class Past:
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Ready:
     """What is made of a past, and stays as long as that does, whenever the user is asked for.
 
     Attributes:
         queries: the question, as of any moment.
         facts: of the user, for explanations.
+        standing: the history as a model reads it; None where nothing of that can be kept.
+        folded: scores of the history as of the moment when it was asked last; None before that, and where the model is
+            not linear.
     """
 
     queries: Queries
     facts: UserFacts
+    standing: Standing | None = None
+    folded: Folded | None = None
 
     def at(self, now: int) -> Queries:
         """Return the question at a moment."""
@@ -101,12 +108,16 @@ class Ready:
         queries, history = self.queries, self.facts.history
         arrays: tuple[npt.NDArray[Any], ...] = (queries.history.items, queries.values, queries.times)
         arrays += (queries.excluded.items, history.items, history.events, history.mask, history.weights)
-        return sum(array.nbytes for array in arrays) + _DESCRIBED * (1 + len(self.facts.personas[0]))
+        parts = (self.standing, self.folded, self.facts.sums)
+        taken = sum(array.nbytes for array in arrays) + sum(part.nbytes for part in parts if part is not None)
+        return taken + _DESCRIBED * (1 + len(self.facts.personas[0]))
 
 
 @final
 class Kept:
-    """Keeps what was made of the pasts that were asked for last, in bounded memory. Whoever changes a past drops it.
+    """Keeps what was made of the pasts that were asked for last, in bounded memory.
+
+    Whoever changes a past says so: what was made of it is not given any more, but where the next can start.
 
     Args:
         most: bytes, about; beyond, what was not asked for longest is let go of. 0 keeps nothing.
@@ -114,28 +125,43 @@ class Kept:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._ready: OrderedDict[Past, Ready] = OrderedDict()
+        self._ready: OrderedDict[Past, tuple[Ready, int]] = OrderedDict()
+        self._outdated: set[Past] = set()
         self._size = 0
 
     def get(self, past: Past) -> Ready | None:
         """Return what was made of a past since it changed last."""
-        ready = self._ready.get(past)
-        if ready is not None:
-            self._ready.move_to_end(past)
-        return ready
+        if past in self._outdated or past not in self._ready:
+            return None
+        self._ready.move_to_end(past)
+        return self._ready[past][0]
+
+    def former(self, past: Past) -> Ready | None:
+        """Return what was made of a past before it changed, or since."""
+        found = self._ready.get(past)
+        return None if found is None else found[0]
 
     def put(self, past: Past, ready: Ready) -> None:
-        """Keep what was made of a past."""
+        """Keep what was made of a past, or take notice that it has grown."""
         self.drop(past)
-        self._ready[past] = ready
-        self._size += ready.size
+        size = ready.size
+        self._ready[past] = ready, size
+        self._size += size
         while self._size > self._most:
-            self._size -= self._ready.popitem(last=False)[1].size
+            other, (_, taken) = self._ready.popitem(last=False)
+            self._outdated.discard(other)
+            self._size -= taken
+
+    def changed(self, past: Past) -> None:
+        """Take notice that a past has changed."""
+        if past in self._ready:
+            self._outdated.add(past)
 
     def drop(self, past: Past) -> None:
-        """Let go of what was made of a past that changes."""
-        ready = self._ready.pop(past, None)
-        self._size -= 0 if ready is None else ready.size
+        """Let go of what was made of a past."""
+        _, taken = self._ready.pop(past, (None, 0))
+        self._outdated.discard(past)
+        self._size -= taken
 
     def __iter__(self) -> Iterator[Past]:
         """Yield the pasts of which something is kept, the longest unused first."""

@@ -209,9 +209,11 @@ def models(log: Interactions) -> dict[str, Recommender]:
 def test_somebody_asked_for_again_is_not_described_again(log: Interactions) -> None:
     answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, open_store("memory:"))
     before = answers.recommend("u3", 5, None, ())
-    with mock.patch("recsys.explanations.explain.describe_personas") as describe:
+    with mock.patch("recsys.explanations.explain.describe_from", side_effect=AssertionError) as describe:
         assert answers.recommend("u3", 5, None, ()) == before
-        assert not describe.called
+        with pytest.raises(AssertionError):
+            answers.recommend("u4", 5, None, ())
+        assert describe.call_count == 1
 
 
 def _history(log: Interactions, user: int) -> tuple[list[int], list[int]]:

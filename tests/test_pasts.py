@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from recsys.data.queries import Ragged
 from recsys.explanations import UserFacts
 from recsys.models import EASE
+from recsys.models.folded import Folded
 from recsys.pasts import Kept, Past, Pending, Ready
 from tests.explanations.explanation_models import movie_log
 
@@ -36,6 +41,39 @@ def test_what_was_asked_for_longest_ago_goes_first() -> None:
     kept.put(third, ready)
     assert list(kept) == [first, third]
     assert kept.get(second) is None
+
+
+def test_of_a_past_that_changed_only_what_came_before_is_given() -> None:
+    (first, ready), (second, _) = _past(3), _past(3)
+    kept = Kept(2 * ready.size)
+    kept.changed(first)
+    assert kept.former(first) is None
+    kept.put(first, ready)
+    kept.put(second, ready)
+    assert kept.former(first) is ready
+    kept.changed(first)
+    assert kept.get(first) is None
+    assert kept.former(first) is ready
+    kept.put(first, ready)
+    assert kept.get(first) is ready
+    kept.changed(first)
+    kept.drop(first)
+    assert kept.former(first) is None
+    kept.put(first, ready)  # nothing is left of the change
+    assert kept.get(first) is ready
+
+
+def test_what_has_grown_counts_for_more() -> None:
+    (past, ready), (other, _) = _past(3), _past(3)
+    folded = Folded(np.zeros(3, np.int32), np.zeros(3), np.zeros(1000, np.float32), 0.0, 0.0)
+    kept = Kept(2 * ready.size + 100)
+    kept.put(past, ready)
+    kept.put(other, replace(ready))
+    assert list(kept) == [past, other]
+    grown = replace(ready, folded=folded)
+    assert grown.size - ready.size == 3 * 4 + 3 * 8 + 1000 * 4
+    kept.put(other, grown)
+    assert list(kept) == [other]
 
 
 def test_memory_is_bounded_whatever_is_put_and_dropped() -> None:

@@ -9,16 +9,18 @@ from typing import Self, final
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
 from recsys.explanations.padded import BATCH, PaddedHistory
-from recsys.explanations.personas import describe_personas
+from recsys.explanations.personas import carried, describe_from, describe_personas
 from recsys.explanations.records import Evidence, EvidenceKind, Explanation, PersonaDescription, PersonaWeight
 from recsys.explanations.similarity import persona_similarity
 from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Recommendations, Recommender
 from recsys.models.decayed import Decayed
+from recsys.models.persona_sums import PersonaSums
 
 
 def explain(model: Recommender, queries: Queries, n: int = 10, *, evidence: int = 3) -> list[list[Explanation]]:
@@ -92,30 +94,47 @@ class UserFacts:
         history: their histories.
         personas: their personas, none for a model without.
         explicit: "queries", whether the user's values are ratings rather than the 1 of an implicit log.
+        sums: of a single user, from which the facts of a longer history follow faster; None where a model has none.
     """
 
     history: PaddedHistory
     personas: list[list[PersonaDescription]]
     explicit: npt.NDArray[np.bool_]
+    sums: PersonaSums | None = None
 
     @classmethod
-    def of(cls, model: Recommender, queries: Queries) -> Self:
+    def of(cls, model: Recommender, queries: Queries, former: UserFacts | None = None) -> Self:
         """Describe the users of the questions.
+
+        Args:
+            model: a fitted model.
+            queries: the questions.
+            former: facts of the same single user, before the last events. They save work, and change nothing.
 
         Raises:
             CapabilityError: the model cannot serve one of them.
         """
-        several = isinstance(model, PersonaRecommender) and model.has_personas
-        personas = (
-            describe_personas(model, queries, recommended=False) if several else [[] for _ in range(len(queries))]
-        )
+        history = PaddedHistory.of(queries)
+        sums = carried(model, queries, None if former is None else former.sums)
+        personas: list[list[PersonaDescription]] = [[] for _ in range(len(queries))]
+        if isinstance(model, PersonaRecommender) and model.has_personas:
+            personas = (
+                describe_personas(model, queries, recommended=False)
+                if sums is None
+                else [describe_from(model, queries, history, sums)]
+            )
         is_rating = np.isfinite(queries.values) & (queries.values != 1.0)
         explicit = np.bincount(queries.history.rows[is_rating], minlength=len(queries)) > 0
-        return cls(PaddedHistory.of(queries), personas, explicit)
+        return cls(history, personas, explicit, sums)
 
 
 def explain_read(
-    reading: Reading, facts: UserFacts, recommendations: Recommendations, *, evidence: int = 3
+    reading: Reading,
+    facts: UserFacts,
+    recommendations: Recommendations,
+    *,
+    evidence: int = 3,
+    contributions: Tensor | None = None,
 ) -> list[list[Explanation]]:
     """Say why these items are recommended, given what is known of the users already.
 
@@ -124,9 +143,11 @@ def explain_read(
         facts: of the same users with the same histories.
         recommendations: of the reading.
         evidence: how many past events are shown at most.
+        contributions: "events n", of the model's to these items, where they are known already; every place of the lists
+            has an item.
     """
     items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
-    reasons = _reasons(reading, facts, items)
+    reasons = _reasons(reading, facts, items, contributions)
     return [_explain_row(reading, facts, reasons, recommendations, row, evidence) for row in range(len(items))]
 
 
@@ -146,13 +167,16 @@ class _Reasons:
 
 
 @torch.inference_mode()
-def _reasons(reading: Reading, facts: UserFacts, items: npt.NDArray[np.int32]) -> _Reasons:
+def _reasons(
+    reading: Reading, facts: UserFacts, items: npt.NDArray[np.int32], contributions: Tensor | None
+) -> _Reasons:
     model, queries, history = reading.model, reading.queries, facts.history
     personas = model if isinstance(model, PersonaRecommender) and model.has_personas else None
     attention = None
     if isinstance(model, FoldIn) and model.folds_in:
         kind: EvidenceKind = "contribution"
-        contributions = model.contributions(queries, items)
+        if contributions is None:
+            contributions = model.contributions(queries, items)
         if isinstance(model, AdditivePersonas):
             attention = model.attention_of(queries, contributions)
         strength = history.gather(contributions.double().cpu().numpy(), 0.0)

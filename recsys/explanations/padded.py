@@ -62,5 +62,7 @@ class PaddedHistory:
         """Lay values aligned with `queries.history.items` ("events" or "events n") out; `fill` in the padding."""
         if self.mask.size == 0 or len(values) == 0:
             return np.full((*self.mask.shape, *values.shape[1:]), fill, values.dtype)
+        if self.mask.all():
+            return np.asarray(values[self.events])
         mask = self.mask if values.ndim == 1 else self.mask[:, :, None]
         return np.where(mask, values[self.events], np.asarray(fill, values.dtype))

@@ -19,16 +19,20 @@ from recsys.explanations.records import GenreShare, PersonaDescription, PersonaI
 from recsys.models.base import PersonaRecommender, Recommender
 from recsys.models.decayed import Decayed
 from recsys.models.health import PersonaHealth
+from recsys.models.persona_sums import MOST_ITEMS, CarriesPersonas, PersonaSums
 
 _LIST = 50
 """Length of the recommendation list from which each persona's own recommendations are taken."""
+
+_TOP = 5
+"""Items, genres and recommendations of a persona, unless more are asked for."""
 
 _DOMINANT = 0.6
 """Share of the history from which a persona's genres are compared with the catalogue."""
 
 
 def describe_personas(
-    model: Recommender, queries: Queries, *, top: int = 5, recommended: bool = True
+    model: Recommender, queries: Queries, *, top: int = _TOP, recommended: bool = True
 ) -> list[list[PersonaDescription]]:
     """Describe each persona of each user, in the order of the personas' indices.
 
@@ -56,8 +60,41 @@ def describe_personas(
     personas = as_personas(model)
     _check_users(model, queries)
     return [
-        description for batch in queries.batches(BATCH) for description in _describe(personas, batch, top, recommended)
+        description
+        for batch in queries.batches(BATCH)
+        for description in _describe(_Reading.undecayed(personas, batch), personas, batch, top, recommended)
     ]
+
+
+def describe_from(
+    model: PersonaRecommender, queries: Queries, history: PaddedHistory, sums: PersonaSums
+) -> list[PersonaDescription]:
+    """Describe one user's personas as `describe_personas` does, without what they recommend.
+
+    Args:
+        model: a model with personas; `Decayed` or not.
+        queries: the user.
+        history: of the user.
+        sums: of that history, see `carried`.
+    """
+    (described,) = _describe(_Reading.carried(model, history, sums), model, queries, _TOP, recommended=False)
+    return described
+
+
+def carried(model: Recommender, queries: Queries, former: PersonaSums | None = None) -> PersonaSums | None:
+    """Return what personas are made of, to be carried to the user's next event; None where a model cannot.
+
+    Args:
+        model: `Decayed` or not.
+        queries: the user.
+        former: of the same user, before the last events.
+    """
+    within = model.undecayed if isinstance(model, Decayed) else model
+    if not isinstance(within, CarriesPersonas) or len(queries) != 1 or queries.weights is not None:
+        return None
+    items = np.sort(queries.history.items)
+    items = items[np.diff(items, prepend=UNKNOWN) > 0]
+    return within.persona_sums(items, former) if len(items) <= MOST_ITEMS else None
 
 
 def user_persona_health(model: Recommender, queries: Queries) -> list[PersonaHealth]:
@@ -113,6 +150,21 @@ class _Reading:
         keep = history.mask[:, None, :]
         return cls(history, np.where(keep, weight, 0.0), np.where(keep, part, -np.inf))
 
+    @classmethod
+    def undecayed(cls, model: PersonaRecommender, queries: Queries) -> _Reading:
+        """Read histories with the model, without its decay."""
+        return cls.of(as_personas(model.undecayed) if isinstance(model, Decayed) else model, queries)
+
+    @classmethod
+    @torch.inference_mode()
+    def carried(cls, model: PersonaRecommender, history: PaddedHistory, sums: PersonaSums) -> _Reading:
+        """Read one history with what is known of it already."""
+        within = model.undecayed if isinstance(model, Decayed) else model
+        assert isinstance(within, CarriesPersonas)
+        attention, scores = (each.double().numpy() for each in within.opinions_of(sums))
+        place = np.searchsorted(sums.items, history.items[0])
+        return cls(history, attention[None, :, place], (attention * scores)[None, :, place])
+
     @property
     def shares(self) -> npt.NDArray[np.float64]:
         """ "queries personas": sums to 1; equal parts where there is no history."""
@@ -125,12 +177,8 @@ class _Reading:
 
 
 def _describe(
-    model: PersonaRecommender,
-    queries: Queries,
-    top: int,
-    recommended: bool,
+    reading: _Reading, model: PersonaRecommender, queries: Queries, top: int, recommended: bool
 ) -> Iterator[list[PersonaDescription]]:
-    reading = _Reading.of(as_personas(model.undecayed) if isinstance(model, Decayed) else model, queries)
     shares = reading.shares
     count = shares.shape[1]
     alive = (shares >= 0.1 / count) & (reading.history.lengths > 0)[:, None]

@@ -18,8 +18,10 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Validate
+from recsys.models.folded import LinearRows
 from recsys.models.linear import KeptColumns, event_weights, pair_weights, table_weights
 from recsys.models.persona_ridge import PersonaRidge
+from recsys.models.persona_sums import CarriesPersonas, ExactSums, PersonaSums
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ _EVENTS = 64
 
 
 @final
-class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas):
+class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, CarriesPersonas):
     """Personas split the history, and each has a linear expert, to which the candidate items attend. In closed form.
 
         r_jk  = softmax_k( tau_r cos(q_j, c_k) )               routing of item j to persona k
@@ -110,6 +112,7 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas):
         self._weights: Tensor
         self._panel = KeptColumns()
         self._routing: npt.NDArray[np.float32]
+        self._exact: ExactSums | None = None
 
     @property
     def folds_in(self) -> bool:
@@ -165,6 +168,27 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas):
         _ = self.fitted_on
         return self._routing
 
+    def persona_sums(self, items: npt.NDArray[np.int32], former: PersonaSums | None = None) -> PersonaSums:
+        return self._sums().of(items, former)
+
+    def opinions_of(self, sums: PersonaSums) -> tuple[Float[Tensor, "personas items"], Float[Tensor, "personas items"]]:
+        scale = self._sums().unit * max(len(sums.items), 1) ** -self.history_power
+        scores = torch.from_numpy((sums.sums * scale).astype(np.float32))
+        return self._attention(scores[None])[0], scores
+
+    def rows(self) -> Float[Tensor, "items items"]:
+        _ = self.fitted_on
+        return self._weights
+
+    def row_weights(self, queries: Queries) -> npt.NDArray[np.float32]:
+        return self._event_weights(queries)
+
+    def _sums(self) -> ExactSums:
+        _ = self.fitted_on
+        if self._exact is None:
+            self._exact = ExactSums(self._weights, self._routing)
+        return self._exact
+
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         needed = PersonaRidge.memory_gb(train.n_users, train.n_items)
         _LOG.info("LinearAMPCF on %d users and %d items needs about %.2f GB", train.n_users, train.n_items, needed)
@@ -181,7 +205,7 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas):
         # Without a difference between the experts there is no need to solve for each.
         alike = self.cohesion == self.locality == 0
         routing = np.ones((train.n_items, 1), np.float32) if alike else self._routing
-        self._weights = ridge.solve(train.matrix(), routing)
+        self._weights, self._exact = ridge.solve(train.matrix(), routing), None
 
     def _route(self, train: Interactions) -> npt.NDArray[np.float32]:
         if self._personas == 1:
@@ -246,3 +270,4 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas):
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._weights = torch.from_numpy(arrays["weights"].copy())
         self._routing = arrays["routing"].copy()
+        self._exact = None

@@ -19,6 +19,7 @@ from recsys.errors import DataError
 from recsys.serving import schemas
 from recsys.serving.access import CODES, Code, Denied, Limits, require
 from recsys.serving.answers import FoundItems, KnownUsers, Personas, RecommendationList, SimilarItems
+from recsys.serving.direct import Direct
 from recsys.serving.events import MOST_PERSONAS, Correction, Event, Token, check_id
 from recsys.serving.events import Scope as TokenScope
 from recsys.serving.guard import TOKEN, Guard
@@ -28,6 +29,7 @@ from recsys.serving.service import Service
 
 # An id may hold a slash, which is one in a decoded path too.
 _USER = "/v1/users/{user_id:path}"
+_RECOMMENDATIONS = _USER + "/recommendations"
 _ITEM = "/v1/items/{item_id:path}"
 _At = Annotated[
     schemas.Moment | None, Query(max_length=40, description="see only what is earlier: Unix seconds or ISO 8601")
@@ -38,6 +40,7 @@ _Exclude = Annotated[
 ]
 _Asked = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
 _MOST_USERS = 20
+_LENGTH = 10
 _LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
 T = TypeVar("T")
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -63,6 +66,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.add_middleware(Direct, service=service, route=_RECOMMENDATIONS, n=_LENGTH, written=_LIST.dump_json)
     app.add_middleware(Guard, service=service)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
@@ -101,11 +105,11 @@ def _recommendations(service: Service) -> APIRouter:
     n_items = Annotated[int, Query(ge=1, le=limits.n, description="length of the list")]
 
     @router.get(
-        _USER + "/recommendations",
+        _RECOMMENDATIONS,
         dependencies=[Depends(_allowing_user("read"))],
         response_model=RecommendationList,
     )
-    async def recommend(user_id: schemas.Id, n: n_items = 10, at: _At = None, exclude: _Exclude = []) -> Response:  # noqa: B006
+    async def recommend(user_id: schemas.Id, n: n_items = _LENGTH, at: _At = None, exclude: _Exclude = []) -> Response:  # noqa: B006
         """Recommend items to a user, known or not, and say why."""
         now = None if at is None else schemas.moment(at)
         left_out = _excluded(exclude, limits)

@@ -1,0 +1,289 @@
+"""The best items of a linear model for one history, exactly, without reading every row of its matrix.
+
+The score of item i is a sum over the history, and a row B_j is as long as the catalogue. Reading all of them is what an
+answer of a linear model costs. Most need not be read: many events have faded, and a user who was asked for a moment ago
+has the same history with nearly the same weights.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.models.base import Recommendations, Recommender
+from recsys.models.linear import Items, table_weights
+
+_SLACK = 0.01
+"""Of sum_j w_j (max_i B_ji - min_i B_ji): the width of the interval in which scores are known before some are exact."""
+
+_WORN = 0.9
+"""Of the slack: nothing is built on a state whose own interval is wider. A fresh one begins with half of the slack."""
+
+_MOST = 64
+"""Items beside those asked for that are scored exactly, at most; if more could be among the best, all rows are read."""
+
+_ULP = 2.0**-23
+
+Numbers = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+
+
+class LinearRows(ABC):
+    """The capability of models whose scores are weighted sums of rows of one matrix: s_i = sum_j w_j B_ji, w_j >= 0."""
+
+    @abstractmethod
+    def rows(self) -> Float[Tensor, "items items"]:
+        """Return B, contiguous float32: from an item of the history to a candidate."""
+
+    @abstractmethod
+    def row_weights(self, queries: Queries) -> Floats:
+        """Return w, "events": what each event of the history counts; 0 for those that do not."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """The scores of all items for a history, each known to lie in an interval.
+
+        scores_i - below  <=  sum_j weights_j B_ji  <=  scores_i + above
+
+    Attributes:
+        items: "rows", item numbers of the history, each once.
+        weights: aligned with `items`.
+        scores: "items", float32.
+        above: by how much a score can be too small.
+        below: by how much it can be too large.
+    """
+
+    items: Items
+    weights: Numbers
+    scores: Floats
+    above: float
+    below: float
+
+    @property
+    def width(self) -> float:
+        """Of the interval in which each score lies."""
+        return self.above + self.below
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return self.items.nbytes + self.weights.nbytes + self.scores.nbytes
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The best items for one history.
+
+    Attributes:
+        found: what `model.recommend` returns, to the last bit.
+        contributions: "events n", what `model.contributions` of these items returns; None where it was not needed, or a
+            place of the list is empty.
+        folded: from which the next answer for this history, or one much like it, can start; None for one of no weight.
+    """
+
+    found: Recommendations
+    contributions: Float[Tensor, "events n"] | None
+    folded: Folded | None
+
+
+@final
+class RowReader:
+    """Finds the best items of one history by reading the rows that matter.
+
+        a_i      = c a'_i + sum_{j in S} (w_j - c w'_j) B_ji        a', w': of a `Folded` history; 0 without
+        s_i - a_i  in  [-below, above]:
+        above    = c above' + sum_{j not in S} max_i (w_j - c w'_j) B_ji + rounding,    below alike with min
+
+    S are the rows whose weight has changed most, by |w_j - c w'_j| (max_i B_ji - min_i B_ji); c is the weighted median
+    of w_j / w'_j, as a half-life multiplies the weights of all that is old by one number. What could be among the n
+    best given the intervals is scored exactly, by the sums that `model.recommend` adds up, in the same order: the list
+    is the same to the last bit, whatever was folded before. The bound is ours; it is the usual one of rounding (Higham,
+    *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1) with the rows that are left out.
+
+    Args:
+        model: a fitted model.
+    """
+
+    def __init__(self, model: Recommender) -> None:
+        if not isinstance(model, LinearRows):
+            raise TypeError(f"the scores of {type(model).__name__} are not sums of rows")
+        self._model = model
+        self._linear: LinearRows = model
+        self._rows = model.rows()
+        table = self._rows.numpy()
+        self._highest = np.maximum(table.max(1), 0.0).astype(np.float64)
+        self._lowest = np.maximum(-table.min(1), 0.0).astype(np.float64)
+        self._spread = self._highest + self._lowest
+        self._tie_rank = model.fitted_on.tie_rank.numpy()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds beside the model."""
+        return int(self._highest.nbytes + self._lowest.nbytes + self._spread.nbytes)
+
+    @torch.inference_mode()
+    def best(self, queries: Queries, n: int, former: Folded | None = None) -> Best:
+        """Return the n best items of one question.
+
+        Args:
+            queries: the question, a single one.
+            n: length of the list.
+            former: what was found for a history much like this one.
+
+        Raises:
+            ValueError: several questions.
+            FloatingPointError: the model has NaN weights.
+        """
+        if len(queries) != 1:
+            raise ValueError(f"{len(queries)} questions; ask one at a time")
+        self._model.check_queries(queries)
+        history = np.maximum(queries.history.items, 0)
+        weights = self._linear.row_weights(queries)
+        if not weights.any():
+            return self._of_nothing(queries, n)
+        folded = self._fold(history, weights, former)
+        # What the sums that are added up for every item can be off by.
+        largest = np.maximum(self._highest, self._lowest)[history]
+        rounding = _ULP * (len(history) + 2) * float(np.abs(weights) @ largest)
+        candidates = self._possible(folded, rounding, queries.excluded.items, n)
+        if candidates is None and folded.width > 2 * rounding:
+            folded = self._fold(history, weights, None, slack=0.0)
+            candidates = self._possible(folded, rounding, queries.excluded.items, n)
+        if candidates is None:
+            return Best(self._model.recommend(queries, n), None, folded)
+        pairs = table_weights(self._rows, history, candidates)
+        scores = weighted_rows(torch.from_numpy(pairs), np.arange(len(history)), weights)
+        # As `top_n` lists them; of so few a sort of all is the fastest.
+        chosen = np.lexsort((self._tie_rank[candidates], -scores))[:n]
+        found = Recommendations(candidates[None, chosen], scores[None, chosen])
+        return Best(found, torch.from_numpy(weights[:, None] * pairs[:, chosen]), folded)
+
+    def _of_nothing(self, queries: Queries, n: int) -> Best:
+        """Return what is listed where nothing has a weight: what is used most."""
+        order = self._model.fitted_on.tie_order.numpy()
+        left_out = np.zeros(len(order), np.bool_)
+        left_out[queries.excluded.items[queries.excluded.items != UNKNOWN]] = True
+        first = order[: n + int(left_out.sum())]
+        listed = first[~left_out[first]][:n]
+        items = np.full((1, n), UNKNOWN, np.int32)
+        items[0, : len(listed)] = listed
+        scores = np.where(items == UNKNOWN, -np.inf, 0.0).astype(np.float32)
+        none = torch.zeros(len(queries.history.items), n) if len(listed) == n else None
+        return Best(Recommendations(items, scores), none, None)
+
+    def _possible(self, folded: Folded, rounding: float, excluded: Items, n: int) -> Items | None:
+        """Return the items that can be among the n best, rising; None if they are too many, or too few for a list."""
+        if n > len(folded.scores) or len(folded.items) == 0:
+            return None
+        scores = folded.scores.copy()
+        scores[excluded[excluded != UNKNOWN]] = -np.inf
+        last = float(torch.topk(torch.from_numpy(scores), n, sorted=False).values.min())
+        # The n items with the largest of these scores are at least as good as that.
+        least = last - folded.width - 2 * rounding
+        if not np.isfinite(least):
+            return None
+        possible = np.flatnonzero(scores >= np.float64(least)).astype(np.int32)
+        return possible if n <= len(possible) <= n + _MOST else None
+
+    def _fold(self, history: Items, weights: Floats, former: Folded | None, slack: float = _SLACK) -> Folded:
+        """Return the scores of a history, in intervals that are narrow unless `former`'s are wide.
+
+        Args:
+            history: "events", known items.
+            weights: "events".
+            former: to start from.
+            slack: how wide the intervals may be, see `_SLACK`.
+        """
+        items, weight = _by_item(history, weights)
+        width = slack * float(np.abs(weight) @ self._spread[items])
+        if former is not None and slack > 0:
+            if np.array_equal(items, former.items) and np.array_equal(weight, former.weights):
+                return former
+            factor, rows, change = _difference(items, weight, former)
+            if factor * former.width <= _WORN * width:
+                return self._read(items, weight, rows, change, width, former, factor)
+        return self._read(items, weight, items, weight, 0.5 * width)
+
+    def _read(
+        self,
+        items: Items,
+        weight: Numbers,
+        rows: Items,
+        change: Numbers,
+        width: float,
+        former: Folded | None = None,
+        factor: float = 0.0,
+    ) -> Folded:
+        """Return `factor` times the scores of `former` plus the rows that matter, of those that have changed."""
+        cost = np.abs(change) * self._spread[rows]
+        order = np.argsort(cost)
+        room = width - (0.0 if former is None else factor * former.width)
+        count = int(np.searchsorted(np.cumsum(cost[order]), max(room, 0.0), side="right")) if room > 0 else 0
+        left, read = order[:count], np.sort(order[count:])
+        more, less = np.maximum(change[left], 0.0), np.maximum(-change[left], 0.0)
+        high, low = self._highest[rows[left]], self._lowest[rows[left]]
+        above, below = float(more @ high + less @ low), float(more @ low + less @ high)
+        scores = weighted_rows(self._rows, rows[read].astype(np.int64), change[read].astype(np.float32))
+        largest = np.maximum(self._highest, self._lowest)[rows[read]]
+        summed = float(np.abs(change[read]) @ largest)
+        if former is not None:
+            scores += np.float32(factor) * former.scores
+            above, below = above + factor * former.above, below + factor * former.below
+            summed += factor * float(np.abs(former.scores).max())
+        rounding = _ULP * (len(read) + 4) * summed
+        return Folded(items, weight, scores, above + rounding, below + rounding)
+
+
+def weighted_rows(rows: Float[Tensor, "rows n"], index: npt.NDArray[np.int64], weights: Floats) -> Floats:
+    """Return sum_j weights_j rows[index_j], "n": each column is added up in that order, whatever the others are."""
+    # On a CPU embedding_bag is the fastest sparse product.
+    found: Floats = torch.nn.functional.embedding_bag(
+        torch.from_numpy(index),
+        rows,
+        torch.zeros(1, dtype=torch.int64),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(weights),
+    )[0].numpy()
+    return found
+
+
+def _by_item(history: Items, weights: Floats) -> tuple[Items, Numbers]:
+    """Return the items of a history, rising, each once, and the weight of each."""
+    order = np.argsort(history, kind="stable")
+    items, weight = history[order], weights[order].astype(np.float64)
+    other = np.flatnonzero(items[1:] != items[:-1]) + 1
+    if len(other) + 1 < len(items):
+        starts = np.concatenate([[0], other])
+        items, weight = items[starts], np.add.reduceat(weight, starts)
+    return items, weight
+
+
+def _difference(items: Items, weight: Numbers, former: Folded) -> tuple[float, Items, Numbers]:
+    """Return c, the rows of both histories, and by how much their weights differ from c times the former ones."""
+    then = np.zeros(len(former.scores))
+    then[former.items] = former.weights
+    before = then[items]
+    common = np.flatnonzero((before > 0) & (weight > 0))
+    if len(common) == 0:
+        return 0.0, items, weight
+    ratio = weight[common] / before[common]
+    order = np.argsort(ratio)
+    until = np.cumsum(before[common[order]])
+    # In single precision, as it will multiply such numbers.
+    factor = float(np.float32(ratio[order[np.searchsorted(until, 0.5 * until[-1])]]))
+    then[items] = 0.0
+    gone = former.items[then[former.items] > 0]
+    rows = np.concatenate([items, gone])
+    return factor, rows, np.concatenate([weight - factor * before, -factor * then[gone]])
