@@ -12,6 +12,7 @@ from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,6 +23,7 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, NotFittedError
 from recsys.models.panel import Panel
+from recsys.models.sparse_lists import sparse_top_n
 from recsys.training.session import Effort, Session
 
 Validate = Callable[["Recommender"], float]
@@ -121,6 +123,13 @@ class Recommender(ABC):
     @abstractmethod
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         """Return the scores of all items. Unknown users reach this method only in fold-in models."""
+
+    def _sparse_score(self, queries: Queries) -> sp.csr_matrix | None:
+        """Return `_score` as a sparse matrix, "queries items": equal to it, and 0 or more; None: make the dense one.
+
+        A model of which most scores are 0 overrides this, so that lists from a large catalogue need no dense scores.
+        """
+        return None
 
     @abstractmethod
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -236,6 +245,12 @@ class Recommender(ABC):
         for start in range(0, len(queries), size):
             rows = np.arange(start, min(start + size, len(queries)))
             batch = queries.take(rows)
+            self.check_queries(batch)
+            sparse = self._sparse_score(batch) if candidates is None else None
+            if sparse is not None:
+                order = self.fitted_on.tie_order.numpy(), self.fitted_on.tie_rank.numpy()
+                items[rows], scores[rows] = sparse_top_n(sparse, batch.excluded, n, *order)
+                continue
             with torch.inference_mode():
                 matrix = self.score(batch).float()
                 _mask(matrix, batch.excluded, None if candidates is None else candidates.take(rows))

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 from jaxtyping import Float
 from torch import Tensor
 
@@ -328,6 +329,9 @@ class Decayed(PersonaRecommender, FoldIn):
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         return self._inner.score(self.decayed(queries))
+
+    def _sparse_score(self, queries: Queries) -> sp.csr_matrix | None:
+        return self._inner._sparse_score(self.decayed(queries))
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}

@@ -18,9 +18,13 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import FoldIn, Recommender, Validate
 from recsys.models.linear import cooccurrence_blocks, event_weights, weighted
+from recsys.models.sparse_lists import largest_per_row
 from recsys.training.session import Session
 
 ItemSimilarity = Literal["cosine", "jaccard", "dice"]
+
+_SPARSE = 10
+"""How many items of the catalogue there have to be for each stored score, so that dense ones cost more."""
 
 
 @final
@@ -59,6 +63,7 @@ class ItemKNN(Recommender, FoldIn):
         self.shrinkage = shrinkage
         self._votes: sp.csr_matrix
         self._voters: sp.csc_matrix
+        self._reached: npt.NDArray[np.integer]
         self._panel: tuple[npt.NDArray[np.int32], sp.csr_matrix] | None = None
 
     @property
@@ -114,6 +119,7 @@ class ItemKNN(Recommender, FoldIn):
     def _take(self, votes: sp.csr_matrix) -> None:
         """Keep the votes by voter, for scores, and by candidate, for contributions."""
         self._votes, self._voters, self._panel = votes, votes.tocsc(), None
+        self._reached = np.append(np.diff(votes.indptr), 0)  # UNKNOWN (-1) points at the end
 
     def _similarity(
         self, both: npt.NDArray[np.float32], one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
@@ -129,6 +135,14 @@ class ItemKNN(Recommender, FoldIn):
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         return torch.from_numpy((queries.matrix(self.n_items) @ self._votes).toarray())
 
+    def _sparse_score(self, queries: Queries) -> sp.csr_matrix | None:
+        # How many scores are stored at most: lists from them are faster while they are a small part of the catalogue.
+        stored = int(self._reached[queries.history.items].sum())
+        if stored * _SPARSE > len(queries) * self.n_items:
+            return None
+        scores: sp.csr_matrix = queries.matrix(self.n_items) @ self._votes
+        return scores
+
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         votes = self._votes
         return {"votes.data": votes.data, "votes.indices": votes.indices, "votes.indptr": votes.indptr}
@@ -136,38 +150,3 @@ class ItemKNN(Recommender, FoldIn):
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         parts = (arrays["votes.data"], arrays["votes.indices"], arrays["votes.indptr"])
         self._take(sp.csr_matrix(parts, shape=(self.n_items, self.n_items)))
-
-
-def largest_per_row(
-    row: npt.NDArray[np.integer], column: npt.NDArray[np.integer], value: npt.NDArray[np.float32], k: int
-) -> npt.NDArray[np.int64]:
-    """Return the positions of the k largest values of each row, equal values by ascending column.
-
-    Sorts plain integers (the row above the inverted bits of the value) to find each row's k-th value, which is several
-    times faster than sorting triples; only entries that equal it are looked at again.
-
-    Args:
-        row: "entries", ascending.
-        column: "entries".
-        value: "entries", positive.
-        k: entries kept per row, at most.
-
-    >>> value = np.array([0.5, 0.5, 0.9, 0.1], dtype=np.float32)
-    >>> largest_per_row(np.array([0, 0, 0, 1]), np.array([7, 3, 5, 0]), value, 2).tolist()
-    [1, 2, 3]
-    """
-    length = np.bincount(row) if len(row) else np.zeros(0, np.int64)
-    wanted = np.minimum(length, k)
-    # The bits of positive floats are ordered as the floats are.
-    key = (row.astype(np.uint64) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - value.view(np.uint32).astype(np.uint64))
-    position = np.cumsum(length) - length + np.maximum(wanted, 1) - 1
-    bound = np.zeros(len(length), np.uint64)
-    bound[length > 0] = np.sort(key)[position[length > 0]]
-    kept = key < bound[row]
-    free = wanted - np.bincount(row[kept], minlength=len(length))
-    tied = np.flatnonzero(key == bound[row])
-    tied = tied[np.lexsort((column[tied], row[tied]))]
-    count = np.bincount(row[tied], minlength=len(length))
-    rank = np.arange(len(tied)) - np.repeat(np.cumsum(count) - count, count)
-    kept[tied[rank < free[row[tied]]]] = True
-    return np.flatnonzero(kept)

@@ -14,7 +14,8 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.models import linear
-from recsys.models.itemknn import ItemKNN, ItemSimilarity, largest_per_row
+from recsys.models.itemknn import ItemKNN, ItemSimilarity
+from recsys.models.sparse_lists import largest_per_row
 
 
 def random_log(users: int = 30, items: int = 12, events: int = 150) -> Interactions:
