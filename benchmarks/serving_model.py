@@ -15,9 +15,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from recsys.answering import RunAnswers, open_answers
 from recsys.data.interactions import Interactions
+from recsys.serving.events import Event, EventStore
 from recsys.serving.stores import open_store
 
-READY, COLD = "explained, ready", "explained, first"
+READY, LEARNED, COLD = "explained, ready", "learned and explained, after an event", "explained, first"
 ALS, NEIGHBOURS, EVERYBODY = "implicit ALS", "implicit item-item, 20 neighbours", "implicit item-item, all neighbours"
 FACTORS = 64
 _LENGTH = 10
@@ -29,7 +30,8 @@ def model_times(run: Path, log: Interactions, *, users: int, seed: int = 0) -> d
 
     Users are drawn as often as they have events. Everybody is asked in turn, so that whatever else the machine does
     falls on all alike. Ours come with personas, evidence and sentences, as `RunAnswers` returns them, for `READY` with
-    what belongs to the user at hand and for `COLD` without; those of `implicit` are bare lists of the same length, from
+    what belongs to the user at hand, for `LEARNED` with what belonged to the user before an event that is learned from
+    in that time, and for `COLD` without; those of `implicit` are bare lists of the same length, from
     the same log, less what the user has used: ALS with 64 factors, item-item with the 20 nearest neighbours (its
     default) and with as many as there are, which has, like ours, a weight for every pair of items that go together.
 
@@ -42,10 +44,17 @@ def model_times(run: Path, log: Interactions, *, users: int, seed: int = 0) -> d
     lengths = np.diff(log.indptr)
     drawn = np.random.default_rng(seed).choice(log.n_users, users, p=lengths / lengths.sum()).tolist()
     ids = [str(log.users.id_of(user)) for user in drawn]
-    with open_store("memory:") as store:
+    used = np.bincount(log.item_num, minlength=log.n_items)
+    chosen = np.random.default_rng(seed).choice(log.n_items, _ROUNDS * users, p=used / used.sum()).tolist()
+    items = [str(log.items.id_of(item)) for item in chosen]
+    with open_store("memory:") as store, open_store("memory:") as growing:
+        learning = open_answers(run, growing, "memory:")
+        for user in ids:  # their past is there before the events
+            _ours(learning, user)
         ready, cold = open_answers(run, store, "memory:"), open_answers(run, store, "memory:", kept=0)
         asked: dict[str, Callable[[int], object]] = {
             READY: lambda k: _ours(ready, ids[k]),
+            LEARNED: lambda k: _after_an_event(learning, growing, ids[k], items),
             COLD: lambda k: _ours(cold, ids[k]),
         }
         matrix = log.matrix().tocsr()
@@ -81,6 +90,13 @@ def _peers(matrix: Any) -> dict[str, Any]:  # noqa: ANN401 (implicit has no type
 
 def _ours(answers: RunAnswers, user: str) -> object:
     return answers.recommend(user, _LENGTH, None, ())
+
+
+def _after_an_event(answers: RunAnswers, store: EventStore, user: str, items: list[str]) -> object:
+    """Send the next event, which a store in memory takes in no time to speak of, and ask."""
+    number = store.last_sequence()
+    store.append([Event(f"{number}", user, items[number], 1.0, int(time.time()), "use")])
+    return _ours(answers, user)
 
 
 def _theirs(peer: Any, matrix: Any, drawn: list[int]) -> Callable[[int], object]:  # noqa: ANN401

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmarks.report import facts, number, table, verdict
-from benchmarks.serving_model import ALS, COLD, EVERYBODY, NEIGHBOURS, READY
+from benchmarks.serving_model import ALS, COLD, EVERYBODY, LEARNED, NEIGHBOURS, READY
 from benchmarks.serving_traffic import EVENT, FIRST, NEW, REPEATED
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _times(window: Window, kind: str) -> str:
 
 
 def _model(measured: Measured) -> str:
-    names = (READY, COLD, ALS, NEIGHBOURS, EVERYBODY)
+    names = (READY, LEARNED, COLD, ALS, NEIGHBOURS, EVERYBODY)
     rows = [
         [
             config,

@@ -20,6 +20,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from recsys.bundle import read_manifest
 from recsys.bundle_index import Recommend, recommender_of, told_of
@@ -69,7 +70,8 @@ def open_answers(
 ) -> RunAnswers:
     """Return the answers of a finished run, up to date with a store.
 
-    Torch is left one thread: questions come one by one, and threads would wait for each other.
+    Torch and BLAS are left one thread: questions come one by one, their matrices are small, and threads would wait for
+    each other, most of all on a machine that has other work too.
 
     Args:
         run: its directory.
@@ -91,6 +93,7 @@ def open_answers(
     own = is_address(data.source) and _place(data.source) == _place(address)
     log = None if own else data.load()
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")
     manifest = read_manifest(run / "model")
     fingerprint = str(manifest.files["arrays.safetensors"]["sha256"])[:16]
     trained_until = int(pin[1]) if own and pin is not None else 0

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from recsys.answering import RunAnswers, open_answers
 from recsys.data.interactions import Clock, Interactions
@@ -254,7 +255,9 @@ def test_a_run_answers_as_the_command_line_does(tmp_path: Path) -> None:
 
     run = train(tmp_path / "run", write_log(tmp_path / "log.csv"), per_user__calibration=0.3)
     told = recommend(run, user="u5", n=5, at=str(NOW))
-    served = open_answers(run, open_store("memory:"), "memory:").recommend("u5", 5, NOW, ())
+    with threadpool_limits():  # which gives back what opening takes
+        served = open_answers(run, open_store("memory:"), "memory:").recommend("u5", 5, NOW, ())
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
     assert [item.item_id for item in served.items] == [one["item"] for one in told]
     assert [item.reason for item in served.items] == [one["text"] for one in told]
     assert [item.score for item in served.items] == pytest.approx([one["score"] for one in told])
