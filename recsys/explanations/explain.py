@@ -206,7 +206,7 @@ def _explain_row(
         young = positive[:, reasons.recent[row]].sum(1)
         recent = [a / b if b > 0 else None for a, b in zip(young.tolist(), total.tolist(), strict=True)]
     shown = _evidence(reading, facts, reasons, row, positive, total, evidence)
-    described = facts.personas[row]
+    described, has_history = facts.personas[row], bool(facts.history.mask[row].any())
     attention = reasons.attention[row].T[columns]
     leading = np.argsort(-attention, axis=1, kind="stable").tolist()
     found = []
@@ -227,7 +227,7 @@ def _explain_row(
                 evident,
                 reasons.kind if evident else "none",
                 min(1.0, support) if evident and reasons.kind == "contribution" else 0.0,
-                _sentence(reading.model, reasons.kind, evident, phrase, of_recent, bool(facts.history.mask[row].any())),
+                _sentence(reading.model, reasons.kind, evident, phrase, of_recent, has_history),
                 of_recent,
             )
         )

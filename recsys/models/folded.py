@@ -8,7 +8,7 @@ has the same history with nearly the same weights.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -51,6 +51,27 @@ class LinearRows(ABC):
 
 @final
 @dataclass(frozen=True, eq=False)
+class Looked:
+    """Weights that were looked up: each is far from the others in memory, which is what an exact score takes.
+
+    Attributes:
+        history: "events", as the question has it.
+        candidates: "n", rising.
+        pairs: "events n", float32.
+    """
+
+    history: Items
+    candidates: Items
+    pairs: Floats
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes beside the history."""
+        return int(self.candidates.nbytes + self.pairs.nbytes)
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Folded:
     """The scores of all items for a history, each known to lie in an interval.
 
@@ -62,6 +83,7 @@ class Folded:
         scores: "items", float32.
         above: by how much a score can be too small.
         below: by how much it can be too large.
+        looked: what was looked up for the last list.
     """
 
     items: Items
@@ -69,6 +91,7 @@ class Folded:
     scores: Floats
     above: float
     below: float
+    looked: Looked | None = None
 
     @property
     def width(self) -> float:
@@ -78,7 +101,8 @@ class Folded:
     @property
     def nbytes(self) -> int:
         """Bytes that it takes."""
-        return self.items.nbytes + self.weights.nbytes + self.scores.nbytes
+        looked = 0 if self.looked is None else self.looked.nbytes
+        return self.items.nbytes + self.weights.nbytes + self.scores.nbytes + looked
 
 
 @final
@@ -163,12 +187,31 @@ class RowReader:
             candidates = self._possible(folded, rounding, queries.excluded.items, n)
         if candidates is None:
             return Best(self._model.recommend(queries, n), None, folded)
-        pairs = table_weights(self._rows, history, candidates)
-        scores = weighted_rows(torch.from_numpy(pairs), np.arange(len(history)), weights)
+        looked = self._look(queries.history.items, candidates, None if former is None else former.looked)
+        pairs = looked.pairs if looked.candidates is candidates else looked.pairs[:, _places(looked, candidates)]
+        if looked is not folded.looked:
+            folded = replace(folded, looked=looked)
+        # A single column is added up in another order than several are.
+        table = np.ascontiguousarray(pairs if len(candidates) > 1 else np.repeat(pairs, 2, axis=1))
+        scores = weighted_rows(torch.from_numpy(table), np.arange(len(history)), weights)[: len(candidates)]
         # As `top_n` lists them; of so few a sort of all is the fastest.
         chosen = np.lexsort((self._tie_rank[candidates], -scores))[:n]
         found = Recommendations(candidates[None, chosen], scores[None, chosen])
         return Best(found, torch.from_numpy(weights[:, None] * pairs[:, chosen]), folded)
+
+    def _look(self, history: Items, candidates: Items, former: Looked | None) -> Looked:
+        """Return the weights from a history to the candidates at least."""
+        source = np.maximum(history, 0)
+        if former is None or not np.array_equal(former.history, history):
+            return Looked(history, candidates, table_weights(self._rows, source, candidates))
+        place = _places(former, candidates)
+        known = former.candidates[place] == candidates
+        if known.all():
+            return former
+        pairs = np.empty((len(history), len(candidates)), np.float32)
+        pairs[:, known] = former.pairs[:, place[known]]
+        pairs[:, ~known] = table_weights(self._rows, source, candidates[~known])
+        return Looked(history, candidates, pairs)
 
     def _of_nothing(self, queries: Queries, n: int) -> Best:
         """Return what is listed where nothing has a weight: what is used most."""
@@ -185,7 +228,7 @@ class RowReader:
 
     def _possible(self, folded: Folded, rounding: float, excluded: Items, n: int) -> Items | None:
         """Return the items that can be among the n best, rising; None if they are too many, or too few for a list."""
-        if n > len(folded.scores) or len(folded.items) == 0:
+        if n > len(folded.scores) or len(folded.scores) == 1:
             return None
         scores = folded.scores.copy()
         scores[excluded[excluded != UNKNOWN]] = -np.inf
@@ -246,8 +289,13 @@ class RowReader:
         return Folded(items, weight, scores, above + rounding, below + rounding)
 
 
+def _places(looked: Looked, candidates: Items) -> npt.NDArray[np.int64]:
+    """Return where candidates are among those looked up; of one that is not, any place."""
+    return np.asarray(np.minimum(np.searchsorted(looked.candidates, candidates), len(looked.candidates) - 1))
+
+
 def weighted_rows(rows: Float[Tensor, "rows n"], index: npt.NDArray[np.int64], weights: Floats) -> Floats:
-    """Return sum_j weights_j rows[index_j], "n": each column is added up in that order, whatever the others are."""
+    """Return sum_j weights_j rows[index_j], "n": of several columns each is added up alike, whatever the others are."""
     # On a CPU embedding_bag is the fastest sparse product.
     found: Floats = torch.nn.functional.embedding_bag(
         torch.from_numpy(index),

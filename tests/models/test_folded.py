@@ -91,6 +91,35 @@ def test_the_list_is_that_of_all_rows_whatever_was_asked_before(
         former = _same(model, reader, _question(items, faded, excluded), n, former) or former
 
 
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 33])
+def test_lists_of_any_length_have_the_same_bits(n: int) -> None:
+    source = np.random.default_rng(n)
+    model = _model((source.standard_normal((300, 300)) ** 3).astype(np.float32), source.integers(0, 9, 300))
+    reader = RowReader(model)
+    for length in (1, 2, 9, 60, 250):
+        items = source.permutation(300)[:length].astype(np.int32)
+        faded = source.random(length).astype(np.float32)
+        assert _same(model, reader, _question(items, faded, items), n, None) is not None
+
+
+def test_what_was_looked_up_is_not_looked_up_again() -> None:
+    source = np.random.default_rng(5)
+    model = _model((source.standard_normal((300, 300)) ** 3).astype(np.float32), source.integers(0, 9, 300))
+    reader = RowReader(model)
+    items = source.permutation(300)[:50].astype(np.int32)
+    asked = _question(items, None, items)
+    first = _same(model, reader, asked, 20, None)
+    assert first is not None
+    assert first.looked is not None
+    fewer = _same(model, reader, asked, 5, first)
+    assert fewer is first
+    more = _same(model, reader, asked, 40, fewer)
+    assert more is not None
+    assert more.looked is not None
+    assert len(more.looked.candidates) >= 40 > len(first.looked.candidates) >= 20
+    assert _same(model, reader, asked, 20, more) is more
+
+
 def test_what_has_faded_is_not_read() -> None:
     source = np.random.default_rng(1)
     model = _model(np.abs(source.standard_normal((500, 500)) ** 3).astype(np.float32), source.integers(0, 9, 500))
