@@ -28,7 +28,7 @@ class Standing:
         model: what reads it.
         faded: "half-lives events", the weights under each half-life, less what is likely of a former taste.
         younger: "half-lives of events": the first event that is no older than each half-life on the clock of events.
-        present: "events", which are likelier than not of the present taste.
+        present: "events", to which changes of taste have left at least half of their weight.
     """
 
     model: Decayed

@@ -192,7 +192,7 @@ class Decayed(PersonaRecommender, FoldIn):
 
         With one half-life for everybody it is age_j <= half_life. Of a user's own, which is a belief over half-lives on
         two clocks, the event must be younger than it with at least even odds, given that the user forgets at all, and
-        of the present taste with at least even odds.
+        changes of taste must have left it at least half of its weight.
         """
         rule, reading = self.rule, self._reading(self._inner)
         if isinstance(rule, GlobalHalfLife):

@@ -117,7 +117,7 @@ def test_half_lives_are_told_with_their_uncertainty() -> None:
 
 
 def test_how_long_the_present_taste_has_lasted_is_told() -> None:
-    """Two thirds of the belief in three events, the rest in all of the past."""
+    """Four fifths of the belief in three events, the rest in all of the past."""
     model = believing(linear(), movie_log(), in_4_events=1.0)
     rule = model.rule
     assert isinstance(rule, TemporalDecay)
@@ -125,7 +125,7 @@ def test_how_long_the_present_taste_has_lasted_is_told() -> None:
     state = rule.changes.state()
     three = int(np.flatnonzero(rule.changes.lengths == 3)[0])
     state["belief"][0] = 0
-    state["belief"][0, [three, -1]] = 2 / 3, 1 / 3
+    state["belief"][0, [three, -1]] = 4 / 5, 1 / 5
     state["until"][0] = 9
     state["parameters"][0] = 1e-9  # nothing changes at the question itself
     rule.changes.restore(state)
@@ -133,7 +133,7 @@ def test_how_long_the_present_taste_has_lasted_is_told() -> None:
     (found,) = user_half_lives(model, queries) or []
     assert found.lasted is not None
     assert (found.lasted.median, found.lasted.low, found.lasted.high) == (3.0, 3.0, math.inf)
-    assert found.lasted.probability == pytest.approx(2 / 3, abs=0.02)
+    assert found.lasted.probability == pytest.approx(4 / 5, abs=0.02)
     assert found.to_dict()["lasted"]["high"] is None
     assert model.recent(queries).tolist() == [False] * 6 + [True] * 3  # by the half-life alone it would be five
     plain = Decayed(linear(), per_user=PerUserDecay(calibration=0.0, changes=False)).fit(movie_log())
