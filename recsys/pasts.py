@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -100,7 +100,7 @@ class Ready:
 
     def at(self, now: int) -> Queries:
         """Return the question at a moment."""
-        return replace(self.queries, now=np.asarray([now], np.int64))
+        return self.queries.at(np.asarray([now], np.int64))
 
     @property
     def size(self) -> int:

@@ -231,9 +231,26 @@ class Queries:
 
     def with_weights(self, weights: npt.NDArray[np.float32] | None) -> Queries:
         """Return the same questions with other event weights."""
-        if weights is self.weights:
-            return self
-        return replace(self, weights=weights)
+        return self if weights is self.weights else self._carrying(replace(self, weights=weights))
+
+    def at(self, now: npt.NDArray[np.int64]) -> Queries:
+        """Return the same questions, asked at other moments: "queries"."""
+        return self._carrying(replace(self, now=now))
+
+    def _carrying(self, other: Queries) -> Queries:
+        """Hand on what was found out about the histories."""
+        for name in ("later", "_repeat"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other
+
+    @cached_property
+    def _repeat(self) -> bool:
+        """Whether an item, or what is unknown, is in a history more than once."""
+        items = self.history.items
+        pair = items if len(self) == 1 else self.history.rows * (int(items.max(initial=0)) + 2) + items
+        pair = np.sort(pair)
+        return bool((pair[1:] == pair[:-1]).any())
 
     @cached_property
     def later(self) -> npt.NDArray[np.int64]:
@@ -271,9 +288,7 @@ class Queries:
         """
         items = self.history.items
         counted: npt.NDArray[np.bool_] = np.asarray(items != UNKNOWN)
-        pair = items if len(self) == 1 else self.history.rows * (int(items.max(initial=0)) + 2) + items
-        pair = np.sort(pair)
-        if not bool((pair[1:] == pair[:-1]).any()):
+        if not self._repeat:
             return counted  # by far the most frequent case, and a sort of integers is much faster than the one below
         events = np.flatnonzero(counted)
         row, item = self.history.rows[events], items[events]

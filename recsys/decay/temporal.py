@@ -113,8 +113,8 @@ class TemporalDecay(OnlineForgetting):
         g_uh     = utility_uh ^ sharpness
 
     The weights are scaled to max_j w_j = 1. s_j(t), with `changes`, is what changes of taste have probably left of
-    event j (`ChangesOfTaste.kept`): a half-life says that everything old counts less, a change that what came before it does.
-    h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of exponentials
+    event j (`ChangesOfTaste.kept`): a half-life says that everything old counts less, a change that what came before it
+    does. h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of exponentials
     forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
     comparable: otherwise the slow half-lives, which add up more events, would speak loudest.
 

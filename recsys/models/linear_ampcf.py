@@ -161,7 +161,8 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
     def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
         _ = self.fitted_on
         pairs = self._panel.rows(self._weights, panel, queries.history.items)
-        return torch.from_numpy(self._event_weights(queries)[:, None] * pairs)
+        pairs *= self._event_weights(queries)[:, None]  # a copy of its own
+        return torch.from_numpy(pairs)
 
     def routing(self) -> npt.NDArray[np.float32]:
         """Return how much of each item belongs to each persona, "items personas"."""

@@ -148,3 +148,16 @@ def test_all_questions_in_their_order_are_the_questions_themselves() -> None:
     assert queries.take(np.asarray([1, 0])).history.items.tolist() == [2, 3, 1]
     assert queries.take(np.asarray([0])).history.items.tolist() == [1]
     assert queries.with_weights(None) is queries
+
+
+def test_other_weights_and_moments_know_what_was_found_out_about_the_history() -> None:
+    for items in ([3, 1, 3, 2], [3, 1, 4, 2]):
+        queries = Queries.from_history([items, []], times=[[1, 2, 2, 9], []])
+        weights = np.array([0.9, 0.5, 0.1, 1.0], np.float32)
+        fresh = Queries.from_history([items, []], times=[[1, 2, 2, 9], []]).with_weights(weights)
+        assert queries.later.tolist() == [3, 1, 1, 0]
+        assert queries.counted.tolist() == [items[0] != items[2], True, True, True]
+        for other in (queries.with_weights(weights), queries.at(np.array([20, 30])).with_weights(weights)):
+            assert other.counted.tolist() == fresh.counted.tolist() == [True, True, items[0] != items[2], True]
+            assert other.later.tolist() == fresh.later.tolist()
+        assert queries.at(np.array([20, 30])).now.tolist() == [20, 30]
