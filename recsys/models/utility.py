@@ -20,6 +20,9 @@ Floats = npt.NDArray[np.float32]
 UNDECIDED = 0.5
 """The utility of every hypothesis where there is nothing to judge by."""
 
+_NEWEST = 160
+"""Events of the longest run of a taste that is told from the whole past, and of the shortest half-lives."""
+
 _CONTRIBUTIONS = 1_000_000
 """Numbers in the largest temporary, "events panel+1" (unless one history alone has more): about 4 MB."""
 
@@ -86,13 +89,24 @@ def utilities(
             if trained[begin:end].any():
                 events = slice(begin - indptr[first], end - indptr[first])
                 weights = hypotheses[:, begin:end]
-                scores = weights @ own[events], weights @ others[events]
+                scores = _weighed(weights, own[events]), _weighed(weights, others[events])
                 listed = stands_for.copy()
                 listed[used[begin:end]] = 0.0
                 listed[asked_for[row]] = 0.0
                 result[row] = _by_rank(*scores, popularity[items[row]], counts, listed[:-1])
         first = last
     return result
+
+
+def _weighed(weights: Floats, contributions: Floats) -> Floats:
+    """Return the product, "hypotheses n", of a long history in two parts: many hypotheses do not look far back."""
+    old = weights.shape[1] - _NEWEST
+    if old < _NEWEST:
+        return np.asarray(weights @ contributions)
+    scores = weights[:, old:] @ contributions[old:]
+    far = np.flatnonzero(weights[:, :old].any(1))
+    scores[far] += weights[far, :old] @ contributions[:old]
+    return np.asarray(scores)
 
 
 def _by_rank(own: Floats, others: Floats, count: np.integer, counts: npt.NDArray[np.integer], listed: Floats) -> Floats:

@@ -55,9 +55,12 @@ def questions(seed: int) -> tuple[Queries, npt.NDArray[np.int32], Floats]:
     return queries, rng.integers(0, 30, len(queries)).astype(np.int32), hypotheses
 
 
-@pytest.mark.parametrize("block", [1, 40, 1_000_000])
-def test_utilities_are_those_of_a_loop(model: SumOfRows, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("block", "newest"), [(1, 160), (40, 2), (1_000_000, 3)])
+def test_utilities_are_those_of_a_loop(
+    model: SumOfRows, block: int, newest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(utility, "_CONTRIBUTIONS", block)
+    monkeypatch.setattr(utility, "_NEWEST", newest)
     panel = Panel(np.array([1, 4, 9, 10, 22, 28], np.int32), np.array([1, 1, 2.5, 4, 3, 8], np.float32))
     for seed in range(4):
         queries, items, hypotheses = questions(seed)
