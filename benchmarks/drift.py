@@ -135,7 +135,7 @@ STREAMS = (
     StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, None, None),
     StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, None, 25_000),
     StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, 4_000, 180),
-    StreamPlan("epinions", ("ease", "itemknn"), _LARGE_ARMS, None, 12_000),
+    StreamPlan("epinions", ("ease", "itemknn"), _LARGE_ARMS, 1_600, 12_000),
 )
 QUICK_WORLDS = (
     WorldPlan(MIXED, ("ease",), (*_QUICK_ARMS, ORACLE), (0,), 60, 60),
