@@ -56,7 +56,7 @@ def _through_the_route(client: Client, path: str) -> tuple[int, bytes, dict[str,
     ],
 )
 def test_it_answers_as_the_route_does(client: Client, path: str) -> None:
-    with mock.patch("recsys.answering.time.time", return_value=1.9e9):
+    with mock.patch.object(client.service.answers, "_clock", return_value=1.9e9):
         direct = client.get(path)
         assert (direct.status_code, direct.content, dict(direct.headers)) == _through_the_route(client, path)
 
