@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from recsys.answer_records import as_corrected, half_life_record, persona_record, recommended
 from recsys.bundle import read_manifest
 from recsys.bundle_index import Recommend, recommender_of, told_of
 from recsys.data.interactions import Interactions
@@ -29,9 +30,9 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.title_search import TitleSearch
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, CapabilityError, DataError
-from recsys.explanations import Explanation, PersonaDescription, Reading, UserFacts, explain_read, text
+from recsys.explanations import Reading, UserFacts, explain_read
 from recsys.explanations.activity import persona_activity
-from recsys.explanations.half_life import Interval, Unit, UserHalfLife, user_half_lives
+from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.standing import Standing
 from recsys.models.base import PersonaRecommender, Recommendations, Recommender
 from recsys.models.decayed import Decayed
@@ -241,7 +242,7 @@ class RunAnswers:
             half_lives = user_half_lives(self._model, queries)
         corrections = self._corrections(past)
         personas = [
-            _persona(
+            persona_record(
                 one, corrections.get(k, Correction()), activity.now[k], activity.long_term[k], activity.values[:, k]
             )
             for k, one in enumerate(ready.facts.personas[0])
@@ -250,7 +251,7 @@ class RunAnswers:
             self._fingerprint,
             int(queries.now[0]),
             tuple(activity.times.tolist()),
-            None if half_lives is None else _half_life(half_lives[0]),
+            None if half_lives is None else half_life_record(half_lives[0]),
             tuple(sorted(personas, key=lambda persona: -persona.share_now)),
         )
 
@@ -461,9 +462,9 @@ class RunAnswers:
         best, contributions = self._found(past, ready, reading.queries, n)
         (found,) = explain_read(reading, facts, best, contributions=contributions)
         if corrections:
-            items = [_as_corrected(one, ready.facts.personas[0], corrections) for one in found]
+            items = [as_corrected(one, ready.facts.personas[0], corrections) for one in found]
         else:
-            items = [_recommended(one) for one in found]
+            items = [recommended(one) for one in found]
         known = int((asked.history.items != UNKNOWN).sum())
         return told.RecommendationList(self._fingerprint, int(asked.now[0]), known, unknown, tuple(items))
 
@@ -519,93 +520,3 @@ def _count_personas(model: Recommender) -> int:
     with torch.inference_mode():
         somebody = Queries.from_history([[]], users=[0])
         return int(model.attention(somebody, np.zeros((1, 1), np.int32)).shape[1])
-
-
-def _recommended(found: Explanation) -> told.Recommended:
-    return told.Recommended(
-        str(found.item),
-        found.title,
-        found.score,
-        tuple(told.PersonaShare(one.persona, one.name, one.weight) for one in found.personas),
-        tuple(
-            told.Reason(str(fact.item), fact.title, fact.contribution, fact.share, fact.rating, fact.age, fact.recent)
-            for fact in found.evidence
-        ),
-        found.evidence_kind,
-        found.certainty,
-        found.text,
-        found.recent,
-    )
-
-
-def _as_corrected(
-    found: Explanation, described: Sequence[PersonaDescription], corrections: Mapping[int, Correction]
-) -> told.Recommended:
-    """Return a recommendation as the user calls and weighs the personas.
-
-    a'_uik = c_k a_uik / sum_l c_l a_uil
-    """
-    given = [corrections.get(one.persona, Correction()) for one in found.personas]
-    heard = [one.weight * correction.weight for one, correction in zip(found.personas, given, strict=True)]
-    total = sum(heard)
-    shares = sorted(
-        (
-            told.PersonaShare(
-                one.persona,
-                correction.name or described[one.persona].name,
-                weight / total if total > 0 else one.weight,
-            )
-            for one, correction, weight in zip(found.personas, given, heard, strict=True)
-        ),
-        key=lambda share: -share.weight,
-    )
-    recommended = replace(_recommended(found), personas=tuple(shares))
-    if not (found.evidence and shares):
-        return recommended
-    leading = shares[0].persona
-    phrase: str | None = None
-    if len(shares) > 1:
-        own = corrections.get(leading, Correction()).name
-        telling = described[leading].named_by != "number"
-        phrase = f"your {own} side" if own is not None else described[leading].phrase if telling else None
-    titles, rated = [fact.title for fact in found.evidence], [fact.rating is not None for fact in found.evidence]
-    if found.evidence_kind == "contribution":
-        return replace(recommended, reason=text.because(titles, rated, phrase, found.recent))
-    return replace(recommended, reason=text.resembles(titles, rated, phrase))
-
-
-def _persona(
-    found: PersonaDescription, correction: Correction, now: float, long_term: float, activity: npt.NDArray[np.float64]
-) -> told.Persona:
-    return told.Persona(
-        found.persona,
-        correction.name or found.name,
-        correction.name is not None,
-        correction.weight,
-        correction.muted,
-        float(now),
-        float(long_term),
-        tuple(told.PersonaItem(str(item.item), item.title, item.weight) for item in found.items),
-        tuple(told.PersonaGenre(genre.genre, genre.share, genre.lift) for genre in found.genres),
-        tuple(activity.tolist()),
-    )
-
-
-def _half_life(found: UserHalfLife) -> told.HalfLife:
-    return told.HalfLife(
-        found.kind,
-        tuple(_interval(unit, one) for unit, one in found.clocks.items()),
-        found.never,
-        found.learned_from,
-        None if found.lasted is None else _interval("events", found.lasted),
-    )
-
-
-def _interval(unit: Unit, found: Interval) -> told.HalfLifeInterval:
-    return told.HalfLifeInterval(
-        unit, _finite(found.median), _finite(found.low), _finite(found.high), found.probability
-    )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -319,7 +319,7 @@ class ChangesOfTaste:
             mass = self._grown(mass, since)
             belief, changes = mass
         # A run that is as long as the history is all of it.
-        if int(visible.min(initial=0)) <= self._longest:
+        if len(visible) and int(visible.min()) <= self._longest:
             whole = self.lengths >= np.maximum(visible, 1)[:, None]
             mass[..., -1] += (mass[..., :-1] * whole).sum(-1)
             mass[..., :-1] *= ~whole

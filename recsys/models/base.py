@@ -124,12 +124,16 @@ class Recommender(ABC):
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         """Return the scores of all items. Unknown users reach this method only in fold-in models."""
 
-    def _sparse_score(self, queries: Queries) -> sp.csr_matrix | None:
-        """Return `_score` as a sparse matrix, "queries items": equal to it, and 0 or more; None: make the dense one.
+    def _is_sparse(self, queries: Queries) -> bool:
+        """Return whether lists for these questions are better made from `_sparse_score`; weights do not matter."""
+        return False
 
-        A model of which most scores are 0 overrides this, so that lists from a large catalogue need no dense scores.
+    def _sparse_score(self, queries: Queries) -> sp.csr_matrix:
+        """Return `_score` as a sparse matrix, "queries items": equal to it, and 0 or more.
+
+        A model of which most scores are 0 overrides both, so that lists from a large catalogue need no dense scores.
         """
-        return None
+        return sp.csr_matrix(self._score(queries).float().cpu().numpy())
 
     @abstractmethod
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -246,13 +250,12 @@ class Recommender(ABC):
             rows = np.arange(start, min(start + size, len(queries)))
             batch = queries.take(rows)
             self.check_queries(batch)
-            sparse = self._sparse_score(batch) if candidates is None else None
-            if sparse is not None:
+            if candidates is None and self._is_sparse(batch):
                 order = self.fitted_on.tie_order.numpy(), self.fitted_on.tie_rank.numpy()
-                items[rows], scores[rows] = sparse_top_n(sparse, batch.excluded, n, *order)
+                items[rows], scores[rows] = sparse_top_n(self._sparse_score(batch), batch.excluded, n, *order)
                 continue
             with torch.inference_mode():
-                matrix = self.score(batch).float()
+                matrix = self._score(batch).float()
                 _mask(matrix, batch.excluded, None if candidates is None else candidates.take(rows))
                 items[rows], scores[rows] = top_n(matrix, n, self.fitted_on.tie_rank)
         return Recommendations(items, scores)

@@ -330,7 +330,10 @@ class Decayed(PersonaRecommender, FoldIn):
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         return self._inner.score(self.decayed(queries))
 
-    def _sparse_score(self, queries: Queries) -> sp.csr_matrix | None:
+    def _is_sparse(self, queries: Queries) -> bool:
+        return self._inner._is_sparse(queries)
+
+    def _sparse_score(self, queries: Queries) -> sp.csr_matrix:
         return self._inner._sparse_score(self.decayed(queries))
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:

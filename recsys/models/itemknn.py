@@ -135,11 +135,12 @@ class ItemKNN(Recommender, FoldIn):
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         return torch.from_numpy((queries.matrix(self.n_items) @ self._votes).toarray())
 
-    def _sparse_score(self, queries: Queries) -> sp.csr_matrix | None:
+    def _is_sparse(self, queries: Queries) -> bool:
         # How many scores are stored at most: lists from them are faster while they are a small part of the catalogue.
         stored = int(self._reached[queries.history.items].sum())
-        if stored * _SPARSE > len(queries) * self.n_items:
-            return None
+        return stored * _SPARSE <= len(queries) * self.n_items
+
+    def _sparse_score(self, queries: Queries) -> sp.csr_matrix:
         scores: sp.csr_matrix = queries.matrix(self.n_items) @ self._votes
         return scores
 

@@ -63,10 +63,10 @@ def test_a_model_recommends_the_same_either_way(monkeypatch: pytest.MonkeyPatch,
     model = (Decayed(ItemKNN(5), half_life=3.0) if decayed else ItemKNN(5)).fit(log)
     queries = Queries.from_history([source.integers(0, 400, size) for size in (0, 1, 4, 12, 30)] * 3)
     monkeypatch.setattr(itemknn, "_SPARSE", 0)
-    assert model._sparse_score(queries) is not None
+    assert model._is_sparse(queries)
     sparse = model.recommend(queries, 10)
     monkeypatch.setattr(itemknn, "_SPARSE", 10**9)
-    assert model._sparse_score(queries) is None
+    assert not model._is_sparse(queries)
     dense = model.recommend(queries, 10)
     np.testing.assert_array_equal(sparse.items, dense.items)
     np.testing.assert_array_equal(sparse.scores, dense.scores)
