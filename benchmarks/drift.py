@@ -133,9 +133,9 @@ WORLDS = (
 )
 STREAMS = (
     StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, None, None),
-    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, None, 25_000),
-    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, 4_000, 180),
-    StreamPlan("epinions", ("ease", "itemknn"), _LARGE_ARMS, 1_600, 12_000),
+    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, None, None),
+    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, 180),
+    StreamPlan("epinions", ("ease", "itemknn"), _LARGE_ARMS, 8_000, 60_000),
 )
 QUICK_WORLDS = (
     WorldPlan(MIXED, ("ease",), (*_QUICK_ARMS, ORACLE), (0,), 60, 60),

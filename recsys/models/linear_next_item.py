@@ -21,6 +21,9 @@ from recsys.models.linear import event_weights, pair_weights, regularized_factor
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)
+HORIZON = 10.0
+"""The default, which is not used without later targets."""
+
 _NEGLIGIBLE = 1e-3
 """Pairs of events are left out of the sums of training where the weight of the older one has fallen below this."""
 
@@ -34,14 +37,18 @@ class LinearNextItem(Recommender, FoldIn):
 
         f_p(t) = sum_{j < t} w_j 2^(-age_j(t) / h_p) e_j           memory p; the newest event has age 0
         s(t)   = sum_p f_p(t) B^(p)
-        minimise  sum over users and events t  ||e_{x_t} - s(t)||^2 + lambda sum_p ||B^(p)||^2
+        minimise  sum over users and events t  ||y_t - s(t)||^2 + lambda sum_p ||B^(p)||^2
+        y_t    = e_{x_t} + later (1 - g) / g sum_{k > 0} g^k e_{x_{t + k}}       g = 2^(-1 / horizon)
 
     e_i is the unit vector of item i, x_t the item of event t. EASE and its like learn what occurs together; this learns
     what follows what, from exactly the state that is read at a question. Every event with a past is a target once, and
     no target is weighted by its age: the state fades, not the training. No event is in its own features, so that
-    nothing has to be kept from predicting itself. With one memory it is the transition model SLIT of Choi, Kim, Lee,
-    Shim, Lee, *Session-aware Linear Item-Item Models for Session-based Recommendation*, WWW 2021, with the next event
-    alone as the target; several memories are ours.
+    nothing has to be kept from predicting itself. What came after the next item might have come next as well: `later`
+    is what all of it together counts beside the next item, half of it within `horizon` events.
+
+    With one memory it is the transition model SLIT of Choi, Kim, Lee, Shim, Lee, *Session-aware Linear Item-Item Models
+    for Session-based Recommendation*, WWW 2021, with targets that fade with the distance. Later events as targets are
+    known from PinnerFormer (Pancha, Zhai, Leskovec, Rosenberg, KDD 2022); several memories are ours.
 
     The memories belong to the model, as the matrices do. Weights that a query has (`Decayed`, per-user decay) multiply:
     w_j is 1 without, and age_j is the sum of the weights of the later events of the history, so that an event of weight
@@ -53,6 +60,8 @@ class LinearNextItem(Recommender, FoldIn):
     Args:
         half_lives: h_p, in the user's own events, ascending; one matrix is learned for each.
         regularization: lambda.
+        later: what all later events of the user count as targets, beside the 1 of the next; 0: the next event alone.
+        horizon: in events, within which half of that falls.
         memory_limit_gb: refuse to fit when the estimate (10^9 bytes) exceeds this.
 
     Raises:
@@ -65,6 +74,8 @@ class LinearNextItem(Recommender, FoldIn):
         self,
         half_lives: tuple[float, ...] = (1.0, 10.0),
         regularization: float = 400.0,
+        later: float = 0.0,
+        horizon: float = HORIZON,
         memory_limit_gb: float = 8.0,
     ) -> None:
         if not half_lives or list(half_lives) != sorted(set(half_lives)):
@@ -72,9 +83,17 @@ class LinearNextItem(Recommender, FoldIn):
         if not (half_lives[0] > 0 and np.isfinite(half_lives[-1])):
             raise ConfigError(f"half_lives are {list(half_lives)}; each must be positive and finite")
         positive("regularization", regularization)
+        positive("later", later, zero=True)
+        positive("horizon", horizon)
+        if not (np.isfinite(later) and np.isfinite(horizon)):
+            raise ConfigError(f"later is {later} and horizon {horizon}; both must be finite")
+        if horizon != HORIZON and later == 0:
+            raise ConfigError(f"horizon is {horizon}, and later is 0: nothing but the next event counts; give later")
         positive("memory_limit_gb", memory_limit_gb)
         self.half_lives = tuple(half_lives)
         self.regularization = regularization
+        self.later = later
+        self.horizon = horizon
         self.memory_limit_gb = memory_limit_gb
         self._weights: Float[Tensor, "memories items items"]
 
@@ -112,7 +131,9 @@ class LinearNextItem(Recommender, FoldIn):
                 f"than memory_limit_gb={self.memory_limit_gb:g}; give fewer half_lives, use ItemKNN, IALS or AMPCF, "
                 "keep fewer items with the filter of minimum events per item, or raise memory_limit_gb"
             )
-        gram, cross = (torch.from_numpy(moment) for moment in _moments(train, self.half_lives))
+        gram, cross = (
+            torch.from_numpy(moment) for moment in _moments(train, self.half_lives, self.later, self.horizon)
+        )
         gram.diagonal().add_(self.regularization)
         factor = regularized_factor(gram, self.regularization)
         del gram
@@ -151,36 +172,44 @@ class LinearNextItem(Recommender, FoldIn):
         self._weights = torch.from_numpy(arrays["weights"].copy())
 
 
-def _moments(train: Interactions, half_lives: tuple[float, ...]) -> tuple[Singles, Singles]:
-    """Return F^T F and F^T Y, where a row of F is the state before an event and that of Y the event.
+def _moments(
+    train: Interactions, half_lives: tuple[float, ...], later: float, horizon: float
+) -> tuple[Singles, Singles]:
+    """Return F^T F and F^T Y, where a row of F is the state before an event and that of Y the target.
 
     The states are never made: there are as many as events, each with the whole past in it. Two events a <= b of a user
     meet in every state from b on, where their product fades geometrically. With d_p = 2^(-1 / h_p) and r_b states from
     b on (as many as events after it), the pair adds
 
         to F_p^T F_q   d_p^(b - a) (1 + d_p d_q + ... + (d_p d_q)^(r_b - 1))     at (x_a, x_b), and transposed
-        to F_p^T Y     d_p^(b - a - 1)                                           at (x_a, x_b), a < b
+        to F_p^T Y     c_p(b - a)                                                at (x_a, x_b), a < b
+        c_p(n)       = d_p^(n - 1) + later (1 - g) / g sum_{0 < k < n} g^k d_p^(n - 1 - k)
 
     so that the work is one addition for each pair, whatever the number of states, and goes lag by lag.
 
     Returns:
         "memories*items memories*items" and "memories*items items".
     """
-    item, place, later = _in_order(train)
+    item, place, after = _in_order(train)
     n_items, log_decay = train.n_items, -np.log(2) / np.asarray(half_lives)
     width = len(half_lives) * n_items
     gram, cross = np.zeros((width, width), np.float32), np.zeros((width, n_items), np.float32)
-    met = [[_geometric_sum(p + q, later) for q in log_decay] for p in log_decay]
+    met = [[_geometric_sum(p + q, after) for q in log_decay] for p in log_decay]
+    decay, ahead = np.exp(log_decay), 2 ** (-1 / horizon)
+    read, told, beyond = np.ones_like(decay), np.zeros_like(decay), 1.0  # d^(n - 1), the sum over k, g^n, at n = lag
     for lag in range(1, int(place.max(initial=0)) + 1):
         newer = np.flatnonzero(place >= lag)
         target = item[newer]
-        for p in np.flatnonzero(np.exp(log_decay * (lag - 1)) > _NEGLIGIBLE):
+        counts = read + later * (1 - ahead) / ahead * told
+        for p in np.flatnonzero(np.maximum(read, counts) > _NEGLIGIBLE):
             source = p * n_items + item[newer - lag]
-            np.add.at(cross.reshape(-1), source * n_items + target, np.float32(np.exp(log_decay[p] * (lag - 1))))
-            faded = np.exp(log_decay[p] * lag)
-            for q in range(len(half_lives)):
-                pair = source * width + q * n_items + target
-                np.add.at(gram.reshape(-1), pair, (faded * met[p][q][newer]).astype(np.float32))
+            np.add.at(cross.reshape(-1), source * n_items + target, np.float32(counts[p]))
+            if read[p] > _NEGLIGIBLE:
+                for q in range(len(half_lives)):
+                    pair = source * width + q * n_items + target
+                    np.add.at(gram.reshape(-1), pair, (read[p] * decay[p] * met[p][q][newer]).astype(np.float32))
+        beyond *= ahead
+        read, told = decay * read, decay * told + beyond
     gram += gram.T
     own = np.arange(n_items)
     for row, sums in enumerate(met):

@@ -34,8 +34,12 @@ def cycle_log(items: int = 10, users: int = 30) -> Interactions:
     return as_log([(source.integers(items) + np.arange(items - 2)) % items for _ in range(users)])
 
 
-def test_weights_are_ridge_regression_on_every_state() -> None:
-    """The sums over pairs of events are those over all states, each made in full."""
+@pytest.mark.parametrize(("later", "horizon"), [(0.0, 10.0), (0.5, 2.0), (2.0, 4.0)])
+def test_weights_are_ridge_regression_on_every_state(later: float, horizon: float) -> None:
+    """The sums over pairs of events are those over all states and targets, each made in full.
+
+    A horizon of 4 events is as long as the slow memory.
+    """
     log = as_log(random_histories())
     features, targets = [], []
     for start, stop in pairwise(log.indptr):
@@ -45,10 +49,13 @@ def test_weights_are_ridge_regression_on_every_state() -> None:
             for memory, half_life in enumerate(HALF_LIVES):
                 state[memory, history[:now]] = 0.5 ** (np.arange(now)[::-1] / half_life)
             features.append(state.ravel())
-            targets.append(np.eye(log.n_items)[history[now]])
+            ahead = 0.5 ** (np.arange(1, len(history) - now) / horizon)
+            target = np.eye(log.n_items)[history[now]]
+            target[history[now + 1 :]] = later * (1 - 0.5 ** (1 / horizon)) / 0.5 ** (1 / horizon) * ahead
+            targets.append(target)
     f, y = np.stack(features), np.stack(targets)
     expected = np.linalg.solve(f.T @ f + 3 * np.eye(f.shape[1]), f.T @ y)
-    found = LinearNextItem(HALF_LIVES, regularization=3).fit(log).arrays()["weights"]
+    found = LinearNextItem(HALF_LIVES, 3, later, horizon).fit(log).arrays()["weights"]
     # The fast memory is cut off where less than a thousandth is left of an event.
     np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=2e-4)
 
@@ -133,6 +140,11 @@ def test_a_log_without_order_is_refused() -> None:
         {"half_lives": (2.0, float("inf"))},
         {"half_lives": (float("nan"),)},
         {"regularization": 0.0},
+        {"later": -0.1},
+        {"later": float("inf")},
+        {"later": 0.3, "horizon": 0.0},
+        {"later": 0.3, "horizon": float("inf")},
+        {"horizon": 3.0},
         {"memory_limit_gb": -1.0},
     ],
 )
