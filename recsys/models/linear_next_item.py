@@ -41,8 +41,8 @@ class LinearNextItem(Recommender, FoldIn):
         y_t    = e_{x_t} + later (1 - g) / g sum_{k > 0} g^k e_{x_{t + k}}       g = 2^(-1 / horizon)
 
     e_i is the unit vector of item i, x_t the item of event t. EASE and its like learn what occurs together; this learns
-    what follows what, from exactly the state that is read at a question. Every event with a past is a target once, and
-    no target is weighted by its age: the state fades, not the training. No event is in its own features, so that
+    what follows what, from exactly the state that is read at a question. Every event with a past is once what comes
+    next, and none counts less for its age: the state fades, not the training. No event is in its own features, so that
     nothing has to be kept from predicting itself. What came after the next item might have come next as well: `later`
     is what all of it together counts beside the next item, half of it within `horizon` events.
 
