@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from benchmarks import drift_report
 from benchmarks.cells import Cells, identity
-from benchmarks.drift_bars import AMPCF, TWIN, Serving, StreamResult, Together
+from benchmarks.drift_bars import AMPCF, TWIN, Gap, Serving, StreamResult, Together
 from benchmarks.environment import threads_option, use_threads
 from benchmarks.report import report_folder, without_paths, write_text
 from benchmarks.search import with_settings
@@ -271,14 +272,19 @@ def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say
     content["refused"] |= beside["refused"]
     correct([pair for entry in content["bases"].values() for pair in entry["paired"].values()])
     together = _together(beside["bases"], folder / "together")
-    return StreamResult(plan.name, content, _days(content, folder), together)
+    ours, rival = (_table(folder, content["base"], arm) for arm in (OURS, "global"))
+    return StreamResult(plan.name, content, _days(content, folder), together, Gap.of(ours, rival))
+
+
+def _table(folder: Path, base: str, arm: str) -> pd.DataFrame:
+    return Replay.load(folder / "replays" / base / f"{arm}.parquet").table
 
 
 def _days(content: Mapping[str, Any], folder: Path) -> float:
     """Return how long the reported stream is, in days; NaN on clocks without days."""
     if content["clock"] != "seconds":
         return float("nan")
-    table = Replay.load(folder / "replays" / content["base"] / "none.parquet").table
+    table = _table(folder, content["base"], "none")
     return float(table["time"].max() - content["boundaries"]["test"]) / _DAY
 
 
@@ -286,11 +292,11 @@ def _together(bases: Mapping[str, Any], folder: Path) -> tuple[Together, ...]:
     """Compare AMP-CF read with per-user decay with itself without decay, and with its one-persona twin with decay."""
     if AMPCF not in bases:
         return ()
-    ours = per_user(Replay.load(folder / "replays" / AMPCF / f"{OURS}.parquet").table, ["ndcg@10"])
+    ours = per_user(_table(folder, AMPCF, OURS), ["ndcg@10"])
     found = []
     for base, arm in ((AMPCF, "none"), (TWIN, OURS)):
         if base in bases:
-            other = per_user(Replay.load(folder / "replays" / base / f"{arm}.parquet").table, ["ndcg@10"])
+            other = per_user(_table(folder, base, arm), ["ndcg@10"])
             row = compare(other, ours, ["ndcg@10"]).iloc[0]
             values = {name: float(row[name]) for name in ("diff", "relative", "low", "high", "p")}
             found.append(Together(f"{base}, {arm}", **values, users=int(row["n"])))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.report import number, p_value, verdict
 from benchmarks.world_scores import OURS, ArmScores, Difference, Pool, timescales
@@ -74,6 +75,53 @@ class Together:
 
 @final
 @dataclass(frozen=True)
+class Gap:
+    """What a difference between two arms could come from: where their lists differ in whether and where they hit.
+
+    Attributes:
+        visible: median events that a question sees.
+        hit: share of the questions that either arm answers with a hit.
+        moved: of these, the share in which NDCG@10 differs.
+        better: share of the users for whom ours has the higher mean NDCG@10.
+        worse: share of the users for whom the rival has.
+    """
+
+    visible: float
+    hit: float
+    moved: float
+    better: float
+    worse: float
+
+    @classmethod
+    def of(cls, ours: pd.DataFrame, rival: pd.DataFrame) -> Gap:
+        """Compare the tables of two replays of the same questions.
+
+        Args:
+            ours: with "user_num", "position", "n_visible", "ndcg@10"; a row is a question.
+            rival: the same questions.
+
+        Raises:
+            ValueError: the questions are others.
+        """
+        keys = ["user_num", "position"]
+        both = ours.merge(rival[[*keys, "ndcg@10"]], on=keys, suffixes=("", "_rival"), validate="one_to_one")
+        if not len(both) == len(ours) == len(rival):
+            raise ValueError(f"{len(ours)} and {len(rival)} questions, of which {len(both)} are the same")
+        one, other = both["ndcg@10"], both["ndcg@10_rival"]
+        hit = (one > 0) | (other > 0)
+        gain = (one - other).groupby(both["user_num"]).mean()
+        moved = float((one != other)[hit].mean()) if hit.any() else 0.0
+        return cls(
+            float(both["n_visible"].median()),
+            float(hit.mean()),
+            moved,
+            float((gain > 0).mean()),
+            float((gain < 0).mean()),
+        )
+
+
+@final
+@dataclass(frozen=True)
 class StreamResult:
     """What was measured on a real log.
 
@@ -82,12 +130,14 @@ class StreamResult:
         content: what `run_drift` returned.
         days: length of the reported stream in days; NaN where the clock has none.
         together: comparisons of AMP-CF.
+        gap: per-user decay beside the best half-life for everybody, under the first base that did not refuse.
     """
 
     name: str
     content: dict[str, Any]
     days: float
     together: tuple[Together, ...]
+    gap: Gap
 
     @property
     def arms(self) -> Mapping[str, Any]:

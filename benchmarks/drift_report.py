@@ -72,6 +72,7 @@ def write(
     for pool in pools:
         parts += _world(out, pool, scores[pool.title], [pair for pair in pairs if pair.pool == pool.title])
     parts += ["## Real streams", *_overview(out, results)] if results else []
+    parts += _gaps(results) if results else []
     for result in results:
         parts += _stream(out, result)
     parts += [*_together(results), *_cost(results, serving)]
@@ -216,6 +217,33 @@ def _overview(out: Path, results: Sequence[StreamResult]) -> list[str]:
     logs = [f"{result.name}\n{result.content['base']}" for result in results]
     draw_bars(out / OVERVIEW, logs, gains, "NDCG@10, % above no decay")
     return [f"![what each arm gains over no decay]({OVERVIEW})"]
+
+
+def _gaps(results: Sequence[StreamResult]) -> list[str]:
+    """Return what the differences from the best half-life for everybody could come from."""
+    rows = []
+    for result in results:
+        beliefs, gap = result.content["bases"][result.content["base"]]["half_lives"], result.gap
+        rows.append(
+            [
+                f"{result.name}, {result.content['base']}",
+                result.arms["global"]["choice"],
+                f"{100 * beliefs['mean_belief'][-1]:.0f}%",
+                number(gap.visible, 0),
+                f"{100 * gap.hit:.1f}%",
+                f"{100 * gap.moved:.0f}%",
+                f"{100 * gap.better:.0f}% / {100 * gap.worse:.0f}%",
+            ]
+        )
+    head = ["log", "half-life for all", "belief in never", "events seen", "hits of either", "of these moved"]
+    return [
+        f"Where a gap between `{OURS}` and `global` can come from:",
+        table([*head, "users better / worse"], rows),
+        "Events seen: median over the questions. A hit is moved if the two lists have it at different places, or only "
+        f"one has it. Belief in never: mean over users of what `{OURS}` believes of no decay. Where next to nobody is "
+        "better or worse off, few questions are hit, histories are short, or both read them alike; where as many are "
+        "better as worse, what one half-life costs some users it gives to others.",
+    ]
 
 
 def _stream(out: Path, result: StreamResult) -> list[str]:

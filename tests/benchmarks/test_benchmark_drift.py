@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks import drift
 from benchmarks.cells import Cells
 from benchmarks.drift import TIMESCALES, StreamPlan, WorldPlan
-from benchmarks.drift_bars import bars, events, what_lost
+from benchmarks.drift_bars import Gap, bars, events, what_lost
 from benchmarks.report import REPORT_NAME, verdict
 from benchmarks.world_scores import OURS, ArmScores, Difference, Pool, arm_scores, differences
 from benchmarks.worlds import (
@@ -180,6 +181,17 @@ def test_what_lost_names_missed_bars_and_better_rivals() -> None:
     assert "not told apart from: koren on world, ease" in text
 
 
+def test_a_gap_is_told_by_questions_and_by_users() -> None:
+    ours = pd.DataFrame(
+        {"user_num": [0, 0, 1, 2], "position": [4, 5, 0, 7], "n_visible": [4, 5, 0, 7], "ndcg@10": [0.5, 0.3, 0, 1]}
+    )
+    rival = ours.assign(**{"ndcg@10": [0, 0.3, 0, 1]}).iloc[::-1]
+    assert Gap.of(ours, rival) == Gap(visible=4.5, hit=0.75, moved=1 / 3, better=1 / 3, worse=0)
+    assert Gap.of(rival, ours) == Gap(visible=4.5, hit=0.75, moved=1 / 3, better=0, worse=1 / 3)
+    with pytest.raises(ValueError, match="4 and 3 questions, of which 3"):
+        Gap.of(ours, rival.iloc[:3])
+
+
 def test_the_report_has_every_part_and_is_made_from_cells_again(tmp_path: Path) -> None:
     plans = (
         WorldPlan("mixed", ("ease", "itemknn"), ("none", "global", "user_adwin", OURS, "oracle"), (0,), 45, 50),
@@ -189,7 +201,14 @@ def test_the_report_has_every_part_and_is_made_from_cells_again(tmp_path: Path) 
     streams = (StreamPlan("simulated-drift", ("ease",), ("none", "global", OURS, "retraining"), None, 300),)
     drift.run(plans, streams, tmp_path, candidates=1, verbose=False)
     text = (tmp_path / REPORT_NAME).read_text()
-    for part in ("## Bars", "## What lost", "## Worlds with known truth", "## Real streams", "## Cost"):
+    for part in (
+        "## Bars",
+        "## What lost",
+        "## Worlds with known truth",
+        "## Real streams",
+        "users better / worse",
+        "## Cost",
+    ):
         assert part in text
     assert "## Personas and decay together" in text
     assert "Not run: world no-such-log: no data set 'no-such-log'" in text
