@@ -38,7 +38,7 @@ class LinearNextItem(Recommender, FoldIn):
         f_p(t) = sum_{j < t} w_j 2^(-age_j(t) / h_p) e_j           memory p; the newest event has age 0
         s(t)   = sum_p f_p(t) B^(p)
         minimise  sum over users and events t  ||y_t - s(t)||^2 + lambda sum_p ||B^(p)||^2
-        y_t    = e_{x_t} + later (1 - g) / g sum_{k > 0} g^k e_{x_{t + k}}       g = 2^(-1 / horizon)
+        y_t    = e_{x_t} + later (1 - g) sum_{k > 0} g^(k - 1) e_{x_{t + k}}     g = 2^(-1 / horizon)
 
     e_i is the unit vector of item i, x_t the item of event t. EASE and its like learn what occurs together; this learns
     what follows what, from exactly the state that is read at a question. Every event with a past is once what comes
@@ -183,7 +183,7 @@ def _moments(
 
         to F_p^T F_q   d_p^(b - a) (1 + d_p d_q + ... + (d_p d_q)^(r_b - 1))     at (x_a, x_b), and transposed
         to F_p^T Y     c_p(b - a)                                                at (x_a, x_b), a < b
-        c_p(n)       = d_p^(n - 1) + later (1 - g) / g sum_{0 < k < n} g^k d_p^(n - 1 - k)
+        c_p(n)       = d_p^(n - 1) + later (1 - g) sum_{0 < k < n} g^(k - 1) d_p^(n - 1 - k)
 
     so that the work is one addition for each pair, whatever the number of states, and goes lag by lag.
 
@@ -196,11 +196,12 @@ def _moments(
     gram, cross = np.zeros((width, width), np.float32), np.zeros((width, n_items), np.float32)
     met = [[_geometric_sum(p + q, after) for q in log_decay] for p in log_decay]
     decay, ahead = np.exp(log_decay), 2 ** (-1 / horizon)
-    read, told, beyond = np.ones_like(decay), np.zeros_like(decay), 1.0  # d^(n - 1), the sum over k, g^n, at n = lag
+    # At n = lag: d^(n - 1), the sum over k, g^(n - 1).
+    read, told, beyond = np.ones_like(decay), np.zeros_like(decay), 1.0
     for lag in range(1, int(place.max(initial=0)) + 1):
         newer = np.flatnonzero(place >= lag)
         target = item[newer]
-        counts = read + later * (1 - ahead) / ahead * told
+        counts = read + later * (1 - ahead) * told
         for p in np.flatnonzero(np.maximum(read, counts) > _NEGLIGIBLE):
             source = p * n_items + item[newer - lag]
             np.add.at(cross.reshape(-1), source * n_items + target, np.float32(counts[p]))
@@ -208,8 +209,7 @@ def _moments(
                 for q in range(len(half_lives)):
                     pair = source * width + q * n_items + target
                     np.add.at(gram.reshape(-1), pair, (read[p] * decay[p] * met[p][q][newer]).astype(np.float32))
-        beyond *= ahead
-        read, told = decay * read, decay * told + beyond
+        read, told, beyond = decay * read, decay * told + beyond, ahead * beyond
     gram += gram.T
     own = np.arange(n_items)
     for row, sums in enumerate(met):
