@@ -80,6 +80,7 @@ class Gap:
 
     Attributes:
         visible: median events that a question sees.
+        unknown: share of the questions whose item is newer than the model, which no way to forget can find.
         hit: share of the questions that either arm answers with a hit.
         moved: of these, the share in which NDCG@10 differs.
         better: share of the users for whom ours has the higher mean NDCG@10.
@@ -87,6 +88,7 @@ class Gap:
     """
 
     visible: float
+    unknown: float
     hit: float
     moved: float
     better: float
@@ -97,7 +99,7 @@ class Gap:
         """Compare the tables of two replays of the same questions.
 
         Args:
-            ours: with "user_num", "position", "n_visible", "ndcg@10"; a row is a question.
+            ours: with "user_num", "position", "n_visible", "known", "ndcg@10"; a row is a question.
             rival: the same questions.
 
         Raises:
@@ -113,6 +115,7 @@ class Gap:
         moved = float((one != other)[hit].mean()) if hit.any() else 0.0
         return cls(
             float(both["n_visible"].median()),
+            1.0 - float(both["known"].mean()),
             float(hit.mean()),
             moved,
             float((gain > 0).mean()),

@@ -230,16 +230,18 @@ def _gaps(results: Sequence[StreamResult]) -> list[str]:
                 result.arms["global"]["choice"],
                 f"{100 * beliefs['mean_belief'][-1]:.0f}%",
                 number(gap.visible, 0),
+                f"{100 * gap.unknown:.0f}%",
                 f"{100 * gap.hit:.1f}%",
                 f"{100 * gap.moved:.0f}%",
                 f"{100 * gap.better:.0f}% / {100 * gap.worse:.0f}%",
             ]
         )
-    head = ["log", "half-life for all", "belief in never", "events seen", "hits of either", "of these moved"]
+    head = ["log", "half-life for all", "belief in never", "events seen", "new items", "hits of either"]
     return [
         f"Where a gap between `{OURS}` and `global` can come from:",
-        table([*head, "users better / worse"], rows),
-        "Events seen: median over the questions. A hit is moved if the two lists have it at different places, or only "
+        table([*head, "of these moved", "users better / worse"], rows),
+        "Events seen: median over the questions. New items: questions whose item is newer than the model, which only "
+        "retraining can find. A hit is moved if the two lists have it at different places, or only "
         f"one has it. Belief in never: mean over users of what `{OURS}` believes of no decay. Where next to nobody is "
         "better or worse off, few questions are hit, histories are short, or both read them alike; where as many are "
         "better as worse, what one half-life costs some users it gives to others.",

@@ -184,10 +184,10 @@ def test_what_lost_names_missed_bars_and_better_rivals() -> None:
 def test_a_gap_is_told_by_questions_and_by_users() -> None:
     ours = pd.DataFrame(
         {"user_num": [0, 0, 1, 2], "position": [4, 5, 0, 7], "n_visible": [4, 5, 0, 7], "ndcg@10": [0.5, 0.3, 0, 1]}
-    )
+    ).assign(known=[True, True, False, True])
     rival = ours.assign(**{"ndcg@10": [0, 0.3, 0, 1]}).iloc[::-1]
-    assert Gap.of(ours, rival) == Gap(visible=4.5, hit=0.75, moved=1 / 3, better=1 / 3, worse=0)
-    assert Gap.of(rival, ours) == Gap(visible=4.5, hit=0.75, moved=1 / 3, better=0, worse=1 / 3)
+    assert Gap.of(ours, rival) == Gap(visible=4.5, unknown=0.25, hit=0.75, moved=1 / 3, better=1 / 3, worse=0)
+    assert Gap.of(rival, ours) == Gap(visible=4.5, unknown=0.25, hit=0.75, moved=1 / 3, better=0, worse=1 / 3)
     with pytest.raises(ValueError, match="4 and 3 questions, of which 3"):
         Gap.of(ours, rival.iloc[:3])
 
