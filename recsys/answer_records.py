@@ -9,32 +9,21 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from recsys.explanations import Explanation, PersonaDescription, text
+from recsys.explanations import PersonaDescription, Records, text
 from recsys.explanations.half_life import Interval, Unit, UserHalfLife
+from recsys.models.base import Recommender
 from recsys.serving import answers as told
 from recsys.serving.events import Correction
 
 
-def recommended(found: Explanation) -> told.Recommended:
-    """Return a recommendation with its reasons."""
-    return told.Recommended(
-        str(found.item),
-        found.title,
-        found.score,
-        tuple(told.PersonaShare(one.persona, one.name, one.weight) for one in found.personas),
-        tuple(
-            told.Reason(str(fact.item), fact.title, fact.contribution, fact.share, fact.rating, fact.age, fact.recent)
-            for fact in found.evidence
-        ),
-        found.evidence_kind,
-        found.certainty,
-        found.text,
-        found.recent,
-    )
+def served_records(model: Recommender) -> Records[str, told.PersonaShare, told.Reason, told.Recommended]:
+    """Return what explanations of a model are written down as."""
+    ids = [str(item) for item in model.fitted_on.items.ids.tolist()]
+    return Records(ids, told.PersonaShare, told.Reason, told.Recommended)
 
 
 def as_corrected(
-    found: Explanation, described: Sequence[PersonaDescription], corrections: Mapping[int, Correction]
+    found: told.Recommended, described: Sequence[PersonaDescription], corrections: Mapping[int, Correction]
 ) -> told.Recommended:
     """Return a recommendation as the user calls and weighs the personas.
 
@@ -54,7 +43,7 @@ def as_corrected(
         ),
         key=lambda share: -share.weight,
     )
-    given_to = replace(recommended(found), personas=tuple(shares))
+    given_to = replace(found, personas=tuple(shares))
     if not (found.evidence and shares):
         return given_to
     leading = shares[0].persona

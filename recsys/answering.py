@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from recsys.answer_records import as_corrected, half_life_record, persona_record, recommended
+from recsys.answer_records import as_corrected, half_life_record, persona_record, served_records
 from recsys.bundle import read_manifest
 from recsys.bundle_index import Recommend, recommender_of, told_of
 from recsys.data.interactions import Interactions
@@ -180,6 +180,7 @@ class RunAnswers:
         self._best = recommend or within.recommend
         exact = self._best == within.recommend and isinstance(within, LinearRows)
         self._reader = RowReader(within) if exact else None
+        self._records = served_records(model)
         self._routing = within.routing() if isinstance(within, RoutesItems) and within.folds_in else None
         self._n_personas = _count_personas(model)
         self.catch_up()
@@ -460,11 +461,9 @@ class RunAnswers:
         else:
             reading = Reading.of(self._model, queries) if ready.standing is None else ready.standing.at(queries)
         best, contributions = self._found(past, ready, reading.queries, n)
-        (found,) = explain_read(reading, facts, best, contributions=contributions)
+        (items,) = explain_read(reading, facts, best, self._records, contributions=contributions)
         if corrections:
-            items = [as_corrected(one, ready.facts.personas[0], corrections) for one in found]
-        else:
-            items = [recommended(one) for one in found]
+            items = [as_corrected(one, ready.facts.personas[0], corrections) for one in items]
         known = int((asked.history.items != UNKNOWN).sum())
         return told.RecommendationList(self._fingerprint, int(asked.now[0]), known, unknown, tuple(items))
 

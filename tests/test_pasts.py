@@ -9,7 +9,7 @@ import numpy as np
 from recsys.data.queries import Ragged
 from recsys.explanations import UserFacts
 from recsys.models import EASE
-from recsys.models.folded import Folded
+from recsys.models.folded import ByItem, Folded
 from recsys.pasts import Kept, Past, Pending, Ready
 from tests.explanations.explanation_models import movie_log
 
@@ -65,13 +65,15 @@ def test_of_a_past_that_changed_only_what_came_before_is_given() -> None:
 
 def test_what_has_grown_counts_for_more() -> None:
     (past, ready), (other, _) = _past(3), _past(3)
-    folded = Folded(np.zeros(3, np.int32), np.zeros(3), np.zeros(1000, np.float32), 0.0, 0.0)
+    history = ByItem.of(np.arange(3, dtype=np.int32))
+    folded = Folded(history, np.zeros(3), np.zeros(1000, np.float32), 0.0, 0.0)
     kept = Kept(2 * ready.size + 100)
     kept.put(past, ready)
     kept.put(other, replace(ready))
     assert list(kept) == [past, other]
     grown = replace(ready, folded=folded)
-    assert grown.size - ready.size == 3 * 4 + 3 * 8 + 1000 * 4
+    assert grown.size - ready.size == history.nbytes + 3 * 8 + 1000 * 4
+    assert history.nbytes == 3 * (4 + 8 + 4)
     kept.put(other, grown)
     assert list(kept) == [other]
 

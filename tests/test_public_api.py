@@ -43,6 +43,7 @@ def test_explanations() -> None:
         "PersonaItem",
         "PersonaWeight",
         "Reading",
+        "Records",
         "UserFacts",
         "cosine_evidence",
         "describe_personas",

@@ -1,6 +1,6 @@
 """Why this item: personas, evidence, one sentence; and how faithful the evidence is to the model."""
 
-from recsys.explanations.explain import Reading, UserFacts, explain, explain_items, explain_read
+from recsys.explanations.explain import Reading, Records, UserFacts, explain, explain_items, explain_read
 from recsys.explanations.fidelity import METRICS, ORIENTATION, FidelityReport, fidelity
 from recsys.explanations.methods import (
     EvidenceMethod,
@@ -32,6 +32,7 @@ __all__ = [
     "PersonaItem",
     "PersonaWeight",
     "Reading",
+    "Records",
     "UserFacts",
     "cosine_evidence",
     "describe_personas",

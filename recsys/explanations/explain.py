@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self, final
+from typing import Generic, Protocol, Self, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,23 @@ from recsys.explanations.similarity import persona_similarity
 from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Recommendations, Recommender
 from recsys.models.decayed import Decayed
 from recsys.models.persona_sums import PersonaSums
+
+
+class _Fact(Protocol):
+    """What a sentence tells of a past event."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def share(self) -> float: ...
+    @property
+    def rating(self) -> float | None: ...
+
+
+Id = TypeVar("Id")
+P = TypeVar("P")
+E = TypeVar("E", bound=_Fact)
+R = TypeVar("R")
 
 
 def explain(model: Recommender, queries: Queries, n: int = 10, *, evidence: int = 3) -> list[list[Explanation]]:
@@ -56,8 +73,34 @@ def explain_items(
         batch = queries.take(rows)
         answer = Recommendations(recommendations.items[rows], recommendations.scores[rows])
         reading = Reading.of(model, batch)
-        lists.extend(explain_read(reading, UserFacts.of(reading.model, batch), answer, evidence=evidence))
+        facts, records = UserFacts.of(reading.model, batch), plain_records(reading.model)
+        lists.extend(explain_read(reading, facts, answer, records, evidence=evidence))
     return lists
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Records(Generic[Id, P, E, R]):
+    """What explanations are written down as. An answer has dozens of records: they are made once, as they are needed.
+
+    Attributes:
+        ids: "items", what each item is called.
+        persona: makes a record of the fields of `PersonaWeight`, in their order.
+        evidence: makes a record of the fields of `Evidence`.
+        explanation: makes a record of the fields of `Explanation`.
+    """
+
+    ids: Sequence[Id]
+    persona: Callable[[int, str, float], P]
+    evidence: Callable[[Id, str, float, float, float | None, int | None, bool | None], E]
+    explanation: Callable[
+        [Id, str, float, tuple[P, ...], tuple[E, ...], EvidenceKind, float, str, float | None], R
+    ]
+
+
+def plain_records(model: Recommender) -> Records[int | str, PersonaWeight, Evidence, Explanation]:
+    """Return the records of this library."""
+    return Records(model.fitted_on.items.ids.tolist(), PersonaWeight, Evidence, Explanation)
 
 
 @final
@@ -132,23 +175,25 @@ def explain_read(
     reading: Reading,
     facts: UserFacts,
     recommendations: Recommendations,
+    records: Records[Id, P, E, R],
     *,
     evidence: int = 3,
     contributions: Tensor | None = None,
-) -> list[list[Explanation]]:
+) -> list[list[R]]:
     """Say why these items are recommended, given what is known of the users already.
 
     Args:
         reading: of the questions; at most `padded.BATCH` of them, as rectangles of all are made at once.
         facts: of the same users with the same histories.
         recommendations: of the reading.
+        records: what is made of it.
         evidence: how many past events are shown at most.
         contributions: "events n", of the model's to these items, where they are known already; every place of the lists
             has an item.
     """
     items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
     reasons = _reasons(reading, facts, items, contributions)
-    return [_explain_row(reading, facts, reasons, recommendations, row, evidence) for row in range(len(items))]
+    return [_explain_row(reading, facts, reasons, recommendations, row, records, evidence) for row in range(len(items))]
 
 
 @final
@@ -195,9 +240,16 @@ def _reasons(
 
 
 def _explain_row(
-    reading: Reading, facts: UserFacts, reasons: _Reasons, answer: Recommendations, row: int, evidence: int
-) -> list[Explanation]:
-    fitted = reading.model.fitted_on
+    reading: Reading,
+    facts: UserFacts,
+    reasons: _Reasons,
+    answer: Recommendations,
+    row: int,
+    records: Records[Id, P, E, R],
+    evidence: int,
+) -> list[R]:
+    model = reading.model
+    titles, ids = model.fitted_on.metadata.titles, records.ids
     columns = np.flatnonzero(answer.items[row] != UNKNOWN)
     positive = np.maximum(reasons.strength[row].T[columns], 0.0)  # "n length"
     total = positive.sum(1)
@@ -205,30 +257,36 @@ def _explain_row(
     if reasons.recent is not None:
         young = positive[:, reasons.recent[row]].sum(1)
         recent = [a / b if b > 0 else None for a, b in zip(young.tolist(), total.tolist(), strict=True)]
-    shown = _evidence(reading, facts, reasons, row, positive, total, evidence)
     described, has_history = facts.personas[row], bool(facts.history.mask[row].any())
+    names = [one.name for one in described]
+    # A single persona is the user as a whole, and a number says nothing: naming them would tell nothing.
+    phrases = [None if len(described) == 1 or one.named_by == "number" else one.phrase for one in described]
     attention = reasons.attention[row].T[columns]
     leading = np.argsort(-attention, axis=1, kind="stable").tolist()
     found = []
-    for place, number in enumerate(answer.items[row, columns].tolist()):
-        evident, weights = shown[place], attention[place].tolist()
-        personas = tuple(PersonaWeight(k, weights[k], described[k].name) for k in leading[place])
-        support = sum(fact.share for fact in evident) * (personas[0].weight if personas else 1.0)
-        # A single persona is the user as a whole, and a number says nothing: naming them would tell nothing.
-        first = described[personas[0].persona] if len(personas) > 1 else None
-        phrase = None if first is None or first.named_by == "number" else first.phrase
-        of_recent = recent[place] if evident else None
+    for number, score, order, weights, evident, of_recent in zip(
+        answer.items[row, columns].tolist(),
+        answer.scores[row, columns].tolist(),
+        leading,
+        attention.tolist(),
+        _evidence(reading, facts, reasons, row, positive, total, records, evidence),
+        recent,
+        strict=True,
+    ):
+        support = sum([fact.share for fact in evident]) * (weights[order[0]] if order else 1.0)
+        young_share = of_recent if evident else None
+        phrase = phrases[order[0]] if order else None
         found.append(
-            Explanation(
-                fitted.items.id_of(number),
-                fitted.metadata.titles[number],
-                float(answer.scores[row, columns[place]]),
-                personas,
+            records.explanation(
+                ids[number],
+                titles[number],
+                score,
+                tuple([records.persona(k, names[k], weights[k]) for k in order]),
                 evident,
                 reasons.kind if evident else "none",
                 min(1.0, support) if evident and reasons.kind == "contribution" else 0.0,
-                _sentence(reading.model, reasons.kind, evident, phrase, of_recent, has_history),
-                of_recent,
+                _sentence(model, reasons.kind, evident, phrase, young_share, has_history),
+                young_share,
             )
         )
     return found
@@ -241,8 +299,9 @@ def _evidence(
     row: int,
     positive: npt.NDArray[np.float64],
     total: npt.NDArray[np.float64],
+    records: Records[Id, P, E, R],
     most: int,
-) -> list[tuple[Evidence, ...]]:
+) -> list[tuple[E, ...]]:
     """Return the evidence for each item of a row.
 
     Args:
@@ -252,32 +311,29 @@ def _evidence(
         row: of the batch.
         positive: "n length", what speaks for each item.
         total: "n", its sums.
+        records: what is made of it.
         most: events that are shown at most.
     """
     fitted, queries = reading.model.fitted_on, reading.queries
+    titles, ids, record = fitted.metadata.titles, records.ids, records.evidence
     places = _largest(positive, most)
-    strength = np.take_along_axis(positive, places, 1)
+    strength = positive[np.arange(len(places))[:, None], places]
+    share = strength / np.where(total > 0, total, 1.0)[:, None]
     events = facts.history.events[row][places]
-    item = facts.history.items[row][places].tolist()
-    share = (strength / np.where(total > 0, total, 1.0)[:, None]).tolist()
-    value, age = queries.values[events].tolist(), (queries.now[row] - queries.times[events]).tolist()
-    recent = None if reasons.recent is None else reasons.recent[row][places].tolist()
-    known = (facts.explicit[row] & np.isfinite(queries.values[events])).tolist()
+    value, age = queries.values[events], queries.now[row] - queries.times[events]
+    known = np.isfinite(value) & facts.explicit[row]
+    nothing = np.full(events.shape, None)
+    columns = (
+        facts.history.items[row][places],
+        strength,
+        share,
+        value if known.all() else np.where(known, value, nothing),
+        nothing if fitted.clock == "none" else age,
+        nothing if reasons.recent is None else reasons.recent[row][places],
+    )
     return [
-        tuple(
-            Evidence(
-                fitted.items.id_of(item[n][k]),
-                fitted.metadata.titles[item[n][k]],
-                each,
-                share[n][k],
-                value[n][k] if known[n][k] else None,
-                None if fitted.clock == "none" else age[n][k],
-                None if recent is None else recent[n][k],
-            )
-            for k, each in enumerate(strengths)
-            if each > 0
-        )
-        for n, strengths in enumerate(strength.tolist())
+        tuple([record(ids[item], titles[item], *told) for item, *told in zip(*each, strict=True) if told[0] > 0])
+        for each in zip(*(column.tolist() for column in columns), strict=True)
     ]
 
 
@@ -295,7 +351,7 @@ def _largest(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.int64
 def _sentence(
     model: Recommender,
     kind: EvidenceKind,
-    facts: Sequence[Evidence],
+    facts: Sequence[_Fact],
     persona: str | None,
     recent: float | None,
     has_history: bool,

@@ -49,8 +49,8 @@ class PersonaWeight:
     """How much a persona speaks for an item: the attention a_uik, and the persona's name."""
 
     persona: int
-    weight: float
     name: str
+    weight: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -51,22 +51,66 @@ class LinearRows(ABC):
 
 @final
 @dataclass(frozen=True, eq=False)
+class ByItem:
+    """The events of a history by item.
+
+    Attributes:
+        history: "events", item numbers; what is unknown reads item 0.
+        order: "events", in which the items rise.
+        items: "items", rising, each once.
+        starts: "items", where each begins in that order; None where each has one event.
+    """
+
+    history: Items
+    order: npt.NDArray[np.int64]
+    items: Items
+    starts: npt.NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, history: Items) -> Self:
+        """Sort a history."""
+        order = np.argsort(history, kind="stable")
+        items = history[order]
+        other = np.flatnonzero(items[1:] != items[:-1]) + 1
+        if len(other) + 1 >= len(items):
+            return cls(history, order, items, None)
+        starts = np.concatenate([[0], other])
+        return cls(history, order, items[starts], starts)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        starts = 0 if self.starts is None else self.starts.nbytes
+        return int(self.history.nbytes + self.order.nbytes + self.items.nbytes + starts)
+
+    def weights(self, weights: Floats) -> Numbers:
+        """Return the weight of each item, given those of the events."""
+        each = weights[self.order].astype(np.float64)
+        return each if self.starts is None else np.add.reduceat(each, self.starts)
+
+    def events(self, history: Items) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Return for each event of another history an event here of its item, and whether there is one."""
+        place = np.minimum(np.searchsorted(self.items, history), len(self.items) - 1)
+        found = self.items[place] == history
+        return self.order[place if self.starts is None else self.starts[place]], found
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Looked:
     """Weights that were looked up: each is far from the others in memory, which is what an exact score takes.
 
     Attributes:
-        history: "events", as the question has it.
         candidates: "n", rising.
         pairs: "events n", float32.
     """
 
-    history: Items
     candidates: Items
     pairs: Floats
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes beside the history."""
+        """Bytes that it takes."""
         return int(self.candidates.nbytes + self.pairs.nbytes)
 
 
@@ -78,19 +122,21 @@ class Folded:
         scores_i - below  <=  sum_j weights_j B_ji  <=  scores_i + above
 
     Attributes:
-        items: "rows", item numbers of the history, each once.
-        weights: aligned with `items`.
+        past: the history.
+        weights: aligned with the items of `past`.
         scores: "items", float32.
         above: by how much a score can be too small.
         below: by how much it can be too large.
-        looked: what was looked up for the last list.
+        best: the last list.
+        looked: what was looked up for it.
     """
 
-    items: Items
+    past: ByItem
     weights: Numbers
     scores: Floats
     above: float
     below: float
+    best: Items | None = None
     looked: Looked | None = None
 
     @property
@@ -102,7 +148,7 @@ class Folded:
     def nbytes(self) -> int:
         """Bytes that it takes."""
         looked = 0 if self.looked is None else self.looked.nbytes
-        return self.items.nbytes + self.weights.nbytes + self.scores.nbytes + looked
+        return self.past.nbytes + self.weights.nbytes + self.scores.nbytes + looked
 
 
 @final
@@ -150,12 +196,13 @@ class RowReader:
         self._highest = np.maximum(table.max(1), 0.0).astype(np.float64)
         self._lowest = np.maximum(-table.min(1), 0.0).astype(np.float64)
         self._spread = self._highest + self._lowest
+        self._largest = np.maximum(self._highest, self._lowest)
         self._tie_rank = model.fitted_on.tie_rank.numpy()
 
     @property
     def nbytes(self) -> int:
         """Bytes that it holds beside the model."""
-        return int(self._highest.nbytes + self._lowest.nbytes + self._spread.nbytes)
+        return int(self._highest.nbytes + self._lowest.nbytes + self._spread.nbytes + self._largest.nbytes)
 
     @torch.inference_mode()
     def best(self, queries: Queries, n: int, former: Folded | None = None) -> Best:
@@ -179,39 +226,43 @@ class RowReader:
             return self._of_nothing(queries, n)
         folded = self._fold(history, weights, former)
         # What the sums that are added up for every item can be off by.
-        largest = np.maximum(self._highest, self._lowest)[history]
-        rounding = _ULP * (len(history) + 2) * float(np.abs(weights) @ largest)
-        candidates = self._possible(folded, rounding, queries.excluded.items, n)
+        rounding = _ULP * (len(history) + 2) * float(np.abs(weights) @ self._largest[history])
+        last = None if former is None else former.best
+        candidates = self._possible(folded, rounding, queries.excluded.items, n, last)
         if candidates is None and folded.width > 2 * rounding:
             folded = self._fold(history, weights, None, slack=0.0)
-            candidates = self._possible(folded, rounding, queries.excluded.items, n)
+            candidates = self._possible(folded, rounding, queries.excluded.items, n, last)
         if candidates is None:
             return Best(self._model.recommend(queries, n), None, folded)
-        looked = self._look(queries.history.items, candidates, None if former is None else former.looked)
+        looked = self._look(history, candidates, former)
         pairs = looked.pairs if looked.candidates is candidates else looked.pairs[:, _places(looked, candidates)]
-        if looked is not folded.looked:
-            folded = replace(folded, looked=looked)
         # A single column is added up in another order than several are.
         table = np.ascontiguousarray(pairs if len(candidates) > 1 else np.repeat(pairs, 2, axis=1))
         scores = weighted_rows(torch.from_numpy(table), np.arange(len(history)), weights)[: len(candidates)]
         # As `top_n` lists them; of so few a sort of all is the fastest.
         chosen = np.lexsort((self._tie_rank[candidates], -scores))[:n]
-        found = Recommendations(candidates[None, chosen], scores[None, chosen])
-        return Best(found, torch.from_numpy(weights[:, None] * pairs[:, chosen]), folded)
+        best = candidates[chosen]
+        contributions = torch.from_numpy(weights[:, None] * pairs[:, chosen])
+        found = Recommendations(best[None], scores[None, chosen])
+        known = folded.looked is looked and folded.best is not None and np.array_equal(folded.best[:n], best)
+        return Best(found, contributions, folded if known else replace(folded, best=best, looked=looked))
 
-    def _look(self, history: Items, candidates: Items, former: Looked | None) -> Looked:
-        """Return the weights from a history to the candidates at least."""
-        source = np.maximum(history, 0)
-        if former is None or not np.array_equal(former.history, history):
-            return Looked(history, candidates, table_weights(self._rows, source, candidates))
-        place = _places(former, candidates)
-        known = former.candidates[place] == candidates
-        if known.all():
-            return former
+    def _look(self, history: Items, candidates: Items, former: Folded | None) -> Looked:
+        """Return the weights from a history to the candidates at least, of which most may be known."""
+        if former is None or former.looked is None:
+            return Looked(candidates, table_weights(self._rows, history, candidates))
+        known = former.looked
+        column = _places(known, candidates)
+        has_column = known.candidates[column] == candidates
+        same = np.array_equal(former.past.history, history)
+        if same and has_column.all():
+            return known
+        event, has_event = (slice(None), np.ones(len(history), np.bool_)) if same else former.past.events(history)
         pairs = np.empty((len(history), len(candidates)), np.float32)
-        pairs[:, known] = former.pairs[:, place[known]]
-        pairs[:, ~known] = table_weights(self._rows, source, candidates[~known])
-        return Looked(history, candidates, pairs)
+        pairs[:, has_column] = known.pairs[event][:, column[has_column]]
+        pairs[:, ~has_column] = table_weights(self._rows, history, candidates[~has_column])
+        pairs[~has_event] = table_weights(self._rows, history[~has_event], candidates)
+        return Looked(candidates, pairs)
 
     def _of_nothing(self, queries: Queries, n: int) -> Best:
         """Return what is listed where nothing has a weight: what is used most."""
@@ -226,18 +277,35 @@ class RowReader:
         none = torch.zeros(len(queries.history.items), n) if len(listed) == n else None
         return Best(Recommendations(items, scores), none, None)
 
-    def _possible(self, folded: Folded, rounding: float, excluded: Items, n: int) -> Items | None:
-        """Return the items that can be among the n best, rising; None if they are too many, or too few for a list."""
-        if n > len(folded.scores) or len(folded.scores) == 1:
+    def _possible(
+        self, folded: Folded, rounding: float, excluded: Items, n: int, best: Items | None
+    ) -> Items | None:
+        """Return the items that can be among the n best, rising; None if they are too many, or too few for a list.
+
+        Args:
+            folded: the scores.
+            rounding: what sums that are added up for every item can be off by.
+            excluded: items that are not asked for; what is unknown is -1.
+            n: length of the list.
+            best: items that are probably the best, each once; used where they are enough for a list.
+        """
+        scores = folded.scores
+        if n > len(scores) or len(scores) == 1:
             return None
-        scores = folded.scores.copy()
-        scores[excluded[excluded != UNKNOWN]] = -np.inf
-        last = float(torch.topk(torch.from_numpy(scores), n, sorted=False).values.min())
+        allowed = np.ones(len(scores) + 1, np.bool_)  # and a place for what is unknown
+        allowed[excluded] = False
+        allowed = allowed[:-1]
+        if best is not None and len(best) >= n and allowed[best[:n]].all():
+            last = float(scores[best[:n]].min())  # the n best are at least as good as any n
+        else:
+            ranked = torch.from_numpy(np.where(allowed, scores, np.float32(-np.inf)))
+            last = float(torch.topk(ranked, n, sorted=False).values.min())
         # The n items with the largest of these scores are at least as good as that.
         least = last - folded.width - 2 * rounding
         if not np.isfinite(least):
             return None
-        possible = np.flatnonzero(scores >= np.float64(least)).astype(np.int32)
+        below = np.nextafter(np.float32(least), np.float32(-np.inf))
+        possible = np.flatnonzero(allowed & (scores >= below)).astype(np.int32)
         return possible if n <= len(possible) <= n + _MOST else None
 
     def _fold(self, history: Items, weights: Floats, former: Folded | None, slack: float = _SLACK) -> Folded:
@@ -249,19 +317,21 @@ class RowReader:
             former: to start from.
             slack: how wide the intervals may be, see `_SLACK`.
         """
-        items, weight = _by_item(history, weights)
-        width = slack * float(np.abs(weight) @ self._spread[items])
+        same = former is not None and np.array_equal(former.past.history, history)
+        past = former.past if former is not None and same else ByItem.of(history)
+        weight = past.weights(weights)
+        width = slack * float(np.abs(weight) @ self._spread[past.items])
         if former is not None and slack > 0:
-            if np.array_equal(items, former.items) and np.array_equal(weight, former.weights):
+            if same and np.array_equal(weight, former.weights):
                 return former
-            factor, rows, change = _difference(items, weight, former)
+            factor, rows, change = _difference(past, weight, former)
             if factor * former.width <= _WORN * width:
-                return self._read(items, weight, rows, change, width, former, factor)
-        return self._read(items, weight, items, weight, 0.5 * width)
+                return self._read(past, weight, rows, change, width, former, factor)
+        return self._read(past, weight, past.items, weight, 0.5 * width)
 
     def _read(
         self,
-        items: Items,
+        past: ByItem,
         weight: Numbers,
         rows: Items,
         change: Numbers,
@@ -279,14 +349,13 @@ class RowReader:
         high, low = self._highest[rows[left]], self._lowest[rows[left]]
         above, below = float(more @ high + less @ low), float(more @ low + less @ high)
         scores = weighted_rows(self._rows, rows[read].astype(np.int64), change[read].astype(np.float32))
-        largest = np.maximum(self._highest, self._lowest)[rows[read]]
-        summed = float(np.abs(change[read]) @ largest)
+        summed = float(np.abs(change[read]) @ self._largest[rows[read]])
         if former is not None:
             scores += np.float32(factor) * former.scores
             above, below = above + factor * former.above, below + factor * former.below
             summed += factor * float(np.abs(former.scores).max())
         rounding = _ULP * (len(read) + 4) * summed
-        return Folded(items, weight, scores, above + rounding, below + rounding)
+        return Folded(past, weight, scores, above + rounding, below + rounding)
 
 
 def _places(looked: Looked, candidates: Items) -> npt.NDArray[np.int64]:
@@ -307,22 +376,18 @@ def weighted_rows(rows: Float[Tensor, "rows n"], index: npt.NDArray[np.int64], w
     return found
 
 
-def _by_item(history: Items, weights: Floats) -> tuple[Items, Numbers]:
-    """Return the items of a history, rising, each once, and the weight of each."""
-    order = np.argsort(history, kind="stable")
-    items, weight = history[order], weights[order].astype(np.float64)
-    other = np.flatnonzero(items[1:] != items[:-1]) + 1
-    if len(other) + 1 < len(items):
-        starts = np.concatenate([[0], other])
-        items, weight = items[starts], np.add.reduceat(weight, starts)
-    return items, weight
-
-
-def _difference(items: Items, weight: Numbers, former: Folded) -> tuple[float, Items, Numbers]:
+def _difference(past: ByItem, weight: Numbers, former: Folded) -> tuple[float, Items, Numbers]:
     """Return c, the rows of both histories, and by how much their weights differ from c times the former ones."""
-    then = np.zeros(len(former.scores))
-    then[former.items] = former.weights
-    before = then[items]
+    items, then = past.items, former.past.items
+    if past is former.past:
+        before, gone = former.weights, np.zeros(0, np.int64)
+    else:
+        place = np.minimum(np.searchsorted(then, items), len(then) - 1)
+        stayed = then[place] == items
+        before = np.where(stayed, former.weights[place], 0.0)
+        left = np.ones(len(then), np.bool_)
+        left[place[stayed]] = False
+        gone = np.flatnonzero(left)
     common = np.flatnonzero((before > 0) & (weight > 0))
     if len(common) == 0:
         return 0.0, items, weight
@@ -331,7 +396,7 @@ def _difference(items: Items, weight: Numbers, former: Folded) -> tuple[float, I
     until = np.cumsum(before[common[order]])
     # In single precision, as it will multiply such numbers.
     factor = float(np.float32(ratio[order[np.searchsorted(until, 0.5 * until[-1])]]))
-    then[items] = 0.0
-    gone = former.items[then[former.items] > 0]
-    rows = np.concatenate([items, gone])
-    return factor, rows, np.concatenate([weight - factor * before, -factor * then[gone]])
+    change = weight - factor * before
+    if len(gone) == 0:
+        return factor, items, change
+    return factor, np.concatenate([items, then[gone]]), np.concatenate([change, -factor * former.weights[gone]])

@@ -134,13 +134,13 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
         if len(queries) > 1:
             return self._by_persona(queries, self.contributions(queries, items))
         # A history is asked about itself, and the square of a long one does not fit where it can be read fast.
-        value = torch.zeros(1, self._personas, items.shape[1])
+        value = np.zeros((self._personas, items.shape[1]), np.float32)
         weights, history = self._event_weights(queries), queries.history.items
         for start in range(0, len(history), _EVENTS):
             part = slice(start, start + _EVENTS)
-            pairs = table_weights(self._weights, history[part], items[0])
-            self._add_by_persona(value, history[part], torch.from_numpy(weights[part, None] * pairs))
-        return value
+            pairs = torch.from_numpy(weights[part, None] * table_weights(self._weights, history[part], items[0]))
+            value += _added_up(pairs, self._routing[np.maximum(history[part], 0)], np.zeros(1, np.int64))[:, 0]
+        return torch.from_numpy(value[None])
 
     def opinions(
         self, queries: Queries, items: npt.NDArray[np.int32]
@@ -233,23 +233,19 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
     def _by_persona(
         self, queries: Queries, contributions: Float[Tensor, "events n"]
     ) -> Float[Tensor, "queries personas n"]:
-        value = torch.zeros(len(queries), self._personas, contributions.shape[1])
-        return self._add_by_persona(value, queries.history.items, contributions, queries.history.rows)
+        """Add what events contribute up by the personas that they belong to.
 
-    def _add_by_persona(
-        self,
-        value: Float[Tensor, "queries personas n"],
-        history: npt.NDArray[np.int32],
-        contributions: Float[Tensor, "events n"],
-        rows: npt.NDArray[np.int64] | None = None,
-    ) -> Float[Tensor, "queries personas n"]:
-        """Add what events contribute to the personas that they belong to, in place; all to one query without rows.
-
-        This is no product of matrices: its last bits would depend on which other items are asked for.
+        This is no product of matrices: its last bits would depend on which other items are asked for. Histories are
+        added up in parts of `_EVENTS`, so that one that is read in parts comes to the same.
         """
-        routing = torch.from_numpy(self._routing[np.maximum(history, 0)])
-        index = np.zeros(len(history), np.int64) if rows is None else rows
-        return value.index_add_(0, torch.from_numpy(index), routing[:, :, None] * contributions[:, None, :])
+        indptr, lengths = queries.history.indptr, queries.history.lengths
+        parts = np.maximum(-(-lengths // _EVENTS), 1)
+        first = np.cumsum(parts) - parts
+        within = np.arange(int(parts.sum())) - np.repeat(first, parts)
+        starts = np.repeat(indptr[:-1], parts) + _EVENTS * within
+        routing = self._routing[np.maximum(queries.history.items, 0)]
+        added = _added_up(contributions, routing, starts)
+        return torch.from_numpy(np.add.reduceat(added, first, axis=1).transpose(1, 0, 2))
 
     def _weighted_sum(self, queries: Queries, weight: npt.NDArray[np.float32]) -> Float[Tensor, "queries items"]:
         """Return sum_j weight_j B_j for each query; on a CPU embedding_bag is the fastest sparse product."""
@@ -272,3 +268,28 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
         self._weights = torch.from_numpy(arrays["weights"].copy())
         self._routing = arrays["routing"].copy()
         self._exact = None
+
+
+def _added_up(
+    contributions: Float[Tensor, "events n"], routing: npt.NDArray[np.float32], starts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Return "personas parts n": what the events of each part contribute to each persona.
+
+    Args:
+        contributions: of the events.
+        routing: "events personas", how much of each belongs to each persona.
+        starts: "parts", the first event of each part; it ends where the next begins.
+    """
+    count, personas = routing.shape
+    columns = contributions.shape[1]
+    if columns == 1:  # which would be added up in another order than several are
+        contributions = contributions.expand(-1, 2).contiguous()
+    # On a CPU embedding_bag is the fastest sparse product.
+    added = torch.nn.functional.embedding_bag(
+        torch.from_numpy(np.tile(np.arange(count), personas)),
+        contributions,
+        torch.from_numpy(np.concatenate([starts + count * persona for persona in range(personas)])),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(np.ascontiguousarray(routing.T).reshape(-1)),
+    )
+    return added[:, :columns].view(personas, len(starts), columns).numpy()

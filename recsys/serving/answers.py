@@ -1,5 +1,7 @@
 """What the service asks of a fitted model, and the shape of every answer: plain values, which become JSON as they are.
 
+The records that an answer has dozens of are not frozen, as those take four times as long to make.
+
 The service knows no model. `recsys.answering` answers from a run; anything else that keeps this protocol can.
 """
 
@@ -35,7 +37,7 @@ class Use:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class PersonaShare:
     """How much a persona speaks for an item; the weights of an item sum to 1."""
 
@@ -45,7 +47,7 @@ class PersonaShare:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Reason:
     """A past event that speaks for a recommended item.
 
@@ -69,7 +71,7 @@ class Reason:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Recommended:
     """A recommended item and why.
 

@@ -166,4 +166,4 @@ def test_one_question_of_a_linear_model_at_a_time() -> None:
         RowReader(model).best(Queries.from_history([[1], [2]]), 2)
     with pytest.raises(TypeError, match="EASE"):
         RowReader(EASE())
-    assert RowReader(model).nbytes == 3 * 5 * 8
+    assert RowReader(model).nbytes == 4 * 5 * 8
