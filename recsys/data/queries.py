@@ -239,8 +239,9 @@ class Queries:
 
     def _carrying(self, other: Queries) -> Queries:
         """Hand on what was found out about the histories."""
-        for name in ("later", "_repeat"):
-            if name in self.__dict__:
+        for name in ("later", "_repeat", "counted"):
+            # Of several events with one item, weights decide which counts.
+            if name in self.__dict__ and (name != "counted" or not self._repeat):
                 other.__dict__[name] = self.__dict__[name]
         return other
 

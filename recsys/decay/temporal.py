@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -20,6 +21,7 @@ from recsys.errors import ConfigError
 
 _DAY = 86_400.0
 _TINY = 1e-12
+_TABULATED = 4096  # ages in events, beyond those of nearly all histories
 
 
 @final
@@ -65,12 +67,20 @@ class HalfLives:
         """
         weights = np.ones((len(self), len(queries.history.items)), np.float32)
         by_events, by_time = weights[: len(self.events)], weights[len(self.events) : -1]
-        if self.events:
-            np.exp2(event_ages(queries) / -np.asarray(self.events)[:, None], out=by_events, casting="same_kind")
+        if self.events and int(queries.later.max(initial=0)) < _TABULATED:
+            np.take(self._by_events, queries.later, axis=1, out=by_events, mode="clip")
+        elif self.events:
+            _halved(event_ages(queries), self.events, by_events)
         if self.time:
-            age = _since_newest(queries) if from_newest else time_ages(queries)
-            np.exp2(age / -np.asarray(self.time)[:, None], out=by_time, casting="same_kind")
+            _halved(_since_newest(queries) if from_newest else time_ages(queries), self.time, by_time)
         return weights
+
+    @cached_property
+    def _by_events(self) -> Floats:
+        """2^(-age / half-life) on the clock of events, "half-lives of events, ages"."""
+        table = np.empty((len(self.events), _TABULATED), np.float32)
+        _halved(np.arange(_TABULATED, dtype=np.float64), self.events, table)
+        return table
 
 
 @final
@@ -342,6 +352,11 @@ class TemporalDecay(OnlineForgetting):
         np.exp(exponent, out=exponent)
         exponent /= exponent.sum(1, keepdims=True)
         return np.asarray(exponent)
+
+
+def _halved(age: npt.NDArray[np.float64], half_lives: tuple[float, ...], out: Floats) -> None:
+    """Write 2^(-age / half-life), "half-lives events"."""
+    np.exp2(age / -np.asarray(half_lives)[:, None], out=out, casting="same_kind")
 
 
 def _tells(utility: Floats) -> npt.NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
-from recsys.explanations.padded import BATCH, PaddedHistory
+from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.personas import carried, describe_from, describe_personas
 from recsys.explanations.records import Evidence, EvidenceKind, Explanation, PersonaDescription, PersonaWeight
 from recsys.explanations.similarity import persona_similarity
@@ -93,9 +93,7 @@ class Records(Generic[Id, P, E, R]):
     ids: Sequence[Id]
     persona: Callable[[int, str, float], P]
     evidence: Callable[[Id, str, float, float, float | None, int | None, bool | None], E]
-    explanation: Callable[
-        [Id, str, float, tuple[P, ...], tuple[E, ...], EvidenceKind, float, str, float | None], R
-    ]
+    explanation: Callable[[Id, str, float, tuple[P, ...], tuple[E, ...], EvidenceKind, float, str, float | None], R]
 
 
 def plain_records(model: Recommender) -> Records[int | str, PersonaWeight, Evidence, Explanation]:
@@ -316,7 +314,7 @@ def _evidence(
     """
     fitted, queries = reading.model.fitted_on, reading.queries
     titles, ids, record = fitted.metadata.titles, records.ids, records.evidence
-    places = _largest(positive, most)
+    places = largest(positive, most)
     strength = positive[np.arange(len(places))[:, None], places]
     share = strength / np.where(total > 0, total, 1.0)[:, None]
     events = facts.history.events[row][places]
@@ -335,17 +333,6 @@ def _evidence(
         tuple([record(ids[item], titles[item], *told) for item, *told in zip(*each, strict=True) if told[0] > 0])
         for each in zip(*(column.tolist() for column in columns), strict=True)
     ]
-
-
-def _largest(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.int64]:
-    """Return the places of the largest values of each row, "rows most", largest first, the first of equals first."""
-    count = min(most, values.shape[1])
-    places = np.zeros((len(values), count), np.int64)
-    left, rows = values.copy(), np.arange(len(values))
-    for column in range(count):  # a few times the largest: a sort of all takes many times as long
-        places[:, column] = left.argmax(1)
-        left[rows, places[:, column]] = -np.inf
-    return places
 
 
 def _sentence(

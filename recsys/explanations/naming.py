@@ -41,7 +41,7 @@ def genre_lift(
 
 
 def distinctive(share: npt.NDArray[np.float64], lift: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return the genres of one persona, most distinctive first: descending share . ln(lift).
+    """Return the genres of a persona, or of each persona, most distinctive first: descending share . ln(lift).
 
     This is the genre's term of a Kullback-Leibler divergence: both frequent and unusual.
 
@@ -76,33 +76,27 @@ def names(
     """
     chosen: dict[int, tuple[str, NamedBy]] = {}
     taken: set[str] = set()
+    telling = (lift >= _MIN_LIFT) & (share >= _MIN_SHARE)
+    by_genre = distinctive(share, lift)
     for persona in order:
-        candidates = _candidates(persona, genres, share[persona], lift[persona], titles[persona])
+        best = by_genre[persona][telling[persona, by_genre[persona]]][:_GENRES_TRIED]
+        candidates = _candidates(persona, [genres[genre] for genre in best.tolist()], titles[persona])
         chosen[persona] = next(found for found in candidates if found[0] not in taken)
         taken.add(chosen[persona][0])
     return [chosen[persona] for persona in range(len(titles))]
 
 
-def _candidates(
-    persona: int,
-    genres: Sequence[str],
-    share: npt.NDArray[np.float64],
-    lift: npt.NDArray[np.float64],
-    titles: Sequence[str],
-) -> Iterator[tuple[str, NamedBy]]:
-    """Yield names from the most to the least telling; the last is always free."""
-    if len(genres):
-        telling = [
-            genres[genre]
-            for genre in distinctive(share, lift)
-            if lift[genre] >= _MIN_LIFT and share[genre] >= _MIN_SHARE
-        ][:_GENRES_TRIED]
-        for pair in list(combinations(telling, 2))[:1]:
-            yield " & ".join(pair), "genres"
-        for genre in telling:
-            yield genre, "genres"
-        for pair in list(combinations(telling, 2))[1:]:
-            yield " & ".join(pair), "genres"
+def _candidates(persona: int, genres: Sequence[str], titles: Sequence[str]) -> Iterator[tuple[str, NamedBy]]:
+    """Yield names from the most to the least telling; the last is always free.
+
+    Args:
+        persona: its number.
+        genres: those that tell it apart, the most distinctive first.
+        titles: its own top titles.
+    """
+    pairs = [" & ".join(pair) for pair in combinations(genres, 2)]
+    for name in [*pairs[:1], *genres, *pairs[1:]]:
+        yield name, "genres"
     for title in titles:
         yield f"like '{title}'", "title"
     yield f"persona {persona}", "number"

@@ -38,7 +38,12 @@ class PaddedHistory:
         >>> PaddedHistory.of(Queries.from_history([[4, 2, 4], [], [7]])).items.tolist()
         [[2, 4], [0, 0], [7, 0]]
         """
-        position = np.flatnonzero(queries.counted)
+        counted = queries.counted
+        if len(queries) == 1 and counted.all():  # as it comes while serving
+            items = queries.history.items[None]
+            weights = np.ones(items.shape, np.float32) if queries.weights is None else queries.weights[None]
+            return cls(items, np.arange(items.size)[None], counted[None], weights.astype(np.float32))
+        position = np.flatnonzero(counted)
         row = queries.history.rows[position]
         lengths = np.bincount(row, minlength=len(queries))
         column = np.arange(len(position)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -62,7 +67,23 @@ class PaddedHistory:
         """Lay values aligned with `queries.history.items` ("events" or "events n") out; `fill` in the padding."""
         if self.mask.size == 0 or len(values) == 0:
             return np.full((*self.mask.shape, *values.shape[1:]), fill, values.dtype)
+        if len(values) == self.mask.size and len(self.mask) == 1:  # all events of one query, in their order
+            return values[None]
         if self.mask.all():
             return np.asarray(values[self.events])
         mask = self.mask if values.ndim == 1 else self.mask[:, :, None]
         return np.where(mask, values[self.events], np.asarray(fill, values.dtype))
+
+
+def largest(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.int64]:
+    """Return the places of the largest values of each row, "rows most", largest first, the first of equals first.
+
+    Of what is -inf no place has a meaning.
+    """
+    count = min(most, values.shape[1])
+    places = np.zeros((len(values), count), np.int64)
+    left, rows = values.copy(), np.arange(len(values))
+    for column in range(count):  # a few times the largest: a sort of all takes many times as long
+        places[:, column] = left.argmax(1)
+        left[rows, places[:, column]] = -np.inf
+    return places

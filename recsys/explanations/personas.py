@@ -14,7 +14,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.explanations.naming import distinctive, genre_lift, names
-from recsys.explanations.padded import BATCH, PaddedHistory
+from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem
 from recsys.models.base import PersonaRecommender, Recommender
 from recsys.models.decayed import Decayed
@@ -93,7 +93,9 @@ def carried(model: Recommender, queries: Queries, former: PersonaSums | None = N
     if not isinstance(within, CarriesPersonas) or len(queries) != 1 or queries.weights is not None:
         return None
     items = np.sort(queries.history.items)
-    items = items[np.diff(items, prepend=UNKNOWN) > 0]
+    first = np.ones(len(items), np.bool_)
+    first[1:] = items[1:] != items[:-1]
+    items = items[first & (items != UNKNOWN)]
     return within.persona_sums(items, former) if len(items) <= MOST_ITEMS else None
 
 
@@ -170,7 +172,7 @@ class _Reading:
         """ "queries personas": sums to 1; equal parts where there is no history."""
         weights = self.history.weights.astype(np.float64)
         total = weights.sum(1)[:, None]
-        spoken = np.einsum("qkl,ql->qk", self.attention, weights)
+        spoken = (self.attention @ weights[:, :, None])[:, :, 0]
         equal = np.full(spoken.shape, 1.0 / max(1, spoken.shape[1]))
         np.divide(spoken, total, out=equal, where=total > 0)
         return equal
@@ -187,26 +189,22 @@ def _describe(
     metadata = model.fitted_on.metadata
     genre_names, genre_matrix = metadata.genre_matrix()
     has_genre = genre_matrix[reading.history.items]
-    mass = np.einsum("qkl,qlg->qkg", reading.attention, has_genre)
-    kept = has_genre * reading.history.mask[:, :, None]
-    user_base = kept.sum(1) / np.maximum(1, reading.history.lengths)[:, None]
+    mass = reading.attention @ has_genre
+    user_base = (reading.history.mask[:, None, :].astype(np.float64) @ has_genre)[:, 0]
+    user_base /= np.maximum(1, reading.history.lengths)[:, None]
     # Against a history that is nearly all its own nothing stands out: such a persona is compared with the catalogue.
     base = np.where(shares[:, :, None] > _DOMINANT, metadata.genre_shares, user_base[:, None, :])
     share, lift = genre_lift(mass * alive[:, :, None], reading.attention.sum(2) * alive, base)
     for row in range(len(queries)):
         order = np.argsort(-shares[row], kind="stable").tolist()
-        titles = [[item.title for item in own[row][persona]] for persona in range(count)]
+        titles = [[item.title for item in items] for items in own[row]]
         named = names(genre_names, share[row], lift[row], titles, order)
+        genres = _genres(genre_names, share[row], lift[row], top)
         yield [
             PersonaDescription(
-                persona,
-                *named[persona],
-                float(shares[row, persona]),
-                own[row][persona],
-                _genres(genre_names, share[row, persona], lift[row, persona], top),
-                brought[row][persona],
+                persona, *named[persona], weight, own[row][persona], genres[persona], brought[row][persona]
             )
-            for persona in range(count)
+            for persona, weight in enumerate(shares[row].tolist())
         ]
 
 
@@ -214,23 +212,23 @@ def _own_items(
     model: PersonaRecommender, reading: _Reading, alive: npt.NDArray[np.bool_], top: int
 ) -> list[list[tuple[PersonaItem, ...]]]:
     """Return the top own history items of each living persona of each query."""
-    count = alive.shape[1]
     mean = reading.attention.sum(2) / np.maximum(1, reading.history.lengths)[:, None]
     # The tolerance keeps items that differ from the mean by rounding only, as all do where there is one persona.
     owned = reading.history.mask[:, None, :] & (reading.attention >= (1.0 - 1e-6) * mean[:, :, None])
     owned &= alive[:, :, None]
-    order = np.argsort(np.where(owned, -reading.part, np.inf), axis=2, kind="stable")[:, :, :top]
-    return [
-        [
-            tuple(
-                _item(model, int(reading.history.items[row, place]), float(reading.attention[row, persona, place]))
-                for place in order[row, persona]
-                if owned[row, persona, place]
-            )
-            for persona in range(count)
-        ]
-        for row in range(len(order))
-    ]
+    counts = owned.sum(2).tolist()
+    found = []
+    for row, count in enumerate(counts):
+        places = largest(np.where(owned[row], reading.part[row], -np.inf), top)
+        items = reading.history.items[row][places].tolist()
+        weights = np.take_along_axis(reading.attention[row], places, 1).tolist()
+        found.append(
+            [
+                tuple([_item(model, *each) for each in zip(items[k][:some], weights[k][:some], strict=True)])
+                for k, some in enumerate(count)
+            ]
+        )
+    return found
 
 
 @torch.inference_mode()
@@ -255,13 +253,14 @@ def _led_recommendations(
 
 def _genres(
     genres: tuple[str, ...], share: npt.NDArray[np.float64], lift: npt.NDArray[np.float64], top: int
-) -> tuple[GenreShare, ...]:
-    """Return the most distinctive genres that the persona has at all."""
-    return tuple(
-        GenreShare(genres[genre], float(share[genre]), float(lift[genre]))
-        for genre in distinctive(share, lift)[:top]
-        if share[genre] > 0
-    )
+) -> list[tuple[GenreShare, ...]]:
+    """Return the most distinctive genres that each persona has at all."""
+    order = distinctive(share, lift)[:, :top]
+    shares, lifts = (np.take_along_axis(each, order, 1).tolist() for each in (share, lift))
+    return [
+        tuple([GenreShare(genres[genre], part, times) for genre, part, times in zip(*each, strict=True) if part > 0])
+        for each in zip(order.tolist(), shares, lifts, strict=True)
+    ]
 
 
 def _item(model: Recommender, number: int, weight: float) -> PersonaItem:

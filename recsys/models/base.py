@@ -374,6 +374,20 @@ class FoldIn(ABC):
         """
         return self.contributions(queries, np.broadcast_to(panel, (len(queries), len(panel))))
 
+    def judged(
+        self, queries: Queries, panel: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+    ) -> tuple[Float[Tensor, "events panel"], Float[Tensor, "events 1"]]:
+        """Return `contributions` to a panel and to one item of each query, all of a query times one positive number.
+
+        Which items are listed before the one is the same; a model overrides this where it can save a factor.
+
+        Args:
+            queries: the questions.
+            panel: "panel", as for `panel_contributions`.
+            items: "queries", known item numbers.
+        """
+        return self.panel_contributions(queries, panel), self.contributions(queries, items[:, None])
+
 
 class AdditivePersonas(ABC):
     """The capability of fold-in models with personas whose attention follows from what each event contributes."""

@@ -277,9 +277,7 @@ class RowReader:
         none = torch.zeros(len(queries.history.items), n) if len(listed) == n else None
         return Best(Recommendations(items, scores), none, None)
 
-    def _possible(
-        self, folded: Folded, rounding: float, excluded: Items, n: int, best: Items | None
-    ) -> Items | None:
+    def _possible(self, folded: Folded, rounding: float, excluded: Items, n: int, best: Items | None) -> Items | None:
         """Return the items that can be among the n best, rising; None if they are too many, or too few for a list.
 
         Args:
@@ -295,18 +293,20 @@ class RowReader:
         allowed = np.ones(len(scores) + 1, np.bool_)  # and a place for what is unknown
         allowed[excluded] = False
         allowed = allowed[:-1]
+        eligible: npt.NDArray[np.bool_] = allowed
         if best is not None and len(best) >= n and allowed[best[:n]].all():
-            last = float(scores[best[:n]].min())  # the n best are at least as good as any n
-        else:
-            ranked = torch.from_numpy(np.where(allowed, scores, np.float32(-np.inf)))
-            last = float(torch.topk(ranked, n, sorted=False).values.min())
+            eligible = allowed & (scores >= scores[best[:n]].min())  # any n items tell how good the n best are at least
+        considered = np.flatnonzero(eligible)
+        if len(considered) < n:
+            return None
         # The n items with the largest of these scores are at least as good as that.
+        last = float(np.partition(scores[considered], -n)[-n])
         least = last - folded.width - 2 * rounding
         if not np.isfinite(least):
             return None
         below = np.nextafter(np.float32(least), np.float32(-np.inf))
         possible = np.flatnonzero(allowed & (scores >= below)).astype(np.int32)
-        return possible if n <= len(possible) <= n + _MOST else None
+        return possible if len(possible) <= n + _MOST else None
 
     def _fold(self, history: Items, weights: Floats, former: Folded | None, slack: float = _SLACK) -> Folded:
         """Return the scores of a history, in intervals that are narrow unless `former`'s are wide.

@@ -131,7 +131,5 @@ class KeptColumns:
 
 def event_weights(queries: Queries) -> npt.NDArray[np.float32]:
     """Return "events", float32: the weight with which each event enters its user's state; 0 where it is not counted."""
-    counted = queries.counted
-    if queries.weights is None:
-        return counted.astype(np.float32)
-    return np.where(counted, queries.weights, 0).astype(np.float32)
+    counted = queries.counted.astype(np.float32)
+    return counted if queries.weights is None else np.asarray(counted * queries.weights, np.float32)

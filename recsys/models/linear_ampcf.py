@@ -19,7 +19,7 @@ from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Validate
 from recsys.models.folded import LinearRows
-from recsys.models.linear import KeptColumns, event_weights, pair_weights, table_weights
+from recsys.models.linear import KeptColumns, event_weights, pair_weights, table_weights, weighted
 from recsys.models.persona_ridge import PersonaRidge
 from recsys.models.persona_sums import CarriesPersonas, ExactSums, PersonaSums
 from recsys.training.session import Session
@@ -158,11 +158,14 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
         _ = self.fitted_on
         return torch.from_numpy(self._event_weights(queries)[:, None] * pair_weights(self._weights, queries, items))
 
-    def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
+    def judged(
+        self, queries: Queries, panel: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+    ) -> tuple[Float[Tensor, "events panel"], Float[Tensor, "events 1"]]:
         _ = self.fitted_on
-        pairs = self._panel.rows(self._weights, panel, queries.history.items)
-        pairs *= self._event_weights(queries)[:, None]  # a copy of its own
-        return torch.from_numpy(pairs)
+        # Less (sum_j w_j)^-b, which is the same for all.
+        others = self._panel.rows(self._weights, panel, queries.history.items)
+        own = pair_weights(self._weights, queries, items[:, None])
+        return weighted(queries, others), weighted(queries, own)
 
     def routing(self) -> npt.NDArray[np.float32]:
         """Return how much of each item belongs to each persona, "items personas"."""

@@ -12,20 +12,26 @@ in PostgreSQL, which is switched on where it is off.
 Erasure in SQLite. Deleted rows are overwritten (`secure_delete`), but not the copies that the splitting of pages leaves
 behind in their unused parts, nor the write-ahead log. So the file is written anew (VACUUM) and the log cut to nothing.
 A mark in the file's header says that this is still to be done, if the process dies in between.
+
+What is asked before every answer, and the taking of events, goes to the driver as bare statements: the library makes
+and prepares each statement anew, at several times the cost of executing it.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from recsys.serving.events import (
     SCOPES,
@@ -51,10 +57,13 @@ from recsys.serving.migrations import MIGRATIONS, TYPES
 LOGGER = logging.getLogger("recsys.serving")
 
 _PATIENCE = 30
-"""Seconds that a writer waits for another one."""
+"""Seconds that a writer waits for another one, and a reader for its turn."""
 
 _ASKED_AT_ONCE = 1000
 """Ids in one question, which bounds the parameters of a statement."""
+
+_READERS = 4
+"""Connections beside the pool: for answers, for metrics, for a bundle that is being loaded, and one to spare."""
 
 _MIGRATION_LOCK = 7_283_977_761
 """Any number: the workers that start at once on one PostgreSQL migrate one after the other."""
@@ -110,7 +119,37 @@ _TOKENS = sa.Table(
 )
 
 
-_LAST = f"SELECT {_STORE.c.last_sequence.name} FROM {_STORE.name}"  # noqa: S608 (of this program's own names)
+# Bare statements. A `?` is what the driver of SQLite writes for a parameter; for that of PostgreSQL it is replaced.
+
+_LAST = "SELECT last_sequence FROM recsys_store"
+_RESERVE = "UPDATE recsys_store SET last_sequence = last_sequence + ? RETURNING last_sequence"
+
+# One statement sees one state of the database, so nothing can be missed between the tables. Each of them is cut to the
+# page: PostgreSQL would read and sort the whole of them to cut it from all together.
+_SINCE = """
+    SELECT * FROM (
+        SELECT 0, sequence, event_id, user_id, item_id, value, time, kind FROM recsys_events
+        WHERE sequence > ? ORDER BY sequence LIMIT ?
+    ) AS recorded
+    UNION ALL SELECT * FROM (
+        SELECT 1, sequence, user_id, name, model, weight, persona, '' FROM recsys_corrections
+        WHERE sequence > ? ORDER BY sequence LIMIT ?
+    ) AS corrected
+    UNION ALL SELECT * FROM (
+        SELECT 2, sequence, user_hash, '', '', 0, 0, '' FROM recsys_erasures
+        WHERE sequence > ? ORDER BY sequence LIMIT ?
+    ) AS erased
+"""
+_SEQUENCE = itemgetter(1)
+
+_HELD = "SELECT event_id, user_id, item_id, value, time, kind FROM recsys_events WHERE event_id"
+_INSERT = "INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind) "
+_ROW = "VALUES (?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = (
+    "SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::double precision[], %s::bigint[], "
+    "%s::text[])"
+)
+"""The rows of a batch as PostgreSQL takes them with one statement."""
 
 
 @final
@@ -138,6 +177,9 @@ class SqlStore(EventStore):
         self._label = label
         self._secret = secret
         self._sqlite = engine.dialect.name == "sqlite"
+        place = "?" if self._sqlite else "%s"
+        self._reserving, self._changed_since = (text.replace("?", place) for text in (_RESERVE, _SINCE))
+        self._readers = _Readers(engine)
         try:
             with self._transaction("be opened", writing=True) as connection:
                 self._migrate(connection, create=create)
@@ -151,14 +193,13 @@ class SqlStore(EventStore):
         batch = distinct(events)
         if not batch:
             return Appended(0, 0)
-        with self._transaction("take events", writing=True) as connection:
-            first = _reserve(connection, len(batch))
-            new = fresh(batch, _held(connection, list(batch)))
+        with self._bare_transaction("take events") as cursor:
+            first = self._reserve(cursor, len(batch))
+            new = fresh(batch, self._held(cursor, list(batch)))
             if new:
-                rows = [_event_row(sequence, event) for sequence, event in enumerate(new, start=first)]
-                connection.execute(_EVENTS.insert(), rows)
+                self._insert(cursor, first, new)
             if len(new) < len(batch):
-                _reserve(connection, len(new) - len(batch))
+                self._reserve(cursor, len(new) - len(batch))
         return Appended(len(new), len(events) - len(new))
 
     def of_users(self, user_ids: Iterable[str], after: int | None = None) -> dict[str, tuple[Recorded, ...]]:
@@ -174,38 +215,12 @@ class SqlStore(EventStore):
 
     def since(self, sequence: int, limit: int) -> tuple[Change, ...]:
         check_page(sequence, limit)
-        changes: list[Change] = []
-        with self._transaction("read changes") as connection:
-            # What is read first bounds the rest: up to there nothing can be added any more, from there on it can,
-            # between the statements.
-            last = connection.execute(sa.select(_STORE.c.last_sequence)).scalar_one()
-            if last <= sequence:
-                return ()
-            for table, read in _CHANGES:
-                page = sa.select(table).where(table.c.sequence > sequence, table.c.sequence <= last)
-                changes.extend(map(read, connection.execute(page.order_by(table.c.sequence).limit(limit))))
-        changes.sort(key=lambda change: change.sequence)
-        return tuple(changes[:limit])
+        rows = self._read("read changes", self._changed_since, (sequence, limit) * 3)
+        return tuple(map(_change, sorted(rows, key=_SEQUENCE)[:limit]))
 
     def last_sequence(self) -> int:
-        # Asked before every answer, so it is one bare statement: a transaction of the library takes ten times as long.
-        self._check_file("be read")
-        driver = self._engine.dialect.loaded_dbapi
-        try:
-            connection = self._engine.raw_connection()
-            try:
-                cursor = connection.cursor()
-                cursor.execute(_LAST)
-                found = cursor.fetchone()
-            except driver.Error:
-                connection.invalidate()
-                raise
-            finally:
-                connection.close()
-        except (exc.SQLAlchemyError, driver.Error) as error:
-            raise self._told("be read", error) from None
-        assert found is not None
-        return int(found[0])
+        ((last,),) = self._read("be read", _LAST)
+        return int(last)
 
     def count(self) -> int:
         with self._transaction("count events") as connection:
@@ -292,7 +307,42 @@ class SqlStore(EventStore):
         self.last_sequence()
 
     def close(self) -> None:
+        self._readers.close()
         self._engine.dispose()
+
+    def _reserve(self, cursor: DBAPICursor, count: int) -> int:
+        """As the function `_reserve`, which is for what is asked seldom."""
+        cursor.execute(self._reserving, (count,))
+        ((last,),) = cursor.fetchall()
+        return int(last) - count + 1
+
+    def _held(self, cursor: DBAPICursor, event_ids: Sequence[str]) -> dict[str, Event]:
+        held: dict[str, Event] = {}
+        for ids in _portions(event_ids):
+            if self._sqlite:
+                cursor.execute(f"{_HELD} IN ({', '.join('?' * len(ids))})", ids)
+            else:
+                cursor.execute(f"{_HELD} = ANY(%s)", (ids,))
+            held.update((row[0], Event(*row)) for row in cursor.fetchall())
+        return held
+
+    def _insert(self, cursor: DBAPICursor, first: int, events: Sequence[Event]) -> None:
+        rows = [
+            (sequence, event.event_id, event.user_id, event.item_id, event.value, event.time, event.kind)
+            for sequence, event in enumerate(events, start=first)
+        ]
+        if self._sqlite:
+            cursor.executemany(_INSERT + _ROW, rows)
+        else:
+            cursor.execute(_INSERT + _COLUMNS, [list(column) for column in zip(*rows, strict=True)])
+
+    def _read(self, purpose: str, statement: str, parameters: Sequence[object] = ()) -> Sequence[Any]:
+        """Return the rows of one bare statement that writes nothing."""
+        self._check_file(purpose)
+        try:
+            return self._readers.ask(statement, parameters)
+        except (exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
+            raise self._told(purpose, error) from None
 
     @contextmanager
     def _transaction(self, purpose: str, *, writing: bool = False) -> Iterator[sa.Connection]:
@@ -303,6 +353,27 @@ class SqlStore(EventStore):
                 self._check_file(purpose)
                 yield connection
         except exc.SQLAlchemyError as error:
+            raise self._told(purpose, error) from None
+
+    @contextmanager
+    def _bare_transaction(self, purpose: str) -> Iterator[DBAPICursor]:
+        """As `_transaction` that writes, for bare statements."""
+        driver = self._engine.dialect.loaded_dbapi
+        try:
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                if self._sqlite:
+                    cursor.execute("BEGIN IMMEDIATE")
+                self._check_file(purpose)
+                yield cursor
+                connection.commit()
+            except driver.Error:
+                connection.invalidate()
+                raise
+            finally:
+                connection.close()  # to the pool, which rolls back what was not committed
+        except (exc.SQLAlchemyError, driver.Error) as error:
             raise self._told(purpose, error) from None
 
     def _check_file(self, purpose: str) -> None:
@@ -369,6 +440,84 @@ class SqlStore(EventStore):
             if required:
                 raise told from None
             LOGGER.warning("%s", told)
+
+
+@final
+class _Readers:
+    """A few connections for bare statements that write nothing; each serves one thread at a time.
+
+    They are beside the pool, which rolls back what is returned to it and asks a connection of PostgreSQL whether it
+    lives before it lends it: several times the work of the statement itself. Outside a transaction nothing is left to
+    roll back, and a connection that turns out to be dead is replaced.
+
+    Args:
+        engine: makes the connections.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._turns = threading.Semaphore(_READERS)
+        self._idle: list[DBAPICursor] = []
+        self._closed = False
+
+    def ask(self, statement: str, parameters: Sequence[object]) -> Sequence[Any]:
+        """Return the rows of a statement; all are read, so that SQLite holds no old state of the file for it.
+
+        Raises:
+            SQLAlchemyError, or the driver's error: the database does not answer.
+        """
+        if not self._turns.acquire(timeout=_PATIENCE):
+            raise exc.TimeoutError(f"{_READERS} statements have been waiting for {_PATIENCE} seconds")
+        try:
+            return self._answer(statement, parameters)
+        finally:
+            self._turns.release()
+
+    def _answer(self, statement: str, parameters: Sequence[object]) -> Sequence[Any]:
+        while True:
+            kept = self._idle_one()
+            cursor = kept or self._open()
+            try:
+                cursor.execute(statement, parameters)
+                rows = cursor.fetchall()
+            except BaseException as error:
+                if self._end(cursor, error) and kept is not None:
+                    continue
+                raise
+            self._idle.append(cursor)
+            if self._closed:
+                self._end_idle()
+            return rows
+
+    def close(self) -> None:
+        """Close what is open, and from now on each connection after use."""
+        self._closed = True
+        self._end_idle()
+
+    def _idle_one(self) -> DBAPICursor | None:
+        with suppress(IndexError):  # asking first whether there is one would need a lock
+            return self._idle.pop()
+        return None
+
+    def _open(self) -> DBAPICursor:
+        pooled = self._engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        pooled.detach()
+        if self._engine.dialect.name != "sqlite":
+            connection.autocommit = True  # never idle in a transaction
+        cursor: DBAPICursor = connection.cursor()
+        return cursor
+
+    def _end(self, cursor: DBAPICursor, error: BaseException) -> bool:
+        """Close a connection that failed; return whether it was dead, so that a new one may do better."""
+        dialect = self._engine.dialect
+        dead = isinstance(error, dialect.loaded_dbapi.Error) and dialect.is_disconnect(error, cursor.connection, cursor)
+        cursor.connection.close()
+        return dead
+
+    def _end_idle(self) -> None:
+        while (cursor := self._idle_one()) is not None:
+            cursor.connection.close()
 
 
 def open_sqlite(path: Path, *, create: bool = True) -> SqlStore:
@@ -463,32 +612,12 @@ def _reserve(connection: sa.Connection, count: int) -> int:
     return int(connection.execute(counted).scalar_one()) - count + 1
 
 
-def _held(connection: sa.Connection, event_ids: Sequence[str]) -> dict[str, Event]:
-    return {
-        row.event_id: _recorded(row).event
-        for ids in _portions(event_ids)
-        for row in connection.execute(sa.select(_EVENTS).where(_EVENTS.c.event_id.in_(ids)))
-    }
-
-
 def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (ids[start : start + _ASKED_AT_ONCE] for start in range(0, len(ids), _ASKED_AT_ONCE))
 
 
 def _token_of(token_hash: str) -> sa.Select[Any]:
     return sa.select(_TOKENS).where(_TOKENS.c.token_hash == token_hash)
-
-
-def _event_row(sequence: int, event: Event) -> Mapping[str, object]:
-    return {
-        "sequence": sequence,
-        "event_id": event.event_id,
-        "user_id": event.user_id,
-        "item_id": event.item_id,
-        "value": event.value,
-        "time": event.time,
-        "kind": event.kind,
-    }
 
 
 def _recorded(row: sa.Row[Any]) -> Recorded:
@@ -499,12 +628,14 @@ def _corrected(row: sa.Row[Any]) -> Corrected:
     return Corrected(row.sequence, row.user_id, row.persona, Correction(row.weight, row.name, row.model))
 
 
-def _erased(row: sa.Row[Any]) -> Erased:
-    return Erased(row.sequence, row.user_hash)
-
-
-_CHANGES = ((_EVENTS, _recorded), (_CORRECTIONS, _corrected), (_ERASURES, _erased))
-"""The tables whose rows are changes, and how a row is read."""
+def _change(row: Sequence[Any]) -> Change:
+    """Read a row of `_SINCE`."""
+    kind, sequence, first, second, third, number, whole, last = row
+    if kind == 0:
+        return Recorded(sequence, Event(first, second, third, number, whole, last))
+    if kind == 1:
+        return Corrected(sequence, first, whole, Correction(number, second, third))
+    return Erased(sequence, first)
 
 
 def _token(row: sa.Row[Any]) -> Token:

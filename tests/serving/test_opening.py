@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from recsys.serving import migrations
-from recsys.serving.events import Appended, Event, StoreError
+from recsys.serving.events import Appended, Event, EventStore, StoreError
 from recsys.serving.stores import is_address, located, open_store
 from tests.serving.store_addresses import address_of
+
+if TYPE_CHECKING:
+    from recsys.serving.sql_store import SqlStore
 
 
 def event(number: int, user: str = "ada") -> Event:
@@ -139,6 +145,7 @@ def test_no_trace_of_an_erased_user_is_left_in_the_file(file: Path) -> None:
                 ]
             )
         other.of_users(users)
+        assert store.last_sequence() == len(list(other.replay()))
         for number, user in enumerate(users[:5]):
             assert user.encode() in _bytes(file)
             (store, other)[number % 2].erase_user(user)
@@ -204,6 +211,29 @@ def test_sqlite_syncs_every_commit(file: Path) -> None:
     assert modes == ["wal", 2, 1]
 
 
+def test_what_was_read_keeps_no_old_state_of_the_file(file: Path) -> None:
+    with open_store(str(file)) as store, open_store(str(file)) as other:
+        for number in range(1, 4):
+            other.append([event(number)])
+            assert [store.last_sequence(), len(store.since(0, 2))] == [number, min(number, 2)]
+            checkpointing = sqlite3.connect(file)
+            assert checkpointing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+            checkpointing.close()
+            assert Path(f"{file}-wal").stat().st_size == 0
+
+
+def test_closing_lets_go_of_the_file(file: Path) -> None:
+    log = Path(f"{file}-wal")  # which SQLite removes with the last connection
+    store = open_store(str(file))
+    store.append([event(1)])
+    store.since(0, 5)
+    assert log.exists()
+    store.close()
+    assert not log.exists()
+    assert store.last_sequence() == 1  # by whoever was about to ask
+    assert not log.exists()
+
+
 # PostgreSQL's session.
 
 
@@ -231,6 +261,50 @@ def test_a_broken_connection_is_replaced(tmp_path: Path) -> None:
         assert store.append([event(1), event(2)]) == Appended(1, 1)
 
 
+def _reading(store: SqlStore, count: int) -> list[int]:
+    """Let as many connections of a store be used and kept; return what their processes in the server are called."""
+    store._readers._idle.extend([store._readers._open() for _ in range(count - len(store._readers._idle))])
+    return [reader.connection.info.backend_pid for reader in store._readers._idle]
+
+
+def _states(store: SqlStore, backends: list[int]) -> list[str]:
+    with store._engine.connect() as connection:
+        asked = f"SELECT state FROM pg_stat_activity WHERE pid IN ({', '.join(map(str, backends))})"
+        return list(connection.exec_driver_sql(asked).scalars())
+
+
+@pytest.mark.parametrize("ask", [lambda store: store.last_sequence(), lambda store: store.since(0, 5)[-1].sequence])
+def test_broken_connections_of_readers_are_replaced(tmp_path: Path, ask: Callable[[EventStore], int]) -> None:
+    from recsys.serving.sql_store import SqlStore
+
+    with address_of("postgresql", tmp_path) as address, open_store(address) as store, open_store(address) as other:
+        assert isinstance(store, SqlStore)
+        assert isinstance(other, SqlStore)
+        store.append([event(1)])
+        backends = _reading(store, 3)
+        with other._engine.connect() as connection:
+            for backend in backends:
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend({backend}, 5000)")
+        assert ask(store) == 1
+        assert len(store._readers._idle) == 1
+
+
+def test_readers_are_never_idle_in_a_transaction_and_end_with_the_store(tmp_path: Path) -> None:
+    from recsys.serving.sql_store import SqlStore
+
+    with address_of("postgresql", tmp_path) as address, open_store(address) as store, open_store(address) as other:
+        assert isinstance(store, SqlStore)
+        assert isinstance(other, SqlStore)
+        backends = _reading(store, 1)
+        assert (store.last_sequence(), store.since(0, 5)) == (0, ())
+        assert _states(other, backends) == ["idle"]
+        store.close()
+        deadline = time.monotonic() + 20
+        while _states(other, backends) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert _states(other, backends) == []
+
+
 @pytest.mark.parametrize("put_back", [True, False])
 def test_a_file_that_was_taken_away_is_not_written_to(tmp_path: Path, put_back: bool) -> None:
     file = tmp_path / "events.db"
@@ -240,7 +314,7 @@ def test_a_file_that_was_taken_away_is_not_written_to(tmp_path: Path, put_back: 
             part.rename(tmp_path / f"away-{part.name}")
         if not put_back:
             open_store(str(file)).close()  # another store in its place
-        for ask in (lambda: store.append([event(2)]), store.count, store.ping):
+        for ask in (lambda: store.append([event(2)]), store.count, store.ping, lambda: store.since(0, 5)):
             with pytest.raises(StoreError, match="moved, removed or replaced while it was in use; put it back"):
                 ask()
         if put_back:

@@ -36,7 +36,7 @@ from tests.serving import store_writer
 from tests.serving.store_addresses import KINDS, address_of
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
+    from sqlalchemy.engine.interfaces import DBAPICursor
 
 ROOT = Path(__file__).parents[2]
 SHARED_KINDS = KINDS[1:]
@@ -348,17 +348,17 @@ def test_nothing_becomes_visible_before_what_has_a_smaller_number(
     shared_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One writer stops between taking its numbers and committing; the other must not overtake it."""
-    from recsys.serving import sql_store
+    from recsys.serving.sql_store import SqlStore
 
-    numbered, go_on, held = threading.Event(), threading.Event(), sql_store._held
+    numbered, go_on, held = threading.Event(), threading.Event(), SqlStore._held
 
-    def stopping(connection: sa.Connection, event_ids: Sequence[str]) -> dict[str, Event]:
+    def stopping(store: SqlStore, cursor: DBAPICursor, event_ids: Sequence[str]) -> dict[str, Event]:
         if "e1" in event_ids:
             numbered.set()
             assert go_on.wait(20)
-        return held(connection, event_ids)
+        return held(store, cursor, event_ids)
 
-    monkeypatch.setattr(sql_store, "_held", stopping)
+    monkeypatch.setattr(SqlStore, "_held", stopping)
     with open_store(shared_address) as store:
         first = threading.Thread(target=store.append, args=([event(1)],))
         second = threading.Thread(target=store.append, args=([event(2)],))
@@ -372,6 +372,51 @@ def test_nothing_becomes_visible_before_what_has_a_smaller_number(
         second.join()
         assert seen == ()
         assert store.since(0, 10) == (Recorded(1, event(1)), Recorded(2, event(2)))
+
+
+def test_what_another_store_commits_is_seen_at_once(shared_address: str) -> None:
+    with open_store(shared_address) as writer, open_store(shared_address) as reader:
+        for number in range(1, 6):
+            assert (reader.last_sequence(), reader.since(number - 1, 10)) == (number - 1, ())
+            writer.append([event(number)])
+            assert (reader.last_sequence(), reader.since(number - 1, 10)) == (
+                number,
+                (Recorded(number, event(number)),),
+            )
+
+
+def test_many_threads_read_at_once_over_few_connections(shared_address: str) -> None:
+    from recsys.serving import sql_store
+
+    together, read = threading.Barrier(20), []
+    with open_store(shared_address) as store:
+        assert isinstance(store, sql_store.SqlStore)
+        store.append([event(1)])
+
+        def ask() -> None:
+            together.wait(20)
+            read.extend([(store.last_sequence(), store.since(0, 5)) for _ in range(20)])
+
+        threads = [threading.Thread(target=ask) for _ in range(together.parties)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert read == [(1, (Recorded(1, event(1)),))] * 400
+        assert 1 <= len(store._readers._idle) <= sql_store._READERS
+
+
+def test_a_reading_that_fails_stands_in_nobodys_way(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recsys.serving import sql_store
+
+    with open_store(shared_address) as store:
+        store.append([event(1)])
+        with monkeypatch.context() as failing:
+            failing.setattr(sql_store, "_LAST", "SELECT nonsense FROM nowhere")
+            for _ in range(2 * sql_store._READERS):
+                with pytest.raises(StoreError, match=r"cannot be read: .*nowhere"):
+                    store.last_sequence()
+        assert store.last_sequence() == 1
 
 
 def _writer(address: str, name: str, last: int) -> subprocess.Popen[str]:
