@@ -239,19 +239,23 @@ class Queries:
 
     def _carrying(self, other: Queries) -> Queries:
         """Hand on what was found out about the histories."""
-        for name in ("later", "_repeat", "counted"):
+        for name in ("later", "_repeated", "counted"):
             # Of several events with one item, weights decide which counts.
-            if name in self.__dict__ and (name != "counted" or not self._repeat):
+            if name in self.__dict__ and (name != "counted" or len(self._repeated) == 0):
                 other.__dict__[name] = self.__dict__[name]
         return other
 
     @cached_property
-    def _repeat(self) -> bool:
-        """Whether an item, or what is unknown, is in a history more than once."""
+    def _repeated(self) -> npt.NDArray[np.int64]:
+        """Positions of the events whose item is in the history more than once; not of those of unknown items."""
         items = self.history.items
         pair = items if len(self) == 1 else self.history.rows * (int(items.max(initial=0)) + 2) + items
-        pair = np.sort(pair)
-        return bool((pair[1:] == pair[:-1]).any())
+        order = np.sort(pair)
+        several = order[1:][order[1:] == order[:-1]]
+        if len(several) == 0:
+            return np.zeros(0, np.int64)
+        place = np.minimum(np.searchsorted(several, pair), len(several) - 1)
+        return np.flatnonzero((several[place] == pair) & (items != UNKNOWN))
 
     @cached_property
     def later(self) -> npt.NDArray[np.int64]:
@@ -289,9 +293,9 @@ class Queries:
         """
         items = self.history.items
         counted: npt.NDArray[np.bool_] = np.asarray(items != UNKNOWN)
-        if not self._repeat:
-            return counted  # by far the most frequent case, and a sort of integers is much faster than the one below
-        events = np.flatnonzero(counted)
+        events = self._repeated
+        if len(events) == 0:  # by far the most frequent case
+            return counted
         row, item = self.history.rows[events], items[events]
         weight = np.zeros(len(events)) if self.weights is None else self.weights[events]
         order = np.lexsort((events, weight, item, row))

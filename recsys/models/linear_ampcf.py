@@ -134,13 +134,13 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
         if len(queries) > 1:
             return self._by_persona(queries, self.contributions(queries, items))
         # A history is asked about itself, and the square of a long one does not fit where it can be read fast.
-        value = np.zeros((self._personas, items.shape[1]), np.float32)
+        value = torch.zeros(self._personas, items.shape[1], dtype=torch.float64)
         weights, history = self._event_weights(queries), queries.history.items
         for start in range(0, len(history), _EVENTS):
             part = slice(start, start + _EVENTS)
-            pairs = torch.from_numpy(weights[part, None] * table_weights(self._weights, history[part], items[0]))
-            value += _added_up(pairs, self._routing[np.maximum(history[part], 0)], np.zeros(1, np.int64))[:, 0]
-        return torch.from_numpy(value[None])
+            pairs = weights[part, None] * table_weights(self._weights, history[part], items[0])
+            value += self._routed(history[part]).T @ torch.from_numpy(pairs).double()
+        return value[None].float()
 
     def opinions(
         self, queries: Queries, items: npt.NDArray[np.int32]
@@ -238,17 +238,25 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
     ) -> Float[Tensor, "queries personas n"]:
         """Add what events contribute up by the personas that they belong to.
 
-        This is no product of matrices: its last bits would depend on which other items are asked for. Histories are
-        added up in parts of `_EVENTS`, so that one that is read in parts comes to the same.
+        In double precision and rounded once: else the last bits would depend on which other items are asked for.
         """
-        indptr, lengths = queries.history.indptr, queries.history.lengths
-        parts = np.maximum(-(-lengths // _EVENTS), 1)
-        first = np.cumsum(parts) - parts
-        within = np.arange(int(parts.sum())) - np.repeat(first, parts)
-        starts = np.repeat(indptr[:-1], parts) + _EVENTS * within
-        routing = self._routing[np.maximum(queries.history.items, 0)]
-        added = _added_up(contributions, routing, starts)
-        return torch.from_numpy(np.add.reduceat(added, first, axis=1).transpose(1, 0, 2))
+        routing, given = self._routed(queries.history.items), contributions.double()
+        if len(queries) == 1:
+            return (routing.T @ given)[None].float()
+        # On a CPU embedding_bag is the fastest sparse product.
+        count, starts = len(routing), torch.from_numpy(queries.history.indptr[:-1])
+        added = torch.nn.functional.embedding_bag(
+            torch.arange(count).repeat(self._personas),
+            given,
+            torch.cat([starts + count * persona for persona in range(self._personas)]),
+            mode="sum",
+            per_sample_weights=routing.T.reshape(-1),
+        )
+        return added.view(self._personas, len(queries), -1).transpose(0, 1).float()
+
+    def _routed(self, items: npt.NDArray[np.int32]) -> Float[Tensor, "events personas"]:
+        """Return how much of each event belongs to each persona, in double precision."""
+        return torch.from_numpy(self._routing[np.maximum(items, 0)]).double()
 
     def _weighted_sum(self, queries: Queries, weight: npt.NDArray[np.float32]) -> Float[Tensor, "queries items"]:
         """Return sum_j weight_j B_j for each query; on a CPU embedding_bag is the fastest sparse product."""
@@ -271,28 +279,3 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
         self._weights = torch.from_numpy(arrays["weights"].copy())
         self._routing = arrays["routing"].copy()
         self._exact = None
-
-
-def _added_up(
-    contributions: Float[Tensor, "events n"], routing: npt.NDArray[np.float32], starts: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    """Return "personas parts n": what the events of each part contribute to each persona.
-
-    Args:
-        contributions: of the events.
-        routing: "events personas", how much of each belongs to each persona.
-        starts: "parts", the first event of each part; it ends where the next begins.
-    """
-    count, personas = routing.shape
-    columns = contributions.shape[1]
-    if columns == 1:  # which would be added up in another order than several are
-        contributions = contributions.expand(-1, 2).contiguous()
-    # On a CPU embedding_bag is the fastest sparse product.
-    added = torch.nn.functional.embedding_bag(
-        torch.from_numpy(np.tile(np.arange(count), personas)),
-        contributions,
-        torch.from_numpy(np.concatenate([starts + count * persona for persona in range(personas)])),
-        mode="sum",
-        per_sample_weights=torch.from_numpy(np.ascontiguousarray(routing.T).reshape(-1)),
-    )
-    return added[:, :columns].view(personas, len(starts), columns).numpy()
