@@ -11,6 +11,7 @@ import math
 import re
 import threading
 import time
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -54,6 +55,9 @@ _KEPT = 64_000_000
 
 _ROOM = 1024
 """Users who come after training for whom room is made at a time, at least."""
+
+_LENGTH = 10
+"""Of a list that is made before it is asked for."""
 
 _LOOKED_AT = 8
 """Of so many users times those that are asked for, the ones with the longest histories are told."""
@@ -170,7 +174,8 @@ class RunAnswers:
         self._logged: Mapping[str, int] = {}
         if log is not None:
             self._logged = {str(user): number for number, user in enumerate(log.users.ids.tolist())}
-            self._logged_items = [self._items.get(str(item), UNKNOWN) for item in log.items.ids.tolist()]
+            numbers = [self._items.get(str(item), UNKNOWN) for item in log.items.ids.tolist()]
+            self._logged_items = np.asarray(numbers, np.int32)
         self._titles = TitleSearch(fitted.metadata.titles, fitted.tie_order.numpy())
         self._pasts: dict[str, Past] = {}
         self._erased: set[str] = set()
@@ -203,14 +208,20 @@ class RunAnswers:
                 self._applied = max(self._applied, last)  # what has that number may have been removed
             return self._applied
 
+    def prepare(self, user_id: str) -> None:
+        with self._lock:
+            past = self._pasts.get(user_hash(user_id))
+            if past is not None and self._kept.former(past) is not None:
+                self.recommend(user_id, _LENGTH, None, ())
+
     def check(self) -> None:
         fitted = self._model.fitted_on
         popular = str(fitted.items.id_of(int(fitted.tie_order[0])))
         try:
             if self._model.needs_known_users:
-                self.recommend(str(fitted.users.id_of(0)), 10, None, ())
+                self.recommend(str(fitted.users.id_of(0)), _LENGTH, None, ())
             else:
-                self.recommend_for([told.Use(popular)], 10, None, ())
+                self.recommend_for([told.Use(popular)], _LENGTH, None, ())
         except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
             raise BundleError(f"the model cannot answer ({type(error).__name__}); train the run again") from error
 
@@ -357,9 +368,9 @@ class RunAnswers:
         number = self._logged.get(user_id)
         if number is not None and self._log is not None:
             where = self._log.history_slice(number)
-            past.items = [self._logged_items[item] for item in self._log.item_num[where].tolist()]
-            past.values = self._log.value[where].tolist()
-            past.times = self._log.time[where].tolist()
+            past.items = array("i", self._logged_items[self._log.item_num[where]].tobytes())
+            past.values = array("f", self._log.value[where].astype(np.float32).tobytes())
+            past.times = array("q", self._log.time[where].astype(np.int64).tobytes())
             past.logged = frozenset(zip(past.items, past.times, strict=True))
         return past
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterator
@@ -50,9 +51,9 @@ class Past:
     """
 
     number: int = UNKNOWN
-    items: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
+    items: array[int] = field(default_factory=lambda: array("i"))
+    values: array[float] = field(default_factory=lambda: array("f"))
+    times: array[int] = field(default_factory=lambda: array("q"))
     dismissed: set[int] = field(default_factory=set)
     corrections: dict[int, Correction] = field(default_factory=dict)
     logged: frozenset[tuple[int, int]] = frozenset()
@@ -69,15 +70,23 @@ class Past:
         """Return the question of the user who has seen a part of the past."""
         return Queries(
             np.asarray([self.number], np.int32),
-            Ragged.of([self.items[start:stop]]),
-            np.asarray(self.values[start:stop], np.float32),
-            np.asarray(self.times[start:stop], np.int64),
+            _row(np.array(self.items[start:stop], np.int32)),
+            np.array(self.values[start:stop], np.float32),
+            np.array(self.times[start:stop], np.int64),
             np.asarray([now], np.int64),
         )
 
     def left_out(self, stop: int) -> Ragged:
         """Return what must not be recommended to the user who has seen the past until `stop`."""
-        return Ragged.of([np.unique(np.asarray([*self.items[:stop], *self.dismissed], np.int32))])
+        items = np.array(self.items[:stop] + array("i", self.dismissed), np.int32)
+        items.sort()
+        first = np.ones(len(items), np.bool_)
+        first[1:] = items[1:] != items[:-1]
+        return _row(items[first])
+
+
+def _row(items: npt.NDArray[np.int32]) -> Ragged:
+    return Ragged(np.asarray([0, len(items)], np.int64), items)
 
 
 @final

@@ -217,6 +217,24 @@ def test_somebody_asked_for_again_is_not_described_again(log: Interactions) -> N
         assert describe.call_count == 1
 
 
+def test_what_the_next_answer_needs_is_prepared_for_whoever_was_asked_for(log: Interactions) -> None:
+    store, plain = open_store("memory:"), open_store("memory:")
+    answers, others = (_answers(_decayed(log), log, each) for each in (store, plain))
+    answers.recommend("u3", 5, None, ())
+    others.recommend("u3", 5, None, ())
+    events = [Event("e1", "u3", "i7", 1.0, NOW - 5, "use"), Event("e2", "u4", "i7", 1.0, NOW - 5, "use")]
+    for each in (store, plain):
+        each.append(events)
+    answers.prepare("u3")
+    for user in ("u4", "somebody new"):
+        with mock.patch.object(RunAnswers, "recommend", side_effect=AssertionError):
+            answers.prepare(user)  # nobody asked for them, so nothing is done
+    with mock.patch("recsys.explanations.explain.describe_from", side_effect=AssertionError):
+        prepared = answers.recommend("u3", 5, None, ())
+    assert prepared == others.recommend("u3", 5, None, ())
+    assert answers.recommend("u4", 5, None, ()) == others.recommend("u4", 5, None, ())
+
+
 def _history(log: Interactions, user: int) -> tuple[list[int], list[int]]:
     where = log.history_slice(user)
     return log.time[where].tolist(), log.item_num[where].tolist()

@@ -325,6 +325,9 @@ class Answers(Protocol):
             RecsysError: it cannot.
         """
 
+    def prepare(self, user_id: str) -> None:
+        """Do what the next answer for a user needs, if the user was asked for lately; it changes no answer."""
+
     def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> RecommendationList:
         """Recommend n items to a user, known or not, and say why.
 

@@ -7,16 +7,20 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar, final
 
 from recsys.serving.access import Budget, Denied, Gate, Limits
 from recsys.serving.answers import Answers
-from recsys.serving.events import Appended, Correction, Event, EventStore
+from recsys.serving.events import Appended, Correction, Event, EventStore, StoreError
 from recsys.serving.metrics import Metrics
 
 LOGGER = logging.getLogger("recsys.serving")
 
 T = TypeVar("T")
+
+_PREPARED = 4
+"""Users of a batch of events, at most, whose next answers are prepared: more are an import, not people who look on."""
 
 
 @final
@@ -53,6 +57,7 @@ class Service:
         self._announce = announce
         self._reloading = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "answers")
+        self._waiting: set[object] = set()
         self._answers = load()
         self._answers.check()
 
@@ -67,13 +72,35 @@ class Service:
         A model answers one question at a time: several threads would only wait for each other. Whoever leaves before
         the turn of the call comes is not answered.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        turn = object()
+        self._waiting.add(turn)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._begin, turn, call)
+        finally:
+            self._waiting.discard(turn)  # of somebody who left before it came
 
     def append(self, events: Sequence[Event]) -> Appended:
-        """Take a batch; it is durable when this returns."""
+        """Take a batch; it is durable when this returns.
+
+        What the next answers for its users need is done at once, unless somebody waits for an answer: then, or where
+        there are many users, it is done when they are asked for.
+        """
         appended = self.store.append(events)
         self.metrics.taken(appended.accepted, appended.repeated)
+        users = dict.fromkeys(event.user_id for event in events)
+        if len(users) <= _PREPARED:
+            for user_id in users:
+                self._thread.submit(self._prepare, user_id)
         return appended
+
+    def _begin(self, turn: object, call: Callable[[], T]) -> T:
+        self._waiting.discard(turn)
+        return call()
+
+    def _prepare(self, user_id: str) -> None:
+        if not self._waiting:
+            with suppress(StoreError):  # the next answer will say so
+                self._answers.prepare(user_id)
 
     def correct(self, user_id: str, persona: int, correction: Correction, answers: Answers) -> None:
         """Set the correction of a persona of the given model."""

@@ -1,0 +1,113 @@
+"""What is done ahead of a question, and when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import cast
+
+from recsys.serving.answers import Answers
+from recsys.serving.events import Event, StoreError
+from recsys.serving.service import Service
+from recsys.serving.stores import open_store
+
+_PATIENCE = 30
+
+
+class _Prepared:
+    """Notes whom it was asked to prepare for."""
+
+    model = "model"
+    applied = 0
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.users: list[str] = []
+        self._broken = broken
+
+    def after(self, count: int) -> list[str]:
+        """Return the users when there are so many, or for too long not."""
+        until = time.monotonic() + _PATIENCE
+        while len(self.users) < count and time.monotonic() < until:
+            time.sleep(0.001)
+        return list(self.users)
+
+    def check(self) -> None:
+        """Nothing is wrong."""
+
+    def prepare(self, user_id: str) -> None:
+        """Note it."""
+        self.users.append(user_id)
+        if self._broken:
+            raise StoreError("gone")
+
+
+def _service(answers: _Prepared) -> Service:
+    return Service(open_store("memory:"), lambda: cast(Answers, answers))
+
+
+def _event(number: int) -> Event:
+    return Event(f"e{number}", f"u{number}", "i1", 1.0, 5, "use")
+
+
+def test_the_next_answer_is_prepared_when_events_came() -> None:
+    for broken in (False, True):
+        answers = _Prepared(broken=broken)
+        _service(answers).append([_event(1), _event(2), Event("e3", "u1", "i2", 1.0, 6, "use")])
+        assert answers.after(2) == ["u1", "u2"]
+
+
+def test_an_import_is_not_prepared_for() -> None:
+    answers = _Prepared()
+    service = _service(answers)
+    service.append([_event(number) for number in range(50)])
+    service.append([_event(51)])
+    assert answers.after(1) == ["u51"]
+
+
+def test_whoever_waits_comes_first() -> None:
+    answers = _Prepared()
+    service = _service(answers)
+    busy, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        busy.set()
+        assert go_on.wait(_PATIENCE)
+
+    async def ask() -> list[str]:
+        first = asyncio.create_task(service.answer(slow))
+        assert await asyncio.to_thread(busy.wait, _PATIENCE)
+        service.append([_event(1)])  # its turn comes when the next question waits already
+        second = asyncio.create_task(service.answer(lambda: list(answers.users)))
+        await asyncio.sleep(0)
+        go_on.set()
+        await first
+        return await second
+
+    assert asyncio.run(ask()) == []
+    service.append([_event(2)])
+    assert answers.after(1) == ["u2"]
+
+
+def test_whoever_left_is_not_waited_for() -> None:
+    answers = _Prepared()
+    service = _service(answers)
+    busy, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        busy.set()
+        assert go_on.wait(_PATIENCE)
+
+    async def leave() -> None:
+        first = asyncio.create_task(service.answer(slow))
+        assert await asyncio.to_thread(busy.wait, _PATIENCE)
+        second = asyncio.create_task(service.answer(lambda: None))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        go_on.set()
+        await first
+
+    asyncio.run(leave())
+    service.append([_event(1)])
+    assert answers.after(1) == ["u1"]
