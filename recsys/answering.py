@@ -442,6 +442,8 @@ class RunAnswers:
 
     def _corrected(self, queries: Queries, corrections: Mapping[int, Correction]) -> Queries:
         """Return the question with each event weighted by what its personas have to say."""
+        if not corrections:
+            return queries
         factors = np.ones(self._n_personas, np.float32)
         for persona, correction in corrections.items():
             factors[persona] = correction.weight

@@ -368,24 +368,32 @@ def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.N
     return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
-def mixture(queries: Queries, by_half_life: Floats, belief: Floats) -> Floats:
+def mass_of(by_half_life: Floats) -> npt.NDArray[np.float64]:
+    """Return what a single history weighs under each half-life, "half-lives", given "half-lives events"."""
+    return np.asarray(np.add.reduceat(by_half_life, [0], axis=1, dtype=np.float64)[:, 0])
+
+
+def mixture(
+    queries: Queries, by_half_life: Floats, belief: Floats, mass: npt.NDArray[np.float64] | None = None
+) -> Floats:
     """Return the weights, "events", of histories that are read under several half-lives at once; see `TemporalDecay`.
 
     Args:
         queries: the histories.
         by_half_life: "half-lives events", weights under each half-life.
         belief: "queries half-lives", how much each of them counts; rows sum to 1.
+        mass: `mass_of` a single history, where it is known already.
     """
     if len(queries) == 1 and len(queries.history.items):  # as it comes while serving
-        one_mass = np.add.reduceat(by_half_life, [0], axis=1, dtype=np.float64)[:, 0]
-        one = (by_half_life * (belief[0] / np.maximum(one_mass, _TINY))[:, None]).sum(0)
+        known = mass_of(by_half_life) if mass is None else mass
+        one = (by_half_life * (belief[0] / np.maximum(known, _TINY))[:, None]).sum(0)
         return np.asarray(one / max(float(one.max()), _TINY), dtype=np.float32)
     some = np.flatnonzero(queries.history.lengths)
     if len(some) == 0:
         return np.zeros(0, np.float32)
     starts, lengths = queries.history.indptr[some], queries.history.lengths[some]
-    mass = np.add.reduceat(by_half_life, starts, axis=1, dtype=np.float64)
-    share = belief[some].T / np.maximum(mass, _TINY)
+    masses = np.add.reduceat(by_half_life, starts, axis=1, dtype=np.float64)
+    share = belief[some].T / np.maximum(masses, _TINY)
     # Not a product of matrices: equal ages must have equal weights to the last bit.
     total = (by_half_life * np.repeat(share, lengths, axis=1)).sum(0)
     largest = np.maximum(np.maximum.reduceat(total, starts), _TINY)

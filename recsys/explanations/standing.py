@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from recsys.data.queries import Queries
 from recsys.decay.ages import event_ages
-from recsys.decay.temporal import TemporalDecay, mixture
+from recsys.decay.temporal import TemporalDecay, mass_of, mixture
 from recsys.explanations.explain import Reading
 from recsys.models.base import Recommender
 from recsys.models.decayed import Decayed
@@ -27,12 +27,14 @@ class Standing:
     Attributes:
         model: what reads it.
         faded: "half-lives events", the weights under each half-life, less what is likely of a former taste.
+        mass: "half-lives", the sums of those; None for an empty history.
         younger: "half-lives of events": the first event that is no older than each half-life on the clock of events.
         present: "events", to which changes of taste have left at least half of their weight.
     """
 
     model: Decayed
     faded: npt.NDArray[np.float32]
+    mass: npt.NDArray[np.float64] | None
     younger: npt.NDArray[np.int64]
     present: npt.NDArray[np.bool_]
 
@@ -54,7 +56,8 @@ class Standing:
         # The two are faded together: what is believed of changes of taste is the same.
         faded = rule.faded(queries, np.concatenate([weights, np.ones((1, len(age)), np.float32)]))
         younger = np.searchsorted(-age, -np.asarray(rule.half_lives.events, np.float64))
-        return cls(model, faded[:-1], younger, faded[-1] >= 0.5)
+        mass = mass_of(faded[:-1]) if len(age) else None
+        return cls(model, faded[:-1], mass, younger, faded[-1] >= 0.5)
 
     @property
     def nbytes(self) -> int:
@@ -70,7 +73,7 @@ class Standing:
         rule = self.model.rule
         assert isinstance(rule, TemporalDecay)
         belief = rule.belief_at(queries)
-        weights = mixture(queries, self.faded, belief)
+        weights = mixture(queries, self.faded, belief, self.mass)
         read = queries.with_weights(weights if queries.weights is None else queries.weights * weights)
         return Reading(self.model.undecayed, read, self._recent(rule, queries, belief[0]))
 

@@ -204,7 +204,6 @@ class RowReader:
         """Bytes that it holds beside the model."""
         return int(self._highest.nbytes + self._lowest.nbytes + self._spread.nbytes + self._largest.nbytes)
 
-    @torch.inference_mode()
     def best(self, queries: Queries, n: int, former: Folded | None = None) -> Best:
         """Return the n best items of one question.
 
@@ -234,7 +233,7 @@ class RowReader:
             candidates = self._possible(folded, rounding, queries.excluded.items, n, last)
         if candidates is None:
             return Best(self._model.recommend(queries, n), None, folded)
-        looked = self._look(history, candidates, former)
+        looked = self._look(folded.past, candidates, former)
         pairs = looked.pairs if looked.candidates is candidates else looked.pairs[:, _places(looked, candidates)]
         # A single column is added up in another order than several are.
         table = np.ascontiguousarray(pairs if len(candidates) > 1 else np.repeat(pairs, 2, axis=1))
@@ -247,14 +246,15 @@ class RowReader:
         known = folded.looked is looked and folded.best is not None and np.array_equal(folded.best[:n], best)
         return Best(found, contributions, folded if known else replace(folded, best=best, looked=looked))
 
-    def _look(self, history: Items, candidates: Items, former: Folded | None) -> Looked:
+    def _look(self, past: ByItem, candidates: Items, former: Folded | None) -> Looked:
         """Return the weights from a history to the candidates at least, of which most may be known."""
+        history = past.history
         if former is None or former.looked is None:
             return Looked(candidates, table_weights(self._rows, history, candidates))
         known = former.looked
         column = _places(known, candidates)
         has_column = known.candidates[column] == candidates
-        same = np.array_equal(former.past.history, history)
+        same = past is former.past
         if same and has_column.all():
             return known
         event, has_event = (slice(None), np.ones(len(history), np.bool_)) if same else former.past.events(history)

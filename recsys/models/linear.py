@@ -126,7 +126,7 @@ class KeptColumns:
         if weights is not self._weights or columns is not self._columns:
             self._kept = np.take(weights.numpy(), columns, axis=1)
             self._weights, self._columns = weights, columns
-        return self._kept[np.maximum(items, 0)]
+        return self._kept.take(items, 0, mode="clip")
 
 
 def event_weights(queries: Queries) -> npt.NDArray[np.float32]:

@@ -256,7 +256,7 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
 
     def _routed(self, items: npt.NDArray[np.int32]) -> Float[Tensor, "events personas"]:
         """Return how much of each event belongs to each persona, in double precision."""
-        return torch.from_numpy(self._routing[np.maximum(items, 0)]).double()
+        return torch.from_numpy(self._routing.take(items, 0, mode="clip")).double()  # what is unknown reads item 0
 
     def _weighted_sum(self, queries: Queries, weight: npt.NDArray[np.float32]) -> Float[Tensor, "queries items"]:
         """Return sum_j weight_j B_j for each query; on a CPU embedding_bag is the fastest sparse product."""
