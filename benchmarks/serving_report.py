@@ -29,9 +29,10 @@ def report(measured: Measured) -> str:
         for one in asked:
             parts += [f"### {name}: {one.mix}", table(_HEADER, _windows(one))]
     parts += [
-        f'"{FIRST}" is asked for when nothing of the user is ready: never asked for before, or not since the last '
-        f'event. "{REPEATED}": what belongs to the user is ready, and the scores are computed anew, as time has '
-        f'passed. "{NEW}": without a past. Processor time is that of the service, per request of any kind. The open '
+        f'"{FIRST}" was never asked for before, or not since the last event, so that nothing of the user is ready '
+        "unless the service had a moment for it in between (a closed loop leaves it none). "
+        f'"{REPEATED}": what belongs to the user is ready, and the scores are computed anew, as time has passed. '
+        f'"{NEW}": without a past. Processor time is that of the service, per request of any kind. The open '
         "loop asks at half of the rate of the best closed window.",
         "## The model's own time",
         _model(measured),

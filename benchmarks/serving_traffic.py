@@ -20,8 +20,8 @@ Draw = Literal["by activity", "all alike"]
 
 FIRST, REPEATED, NEW, EVENT = "first", "repeated", "new", "event"
 ANSWERS: Final = (FIRST, REPEATED, NEW)
-"""Kinds of answers: nothing is ready for the user, who was not asked for yet or not since the user's last event; what
-belongs to the user is ready; somebody without a past."""
+"""Kinds of answers: for a user who was not asked for yet or not since the user's last event, of whom nothing is ready
+unless there was a moment for it; what belongs to the user is ready; somebody without a past."""
 
 _CONNECTIONS = 8
 

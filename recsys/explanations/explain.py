@@ -68,13 +68,13 @@ def explain_items(
 ) -> list[list[Explanation]]:
     """Say why these items are recommended: `explain` for lists that were already made by `model.recommend`."""
     lists: list[list[Explanation]] = []
+    records = plain_records(model)
     for start in range(0, len(queries), BATCH):
         rows = np.arange(start, min(start + BATCH, len(queries)))
         batch = queries.take(rows)
         answer = Recommendations(recommendations.items[rows], recommendations.scores[rows])
         reading = Reading.of(model, batch)
-        facts, records = UserFacts.of(reading.model, batch), plain_records(reading.model)
-        lists.extend(explain_read(reading, facts, answer, records, evidence=evidence))
+        lists.extend(explain_read(reading, UserFacts.of(reading.model, batch), answer, records, evidence=evidence))
     return lists
 
 
