@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, final, get_args
 
@@ -42,7 +42,8 @@ Store = Literal["sqlite", "postgresql"]
 STORES: Final[tuple[Store, ...]] = get_args(Store)
 
 HEADLINE: Final = Mix("by activity", events=0.1, new=0.05)
-MIXES: Final = (HEADLINE, Mix("by activity"), Mix("all alike"))
+ANEW: Final = replace(HEADLINE, anew=True)
+MIXES: Final = (HEADLINE, ANEW, Mix("by activity", anew=True), Mix("all alike", anew=True))
 BATCH: Final = 50
 _OPTIONS: Final = ("--no-auth", "--rate", "1000000")
 _MOST_PER_SECOND: Final = 2_500

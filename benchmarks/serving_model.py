@@ -13,15 +13,16 @@ from implicit.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import CosineRecommender
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from benchmarks.serving_traffic import LENGTH, Lengths
 from recsys.answering import RunAnswers, open_answers
 from recsys.data.interactions import Interactions
 from recsys.serving.events import Event, EventStore
 from recsys.serving.stores import open_store
 
-READY, LEARNED, COLD = "explained, ready", "learned and explained, after an event", "explained, first"
+READY, AGAIN = "explained, ready", "given again"
+LEARNED, COLD = "learned and explained, after an event", "explained, first"
 ALS, NEIGHBOURS, EVERYBODY = "implicit ALS", "implicit item-item, 20 neighbours", "implicit item-item, all neighbours"
 FACTORS = 64
-_LENGTH = 10
 _ROUNDS = 7
 
 
@@ -31,8 +32,9 @@ def model_times(run: Path, log: Interactions, *, users: int, seed: int = 0) -> d
     Users are drawn as often as they have events. Everybody is asked in turn, so that whatever else the machine does
     falls on all alike. Ours come with personas, evidence and sentences, as `RunAnswers` returns them, for `READY` with
     what belongs to the user at hand, for `LEARNED` with what belonged to the user before an event that is learned from
-    in that time, and for `COLD` without; those of `implicit` are bare lists of the same length, from
-    the same log, less what the user has used: ALS with 64 factors, item-item with the 20 nearest neighbours (its
+    in that time, and for `COLD` without. Lists of `READY` have another length than the user's last, 10 and 11 in turns,
+    so that each is made anew; `AGAIN` asks for the last one. Those of `implicit` are bare lists of ten items, from the
+    same log, less what the user has used: ALS with 64 factors, item-item with the 20 nearest neighbours (its
     default) and with as many as there are, which has, like ours, a weight for every pair of items that go together.
 
     Args:
@@ -52,8 +54,10 @@ def model_times(run: Path, log: Interactions, *, users: int, seed: int = 0) -> d
         for user in ids:  # their past is there before the events
             _ours(learning, user)
         ready, cold = open_answers(run, store, "memory:"), open_answers(run, store, "memory:", kept=0)
+        told = Lengths()
         asked: dict[str, Callable[[int], object]] = {
-            READY: lambda k: _ours(ready, ids[k]),
+            READY: lambda k: _ours(ready, ids[k], told.next(ids[k])),
+            AGAIN: lambda k: _ours(ready, ids[k], told.last(ids[k])),
             LEARNED: lambda k: _after_an_event(learning, growing, ids[k], items),
             COLD: lambda k: _ours(cold, ids[k]),
         }
@@ -88,8 +92,8 @@ def _peers(matrix: Any) -> dict[str, Any]:  # noqa: ANN401 (implicit has no type
     return peers
 
 
-def _ours(answers: RunAnswers, user: str) -> object:
-    return answers.recommend(user, _LENGTH, None, ())
+def _ours(answers: RunAnswers, user: str, n: int = LENGTH) -> object:
+    return answers.recommend(user, n, None, ())
 
 
 def _after_an_event(answers: RunAnswers, store: EventStore, user: str, items: list[str]) -> object:
@@ -101,4 +105,4 @@ def _after_an_event(answers: RunAnswers, store: EventStore, user: str, items: li
 
 def _theirs(peer: Any, matrix: Any, drawn: list[int]) -> Callable[[int], object]:  # noqa: ANN401
     rows = [matrix[user] for user in drawn]
-    return lambda k: peer.recommend(drawn[k], rows[k], N=_LENGTH)
+    return lambda k: peer.recommend(drawn[k], rows[k], N=LENGTH)

@@ -23,6 +23,7 @@ ANSWERS: Final = (FIRST, REPEATED, NEW)
 """Kinds of answers: for a user who was not asked for yet or not since the user's last event, of whom nothing is ready
 unless there was a moment for it; what belongs to the user is ready; somebody without a past."""
 
+LENGTH: Final = 10
 _CONNECTIONS = 8
 
 
@@ -35,16 +36,19 @@ class Mix:
         draw: how users are drawn, with all of their past in the log.
         events: share of requests that send one event of the user instead of asking.
         new: share of requests that ask for somebody new.
+        anew: whether lists have 10 and 11 items in turns, so that no user is given the last list again.
     """
 
     draw: Draw
     events: float = 0.0
     new: float = 0.0
+    anew: bool = False
 
     def __str__(self) -> str:
         parts = [f"users drawn {self.draw}"]
         parts += [f"{self.events:.0%} of the requests bring an event"] if self.events else []
         parts += [f"{self.new:.0%} ask for somebody new"] if self.new else []
+        parts += ["no list is given again"] if self.anew else []
         return ", ".join(parts)
 
 
@@ -71,6 +75,7 @@ class Traffic:
         self._random = np.random.default_rng(seed)
         self._seed = seed
         self._ready: set[str] = set()
+        self._lengths = Lengths()
         self._number = 0
 
     def put(self, seconds: float, *, most: int, rate: float | None = None) -> Answered:
@@ -102,13 +107,16 @@ class Traffic:
                 request = event_request(EVENT, [_event(name, user, self._items[items[place]], now)])
             elif kind[place] < self._mix.events + self._mix.new:
                 user = f"somebody new {self._number + place}"
-                request = question(NEW, user)
+                request = self._question(NEW, user, NEW)
             else:
-                request = question(REPEATED if user in ready else FIRST, user)
+                request = self._question(REPEATED if user in ready else FIRST, user, user)
             self._remember(user, request.kind, ready)
             users.append(user)
             requests.append(request)
         return users, requests
+
+    def _question(self, kind: str, user: str, like: str) -> Request:
+        return question(kind, user, self._lengths.next(like) if self._mix.anew else LENGTH)
 
     @staticmethod
     def _remember(user: str, kind: str, ready: set[str]) -> None:
@@ -130,9 +138,26 @@ def batches(log: Interactions, size: int, count: int, name: str, seed: int = 0) 
     return [event_request(EVENT, events[start : start + size]) for start in range(0, size * count, size)]
 
 
-def question(kind: str, user: str) -> Request:
-    """Return the question for the explained top ten of a user."""
-    return Request(kind, "GET", f"/v1/users/{quote(user, safe='')}/recommendations?n=10")
+@final
+class Lengths:
+    """Lengths of lists, of which no user is asked for one twice in a row."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def next(self, user: str) -> int:
+        """Return the length of the next list."""
+        self._last[user] = LENGTH + 1 if self._last.get(user) == LENGTH else LENGTH
+        return self._last[user]
+
+    def last(self, user: str) -> int:
+        """Return the length of the last list."""
+        return self._last[user]
+
+
+def question(kind: str, user: str, n: int = LENGTH) -> Request:
+    """Return the question for the explained best items of a user."""
+    return Request(kind, "GET", f"/v1/users/{quote(user, safe='')}/recommendations?n={n}")
 
 
 def event_request(kind: str, events: Sequence[dict[str, object]]) -> Request:

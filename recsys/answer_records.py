@@ -22,6 +22,33 @@ def served_records(model: Recommender) -> Records[str, told.PersonaShare, told.R
     return Records(ids, told.PersonaShare, told.Reason, told.Recommended)
 
 
+def aged(found: told.Recommended, seconds: int) -> told.Recommended:
+    """Return a recommendation as it is told some seconds later."""
+    evidence = [
+        told.Reason(
+            fact.item_id,
+            fact.title,
+            fact.contribution,
+            fact.share,
+            fact.rating,
+            None if fact.age is None else fact.age + seconds,
+            fact.recent,
+        )
+        for fact in found.evidence
+    ]
+    return told.Recommended(
+        found.item_id,
+        found.title,
+        found.score,
+        found.personas,
+        tuple(evidence),
+        found.evidence_kind,
+        found.certainty,
+        found.reason,
+        found.recent,
+    )
+
+
 def as_corrected(
     found: told.Recommended, described: Sequence[PersonaDescription], corrections: Mapping[int, Correction]
 ) -> told.Recommended:

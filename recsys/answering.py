@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from recsys.answer_records import as_corrected, half_life_record, persona_record, served_records
+from recsys.answer_records import aged, as_corrected, half_life_record, persona_record, served_records
 from recsys.bundle import read_manifest
 from recsys.bundle_index import Recommend, recommender_of, told_of
 from recsys.data.interactions import Interactions
@@ -39,7 +39,7 @@ from recsys.models.base import PersonaRecommender, Recommendations, Recommender
 from recsys.models.decayed import Decayed
 from recsys.models.folded import LinearRows, RowReader
 from recsys.models.persona_activity import RoutesItems
-from recsys.pasts import Kept, Past, Pending, Ready
+from recsys.pasts import Kept, Past, Pending, Ready, Told
 from recsys.runs import load_model, run_data
 from recsys.serving import answers as told
 from recsys.serving.events import Change, Corrected, Correction, Erased, EventStore, Recorded, user_hash
@@ -58,6 +58,9 @@ _ROOM = 1024
 
 _LENGTH = 10
 """Of a list that is made before it is asked for."""
+
+_DIGITS = 7
+"""Binary digits to which the time since a user's newest event is read: one part in 64 to 128 does not show."""
 
 _LOOKED_AT = 8
 """Of so many users times those that are asked for, the ones with the longest histories are told."""
@@ -228,7 +231,7 @@ class RunAnswers:
     def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> told.RecommendationList:
         with self._lock:
             past = self._known(user_id)
-            return self._recommend(past, *self._asked(past, at, exclude), n)
+            return self._recommend(past, *self._asked(past, at, exclude), n, exact=at is not None)
 
     def recommend_for(
         self, history: Sequence[told.Use], n: int, at: int | None, exclude: Collection[str]
@@ -244,7 +247,9 @@ class RunAnswers:
             past.add(Pending(self._items.get(use.item_id, UNKNOWN), use.value, moment, False, False))
         unknown = dict.fromkeys(use.item_id for use in history if use.item_id not in self._items)
         with self._lock:
-            return self._recommend(past, *self._asked(past, at, exclude, keep=False), n, tuple(unknown)[:_SHOWN])
+            asked, ready = self._asked(past, at, exclude, keep=False)
+            shown = tuple(unknown)[:_SHOWN]
+            return self._recommend(past, asked, ready, n, shown, exact=at is not None)
 
     def personas(self, user_id: str, at: int | None) -> told.Personas:
         with self._lock:
@@ -464,30 +469,56 @@ class RunAnswers:
         return queries.with_weights(np.minimum(routed, 1.0).astype(np.float32))
 
     def _recommend(
-        self, past: Past, asked: Queries, ready: Ready, n: int, unknown: tuple[str, ...] = ()
+        self, past: Past, asked: Queries, ready: Ready, n: int, unknown: tuple[str, ...] = (), *, exact: bool
     ) -> told.RecommendationList:
-        corrections, facts = self._corrections(past), ready.facts
+        """Answer a question, with the last list of the user where it would be the same.
+
+        Args:
+            past: of the user.
+            asked: the question.
+            ready: what is made of the past.
+            n: length of the list.
+            unknown: items of the question that are not known.
+            exact: read the history as of the very second.
+        """
+        now = int(asked.now[0])
+        moment = now if exact else _moment(now, asked.times)
+        corrections = self._corrections(past)
+        kept = asked.exclude is ready.queries.exclude
+        if kept and ready.told is not None and ready.told.answers(moment, n, corrections):
+            items = ready.told.items
+        else:
+            items = self._listed(past, asked.at(np.asarray([moment], np.int64)), ready, n, corrections)
+            if kept:
+                ready.told = Told(moment, n, corrections, items)
+                if self._kept.get(past) is ready:
+                    self._kept.put(past, ready)
+        shown = items if now == moment else tuple([aged(one, now - moment) for one in items])
+        known = int((asked.history.items != UNKNOWN).sum())
+        return told.RecommendationList(self._fingerprint, now, known, unknown, shown)
+
+    def _listed(
+        self, past: Past, asked: Queries, ready: Ready, n: int, corrections: dict[int, Correction]
+    ) -> tuple[told.Recommended, ...]:
+        facts = ready.facts
         queries = self._corrected(asked, corrections)
         if len(queries.times) < len(asked.times):  # nobody has a say: there is no history left to explain with
             facts = UserFacts.of(self._model, queries)
             reading = Reading.of(self._model, queries)
         else:
             reading = Reading.of(self._model, queries) if ready.standing is None else ready.standing.at(queries)
-        best, contributions = self._found(past, ready, reading.queries, n)
+        best, contributions = self._found(ready, reading.queries, n)
         (items,) = explain_read(reading, facts, best, self._records, contributions=contributions)
         if corrections:
             items = [as_corrected(one, ready.facts.personas[0], corrections) for one in items]
-        known = int((asked.history.items != UNKNOWN).sum())
-        return told.RecommendationList(self._fingerprint, int(asked.now[0]), known, unknown, tuple(items))
+        return tuple(items)
 
-    def _found(self, past: Past, ready: Ready, read: Queries, n: int) -> tuple[Recommendations, torch.Tensor | None]:
+    def _found(self, ready: Ready, read: Queries, n: int) -> tuple[Recommendations, torch.Tensor | None]:
         """Return the best items, and what each event contributes to them where that is known by then."""
         if self._reader is None:
             return self._best(read, n), None
         best = self._reader.best(read, n, ready.folded)
-        grown, ready.folded = ready.folded is None, best.folded
-        if grown and self._kept.get(past) is ready:
-            self._kept.put(past, ready)
+        ready.folded = best.folded
         return best.found, best.contributions
 
     def _corrections(self, past: Past) -> dict[int, Correction]:
@@ -513,6 +544,17 @@ class RunAnswers:
             cosine[number] = -torch.inf
             values, items = torch.topk(cosine, min(n, len(cosine) - 1))
         return items.cpu().numpy().astype(np.int32), values.cpu().numpy()
+
+
+def _moment(now: int, times: npt.NDArray[np.int64]) -> int:
+    """Return the moment as of which a history is read that is asked about now: for some time it is the same.
+
+    What depends on it are the belief in each half-life, by the logarithm of the time since the newest event, and which
+    events are younger than it.
+    """
+    newest = int(times[-1]) if len(times) else 0
+    coarse = max((now - newest).bit_length() - _DIGITS, 0)
+    return newest + ((now - newest) >> coarse << coarse)
 
 
 def _within(model: Recommender) -> Recommender:

@@ -17,10 +17,14 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import UserFacts
 from recsys.explanations.standing import Standing
 from recsys.models.folded import Folded
+from recsys.serving.answers import Recommended
 from recsys.serving.events import Correction
 
 _DESCRIBED = 4_000
 """Bytes of a described persona, about: its items and genres."""
+
+_RECOMMENDED = 1_500
+"""Bytes of a recommended item with its reasons, about."""
 
 
 class Pending(NamedTuple):
@@ -90,6 +94,28 @@ def _row(items: npt.NDArray[np.int32]) -> Ragged:
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class Told:
+    """A list that was recommended.
+
+    Attributes:
+        moment: as of which the history was read, Unix seconds.
+        n: length that was asked for.
+        corrections: of personas, at the time.
+        items: the list, with ages as of the moment.
+    """
+
+    moment: int
+    n: int
+    corrections: dict[int, Correction]
+    items: tuple[Recommended, ...]
+
+    def answers(self, moment: int, n: int, corrections: dict[int, Correction]) -> bool:
+        """Return whether it is what would be recommended now, given that the past is the same."""
+        return (self.moment, self.n, self.corrections) == (moment, n, corrections)
+
+
+@final
 @dataclass(eq=False)
 class Ready:
     """What is made of a past, and stays as long as that does, whenever the user is asked for.
@@ -100,12 +126,14 @@ class Ready:
         standing: the history as a model reads it; None where nothing of that can be kept.
         folded: scores of the history as of the moment when it was asked last; None before that, and where the model is
             not linear.
+        told: the last list, of questions that exclude nothing more than what was used and dismissed.
     """
 
     queries: Queries
     facts: UserFacts
     standing: Standing | None = None
     folded: Folded | None = None
+    told: Told | None = None
 
     def at(self, now: int) -> Queries:
         """Return the question at a moment."""
@@ -119,7 +147,8 @@ class Ready:
         arrays += (queries.excluded.items, history.items, history.events, history.mask, history.weights)
         parts = (self.standing, self.folded, self.facts.sums)
         taken = sum(array.nbytes for array in arrays) + sum(part.nbytes for part in parts if part is not None)
-        return taken + _DESCRIBED * (1 + len(self.facts.personas[0]))
+        items = 0 if self.told is None else len(self.told.items)
+        return taken + _DESCRIBED * (1 + len(self.facts.personas[0])) + _RECOMMENDED * items
 
 
 @final

@@ -111,7 +111,7 @@ def test_everything_is_measured_and_told() -> None:
     measured = measure("simulated", ["ease_decay"], settings, ["sqlite"], lambda _: None)
     (asked, *others) = measured.asked["ease_decay"]
     assert asked.mix == str(HEADLINE)
-    assert len(others) == 2
+    assert len(others) == 3
     assert all(window.failed == 0 for one in (asked, *others) for window in (*one.closed, *one.open))
     assert asked.best_rate == max(window.rate for window in asked.closed) > 0
     (taken,) = measured.taken
