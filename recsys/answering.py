@@ -211,11 +211,20 @@ class RunAnswers:
                 self._applied = max(self._applied, last)  # what has that number may have been removed
             return self._applied
 
-    def prepare(self, user_id: str) -> None:
+    def prepare(self, user_id: str) -> bool:
         with self._lock:
+            self.catch_up()
             past = self._pasts.get(user_hash(user_id))
-            if past is not None and self._kept.former(past) is not None:
-                self.recommend(user_id, _LENGTH, None, ())
+            if past is None or self._kept.former(past) is None:
+                return False
+            if past.pending:
+                self._known(user_id)
+                return True
+            if self._kept.get(past) is None:
+                self._asked(past, None)
+                return True
+            self.recommend(user_id, _LENGTH, None, ())
+            return False
 
     def check(self) -> None:
         fitted = self._model.fitted_on

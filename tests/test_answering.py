@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
-from recsys.answering import RunAnswers, open_answers
+from recsys.answering import RunAnswers, _moment, open_answers
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.queries import Queries
 from recsys.errors import DataError
@@ -217,6 +217,49 @@ def test_somebody_asked_for_again_is_not_described_again(log: Interactions) -> N
         assert describe.call_count == 1
 
 
+def test_the_last_list_is_given_again_until_something_changes(log: Interactions) -> None:
+    store, now = open_store("memory:"), [float(NOW)]
+    answers = RunAnswers(_decayed(log), "model", log, store, clock=lambda: now[0])
+    gap = NOW - max(_history(log, int(log.users.numbers(["u3"])[0]))[0])
+    before = answers.recommend("u3", 5, None, ())
+    with mock.patch("recsys.answering.explain_read", side_effect=AssertionError):
+        now[0] += 3.0
+        later = answers.recommend("u3", 5, None, ())
+        assert later.now == before.now + 3
+        for one, other in zip(before.items, later.items, strict=True):
+            assert [fact.age for fact in other.evidence] == [(fact.age or 0) + 3 for fact in one.evidence]
+            assert replace(other, evidence=one.evidence) == one
+        assert answers.recommend("u3", 5, None, ()) == later
+        others: list[dict[str, Any]] = [{"n": 6}, {"exclude": ("i1",)}, {"at": NOW}]
+        for changed in others:
+            with pytest.raises(AssertionError):
+                answers.recommend("u3", **({"n": 5, "at": None, "exclude": ()} | changed))
+        now[0] += gap / 32
+        with pytest.raises(AssertionError):
+            answers.recommend("u3", 5, None, ())
+        now[0] -= gap / 32
+        store.put_correction("u3", 0, Correction(0.5, None, "model"))
+        with pytest.raises(AssertionError):
+            answers.recommend("u3", 5, None, ())
+        store.put_correction("u3", 0, Correction(1.0, None, "model"))
+        assert answers.recommend("u3", 5, None, ()) == later
+        for kind, item in (("use", "i7"), ("dismiss", before.items[0].item_id)):
+            store.append([Event(kind, "u3", item, 1.0, NOW - 5, kind)])  # type: ignore[arg-type]
+            with pytest.raises(AssertionError):
+                answers.recommend("u3", 5, None, ())
+    assert before.items[0].item_id not in [item.item_id for item in answers.recommend("u3", 5, None, ()).items]
+
+
+@given(gap=st.integers(0, 2**40), more=st.integers(0, 2**33))
+def test_a_history_is_read_as_of_a_moment_that_is_close(gap: int, more: int) -> None:
+    times = np.asarray([START - 9, START], np.int64)
+    moment = _moment(START + gap, times)
+    assert START + gap - gap / 64 <= moment <= START + gap
+    assert gap > 127 or moment == START + gap
+    assert moment <= _moment(START + gap + more, times)
+    assert _moment(moment, times) == moment
+
+
 def test_what_the_next_answer_needs_is_prepared_for_whoever_was_asked_for(log: Interactions) -> None:
     store, plain = open_store("memory:"), open_store("memory:")
     answers, others = (_answers(_decayed(log), log, each) for each in (store, plain))
@@ -225,10 +268,10 @@ def test_what_the_next_answer_needs_is_prepared_for_whoever_was_asked_for(log: I
     events = [Event("e1", "u3", "i7", 1.0, NOW - 5, "use"), Event("e2", "u4", "i7", 1.0, NOW - 5, "use")]
     for each in (store, plain):
         each.append(events)
-    answers.prepare("u3")
+    assert [answers.prepare("u3") for _ in range(3)] == [True, True, False]
     for user in ("u4", "somebody new"):
         with mock.patch.object(RunAnswers, "recommend", side_effect=AssertionError):
-            answers.prepare(user)  # nobody asked for them, so nothing is done
+            assert not answers.prepare(user)  # nobody asked for them, so nothing is done
     with mock.patch("recsys.explanations.explain.describe_from", side_effect=AssertionError):
         prepared = answers.recommend("u3", 5, None, ())
     assert prepared == others.recommend("u3", 5, None, ())

@@ -325,8 +325,12 @@ class Answers(Protocol):
             RecsysError: it cannot.
         """
 
-    def prepare(self, user_id: str) -> None:
-        """Do what the next answer for a user needs, if the user was asked for lately; it changes no answer."""
+    def prepare(self, user_id: str) -> bool:
+        """Do a part of what the next answer for a user needs, if the user was asked for lately; it changes no answer.
+
+        Returns:
+            Whether there is more to do.
+        """
 
     def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> RecommendationList:
         """Recommend n items to a user, known or not, and say why.

@@ -19,6 +19,9 @@ LOGGER = logging.getLogger("recsys.serving")
 
 T = TypeVar("T")
 
+_DUE = 16
+"""Users whose next answers wait to be prepared, at most, so that events without questions pile nothing up."""
+
 _PREPARED = 4
 """Users of a batch of events, at most, whose next answers are prepared: more are an import, not people who look on."""
 
@@ -58,6 +61,7 @@ class Service:
         self._reloading = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "answers")
         self._waiting: set[object] = set()
+        self._due: set[str] = set()
         self._answers = load()
         self._answers.check()
 
@@ -87,20 +91,27 @@ class Service:
         """
         appended = self.store.append(events)
         self.metrics.taken(appended.accepted, appended.repeated)
-        users = dict.fromkeys(event.user_id for event in events)
+        users = {event.user_id for event in events}
         if len(users) <= _PREPARED:
-            for user_id in users:
-                self._thread.submit(self._prepare, user_id)
+            for user_id in users - self._due:
+                self._prepare_later(user_id)
         return appended
 
     def _begin(self, turn: object, call: Callable[[], T]) -> T:
         self._waiting.discard(turn)
         return call()
 
+    def _prepare_later(self, user_id: str) -> None:
+        if len(self._due) < _DUE:
+            self._due.add(user_id)
+            self._thread.submit(self._prepare, user_id)
+
     def _prepare(self, user_id: str) -> None:
+        self._due.discard(user_id)
         if not self._waiting:
             with suppress(StoreError):  # the next answer will say so
-                self._answers.prepare(user_id)
+                if self._answers.prepare(user_id):
+                    self._prepare_later(user_id)  # whoever comes now need not wait for all of it
 
     def correct(self, user_id: str, persona: int, correction: Correction, answers: Answers) -> None:
         """Set the correction of a persona of the given model."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from typing import cast
 
 from recsys.serving.answers import Answers
@@ -35,11 +36,12 @@ class _Prepared:
     def check(self) -> None:
         """Nothing is wrong."""
 
-    def prepare(self, user_id: str) -> None:
-        """Note it."""
+    def prepare(self, user_id: str) -> bool:
+        """Note it; there are two things to do for each user whose name ends in 5."""
         self.users.append(user_id)
         if self._broken:
             raise StoreError("gone")
+        return user_id.endswith("5") and self.users.count(user_id) < 2
 
 
 def _service(answers: _Prepared) -> Service:
@@ -54,7 +56,13 @@ def test_the_next_answer_is_prepared_when_events_came() -> None:
     for broken in (False, True):
         answers = _Prepared(broken=broken)
         _service(answers).append([_event(1), _event(2), Event("e3", "u1", "i2", 1.0, 6, "use")])
-        assert answers.after(2) == ["u1", "u2"]
+        assert sorted(answers.after(2)) == ["u1", "u2"]
+
+
+def test_what_is_prepared_in_parts_is_prepared_to_the_end() -> None:
+    answers = _Prepared()
+    _service(answers).append([_event(5), _event(6)])
+    assert sorted(answers.after(3)) == ["u5", "u5", "u6"]
 
 
 def test_an_import_is_not_prepared_for() -> None:
@@ -63,6 +71,28 @@ def test_an_import_is_not_prepared_for() -> None:
     service.append([_event(number) for number in range(50)])
     service.append([_event(51)])
     assert answers.after(1) == ["u51"]
+
+
+def test_events_without_questions_pile_nothing_up() -> None:
+    answers = _Prepared()
+    service = _service(answers)
+    busy, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        busy.set()
+        assert go_on.wait(_PATIENCE)
+
+    async def ask() -> None:
+        task = asyncio.create_task(service.answer(slow))
+        assert await asyncio.to_thread(busy.wait, _PATIENCE)
+        for number in (10 * each for each in range(200)):
+            service.append([_event(number), replace(_event(number), event_id=f"again {number}")])
+        go_on.set()
+        await task
+
+    asyncio.run(ask())
+    answers.after(16)
+    assert asyncio.run(service.answer(lambda: list(answers.users))) == [f"u{10 * each}" for each in range(16)]
 
 
 def test_whoever_waits_comes_first() -> None:
