@@ -31,7 +31,7 @@ from benchmarks.served_process import ServedProcess
 from benchmarks.serving_load import Answered, Plan, put_load
 from benchmarks.serving_model import model_times
 from benchmarks.serving_report import report
-from benchmarks.serving_traffic import ANSWERS, EVENT, Mix, Traffic, batches, event_request, percentiles, question
+from benchmarks.serving_traffic import ANSWERS, BAR, EVENT, Mix, Traffic, batches, event_request, percentiles, question
 from recsys.configuration import read_experiment
 from recsys.data import locations
 from recsys.data.interactions import Interactions
@@ -114,11 +114,19 @@ class Window:
 @final
 @dataclass(frozen=True)
 class Asked:
-    """What became of one mix of traffic: windows of a closed loop, then of an open one at half of the best rate."""
+    """What became of one mix of traffic.
+
+    Attributes:
+        mix: what it was.
+        closed: windows of a closed loop.
+        open: windows of an open loop at half of the best rate of those.
+        at_bar: windows of an open loop at half of the rate that is asked of a service.
+    """
 
     mix: str
     closed: list[Window]
     open: list[Window]
+    at_bar: list[Window]
 
     @property
     def best_rate(self) -> float:
@@ -128,7 +136,12 @@ class Asked:
     @property
     def best_p99(self) -> float:
         """The 99th percentile of answers in the best window at half of the rate, milliseconds."""
-        return min(window.milliseconds["answers"]["p99"] for window in self.open)
+        return _best_p99(self.open)
+
+    @property
+    def p99_at_bar(self) -> float:
+        """The same at half of the rate that is asked of a service; NaN where that was not measured."""
+        return _best_p99(self.at_bar)
 
 
 @final
@@ -266,11 +279,19 @@ def _asked(
         closed = [window() for _ in range(settings.windows)]
         best = max(closed, key=lambda window: window.rate)
         # Half of the answers, and of the events with them.
-        rate = 0.5 * best.rate * sum(best.counts.values()) / max(1, sum(best.counts[kind] for kind in ANSWERS))
-        halved = [window(rate) for _ in range(settings.windows)]
-    asked = Asked(str(mix), closed, halved)
-    say(f"{run.name}, {mix}: {asked.best_rate:.0f} answers/s, p99 {asked.best_p99:.1f} ms at half of it")
+        requests = sum(best.counts.values()) / max(1, sum(best.counts[kind] for kind in ANSWERS))
+        halved = [window(0.5 * best.rate * requests) for _ in range(settings.windows)]
+        at_bar = [window(0.5 * BAR * requests) for _ in range(settings.windows if mix.events else 0)]
+    asked = Asked(str(mix), closed, halved, at_bar)
+    say(
+        f"{run.name}, {mix}: {asked.best_rate:.0f} answers/s, p99 {asked.best_p99:.1f} ms at half of it, "
+        f"{asked.p99_at_bar:.1f} ms at {BAR / 2:.0f} answers/s"
+    )
     return asked
+
+
+def _best_p99(windows: Sequence[Window]) -> float:
+    return min((window.milliseconds["answers"]["p99"] for window in windows), default=float("nan"))
 
 
 def _taken(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.report import facts, number, table, verdict
 from benchmarks.serving_model import AGAIN, ALS, COLD, EVERYBODY, LEARNED, NEIGHBOURS, READY
-from benchmarks.serving_traffic import EVENT, FIRST, NEW, REPEATED
+from benchmarks.serving_traffic import BAR, EVENT, FIRST, NEW, REPEATED
 
 if TYPE_CHECKING:
     from benchmarks.serving import Asked, Measured, Soaked, Taken, Window
 
-_RATE, _P99, _RATIO, _EVENTS, _GROWTH = 300, 25.0, 3.0, 2_000, 0.05
+_P99, _RATIO, _EVENTS, _GROWTH = 25.0, 3.0, 2_000, 0.05
 
 
 def report(measured: Measured) -> str:
@@ -20,8 +20,8 @@ def report(measured: Measured) -> str:
     config = next(iter(measured.asked))
     parts = ["# Serving", facts(measured.told), "## Bars", table(["claim", "bar", "measured", ""], _bars(measured))]
     parts += [
-        f"The first five are of `configs/{config}.yaml`; the first two of the first kind of traffic below, "
-        f"{_mix(measured)}, the next two of the same traffic without lists that are given again. "
+        f"The first seven are of `configs/{config}.yaml`; three of the first kind of traffic below, {_mix(measured)}, "
+        "three of the same traffic without lists that are given again. "
         "Users have all of their past in the log, and drawing them by activity makes histories long (the mean is not "
         "that of the users but of the events). Answers per second do not count the events that come in between.",
         "## Explained top ten over HTTP",
@@ -37,7 +37,8 @@ def report(measured: Measured) -> str:
         "the list would be, too. That users of the log have been away for years makes it frequent for those who bring "
         "no event; where no list is given again, a user's lists have 10 and 11 items in turns. "
         f'"{NEW}": without a past. Processor time is that of the service, per request of any kind. The open '
-        "loop asks at half of the rate of the best closed window.",
+        "loop asks at half of the rate of the best closed window, and of the first two kinds of traffic at half of "
+        f"{BAR} answers a second, too.",
         "## The model's own time",
         _model(measured),
         "Milliseconds of an answer in one thread, without HTTP and store: means over users, drawn by activity, of the "
@@ -67,16 +68,12 @@ def _bars(measured: Measured) -> list[list[str]]:
     failed = sum(window.failed for one in asked for window in (*one.closed, *one.open))
     rows = []
     for one, given in zip(asked, ("", ", none of them given again"), strict=False):
-        rate, p99 = one.best_rate, one.best_p99
-        rows += [
-            [
-                f"explained answers per second, one worker{given}",
-                f"at least {_RATE}",
-                f"{rate:.0f}",
-                verdict(rate >= _RATE),
-            ],
-            [f"p99 at half of that rate{given}", f"under {_P99:.0f} ms", f"{p99:.1f} ms", verdict(p99 < _P99)],
-        ]
+        rate, fast = one.best_rate, f"under {_P99:.0f} ms"
+        rows.append(
+            [f"explained answers per second, one worker{given}", f"at least {BAR}", f"{rate:.0f}", verdict(rate >= BAR)]
+        )
+        for at, p99 in ((f"{BAR // 2} a second", one.p99_at_bar), ("half of that rate", one.best_p99)):
+            rows.append([f"p99 at {at}{given}", fast, f"{p99:.1f} ms", verdict(p99 < _P99)])
     rows.append(["answers that failed", "0", str(failed), verdict(failed == 0)])
     for peer in (ALS, NEIGHBOURS, EVERYBODY):
         ratio = model[READY] / model[peer]
@@ -121,7 +118,8 @@ def _windows(asked: Asked) -> list[list[str]]:
     closed = [_window(f"closed {place}", window) for place, window in enumerate(asked.closed, start=1)]
     halved = [
         _window(f"open {place}, {window.asked_rate:.0f} requests/s", window)
-        for place, window in enumerate(asked.open, start=1)
+        for windows in (asked.open, asked.at_bar)
+        for place, window in enumerate(windows, start=1)
     ]
     return closed + halved
 

@@ -24,6 +24,9 @@ ANSWERS: Final = (FIRST, REPEATED, NEW)
 unless there was a moment for it; what belongs to the user is ready; somebody without a past."""
 
 LENGTH: Final = 10
+BAR: Final = 300
+"""Answers per second that are asked of a service."""
+
 _CONNECTIONS = 8
 
 

@@ -50,7 +50,7 @@ _LOG = logging.getLogger(__name__)
 _SHOWN = 5
 """Unknown items of a history that are named."""
 
-_KEPT = 64_000_000
+_KEPT = 100_000_000
 """Bytes of what is kept of users, about."""
 
 _ROOM = 1024

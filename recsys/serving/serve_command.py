@@ -33,6 +33,9 @@ _KEEP_ALIVE, _SHUTDOWN = 5, 30
 _CONNECTIONS = 512
 """Connections at once; more are told to come again."""
 
+_FULL_COLLECTION = 1_000
+"""Collections of garbage of middle age, at least, from one of all garbage to the next; Python's own number is 10."""
+
 
 class OpenAnswers(Protocol):
     """Opens the answers of a run, such as `recsys.answering.open_answers`."""
@@ -155,6 +158,10 @@ class _Work:
         # What the libraries hold stays for good: to look through all of it again and again takes longer than an answer.
         gc.collect()
         gc.freeze()
+        # What is kept of users is renewed all the time, so that a quarter of it is new every few seconds, after which
+        # all of it would be looked through: tens of milliseconds in which nobody is answered.
+        young, middle, _ = gc.get_threshold()
+        gc.set_threshold(young, middle, _FULL_COLLECTION)
 
         def load() -> Answers:
             return self.open_answers(
