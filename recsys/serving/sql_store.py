@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, final
@@ -53,17 +52,15 @@ from recsys.serving.events import (
     user_hash,
 )
 from recsys.serving.migrations import MIGRATIONS, TYPES
+from recsys.serving.sql_readers import Readers
 
 LOGGER = logging.getLogger("recsys.serving")
 
 _PATIENCE = 30
-"""Seconds that a writer waits for another one, and a reader for its turn."""
+"""Seconds that a writer waits for another one."""
 
 _ASKED_AT_ONCE = 1000
 """Ids in one question, which bounds the parameters of a statement."""
-
-_READERS = 4
-"""Connections beside the pool: for answers, for metrics, for a bundle that is being loaded, and one to spare."""
 
 _MIGRATION_LOCK = 7_283_977_761
 """Any number: the workers that start at once on one PostgreSQL migrate one after the other."""
@@ -179,7 +176,7 @@ class SqlStore(EventStore):
         self._sqlite = engine.dialect.name == "sqlite"
         place = "?" if self._sqlite else "%s"
         self._reserving, self._changed_since = (text.replace("?", place) for text in (_RESERVE, _SINCE))
-        self._readers = _Readers(engine)
+        self._readers = Readers(self._reader, self._is_dead)
         try:
             with self._transaction("be opened", writing=True) as connection:
                 self._migrate(connection, create=create)
@@ -341,8 +338,22 @@ class SqlStore(EventStore):
         self._check_file(purpose)
         try:
             return self._readers.ask(statement, parameters)
-        except (exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
+        except (exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, TimeoutError) as error:
             raise self._told(purpose, error) from None
+
+    def _reader(self) -> DBAPICursor:
+        """Return a cursor of a connection beside the pool, for statements outside a transaction."""
+        pooled = self._engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        pooled.detach()
+        if not self._sqlite:
+            connection.autocommit = True  # never idle in a transaction
+        cursor: DBAPICursor = connection.cursor()
+        return cursor
+
+    def _is_dead(self, error: BaseException, cursor: DBAPICursor) -> bool:
+        dialect = self._engine.dialect
+        return isinstance(error, dialect.loaded_dbapi.Error) and dialect.is_disconnect(error, cursor.connection, cursor)
 
     @contextmanager
     def _transaction(self, purpose: str, *, writing: bool = False) -> Iterator[sa.Connection]:
@@ -440,84 +451,6 @@ class SqlStore(EventStore):
             if required:
                 raise told from None
             LOGGER.warning("%s", told)
-
-
-@final
-class _Readers:
-    """A few connections for bare statements that write nothing; each serves one thread at a time.
-
-    They are beside the pool, which rolls back what is returned to it and asks a connection of PostgreSQL whether it
-    lives before it lends it: several times the work of the statement itself. Outside a transaction nothing is left to
-    roll back, and a connection that turns out to be dead is replaced.
-
-    Args:
-        engine: makes the connections.
-    """
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._turns = threading.Semaphore(_READERS)
-        self._idle: list[DBAPICursor] = []
-        self._closed = False
-
-    def ask(self, statement: str, parameters: Sequence[object]) -> Sequence[Any]:
-        """Return the rows of a statement; all are read, so that SQLite holds no old state of the file for it.
-
-        Raises:
-            SQLAlchemyError, or the driver's error: the database does not answer.
-        """
-        if not self._turns.acquire(timeout=_PATIENCE):
-            raise exc.TimeoutError(f"{_READERS} statements have been waiting for {_PATIENCE} seconds")
-        try:
-            return self._answer(statement, parameters)
-        finally:
-            self._turns.release()
-
-    def _answer(self, statement: str, parameters: Sequence[object]) -> Sequence[Any]:
-        while True:
-            kept = self._idle_one()
-            cursor = kept or self._open()
-            try:
-                cursor.execute(statement, parameters)
-                rows = cursor.fetchall()
-            except BaseException as error:
-                if self._end(cursor, error) and kept is not None:
-                    continue
-                raise
-            self._idle.append(cursor)
-            if self._closed:
-                self._end_idle()
-            return rows
-
-    def close(self) -> None:
-        """Close what is open, and from now on each connection after use."""
-        self._closed = True
-        self._end_idle()
-
-    def _idle_one(self) -> DBAPICursor | None:
-        with suppress(IndexError):  # asking first whether there is one would need a lock
-            return self._idle.pop()
-        return None
-
-    def _open(self) -> DBAPICursor:
-        pooled = self._engine.raw_connection()
-        connection: Any = pooled.driver_connection
-        pooled.detach()
-        if self._engine.dialect.name != "sqlite":
-            connection.autocommit = True  # never idle in a transaction
-        cursor: DBAPICursor = connection.cursor()
-        return cursor
-
-    def _end(self, cursor: DBAPICursor, error: BaseException) -> bool:
-        """Close a connection that failed; return whether it was dead, so that a new one may do better."""
-        dialect = self._engine.dialect
-        dead = isinstance(error, dialect.loaded_dbapi.Error) and dialect.is_disconnect(error, cursor.connection, cursor)
-        cursor.connection.close()
-        return dead
-
-    def _end_idle(self) -> None:
-        while (cursor := self._idle_one()) is not None:
-            cursor.connection.close()
 
 
 def open_sqlite(path: Path, *, create: bool = True) -> SqlStore:

@@ -263,7 +263,7 @@ def test_a_broken_connection_is_replaced(tmp_path: Path) -> None:
 
 def _reading(store: SqlStore, count: int) -> list[int]:
     """Let as many connections of a store be used and kept; return what their processes in the server are called."""
-    store._readers._idle.extend([store._readers._open() for _ in range(count - len(store._readers._idle))])
+    store._readers._idle.extend([store._reader() for _ in range(count - len(store._readers._idle))])
     return [reader.connection.info.backend_pid for reader in store._readers._idle]
 
 

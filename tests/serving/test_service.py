@@ -44,6 +44,28 @@ class _Prepared:
         return user_id.endswith("5") and self.users.count(user_id) < 2
 
 
+class _Busy:
+    """A question whose answer takes until it may go on."""
+
+    def __init__(self) -> None:
+        self._begun, self._go_on = threading.Event(), threading.Event()
+
+    async def ask(self, service: Service) -> asyncio.Task[None]:
+        """Ask, and return when the answer has been begun."""
+        task = asyncio.create_task(service.answer(self._slow))
+        assert await asyncio.to_thread(self._begun.wait, _PATIENCE)
+        return task
+
+    async def end(self, task: asyncio.Task[None]) -> None:
+        """Let it be answered."""
+        self._go_on.set()
+        await task
+
+    def _slow(self) -> None:
+        self._begun.set()
+        assert self._go_on.wait(_PATIENCE)
+
+
 def _service(answers: _Prepared) -> Service:
     return Service(open_store("memory:"), lambda: cast(Answers, answers))
 
@@ -74,45 +96,31 @@ def test_an_import_is_not_prepared_for() -> None:
 
 
 def test_events_without_questions_pile_nothing_up() -> None:
-    answers = _Prepared()
+    answers, busy = _Prepared(), _Busy()
     service = _service(answers)
-    busy, go_on = threading.Event(), threading.Event()
 
-    def slow() -> None:
-        busy.set()
-        assert go_on.wait(_PATIENCE)
-
-    async def ask() -> None:
-        task = asyncio.create_task(service.answer(slow))
-        assert await asyncio.to_thread(busy.wait, _PATIENCE)
+    async def send() -> None:
+        task = await busy.ask(service)
         for number in (10 * each for each in range(200)):
             service.append([_event(number), replace(_event(number), event_id=f"again {number}")])
-        go_on.set()
-        await task
+        await busy.end(task)
 
-    asyncio.run(ask())
+    asyncio.run(send())
     answers.after(16)
     assert asyncio.run(service.answer(lambda: list(answers.users))) == [f"u{10 * each}" for each in range(16)]
 
 
 def test_whoever_waits_comes_first() -> None:
-    answers = _Prepared()
+    answers, busy = _Prepared(), _Busy()
     service = _service(answers)
-    busy, go_on = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        busy.set()
-        assert go_on.wait(_PATIENCE)
 
     async def ask() -> list[str]:
-        first = asyncio.create_task(service.answer(slow))
-        assert await asyncio.to_thread(busy.wait, _PATIENCE)
+        task = await busy.ask(service)
         service.append([_event(1)])  # its turn comes when the next question waits already
-        second = asyncio.create_task(service.answer(lambda: list(answers.users)))
+        waits = asyncio.create_task(service.answer(lambda: list(answers.users)))
         await asyncio.sleep(0)
-        go_on.set()
-        await first
-        return await second
+        await busy.end(task)
+        return await waits
 
     assert asyncio.run(ask()) == []
     service.append([_event(2)])
@@ -120,23 +128,16 @@ def test_whoever_waits_comes_first() -> None:
 
 
 def test_whoever_left_is_not_waited_for() -> None:
-    answers = _Prepared()
+    answers, busy = _Prepared(), _Busy()
     service = _service(answers)
-    busy, go_on = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        busy.set()
-        assert go_on.wait(_PATIENCE)
 
     async def leave() -> None:
-        first = asyncio.create_task(service.answer(slow))
-        assert await asyncio.to_thread(busy.wait, _PATIENCE)
-        second = asyncio.create_task(service.answer(lambda: None))
+        task = await busy.ask(service)
+        waits = asyncio.create_task(service.answer(lambda: None))
         await asyncio.sleep(0)
-        second.cancel()
-        await asyncio.gather(second, return_exceptions=True)
-        go_on.set()
-        await first
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        await busy.end(task)
 
     asyncio.run(leave())
     service.append([_event(1)])

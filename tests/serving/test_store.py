@@ -386,7 +386,7 @@ def test_what_another_store_commits_is_seen_at_once(shared_address: str) -> None
 
 
 def test_many_threads_read_at_once_over_few_connections(shared_address: str) -> None:
-    from recsys.serving import sql_store
+    from recsys.serving import sql_readers, sql_store
 
     together, read = threading.Barrier(20), []
     with open_store(shared_address) as store:
@@ -403,17 +403,31 @@ def test_many_threads_read_at_once_over_few_connections(shared_address: str) -> 
         for thread in threads:
             thread.join()
         assert read == [(1, (Recorded(1, event(1)),))] * 400
-        assert 1 <= len(store._readers._idle) <= sql_store._READERS
+        assert 1 <= len(store._readers._idle) <= sql_readers.MOST
+
+
+def test_a_reading_does_not_wait_for_ever(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recsys.serving import sql_readers, sql_store
+
+    monkeypatch.setattr(sql_readers, "_PATIENCE", 0.01)
+    with open_store(shared_address) as store:
+        assert isinstance(store, sql_store.SqlStore)
+        for _ in range(sql_readers.MOST):
+            store._readers._turns.acquire()
+        with pytest.raises(StoreError, match="cannot be read: 4 statements have been waiting"):
+            store.last_sequence()
+        store._readers._turns.release(sql_readers.MOST)
+        assert store.last_sequence() == 0
 
 
 def test_a_reading_that_fails_stands_in_nobodys_way(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.serving import sql_store
+    from recsys.serving import sql_readers, sql_store
 
     with open_store(shared_address) as store:
         store.append([event(1)])
         with monkeypatch.context() as failing:
             failing.setattr(sql_store, "_LAST", "SELECT nonsense FROM nowhere")
-            for _ in range(2 * sql_store._READERS):
+            for _ in range(2 * sql_readers.MOST):
                 with pytest.raises(StoreError, match=r"cannot be read: .*nowhere"):
                     store.last_sequence()
         assert store.last_sequence() == 1
