@@ -213,9 +213,11 @@ class RunAnswers:
 
     def prepare(self, user_id: str) -> bool:
         with self._lock:
+            if self._asked_lately(user_id) is None:
+                return False
             self.catch_up()
-            past = self._pasts.get(user_hash(user_id))
-            if past is None or self._kept.former(past) is None:
+            past = self._asked_lately(user_id)
+            if past is None:  # erased by now
                 return False
             if past.pending:
                 self._known(user_id)
@@ -387,6 +389,11 @@ class RunAnswers:
             past.times = array("q", self._log.time[where].astype(np.int64).tobytes())
             past.logged = frozenset(zip(past.items, past.times, strict=True))
         return past
+
+    def _asked_lately(self, user_id: str) -> Past | None:
+        """Return what is known of a user of whom something is kept."""
+        past = self._pasts.get(user_hash(user_id))
+        return None if past is None or self._kept.former(past) is None else past
 
     def _known(self, user_id: str) -> Past:
         """Return what is known of a user now, all of it learned."""

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+
+# No test fails because the machine is busy: how long an example takes is nobody's promise.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # Tests run in parallel processes; threads of their own would only get into each other's way.
 torch.set_num_threads(1)

@@ -276,6 +276,9 @@ def test_what_the_next_answer_needs_is_prepared_for_whoever_was_asked_for(log: I
         prepared = answers.recommend("u3", 5, None, ())
     assert prepared == others.recommend("u3", 5, None, ())
     assert answers.recommend("u4", 5, None, ()) == others.recommend("u4", 5, None, ())
+    store.erase_user("u3")
+    with mock.patch.object(RunAnswers, "_asked", side_effect=AssertionError):
+        assert not answers.prepare("u3")  # of whom nothing is kept any more
 
 
 def _history(log: Interactions, user: int) -> tuple[list[int], list[int]]:
