@@ -354,6 +354,26 @@ def test_contributions_to_a_panel_are_those_to_each_of_its_items(model: Recommen
         assert torch.equal(again, each)
 
 
+def test_what_is_judged_by_are_contributions_times_a_number_of_each_query(model: Recommender, queries: Queries) -> None:
+    if not model.folds_in:
+        return
+    folding = as_fold_in(model, "this test")
+    items = np.arange(len(queries), dtype=np.int32) % 14
+    weights = np.linspace(0.2, 1, len(queries.history.items), dtype=np.float32)
+    for asked in (queries.with_weights(None), queries.with_weights(weights)):
+        for panel in (np.array([1, 4, 5, 11], np.int32), np.arange(14, dtype=np.int32)):
+            found = torch.cat(folding.judged(asked, panel, items), 1)
+            told = folding.panel_contributions(asked, panel), folding.contributions(asked, items[:, None])
+            expected = torch.cat(told, 1)
+            assert found.shape == expected.shape
+            for query in range(len(queries)):
+                rows = torch.from_numpy(queries.history.rows == query)
+                square = float((expected[rows] ** 2).sum())
+                factor = float((expected[rows] * found[rows]).sum()) / square if square else 1.0
+                assert factor > 0
+                torch.testing.assert_close(found[rows], factor * expected[rows], rtol=1e-4, atol=1e-5)
+
+
 def test_unknown_and_superseded_events_contribute_nothing(model: Recommender) -> None:
     if model.folds_in:
         history = Queries.from_history([[3, UNKNOWN, 0, 3], [UNKNOWN]])
