@@ -23,6 +23,10 @@ UNDECIDED = 0.5
 _NEWEST = 160
 """Events of the longest run of a taste that is told from the whole past, and of the shortest half-lives."""
 
+_SCALE = np.float32(2.0**60)
+"""What hypotheses are multiplied by, which changes no rank. What is a hundred half-lives old would be subnormal, and
+its products more so: these lose their digits, and a processor takes a hundred cycles for each."""
+
 _CONTRIBUTIONS = 1_000_000
 """Numbers in the largest temporary, "events panel+1" (unless one history alone has more): about 4 MB."""
 
@@ -88,7 +92,7 @@ def utilities(
             begin, end = indptr[row], indptr[row + 1]
             if trained[begin:end].any():
                 events = slice(begin - indptr[first], end - indptr[first])
-                weights = hypotheses[:, begin:end]
+                weights = hypotheses[:, begin:end] * _SCALE
                 scores = _weighed(weights, own[events]), _weighed(weights, others[events])
                 listed = stands_for.copy()
                 listed[used[begin:end]] = 0.0
@@ -99,7 +103,10 @@ def utilities(
 
 
 def _weighed(weights: Floats, contributions: Floats) -> Floats:
-    """Return the product, "hypotheses n", of a long history in two parts: many hypotheses do not look far back."""
+    """Return the scores, "hypotheses n", in a unit of their own.
+
+    Those of a long history are added up in two parts: many hypotheses do not look far back.
+    """
     old = weights.shape[1] - _NEWEST
     if old < _NEWEST:
         return np.asarray(weights @ contributions)

@@ -77,6 +77,15 @@ def test_without_a_panel_the_model_has_one_and_weights_of_the_query_do_not_matte
     np.testing.assert_allclose(utilities(model, weighted, items, hypotheses), expected, rtol=0, atol=1e-6)
 
 
+def test_what_is_as_good_as_gone_still_has_its_rank(model: SumOfRows) -> None:
+    # Products of these weights with such rows are below the smallest float.
+    little = SumOfRows(model.rows * np.float32(2.0**-30)).fit(random_log())
+    for seed in range(4):
+        queries, items, hypotheses = questions(seed)
+        got = utilities(little, queries, items, hypotheses * np.float32(2.0**-126))
+        np.testing.assert_array_equal(got, utilities(model, queries, items, hypotheses))
+
+
 def test_first_is_one_and_last_is_zero() -> None:
     log = random_log()
     rows = np.zeros((30, 30), np.float32)
