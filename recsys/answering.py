@@ -502,28 +502,29 @@ class RunAnswers:
         corrections = self._corrections(past)
         kept = asked.exclude is ready.queries.exclude
         if kept and ready.told is not None and ready.told.answers(moment, n, corrections):
-            items = ready.told.items
+            later = now - ready.told.now
+            items = tuple([aged(one, later) for one in ready.told.items]) if later else ready.told.items
         else:
-            items = self._listed(past, asked.at(np.asarray([moment], np.int64)), ready, n, corrections)
+            items = self._listed(asked, moment, ready, n, corrections)
             if kept:
-                ready.told = Told(moment, n, corrections, items)
+                ready.told = Told(moment, now, n, corrections, items)
                 if self._kept.get(past) is ready:
                     self._kept.put(past, ready)
-        shown = items if now == moment else tuple([aged(one, now - moment) for one in items])
-        known = int((asked.history.items != UNKNOWN).sum())
-        return told.RecommendationList(self._fingerprint, now, known, unknown, shown)
+        return told.RecommendationList(self._fingerprint, now, ready.known, unknown, items)
 
     def _listed(
-        self, past: Past, asked: Queries, ready: Ready, n: int, corrections: dict[int, Correction]
+        self, asked: Queries, moment: int, ready: Ready, n: int, corrections: dict[int, Correction]
     ) -> tuple[told.Recommended, ...]:
+        """Make a list, of a history that is read as of a moment; ages are as of the question."""
         facts = ready.facts
-        queries = self._corrected(asked, corrections)
+        queries = self._corrected(asked.at(np.asarray([moment], np.int64)), corrections)
         if len(queries.times) < len(asked.times):  # nobody has a say: there is no history left to explain with
             facts = UserFacts.of(self._model, queries)
             reading = Reading.of(self._model, queries)
         else:
             reading = Reading.of(self._model, queries) if ready.standing is None else ready.standing.at(queries)
         best, contributions = self._found(ready, reading.queries, n)
+        reading = replace(reading, queries=reading.queries.at(asked.now))
         (items,) = explain_read(reading, facts, best, self._records, contributions=contributions)
         if corrections:
             items = [as_corrected(one, ready.facts.personas[0], corrections) for one in items]

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -100,12 +101,14 @@ class Told:
 
     Attributes:
         moment: as of which the history was read, Unix seconds.
+        now: when it was asked for, Unix seconds, from which its ages count.
         n: length that was asked for.
         corrections: of personas, at the time.
-        items: the list, with ages as of the moment.
+        items: the list.
     """
 
     moment: int
+    now: int
     n: int
     corrections: dict[int, Correction]
     items: tuple[Recommended, ...]
@@ -142,13 +145,24 @@ class Ready:
     @property
     def size(self) -> int:
         """Bytes that it takes, about."""
+        folded = 0 if self.folded is None else self.folded.nbytes
+        items = 0 if self.told is None else len(self.told.items)
+        return self._settled + folded + _RECOMMENDED * items
+
+    @cached_property
+    def known(self) -> int:
+        """How many events of the history have an item that the model knows."""
+        return int((self.queries.history.items != UNKNOWN).sum())
+
+    @cached_property
+    def _settled(self) -> int:
+        """Bytes of what no answer changes."""
         queries, history = self.queries, self.facts.history
         arrays: tuple[npt.NDArray[Any], ...] = (queries.history.items, queries.values, queries.times)
         arrays += (queries.excluded.items, history.items, history.events, history.mask, history.weights)
-        parts = (self.standing, self.folded, self.facts.sums)
+        parts = (self.standing, self.facts.sums)
         taken = sum(array.nbytes for array in arrays) + sum(part.nbytes for part in parts if part is not None)
-        items = 0 if self.told is None else len(self.told.items)
-        return taken + _DESCRIBED * (1 + len(self.facts.personas[0])) + _RECOMMENDED * items
+        return taken + _DESCRIBED * (1 + len(self.facts.personas[0]))
 
 
 @final

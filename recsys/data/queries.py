@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -231,18 +231,25 @@ class Queries:
 
     def with_weights(self, weights: npt.NDArray[np.float32] | None) -> Queries:
         """Return the same questions with other event weights."""
-        return self if weights is self.weights else self._carrying(replace(self, weights=weights))
+        if weights is self.weights:
+            return self
+        other = self._with(weights=weights)
+        if "counted" in other.__dict__ and len(self._repeated):  # weights decide which event of an item counts
+            del other.__dict__["counted"]
+        return other
 
     def at(self, now: npt.NDArray[np.int64]) -> Queries:
         """Return the same questions, asked at other moments: "queries"."""
-        return self._carrying(replace(self, now=now))
+        return self._with(now=now)
 
-    def _carrying(self, other: Queries) -> Queries:
-        """Hand on what was found out about the histories."""
-        for name in ("later", "_repeated", "counted"):
-            # Of several events with one item, weights decide which counts.
-            if name in self.__dict__ and (name != "counted" or len(self._repeated) == 0):
-                other.__dict__[name] = self.__dict__[name]
+    def _with(self, **changed: npt.NDArray[Any] | None) -> Queries:
+        """Return the same questions with other fields, and with what was found out about the histories.
+
+        A question is copied several times for an answer, and `dataclasses.replace` takes five times as long.
+        """
+        other = object.__new__(Queries)
+        other.__dict__.update(self.__dict__, **changed)
+        other.__post_init__()
         return other
 
     @cached_property

@@ -26,16 +26,13 @@ def situations(queries: Queries, hour: float) -> Floats:
         hour: an hour in the unit of the log's times; 1 where the unit is a period or a position.
     """
     history = queries.history
-    result = np.zeros((len(queries), len(FEATURES)), np.float32)
     if len(history.items) == 0:
-        return result
+        return np.zeros((len(queries), len(FEATURES)), np.float32)
     count = history.lengths
     newest = queries.times[np.maximum(history.indptr[1:] - 1, 0)]
     gap = np.where(count > 0, np.maximum(queries.now - newest, 0), 0) / hour
     one, other = np.log1p(gap), np.log1p(count)
-    for column, values in enumerate((one, other, one * one, one * other, other * other)):
-        result[:, column] = values
-    return result
+    return np.array((one, other, one * one, one * other, other * other), np.float32).T
 
 
 @final

@@ -218,11 +218,10 @@ def _reasons(
     attention = None
     if isinstance(model, FoldIn) and model.folds_in:
         kind: EvidenceKind = "contribution"
-        if contributions is None:
-            contributions = model.contributions(queries, items)
+        given = (model.contributions(queries, items) if contributions is None else contributions).double()
         if isinstance(model, AdditivePersonas):
-            attention = model.attention_of(queries, contributions)
-        strength = history.gather(contributions.double().cpu().numpy(), 0.0)
+            attention = model.attention_of(queries, given)
+        strength = history.gather(given.cpu().numpy(), 0.0)
     elif personas is not None:
         kind = "similarity"
         strength = persona_similarity(personas, queries, history, items)
@@ -249,11 +248,11 @@ def _explain_row(
     model = reading.model
     titles, ids = model.fitted_on.metadata.titles, records.ids
     columns = np.flatnonzero(answer.items[row] != UNKNOWN)
-    positive = np.maximum(reasons.strength[row].T[columns], 0.0)  # "n length"
+    positive = np.maximum(reasons.strength[row].T.take(columns, 0), 0.0)  # "n length"
     total = positive.sum(1)
     recent: list[float | None] = [None] * len(columns)
     if reasons.recent is not None:
-        young = positive[:, reasons.recent[row]].sum(1)
+        young = (positive * reasons.recent[row].astype(np.float64)).sum(1)
         recent = [a / b if b > 0 else None for a, b in zip(young.tolist(), total.tolist(), strict=True)]
     described, has_history = facts.personas[row], bool(facts.history.mask[row].any())
     names = [one.name for one in described]
@@ -313,7 +312,7 @@ def _evidence(
         most: events that are shown at most.
     """
     fitted, queries = reading.model.fitted_on, reading.queries
-    titles, ids, record = fitted.metadata.titles, records.ids, records.evidence
+    titles, ids = fitted.metadata.titles, records.ids
     places = largest(positive, most)
     strength = positive[np.arange(len(places))[:, None], places]
     share = strength / np.where(total > 0, total, 1.0)[:, None]
@@ -321,18 +320,23 @@ def _evidence(
     value, age = queries.values[events], queries.now[row] - queries.times[events]
     known = np.isfinite(value) & facts.explicit[row]
     nothing = np.full(events.shape, None)
-    columns = (
-        facts.history.items[row][places],
-        strength,
-        share,
-        value if known.all() else np.where(known, value, nothing),
-        nothing if fitted.clock == "none" else age,
-        nothing if reasons.recent is None else reasons.recent[row][places],
-    )
-    return [
-        tuple([record(ids[item], titles[item], *told) for item, *told in zip(*each, strict=True) if told[0] > 0])
-        for each in zip(*(column.tolist() for column in columns), strict=True)
+    told = facts.history.items[row][places].ravel().tolist()
+    found = [
+        *map(
+            records.evidence,
+            [ids[item] for item in told],
+            [titles[item] for item in told],
+            strength.ravel().tolist(),
+            share.ravel().tolist(),
+            (value if known.all() else np.where(known, value, nothing)).ravel().tolist(),
+            (nothing if fitted.clock == "none" else age).ravel().tolist(),
+            (nothing if reasons.recent is None else reasons.recent[row][places]).ravel().tolist(),
+        )
     ]
+    width = places.shape[1]
+    # Strongest first: what speaks against an item, or not for it, is at the end.
+    counts = (strength > 0).sum(1).tolist()
+    return [tuple(found[start * width : start * width + count]) for start, count in enumerate(counts)]
 
 
 def _sentence(

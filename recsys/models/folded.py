@@ -225,7 +225,7 @@ class RowReader:
             return self._of_nothing(queries, n)
         folded = self._fold(history, weights, former)
         # What the sums that are added up for every item can be off by.
-        rounding = _ULP * (len(history) + 2) * float(np.abs(weights) @ self._largest[history])
+        rounding = _ULP * (len(history) + 2) * float(np.abs(weights) @ self._largest.take(history))
         last = None if former is None else former.best
         candidates = self._possible(folded, rounding, queries.excluded.items, n, last)
         if candidates is None and folded.width > 2 * rounding:
@@ -234,14 +234,15 @@ class RowReader:
         if candidates is None:
             return Best(self._model.recommend(queries, n), None, folded)
         looked = self._look(folded.past, candidates, former)
-        pairs = looked.pairs if looked.candidates is candidates else looked.pairs[:, _places(looked, candidates)]
+        same = looked.candidates is candidates
+        pairs = looked.pairs if same else looked.pairs.take(_places(looked, candidates), axis=1)
         # A single column is added up in another order than several are.
-        table = np.ascontiguousarray(pairs if len(candidates) > 1 else np.repeat(pairs, 2, axis=1))
+        table = pairs if len(candidates) > 1 else np.repeat(pairs, 2, axis=1)
         scores = weighted_rows(torch.from_numpy(table), np.arange(len(history)), weights)[: len(candidates)]
         # As `top_n` lists them; of so few a sort of all is the fastest.
         chosen = np.lexsort((self._tie_rank[candidates], -scores))[:n]
         best = candidates[chosen]
-        contributions = torch.from_numpy(weights[:, None] * pairs[:, chosen])
+        contributions = torch.from_numpy(weights[:, None] * pairs.take(chosen, axis=1))
         found = Recommendations(best[None], scores[None, chosen])
         known = folded.looked is looked and folded.best is not None and np.array_equal(folded.best[:n], best)
         return Best(found, contributions, folded if known else replace(folded, best=best, looked=looked))
@@ -293,19 +294,19 @@ class RowReader:
         allowed = np.ones(len(scores) + 1, np.bool_)  # and a place for what is unknown
         allowed[excluded] = False
         allowed = allowed[:-1]
-        eligible: npt.NDArray[np.bool_] = allowed
+        off, eligible = folded.width + 2 * rounding, allowed
         if best is not None and len(best) >= n and allowed[best[:n]].all():
-            eligible = allowed & (scores >= scores[best[:n]].min())  # any n items tell how good the n best are at least
+            # Any n items tell how good the n best are at least.
+            eligible = allowed & (scores >= _just_below(float(scores[best[:n]].min()) - off))
         considered = np.flatnonzero(eligible)
         if len(considered) < n:
             return None
         # The n items with the largest of these scores are at least as good as that.
-        last = float(np.partition(scores[considered], -n)[-n])
-        least = last - folded.width - 2 * rounding
+        of_these = scores[considered]
+        least = float(np.partition(of_these, -n)[-n]) - off
         if not np.isfinite(least):
             return None
-        below = np.nextafter(np.float32(least), np.float32(-np.inf))
-        possible = np.flatnonzero(allowed & (scores >= below)).astype(np.int32)
+        possible = considered[of_these >= _just_below(least)].astype(np.int32)
         return possible if len(possible) <= n + _MOST else None
 
     def _fold(self, history: Items, weights: Floats, former: Folded | None, slack: float = _SLACK) -> Folded:
@@ -320,7 +321,7 @@ class RowReader:
         same = former is not None and np.array_equal(former.past.history, history)
         past = former.past if former is not None and same else ByItem.of(history)
         weight = past.weights(weights)
-        width = slack * float(np.abs(weight) @ self._spread[past.items])
+        width = slack * float(np.abs(weight) @ self._spread.take(past.items))
         if former is not None and slack > 0:
             if same and np.array_equal(weight, former.weights):
                 return former
@@ -356,6 +357,10 @@ class RowReader:
             summed += factor * float(np.abs(former.scores).max())
         rounding = _ULP * (len(read) + 4) * summed
         return Folded(past, weight, scores, above + rounding, below + rounding)
+
+
+def _just_below(value: float) -> float:
+    return float(np.nextafter(np.float32(value), np.float32(-np.inf)))
 
 
 def _places(looked: Looked, candidates: Items) -> npt.NDArray[np.int64]:

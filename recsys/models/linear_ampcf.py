@@ -225,10 +225,16 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
     def _event_weights(self, queries: Queries) -> npt.NDArray[np.float32]:
         """Return w_j (sum_j w_j)^-b, "events"; 0 for events that do not count."""
         weights = event_weights(queries)
+        if len(queries) == 1:  # as it comes while serving; added up in the same order, as the last bit shows
+            total = np.cumsum(weights, dtype=np.float64)[-1:]
+            return np.asarray(weights * self._scale_of(total), dtype=np.float32)
         rows = queries.history.rows
-        total = np.bincount(rows, weights, minlength=len(queries))
-        scale = np.where(total > 0, total, 1.0) ** -self.history_power
+        scale = self._scale_of(np.bincount(rows, weights, minlength=len(queries)))
         return np.asarray(weights * scale[rows], dtype=np.float32)
+
+    def _scale_of(self, total: npt.NDArray[np.floating | np.integer]) -> npt.NDArray[np.float64]:
+        """Return (sum_j w_j)^-b, "queries", given the sums."""
+        return np.asarray(np.where(total > 0, total, 1.0) ** -self.history_power)
 
     def _attention(self, scores: Float[Tensor, "queries personas n"]) -> Float[Tensor, "queries personas n"]:
         return torch.softmax(self.temperature * scores, 1)
