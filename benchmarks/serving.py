@@ -79,7 +79,7 @@ class Window:
         rate: answers per second, events that came in between not counted.
         milliseconds: median and 99th percentile of all answers and of each kind.
         counts: answers of each kind.
-        failed: answers that are not 200.
+        failures: answers that are not 200, by status; "0" where the connection broke.
         asked_rate: requests per second of an open loop; None: a closed loop.
         processor: milliseconds of processor time that the service took per request.
         load: the machine's average of the last minute, at the end.
@@ -88,10 +88,15 @@ class Window:
     rate: float
     milliseconds: dict[str, dict[str, float]]
     counts: dict[str, int]
-    failed: int
+    failures: dict[str, int]
     asked_rate: float | None
     processor: float
     load: float
+
+    @property
+    def failed(self) -> int:
+        """Answers that are not 200."""
+        return sum(self.failures.values())
 
     @classmethod
     def of(cls, pid: int, put: Callable[[], Answered], asked_rate: float | None = None) -> Window:
@@ -104,7 +109,7 @@ class Window:
             answered.rate(*ANSWERS),
             {"answers": percentiles(answered.of(*ANSWERS))} | {kind: percentiles(answered.of(kind)) for kind in kinds},
             {kind: len(answered.of(kind)) for kind in kinds},
-            answered.failed,
+            answered.failures,
             asked_rate,
             1000 * seconds / max(1, len(answered.kinds)),
             os.getloadavg()[0],

@@ -89,6 +89,12 @@ class Answered:
         """How many answers are not 200."""
         return int((self.statuses != 200).sum())
 
+    @property
+    def failures(self) -> dict[str, int]:
+        """How many answers have each status that is not 200."""
+        statuses, counts = np.unique(self.statuses[self.statuses != 200], return_counts=True)
+        return dict(zip(map(str, statuses.tolist()), counts.tolist(), strict=True))
+
     def of(self, *kinds: str) -> npt.NDArray[np.float64]:
         """Return the times of answers of these kinds, milliseconds."""
         return self.milliseconds[np.isin(self.kinds, kinds)]
@@ -133,7 +139,7 @@ class _Run:
     started: float
     sent: int = 0
     waiting: deque[tuple[int, float]] = field(default_factory=deque)
-    free: list[_Connection] = field(default_factory=list)
+    free: deque[_Connection] = field(default_factory=deque)
     open: int = 0
     answers: list[tuple[str, int, float]] = field(default_factory=list)
     ended: float = 0.0
@@ -174,7 +180,7 @@ class _Run:
         self.sent += 1
         self.waiting.append((number, moment))
         if self.free:
-            self.give(self.free.pop())
+            self.give(self.free.popleft())  # by turns, so that none is idle until the service closes it
 
 
 @final

@@ -65,7 +65,7 @@ def _bars(measured: Measured) -> list[list[str]]:
     """Return rows: claim, bar, measured, verdict."""
     config, asked = next(iter(measured.asked.items()))
     model = measured.model[config]
-    failed = sum(window.failed for one in asked for window in (*one.closed, *one.open))
+    failed = sum(window.failed for one in asked for window in (*one.closed, *one.open, *one.at_bar))
     rows = []
     for one, given in zip(asked, ("", ", none of them given again"), strict=False):
         rate, fast = one.best_rate, f"under {_P99:.0f} ms"
@@ -129,7 +129,7 @@ def _window(name: str, window: Window) -> list[str]:
         name,
         f"{window.rate:.0f}",
         *(_times(window, kind) for kind in ("answers", *_KINDS)),
-        str(window.failed),
+        ", ".join(f"{count} with {status}" for status, count in window.failures.items()) or "0",
         f"{window.processor:.2f}",
         f"{window.load:.1f}",
     ]

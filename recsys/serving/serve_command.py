@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import ipaddress
 import signal
 import socket
@@ -21,6 +20,7 @@ from recsys.errors import ConfigError, RecsysError
 from recsys.serving.access import Denied, Limits
 from recsys.serving.answers import Answers
 from recsys.serving.events import EventStore
+from recsys.serving.garbage import Garbage
 from recsys.serving.service import Service
 from recsys.serving.stores import located, open_store
 
@@ -32,9 +32,6 @@ _KEEP_ALIVE, _SHUTDOWN = 5, 30
 
 _CONNECTIONS = 512
 """Connections at once; more are told to come again."""
-
-_FULL_COLLECTION = 1_000
-"""Collections of garbage of middle age, at least, from one of all garbage to the next; Python's own number is 10."""
 
 
 class OpenAnswers(Protocol):
@@ -155,20 +152,17 @@ class _Work:
         """Return the service of the run, up to date with an open store."""
         import recsys.serving.app  # noqa: F401, PLC0415 (imports optional libraries)
 
-        # What the libraries hold stays for good: to look through all of it again and again takes longer than an answer.
-        gc.collect()
-        gc.freeze()
-        # What is kept of users is renewed all the time, so that a quarter of it is new every few seconds, after which
-        # all of it would be looked through: tens of milliseconds in which nobody is answered.
-        young, middle, _ = gc.get_threshold()
-        gc.set_threshold(young, middle, _FULL_COLLECTION)
+        garbage = Garbage()
+        garbage.prepare()
 
         def load() -> Answers:
             return self.open_answers(
                 self.run, store, self.address, source=self.data, history=self.limits.history, exact=self.exact
             )
 
-        return Service(store, load, self.limits, authenticated=self.authenticated, announce=announce)
+        return Service(
+            store, load, self.limits, authenticated=self.authenticated, announce=announce, afterwards=garbage.look
+        )
 
     def answer(self, service: Service, listener: socket.socket, ready: Callable[[], None] = lambda: None) -> None:
         """Answer what comes through a socket, until a signal says that this is enough."""

@@ -36,6 +36,7 @@ class Service:
         limits: of every request.
         authenticated: whether requests need a token.
         announce: tells other processes of the service that there is a new bundle, which was accepted here.
+        afterwards: is called each time that a model was asked, in the one thread that asks.
 
     Raises:
         RecsysError: there is no bundle that can answer.
@@ -49,6 +50,7 @@ class Service:
         *,
         authenticated: bool = True,
         announce: Callable[[], None] = lambda: None,
+        afterwards: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.limits = limits or Limits()
@@ -58,6 +60,7 @@ class Service:
         self.metrics = Metrics()
         self._load = load
         self._announce = announce
+        self._afterwards = afterwards
         self._reloading = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "answers")
         self._waiting: set[object] = set()
@@ -99,7 +102,10 @@ class Service:
 
     def _begin(self, turn: object, call: Callable[[], T]) -> T:
         self._waiting.discard(turn)
-        return call()
+        try:
+            return call()
+        finally:
+            self._afterwards()
 
     def _prepare_later(self, user_id: str) -> None:
         if len(self._due) < _DUE:
@@ -112,6 +118,7 @@ class Service:
             with suppress(StoreError):  # the next answer will say so
                 if self._answers.prepare(user_id):
                     self._prepare_later(user_id)  # whoever comes now need not wait for all of it
+            self._afterwards()
 
     def correct(self, user_id: str, persona: int, correction: Correction, answers: Answers) -> None:
         """Set the correction of a persona of the given model."""

@@ -55,6 +55,31 @@ def test_an_open_loop_counts_what_waits_for_a_slow_service() -> None:
     assert answered.milliseconds.max() >= 1000 * 15 * _SLOW
 
 
+def test_connections_take_turns() -> None:
+    asked: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer(connection: socket.socket, number: int) -> None:
+            with closing(connection):
+                while connection.recv(1_000):
+                    asked.append(number)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        def accept() -> None:
+            threads = [threading.Thread(target=answer, args=(listener.accept()[0], number)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        answered = put_load(Plan(listener.getsockname()[1], [_ASK] * 40, seconds=30, connections=4, rate=50))
+        accepting.join()
+    assert answered.failures == {}
+    assert min(asked.count(number) for number in range(4)) >= 5
+
+
 def test_a_connection_that_breaks_is_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -66,7 +91,7 @@ def test_a_connection_that_breaks_is_a_failure() -> None:
         thread.start()
         answered = put_load(Plan(listener.getsockname()[1], [_ASK], seconds=30, connections=1))
         thread.join()
-    assert (answered.statuses.tolist(), answered.failed) == ([0], 1)
+    assert (answered.statuses.tolist(), answered.failed, answered.failures) == ([0], 1, {"0": 1})
 
 
 def test_traffic_knows_for_whom_nothing_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +137,7 @@ def test_everything_is_measured_and_told() -> None:
     (asked, *others) = measured.asked["ease_decay"]
     assert asked.mix == str(HEADLINE)
     assert len(others) == 3
-    assert all(window.failed == 0 for one in (asked, *others) for window in (*one.closed, *one.open))
+    assert all(window.failed == 0 for one in (asked, *others) for window in (*one.closed, *one.open, *one.at_bar))
     assert asked.best_rate == max(window.rate for window in asked.closed) > 0
     (taken,) = measured.taken
     assert taken.held == taken.confirmed > 0
@@ -125,3 +150,8 @@ def test_everything_is_measured_and_told() -> None:
     told = report(measured)
     assert f"| explained answers per second, one worker | at least 300 | {asked.best_rate:.0f} |" in told
     assert "| 7 | 7 | 7 | 7 | 7 | 7 |" in told
+    assert "| answers that failed | 0 | 0 | met |" in told
+    asked.at_bar[-1].failures["503"] = 2
+    told = report(measured)
+    assert "| answers that failed | 0 | 2 | **missed** |" in told
+    assert "| 2 with 503 |" in told

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
+from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
 from recsys.serving.answers import Answers
 from recsys.serving.events import Event, StoreError
+from recsys.serving.garbage import Garbage
 from recsys.serving.service import Service
 from recsys.serving.stores import open_store
 
@@ -142,3 +146,38 @@ def test_whoever_left_is_not_waited_for() -> None:
     asyncio.run(leave())
     service.append([_event(1)])
     assert answers.after(1) == ["u1"]
+
+
+def test_after_whatever_a_model_was_asked_something_is_done() -> None:
+    done: list[str] = []
+
+    def refused() -> None:
+        raise StoreError("gone")
+
+    with open_store("memory:") as store:
+        prepared = _Prepared()
+        service = Service(store, lambda: cast(Answers, prepared), afterwards=lambda: done.append("done"))
+        assert asyncio.run(service.answer(lambda: len(done))) == 0
+        with suppress(StoreError):
+            asyncio.run(service.answer(refused))
+        assert len(done) == 2
+        service.append([_event(1)])
+        assert prepared.after(1) == ["u1"]
+        asyncio.run(service.answer(lambda: None))
+        assert len(done) == 4
+
+
+def test_garbage_of_every_answer_is_found_at_once() -> None:
+    garbage = Garbage()
+    found = []
+    for _ in range(32):
+        one, other = _Busy(), _Busy()
+        one.__dict__["other"], other.__dict__["other"] = other, one
+        gone = weakref.ref(one)
+        del one, other
+        before = [generation["collections"] for generation in gc.get_stats()]
+        garbage.look()
+        assert gone() is None
+        found.append([now["collections"] - then for now, then in zip(gc.get_stats(), before, strict=True)])
+    assert found[:15] == [[1, 0, 0]] * 15
+    assert found[15] == found[31] == [0, 1, 0]
