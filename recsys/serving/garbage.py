@@ -8,8 +8,8 @@ from typing import Final, final
 _YOUNG: Final = 16
 """Answers from one look at all that is young to the next; in between only what the last one made is looked at."""
 
-_FULL: Final = 1_000
-"""Looks at all that is young, at least, from one of everything to the next; Python's own number is 10."""
+_FULL: Final = 10_000
+"""Looks at all that is young from one at everything to the next: that takes a tenth of a second."""
 
 
 @final
@@ -28,7 +28,7 @@ class Garbage:
         """Put what is there aside for good: to look through the libraries again and again takes longer than an answer.
 
         What is kept of users is renewed all the time, so that a quarter of all is new every few seconds, after which
-        Python would look through everything: that is made rare.
+        Python would look through everything by itself: that is left to `look`.
         """
         gc.collect()
         gc.freeze()
@@ -38,4 +38,7 @@ class Garbage:
     def look(self) -> None:
         """Look through what has been made since the last look: to be called after every answer."""
         self._looked += 1
-        gc.collect(1 if self._looked % _YOUNG == 0 else 0)
+        if self._looked % _YOUNG:
+            gc.collect(0)
+        else:
+            gc.collect(1 if self._looked % (_YOUNG * _FULL) else 2)
