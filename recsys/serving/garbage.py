@@ -17,8 +17,8 @@ class Garbage:
     """Python's search for objects that only know each other, in many small steps.
 
     Python begins a search when 700 objects more have been made than freed. A service that keeps lists frees about as
-    many old ones as it makes, so that number is reached once in thousands of answers, and then tens of thousands of
-    young objects are looked through: 5 to 25 ms in which nobody is answered. Looking after every answer takes .05.
+    many old ones as it makes, so that number is reached once in a hundred answers, and then tens of thousands of young
+    objects are looked through: 5 to 25 ms in which nobody is answered. Looking after every answer takes .05.
     """
 
     def __init__(self) -> None:
