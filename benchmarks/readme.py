@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from benchmarks.report import REPORT_NAME, REPORTS, table, write_text
+from benchmarks.tools.report import REPORT_NAME, REPORTS, table, write_text
 from recsys.errors import DataError, RecsysError
 
 README = Path(__file__).resolve().parents[1] / "README.md"

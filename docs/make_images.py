@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-from recsys import demo
+from recsys.cli import demo
 from recsys.pictures import save_figure
 
 IMAGES = Path(__file__).resolve().parent / "images"

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from recsys import cli, demo
-from recsys.configuration import read_experiment
-from recsys.serving.stores import is_address
+from recsys.cli import demo
+from recsys.cli import main as cli
+from recsys.events.addresses import is_address
+from recsys.experiments.configuration import read_experiment
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "deploying.md"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.interactions import Clock, Interactions
-from recsys.data.repeats import find_repeats
+from recsys.data.readers.repeats import find_repeats
 from recsys.errors import DataError
 
 DAY = 86_400

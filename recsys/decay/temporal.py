@@ -15,8 +15,8 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock, event_ages, time_ages
 from recsys.decay.base import Floats, OnlineForgetting
-from recsys.decay.changes import ChangesOfTaste, turns, with_rows
-from recsys.decay.context import ContextPrior, situations
+from recsys.decay.changepoints import ChangesOfTaste, turns, with_rows
+from recsys.decay.situation import ContextPrior, situations
 from recsys.errors import ConfigError
 
 _DAY = 86_400.0
@@ -130,7 +130,7 @@ class TemporalDecay(OnlineForgetting):
 
     p is the Gibbs posterior of a Bayesian mixture. The population's prior, worth tau events, is what an event is
     expected to say for each half-life in a situation x like this one: how long ago the user was here last, and how much
-    the user has done (`recsys.decay.context`). The user's own evidence s is what the events said beyond that. So few
+    the user has done (`recsys.decay.situation`). The user's own evidence s is what the events said beyond that. So few
     events leave everybody close to the population, somebody never seen is the population; and a user who reads the far
     past after a long absence, as everybody does, is not taken for one who forgets slowly. Evidence fades by alpha with
     every event, so that a change of pace is followed (the aim of the fixed share of Herbster and Warmuth, *Tracking
@@ -191,7 +191,7 @@ class TemporalDecay(OnlineForgetting):
         return np.asarray(self.belief(np.asarray([UNKNOWN]))[0])
 
     def context(self, queries: Queries) -> Floats:
-        """Return the situation of each question, "queries features"; see `recsys.decay.context`."""
+        """Return the situation of each question, "queries features"; see `recsys.decay.situation`."""
         return situations(queries, self.hour)
 
     def belief(self, users: npt.NDArray[np.integer]) -> Floats:

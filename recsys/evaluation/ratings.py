@@ -19,10 +19,10 @@ import pandas as pd
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.data.stream import Asking, Ints, Stream, events_before
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.errors import DataError
-from recsys.evaluation.stream import Asking, Ints, Stream, events_before
 
 Doubles = npt.NDArray[np.float64]
 Predict = Callable[[Queries, npt.NDArray[np.int32]], npt.NDArray[np.floating]]

@@ -13,8 +13,8 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.personas import as_personas
 from recsys.models.base import PersonaRecommender, Recommender
-from recsys.models.decayed import Decayed
-from recsys.models.persona_activity import RoutesItems, memberships, persona_shares
+from recsys.models.decayed.model import Decayed
+from recsys.models.decayed.persona_activity import RoutesItems, memberships, persona_shares
 
 _MOMENTS = 100
 """Moments of a history at which activity is told, at most: a picture shows no more."""

@@ -19,8 +19,8 @@ from recsys.explanations.personas import carried, describe_from, describe_person
 from recsys.explanations.records import Evidence, EvidenceKind, Explanation, PersonaDescription, PersonaWeight
 from recsys.explanations.similarity import persona_similarity
 from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Recommendations, Recommender
-from recsys.models.decayed import Decayed
-from recsys.models.persona_sums import PersonaSums
+from recsys.models.decayed.model import Decayed
+from recsys.models.linear.exact_sums import PersonaSums
 
 
 class _Fact(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 from recsys.data.queries import Queries
 from recsys.decay.temporal import TemporalDecay
 from recsys.models.base import Recommender
-from recsys.models.decayed import Decayed
+from recsys.models.decayed.model import Decayed
 
 Unit = Literal["events", "days", "periods", "positions"]
 """What a half-life is counted in."""

@@ -17,9 +17,9 @@ from recsys.explanations.naming import distinctive, genre_lift, names
 from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem
 from recsys.models.base import PersonaRecommender, Recommender
-from recsys.models.decayed import Decayed
+from recsys.models.decayed.model import Decayed
 from recsys.models.health import PersonaHealth
-from recsys.models.persona_sums import MOST_ITEMS, CarriesPersonas, PersonaSums
+from recsys.models.linear.exact_sums import MOST_ITEMS, CarriesPersonas, PersonaSums
 
 _LIST = 50
 """Length of the recommendation list from which each persona's own recommendations are taken."""

@@ -22,8 +22,8 @@ from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, NotFittedError
-from recsys.models.panel import Panel
-from recsys.models.sparse_lists import sparse_top_n
+from recsys.models.item_sample import Panel
+from recsys.models.sparse_top_n import sparse_top_n
 from recsys.training.session import Effort, Session
 
 Validate = Callable[["Recommender"], float]
@@ -283,7 +283,7 @@ class Recommender(ABC):
 
     @final
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return everything learned, as arrays by name, for `recsys.bundle`."""
+        """Return everything learned, as arrays by name, for `recsys.bundles.bundle`."""
         _ = self.fitted_on
         return self._arrays()
 

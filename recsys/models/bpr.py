@@ -18,7 +18,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import PersonaRecommender, Validate
-from recsys.models.retrievable import PersonaPoints, Retrievable, by_inner_product
+from recsys.models.retrieval.points import PersonaPoints, Retrievable, by_inner_product
 from recsys.training.session import Session
 
 

@@ -19,8 +19,8 @@ from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
-from recsys.models.linear import event_weights, regularized_factor
-from recsys.models.retrievable import PersonaPoints, Retrievable, by_inner_product
+from recsys.models.linear.operations import event_weights, regularized_factor
+from recsys.models.retrieval.points import PersonaPoints, Retrievable, by_inner_product
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)

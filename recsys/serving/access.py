@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, final
 
 from recsys.checks import positive
-from recsys.serving.events import SCOPES, EventStore, Scope, Token
+from recsys.events.store import SCOPES, EventStore, Scope, Token
 
 _PREFIX = "recsys_"
 """Makes a secret that leaked into a log or a repository findable."""

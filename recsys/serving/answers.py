@@ -2,7 +2,7 @@
 
 The records that an answer has dozens of are not frozen, as those take four times as long to make.
 
-The service knows no model. `recsys.answering` answers from a run; anything else that keeps this protocol can.
+The service knows no model. `recsys.serving.run_answers` answers from a run; anything else that keeps this protocol can.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, final
 
 from recsys.errors import RecsysError
-from recsys.serving.events import Correction
+from recsys.events.store import Correction
 
 Unit = Literal["events", "days", "periods", "positions"]
 """What a half-life is counted in."""

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar, final
 
+from recsys.events.store import Appended, Correction, Event, EventStore, StoreError
 from recsys.serving.access import Budget, Denied, Gate, Limits
 from recsys.serving.answers import Answers
-from recsys.serving.events import Appended, Correction, Event, EventStore, StoreError
 from recsys.serving.metrics import Metrics
 
 LOGGER = logging.getLogger("recsys.serving")

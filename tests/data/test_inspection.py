@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.data import catalogue
+from recsys.data.catalogue import datasets
 from recsys.data.inspection import DAY, inspect, user_spans
 from recsys.data.interactions import Clock, Interactions
 from recsys.errors import DataError
@@ -86,6 +86,6 @@ def test_blank_values_alone_can_be_drawn(tmp_path: Path) -> None:
 
 
 def test_share_of_one_day_users_of_a_real_log(real_log_path: Callable[[str], Path]) -> None:
-    found = inspect(catalogue.load("ml-latest-small", root=real_log_path("ml-latest-small.zip").parent))
+    found = inspect(datasets.load("ml-latest-small", root=real_log_path("ml-latest-small.zip").parent))
     assert found.one_day_users == pytest.approx(0.55, abs=0.005)
     assert (found.titles, found.genres, found.tags) == (True, True, True)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.data.holdout import Holdout
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
+from recsys.data.splits.holdout import Holdout
 
 ROWS = st.lists(st.lists(st.integers(-1, 6), max_size=6), max_size=6)
 EVENT = st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(0, 9))

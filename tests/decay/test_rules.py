@@ -14,7 +14,7 @@ from recsys.data.queries import Queries
 from recsys.decay.ages import ages
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
-from recsys.decay.koren import FloorKind, GradientHalfLife
+from recsys.decay.gradient import FloorKind, GradientHalfLife
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from tests.decay.random_queries import N_USERS, random_queries, shifted, with_ties_shuffled
 

@@ -11,14 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.data.holdout import Holdout
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries, Ragged
+from recsys.data.splits.holdout import Holdout
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.models.base import FoldIn, Recommender, Validate
-from recsys.models.linear import event_weights
+from recsys.models.linear.operations import event_weights
 from recsys.training.session import Session
 
 

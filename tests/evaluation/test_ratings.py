@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
+from benchmarks.ratings.residual_readout import ReadoutSettings, ResidualReadout
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.data.stream import events_before
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
 from recsys.decay.temporal import HalfLives, TemporalDecay
@@ -20,8 +22,6 @@ from recsys.evaluation.ratings import (
     rating_utility,
     rmse,
 )
-from recsys.evaluation.stream import events_before
-from recsys.models.residual_readout import ReadoutSettings, ResidualReadout
 
 _BIASES = ReadoutSettings(user_shrinkage=1e-3, item_shrinkage=1e-3, neighbour_shrinkage=float("inf"))
 

@@ -15,7 +15,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import as_fold_in, top_n
 from recsys.models.bpr import BPR
-from recsys.models.ease import EASE
+from recsys.models.linear.ease import EASE
 from recsys.models.popularity import Popularity
 
 _SCORES = nst.arrays(

@@ -20,14 +20,14 @@ import pytest
 import torch
 
 import recsys.models
-from recsys import bundle
+from recsys.bundles import bundle
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError, NotFittedError
 from recsys.models import EASE, Decayed, LinearAMPCF, PerUserDecay
+from recsys.models.ampcf.settings import HistoryReading
 from recsys.models.base import FoldIn, PersonaRecommender, Recommender, as_fold_in
-from recsys.models.persona_settings import HistoryReading
 from recsys.training.trainable import Optimization
 
 _FAST = Optimization(epochs=40, batch_size=32, learning_rate=0.03)

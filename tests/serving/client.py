@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from recsys.answering import open_answers
+from recsys.events.store import EventStore, Scope
 from recsys.serving.access import Limits, new_token
-from recsys.serving.app import create_app
-from recsys.serving.events import EventStore, Scope
+from recsys.serving.http.app import create_app
+from recsys.serving.run_answers import open_answers
 from recsys.serving.service import Service
 
 ALL: tuple[Scope, ...] = ("read", "write", "admin")

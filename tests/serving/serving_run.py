@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys.configuration import read_experiment
-from recsys.runs import Data, train_run
+from recsys.experiments.configuration import read_experiment
+from recsys.experiments.runs import Data, train_run
 
 ROOT = Path(__file__).parents[2]
 USERS, ITEMS, EVENTS = 40, 30, 12

@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.errors import ConfigError, DataError
+from recsys.events.addresses import open_store
+from recsys.events.store import EventStore, Scope, StoreError, check_id
 from recsys.serving.access import CODES, Budget, Code, Denied, Gate, Limits, new_token, require
 from recsys.serving.answers import Answers
-from recsys.serving.app import create_app
-from recsys.serving.events import EventStore, Scope, StoreError, check_id
-from recsys.serving.schemas import EventIn
+from recsys.serving.http.app import create_app
+from recsys.serving.http.schemas import EventIn
 from recsys.serving.service import Service
-from recsys.serving.stores import open_store
 from tests.serving.client import ALL, Client, bearer, client_of, event, service_of, token
 from tests.serving.serving_run import ROOT
 

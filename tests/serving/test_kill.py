@@ -1,4 +1,4 @@
-"""Nothing lost: the trials of `benchmarks.serving_kill`, briefly."""
+"""Nothing lost: the trials of `benchmarks.serving.kill`, briefly."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.serving_kill import TRIALS, Trial, batch_of, compare, main, run_trial
-from recsys.serving.events import Event, Recorded
-from tests.serving.store_addresses import OWN_SERVER
+from benchmarks.serving.kill import TRIALS, Trial, batch_of, compare, main, run_trial
+from recsys.events.store import Event, Recorded
+from tests.events.store_addresses import OWN_SERVER
 
 
 @pytest.mark.parametrize(

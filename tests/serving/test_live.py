@@ -19,13 +19,13 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from benchmarks.postgresql_server import PostgresqlServer
-from benchmarks.served_process import ServedProcess
+from benchmarks.serving.postgresql_server import PostgresqlServer
+from benchmarks.serving.served_process import ServedProcess
+from recsys.events.addresses import open_store
 from recsys.serving.access import CODES
-from recsys.serving.connection import BoundedHead
-from recsys.serving.stores import open_store
+from recsys.serving.http.connection import BoundedHead
+from tests.events.store_addresses import OWN_SERVER
 from tests.serving.client import bearer, client_of, event, service_of, token
-from tests.serving.store_addresses import OWN_SERVER
 
 
 @dataclass

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.served_process import free_port
-from recsys.serving.stores import open_store
+from benchmarks.serving.served_process import free_port
+from recsys.events.addresses import open_store
 from tests.serving.serving_run import ROOT, write_log
 
 _RECSYS = f"""#!/bin/sh
-exec '{sys.executable}' -c 'from recsys.cli import main; raise SystemExit(main())' "$@"
+exec '{sys.executable}' -c 'from recsys.cli.main import main; raise SystemExit(main())' "$@"
 """
 
 

@@ -13,11 +13,11 @@ from typing import cast
 
 import pytest
 
+from recsys.events.addresses import open_store
+from recsys.events.store import Event, StoreError
 from recsys.serving.answers import Answers
-from recsys.serving.events import Event, StoreError
 from recsys.serving.garbage import Garbage
 from recsys.serving.service import Service
-from recsys.serving.stores import open_store
 
 _PATIENCE = 30
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from recsys.data.simulation import simulated_log
 from recsys.models import AMPCF
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
+from recsys.worlds.simulation import simulated_log
 
 
 def test_logs_and_checkpoint_are_written(tmp_path: Path) -> None:

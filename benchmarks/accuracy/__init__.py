@@ -1,0 +1,1 @@
+"""Accuracy of all configurations on five logs."""

@@ -1,0 +1,228 @@
+"""All configurations on five logs: equal tuning budget, several seeds, paired tests. `python -m benchmarks.accuracy`.
+
+Tuning looks at validation only; the test questions are asked once per seed of the chosen setting. Every result is kept
+in a cell on disk: run the same command again and it goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import yaml
+
+from benchmarks.accuracy import report as accuracy_report
+from benchmarks.accuracy.comparison import Result
+from benchmarks.accuracy.fidelity import measure_fidelity
+from benchmarks.tools.cells import Cells, Progress, identity
+from benchmarks.tools.environment import threads_option, use_threads
+from benchmarks.tools.fitting import one_persona_twin
+from benchmarks.tools.grid import Arena, Budget, expected_cost, is_seeded, run_configuration, trains_by_gradient
+from benchmarks.tools.report import report_folder, without_paths, write_text
+from benchmarks.tools.search import with_settings
+from recsys.data.catalogue import datasets, locations
+from recsys.data.splits.standard import SplitName, split
+from recsys.errors import ConfigError, RecsysError, nearest
+from recsys.evaluation.tastes import Tastes
+from recsys.experiments.configuration import Experiment, check_experiment, read_experiment
+
+CONFIGS = (
+    "popularity",
+    "itemknn",
+    "ease",
+    "ials",
+    "bpr",
+    "mf",
+    "ampcf_paper_dot",
+    "ampcf_paper_cosine",
+    "ampcf_latent_twin",
+    "ampcf_latent",
+    "ampcf_twin",
+    "ampcf",
+)
+OWN = "ampcf"
+_TWIN = "_twin"
+SPLIT_SEED = 0
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """A log, its split, and the cap of a trial there.
+
+    Attributes:
+        dataset: name of a card.
+        split: name of the split.
+        seconds: wall-clock cap of the training of one trial.
+        fidelity: whether the fidelity of explanations is measured here.
+    """
+
+    dataset: str
+    split: SplitName
+    seconds: float
+    fidelity: bool = False
+
+    @property
+    def name(self) -> str:
+        """Folder of its cells and of its tuned configurations."""
+        return f"{self.dataset}-{self.split}"
+
+
+PLANS = (
+    Plan("ml-latest-small", "global_time", 12),
+    Plan("ml-100k", "global_time", 12),
+    Plan("movietweetings", "global_time", 25),
+    Plan("ml-1m-ordered", "random", 45, fidelity=True),
+    Plan("ml-1m-ordered", "last_one", 45),
+    Plan("amazon-beauty", "last_one", 25),
+)
+QUICK = (Plan("simulated", "global_time", 5, fidelity=True),)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit code."""
+    options = _parser().parse_args(arguments)
+    use_threads(options.threads)
+    try:
+        report = run(
+            plans=_plans(options.datasets, quick=options.quick),
+            configs=_configs(options.configs),
+            budget=Budget(
+                trials=options.trials or (1 if options.quick else 3),
+                seconds=options.budget_seconds or 0.0,
+                seeds=tuple(range(options.seeds or (2 if options.quick else 3))),
+                validation_users=options.validation_users,
+            ),
+            out=report_folder("accuracy", options.out, quick=options.quick),
+            epochs=2 if options.quick else None,
+            update_configs=options.update_configs,
+        )
+    except RecsysError as error:
+        print(f"error: {error}")
+        return 2
+    print(f"report: {report}")
+    return 0
+
+
+def run(
+    plans: Sequence[Plan],
+    configs: Sequence[str],
+    budget: Budget,
+    out: Path,
+    *,
+    epochs: int | None = None,
+    update_configs: bool = False,
+    verbose: bool = True,
+) -> Path:
+    """Run the grid and write the report; return its path.
+
+    Args:
+        plans: logs and splits.
+        configs: names of configurations; "X_twin" is made from "X".
+        budget: of every model; its `seconds`, where not 0, replace those of the plans.
+        out: folder of cells, report and pictures.
+        epochs: at most so many epochs, for a quick trial of the benchmark itself.
+        update_configs: write the chosen settings below `configs/tuned`.
+        verbose: print progress.
+    """
+    experiments = {name: _experiment(name, epochs) for name in configs}
+    budgets = {plan: replace(budget, seconds=budget.seconds or plan.seconds) for plan in plans}
+    total = sum(expected_cost(name, e, budgets[plan]) for plan in plans for name, e in experiments.items())
+    cells, progress = Cells(out / "cells"), Progress(total, verbose)
+    results: list[Result] = []
+    for plan in plans:
+        results.append(_run_plan(plan, experiments, budgets[plan], cells, progress))
+        # A report after each log, complete so far, is worth having when the rest is interrupted; the finished one
+        # alone has the name that says so.
+        accuracy_report.write(out, results, cells, budget, name="partial.md")
+        if update_configs:
+            _write_tuned(results[-1], plan)
+    report = accuracy_report.write(out, results, cells, budget)
+    (out / "partial.md").unlink(missing_ok=True)
+    return report
+
+
+def _run_plan(
+    plan: Plan, experiments: dict[str, Experiment], budget: Budget, cells: Cells, progress: Progress
+) -> Result:
+    try:
+        log = datasets.load(plan.dataset)
+        cut = split(log, plan.split, seed=SPLIT_SEED)
+    except RecsysError as error:
+        progress.add(f"{plan.name}: {error}", sum(expected_cost(n, e, budget) for n, e in experiments.items()), None)
+        return Result(plan.dataset, plan.split, None, budget, {}, without_paths(str(error)))
+    arena = Arena(plan.name, cut, Tastes.of(cut.train))
+    outcomes = {}
+    for name, experiment in experiments.items():
+        chosen = _twin(name, experiment, arena, cells) if name.endswith(_TWIN) else experiment
+        inspect = measure_fidelity if plan.fidelity and name == OWN else None
+        outcomes[name] = run_configuration(name, chosen, arena, budget, cells, progress, inspect)
+    return Result(plan.dataset, plan.split, arena, budget, outcomes, None, log.fingerprint)
+
+
+def _twin(name: str, experiment: Experiment, arena: Arena, cells: Cells) -> Experiment:
+    """Return the parameter-matched twin, found once."""
+    cell, key = f"{arena.name}/{name}/size", identity(experiment.to_dict(), arena.split.train.fingerprint)
+    stored = cells.load(cell, key)
+    if stored is None:
+        stored = cells.save(cell, key, one_persona_twin(experiment, arena.split.train).to_dict())
+    return check_experiment(stored, source=name)
+
+
+def _experiment(name: str, epochs: int | None) -> Experiment:
+    """Return a configuration; the twin starts as a copy of the model whose twin it will be."""
+    stem = name.removesuffix(_TWIN)
+    experiment = read_experiment(locations.shipped("configs") / f"{stem}.yaml")
+    if epochs is not None and trains_by_gradient(experiment):
+        return with_settings(experiment, {"optimization.epochs": epochs})
+    return experiment
+
+
+def _write_tuned(result: Result, plan: Plan) -> None:
+    folder = locations.shipped("configs") / "tuned" / plan.name
+    for name, outcome in result.outcomes.items():
+        if outcome.experiment is None:
+            continue
+        runs = "mean of seeds" if is_seeded(outcome.experiment) else "one run"
+        values = outcome.values("ndcg@10")
+        mean = sum(values) / len(values)
+        head = f"# {name}, tuned for {plan.dataset}, split {plan.split}; test NDCG@10 {mean:.4f} ({runs})\n"
+        write_text(folder / f"{name}.yaml", head + yaml.safe_dump(outcome.experiment.to_dict(), sort_keys=False))
+
+
+def _plans(names: Sequence[str] | None, *, quick: bool) -> tuple[Plan, ...]:
+    if not names:
+        return QUICK if quick else PLANS
+    known = {plan.name: plan for plan in (*PLANS, *QUICK)}
+    chosen: list[Plan] = []
+    for name in names:
+        found = [plan for plan in known.values() if name in (plan.name, plan.dataset)]
+        if not found:
+            raise ConfigError(f"no benchmark on {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+        chosen += found
+    return tuple(dict.fromkeys(chosen))
+
+
+def _configs(names: Sequence[str] | None) -> tuple[str, ...]:
+    for name in names or ():
+        if name not in CONFIGS:
+            raise ConfigError(f"no configuration {name!r}{nearest(name, CONFIGS)}; there are {', '.join(CONFIGS)}")
+    return tuple(names or CONFIGS)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="logs, or log-split as ml-1m-ordered-random")
+    parser.add_argument("--configs", nargs="+", metavar="NAME", help=f"of {', '.join(CONFIGS)}")
+    parser.add_argument("--trials", type=int, metavar="N", help="settings tried per model (default 3)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds of the chosen setting (default 3)")
+    parser.add_argument("--budget-seconds", type=float, metavar="S", help="cap of a trial (default: by log, 12 to 45)")
+    parser.add_argument("--validation-users", type=int, default=2000, metavar="N", help="users validated on (2000)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
+    parser.add_argument("--update-configs", action="store_true", help="write tuned settings below configs/tuned")
+    parser.add_argument("--quick", action="store_true", help="a simulated log, 2 epochs, 2 seeds: tries the benchmark")
+    threads_option(parser)
+    return parser

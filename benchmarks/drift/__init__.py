@@ -1,0 +1,1 @@
+"""How drift is handled: worlds whose truth is known, and real streams."""

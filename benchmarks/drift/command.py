@@ -1,0 +1,336 @@
+"""How drift is handled: worlds whose truth is known, and real streams. `python -m benchmarks.drift`.
+
+Worlds: every arm of forgetting, tuned on some users, reported on others, beside an oracle that is told when each user
+changed. Streams: `recsys benchmark drift` on logs with long histories, in time order. Every replay is kept in a cell on
+disk: run the same command again and it goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from benchmarks.drift import report
+from benchmarks.drift.bars import AMPCF, TWIN, Gap, Serving, StreamResult, Together
+from benchmarks.drift.world_scores import OURS, Pool
+from benchmarks.drift.worlds import (
+    ORACLE,
+    ORACLE_GLOBAL,
+    WORLD_ARMS,
+    World,
+    WorldBench,
+    mixed_world,
+    spliced_world,
+    timescale_world,
+)
+from benchmarks.tools.cells import Cells, identity
+from benchmarks.tools.environment import threads_option, use_threads
+from benchmarks.tools.report import report_folder, without_paths, write_text
+from benchmarks.tools.search import with_settings
+from recsys.data.catalogue import datasets
+from recsys.data.catalogue.locations import shipped
+from recsys.data.stream import Asking, Stream
+from recsys.decay.temporal import TemporalDecay
+from recsys.errors import CapabilityError, ConfigError, RecsysError, nearest
+from recsys.evaluation.drift.scores import per_user
+from recsys.evaluation.prequential.result import Replay
+from recsys.evaluation.significance import compare
+from recsys.experiments.configuration import read_experiment
+from recsys.experiments.drift.bases import read_bases
+from recsys.experiments.drift.benchmark import run_drift
+from recsys.experiments.drift.summary import correct
+from recsys.models.rank_utility import utilities
+
+Say = Callable[[str], None]
+
+MIXED, TIMESCALES = "mixed", "timescales"
+_DAY = 86_400
+_SERVED = 200
+"""Questions that are served one by one to tell what a question costs."""
+
+
+@final
+@dataclass(frozen=True)
+class WorldPlan:
+    """A world, and what is run on it.
+
+    Attributes:
+        name: "mixed", "timescales", or the name of a log whose users are spliced.
+        bases: the first has all `arms`, the others those of `_FEW`.
+        arms: with "none", "global", "per_user" and "oracle" among them.
+        seeds: worlds that are pooled.
+        size: users of a simulated world; spliced users at most.
+        events: mean events of a user of a simulated world.
+    """
+
+    name: str
+    bases: tuple[str, ...]
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    size: int | None
+    events: int = 120
+
+    def worlds(self) -> list[World]:
+        """Make the worlds, one for each seed."""
+        if self.name in (MIXED, TIMESCALES):
+            make = mixed_world if self.name == MIXED else timescale_world
+            return [make(seed, self.size or 0, self.events) for seed in self.seeds]
+        log = datasets.load(self.name)
+        return [spliced_world(log, seed, self.size) for seed in self.seeds]
+
+
+@final
+@dataclass(frozen=True)
+class StreamPlan:
+    """A real log, and what is run on it.
+
+    Attributes:
+        name: of the log.
+        bases: the first that does not refuse is the one whose bars count.
+        arms: of these, with "none", "global", "per_user" and "retraining" among them.
+        users: asked in each stage, at most.
+        limit: questions of each stage, at most.
+        retrain_days: days between two fits of "retraining".
+        together: bases under "none", "global" and "per_user" alone.
+    """
+
+    name: str
+    bases: tuple[str, ...]
+    arms: tuple[str, ...]
+    users: int | None
+    limit: int | None
+    retrain_days: int = 30
+    together: tuple[str, ...] = (AMPCF, TWIN)
+
+
+_Plan = TypeVar("_Plan", WorldPlan, StreamPlan)
+
+_FEW = ("none", "global", OURS, ORACLE)
+_TOGETHER = ("none", "global", OURS)
+_STREAM_ARMS = (
+    *("none", "global", "window", "koren", "gradient", "population_adwin", "population_page_hinkley", "user_adwin"),
+    *("user_page_hinkley", "situation", OURS, "retraining"),
+)
+_LARGE_ARMS = ("none", "global", "window", "situation", OURS, "retraining")
+"""On 296,277 items a replay takes minutes, and detectors and gradients take twelve more of them each."""
+_SPLICED_ARMS = (
+    *("none", "global", "window", "koren", "gradient", "user_adwin", "user_page_hinkley", "situation", OURS),
+    *(ORACLE, ORACLE_GLOBAL),
+)
+_QUICK_ARMS = ("none", "global", "user_adwin", OURS)
+
+WORLDS = (
+    WorldPlan(MIXED, ("ease", "itemknn"), WORLD_ARMS, (0, 1, 2), 600),
+    WorldPlan(TIMESCALES, ("ease",), _FEW, (0, 1), 600),
+    WorldPlan("movietweetings", ("ease",), _SPLICED_ARMS, (0,), None),
+)
+STREAMS = (
+    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, None, None),
+    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, None, None),
+    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, 180),
+    StreamPlan("epinions", ("ease", "itemknn"), _LARGE_ARMS, 8_000, 60_000),
+)
+QUICK_WORLDS = (
+    WorldPlan(MIXED, ("ease",), (*_QUICK_ARMS, ORACLE), (0,), 60, 60),
+    WorldPlan(TIMESCALES, ("ease",), _FEW, (0,), 60, 60),
+)
+QUICK_STREAMS = (StreamPlan("simulated-drift", ("ease",), (*_QUICK_ARMS, "retraining"), 60, 500),)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit code."""
+    options = _parser().parse_args(arguments)
+    use_threads(options.threads)
+    try:
+        report = run(
+            _seeded(_chosen(options.worlds, QUICK_WORLDS if options.quick else WORLDS), options.seeds),
+            _chosen(options.logs, QUICK_STREAMS if options.quick else STREAMS),
+            report_folder("drift", options.out, quick=options.quick),
+            candidates=options.candidates or (2 if options.quick else 12),
+        )
+    except RecsysError as error:
+        print(f"error: {error}")
+        return 2
+    print(f"report: {report}")
+    return 0
+
+
+def run(
+    worlds: Sequence[WorldPlan], streams: Sequence[StreamPlan], out: Path, *, candidates: int = 12, verbose: bool = True
+) -> Path:
+    """Run worlds and streams, and write the report; return its path.
+
+    Args:
+        worlds: worlds with known truth.
+        streams: real logs.
+        out: folder of cells, report and pictures.
+        candidates: rules that an arm may try.
+        verbose: print progress.
+    """
+    begin = time.monotonic()
+
+    def say(text: str) -> None:
+        if verbose:
+            print(f"[{(time.monotonic() - begin) / 60:5.1f} min] {text}", flush=True)
+
+    cells = Cells(out / "cells")
+    failures: dict[str, str] = {}
+    pools: list[Pool] = []
+    serving: list[Serving] = []
+    for plan in worlds:
+        try:
+            found, served = _run_world(plan, cells, candidates, say)
+        except RecsysError as error:
+            failures[f"world {plan.name}"] = without_paths(str(error))
+            continue
+        pools += found
+        serving += served
+    results: list[StreamResult] = []
+    twin = _write_twin(cells)
+    for stream in streams:
+        try:
+            results.append(_run_stream(stream, twin, cells, candidates, say))
+        except RecsysError as error:
+            failures[f"stream {stream.name}"] = without_paths(str(error))
+    return report.write(out, pools, results, serving, failures, candidates)
+
+
+def _run_world(plan: WorldPlan, cells: Cells, candidates: int, say: Say) -> tuple[list[Pool], list[Serving]]:
+    worlds = plan.worlds()
+    pools, serving = [], []
+    for number, base in enumerate(read_bases(plan.bases, 0)):
+        benches = [WorldBench(world, base, cells, candidates, say) for world in worlds]
+        arms = [arm for arm in (plan.arms if number == 0 else _FEW) if arm in benches[0].arms]
+        # World by world, so that one model is in memory at a time.
+        ran = [{arm: bench.ran(arm) for arm in arms} for bench in benches]
+        pools.append(Pool.of(worlds, base.name, {arm: [found[arm] for found in ran] for arm in arms}))
+        if number == 0:
+            serving.append(_serving(benches[0], cells))
+    return pools, serving
+
+
+def _serving(bench: WorldBench, cells: Cells) -> Serving:
+    """Measure what a question costs that comes alone: without decay, with decay, and what its event then teaches.
+
+    The three are measured in turn for each question, so that whatever else the machine does falls on all alike.
+    """
+    world = bench.world
+    name, key = f"{world.name}/serving".replace(", ", "-").replace(" ", "-"), identity(world.test.fingerprint, _SERVED)
+    stored = cells.load(name, key)
+    if stored is None:
+        model, log = bench.model, world.test
+        stream = Stream.of(log, int(log.time.min()) if log.has_time else 0, Asking())
+        numbers = model.fitted_on.items.numbers(log.items.ids)
+        known = np.flatnonzero((numbers[stream.items] >= 0) & (stream.n_visible > 0))
+        rng = np.random.default_rng(0)
+        rows = np.sort(rng.choice(known, min(_SERVED, len(known)), replace=False))
+        rule = TemporalDecay(log.n_users, changes=True)
+        took = np.zeros((len(rows), 3))
+        for place, row in enumerate(rows):
+            queries = stream.queries(np.asarray([row]), numbers)
+            items = numbers[stream.items[[row]]]
+            moments = [time.perf_counter()]
+            model.recommend(queries, 10)
+            moments.append(time.perf_counter())
+            model.recommend(queries.with_weights(rule.weights(queries)), 10)
+            moments.append(time.perf_counter())
+            rule.observe(queries, utilities(model, queries, items, rule.hypotheses(queries)))
+            moments.append(time.perf_counter())
+            took[place] = np.diff(moments)
+        plain, decayed, learned = (1e3 * np.median(took, axis=0)).tolist()
+        content = {"plain": plain, "decayed": decayed, "observe": learned, "bytes": rule.state_bytes()}
+        stored = cells.save(name, key, content | {"questions": len(rows), "base": bench.base.name})
+    return Serving(world.name, **stored)
+
+
+def _write_twin(cells: Cells) -> Path:
+    """Write the experiment of AMP-CF with one persona, and return its path."""
+    twin = with_settings(read_experiment(shipped("configs") / f"{AMPCF}.yaml"), {"personas": 1})
+    path = cells.root / f"{TWIN}.yaml"
+    return write_text(path, yaml.safe_dump(twin.to_dict(), sort_keys=False))
+
+
+def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say: Say) -> StreamResult:
+    folder, log = cells.root / "streams" / plan.name, datasets.load(plan.name)
+    options: dict[str, Any] = {"users": plan.users, "limit": plan.limit, "candidates": candidates, "say": say}
+    content = run_drift(log, plan.bases, plan.arms, folder, retrain_days=plan.retrain_days, **options)
+    both = [str(twin) if base == TWIN else base for base in plan.together]
+    try:
+        beside = run_drift(log, both, _TOGETHER, folder / "together", **options)
+    except CapabilityError as error:
+        say(f"{plan.name}: {error}")
+        beside = {"bases": {}, "refused": dict.fromkeys(plan.together, str(error))}
+    content["bases"] |= beside["bases"]
+    content["refused"] |= beside["refused"]
+    correct([pair for entry in content["bases"].values() for pair in entry["paired"].values()])
+    together = _together(beside["bases"], folder / "together")
+    ours, rival = (_table(folder, content["base"], arm) for arm in (OURS, "global"))
+    return StreamResult(plan.name, content, _days(content, folder), together, Gap.of(ours, rival))
+
+
+def _table(folder: Path, base: str, arm: str) -> pd.DataFrame:
+    return Replay.load(folder / "replays" / base / f"{arm}.parquet").table
+
+
+def _days(content: Mapping[str, Any], folder: Path) -> float:
+    """Return how long the reported stream is, in days; NaN on clocks without days."""
+    if content["clock"] != "seconds":
+        return float("nan")
+    table = _table(folder, content["base"], "none")
+    return float(table["time"].max() - content["boundaries"]["test"]) / _DAY
+
+
+def _together(bases: Mapping[str, Any], folder: Path) -> tuple[Together, ...]:
+    """Compare AMP-CF read with per-user decay with itself without decay, and with its one-persona twin with decay."""
+    if AMPCF not in bases:
+        return ()
+    ours = per_user(_table(folder, AMPCF, OURS), ["ndcg@10"])
+    found = []
+    for base, arm in ((AMPCF, "none"), (TWIN, OURS)):
+        if base in bases:
+            other = per_user(_table(folder, base, arm), ["ndcg@10"])
+            row = compare(other, ours, ["ndcg@10"]).iloc[0]
+            values = {name: float(row[name]) for name in ("diff", "relative", "low", "high", "p")}
+            found.append(Together(f"{base}, {arm}", **values, users=int(row["n"])))
+    return tuple(found)
+
+
+def _chosen(names: Sequence[str] | None, plans: Sequence[_Plan]) -> tuple[_Plan, ...]:
+    if names is None:
+        return tuple(plans)
+    known = {plan.name: plan for plan in plans}
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"no benchmark on {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+    return tuple(known[name] for name in names)
+
+
+def _seeded(plans: Sequence[WorldPlan], seeds: Sequence[int] | None) -> tuple[WorldPlan, ...]:
+    return tuple(plan if seeds is None else replace(plan, seeds=tuple(seeds)) for plan in plans)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=__doc__)
+    worlds, logs = (", ".join(plan.name for plan in plans) for plans in (WORLDS, STREAMS))
+    parser.add_argument("--worlds", nargs="*", metavar="NAME", help=f"of {worlds} (spliced); none: no world")
+    parser.add_argument("--logs", nargs="*", metavar="NAME", help=f"of {logs}; none: no stream")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="of worlds that are pooled (default: 0 to 2 of mixed, 0 and 1 of timescales, 0 of splices)",
+    )
+    parser.add_argument("--candidates", type=int, metavar="N", help="rules that an arm may try (default 12)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
+    parser.add_argument("--quick", action="store_true", help="tiny worlds and a simulated log: tries the benchmark")
+    threads_option(parser)
+    return parser

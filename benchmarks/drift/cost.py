@@ -1,0 +1,175 @@
+"""What per-user decay costs beside the undecayed model and beside retraining. `python -m benchmarks.decay_cost`.
+
+Every question is answered without decay, with it, and then learned from, one after the other, so that whatever else the
+machine does falls on all three alike; medians count. Use one thread (`--threads 1`) for figures that can be repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.tools.environment import environment, threads_option, use_threads
+from benchmarks.tools.report import table
+from recsys.data.catalogue import datasets, locations
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.decay.base import OnlineForgetting
+from recsys.errors import ConfigError, RecsysError
+from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.models.calibration_set import asked_in_batches, lessons, newest_part
+from recsys.models.decayed.model import Decayed
+
+BATCH = 256
+LATE = 0.3
+"""Share of the newest events, which the models have not seen: the questions come from them, and what a day brings."""
+_LENGTH = 10
+_DAY = 86_400.0
+_STEPS = ("undecayed", "decayed", "observe")
+
+Asked = Sequence[tuple[Queries, npt.NDArray[np.int32]]]
+"""Questions, each with the item that followed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.decay_cost", description=__doc__)
+    parser.add_argument("--dataset", default="ml-latest-small", metavar="NAME", help="log (default ml-latest-small)")
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        default=["ease_decay"],
+        metavar="NAME",
+        help="shipped configurations (default ease_decay)",
+    )
+    parser.add_argument("--questions", type=int, default=2048, metavar="N", help="questions (default 2048)")
+    threads_option(parser)
+    options = parser.parse_args(arguments)
+    use_threads(options.threads)
+    try:
+        log = datasets.load(options.dataset)
+        experiments = {name: read_experiment(locations.shipped("configs") / f"{name}.yaml") for name in options.config}
+        costs = {name: measure(log, each, questions=options.questions) for name, each in experiments.items()}
+    except RecsysError as error:
+        print(f"error: {error}")
+        return 2
+    for name, value in environment().items():
+        print(f"{name}: {value}")
+    print(table(["", *costs], rows(costs)))
+    return 0
+
+
+def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048, seed: int = 0) -> dict[str, Any]:
+    """Return what decay costs: seconds a question, bytes a user, and a day's learning against a retraining.
+
+    Args:
+        log: with an order; it is cut before its newest 30%.
+        experiment: a model in `Decayed` with half-lives per user, or a fold-in model, which is then wrapped.
+        questions: at most this many events are asked and observed, everybody's newest.
+        seed: of the model.
+
+    Returns:
+        `alone` and `batches`, each with the median seconds a question of `undecayed`, `decayed` (recommend 10 items)
+        and `observe`, and `ratio`, (decayed + observe) / undecayed; `questions`; `bytes_per_user`; `fit_seconds`, of
+        one fit of the undecayed model; `events_per_day`, `day_seconds`, of observing them in batches, and
+        `retraining_factor`, their ratio: NaN where the log's times are not seconds.
+
+    Raises:
+        CapabilityError: the model cannot fold in.
+        ConfigError: the model has one half-life for all, or nothing can be asked.
+    """
+    built = experiment.build(seed)
+    model = built if isinstance(built, Decayed) else Decayed(built)
+    if model.half_life is not None:
+        raise ConfigError(f"half_life is {model.half_life}, for everybody: nothing is observed; leave it out")
+    late = newest_part(log, LATE)
+    model.fit(log.select(~late))
+    events = lessons(model.undecayed, log, late, questions)
+    if not len(events):
+        raise ConfigError(f"{log.name} has no late event of a known item after a history: nothing can be asked")
+    batches = [
+        (batch, log.item_num[events[part]][BATCH * number : BATCH * (number + 1)])
+        for part, queries in asked_in_batches(log, events)
+        for number, batch in enumerate(queries.batches(BATCH))
+    ]
+    single = [
+        (queries.take(np.asarray([row])), items[row : row + 1])
+        for queries, items in batches
+        for row in range(len(items))
+    ]
+    found = {"alone": _seconds(model, single), "batches": _seconds(model, batches)}
+    rule, effort = model.forgetting, model.undecayed.effort
+    assert isinstance(rule, OnlineForgetting)
+    assert effort is not None
+    per_day = _events_per_day(log, late)
+    day = per_day * found["batches"]["observe"]
+    return {
+        **found,
+        "questions": len(events),
+        "bytes_per_user": rule.state_bytes(),
+        "fit_seconds": effort.seconds,
+        "events_per_day": per_day,
+        "day_seconds": day,
+        "retraining_factor": effort.seconds / day,
+    }
+
+
+def rows(costs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Return the rows of a table with a column for each model."""
+    lines: list[list[str]] = []
+    for way, told in (("alone", "asked alone"), ("batches", f"in batches of {BATCH}")):
+        lines += [
+            [f"{told}: {step}, ms", *(f"{1e3 * cost[way][step]:.3f}" for cost in costs.values())] for step in _STEPS
+        ]
+        lines.append([f"{told}: (decayed + observe) / undecayed", *(f"{c[way]['ratio']:.2f}" for c in costs.values())])
+    shown = {
+        "bytes per user": "bytes_per_user",
+        "one fit, s": "fit_seconds",
+        "events per day": "events_per_day",
+        "observing a day, s": "day_seconds",
+        "fit / day": "retraining_factor",
+    }
+    return lines + [[told, *(f"{cost[name]:.4g}" for cost in costs.values())] for told, name in shown.items()]
+
+
+def _seconds(model: Decayed, asked: Asked) -> dict[str, float]:
+    """Return the median seconds a question of each step and their ratio; what was observed is forgotten again."""
+    taken = np.empty((len(asked), len(_STEPS)))
+    _steps(model, *asked[0])  # the first call of each pays for what is done once
+    for number, (queries, items) in enumerate(asked):
+        taken[number] = _steps(model, queries, items)
+        taken[number] /= len(queries)
+    rule = model.forgetting
+    assert isinstance(rule, OnlineForgetting)
+    rule.reset()
+    median = dict(zip(_STEPS, np.median(taken, axis=0).tolist(), strict=True))
+    return median | {"ratio": (median["decayed"] + median["observe"]) / median["undecayed"]}
+
+
+def _steps(model: Decayed, queries: Queries, items: npt.NDArray[np.int32]) -> list[float]:
+    """Return the seconds of each step."""
+    undecayed = model.undecayed
+    return [
+        _timed(lambda: undecayed.recommend(queries, _LENGTH)),
+        _timed(lambda: model.recommend(queries, _LENGTH)),
+        _timed(lambda: model.observe(queries, items)),
+    ]
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _events_per_day(log: Interactions, late: npt.NDArray[np.bool_]) -> float:
+    """Return how many events a day of the late part brings."""
+    if log.clock != "seconds":
+        return float("nan")
+    times = log.time[late]
+    return len(times) / max(float(np.ptp(times)) / _DAY, 1.0)

@@ -1,0 +1,364 @@
+"""The report of the drift benchmark: every sentence and every table is made from the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.drift.bars import (
+    AMPCF,
+    Scores,
+    Serving,
+    StreamResult,
+    bars,
+    events,
+    interval,
+    percent,
+    together_corrected,
+    what_lost,
+)
+from benchmarks.drift.pictures import draw_kinds, draw_recovery, draw_timescales
+from benchmarks.drift.world_scores import (
+    HORIZON,
+    MIN_EVENTS,
+    OURS,
+    ArmScores,
+    Difference,
+    Pool,
+    arm_scores,
+    differences,
+    timescales,
+)
+from benchmarks.drift.worlds import DETECTOR_CANDIDATES
+from benchmarks.tools.environment import environment
+from benchmarks.tools.report import REPORT_NAME, facts, number, p_value, table, write_text
+from recsys.experiments.drift.pictures import draw_days, draw_half_lives
+from recsys.pictures import draw_bars
+from recsys.worlds.drift import Kind
+
+OVERVIEW = "streams.png"
+_OVERVIEW = ("none", "global", "window", "koren", "population_adwin", "user_adwin", OURS, "retraining")
+
+
+def write(
+    out: Path,
+    pools: Sequence[Pool],
+    results: Sequence[StreamResult],
+    serving: Sequence[Serving],
+    failures: Mapping[str, str],
+    candidates: int,
+) -> Path:
+    """Write the report and its pictures; return the report's path.
+
+    Args:
+        out: the folder.
+        pools: worlds under a base each.
+        results: real streams.
+        serving: what single questions cost.
+        failures: what could not be run, and why.
+        candidates: rules that an arm might try.
+    """
+    scores: Scores = {pool.title: {arm: arm_scores(pool, arm) for arm in pool.tables} for pool in pools}
+    pairs = differences(pools)
+    rows = bars(pools, scores, pairs, results, serving)
+    parts = ["# Drift", facts(environment()), _method(candidates)]
+    parts += [f"Not run: {name}: {reason}." for name, reason in failures.items()]
+    parts += ["## Bars", table(["claim", "bar", "measured", ""], rows)]
+    parts += ["## What lost", "\n".join(what_lost(rows, pairs, results))]
+    parts += ["## Worlds with known truth"] if pools else []
+    for pool in pools:
+        parts += _world(out, pool, scores[pool.title], [pair for pair in pairs if pair.pool == pool.title])
+    parts += ["## Real streams", *_overview(out, results)] if results else []
+    parts += _gaps(results) if results else []
+    for result in results:
+        parts += _stream(out, result)
+    parts += [*_together(results), *_cost(results, serving)]
+    return write_text(out / REPORT_NAME, "\n\n".join(parts) + "\n")
+
+
+def _method(candidates: int) -> str:
+    return "\n\n".join(
+        [
+            "Arms: `none`, no decay; `global`, one half-life for all; `window`, the newest events or days; `koren`, a "
+            "decay rate of each user by gradient; `gradient`, with floor and features; detectors of drift that reset "
+            f"everybody (`population_...`) or one user (`user_...`); `{OURS}`, ours; `situation`, of ours what the "
+            "situation alone says, without anything of the user's own; `retraining`, no decay, the model refitted on a "
+            "schedule; `oracle`, told who changed when. "
+            f"Every arm may try up to {candidates} candidates (fewer where it has fewer; in worlds a detector up to "
+            f"{DETECTOR_CANDIDATES}) and takes the one with the best prequential NDCG@10 on validation.",
+            "Worlds: users are split in thirds, to learn the items, to tune, to report; all replays begin with each "
+            "user's first event; the users of all seeds are pooled, for each seed is another population. Spliced "
+            "users: items are learned from the users in no replay. Streams: items from the first 60% of time (70% for "
+            "the report), tuning on the next 10%, the report on the rest.",
+            "Every event is asked just before it happens; all items are ranked, used ones masked. Intervals are 95% "
+            "over resamples of the users; p by Wilcoxon over users, corrected (Holm) over all worlds, and in each "
+            "stream over its pairs.",
+        ]
+    )
+
+
+def _world(out: Path, pool: Pool, scores: Mapping[str, ArmScores], pairs: Sequence[Difference]) -> list[str]:
+    slug = _slug(pool.title)
+    asked = int(pool.tested.sum())
+    told = {
+        "world": f"{pool.world}, clock {pool.clock}, seeds {', '.join(map(str, pool.seeds))}",
+        "asked": f"{asked:,} users, {len(pool.tables[OURS]):,} questions",
+        "kinds": ", ".join(f"{int(pool.users(k).sum())} {k.name.lower()}" for k in Kind if pool.users(k).any()),
+    }
+    parts = [f"### {pool.title}", facts(told), _means(pool, scores)]
+    if pool.users(Kind.ABRUPT).any():
+        parts += [_drift_scores(scores), _drift_text(pool.oracle), f"![recovery](recovery_{slug}.png)"]
+        draw_recovery(out / f"recovery_{slug}.png", pool)
+    alarms = [(arm, s.detection) for arm, s in scores.items() if s.detection is not None and s.detection.changes]
+    if alarms:
+        head = ["detector", "changes", "noticed", "delay, events", "median", "false alarms", "per 1,000 events"]
+        rows = [
+            [
+                arm,
+                str(d.changes),
+                f"{100 * d.detected:.0f}%",
+                number(d.delay, 1),
+                number(d.delay_median, 0),
+                f"{d.false_alarms:,}",
+                number(d.false_per_1000, 1),
+            ]
+            for arm, d in alarms
+        ]
+        parts += [table(head, rows), f"Of abrupt and stable users; an alarm within {HORIZON} events notices a change."]
+    if pool.users(Kind.RENEWAL).any():
+        found = timescales(pool)
+        draw_timescales(out / f"timescales_{slug}.png", pool)
+        parts += [
+            f"Learned against true timescale, users with at least {MIN_EVENTS} events: Spearman {interval(found, 3)}, "
+            f"{found.users} users.",
+            f"![learned against true half-life](timescales_{slug}.png)",
+        ]
+    elif sum(bool(pool.users(kind).any()) for kind in Kind) > 1:
+        draw_kinds(out / f"kinds_{slug}.png", pool)
+        parts += [f"![learned half-lives by kind](kinds_{slug}.png)"]
+    return [*parts, _pairs(pairs)]
+
+
+def _means(pool: Pool, scores: Mapping[str, ArmScores]) -> str:
+    kinds = list(scores[OURS].by_kind)
+    rows = [
+        [
+            arm,
+            pool.choices(arm),
+            number(s.means["ndcg@10"]),
+            number(s.means["hr@10"]),
+            *(number(s.by_kind[kind]) for kind in kinds),
+            number(s.seconds_per_1000, 2),
+            number(s.bytes_per_user, 0),
+        ]
+        for arm, s in scores.items()
+    ]
+    head = ["arm", "choice", "NDCG@10", "HR@10", *(f"{kind} users" for kind in kinds), "s per 1,000", "bytes/user"]
+    return table(head, rows)
+
+
+def _drift_scores(scores: Mapping[str, ArmScores]) -> str:
+    rows = [
+        [
+            arm,
+            events(s.recovery),
+            events(s.recovery_level),
+            events(s.recovery_all),
+            interval(s.area, 2),
+            percent(s.stable_cost),
+            percent(s.burst_cost),
+            percent(s.burst_cost_after),
+        ]
+        for arm, s in scores.items()
+    ]
+    head = ["arm", "recovery", "to the level", "with gradual", "degradation area", "stable cost", "burst cost", "later"]
+    return table(head, rows)
+
+
+def _drift_text(oracle: str) -> str:
+    return (
+        f"Recovery: events after an abrupt change to 95% of the curve of `{oracle}`, the better oracle here, and to "
+        "95% of the level at which it settles, which it has to reach itself first; the area is against it too. Costs "
+        "are relative losses of NDCG@10 against no decay: of stable users, and of users after a guest has left "
+        "(later: from the second event on, as nobody can know before the first). "
+        "Formulas: `recsys.evaluation.drift.scores`."
+    )
+
+
+def _pairs(pairs: Sequence[Difference]) -> str:
+    rows = [
+        [
+            f"{OURS} - {pair.other}",
+            f"{pair.diff:+.4f}",
+            f"{100 * pair.relative:+.1f}%",
+            f"[{number(pair.low)}, {number(pair.high)}]",
+            p_value(pair.p),
+            p_value(pair.p_holm),
+            str(pair.users),
+        ]
+        for pair in pairs
+    ]
+    return table(["NDCG@10, mean over users", "diff", "relative", "95%", "p", "p (Holm)", "users"], rows)
+
+
+def _overview(out: Path, results: Sequence[StreamResult]) -> list[str]:
+    """Draw what the arms gain over no decay on every stream; without intervals, which the paired tables have."""
+    told = [arm for arm in _OVERVIEW if all(arm in result.arms for result in results)]
+    if "none" not in told:
+        return []
+    gains = {
+        arm: [(100 * (result.arms[arm]["ndcg@10"] / result.arms["none"]["ndcg@10"] - 1), 0.0) for result in results]
+        for arm in told
+        if arm != "none"
+    }
+    logs = [f"{result.name}\n{result.content['base']}" for result in results]
+    draw_bars(out / OVERVIEW, logs, gains, "NDCG@10, % above no decay")
+    return [f"![what each arm gains over no decay]({OVERVIEW})"]
+
+
+def _gaps(results: Sequence[StreamResult]) -> list[str]:
+    """Return what the differences from the best half-life for everybody could come from."""
+    rows = []
+    for result in results:
+        beliefs, gap = result.content["bases"][result.content["base"]]["half_lives"], result.gap
+        rows.append(
+            [
+                f"{result.name}, {result.content['base']}",
+                result.arms["global"]["choice"],
+                f"{100 * beliefs['mean_belief'][-1]:.0f}%",
+                number(gap.visible, 0),
+                f"{100 * gap.unknown:.0f}%",
+                f"{100 * gap.hit:.1f}%",
+                f"{100 * gap.moved:.0f}%",
+                f"{100 * gap.better:.0f}% / {100 * gap.worse:.0f}%",
+            ]
+        )
+    head = ["log", "half-life for all", "belief in never", "events seen", "new items", "hits of either"]
+    return [
+        f"Where a gap between `{OURS}` and `global` can come from:",
+        table([*head, "of these moved", "users better / worse"], rows),
+        "Events seen: median over the questions. New items: questions whose item is newer than the model, which only "
+        "retraining can find. A hit is moved if the two lists have it at different places, or only "
+        f"one has it. Belief in never: mean over users of what `{OURS}` believes of no decay. Where next to nobody is "
+        "better or worse off, few questions are hit, histories are short, or both read them alike; where as many are "
+        "better as worse, what one half-life costs some users it gives to others.",
+    ]
+
+
+def _stream(out: Path, result: StreamResult) -> list[str]:
+    content = result.content
+    told = {
+        "log": f"{result.name}, fingerprint {content['fingerprint'][:12]}, clock {content['clock']}",
+        "stream": "-" if np.isnan(result.days) else f"{result.days:.0f} days",
+        "settings": ", ".join(f"{name} {value}" for name, value in content["settings"].items() if value is not None),
+    }
+    parts = [f"### {result.name}", facts(told)]
+    parts += [f"Refused by {base}: {reason}" for base, reason in content["refused"].items()]
+    for base, entry in content["bases"].items():
+        parts += [_arms(base, entry), _strata(entry["strata"])]
+    days = {arm: entry["by_days"] for arm, entry in result.arms.items() if entry["by_days"]}
+    if days:
+        name = f"days_{_slug(result.name)}.png"
+        draw_days(out / name, days, f"{result.name}, {content['base']}")
+        edges = [f"{row['days']:g}+ days" for row in next(iter(days.values()))]
+        rows = [[arm, *(number(row["ndcg@10"]) for row in values)] for arm, values in days.items()]
+        parts += [table([f"NDCG@10 since training, {content['base']}", *edges], rows), f"![days]({name})"]
+    beliefs = {base: entry["half_lives"] for base, entry in content["bases"].items() if "half_lives" in entry}
+    if beliefs:
+        name = f"half_lives_{_slug(result.name)}.png"
+        draw_half_lives(out / name, beliefs)
+        parts.append(f"![half-lives of the users]({name})")
+    return [part for part in parts if part]
+
+
+def _arms(base: str, entry: Mapping[str, Any]) -> str:
+    rows = []
+    for arm, values in entry["arms"].items():
+        pair = entry["paired"].get(f"{OURS}-{arm}")
+        seconds = {name: value for name, value in values["seconds"].items() if name not in ("fit", "tuning")}
+        rows.append(
+            [
+                arm,
+                values["choice"],
+                number(values["ndcg@10"]),
+                number(values["hr@10"]),
+                "-" if pair is None else f"{pair['diff']:+.4f}",
+                "-" if pair is None else f"[{number(pair['low'])}, {number(pair['high'])}]",
+                "-" if pair is None else p_value(pair["p_holm"]),
+                f"{values['n']:,}",
+                number(1000 * sum(seconds.values()) / values["n"], 2),
+                number(values["bytes_per_user"], 0),
+            ]
+        )
+    head = [base, "choice", "NDCG@10", "HR@10", f"{OURS} minus it", "95%", "p (Holm)", "questions", "s per 1,000"]
+    return table([*head, "bytes/user"], rows)
+
+
+def _strata(strata: Sequence[Mapping[str, Any]]) -> str:
+    if not strata:
+        return ""
+    arms = list(strata[0]["arms"])
+    rows = [[row["measured_drift"], str(row["users"]), *(number(row["arms"][arm]) for arm in arms)] for row in strata]
+    return table(["measured drift", "users", *arms], rows)
+
+
+def _together(results: Sequence[StreamResult]) -> list[str]:
+    corrected = together_corrected(results)
+    rows = [
+        [
+            result.name,
+            f"{AMPCF}, {OURS} - {pair.rival}",
+            f"{pair.diff:+.4f}",
+            f"{100 * pair.relative:+.1f}%",
+            f"[{number(pair.low)}, {number(pair.high)}]",
+            p_value(corrected[result.name, pair.rival]),
+            str(pair.users),
+        ]
+        for result in results
+        for pair in result.together
+    ]
+    head = ["log", "NDCG@10, mean over users", "diff", "relative", "95%", "p (Holm)", "users"]
+    return ["## Personas and decay together", table(head, rows)] if rows else []
+
+
+def _cost(results: Sequence[StreamResult], serving: Sequence[Serving]) -> list[str]:
+    parts = ["## Cost"]
+    if serving:
+        rows = [
+            [
+                f"{one.world}, {one.base}",
+                number(one.plain, 2),
+                number(one.decayed, 2),
+                number(one.observe, 2),
+                number(one.bytes, 0),
+            ]
+            for one in serving
+        ]
+        head = ["one question at a time, ms", "recommend, no decay", "recommend, decayed", "observe", "bytes/user"]
+        parts.append(table(head, rows))
+    rows = []
+    for result in results:
+        if np.isnan(result.days):
+            continue
+        seconds = result.arms[OURS]["seconds"]
+        own = sum(seconds[part] for part in ("weights", "judging", "observing"))
+        rows.append(
+            [
+                f"{result.name}, {result.content['base']}",
+                number(own, 1),
+                number(seconds["fit"], 1),
+                number(result.days, 0),
+                f"{result.daily_retraining:.0f}x",
+            ]
+        )
+    if rows:
+        head = ["seconds over the stream", "decay, beyond no decay", "one fit", "days", "a fit a day costs"]
+        parts.append(table(head, rows))
+    return parts if len(parts) > 1 else []
+
+
+def _slug(title: str) -> str:
+    return title.replace(", ", "-").replace(" ", "-")

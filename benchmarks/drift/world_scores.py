@@ -1,0 +1,251 @@
+"""Scores of the arms of a world whose truth is known, the test users of all its seeds pooled.
+
+Users are pooled, not averaged: each seed is another population with items of its own, so its users are new ones, and
+intervals are over users. Formulas: `recsys.evaluation.drift.scores`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmarks.drift.worlds import ORACLE, ORACLE_GLOBAL, Ran, Truth, World
+from recsys.evaluation.drift.scores import (
+    Detection,
+    degradation_area,
+    detection,
+    per_user,
+    recovery,
+    relative_cost,
+    timescale_recovery,
+)
+from recsys.evaluation.resampling import Score
+from recsys.evaluation.significance import compare, holm
+from recsys.worlds.drift import Kind
+
+METRICS = ("ndcg@10", "hr@10")
+OURS = "per_user"
+HORIZON = 50
+"""Events after a change that are looked at."""
+MIN_EVENTS = 50
+"""Fewest events of a user whose learned timescale is compared with the true one."""
+TRUTHS = (ORACLE, ORACLE_GLOBAL)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """One world under one base: the test users of all seeds, one after the other.
+
+    Attributes:
+        world: name of the world.
+        base: name of the base.
+        clock: of its logs.
+        seeds: what was pooled.
+        truth: of all users.
+        tables: by arm, questions as in `Replay.table`, users numbered through.
+        runs: by arm, what was run for each seed.
+        offsets: "seeds + 1", the first user of each seed.
+        lengths: "users", events of the user in the test log.
+    """
+
+    world: str
+    base: str
+    clock: str
+    seeds: tuple[int, ...]
+    truth: Truth
+    tables: Mapping[str, pd.DataFrame]
+    runs: Mapping[str, Sequence[Ran]]
+    offsets: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, worlds: Sequence[World], base: str, runs: Mapping[str, Sequence[Ran]]) -> Pool:
+        """Pool worlds of one name.
+
+        Args:
+            worlds: of several seeds.
+            base: name of the base.
+            runs: by arm, one for each world.
+        """
+        offsets = np.cumsum([0, *(world.test.n_users for world in worlds)])
+        tables = {}
+        for arm, found in runs.items():
+            parts = []
+            for world, offset, run in zip(worlds, offsets, found, strict=False):
+                table = run.replay.table
+                names = [f"{world.seed}:{user}" for user in table["user_id"]]
+                parts.append(table.assign(user_num=table["user_num"].to_numpy(np.int64) + offset, user_id=names))
+            tables[arm] = pd.concat(parts, ignore_index=True)
+        lengths = np.concatenate([np.diff(world.test.indptr) for world in worlds])
+        seeds = tuple(world.seed for world in worlds)
+        truth = Truth.pooled([world.truth for world in worlds])
+        return cls(worlds[0].name, base, worlds[0].clock, seeds, truth, tables, runs, offsets, lengths)
+
+    @property
+    def title(self) -> str:
+        """The world and the base, as a heading."""
+        return f"{self.world}, {self.base}"
+
+    @property
+    def tested(self) -> npt.NDArray[np.bool_]:
+        """ "users", who is asked."""
+        return self.lengths > 0
+
+    def users(self, *kinds: Kind) -> npt.NDArray[np.bool_]:
+        """ "users", the test users of some kinds."""
+        return np.isin(self.truth.kind, kinds) & self.tested
+
+    def moments(self, *kinds: Kind) -> npt.NDArray[np.int64]:
+        """ "users", when the oracle empties the history of users of some kinds; -1 for all others."""
+        return np.where(self.users(*kinds), self.truth.stale_until, -1)
+
+    @property
+    def oracle(self) -> str:
+        """The oracle that arms are held to: the one that is better on ABRUPT users' questions after their change.
+
+        On real logs even users without a change gain by forgetting, and an oracle that does not is no upper arm.
+        """
+        moments = self.moments(Kind.ABRUPT)
+        level = {}
+        for arm in TRUTHS:
+            if arm in self.tables:
+                table = self.tables[arm]
+                since = moments[table["user_num"].to_numpy()]
+                level[arm] = table.loc[(since >= 0) & (table["position"] >= since), METRICS[0]].mean()
+        return max(level, key=lambda arm: level[arm])
+
+    def pooled(self, arm: str, name: str) -> npt.NDArray[np.float64]:
+        """ "users", `learned` or `median` of an arm."""
+        return np.concatenate([getattr(run, name) for run in self.runs[arm]])
+
+    def choices(self, arm: str) -> str:
+        """What an arm chose, seed by seed where seeds differ."""
+        found = [run.facts["choice"] for run in self.runs[arm]]
+        return found[0] if len(set(found)) == 1 else "; ".join(found)
+
+
+@final
+@dataclass(frozen=True)
+class ArmScores:
+    """Scores of one arm; a `Score` without users does not apply to the world.
+
+    Attributes:
+        means: mean over questions of each of `METRICS`.
+        by_kind: NDCG@10 over the questions of the users of each kind that the world has.
+        recovery: events to 95% of the oracle's curve: of ABRUPT users.
+        recovery_level: to 95% of the level that the oracle settles at.
+        recovery_all: to the oracle's curve, of ABRUPT and GRADUAL users.
+        area: degradation area of ABRUPT users.
+        stable_cost: relative loss of STABLE users against no decay.
+        burst_cost: of BURST users, once the guest has left.
+        burst_cost_after: the same from the second event on: nobody can know before the first that the guest has left.
+        detection: of the alarms; None without a detector.
+        seconds_per_1000: of the replay, for 1,000 events.
+        bytes_per_user: state.
+    """
+
+    means: Mapping[str, float]
+    by_kind: Mapping[str, float]
+    recovery: Score
+    recovery_level: Score
+    recovery_all: Score
+    area: Score
+    stable_cost: Score
+    burst_cost: Score
+    burst_cost_after: Score
+    detection: Detection | None
+    seconds_per_1000: float
+    bytes_per_user: float
+
+
+@final
+@dataclass(frozen=True)
+class Difference:
+    """NDCG@10 of `per_user` minus that of another arm, paired over users.
+
+    Attributes:
+        pool: where.
+        other: the other arm.
+        diff: mean over users.
+        relative: diff over the other's mean.
+        low: lower end of the 95% bootstrap interval.
+        high: upper end.
+        p: Wilcoxon signed-rank.
+        p_holm: corrected over the family.
+        users: how many.
+    """
+
+    pool: str
+    other: str
+    diff: float
+    relative: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    users: int
+
+
+def arm_scores(pool: Pool, arm: str) -> ArmScores:
+    """Return the scores of an arm of a world."""
+    table, oracle, none = pool.tables[arm], pool.tables[pool.oracle], pool.tables["none"]
+    abrupt, changed = pool.moments(Kind.ABRUPT), pool.moments(Kind.ABRUPT, Kind.GRADUAL)
+    kind, returns = pool.truth.kind[table["user_num"].to_numpy()], pool.truth.returns_at
+    present = [one for one in Kind if (kind == one).any()]
+    replays = [run.replay for run in pool.runs[arm]]
+    seconds = sum(sum(replay.seconds.values()) for replay in replays)
+    return ArmScores(
+        {name: float(table[name].mean()) for name in METRICS},
+        {one.name.lower(): float(table.loc[kind == one, METRICS[0]].mean()) for one in present},
+        recovery(table, oracle, abrupt, horizon=HORIZON),
+        recovery(table, oracle, abrupt, against="level", horizon=HORIZON),
+        recovery(table, oracle, changed, horizon=HORIZON),
+        degradation_area(table, oracle, abrupt, horizon=HORIZON),
+        relative_cost(table, none, pool.users(Kind.STABLE)),
+        relative_cost(table, none, pool.users(Kind.BURST), from_position=returns),
+        relative_cost(table, none, pool.users(Kind.BURST), from_position=np.where(returns >= 0, returns + 1, -1)),
+        _detection(pool, arm),
+        1000 * seconds / len(table),
+        max(replay.state_bytes for replay in replays),
+    )
+
+
+def timescales(pool: Pool) -> Score:
+    """Return Spearman's correlation of learned and true timescale over the test users with enough events."""
+    true = np.where(pool.tested, pool.truth.timescale, np.nan)
+    return timescale_recovery(pool.pooled(OURS, "learned"), true, events=pool.lengths, min_events=MIN_EVENTS)
+
+
+def differences(pools: Sequence[Pool]) -> list[Difference]:
+    """Return `per_user` against every other arm of every world, one family (the oracles are no rivals)."""
+    found: list[Difference] = []
+    for pool in pools:
+        ours = per_user(pool.tables[OURS], METRICS[:1])
+        for arm, table in pool.tables.items():
+            if arm in (OURS, *TRUTHS):
+                continue
+            row = compare(per_user(table, METRICS[:1]), ours, METRICS[:1]).iloc[0]
+            values = {name: float(row[name]) for name in ("diff", "relative", "low", "high", "p", "p_holm")}
+            found.append(Difference(pool.title, arm, **values, users=int(row["n"])))
+    corrected = holm([pair.p for pair in found])
+    return [replace(pair, p_holm=float(p)) for pair, p in zip(found, corrected, strict=True)]
+
+
+def _detection(pool: Pool, arm: str) -> Detection | None:
+    """Alarms of ABRUPT and STABLE users; of the other kinds it is not said when an alarm is right."""
+    if not arm.endswith(("adwin", "page_hinkley")):
+        return None
+    runs = list(zip(pool.runs[arm], pool.offsets, strict=False))
+    users = np.concatenate([run.alarm_users + offset for run, offset in runs])
+    positions = np.concatenate([run.alarm_positions for run, _ in runs])
+    judged = pool.users(Kind.ABRUPT, Kind.STABLE)
+    mine = judged[users]
+    changed = np.where(pool.users(Kind.ABRUPT), pool.truth.changed_at, -1)
+    stop = np.where(judged, pool.lengths, 0)
+    return detection(users[mine], positions[mine], changed, np.zeros_like(stop), stop, horizon=HORIZON)

@@ -1,0 +1,1 @@
+"""The AMP-CF authors' protocol."""

@@ -1,0 +1,1 @@
+"""Rating prediction with and without decay."""

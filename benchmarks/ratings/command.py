@@ -1,0 +1,397 @@
+"""Does decay, per user or global, predict ratings better, and what does timeSVD++ add? `python -m benchmarks.ratings`.
+
+RMSE and MAE on logs with ratings and seconds, global temporal split. Parameters are trained before the first cut and
+then frozen; every event is predicted from what its user had done strictly before it. Settings are chosen by validation
+RMSE, the same number of trials for every arm. In trial k all arms of a family (the factor models; the neighbourhood
+read-outs) have the same static settings, so that they differ in what they do with time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.ratings.residual_readout import ReadoutSettings, ResidualReadout
+from benchmarks.tools.environment import environment, threads_option, use_threads
+from benchmarks.tools.report import (
+    REPORT_NAME,
+    facts,
+    number,
+    p_value,
+    report_folder,
+    spread,
+    table,
+    without_paths,
+    write_text,
+)
+from recsys.data.catalogue import datasets
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.data.splits.assembly import time_cuts
+from recsys.data.stream import events_before
+from recsys.decay.base import Forgetting
+from recsys.decay.fixed import GlobalHalfLife
+from recsys.decay.temporal import TemporalDecay
+from recsys.errors import RecsysError
+from recsys.evaluation.ratings import (
+    SQUARED,
+    Doubles,
+    RatedEvents,
+    errors_per_user,
+    mae,
+    predicted_ratings,
+    rating_utility,
+    rmse,
+)
+from recsys.evaluation.significance import compare_seeds, holm
+from recsys.models import TimeSVD
+from recsys.models.base import Recommender
+from recsys.models.calibration_set import newest_part
+from recsys.training.trainable import Optimization
+
+LOGS = ("ml-latest-small", "movietweetings")
+QUICK = ("simulated",)
+MEAN, BIASES, STATIC, TIME = "global mean", "biases", "SVD++", "timeSVD++"
+NONE, GLOBAL, PER_USER = "neighbours, no decay", "neighbours, global half-life", "neighbours, per-user decay"
+ARMS = (MEAN, BIASES, STATIC, TIME, NONE, GLOBAL, PER_USER)
+PAIRS = (
+    (TIME, STATIC),
+    (GLOBAL, NONE),
+    (PER_USER, NONE),
+    (PER_USER, GLOBAL),
+    (PER_USER, TIME),
+    (TIME, BIASES),
+    (NONE, BIASES),
+)
+"""Arms that are compared user by user: the first less the second."""
+FRACTIONS = (0.8, 0.9)
+LEVEL = 0.05
+_DAY = 86_400.0
+_CALIBRATION = 0.1
+_OPTIMIZATION = Optimization(epochs=40, batch_size=4096, learning_rate=0.02, patience=3, validate_every=2)
+
+Settings = dict[str, Any]
+Space = Mapping[str, Sequence[Any]]
+
+_FACTORS: Space = {
+    "embedding_size": (4, 8, 16),
+    "regularization": (15.0, 30.0, 60.0),
+    "bias_regularization": (1.0, 2.0, 4.0),
+}
+_NEIGHBOURS: Space = {
+    "user_shrinkage": (2.0, 5.0, 10.0),
+    "item_shrinkage": (1.0, 2.0, 5.0),
+    "similarity_shrinkage": (3.0, 10.0, 30.0),
+    "neighbour_shrinkage": (0.25, 0.5, 1.0),
+    "neighbours": (30, 100, 300),
+}
+STATICS: Mapping[str, Space] = {
+    BIASES: {name: _NEIGHBOURS[name] for name in ("user_shrinkage", "item_shrinkage")},
+    STATIC: _FACTORS,
+    TIME: _FACTORS,
+    NONE: _NEIGHBOURS,
+    GLOBAL: _NEIGHBOURS,
+    PER_USER: _NEIGHBOURS,
+}
+"""What an arm shares with its family."""
+OVER_TIME: Mapping[str, Space] = {
+    TIME: {
+        "drift": ("bias", "all"),
+        "time_bins": (4, 10, 30),
+        "time_regularization": (20.0, 60.0, 200.0),
+        "day_biases": (False, True),
+    },
+    GLOBAL: {
+        "half_life": (
+            ("events", 10.0),
+            ("events", 30.0),
+            ("events", 300.0),
+            ("events", 100.0),
+            ("time", 90 * _DAY),
+            ("time", 365 * _DAY),
+        )
+    },
+    PER_USER: {
+        "learning_rate": (1.0, 5.0, 20.0),
+        "shrinkage": (30.0, 100.0, 300.0),
+        "fading": (0.005, 0.02, 0.05),
+    },
+}
+"""What is its own."""
+_STATIC_TERMS: Settings = {"drift": "none", "time_bins": 0}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Arena:
+    """A log cut for all arms.
+
+    Attributes:
+        log: the whole log.
+        train: what is trained on.
+        valid: the events that choose.
+        test: the events that are reported.
+        readouts: fitted neighbourhood models by settings, as all arms of the family use the same.
+    """
+
+    log: Interactions
+    train: Interactions
+    valid: RatedEvents
+    test: RatedEvents
+    readouts: dict[ReadoutSettings, ResidualReadout] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, log: Interactions) -> Arena:
+        """Cut a log by time."""
+        first, second = time_cuts(log, FRACTIONS)
+        train = events_before(log, first).compact()
+        return cls(log, train, RatedEvents.of(log, train, first, second), RatedEvents.of(log, train, second))
+
+    def readout(self, settings: Settings) -> ResidualReadout:
+        """Return the neighbourhood model of these settings; for biases alone without neighbours."""
+        chosen = {name: settings[name] for name in _NEIGHBOURS if name in settings}
+        own = ReadoutSettings(**({"neighbour_shrinkage": float("inf"), "neighbours": 1} | chosen))
+        if own not in self.readouts:
+            self.readouts[own] = ResidualReadout(own).fit(self.train)
+        return self.readouts[own]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """An arm on a log: what was chosen, and the test errors of every seed."""
+
+    settings: Settings
+    valid: float
+    rmse: list[float]
+    mae: list[float]
+    per_user: list[pd.DataFrame]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Result:
+    """All arms on a log, or why there are none."""
+
+    name: str
+    outcomes: Mapping[str, Outcome]
+    facts: Mapping[str, str]
+    failure: str | None = None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ratings", description=__doc__)
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help=f"logs (default: {', '.join(LOGS)})")
+    parser.add_argument("--trials", type=int, metavar="N", help="settings tried per arm (default 6)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds of the factor models (default 3)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
+    parser.add_argument("--quick", action="store_true", help="a simulated log, 2 trials, 1 seed: tries the benchmark")
+    threads_option(parser)
+    options = parser.parse_args(arguments)
+    use_threads(options.threads)
+    trials, seeds = options.trials or (2 if options.quick else 6), options.seeds or (1 if options.quick else 3)
+    results = []
+    for name in options.datasets or (QUICK if options.quick else LOGS):
+        try:
+            results.append(measure(datasets.load(name), trials, seeds))
+        except RecsysError as error:
+            results.append(Result(name, {}, {}, without_paths(str(error))))
+            print(f"{name}: {error}")
+    report = write(results, report_folder("ratings", options.out, quick=options.quick), trials, seeds)
+    print(f"report: {report}")
+    return 0
+
+
+def measure(log: Interactions, trials: int, seeds: int) -> Result:
+    """Tune and test every arm on a log.
+
+    Raises:
+        RecsysError: the log has no ratings or no seconds.
+    """
+    arena = Arena.of(log)
+    outcomes = {}
+    for arm in ARMS:
+        outcomes[arm] = _outcome(arm, arena, trials, seeds)
+        print(f"{log.name}, {arm}: RMSE {spread(outcomes[arm].rmse)}", flush=True)
+    told = {
+        "fingerprint": log.fingerprint[:16],
+        "train": f"{len(arena.train)} events, {arena.train.n_users} users, {arena.train.n_items} items",
+        "validation": f"{len(arena.valid)} events of {arena.valid.n_users} users",
+        "test": f"{len(arena.test)} events of {arena.test.n_users} users",
+    }
+    return Result(log.name, outcomes, told)
+
+
+def candidates(arm: str, trials: int) -> list[Settings]:
+    """Return the settings of each trial: middle values first, then all values of a setting equally often, at random."""
+    statics, own = STATICS.get(arm, {}), OVER_TIME.get(arm, {})
+    columns: dict[str, list[Any]] = {}
+    # The draws of the static settings depend on the space alone, so that they are those of the whole family.
+    for space, name in ((statics, ",".join(statics)), (own, arm)):
+        source = np.random.default_rng(zlib.crc32(name.encode()))
+        columns |= {key: _column(values, trials, source) for key, values in space.items()}
+    fixed = _STATIC_TERMS if arm == STATIC else {}
+    return [
+        fixed | {key: column[trial] for key, column in columns.items()} for trial in range(trials if columns else 1)
+    ]
+
+
+def _column(values: Sequence[Any], trials: int, source: np.random.Generator) -> list[Any]:
+    """Return the value of a setting in each trial."""
+    middle = len(values) // 2
+    others = [value for position, value in enumerate(values) if position != middle]
+    turns = -(-trials // len(values))
+    first = [values[middle], *(others[place] for place in source.permutation(len(others)))]
+    later = [values[place] for _ in range(turns - 1) for place in source.permutation(len(values))]
+    return [*first, *later][:trials]
+
+
+def _outcome(arm: str, arena: Arena, trials: int, seeds: int) -> Outcome:
+    tried = candidates(arm, trials)
+    scores = [rmse(_predicted(arm, settings, arena, 0)[0], arena.valid.ratings) for settings in tried]
+    best = tried[int(np.argmin(scores))]
+    runs = [_predicted(arm, best, arena, seed)[1] for seed in range(seeds if arm in (STATIC, TIME) else 1)]
+    truth = arena.test.ratings
+    return Outcome(
+        best,
+        min(scores),
+        [rmse(run, truth) for run in runs],
+        [mae(run, truth) for run in runs],
+        [errors_per_user(run, arena.test) for run in runs],
+    )
+
+
+def _predicted(arm: str, settings: Settings, arena: Arena, seed: int) -> tuple[Doubles, Doubles]:
+    """Return the predictions of validation and test."""
+    if arm == MEAN:
+        mean = float(np.nanmean(arena.train.value))
+        return np.full(len(arena.valid), mean), np.full(len(arena.test), mean)
+    if arm in (STATIC, TIME):
+        return _factors(settings, arena, seed)
+    model = arena.readout(settings)
+    rule: Forgetting | None = None
+    if arm == GLOBAL:
+        clock, half_life = settings["half_life"]
+        rule = GlobalHalfLife(half_life, clock)
+    elif arm == PER_USER:
+        rule = calibrated(settings, model.settings, arena.train)
+    # In this order: what an online rule learned in validation it knows in the test.
+    return predicted_ratings(model.predict, arena.valid, rule), predicted_ratings(model.predict, arena.test, rule)
+
+
+def _factors(settings: Settings, arena: Arena, seed: int) -> tuple[Doubles, Doubles]:
+    model = TimeSVD(**settings, held_out=0.0, optimization=_OPTIMIZATION, seed=seed)
+    asked = [(part, *arena.valid.queries(part)) for part in arena.valid.batches(np.arange(len(arena.valid)))]
+
+    def validate(trained: Recommender) -> float:
+        assert isinstance(trained, TimeSVD)
+        found = np.concatenate([trained.predict(queries, items[:, None])[:, 0].numpy() for _, queries, items in asked])
+        return -rmse(np.clip(found, arena.valid.low, arena.valid.high), arena.valid.ratings)
+
+    model.fit(arena.train, validate)
+
+    def predict(queries: Queries, items: Any) -> Any:  # noqa: ANN401 - arrays
+        return model.predict(queries, items[:, None])[:, 0].numpy()
+
+    return predicted_ratings(predict, arena.valid), predicted_ratings(predict, arena.test)
+
+
+def calibrated(settings: Settings, readout: ReadoutSettings, train: Interactions) -> TemporalDecay:
+    """Return a rule that learned from the newest training events, judged by items that were not fitted on them."""
+    own = {name: settings[name] for name in OVER_TIME[PER_USER]}
+    rule = TemporalDecay(train.n_users, **own, sharpness=1.0)
+    late = newest_part(train, _CALIBRATION)
+    earlier = train.select(~late)
+    judge = ResidualReadout(readout).fit(earlier)
+    events = RatedEvents.of(train, earlier, int(train.time[late].min()))
+    parts = list(events.batches(np.arange(len(events))))
+    utility = np.concatenate([rating_utility(judge.predict, events, part, rule) for part in parts])
+    asked = [events.queries(part)[0] for part in parts]
+    situations = np.concatenate([rule.context(queries) for queries in asked])
+    rule.fit_prior(situations, utility)
+    rule.learn(np.concatenate([queries.users for queries in asked]), situations, utility)
+    return rule
+
+
+def comparisons(results: Sequence[Result]) -> pd.DataFrame:
+    """Return one row per log and pair: differences of the users' mean squared errors, corrected over all of them."""
+    rows = []
+    for result in results:
+        for own, other in PAIRS:
+            if own in result.outcomes and other in result.outcomes:
+                a, b = result.outcomes[other].per_user, result.outcomes[own].per_user
+                row = compare_seeds(a, b, [SQUARED]).iloc[0]
+                rows.append({"log": result.name, "own": own, "other": other, **row[["n", "diff", "low", "high", "p"]]})
+    found = pd.DataFrame(rows, columns=["log", "own", "other", "n", "diff", "low", "high", "p"])
+    found["p_holm"] = holm(found["p"].to_numpy(np.float64))
+    return found
+
+
+def verdict(row: pd.Series) -> str:
+    """Return how the first arm of a pair stands, by the corrected p-value and the sign of the mean difference."""
+    if not row["p_holm"] < LEVEL:
+        return "no difference shown"
+    return "better" if row["diff"] < 0 else "**worse**"
+
+
+def write(results: Sequence[Result], out: Path, trials: int, seeds: int) -> Path:
+    """Write the report and return its path."""
+    lines = ["# Prediction of ratings\n", facts(environment()), ""]
+    lines += [
+        f"Global temporal split ({FRACTIONS[0]:.0%} of the events in training, the last {1 - FRACTIONS[1]:.0%} test). "
+        "Asked are events of users and items that training knows; parameters are frozen after training, and each event "
+        "is predicted from what its user had done strictly before it. Predictions are clipped to the scale. "
+        f"Settings by validation RMSE, {trials} trials for every arm but the mean; {seeds} seeds for the factor models "
+        "(mean ± standard deviation). Smaller is better.\n"
+    ]
+    for result in results:
+        lines.append(f"## {result.name}\n")
+        if result.failure is not None:
+            lines.append(f"Not run: {result.failure}\n")
+            continue
+        lines += [facts(result.facts), ""]
+        rows = [
+            [arm, spread(o.rmse), spread(o.mae), number(o.valid), _told(o.settings)]
+            for arm, o in result.outcomes.items()
+        ]
+        lines += [table(["arm", "test RMSE", "test MAE", "validation RMSE", "chosen"], rows), ""]
+    found = comparisons(results)
+    lines.append("## Paired over users\n")
+    lines.append(
+        "Difference of the users' mean squared errors, first less second (below 0: the first is better), averaged over "
+        "seeds; 95% bootstrap interval; Wilcoxon signed-rank, Holm over all rows. Every user counts once here, every "
+        "event in the tables above.\n"
+    )
+    rows = [
+        [
+            str(row["log"]),
+            f"{row['own']} - {row['other']}",
+            str(row["n"]),
+            f"{number(row['diff'])} [{number(row['low'])}, {number(row['high'])}]",
+            p_value(row["p"]),
+            p_value(row["p_holm"]),
+            verdict(row),
+        ]
+        for _, row in found.iterrows()
+    ]
+    lines += [table(["log", "pair", "users", "difference", "p", "p Holm", "the first is"], rows), ""]
+    return write_text(out / REPORT_NAME, "\n".join(lines))
+
+
+def _told(settings: Settings) -> str:
+    return ", ".join(f"{name} {_value(value)}" for name, value in settings.items()) or "-"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        clock, half_life = value
+        return f"{half_life / _DAY:g} days" if clock == "time" else f"{half_life:g} events"
+    return f"{value:g}" if isinstance(value, float) else str(value)

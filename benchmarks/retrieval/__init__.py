@@ -1,0 +1,1 @@
+"""Approximate retrieval from a large catalogue."""

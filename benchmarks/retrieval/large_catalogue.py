@@ -1,0 +1,178 @@
+"""A large catalogue with a model and users, drawn instead of learned. `python -m benchmarks.large_catalogue DIR`.
+
+Nothing is trained, so the recommendations mean nothing; but they are made by the same code from arrays of the same
+size and of a realistic shape: items in clusters of very different sizes, vectors of few effective dimensions and of
+different lengths, popularity with a long tail that the biases follow, users with a few tastes each. The command
+writes a run that `recsys index`, `recsys recommend` and `recsys serve` take like any other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from recsys.bundles import bundle
+from recsys.data.items import ItemMetadata
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import Vocabulary
+from recsys.experiments.runs import METRICS, Data
+from recsys.models.ampcf.model import AMPCF
+from recsys.models.ampcf.settings import Attention, HistoryReading, Readout
+from recsys.models.base import FittedOn
+
+_SIZE_TAIL, _POPULARITY_TAIL = 0.7, 0.8
+"""Exponents of Zipf's law for the sizes of clusters and the popularity of items."""
+
+_NOISE = 0.6
+"""Length of an item's own part of its vector, where that of its cluster has length 1."""
+
+_LOUDNESS = 3.0
+"""Length of the vectors by which items speak for personas: scores span about as much as those of a trained model."""
+
+_START = 1_700_000_000
+_DAY = 86_400
+
+
+@final
+@dataclass(frozen=True)
+class Shape:
+    """How large it is.
+
+    Attributes:
+        items: number of items.
+        size: dimensions of the vectors.
+        personas: K.
+        users: number of users in the log.
+        seed: of everything.
+    """
+
+    items: int = 1_000_000
+    size: int = 64
+    personas: int = 4
+    users: int = 2_000
+    seed: int = 0
+
+
+@final
+class LargeCatalogue:
+    """Items, clusters and users."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        source = np.random.default_rng(shape.seed)
+        clusters = max(8 * shape.personas, shape.items // 500)
+        share = np.arange(1, clusters + 1) ** -_SIZE_TAIL
+        self.cluster = np.sort(source.choice(clusters, shape.items, p=share / share.sum())).astype(np.int32)
+        self.start = np.searchsorted(self.cluster, np.arange(clusters + 1))
+        self.popularity = source.permutation(np.arange(1, shape.items + 1) ** -_POPULARITY_TAIL)
+        self.persona = source.integers(shape.personas, size=clusters).astype(np.int32)
+        centre = self._directions(source, clusters)
+        own = self._directions(source, shape.items)
+        length = np.exp(0.25 * source.standard_normal((shape.items, 1)))
+        self.vectors = (length * (centre[self.cluster] + _NOISE * own)).astype(np.float32)
+
+    def _directions(self, source: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
+        """Return vectors of a length of about 1 whose coordinates matter less and less, as those of a factorisation."""
+        spectrum = np.arange(1, self.shape.size + 1) ** -0.5
+        return source.standard_normal((count, self.shape.size)) * (spectrum / np.linalg.norm(spectrum))
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Events of each item, "items"."""
+        return np.asarray(np.ceil(self.popularity / self.popularity.min()), np.int64)
+
+    def histories(self, lengths: npt.NDArray[np.integer], seed: int) -> list[npt.NDArray[np.int64]]:
+        """Draw the distinct items of users, about as many as `lengths` says; each has two clusters of every persona."""
+        source = np.random.default_rng([self.shape.seed, seed])
+        filled = np.flatnonzero(np.diff(self.start) > 0)
+        total = np.concatenate([[0.0], np.cumsum(self.popularity)])
+        rows = []
+        for length in lengths.tolist():
+            own = [source.choice(filled[self.persona[filled] == k], 2) for k in range(self.shape.personas)]
+            tastes = source.choice(np.concatenate(own), length)
+            low, high = total[self.start[tastes]], total[self.start[tastes + 1]]
+            drawn = np.searchsorted(total, low + (high - low) * source.random(length), side="right") - 1
+            rows.append(source.permutation(np.unique(drawn)))
+        return rows
+
+    def questions(self, count: int, seed: int, *, length: int | None = None) -> Queries:
+        """Return questions of unknown users, of very different histories unless a length is given."""
+        source = np.random.default_rng([self.shape.seed, seed, 1])
+        lengths = np.exp(source.normal(3.7, 0.8, count)).astype(int) + 5 if length is None else np.full(count, length)
+        return Queries.from_history(self.histories(lengths, seed))
+
+    def model(self, readout: Readout = "attentive") -> AMPCF:
+        """Return AMP-CF as if it had learned this catalogue."""
+        shape = self.shape
+        source = np.random.default_rng([shape.seed, 0])
+        history = HistoryReading(pooling_power=1.0)
+        model = AMPCF(
+            shape.size,
+            personas=shape.personas,
+            attention=Attention(readout=readout, item_bias=True),
+            history=history,
+            seed=shape.seed,
+        )
+        prototype = source.standard_normal((shape.personas, history.routing_size))
+        router = prototype[self.persona[self.cluster]] + 0.5 * source.standard_normal(
+            (shape.items, history.routing_size)
+        )
+        arrays = {
+            "users.input": _LOUDNESS * self.vectors,
+            "users.router": router.astype(np.float32),
+            "users.prototype": prototype.astype(np.float32),
+            "items.item": self.vectors,
+            "items.bias": np.log1p(20 * self.popularity / self.popularity.mean()).astype(np.float32),
+            "items.log_temperature": np.zeros((), np.float32),
+        }
+        return model.restore(self._fitted_on(), arrays)
+
+    def _fitted_on(self) -> FittedOn:
+        items = Vocabulary(np.arange(self.shape.items))
+        titles = tuple(f"Item {number} of cluster {cluster}" for number, cluster in enumerate(self.cluster.tolist()))
+        genres = tuple((f"Genre {kind}",) for kind in self.persona[self.cluster].tolist())
+        users = Vocabulary(np.arange(self.shape.users))
+        name = f"simulated-{self.shape.items}"
+        return FittedOn(users, items, ItemMetadata(titles, genres), self.counts, "seconds", name, "0" * 64)
+
+
+def write_run(folder: Path, catalogue: LargeCatalogue, readout: Readout = "attentive") -> Path:
+    """Write a run of the catalogue: a bundle, a log of its users, and what the commands read of a run.
+
+    Args:
+        folder: the run's directory, to be made.
+        catalogue: what it holds.
+        readout: of the model.
+    """
+    folder.mkdir(parents=True)
+    asked = catalogue.questions(catalogue.shape.users, seed=1)
+    log = folder / "log.csv"
+    times = _START + _DAY * asked.times
+    pd.DataFrame({"user": asked.history.rows, "item": asked.history.items, "time": times}).to_csv(log, index=False)
+    bundle.save(catalogue.model(readout), folder / "model")
+    metrics = {"data": asdict(Data(str(log.resolve())))}
+    (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write a run; return the exit code."""
+    default = Shape()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.large_catalogue", description=__doc__)
+    parser.add_argument("out", type=Path, metavar="DIR", help="directory of the run, to be made")
+    parser.add_argument("--items", type=int, default=default.items)
+    parser.add_argument("--users", type=int, default=default.users)
+    parser.add_argument("--seed", type=int, default=default.seed)
+    options = parser.parse_args(arguments)
+    catalogue = LargeCatalogue(Shape(items=options.items, users=options.users, seed=options.seed))
+    print(f"a run of {options.items} items: {write_run(options.out, catalogue)}")
+    return 0

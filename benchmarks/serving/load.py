@@ -1,0 +1,263 @@
+"""Load on a service, from a process of its own. `python -m benchmarks.serving_load < plan.json > answers.json`.
+
+Requests are sent over a bounded number of connections that stay open. In a closed loop each connection sends its next
+request when the answer to the last is there: that finds what the service can take. In an open loop requests are due at
+moments that do not wait for answers (a Poisson process), and an answer's time counts from the moment its request was
+due: what waits for a free connection because the service is slow is not left out (coordinated omission).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.errors import ConfigError
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@final
+@dataclass(frozen=True)
+class Request:
+    """A request, and what kind it is counted as."""
+
+    kind: str
+    method: str
+    path: str
+    body: str = ""
+
+    def encoded(self, host: str) -> bytes:
+        """Return what is sent."""
+        body = self.body.encode()
+        head = f"{self.method} {self.path} HTTP/1.1\r\nHost: {host}\r\n"
+        if body:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return head.encode() + b"\r\n" + body
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """What is sent.
+
+    Attributes:
+        port: of the service on the loopback address.
+        requests: in this order; they are not begun anew when they end.
+        seconds: after which nothing is sent any more.
+        connections: at once.
+        rate: requests per second of the open loop; None: a closed loop.
+        seed: of the moments of the open loop.
+    """
+
+    port: int
+    requests: Sequence[Request]
+    seconds: float
+    connections: int
+    rate: float | None = None
+    seed: int = 0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What came back.
+
+    Attributes:
+        kinds: "answers", of the requests.
+        statuses: "answers"; 0 where the connection broke.
+        milliseconds: "answers", from the moment a request was due (open loop) or sent (closed loop) to its end.
+        seconds: from the first request to the last answer.
+    """
+
+    kinds: npt.NDArray[np.str_]
+    statuses: npt.NDArray[np.int64]
+    milliseconds: npt.NDArray[np.float64]
+    seconds: float
+
+    @property
+    def failed(self) -> int:
+        """How many answers are not 200."""
+        return int((self.statuses != 200).sum())
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How many answers have each status that is not 200."""
+        statuses, counts = np.unique(self.statuses[self.statuses != 200], return_counts=True)
+        return dict(zip(map(str, statuses.tolist()), counts.tolist(), strict=True))
+
+    def of(self, *kinds: str) -> npt.NDArray[np.float64]:
+        """Return the times of answers of these kinds, milliseconds."""
+        return self.milliseconds[np.isin(self.kinds, kinds)]
+
+    def rate(self, *kinds: str) -> float:
+        """Return answers per second of these kinds."""
+        return len(self.of(*kinds)) / self.seconds
+
+
+def put_load(plan: Plan) -> Answered:
+    """Send a plan from a process of its own.
+
+    Raises:
+        ConfigError: that process failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.serving.load"],
+        input=json.dumps(asdict(plan)),
+        capture_output=True,
+        text=True,
+        cwd=_ROOT,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ConfigError(f"the load failed: {done.stderr.strip()[-500:]}")
+    found = json.loads(done.stdout)
+    return Answered(
+        np.asarray(found["kinds"], np.str_),
+        np.asarray(found["statuses"], np.int64),
+        np.asarray(found["milliseconds"], np.float64),
+        found["seconds"],
+    )
+
+
+@final
+@dataclass
+class _Run:
+    """A plan on its way."""
+
+    plan: Plan
+    loop: asyncio.AbstractEventLoop
+    started: float
+    sent: int = 0
+    waiting: deque[tuple[int, float]] = field(default_factory=deque)
+    free: deque[_Connection] = field(default_factory=deque)
+    open: int = 0
+    answers: list[tuple[str, int, float]] = field(default_factory=list)
+    ended: float = 0.0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is sent any more."""
+        late = self.loop.time() - self.started >= self.plan.seconds
+        return late or self.sent >= len(self.plan.requests)
+
+    def next(self) -> tuple[int, float] | None:
+        """Return the number of the request to send now and the moment it was due; None: there is none now."""
+        if self.plan.rate is not None:
+            return self.waiting.popleft() if self.waiting else None
+        if self.over:
+            return None
+        self.sent += 1
+        return self.sent - 1, self.loop.time()
+
+    def answered(self, number: int, due: float, status: int) -> None:
+        """Note an answer."""
+        self.ended = self.loop.time()
+        self.answers.append((self.plan.requests[number].kind, status, 1000 * (self.ended - due)))
+
+    def give(self, connection: _Connection) -> None:
+        """Let a connection send, or wait."""
+        found = self.next()
+        if found is None:
+            self.free.append(connection)
+            if self.over and not self.waiting and len(self.free) == self.open:
+                self.done.set()
+        else:
+            connection.ask(*found)
+
+    def due(self, number: int, moment: float) -> None:
+        """Send a request of the open loop as soon as a connection is free."""
+        self.sent += 1
+        self.waiting.append((number, moment))
+        if self.free:
+            self.give(self.free.popleft())  # by turns, so that none is idle until the service closes it
+
+
+@final
+class _Connection(asyncio.Protocol):
+    """Sends one request at a time and reads its answer, which has a length."""
+
+    def __init__(self, run: _Run, encoded: Sequence[bytes]) -> None:
+        self._run = run
+        self._encoded = encoded
+        self._transport: asyncio.Transport | None = None
+        self._asked: tuple[int, float] | None = None
+        self._read = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._run.open += 1
+
+    def ask(self, number: int, due: float) -> None:
+        assert self._transport is not None
+        self._asked = (number, due)
+        self._read.clear()
+        self._transport.write(self._encoded[number])
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        end = self._read.find(b"\r\n\r\n")
+        if end < 0 or self._asked is None:
+            return
+        head = bytes(self._read[:end]).lower()
+        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if len(self._read) >= end + 4 + length:
+            asked, self._asked = self._asked, None
+            self._run.answered(*asked, int(head[9:12]))
+            self._run.give(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._run.open -= 1
+        if self._asked is not None:
+            self._run.answered(*self._asked, 0)
+        elif self in self._run.free:
+            self._run.free.remove(self)
+        if not self._run.open:
+            self._run.done.set()
+
+
+async def _send(plan: Plan) -> _Run:
+    loop = asyncio.get_running_loop()
+    encoded = [request.encoded(f"127.0.0.1:{plan.port}") for request in plan.requests]
+    run = _Run(plan, loop, loop.time())
+    connections = [
+        (await loop.create_connection(lambda: _Connection(run, encoded), "127.0.0.1", plan.port))[1]
+        for _ in range(plan.connections)
+    ]
+    run.started = loop.time()
+    for connection in connections:
+        run.give(connection)
+    if plan.rate is not None:
+        draws = np.random.default_rng(plan.seed).exponential(1 / plan.rate, len(plan.requests))
+        for number, moment in enumerate((run.started + np.cumsum(draws)).tolist()):
+            if moment >= run.started + plan.seconds:
+                break
+            await asyncio.sleep(max(0.0, moment - loop.time()))
+            run.due(number, moment)
+        run.sent = len(plan.requests)
+        if len(run.free) == run.open and not run.waiting:
+            run.done.set()
+    await asyncio.wait_for(run.done.wait(), plan.seconds + 60)
+    return run
+
+
+def main() -> int:
+    """Send the plan of standard input; return the exit code."""
+    given = json.load(sys.stdin)
+    plan = Plan(**{**given, "requests": [Request(**request) for request in given["requests"]]})
+    run = asyncio.run(_send(plan))
+    kinds, statuses, milliseconds = zip(*run.answers, strict=True) if run.answers else ((), (), ())
+    found = {"kinds": kinds, "statuses": statuses, "milliseconds": milliseconds, "seconds": run.ended - run.started}
+    json.dump(found, sys.stdout)
+    return 0

@@ -1,0 +1,104 @@
+"""Draw the pictures of the page in the documentation: `python -m benchmarks.screenshots --run DIR`.
+
+Serves the run on a store of its own, which is thrown away, and looks at the page as one of the users that the page
+offers. Needs chromium and `recsys[serving,browser]`. The fonts are those of the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from PIL import Image
+
+from benchmarks.serving.chromium import open_chromium
+from benchmarks.serving.served_process import ServedProcess
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+_DESK, _PHONE = (1280, 960), (390, 844)
+_LIKED = ("alien", "blade runner", "matrix")
+"""What somebody new likes; the run must know such titles."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw the pictures; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="directory of a finished run")
+    parser.add_argument("--user", help="whose page (default: the third of those that the page offers)")
+    parser.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures (default: docs/images)")
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_chromium() as browser,
+        ServedProcess(options.run, str(Path(folder) / "events.db")) as service,
+    ):
+        for path in draw(browser, service.url, options.user, options.out):
+            print(path)
+    return 0
+
+
+def draw(browser: Browser, url: str, user: str | None, out: Path) -> list[Path]:
+    """Draw the page at an address: light, dark, on a phone, and as somebody new; return the pictures."""
+    light = _page(browser, url, _DESK, "light")
+    if user is None:
+        user = str(light.locator(".chip").nth(2).get_attribute("data-user"))
+    _open(light, user)
+    light.get_by_text("What speaks for it").first.click()
+    phone = _page(browser, url, _PHONE, "light")
+    _open(phone, user)
+    dark = _page(browser, url, _DESK, "dark")
+    _open(dark, user)
+    dark.locator(".persona").nth(1).get_by_role("radio", name="Mute").check()
+    dark.locator(".persona.muted").wait_for()
+    dark.get_by_role("button", name="Tour", exact=True).click()
+    for _ in range(4):
+        dark.locator("#tour-next").click()
+    dark.evaluate("scrollTo(0, 0)")
+    new = _page(browser, url, _DESK, "light")
+    _open(new, "somebody new")
+    for title in _LIKED:
+        new.get_by_label("Find it by title").fill(title)
+        found = new.locator("#found li", has_text=re.compile(title, re.IGNORECASE)).first
+        found.get_by_role("button", name="Liked: ").click()
+        new.get_by_text("Liked, saved").wait_for()
+    new.locator(".persona").first.wait_for()
+    pictures = {"page_light": light, "page_dark": dark, "page_phone": phone, "page_new": new}
+    paths = []
+    for name, page in pictures.items():
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(1_000)  # what moves comes to rest
+        paths.append(out / f"{name}.png")
+        _small(page.screenshot()).save(paths[-1], optimize=True)
+        page.context.close()
+    return paths
+
+
+def _page(browser: Browser, url: str, size: tuple[int, int], scheme: Literal["light", "dark"]) -> Page:
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    context.add_init_script("localStorage.setItem('recsys.tour', 'seen')")
+    page = context.new_page()
+    page.goto(url)
+    page.locator(".chip").first.wait_for()
+    return page
+
+
+def _small(png: bytes) -> Image.Image:
+    """Return a picture with 256 colours, which is all that the page has but for smooth edges."""
+    return Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+
+
+def _open(page: Page, user: str) -> None:
+    page.get_by_label("Your id").fill(user)
+    page.get_by_role("button", name="Open").click()
+    page.locator(".card").first.wait_for()

@@ -1,0 +1,5 @@
+"""Runs the benchmark: `python -m benchmarks.speed`."""
+
+from benchmarks.speed.command import main
+
+raise SystemExit(main())

@@ -1,0 +1,258 @@
+"""Training and evaluation speed as ratios against implicit and Cornac. `python -m benchmarks.speed`.
+
+Repeats are interleaved (A B C, A B C, ...), so that whatever else the machine does falls on all alike; medians count.
+Work that is done once (reading, set-up, the first epoch) is excluded for everybody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmarks.tools.environment import environment, threads_option, use_threads
+from benchmarks.tools.report import REPORT_NAME, facts, number, report_folder, table, verdict, write_text
+from benchmarks.tools.search import with_settings
+from recsys.data.catalogue import datasets, locations
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries, Ragged
+from recsys.data.splits.holdout import Holdout, Split
+from recsys.data.splits.standard import split
+from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import RecsysError
+from recsys.evaluation.holdout import evaluate
+from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.models.base import Recommender, Validate
+from recsys.training.session import Session
+
+PAPER, TWIN, FASTEST = "AMP-CF, paper setting, K=3", "AMP-CF, paper setting, K=1", "AMP-CF, fastest setting, K=3"
+CUTOFFS = (5, 10, 20)
+_FAST = {
+    "objective.shared_negatives": True,
+    "objective.exclude_observed": False,
+    "objective.negatives": 16,
+    "optimization.batch_size": 8192,
+    "optimization.learning_rate": 0.01,
+}
+_CHECKED = ("ndcg@10", "recall@10", "precision@10")
+
+Rates = Mapping[str, Sequence[float]]
+"""Examples per second (or seconds) of each repeat, by name."""
+
+
+@final
+class GivenScores(Recommender):
+    """A model whose scores are given: "users items"."""
+
+    def __init__(self, scores: npt.NDArray[np.float32]) -> None:
+        self.scores = scores
+
+    @property
+    def needs_known_users(self) -> bool:
+        return True
+
+    def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
+        """Nothing is learned."""
+
+    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
+        return torch.from_numpy(self.scores[queries.users])
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {"scores": self.scores}
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.scores = arrays["scores"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
+    parser.add_argument("--dataset", metavar="NAME", help="log (default ml-1m-ordered)")
+    parser.add_argument("--repeats", type=int, metavar="N", help="interleaved repeats (default 3)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
+    parser.add_argument("--quick", action="store_true", help="the simulated log, 1 repeat: tries the benchmark itself")
+    threads_option(parser)
+    options = parser.parse_args(arguments)
+    use_threads(options.threads)
+    name = options.dataset or ("simulated" if options.quick else "ml-1m-ordered")
+    try:
+        log = datasets.load(name)
+        report = run(
+            log, options.repeats or (1 if options.quick else 3), report_folder("speed", options.out, options.quick)
+        )
+    except RecsysError as error:
+        print(f"error: {error}")
+        return 2
+    print(f"report: {report}")
+    return 0
+
+
+def run(log: Interactions, repeats: int, out: Path, *, verbose: bool = True) -> Path:
+    """Measure training and evaluation and write the report; return its path."""
+    # Only here: a check that needs no peer should not need their packages.
+    from benchmarks.speed import peers  # noqa: PLC0415
+
+    cut = split(log, "random", seed=0)
+    matrix = cut.train.matrix()
+    experiments = settings()
+    tasks: dict[str, Callable[[], float]] = {
+        **{name: _rate_of(experiment, cut.train) for name, experiment in experiments.items()},
+        "implicit BPR": lambda: peers.implicit_rate("BPR", matrix, 2),
+        "implicit ALS": lambda: peers.implicit_rate("ALS", matrix, 2),
+        "Cornac BPR": lambda: peers.cornac_rate("BPR", matrix, 2),
+        "Cornac MF": lambda: peers.cornac_rate("MF", matrix, 2),
+    }
+    rates = interleaved(tasks, repeats, "examples/s", verbose=verbose)
+    rng = np.random.default_rng(0)
+    # Scores with some sense in them: popularity and noise. What is measured does not depend on them.
+    popular = np.log1p(np.asarray(matrix.sum(0)).ravel())
+    scores = (popular + rng.normal(size=matrix.shape)).astype(np.float32)
+    asked = replace(cut, test=answerable(cut.test))
+    values: dict[str, dict[str, float]] = {}
+
+    def ours() -> float:
+        model = GivenScores(scores).fit(cut.train)
+        started = time.perf_counter()
+        values["ours"] = evaluate(model, asked.test, asked.train, cutoffs=CUTOFFS).summary
+        return time.perf_counter() - started
+
+    def theirs() -> float:
+        values["Cornac"], seconds = peers.cornac_evaluation(scores, asked, CUTOFFS)
+        return seconds
+
+    evaluations = interleaved({"ours": ours, "Cornac": theirs}, repeats, "s", verbose=verbose)
+    return write_text(out / REPORT_NAME, report_text(cut, log, repeats, rates, evaluations, values))
+
+
+def settings() -> dict[str, Experiment]:
+    """Return the settings of AMP-CF that are timed, all with d = 64 and personas per user."""
+    paper = with_settings(
+        read_experiment(locations.shipped("configs") / "ampcf_paper_dot.yaml"),
+        {"embedding_size": 64, "objective.negatives": 4, "optimization.batch_size": 256},
+    )
+    return {
+        PAPER: with_settings(paper, {"personas": 3}),
+        TWIN: with_settings(paper, {"personas": 1}),
+        FASTEST: with_settings(paper, {"personas": 3, **_FAST}),
+    }
+
+
+def training_rate(experiment: Experiment, train: Interactions, epochs: int = 1) -> float:
+    """Return positives per second of whole epochs as `fit` runs them; the first epoch is warm-up.
+
+    The clock is read where validation would be, at the end of each epoch.
+    """
+    clock: list[float] = []
+
+    def tick(_: Recommender) -> float:
+        clock.append(time.perf_counter())
+        return 0.0
+
+    changes = {"optimization.epochs": 1 + epochs, "optimization.patience": 2 + epochs, "optimization.validate_every": 1}
+    with_settings(experiment, changes).build(0).fit(train, tick)
+    return epochs * int(train.matrix().nnz) / (clock[-1] - clock[0])
+
+
+def _rate_of(experiment: Experiment, train: Interactions) -> Callable[[], float]:
+    return lambda: training_rate(experiment, train)
+
+
+def interleaved(
+    tasks: Mapping[str, Callable[[], float]], repeats: int, unit: str, *, verbose: bool = True
+) -> dict[str, list[float]]:
+    """Run all tasks, then all again, and return what each returned, by name."""
+    found: dict[str, list[float]] = {name: [] for name in tasks}
+    for repeat in range(repeats):
+        for name, task in tasks.items():
+            found[name].append(task())
+            if verbose:
+                print(f"[{repeat + 1}/{repeats}] {name}: {found[name][-1]:,.2f} {unit}", flush=True)
+    return found
+
+
+def answerable(holdout: Holdout) -> Holdout:
+    """Return the questions of known users without the answers that training does not know, as Cornac asks them."""
+    relevant = holdout.relevant
+    known = relevant.items != UNKNOWN
+    counts = np.bincount(relevant.rows[known], minlength=len(relevant))
+    kept = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), relevant.items[known])
+    rows = np.flatnonzero((counts > 0) & (holdout.queries.users != UNKNOWN))
+    return replace(holdout, relevant=kept).take(rows)
+
+
+def report_text(
+    cut: Split,
+    log: Interactions,
+    repeats: int,
+    rates: Rates,
+    seconds: Rates,
+    values: Mapping[str, Mapping[str, float]],
+) -> str:
+    """Return the report."""
+    told = environment() | {
+        "log": f"{log.name}, fingerprint {log.fingerprint[:12]}, split random, seed 0 — **leaks time**",
+        "training": f"{cut.train.matrix().nnz} distinct events, {cut.train.n_users} users, {cut.train.n_items} items",
+        "repeats": f"{repeats}, interleaved; medians, with the range in brackets",
+    }
+    rate = {name: statistics.median(repeated) for name, repeated in rates.items()}
+    peer_names = [name for name in rate if name not in (PAPER, TWIN, FASTEST)]
+    rows = [[name, _range(rates[name], 0), *(f"{rate[name] / rate[peer]:.2f}" for peer in peer_names)] for name in rate]
+    text = (
+        "Positives per second in whole epochs through `fit`. The paper setting has d = 64, 4 negatives per positive "
+        "among the items its user has not touched, batch 256; the fastest has K = 3, d = 64, batch "
+        f"{_FAST['optimization.batch_size']:,} and {_FAST['objective.negatives']} negatives shared by the batch. An "
+        "example is not the same work everywhere: BPR and MF update one negative or none per example with one vector "
+        "per user, ALS solves exactly."
+    )
+    ratio = statistics.median(theirs / ours for ours, theirs in zip(seconds["ours"], seconds["Cornac"], strict=True))
+    evaluation = [[name, _range(repeated, 2)] for name, repeated in seconds.items()]
+    agreement = [
+        [name, number(values["ours"][name], 6), number(values["Cornac"][_cornac_name(name)], 6)] for name in _CHECKED
+    ]
+    work = (
+        f"The same score matrix, {cut.train.n_items} items for each user, at {', '.join(map(str, CUTOFFS))}. Ours: "
+        "NDCG, recall, precision, hit rate, MRR, MAP, novelty, diversity, calibration, taste distances with their "
+        "chance level, minority recall, coverage, Gini, and strata, tastes made anew. Cornac (`ranking_eval`): NDCG, "
+        f"recall, precision, hit ratio, MRR, MAP. Ours is **{ratio:.1f} times** as fast. Both agree:"
+    )
+    parts = ["# Speed", facts(told), "## Bars", table(["claim", "bar", "measured", ""], bars(rate, ratio))]
+    parts += ["## Training", text, table(["", "examples/s", *(f"ratio to {peer}" for peer in peer_names)], rows)]
+    parts += ["## Evaluation", table(["", "seconds"], evaluation), work]
+    parts += [table(["metric", "ours", "Cornac"], agreement)]
+    return "\n\n".join(parts) + "\n"
+
+
+def bars(rate: Mapping[str, float], evaluation_ratio: float) -> list[list[str]]:
+    """Return rows: claim, bar, measured, verdict."""
+    cost = rate[TWIN] / rate[PAPER]
+    return [
+        ["time per example, K=3 over K=1", "at most 2", f"{cost:.2f}", verdict(cost <= 2)],
+        [PAPER, "at least 50,000 positives/s", f"{rate[PAPER]:,.0f}", verdict(rate[PAPER] >= 50_000)],
+        [FASTEST, "at least 300,000 positives/s", f"{rate[FASTEST]:,.0f}", verdict(rate[FASTEST] >= 300_000)],
+        [
+            "evaluation, Cornac's time over ours",
+            "at least 5",
+            f"{evaluation_ratio:.1f}",
+            verdict(evaluation_ratio >= 5),
+        ],
+    ]
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    shown = [f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values))]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def _cornac_name(name: str) -> str:
+    metric, _, k = name.partition("@")
+    return f"{ {'ndcg': 'NDCG', 'recall': 'Recall', 'precision': 'Precision'}[metric] }@{k}"

@@ -1,0 +1,1 @@
+"""What several benchmarks share: cells on disk, reports, tuning, the environment."""

@@ -1,0 +1,115 @@
+"""Fit a model within a wall-clock budget, count its parameters, and make its parameter-matched twin."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy.typing as npt
+
+from benchmarks.tools.search import with_settings
+from recsys.data.interactions import Interactions
+from recsys.experiments.configuration import Experiment
+from recsys.models.base import FittedOn, Recommender, Validate
+
+
+@final
+class _TimeUpError(Exception):
+    """Ends a training from within its validation."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted model and what it took.
+
+    Attributes:
+        model: with the parameters of its best validated epoch.
+        valid: the validation metric of these parameters.
+        epochs: epochs run, those after the best one included.
+        seconds: wall-clock time of the fit, its validations included.
+        capped: whether the budget ended the training.
+    """
+
+    model: Recommender
+    valid: float
+    epochs: int
+    seconds: float
+    capped: bool
+
+
+def fit_within(experiment: Experiment, seed: int, train: Interactions, validate: Validate, seconds: float) -> Fitted:
+    """Fit a model, ending its training at the first validation after `seconds`; its best epoch is kept.
+
+    Only models that validate while they train can be ended. Closed-form models and those of `implicit` run to their
+    end, and are told as not capped.
+    """
+    model = experiment.build(seed)
+    best: dict[str, npt.NDArray[Any]] = {}
+    values: list[float] = []
+    started = time.perf_counter()
+
+    def watched(current: Recommender) -> float:
+        nonlocal best
+        value = validate(current)
+        if not values or value > max(values):
+            best = {name: array.copy() for name, array in model.arrays().items()}
+        values.append(value)
+        if time.perf_counter() - started > seconds:
+            raise _TimeUpError
+        return value
+
+    try:
+        model.fit(train, watched)
+    except _TimeUpError:
+        model.restore(model.fitted_on, best)
+        every = experiment.arguments.get("optimization", {}).get("validate_every", 1)
+        return Fitted(model, max(values), len(values) * every, time.perf_counter() - started, capped=True)
+    took = time.perf_counter() - started
+    epochs = 1 if model.effort is None else model.effort.epochs
+    return Fitted(model, max(values) if values else validate(model), epochs, took, capped=False)
+
+
+def fitted_on(train: Interactions) -> FittedOn:
+    """Return what a model that was fitted on a log remembers of it."""
+    return FittedOn.of(train)
+
+
+def count_parameters(model: Recommender) -> int:
+    """Return how many numbers a fitted model has learned."""
+    return sum(int(array.size) for array in model.arrays().values())
+
+
+def parameters_of(experiment: Experiment, train: Interactions) -> int:
+    """Return how many numbers a model that is trained by gradient learns on a log, without training it."""
+    untrained = with_settings(experiment, {"optimization.epochs": 0}).build()
+    return count_parameters(untrained.fit(train))
+
+
+def one_persona_twin(experiment: Experiment, train: Interactions) -> Experiment:
+    """Return the same experiment with one persona and, if need be, a larger embedding: at least as many parameters.
+
+    A model without embedding has nothing that could be enlarged: its twin differs in the personas alone.
+
+    Args:
+        experiment: of a model with the setting `personas`.
+        train: the training log; the number of its users and items decides.
+    """
+    if "embedding_size" not in experiment.arguments:
+        return with_settings(experiment, {"personas": 1})
+    wanted = parameters_of(experiment, train)
+    size = int(experiment.arguments["embedding_size"])
+
+    def twin(dimensions: int) -> Experiment:
+        return with_settings(experiment, {"personas": 1, "embedding_size": dimensions})
+
+    own = parameters_of(twin(size), train)
+    if own < wanted:
+        slope = parameters_of(twin(size + 1), train) - own
+        size += math.ceil((wanted - own) / slope)
+        # Where parameters grow faster than linearly with the size, the line from here overshoots.
+        while size > 1 and parameters_of(twin(size - 1), train) >= wanted:
+            size -= 1
+    return twin(size)

@@ -1,0 +1,300 @@
+"""Save a fitted model as a directory that holds data only, and load it without running anything from it.
+
+manifest.json        what it is, how it was made, SHA-256 and size of every other file
+arrays.safetensors   everything learned
+items.parquet        item_id, title, genres, tags, count in the order of the model's item numbers
+users.parquet        user_id in the order of the model's user numbers
+index-*.faiss        an index of the items, where one was made (`recsys.bundles.index`)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import shutil
+import stat
+import tempfile
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+import recsys
+import recsys.models
+from recsys.bundles.manifest import (
+    DIGEST,
+    FORMAT_VERSION,
+    GIVEN,
+    INDEX,
+    KEYS,
+    MANIFEST,
+    Manifest,
+    canonical,
+    git_commit,
+    json_values,
+    read_manifest,
+)
+from recsys.data.items import ItemMetadata
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import BundleError, ConfigError, RecsysError, nearest
+from recsys.models.base import FittedOn, Recommender
+
+__all__ = ["FORMAT_VERSION", "MANIFEST", "Manifest", "constructor_arguments", "load", "read_manifest", "save"]
+
+ARRAYS, ITEMS, USERS = "arrays.safetensors", "items.parquet", "users.parquet"
+_FILES = (ARRAYS, ITEMS, USERS)
+INDEXES = "index-*.faiss"
+"""The files of indexes. One that the manifest does not name is what an interrupted command has left, and is ignored."""
+
+
+def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = None) -> Path:
+    """Write a fitted model to a directory, whole or not at all.
+
+    The bundle is written beside `path` and renamed. A bundle that is already there is replaced; anything else is not.
+
+    Args:
+        model: a fitted model whose class `recsys.models` exports.
+        path: the directory to make; its parents are made too.
+        extra: split, seed, metrics and anything else worth keeping, as JSON values; merged into the manifest. Numbers
+            that JSON cannot hold (NaN, infinity) are kept as null.
+
+    Raises:
+        NotFittedError: before `fit`.
+        BundleError: `path` holds something that is not a bundle, or `extra` claims a key the manifest uses itself.
+    """
+    path = Path(path)
+    given = dict(extra or {})
+    if reserved := sorted(set(given) & ({*KEYS, INDEX, DIGEST} - set(GIVEN))):
+        raise BundleError(f"extra holds {reserved[0]!r}, which the manifest of a bundle uses itself; use another name")
+    _refuse_to_replace_other_things(path)
+    name = _name_of(model)
+    fitted_on, arrays = model.fitted_on, model.arrays()
+    parameters = model.parameters_of_constructor()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
+    try:
+        save_file({key: np.asarray(value, order="C") for key, value in arrays.items()}, temporary / ARRAYS)
+        _write_vocabularies(fitted_on, temporary)
+        content = {
+            "format_version": FORMAT_VERSION,
+            "library_version": recsys.__version__,
+            "model": name,
+            "parameters": parameters,
+            "dataset": fitted_on.dataset,
+            "fingerprint": fitted_on.fingerprint,
+            "clock": fitted_on.clock,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "git_commit": git_commit(),
+            "files": {file: facts_of(temporary / file) for file in _FILES},
+            "split": None,
+            "seed": parameters.get("seed"),
+            "metrics": {},
+        } | json_values(given)
+        (temporary / MANIFEST).write_bytes(canonical(content))
+        _swap(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def load(path: Path) -> Recommender:
+    """Return the model of a bundle, after checking every byte of it.
+
+    Raises:
+        BundleError: naming the file and the cure, when anything is missing, truncated, altered or left over, or when
+            the format is of another version.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    _verify_files(path, manifest)
+    model_class = _class_of(manifest.model, path)
+    try:
+        model = model_class(**constructor_arguments(model_class, manifest.parameters, str(path / MANIFEST)))
+        return model.restore(_read_fitted_on(path, manifest), load_file(path / ARRAYS))
+    except BundleError:
+        raise
+    except (RecsysError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, pa.ArrowException) as error:
+        raise BundleError(
+            f"{path}: written by version {manifest.library_version}, this is {recsys.__version__}, and they do not "
+            f"agree on {manifest.model} ({type(error).__name__}: {error}); load it with that version, or train again"
+        ) from error
+
+
+def facts_of(file: Path) -> dict[str, Any]:
+    """Return the size and the SHA-256 of a file, as a manifest has them."""
+    with file.open("rb") as stream:
+        return {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": file.stat().st_size}
+
+
+def _verify_files(path: Path, manifest: Manifest) -> None:
+    files = _FILES if manifest.index is None else (*_FILES, str(manifest.index.get("file")))
+    if sorted(manifest.files) != sorted(files) or not all(fnmatchcase(name, INDEXES) for name in files[len(_FILES) :]):
+        raise BundleError(
+            f"{path / MANIFEST}: lists the files {sorted(manifest.files)}, a bundle of format {FORMAT_VERSION} holds "
+            f"{sorted(files)}; train again"
+        )
+    for extra in sorted({entry.name for entry in path.iterdir()} - {MANIFEST, *files}):
+        if not fnmatchcase(extra, INDEXES):
+            raise BundleError(f"{path / extra}: does not belong to the bundle; move it elsewhere")
+    for name in files:
+        file = path / name
+        cure = "copy the bundle again, or train again"
+        if not file.exists():
+            raise BundleError(f"{file}: is missing; {cure}")
+        if not stat.S_ISREG(file.lstat().st_mode):
+            raise BundleError(f"{file}: is not a plain file; {cure}")
+        expected, size = manifest.files[name], file.stat().st_size
+        if size != expected.get("bytes"):
+            raise BundleError(f"{file}: has {size} bytes instead of {expected.get('bytes')} (truncated?); {cure}")
+        if facts_of(file) != expected:
+            raise BundleError(f"{file}: its SHA-256 is not the one in the manifest, it was altered; {cure}")
+
+
+def _models() -> dict[str, type[Recommender]]:
+    exported = (getattr(recsys.models, name) for name in recsys.models.__all__)
+    return {
+        f"{model.__module__}.{model.__qualname__}": model
+        for model in exported
+        if inspect.isclass(model) and issubclass(model, Recommender) and not inspect.isabstract(model)
+    }
+
+
+def _name_of(model: Recommender) -> str:
+    name = f"{type(model).__module__}.{type(model).__qualname__}"
+    if _models().get(name) is not type(model):
+        raise BundleError(f"{name} is not exported by recsys.models, so no bundle of it could be loaded; export it")
+    for inner in vars(model).values():
+        if isinstance(inner, Recommender):
+            _name_of(inner)
+    return name
+
+
+def _class_of(name: str, path: Path) -> type[Recommender]:
+    """Return the class, by looking it up among the exported models: nothing that a bundle names is imported."""
+    models = _models()
+    if name not in models:
+        raise BundleError(
+            f"{path / MANIFEST}: {name!r} is not a model of this library{nearest(str(name), models)}; "
+            "update the library, or train again"
+        )
+    return models[name]
+
+
+def constructor_arguments(target: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return typed constructor arguments from JSON values: nested dataclasses and tuples as the type hints say.
+
+    Raises:
+        ConfigError: an argument that the constructor does not have.
+    """
+    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]  # the constructor of this very class
+    hints.pop("return", None)
+    for key in values:
+        if key not in hints:
+            raise ConfigError(f"{where}: {target.__name__} has no argument {key!r}{nearest(key, hints)}")
+    return {key: _typed(hints[key], value, f"{where}: {key}") for key, value in values.items()}
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - any type hint, any JSON value
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    for option in options:
+        if isinstance(value, dict) and isinstance(option, type) and issubclass(option, Recommender):
+            return _wrapped(value, where)
+        if isinstance(value, dict) and isinstance(option, type) and is_dataclass(option):
+            return option(**constructor_arguments(option, value, where))
+        if isinstance(value, list) and typing.get_origin(option) is tuple:
+            entry = [kind for kind in typing.get_args(option) if kind is not Ellipsis]
+            kinds = entry * len(value) if len(entry) == 1 else entry
+            return tuple(_typed(kind, part, where) for kind, part in zip(kinds, value, strict=True))
+    return value
+
+
+def _wrapped(value: Mapping[str, Any], where: str) -> Recommender:
+    """Return the unfitted model that another one wraps; like `_class_of` it looks names up and imports nothing."""
+    models = {f"recsys.models.{model.__name__}": model for model in _models().values()}
+    path, arguments = value.get("class_path"), value.get("init_args", {})
+    well_formed = set(value) == {"class_path", "init_args"} and isinstance(path, str)
+    if not well_formed or path not in models or not isinstance(arguments, dict):
+        raise BundleError(f"{where}: {path!r} is not a model of this library; update the library, or train again")
+    model_class = models[path]
+    return model_class(**constructor_arguments(model_class, arguments, where))
+
+
+def _write_vocabularies(fitted_on: FittedOn, directory: Path) -> None:
+    metadata = fitted_on.metadata
+    words = pa.list_(pa.string())
+    columns = {
+        "item_id": _ids(fitted_on.items),
+        "title": pa.array(metadata.titles, pa.string()),
+        "genres": pa.array(metadata.genres, words),
+        "tags": pa.array(metadata.tags, words),
+        "count": pa.array(fitted_on.item_counts, pa.int64()),
+    }
+    pq.write_table(pa.table(columns), directory / ITEMS)
+    pq.write_table(pa.table({"user_id": _ids(fitted_on.users)}), directory / USERS)
+
+
+def _ids(vocabulary: Vocabulary) -> pa.Array:
+    return pa.array(vocabulary.ids, pa.int64() if vocabulary.is_integer else pa.string())
+
+
+def _vocabulary(column: pa.ChunkedArray) -> Vocabulary:
+    whole = column.combine_chunks()
+    integer = pa.types.is_integer(whole.type)
+    return Vocabulary(whole.to_numpy(zero_copy_only=False).astype(np.int64 if integer else object))
+
+
+def _read_fitted_on(path: Path, manifest: Manifest) -> FittedOn:
+    items, users = pq.read_table(path / ITEMS), pq.read_table(path / USERS)
+    genres, tags = (tuple(map(tuple, items[name].to_pylist())) for name in ("genres", "tags"))
+    metadata = ItemMetadata(tuple(items["title"].to_pylist()), genres, tags)
+    return FittedOn(
+        _vocabulary(users["user_id"]),
+        _vocabulary(items["item_id"]),
+        metadata,
+        items["count"].to_numpy(),
+        manifest.clock,
+        manifest.dataset,
+        manifest.fingerprint,
+    )
+
+
+def _refuse_to_replace_other_things(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        names = {entry.name for entry in path.iterdir() if not fnmatchcase(entry.name, INDEXES)}
+        if not names or (MANIFEST in names and names <= {MANIFEST, *_FILES}):
+            return
+    if path.exists() or path.is_symlink():
+        raise BundleError(f"{path}: exists and is not a bundle, it will not be replaced; choose another directory")
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Rename `new` to `path`; what was there steps aside first, and comes back should the rename fail."""
+    # mkdtemp makes directories that only their owner can read; a bundle is as readable as any other new directory.
+    mask = os.umask(0)
+    os.umask(mask)
+    new.chmod(0o777 & ~mask)
+    if not path.exists():
+        new.rename(path)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
+    old = aside / "bundle"
+    try:
+        path.rename(old)
+        new.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside)

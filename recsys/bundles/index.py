@@ -1,0 +1,161 @@
+"""The index of a bundle: a file beside the model's, and what the manifest says of it.
+
+The manifest is replaced last, in one step. Whenever the writing is interrupted, the bundle is the one before or the one
+after; a file that no manifest names is ignored, and removed by the next index.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from recsys.bundles.bundle import ARRAYS, INDEXES, facts_of
+from recsys.bundles.manifest import MANIFEST, Manifest, canonical, json_values, read_manifest
+from recsys.data.queries import Queries
+from recsys.errors import BundleError, ConfigError, RecsysError
+from recsys.models.base import Recommendations, Recommender
+
+if TYPE_CHECKING:
+    from recsys.models.retrieval.index import PersonaIndex
+    from recsys.models.retrieval.tuning import Measured, Recall
+
+Recommend = Callable[[Queries, int], Recommendations]
+"""The n best items of each query."""
+
+
+@final
+@dataclass(frozen=True)
+class IndexRecord:
+    """How an index was made and what it finds.
+
+    Attributes:
+        asked: the recall that was asked for.
+        tuned: recall on the questions that decided how thoroughly it is searched.
+        measured: recall on other questions, and the time they take with and without the index.
+        seed: of the cells.
+        build_seconds: of making the cells.
+    """
+
+    asked: float
+    tuned: Recall
+    measured: Measured
+    seed: int
+    build_seconds: float
+
+
+def save_index(path: Path, index: PersonaIndex, record: IndexRecord, *, model_digest: str) -> dict[str, Any]:
+    """Put an index into the bundle of its model, in the place of any other; return what the manifest says of it.
+
+    Args:
+        path: the bundle.
+        index: of its model.
+        record: how it was made and what it finds.
+        model_digest: `model_digest` of the bundle when the model was loaded.
+
+    Raises:
+        BundleError: there is no bundle, or it is of another model by now.
+    """
+    from recsys.models.retrieval.vector_index import LIBRARY  # noqa: PLC0415 (an optional library)
+
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.index-", dir=path.parent) as folder:
+        written = Path(folder) / "index"
+        index.vectors.write(written)
+        facts = facts_of(written)
+        manifest = read_manifest(path)
+        if digest_of(manifest) != model_digest:
+            raise BundleError(f"{path}: the model was replaced while its index was made; make the index again")
+        name = INDEXES.replace("*", facts["sha256"][:16])
+        found: dict[str, Any] = json_values(
+            {
+                "file": name,
+                "model_sha256": model_digest,
+                "library": LIBRARY,
+                "cells": index.vectors.cells,
+                "search": asdict(index.search),
+                **asdict(record),
+            }
+        )
+        kept = {file: facts for file, facts in manifest.files.items() if not Path(file).match(INDEXES)}
+        content = replace(manifest, files={**kept, name: facts}, index=found).content()
+        described = Path(folder) / MANIFEST
+        described.write_bytes(canonical(content))
+        written.replace(path / name)
+        described.replace(path / MANIFEST)
+    for other in path.glob(INDEXES):
+        if other.name != name:
+            other.unlink(missing_ok=True)
+    return found | {"bytes": facts["bytes"]}
+
+
+def load_index(path: Path, model: Recommender) -> PersonaIndex | None:
+    """Return the index of a bundle; None when it has none.
+
+    Args:
+        path: the bundle, whose files `recsys.bundles.bundle.load` has checked.
+        model: its model.
+
+    Raises:
+        BundleError: the index is of another model, or not readable.
+        ConfigError: faiss is not installed.
+    """
+    manifest = read_manifest(path)
+    if manifest.index is None:
+        return None
+    if manifest.index.get("model_sha256") != digest_of(manifest):
+        raise BundleError(
+            f"{path}: its index was made of another model; make it again with `recsys index`, or use --exact"
+        )
+    require_library("the bundle holds an index", "; or use --exact")
+    from recsys.models.retrieval.index import PersonaIndex, Search  # noqa: PLC0415 (an optional library)
+    from recsys.models.retrieval.vector_index import VectorIndex  # noqa: PLC0415
+
+    file = path / str(manifest.index["file"])
+    try:
+        return PersonaIndex(model, VectorIndex.read(file), Search(**manifest.index["search"]))
+    except (RecsysError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{file}: cannot be used ({error}); make it again with `recsys index`, or use --exact"
+        ) from error
+
+
+def recommender_of(path: Path, model: Recommender, *, exact: bool = False) -> Recommend:
+    """Return how the model of a bundle recommends: through its index if it has one, else exactly.
+
+    Args:
+        path: the bundle.
+        model: its model.
+        exact: leave the index aside.
+
+    Raises:
+        BundleError, ConfigError: as for `load_index`.
+    """
+    index = None if exact else load_index(path, model)
+    return model.recommend if index is None else index.recommend
+
+
+def digest_of(manifest: Manifest) -> str:
+    """Return the SHA-256 of everything that the model has learned."""
+    return str(manifest.files[ARRAYS]["sha256"])
+
+
+def told_of(index: Mapping[str, Any]) -> str:
+    """Return in a few words what the manifest says of an index."""
+    recall, n = index["measured"]["recall"], index["search"]["n"]
+    return f"recall@{n} {recall['mean']:.4f} of the exact lists, on {recall['questions']} questions"
+
+
+def require_library(what: str, otherwise: str = "") -> None:
+    """Refuse to go on without the library of the index.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import recsys.models.retrieval.vector_index  # noqa: F401, PLC0415 (imports it)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{what}, and {error.name} is not installed; pip install 'recsys[index]'{otherwise}"
+        ) from None

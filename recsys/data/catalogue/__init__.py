@@ -1,0 +1,1 @@
+"""Data sets by name: their cards, where they lie, downloads."""

@@ -1,0 +1,125 @@
+"""Dataset cards: what is known of a data set, where it comes from, and how its file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, final
+
+import yaml
+
+from recsys.data.readers.columns import Columns
+from recsys.errors import DataError, nearest
+
+
+@final
+@dataclass(frozen=True)
+class Derivation:
+    """How a log is made from another one where its own file is not at hand.
+
+    Attributes:
+        source: name of the card of the other log.
+        minimum_item_events: items with fewer events are left out.
+        clock: "order" replaces times by positions in the user's history; "seconds" keeps them.
+    """
+
+    source: str
+    minimum_item_events: int = 1
+    clock: Literal["order", "seconds"] = "seconds"
+
+
+@final
+@dataclass(frozen=True)
+class Card:
+    """One dataset card, the file `datasets/NAME.yaml`.
+
+    Attributes:
+        name: the name it is asked for.
+        title: a line for lists.
+        description: a few sentences, with what to mind.
+        homepage: page of the publisher.
+        licence: terms in one line.
+        citation: what a publication must cite.
+        url: where the file can be downloaded; None: `place` says where to get it.
+        file: name of the downloaded file in the folder of logs.
+        sha256: checksum of the published file; None where it could not be verified, `notes` then says so.
+        md5: checksum that the publisher or several users of the file give; used only without `sha256`.
+        md5_url: where the publisher keeps the MD5 checksum; used only without the other two.
+        paths: where the log can lie in a folder of logs, the preferred one first.
+        attributes: JSON file of item attributes beside the log.
+        place: for a log without URL, which file to put where.
+        rows: number of rows of the published log.
+        users: number of users of the published log.
+        items: number of items of the published log.
+        columns: how the file is read, and the policies.
+        derivation: how the log is made from another one, where its file is missing.
+        simulated: whether the log is made by the simulator.
+        world: which world is simulated.
+        notes: facts worth knowing, one sentence each.
+    """
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    citation: str
+    homepage: str | None = None
+    url: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    md5_url: str | None = None
+    paths: tuple[str, ...] = ()
+    attributes: str | None = None
+    place: str | None = None
+    rows: int | None = None
+    users: int | None = None
+    items: int | None = None
+    columns: Columns = field(default_factory=Columns)
+    derivation: Derivation | None = None
+    simulated: bool = False
+    world: Literal["personas", "drift"] = "personas"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not (self.url.startswith(("https://", "http://")) and self.file):
+            raise DataError(f"card {self.name}: a url must begin with https:// or http:// and go with a file name")
+        if not (self.paths or self.simulated):
+            raise DataError(f"card {self.name}: give paths, the places where the log can lie")
+        if self.world not in ("personas", "drift"):
+            raise DataError(f"card {self.name}: unknown world {self.world!r}; known: personas, drift")
+
+    @classmethod
+    def read(cls, path: Path) -> Card:
+        """Read a card.
+
+        Raises:
+            DataError: the file is not YAML, or a key is unknown, missing or of the wrong shape.
+        """
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise DataError(f"card {path} cannot be read: {error}") from error
+        if not isinstance(content, dict):
+            raise DataError(f"card {path}: expected keys and values, found {type(content).__name__}")
+        values: dict[str, Any] = {**content, "name": path.stem}
+        _check_keys(cls, values, f"card {path}")
+        try:
+            if "columns" in values:
+                values["columns"] = Columns.from_mapping(values["columns"])
+            if "derivation" in values:
+                _check_keys(Derivation, values["derivation"], f"card {path}, derivation")
+                values["derivation"] = Derivation(**values["derivation"])
+            for key in ("paths", "notes"):
+                values[key] = tuple(values.get(key, ()))
+            return cls(**values)
+        except (TypeError, DataError) as error:
+            raise DataError(f"card {path}: {error}") from error
+
+
+def _check_keys(kind: type, values: Mapping[str, Any], where: str) -> None:
+    known = [entry.name for entry in fields(kind)]
+    for key in values:
+        if key not in known:
+            raise DataError(f"{where}: unknown key {key!r}{nearest(str(key), known)}; known: {', '.join(known)}")

@@ -1,0 +1,188 @@
+"""Reading titles, genres and tags from the files that stand beside a log."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from recsys.data.items import ItemMetadata
+from recsys.data.readers.layout import split_fields
+from recsys.data.readers.sources import Source
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
+from recsys.errors import DataError
+
+_NO_GENRE = {"", "(no genres listed)", "unknown"}
+_ITEM_FILES = ("u.item", "movies.dat", "movies.csv")
+_TAG_FILES = ("tags.dat", "tags.csv")
+_U_ITEM_GENRES_FROM = 5
+
+Described = tuple[str, str, tuple[str, ...]]
+"""Item id, title, genres."""
+
+
+def read_metadata(
+    log: Source, items: Vocabulary, categories: tuple[tuple[str, ...], ...] | None = None
+) -> ItemMetadata:
+    """Read what the files beside a log say about its items.
+
+    Known are `u.item` with `u.genre`, `movies.dat` and `tags.dat`, `movies.csv` and `tags.csv`, as GroupLens writes
+    them. They are looked at only beside a log with one of GroupLens' own names.
+
+    Args:
+        log: the log; its neighbours are searched.
+        items: vocabulary of the log.
+        categories: genres that the log itself gave, one entry per item.
+
+    Raises:
+        DataError: such a file exists but has a malformed line.
+    """
+    metadata = ItemMetadata.untitled(items)
+    if categories is not None:
+        metadata = replace(metadata, genres=categories)
+    if log.base not in ("u.data", "ratings.dat", "ratings.csv"):
+        return metadata
+    beside = {source.base: source for source in log.siblings()}
+    for name in _ITEM_FILES:
+        if name in beside:
+            genre_names = list(_genre_names(beside["u.genre"])) if name == "u.item" and "u.genre" in beside else []
+            metadata = _described(metadata, items, _descriptions(beside[name], genre_names))
+            break
+    for name in _TAG_FILES:
+        if name in beside:
+            return replace(metadata, tags=_tags(beside[name], items))
+    return metadata
+
+
+def read_attributes(path: Path, items: Vocabulary, metadata: ItemMetadata) -> ItemMetadata:
+    """Add attributes from a JSON file `{"item id": [attribute number, ...], ...}` as tags "attribute N".
+
+    They are tags, not genres: there are hundreds of them and they have no names.
+
+    Raises:
+        DataError: the file is not such a JSON object.
+    """
+    text, _ = _text(Source(path))
+    try:
+        entries = json.loads(text)
+        ids = list(entries)
+        rows = [tuple(f"attribute {number}" for number in numbers) for numbers in entries.values()]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f'{path} is not a JSON object of the form {{"item id": [1, 2]}} ({error}); correct it'
+        ) from error
+    tags: list[tuple[str, ...]] = [()] * len(items)
+    for number, row in zip(items.numbers(ids).tolist(), rows, strict=True):
+        if number != UNKNOWN:
+            tags[number] = row
+    return replace(metadata, tags=tuple(tags))
+
+
+def _text(source: Source) -> tuple[str, str]:
+    """Return the text of a file and its encoding: UTF-8, or else Latin-1, as in the older MovieLens releases."""
+    with source.open() as stream:
+        raw = stream.read()
+    try:
+        return raw.decode("utf-8-sig"), "utf-8"
+    except UnicodeDecodeError:
+        return raw.decode("latin-1"), "latin-1"
+
+
+def _lines(source: Source) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(_text(source)[0].split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def _genre_names(source: Source) -> Iterator[str]:
+    for number, line in _lines(source):
+        name, _, position = line.partition("|")
+        if not position.strip().isdigit():
+            raise DataError(f"{source.label}, line {number}: {line!r} is not NAME|NUMBER; correct it")
+        yield name
+
+
+def _descriptions(source: Source, genre_names: list[str]) -> Iterator[Described]:
+    if source.base == "u.item":
+        for number, line in _lines(source):
+            fields = line.split("|")
+            if len(fields) < _U_ITEM_GENRES_FROM:
+                raise _malformed(source, number, line, "ID|TITLE|DATE|DATE|URL|FLAGS")
+            flags = fields[_U_ITEM_GENRES_FROM:]
+            names = (name for name, flag in zip(genre_names, flags, strict=False) if flag.strip() == "1")
+            yield fields[0], fields[1], _genres(names)
+    elif source.base == "movies.dat":
+        for number, line in _lines(source):
+            fields = split_fields(line, "::")
+            # A title may hold the separator; the id is before the first, the genres after the last.
+            if len(fields) < 3:
+                raise _malformed(source, number, line, "ID::TITLE::GENRE|GENRE")
+            yield fields[0], "::".join(fields[1:-1]), _genres(fields[-1].split("|"))
+    else:
+        for _, fields in _csv_rows(source, ("movieId", "title", "genres")):
+            yield fields[0], fields[1], _genres(fields[2].split("|"))
+
+
+def _genres(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names if name.strip() not in _NO_GENRE)
+
+
+def _csv_rows(source: Source, wanted: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(_text(source)[0], newline=""), strict=True)
+    header = next(reader, [])
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        raise DataError(f"{source.label}, line 1: no column {missing[0]!r} among {header}; fetch the file again")
+    positions = [header.index(name) for name in wanted]
+    try:
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise _malformed(source, reader.line_num, ",".join(row), ",".join(header))
+            yield reader.line_num, [row[position] for position in positions]
+    except csv.Error as error:
+        raise DataError(f"{source.label}, line {reader.line_num}: {error}; fetch the file again") from error
+
+
+def _described(metadata: ItemMetadata, items: Vocabulary, descriptions: Iterable[Described]) -> ItemMetadata:
+    ids, titles, genres = zip(*descriptions, strict=True)
+    new_titles, new_genres = list(metadata.titles), list(metadata.genres)
+    for number, title, names in zip(items.numbers(list(ids)).tolist(), titles, genres, strict=True):
+        if number != UNKNOWN:
+            new_titles[number] = title or new_titles[number]
+            new_genres[number] = names or new_genres[number]
+    return replace(metadata, titles=tuple(new_titles), genres=tuple(new_genres))
+
+
+def _tags(source: Source, items: Vocabulary) -> tuple[tuple[str, ...], ...]:
+    """Return the distinct tags of each item, the most used first."""
+    ids: list[str] = []
+    texts: list[str] = []
+    if source.base == "tags.csv":
+        for _, fields in _csv_rows(source, ("movieId", "tag")):
+            ids.append(fields[0])
+            texts.append(fields[1])
+    else:
+        for number, line in _lines(source):
+            fields = split_fields(line, "::")
+            if len(fields) < 4:
+                raise _malformed(source, number, line, "USER::ITEM::TAG::TIME")
+            ids.append(fields[1])
+            texts.append("::".join(fields[2:-1]))
+    counts: dict[int, Counter[str]] = {}
+    for number, text in zip(items.numbers(ids).tolist(), texts, strict=True):
+        if number != UNKNOWN and text.strip():
+            counts.setdefault(number, Counter())[text.strip()] += 1
+    return tuple(
+        tuple(sorted(counts[number], key=lambda text: (-counts[number][text], text))) if number in counts else ()
+        for number in range(len(items))
+    )
+
+
+def _malformed(source: Source, number: int, line: str, form: str) -> DataError:
+    return DataError(f"{source.label}, line {number}: malformed row {line[:80]!r}, not {form}; correct it")

@@ -1,0 +1,83 @@
+"""Reading times: Unix seconds, milliseconds or ISO-8601, told apart by what they look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from recsys.data.readers.columns import TimeUnit
+
+UNIT_NAMES = ("seconds", "milliseconds", "ISO-8601")
+_SECONDS, _MILLISECONDS, _ISO = range(3)
+_UNREADABLE = -1
+
+MILLISECONDS_FROM = 1e11
+"""From here on a number is milliseconds: as seconds they would lie after 5000, as milliseconds this is 1973."""
+_TOO_LARGE = 1e14
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Times:
+    """Times as numbers.
+
+    Attributes:
+        seconds: "texts", int64, Unix seconds (UTC), fractions dropped; 0 where unreadable.
+        unit: "texts", int64, position in `UNIT_NAMES` of how the time was written; -1 where it is unreadable.
+    """
+
+    seconds: npt.NDArray[np.int64]
+    unit: npt.NDArray[np.int64]
+
+
+def parse_times(texts: pa.Array, declared: TimeUnit = "auto") -> Times:
+    """Read times in any of the known units, or in the declared one only.
+
+    A time of day without a zone is taken as UTC.
+
+    >>> times = parse_times(pa.array(["964982703", "964982703000", "2000-07-30T18:45:03", "soon"]))
+    >>> times.seconds.tolist(), times.unit.tolist()
+    ([964982703, 964982703, 964982703, 0], [0, 1, 2, -1])
+    """
+    unit = np.full(len(texts), _UNREADABLE, dtype=np.int64)
+    seconds = np.zeros(len(texts), dtype=np.int64)
+    if declared != "iso":
+        numbers, good = whole_numbers(texts, fractions=True)
+        size = np.abs(numbers)
+        limit = MILLISECONDS_FROM if declared != "milliseconds" else 0
+        is_seconds = good & (size < limit)
+        is_milliseconds = good & (size >= limit) & (size < _TOO_LARGE) & (declared != "seconds")
+        unit[is_seconds] = _SECONDS
+        unit[is_milliseconds] = _MILLISECONDS
+        seconds[is_seconds] = numbers[is_seconds]
+        seconds[is_milliseconds] = numbers[is_milliseconds] // 1000
+    else:
+        good = np.zeros(len(texts), dtype=np.bool_)
+    if declared in ("auto", "iso") and not good.all():
+        rest = np.flatnonzero(~good)
+        stamps = pd.to_datetime(
+            pd.Series(texts.take(pa.array(rest)).to_pylist(), dtype=object), format="ISO8601", utc=True, errors="coerce"
+        )
+        readable = stamps.notna().to_numpy()
+        unit[rest[readable]] = _ISO
+        seconds[rest[readable]] = (
+            stamps[readable].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
+        )
+    return Times(seconds, unit)
+
+
+def whole_numbers(texts: pa.Array, *, fractions: bool = False) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return texts as int64 (0 where that fails), and which are numbers; fractions are cut off only if allowed."""
+    try:
+        return texts.cast(pa.int64()).to_numpy(zero_copy_only=False), np.ones(len(texts), dtype=np.bool_)
+    except pa.ArrowInvalid:
+        numeric = pd.to_numeric(pd.Series(texts.to_pylist(), dtype=object), errors="coerce").to_numpy(dtype=np.float64)
+    good = np.isfinite(numeric) & (np.abs(numeric) < 2.0**53)
+    if not fractions:
+        good &= numeric == np.floor(numeric)
+    return np.floor(np.where(good, numeric, 0)).astype(np.int64), good

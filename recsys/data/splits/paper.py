@@ -1,0 +1,182 @@
+"""The protocol of the AMP-CF papers, for comparison with their numbers only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Ragged
+from recsys.data.splits.assembly import Marks, after_last, assemble, place_in_user
+from recsys.data.splits.filters import minimum_events
+from recsys.data.splits.holdout import Holdout, Split
+from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import ConfigError, DataError
+
+
+def paper_split(log: Interactions, *, threshold: float | None = None, seed: int = 0, negatives: int = 99) -> Split:
+    """Rank one random positive of each user against 99 sampled items. Leaks the future, of others and of the user.
+
+    ::
+
+        user a   ==v===t=====     1 event at random for the test, another for validation, the rest is trained on
+        user b     =t             2 events: one for the test, no validation
+        user c     =              1 event: only trained on
+
+    1. Binarise: events with a rating of at least `threshold` remain (all without threshold, blank ratings too), their
+       value becomes 1, and of several events of one user with one item the first remains.
+    2. Keep users and items with at least 2 events, in three passes over the *whole* log, as the authors do.
+    3. Draw the held-out events. The history of both questions is the user's training events.
+    4. Candidates: the held-out item and `negatives` items, drawn uniformly without replacement from the items of
+       training that the user has nowhere in the filtered log. Users who lack fewer get all of these.
+
+    A held-out item that training does not hold is `UNKNOWN`: a miss, even among candidates. The authors select epochs
+    on the test question; the validation question is there so that nobody needs to.
+
+    The training log does not tell a held-out item from one the user never met. A sampler of training negatives that
+    is to spare held-out items, too, must be told them: see `reserved_items`.
+
+    Source: Barkan, Fuchs, Caciularu, Koenigstein, RecSys 2020 (arXiv 2010.07042), section 4.
+
+    Args:
+        log: any log.
+        threshold: smallest rating that counts; None: every event counts.
+        seed: of the draws.
+        negatives: sampled items per question.
+
+    Raises:
+        ConfigError: `negatives` is below 1.
+        DataError: the threshold or the filter leaves nothing.
+    """
+    if negatives < 1:
+        raise ConfigError(f"paper: negatives is {negatives}; it must be at least 1")
+    positives = minimum_events(_binarised(log, threshold), users=2, items=2, passes=3)
+    rng = np.random.default_rng(seed)
+    place = place_in_user(positives, rng.random(len(positives)))
+    count = np.diff(positives.indptr)[positives.user_num]
+    test, valid = (place == 0) & (count >= 2), (place == 1) & (count >= 3)
+    train = ~(test | valid)
+    now = after_last(positives, train)
+    split = assemble(
+        positives,
+        train,
+        Marks(valid, train, now),
+        Marks(test, train, now),
+        name="paper",
+        leaks_time=True,
+        seed=seed,
+        notes=[
+            f"threshold {'none' if threshold is None else f'{threshold:g}'}: {len(positives)} of {len(log)} events, "
+            f"{positives.n_users} of {log.n_users} users and {positives.n_items} of {log.n_items} items remain",
+            f"{negatives} sampled candidates per question, from {len(np.unique(positives.item_num[train]))} items",
+        ],
+    )
+    return replace(
+        split,
+        valid=_with_candidates(split.valid, positives, split.train, negatives, rng),
+        test=_with_candidates(split.test, positives, split.train, negatives, rng),
+    )
+
+
+def reserved_items(split: Split) -> Ragged:
+    """Return, for every user of training, the items that are held out in validation and test.
+
+    For samplers of training negatives that are to spare them. Note that this tells training something of the answers.
+
+    >>> log = Interactions.from_columns([1, 1, 1, 2, 2, 2], [1, 2, 3, 1, 2, 3])
+    >>> len(reserved_items(paper_split(log)))
+    2
+    """
+    users, items = [], []
+    for part in (split.valid, split.test):
+        owner = part.queries.users[part.relevant.rows]
+        known = (owner != UNKNOWN) & (part.relevant.items != UNKNOWN)
+        users.append(owner[known])
+        items.append(part.relevant.items[known])
+    owner, item = np.concatenate(users), np.concatenate(items)
+    order = np.lexsort((item, owner))
+    counts = np.bincount(owner, minlength=split.train.n_users)
+    return Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), item[order])
+
+
+def _binarised(log: Interactions, threshold: float | None) -> Interactions:
+    keep = np.ones(len(log), np.bool_) if threshold is None else log.value >= np.float32(threshold)
+    if not keep.any():
+        raise DataError(f"{log.name}: no rating is at least {threshold}; lower the threshold")
+    positions = np.flatnonzero(keep)
+    key = log.user_num[positions].astype(np.int64) * log.n_items + log.item_num[positions]
+    chosen = log.select(positions[np.sort(np.unique(key, return_index=True)[1])])
+    return replace(chosen, value=np.ones(len(chosen), np.float32))
+
+
+def _with_candidates(
+    part: Holdout, positives: Interactions, train: Interactions, negatives: int, rng: np.random.Generator
+) -> Holdout:
+    users = positives.users.numbers(part.user_ids)
+    number = train.items.numbers(positives.items.ids)[positives.item_num]
+    known = number != UNKNOWN
+    # Rows: users of the filtered log; a user's items, of training's catalogue, in all three parts.
+    counts = np.bincount(positives.user_num[known], minlength=positives.n_users)
+    touched = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), number[known]).take(users)
+    sampled = sample_untouched(touched, train.n_items, negatives, rng)
+    rows = np.concatenate([part.relevant.rows, sampled.rows])
+    items = np.concatenate([part.relevant.items, sampled.items])
+    order = np.argsort(rows, kind="stable")
+    return replace(part, candidates=Ragged(part.relevant.indptr + sampled.indptr, items[order]))
+
+
+def sample_untouched(touched: Ragged, n_items: int, n: int, rng: np.random.Generator) -> Ragged:
+    """Draw n different items per row, uniformly from those not in the row; all of them where there are no more than n.
+
+    Args:
+        touched: rows of item numbers without repetition.
+        n_items: size of the catalogue.
+        n: items per row.
+        rng: source of randomness.
+
+    >>> sample_untouched(Ragged.of([[0, 2], [1]]), 4, 3, np.random.default_rng(0)).lengths.tolist()
+    [2, 3]
+    """
+    key = np.sort(touched.rows * n_items + touched.items)
+    free = n_items - touched.lengths
+    drawn = np.full((len(touched), n), UNKNOWN, dtype=np.int64)
+    # By rejection where that ends soon; else from a shuffled row of the whole catalogue, few rows at a time.
+    plenty = np.flatnonzero(free >= 4 * n)
+    drawn[plenty] = _by_rejection(plenty, key, n_items, n, rng)
+    scarce = np.flatnonzero(free < 4 * n)
+    size = max(1, 2_000_000 // max(1, n_items))
+    for start in range(0, len(scarce), size):
+        rows = scarce[start : start + size]
+        drawn[rows] = _by_shuffle(touched.take(rows), n_items, n, rng)
+    drawn.sort(axis=1)
+    found = drawn != UNKNOWN
+    return Ragged(np.concatenate([[0], np.cumsum(found.sum(1))]).astype(np.int64), drawn[found].astype(np.int32))
+
+
+def _by_rejection(
+    rows: npt.NDArray[np.int64], key: npt.NDArray[np.int64], n_items: int, n: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    drawn = rng.integers(n_items, size=(len(rows), n))
+    pending = np.arange(len(rows))
+    while len(pending):
+        block = np.sort(drawn[pending], axis=1)
+        asked = rows[pending, None] * n_items + block
+        position = np.minimum(np.searchsorted(key, asked), max(len(key) - 1, 0))
+        wrong = key[position] == asked if len(key) else np.zeros_like(asked, dtype=np.bool_)
+        wrong[:, 1:] |= block[:, 1:] == block[:, :-1]
+        block[wrong] = rng.integers(n_items, size=int(wrong.sum()))
+        drawn[pending] = block
+        pending = pending[wrong.any(axis=1)]
+    return drawn
+
+
+def _by_shuffle(touched: Ragged, n_items: int, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    priority = rng.random((len(touched), n_items))
+    priority[touched.rows, touched.items] = 2.0
+    order = np.argsort(priority, axis=1)[:, :n]
+    chosen = np.where(np.take_along_axis(priority, order, axis=1) < 2.0, order, UNKNOWN)
+    padded = np.full((len(touched), n), UNKNOWN, dtype=np.int64)
+    padded[:, : chosen.shape[1]] = chosen
+    return padded

@@ -1,0 +1,329 @@
+"""Splits of a log into a training log and questions. `split` chooses one by name; each function draws its timeline.
+
+In the drawings `=` is trained on, `v` is asked in validation and `t` in the test, `.` is only visible to a question,
+`|` is a cut or the moment of a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from recsys.data.interactions import Clock, Interactions
+from recsys.data.splits.assembly import (
+    Marks,
+    Minima,
+    after_last,
+    assemble,
+    check_fractions,
+    first_time,
+    place_in_user,
+    time_cuts,
+)
+from recsys.data.splits.holdout import Split
+from recsys.data.splits.paper import paper_split
+from recsys.errors import ConfigError, DataError, nearest
+
+SplitName = Literal["global_time", "last_one", "last_n", "random", "held_out_users", "paper"]
+HistoryPart = Literal["random", "first"]
+"""Which events of a held-out user are visible: a random part of them, or the first ones."""
+
+SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
+DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
+_TIMELESS: tuple[SplitName, ...] = ("random", "held_out_users", "paper")
+_ORDERED: tuple[SplitName, ...] = ("last_one", "last_n", *_TIMELESS)
+_OPTIONS: dict[SplitName, tuple[str, ...]] = {
+    "global_time": ("fractions",),
+    "last_one": (),
+    "last_n": ("n",),
+    "random": ("fractions",),
+    "held_out_users": ("fractions", "history"),
+    "paper": ("threshold",),
+}
+
+
+def offered(clock: Clock) -> tuple[SplitName, ...]:
+    """Return the splits that a log with this clock offers.
+
+    >>> offered("order")
+    ('last_one', 'last_n', 'random', 'held_out_users', 'paper')
+    """
+    return {"seconds": SPLIT_NAMES, "period": SPLIT_NAMES, "order": _ORDERED, "none": _TIMELESS}[clock]
+
+
+def split(
+    log: Interactions,
+    name: SplitName = "global_time",
+    *,
+    seed: int = 0,
+    min_user_events: int = 1,
+    min_item_events: int = 1,
+    fractions: Sequence[float] | None = None,
+    n: int | None = None,
+    history: HistoryPart | None = None,
+    threshold: float | None = None,
+) -> Split:
+    """Split a log by the name of the split. An option that the split does not have is an error, never ignored.
+
+    Args:
+        log: the whole log.
+        name: one of `SPLIT_NAMES`.
+        seed: of the random draws, where there are any.
+        min_user_events: users with fewer training events are left out of training (not of the questions).
+        min_item_events: items with fewer training events are left out of training.
+        fractions: shares of train, validation and test; for global_time, random and held_out_users.
+        n: events per user in each held-out part; for last_n.
+        history: what is visible of a held-out user; for held_out_users.
+        threshold: the smallest rating that counts as an event; for paper.
+
+    Raises:
+        ConfigError: an unknown name or an option that the split does not have.
+        DataError: the log has no clock that the split needs, or is too small for it.
+
+    >>> log = Interactions.from_columns([1, 1, 1, 2, 2, 2], [1, 2, 3, 1, 2, 3], times=range(6))
+    >>> split(log, "last_one").test.relevant.row(0)
+    array([-1], dtype=int32)
+    """
+    if name not in SPLIT_NAMES:
+        raise ConfigError(f"unknown split {name!r}{nearest(str(name), SPLIT_NAMES)}; known: {', '.join(SPLIT_NAMES)}")
+    given = {"fractions": fractions, "n": n, "history": history, "threshold": threshold}
+    for option in (option for option, value in given.items() if value is not None):
+        if option not in _OPTIONS[name]:
+            users = ", ".join(known for known in SPLIT_NAMES if option in _OPTIONS[known])
+            raise ConfigError(f"the {name} split has no option {option!r} (it belongs to {users}); leave it out")
+    if name not in offered(log.clock):
+        raise _clock_error(log, name)
+    minima = Minima(min_user_events, min_item_events)
+    shares = DEFAULT_FRACTIONS if fractions is None else fractions
+    match name:
+        case "global_time":
+            return global_time_split(log, shares, minima=minima)
+        case "last_one":
+            return last_n_split(log, 1, minima=minima)
+        case "last_n":
+            return last_n_split(log, 1 if n is None else n, minima=minima, name="last_n")
+        case "random":
+            return random_split(log, shares, seed=seed, minima=minima)
+        case "held_out_users":
+            return held_out_users_split(log, shares, history=history or "random", seed=seed, minima=minima)
+        case "paper":
+            if minima != Minima():
+                raise ConfigError("the paper split has its own filter (2 events per user and item); leave minima out")
+            return paper_split(log, threshold=threshold, seed=seed)
+
+
+def global_time_split(
+    log: Interactions, fractions: Sequence[float] = DEFAULT_FRACTIONS, *, minima: Minima | None = None
+) -> Split:
+    """One cut for everyone. The only split here in which nothing that is trained on is later than a question.
+
+    ::
+
+        user a   ====== ==  ===|  v v   |  t        train:  time < cut 1
+        user b      ===   =====|        |t   t      valid:  cut 1 <= time < cut 2, asked at cut 1
+        user c                 | vv   v | t         test:   cut 2 <= time, asked at cut 2; what was
+                             cut 1    cut 2                 validation is then part of the history
+
+    The cuts are quantiles of the events' times; events at a cut are on its later side. Items that a user already has in
+    the history are no answers (repeated consumption is counted in the notes).
+
+    Args:
+        log: a log with clock "seconds" or "period".
+        fractions: shares of events in train, validation and test.
+        minima: least training events of users and items.
+
+    Raises:
+        DataError: times of different users cannot be compared, or there are too few.
+    """
+    if not log.has_time:
+        raise _clock_error(log, "global_time")
+    first, second, _ = check_fractions(fractions)
+    cut1, cut2 = time_cuts(log, [first, first + second])
+    return between_cuts(log, cut1, cut2, None, name="global_time", minima=minima)
+
+
+def between_cuts(
+    log: Interactions,
+    cut1: int,
+    cut2: int,
+    stop: int | None,
+    *,
+    name: str,
+    minima: Minima | None = None,
+    notes: Sequence[str] = (),
+) -> Split:
+    """Train before `cut1`, validate from `cut1` to `cut2`, test from `cut2` to `stop` (to the end when None)."""
+    early, middle = log.time < cut1, log.time < cut2
+    late = ~middle if stop is None else ~middle & (log.time < stop)
+    return assemble(
+        log,
+        early,
+        Marks(middle & ~early, early, np.full(log.n_users, cut1, np.int64)),
+        Marks(late, middle, np.full(log.n_users, cut2, np.int64)),
+        name=name,
+        leaks_time=False,
+        minima=minima,
+        notes=[*notes, f"cut 1 at {cut1}, cut 2 at {cut2} ({log.clock})"],
+    )
+
+
+def last_n_split(log: Interactions, n: int = 1, *, minima: Minima | None = None, name: str | None = None) -> Split:
+    """The last events of every user: `last_one` (n = 1, "leave one out") and `last_n`. Leaks the future of others.
+
+    ::
+
+        user a   === == ====v|t              test:   the user's last n events
+        user b        ==  =====  ==v|t       valid:  the n before them
+        user c   = =                         fewer than 2 n + 1 events: all are trained on
+
+    "Last" is by position in the sorted log, so that equal times keep their input order. The question is asked at the
+    time of the first held-out event, and its history is all that stands before that event: in the test, validation too.
+
+    Args:
+        log: a log with any clock but "none".
+        n: held-out events per user and part.
+        minima: least training events of users and items.
+        name: name of the split; by default "last_one" for n = 1, else "last_n".
+
+    Raises:
+        ConfigError: n is below 1.
+        DataError: the log has no order, or no user has enough events.
+    """
+    name = name or ("last_one" if n == 1 else "last_n")
+    if log.clock == "none":
+        raise _clock_error(log, "last_one" if name == "last_one" else "last_n")
+    if n < 1:
+        raise ConfigError(f"last_n: n is {n}; it must be at least 1")
+    count = np.diff(log.indptr)[log.user_num]
+    to_end = count - place_in_user(log)
+    long = count >= 2 * n + 1
+    test, valid = long & (to_end <= n), long & (to_end > n) & (to_end <= 2 * n)
+    return assemble(
+        log,
+        ~(test | valid),
+        Marks(valid, ~(test | valid), first_time(log, valid)),
+        Marks(test, ~test, first_time(log, test)),
+        name=name,
+        leaks_time=True,
+        minima=minima,
+        notes=[
+            f"{int((np.diff(log.indptr) < 2 * n + 1).sum())} users with fewer than {2 * n + 1} events only in train"
+        ],
+    )
+
+
+def random_split(
+    log: Interactions,
+    fractions: Sequence[float] = DEFAULT_FRACTIONS,
+    *,
+    seed: int = 0,
+    minima: Minima | None = None,
+) -> Split:
+    """Every event goes to a part by chance. Leaks the future, of others and of the user.
+
+    ::
+
+        user a   ==v===t==v=t===         events are shuffled by default_rng(seed).permutation(events of the
+        user b     =t==  ===v            sorted log): the first share is train, the next valid, the rest test
+
+    Time means nothing here: the history of both questions is the user's training events, asked one unit after the last
+    of them. Items of training are not recommended; in the test neither are those of validation.
+
+    Args:
+        log: any log.
+        fractions: shares of events in train, validation and test.
+        seed: of the permutation.
+        minima: least training events of users and items.
+    """
+    first, second, _ = check_fractions(fractions)
+    order = np.random.default_rng(seed).permutation(len(log))
+    part = np.full(len(log), 2, dtype=np.int8)
+    part[order[: round(first * len(log))]] = 0
+    part[order[round(first * len(log)) : round((first + second) * len(log))]] = 1
+    train, valid = part == 0, part == 1
+    now = after_last(log, train)
+    return assemble(
+        log,
+        train,
+        Marks(valid, train, now),
+        Marks(part == 2, train, now, forbidden=valid),
+        name="random",
+        leaks_time=True,
+        seed=seed,
+        minima=minima,
+    )
+
+
+def held_out_users_split(
+    log: Interactions,
+    fractions: Sequence[float] = DEFAULT_FRACTIONS,
+    *,
+    history: HistoryPart = "random",
+    visible: float = 0.8,
+    seed: int = 0,
+    minima: Minima | None = None,
+) -> Split:
+    """Strong generalisation: the users who are asked were never trained on, so only models that fold in can answer.
+
+    ::
+
+        user a   === ==  ===== ==            users of train: every event
+        user b     ...v....v                 users of valid: a random 80% is visible (.), the rest is asked
+        user c    . . . . ... .|t  t         users of test, here with history="first": the first 80% is visible
+
+    Users with one event stay in training, as they have none to hold out. Training may hold events later than a
+    question, so the split leaks time.
+
+    Args:
+        log: any log; `history="first"` needs an order.
+        fractions: shares of users in train, validation and test.
+        history: which events of a held-out user are visible.
+        visible: share of a held-out user's events that is visible; at least one event is and at least one is not.
+        seed: of the draws of users and events.
+        minima: least training events of users and items.
+
+    Raises:
+        ConfigError: `visible` is not between 0 and 1.
+        DataError: no order for `history="first"`, or too few users.
+    """
+    first, second, _ = check_fractions(fractions)
+    if not 0 < visible < 1:
+        raise ConfigError(f"held_out_users: visible is {visible}; it must lie between 0 and 1")
+    if history not in get_args(HistoryPart):
+        raise ConfigError(f"held_out_users: history is {history!r}; it must be 'random' or 'first'")
+    if history == "first" and log.clock == "none":
+        raise DataError(f"{log.name} has no order (clock 'none'), so no first events; use history='random'")
+    rng = np.random.default_rng(seed)
+    counts = np.diff(log.indptr)
+    able = rng.permutation(np.flatnonzero(counts >= 2))
+    wanted = [round(share * int((counts > 0).sum())) for share in (second, 1 - first - second)]
+    part = np.zeros(log.n_users, dtype=np.int8)
+    part[able[: wanted[0]]] = 1
+    part[able[wanted[0] : sum(wanted)]] = 2
+    hidden = np.clip(np.round((1 - visible) * counts), 1, np.maximum(counts - 1, 1)).astype(np.int64)
+    place = place_in_user(log, None if history == "first" else rng.random(len(log)))
+    answer = place >= (counts - hidden)[log.user_num]
+    part_of = part[log.user_num]
+    now = first_time(log, answer) if history == "first" else after_last(log, ~answer)
+    return assemble(
+        log,
+        part_of == 0,
+        Marks((part_of == 1) & answer, ~answer, now),
+        Marks((part_of == 2) & answer, ~answer, now),
+        name="held_out_users",
+        leaks_time=True,
+        seed=seed,
+        minima=minima,
+    )
+
+
+def _clock_error(log: Interactions, name: SplitName) -> DataError:
+    lacks = {
+        "order": "knows only the order inside each user's history, so times of different users cannot be compared",
+        "none": "has neither times nor an order",
+    }[log.clock]
+    return DataError(
+        f"{log.name} {lacks} (clock {log.clock!r}): no {name} split; it offers {', '.join(offered(log.clock))}"
+    )

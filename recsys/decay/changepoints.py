@@ -1,0 +1,479 @@
+"""When a user's taste changed: a belief over how many events the present one has lasted, updated event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.checks import fraction, positive
+from recsys.data.queries import Queries
+from recsys.decay.base import Floats
+from recsys.errors import ConfigError
+
+Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
+
+LENGTHS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160)
+"""Events that the present taste may have lasted; beyond them, and where nothing has changed, it is the whole past."""
+
+_BINS = 24
+"""Of a utility, that is, of the logarithm of a rank."""
+
+_STEPS = (0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 22, 30, 45, 65, 90, 130, 200, 400)
+"""Lengths of a history from which on its predictions are told apart from those of shorter ones."""
+
+_PSEUDO_EVENTS = 30.0
+"""Events of all lengths that are added to those of each, so that rare lengths are predicted like common ones."""
+
+_ROUNDS = 3
+_HAZARDS = (1 / 320, 1 / 160, 1 / 80, 1 / 40, 1 / 20)
+_STRENGTHS = (20.0, 80.0)
+_RETURNS = (0.1, 0.3, 0.6)
+_MOST_HAZARD = 0.5
+_MOST_CHANGES = 60_000.0  # what float16 holds
+_LARGEST_STEP = 10  # powers of two: 1,023 events at once; more of them leave the same belief
+_TINY = 1e-30
+
+
+@final
+class ChangesOfTaste:
+    """Bayesian online detection of the changes of each user's taste, with a rate of change of each user's own.
+
+        l(t)                       how many of the newest events are of the present taste; from "none" to "all"
+        P(next is a change | u)    = (a + N_u) / (a + b + n_u)                     N_u: changes so far, expected
+        at a change                l := all with probability kappa (the old taste is back), else l := 0
+        otherwise                  l := l + 1 with each event
+        P(l | event)               proportional to q_l(rank of the event in the list that the l newest events give) P(l)
+
+    Adams and MacKay, *Bayesian online changepoint detection*, 2007; the rate of change as in Wilson, Nassar and Gold,
+    *Bayesian online learning of the hazard rate in change-point problems*, Neural Computation 2010 (each run length
+    carries the expected number of changes); the return to the whole past is ours, for guests and for tastes that take
+    turns. Run lengths are read on a grid that grows about geometrically: from one to the next a run moves with the
+    probability that keeps its mean pace.
+
+    What makes it work is the likelihood. Scores of lists that rest on few and on many events have no common scale, and
+    a rank has: q_l is the distribution of the event's rank over the catalogue, learned from the events of a
+    calibration for every length l (EM: an event counts for a length with its belief). So q_l(rank) is a probability of
+    the item, lists from few events are trusted as far as they have deserved it, and nothing is tuned on a metric: the
+    parameters a, b and kappa are those of the largest likelihood of the calibration.
+
+    Args:
+        n_users: users of the log; their numbers index the state.
+        hazard: a / (a + b), how often somebody unknown changes, per event, until `fit` finds it.
+        strength: a + b, how many events that is worth.
+        returns: kappa, share of the changes that bring the whole past back.
+        caution: c, by how much the evidence for any change has to exceed that for none; .7 is two to one.
+        decisiveness: d, the power of the odds that an event is of the present taste. A list that rests on two tastes at
+            once serves neither, so what is probable is taken for more than its probability.
+    """
+
+    def __init__(
+        self,
+        n_users: int,
+        hazard: float = 1 / 80,
+        strength: float = 40.0,
+        returns: float = 0.3,
+        caution: float = 0.7,
+        decisiveness: float = 2.0,
+    ) -> None:
+        positive("n_users", n_users, zero=True)
+        positive("strength", strength)
+        positive("caution", caution, zero=True)
+        positive("decisiveness", decisiveness)
+        fraction("hazard", hazard)
+        fraction("returns", returns)
+        self.n_users = n_users
+        self.caution = caution
+        self.decisiveness = decisiveness
+        self.lengths = np.asarray(LENGTHS, np.int64)
+        self._parameters = np.asarray([hazard, strength, returns], np.float64)
+        self._likelihood = np.zeros((len(_STEPS), _BINS), np.float32)
+        self._longest = LENGTHS[-1]
+        self._steps = (np.searchsorted(_STEPS, (*LENGTHS, _STEPS[-1]), side="right") - 1).astype(np.int8)
+        self._powers = _powers(self.lengths)
+        cells = len(self.lengths) + 1
+        # A last row that nothing is ever added to stands for whoever is unknown (-1).
+        self._belief = np.zeros((n_users + 1, cells), np.float32)
+        self._changes = np.zeros((n_users + 1, cells), np.float16)
+        self._until = np.full(n_users + 1, -1, np.int32)
+        self._settled = self._copies()
+        self._asked = (b"", b"")
+        self._answer = (np.zeros((0, cells)), np.zeros((0, cells)))
+
+    def __len__(self) -> int:
+        return len(self.lengths) + 1
+
+    @property
+    def hazard(self) -> float:
+        """How often somebody unknown changes, per event."""
+        return float(self._parameters[0])
+
+    @property
+    def returns(self) -> float:
+        """The share of the changes that bring the whole past back."""
+        return float(self._parameters[2])
+
+    def windows(self, queries: Queries) -> Floats:
+        """Return the events of each run length, "lengths events", 1 or 0: none, the newest, the newest two ... all."""
+        weights = np.ones((len(self), len(queries.history.items)), np.float32)
+        weights[:-1] = queries.later < self.lengths[:, None]
+        return weights
+
+    def belief(self, users: npt.NDArray[np.integer], visible: Ints) -> Floats:
+        """Return P(l) just before the next event, "users lengths": the last is that all of the past counts.
+
+        Args:
+            users: numbers of users, `UNKNOWN` for somebody without state.
+            visible: "users", length of the visible history.
+        """
+        belief, _ = self._before(users, visible)
+        return belief.astype(np.float32)
+
+    def kept(self, queries: Queries, belief: Floats) -> Floats:
+        """Return how much of each event's weight is kept, "events", in [0, 1], non-increasing in age.
+
+            kept = o^d / (1 + o^d),    o = [P(l > age) + (e^c - 1) P(l is all)] / P(l <= age)
+
+        See the class for the caution c and the decisiveness d; with c = 0 and d = 1 it is P(l > age).
+
+        Args:
+            queries: the histories.
+            belief: "queries lengths".
+        """
+        longer = _longer(belief)
+        present = longer + np.float32(np.expm1(self.caution)) * belief[:, -1:]
+        former = np.maximum(np.float32(1.0) - longer, np.float32(0.0))
+        present **= np.float32(self.decisiveness)
+        former **= np.float32(self.decisiveness)
+        return _by_age(queries, self.lengths, present / (present + former))
+
+    def rate(self, users: npt.NDArray[np.integer]) -> Numbers:
+        """Return how often each user's taste changes, per event: the mean of the belief, "users"."""
+        hazard, strength, _ = self._parameters
+        belief = self._belief[users].astype(np.float64)
+        changes = (belief * self._changes[users]).sum(1)
+        events = np.maximum(self._until[users], 0)
+        return np.asarray((hazard * strength + changes) / (strength + events))
+
+    def learn(self, users: npt.NDArray[np.integer], visible: Ints, utility: Floats) -> Floats:
+        """Learn events in their order, users may repeat, and return what was believed at the moment of each.
+
+        Args:
+            users: "events", known user numbers.
+            visible: "events", length of the history that was visible before each.
+            utility: "events lengths", how well each of `windows` predicted it (`recsys.models.rank_utility`).
+
+        Returns:
+            "events lengths"; events of a user with the same visible history have one moment.
+        """
+        before = np.empty((len(users), len(self)), np.float32)
+        told = self._likelihood[self._steps_of(visible), _binned(utility)]
+        told[~_tells(utility)] = 0.0
+        for rows in turns(users):
+            before[rows], _ = self._learn(users[rows], visible[rows], told[rows])
+        if len(users) == 1:
+            return before
+        _, first, moment = np.unique(
+            np.stack([users.astype(np.int64), visible]), axis=1, return_index=True, return_inverse=True
+        )
+        return before[first[moment]]
+
+    def fit(self, users: npt.NDArray[np.integer], visible: Ints, utility: Floats, n_items: int) -> None:
+        """Learn the population's parameters, and forget what was learned of users.
+
+        Use events that the judging model was not fitted on.
+
+        Args:
+            users: "events", as for `learn`.
+            visible: "events", as for `learn`.
+            utility: "events lengths", as for `learn`.
+            n_items: items in the catalogue that the ranks are of.
+
+        Raises:
+            ConfigError: no event tells the lengths apart.
+        """
+        telling = _tells(utility)
+        if not telling.any():
+            raise ConfigError("there are no events to fit the changes on; give a longer calibration part")
+        evidence = _Evidence(
+            users, visible, _binned(utility), self._steps_of(visible), telling, list(turns(users)), _log_width(n_items)
+        )
+        self._likelihood = evidence.distributions(self._possible(visible))
+        for _ in range(_ROUNDS):
+            _, self._likelihood = self._expect(evidence)
+        best, _ = self._expect(evidence)
+        for place, candidates in enumerate((_HAZARDS, _STRENGTHS, _RETURNS)):
+            for candidate in candidates:
+                former = self._parameters.copy()
+                self._parameters[place] = candidate
+                found, _ = self._expect(evidence)
+                if found > best:
+                    best = found
+                else:
+                    self._parameters = former
+        _, self._likelihood = self._expect(evidence)
+        self.forget()
+
+    def extend(self, n_users: int) -> None:
+        """Make room for users who were not there from the beginning; fewer than there are change nothing."""
+        more = max(n_users - self.n_users, 0)
+        self._belief, self._changes, self._until = _extended(self._copies(), more)
+        self._settled = _extended(self._settled, more)
+        self.n_users += more
+        self._forget_answer()
+
+    def forget(self) -> None:
+        """Forget what was learned of users, and settle that."""
+        self._clear()
+        self.settle()
+
+    def settle(self) -> None:
+        """Make what was learned so far what `reset` returns to."""
+        self._settled = self._copies()
+
+    def reset(self) -> None:
+        """Return to what `settle` kept."""
+        self._belief, self._changes, self._until = self._settled
+        self._forget_answer()
+        self.settle()
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of all that is learned, as arrays by name."""
+        belief, changes, until = self._copies()
+        own: dict[str, npt.NDArray[Any]] = {"belief": belief, "changes": changes, "until": until}
+        population: dict[str, npt.NDArray[Any]] = {
+            "parameters": self._parameters.copy(),
+            "likelihood": self._likelihood.copy(),
+        }
+        return population | own
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take back what `state` returned."""
+        self._belief, self._changes, self._until = (state[name].copy() for name in ("belief", "changes", "until"))
+        self._parameters, self._likelihood = state["parameters"].copy(), state["likelihood"].copy()
+        self.n_users = len(self._until) - 1
+        self._forget_answer()
+
+    def state_bytes(self) -> float:
+        """Return the bytes of state per user."""
+        return float(sum(array[0].nbytes for array in (self._belief, self._changes, self._until)))
+
+    def _copies(self) -> _State:
+        return self._belief.copy(), self._changes.copy(), self._until.copy()
+
+    def _clear(self) -> None:
+        self._belief[:], self._changes[:], self._until[:] = 0, 0, -1
+        self._forget_answer()
+
+    def _forget_answer(self) -> None:
+        self._asked = (b"", b"")
+
+    def _expect(self, evidence: _Evidence) -> tuple[float, Floats]:
+        """Return the log-likelihood of all events, and the likelihood that the beliefs after them give."""
+        self._clear()
+        told = self._likelihood[evidence.steps, evidence.bins]
+        told[~evidence.telling] = 0.0
+        total = 0.0
+        responsibility = np.zeros((len(evidence.users), len(self)), np.float32)
+        for rows in evidence.turns:
+            users = evidence.users[rows]
+            _, said = self._learn(users, evidence.visible[rows], told[rows])
+            total += said
+            responsibility[rows] = self._belief[users]
+        return total, evidence.distributions(responsibility)
+
+    def _possible(self, visible: Ints) -> Floats:
+        """Return which run lengths a history is long enough for, "events lengths", 1 or 0."""
+        within = self.lengths < visible[:, None]
+        return np.concatenate([within, np.ones((len(visible), 1))], axis=1).astype(np.float32)
+
+    def _steps_of(self, visible: Ints) -> npt.NDArray[np.int8]:
+        """Return which of `_STEPS` the events of each run length are, "events lengths"."""
+        read = np.searchsorted(_STEPS, visible, side="right").astype(np.int8) - np.int8(1)
+        return np.asarray(np.minimum(self._steps, read[:, None]))  # a run is no longer than the history
+
+    def _before(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Numbers, Numbers]:
+        """Return P(l) and P(l) N_l just before the next event, "users lengths", which may be of another taste."""
+        question = (users.tobytes(), visible.tobytes())
+        if question != self._asked:  # weights, hypotheses and lesson of one question ask the same
+            self._asked, self._answer = question, self._predicted(users, visible)
+        return self._answer
+
+    def _predicted(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Numbers, Numbers]:
+        hazard, strength, returns = self._parameters.tolist()
+        mass = np.empty((2, len(users), len(self)))
+        belief, changes = mass
+        belief[:] = self._belief[users]
+        np.multiply(belief, self._changes[users], out=changes)
+        until = self._until[users]
+        since = np.where(until < 0, 0, visible - until)
+        if (until < 0).any():
+            new = until < 0
+            belief[new] = self._of_strangers(visible[new])
+            changes[new] = belief[new] * (hazard * visible[new])[:, None]
+        if (since > 0).any():
+            mass = self._grown(mass, since)
+            belief, changes = mass
+        # A run that is as long as the history is all of it.
+        if len(visible) and int(visible.min()) <= self._longest:
+            whole = self.lengths >= np.maximum(visible, 1)[:, None]
+            mass[..., -1] += (mass[..., :-1] * whole).sum(-1)
+            mass[..., :-1] *= ~whole
+        expected = changes / np.maximum(belief, _TINY)
+        expected += hazard * strength
+        expected /= (strength + visible)[:, None]
+        ended = mass * np.minimum(expected, _MOST_HAZARD)
+        mass -= ended
+        moved = ended.sum(-1)
+        moved[1] += moved[0]  # the change itself is counted too
+        mass[..., -1] += returns * moved
+        mass[..., 0] += (1 - returns) * moved
+        return belief, changes
+
+    def _learn(self, users: npt.NDArray[np.integer], visible: Ints, told: Floats) -> tuple[Numbers, float]:
+        """Learn one event of each user from "users lengths", what it says for each length (log q).
+
+        Returns what was believed before, and the log-likelihood.
+        """
+        before, changes = self._before(users, visible)
+        most = told.max(1, keepdims=True)
+        factor = np.exp((told - most).astype(np.float64))
+        after = before * factor
+        total = np.maximum(after.sum(1, keepdims=True), _TINY)
+        after /= total
+        expected = changes * factor / total / np.maximum(after, _TINY)
+        self._forget_answer()
+        self._changes[users] = np.minimum(expected, _MOST_CHANGES)
+        self._belief[users] = after
+        self._until[users] = np.maximum(visible, self._until[users])
+        return before, float((np.log(total) + most).sum())
+
+    def _of_strangers(self, visible: Ints) -> Numbers:
+        """Return P(l) of people of whom nothing is known but the length of their history, "users lengths"."""
+        stays = 1.0 - self.hazard * (1.0 - self.returns)
+        until = stays ** self.lengths.astype(np.float64)
+        mass = np.zeros((len(visible), len(self)))
+        mass[:, 1:-1] = np.where(self.lengths[1:] < visible[:, None], until[:-1] - until[1:], 0.0)
+        mass[:, -1] = 1.0 - mass.sum(1)
+        return mass
+
+    def _grown(self, mass: Numbers, events: Ints) -> Numbers:
+        """Return where masses, "... users lengths", are after some events without a change, "users"."""
+        steps = np.clip(events, 0, 2**_LARGEST_STEP - 1)
+        for power in range(int(steps.max()).bit_length()):
+            moved = (steps >> power & 1).astype(np.bool_)
+            if moved.all():
+                mass = mass @ self._powers[power]
+            elif moved.any():
+                mass[..., moved, :] = mass[..., moved, :] @ self._powers[power]
+        return mass
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """The events of a calibration.
+
+    Attributes:
+        users: "events".
+        visible: "events".
+        bins: "events lengths", of the ranks.
+        steps: "events lengths", which of `_STEPS`.
+        telling: "events", whether it says anything.
+        turns: the first events of all users, the second ...
+        log_width: "bins", logarithm of the number of ranks in each.
+    """
+
+    users: npt.NDArray[np.integer]
+    visible: Ints
+    bins: npt.NDArray[np.int8]
+    steps: npt.NDArray[np.int8]
+    telling: npt.NDArray[np.bool_]
+    turns: list[Ints]
+    log_width: Numbers
+
+    def distributions(self, responsibility: Floats) -> Floats:
+        """Return log q, "steps bins": of an item whose rank is in a bin, for each length of a history.
+
+        Args:
+            responsibility: "events lengths", how much each event tells about each length.
+        """
+        places = self.steps[self.telling].astype(np.int64) * _BINS + self.bins[self.telling]
+        mass = responsibility[self.telling].astype(np.float64)
+        count = np.bincount(places.ravel(), mass.ravel(), len(_STEPS) * _BINS).reshape(len(_STEPS), _BINS)
+        common = (count.sum(0) + 1) / (count.sum() + _BINS)
+        share = (count + _PSEUDO_EVENTS * common) / (count.sum(1, keepdims=True) + _PSEUDO_EVENTS)
+        return np.asarray(np.log(share) - self.log_width, np.float32)
+
+
+def turns(users: npt.NDArray[np.integer]) -> Iterator[Ints]:
+    """Yield the positions of the first event of each user, then those of the second ..."""
+    if len(users) == 1:  # as events come while serving
+        yield np.zeros(1, np.int64)
+        return
+    order = np.argsort(users, kind="stable")
+    ordered = users[order]
+    turn = np.empty(len(users), np.int64)
+    turn[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
+    first = 0
+    in_turns = np.argsort(turn, kind="stable")
+    for count in np.bincount(turn).tolist():
+        yield in_turns[first : first + count]
+        first += count
+
+
+_State = tuple[Floats, npt.NDArray[np.float16], npt.NDArray[np.int32]]
+
+
+def _extended(state: _State, count: int) -> _State:
+    belief, changes, until = state
+    return with_rows(belief, count, 0), with_rows(changes, count, 0), with_rows(until, count, -1)
+
+
+def with_rows(array: npt.NDArray[Any], count: int, fill: float) -> npt.NDArray[Any]:
+    """Return a state with more users before its last row, which stands for whoever is unknown."""
+    rows = np.full((count, *array.shape[1:]), fill, array.dtype)
+    return np.concatenate([array[:-1], rows, array[-1:]])
+
+
+def _longer(belief: Floats) -> Floats:
+    """Return P(l > age), "rows lengths": in each column for ages below its length, down to the length before."""
+    return np.asarray(np.cumsum(belief[:, ::-1], axis=1)[:, ::-1])
+
+
+def _by_age(queries: Queries, lengths: Ints, values: Floats) -> Floats:
+    """Return the value of each event's age, "events", of values by age, "queries lengths"."""
+    place = np.searchsorted(lengths, queries.later, side="right")
+    return np.asarray(values[0][place] if len(queries) == 1 else values[queries.history.rows, place])
+
+
+def _powers(lengths: Ints) -> list[Numbers]:
+    """Return what 1, 2, 4 ... events without a change do to a belief: "lengths lengths", rows sum to 1."""
+    cells = len(lengths) + 1
+    step = np.eye(cells)
+    # The longest run of the grid stays there: beyond it a window hardly differs from the next.
+    for cell, width in enumerate(np.diff(lengths).tolist()):
+        step[cell, cell], step[cell, cell + 1] = 1 - 1 / width, 1 / width
+    powers = [step]
+    for _ in range(_LARGEST_STEP - 1):
+        powers.append(powers[-1] @ powers[-1])
+    return powers
+
+
+def _binned(utility: Floats) -> npt.NDArray[np.int8]:
+    """Return the bin of each utility: the best ranks in bin 0; ranks of a bin differ by a constant factor."""
+    return np.asarray(np.minimum((1.0 - utility) * _BINS, _BINS - 1), np.int8)
+
+
+def _log_width(n_items: int) -> Numbers:
+    """Return the logarithm of the number of ranks in each bin, "bins", up to a constant."""
+    return np.asarray(np.arange(_BINS) / _BINS * np.log1p(n_items))
+
+
+def _tells(utility: Floats) -> npt.NDArray[np.bool_]:
+    """Return "events": whether the lengths differ in how well they predict."""
+    return np.asarray((utility != utility[:, :1]).any(1))

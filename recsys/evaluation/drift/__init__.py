@@ -1,0 +1,1 @@
+"""Scores of drift handling, computed from prequential replays."""

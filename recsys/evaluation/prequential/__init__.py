@@ -1,0 +1,1 @@
+"""Prequential replay: every event is asked before it is learned from."""

@@ -1,0 +1,270 @@
+"""Prequential replay: every event is first a question, then a lesson, in the order of time.
+
+    for each question   weights = forgetting.weights(visible history)
+                        list    = the model's top n with these weights, used items masked      -> rank of the event
+                        utility = how well each hypothesis of the forgetting ranks the event
+                        forgetting.observe(visible history, utility)
+
+Dawid, *Statistical theory: the prequential approach*, 1984. Nothing of the model is retrained in between, unless a
+schedule says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.data.stream import Asking, Stream, events_before
+from recsys.data.vocabulary import UNKNOWN
+from recsys.decay.base import Forgetting, OnlineForgetting
+from recsys.errors import ConfigError, DataError
+from recsys.evaluation.prequential.checkpoint import Checkpoint, digest
+from recsys.evaluation.prequential.result import Replay, question_table
+from recsys.evaluation.ranking import Progress
+from recsys.models.base import Recommender, as_fold_in
+from recsys.models.rank_utility import utilities
+
+__all__ = ["Asking", "Refitting", "Replay", "events_before", "replay"]
+
+_PARTS = ("queries", "weights", "scoring", "judging", "observing", "refitting")
+
+
+@final
+@dataclass(frozen=True)
+class Refitting:
+    """A schedule on which the model is made anew while the stream goes on.
+
+    Attributes:
+        fit: makes a model from all events before a boundary: a log with the vocabularies of the whole one, which it
+            may `compact()` first.
+        every: distance of the boundaries start + m * every, in units of time (for logs without comparable times: events
+            per user). A boundary without questions before the next is skipped.
+
+    Raises:
+        ConfigError: the distance is below 1.
+    """
+
+    fit: Callable[[Interactions], Recommender]
+    every: int
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ConfigError(f"replay: refitting every {self.every}; it must be at least 1")
+
+
+def replay(
+    model: Recommender,
+    log: Interactions,
+    start: int,
+    forgetting: Forgetting | None = None,
+    *,
+    cutoffs: Sequence[int] = (5, 10, 20),
+    depth: int | None = None,
+    asking: Asking = Asking(),
+    chunk: int = 1024,
+    refitting: Refitting | None = None,
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Replay:
+    """Ask for every event from `start` on just before it happens, then let the forgetting learn from it.
+
+    A user is asked with the history strictly before the event. Events of one user at one time are asked with the same
+    history and the same state, and learned together. An event of an item that the user has used before is no question
+    and no lesson, but part of later histories; it is counted. An item that the model was not trained on is a miss and
+    no lesson, and is counted.
+
+    The stream is cut into chunks, and a chunk into rounds: the first moment of every user, then the second ... What a
+    user's own state gives is therefore exactly what an event-by-event loop gives, whatever the size of the chunk; a
+    state that all users share lags by at most a chunk. With windows all questions of a window are asked with what was
+    known at its beginning, then learned.
+
+    `forgetting` sees the user numbers of `log` (so fit it on `events_before(log, start)`) and the item numbers of the
+    model. An online one is reset first, and left as the last event left it. Its hypotheses are judged by ranks
+    (`recsys.models.rank_utility`).
+
+    Args:
+        model: fitted on events before `start`. Its items are found in the log by their ids.
+        log: the whole log.
+        start: a time; for logs with clock "order" or "none" a number of events to skip per user.
+        forgetting: gives the event weights; None: every event counts 1.
+        cutoffs: list lengths of the metrics.
+        depth: length of the lists in which the rank is looked for; the largest cutoff when None.
+        asking: windows, equal times, how many questions.
+        chunk: questions between two checkpoints, and scored at a time, about.
+        refitting: when the model is made anew; never when None.
+        checkpoint: a folder in which ranks and state are kept after each chunk; the same call goes on where an
+            interrupted one ended and gives the same result (with models whose fit is deterministic).
+        progress: told the number of questions answered and of all questions, after each chunk.
+
+    Raises:
+        CapabilityError: the model cannot fold in a history.
+        ConfigError: a number is out of range, or a boundary of `refitting` falls inside a window.
+        DataError: there is nothing to ask, the model knows no item of the log, or the checkpoint is of another call.
+    """
+    lengths = tuple(sorted({int(k) for k in cutoffs}))
+    n = depth or max(lengths, default=0)
+    if not lengths or lengths[0] < 1 or n < lengths[-1]:
+        raise ConfigError(f"replay: cutoffs are {list(cutoffs)} and depth {depth}; at least one, 1 <= cutoff <= depth")
+    if chunk < 1:
+        raise ConfigError(f"replay: chunk is {chunk}; it must be at least 1")
+    every = None if refitting is None else refitting.every
+    if every is not None and asking.window is not None and every % asking.window:
+        # The questions of a window share one moment of asking, so they are asked of one model.
+        raise ConfigError(f"replay: refitting every {every}; it must be a multiple of the window ({asking.window})")
+    if forgetting is not None or model.needs_known_users:
+        as_fold_in(model, "a prequential replay")
+    stream = Stream.of(log, start, asking)
+    epoch = stream.epochs(every)
+    run = _Run(model, stream, forgetting, n, chunk)
+    if isinstance(forgetting, OnlineForgetting):
+        forgetting.reset()
+    folder = None if checkpoint is None else Path(checkpoint)
+    options = (start, n, astuple(asking), chunk, every)
+    call = "" if folder is None else run.describe(options)
+    chunks = stream.chunks(chunk, epoch)
+    done = 0 if folder is None else run.resume(Checkpoint.load(folder, call))
+    current = 0
+    for number, questions in enumerate(chunks[done:], start=done + 1):
+        if refitting is not None and epoch[questions.start] != current:
+            current = int(epoch[questions.start])
+            with run.measured("refitting"):
+                run.model = refitting.fit(events_before(log, start + current * refitting.every))
+                run.number_items()
+        run.answer(questions)
+        if folder is not None:
+            run.kept(call, number, questions.stop).save(folder)
+        if progress is not None:
+            progress(questions.stop, len(stream))
+    trained_until = start + epoch * (every or 0)
+    table = question_table(stream, run.rank, run.known, trained_until, lengths)
+    state_bytes = forgetting.state_bytes() if isinstance(forgetting, OnlineForgetting) else 0.0
+    return Replay(table, lengths, stream.repeats, run.seconds, float(state_bytes))
+
+
+@final
+class _Run:
+    """A replay under way: the current model, the ranks so far, the time used."""
+
+    def __init__(
+        self,
+        model: Recommender,
+        stream: Stream,
+        forgetting: Forgetting | None,
+        depth: int,
+        chunk: int,
+    ) -> None:
+        self.model, self.stream, self.forgetting = model, stream, forgetting
+        self.depth, self.chunk = depth, chunk
+        self.rank = np.zeros(len(stream), np.int32)
+        self.known = np.zeros(len(stream), np.bool_)
+        self.seconds = dict.fromkeys(_PARTS, 0.0)
+        self.number_items()
+
+    def number_items(self) -> None:
+        """Find the model's numbers of the log's items and users."""
+        fitted, log = self.model.fitted_on, self.stream.log
+        self._items = fitted.items.numbers(log.items.ids)
+        self._users = fitted.users.numbers(log.users.ids)
+        if not np.any(self._items != UNKNOWN):
+            raise DataError(
+                f"{type(self.model).__name__} was fitted on {fitted.dataset!r} and knows none of the {log.n_items} "
+                f"items of {log.name!r}; fit it on events_before(log, start)"
+            )
+        trained = np.append(fitted.item_counts > 0, False)  # UNKNOWN (-1) points at the end
+        self._trained = trained[self._items]
+
+    @contextmanager
+    def measured(self, part: str) -> Iterator[None]:
+        """Add the time of a block to a part."""
+        begin = time.perf_counter()
+        yield
+        self.seconds[part] += time.perf_counter() - begin
+
+    def answer(self, questions: slice) -> None:
+        """Ask a chunk, and let the forgetting learn from it."""
+        self.known[questions] = self._trained[self.stream.items[questions]]
+        if not isinstance(self.forgetting, OnlineForgetting):
+            for rows in self.stream.batches(np.arange(questions.start, questions.stop), self.chunk):
+                self._rank(rows, self._queries(rows))
+            return
+        for turn in self.stream.rounds(questions):
+            judged = []
+            for rows in self.stream.batches(turn, self.chunk):
+                queries = self._queries(rows)
+                self._rank(rows, queries)
+                lessons = self.known[rows]
+                if lessons.any():
+                    taught = rows[lessons]
+                    with self.measured("judging"):
+                        seen = queries if lessons.all() else queries.take(np.flatnonzero(lessons))
+                        utility = self._judge(self.forgetting, seen, taught)
+                    judged.append((taught, utility))
+            # Only now: all questions of a round are asked with the state at its beginning.
+            for taught, utility in judged:
+                queries = self._queries(taught)
+                with self.measured("observing"):
+                    self.forgetting.observe(queries, utility)
+
+    def describe(self, options: tuple[object, ...]) -> str:
+        """Return a digest of what decides the result; a forgetting is known by its state and by its weights."""
+        fitted, forgetting = self.model.fitted_on, self.forgetting
+        arrays = dict(forgetting.state()) if isinstance(forgetting, OnlineForgetting) else {}
+        if forgetting is not None:
+            some = np.unique(np.linspace(0, len(self.stream) - 1, 64).astype(np.int64))
+            arrays["weights of some questions"] = forgetting.weights(self._queries(some))
+        facts = {
+            "log": self.stream.log.fingerprint,
+            "model": (type(self.model).__name__, fitted.fingerprint, self.model.parameters_of_constructor()),
+            "forgetting": type(forgetting).__name__,
+            "options": options,
+        }
+        return digest(facts, arrays)
+
+    def resume(self, found: Checkpoint | None) -> int:
+        """Take back a checkpoint, and return the number of chunks that are done."""
+        if found is None:
+            return 0
+        self.rank[: len(found.rank)], self.known[: len(found.known)] = found.rank, found.known
+        self.seconds |= found.seconds
+        if isinstance(self.forgetting, OnlineForgetting):
+            self.forgetting.restore(found.state)
+        return found.chunks
+
+    def kept(self, call: str, chunks: int, questions: int) -> Checkpoint:
+        """Return what is to be kept after some chunks."""
+        state = self.forgetting.state() if isinstance(self.forgetting, OnlineForgetting) else {}
+        return Checkpoint(call, chunks, self.rank[:questions], self.known[:questions], self.seconds, state)
+
+    def _queries(self, rows: npt.NDArray[np.int64]) -> Queries:
+        with self.measured("queries"):
+            return self.stream.queries(rows, self._items)
+
+    def _rank(self, rows: npt.NDArray[np.int64], queries: Queries) -> None:
+        """Rank the items, and find the event in the list."""
+        asked = self._asked(queries)
+        if self.forgetting is not None:
+            with self.measured("weights"):
+                asked = asked.with_weights(self.forgetting.weights(queries))
+        with self.measured("scoring"):
+            top = self.model.recommend(asked, self.depth).items
+        hit = (top == self._items[self.stream.items[rows]][:, None]) & self.known[rows][:, None]
+        self.rank[rows] = np.where(hit.any(1), hit.argmax(1) + 1, 0)
+
+    def _judge(
+        self, forgetting: OnlineForgetting, queries: Queries, rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        items = self._items[self.stream.items[rows]]
+        return utilities(self.model, self._asked(queries), items, forgetting.hypotheses(queries))
+
+    def _asked(self, queries: Queries) -> Queries:
+        """The same questions with the model's user numbers."""
+        return replace(queries, users=self._users[queries.users])

@@ -1,0 +1,92 @@
+"""Event stores by their address: one place that knows which implementations there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from recsys.errors import nearest
+from recsys.events.memory import MemoryStore
+from recsys.events.store import EventStore, StoreError
+
+_SQLITE = "sqlite:///"
+_POSTGRESQL = "postgresql://"
+_SCHEMES = ("postgresql", "sqlite", "memory")
+_KNOWN = "a path, sqlite:///PATH, postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or memory:"
+PINNED = re.compile(r"#([0-9]+)$")
+"""The end of an address that means the store as it was at that sequence number."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+
+
+def open_store(address: str, *, create: bool = True) -> EventStore:
+    """Open an event store; its schema is created, or brought up to date, where that is needed.
+
+    Args:
+        address: a path or `sqlite:///PATH` (four slashes for an absolute path), `postgresql://...`, or `memory:`.
+        create: whether a store is made where there is none.
+
+    Raises:
+        StoreError: unknown scheme (the known ones are told), no such store, a newer schema, or the database's refusal.
+            A password is never told.
+
+    >>> open_store("memory:").count()
+    0
+    """
+    if address == "memory:":
+        return MemoryStore()
+    scheme = _scheme(address)
+    if scheme == "postgresql" and address.startswith(_POSTGRESQL):
+        return _open_sql(address, create=create)
+    if scheme == "sqlite" and address.startswith(_SQLITE) and address != _SQLITE:
+        return _open_sql(address, create=create)
+    if scheme is not None or not address:
+        hint = "" if scheme in _SCHEMES else nearest(scheme or "", _SCHEMES)
+        raise StoreError(f"this is no address of an event store: {scheme or 'nothing'!r}{hint}; give {_KNOWN}")
+    return _open_sql(address, create=create)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is the address of an event store, and not a path or the name of a data set.
+
+    >>> is_address("postgresql://localhost/shop"), is_address("events.db")
+    (True, False)
+    """
+    return text.startswith((_SQLITE, _POSTGRESQL))
+
+
+def located(address: str) -> str:
+    """Return an address that can be written down: paths absolute, without password; the rest, a pin too, is unchanged.
+
+    >>> located("postgresql://ada:secret@db.example/shop?password=x&sslmode=require")
+    'postgresql://ada@db.example/shop?sslmode=require'
+    """
+    if address.startswith(_SQLITE):
+        return _SQLITE + str(Path(address.removeprefix(_SQLITE)).expanduser().resolve())
+    if not address.startswith(_POSTGRESQL):
+        return address
+    pin = PINNED.search(address)
+    if pin is not None:
+        return located(address[: pin.start()]) + pin[0]
+    place, mark, query = address.removeprefix(_POSTGRESQL).partition("?")
+    credentials, at, host = place.rpartition("@")
+    kept = "&".join(part for part in query.split("&") if "password" not in part.partition("=")[0].lower())
+    return f"{_POSTGRESQL}{credentials.partition(':')[0]}{at}{host}{mark if kept else ''}{kept}"
+
+
+def _scheme(address: str) -> str | None:
+    found = _SCHEME.match(address)
+    return None if found is None else found[1].lower()
+
+
+def _open_sql(address: str, *, create: bool) -> EventStore:
+    try:
+        from recsys.events.sql import open_postgresql, open_sqlite  # noqa: PLC0415 (an optional library)
+
+        if address.startswith(_POSTGRESQL):
+            return open_postgresql(address, located(address).partition("?")[0], create=create)
+        return open_sqlite(Path(address.removeprefix(_SQLITE)).expanduser(), create=create)
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"this event store needs {error.name}, which is not installed; pip install 'recsys[serving]'"
+        ) from None

@@ -1,0 +1,149 @@
+"""An event store in memory: for tests, and for trying things out. Nothing is left when the process ends."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import final
+
+from recsys.events.store import (
+    Appended,
+    Change,
+    Corrected,
+    Correction,
+    Erased,
+    Event,
+    EventStore,
+    Recorded,
+    StoreError,
+    Token,
+    check_id,
+    check_page,
+    check_persona,
+    distinct,
+    fresh,
+    user_hash,
+)
+
+
+@final
+class MemoryStore(EventStore):
+    """See `EventStore`. One lock makes every call a transaction."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+        self._changes: list[Change] = []
+        self._by_id: dict[str, Event] = {}
+        self._histories: dict[str, list[Recorded]] = {}
+        self._corrections: dict[str, dict[int, Correction]] = {}
+        self._tokens: dict[str, Token] = {}
+
+    def append(self, events: Sequence[Event]) -> Appended:
+        batch = distinct(events)
+        with self._lock:
+            new = fresh(batch, {key: self._by_id[key] for key in batch if key in self._by_id})
+            for event in new:
+                record = Recorded(self._next(), event)
+                self._changes.append(record)
+                self._by_id[event.event_id] = event
+                insort(self._histories.setdefault(event.user_id, []), record, key=_by_time)
+        return Appended(len(new), len(events) - len(new))
+
+    def of_users(self, user_ids: Iterable[str], after: int | None = None) -> dict[str, tuple[Recorded, ...]]:
+        with self._lock:
+            return {
+                user: tuple(r for r in self._histories.get(user, ()) if after is None or r.sequence > after)
+                for user in user_ids
+            }
+
+    def since(self, sequence: int, limit: int) -> tuple[Change, ...]:
+        check_page(sequence, limit)
+        with self._lock:
+            start = bisect_right(self._changes, sequence, key=lambda change: change.sequence)
+            return tuple(self._changes[start : start + limit])
+
+    def last_sequence(self) -> int:
+        with self._lock:
+            return self._last
+
+    def count(self) -> int:
+        with self._lock:
+            return len(self._by_id)
+
+    def users(self) -> list[str]:
+        with self._lock:
+            return sorted(self._histories)
+
+    def erase_user(self, user_id: str) -> Erased:
+        check_id("user_id", user_id)
+        with self._lock:
+            for record in self._histories.pop(user_id, []):
+                del self._by_id[record.event.event_id]
+            self._corrections.pop(user_id, None)
+            self._tokens = {key: token for key, token in self._tokens.items() if token.user_id != user_id}
+            self._changes = [change for change in self._changes if _user(change) != user_id]
+            erased = Erased(self._next(), user_hash(user_id))
+            self._changes.append(erased)
+        return erased
+
+    def put_correction(self, user_id: str, persona: int, correction: Correction) -> Corrected:
+        check_id("user_id", user_id)
+        check_persona(persona)
+        with self._lock:
+            self._changes = [
+                change
+                for change in self._changes
+                if not (isinstance(change, Corrected) and (change.user_id, change.persona) == (user_id, persona))
+            ]
+            corrected = Corrected(self._next(), user_id, persona, correction)
+            self._changes.append(corrected)
+            self._corrections.setdefault(user_id, {})[persona] = correction
+        return corrected
+
+    def corrections(self, user_id: str) -> dict[int, Correction]:
+        with self._lock:
+            return dict(sorted(self._corrections.get(user_id, {}).items()))
+
+    def put_token(self, token: Token) -> None:
+        with self._lock:
+            if token.token_hash in self._tokens:
+                raise StoreError("there is a token with this hash; make another secret")
+            self._tokens[token.token_hash] = token
+
+    def token(self, token_hash: str) -> Token | None:
+        with self._lock:
+            return self._tokens.get(token_hash)
+
+    def tokens(self) -> list[Token]:
+        with self._lock:
+            return sorted(self._tokens.values(), key=lambda token: (token.created, token.token_hash))
+
+    def revoke_token(self, token_hash: str, now: int) -> bool:
+        with self._lock:
+            token = self._tokens.get(token_hash)
+            if token is not None and token.revoked is None:
+                self._tokens[token_hash] = replace(token, revoked=now)
+            return token is not None
+
+    def ping(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def _next(self) -> int:
+        self._last += 1
+        return self._last
+
+
+def _by_time(record: Recorded) -> tuple[int, int]:
+    return record.event.time, record.sequence
+
+
+def _user(change: Change) -> str | None:
+    if isinstance(change, Recorded):
+        return change.event.user_id
+    return change.user_id if isinstance(change, Corrected) else None

@@ -1,0 +1,428 @@
+"""The port of the event store: what happened, in one order that every worker sees alike.
+
+Events, erasures and corrections of a store share one strictly increasing sequence. It is the order of commit: whoever
+has read up to number n with `EventStore.since` will never see a change appear at or before n.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self, final, get_args
+
+from recsys.data.readers.times import MILLISECONDS_FROM
+from recsys.errors import DataError, RecsysError, nearest
+
+Kind = Literal["use", "like", "dismiss"]
+"""Used it (seen, bought, rated); liked it without a rating; not for me. What was dismissed is no interaction."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Scope = Literal["read", "write", "admin"]
+"""What a token allows."""
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+LONGEST_ID = 256
+"""Characters of an id, at most."""
+
+DOTS = (".", "..")
+"""What can be no id."""
+
+LARGEST_VALUE = 1e9
+LARGEST_WEIGHT = 10.0
+MOST_PERSONAS = 256
+LONGEST_NAME = 80
+LARGEST_TIME = int(MILLISECONDS_FROM)
+_UNSAFE = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode categories that no text may hold: controls, halves of surrogate pairs, separators of lines and paragraphs."""
+
+
+class StoreError(RecsysError):
+    """The event store cannot be opened, read or written. No address in the text shows a password."""
+
+
+@final
+class ConflictError(StoreError):
+    """An event id was used before, for another event.
+
+    Attributes:
+        event_id: the id.
+    """
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(
+            f"event_id {event_id!r} was used before, for an event with other content; nothing of the batch was taken. "
+            "Give every event an id of its own, such as a UUID, and send an event again only as it was"
+        )
+        self.event_id = event_id
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Somebody used an item.
+
+    Attributes:
+        event_id: the sender's own id of the event: sent twice, it counts once. Unique in the store.
+        user_id: external id.
+        item_id: external id.
+        value: the rating or amount, finite; 1 where there is none.
+        time: Unix seconds (UTC).
+        kind: what was done.
+
+    Raises:
+        DataError: naming field, value and cure.
+
+    >>> Event("e1", "ada", "42", 4.5, 964982703).kind
+    'use'
+    """
+
+    event_id: str
+    user_id: str
+    item_id: str
+    value: float
+    time: int
+    kind: Kind = "use"
+
+    def __post_init__(self) -> None:
+        check_id("event_id", self.event_id)
+        check_id("user_id", self.user_id)
+        check_id("item_id", self.item_id)
+        # Adding zero makes -0.0 the 0.0 as which every database gives it back.
+        object.__setattr__(self, "value", _number("value", self.value, -LARGEST_VALUE, LARGEST_VALUE) + 0.0)
+        _check_time("time", self.time)
+        if self.kind not in KINDS:
+            raise DataError(
+                f"kind is {_shown(self.kind)}; it must be one of {', '.join(KINDS)}{nearest(str(self.kind), KINDS)}"
+            )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person says of one of their personas.
+
+    Attributes:
+        weight: factor on the persona's attention, from 0 (muted) to 10; 1 leaves it as it is, above 1 boosts it.
+        name: the person's own name for it; None: the one that was found.
+        model: fingerprint of the model whose persona it is: after a retraining the same number is another persona.
+
+    Raises:
+        DataError: naming field, value and cure.
+    """
+
+    weight: float = 1.0
+    name: str | None = None
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", _number("weight", self.weight, 0.0, LARGEST_WEIGHT) + 0.0)
+        if self.name is not None:
+            _check_text("name", self.name, LONGEST_NAME)
+        if self.model != "":
+            check_id("model", self.model)
+
+    @property
+    def muted(self) -> bool:
+        """Whether the persona has no say."""
+        return self.weight == 0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its number in the store."""
+
+    sequence: int
+    event: Event
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """The correction of a persona that counts since `sequence`; an earlier one of the same persona is gone."""
+
+    sequence: int
+    user_id: str
+    persona: int
+    correction: Correction
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Everything about a user was erased at `sequence`. Who it was is kept as a hash only."""
+
+    sequence: int
+    user_hash: str
+
+    def concerns(self, user_id: str) -> bool:
+        """Whether it is this user who was erased."""
+        return user_hash(user_id) == self.user_hash
+
+
+Change = Recorded | Corrected | Erased
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a batch: how many events are new, and how many were there already, exactly as sent."""
+
+    accepted: int
+    repeated: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token; the secret itself never reaches the store.
+
+    Attributes:
+        token_hash: SHA-256 of the secret, 64 hexadecimal digits.
+        label: what people call it.
+        scopes: what it allows.
+        created: Unix seconds.
+        user_id: the only user whom it may see and change; None: all.
+        expires: Unix seconds from which on it is worth nothing; None: never.
+        revoked: Unix seconds from which on it is worth nothing; None: it was not revoked.
+
+    Raises:
+        DataError: naming field, value and cure.
+    """
+
+    token_hash: str
+    label: str
+    scopes: frozenset[Scope]
+    created: int
+    user_id: str | None = None
+    expires: int | None = None
+    revoked: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.token_hash, str) and re.fullmatch("[0-9a-f]{64}", self.token_hash)):
+            raise DataError("token_hash is not a SHA-256; give its 64 hexadecimal digits")
+        _check_text("label", self.label, LONGEST_NAME)
+        for scope in sorted(self.scopes):
+            if scope not in SCOPES:
+                raise DataError(f"scope is {scope!r}; it must be one of {', '.join(SCOPES)}{nearest(scope, SCOPES)}")
+        if not self.scopes:
+            raise DataError(f"scopes is empty; a token needs at least one of {', '.join(SCOPES)}")
+        if self.user_id is not None:
+            check_id("user_id", self.user_id)
+        _check_time("created", self.created)
+        for field in ("expires", "revoked"):
+            if getattr(self, field) is not None:
+                _check_time(field, getattr(self, field))
+
+    def is_valid(self, now: int) -> bool:
+        """Whether it is worth something at a moment, in Unix seconds."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
+
+
+class EventStore(ABC):
+    """Keeps events, corrections and tokens. Safe to use from several threads; several stores may share one database.
+
+    Every method raises a `StoreError` when the database does not do its part; nothing is then half done, and the call
+    may be repeated.
+    """
+
+    @abstractmethod
+    def append(self, events: Sequence[Event]) -> Appended:
+        """Take all events of a batch or none, durably before it returns; in the order given.
+
+        Raises:
+            ConflictError: an event id is taken by an event of other content.
+        """
+
+    @abstractmethod
+    def of_users(self, user_ids: Iterable[str], after: int | None = None) -> dict[str, tuple[Recorded, ...]]:
+        """Return the history of each user asked for: by time, equal times in order of arrival.
+
+        Args:
+            user_ids: external ids; somebody unknown has an empty history.
+            after: only what has a larger sequence number.
+        """
+
+    @abstractmethod
+    def since(self, sequence: int, limit: int) -> tuple[Change, ...]:
+        """Return the first changes after a sequence number, at most `limit` (at least 1), in order of sequence.
+
+        Changes are replaced or removed only by later ones: an erased user's events and corrections are no longer there,
+        nor is a correction that was corrected again. Empty means that the reader has seen everything.
+        """
+
+    @abstractmethod
+    def last_sequence(self) -> int:
+        """Return the largest sequence number given so far; 0 for a new store."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return the number of events."""
+
+    @abstractmethod
+    def users(self) -> list[str]:
+        """Return the ids of all users with events, in the order of their code points."""
+
+    @abstractmethod
+    def erase_user(self, user_id: str) -> Erased:
+        """Remove everything of a user: events, corrections, tokens; gone from the database's file when it returns.
+
+        What arrives about the user afterwards counts as from somebody new.
+        """
+
+    @abstractmethod
+    def put_correction(self, user_id: str, persona: int, correction: Correction) -> Corrected:
+        """Set the correction of one persona, in place of an earlier one."""
+
+    @abstractmethod
+    def corrections(self, user_id: str) -> dict[int, Correction]:
+        """Return a user's corrections by persona."""
+
+    @abstractmethod
+    def put_token(self, token: Token) -> None:
+        """Keep a new token.
+
+        Raises:
+            StoreError: there is one with this hash.
+        """
+
+    @abstractmethod
+    def token(self, token_hash: str) -> Token | None:
+        """Return the token of a hash, revoked and expired ones too; None where there is none."""
+
+    @abstractmethod
+    def tokens(self) -> list[Token]:
+        """Return all tokens, oldest first."""
+
+    @abstractmethod
+    def revoke_token(self, token_hash: str, now: int) -> bool:
+        """Revoke a token from `now` on; return False where there is none. A token stays revoked as it first was."""
+
+    @abstractmethod
+    def ping(self) -> None:
+        """Return if the store can be read now."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections; what was appended stays."""
+
+    @final
+    def replay(self, after: int = 0, page: int = 5000) -> Iterator[Change]:
+        """Yield all changes after a sequence number that are there when it is called, in order."""
+        last = self.last_sequence()
+        while after < last and (changes := self.since(after, page)):
+            yield from (change for change in changes if change.sequence <= last)
+            after = changes[-1].sequence
+
+    @final
+    def __enter__(self) -> Self:
+        return self
+
+    @final
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def user_hash(user_id: str) -> str:
+    """Return the SHA-256 by which an erasure remembers a user: it cannot be read, but a guessed id can be confirmed."""
+    return hashlib.sha256(user_id.encode()).hexdigest()
+
+
+def distinct(events: Sequence[Event]) -> dict[str, Event]:
+    """Return the events of a batch by id, each once.
+
+    Raises:
+        ConflictError: two of them differ under one id.
+    """
+    found: dict[str, Event] = {}
+    for event in events:
+        if found.setdefault(event.event_id, event) != event:
+            raise ConflictError(event.event_id)
+    return found
+
+
+def fresh(batch: Mapping[str, Event], held: Mapping[str, Event]) -> list[Event]:
+    """Return the events of a batch that a store does not hold yet.
+
+    Raises:
+        ConflictError: the store holds another event under one of the ids; the first of the batch is named.
+    """
+    for event_id, event in batch.items():
+        if held.get(event_id, event) != event:
+            raise ConflictError(event_id)
+    return [event for event_id, event in batch.items() if event_id not in held]
+
+
+def check_persona(persona: int) -> None:
+    """Raise a DataError unless this can be the number of a persona."""
+    if not (_is_whole(persona) and 0 <= persona < MOST_PERSONAS):
+        raise DataError(f"persona is {_shown(persona)}; it must be a whole number from 0 to {MOST_PERSONAS - 1}")
+
+
+def check_page(sequence: int, limit: int) -> None:
+    """Raise a DataError unless `since` can be asked for this."""
+    if sequence < 0:
+        raise DataError(f"sequence is {sequence}; give 0 for everything, or the last number that was read")
+    if limit < 1:
+        raise DataError(f"limit is {limit}; it must be at least 1")
+
+
+def check_id(field: str, text: object) -> None:
+    """Raise a DataError unless a text can be an external id."""
+    _check_text(field, text, LONGEST_ID)
+    if text in DOTS:
+        raise DataError(f"{field} is {_shown(text)}, which is a step in a path, so no URL can name it; give another")
+
+
+def _check_text(field: str, text: object, longest: int) -> None:
+    if not isinstance(text, str):
+        raise DataError(f"{field} is {_shown(text)}; it must be text")
+    if not text:
+        raise DataError(f"{field} is empty; give at least one character")
+    if len(text) > longest:
+        raise DataError(f"{field} is {_shown(text)}, of {len(text)} characters; shorten it to {longest}")
+    if text[0].isspace() or text[-1].isspace():
+        raise DataError(f"{field} is {_shown(text)}; remove the space at its ends")
+    if not text.isprintable():
+        for place, character in enumerate(text):
+            if unicodedata.category(character) in _UNSAFE:
+                raise DataError(
+                    f"{field} is {_shown(text)}; character {place + 1} is the control character "
+                    f"U+{ord(character):04X}: remove it"
+                )
+
+
+def _number(field: str, value: object, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise DataError(f"{field} is {_shown(value)}; it must be a number")
+    if not low <= value <= high:  # nor is NaN
+        raise DataError(f"{field} is {_shown(value)}; it must be a finite number from {low:g} to {high:g}")
+    return float(value)
+
+
+def _check_time(field: str, time: object) -> None:
+    if not _is_whole(time):
+        raise DataError(f"{field} is {_shown(time)}; it must be a whole number of Unix seconds")
+    assert isinstance(time, int)
+    if not -LARGEST_TIME < time < LARGEST_TIME:
+        raise DataError(f"{field} is {_shown(time)}, too large for Unix seconds; divide milliseconds by 1000")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"  # Python refuses to write out numbers of thousands of digits
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

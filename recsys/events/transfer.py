@@ -1,0 +1,357 @@
+"""Events in and out of a store: files of events, and the log that a model is trained on.
+
+Exporting and importing again gives the same events in the same order of arrival. Importing twice changes nothing: a
+file without event ids gets them from the content of its rows, so that equal rows, in one file or in two, are one event.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from recsys.data.interactions import Interactions
+from recsys.data.items import ItemMetadata
+from recsys.data.readers.columns import Columns, Role
+from recsys.data.readers.layout import Layout, detect, split_fields
+from recsys.data.readers.log import read_log
+from recsys.data.readers.sources import find_log
+from recsys.data.readers.times import UNIT_NAMES, parse_times
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
+from recsys.errors import DataError
+from recsys.events.addresses import PINNED, is_address, located, open_store
+from recsys.events.store import KINDS, Event, EventStore, Kind, Recorded
+
+SCHEMA = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("user_id", pa.string()),
+        ("item_id", pa.string()),
+        ("value", pa.float64()),
+        ("time", pa.int64()),
+        ("kind", pa.string()),
+    ]
+)
+"""The columns of a file of events."""
+
+INTERACTIONS: tuple[Kind, ...] = ("use", "like")
+"""The kinds of events that a model learns from."""
+
+_BATCH = 5000
+
+
+@final
+@dataclass(frozen=True)
+class Imported:
+    """What became of the rows of a file: how many there were, how many events are new, how many were there already."""
+
+    rows: int
+    accepted: int
+    repeated: int
+
+
+def export_events(
+    store: EventStore,
+    path: Path,
+    *,
+    kinds: Collection[Kind] = KINDS,
+    until: int | None = None,
+    overwrite: bool = False,
+    batch: int = _BATCH,
+) -> int:
+    """Write the events of a store to a file, in order of arrival, and return how many there are.
+
+    The file appears when it is complete. Memory does not grow with the store.
+
+    Args:
+        store: where they are.
+        path: `.csv` or `.parquet`.
+        kinds: which to write.
+        until: sequence number of the last one to write; None: of the newest when it begins.
+        overwrite: replace a file that is there.
+        batch: events that are held at once.
+
+    Raises:
+        DataError: the format is unknown, the file is there, or it cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise DataError(f"{path} is neither .csv nor .parquet; give one of the two")
+    if path.exists() and not overwrite:
+        raise DataError(f"{path} is there already; give another name, or replace it with --overwrite")
+    count = 0
+    try:
+        with _whole(path) as temporary, _writer(temporary, suffix) as writer:
+            for events in _pages(store, until, batch):
+                kept = [event for event in events if event.kind in kinds]
+                writer.write_table(_table(kept))
+                count += len(kept)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror or error}; give another path") from error
+    return count
+
+
+def import_events(store: EventStore, path: Path, *, columns: Columns | None = None, batch: int = _BATCH) -> Imported:
+    """Append the events of a file: one that was exported, or any CSV, TSV, GroupLens or Parquet log with times.
+
+    Args:
+        store: where they go.
+        path: file, folder or zip archive; see `recsys.data.readers.sources.find_log`.
+        columns: which column holds what; None: recognised. Columns named `event_id` and `kind` are what they say.
+        batch: events in one transaction.
+
+    Raises:
+        DataError: naming file, line, value and cure. Batches before that line are in the store; import the corrected
+            file, nothing counts twice.
+        ConflictError: an event id stands for another event in the store.
+    """
+    columns = columns or Columns()
+    layout = detect(find_log(path), columns)
+    if layout.kind == "json":
+        raise DataError(f"{layout.source.label}: events are imported from CSV, TSV or Parquet; convert the file")
+    if "time" not in layout.roles:
+        raise DataError(
+            f"{layout.source.label}: no column for the time among {', '.join(map(repr, layout.names))}; an event "
+            "needs one, say which it is with --columns time=NAME"
+        )
+    reader = _RowReader(layout, columns)
+    rows = accepted = 0
+    for lines, cells in _cells(layout, batch):
+        appended = store.append(reader.events(lines, cells))
+        rows += len(lines)
+        accepted += appended.accepted
+    return Imported(rows, accepted, rows - accepted)
+
+
+def interactions_of(
+    store: EventStore,
+    *,
+    name: str = "events",
+    kinds: Collection[Kind] = INTERACTIONS,
+    until: int | None = None,
+    known: tuple[Vocabulary, ItemMetadata] | None = None,
+) -> Interactions:
+    """Return the log of a store, as `recsys.data.readers.log.read_log` reads it from an exported file.
+
+    It goes through a temporary file, so that there is one code path to a log, with one rule for ids and for repeats:
+    ids are integers where all look like it, of ratings of one item by one user the last counts.
+
+    Args:
+        store: where the events are.
+        name: of the log, for reports.
+        kinds: which events are interactions.
+        until: only what arrived up to this sequence number; None: everything.
+        known: items with titles, genres and tags, such as those of the model that is served; a store knows none.
+
+    Raises:
+        DataError: there is no such event.
+    """
+    columns = Columns(user="user_id", item="item_id", value="value", time="time", time_unit="seconds")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.parquet"
+        if not export_events(store, path, kinds=kinds, until=until, batch=10 * _BATCH):
+            raise DataError(f"the event store {name} holds no interactions yet; serve or import some first")
+        log = read_log(path, columns, name=name)
+    return log if known is None else replace(log, metadata=_described(log.items, *known))
+
+
+def pinned(address: str) -> str:
+    """Return the address of a store as it is now, `ADDRESS#SEQUENCE`, so that a run can be repeated; others unchanged.
+
+    Raises:
+        StoreError: there is no such store.
+    """
+    if not is_address(address) or PINNED.search(address):
+        return address
+    with open_store(address, create=False) as store:
+        return f"{address}#{store.last_sequence()}"
+
+
+def log_of(address: str) -> Interactions:
+    """Return the log of the store at an address, possibly `pinned`.
+
+    Raises:
+        StoreError: there is no such store.
+        DataError: it holds no interactions.
+    """
+    as_of = PINNED.search(address)
+    place = address if as_of is None else address[: as_of.start()]
+    with open_store(place, create=False) as store:
+        name = Path(located(place).partition("?")[0]).name
+        return interactions_of(store, name=name, until=None if as_of is None else int(as_of[1]))
+
+
+def _pages(store: EventStore, until: int | None, size: int) -> Iterator[list[Event]]:
+    last = store.last_sequence() if until is None else until
+    page: list[Event] = []
+    for change in store.replay(page=size):
+        if change.sequence > last:
+            break
+        if isinstance(change, Recorded):
+            page.append(change.event)
+            if len(page) == size:
+                yield page
+                page = []
+    if page:
+        yield page
+
+
+def _table(events: Sequence[Event]) -> pa.Table:
+    columns = [[getattr(event, field) for event in events] for field in SCHEMA.names]
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a temporary sibling that takes the place of a file when it is complete."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _writer(path: Path, suffix: str) -> pq.ParquetWriter | pacsv.CSVWriter:
+    if suffix == ".csv":
+        return pacsv.CSVWriter(path, SCHEMA)
+    return pq.ParquetWriter(path, SCHEMA)
+
+
+def _cells(layout: Layout, size: int) -> Iterator[tuple[Sequence[int], Mapping[str, Sequence[str]]]]:
+    """Yield the numbers of some lines, and their texts by the name of the column."""
+    if layout.kind == "parquet":
+        yield from _parquet_cells(layout, size)
+        return
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    for line, fields in _text_rows(layout):
+        if len(fields) != len(layout.names):
+            raise DataError(
+                f"{layout.source.label}, line {line}: {len(fields)} fields where {len(layout.names)} are expected; "
+                "correct the row"
+            )
+        lines.append(line)
+        rows.append(fields)
+        if len(rows) == size:
+            yield lines, dict(zip(layout.names, zip(*rows, strict=True), strict=True))
+            lines, rows = [], []
+    if rows:
+        yield lines, dict(zip(layout.names, zip(*rows, strict=True), strict=True))
+
+
+def _text_rows(layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    encoding = "utf-8-sig" if layout.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else layout.encoding
+    with layout.source.open() as stream:
+        for line, raw in enumerate(stream, start=1):
+            if (layout.header and line == 1) or not raw.strip():
+                continue
+            try:
+                yield line, split_fields(raw.decode(encoding).rstrip("\r\n"), layout.separator)
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise DataError(
+                    f"{layout.source.label}, line {line}: it cannot be read ({error}); keep each row on one line, "
+                    f"close quotation marks, and save the file as {layout.encoding}"
+                ) from None
+
+
+def _parquet_cells(layout: Layout, size: int) -> Iterator[tuple[range, dict[str, list[str]]]]:
+    wanted = [name for name in layout.names if name in _wanted(layout).values()]
+    row = 1
+    with layout.source.open() as stream:
+        file = pq.ParquetFile(stream if layout.source.member is None else io.BytesIO(stream.read()))
+        for batch in file.iter_batches(batch_size=size, columns=wanted):
+            yield range(row, row + batch.num_rows), {name: _texts(batch.column(name)) for name in wanted}
+            row += batch.num_rows
+
+
+def _texts(column: pa.Array) -> list[str]:
+    try:
+        if pa.types.is_floating(column.type):
+            whole = column.to_numpy(zero_copy_only=False)
+            if np.all(np.isfinite(whole) & (whole == np.floor(whole)) & (np.abs(whole) < 2**53)):
+                column = column.cast(pa.int64())  # ids and times that another tool has written as 7.0
+        return cast("list[str]", column.cast(pa.string()).fill_null("").to_pylist())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"a column of type {column.type} is no text ({error}); write numbers or text") from None
+
+
+def _wanted(layout: Layout) -> dict[str, str]:
+    """Return the name of the column for each field of an event that the file has."""
+    fields: dict[Role, str] = {"user": "user_id", "item": "item_id", "value": "value", "time": "time"}
+    by_role = {field: layout.names[layout.roles[role]] for role, field in fields.items() if role in layout.roles}
+    return by_role | {name: name for name in ("event_id", "kind") if name in layout.names}
+
+
+@final
+class _RowReader:
+    """Makes events of the texts of rows; remembers the unit of the file's times."""
+
+    def __init__(self, layout: Layout, columns: Columns) -> None:
+        self._layout = layout
+        self._names = _wanted(layout)
+        self._time_unit = columns.time_unit
+        self._unit: int | None = None
+
+    def events(self, lines: Sequence[int], cells: Mapping[str, Sequence[str]]) -> list[Event]:
+        texts = {field: [text.strip() for text in cells[name]] for field, name in self._names.items()}
+        times = self._times(lines, texts["time"])
+        found: list[Event] = []
+        for place, line in enumerate(lines):
+            row = {field: column[place] for field, column in texts.items()}
+            value = float("nan")
+            try:
+                value = float(row.get("value", "1"))
+            except ValueError:
+                raise self._fault(line, f"value {row['value']!r} is not a number; correct it") from None
+            kind = cast(Kind, row.get("kind", "use"))  # checked by the event
+            user, item, time = row["user_id"], row["item_id"], times[place]
+            try:
+                event_id = row["event_id"] if "event_id" in row else _content_id(user, item, value, time, kind)
+                found.append(Event(event_id, user, item, value, time, kind))
+            except DataError as error:
+                raise self._fault(line, str(error)) from None
+        return found
+
+    def _times(self, lines: Sequence[int], texts: Sequence[str]) -> list[int]:
+        parsed = parse_times(pa.array(texts, pa.string()), self._time_unit)
+        if self._unit is None:
+            self._unit = int(parsed.unit[0])
+        wrong = np.flatnonzero((parsed.unit != self._unit) | (parsed.unit < 0))
+        if len(wrong):
+            expected = UNIT_NAMES[self._unit] if self._unit >= 0 else "Unix seconds, milliseconds or ISO-8601"
+            raise self._fault(lines[int(wrong[0])], f"time {texts[int(wrong[0])]!r} is not in {expected}; correct it")
+        return cast("list[int]", parsed.seconds.tolist())
+
+    def _fault(self, line: int, fault: str) -> DataError:
+        return DataError(f"{self._layout.source.label}, {self._layout.unit} {line}: {fault}")
+
+
+def _content_id(user: str, item: str, value: float, time: int, kind: str) -> str:
+    """Return the id of an event that has none: the same content always has the same."""
+    content = "\n".join((user, item, repr(value), str(time), kind))
+    return f"row-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
+
+
+def _described(items: Vocabulary, known: Vocabulary, metadata: ItemMetadata) -> ItemMetadata:
+    """Return the metadata of items, where another vocabulary knows them."""
+    own = ItemMetadata.untitled(items)
+    places = known.numbers(items.ids)
+    rows = [(own, row) if place == UNKNOWN else (metadata, place) for row, place in enumerate(places.tolist())]
+    return ItemMetadata(
+        tuple(source.titles[at] for source, at in rows),
+        tuple(source.genres[at] for source, at in rows),
+        tuple(source.tags[at] for source, at in rows),
+    )

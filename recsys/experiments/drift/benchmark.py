@@ -1,0 +1,190 @@
+"""The benchmark of drift on a log: every base under every arm, tuned on a stretch of time, reported on the next."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys.data.interactions import Interactions
+from recsys.decay.detectors import DetectorReset
+from recsys.errors import CapabilityError, ConfigError, DataError, nearest
+from recsys.evaluation.prequential.checkpoint import digest
+from recsys.evaluation.prequential.replay import events_before
+from recsys.experiments.drift import summary
+from recsys.experiments.drift.arms import ARMS
+from recsys.experiments.drift.bases import Base, read_bases
+from recsys.experiments.drift.cells import RETRAINED, Bench, Cell, Say, Settings, finite, read_json, write_json
+from recsys.experiments.drift.report import write_report
+
+__all__ = ["DRIFT_ARMS", "run_drift"]
+
+DRIFT_ARMS: tuple[str, ...] = (*ARMS, *RETRAINED)
+"""The arms of this benchmark: rules of forgetting, and a model that is refitted on a schedule."""
+
+RESULT = "drift.json"
+
+_WITHOUT_DRIFT = {
+    "ml-100k": (
+        "its users rated most of their films within a few sittings, and when tested it shows no drift of individual "
+        "tastes, so that a difference between rules of forgetting says nothing about drift"
+    ),
+}
+
+
+def run_drift(
+    log: Interactions,
+    bases: Sequence[str],
+    arms: Sequence[str],
+    out: Path,
+    *,
+    validation: float = 0.6,
+    test: float = 0.7,
+    users: int | None = None,
+    limit: int | None = None,
+    candidates: int = 12,
+    retrain_days: int = 30,
+    seed: int = 0,
+    command: str = "",
+    say: Say = lambda _: None,
+) -> dict[str, Any]:
+    """Replay a log under each base and arm, and keep tables, report and pictures; return what `drift.json` holds.
+
+    Finished cells in `out` are read back and a replay under way is gone on with, so an interrupted call only has to be
+    made again.
+
+    Args:
+        log: with times that are common to all users.
+        bases: names of shipped experiments, or paths of experiment files.
+        arms: of `DRIFT_ARMS`; differences are taken from "per_user", where it is among them.
+        out: a directory.
+        validation: share of the events, in time, before the validation stage.
+        test: share of the events before the test stage.
+        users: ask at most so many users in each stage; the models are fitted on everybody.
+        limit: ask at most the first so many questions of each stage.
+        candidates: rules that an arm may try.
+        retrain_days: days between two fits of "retraining"; on a clock of periods every period.
+        seed: see `Settings`.
+        command: with which it can be run again, for the report.
+        say: told what happens, a line at a time.
+
+    Raises:
+        ConfigError: an argument is unknown or out of range.
+        DataError: the log cannot carry a claim about drift, or is too short.
+        CapabilityError: a base cannot fold in, every base refuses the log, or a detector needs a missing library.
+    """
+    settings = Settings(validation, test, users, limit, candidates, retrain_days, seed)
+    _check(log, arms, settings)
+    models = read_bases(bases, seed)
+    identity = digest(
+        {
+            "log": log.fingerprint,
+            "clock": log.clock,
+            "bases": {base.name: base.experiment.to_dict() for base in models},
+            "arms": list(arms),
+            "settings": asdict(settings),
+            "version": version("recsys"),
+        },
+        {},
+    )
+    former = read_json(out / RESULT)
+    if former is not None and former.get("identity") == identity:
+        say(f"{out} holds this result already")
+        return former
+    say(f"{log}; {', '.join(base.name for base in models)} under {', '.join(arms)}")
+    found, refused = _cells(log, models, arms, settings, out, say)
+    content = finite(_content(log, found, settings) | {"refused": refused, "commands": [command], "identity": identity})
+    write_report(content, out)
+    write_json(out / RESULT, content)  # last: it says that the run is done
+    return dict(content)
+
+
+def _check(log: Interactions, arms: Sequence[str], settings: Settings) -> None:
+    if log.name in _WITHOUT_DRIFT:
+        raise DataError(
+            f"{log.name} is refused for claims about drift: {_WITHOUT_DRIFT[log.name]}; use a log with long "
+            "histories in time, such as movietweetings or ml-latest-small"
+        )
+    if not log.has_time:
+        raise DataError(
+            f"{log.name} has clock {log.clock!r}: its users share no time, so that neither a detector for everybody "
+            "nor the days since training mean anything; give a log with a column of times"
+        )
+    for arm in arms:
+        if arm not in DRIFT_ARMS:
+            raise ConfigError(f"no arm {arm!r}{nearest(arm, DRIFT_ARMS)}; there are {', '.join(DRIFT_ARMS)}")
+    if not arms or len(set(arms)) < len(arms):
+        raise ConfigError(f"the arms are {', '.join(arms) or 'none'}; give at least one, and each once")
+    if any(arm.endswith(("adwin", "page_hinkley")) for arm in arms):
+        DetectorReset()  # a missing library is told now, not after hours
+    if not 0 < settings.validation < settings.test < 1:
+        raise ConfigError(
+            f"validation is {settings.validation} and test {settings.test}; they must rise within 0 and 1"
+        )
+    for name in ("users", "limit", "candidates", "retrain_days"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} is {value}; it must be at least 1")
+
+
+def _cells(
+    log: Interactions, bases: Sequence[Base], arms: Sequence[str], settings: Settings, out: Path, say: Say
+) -> tuple[dict[str, tuple[Bench, dict[str, Cell]]], dict[str, str]]:
+    """Return the cells of every base, and why bases refused the log."""
+    found: dict[str, tuple[Bench, dict[str, Cell]]] = {}
+    refused: dict[str, str] = {}
+    for base in bases:
+        bench = Bench(base, log, settings, out / "replays", say)
+        if any(bench.missing(arm) for arm in arms):
+            try:
+                bench.prepare()
+            except CapabilityError as error:
+                refused[base.name] = str(error)
+                say(f"{base.name} refuses {log.name}: {error}")
+                continue
+        found[base.name] = (bench, {arm: bench.cell(arm) for arm in arms})
+        bench.release()
+    if not found:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+        raise CapabilityError(f"every base refuses {log.name}: {reasons}")
+    return found, refused
+
+
+def _content(log: Interactions, found: dict[str, tuple[Bench, dict[str, Cell]]], settings: Settings) -> dict[str, Any]:
+    first_bench, first_cells = next(iter(found.values()))
+    asked = np.unique(next(iter(first_cells.values())).replay.table["user_num"])
+    before = events_before(log, first_bench.test_start)
+    mine = log.select(np.isin(log.user_num, asked))
+    terciles = summary.drift_terciles(mine, before, asked)
+    entries: dict[str, Any] = {}
+    for name, (bench, cells) in found.items():
+        entries[name] = {
+            "experiment": bench.base.experiment.to_dict()["model"],
+            "arms": {arm: summary.arm_entry(cell, log.clock) for arm, cell in cells.items()},
+            "paired": summary.paired_over_users(cells, settings.seed),
+            "strata": summary.by_stratum(cells, terciles, settings.seed),
+        }
+        if summary.OURS in cells:
+            entries[name]["half_lives"] = cells[summary.OURS].facts["half_lives"]
+    summary.correct([pair for entry in entries.values() for pair in entry["paired"].values()])
+    first = next(iter(entries))
+    packages = ("recsys", "torch", "numpy", "scipy", "pandas", "implicit")
+    return {
+        "dataset": log.name,
+        "fingerprint": log.fingerprint,
+        "clock": log.clock,
+        "events": len(log),
+        "boundaries": {"validation": first_bench.validation_start, "test": first_bench.test_start},
+        "base": first,
+        "arms": entries[first]["arms"],
+        "paired": entries[first]["paired"],
+        "bases": entries,
+        "settings": asdict(settings),
+        "seeds": [settings.seed],
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+    }

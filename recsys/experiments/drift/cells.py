@@ -1,0 +1,282 @@
+"""Cells of a benchmark of drift: one base under one arm, replayed, kept on disk and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.interactions import Interactions
+from recsys.data.splits.assembly import time_cuts
+from recsys.data.stream import Stream
+from recsys.decay.detectors import DetectorReset
+from recsys.decay.temporal import TemporalDecay
+from recsys.errors import DataError
+from recsys.evaluation.prequential.checkpoint import digest
+from recsys.evaluation.prequential.replay import Asking, Refitting, events_before
+from recsys.evaluation.prequential.result import Replay
+from recsys.evaluation.ranking import Progress
+from recsys.experiments.drift.arms import Chosen, Stage, choose
+from recsys.experiments.drift.bases import Base
+from recsys.experiments.drift.beliefs import describe_beliefs
+from recsys.models.base import Recommender
+
+Say = Callable[[str], None]
+
+RETRAINED: Mapping[str, str] = {"retraining": "none", "retraining_global": "global"}
+"""Arms that refit the model on a schedule, and the arm whose rule they read it with."""
+
+_DAY = 86_400
+_HEARTBEAT = 20.0
+"""Seconds between two lines of progress."""
+
+
+@final
+@dataclass(frozen=True)
+class Settings:
+    """What decides a benchmark of drift, beside the log, the bases and the arms.
+
+    Attributes:
+        validation: share of the events, in time, before the validation stage.
+        test: share of the events before the test stage.
+        users: ask at most so many users in each stage, drawn by the seed; everybody when None.
+        limit: ask at most the first so many questions of each stage.
+        candidates: rules that an arm may try.
+        retrain_days: days between two fits of the retrained arms; on a clock of periods every period.
+        seed: of the models, of the users drawn, and of the items that learning by gradient compares with.
+    """
+
+    validation: float = 0.6
+    test: float = 0.7
+    users: int | None = None
+    limit: int | None = None
+    candidates: int = 12
+    retrain_days: int = 30
+    seed: int = 0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What came out of one base under one arm.
+
+    Attributes:
+        replay: of the test stage.
+        facts: choice, tried, seconds, fits, and where there are any alarms and beliefs.
+    """
+
+    replay: Replay
+    facts: dict[str, Any]
+
+
+@final
+class Bench:
+    """One base on one log: its two fits, its stages and its cells.
+
+    ::
+
+        time    0%                     60%        70%                    100%
+        first   ====== fitted =========| tuning   |                           validation stage, its log ends at 70%
+        second  ====== fitted ====================| ? ? ? ? ? ? ? ? ? ? ? ?   test stage, reported
+
+    Boundaries are moments: an event at one is on its later side, so equal times are never on both.
+    """
+
+    def __init__(self, base: Base, log: Interactions, settings: Settings, folder: Path, say: Say) -> None:
+        self.base, self.log, self.settings, self.say = base, log, settings, say
+        self._folder = folder / base.name
+        self.validation_start, self.test_start = time_cuts(log, [settings.validation, settings.test])
+        self._fitted: dict[int, tuple[Recommender, float]] = {}
+        self._chosen: dict[str, Chosen] = {}
+
+    def prepare(self) -> None:
+        """Fit both models.
+
+        Raises:
+            CapabilityError: the base refuses the log.
+        """
+        for start in (self.validation_start, self.test_start):
+            self._model(start)
+
+    def release(self) -> None:
+        """Let go of the models, whose memory the next base needs."""
+        self._fitted.clear()
+        self._chosen.clear()
+
+    def missing(self, arm: str) -> bool:
+        """Whether a cell has to be made."""
+        return self._read(arm) is None
+
+    def cell(self, arm: str) -> Cell:
+        """Return a cell, from disk where it is finished; go on where it was interrupted."""
+        found = self._read(arm)
+        if found is not None:
+            return found
+        name = f"{self.base.name}, {arm}"
+        chosen = self._choose(RETRAINED.get(arm, arm))
+        self.say(f"{name}: {chosen.choice}; replaying")
+        underway = self._folder / f"{arm}.underway"
+        checkpoint = underway / self._identity(arm)[:16]
+        refitting = self._refitting() if arm in RETRAINED else None
+        stage = self.stage(self.test_start)
+        replayed = stage.replay(
+            chosen.rule, refitting=refitting, checkpoint=checkpoint, progress=heartbeat(self.say, name)
+        )
+        facts = self._facts(chosen, replayed)
+        replayed.save(self._table(arm))
+        write_json(self._record(arm), {"identity": self._identity(arm)} | facts)  # last: it says that the cell is done
+        shutil.rmtree(underway, ignore_errors=True)
+        self.say(f"{name}: NDCG@10 {replayed.summary['ndcg@10']:.4f} on {len(replayed.table)} questions")
+        return Cell(replayed, facts)
+
+    def stage(self, start: int) -> Stage:
+        """Return the stage that begins at one of the two boundaries."""
+        later = self.log.time >= start
+        visible = np.ones(len(self.log), np.bool_)
+        if start == self.validation_start:
+            visible = self.log.time < self.test_start
+            later &= visible
+        if self.settings.users is not None:
+            active = np.bincount(self.log.user_num[later], minlength=self.log.n_users) > 0
+            visible &= drawn(active, self.settings.users, self.settings.seed)[self.log.user_num]
+        asking = Asking(limit=self.settings.limit)
+        return Stage(self._model(start), self.log.select(visible), start, asking, seed=self.settings.seed)
+
+    def _choose(self, arm: str) -> Chosen:
+        """Return what an arm chose; a rule learns in a replay, but begins anew with each."""
+        if arm not in self._chosen:
+            name = f"{self.base.name}, {arm}"
+            if arm != "none":
+                self.say(f"{name}: tuning")
+            stage = self.stage(self.validation_start)
+            report = heartbeat(self.say, f"{name}, candidates")
+            self._chosen[arm] = choose(arm, stage, candidates=self.settings.candidates, progress=report)
+        return self._chosen[arm]
+
+    def _model(self, start: int) -> Recommender:
+        if start not in self._fitted:
+            before = events_before(self.log, start)
+            self.say(f"{self.base.name}: fitting on {len(before)} events")
+            begin = time.perf_counter()
+            model = self.base.fit(before)
+            self._fitted[start] = (model, time.perf_counter() - begin)
+        return self._fitted[start][0]
+
+    def _refitting(self) -> Refitting:
+        """Return the schedule. The model is fitted on everybody, also where the replay is of some users only."""
+        stage = self.stage(self.test_start)
+        every = self.settings.retrain_days * _DAY if self.log.clock == "seconds" else 1
+        stream = Stream.of(stage.log, stage.start, stage.asking)
+        boundaries = stage.start + np.unique(stream.epochs(every)) * every
+        # Between two of them there are questions, so the number of earlier events tells which boundary it is.
+        earlier = np.searchsorted(np.sort(stage.log.time), boundaries, side="left")
+        boundary_of = dict(zip(earlier.tolist(), boundaries.tolist(), strict=True))
+        return Refitting(lambda seen: self.base.fit(events_before(self.log, boundary_of[len(seen)])), every)
+
+    def _facts(self, chosen: Chosen, replayed: Replay) -> dict[str, Any]:
+        rule = chosen.rule
+        facts: dict[str, Any] = {
+            "choice": chosen.choice,
+            "tried": [list(entry) for entry in chosen.tried],
+            "seconds": {"fit": self._fitted[self.test_start][1], "tuning": chosen.seconds} | replayed.seconds,
+            "fits": int(replayed.table["trained_until"].nunique()),
+        }
+        if isinstance(rule, DetectorReset):
+            facts["alarms"] = len(rule.alarms)
+        if isinstance(rule, TemporalDecay):
+            facts["half_lives"] = describe_beliefs(rule, np.unique(replayed.table["user_num"]), self.log.clock)
+        return facts
+
+    def _identity(self, arm: str) -> str:
+        """Return a digest of what decides a cell."""
+        facts = {
+            "log": self.log.fingerprint,
+            "clock": self.log.clock,
+            "base": self.base.experiment.to_dict(),
+            "arm": arm,
+            "settings": asdict(self.settings if arm in RETRAINED else replace(self.settings, retrain_days=0)),
+            "version": version("recsys"),
+        }
+        return digest(facts, {})
+
+    def _read(self, arm: str) -> Cell | None:
+        record = read_json(self._record(arm))
+        if record is None or record.pop("identity", None) != self._identity(arm):
+            return None
+        return Cell(Replay.load(self._table(arm)), record)
+
+    def _table(self, arm: str) -> Path:
+        return self._folder / f"{arm}.parquet"
+
+    def _record(self, arm: str) -> Path:
+        return self._folder / f"{arm}.json"
+
+
+def drawn(active: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Return "users": at most so many of the active users, always in the same random order.
+
+    So whoever is active in both stages tends to be asked in both.
+
+    >>> int(drawn(np.array([True, False, True, True]), 2, seed=0).sum())
+    2
+    """
+    order = np.random.default_rng(seed).permutation(len(active))
+    chosen = np.zeros(len(active), np.bool_)
+    chosen[order[active[order]][:most]] = True
+    return chosen
+
+
+def heartbeat(say: Say, name: str) -> Progress:
+    """Return a progress that says a line now and then."""
+    last = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _HEARTBEAT and done < total:
+            last = time.monotonic()
+            say(f"{name}: {done} of {total}")
+
+    return report
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the content of a JSON file; None if there is none.
+
+    Raises:
+        DataError: it is not JSON.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}); delete it to make it again") from error
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all; NaN becomes null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(finite(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def finite(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
+    """Return plain values with null in place of NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, np.generic):
+        return finite(value.item())
+    return None if isinstance(value, float) and not np.isfinite(value) else value

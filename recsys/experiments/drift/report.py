@@ -1,0 +1,152 @@
+"""The report of a benchmark of drift: `drift.json` as tables and pictures for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recsys.experiments.drift.pictures import draw_days, draw_half_lives, draw_pairs
+
+REPORT = "drift.md"
+_SIGNIFICANT = 0.05
+
+
+def write_report(content: Mapping[str, Any], out: Path) -> Path:
+    """Write `drift.md` and its pictures into a directory, and return the path of the report.
+
+    Args:
+        content: what `drift.json` holds.
+        out: the directory.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    bases: Mapping[str, Any] = content["bases"]
+    lines = [
+        f"# Drift on {content['dataset']}",
+        "",
+        f"{content['events']:,} events, clock {content['clock']}, fingerprint `{content['fingerprint'][:16]}`. "
+        f"Tuned on events from {content['boundaries']['validation']} on, reported on those from "
+        f"{content['boundaries']['test']} on. Each is asked just before it happens; all items are ranked, used ones "
+        "masked.",
+        "",
+        *_refused(content["refused"], content["dataset"]),
+        *_verdict(bases),
+    ]
+    if any(entry["paired"] for entry in bases.values()):
+        draw_pairs(out / "paired.png", bases)
+        lines += ["![per_user against each rival](paired.png)", ""]
+    for base, entry in bases.items():
+        lines += [f"## {base}", "", *_arms(entry["arms"]), *_pairs(entry["paired"]), *_strata(entry["strata"])]
+        days = {arm: values["by_days"] for arm, values in entry["arms"].items() if values["by_days"]}
+        if days:
+            draw_days(out / f"days_{base}.png", days, f"{content['dataset']}, {base}")
+            lines += [*_days(days), f"![NDCG@10 by days since training](days_{base}.png)", ""]
+    beliefs = {base: entry["half_lives"] for base, entry in bases.items() if "half_lives" in entry}
+    if beliefs:
+        draw_half_lives(out / "half_lives.png", beliefs)
+        lines += ["## Half-lives", "", *_beliefs(beliefs), "![Half-lives of the users](half_lives.png)", ""]
+    lines += _made(content)
+    path = out / REPORT
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return the lines of a Markdown table, with an empty one after it.
+
+    >>> table(["arm", "n"], [["none", 3]])
+    ['| arm | n |', '|---|---|', '| none | 3 |', '']
+    """
+    body = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *body, ""]
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number, or a dash where it is not defined."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _refused(refused: Mapping[str, str], dataset: str) -> list[str]:
+    return [line for base, reason in refused.items() for line in (f"**{base} refuses {dataset}**: {reason}.", "")]
+
+
+def _verdict(bases: Mapping[str, Any]) -> list[str]:
+    """Return in words what was better, what was worse, and what made no difference."""
+    found: dict[str, list[str]] = {"better than": [], "worse than": [], "not told apart from": []}
+    for base, entry in bases.items():
+        for name, pair in entry["paired"].items():
+            certain = pair["p_holm"] < _SIGNIFICANT and pair["low"] * pair["high"] > 0
+            word = ("better than" if pair["diff"] > 0 else "worse than") if certain else "not told apart from"
+            found[word].append(f"{name.removeprefix('per_user-')} ({base})")
+    if not any(found.values()):
+        return []
+    lines = [f"- per_user is {word}: {', '.join(rivals) or 'none'}." for word, rivals in found.items()]
+    told = f"p below {_SIGNIFICANT} (Wilcoxon, Holm over all pairs of this report) and an interval without 0"
+    return [*lines, f"- Told apart: {told}.", ""]
+
+
+def _arms(arms: Mapping[str, Any]) -> list[str]:
+    head = ["arm", "choice", "NDCG@10", "HR@10", "questions", "users", "tuning s", "replay s", "fits", "bytes/user"]
+    rows = []
+    for arm, entry in arms.items():
+        seconds = {name: value for name, value in entry["seconds"].items() if name not in ("fit", "tuning")}
+        means = [number(entry["ndcg@10"]), number(entry["hr@10"]), f"{entry['n']:,}", f"{entry['users']:,}"]
+        cost = [number(entry["seconds"]["tuning"], 1), number(sum(seconds.values()), 1)]
+        rows.append([arm, entry["choice"], *means, *cost, entry["fits"], number(entry["bytes_per_user"], 0)])
+    return [*table(head, rows), "Means over questions. Items unknown to the model are misses.", ""]
+
+
+def _pairs(paired: Mapping[str, Any]) -> list[str]:
+    if not paired:
+        return []
+    head = ["NDCG@10, mean over users", "difference", "relative", "95% interval", "p", "p (Holm)", "users"]
+    rows = [
+        [
+            name.replace("-", " − "),
+            f"{pair['diff']:+.4f}",
+            "–" if pair["relative"] is None else f"{pair['relative']:+.1%}",
+            f"{pair['low']:+.4f} .. {pair['high']:+.4f}",
+            f"{pair['p']:.2g}",
+            f"{pair['p_holm']:.2g}",
+            f"{pair['n']:,}",
+        ]
+        for name, pair in paired.items()
+    ]
+    return table(head, rows)
+
+
+def _strata(strata: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not strata:
+        return []
+    arms = list(strata[0]["arms"])
+    rows = [[row["measured_drift"], row["users"], *(number(row["arms"][arm]) for arm in arms)] for row in strata]
+    note = "NDCG@10, mean over users, by terciles of measured drift; undefined: too few items to measure it."
+    return [*table(["measured drift", "users", *arms], rows), note, ""]
+
+
+def _days(arms: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    rows = [[arm, *(number(row["ndcg@10"]) for row in rows)] for arm, rows in arms.items()]
+    edges = [f"{row['days']:g}+ days" for row in next(iter(arms.values()))]
+    return table(["NDCG@10 since training", *edges], rows)
+
+
+def _beliefs(beliefs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    names = next(iter(beliefs.values()))["names"]
+    rows = [[base, *(number(value, 3) for value in entry["mean_belief"])] for base, entry in beliefs.items()]
+    lines = table(["mean belief", *names], rows)
+    levels = list(next(iter(next(iter(beliefs.values()))["medians"].values()))["quantiles"])
+    medians = [
+        [base, clock, *("never" if value is None else f"{value:g}" for value in found["quantiles"].values())]
+        for base, entry in beliefs.items()
+        for clock, found in entry["medians"].items()
+    ]
+    head = ["median half-life", "clock", *(f"{float(level):.0%} of users" for level in levels)]
+    return [*lines, *table(head, medians)]
+
+
+def _made(content: Mapping[str, Any]) -> list[str]:
+    settings = ", ".join(f"{name} {value}" for name, value in content["settings"].items() if value is not None)
+    versions = ", ".join(f"{name} {value}" for name, value in content["versions"].items())
+    commands = [command for command in content["commands"] if command]
+    shown = ["```bash", *commands, "```", ""] if commands else []
+    return ["## How this was made", "", *shown, f"Settings: {settings}.", "", f"Versions: {versions}."]

@@ -1,0 +1,115 @@
+"""Numbers of a benchmark of drift, made from the tables of its replays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from recsys.data.interactions import Interactions
+from recsys.evaluation.drift.scores import DAYS, by_days_since_training, measured_drift, per_user
+from recsys.evaluation.prequential.result import Replay
+from recsys.evaluation.resampling import DEFAULT
+from recsys.evaluation.significance import compare, holm
+from recsys.evaluation.strata import UNDEFINED
+from recsys.evaluation.tastes import Tastes
+from recsys.experiments.drift.cells import Cell
+
+METRIC = "ndcg@10"
+METRICS = (METRIC, "hr@10")
+OURS = "per_user"
+TERCILES = ("low", "middle", "high")
+
+_DAY = 86_400
+
+
+def arm_entry(cell: Cell, clock: str) -> dict[str, Any]:
+    """Return what the report says of one arm; means are over questions, over the whole stream."""
+    replay = cell.replay
+    means = {name: replay.summary[name] for name in METRICS}
+    counts = {"n": replay.counts["questions"], "users": replay.counts["users"]}
+    days = days_since_training(replay) if clock == "seconds" else []
+    facts = {name: value for name, value in cell.facts.items() if name != "half_lives"}
+    return means | counts | facts | {"bytes_per_user": replay.state_bytes, "by_days": days}
+
+
+def days_since_training(replay: Replay) -> list[dict[str, Any]]:
+    """Return the rows of `by_days_since_training` with the interval of NDCG@10 over resamples of the users."""
+    table = by_days_since_training(replay.table, METRICS)
+    age = (replay.table["time"] - replay.table["trained_until"]).to_numpy(np.float64) / _DAY
+    group = np.searchsorted(np.asarray(DAYS, dtype=np.float64), age, side="right") - 1
+    _, user = np.unique(replay.table["user_num"], return_inverse=True)
+    shape = (int(user.max(initial=-1)) + 1, len(DAYS))
+    place = user * len(DAYS) + group
+    total = np.bincount(place, replay.table[METRIC], shape[0] * shape[1]).reshape(shape)
+    count = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+
+    def means(times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        questions = times @ count
+        return np.where(questions > 0, (times @ total) / np.where(questions > 0, questions, 1.0), np.nan)
+
+    _, low, high = DEFAULT.interval(shape[0], means)
+    rows = table.assign(low=low, high=high).to_dict(orient="records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def paired_over_users(cells: Mapping[str, Cell], seed: int) -> dict[str, dict[str, Any]]:
+    """Return `per_user` minus every other arm by NDCG@10, paired over users; empty without `per_user`."""
+    if OURS not in cells:
+        return {}
+    ours = per_user(cells[OURS].replay.table, [METRIC])
+    return {
+        f"{OURS}-{arm}": _difference(per_user(cell.replay.table, [METRIC]), ours, seed)
+        for arm, cell in cells.items()
+        if arm != OURS
+    }
+
+
+def correct(pairs: Sequence[dict[str, Any]]) -> None:
+    """Add `p_holm` to differences that are one family, in place."""
+    for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
+        pair["p_holm"] = float(corrected)
+
+
+def drift_terciles(log: Interactions, before: Interactions, users: npt.NDArray[np.integer]) -> npt.NDArray[np.object_]:
+    """Return, "users of the log", the tercile of the measured drift among some users; `UNDEFINED` for all others.
+
+    Args:
+        log: whose histories are measured.
+        before: the events that tastes are made from, with the vocabularies of `log`.
+        users: among whom the terciles are.
+    """
+    drift = measured_drift(log, Tastes.of(before))
+    labels = np.full(log.n_users, UNDEFINED, dtype=object)
+    defined = users[np.isfinite(drift[users])]
+    if len(defined):
+        cuts = np.quantile(drift[defined], [1 / 3, 2 / 3])
+        labels[defined] = np.asarray(TERCILES, dtype=object)[np.searchsorted(cuts, drift[defined], side="left")]
+    return labels
+
+
+def by_stratum(cells: Mapping[str, Cell], labels: npt.NDArray[np.object_], seed: int) -> list[dict[str, Any]]:
+    """Return NDCG@10 of every arm in each stratum (mean over its users), with the differences of `per_user`."""
+    tables = {arm: per_user(cell.replay.table, [METRIC]) for arm, cell in cells.items()}
+    rows = []
+    for group in (*TERCILES, UNDEFINED):
+        parts = {arm: table[labels[table["user_num"]] == group] for arm, table in tables.items()}
+        users = len(next(iter(parts.values())))
+        if users == 0:
+            continue
+        row: dict[str, Any] = {"measured_drift": group, "users": users}
+        row["arms"] = {arm: float(part[METRIC].mean()) for arm, part in parts.items()}
+        if OURS in parts:
+            row["paired"] = {
+                f"{OURS}-{arm}": _difference(part, parts[OURS], seed) for arm, part in parts.items() if arm != OURS
+            }
+        rows.append(row)
+    return rows
+
+
+def _difference(rival: pd.DataFrame, ours: pd.DataFrame, seed: int) -> dict[str, Any]:
+    row = compare(rival, ours, [METRIC], seed=seed).iloc[0]
+    return {name: float(row[name]) for name in ("diff", "relative", "low", "high", "p")} | {"n": int(row["n"])}

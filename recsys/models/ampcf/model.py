@@ -1,0 +1,237 @@
+"""AMP-CF: attentive multi-persona collaborative filtering."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.checks import choice, positive
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.errors import CapabilityError, ConfigError
+from recsys.models.ampcf.network import Bags, EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
+from recsys.models.ampcf.settings import Attention, HistoryReading, Objective, Users
+from recsys.models.ampcf.training import EmbeddingTask, HistoryTask, log_share
+from recsys.models.base import FoldIn, PersonaRecommender, Validate
+from recsys.models.health import PersonaHealth
+from recsys.models.retrieval.points import PersonaPoints, Retrievable, with_coordinate
+from recsys.training.lightning import train as run_training
+from recsys.training.session import Session
+from recsys.training.trainable import Optimization
+
+_HEALTH_USERS = 200
+"""Users on whom the health of the personas is logged after each epoch."""
+
+
+@final
+class AMPCF(PersonaRecommender, FoldIn, Retrievable):
+    """Each user is several personas; which of them speaks depends on the candidate item.
+
+        a_uik = softmax_k( tau * sim(U_uk, v_i) + log pi_uk ),   s_ui = sum_k a_uik U_uk . v_i + b_i
+
+    Source: Barkan, Fuchs, Caciularu, Koenigstein, *Explainable Recommendations via Attentive Multi-Persona
+    Collaborative Filtering*, RecSys 2020 (arXiv 2010.07042). With `users="embedding"` U_uk is a parameter of the user,
+    as in the paper; with `users="history"` it is computed from the visible history, so that new users, new events,
+    event weights and exact evidence need no retraining (ours; see `HistoryPersonas`). With one persona it is its own
+    single-vector twin.
+
+    Args:
+        embedding_size: dimensions d of personas and items.
+        personas: K, personas per user.
+        users: where personas come from.
+        attention: similarity, temperature, read-out and bias.
+        history: how histories become personas; used with `users="history"`.
+        objective: loss, negatives, entropy and balance terms.
+        optimization: epochs, batches, step size, early stopping.
+        seed: fixes initial values, batches and negatives.
+
+    Raises:
+        ConfigError: a setting is out of range, or settings contradict each other.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int = 64,
+        personas: int = 4,
+        users: Users = "history",
+        attention: Attention = Attention(),
+        history: HistoryReading = HistoryReading(),
+        objective: Objective = Objective(),
+        optimization: Optimization = Optimization(),
+        seed: int = 0,
+    ) -> None:
+        positive("embedding_size", embedding_size)
+        positive("personas", personas)
+        choice("users", users, Users)
+        if objective.loss == "full_softmax" and objective.log_q:
+            raise ConfigError(
+                "objective.log_q corrects sampled scores, and the full softmax samples nothing; remove it"
+            )
+        if users == "history" and (objective.positives == "drawn" or not objective.redraw):
+            raise ConfigError(
+                "objective.positives 'drawn' and objective.redraw false reproduce the authors' code, for "
+                "users='embedding' only; remove them, or use users='embedding'"
+            )
+        self.embedding_size = embedding_size
+        self._personas = personas
+        self.users = users
+        self._attention = attention
+        self.history = history
+        self.objective = objective
+        self.optimization = optimization
+        self.seed = seed
+        self._scorer: PersonaScorer
+        self._reader: HistoryPersonas | EmbeddedPersonas
+
+    @property
+    def folds_in(self) -> bool:
+        return self.users == "history"
+
+    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
+        with torch.inference_mode():
+            return self._state(queries)[0]
+
+    def item_vectors(self) -> Float[Tensor, "items dim"]:
+        _ = self.fitted_on
+        return self._scorer.item.detach()
+
+    def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+        with torch.inference_mode():
+            personas, log_prior = self._state(queries)
+            scores: Scores = self._scorer(personas, self._numbers(items), log_prior)
+            return scores.attention
+
+    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
+        """Return what each event adds to each score, the attention held fixed.
+
+            c_jui = sum_k a_uik w_j r_jk (e_j . v_i) / norm_uk
+
+        Sums over a user's events to the score less the item bias; with the log-sum-exp read-out, less the entropy of
+        the attention and the prior too.
+
+        Raises:
+            CapabilityError: personas are learned per user (`users="embedding"`), no event carries them.
+        """
+        if not isinstance(self._reader, HistoryPersonas):
+            raise CapabilityError("AMPCF with users='embedding' has no evidence in the history; use users='history'")
+        with torch.inference_mode():
+            bags, counted = self._bags(queries)
+            personas, mass = self._reader(bags)
+            asked = self._numbers(items)
+            attention = self._scorer(personas, asked, log_share(mass)).attention
+            share = self._reader.routing(bags.items) * bags.weights[:, None]
+            rows = bags.rows
+            gate = torch.einsum("ek,ekn->en", share / self._reader.norm(mass)[rows], attention[rows])
+            product = torch.einsum("ed,end->en", self._reader.input[bags.items], self._scorer.item[asked[rows]])
+            result = torch.zeros(len(counted), asked.shape[1], device=product.device)
+            result[torch.from_numpy(np.flatnonzero(counted)).to(product.device)] = gate * product
+            return result
+
+    def item_points(self) -> Float[Tensor, "items point"]:
+        vectors, bias = self.item_vectors(), self._scorer.bias
+        return vectors if bias is None else with_coordinate(vectors, bias.detach())
+
+    def persona_points(self, queries: Queries) -> PersonaPoints:
+        with torch.inference_mode():
+            personas, log_prior = self._state(queries)
+
+        def score(items: npt.NDArray[np.int32]) -> Float[Tensor, "queries n"]:
+            with torch.inference_mode():
+                scores: Scores = self._scorer(personas, self._numbers(items), log_prior)
+                return scores.score
+
+        if self._scorer.bias is None:
+            return PersonaPoints(personas, score)
+        return PersonaPoints(with_coordinate(personas, torch.ones_like(personas[..., 0])), score)
+
+    def routing(self) -> npt.NDArray[np.float32]:
+        """Return how much of each item belongs to each persona, "items personas" (history users only)."""
+        if not isinstance(self._reader, HistoryPersonas):
+            raise CapabilityError("AMPCF with users='embedding' does not route items to personas; use users='history'")
+        with torch.inference_mode():
+            return self._reader.routing().cpu().numpy()
+
+    def _build(self, n_users: int, n_items: int) -> None:
+        source = torch.Generator().manual_seed(self.seed)
+        if self.users == "history":
+            self._reader = HistoryPersonas(n_items, self._personas, self.embedding_size, self.history, source)
+        else:
+            self._reader = EmbeddedPersonas(n_users, self._personas, self.embedding_size, source)
+        self._scorer = PersonaScorer(n_items, self.embedding_size, self._attention, source)
+
+    def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
+        self._build(train.n_users, train.n_items)
+        batch_size = self.optimization.batch_size
+        task: HistoryTask | EmbeddingTask
+        if isinstance(self._reader, HistoryPersonas):
+            task = HistoryTask(self._reader, self._scorer, self.objective, self.history, train, batch_size, self.seed)
+        else:
+            task = EmbeddingTask(self._reader, self._scorer, self.objective, train, batch_size, self.seed)
+        chosen = np.linspace(0, train.n_users - 1, min(train.n_users, _HEALTH_USERS)).astype(np.int32)
+        sample = Queries.from_interactions(train, chosen)
+        identity = json.dumps([self.parameters_of_constructor(), train.fingerprint], sort_keys=True)
+        epochs = run_training(
+            task,
+            self.optimization,
+            session,
+            identity=identity,
+            validate=None if validate is None else lambda: validate(self),
+            health=None if self._personas == 1 else lambda: self._health(sample),
+        )
+        return epochs, epochs * task.examples_per_epoch
+
+    def _health(self, sample: Queries) -> dict[str, float]:
+        """Return the health of the personas on what they would be shown, for the training log."""
+        personas, log_prior = self._state(sample)
+        scores: Scores = self._scorer(personas, None, log_prior)
+        best = scores.score.topk(min(20, scores.score.shape[1]), 1).indices
+        attention = scores.attention.gather(2, best[:, None, :].expand(-1, scores.attention.shape[1], -1))
+        health = PersonaHealth.of(attention, personas)
+        return {"effective": health.effective, "mean_cosine": health.mean_cosine, "dead": health.dead}
+
+    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
+        personas, log_prior = self._state(queries)
+        scores: Scores = self._scorer(personas, None, log_prior)
+        return scores.score
+
+    def _state(
+        self, queries: Queries
+    ) -> tuple[Float[Tensor, "queries personas dim"], Float[Tensor, "queries personas"] | None]:
+        _ = self.fitted_on
+        if isinstance(self._reader, HistoryPersonas):
+            personas, mass = self._reader(self._bags(queries)[0])
+            return personas, log_share(mass)
+        return self._reader(self._numbers(queries.users)), None
+
+    def _numbers(self, numbers: npt.NDArray[np.int32]) -> Tensor:
+        return torch.from_numpy(numbers.astype(np.int64)).to(self._scorer.item.device)
+
+    def _bags(self, queries: Queries) -> tuple[Bags, npt.NDArray[np.bool_]]:
+        counted = queries.counted
+        device = self._scorer.item.device
+        counts = np.bincount(queries.history.rows[counted], minlength=len(queries))
+        offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)).to(device)
+        weights = np.ones(int(counts.sum()), np.float32) if queries.weights is None else queries.weights[counted]
+        items = self._numbers(queries.history.items[counted])
+        return Bags(items, offsets, torch.from_numpy(weights.astype(np.float32)).to(device)), counted
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        state = {f"users.{name}": value for name, value in self._reader.state_dict().items()}
+        state |= {f"items.{name}": value for name, value in self._scorer.state_dict().items()}
+        return {name: value.detach().cpu().numpy() for name, value in state.items()}
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._build(len(self.fitted_on.users), len(self.fitted_on.items))
+        for prefix, module in (("users.", self._reader), ("items.", self._scorer)):
+            own = {
+                k.removeprefix(prefix): torch.from_numpy(v.copy()) for k, v in arrays.items() if k.startswith(prefix)
+            }
+            module.load_state_dict(own)
+            module.eval()

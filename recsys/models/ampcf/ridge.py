@@ -1,0 +1,151 @@
+"""Item-item ridge regression by persona experts, in closed form.
+
+Every persona k has an expert B^(k), a linear model that predicts each item i of a user from all the others,
+
+    minimise  sum_u omega_uk^2 n_u^{-2a} (x_ui - n_u^{-b} sum_{j != i} x_uj B^k_ji)^2 + sum_j lambda_jk (B^k_ji)^2
+
+with omega_uk, how much it learns from user u: more from users in whom persona k is strong; and lambda_jk, how much its
+weights are shrunk: less for items j of persona k. A candidate item i attends to the experts as it belongs to their
+personas, with r_ik, so that the mixture is one matrix again, B_ji = sum_k r_ik B^k_ji. One persona with a = b = p = 0
+is EASE (Steck, WWW 2019); mixtures of item-item models are in the tradition of GLSLIM (Christakopoulou and Karypis,
+RecSys 2016); the form and its closed solution are ours. With F the scaled histories, t_i the scaled targets,
+P = (F^T F + Lambda)^-1 and c_i = P F^T t_i the solution without its constraint, the one that does not use item i is
+
+    B_.i = c_i - P_.i c_ii / P_ii
+
+which is Steck's equation 8. P is found in the space of items, or, by Woodbury's identity P F^T = F^T A / lambda with
+A = (I + F F^T / lambda)^-1, in that of users, whichever is smaller. (Items are scaled so that all have one penalty.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.models.linear.operations import regularized_factor
+
+_BLOCK = 512
+_DENSE = 0.02
+"""From this density of the log on, a dense product is faster than a sparse one."""
+_SHARE_FLOOR = 0.02
+"""Added to shares before their ratio is taken, so that nobody's weight is 0."""
+
+
+@final
+@dataclass(frozen=True)
+class PersonaRidge:
+    """The settings of the regression.
+
+    Attributes:
+        regularization: lambda, for an item of typical popularity, on average over the personas of items.
+        user_power: a; users with n events count n^{-2a} each. 0 is EASE's choice; more keeps heavy users from deciding.
+        history_power: b; the history of a user with n events is scaled by n^{-b}. 0 is EASE's choice; .5 gives every
+            history the same length.
+        item_power: p; lambda_j is proportional to popularity^{2p}: the weights of popular items are shrunk more.
+        cohesion: gamma; lambda_jk is proportional to 1 / (1 + gamma K r_jk): weights from items of the expert's own
+            persona are shrunk less. 0 treats all alike.
+        locality: omega_uk is proportional to (pi_uk / mean pi_k)^locality, pi_uk the share of persona k in the history
+            of user u. 0 lets every expert learn from everybody alike.
+    """
+
+    regularization: float
+    user_power: float = 0.0
+    history_power: float = 0.0
+    item_power: float = 0.0
+    cohesion: float = 0.0
+    locality: float = 0.0
+
+    @staticmethod
+    def memory_gb(n_users: int, n_items: int) -> float:
+        """Return the peak memory of `solve` in 10^9 bytes: the inverse in the smaller space, an expert, the mixture."""
+        return 4 * (3 * min(n_users, n_items) ** 2 + 3 * n_items**2) / 1e9
+
+    def solve(self, matrix: sp.csr_matrix, routing: npt.NDArray[np.float32]) -> Float[Tensor, "items items"]:
+        """Return B_ji, the mixture of the experts.
+
+        Args:
+            matrix: "users items", binary.
+            routing: "items personas"; rows sum to 1.
+
+        Raises:
+            ConfigError: the regularisation is too small to invert in single precision.
+        """
+        matrix = matrix[np.flatnonzero(np.diff(matrix.indptr) > 1)]  # one item alone says nothing about another
+        counts = np.diff(matrix.indptr).astype(np.float64)
+        popularity = np.asarray(matrix.sum(0)).ravel() + 1.0
+        common = (popularity / np.exp(np.log(popularity).mean())) ** -self.item_power
+        targets = sp.diags_array(counts**-self.user_power) @ matrix
+        features = sp.diags_array(counts**-self.history_power) @ targets @ sp.diags_array(common)
+        solve = self._by_users if matrix.shape[0] < matrix.shape[1] else self._by_items
+        # Row by row a target, so that every product below reads and writes memory in its order.
+        mixture = torch.zeros(matrix.shape[1], matrix.shape[1])
+        experts = zip(self._learning(matrix, routing), self._variance(routing), routing.T, strict=True)
+        for learning, variance, attention in experts:
+            user, item = sp.diags_array(learning), np.sqrt(variance)
+            scaled = sp.csr_matrix(user @ features @ sp.diags_array(item), dtype=np.float32)
+            expert = solve(scaled, sp.csr_matrix(user @ targets, dtype=np.float32))
+            # Back to unscaled items, and each target by its attention to this expert.
+            expert.mul_(torch.from_numpy((common * item).astype(np.float32)))
+            mixture += expert.mul_(torch.from_numpy(np.ascontiguousarray(attention))[:, None])
+        return mixture.fill_diagonal_(0.0).T.contiguous()
+
+    def _learning(self, matrix: sp.csr_matrix, routing: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return omega, "personas users", of mean square 1 for every persona."""
+        share = np.asarray(matrix @ routing, dtype=np.float64) / np.diff(matrix.indptr)[:, None] + _SHARE_FLOOR
+        relative = (share / share.mean(0)) ** self.locality
+        return np.asarray((relative / np.sqrt((relative**2).mean(0))).T)
+
+    def _variance(self, routing: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the variance of the weights from each item, "personas items", of mean 1 for every persona."""
+        variance = 1 + self.cohesion * routing.shape[1] * routing.astype(np.float64)
+        return np.asarray((variance / variance.mean(0)).T)
+
+    def _by_users(self, features: sp.csr_matrix, targets: sp.csr_matrix) -> Float[Tensor, "targets items"]:
+        """Solve with the kernel matrix "users users", a block of targets at a time."""
+        ridge = self.regularization
+        inverse = _inverse((features @ features.T).toarray() / ridge, 1.0, ridge)
+        by_item, of_target = features.T.tocsr(), targets.T.tocsr()
+        dense = of_target.nnz / (of_target.shape[0] * of_target.shape[1]) > _DENSE
+
+        def times_inverse(block: sp.csr_matrix) -> Float[Tensor, "users block"]:
+            if dense:
+                return inverse @ torch.from_numpy(block.toarray().T)
+            return torch.from_numpy((block @ inverse.numpy()).T)
+
+        n_items = features.shape[1]
+        result = torch.empty(n_items, n_items)
+        for start in range(0, n_items, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            own = torch.from_numpy(by_item[part].toarray().T)
+            solved, target = times_inverse(by_item[part]), times_inverse(of_target[part])
+            # P_ii = (1 - f_i' A f_i / lambda) / lambda and c_ii = f_i' A t_i / lambda, in double precision.
+            corner = 1 - (own * solved).sum(0).double() / ridge
+            free = (own * target).sum(0).double()
+            combined = target + solved * (free / (ridge * corner)).float()
+            result[part] = torch.from_numpy(by_item @ combined.numpy()).T
+        return result.div_(ridge)
+
+    def _by_items(self, features: sp.csr_matrix, targets: sp.csr_matrix) -> Float[Tensor, "targets items"]:
+        """Solve with the Gram matrix "items items"."""
+        inverse = _inverse((features.T @ features).toarray(), self.regularization, self.regularization)
+        if features.nnz / (features.shape[0] * features.shape[1]) > _DENSE:
+            free = torch.from_numpy((targets.T @ features).toarray()) @ inverse
+        else:
+            free = torch.from_numpy(np.asarray(targets.T.tocsr() @ (features @ inverse.numpy())))
+        own = free.diagonal().double() / inverse.diagonal().double()
+        return free.sub_(inverse.mul_(own.float()[:, None]))
+
+
+def _inverse(matrix: npt.NDArray[np.float32], ridge: float, regularization: float) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))
+    tensor.diagonal().add_(ridge)
+    factor = regularized_factor(tensor, regularization)
+    del tensor
+    return torch.cholesky_inverse(factor).contiguous()

@@ -1,0 +1,325 @@
+"""The training tasks of AMP-CF: one for personas learned per user, one for personas computed from histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.models.ampcf.network import Bags, EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
+from recsys.models.ampcf.settings import HistoryReading, Objective
+from recsys.training import losses, sampling
+from recsys.training.trainable import Trainable
+
+
+@dataclass(frozen=True)
+class _Log:
+    """The training log as tensors: distinct (user, item) pairs, sorted by user."""
+
+    users: Int[Tensor, " pairs"]
+    items: Int[Tensor, " pairs"]
+    indptr: Int[Tensor, " users_1"]
+    n_users: int
+    n_items: int
+    counts: Float[Tensor, " items"]
+
+    @classmethod
+    def of(cls, train: Interactions) -> _Log:
+        matrix = train.matrix()
+        indptr = torch.from_numpy(matrix.indptr.astype("int64"))
+        items = torch.from_numpy(matrix.indices.astype("int64"))
+        users = torch.repeat_interleave(torch.arange(train.n_users), indptr[1:] - indptr[:-1])
+        counts = torch.bincount(items, minlength=train.n_items).float()
+        return cls(users, items, indptr, train.n_users, train.n_items, counts)
+
+
+class PersonaTask(Trainable):
+    """What both tasks share: the scorer, the negatives, the loss over scored positives and negatives."""
+
+    def __init__(
+        self, scorer: PersonaScorer, objective: Objective, train: Interactions, batch_size: int, seed: int
+    ) -> None:
+        super().__init__()
+        log = _Log.of(train)
+        self.scorer = scorer
+        self.objective = objective
+        self.batch_size = batch_size
+        self.seed = seed
+        self.n_items = log.n_items
+        self.n_users = log.n_users
+        self.log_users: Tensor
+        self.log_items: Tensor
+        self.log_indptr: Tensor
+        self.log_q: Tensor
+        self.cumulative: Tensor
+        # Not persistent: data does not belong into a checkpoint.
+        self.register_buffer("log_users", log.users, persistent=False)
+        self.register_buffer("log_items", log.items, persistent=False)
+        self.register_buffer("log_indptr", log.indptr, persistent=False)
+        # In-batch negatives come in proportion to their count; otherwise count ** 0.5, or uniform (power 0).
+        power = {"uniform": 0.0, "popularity": 0.5, "in_batch": 1.0}[objective.sampler]
+        log_q = sampling.popularity_log_probability(log.counts, power)
+        self.register_buffer("log_q", log_q, persistent=False)
+        self.register_buffer("cumulative", log_q.double().exp().cumsum(0), persistent=False)
+        self._observed: sampling.Observed | None = None
+        self._order: tuple[int, Tensor] | None = None
+
+    @property
+    @final
+    def device(self) -> torch.device:
+        """Where the network lives."""
+        return self.scorer.item.device
+
+    @final
+    def batch(self, epoch: int, step: int, count: int) -> Int[Tensor, " batch"]:
+        """Return the rows of one batch, out of `count` rows in the random order of the epoch."""
+        if self._order is None or self._order[0] != epoch:
+            source = sampling.generator(self.device, self.seed, epoch)
+            self._order = epoch, torch.randperm(count, generator=source, device=self.device)
+        return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+
+    @final
+    def observed(self) -> sampling.Observed:
+        """Return the membership test of the training pairs, built once."""
+        if self._observed is None:
+            self._observed = sampling.Observed(self.log_users, self.log_items, self.n_items)
+        return self._observed
+
+    @final
+    def negatives(
+        self, users: Int[Tensor, " examples"], items: Int[Tensor, " examples"], source: torch.Generator
+    ) -> tuple[Int[Tensor, "examples n"] | Int[Tensor, " n"], Bool[Tensor, "examples n"] | None]:
+        """Draw negatives for (user, positive) pairs, and mark those that are in truth positives of the user.
+
+        Shared and in-batch negatives are one list for all examples.
+        """
+        objective = self.objective
+        if objective.sampler == "in_batch":
+            drawn = items
+        elif objective.shared_negatives:
+            cumulative = self.cumulative if objective.sampler == "popularity" else None
+            drawn = sampling.draw_items(cumulative, self.n_items, (objective.negatives,), source)
+        else:
+            cumulative = self.cumulative if objective.sampler == "popularity" else None
+            own = sampling.draw_unobserved(
+                self.observed(), users, objective.negatives, cumulative, self.n_items, source
+            )
+            return own, None
+        if not objective.exclude_observed:
+            return drawn, items[:, None] == drawn[None, :]
+        return drawn, self.observed().among(users, drawn)
+
+    @final
+    def sampled_loss(
+        self,
+        positive: Scores,
+        negative: Scores,
+        positives: Int[Tensor, " examples"],
+        negatives: Int[Tensor, "examples n"] | Int[Tensor, " n"],
+        false: Bool[Tensor, "examples n"] | None,
+    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        """Return the whole loss of scored positives ("examples 1") and negatives ("examples n")."""
+        objective = self.objective
+        if objective.loss == "bpr":
+            score = negative.score if false is None else negative.score.masked_fill(false, -torch.inf)
+            main = losses.bpr(positive.score[:, 0], score)
+        else:
+            log_q = (self.log_q[positives], self.log_q[negatives]) if objective.log_q else (None, None)
+            drawn = log_q[1] if log_q[1] is None or log_q[1].dim() == 2 else log_q[1][None, :]
+            main = losses.sampled_softmax(positive.score[:, 0], negative.score, log_q[0], drawn, false)
+        return self._with_entropy(main, positive.attention[:, :, 0], negative.attention)
+
+    @final
+    def _with_entropy(
+        self,
+        main: Float[Tensor, ""],
+        positive: Float[Tensor, "examples personas"],
+        negative: Float[Tensor, "queries personas n"],
+    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        objective = self.objective
+        parts = {"main_loss": main}
+        total = main if objective.ce_weight == 1 else objective.ce_weight * main
+        if positive.shape[1] == 1:
+            return total, parts
+        scale = len(positive) if objective.entropy_reduction == "sum" else 1
+        if objective.entropy_positive:
+            entropy = losses.attention_entropy(positive[:, :, None]).mean()
+            total = total + (1 - objective.ce_weight) * objective.entropy_positive * scale * entropy
+            parts["entropy_positive"] = entropy
+        if objective.entropy_negative:
+            entropy = losses.attention_entropy(negative).mean()
+            total = total - (1 - objective.ce_weight) * objective.entropy_negative * scale * entropy
+            parts["entropy_negative"] = entropy
+        if objective.balance:
+            imbalance = losses.persona_imbalance(positive)
+            total = total + objective.balance * imbalance
+            parts["imbalance"] = imbalance
+        return total, parts
+
+
+@final
+class EmbeddingTask(PersonaTask):
+    """Personas learned per user id, trained on batches of (user, item) events, as in the paper.
+
+    `Objective.positives` and `Objective.redraw` turn on two habits of the authors' research code.
+    """
+
+    def __init__(
+        self,
+        users: EmbeddedPersonas,
+        scorer: PersonaScorer,
+        objective: Objective,
+        train: Interactions,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        super().__init__(scorer, objective, train, batch_size, seed)
+        self.users = users
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.log_users) // self.batch_size)
+
+    @property
+    def examples_per_epoch(self) -> int:
+        return len(self.log_users)
+
+    def loss(self, epoch: int, step: int) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        if not self.objective.redraw:
+            # A function of (epoch, step) still: a resumed run repeats the very same sample.
+            epoch = min(epoch, 1)
+        rows = self.batch(epoch, step, len(self.log_users))
+        source = sampling.generator(self.device, self.seed, epoch, step)
+        users = self.log_users[rows]
+        items = self.log_items[rows] if self.objective.positives == "events" else self._drawn(users, source)
+        personas = self.users(users)
+        if self.objective.loss == "full_softmax":
+            scores = self.scorer(personas)
+            main = torch.nn.functional.cross_entropy(scores.score, items)
+            index = items[:, None, None].expand(-1, scores.attention.shape[1], 1)
+            return self._with_entropy(main, scores.attention.gather(2, index)[:, :, 0], scores.attention)
+        negatives, false = self.negatives(users, items, source)
+        if negatives.dim() == 2:
+            # One gather and one product for the positive and its negatives together.
+            both = self.scorer(personas, torch.cat([items[:, None], negatives], 1))
+            positive = Scores(both.score[:, :1], both.attention[:, :, :1])
+            negative = Scores(both.score[:, 1:], both.attention[:, :, 1:])
+        else:
+            positive = self.scorer(personas, items[:, None])
+            negative = self.scorer(personas, negatives)
+        return self.sampled_loss(positive, negative, items, negatives, false)
+
+    def _drawn(self, users: Int[Tensor, " examples"], source: torch.Generator) -> Int[Tensor, " examples"]:
+        """Draw one of each user's training items, uniformly."""
+        start, stop = self.log_indptr[users], self.log_indptr[users + 1]
+        uniform = torch.rand(len(users), generator=source, device=self.device)
+        return self.log_items[start + (uniform * (stop - start)).long()]
+
+
+@final
+class HistoryTask(PersonaTask):
+    """Personas computed from histories, trained as a denoising autoencoder: part of the history is hidden, and the
+    user's items are to be found again (full softmax: Liang et al., WWW 2018).
+    """
+
+    def __init__(
+        self,
+        users: HistoryPersonas,
+        scorer: PersonaScorer,
+        objective: Objective,
+        reading: HistoryReading,
+        train: Interactions,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        super().__init__(scorer, objective, train, batch_size, seed)
+        self.users = users
+        self.reading = reading
+        lengths = self.log_indptr[1:] - self.log_indptr[:-1]
+        self.active = torch.nonzero(lengths > 0)[:, 0]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.active) // self.batch_size)
+
+    @property
+    def examples_per_epoch(self) -> int:
+        if self.objective.loss == "full_softmax":
+            return len(self.log_users)
+        return len(self.active) * self.reading.positives
+
+    def loss(self, epoch: int, step: int) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        rows = self.batch(epoch, step, len(self.active))
+        users = self.active.to(self.device)[rows]
+        source = sampling.generator(self.device, self.seed, epoch, step)
+        positions, owner = self._events(users)
+        items = self.log_items[positions]
+        hidden = torch.rand(len(items), generator=source, device=self.device) < self.reading.dropout
+        personas, mass = self.users(self._bags(items[~hidden], owner[~hidden], len(users)))
+        log_prior = log_share(mass)
+        if self.objective.loss == "full_softmax":
+            return self._full(personas, log_prior, items, owner, hidden)
+        chosen, owner = self._positives(items, owner, hidden, len(users), source)
+        negatives, false = self.negatives(users[owner], chosen, source)
+        positive = self.scorer(personas[owner], chosen[:, None], log_prior[owner])
+        negative = self.scorer(personas[owner], negatives, log_prior[owner])
+        return self.sampled_loss(positive, negative, chosen, negatives, false)
+
+    def _full(
+        self,
+        personas: Float[Tensor, "users personas dim"],
+        log_prior: Float[Tensor, "users personas"],
+        items: Int[Tensor, " events"],
+        owner: Int[Tensor, " events"],
+        hidden: Bool[Tensor, " events"],
+    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+        targets = torch.zeros(len(personas), self.n_items, device=self.device)
+        if self.reading.target == "held_out":
+            items, owner = items[hidden], owner[hidden]
+        targets[owner, items] = 1.0
+        scores = self.scorer(personas, None, log_prior)
+        main = losses.full_softmax(scores.score, targets)
+        return self._with_entropy(main, scores.attention[owner, :, items], scores.attention)
+
+    def _events(self, users: Int[Tensor, " users"]) -> tuple[Int[Tensor, " events"], Int[Tensor, " events"]]:
+        """Return the positions of the users' events in the log, and the row in the batch of each."""
+        start, stop = self.log_indptr[users], self.log_indptr[users + 1]
+        lengths = stop - start
+        owner = torch.repeat_interleave(torch.arange(len(users), device=self.device), lengths)
+        first = torch.cumsum(lengths, 0) - lengths
+        return torch.arange(len(owner), device=self.device) - first[owner] + start[owner], owner
+
+    def _bags(self, items: Int[Tensor, " events"], owner: Int[Tensor, " events"], users: int) -> Bags:
+        counts = torch.bincount(owner, minlength=users)
+        offsets = torch.cat([counts.new_zeros(1), torch.cumsum(counts, 0)])
+        return Bags(items, offsets, torch.ones(len(items), device=self.device))
+
+    def _positives(
+        self,
+        items: Int[Tensor, " events"],
+        owner: Int[Tensor, " events"],
+        hidden: Bool[Tensor, " events"],
+        users: int,
+        source: torch.Generator,
+    ) -> tuple[Int[Tensor, " examples"], Int[Tensor, " examples"]]:
+        """Draw `positives` events per user, with replacement, among the targets."""
+        if self.reading.target == "held_out":
+            items, owner = items[hidden], owner[hidden]
+        counts = torch.bincount(owner, minlength=users)
+        first = torch.cumsum(counts, 0) - counts
+        some = torch.nonzero(counts > 0)[:, 0]
+        uniform = torch.rand(len(some), self.reading.positives, generator=source, device=self.device)
+        position = first[some, None] + (uniform * counts[some, None]).long()
+        return items[position.flatten()], some.repeat_interleave(self.reading.positives)
+
+
+def log_share(mass: Float[Tensor, "queries personas"]) -> Float[Tensor, "queries personas"]:
+    """Return log pi_uk: the share of the history each persona holds (uniform for an empty history), smoothed by one
+    item spread over all personas so that no persona is ever ruled out.
+    """
+    smoothed = mass + 1.0 / mass.shape[1]
+    return torch.log(smoothed / smoothed.sum(1, keepdim=True))

@@ -1,0 +1,1 @@
+"""Linear item-item models in closed form, and exact top-n lists from their weights."""

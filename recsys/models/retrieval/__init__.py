@@ -1,0 +1,1 @@
+"""Approximate retrieval: an index of item vectors, tuned to a recall, reranked exactly."""

@@ -1,0 +1,1 @@
+"""timeSVD++ and SVD++: rating prediction with biases and vectors that drift."""

@@ -1,0 +1,1 @@
+"""The HTTP interface of the service: routes, schemas, middleware, and the page for people."""

@@ -1,0 +1,322 @@
+"""The routes of the HTTP service: they turn requests into calls and answers into JSON, and do nothing else.
+
+Annotations are evaluated here, unlike elsewhere: the limits of a service stand in them.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from pydantic import TypeAdapter
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+import recsys
+from recsys.errors import DataError
+from recsys.events.store import MOST_PERSONAS, Correction, Event, Token, check_id
+from recsys.events.store import Scope as TokenScope
+from recsys.serving.access import CODES, Code, Denied, Limits, require
+from recsys.serving.answers import FoundItems, KnownUsers, Personas, RecommendationList, SimilarItems
+from recsys.serving.http import schemas
+from recsys.serving.http.fast_route import Direct
+from recsys.serving.http.middleware import TOKEN, Guard
+from recsys.serving.http.page import page_files
+from recsys.serving.metrics import CONTENT_TYPE
+from recsys.serving.service import Service
+
+# An id may hold a slash, which is one in a decoded path too.
+_USER = "/v1/users/{user_id:path}"
+_RECOMMENDATIONS = _USER + "/recommendations"
+_ITEM = "/v1/items/{item_id:path}"
+_At = Annotated[
+    schemas.Moment | None, Query(max_length=40, description="see only what is earlier: Unix seconds or ISO 8601")
+]
+_Exclude = Annotated[
+    list[str],
+    Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude}),
+]
+_Asked = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
+_MOST_USERS = 20
+_LENGTH = 10
+_LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
+T = TypeVar("T")
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.ErrorOut, "description": ", ".join(codes)}
+    for status, codes in CODES.items()
+    if status != 405
+}
+_CURES: dict[int, tuple[Code, str]] = {
+    400: ("invalid_request", "the body cannot be read; send UTF-8 JSON"),
+    404: ("not_found", "there is no such path; see /openapi.json"),
+    405: ("method_not_allowed", "this path does not take this method; see the header `Allow`, or /openapi.json"),
+}
+"""What a client is told of the refusals of the framework."""
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the ASGI application of a service."""
+    app = FastAPI(
+        title="recsys",
+        version=recsys.__version__,
+        description="Explained recommendations: events in, recommendations with persona, evidence and reason out.",
+        docs_url=None,  # those pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_middleware(Direct, service=service, route=_RECOMMENDATIONS, n=_LENGTH, written=_LIST.dump_json)
+    app.add_middleware(Guard, service=service)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    app.include_router(_page())
+    app.include_router(_operation(service))
+    bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # told in the schema
+    for router in (_events(service), _recommendations(service), _users(service), _administration(service)):
+        app.include_router(router, dependencies=bearer, responses=_ERRORS)
+    return app
+
+
+def _events(service: Service) -> APIRouter:
+    router = APIRouter(tags=["events"])
+
+    @router.post("/v1/events", dependencies=[Depends(_allowing("write"))])
+    def take(request: Request, body: schemas.EventsIn) -> schemas.EventsOut:
+        """Take events. They are on disk when the answer comes; sent again, they count once."""
+        if len(body.events) > service.limits.batch:
+            raise DataError(f"{len(body.events)} events at once; send at most {service.limits.batch} in a request")
+        events: list[Event] = []
+        for place, sent in enumerate(body.events):
+            require(_token(request), "write", sent.user_id)
+            try:
+                events.append(sent.event())
+            except DataError as error:
+                raise DataError(f"events[{place}]: {error}") from None
+        done = service.append(events)
+        return schemas.EventsOut(accepted=done.accepted, repeated=done.repeated)
+
+    return router
+
+
+def _recommendations(service: Service) -> APIRouter:
+    router = APIRouter(tags=["recommendations"])
+    limits = service.limits
+    n_items = Annotated[int, Query(ge=1, le=limits.n, description="length of the list")]
+
+    @router.get(
+        _RECOMMENDATIONS,
+        dependencies=[Depends(_allowing_user("read"))],
+        response_model=RecommendationList,
+    )
+    async def recommend(user_id: schemas.Id, n: n_items = _LENGTH, at: _At = None, exclude: _Exclude = []) -> Response:  # noqa: B006
+        """Recommend items to a user, known or not, and say why."""
+        now = None if at is None else schemas.moment(at)
+        left_out = _excluded(exclude, limits)
+        return await _told(service, _LIST, lambda: service.answers.recommend(user_id, n, now, left_out))
+
+    @router.post("/v1/recommendations", dependencies=[Depends(_allowing("read"))], response_model=RecommendationList)
+    async def recommend_for(body: schemas.QuestionIn) -> Response:
+        """Recommend items to somebody whose history comes with the question. Nothing of it is kept."""
+        if len(body.history) > limits.history:
+            raise DataError(f"history has {len(body.history)} events; send the newest {limits.history}")
+        if body.n > limits.n:
+            raise DataError(f"n is {body.n}; ask for at most {limits.n}")
+        timed = {use.time is None for use in body.history}
+        if len(timed) > 1:
+            raise DataError("some events of the history have a time and others do not; give it to all, or to none")
+        history = [use.use() for use in body.history]
+        left_out = _excluded(body.exclude, limits)
+        return await _told(service, _LIST, lambda: service.answers.recommend_for(history, body.n, body.at, left_out))
+
+    @router.get(_ITEM + "/similar", dependencies=[Depends(_allowing("read"))], response_model=SimilarItems)
+    async def similar(item_id: schemas.Id, n: n_items = 10) -> Response:
+        """Return what goes with an item."""
+        check_id("item_id", item_id)
+        return await _told(service, _SIMILAR, lambda: service.answers.similar(item_id, n))
+
+    @router.get("/v1/items", dependencies=[Depends(_allowing("read"))])
+    def find(query: _Asked, n: n_items = 10) -> FoundItems:
+        """Find items by title: those that begin so, those with such words, those that hold it; the most used first."""
+        return service.answers.find(query, n)
+
+    return router
+
+
+def _users(service: Service) -> APIRouter:
+    router = APIRouter(tags=["users"])
+    number = Annotated[int, Path(ge=0, lt=MOST_PERSONAS)]
+
+    @router.get("/v1/users", dependencies=[Depends(_allowing("read"))])
+    def known(request: Request, n: Annotated[int, Query(ge=1, le=_MOST_USERS)] = 6) -> KnownUsers:
+        """Return a few users that the model knows, with long histories; to a token of one user, that user."""
+        answers, own = service.answers, _token(request).user_id
+        return answers.known_users(n) if own is None else KnownUsers(answers.model, (answers.known_user(own),))
+
+    @router.get(_USER + "/personas", dependencies=[Depends(_allowing_user("read"))], response_model=Personas)
+    async def personas(user_id: schemas.Id, at: _At = None) -> Response:
+        """Return a user's personas, with their activity over time, and how long the user's events keep counting."""
+        now = None if at is None else schemas.moment(at)
+        return await _told(service, _PERSONAS, lambda: service.answers.personas(user_id, now))
+
+    @router.put(_USER + "/personas/{persona}", dependencies=[Depends(_allowing_user("write"))])
+    def correct(user_id: schemas.Id, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectionOut:
+        """Mute, boost or rename a persona; the next answer honours it."""
+        answers = service.answers
+        correction = body.correction(answers.model)
+        service.correct(user_id, persona, correction, answers)
+        return _correction(persona, correction)
+
+    @router.get(_USER + "/data", dependencies=[Depends(_allowing_user("read"))])
+    def export(user_id: schemas.Id) -> schemas.DataOut:
+        """Return everything that is held of a user."""
+        return schemas.DataOut(
+            user_id=user_id,
+            events=[
+                schemas.StoredEvent(
+                    event_id=event.event_id, item_id=event.item_id, value=event.value, time=event.time, kind=event.kind
+                )
+                for event in (record.event for record in service.store.of_users([user_id])[user_id])
+            ],
+            logged=[schemas.LoggedEvent(**asdict(use)) for use in service.answers.logged(user_id)],
+            corrections=[_correction(k, one) for k, one in service.store.corrections(user_id).items()],
+            tokens=[
+                schemas.TokenOut(
+                    label=token.label,
+                    scopes=sorted(token.scopes),
+                    created=token.created,
+                    expires=token.expires,
+                    revoked=token.revoked,
+                )
+                for token in service.store.tokens()
+                if token.user_id == user_id
+            ],
+        )
+
+    @router.delete(_USER + "/data", dependencies=[Depends(_allowing_user("write"))])
+    def erase(user_id: schemas.Id) -> schemas.ErasedOut:
+        """Erase everything of a user: events, corrections, tokens. The next answer is that of somebody new."""
+        service.erase(user_id)
+        return schemas.ErasedOut(erased=True)
+
+    return router
+
+
+def _administration(service: Service) -> APIRouter:
+    router = APIRouter(tags=["administration"])
+
+    @router.post("/v1/admin/reload", dependencies=[Depends(_allowing("admin"))])
+    def reload() -> schemas.StateOut:
+        """Load the bundle anew beside the old one, check it, and let it answer. A bad one is refused."""
+        return schemas.StateOut(status="reloaded", model=service.reload_everywhere())
+
+    @router.get("/metrics", dependencies=[Depends(_allowing("admin"))], response_class=Response)
+    def metrics() -> Response:
+        """Return latencies, events, errors and the lag behind the store, for Prometheus."""
+        return Response(service.metrics.render(service.lag()), media_type=CONTENT_TYPE)
+
+    return router
+
+
+def _operation(service: Service) -> APIRouter:
+    router = APIRouter(tags=["operation"])
+
+    @router.get("/healthz")
+    async def health() -> schemas.StateOut:
+        """Tell that the process lives."""
+        return schemas.StateOut(status="alive", model=service.answers.model)
+
+    @router.get("/readyz", responses={503: _ERRORS[503]})
+    def ready() -> schemas.StateOut:
+        """Tell whether requests can be answered: the store is there, and what it holds is known."""
+        answers = service.answers
+        answers.catch_up()
+        return schemas.StateOut(status="ready", model=answers.model)
+
+    return router
+
+
+def _page() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route("/", methods=["GET", "HEAD"])
+    @router.api_route("/page/{name}", methods=["GET", "HEAD"])
+    async def page(request: Request) -> Response:
+        file = page_files().get(request.scope["path"])
+        if file is None:
+            raise HTTPException(404)
+        if file.is_known(request.headers.get("if-none-match", "")):
+            return Response(status_code=304, headers=file.headers)
+        return Response(file.content, headers=file.headers)
+
+    return router
+
+
+async def _told(service: Service, told: TypeAdapter[T], call: Callable[[], T]) -> Response:
+    """Answer what a model says. It is written as JSON where it is made; being typed, it is not validated once more."""
+    return Response(await service.answer(lambda: told.dump_json(call())), media_type="application/json")
+
+
+def _token(request: Request) -> Token:
+    token: Token = request.scope[TOKEN]
+    return token
+
+
+def _allowing(scope: TokenScope) -> Any:  # noqa: ANN401 (a dependency)
+    """Return a check that the token has a scope."""
+
+    async def check(request: Request) -> None:
+        require(_token(request), scope)
+
+    return check
+
+
+def _allowing_user(scope: TokenScope) -> Any:  # noqa: ANN401
+    """Return a check that the token has a scope, and is not another user's."""
+
+    async def check(request: Request, user_id: schemas.Id) -> None:
+        check_id("user_id", user_id)
+        require(_token(request), scope, user_id)
+
+    return check
+
+
+def _excluded(items: Collection[str], limits: Limits) -> Collection[str]:
+    if len(items) > limits.exclude:
+        raise DataError(f"exclude has {len(items)} items; leave at most {limits.exclude} out")
+    return items
+
+
+def _correction(persona: int, correction: Correction) -> schemas.CorrectionOut:
+    return schemas.CorrectionOut(
+        model=correction.model,
+        persona=persona,
+        weight=correction.weight,
+        muted=correction.muted,
+        name=correction.name,
+    )
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """Say which field is wrong and why, without what was sent."""
+    assert isinstance(error, RequestValidationError)
+    faults = [
+        f"{'.'.join(str(part) for part in fault['loc'] if not isinstance(part, str) or part.isprintable())[:200]}: "
+        f"{fault['msg']}"
+        for fault in error.errors()[:3]
+    ]
+    raise Denied(422, "invalid_request", "; ".join(faults) + "; correct it, see /openapi.json") from None
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = error.status_code if error.status_code in _CURES else 400
+    headers = {"Allow": ", ".join(_methods(request))} if status == 405 else None
+    raise Denied(status, *_CURES[status], headers) from None
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that the path of a request takes."""
+    asked, methods = dict(request.scope), ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+    routes = request.app.routes
+    return [m for m in methods if any(route.matches(asked | {"method": m})[0] is Match.FULL for route in routes)]

@@ -1,0 +1,78 @@
+"""The page for people, at `/`: files of this package, and how they are sent. It asks the same API as everybody.
+
+The files need no build and load nothing from elsewhere; its policy of content lets the browser refuse anything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final, final
+
+_STATIC = Path(__file__).parents[1] / "static"
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",  # text can become markup nowhere
+        "trusted-types 'none'",
+    )
+)
+
+
+@final
+@dataclass(frozen=True)
+class PageFile:
+    """A file of the page.
+
+    Attributes:
+        content: its bytes.
+        media_type: with the character set.
+        etag: changes when the content does.
+    """
+
+    content: bytes
+    media_type: str
+    etag: str
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the file is sent with: kept by the browser, and asked for anew each time, which mostly costs a 304."""
+        return {
+            "content-type": self.media_type,
+            "etag": self.etag,
+            "cache-control": "no-cache",
+            "content-security-policy": _POLICY,
+            "cross-origin-opener-policy": "same-origin",
+        }
+
+    def is_known(self, if_none_match: str) -> bool:
+        """Tell whether a browser that sends this header has the file already."""
+        return self.etag in if_none_match
+
+
+@cache
+def page_files() -> Mapping[str, PageFile]:
+    """Return the files by path: `/`, and `/page/NAME`."""
+    files = {}
+    for path in sorted(path for path in _STATIC.iterdir() if path.suffix in _TYPES):
+        content = path.read_bytes()
+        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        where = "/" if path.name == "index.html" else f"/page/{path.name}"
+        files[where] = PageFile(content, _TYPES[path.suffix], etag)
+    return files

@@ -1,0 +1,242 @@
+"""The bodies of requests, and of errors. What a field may hold is told by `recsys.events.store`, which checks it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from recsys.errors import DataError
+from recsys.events.store import (
+    DOTS,
+    LARGEST_TIME,
+    LARGEST_VALUE,
+    LARGEST_WEIGHT,
+    LONGEST_ID,
+    LONGEST_NAME,
+    Correction,
+    Event,
+    Kind,
+    check_id,
+)
+from recsys.serving.access import Code, Limits
+from recsys.serving.answers import Use
+
+# The schema tells of the checks of `recsys.events.store` and of the limits; what refuses is there, and tells a cure.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+_SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_TEXT = rf"^[^{_CONTROLS}{_SPACES}]([^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}])?$"
+_UNIX = re.compile(r"-?[0-9]{1,11}")
+
+
+def _text(longest: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": _TEXT}
+
+
+Id = Annotated[str, WithJsonSchema(_text(LONGEST_ID) | {"not": {"enum": list(DOTS)}})]
+"""An external id: the schema says what it may be, and the refusal what to do."""
+
+
+def _whole(number: object) -> object:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+# A whole number may be written as 3.0, which JSON does not distinguish from 3.
+_Whole = Annotated[int, BeforeValidator(_whole)]
+_Unix = Annotated[int, Field(gt=-LARGEST_TIME, lt=LARGEST_TIME), BeforeValidator(_whole)]
+
+Moment = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^{_UNIX.pattern}$"},
+                {"type": "string", "format": "date"},
+                {"type": "string", "format": "date-time"},
+            ]
+        }
+    ),
+]
+"""A point in time, see `moment`."""
+
+_VALUE: dict[str, Any] = {"minimum": -LARGEST_VALUE, "maximum": LARGEST_VALUE}
+_TIME: dict[str, Any] = {"exclusiveMinimum": -LARGEST_TIME, "exclusiveMaximum": LARGEST_TIME}
+_TIMES: dict[str, Any] = {
+    "anyOf": [
+        {"items": {"required": ["time"], "properties": {"time": {"type": "integer"}}}},
+        {"items": {"properties": {"time": {"type": "null"}}}},
+    ]
+}
+
+
+class _Body(BaseModel):
+    """Takes the fields it knows, in the types it names, and nothing else."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class EventIn(_Body):
+    """Somebody used, liked or dismissed an item."""
+
+    event_id: Id = Field(description="your own id of the event, such as a UUID; sent twice, it counts once")
+    user_id: Id
+    item_id: Id
+    value: float = Field(1.0, description="a rating or an amount; 1 where there is none", json_schema_extra=_VALUE)
+    time: _Whole = Field(description="Unix seconds", json_schema_extra=_TIME)
+    kind: Kind = "use"
+
+    def event(self) -> Event:
+        """Return the event, checked."""
+        return Event(self.event_id, self.user_id, self.item_id, self.value, self.time, self.kind)
+
+
+class EventsIn(_Body):
+    """One event or many; all are taken, or none."""
+
+    events: list[EventIn] = Field(min_length=1, json_schema_extra={"maxItems": Limits.batch})
+
+
+class UseIn(_Body):
+    """One event of a history."""
+
+    item_id: Id
+    value: float = Field(1.0, ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False)
+    time: _Unix | None = Field(
+        None, description="Unix seconds; give it to all events or to none, then their order counts"
+    )
+
+    def use(self) -> Use:
+        """Return the event, checked."""
+        check_id("item_id", self.item_id)
+        return Use(self.item_id, self.value, self.time)
+
+
+class QuestionIn(_Body):
+    """A question of somebody whose history comes with it. Nothing of it is kept."""
+
+    history: list[UseIn] = Field(json_schema_extra={"maxItems": Limits.history} | _TIMES)
+    n: Annotated[int, Field(ge=1), BeforeValidator(_whole)] = Field(10, json_schema_extra={"maximum": Limits.n})
+    at: _Unix | None = Field(None, description="see only what is earlier")
+    exclude: list[str] = Field(
+        default_factory=list,
+        description="items that must not be recommended",
+        json_schema_extra={"maxItems": Limits.exclude},
+    )
+
+
+class CorrectionIn(_Body):
+    """What a person says of one of their personas. It takes the place of an earlier correction."""
+
+    weight: float = Field(
+        1.0, ge=0.0, le=LARGEST_WEIGHT, allow_inf_nan=False, description="0 mutes, 1 is as found, above 1 boosts"
+    )
+    name: Annotated[str, WithJsonSchema(_text(LONGEST_NAME))] | None = Field(
+        None, description="the person's own name for it; null: the one that was found"
+    )
+
+    def correction(self, model: str) -> Correction:
+        """Return the correction of a persona of a model, checked."""
+        return Correction(self.weight, self.name, model)
+
+
+class ErrorDetail(BaseModel):
+    """A stable code for programs, and a message for people that says what to do."""
+
+    code: Code
+    message: str
+
+
+class ErrorOut(BaseModel):
+    """What every answer other than 2xx holds."""
+
+    error: ErrorDetail
+
+
+class EventsOut(BaseModel):
+    """What became of a batch that is on disk: how many events are new, and how many were there already."""
+
+    accepted: int
+    repeated: int
+
+
+class CorrectionOut(BaseModel):
+    """A correction that counts from the next answer on."""
+
+    model: str
+    persona: int
+    weight: float
+    muted: bool
+    name: str | None
+
+
+class StoredEvent(BaseModel):
+    """An event of the store."""
+
+    event_id: str
+    item_id: str
+    value: float
+    time: int
+    kind: Kind
+
+
+class LoggedEvent(BaseModel):
+    """An event of the log that the model was trained on."""
+
+    item_id: str
+    value: float | None
+    time: int
+
+
+class TokenOut(BaseModel):
+    """A token of the user; its secret is not kept."""
+
+    label: str
+    scopes: list[str]
+    created: int
+    expires: int | None
+    revoked: int | None
+
+
+class DataOut(BaseModel):
+    """Everything that is held of a user."""
+
+    user_id: str
+    events: list[StoredEvent]
+    logged: list[LoggedEvent]
+    corrections: list[CorrectionOut]
+    tokens: list[TokenOut]
+
+
+class ErasedOut(BaseModel):
+    """Everything of a user is gone from the store and from answers."""
+
+    erased: bool
+
+
+class StateOut(BaseModel):
+    """Whether the service lives, or is ready; with the model that answers."""
+
+    status: str
+    model: str
+
+
+def moment(text: str) -> int:
+    """Return Unix seconds, given as such or as an ISO-8601 date or time (UTC where it says no other).
+
+    Raises:
+        DataError: it is neither.
+
+    >>> moment("2001-09-09T01:46:40Z"), moment("1000000000")
+    (1000000000, 1000000000)
+    """
+    if _UNIX.fullmatch(text):
+        return int(text)
+    if text.isascii() and text.removeprefix("-").isdecimal():
+        raise DataError("at is too large for Unix seconds; divide milliseconds by 1000")
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise DataError("at cannot be read; give Unix seconds, or an ISO-8601 date or time: 2015-06-30") from None
+    return int((time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.accuracy import command as accuracy
+from benchmarks.accuracy.command import Plan
+from benchmarks.accuracy.comparison import Result, best_baseline, corrected, paired
+from benchmarks.tools import fitting, grid
+from benchmarks.tools.cells import Cells, Progress
+from benchmarks.tools.grid import Arena, Budget, Outcome, run_configuration
+from benchmarks.tools.report import REPORT_NAME
+from benchmarks.tools.search import with_settings
+from recsys.data.catalogue.locations import shipped
+from recsys.data.splits.standard import split
+from recsys.evaluation.holdout import evaluate, validator
+from recsys.evaluation.tastes import Tastes
+from recsys.experiments.configuration import check_experiment, read_experiment
+from recsys.models import EASE
+from recsys.worlds.simulation import simulated_log
+
+_CONFIGS = ("popularity", "ease", "ampcf_latent_twin", "ampcf_latent", "ampcf_twin", "ampcf")
+_BUDGET = Budget(trials=2, seconds=60.0, seeds=(0, 1), validation_users=100)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished report on the simulated log."""
+    out = tmp_path_factory.mktemp("accuracy")
+    plans = (Plan("simulated", "random", 60.0, fidelity=True), Plan("no-such-log", "random", 60.0))
+    accuracy.run(plans, _CONFIGS, _BUDGET, out, epochs=1, verbose=False)
+    return out
+
+
+def test_the_report_has_every_part_and_names_what_it_must(folder: Path) -> None:
+    text = (folder / REPORT_NAME).read_text()
+    for part in ("## Bars", "## What lost", "Chosen settings", "Who gains", "### Personas", "### Fidelity"):
+        assert part in text
+    for fact in ("**date**", "**commit**", "**machine**", "**versions**", "fingerprint", "seeds 0, 1", "leaks time"):
+        assert fact in text
+    assert "Not run: no data set 'no-such-log'" in text
+    for name in _CONFIGS:
+        assert f"\n| {name} |" in text
+    assert (folder / "ndcg.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "twin.png").exists()
+    assert not (folder / "partial.md").exists()
+
+
+def test_an_interrupted_benchmark_computes_nothing_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (folder / REPORT_NAME).read_text()
+    plan = Plan("simulated", "random", 60.0, fidelity=True)
+    cell = folder / "cells" / "simulated-random" / "ease" / "seed-0.json"
+    cell.unlink()
+    fits: list[str] = []
+    fit_within = fitting.fit_within
+
+    def counted(*arguments: object, **named: object) -> object:
+        fits.append(type(arguments[0]).__name__)
+        return fit_within(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(grid, "fit_within", counted)
+    accuracy.run((plan,), _CONFIGS, _BUDGET, folder, epochs=1, verbose=False)
+    assert len(fits) == 1
+    rows = [line.rsplit("|", 4)[0] for line in before.splitlines() if line.startswith("| ease |")]
+    after = (folder / REPORT_NAME).read_text()
+    assert rows
+    assert all(row in after for row in rows)
+
+
+def test_the_chosen_setting_is_the_best_on_validation_and_is_what_was_tested(tmp_path: Path) -> None:
+    log = simulated_log(n_users=80, n_items=60, events_per_user=15)
+    cut = split(log, "random")
+    arena = Arena("log-random", cut, Tastes.of(cut.train))
+    experiment = read_experiment(shipped("configs") / "ease.yaml")
+    cells = Cells(tmp_path)
+    outcome = run_configuration("ease", experiment, arena, _BUDGET, cells, Progress(1.0, False))
+    valid = [trial["valid"] for trial in outcome.trials]
+    assert len(valid) == 2
+    assert valid[outcome.chosen] == max(valid)
+    assert outcome.experiment is not None
+    model = EASE(**outcome.experiment.arguments).fit(cut.train)
+    expected = evaluate(model, cut.test, cut.train, cutoffs=(10,), tastes=arena.tastes).summary
+    assert outcome.values("ndcg@10") == [pytest.approx(expected["ndcg@10"])]
+
+
+def test_the_first_seed_is_the_trial_itself(tmp_path: Path) -> None:
+    cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
+    arena = Arena("log-random", cut, Tastes.of(cut.train))
+    changes = {"optimization.epochs": 2, "embedding_size": 8}
+    experiment = with_settings(read_experiment(shipped("configs") / "ampcf_latent.yaml"), changes)
+    cells = Cells(tmp_path)
+    outcome = run_configuration("ampcf_latent", experiment, arena, _BUDGET, cells, Progress(1.0, False))
+    assert outcome.experiment is not None
+    assert outcome.runs[0]["valid"] == outcome.trials[outcome.chosen]["valid"]
+    model = outcome.experiment.build(1).fit(cut.train, validator(cut.valid, "ndcg@10", 100))
+    expected = evaluate(model, cut.test, cut.train, cutoffs=(10,), tastes=arena.tastes).summary
+    assert outcome.values("ndcg@10")[1] == pytest.approx(expected["ndcg@10"])
+    assert cells.arrays("log-random/ampcf_latent/trial-0") is None
+
+
+def test_no_further_trial_is_begun_when_the_time_is_spent(tmp_path: Path) -> None:
+    cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
+    arena = Arena("log-random", cut, Tastes.of(cut.train))
+    experiment = read_experiment(shipped("configs") / "ease.yaml")
+    budget = replace(_BUDGET, trials=3, seconds=1e-9)
+    outcome = run_configuration("ease", experiment, arena, budget, Cells(tmp_path), Progress(1.0, False))
+    assert len(outcome.trials) == 1
+    assert len(outcome.runs) == 1
+
+
+def test_a_model_that_refuses_is_told_with_its_reason(tmp_path: Path) -> None:
+    cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
+    arena = Arena("log-random", cut, Tastes.of(cut.train))
+    content = {"model": {"class_path": "recsys.models.EASE", "init_args": {"memory_limit_gb": 1e-9}}}
+    progress = Progress(1.0, False)
+    outcome = run_configuration("ease", check_experiment(content), arena, _BUDGET, Cells(tmp_path), progress)
+    assert outcome.runs == ()
+    assert outcome.failure is not None
+    assert "GB" in outcome.failure
+
+
+def test_comparisons_are_signed_and_corrected(folder: Path) -> None:
+    cells = Cells(folder / "cells")
+    outcomes = {}
+    for name in ("ease", "popularity"):
+        table = f"simulated-random/{name}/seed-0"
+        run = {"test": cells.evaluation(table).summary}
+        outcomes[name] = Outcome(name, None, ({"changes": {}},), 0, None, (run,), (table,))
+    result = Result("simulated", "random", None, _BUDGET, outcomes, None)
+    assert best_baseline(result) == "ease"
+    pairs = corrected(paired(result, "ease", "popularity", ("ndcg@10", "tdd@10"), cells))
+    ndcg, tdd = pairs
+    assert ndcg.diff == pytest.approx(result.mean("ease", "ndcg@10") - result.mean("popularity", "ndcg@10"))
+    assert ndcg.low < ndcg.diff < ndcg.high
+    assert ndcg.outcome == "won"
+    assert tdd.gain == -tdd.diff
+    assert all(pair.p_holm >= pair.p for pair in pairs)

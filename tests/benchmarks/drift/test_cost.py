@@ -1,0 +1,62 @@
+"""The cost of decay: what is measured and how it is told, never how long it took."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.drift.cost import BATCH, main, measure, rows
+from recsys.data.catalogue.locations import shipped
+from recsys.data.interactions import Interactions
+from recsys.errors import CapabilityError, ConfigError
+from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.worlds.drift import timescale_world
+
+
+@pytest.fixture(scope="module")
+def log() -> Interactions:
+    return timescale_world(n_users=20, events_per_user=60).log
+
+
+def shipped_experiment(name: str, *overrides: tuple[str, str]) -> Experiment:
+    return read_experiment(shipped("configs") / f"{name}.yaml", overrides)
+
+
+@pytest.mark.parametrize("name", ["ease_decay", "itemknn"])
+def test_every_cost_is_told(log: Interactions, name: str) -> None:
+    cost = measure(log, shipped_experiment(name), questions=BATCH + 7)
+    for way in ("alone", "batches"):
+        found = cost[way]
+        assert set(found) == {"undecayed", "decayed", "observe", "ratio"}
+        assert min(found.values()) > 0
+        assert found["ratio"] == pytest.approx((found["decayed"] + found["observe"]) / found["undecayed"])
+    assert 0 < cost["questions"] <= BATCH + 7
+    assert cost["bytes_per_user"] == 196
+    assert cost["day_seconds"] == pytest.approx(cost["events_per_day"] * cost["batches"]["observe"])
+    assert cost["retraining_factor"] == pytest.approx(cost["fit_seconds"] / cost["day_seconds"])
+    table = rows({name: cost})
+    assert all(len(row) == 2 for row in table)
+    assert ["bytes per user", "196"] in table
+
+
+def test_a_log_without_days_has_no_day(log: Interactions) -> None:
+    cost = measure(replace(log, clock="order"), shipped_experiment("itemknn"), questions=20)
+    assert np.isnan(cost["events_per_day"])
+    assert np.isnan(cost["retraining_factor"])
+    assert cost["fit_seconds"] > 0
+
+
+def test_what_has_no_cost_of_its_own_is_refused(log: Interactions) -> None:
+    with pytest.raises(ConfigError, match="for everybody"):
+        measure(log, shipped_experiment("ease_decay", ("half_life", "3")))
+    with pytest.raises(CapabilityError, match="cannot fold in"):
+        measure(log, shipped_experiment("popularity"))
+    with pytest.raises(ConfigError, match="nothing can be asked"):
+        measure(log.select(np.arange(len(log)) == 0), shipped_experiment("itemknn"))
+
+
+def test_the_command_tells_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dataset", "no-such-log"]) == 2
+    assert "error: " in capsys.readouterr().out

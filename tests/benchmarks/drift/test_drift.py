@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.drift import command as drift
+from benchmarks.drift.bars import Gap, bars, events, what_lost
+from benchmarks.drift.command import TIMESCALES, StreamPlan, WorldPlan
+from benchmarks.drift.world_scores import OURS, ArmScores, Difference, Pool, arm_scores, differences
+from benchmarks.drift.worlds import OracleReset, WorldBench, alarms_by_user, mixed_world, spliced_world, timescale_world
+from benchmarks.tools.cells import Cells
+from benchmarks.tools.report import REPORT_NAME, verdict
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.decay.fixed import GlobalHalfLife
+from recsys.evaluation.drift.scores import per_user
+from recsys.evaluation.resampling import Score
+from recsys.experiments.drift.arms import Chosen, Stage, choose
+from recsys.experiments.drift.bases import read_bases
+from recsys.worlds.drift import Kind
+from recsys.worlds.simulation import simulated_log
+
+_ARMS = ("none", "global", "user_adwin", OURS, "oracle", "oracle+global")
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    """Two seeds of the mixed world under some arms."""
+    made = [mixed_world(seed, 60, 50) for seed in (0, 1)]
+    base = read_bases(["ease"], 0)[0]
+    cells = Cells(tmp_path_factory.mktemp("cells"))
+    benches = [WorldBench(world, base, cells, 1) for world in made]
+    return Pool.of(made, "ease", {arm: [bench.ran(arm) for bench in benches] for arm in _ARMS})
+
+
+def test_the_oracle_drops_what_a_change_made_worthless_once_it_has_happened() -> None:
+    users = [0, 0, 1, 1, 2]
+    queries = Queries.from_history([[5, 6], [5, 6, 7], [5, 6], [5, 6, 7, 8], [5, 6]], users=users)
+    stale_from, stale_until = np.array([0, 1, -1]), np.array([3, 3, -1])  # a change at 3; a guest at 1 and 2; none
+    weights = OracleReset(stale_from, stale_until).weights(queries)
+    assert weights.tolist() == [1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1]
+    half = GlobalHalfLife(1)
+    both = OracleReset(stale_from, stale_until, half).weights(queries)
+    assert both.tolist() == (weights * half.weights(queries)).tolist()
+
+
+def test_nobody_asked_has_taught_the_items_or_tuned_the_arms() -> None:
+    for world in (mixed_world(0, 30, 50), timescale_world(1, 30, 50)):
+        parts = [set(np.unique(log.user_num).tolist()) for log in (world.fit, world.tune, world.test)]
+        assert [len(part) for part in parts] == [10, 10, 10]
+        assert len(set.union(*parts)) == 30
+
+
+def test_items_are_not_learned_from_spliced_users_or_controls() -> None:
+    log = simulated_log(n_users=90, n_items=80, events_per_user=20)
+    world = spliced_world(log, 0, pairs=10, minimum_events=5)
+    learned = {str(user) for user in log.users.ids[np.unique(world.fit.user_num)]}
+    for part in (world.tune, world.test):
+        names = part.users.ids[np.unique(part.user_num)]
+        assert len(names) == 10
+        sources = {source for name in names for source in str(name).split("+")}
+        assert len(sources) == 15
+        assert not sources & learned
+
+
+def test_what_is_erased_follows_the_kind_of_drift() -> None:
+    truth = mixed_world(0, 60, 50).truth
+    of = {kind: truth.kind == kind for kind in Kind}
+    abrupt, burst = of[Kind.ABRUPT], of[Kind.BURST]
+    assert np.array_equal(truth.stale_until[abrupt], truth.changed_at[abrupt])
+    assert np.all(truth.stale_until[of[Kind.GRADUAL]] >= truth.changed_at[of[Kind.GRADUAL]])
+    assert np.array_equal(truth.stale_from[burst], truth.changed_at[burst])
+    assert np.array_equal(truth.stale_until[burst], truth.returns_at[burst])
+    assert np.all(truth.stale_until[of[Kind.STABLE] | of[Kind.RECURRING]] == -1)
+
+
+def test_a_finished_replay_is_read_back_and_another_budget_is_another_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, base, cells = mixed_world(0, 30, 50), read_bases(["ease"], 0)[0], Cells(tmp_path)
+    first = WorldBench(world, base, cells, 1).ran(OURS)
+    chosen: list[str] = []
+
+    def counted(arm: str, validation: Stage, *, candidates: int) -> Chosen:
+        chosen.append(arm)
+        return choose(arm, validation, candidates=candidates)
+
+    monkeypatch.setattr("benchmarks.drift.worlds.choose", counted)
+    again = WorldBench(world, base, cells, 1).ran(OURS)
+    assert chosen == []
+    assert again.replay.table.equals(first.replay.table)
+    assert np.array_equal(again.learned, first.learned, equal_nan=True)
+    WorldBench(world, base, cells, 2).ran(OURS)
+    assert chosen == [OURS]
+
+
+def test_alarms_become_positions_and_one_of_everybody_is_one_of_each() -> None:
+    log = Interactions.from_columns([1, 1, 1, 2, 2], [1, 2, 3, 1, 2], times=[10, 20, 30, 15, 40])
+    users, positions = alarms_by_user(np.array([[0, 20], [-1, 25]]), log)
+    assert list(zip(users.tolist(), positions.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 1)]
+    assert [len(part) for part in alarms_by_user(np.zeros((0, 2), np.int64), log)] == [0, 0]
+
+
+def test_users_of_several_seeds_are_numbered_through(pool: Pool) -> None:
+    table = pool.tables[OURS]
+    assert pool.offsets.tolist() == [0, 60, 120]
+    assert table["user_id"].nunique() == table["user_num"].nunique() == int(pool.tested.sum()) == 40
+    second = table[table["user_num"] >= 60]
+    assert all(name.startswith("1:") for name in second["user_id"])
+    alone = pool.runs[OURS][1].replay.table
+    assert second["ndcg@10"].tolist() == alone["ndcg@10"].tolist()
+
+
+def test_scores_hold_the_oracle_level_with_itself_and_no_decay_free_of_cost(pool: Pool) -> None:
+    oracle, none = arm_scores(pool, "oracle"), arm_scores(pool, "none")
+    best = arm_scores(pool, pool.oracle)
+    assert best.recovery.value == 0
+    assert best.area.value == 0
+    assert none.stable_cost.value == none.burst_cost.value == none.burst_cost_after.value == 0
+    ours = arm_scores(pool, OURS)
+    assert ours.burst_cost.users == ours.burst_cost_after.users > 0
+    assert ours.burst_cost.value != ours.burst_cost_after.value
+    # Until a change has happened the oracle does what no decay does, and to stable users for ever.
+    assert oracle.by_kind["stable"] == none.by_kind["stable"]
+    assert oracle.stable_cost.value == 0
+    seen = arm_scores(pool, "user_adwin").detection
+    assert seen is not None
+    assert seen.changes == int(pool.users(Kind.ABRUPT).sum())
+    assert none.detection is None
+
+
+def test_the_oracle_that_counts_is_the_better_one_after_the_change(pool: Pool) -> None:
+    def better_by(amount: float) -> Pool:
+        table = pool.tables["oracle"]
+        changed = table.assign(**{"ndcg@10": table["ndcg@10"] + amount})
+        return replace(pool, tables={**pool.tables, "oracle+global": changed})
+
+    assert better_by(0.01).oracle == "oracle+global"
+    assert better_by(-0.01).oracle == "oracle"
+    assert replace(pool, tables={"oracle": pool.tables["oracle"]}).oracle == "oracle"
+
+
+def test_differences_are_means_over_users_of_the_rivals_alone(pool: Pool) -> None:
+    pairs = differences([pool])
+    assert [pair.other for pair in pairs] == ["none", "global", "user_adwin"]
+    ours, other = (per_user(pool.tables[arm], ["ndcg@10"])["ndcg@10"] for arm in (OURS, "none"))
+    assert pairs[0].diff == pytest.approx(float((ours - other).mean()))
+    assert all(pair.p_holm >= pair.p for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    ("ours", "rival", "passed"), [(4.0, 8.0, True), (5.0, 8.0, False), (9.0, np.inf, True), (np.inf, np.inf, False)]
+)
+def test_recovery_has_to_take_half_as_long(pool: Pool, ours: float, rival: float, passed: bool) -> None:
+    made = {arm: _recovering(arm_scores(pool, arm), value) for arm, value in ((OURS, ours), ("global", rival))}
+    row = bars([pool], {pool.title: made}, [], [], [])[0]
+    assert row[0].startswith("faster recovery")
+    assert row[3] == verdict(passed)
+    assert events(Score(np.inf, 3.0, np.inf, 5)) == "never [3, never]"
+    assert events(Score(np.nan, np.nan, np.nan, 0)) == "-"
+
+
+def test_what_lost_names_missed_bars_and_better_rivals() -> None:
+    rows = [["claim", "bar", "measured", verdict(False)], ["other", "bar", "measured", verdict(True)]]
+    pair = Difference("world, ease", "window", -0.01, -0.1, -0.02, -0.001, 0.001, 0.002, 40)
+    text = "\n".join(what_lost(rows, [pair, replace(pair, other="koren", p_holm=0.5)], []))
+    assert "Missed: claim" in text
+    assert "other" not in text
+    assert "worse than: window on world, ease (-0.0100)" in text
+    assert "not told apart from: koren on world, ease" in text
+
+
+def test_a_gap_is_told_by_questions_and_by_users() -> None:
+    ours = pd.DataFrame(
+        {"user_num": [0, 0, 1, 2], "position": [4, 5, 0, 7], "n_visible": [4, 5, 0, 7], "ndcg@10": [0.5, 0.3, 0, 1]}
+    ).assign(known=[True, True, False, True])
+    rival = ours.assign(**{"ndcg@10": [0, 0.3, 0, 1]}).iloc[::-1]
+    assert Gap.of(ours, rival) == Gap(visible=4.5, unknown=0.25, hit=0.75, moved=1 / 3, better=1 / 3, worse=0)
+    assert Gap.of(rival, ours) == Gap(visible=4.5, unknown=0.25, hit=0.75, moved=1 / 3, better=0, worse=1 / 3)
+    with pytest.raises(ValueError, match="4 and 3 questions, of which 3"):
+        Gap.of(ours, rival.iloc[:3])
+
+
+def test_the_report_has_every_part_and_is_made_from_cells_again(tmp_path: Path) -> None:
+    plans = (
+        WorldPlan("mixed", ("ease", "itemknn"), ("none", "global", "user_adwin", OURS, "oracle"), (0,), 45, 50),
+        WorldPlan(TIMESCALES, ("ease",), ("none", "global", OURS, "oracle"), (0,), 45, 50),
+        WorldPlan("no-such-log", ("ease",), (), (0,), 10),
+    )
+    streams = (StreamPlan("simulated-drift", ("ease",), ("none", "global", OURS, "retraining"), None, 300),)
+    drift.run(plans, streams, tmp_path, candidates=1, verbose=False)
+    text = (tmp_path / REPORT_NAME).read_text()
+    for part in (
+        "## Bars",
+        "## What lost",
+        "## Worlds with known truth",
+        "## Real streams",
+        "users better / worse",
+        "## Cost",
+    ):
+        assert part in text
+    assert "## Personas and decay together" in text
+    assert "Not run: world no-such-log: no data set 'no-such-log'" in text
+    for fact in ("**date**", "**commit**", "**machine**", "**versions**", "fingerprint"):
+        assert fact in text
+    for arm in ("user_adwin", OURS, "oracle"):
+        assert f"\n| {arm} |" in text
+    for picture in ("recovery_mixed-drift-ease", "timescales_timescales-ease", "kinds_mixed-drift-ease"):
+        assert (tmp_path / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"({picture}.png)" in text
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").rglob("*.parquet")}
+    drift.run(plans, streams, tmp_path, candidates=1, verbose=False)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").rglob("*.parquet")} == before
+
+
+def _recovering(scores: ArmScores, value: float) -> ArmScores:
+    return replace(scores, recovery=Score(value, value, value, 9))

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import readme
+from benchmarks.accuracy import report
+from benchmarks.accuracy.comparison import Result
+from benchmarks.readme import (
+    BEGIN,
+    DRIFT_BEGIN,
+    DRIFT_END,
+    END,
+    Numbers,
+    block,
+    drift_block,
+    newest,
+    read_numbers,
+    replaced,
+)
+from benchmarks.tools.grid import Budget, Outcome
+from recsys.errors import DataError
+
+_REPORT = """# Accuracy
+
+## Bars
+
+| claim | bar | measured | |
+|:---|---:|---:|---:|
+| EASE | .3 | .2 | **missed** |
+
+## a, global_time
+
+- **split**: global_time, seed none
+
+| model | NDCG@10 | HR@10 |
+|:---|---:|---:|
+| ease | .3100 | .9 |
+| mf ⏱ | .2500 ± .0010 | .8 |
+
+| model | chosen |
+|:---|---:|
+| ease | lambda |
+
+## b, random
+
+- **split**: random, seed 0 — **leaks time**
+
+| model | HR@10 | NDCG@10 |
+|:---|---:|---:|
+| ampcf | .9 | .3300 |
+| ease | failed: too large | - |
+
+## c, random
+
+Not run: no such log
+"""
+
+
+def _reports(folder: Path) -> Path:
+    for name, text in (
+        ("2026-01-02-accuracy", _REPORT),
+        ("2026-01-01-accuracy", "older"),
+        ("2026-01-03-accuracy-quick", "a trial"),
+        ("2026-01-01-paper", "# The authors' protocol"),
+    ):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "report.md").write_text(text)
+    (folder / "2026-01-04-accuracy").mkdir()
+    return folder
+
+
+def test_the_newest_finished_report_of_each_kind_is_taken(tmp_path: Path) -> None:
+    found = newest(_reports(tmp_path))
+    assert {kind: path.parent.name for kind, path in found.items()} == {
+        "accuracy": "2026-01-02-accuracy",
+        "paper": "2026-01-01-paper",
+    }
+
+
+def test_numbers_are_those_of_the_tables_of_models() -> None:
+    assert read_numbers(_REPORT) == [
+        Numbers("a, global_time", False, {"ease": ".3100", "mf": ".2500 ± .0010 ⏱"}),
+        Numbers("b, random", True, {"ampcf": ".3300", "ease": "-"}),
+    ]
+
+
+def test_the_tables_are_read_as_the_benchmark_writes_them() -> None:
+    run = {"test": dict.fromkeys(report.METRICS, 0.25), "seconds": 1.0, "epochs": 2, "capped": True}
+    other = {**run, "test": dict.fromkeys(report.METRICS, 0.35)}
+    runs = tuple({**one, "parameters": 10, "counts": {}} for one in (run, other))
+    outcomes = {
+        "ampcf": Outcome("ampcf", None, ({"capped": True, "changes": {}},), 0, None, runs, ()),
+        "ease": Outcome("ease", "too large"),
+    }
+    result = Result("log", "random", None, Budget(), outcomes, None)
+    text = f"## {result.title}\n\n{report._models(result)}\n"
+    assert read_numbers(text) == [Numbers("log, random", False, {"ampcf": ".3000 ± .0707 ⏱", "ease": "not run"})]
+
+
+def test_the_block_is_rewritten_and_nothing_else(tmp_path: Path) -> None:
+    reports = _reports(tmp_path / "reports")
+    file = tmp_path / "README.md"
+    file.write_text(f"above\n\n{BEGIN}\nold\n{END}\n\nbelow\n")
+    assert readme.main(["--reports", str(reports), "--readme", str(file)]) == 0
+    text = file.read_text()
+    assert text.startswith(f"above\n\n{BEGIN}\n")
+    assert text.endswith(f"\n{END}\n\nbelow\n")
+    assert "old" not in text
+    assert "| model | a, global_time | b, random † |" in text
+    assert "| `ease` | .3100 | - |" in text
+    assert "| `ampcf` | - | .3300 |" in text
+    for link in ("reports/2026-01-02-accuracy/report.md", "reports/2026-01-01-paper/report.md"):
+        assert f"]({link})" in text
+    assert readme.main(["--reports", str(reports), "--readme", str(file)]) == 0
+    assert file.read_text() == text
+
+
+def test_without_a_report_the_block_says_which_command_makes_one(tmp_path: Path) -> None:
+    assert "python -m benchmarks.accuracy" in block(newest(tmp_path), tmp_path)
+
+
+def test_a_file_without_markers_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DataError, match="numbers:begin"):
+        replaced("no markers", "new")
+    file = tmp_path / "README.md"
+    file.write_text(f"{END} {BEGIN}")
+    assert readme.main(["--reports", str(tmp_path), "--readme", str(file)]) == 2
+    assert "numbers:begin" in capsys.readouterr().out
+    assert file.read_text() == f"{END} {BEGIN}"
+
+
+_DRIFT = """# Drift
+
+| claim | bar |
+|:---|---:|
+| no harm | .5% |
+
+## Worlds with known truth
+
+### mixed, ease
+
+| arm | choice | NDCG@10 |
+|:---|---:|---:|
+| none | no decay | .9000 |
+
+## Real streams
+
+### a
+
+| ease | choice | NDCG@10 | HR@10 |
+|:---|---:|---:|---:|
+| none | no decay | .0100 | .1 |
+| per_user | eta 1 | .0200 | .2 |
+
+| measured drift | none |
+|:---|---:|
+| low | .3 |
+
+### b
+
+| itemknn | choice | NDCG@10 |
+|:---|---:|---:|
+| none | no decay | .0300 |
+| window | 3 events | .0400 |
+"""
+
+
+def test_the_streams_of_a_drift_report_are_copied_arm_by_arm(tmp_path: Path) -> None:
+    report = tmp_path / "reports" / "2026-01-05-drift" / "report.md"
+    report.parent.mkdir(parents=True)
+    report.write_text(_DRIFT)
+    text = drift_block(report, tmp_path)
+    assert "](reports/2026-01-05-drift/streams.png)" in text
+    assert "[drift, 2026-01-05](reports/2026-01-05-drift/report.md)" in text
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert table[0] == ["prequential NDCG@10", "a, ease", "b, itemknn"]
+    assert table[2:] == [["`none`", ".0100", ".0300"], ["`per_user`", ".0200", "-"], ["`window`", "-", ".0400"]]
+    marked = f"x\n{DRIFT_BEGIN}\nold\n{DRIFT_END}\ny"
+    assert replaced(marked, text, (DRIFT_BEGIN, DRIFT_END)).count("`per_user`") == 1
+    report.write_text("# Drift\n")
+    with pytest.raises(DataError, match="no stream"):
+        drift_block(report, tmp_path)

@@ -1,0 +1,337 @@
+"""The command line as its users and other programs call it: results, exit codes, one clear line on misuse."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from recsys.cli.main import main
+from recsys.data.catalogue.locations import shipped
+from recsys.worlds.simulation import simulated_log
+
+Call = Callable[..., tuple[int, str, str]]
+CONFIGS = shipped("configs")
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    def run(*arguments: object) -> tuple[int, str, str]:
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse ends by itself on misuse and --help
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small log as a CSV with titles nobody has told us about: only user, item, rating, timestamp."""
+    log = simulated_log(seed=1, n_users=80, n_items=60, events_per_user=25)
+    path = tmp_path_factory.mktemp("data") / "log.csv"
+    frame = {
+        "user_id": log.users.ids[log.user_num],
+        "item_id": log.items.ids[log.item_num],
+        "rating": log.value,
+        "timestamp": log.time,
+    }
+    pd.DataFrame(frame).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def runs(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Finished runs of several models on one split."""
+    root = tmp_path_factory.mktemp("runs")
+    quick = {
+        "ampcf": ["--regularization", "5", "--factors", "8"],
+        "ease": ["--regularization", "20"],
+        "ampcf_latent": ["--epochs", "2", "--embedding_size", "8"],
+        "ampcf_paper_dot": ["--epochs", "2", "--embedding_size", "8"],
+        "popularity": [],
+    }
+    for name, options in quick.items():
+        arguments = [
+            "--config",
+            CONFIGS / f"{name}.yaml",
+            "--data",
+            log_file,
+            "--out",
+            root / name,
+            "--quiet",
+            *options,
+        ]
+        assert main(["train", "--split", "last_one", *map(str, arguments)]) == 0
+    return {name: root / name for name in quick}
+
+
+def test_metrics_json_holds_what_other_programs_rely_on(runs: dict[str, Path]) -> None:
+    for name, run in runs.items():
+        metrics = json.loads((run / "metrics.json").read_text())
+        assert {"dataset", "split", "leaks_time", "model", "seed", "valid", "test", "train", "personas"} <= set(metrics)
+        wanted = {"ndcg@10", "recall@10", "hr@10", "mrr@10", "coverage@10", "tdd@10", "minority_recall@10"}
+        assert wanted <= set(metrics["test"])
+        assert set(metrics["train"]) == {"seconds", "examples_per_second", "peak_rss_mb", "epochs"}
+        assert set(metrics["personas"]) == {"effective", "mean_cosine", "dead"}
+        assert metrics["split"] == "last_one"
+        assert metrics["leaks_time"] is True
+        assert (metrics["personas"]["effective"] is None) == (name in {"ease", "popularity"})
+        assert 0 <= metrics["test"]["ndcg@10"] <= 1
+        assert (run / "model" / "manifest.json").exists()
+        assert (run / "test.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["ampcf", "ease", "ampcf_latent", "popularity"])
+def test_recommendations_for_a_user_are_explained(call: Call, runs: dict[str, Path], name: str) -> None:
+    code, out, _ = call("recommend", "--run", runs[name], "--user", "3", "-n", "4", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert len(found) == 4
+    for entry in found:
+        assert {"item", "title", "score", "personas", "evidence", "text"} <= set(entry)
+        assert entry["text"].endswith(".")
+        if name != "popularity":
+            assert entry["evidence"]
+    scores = [entry["score"] for entry in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_stranger_with_a_history_file_is_served(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
+    known = json.loads(call("recommend", "--run", runs["ampcf"], "--user", "3", "--json")[1])
+    ids = [str(entry["item"]) for entry in known[:3]]
+    contents = {
+        "lines.txt": "\n".join(ids),
+        "table.csv": "itemId,timestamp\n" + "\n".join(f"{item},{k}" for k, item in enumerate(ids)),
+        "list.json": json.dumps(ids),
+        "objects.json": json.dumps([{"item": item, "time": k} for k, item in enumerate(ids)]),
+    }
+    answers = []
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text)
+        code, out, err = call("recommend", "--run", runs["ampcf"], "--history", tmp_path / name, "--json")
+        assert code == 0, err
+        answers.append([entry["item"] for entry in json.loads(out)])
+    assert all(answer == answers[0] for answer in answers)
+    assert not set(answers[0]) & {entry["item"] for entry in known[:3]}
+
+
+def test_a_question_in_the_past_sees_only_the_past(call: Call, runs: dict[str, Path]) -> None:
+    arguments = ("recommend", "--run", runs["ease"], "--user", "3", "--json", "--at")
+    before_everything = json.loads(call(*arguments, "1970-01-02")[1])
+    assert all(entry["score"] == 0 and not entry["evidence"] for entry in before_everything)
+    code, _, err = call(*arguments, "yesterday-ish")
+    assert code == 2
+    assert "yesterday-ish" in err
+
+
+def test_personas_of_a_user(call: Call, runs: dict[str, Path]) -> None:
+    code, out, _ = call("personas", "--run", runs["ampcf"], "--user", "3", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert len(found) == 4
+    assert sum(entry["share"] for entry in found) == pytest.approx(1, abs=1e-3)
+    assert [entry["share"] for entry in found] == sorted((entry["share"] for entry in found), reverse=True)
+
+
+def test_activity_of_personas_without_decay(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
+    picture = tmp_path / "new" / "personas.png"
+    code, out, err = call("personas", "--run", runs["ampcf"], "--user", "3", "--json", "--picture", picture)
+    assert code == 0
+    assert str(picture) in err.replace("\n", "")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(out)
+    values = [entry["activity"]["values"] for entry in found]
+    assert [sum(column) for column in zip(*values, strict=True)] == pytest.approx([1.0] * len(values[0]))
+    for entry in found:
+        assert "half_life" not in entry
+        assert len(entry["activity"]["times"]) == len(entry["activity"]["values"])
+        assert entry["share_now"] == entry["activity"]["values"][-1] == pytest.approx(entry["share_long_term"])
+
+
+@pytest.mark.parametrize(("half_life", "kind"), [((), "own"), (("--half_life", "2"), "shared")])
+def test_half_life_and_activity_of_a_decayed_model(
+    call: Call, log_file: Path, tmp_path: Path, half_life: tuple[str, ...], kind: str
+) -> None:
+    run = tmp_path / "run"
+    settings = ("--regularization", "5", "--factors", "8", *half_life)
+    source = CONFIGS / "ampcf_decay.yaml"
+    if not half_life:  # what so few events teach may be that nobody forgets
+        settings += ("--per_user.calibration", "0", "--per_user.caution", "0")
+    else:  # the settings of per_user would not be used
+        source = tmp_path / "shared.yaml"
+        source.write_text((CONFIGS / "ampcf_decay.yaml").read_text().split("    per_user:")[0])
+    assert call("train", "--config", source, "--data", log_file, "--out", run, "--quiet", *settings)[0] == 0
+    code, out, _ = call("personas", "--run", run, "--user", "3", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found[0]["half_life"]["kind"] == kind
+    assert found[0]["half_life"]["events"]["low"] <= found[0]["half_life"]["events"]["median"]
+    assert all(entry["half_life"] == found[0]["half_life"] for entry in found)
+    assert sum(entry["share_now"] for entry in found) == pytest.approx(1)
+    assert any(abs(entry["share_now"] - entry["share_long_term"]) > 0.01 for entry in found)
+    text = call("personas", "--run", run, "--user", "3")[1]
+    assert "Half-life: " in text
+    assert ("the same for everybody" in text) == (kind == "shared")
+    assert "long-term" in text
+    recommended = json.loads(call("recommend", "--run", run, "--user", "3", "-n", "3", "--json")[1])
+    for entry in recommended:
+        assert entry["recent"] + entry["long_term"] == pytest.approx(1)
+        assert all(isinstance(fact["recent"], bool) for fact in entry["evidence"])
+        assert "recent" in entry["text"] or "long-term" in entry["text"]
+    assert "long-term)" in call("recommend", "--run", run, "--user", "3")[1]
+
+
+def test_comparison_is_paired_and_refuses_other_logs(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
+    code, out, _ = call("compare", runs["popularity"], runs["ease"], "--metric", "ndcg@10", "hr@10", "--json")
+    assert code == 0
+    rows = json.loads(out)
+    assert [row["metric"] for row in rows] == ["ndcg@10", "hr@10"]
+    one, two = (json.loads((runs[name] / "metrics.json").read_text()) for name in ("popularity", "ease"))
+    difference = two["test"]["ndcg@10"] - one["test"]["ndcg@10"]
+    assert rows[0]["diff"] == pytest.approx(difference)
+    assert rows[0]["low"] <= rows[0]["diff"] <= rows[0]["high"]
+    other = tmp_path / "other"
+    arguments = ("train", "--config", CONFIGS / "popularity.yaml", "--data", "simulated", "--out", other, "--quiet")
+    assert call(*arguments)[0] == 0
+    code, _, err = call("compare", runs["ease"], other)
+    assert code == 2
+    assert "cannot be paired" in err
+
+
+def test_evaluating_again_gives_the_same_numbers(call: Call, runs: dict[str, Path]) -> None:
+    code, out, _ = call("evaluate", "--run", runs["ampcf"], "--k", "3", "10", "--json")
+    assert code == 0
+    again = json.loads(out)
+    metrics = json.loads((runs["ampcf"] / "metrics.json").read_text())
+    assert again["ndcg@10"] == pytest.approx(metrics["test"]["ndcg@10"])
+    assert "ndcg@3" in again
+
+
+def test_the_same_seed_gives_the_same_run(call: Call, runs: dict[str, Path], log_file: Path, tmp_path: Path) -> None:
+    config = CONFIGS / "ampcf_latent.yaml"
+    options = ["--epochs", "2", "--embedding_size", "8", "--split", "last_one", "--quiet"]
+    assert call("train", "--config", config, "--data", log_file, "--out", tmp_path / "again", *options)[0] == 0
+    one, two = (json.loads((run / "metrics.json").read_text()) for run in (runs["ampcf_latent"], tmp_path / "again"))
+    assert one["test"] == two["test"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["recommend", "--run", "RUN", "--user", "nobody"], "no user 'nobody'"),
+        (["recommend", "--run", "nowhere", "--user", "1"], "no finished run"),
+        (["recommend", "--run", "RUN", "--user", "1", "-n", "0"], "at least 1"),
+        (["recommend", "--run", "RUN"], "required"),
+        (["train", "--config", "nope.yaml", "--data", "simulated", "--out", "x"], "no such experiment file"),
+        (["train", "--config", "CONFIG", "--data", "ml-latest-smal", "--out", "OUT", "--quiet"], "did you mean"),
+        (["train", "--config", "CONFIG", "--data", "simulated", "--out", "OUT", "--split", "randm"], "invalid choice"),
+        (
+            ["train", "--config", "CONFIG", "--data", "simulated", "--out", "OUT", "--regularizatoin", "3"],
+            "did you mean",
+        ),
+        (["train", "--config", "CONFIG", "--data", "simulated", "--out", "OUT", "--regularization", "much"], "much"),
+        (["train", "--config", "CONFIG", "--data", "simulated"], "--out is missing"),
+        (["train", "--config", "CONFIG", "--data", "simulated", "--out", "RUN"], "finished run"),
+        (["train", "--config", "CONFIG", "--data", "simulated", "--out", "OUT", "--columns", "item"], "ROLE=NAME"),
+        (["compare", "RUN", "RUN", "--metric", "ndgc@10"], "ndgc@10"),
+        (["data", "inspect", "missing.csv"], "missing.csv"),
+        (["data", "fetch", "nothing"], "nothing"),
+        (["evaluate", "--run", "RUN", "--bogus"], "unknown arguments"),
+        (["frobnicate"], "invalid choice"),
+    ],
+)
+def test_misuse_is_one_clear_line_and_exit_code_2(
+    call: Call, runs: dict[str, Path], tmp_path: Path, arguments: list[str], text: str
+) -> None:
+    known = {"RUN": runs["ease"], "CONFIG": CONFIGS / "ease.yaml", "OUT": tmp_path / "out"}
+    code, out, err = call(*(known.get(word, word) for word in arguments))
+    assert code == 2
+    assert text in err
+    assert err.count("\n") == 1
+    assert out == ""
+    assert "Traceback" not in err
+    assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+def test_a_user_the_model_cannot_serve(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
+    history = tmp_path / "items.txt"
+    history.write_text("1\n2\n")
+    code, _, err = call("recommend", "--run", runs["ampcf_paper_dot"], "--history", history)
+    assert code == 2
+    assert "users='history'" in err
+
+
+def test_bad_rows_are_refused_or_set_aside(
+    call: Call, log_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bad = tmp_path / "bad.csv"
+    bad.write_text(log_file.read_text() + "7,8,not-a-number,1000000000\n")
+    arguments = ("train", "--config", CONFIGS / "popularity.yaml", "--data", bad, "--out", tmp_path / "run", "--quiet")
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert "bad.csv" in err
+    assert "not-a-number" in err
+    assert call(*arguments, "--on-error", "skip")[0] == 0
+    assert (tmp_path / "bad.csv.rejected.csv").exists()
+
+
+def test_data_list_and_inspect(call: Call, tmp_path: Path) -> None:
+    code, out, _ = call("data", "list", "--json")
+    assert code == 0
+    assert {"ml-latest-small", "simulated", "epinions"} <= {row["name"] for row in json.loads(out)}
+    picture = tmp_path / "log.png"
+    code, out, _ = call("data", "inspect", "simulated", "--json", "--picture", picture)
+    assert code == 0
+    figures = json.loads(out)
+    assert figures["events"] > 0
+    assert math.isfinite(figures["density"])
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("command", ["", "demo", "data", "train", "evaluate", "recommend", "personas", "compare"])
+def test_every_command_has_help(call: Call, command: str) -> None:
+    code, out, _ = call(*([command] if command else []), "--help")
+    assert code == 0
+    assert "usage: recsys" in out
+
+
+def test_interrupting_training_keeps_what_is_complete(
+    call: Call, log_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (
+        "train",
+        "--config",
+        CONFIGS / "ampcf_latent.yaml",
+        "--data",
+        log_file,
+        "--split",
+        "last_one",
+        "--quiet",
+    )
+    options = ("--epochs", "4", "--embedding_size", "8")
+    assert call(*arguments, "--out", tmp_path / "whole", *options)[0] == 0
+    from recsys.models.ampcf.training import HistoryTask
+
+    loss = HistoryTask.loss
+
+    def interrupted(self: HistoryTask, epoch: int, step: int) -> Any:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return loss(self, epoch, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HistoryTask, "loss", interrupted)
+        assert call(*arguments, "--out", tmp_path / "cut", *options)[0] == 130
+    assert not (tmp_path / "cut" / "metrics.json").exists()
+    assert call(*arguments, "--out", tmp_path / "cut", *options, "--resume")[0] == 0
+    one, two = (tmp_path / run / "model" / "arrays.safetensors" for run in ("whole", "cut"))
+    assert one.read_bytes() == two.read_bytes()

@@ -1,0 +1,295 @@
+"""Every format gives the same log; ids, times and repeats follow the declared rules."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recsys.data.readers import sources
+from recsys.data.readers.columns import Columns, Duplicates, ReRatings
+from recsys.data.readers.log import read_log, read_log_with_report
+from recsys.errors import DataError
+
+ROWS = [
+    (2, 20, 3.0, 1_000_000_500),
+    (1, 10, 4.5, 1_000_000_000),
+    (2, 10, 1.0, 1_000_000_100),
+    (1, 30, 5.0, 1_000_000_200),
+]
+EXPECTED = [
+    (1, 10, 4.5, 1_000_000_000),
+    (1, 30, 5.0, 1_000_000_200),
+    (2, 10, 1.0, 1_000_000_100),
+    (2, 20, 3.0, 1_000_000_500),
+]
+FRAME = pd.DataFrame(ROWS, columns=["userId", "movieId", "rating", "timestamp"])
+
+
+def lines(separator: str, *, header: bool) -> str:
+    head = [separator.join(FRAME.columns)] if header else []
+    return "\n".join([*head, *(separator.join(map(str, row)) for row in ROWS)]) + "\n"
+
+
+def write_csv(folder: Path) -> Path:
+    (folder / "log.csv").write_text(lines(",", header=True))
+    return folder / "log.csv"
+
+
+def write_windows_csv_with_byte_order_mark(folder: Path) -> Path:
+    text = lines(",", header=True).replace("userId", '"userId"').replace("\n", "\r\n")
+    (folder / "log.csv").write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n")
+    return folder / "log.csv"
+
+
+def write_semicolons_without_last_newline(folder: Path) -> Path:
+    (folder / "log.csv").write_text(lines(";", header=True).rstrip("\n"))
+    return folder / "log.csv"
+
+
+def write_gzip(folder: Path) -> Path:
+    (folder / "log.tsv.gz").write_bytes(gzip.compress(lines("\t", header=True).encode()))
+    return folder / "log.tsv.gz"
+
+
+def write_u_data(folder: Path) -> Path:
+    (folder / "u.data").write_text(lines("\t", header=False))
+    return folder
+
+
+def write_ratings_dat(folder: Path) -> Path:
+    (folder / "ratings.dat").write_text(lines("::", header=False))
+    return folder
+
+
+def write_zip(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "ml.zip", "w") as archive:
+        archive.writestr("ml/README.txt", "read me")
+        archive.writestr("ml/ratings.csv", lines(",", header=True))
+        archive.writestr("ml/movies.csv", "movieId,title,genres\n10,Ten,Drama\n")
+    return folder / "ml.zip"
+
+
+def write_parquet(folder: Path) -> Path:
+    FRAME.to_parquet(folder / "log.parquet")
+    return folder / "log.parquet"
+
+
+def write_parquet_with_timestamps_and_categories(folder: Path) -> Path:
+    frame = FRAME.assign(
+        timestamp=pd.to_datetime(FRAME.timestamp, unit="s", utc=True), userId=FRAME.userId.astype("category")
+    )
+    frame.to_parquet(folder / "log.parquet")
+    return folder / "log.parquet"
+
+
+def write_json_lines(folder: Path) -> Path:
+    (folder / "log.jsonl").write_text(
+        "".join(json.dumps({**row, "text": "x,y"}) + "\n" for row in FRAME.to_dict("records"))
+    )
+    return folder / "log.jsonl"
+
+
+def write_json_lines_with_blank_line(folder: Path) -> Path:
+    write_json_lines(folder)
+    (folder / "log.jsonl").write_text("\n" + (folder / "log.jsonl").read_text())
+    return folder / "log.jsonl"
+
+
+WRITERS = [value for name, value in sorted(globals().items()) if name.startswith("write_")]
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+def test_every_format_gives_the_same_log(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    log = read_log(write(tmp_path))
+    rows = zip(log.users.ids[log.user_num], log.items.ids[log.item_num], log.value, log.time, strict=True)
+    assert list(rows) == EXPECTED
+    assert log.clock == "seconds"
+    assert log.users.is_integer
+    assert log.items.is_integer
+
+
+@given(
+    rows=st.lists(st.tuples(st.text('ab1 ,"é', min_size=1).filter(str.strip), st.integers(0, 99)), min_size=1),
+    block=st.integers(1, 40),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_quoted_text_ids_survive_any_division_into_blocks(
+    rows: list[tuple[str, int]], block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pd.DataFrame(rows, columns=["user", "item"]).to_csv(tmp_path / "log.csv", index=False)
+    blocks = sources.line_blocks
+    with monkeypatch.context() as patch:
+        patch.setattr("recsys.data.readers.parsing.line_blocks", lambda source: blocks(source, block))
+        log = read_log(tmp_path / "log.csv", Columns(duplicates="keep", re_ratings="keep"))
+    read = sorted(zip(log.users.ids[log.user_num].astype(str), log.items.ids[log.item_num].tolist(), strict=True))
+    assert read == sorted((user.strip(), item) for user, item in rows)
+
+
+@pytest.mark.parametrize(
+    ("ids", "integer"),
+    [
+        (["1", "20", "0", "-3"], True),
+        (["1", "0054890"], False),
+        (["1", "x"], False),
+        (["1", "1.0"], False),
+        (["1", "99999999999999999999"], False),
+        (["1", "-0"], False),
+    ],
+)
+def test_ids_are_integers_only_if_written_as_integers(ids: list[str], integer: bool, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item\n" + "".join(f"u,{identifier}\n" for identifier in ids))
+    log = read_log(tmp_path / "log.csv")
+    assert log.items.is_integer is integer
+    assert {str(identifier) for identifier in log.items.ids} == set(ids)
+
+
+@pytest.mark.parametrize(
+    ("written", "unit"),
+    [
+        ("1000000000", "seconds"),
+        ("1000000000.7", "seconds"),
+        ("1000000000000", "milliseconds"),
+        ("2001-09-09T01:46:40Z", "ISO-8601"),
+        ("2001-09-09 01:46:40", "ISO-8601"),
+        ("2001-09-09T03:46:40+02:00", "ISO-8601"),
+    ],
+)
+def test_times_in_every_unit(written: str, unit: str, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(f"user,item,time\n1,1,{written}\n")
+    log, report = read_log_with_report(tmp_path / "log.csv")
+    assert log.time.tolist() == [1_000_000_000]
+    assert report.time_unit == unit
+
+
+@given(moment=st.datetimes(datetime(1974, 1, 1), datetime(2100, 1, 1)))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_iso_and_milliseconds_agree_with_the_standard_library(moment: datetime, tmp_path: Path) -> None:
+    seconds = int(moment.replace(tzinfo=UTC, microsecond=0).timestamp())
+    (tmp_path / "iso.csv").write_text(f"user,item,time\n1,1,{moment.isoformat()}\n")
+    (tmp_path / "ms.csv").write_text(f"user,item,time\n1,1,{seconds * 1000}\n")
+    assert read_log(tmp_path / "iso.csv").time.tolist() == [seconds]
+    assert read_log(tmp_path / "ms.csv").time.tolist() == [seconds]
+
+
+@pytest.mark.parametrize(("name", "clock"), [("order", "order"), ("Period", "period"), ("note", "none")])
+def test_clock_follows_the_columns(name: str, clock: str, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(f"User_ID,ASIN,stars,{name}\na,x,1,3\na,y,2,2\n")
+    log = read_log(tmp_path / "log.csv")
+    assert log.clock == clock
+    assert log.time.tolist() == ([0, 0] if clock == "none" else [2, 3])
+
+
+def test_declared_columns_go_before_recognised_ones(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("who|user|what|mark|timestamp|step\na|u|x|3|77|1\n")
+    columns = Columns(user="who", item="what", value="mark", order="step")
+    log, report = read_log_with_report(tmp_path / "log.txt", columns)
+    assert log.users.ids.tolist() == ["a"]
+    assert (log.value.tolist(), log.time.tolist(), log.clock) == ([3.0], [1], "order")
+    assert report.columns == {"user": "who", "item": "what", "value": "mark", "order": "step"}
+
+
+def test_headerless_file_by_its_names_and_declared_encoding(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes("é,1,4\n".encode("latin-1"))
+    log = read_log(tmp_path / "log.csv", Columns(names=("user", "item", "rating"), encoding="latin-1"))
+    assert log.users.ids.tolist() == ["é"]
+    assert log.value.tolist() == [4.0]
+
+
+def test_declared_blank_ratings_are_kept_as_nan(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,rating\n1,1,\n1,2,5\n")
+    log = read_log(tmp_path / "log.csv", Columns(blank_values="keep", value_range=(1, 5)))
+    np.testing.assert_array_equal(log.value, np.array([np.nan, 5], np.float32))
+
+
+REPEATS = "user,item,rating,timestamp\n1,1,3,50\n1,1,3,50\n1,1,5,90\n1,1,4,20\n1,2,1,10\n"
+
+
+@pytest.mark.parametrize(
+    ("duplicates", "re_ratings", "kept", "merged"),
+    [
+        ("drop", "last", [(1, 10), (5, 90)], (1, 2)),
+        ("drop", "first", [(1, 10), (4, 20)], (1, 2)),
+        ("drop", "keep", [(1, 10), (4, 20), (3, 50), (5, 90)], (1, 0)),
+        ("keep", "keep", [(1, 10), (4, 20), (3, 50), (3, 50), (5, 90)], (0, 0)),
+        ("keep", "last", [(1, 10), (5, 90)], (0, 3)),
+    ],
+)
+def test_policies_for_repeats(
+    duplicates: Duplicates,
+    re_ratings: ReRatings,
+    kept: list[tuple[int, int]],
+    merged: tuple[int, int],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "log.csv").write_text(REPEATS)
+    with caplog.at_level(logging.INFO, "recsys.data"):
+        log, report = read_log_with_report(tmp_path / "log.csv", Columns(duplicates=duplicates, re_ratings=re_ratings))
+    assert list(zip(log.value.tolist(), log.time.tolist(), strict=True)) == kept
+    assert (report.duplicates, report.re_ratings) == merged
+    assert report.rows == 5
+    if any(merged):
+        assert f"{merged[0]} exact duplicates and {merged[1]} re-ratings dropped" in caplog.text
+
+
+@pytest.mark.parametrize(("duplicates", "re_ratings", "line"), [("error", "last", 3), ("drop", "error", 2)])
+def test_repeats_can_be_errors(duplicates: Duplicates, re_ratings: ReRatings, line: int, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(REPEATS)
+    with pytest.raises(DataError, match=rf"log\.csv, line {line}: .*declare columns"):
+        read_log(tmp_path / "log.csv", Columns(duplicates=duplicates, re_ratings=re_ratings))
+
+
+def test_metadata_of_every_grouplens_layout(tmp_path: Path) -> None:
+    old, million, recent = tmp_path / "old", tmp_path / "million", tmp_path / "recent"
+    for folder in (old, million, recent):
+        folder.mkdir()
+    (old / "u.data").write_text("1\t7\t3\t10\n1\t8\t3\t11\n")
+    (old / "u.genre").write_text("unknown|0\nAction|1\nDrama|2\n\n")
+    (old / "u.item").write_bytes("7|Café (1995)|d||u|0|1|1\n9|Other|d||u|0|0|0\n".encode("latin-1"))
+    (million / "ratings.dat").write_text("1::7::3::10\n1::8::3::11\n")
+    (million / "movies.dat").write_bytes("7::Café (1995)::Action|Drama\n".encode("latin-1"))
+    (million / "tags.dat").write_text("4::7::so: good::5\n5::7::art::5\n6::7::art::5\n")
+    (recent / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,7,3,10\n1,8,3,11\n")
+    (recent / "movies.csv").write_text(
+        'movieId,title,genres\n7,"Café (1995)",Action|Drama\n8,Nil,(no genres listed)\n', "utf-8"
+    )
+    (recent / "tags.csv").write_text("userId,movieId,tag,timestamp\n4,7,so: good,5\n5,7,art,5\n6,7,art,5\n")
+    for folder in (old, million, recent):
+        metadata = read_log(folder).metadata
+        assert metadata.titles == ("Café (1995)", "Nil" if folder == recent else "8")
+        assert metadata.genres == (("Action", "Drama"), ())
+        assert metadata.tags == ((() if folder == old else ("art", "so: good")), ())
+
+
+def test_category_becomes_genre(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,kind\n1,5,a\n2,5,a\n3,5,b\n1,6,\n")
+    log = read_log(tmp_path / "log.csv", Columns(category="kind"))
+    assert log.metadata.genres == (("category a", "category b"), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("ml-latest-small.zip", (100_836, 610, 9_724)),
+        ("ml-100k", (100_000, 943, 1_682)),
+        ("movietweetings", (141_695, 21_081, 12_611)),
+    ],
+)
+def test_real_logs_have_their_published_size(
+    name: str, size: tuple[int, int, int], real_log_path: Callable[[str], Path]
+) -> None:
+    log = read_log(real_log_path(name))
+    assert (len(log), log.n_users, log.n_items) == size
+    assert log.metadata.has_genres
+    assert log.items.is_integer is (name != "movietweetings")

@@ -1,0 +1,222 @@
+"""The whole evaluation on models with known scores: tables, counts, batches, saving."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys.data.queries import Queries, Ragged
+from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import ConfigError, DataError
+from recsys.evaluation.holdout import Evaluation, evaluate, evaluate_lists, validator
+from recsys.evaluation.strata import UNDEFINED, quartiles
+from recsys.evaluation.tastes import Tastes
+from tests.evaluation.evaluation_models import FixedScores, MostUsed, random_holdout, random_log
+
+PER_USER = ("ndcg", "recall", "precision", "hr", "mrr", "map")
+DESCRIBED = ("tdd", "tdd_excess", "ckl", "minority_recall", "novelty", "ild")
+
+
+@pytest.fixture
+def popular() -> tuple[MostUsed, Evaluation]:
+    log = random_log(genres=4)
+    model = MostUsed().fit(log)
+    return model, evaluate(model, random_holdout(log, cold=6), log)
+
+
+def test_the_table_has_a_row_per_user_and_a_column_per_metric(popular: tuple[MostUsed, Evaluation]) -> None:
+    _, result = popular
+    assert len(result.per_user) == result.users == 46
+    expected = {f"{name}@{k}" for name in PER_USER + DESCRIBED for k in (5, 10, 20)}
+    assert set(result.metrics) == expected
+    assert set(result.summary) == expected | {f"{name}@{k}" for name in ("coverage", "gini") for k in (5, 10, 20)}
+    assert result.per_user["user_id"].dtype.kind == "i"
+    for name, value in result.summary.items():
+        assert np.isfinite(value), name
+
+
+def test_nobody_is_dropped_in_silence(popular: tuple[MostUsed, Evaluation]) -> None:
+    _, result = popular
+    without = result.per_user["n_relevant"] == 0
+    assert result.users_without_relevant == int(without.sum()) > 0
+    assert result.per_user.loc[without, "ndcg@10"].isna().all()
+    assert result.per_user.loc[~without, "ndcg@10"].notna().all()
+    assert result.per_user.loc[without, "novelty@10"].notna().all()
+    assert result.unreachable_relevant > 0
+    assert result.cold_users == 6
+    assert result.unserved_users == 0
+    assert result.counts["users_without_relevant"] == result.users_without_relevant
+
+
+def test_a_model_that_needs_known_users_scores_zero_on_the_others() -> None:
+    log = random_log()
+    scores = np.random.default_rng(0).random((log.n_users, log.n_items)).astype(np.float32)
+    model = FixedScores(scores).fit(log)
+    warm = evaluate(model, random_holdout(log), log)
+    mixed = evaluate(model, random_holdout(log, cold=6, seed=0), log)
+    pd.testing.assert_frame_equal(warm.per_user[["ndcg@5", "hr@20"]], mixed.per_user[["ndcg@5", "hr@20"]][:40])
+    cold = mixed.per_user[mixed.per_user["user_kind"] == "cold"]
+    assert mixed.unserved_users == len(cold) == 6
+    assert (cold.loc[cold["n_relevant"] > 0, "ndcg@10"] == 0).all()
+    assert cold["tdd@10"].isna().all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_batches_change_nothing_and_progress_is_told(popular: tuple[MostUsed, Evaluation], batch_size: int) -> None:
+    model, whole = popular
+    log = random_log(genres=4)
+    told: list[tuple[int, int]] = []
+    parts = evaluate(
+        model,
+        random_holdout(log, cold=6),
+        log,
+        batch_size=batch_size,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    pd.testing.assert_frame_equal(parts.per_user, whole.per_user)
+    assert parts.summary == whole.summary
+    assert told[-1] == (46, 46)
+    assert len(told) == -(-46 // batch_size)
+
+
+def test_strata_average_the_users_of_each_group(popular: tuple[MostUsed, Evaluation]) -> None:
+    _, result = popular
+    table = result.strata
+    for stratum in ("taste_entropy_quartile", "activity_quartile", "user_kind"):
+        part = table[table["stratum"] == stratum]
+        assert part["users"].sum() == result.users
+        for row in part.to_dict("records"):
+            members = result.per_user[result.per_user[stratum] == row["group"]]
+            assert row["users"] == len(members)
+            assert row["recall@10"] == pytest.approx(members["recall@10"].mean(), nan_ok=True)
+
+
+def test_quartiles_keep_equal_values_together() -> None:
+    assert quartiles(np.array([1.0, 1.0, 1.0, 9.0, np.nan])).tolist() == ["Q1", "Q1", "Q1", "Q4", UNDEFINED]
+    assert quartiles(np.array([np.nan])).tolist() == [UNDEFINED]
+
+
+def test_an_empty_history_is_a_stratum_of_its_own() -> None:
+    log = random_log()
+    holdout = random_holdout(log)
+    blank = Queries.from_history([[]] * len(holdout), users=holdout.queries.users)
+    result = evaluate(MostUsed().fit(log), replace(holdout, queries=blank), log, cutoffs=[5])
+    assert set(result.per_user["activity_quartile"]) == {UNDEFINED}
+    assert result.per_user["tdd@5"].isna().all()
+    assert result.per_user["ndcg@5"].notna().any()
+
+
+def test_candidates_are_the_only_items_ranked() -> None:
+    log = random_log()
+    holdout = random_holdout(log)
+    allowed = replace(holdout, candidates=Ragged.of([[row % log.n_items] for row in range(len(holdout))]))
+    result = evaluate(MostUsed().fit(log), allowed, log, cutoffs=[3])
+    seen = holdout.queries.history
+    hit = [row % log.n_items in set(holdout.relevant.row(row)) - set(seen.row(row)) for row in range(len(holdout))]
+    counted = result.per_user["n_relevant"] > 0
+    assert result.per_user.loc[counted, "hr@3"].tolist() == np.array(hit, float)[counted].tolist()
+
+
+def test_chance_distances_are_the_same_for_all_models() -> None:
+    """So that paired differences of the excess are those of the distance, without added noise."""
+    log = random_log(genres=4)
+    holdout = random_holdout(log)
+    scores = np.random.default_rng(0).random((log.n_users, log.n_items)).astype(np.float32)
+    chance = [
+        result.per_user["tdd@5"] - result.per_user["tdd_excess@5"]
+        for result in (evaluate(m.fit(log), holdout, log, cutoffs=[5]) for m in (MostUsed(), FixedScores(scores)))
+    ]
+    full = holdout.queries.history.lengths < 25
+    np.testing.assert_allclose(chance[0][full], chance[1][full])
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_save_and_load_are_inverse(popular: tuple[MostUsed, Evaluation], tmp_path: Path, texts: bool) -> None:
+    _, result = popular
+    if texts:
+        result = replace(result, per_user=result.per_user.assign(user_id=[f"u{n}" for n in range(result.users)]))
+    path = result.save(tmp_path / "deep" / "per_user.parquet")
+    loaded = Evaluation.load(path)
+    pd.testing.assert_frame_equal(loaded.per_user, result.per_user, check_dtype=False)
+    assert loaded.summary == result.summary
+    assert loaded.counts == result.counts
+    assert loaded.cutoffs == result.cutoffs
+    pd.testing.assert_frame_equal(loaded.strata, result.strata)
+    assert [entry.name for entry in path.parent.iterdir()] == ["per_user.parquet"]
+    assert pd.read_parquet(path)["ndcg@10"].notna().any()
+
+
+def test_unusable_files_are_named(popular: tuple[MostUsed, Evaluation], tmp_path: Path) -> None:
+    path = popular[1].save(tmp_path / "a.parquet")
+    path.write_bytes(path.read_bytes()[:100])
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "other.parquet")
+    for name, message in (("a", "cannot read"), ("missing", "cannot read"), ("other", "not written by an evaluation")):
+        with pytest.raises(DataError, match=message) as caught:
+            Evaluation.load(tmp_path / f"{name}.parquet")
+        assert f"{name}.parquet" in str(caught.value)
+
+
+def test_misuse_is_explained() -> None:
+    log = random_log()
+    model, holdout = MostUsed().fit(log), random_holdout(log)
+    with pytest.raises(ConfigError, match="cutoffs"):
+        evaluate(model, holdout, log, cutoffs=[])
+    with pytest.raises(ConfigError, match="batch_size"):
+        evaluate(model, holdout, log, batch_size=0)
+    other = random_log(items=31)
+    with pytest.raises(DataError, match=r"30 items .* not the 31 items"):
+        evaluate(model, random_holdout(other), other)
+    with pytest.raises(ConfigError, match="shape"):
+        evaluate_lists(np.zeros((3, 5), np.int32), holdout, log, cutoffs=[10])
+
+
+def test_a_catalogue_smaller_than_the_cutoff() -> None:
+    log = random_log(users=8, items=4)
+    blank = Queries.from_history([[0]] * 8)
+    holdout = replace(random_holdout(log), queries=blank, relevant=Ragged.of([[1, 2]] * 8))
+    result = evaluate(MostUsed().fit(log), holdout, log, tastes=Tastes.of(log, clusters=2))
+    assert result.summary["recall@5"] == result.summary["ndcg@20"] / result.summary["ndcg@10"] == 1.0
+    assert result.summary["precision@20"] == pytest.approx(0.1)
+
+
+def test_validator_is_the_mean_of_evaluate() -> None:
+    log = random_log()
+    model, holdout = MostUsed().fit(log), random_holdout(log, cold=3)
+    summary = evaluate(model, holdout, log, cutoffs=[3, 10]).summary
+    for metric in ("ndcg@10", "recall@3", "mrr@3"):
+        assert validator(holdout, metric)(model) == pytest.approx(summary[metric])
+
+
+def test_validator_samples_once() -> None:
+    log = random_log()
+    model, holdout = MostUsed().fit(log), random_holdout(log)
+    values = [validator(holdout, sample=5, seed=seed)(model) for seed in (1, 1, 2, 3)]
+    assert values[0] == values[1]
+    assert len(set(values)) > 1
+    assert validator(holdout, sample=1000)(model) == validator(holdout)(model)
+
+
+def test_validator_refuses_what_it_cannot_measure() -> None:
+    log = random_log()
+    holdout = random_holdout(log)
+    with pytest.raises(ConfigError, match="did you mean 'recall'"):
+        validator(holdout, "recal@10")
+    with pytest.raises(ConfigError, match="sample"):
+        validator(holdout, sample=0)
+    with pytest.raises(ConfigError, match="none of the 40"):
+        validator(replace(holdout, relevant=Ragged.of([[]] * 40)))
+    unknown = replace(holdout, relevant=Ragged.of([[UNKNOWN]] * 40))
+    assert validator(unknown)(MostUsed().fit(log)) == 0.0
+
+
+def test_no_questions_give_an_empty_table() -> None:
+    log = random_log()
+    result = evaluate(MostUsed().fit(log), random_holdout(log).take(np.zeros(0, np.int64)), log)
+    assert result.users == 0
+    assert np.isnan(list(result.summary.values())[:3]).all()
+    assert result.summary["coverage@10"] == 0.0
+    assert len(result.strata) == 0

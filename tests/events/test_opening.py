@@ -1,0 +1,323 @@
+"""Opening a store, what its addresses may be, and what only SQLite or only PostgreSQL has to keep."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from recsys.events import migrations
+from recsys.events.addresses import is_address, located, open_store
+from recsys.events.store import Appended, Event, EventStore, StoreError
+from tests.events.store_addresses import address_of
+
+if TYPE_CHECKING:
+    from recsys.events.sql import SqlStore
+
+
+def event(number: int, user: str = "ada") -> Event:
+    return Event(f"e{number}", user, f"item {number}", number / 3, 1000 + number)
+
+
+def test_what_was_written_is_there_when_opened_again(shared_address: str) -> None:
+    with open_store(shared_address) as store:
+        store.append([event(1), event(2, "bob")])
+        before = list(store.replay())
+    for _ in range(2):
+        with open_store(shared_address, create=False) as store:
+            assert list(store.replay()) == before
+
+
+def test_a_store_that_must_exist_is_not_made(shared_address: str) -> None:
+    with pytest.raises(StoreError, match=r"does not exist|holds no event store"):
+        open_store(shared_address, create=False)
+    open_store(shared_address).close()
+    open_store(shared_address, create=False).close()
+
+
+def test_migrations_are_applied_once_and_a_newer_schema_is_refused(
+    shared_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recsys.events import sql
+
+    with open_store(shared_address) as store:
+        store.append([event(1)])
+    newer = (*migrations.MIGRATIONS, ("ALTER TABLE recsys_events ADD COLUMN place {text}",))
+    with monkeypatch.context() as future:
+        future.setattr(sql, "MIGRATIONS", newer)
+        for _ in range(2):
+            with open_store(shared_address) as store:
+                assert [change.sequence for change in store.replay()] == [1]
+    with pytest.raises(StoreError, match="schema version 2, this program knows versions up to 1; use a newer recsys"):
+        open_store(shared_address)
+
+
+def test_a_migration_that_fails_changes_nothing(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recsys.events import sql
+
+    broken = (*migrations.MIGRATIONS, ("CREATE TABLE recsys_more (id INTEGER)", "CREATE NONSENSE"))
+    with monkeypatch.context() as future:
+        future.setattr(sql, "MIGRATIONS", broken)
+        with pytest.raises(StoreError, match="cannot be opened"):
+            open_store(shared_address)
+    with open_store(shared_address) as store:
+        assert store.append([event(1)]) == Appended(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("mysql://ada:hunter2@host/shop", "'mysql'"),
+        ("postgres://ada:hunter2@host/shop", "did you mean 'postgresql'?"),
+        ("sqlite://shop.db", "sqlite:///PATH"),
+        ("", "memory:"),
+        ("postgresql://ada:hunter2@127.0.0.1:1/shop", "postgresql://ada@127.0.0.1:1/shop cannot be opened"),
+        ("postgresql://ada:x@hunter2@127.0.0.1:1/shop", "@ as %40"),
+        ("postgresql://ada:/hunter2@127.0.0.1:no/shop", "/ as %2F"),
+        ("postgresql://127.0.0.1:1/shop?password=hunter2&user=ada", "cannot be opened"),
+    ],
+)
+def test_bad_addresses_are_refused_without_telling_the_password(address: str, told: str) -> None:
+    pytest.importorskip("psycopg", reason="pip install recsys[serving]")
+    with pytest.raises(StoreError) as error:
+        open_store(address)
+    assert told in str(error.value)
+    assert "hunter2" not in str(error.value)
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__ or error.value.__context__ is None
+
+
+def test_addresses_are_written_down_absolute_and_without_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert located("sqlite:///shop.db") == f"sqlite:///{tmp_path}/shop.db"
+    assert located("postgresql://ada:p/q@r@host:5/shop?sslpassword=x") == "postgresql://ada@host:5/shop"
+    assert located("postgresql://ada:x@host/shop?sslmode=require&password=x#12").endswith("shop?sslmode=require#12")
+    assert located("sqlite:///shop.db#12") == f"sqlite:///{tmp_path}/shop.db#12"
+    assert located("ml-latest-small") == "ml-latest-small"
+    assert not is_address("folder/events.db")
+
+
+# SQLite's file.
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    pytest.importorskip("sqlalchemy", reason="pip install recsys[serving]")
+    return tmp_path / "events.db"
+
+
+def test_files_that_are_no_store_are_refused(file: Path, tmp_path: Path) -> None:
+    file.write_text("userId,movieId\n1,2\n" * 500)
+    with pytest.raises(StoreError, match="file is not a database; give the file of an event store"):
+        open_store(str(file))
+    with pytest.raises(StoreError, match="make its folder"):
+        open_store(str(tmp_path / "missing" / "events.db"))
+    with pytest.raises(StoreError, match="cannot be a file of events"):
+        open_store(f"sqlite:///{tmp_path}")
+
+
+def test_only_the_owner_can_read_the_file(file: Path) -> None:
+    open_store(str(file)).close()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def _bytes(file: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
+
+
+def test_no_trace_of_an_erased_user_is_left_in_the_file(file: Path) -> None:
+    """Enough events in random order that pages split: overwriting the deleted rows alone leaves a trace of user 3."""
+    draw = random.Random(0)
+    users = [f"user {number:03d} y{'x' * draw.randrange(20)}" for number in range(100)]
+    with open_store(str(file)) as store, open_store(str(file)) as other:
+        for _ in range(10):
+            store.append(
+                [
+                    Event(f"{draw.getrandbits(64):x} of {user}", user, f"what {user} likes", 1.0, draw.randrange(10**9))
+                    for user in draw.choices(users, k=600)
+                ]
+            )
+        other.of_users(users)
+        assert store.last_sequence() == len(list(other.replay()))
+        for number, user in enumerate(users[:5]):
+            assert user.encode() in _bytes(file)
+            (store, other)[number % 2].erase_user(user)
+            assert user.encode() not in _bytes(file)
+        assert store.users() == sorted(users[5:])
+
+
+def test_an_erasure_that_was_cut_short_is_finished_at_the_next_opening(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recsys.events.sql import SqlStore
+
+    with open_store(str(file)) as store:
+        store.append([event(1, "somebody private")])
+        with monkeypatch.context() as dying:
+            dying.setattr(SqlStore, "_scrub", lambda *_, **__: None)
+            store.erase_user("somebody private")
+        assert b"somebody private" in _bytes(file)
+        open_store(str(file)).close()
+        assert b"somebody private" not in _bytes(file)
+
+
+def test_an_erasure_says_when_a_reader_keeps_traces_in_the_log(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recsys.events import sql
+
+    monkeypatch.setattr(sql, "_PATIENCE", 0.05)
+    with open_store(str(file)) as store:
+        store.append([event(1)])
+        reader = sqlite3.connect(file, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM recsys_events").fetchall()
+        with pytest.raises(StoreError, match=r"traces are left in its file .*; erase the user again"):
+            store.erase_user("ada")
+        assert store.count() == 0
+        reader.execute("COMMIT")
+        reader.close()
+        store.erase_user("ada")
+
+
+def test_a_store_that_stays_locked_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recsys.events import sql
+
+    open_store(str(file)).close()
+    monkeypatch.setattr(sql, "_PATIENCE", 0.05)
+    with open_store(str(file)) as store:
+        holder = sqlite3.connect(file, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="database is locked; another process held it"):
+            store.append([event(1)])
+        holder.execute("ROLLBACK")
+        holder.close()
+        assert store.append([event(1)]) == Appended(1, 0)
+
+
+def test_sqlite_syncs_every_commit(file: Path) -> None:
+    from recsys.events.sql import open_sqlite
+
+    with open_sqlite(file) as store, store._engine.connect() as connection:
+        modes = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "secure_delete")
+        ]
+    assert modes == ["wal", 2, 1]
+
+
+def test_what_was_read_keeps_no_old_state_of_the_file(file: Path) -> None:
+    with open_store(str(file)) as store, open_store(str(file)) as other:
+        for number in range(1, 4):
+            other.append([event(number)])
+            assert [store.last_sequence(), len(store.since(0, 2))] == [number, min(number, 2)]
+            checkpointing = sqlite3.connect(file)
+            assert checkpointing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+            checkpointing.close()
+            assert Path(f"{file}-wal").stat().st_size == 0
+
+
+def test_closing_lets_go_of_the_file(file: Path) -> None:
+    log = Path(f"{file}-wal")  # which SQLite removes with the last connection
+    store = open_store(str(file))
+    store.append([event(1)])
+    store.since(0, 5)
+    assert log.exists()
+    store.close()
+    assert not log.exists()
+    assert store.last_sequence() == 1  # by whoever was about to ask
+    assert not log.exists()
+
+
+# PostgreSQL's session.
+
+
+def test_postgresql_commits_durably_even_where_the_server_does_not(tmp_path: Path) -> None:
+    from recsys.events.sql import SqlStore
+
+    with address_of("postgresql", tmp_path) as address:
+        lazy = open_store(address + "%20-csynchronous_commit%3Doff")
+        assert isinstance(lazy, SqlStore)
+        with lazy, lazy._engine.connect() as connection:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+
+
+def test_a_broken_connection_is_replaced(tmp_path: Path) -> None:
+    from recsys.events.sql import SqlStore
+
+    with address_of("postgresql", tmp_path) as address, open_store(address) as store, open_store(address) as other:
+        assert isinstance(store, SqlStore)
+        assert isinstance(other, SqlStore)
+        store.append([event(1)])
+        with store._engine.connect() as connection:
+            backend = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        with other._engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT pg_terminate_backend({backend})")
+        assert store.append([event(1), event(2)]) == Appended(1, 1)
+
+
+def _reading(store: SqlStore, count: int) -> list[int]:
+    """Let as many connections of a store be used and kept; return what their processes in the server are called."""
+    store._readers._idle.extend([store._reader() for _ in range(count - len(store._readers._idle))])
+    return [reader.connection.info.backend_pid for reader in store._readers._idle]
+
+
+def _states(store: SqlStore, backends: list[int]) -> list[str]:
+    with store._engine.connect() as connection:
+        asked = f"SELECT state FROM pg_stat_activity WHERE pid IN ({', '.join(map(str, backends))})"
+        return list(connection.exec_driver_sql(asked).scalars())
+
+
+@pytest.mark.parametrize("ask", [lambda store: store.last_sequence(), lambda store: store.since(0, 5)[-1].sequence])
+def test_broken_connections_of_readers_are_replaced(tmp_path: Path, ask: Callable[[EventStore], int]) -> None:
+    from recsys.events.sql import SqlStore
+
+    with address_of("postgresql", tmp_path) as address, open_store(address) as store, open_store(address) as other:
+        assert isinstance(store, SqlStore)
+        assert isinstance(other, SqlStore)
+        store.append([event(1)])
+        backends = _reading(store, 3)
+        with other._engine.connect() as connection:
+            for backend in backends:
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend({backend}, 5000)")
+        assert ask(store) == 1
+        assert len(store._readers._idle) == 1
+
+
+def test_readers_are_never_idle_in_a_transaction_and_end_with_the_store(tmp_path: Path) -> None:
+    from recsys.events.sql import SqlStore
+
+    with address_of("postgresql", tmp_path) as address, open_store(address) as store, open_store(address) as other:
+        assert isinstance(store, SqlStore)
+        assert isinstance(other, SqlStore)
+        backends = _reading(store, 1)
+        assert (store.last_sequence(), store.since(0, 5)) == (0, ())
+        assert _states(other, backends) == ["idle"]
+        store.close()
+        deadline = time.monotonic() + 20
+        while _states(other, backends) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert _states(other, backends) == []
+
+
+@pytest.mark.parametrize("put_back", [True, False])
+def test_a_file_that_was_taken_away_is_not_written_to(tmp_path: Path, put_back: bool) -> None:
+    file = tmp_path / "events.db"
+    with open_store(str(file)) as store:
+        store.append([event(1)])
+        for part in tmp_path.glob("events.db*"):
+            part.rename(tmp_path / f"away-{part.name}")
+        if not put_back:
+            open_store(str(file)).close()  # another store in its place
+        for ask in (lambda: store.append([event(2)]), store.count, store.ping, lambda: store.since(0, 5)):
+            with pytest.raises(StoreError, match="moved, removed or replaced while it was in use; put it back"):
+                ask()
+        if put_back:
+            for part in tmp_path.glob("away-*"):
+                part.rename(tmp_path / part.name.removeprefix("away-"))
+            assert store.append([event(1), event(2)]) == Appended(1, 1)

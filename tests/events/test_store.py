@@ -1,0 +1,493 @@
+"""The contract of an event store: one suite for memory, SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recsys.errors import DataError
+from recsys.events.addresses import open_store
+from recsys.events.memory import MemoryStore
+from recsys.events.store import (
+    Appended,
+    Change,
+    ConflictError,
+    Corrected,
+    Correction,
+    Erased,
+    Event,
+    EventStore,
+    Kind,
+    Recorded,
+    StoreError,
+    Token,
+)
+from tests.events import store_writer
+from tests.events.store_addresses import KINDS, address_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPICursor
+
+ROOT = Path(__file__).parents[2]
+SHARED_KINDS = KINDS[1:]
+
+
+def event(number: int, user: str = "ada", *, time: int | None = None, kind: Kind = "use") -> Event:
+    return Event(f"e{number}", user, f"item {number}", number / 3, 1000 + number if time is None else time, kind)
+
+
+# What an event may be.
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"event_id": ""}, "event_id is empty; give"),
+        ({"user_id": "a\x00b"}, "user_id is 'a\\x00b'; character 2 is the control character U+0000: remove it"),
+        ({"user_id": "a\u2028b"}, "U+2028"),
+        ({"item_id": "\ud800x"}, "item_id is '\\ud800x'"),
+        ({"item_id": " x"}, "item_id is ' x'; remove the space"),
+        ({"item_id": 7}, "item_id is 7; it must be text"),
+        ({"item_id": "x" * 257}, "257 characters; shorten it to 256"),
+        ({"value": float("nan")}, "value is nan; it must be a finite number"),
+        ({"value": float("inf")}, "value is inf"),
+        ({"value": 10**400}, "value is a number of 1329 bits"),
+        ({"value": True}, "value is True; it must be a number"),
+        ({"time": 1.5}, "time is 1.5; it must be a whole number"),
+        ({"time": 1_600_000_000_000}, "time is 1600000000000, too large for Unix seconds; divide milliseconds by 1000"),
+        ({"kind": "likes"}, "kind is 'likes'; it must be one of use, like, dismiss; did you mean 'like'?"),
+    ],
+)
+def test_an_event_is_refused_with_field_value_and_cure(changed: dict[str, object], told: str) -> None:
+    good: dict[str, object] = {"event_id": "e", "user_id": "u", "item_id": "i", "value": 1.0, "time": 5}
+    with pytest.raises(DataError) as error:
+        Event(**(good | changed))  # type: ignore[arg-type]
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Correction(weight=-1), "weight is -1"),
+        (lambda: Correction(weight=11), "from 0 to 10"),
+        (lambda: Correction(name="x" * 81), "shorten it to 80"),
+        (lambda: Token("secret", "x", frozenset({"read"}), 0), "token_hash is not a SHA-256"),
+        (lambda: Token("0" * 64, "x", frozenset(), 0), "scopes is empty"),
+        (lambda: MemoryStore().put_correction("ada", -1, Correction()), "persona is -1"),
+        (lambda: MemoryStore().since(0, 0), "limit is 0"),
+        (lambda: MemoryStore().since(-1, 1), "sequence is -1"),
+    ],
+)
+def test_other_bad_values_are_refused(make: object, told: str) -> None:
+    assert callable(make)
+    with pytest.raises(DataError) as error:
+        make()
+    assert told in str(error.value)
+    assert "'secret'" not in str(error.value)
+
+
+# Appending and reading.
+
+
+def test_a_new_store_is_empty(store: EventStore) -> None:
+    store.ping()
+    assert (store.count(), store.users(), store.last_sequence(), store.since(0, 10)) == (0, [], 0, ())
+    assert store.of_users(["ada"]) == {"ada": ()}
+    assert store.append([]) == Appended(0, 0)
+
+
+def test_events_come_back_as_they_were(store: EventStore) -> None:
+    odd = Event('quoted "id", with comma', "Ада 🎬", "ITEM", -0.0, -5, "dismiss")
+    tiny = Event("tiny", "ada", "item", 5e-324, 99_999_999_999)
+    store.append([odd, tiny, event(1)])
+    assert [change.event for change in store.replay() if isinstance(change, Recorded)] == [odd, tiny, event(1)]
+    assert store.users() == ["ada", "Ада 🎬"]
+
+
+def test_sending_again_changes_nothing(store: EventStore) -> None:
+    assert store.append([event(1), event(2), event(1)]) == Appended(2, 1)
+    before = list(store.replay())
+    assert store.append([event(2), event(1)]) == Appended(0, 2)
+    assert store.append([event(2), event(3)]) == Appended(1, 1)
+    assert list(store.replay()) == [*before, Recorded(3, event(3))]
+    assert (store.count(), store.last_sequence()) == (3, 3)
+
+
+@pytest.mark.parametrize("other", [event(1, "bob"), event(1, time=7), event(1, kind="like")])
+def test_an_id_with_other_content_refuses_the_whole_batch(store: EventStore, other: Event) -> None:
+    store.append([event(1)])
+    with pytest.raises(ConflictError, match="event_id 'e1' was used before") as error:
+        store.append([event(5), other, event(6)])
+    assert error.value.event_id == "e1"
+    with pytest.raises(ConflictError):
+        store.append([event(7), event(8), event(8, time=9)])
+    assert (store.count(), store.last_sequence(), list(store.replay())) == (1, 1, [Recorded(1, event(1))])
+    store.append([event(5)])
+    assert store.last_sequence() == 2
+
+
+def test_histories_are_in_time_order_then_in_order_of_arrival(store: EventStore) -> None:
+    late, early, same = event(1, time=30), event(2, time=10), event(3, time=30)
+    store.append([late, early])
+    store.append([same, event(4, "bob", time=5)])
+    histories = store.of_users(["ada", "nobody", "bob"])
+    assert [record.event for record in histories["ada"]] == [early, late, same]
+    assert [record.event for record in histories["bob"]] == [event(4, "bob", time=5)]
+    assert histories["nobody"] == ()
+    assert store.of_users(["ada"], after=2) == {"ada": (Recorded(3, same),)}
+
+
+def test_many_users_and_many_events_at_once(store: EventStore) -> None:
+    events = [event(number, f"user {number}") for number in range(2500)]
+    assert store.append(events) == Appended(2500, 0)
+    assert store.append(events) == Appended(0, 2500)
+    histories = store.of_users([f"user {number}" for number in range(3000)])
+    assert sum(map(len, histories.values())) == 2500
+    assert len(histories) == 3000
+
+
+def test_pages_follow_one_another_without_a_gap(store: EventStore) -> None:
+    store.append([event(number) for number in range(1, 8)])
+    store.put_correction("ada", 0, Correction(weight=0))
+    store.append([event(8)])
+    pages, after = [], 0
+    while page := store.since(after, 2):
+        pages.append(page)
+        after = page[-1].sequence
+    assert [change.sequence for page in pages for change in page] == list(range(1, 10))
+    assert all(len(page) == 2 for page in pages[:-1])
+    assert [change.sequence for change in store.replay(after=4, page=3)] == [5, 6, 7, 8, 9]
+
+
+# Corrections, erasure, tokens.
+
+
+def test_the_last_correction_of_a_persona_counts(store: EventStore) -> None:
+    store.put_correction("ada", 1, Correction(weight=0))
+    store.put_correction("ada", 0, Correction(name="Nights in", model="abc"))
+    last = store.put_correction("ada", 1, Correction(weight=2.5))
+    store.put_correction("bob", 1, Correction(weight=3))
+    assert store.corrections("ada") == {0: Correction(name="Nights in", model="abc"), 1: Correction(weight=2.5)}
+    assert store.corrections("nobody") == {}
+    assert last == Corrected(3, "ada", 1, Correction(weight=2.5))
+    assert [change.sequence for change in store.since(0, 10)] == [2, 3, 4]
+    assert not Correction(weight=2.5).muted
+    assert Correction(weight=0).muted
+
+
+def test_erasing_leaves_nothing_but_the_erasure(store: EventStore) -> None:
+    token = Token("a" * 64, "of ada", frozenset({"read"}), 5, user_id="ada")
+    store.append([event(1), event(2, "bob")])
+    store.put_correction("ada", 0, Correction(weight=0))
+    store.put_token(token)
+    erased = store.erase_user("ada")
+    assert (erased.sequence, erased.concerns("ada"), erased.concerns("bob")) == (4, True, False)
+    assert store.since(0, 10) == (Recorded(2, event(2, "bob")), erased)
+    assert (store.of_users(["ada"]), store.corrections("ada"), store.tokens()) == ({"ada": ()}, {}, [])
+    assert (store.count(), store.users(), store.last_sequence()) == (1, ["bob"], 4)
+    assert store.append([event(1)]) == Appended(1, 0)
+    assert store.since(4, 10) == (Recorded(5, event(1)),)
+    assert "ada" not in repr(erased)
+
+
+def test_numbers_are_not_given_again_after_an_erasure(store: EventStore) -> None:
+    store.append([event(1)])
+    assert [store.erase_user("ada").sequence, store.erase_user("ada").sequence] == [2, 3]
+    store.append([event(1)])
+    assert store.since(3, 5) == (Recorded(4, event(1)),)
+
+
+def test_tokens_are_kept_found_and_revoked_once(store: EventStore) -> None:
+    one = Token("a" * 64, "page", frozenset({"read", "write"}), 20, user_id="ada", expires=90)
+    two = Token("b" * 64, "operator", frozenset({"admin"}), 10)
+    store.put_token(one)
+    store.put_token(two)
+    assert store.tokens() == [two, one]
+    assert store.token("a" * 64) == one
+    assert store.token("c" * 64) is None
+    with pytest.raises(StoreError, match="there is a token with this hash"):
+        store.put_token(one)
+    assert [store.revoke_token("a" * 64, 30), store.revoke_token("a" * 64, 40)] == [True, True]
+    assert not store.revoke_token("c" * 64, 30)
+    revoked = store.token("a" * 64)
+    assert revoked is not None
+    assert (revoked.revoked, revoked.is_valid(31), one.is_valid(89), one.is_valid(90)) == (30, False, True, False)
+
+
+# Any sequence of operations has the same effect on every store.
+
+_USERS = st.sampled_from(["ada", "Ада", "b b", "A", "a"])
+_EVENTS = st.builds(
+    Event,
+    st.integers(0, 6).map(str),
+    _USERS,
+    st.sampled_from(["1", "é"]),
+    st.floats(-1e9, 1e9),
+    st.integers(-3, 3),
+    st.sampled_from(["use", "like", "dismiss"]),
+)
+_OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.lists(_EVENTS, max_size=4)),
+        st.tuples(st.just("erase"), _USERS),
+        st.tuples(st.just("correct"), st.tuples(_USERS, st.integers(0, 2), st.floats(0, 10))),
+    ),
+    max_size=12,
+)
+
+
+def _done(store: EventStore, operation: tuple[str, object]) -> object:
+    name, subject = operation
+    try:
+        if name == "append":
+            assert isinstance(subject, list)
+            return store.append(subject)
+        if name == "erase":
+            return store.erase_user(str(subject))
+        assert isinstance(subject, tuple)
+        return store.put_correction(subject[0], subject[1], Correction(weight=subject[2]))
+    except ConflictError as error:
+        return error.event_id
+
+
+def _state(store: EventStore) -> object:
+    users = ["ada", "Ада", "b b", "A", "a"]
+    return (
+        list(store.replay(page=2)),
+        store.of_users(users),
+        store.of_users(users, after=3),
+        [store.corrections(user) for user in users],
+        (store.count(), store.users(), store.last_sequence()),
+    )
+
+
+@pytest.mark.parametrize("kind", SHARED_KINDS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(operations=_OPERATIONS)
+def test_every_store_does_what_the_one_in_memory_does(
+    kind: str, tmp_path_factory: pytest.TempPathFactory, operations: list[tuple[str, object]]
+) -> None:
+    with address_of(kind, tmp_path_factory.mktemp("store")) as address:
+        oracle = MemoryStore()
+        with open_store(address) as store:
+            for operation in operations:
+                assert _done(store, operation) == _done(oracle, operation)
+            assert _state(store) == _state(oracle)
+        with open_store(address) as again:
+            assert _state(again) == _state(oracle)
+
+
+@settings(max_examples=50)
+@given(operations=_OPERATIONS, cuts=st.lists(st.integers(1, 5), min_size=1, max_size=5))
+def test_a_reader_in_step_knows_what_one_who_reads_it_all_at_the_end_knows(
+    operations: list[tuple[str, object]], cuts: list[int]
+) -> None:
+    """Replay rebuilds the same state, however it is cut into pages and wherever changes come in between."""
+    store, in_step, pages = MemoryStore(), _Reader(), itertools.cycle(cuts)
+    for operation in operations:
+        _done(store, operation)
+        in_step.read(store, next(pages))
+    while in_step.read(store, next(pages)):
+        pass
+    at_the_end = _Reader()
+    while at_the_end.read(store, 1000):
+        pass
+    assert in_step.histories == at_the_end.histories
+    by_user = store.of_users(store.users())
+    assert {user: sorted(r.sequence for r in history) for user, history in by_user.items()} == in_step.histories
+
+
+class _Reader:
+    """What another worker knows: the sequence numbers of each user's events, from reading changes alone."""
+
+    def __init__(self) -> None:
+        self.after = 0
+        self.histories: dict[str, list[int]] = {}
+
+    def read(self, store: EventStore, limit: int) -> bool:
+        changes = store.since(self.after, limit)
+        for change in changes:
+            self._take(change)
+            self.after = change.sequence
+        return bool(changes)
+
+    def _take(self, change: Change) -> None:
+        if isinstance(change, Erased):
+            self.histories = {user: h for user, h in self.histories.items() if not change.concerns(user)}
+        elif isinstance(change, Recorded):
+            self.histories.setdefault(change.event.user_id, []).append(change.sequence)
+
+
+# Several threads, several processes, and processes that die.
+
+
+def test_threads_share_a_store(store: EventStore) -> None:
+    def write(name: str) -> None:
+        for number in range(10):
+            store.append(store_writer.batch(name, number))
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in ("a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.count() == store.last_sequence() == 10 * (3 * (store_writer.SIZE - 1) + 1)
+
+
+def test_nothing_becomes_visible_before_what_has_a_smaller_number(
+    shared_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One writer stops between taking its numbers and committing; the other must not overtake it."""
+    from recsys.events.sql import SqlStore
+
+    numbered, go_on, held = threading.Event(), threading.Event(), SqlStore._held
+
+    def stopping(store: SqlStore, cursor: DBAPICursor, event_ids: Sequence[str]) -> dict[str, Event]:
+        if "e1" in event_ids:
+            numbered.set()
+            assert go_on.wait(20)
+        return held(store, cursor, event_ids)
+
+    monkeypatch.setattr(SqlStore, "_held", stopping)
+    with open_store(shared_address) as store:
+        first = threading.Thread(target=store.append, args=([event(1)],))
+        second = threading.Thread(target=store.append, args=([event(2)],))
+        first.start()
+        assert numbered.wait(20)
+        second.start()
+        second.join(0.3)  # time enough to overtake, if that were possible
+        seen = store.since(0, 10)
+        go_on.set()
+        first.join()
+        second.join()
+        assert seen == ()
+        assert store.since(0, 10) == (Recorded(1, event(1)), Recorded(2, event(2)))
+
+
+def test_what_another_store_commits_is_seen_at_once(shared_address: str) -> None:
+    with open_store(shared_address) as writer, open_store(shared_address) as reader:
+        for number in range(1, 6):
+            assert (reader.last_sequence(), reader.since(number - 1, 10)) == (number - 1, ())
+            writer.append([event(number)])
+            assert (reader.last_sequence(), reader.since(number - 1, 10)) == (
+                number,
+                (Recorded(number, event(number)),),
+            )
+
+
+def test_many_threads_read_at_once_over_few_connections(shared_address: str) -> None:
+    from recsys.events import sql, sql_readers
+
+    together, read = threading.Barrier(20), []
+    with open_store(shared_address) as store:
+        assert isinstance(store, sql.SqlStore)
+        store.append([event(1)])
+
+        def ask() -> None:
+            together.wait(20)
+            read.extend([(store.last_sequence(), store.since(0, 5)) for _ in range(20)])
+
+        threads = [threading.Thread(target=ask) for _ in range(together.parties)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert read == [(1, (Recorded(1, event(1)),))] * 400
+        assert 1 <= len(store._readers._idle) <= sql_readers.MOST
+
+
+def test_a_reading_does_not_wait_for_ever(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recsys.events import sql, sql_readers
+
+    monkeypatch.setattr(sql_readers, "_PATIENCE", 0.01)
+    with open_store(shared_address) as store:
+        assert isinstance(store, sql.SqlStore)
+        for _ in range(sql_readers.MOST):
+            store._readers._turns.acquire()
+        with pytest.raises(StoreError, match="cannot be read: 4 statements have been waiting"):
+            store.last_sequence()
+        store._readers._turns.release(sql_readers.MOST)
+        assert store.last_sequence() == 0
+
+
+def test_a_reading_that_fails_stands_in_nobodys_way(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recsys.events import sql, sql_readers
+
+    with open_store(shared_address) as store:
+        store.append([event(1)])
+        with monkeypatch.context() as failing:
+            failing.setattr(sql, "_LAST", "SELECT nonsense FROM nowhere")
+            for _ in range(2 * sql_readers.MOST):
+                with pytest.raises(StoreError, match=r"cannot be read: .*nowhere"):
+                    store.last_sequence()
+        assert store.last_sequence() == 1
+
+
+def _writer(address: str, name: str, last: int) -> subprocess.Popen[str]:
+    command = [sys.executable, str(Path(store_writer.__file__)), address, name, "0", str(last)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def _go(*writers: subprocess.Popen[str]) -> None:
+    """Let processes write, once all have opened the store."""
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.close()
+
+
+def test_two_processes_start_and_write_at_once_and_a_reader_misses_nothing(shared_address: str) -> None:
+    """The store does not exist yet: both processes and the reader create it. The reader follows while they write."""
+    writers = [_writer(shared_address, name, 40) for name in ("a", "b")]
+    seen: list[Change] = []
+    with open_store(shared_address) as store:
+        _go(*writers)
+        while any(writer.poll() is None for writer in writers):
+            seen.extend(store.since(seen[-1].sequence if seen else 0, 7))
+        seen.extend(store.replay(after=seen[-1].sequence if seen else 0))
+        assert seen == list(store.replay())
+        assert [change.sequence for change in seen] == list(range(1, len(seen) + 1))
+        sent = {e for name in ("a", "b") for number in range(40) for e in store_writer.batch(name, number)}
+        assert {change.event for change in seen if isinstance(change, Recorded)} == sent
+        assert len(seen) == len(sent)
+    for writer in writers:
+        assert writer.wait() == 0
+        assert writer.stdout is not None
+        writer.stdout.close()
+
+
+def test_a_writer_that_is_killed_loses_nothing_it_was_confirmed(shared_address: str) -> None:
+    confirmed: list[int] = []
+    for kill_after in (1, 5, 12):
+        # Each time from the start again: what is there already is not taken twice.
+        writer = _writer(shared_address, "a", 100_000)
+        _go(writer)
+        assert writer.stdout is not None
+        lines = [int(writer.stdout.readline()) for _ in range(kill_after)]
+        writer.kill()
+        confirmed = [*lines, *map(int, writer.stdout.read().split())]
+        writer.wait()
+        writer.stdout.close()
+        with open_store(shared_address) as store:
+            events = [change.event for change in store.replay() if isinstance(change, Recorded)]
+        held = {one.event_id for one in events}
+        assert len(held) == len(events)
+        assert {e.event_id for number in confirmed for e in store_writer.batch("a", number)} <= held
+        # What was not confirmed is there as a whole or not at all.
+        numbers = {one.time for one in events}
+        assert held == {e.event_id for number in numbers for e in store_writer.batch("a", number)}
+    assert confirmed

@@ -1,0 +1,186 @@
+"""Tuning of the arms on a validation stage: the best candidate wins, learning stays honest, beliefs are handed on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from recsys.data.interactions import Interactions
+from recsys.data.stream import Asking, events_before
+from recsys.decay.base import Forgetting
+from recsys.decay.detectors import DetectorReset
+from recsys.decay.fixed import GlobalHalfLife
+from recsys.decay.temporal import TemporalDecay
+from recsys.errors import ConfigError, DataError
+from recsys.experiments.drift.arms import ARMS, Foreseen, Judged, Stage, choose, untaught
+from recsys.experiments.drift.stage import Lessons
+from recsys.models import EASE, ItemKNN
+from recsys.models.base import Recommender
+from recsys.worlds.drift import DriftConfig, simulate_drift
+
+MODELS: tuple[Recommender, ...] = (EASE(regularization=20), ItemKNN(neighbours=30))
+WITHOUT_LIBRARY = tuple(arm for arm in ARMS if not arm.endswith(("adwin", "page_hinkley")))
+
+
+@pytest.fixture(scope="module")
+def log() -> Interactions:
+    return simulate_drift(DriftConfig(n_users=50, n_items=300, events_per_user=60)).log
+
+
+@pytest.fixture(scope="module", params=MODELS, ids=lambda model: type(model).__name__)
+def validation(request: pytest.FixtureRequest, log: Interactions) -> Stage:
+    start, end = (int(moment) for moment in np.quantile(log.time, [0.6, 0.8]))
+    model = cast("Recommender", request.param).unfitted().fit(events_before(log, start).compact())
+    return Stage(model, events_before(log, end), start)
+
+
+@pytest.mark.parametrize("arm", WITHOUT_LIBRARY)
+def test_the_candidate_with_the_best_score_is_chosen(validation: Stage, arm: str) -> None:
+    chosen = choose(arm, validation, candidates=4)
+    if arm == "none":
+        assert (chosen.rule, chosen.tried) == (None, ())
+        return
+    words = [word for word, _ in chosen.tried]
+    scores = [score for _, score in chosen.tried]
+    assert chosen.choice == words[int(np.argmax(scores))]
+    assert len(words) == len(set(words)) == 4 + (arm in ("global", "window"))
+    assert len(set(scores)) > 1, "candidates that all score alike would not be told apart"
+
+
+def test_a_score_is_the_ndcg_of_a_replay_of_the_whole_stage(validation: Stage) -> None:
+    tried = dict(choose("global", validation, candidates=3).tried)
+    for word, rule in (("no decay", None), ("3 events", GlobalHalfLife(3.0))):
+        assert tried[word] == validation.replay(rule).summary["ndcg@10"]
+    days = GlobalHalfLife(64 * 86_400.0, "time")
+    assert tried["64 days"] == validation.replay(days).summary["ndcg@10"]
+
+
+def test_what_is_chosen_is_the_rule_that_scored(validation: Stage) -> None:
+    for arm in ("global", "window"):
+        chosen = choose(arm, validation)
+        assert validation.replay(chosen.rule).summary["ndcg@10"] == max(score for _, score in chosen.tried)
+
+
+def test_more_candidates_begin_with_those_of_a_smaller_budget(validation: Stage) -> None:
+    for arm in ("global", "window", "per_user"):
+        few, many = (choose(arm, validation, candidates=number).tried for number in (2, 3))
+        assert many[: len(few)] == few
+
+
+def test_beliefs_written_down_in_advance_rank_like_a_replay_that_learns(validation: Stage) -> None:
+    log = validation.log
+    met = np.bincount(log.user_num[log.time < validation.start], minlength=log.n_users) > 0
+    validation = replace(validation, log=log.select(met[log.user_num]))  # without a past there is nothing to learn from
+    lessons = Lessons.of(validation)
+    rule = untaught(log.n_users, "seconds")
+    judged = Judged.of(rule, lessons)
+    rule.fit_prior(judged.situations[lessons.rows], judged.utility)
+    learned = validation.replay(rule)
+    after = rule.state()
+    rule.reset()
+    foreseen = Foreseen(rule, lessons, judged)
+    np.testing.assert_array_equal(validation.replay(foreseen).table["rank"], learned.table["rank"])
+    for name in ("evidence", "changes.belief"):
+        np.testing.assert_allclose(rule.state()[name], after[name], rtol=1e-4, atol=1e-5)
+    assert not np.array_equal(learned.table["rank"], validation.replay(None).table["rank"])
+
+
+def test_per_user_begins_the_test_with_what_the_users_taught_before(validation: Stage) -> None:
+    rule = choose("per_user", validation, candidates=2).rule
+    assert isinstance(rule, TemporalDecay)
+    before = rule.state()
+    lessons = Lessons.of(validation)
+    every = np.arange(validation.log.n_users)
+    utility = Judged.of(untaught(len(every), "seconds"), lessons).utility
+    telling = (utility != utility[:, :1]).any(1)
+    assert telling.sum() > 10
+    np.testing.assert_array_equal(before["seen"][every], np.bincount(lessons.users[telling], minlength=len(every)))
+    assert not np.allclose(rule.belief(np.unique(lessons.users)), rule.prior)
+    validation.replay(rule)
+    assert not np.array_equal(rule.state()["evidence"], before["evidence"])
+    rule.reset()
+    for name, value in rule.state().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_rule_that_learns_is_scored_on_events_it_did_not_learn_from(
+    validation: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[int] = []
+    learned_until: list[int] = []
+    replay, contributions = Stage.replay, Lessons.contributions
+
+    def noted(stage: Stage, rule: Forgetting | None, **more: object) -> object:
+        starts.append(stage.start)
+        return replay(stage, rule, **more)
+
+    def learned(lessons: Lessons, most: int) -> object:
+        learned_until.append(int(lessons.stream.times[lessons.rows].max()))
+        return contributions(lessons, most)
+
+    monkeypatch.setattr(Stage, "replay", noted)
+    monkeypatch.setattr(Lessons, "contributions", learned)
+    choose("koren", validation, candidates=2)
+    assert learned_until[0] < min(starts)
+    assert validation.start < min(starts)
+    assert learned_until[-1] >= max(starts), "the chosen rule learns from all lessons"
+
+
+def test_a_limit_holds_for_both_halves(validation: Stage) -> None:
+    limited = replace(validation, asking=Asking(limit=100))
+    asked: list[int] = []
+    choose("koren", limited, candidates=1, progress=lambda done, total: asked.append(total))
+    assert asked == [1]
+    assert len(limited.replay(None).table) == 100
+
+
+def test_periods_have_half_lives_of_periods(log: Interactions) -> None:
+    periods = replace(log, time=(log.time - log.time.min()) // (60 * 86_400), clock="period")
+    cut, end = (int(moment) for moment in np.quantile(periods.time, [0.5, 0.9]))
+    stage = Stage(EASE(regularization=20).fit(events_before(periods, cut).compact()), events_before(periods, end), cut)
+    rule = choose("per_user", stage, candidates=1).rule
+    assert isinstance(rule, TemporalDecay)
+    assert rule.half_lives.time == (1.0, 2.0, 4.0)
+    assert "1 periods" in dict(choose("global", stage).tried)
+
+
+def test_without_lessons_the_cure_is_told(log: Interactions) -> None:
+    start = int(np.quantile(log.time, 0.6))
+    early = events_before(log, start)
+    late_items = np.unique(log.item_num[log.time >= start])[:-1]
+    others = early.select(~np.isin(early.item_num, late_items)).compact()
+    stage = Stage(
+        EASE(regularization=20).fit(others), log.select((log.time < start) | np.isin(log.item_num, late_items)), start
+    )
+    for arm in ("koren", "per_user"):
+        with pytest.raises(DataError, match="longer validation part"):
+            choose(arm, stage)
+
+
+def test_an_unknown_arm_and_no_candidates_are_refused(validation: Stage) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'per_user'"):
+        choose("peruser", validation)
+    with pytest.raises(ConfigError, match="candidates is 0"):
+        choose("global", validation, candidates=0)
+
+
+@pytest.mark.parametrize(("scope", "most"), [("population", 64), ("user", 1024)])
+def test_what_all_users_share_is_updated_often(validation: Stage, scope: str, most: int) -> None:
+    pytest.importorskip("river", reason="the extra `drift` is not installed")
+    done: list[int] = []
+    rule = DetectorReset("page_hinkley", "population" if scope == "population" else "user")
+    validation.replay(rule, progress=lambda now, total: done.append(now))
+    assert min(most, done[-1]) <= done[0] < most + 20
+
+
+@pytest.mark.parametrize("arm", sorted(set(ARMS) - set(WITHOUT_LIBRARY)))
+def test_detectors_are_tuned_too(validation: Stage, arm: str) -> None:
+    pytest.importorskip("river", reason="the extra `drift` is not installed")
+    limited = replace(validation, asking=Asking(limit=150))
+    chosen = choose(arm, limited, candidates=2)
+    assert isinstance(chosen.rule, DetectorReset)
+    assert chosen.rule.scope == arm.partition("_")[0]
+    assert len(chosen.tried) == 2

@@ -1,0 +1,271 @@
+"""`recsys benchmark drift`: what it writes, that it goes on where it stopped, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from recsys.cli.main import main
+from recsys.data.interactions import Interactions
+from recsys.errors import CapabilityError, ConfigError, DataError
+from recsys.evaluation.prequential.result import Replay
+from recsys.experiments.drift.bases import Base
+from recsys.experiments.drift.benchmark import run_drift
+from recsys.models.base import Recommender
+from recsys.worlds.drift import DriftConfig, simulate_drift
+
+BASES = ("ease", "itemknn")
+ARMS = ("none", "global", "koren", "per_user", "retraining", "retraining_global")
+OPTIONS: dict[str, Any] = {"candidates": 2, "retrain_days": 180}
+
+
+@pytest.fixture(scope="module")
+def log() -> Interactions:
+    return simulate_drift(DriftConfig(n_users=50, n_items=300, events_per_user=60)).log
+
+
+@pytest.fixture(scope="module")
+def finished(log: Interactions, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("drift")
+    return out, run_drift(log, BASES, ARMS, out, command="recsys benchmark drift", **OPTIONS)
+
+
+def _forbidden(base: Base, log: Interactions) -> Recommender:
+    raise AssertionError(f"{base.name} was fitted again")
+
+
+def _recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Return a list that every fit is noted in: the base, and how many events it saw."""
+    fits: list[tuple[str, int]] = []
+    fit = Base.fit
+
+    def noted(base: Base, log: Interactions) -> Recommender:
+        fits.append((base.name, len(log)))
+        return fit(base, log)
+
+    monkeypatch.setattr(Base, "fit", noted)
+    return fits
+
+
+def _without_seconds(content: dict[str, Any]) -> str:
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: clean(item) for key, item in value.items() if key != "seconds"}
+        return [clean(item) for item in value] if isinstance(value, list) else value
+
+    return json.dumps(clean(content), sort_keys=True)
+
+
+def test_the_result_has_what_is_promised(finished: tuple[Path, dict[str, Any]], log: Interactions) -> None:
+    out, content = finished
+    stored = json.loads((out / "drift.json").read_text(encoding="utf-8"))
+    assert stored == content
+    assert (content["dataset"], content["fingerprint"], content["base"]) == (log.name, log.fingerprint, "ease")
+    assert list(content["bases"]) == list(BASES)
+    assert list(content["arms"]) == list(ARMS)
+    assert content["arms"] == content["bases"]["ease"]["arms"]
+    for entry in content["bases"].values():
+        for values in entry["arms"].values():
+            assert 0 < values["ndcg@10"] < values["hr@10"] < 1
+            assert [row["days"] for row in values["by_days"]] == [0, 7, 30, 90, 180]
+            assert {"choice", "users", "n", "bytes_per_user", "seconds", "fits"} <= set(values)
+            assert values["seconds"]["fit"] > 0
+        assert list(entry["paired"]) == [f"per_user-{arm}" for arm in ARMS if arm != "per_user"]
+        for pair in entry["paired"].values():
+            assert pair["low"] <= pair["diff"] <= pair["high"]
+            assert 0 <= pair["p"] <= pair["p_holm"] <= 1
+        assert sum(row["users"] for row in entry["strata"]) == entry["arms"]["none"]["users"]
+        beliefs = entry["half_lives"]
+        assert math.isclose(sum(beliefs["mean_belief"]), 1, rel_tol=1e-5)
+        assert len(beliefs["names"]) == len(beliefs["mean_belief"])
+        for medians in beliefs["medians"].values():
+            assert math.isclose(sum(medians["shares"]), 1)
+    assert content["arms"]["per_user"]["bytes_per_user"] < 200
+    assert content["arms"]["none"]["bytes_per_user"] == 0
+
+
+def test_the_numbers_are_those_of_the_saved_replays(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, content = finished
+    tables = {arm: Replay.load(out / "replays" / "itemknn" / f"{arm}.parquet").table for arm in ARMS}
+    entry = content["bases"]["itemknn"]
+    for arm, table in tables.items():
+        assert entry["arms"][arm]["ndcg@10"] == pytest.approx(table["ndcg@10"].mean())
+        assert entry["arms"][arm]["n"] == len(table)
+        assert table["time"].min() >= content["boundaries"]["test"]
+    users = {arm: table.groupby("user_num")["ndcg@10"].mean() for arm, table in tables.items()}
+    difference = (users["per_user"] - users["global"]).mean()
+    assert entry["paired"]["per_user-global"]["diff"] == pytest.approx(difference)
+
+
+def test_retraining_refits_on_schedule_and_the_others_do_not(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, content = finished
+    start = content["boundaries"]["test"]
+    trained = Replay.load(out / "replays" / "ease" / "retraining.parquet").table["trained_until"]
+    assert content["arms"]["retraining"]["fits"] == trained.nunique() > 1
+    assert set((trained - start) % (180 * 86_400)) == {0}
+    assert content["arms"]["none"]["fits"] == 1
+    assert content["arms"]["retraining"]["choice"] == content["arms"]["none"]["choice"]
+    assert content["arms"]["retraining_global"]["choice"] == content["arms"]["global"]["choice"]
+
+
+def test_report_and_pictures_are_there(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, content = finished
+    report = (out / "drift.md").read_text(encoding="utf-8")
+    for name in ("paired.png", "half_lives.png", *(f"days_{base}.png" for base in BASES)):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+        assert f"({name})" in report
+    assert "recsys benchmark drift" in report
+    assert f"{content['arms']['per_user']['ndcg@10']:.4f}" in report
+
+
+def test_a_finished_run_does_no_work(
+    finished: tuple[Path, dict[str, Any]], log: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, content = finished
+    monkeypatch.setattr(Base, "fit", _forbidden)
+    assert run_drift(log, BASES, ARMS, out, **OPTIONS) == content
+    with pytest.raises(AssertionError, match="fitted again"):
+        run_drift(log, BASES, ARMS, out, **(OPTIONS | {"candidates": 3}))
+
+
+def test_finished_cells_are_read_back(
+    finished: tuple[Path, dict[str, Any]], log: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, content = finished
+    monkeypatch.setattr(Base, "fit", _forbidden)
+    fewer = run_drift(log, ["itemknn"], ["global", "per_user"], out, **OPTIONS)
+    assert fewer["arms"]["global"] == content["bases"]["itemknn"]["arms"]["global"]
+    pairs = fewer["paired"]["per_user-global"], content["bases"]["itemknn"]["paired"]["per_user-global"]
+    assert pairs[0]["diff"] == pairs[1]["diff"]
+    again = run_drift(log, BASES, ARMS, out, command="recsys benchmark drift", **OPTIONS)
+    assert again == content
+
+
+def test_an_interrupted_run_goes_on(
+    finished: tuple[Path, dict[str, Any]], log: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, content = finished
+    said: list[str] = []
+
+    def interrupt(line: str) -> None:
+        said.append(line)
+        if line.startswith("itemknn, koren: tuning"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_drift(log, BASES, ARMS, tmp_path, say=interrupt, **OPTIONS)
+    assert not (tmp_path / "drift.json").exists()
+    fits = _recorded(monkeypatch)
+    resumed = run_drift(log, BASES, ARMS, tmp_path, command="recsys benchmark drift", **OPTIONS)
+    assert _without_seconds(resumed) == _without_seconds(content)
+    assert {name for name, _ in fits} == {"itemknn"}
+
+
+def test_fewer_users_are_asked_and_the_base_sees_all(
+    log: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = _recorded(monkeypatch)
+    content = run_drift(log, ["itemknn"], ["none", "retraining"], tmp_path, users=10, **OPTIONS)
+    assert content["arms"]["none"]["users"] <= 10
+    table = Replay.load(tmp_path / "replays" / "itemknn" / "retraining.parquet").table
+    boundaries = [content["boundaries"]["validation"], *np.unique(table["trained_until"])]
+    assert [events for _, events in fits] == [int((log.time < boundary).sum()) for boundary in boundaries]
+
+
+def test_equal_times_are_on_one_side_of_a_boundary(log: Interactions, tmp_path: Path) -> None:
+    periods = replace(log, time=(log.time - log.time.min()) // (120 * 86_400), clock="period", name="periods")
+    content = run_drift(periods, ["itemknn"], ["none", "global", "per_user", "retraining"], tmp_path, **OPTIONS)
+    start = content["boundaries"]["test"]
+    asked = Replay.load(tmp_path / "replays" / "itemknn" / "none.parquet").table
+    assert asked["time"].min() == start
+    assert content["arms"]["none"]["by_days"] == []
+    assert content["arms"]["retraining"]["fits"] == len(np.unique(asked["time"]))
+    assert "2 periods" in content["bases"]["itemknn"]["half_lives"]["names"]
+    assert not (tmp_path / "days_itemknn.png").exists()
+
+
+def _experiment(path: Path, name: str, **arguments: object) -> str:
+    path.write_text(yaml.safe_dump({"model": {"class_path": f"recsys.models.{name}", "init_args": arguments}}))
+    return str(path)
+
+
+def test_a_base_that_refuses_the_log_is_told_and_the_others_go_on(log: Interactions, tmp_path: Path) -> None:
+    small = _experiment(tmp_path / "small.yaml", "EASE", memory_limit_gb=1e-6)
+    content = run_drift(log, [small, "itemknn"], ["none"], tmp_path / "out")
+    assert "memory_limit_gb" in content["refused"]["small"]
+    assert (list(content["bases"]), content["base"], content["paired"]) == (["itemknn"], "itemknn", {})
+    assert "small refuses" in (tmp_path / "out" / "drift.md").read_text(encoding="utf-8")
+    with pytest.raises(CapabilityError, match=r"every base refuses.*memory_limit_gb"):
+        run_drift(log, [small], ["none"], tmp_path / "other")
+
+
+def test_bases_that_cannot_be_read_with_weights_are_refused_by_name(log: Interactions, tmp_path: Path) -> None:
+    with pytest.raises(CapabilityError, match="BPR cannot fold in"):
+        run_drift(log, ["bpr"], ["none"], tmp_path)
+    with pytest.raises(CapabilityError, match="forgets already"):
+        run_drift(log, ["ease_decay"], ["none"], tmp_path)
+    with pytest.raises(ConfigError, match="did you mean 'itemknn'"):
+        run_drift(log, ["itemkn"], ["none"], tmp_path)
+
+
+def test_logs_that_cannot_carry_the_claim_are_refused(log: Interactions, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"ml-100k is refused.*no drift.*use a log"):
+        run_drift(replace(log, name="ml-100k"), ["ease"], ["none"], tmp_path)
+    for clock in ("order", "none"):
+        with pytest.raises(DataError, match=f"clock '{clock}'.*column of times"):
+            run_drift(replace(log, clock=clock), ["ease"], ["none"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arms", "options", "message"),
+    [
+        (["glbal"], {}, "did you mean 'global'"),
+        (["none", "none"], {}, "each once"),
+        (["none"], {"validation": 0.8, "test": 0.7}, "must rise"),
+        (["none"], {"users": 0}, "users is 0"),
+        (["none"], {"retrain_days": 0}, "retrain_days is 0"),
+    ],
+)
+def test_misuse_is_told(
+    log: Interactions, tmp_path: Path, arms: list[str], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run_drift(log, ["ease"], arms, tmp_path, **options)
+
+
+@pytest.fixture(scope="module")
+def log_file(log: Interactions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "bought.csv"
+    frame = {"buyer": log.users.ids[log.user_num], "sku": log.items.ids[log.item_num], "at": log.time}
+    pd.DataFrame(frame).to_csv(path, index=False)
+    return path
+
+
+def test_the_command_works_on_a_csv(log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["benchmark", "drift", "--data", str(log_file), "--columns", "user=buyer", "item=sku", "time=at"]
+    call += ["--base", "itemknn", "--arms", "none", "global", "--candidates", "1", "--limit", "200"]
+    call += ["--out", str(tmp_path)]
+    assert main([*call, "--json"]) == 0
+    printed = capsys.readouterr()
+    content = json.loads(printed.out)
+    assert content == json.loads((tmp_path / "drift.json").read_text(encoding="utf-8"))
+    assert (content["arms"]["none"]["n"], content["paired"]) == (200, {})
+    assert "itemknn, global: tuning" in printed.err
+    assert content["commands"][0].startswith(f"recsys benchmark drift --data {log_file}")
+    assert main([*call, "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert "itemknn" in printed.out
+    assert printed.err == ""
+
+
+def test_misuse_on_the_command_line_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", "drift", "--data", "simulated-drift", "--arms", "glob", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("recsys: no arm 'glob'")

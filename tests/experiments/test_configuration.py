@@ -1,0 +1,127 @@
+"""Experiment files: typed, complete, and unforgiving of typos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recsys.data.catalogue.locations import shipped
+from recsys.errors import ConfigError
+from recsys.experiments.configuration import check_experiment, model_classes, read_experiment
+
+CONFIGS = sorted(shipped("configs").glob("*.yaml"))
+
+
+def ampcf(**arguments: Any) -> dict[str, Any]:
+    return {"model": {"class_path": "recsys.models.AMPCF", "init_args": arguments}}
+
+
+EASE = {"class_path": "recsys.models.EASE"}
+
+
+def decayed(model: object, **arguments: Any) -> dict[str, Any]:
+    return {"model": {"class_path": "recsys.models.Decayed", "init_args": {"model": model} | arguments}}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_configuration_is_valid_and_survives_a_round_trip(path: Path) -> None:
+    experiment = read_experiment(path)
+    again = check_experiment(yaml.safe_load(yaml.safe_dump(experiment.to_dict())))
+    assert again == experiment
+    assert experiment.build(3).parameters_of_constructor() == again.build(3).parameters_of_constructor()
+
+
+def test_the_promised_configurations_are_there() -> None:
+    promised = {"popularity", "itemknn", "ease", "ials", "bpr", "mf", "ampcf", "ampcf_paper_dot", "ampcf_paper_cosine"}
+    promised |= {"ease_decay", "ials_decay", "mf_decay", "ampcf_decay"}
+    assert promised <= {path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (ampcf(persona=3), "unknown key 'persona'; did you mean 'personas'"),
+        (ampcf(objective={"los": "bpr"}), "objective: unknown key 'los'; did you mean 'loss'"),
+        (ampcf(personas="three"), "personas"),
+        (ampcf(objective={"loss": "bprr"}), "loss.*bprr"),
+        (ampcf(objective=3), "expected a mapping"),
+        (ampcf(personas=0), "personas is 0"),
+        ({"model": {"class_path": "recsys.models.AMPC"}}, "did you mean 'recsys.models.AMPCF'"),
+        ({"model": {"class_path": "os.system"}}, "is not a model"),
+        ({"modle": {}}, "needs a section 'model'"),
+        (ampcf() | {"filter": {}}, "unknown key 'filter'; did you mean 'filters'"),
+        (ampcf() | {"validation": {"metrc": "ndcg@10"}}, "did you mean 'metric'"),
+        ([], "needs a section"),
+        (decayed({"class_path": "recsys.models.EAS"}), "model.class_path .* did you mean 'recsys.models.EASE'"),
+        (decayed({"class_path": "os.system"}), "is not a model"),
+        (decayed({"class_path": "recsys.models.EASE", "init_arg": {}}), "did you mean 'init_args'"),
+        (decayed(EASE | {"init_args": {"regularisation": 1}}), "model: EASE.*did you mean 'regularization'"),
+        (decayed(EASE | {"init_args": {"regularization": "much"}}), "model: EASE.*regularization"),
+        (decayed("EASE"), "model.class_path is missing"),
+        (decayed(EASE, halflife=3), "did you mean 'half_life'"),
+        (decayed(EASE, per_user={"day": [1]}), "per_user: unknown key 'day'; did you mean 'days'"),
+        (decayed(EASE, clock="evnts", half_life=3), "clock"),
+        ({"model": {"class_path": "recsys.models.Decayed"}}, "model.class_path is missing"),
+    ],
+)
+def test_mistakes_are_named_with_the_nearest_right_word(content: object, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        check_experiment(content)
+
+
+def test_overrides_reach_any_depth_by_full_or_short_name() -> None:
+    pairs = [("personas", "2"), ("objective.loss", "bpr"), ("learning-rate", "1e-2"), ("min_user_events", "5")]
+    experiment = check_experiment(ampcf(), pairs)
+    assert experiment.arguments["personas"] == 2
+    assert experiment.arguments["objective"]["loss"] == "bpr"
+    assert experiment.arguments["optimization"]["learning_rate"] == 0.01
+    assert experiment.filters.min_user_events == 5
+
+
+def test_overrides_and_the_seed_reach_a_wrapped_model() -> None:
+    nested = decayed({"class_path": "recsys.models.MF", "init_args": {"users": "history"}})
+    pairs = [
+        ("half_life", "5"),
+        ("model.init_args.embedding_size", "8"),
+        ("batch_size", "32"),
+        ("optimization.learning-rate", "1e-2"),
+    ]
+    experiment = check_experiment(nested, pairs)
+    inner = experiment.arguments["model"]["init_args"]
+    assert experiment.arguments["half_life"] == 5
+    assert (inner["embedding_size"], inner["optimization"]["batch_size"]) == (8, 32)
+    assert inner["optimization"]["learning_rate"] == 0.01
+    assert experiment.build(7).parameters_of_constructor()["model"]["init_args"]["seed"] == 7
+    assert inner["seed"] == 0
+    assert nested["model"]["init_args"]["model"]["init_args"] == {"users": "history"}
+    with pytest.raises(ConfigError, match="--learning_rate is ambiguous"):
+        check_experiment(nested, [("learning_rate", "1")])
+    with pytest.raises(ConfigError, match="--embeding_size; did you mean --embedding_size"):
+        check_experiment(nested, [("embeding_size", "1")])
+
+
+def test_an_unknown_override_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="--learnin_rate; did you mean --learning_rate"):
+        check_experiment(ampcf(), [("learnin_rate", "1")])
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such experiment file"):
+        read_experiment(tmp_path / "none.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("model: [")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        read_experiment(broken)
+    near = shipped("configs") / "amcf.yaml"
+    with pytest.raises(ConfigError, match=r"did you mean '.*ampcf\.yaml'"):
+        read_experiment(near)
+
+
+@pytest.mark.parametrize("name", sorted(model_classes()))
+def test_every_model_has_defaults_that_an_experiment_can_name(name: str) -> None:
+    wrapped = {"init_args": {"model": {"class_path": "recsys.models.EASE"}}} if name == "Decayed" else {}
+    experiment = check_experiment({"model": {"class_path": f"recsys.models.{name}"} | wrapped})
+    assert type(experiment.build()).__name__ == name

@@ -1,0 +1,105 @@
+"""A history that stands still, against one that is read anew at every moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.explanations import Reading, UserFacts
+from recsys.explanations.cached_weights import Standing
+from recsys.models import EASE, Decayed, LinearAMPCF, PersonaPrior, Popularity
+from recsys.models.base import Recommender
+from recsys.models.decayed.model import PerUserDecay
+
+_DAY = 86_400
+
+
+def _log(clock: str = "seconds") -> Interactions:
+    source = np.random.default_rng(0)
+    users, items = source.integers(0, 40, 1500), source.integers(0, 30, 1500)
+    times = np.sort(source.integers(0, 300 * _DAY, 1500)) if clock == "seconds" else np.arange(1500) // 50
+    return Interactions.from_columns(users, items, times=times, clock=clock)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Decayed]:
+    linear = LinearAMPCF(personas=2, factors=4)
+    each = {
+        "changes": PerUserDecay(calibration=0.3, changes=True),
+        "no changes": PerUserDecay(calibration=0.3, changes=False),
+        "events only": PerUserDecay(calibration=0.3, days=()),
+        "time only": PerUserDecay(calibration=0.3, events=()),
+    }
+    return {name: Decayed(linear, per_user=per_user).fit(_log()) for name, per_user in each.items()}
+
+
+@pytest.mark.parametrize("name", ["changes", "no changes", "events only", "time only"])
+@settings(max_examples=40, deadline=None)
+@given(
+    user=st.integers(-1, 39),
+    gaps=st.lists(st.sampled_from([0, 1, 3600, _DAY, 64 * _DAY, 256 * _DAY]), max_size=40),
+    waits=st.lists(st.sampled_from([0, 1, _DAY, 4 * _DAY, 256 * _DAY, 10_000 * _DAY]), min_size=1, max_size=4),
+    weighted=st.booleans(),
+)
+def test_it_reads_as_if_anew_to_the_last_bit(
+    models: dict[str, Decayed], name: str, user: int, gaps: list[int], waits: list[int], weighted: bool
+) -> None:
+    model, times = models[name], np.cumsum(gaps).astype(np.int64)
+    items = [number % 32 - 1 for number in range(len(gaps))]
+    asked = Queries.from_history([items], users=[user], times=[times])
+    standing = Standing.of(model, asked)
+    assert standing is not None
+    now = int(times[-1]) if len(times) else 0
+    for wait in waits:
+        now += wait
+        question = replace(asked, now=np.asarray([now], np.int64))
+        if weighted:
+            question = question.with_weights(np.linspace(0, 1, len(items), dtype=np.float32))
+        expected, told = Reading.of(model, question), standing.at(question)
+        assert told.model is expected.model
+        assert expected.queries.weights is not None
+        assert told.queries.weights is not None
+        assert told.queries.weights.tobytes() == expected.queries.weights.tobytes()
+        assert expected.recent is not None
+        assert told.recent is not None
+        assert told.recent.tolist() == expected.recent.tolist()
+
+
+def test_where_something_else_has_a_say_nothing_stands_still() -> None:
+    log = _log()
+    others: list[Recommender] = [
+        EASE(),
+        Popularity(),
+        Decayed(EASE(), half_life=3.0),
+        Decayed(LinearAMPCF(personas=2, factors=4), persona_prior=PersonaPrior(strength=0.5)),
+        Decayed(LinearAMPCF(personas=2, factors=4), per_persona=True),
+    ]
+    one = Queries.from_history([[1, 2]], users=[0])
+    for model in others:
+        assert Standing.of(model.fit(log), one) is None
+    learned = Decayed(EASE()).fit(log)
+    assert Standing.of(learned, one) is not None
+    assert Standing.of(learned, Queries.from_history([[1], [2]], users=[0, 1])) is None
+
+
+def test_facts_are_the_same_from_those_before_and_anew(models: dict[str, Decayed]) -> None:
+    model, source = models["changes"], np.random.default_rng(4)
+    items: list[int] = []
+    former: UserFacts | None = None
+    for _ in range(40):
+        items = [*items, int(source.integers(-1, 30))][-25:]
+        asked = Queries.from_history([items], users=[3])
+        facts, anew = UserFacts.of(model, asked, former), UserFacts.of(model, asked)
+        assert facts.personas == anew.personas
+        assert facts.sums is not None
+        assert anew.sums is not None
+        assert facts.sums.sums.tolist() == anew.sums.sums.tolist()
+        assert facts.history.items.tolist() == anew.history.items.tolist()
+        former = facts
+    assert UserFacts.of(EASE().fit(_log()), Queries.from_history([[1]])).sums is None
