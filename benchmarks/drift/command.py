@@ -37,7 +37,7 @@ from benchmarks.tools.report import report_folder, without_paths, write_text
 from benchmarks.tools.search import with_settings
 from recsys.data.catalogue import datasets
 from recsys.data.catalogue.locations import shipped
-from recsys.data.stream import Asking, Stream
+from recsys.data.stream import QuestionSettings, Stream
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import CapabilityError, ConfigError, RecsysError, nearest
 from recsys.evaluation.drift.scores import per_user
@@ -47,7 +47,7 @@ from recsys.experiments.configuration import read_experiment
 from recsys.experiments.drift.bases import read_bases
 from recsys.experiments.drift.benchmark import run_drift
 from recsys.experiments.drift.summary import correct
-from recsys.models.rank_utility import utilities
+from recsys.models.rank_utility import rank_utilities
 
 Say = Callable[[str], None]
 
@@ -227,12 +227,12 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
     stored = cells.load(name, key)
     if stored is None:
         model, log = bench.model, world.test
-        stream = Stream.of(log, int(log.time.min()) if log.has_time else 0, Asking())
+        stream = Stream.of(log, int(log.time.min()) if log.has_time else 0, QuestionSettings())
         numbers = model.fitted_on.items.numbers(log.items.ids)
         known = np.flatnonzero((numbers[stream.items] >= 0) & (stream.n_visible > 0))
         rng = np.random.default_rng(0)
         rows = np.sort(rng.choice(known, min(_SERVED, len(known)), replace=False))
-        rule = TemporalDecay(log.n_users, changes=True)
+        rule = TemporalDecay(log.n_users, changepoints=True)
         took = np.zeros((len(rows), 3))
         for place, row in enumerate(rows):
             queries = stream.queries(np.asarray([row]), numbers)
@@ -242,7 +242,7 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
             moments.append(time.perf_counter())
             model.recommend(queries.with_weights(rule.weights(queries)), 10)
             moments.append(time.perf_counter())
-            rule.observe(queries, utilities(model, queries, items, rule.hypotheses(queries)))
+            rule.observe(queries, rank_utilities(model, queries, items, rule.hypotheses(queries)))
             moments.append(time.perf_counter())
             took[place] = np.diff(moments)
         plain, decayed, learned = (1e3 * np.median(took, axis=0)).tolist()

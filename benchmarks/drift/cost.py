@@ -22,7 +22,7 @@ from recsys.data.queries import Queries
 from recsys.decay.base import OnlineForgetting
 from recsys.errors import ConfigError, RecsysError
 from recsys.experiments.configuration import Experiment, read_experiment
-from recsys.models.calibration_set import asked_in_batches, lessons, newest_part
+from recsys.models.calibration_set import calibration_events, newest_part, query_batches
 from recsys.models.decayed.model import Decayed
 
 BATCH = 256
@@ -89,12 +89,12 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
         raise ConfigError(f"half_life is {model.half_life}, for everybody: nothing is observed; leave it out")
     late = newest_part(log, LATE)
     model.fit(log.select(~late))
-    events = lessons(model.undecayed, log, late, questions)
+    events = calibration_events(model.undecayed, log, late, questions)
     if not len(events):
         raise ConfigError(f"{log.name} has no late event of a known item after a history: nothing can be asked")
     batches = [
         (batch, log.item_num[events[part]][BATCH * number : BATCH * (number + 1)])
-        for part, queries in asked_in_batches(log, events)
+        for part, queries in query_batches(log, events)
         for number, batch in enumerate(queries.batches(BATCH))
     ]
     single = [

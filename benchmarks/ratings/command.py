@@ -315,7 +315,7 @@ def calibrated(settings: Settings, readout: ReadoutSettings, train: Interactions
     parts = list(events.batches(np.arange(len(events))))
     utility = np.concatenate([rating_utility(judge.predict, events, part, rule) for part in parts])
     asked = [events.queries(part)[0] for part in parts]
-    situations = np.concatenate([rule.context(queries) for queries in asked])
+    situations = np.concatenate([rule.situation(queries) for queries in asked])
     rule.fit_prior(situations, utility)
     rule.learn(np.concatenate([queries.users for queries in asked]), situations, utility)
     return rule

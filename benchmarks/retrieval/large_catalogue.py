@@ -26,7 +26,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import Vocabulary
 from recsys.experiments.runs import METRICS, Data
 from recsys.models.ampcf.model import AMPCF
-from recsys.models.ampcf.settings import Attention, HistoryReading, Readout
+from recsys.models.ampcf.settings import Attention, HistoryPooling, Readout
 from recsys.models.base import FittedOn
 
 _SIZE_TAIL, _POPULARITY_TAIL = 0.7, 0.8
@@ -114,7 +114,7 @@ class LargeCatalogue:
         """Return AMP-CF as if it had learned this catalogue."""
         shape = self.shape
         source = np.random.default_rng([shape.seed, 0])
-        history = HistoryReading(pooling_power=1.0)
+        history = HistoryPooling(pooling_power=1.0)
         model = AMPCF(
             shape.size,
             personas=shape.personas,

@@ -124,7 +124,7 @@ def draw_personas(found: Sequence[Mapping[str, Any]], user: str, path: Path) -> 
 
 
 def half_life_sentence(half_life: Mapping[str, Any]) -> str:
-    """Say what is believed of a user's half-life, as `asking.personas` returns it.
+    """Say what is believed of a user's half-life, as `questions.personas` returns it.
 
     >>> own = {"median": 4.0, "low": 2.0, "high": None, "probability": 0.7}
     >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 12})

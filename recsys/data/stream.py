@@ -60,7 +60,7 @@ def events_before(log: Interactions, start: int) -> Interactions:
 
 @final
 @dataclass(frozen=True)
-class Asking:
+class QuestionSettings:
     """Which events of a stream are asked for, and with what in view.
 
     Attributes:
@@ -113,30 +113,30 @@ class Stream:
     repeats: int
 
     @classmethod
-    def of(cls, log: Interactions, start: int, asking: Asking) -> Stream:
+    def of(cls, log: Interactions, start: int, question_settings: QuestionSettings) -> Stream:
         """Find the questions of a log: the events from `start` on, less those whose item the user has used before.
 
         Args:
             log: the whole log.
             start: a time; for logs with clock "order" or "none" a number of events to skip per user.
-            asking: which of them, and with what in view.
+            question_settings: which of them, and with what in view.
 
         Raises:
             DataError: there is nothing to ask.
         """
-        window = asking.window
+        window = question_settings.window
         log = comparable(log)
         later = log.time >= start
         repeated = later & _repeated(log)
         asked = np.flatnonzero(later & ~repeated)
-        event = asked[np.argsort(log.time[asked], kind="stable")][: asking.limit]
+        event = asked[np.argsort(log.time[asked], kind="stable")][: question_settings.limit]
         if len(event) == 0:
             raise DataError(
                 f"{log.name}: none of the {len(log)} events is at {start} or later and of an item that is new to the "
                 "user, so there is nothing to ask; choose an earlier start"
             )
         slot = log.time if window is None else (log.time - start) // window
-        first = np.arange(len(log)) if asking.see_equal_times else _group_starts(log.user_num, slot)
+        first = np.arange(len(log)) if question_settings.see_equal_times else _group_starts(log.user_num, slot)
         now = log.time[event] if window is None else start + slot[event] * window
         moment = first[event]
         # Without windows the questions of a moment are neighbours, so a chunk may begin wherever a moment does.

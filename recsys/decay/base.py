@@ -31,7 +31,7 @@ class OnlineForgetting(Forgetting):
     """A rule with a state per user (or one for all) that learns from every event as it happens, without retraining.
 
     Before an event is learned, it is asked under which `hypotheses` the event would have been predicted well; the
-    answers, the utilities, are all it sees of a model. So it stays independent of the model, and every model can ask.
+    answers, the rank_utilities, are all it sees of a model. So it stays independent of the model, and every model can ask.
     """
 
     @abstractmethod

@@ -40,7 +40,7 @@ _TINY = 1e-30
 
 
 @final
-class ChangesOfTaste:
+class Changepoints:
     """Bayesian online detection of the changes of each user's taste, with a rate of change of each user's own.
 
         l(t)                       how many of the newest events are of the present taste; from "none" to "all"

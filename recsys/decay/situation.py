@@ -36,7 +36,7 @@ def situations(queries: Queries, hour: float) -> Floats:
 
 
 @final
-class ContextPrior:
+class SituationPrior:
     """What an event is expected to say for each half-life in a situation: m_h(x), by ridge regression.
 
         m_h(x) = b_h + a_h . (x - mean) / deviation

@@ -15,8 +15,8 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock, event_ages, time_ages
 from recsys.decay.base import Floats, OnlineForgetting
-from recsys.decay.changepoints import ChangesOfTaste, turns, with_rows
-from recsys.decay.situation import ContextPrior, situations
+from recsys.decay.changepoints import Changepoints, turns, with_rows
+from recsys.decay.situation import SituationPrior, situations
 from recsys.errors import ConfigError
 
 _DAY = 86_400.0
@@ -122,8 +122,8 @@ class TemporalDecay(OnlineForgetting):
         after an event:   s_uh = (1 - alpha) s_uh + g_uh - m_h(x_u(t)),   n_u = (1 - alpha) n_u + 1
         g_uh     = utility_uh ^ sharpness
 
-    The weights are scaled to max_j w_j = 1. s_j(t), with `changes`, is what changes of taste have probably left of
-    event j (`ChangesOfTaste.kept`): a half-life says that everything old counts less, a change that what came before it
+    The weights are scaled to max_j w_j = 1. s_j(t), with `changepoints`, is what changes of taste have probably left of
+    event j (`Changepoints.kept`): a half-life says that everything old counts less, a change that what came before it
     does. h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of exponentials
     forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
     comparable: otherwise the slow half-lives, which add up more events, would speak loudest.
@@ -144,7 +144,7 @@ class TemporalDecay(OnlineForgetting):
         fading: alpha, in [0, 1], what each event takes from the evidence of the earlier ones.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
         hour: an hour in the unit of the log's times; 1 where the unit is a period or a position.
-        changes: whether changes of taste are looked for too, and the past before them counts less.
+        changepoints: whether changes of taste are looked for too, and the past before them counts less.
         caution: c, by how much the evidence for forgetting has to exceed that for "never": the belief in "never" begins
             at e^c times that in every half-life. It keeps those from harm who do not drift: where half-lives predict
             about equally well, a mixture of them all would forget.
@@ -159,7 +159,7 @@ class TemporalDecay(OnlineForgetting):
         fading: float = 0.02,
         sharpness: float = 6.0,
         hour: float = 3600.0,
-        changes: bool = False,
+        changepoints: bool = False,
         caution: float = 0.0,
     ) -> None:
         positive("n_users", n_users, zero=True)
@@ -177,8 +177,8 @@ class TemporalDecay(OnlineForgetting):
         self.sharpness = sharpness
         self.hour = hour
         self.caution = caution
-        self.changes = ChangesOfTaste(n_users) if changes else None
-        self._population = ContextPrior(len(half_lives))
+        self.changepoints = Changepoints(n_users) if changepoints else None
+        self._population = SituationPrior(len(half_lives))
         # A last row that nothing is ever added to stands for whoever is unknown (-1).
         self._evidence = np.zeros((n_users + 1, len(half_lives)), np.float32)
         self._count = np.zeros(n_users + 1, np.float32)
@@ -190,7 +190,7 @@ class TemporalDecay(OnlineForgetting):
         """ "half-lives": what is believed of somebody without events, in an average situation."""
         return np.asarray(self.belief(np.asarray([UNKNOWN]))[0])
 
-    def context(self, queries: Queries) -> Floats:
+    def situation(self, queries: Queries) -> Floats:
         """Return the situation of each question, "queries features"; see `recsys.decay.situation`."""
         return situations(queries, self.hour)
 
@@ -200,11 +200,11 @@ class TemporalDecay(OnlineForgetting):
 
     def belief_at(self, queries: Queries) -> Floats:
         """Return p_uh(t), "queries half-lives": in the situation of each question."""
-        return self.belief_in(self.context(queries), queries.users)
+        return self.belief_in(self.situation(queries), queries.users)
 
-    def belief_in(self, context: Floats, users: npt.NDArray[np.integer]) -> Floats:
+    def belief_in(self, situation: Floats, users: npt.NDArray[np.integer]) -> Floats:
         """Return p_uh, "users half-lives", in given situations, "users features"."""
-        return self._posterior(users, self._population.expected(context))
+        return self._posterior(users, self._population.expected(situation))
 
     def posterior(self, user: int) -> Posterior:
         """Return what is believed about one user in an average situation, to be shown to a person."""
@@ -222,8 +222,8 @@ class TemporalDecay(OnlineForgetting):
         belief = self.belief(users).astype(np.float64)
         on_clock = belief[:, :count].sum(1) + belief[:, -1]
         rate = belief[:, :count] @ (1 / np.asarray(self.half_lives.events)) / np.maximum(on_clock, _TINY)
-        if self.changes is not None:
-            rate -= np.log2(1 - self.changes.rate(users))
+        if self.changepoints is not None:
+            rate -= np.log2(1 - self.changepoints.rate(users))
         return np.asarray(np.divide(1.0, rate, out=np.full(len(users), np.inf), where=rate > 0))
 
     def weights(self, queries: Queries) -> Floats:
@@ -232,54 +232,54 @@ class TemporalDecay(OnlineForgetting):
 
     def hypotheses(self, queries: Queries) -> Floats:
         """Return what is judged, "hypotheses events": the half-lives, as `faded`, then the `windows` of the changes."""
-        return self.judged(queries, self.half_lives.weights(queries, from_newest=True))
+        return self.hypotheses_from(queries, self.half_lives.weights(queries, from_newest=True))
 
-    def judged(self, queries: Queries, by_half_life: Floats) -> Floats:
+    def hypotheses_from(self, queries: Queries, by_half_life: Floats) -> Floats:
         """Return `hypotheses`, given the weights under each half-life, "half-lives events"."""
         faded = self.faded(queries, by_half_life)
-        return faded if self.changes is None else np.concatenate([faded, self.changes.windows(queries)])
+        return faded if self.changepoints is None else np.concatenate([faded, self.changepoints.windows(queries)])
 
     def faded(self, queries: Queries, weights: Floats) -> Floats:
         """Return weights, "rows events", of which what is likely of a former taste is taken off."""
-        if self.changes is None:
+        if self.changepoints is None:
             return weights
-        believed = self.changes.belief(queries.users, queries.history.lengths)
-        return weights * self.changes.kept(queries, believed)
+        believed = self.changepoints.belief(queries.users, queries.history.lengths)
+        return weights * self.changepoints.kept(queries, believed)
 
     def observe(self, queries: Queries, utility: Floats) -> None:
         if (queries.users == UNKNOWN).any():
             known = np.flatnonzero(queries.users != UNKNOWN)
             queries, utility = queries.take(known), utility[known]
-        self.learn(queries.users, self.context(queries), utility[:, : len(self.half_lives)])
-        if self.changes is not None:
-            self.changes.learn(queries.users, queries.history.lengths, utility[:, len(self.half_lives) :])
+        self.learn(queries.users, self.situation(queries), utility[:, : len(self.half_lives)])
+        if self.changepoints is not None:
+            self.changepoints.learn(queries.users, queries.history.lengths, utility[:, len(self.half_lives) :])
 
-    def learn(self, users: npt.NDArray[np.integer], context: Floats, utility: Floats) -> None:
+    def learn(self, users: npt.NDArray[np.integer], situation: Floats, utility: Floats) -> None:
         """Learn events whose situation is known already, in their order; users may repeat.
 
         An event that all half-lives predict equally well says nothing, and is passed over.
 
         Args:
             users: "events", known user numbers.
-            context: "events features", of `context`.
+            situation: "events features", of `situation`.
             utility: "events half-lives", how well each predicted it.
         """
         telling = np.flatnonzero(_tells(utility))
-        surprise = self._gain(utility[telling]) - self._population.expected(context[telling])
+        surprise = self._gain(utility[telling]) - self._population.expected(situation[telling])
         for rows in turns(users[telling]):
             now = users[telling[rows]]
             self._evidence[now] = (1 - self.fading) * self._evidence[now] + surprise[rows]
             self._count[now] = (1 - self.fading) * self._count[now] + 1
             self._seen[now] += 1
 
-    def fit_prior(self, context: Floats, utility: Floats) -> None:
+    def fit_prior(self, situation: Floats, utility: Floats) -> None:
         """Learn what to expect of the population in each situation, and forget what was learned of users.
 
         Use events that the judging model was not fitted on: on others the far past looks predictive, because the items
         remember it, and the prior ends at "never".
 
         Args:
-            context: "events features", of `context`.
+            situation: "events features", of `situation`.
             utility: "events half-lives", as for `observe`.
 
         Raises:
@@ -288,7 +288,7 @@ class TemporalDecay(OnlineForgetting):
         telling = _tells(utility)
         if not telling.any():
             raise ConfigError("there are no events to fit the prior on; give a longer calibration part")
-        self._population.fit(context[telling], self._gain(utility[telling]), self.shrinkage)
+        self._population.fit(situation[telling], self._gain(utility[telling]), self.shrinkage)
         for array in (self._evidence, self._count, self._seen):
             array[:] = 0
         self.settle()
@@ -304,25 +304,25 @@ class TemporalDecay(OnlineForgetting):
         evidence, count, seen = self._settled
         self._settled = with_rows(evidence, more, 0), with_rows(count, more, 0), with_rows(seen, more, 0)
         self.n_users += more
-        if self.changes is not None:
-            self.changes.extend(n_users)
+        if self.changepoints is not None:
+            self.changepoints.extend(n_users)
 
     def settle(self) -> None:
         """Make what was learned so far what `reset` returns to."""
         self._settled = self._copies()
-        if self.changes is not None:
-            self.changes.settle()
+        if self.changepoints is not None:
+            self.changepoints.settle()
 
     def reset(self) -> None:
         self._evidence, self._count, self._seen = self._settled
         self._settled = self._copies()
-        if self.changes is not None:
-            self.changes.reset()
+        if self.changepoints is not None:
+            self.changepoints.reset()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         evidence, count, seen = self._copies()
         own = {"evidence": evidence, "count": count, "seen": seen}
-        parts = {"population": self._population} | ({} if self.changes is None else {"changes": self.changes})
+        parts = {"population": self._population} | ({} if self.changepoints is None else {"changes": self.changepoints})
         return own | {f"{part}.{name}": value for part, it in parts.items() for name, value in it.state().items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -330,12 +330,12 @@ class TemporalDecay(OnlineForgetting):
         self._seen = state["seen"].copy()
         self.n_users = len(self._seen) - 1
         self._population.restore(_part(state, "population."))
-        if self.changes is not None:
-            self.changes.restore(_part(state, "changes."))
+        if self.changepoints is not None:
+            self.changepoints.restore(_part(state, "changes."))
 
     def state_bytes(self) -> float:
         own = float(self._evidence.itemsize * (len(self.half_lives) + 1) + self._seen.itemsize)
-        return own if self.changes is None else own + self.changes.state_bytes()
+        return own if self.changepoints is None else own + self.changepoints.state_bytes()
 
     def _copies(self) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
         return self._evidence.copy(), self._count.copy(), self._seen.copy()

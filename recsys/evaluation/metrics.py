@@ -25,7 +25,7 @@ PerQuery = npt.NDArray[np.float64]
 
 @final
 @dataclass(frozen=True, eq=False)
-class Judged:
+class RankedHits:
     """Lists compared with their answers, once for all metrics and cutoffs.
 
     Attributes:
@@ -37,14 +37,14 @@ class Judged:
     n_relevant: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, top: npt.NDArray[np.int32], relevant: Ragged) -> Judged:
+    def of(cls, top: npt.NDArray[np.int32], relevant: Ragged) -> RankedHits:
         """Compare lists with relevant items.
 
         Args:
             top: "queries n", item numbers, best first; `UNKNOWN` padding. An item occurs at most once in a list.
             relevant: "queries" rows of distinct item numbers; `UNKNOWN` for items the model does not know.
 
-        >>> Judged.of(np.array([[4, 2, -1]], np.int32), Ragged.of([[2, 9, -1]])).hits
+        >>> RankedHits.of(np.array([[4, 2, -1]], np.int32), Ragged.of([[2, 9, -1]])).hits
         array([[0., 1., 0.]])
         """
         return cls(membership(top, relevant).astype(np.float64), relevant.lengths)
@@ -61,56 +61,56 @@ class Judged:
         return self.hits[:, :k]
 
 
-def ndcg_at(judged: Judged, k: int) -> PerQuery:
+def ndcg_at(ranked: RankedHits, k: int) -> PerQuery:
     """Normalised discounted cumulative gain: (sum_{r<=k} h_r / log2(r+1)) / (sum_{r<=min(k,|R|)} 1 / log2(r+1)).
 
     The ideal list holds as many relevant items as fit, so that a perfect list scores 1 at every cutoff.
     Järvelin and Kekäläinen, *Cumulated gain-based evaluation of IR techniques*, 2002, with the log2(r+1) discount.
     """
-    hits = judged.at(k)
+    hits = ranked.at(k)
     discount = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discount)])
-    return judged.per_relevant(hits @ discount, ideal[np.minimum(judged.n_relevant, k)])
+    return ranked.per_relevant(hits @ discount, ideal[np.minimum(ranked.n_relevant, k)])
 
 
-def recall_at(judged: Judged, k: int) -> PerQuery:
+def recall_at(ranked: RankedHits, k: int) -> PerQuery:
     """Recall: (sum_{r<=k} h_r) / |R|. The denominator stays |R| where |R| > k, so a perfect list may score below 1."""
-    return judged.per_relevant(judged.at(k).sum(1), judged.n_relevant.astype(np.float64))
+    return ranked.per_relevant(ranked.at(k).sum(1), ranked.n_relevant.astype(np.float64))
 
 
-def precision_at(judged: Judged, k: int) -> PerQuery:
+def precision_at(ranked: RankedHits, k: int) -> PerQuery:
     """Precision: (sum_{r<=k} h_r) / k. A list shorter than k is not excused: its empty ranks are misses."""
-    return judged.per_relevant(judged.at(k).sum(1), np.full(len(judged.hits), float(k)))
+    return ranked.per_relevant(ranked.at(k).sum(1), np.full(len(ranked.hits), float(k)))
 
 
-def hit_rate_at(judged: Judged, k: int) -> PerQuery:
+def hit_rate_at(ranked: RankedHits, k: int) -> PerQuery:
     """Hit rate (success): 1 if any of the first k items is relevant, else 0."""
-    return judged.per_relevant(judged.at(k).max(1), np.ones(len(judged.hits)))
+    return ranked.per_relevant(ranked.at(k).max(1), np.ones(len(ranked.hits)))
 
 
-def mrr_at(judged: Judged, k: int) -> PerQuery:
+def mrr_at(ranked: RankedHits, k: int) -> PerQuery:
     """Reciprocal rank: 1 / (rank of the first relevant item), 0 where none is within k. Its mean is MRR.
 
     Voorhees, *The TREC-8 question answering track report*, 1999.
     """
-    hits = judged.at(k)
+    hits = ranked.at(k)
     first = hits.argmax(1)
-    return judged.per_relevant(hits[np.arange(len(hits)), first] / (first + 1), np.ones(len(hits)))
+    return ranked.per_relevant(hits[np.arange(len(hits)), first] / (first + 1), np.ones(len(hits)))
 
 
-def map_at(judged: Judged, k: int) -> PerQuery:
+def map_at(ranked: RankedHits, k: int) -> PerQuery:
     """Average precision: (sum_{r<=k} h_r * precision@r) / min(k, |R|). Its mean is MAP.
 
     The denominator is the largest number of hits a list of k can have (trec_eval's `map_cut` divides by |R|), so that
     a perfect list scores 1 at every cutoff. Manning, Raghavan and Schütze, *Introduction to Information Retrieval*,
     2008, section 8.4, cut at k.
     """
-    hits = judged.at(k)
+    hits = ranked.at(k)
     precision = np.cumsum(hits, axis=1) / np.arange(1, k + 1)
-    return judged.per_relevant((hits * precision).sum(1), np.minimum(judged.n_relevant, k).astype(np.float64))
+    return ranked.per_relevant((hits * precision).sum(1), np.minimum(ranked.n_relevant, k).astype(np.float64))
 
 
-RANKING_METRICS: Mapping[str, Callable[[Judged, int], PerQuery]] = MappingProxyType(
+RANKING_METRICS: Mapping[str, Callable[[RankedHits, int], PerQuery]] = MappingProxyType(
     {
         "ndcg": ndcg_at,
         "recall": recall_at,
@@ -137,8 +137,8 @@ def ranking_metrics(
     >>> ranking_metrics(np.array([[4, 2]], np.int32), Ragged.of([[2]]), [1, 2], ["mrr"])
     {'mrr@1': array([0.]), 'mrr@2': array([0.5])}
     """
-    judged = Judged.of(top, relevant)
-    return {f"{name}@{k}": RANKING_METRICS[name](judged, k) for name in names for k in cutoffs}
+    ranked = RankedHits.of(top, relevant)
+    return {f"{name}@{k}": RANKING_METRICS[name](ranked, k) for name in names for k in cutoffs}
 
 
 def parse_metric(metric: str) -> tuple[str, int]:

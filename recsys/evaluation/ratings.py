@@ -19,7 +19,7 @@ import pandas as pd
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.data.stream import Asking, Ints, Stream, events_before
+from recsys.data.stream import Ints, QuestionSettings, Stream, events_before
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.errors import DataError
@@ -73,7 +73,7 @@ class RatedEvents:
         Raises:
             DataError: nothing is left.
         """
-        stream = Stream.of(log if stop is None else events_before(log, stop), start, Asking())
+        stream = Stream.of(log if stop is None else events_before(log, stop), start, QuestionSettings())
         users, items = train.users.numbers(log.users.ids), train.items.numbers(log.items.ids)
         rating = stream.log.value[stream.event].astype(np.float64)
         asked = (users[stream.users] != UNKNOWN) & (items[stream.items] != UNKNOWN) & np.isfinite(rating)

@@ -18,7 +18,7 @@ from recsys.models.decayed.model import Decayed
 
 @final
 @dataclass(frozen=True, eq=False)
-class Standing:
+class CachedWeights:
     """One user's history under each half-life, counted from its newest event.
 
     Between two events only the belief in each half-life changes, with the situation, and on the clock of time which

@@ -20,7 +20,7 @@ from recsys.explanations.records import Evidence, EvidenceKind, Explanation, Per
 from recsys.explanations.similarity import persona_similarity
 from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Recommendations, Recommender
 from recsys.models.decayed.model import Decayed
-from recsys.models.linear.exact_sums import PersonaSums
+from recsys.models.linear.exact_sums import ExactSums
 
 
 class _Fact(Protocol):
@@ -141,7 +141,7 @@ class UserFacts:
     history: PaddedHistory
     personas: list[list[PersonaDescription]]
     explicit: npt.NDArray[np.bool_]
-    sums: PersonaSums | None = None
+    sums: ExactSums | None = None
 
     @classmethod
     def of(cls, model: Recommender, queries: Queries, former: UserFacts | None = None) -> Self:

@@ -102,10 +102,10 @@ def _own(rule: TemporalDecay, user: int, lasted: Interval | None) -> UserHalfLif
 
 def _lasted(rule: TemporalDecay, queries: Queries) -> list[Interval] | list[None]:
     """Return how long each user's present taste has lasted, in events."""
-    if rule.changes is None:
+    if rule.changepoints is None:
         return [None] * len(queries)
-    lengths = np.append(rule.changes.lengths.astype(np.float64), np.inf)
-    until = np.cumsum(rule.changes.belief(queries.users, queries.history.lengths).astype(np.float64), axis=1)
+    lengths = np.append(rule.changepoints.lengths.astype(np.float64), np.inf)
+    until = np.cumsum(rule.changepoints.belief(queries.users, queries.history.lengths).astype(np.float64), axis=1)
     found = []
     for row in until:
         places = np.minimum([(row < level).sum() for level in (0.5, _LOW, _HIGH)], len(row) - 1)

@@ -19,7 +19,7 @@ from recsys.explanations.records import GenreShare, PersonaDescription, PersonaI
 from recsys.models.base import PersonaRecommender, Recommender
 from recsys.models.decayed.model import Decayed
 from recsys.models.health import PersonaHealth
-from recsys.models.linear.exact_sums import MOST_ITEMS, CarriesPersonas, PersonaSums
+from recsys.models.linear.exact_sums import MOST_ITEMS, ExactSums, IncrementalPersonas
 
 _LIST = 50
 """Length of the recommendation list from which each persona's own recommendations are taken."""
@@ -67,7 +67,7 @@ def describe_personas(
 
 
 def describe_from(
-    model: PersonaRecommender, queries: Queries, history: PaddedHistory, sums: PersonaSums
+    model: PersonaRecommender, queries: Queries, history: PaddedHistory, sums: ExactSums
 ) -> list[PersonaDescription]:
     """Describe one user's personas as `describe_personas` does, without what they recommend.
 
@@ -81,7 +81,7 @@ def describe_from(
     return described
 
 
-def carried(model: Recommender, queries: Queries, former: PersonaSums | None = None) -> PersonaSums | None:
+def carried(model: Recommender, queries: Queries, former: ExactSums | None = None) -> ExactSums | None:
     """Return what personas are made of, to be carried to the user's next event; None where a model cannot.
 
     Args:
@@ -90,13 +90,13 @@ def carried(model: Recommender, queries: Queries, former: PersonaSums | None = N
         former: of the same user, before the last events.
     """
     within = model.undecayed if isinstance(model, Decayed) else model
-    if not isinstance(within, CarriesPersonas) or len(queries) != 1 or queries.weights is not None:
+    if not isinstance(within, IncrementalPersonas) or len(queries) != 1 or queries.weights is not None:
         return None
     items = np.sort(queries.history.items)
     first = np.ones(len(items), np.bool_)
     first[1:] = items[1:] != items[:-1]
     items = items[first & (items != UNKNOWN)]
-    return within.persona_sums(items, former) if len(items) <= MOST_ITEMS else None
+    return within.exact_sums(items, former) if len(items) <= MOST_ITEMS else None
 
 
 def user_persona_health(model: Recommender, queries: Queries) -> list[PersonaHealth]:
@@ -159,10 +159,10 @@ class _Reading:
 
     @classmethod
     @torch.inference_mode()
-    def carried(cls, model: PersonaRecommender, history: PaddedHistory, sums: PersonaSums) -> _Reading:
+    def carried(cls, model: PersonaRecommender, history: PaddedHistory, sums: ExactSums) -> _Reading:
         """Read one history with what is known of it already."""
         within = model.undecayed if isinstance(model, Decayed) else model
-        assert isinstance(within, CarriesPersonas)
+        assert isinstance(within, IncrementalPersonas)
         attention, scores = (each.double().numpy() for each in within.opinions_of(sums))
         place = np.searchsorted(sums.items, history.items[0])
         return cls(history, attention[None, :, place], (attention * scores)[None, :, place])

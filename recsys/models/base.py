@@ -22,7 +22,7 @@ from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, NotFittedError
-from recsys.models.item_sample import Panel
+from recsys.models.item_sample import ItemSample
 from recsys.models.sparse_top_n import sparse_top_n
 from recsys.training.session import Effort, Session
 
@@ -80,9 +80,9 @@ class FittedOn:
         return rank
 
     @cached_property
-    def panel(self) -> Panel:
+    def item_sample(self) -> ItemSample:
         """The items against which it is judged how well something predicts."""
-        return Panel.of(self.item_counts)
+        return ItemSample.of(self.item_counts)
 
 
 @final
@@ -363,30 +363,32 @@ class FoldIn(ABC):
             items: "queries n", known item numbers.
         """
 
-    def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
+    def sample_contributions(
+        self, queries: Queries, item_sample: npt.NDArray[np.int32]
+    ) -> Float[Tensor, "events item_sample"]:
         """Return `contributions` to items that are the same for every query.
 
         A model overrides this where it can be faster.
 
         Args:
             queries: the questions.
-            panel: "panel", known item numbers; give the same array again, and what it takes is kept.
+            item_sample: "item_sample", known item numbers; give the same array again, and what it takes is kept.
         """
-        return self.contributions(queries, np.broadcast_to(panel, (len(queries), len(panel))))
+        return self.contributions(queries, np.broadcast_to(item_sample, (len(queries), len(item_sample))))
 
-    def judged(
-        self, queries: Queries, panel: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
-    ) -> tuple[Float[Tensor, "events panel"], Float[Tensor, "events 1"]]:
-        """Return `contributions` to a panel and to one item of each query, all of a query times one positive number.
+    def scaled_contributions(
+        self, queries: Queries, item_sample: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
+        """Return `contributions` to a item_sample and to one item of each query, all of a query times one positive number.
 
         Which items are listed before the one is the same; a model overrides this where it can save a factor.
 
         Args:
             queries: the questions.
-            panel: "panel", as for `panel_contributions`.
+            item_sample: "item_sample", as for `sample_contributions`.
             items: "queries", known item numbers.
         """
-        return self.panel_contributions(queries, panel), self.contributions(queries, items[:, None])
+        return self.sample_contributions(queries, item_sample), self.contributions(queries, items[:, None])
 
 
 class AdditivePersonas(ABC):

@@ -38,7 +38,7 @@ def newest_part(log: Interactions, share: float) -> npt.NDArray[np.bool_]:
     return np.asarray(np.arange(len(log)) >= (log.indptr[1:] - kept)[log.user_num])
 
 
-def lessons(judge: Recommender, log: Interactions, late: npt.NDArray[np.bool_], most: int) -> Ints:
+def calibration_events(judge: Recommender, log: Interactions, late: npt.NDArray[np.bool_], most: int) -> Ints:
     """Return the positions, ascending, of the late events that a model can judge: at most `most` of them.
 
     Left out are events of items that the user had used before or the judge was not trained on, and those before which
@@ -59,7 +59,7 @@ def lessons(judge: Recommender, log: Interactions, late: npt.NDArray[np.bool_], 
     return np.sort(events[np.argsort(newness, kind="stable")[:most]])
 
 
-def asked_in_batches(log: Interactions, events: Ints) -> Iterator[tuple[slice, Queries]]:
+def query_batches(log: Interactions, events: Ints) -> Iterator[tuple[slice, Queries]]:
     """Yield consecutive slices of events, each with the queries of what their users had done strictly before them."""
     moments = _moments(log)
     until = np.cumsum((moments - log.indptr[log.user_num])[events])

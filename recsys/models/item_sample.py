@@ -1,4 +1,4 @@
-"""A panel of items that stands for the whole catalogue, so that ranks can be estimated without scoring everything."""
+"""A item_sample of items that stands for the whole catalogue, so that ranks can be estimated without scoring everything."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _ROUNDS = 50
 
 @final
 @dataclass(frozen=True, eq=False)
-class Panel:
+class ItemSample:
     """Items, and how many items of the catalogue each of them stands for.
 
     The most used items, which an item has to beat to be listed, are all there and stand for themselves. The others are
     a systematic sample with probability pi_i proportional to (events of the item)^.5, and stand for 1 / pi_i items each
     (Horvitz and Thompson 1952), so that
 
-        rank of i  ~  1 + sum over the panel of [score > score_i] / pi
+        rank of i  ~  1 + sum over the item_sample of [score > score_i] / pi
 
     is unbiased. It is the same for everybody: users and half-lives are measured by one ruler.
 
     Attributes:
-        items: "panel", int32, ascending.
-        stands_for: "panel", float32, at least 1.
+        items: "item_sample", int32, ascending.
+        stands_for: "item_sample", float32, at least 1.
     """
 
     items: npt.NDArray[np.int32]
     stands_for: npt.NDArray[np.float32]
 
     def places(self, items: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """Return where in the panel items are, "items"; -1 for those that are not, and for `UNKNOWN`."""
+        """Return where in the item_sample items are, "items"; -1 for those that are not, and for `UNKNOWN`."""
         return np.asarray(self._places[np.minimum(items, len(self._places) - 1)])
 
     @cached_property
@@ -46,11 +46,11 @@ class Panel:
 
     @classmethod
     def of(cls, item_counts: npt.NDArray[np.integer], size: int = 1024) -> Self:
-        """Draw a panel; always the same for the same counts.
+        """Draw a item_sample; always the same for the same counts.
 
         Args:
-            item_counts: "items", training events of each item; items without any are not in the panel.
-            size: of the panel, about; half of it are the most used items. A smaller catalogue is its own panel.
+            item_counts: "items", training events of each item; items without any are not in the item_sample.
+            size: of the item_sample, about; half of it are the most used items. A smaller catalogue is its own item_sample.
         """
         used = np.flatnonzero(item_counts > 0)
         if len(used) <= size:

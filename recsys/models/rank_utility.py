@@ -13,7 +13,7 @@ import torch
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.base import Recommender, as_fold_in
-from recsys.models.item_sample import Panel
+from recsys.models.item_sample import ItemSample
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,36 +28,36 @@ _SCALE = np.float32(2.0**60)
 its products more so: these lose their digits, and a processor takes a hundred cycles for each."""
 
 _CONTRIBUTIONS = 1_000_000
-"""Numbers in the largest temporary, "events panel+1" (unless one history alone has more): about 4 MB."""
+"""Numbers in the largest temporary, "events item_sample+1" (unless one history alone has more): about 4 MB."""
 
 
-def utilities(
+def rank_utilities(
     model: Recommender,
     queries: Queries,
     items: npt.NDArray[np.int32],
     hypotheses: Floats,
-    panel: Panel | None = None,
+    item_sample: ItemSample | None = None,
 ) -> Floats:
     """Return how well each hypothesis ranks the event that followed each query, in the whole catalogue.
 
         s_h(i) = sum_j w_hj c_j(i)                       c_j(i): what history event j contributes to item i at weight 1
-        r_h = sum over the panel of stands_for(n) ([n is listed before i] + [nothing tells them apart] / 2)
+        r_h = sum over the item_sample of stands_for(n) ([n is listed before i] + [nothing tells them apart] / 2)
         utility_h = 1 - log2(1 + r_h) / log2(1 + N)      1: before all items, 0: behind all of them
 
     Equal scores are listed by training events, as `recommend` does, so that with no weight on anything the rank is that
-    in the order of popularity. The panel (`recsys.models.item_sample`) estimates the rank; what a list could
+    in the order of popularity. The item_sample (`recsys.models.item_sample`) estimates the rank; what a list could
     not hold beside
     i (i itself, and what the history has used) is left out, and N is what the rest stands for. Contributions are taken
     at weight 1: exact for linear models, and for a model whose state is not linear in the weights (IALS, attention) the
     first-order answer. The utility is ours; its trap, the scale of scores, was measured (see the module), and so was
-    the panel: ranks among 64 sampled items instead cost 4% of NDCG@10.
+    the item_sample: ranks among 64 sampled items instead cost 4% of NDCG@10.
 
     Args:
         model: a fitted fold-in model.
         queries: what was visible just before each event; weights in it are ignored.
         items: "queries", number of the item that followed.
         hypotheses: "hypotheses events", event weights.
-        panel: against which the event is ranked; the model's own when None.
+        item_sample: against which the event is ranked; the model's own when None.
 
     Returns:
         "queries hypotheses", float32 in [0, 1]; `UNDECIDED` (.5) where the history has no item that was trained on.
@@ -71,22 +71,24 @@ def utilities(
         raise ValueError("utilities need events whose item the model knows")
     if hypotheses.ndim != 2 or hypotheses.shape[1] != len(queries.history.items):
         raise ValueError(f"hypotheses of shape {hypotheses.shape} for {len(queries.history.items)} history events")
-    panel = model.fitted_on.panel if panel is None else panel
+    item_sample = model.fitted_on.item_sample if item_sample is None else item_sample
     asked = queries.with_weights(None)
     history, indptr = queries.history.items, queries.history.indptr.tolist()
     popularity = model.fitted_on.item_counts
     trained = (history != UNKNOWN) & (popularity[history] > 0)
-    counts = popularity[panel.items]
-    used, asked_for = panel.places(history), panel.places(items)
-    stands_for = np.append(panel.stands_for, np.float32(0.0))  # what is not in the panel takes the last place
+    counts = popularity[item_sample.items]
+    used, asked_for = item_sample.places(history), item_sample.places(items)
+    stands_for = np.append(
+        item_sample.stands_for, np.float32(0.0)
+    )  # what is not in the item_sample takes the last place
     result = np.full((len(queries), len(hypotheses)), UNDECIDED, np.float32)
-    most = max(1, _CONTRIBUTIONS // (len(panel.items) + 1))
+    most = max(1, _CONTRIBUTIONS // (len(item_sample.items) + 1))
     first = 0
     while first < len(queries):
         last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + most, side="right")) - 1)
         with torch.inference_mode():
             part = asked if last - first == len(asked) else asked.take(np.arange(first, last))
-            judged = fold_in.judged(part, panel.items, items[first:last])
+            judged = fold_in.scaled_contributions(part, item_sample.items, items[first:last])
             others, own = (each.float().cpu().numpy() for each in judged)
         # A small dense product for each question: several times as fast as one sparse product for all.
         for row in range(first, last):
@@ -118,9 +120,9 @@ def _weighed(weights: Floats, contributions: Floats) -> Floats:
 
 
 def _by_rank(own: Floats, others: Floats, count: np.integer, counts: npt.NDArray[np.integer], listed: Floats) -> Floats:
-    """Return "hypotheses": the utility of an event's scores, "hypotheses 1", among a panel's, "hypotheses panel".
+    """Return "hypotheses": the utility of an event's scores, "hypotheses 1", among a item_sample's, "hypotheses item_sample".
 
-    `listed` is how many items each of the panel stands for; `count` and `counts` are training events, which decide
+    `listed` is how many items each of the item_sample stands for; `count` and `counts` are training events, which decide
     among equal scores.
     """
     rank = (others > own).astype(np.float32) @ listed

@@ -49,7 +49,7 @@ class PersonaShare:
 @final
 @dataclass(slots=True)
 class Reason:
-    """A past event that speaks for a recommended item.
+    """A history event that speaks for a recommended item.
 
     Attributes:
         item_id: its item.

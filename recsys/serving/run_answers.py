@@ -34,16 +34,16 @@ from recsys.events.store import Change, Corrected, Correction, Erased, EventStor
 from recsys.experiments.runs import load_model, run_data
 from recsys.explanations import Reading, UserFacts, explain_read
 from recsys.explanations.activity import persona_activity
-from recsys.explanations.cached_weights import Standing
+from recsys.explanations.cached_weights import CachedWeights
 from recsys.explanations.half_life import user_half_lives
 from recsys.models.base import PersonaRecommender, Recommendations, Recommender
 from recsys.models.decayed.model import Decayed
 from recsys.models.decayed.persona_activity import RoutesItems
-from recsys.models.linear.bounded_top_n import LinearRows, RowReader
+from recsys.models.linear.bounded_top_n import BoundedTopN, LinearRows
 from recsys.serving import answers as told
 from recsys.serving.answer_records import aged, as_corrected, half_life_record, persona_record, served_records
 from recsys.serving.title_search import TitleSearch
-from recsys.serving.user_state import Kept, Past, Pending, Ready, Told
+from recsys.serving.user_state import CachedList, PendingEvent, UserCache, UserHistory, UserState
 
 _LOG = logging.getLogger(__name__)
 
@@ -180,14 +180,14 @@ class RunAnswers:
             numbers = [self._items.get(str(item), UNKNOWN) for item in log.items.ids.tolist()]
             self._logged_items = np.asarray(numbers, np.int32)
         self._titles = TitleSearch(fitted.metadata.titles, fitted.tie_order.numpy())
-        self._pasts: dict[str, Past] = {}
+        self._pasts: dict[str, UserHistory] = {}
         self._erased: set[str] = set()
-        self._kept = Kept(kept)
-        self._stranger = Past()
+        self._kept = UserCache(kept)
+        self._stranger = UserHistory()
         within = _within(model)
         self._best = recommend or within.recommend
         exact = self._best == within.recommend and isinstance(within, LinearRows)
-        self._reader = RowReader(within) if exact else None
+        self._reader = BoundedTopN(within) if exact else None
         self._records = served_records(model)
         self._routing = within.routing() if isinstance(within, RoutesItems) and within.folds_in else None
         self._n_personas = _count_personas(model)
@@ -216,14 +216,14 @@ class RunAnswers:
             if self._asked_lately(user_id) is None:
                 return False
             self.catch_up()
-            past = self._asked_lately(user_id)
-            if past is None:  # erased by now
+            history = self._asked_lately(user_id)
+            if history is None:  # erased by now
                 return False
-            if past.pending:
+            if history.pending:
                 self._known(user_id)
                 return True
-            if self._kept.get(past) is None:
-                self._asked(past, None)
+            if self._kept.get(history) is None:
+                self._asked(history, None)
                 return True
             self.recommend(user_id, _LENGTH, None, ())
             return False
@@ -241,8 +241,8 @@ class RunAnswers:
 
     def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> told.RecommendationList:
         with self._lock:
-            past = self._known(user_id)
-            return self._recommend(past, *self._asked(past, at, exclude), n, exact=at is not None)
+            history = self._known(user_id)
+            return self._recommend(history, *self._asked(history, at, exclude), n, exact=at is not None)
 
     def recommend_for(
         self, history: Sequence[told.Use], n: int, at: int | None, exclude: Collection[str]
@@ -253,22 +253,22 @@ class RunAnswers:
         times = [
             use.time if timed and use.time is not None else now - len(history) + k for k, use in enumerate(history)
         ]
-        past = Past()
+        visitor = UserHistory()
         for use, moment in zip(history, times, strict=True):
-            past.add(Pending(self._items.get(use.item_id, UNKNOWN), use.value, moment, False, False))
+            visitor.add(PendingEvent(self._items.get(use.item_id, UNKNOWN), use.value, moment, False, False))
         unknown = dict.fromkeys(use.item_id for use in history if use.item_id not in self._items)
         with self._lock:
-            asked, ready = self._asked(past, at, exclude, keep=False)
+            asked, ready = self._asked(visitor, at, exclude, keep=False)
             shown = tuple(unknown)[:_SHOWN]
-            return self._recommend(past, asked, ready, n, shown, exact=at is not None)
+            return self._recommend(visitor, asked, ready, n, shown, exact=at is not None)
 
     def personas(self, user_id: str, at: int | None) -> told.Personas:
         with self._lock:
-            past = self._known(user_id)
-            queries, ready = self._asked(past, at)
+            history = self._known(user_id)
+            queries, ready = self._asked(history, at)
             (activity,) = persona_activity(self._model, queries)
             half_lives = user_half_lives(self._model, queries)
-        corrections = self._corrections(past)
+        corrections = self._corrections(history)
         personas = [
             persona_record(
                 one, corrections.get(k, Correction()), activity.now[k], activity.long_term[k], activity.values[:, k]
@@ -349,9 +349,9 @@ class RunAnswers:
         if isinstance(change, Erased):
             if change.sequence > self._trained_until:
                 self._erased.add(change.user_hash)
-            past = self._pasts.pop(change.user_hash, None)
-            if past is not None:
-                self._kept.drop(past)
+            history = self._pasts.pop(change.user_hash, None)
+            if history is not None:
+                self._kept.drop(history)
         elif isinstance(change, Corrected):
             self._past(change.user_id, keep=True).corrections[change.persona] = change.correction
         else:
@@ -360,7 +360,7 @@ class RunAnswers:
     def _take(self, record: Recorded) -> None:
         event = record.event
         self._past(event.user_id, keep=True).pending.append(
-            Pending(
+            PendingEvent(
                 self._items.get(event.item_id, UNKNOWN),
                 event.value,
                 event.time,
@@ -369,53 +369,53 @@ class RunAnswers:
             )
         )
 
-    def _past(self, user_id: str, *, keep: bool) -> Past:
+    def _past(self, user_id: str, *, keep: bool) -> UserHistory:
         """Return what is known of a user; whoever is only asked for need not be kept."""
         key = user_hash(user_id)
-        past = self._pasts.get(key)
-        if past is None:
-            past = Past() if key in self._erased else self._from_log(user_id)
-            if keep or past.items:
-                self._pasts[key] = past
-        return past
+        history = self._pasts.get(key)
+        if history is None:
+            history = UserHistory() if key in self._erased else self._from_log(user_id)
+            if keep or history.items:
+                self._pasts[key] = history
+        return history
 
-    def _from_log(self, user_id: str) -> Past:
-        past = Past(self._users.get(user_id, UNKNOWN))
+    def _from_log(self, user_id: str) -> UserHistory:
+        history = UserHistory(self._users.get(user_id, UNKNOWN))
         number = self._logged.get(user_id)
         if number is not None and self._log is not None:
             where = self._log.history_slice(number)
-            past.items = array("i", self._logged_items[self._log.item_num[where]].tobytes())
-            past.values = array("f", self._log.value[where].astype(np.float32).tobytes())
-            past.times = array("q", self._log.time[where].astype(np.int64).tobytes())
-            past.logged = frozenset(zip(past.items, past.times, strict=True))
-        return past
+            history.items = array("i", self._logged_items[self._log.item_num[where]].tobytes())
+            history.values = array("f", self._log.value[where].astype(np.float32).tobytes())
+            history.times = array("q", self._log.time[where].astype(np.int64).tobytes())
+            history.logged = frozenset(zip(history.items, history.times, strict=True))
+        return history
 
-    def _asked_lately(self, user_id: str) -> Past | None:
+    def _asked_lately(self, user_id: str) -> UserHistory | None:
         """Return what is known of a user of whom something is kept."""
-        past = self._pasts.get(user_hash(user_id))
-        return None if past is None or self._kept.former(past) is None else past
+        history = self._pasts.get(user_hash(user_id))
+        return None if history is None or self._kept.former(history) is None else history
 
-    def _known(self, user_id: str) -> Past:
+    def _known(self, user_id: str) -> UserHistory:
         """Return what is known of a user now, all of it learned."""
         self.catch_up()
-        past = self._past(user_id, keep=False)
-        if past.pending:
-            self._kept.changed(past)
-        while past.pending:
-            event = past.pending.popleft()
+        history = self._past(user_id, keep=False)
+        if history.pending:
+            self._kept.changed(history)
+        while history.pending:
+            event = history.pending.popleft()
             if event.dismissed:
-                past.dismissed.add(event.item)
+                history.dismissed.add(event.item)
                 continue
-            if (event.item, event.time) in past.logged:
+            if (event.item, event.time) in history.logged:
                 continue
             if event.telling and event.item != UNKNOWN and isinstance(self._model, Decayed):
-                if past.number == UNKNOWN:
-                    past.number = self._admitted(self._model)
-                stop = bisect_right(past.times, event.time)
-                asked = past.question(max(0, stop - self._history), stop, event.time)
+                if history.number == UNKNOWN:
+                    history.number = self._admitted(self._model)
+                stop = bisect_right(history.times, event.time)
+                asked = history.question(max(0, stop - self._history), stop, event.time)
                 self._model.observe(asked, np.asarray([event.item], np.int32))
-            past.add(event)
-        return past
+            history.add(event)
+        return history
 
     def _admitted(self, model: Decayed) -> int:
         """Return a number for somebody who was not in training, under which the model learns their half-life."""
@@ -427,34 +427,34 @@ class RunAnswers:
         return number
 
     def _asked(
-        self, past: Past, at: int | None, exclude: Collection[str] = (), *, keep: bool = True
-    ) -> tuple[Queries, Ready]:
+        self, history: UserHistory, at: int | None, exclude: Collection[str] = (), *, keep: bool = True
+    ) -> tuple[Queries, UserState]:
         """Return a user's question, in which nothing that was used or dismissed is asked for, and what is made of it.
 
         Args:
-            past: all of it learned.
+            history: all of it learned.
             at: see only what is earlier.
             exclude: further items that are not asked for.
             keep: whether the user may be asked for again.
         """
-        stop = len(past.times) if at is None else bisect_left(past.times, at)
-        newest = past.times[stop - 1] + 1 if stop else 0
+        stop = len(history.times) if at is None else bisect_left(history.times, at)
+        newest = history.times[stop - 1] + 1 if stop else 0
         now = max(int(self._clock()), newest) if at is None else at
-        whole = stop == len(past.times)
-        if stop == 0 and past.number == UNKNOWN and not past.dismissed:
-            past, whole = self._stranger, True  # of whom all is known: nothing
-        ready = self._kept.get(past) if whole else None
+        whole = stop == len(history.times)
+        if stop == 0 and history.number == UNKNOWN and not history.dismissed:
+            history, whole = self._stranger, True  # of whom all is known: nothing
+        ready = self._kept.get(history) if whole else None
         if ready is None:
-            asked = past.question(max(0, stop - self._history), stop, now)
-            asked = replace(asked, exclude=past.left_out(stop))
+            asked = history.question(max(0, stop - self._history), stop, now)
+            asked = replace(asked, exclude=history.left_out(stop))
             self._model.check_queries(asked)
-            kept = whole and (keep or past is self._stranger)
-            former = self._kept.former(past) if kept else None
+            kept = whole and (keep or history is self._stranger)
+            former = self._kept.former(history) if kept else None
             facts = UserFacts.of(self._model, asked, None if former is None else former.facts)
-            ready = Ready(asked, facts, folded=None if former is None else former.folded)
+            ready = UserState(asked, facts, bounded=None if former is None else former.bounded)
             if kept:
-                ready.standing = Standing.of(self._model, asked)
-                self._kept.put(past, ready)
+                ready.cached_weights = CachedWeights.of(self._model, asked)
+                self._kept.put(history, ready)
         queries = ready.at(now)
         if exclude:
             more = np.asarray([self._items.get(item, UNKNOWN) for item in exclude], np.int32)
@@ -470,7 +470,7 @@ class RunAnswers:
             factors[persona] = correction.weight
         if self._routing is None or bool((factors == 1).all()):
             return queries
-        if not factors.any():  # nobody has a say: as for somebody without a past
+        if not factors.any():  # nobody has a say: as for somebody without a history
             none = np.zeros(0, np.int64)
             return Queries(
                 queries.users,
@@ -485,21 +485,28 @@ class RunAnswers:
         return queries.with_weights(np.minimum(routed, 1.0).astype(np.float32))
 
     def _recommend(
-        self, past: Past, asked: Queries, ready: Ready, n: int, unknown: tuple[str, ...] = (), *, exact: bool
+        self,
+        history: UserHistory,
+        asked: Queries,
+        ready: UserState,
+        n: int,
+        unknown: tuple[str, ...] = (),
+        *,
+        exact: bool,
     ) -> told.RecommendationList:
         """Answer a question, with the last list of the user where it would be the same.
 
         Args:
-            past: of the user.
+            history: of the user.
             asked: the question.
-            ready: what is made of the past.
+            ready: what is made of the history.
             n: length of the list.
             unknown: items of the question that are not known.
             exact: read the history as of the very second.
         """
         now = int(asked.now[0])
         moment = now if exact else _moment(now, asked.times)
-        corrections = self._corrections(past)
+        corrections = self._corrections(history)
         kept = asked.exclude is ready.queries.exclude
         if kept and ready.told is not None and ready.told.answers(moment, n, corrections):
             later = now - ready.told.now
@@ -507,13 +514,13 @@ class RunAnswers:
         else:
             items = self._listed(asked, moment, ready, n, corrections)
             if kept:
-                ready.told = Told(moment, now, n, corrections, items)
-                if self._kept.get(past) is ready:
-                    self._kept.put(past, ready)
+                ready.told = CachedList(moment, now, n, corrections, items)
+                if self._kept.get(history) is ready:
+                    self._kept.put(history, ready)
         return told.RecommendationList(self._fingerprint, now, ready.known, unknown, items)
 
     def _listed(
-        self, asked: Queries, moment: int, ready: Ready, n: int, corrections: dict[int, Correction]
+        self, asked: Queries, moment: int, ready: UserState, n: int, corrections: dict[int, Correction]
     ) -> tuple[told.Recommended, ...]:
         """Make a list, of a history that is read as of a moment; ages are as of the question."""
         facts = ready.facts
@@ -522,7 +529,9 @@ class RunAnswers:
             facts = UserFacts.of(self._model, queries)
             reading = Reading.of(self._model, queries)
         else:
-            reading = Reading.of(self._model, queries) if ready.standing is None else ready.standing.at(queries)
+            reading = (
+                Reading.of(self._model, queries) if ready.cached_weights is None else ready.cached_weights.at(queries)
+            )
         best, contributions = self._found(ready, reading.queries, n)
         reading = replace(reading, queries=reading.queries.at(asked.now))
         (items,) = explain_read(reading, facts, best, self._records, contributions=contributions)
@@ -530,19 +539,19 @@ class RunAnswers:
             items = [as_corrected(one, ready.facts.personas[0], corrections) for one in items]
         return tuple(items)
 
-    def _found(self, ready: Ready, read: Queries, n: int) -> tuple[Recommendations, torch.Tensor | None]:
+    def _found(self, ready: UserState, read: Queries, n: int) -> tuple[Recommendations, torch.Tensor | None]:
         """Return the best items, and what each event contributes to them where that is known by then."""
         if self._reader is None:
             return self._best(read, n), None
-        best = self._reader.best(read, n, ready.folded)
-        ready.folded = best.folded
+        best = self._reader.best(read, n, ready.bounded)
+        ready.bounded = best.bounded
         return best.found, best.contributions
 
-    def _corrections(self, past: Past) -> dict[int, Correction]:
+    def _corrections(self, history: UserHistory) -> dict[int, Correction]:
         """Return the corrections of this model's personas that change anything."""
         return {
             persona: correction
-            for persona, correction in past.corrections.items()
+            for persona, correction in history.corrections.items()
             if correction.model in ("", self._fingerprint)
             and persona < self._n_personas
             and (correction.weight != 1 or correction.name is not None)

@@ -22,7 +22,7 @@ def fold(text: str) -> str:
     >>> fold("Amélie (2001)")
     'amelie (2001)'
     """
-    # Folded twice: taking marks away can leave what has another case again.
+    # BoundedScores twice: taking marks away can leave what has another case again.
     parts = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(part for part in parts if not unicodedata.combining(part)).casefold()
     return " ".join(plain.split())
@@ -43,10 +43,10 @@ class TitleSearch:
 
     def __init__(self, titles: Sequence[str], order: npt.NDArray[np.integer]) -> None:
         self._order = order
-        folded = [fold(titles[item]) for item in order.tolist()]
-        self._folded = _Folded(folded)
+        bounded = [fold(titles[item]) for item in order.tolist()]
+        self._folded = _Folded(bounded)
         places: dict[str, list[int]] = {}
-        for rank, title in enumerate(folded):
+        for rank, title in enumerate(bounded):
             for word in set(_WORD.findall(title)):
                 places.setdefault(word, []).append(rank)
         # All words, sorted; where the places of each start; the places, word by word.

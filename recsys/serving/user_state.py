@@ -1,4 +1,4 @@
-"""What is known of each user while a run answers: the past, and what is made of it once instead of at every answer."""
+"""What is known of each user while a run answers: the history, and what is made of it once instead of at every answer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
 from recsys.explanations import UserFacts
-from recsys.explanations.cached_weights import Standing
-from recsys.models.linear.bounded_top_n import Folded
+from recsys.explanations.cached_weights import CachedWeights
+from recsys.models.linear.bounded_top_n import BoundedScores
 from recsys.serving.answers import Recommended
 
 _DESCRIBED = 4_000
@@ -28,7 +28,7 @@ _RECOMMENDED = 1_500
 """Bytes of a recommended item with its reasons, about."""
 
 
-class Pending(NamedTuple):
+class PendingEvent(NamedTuple):
     """An event that is known and was not learned from yet."""
 
     item: int
@@ -40,7 +40,7 @@ class Pending(NamedTuple):
 
 @final
 @dataclass(eq=False)
-class Past:
+class UserHistory:
     """What is known of one user.
 
     Attributes:
@@ -62,9 +62,9 @@ class Past:
     dismissed: set[int] = field(default_factory=set)
     corrections: dict[int, Correction] = field(default_factory=dict)
     logged: frozenset[tuple[int, int]] = frozenset()
-    pending: deque[Pending] = field(default_factory=deque)
+    pending: deque[PendingEvent] = field(default_factory=deque)
 
-    def add(self, event: Pending) -> None:
+    def add(self, event: PendingEvent) -> None:
         """Put an event where its time belongs."""
         place = bisect_right(self.times, event.time)
         self.items.insert(place, event.item)
@@ -72,7 +72,7 @@ class Past:
         self.times.insert(place, event.time)
 
     def question(self, start: int, stop: int, now: int) -> Queries:
-        """Return the question of the user who has seen a part of the past."""
+        """Return the question of the user who has seen a part of the history."""
         return Queries(
             np.asarray([self.number], np.int32),
             _row(np.array(self.items[start:stop], np.int32)),
@@ -82,7 +82,7 @@ class Past:
         )
 
     def left_out(self, stop: int) -> Ragged:
-        """Return what must not be recommended to the user who has seen the past until `stop`."""
+        """Return what must not be recommended to the user who has seen the history until `stop`."""
         items = np.array(self.items[:stop] + array("i", self.dismissed), np.int32)
         items.sort()
         first = np.ones(len(items), np.bool_)
@@ -96,7 +96,7 @@ def _row(items: npt.NDArray[np.int32]) -> Ragged:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Told:
+class CachedList:
     """A list that was recommended.
 
     Attributes:
@@ -114,29 +114,29 @@ class Told:
     items: tuple[Recommended, ...]
 
     def answers(self, moment: int, n: int, corrections: dict[int, Correction]) -> bool:
-        """Return whether it is what would be recommended now, given that the past is the same."""
+        """Return whether it is what would be recommended now, given that the history is the same."""
         return (self.moment, self.n, self.corrections) == (moment, n, corrections)
 
 
 @final
 @dataclass(eq=False)
-class Ready:
-    """What is made of a past, and stays as long as that does, whenever the user is asked for.
+class UserState:
+    """What is made of a history, and stays as long as that does, whenever the user is asked for.
 
     Attributes:
         queries: the question, as of any moment.
         facts: of the user, for explanations.
-        standing: the history as a model reads it; None where nothing of that can be kept.
-        folded: scores of the history as of the moment when it was asked last; None before that, and where the model is
+        cached_weights: the history as a model reads it; None where nothing of that can be kept.
+        bounded: scores of the history as of the moment when it was asked last; None before that, and where the model is
             not linear.
         told: the last list, of questions that exclude nothing more than what was used and dismissed.
     """
 
     queries: Queries
     facts: UserFacts
-    standing: Standing | None = None
-    folded: Folded | None = None
-    told: Told | None = None
+    cached_weights: CachedWeights | None = None
+    bounded: BoundedScores | None = None
+    told: CachedList | None = None
 
     def at(self, now: int) -> Queries:
         """Return the question at a moment."""
@@ -145,9 +145,9 @@ class Ready:
     @property
     def size(self) -> int:
         """Bytes that it takes, about."""
-        folded = 0 if self.folded is None else self.folded.nbytes
+        bounded = 0 if self.bounded is None else self.bounded.nbytes
         items = 0 if self.told is None else len(self.told.items)
-        return self._settled + folded + _RECOMMENDED * items
+        return self._settled + bounded + _RECOMMENDED * items
 
     @cached_property
     def known(self) -> int:
@@ -160,16 +160,16 @@ class Ready:
         queries, history = self.queries, self.facts.history
         arrays: tuple[npt.NDArray[Any], ...] = (queries.history.items, queries.values, queries.times)
         arrays += (queries.excluded.items, history.items, history.events, history.mask, history.weights)
-        parts = (self.standing, self.facts.sums)
+        parts = (self.cached_weights, self.facts.sums)
         taken = sum(array.nbytes for array in arrays) + sum(part.nbytes for part in parts if part is not None)
         return taken + _DESCRIBED * (1 + len(self.facts.personas[0]))
 
 
 @final
-class Kept:
-    """Keeps what was made of the pasts that were asked for last, in bounded memory.
+class UserCache:
+    """Keeps what was made of the histories that were asked for last, in bounded memory.
 
-    Whoever changes a past says so: what was made of it is not given any more, but where the next can start.
+    Whoever changes a history says so: what was made of it is not given any more, but where the next can start.
 
     Args:
         most: bytes, about; beyond, what was not asked for longest is let go of. 0 keeps nothing.
@@ -177,44 +177,44 @@ class Kept:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._ready: OrderedDict[Past, tuple[Ready, int]] = OrderedDict()
-        self._outdated: set[Past] = set()
+        self._ready: OrderedDict[UserHistory, tuple[UserState, int]] = OrderedDict()
+        self._outdated: set[UserHistory] = set()
         self._size = 0
 
-    def get(self, past: Past) -> Ready | None:
-        """Return what was made of a past since it changed last."""
-        if past in self._outdated or past not in self._ready:
+    def get(self, history: UserHistory) -> UserState | None:
+        """Return what was made of a history since it changed last."""
+        if history in self._outdated or history not in self._ready:
             return None
-        self._ready.move_to_end(past)
-        return self._ready[past][0]
+        self._ready.move_to_end(history)
+        return self._ready[history][0]
 
-    def former(self, past: Past) -> Ready | None:
-        """Return what was made of a past before it changed, or since."""
-        found = self._ready.get(past)
+    def former(self, history: UserHistory) -> UserState | None:
+        """Return what was made of a history before it changed, or since."""
+        found = self._ready.get(history)
         return None if found is None else found[0]
 
-    def put(self, past: Past, ready: Ready) -> None:
-        """Keep what was made of a past, or take notice that it has grown."""
-        self.drop(past)
+    def put(self, history: UserHistory, ready: UserState) -> None:
+        """Keep what was made of a history, or take notice that it has grown."""
+        self.drop(history)
         size = ready.size
-        self._ready[past] = ready, size
+        self._ready[history] = ready, size
         self._size += size
         while self._size > self._most:
             other, (_, taken) = self._ready.popitem(last=False)
             self._outdated.discard(other)
             self._size -= taken
 
-    def changed(self, past: Past) -> None:
-        """Take notice that a past has changed."""
-        if past in self._ready:
-            self._outdated.add(past)
+    def changed(self, history: UserHistory) -> None:
+        """Take notice that a history has changed."""
+        if history in self._ready:
+            self._outdated.add(history)
 
-    def drop(self, past: Past) -> None:
-        """Let go of what was made of a past."""
-        _, taken = self._ready.pop(past, (None, 0))
-        self._outdated.discard(past)
+    def drop(self, history: UserHistory) -> None:
+        """Let go of what was made of a history."""
+        _, taken = self._ready.pop(history, (None, 0))
+        self._outdated.discard(history)
         self._size -= taken
 
-    def __iter__(self) -> Iterator[Past]:
-        """Yield the pasts of which something is kept, the longest unused first."""
+    def __iter__(self) -> Iterator[UserHistory]:
+        """Yield the histories of which something is kept, the longest unused first."""
         return iter(self._ready)

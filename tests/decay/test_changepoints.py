@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recsys.data.queries import Queries
 from recsys.decay import changepoints as module
-from recsys.decay.changepoints import LENGTHS, ChangesOfTaste
+from recsys.decay.changepoints import LENGTHS, Changepoints
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import ConfigError
 
@@ -40,28 +40,28 @@ def world(users: int, events: int, change_at: int | None, seed: int = 0) -> tupl
     return user, visible, runs
 
 
-def fitted(n_users: int) -> ChangesOfTaste:
+def fitted(n_users: int) -> Changepoints:
     """Changes whose likelihood was learned where half of the users change."""
     source = np.random.default_rng(1)
     parts = [world(60, 80, None), world(60, 80, 30)]
     users = np.concatenate([parts[0][0], parts[1][0] + 60])
     visible, runs = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
-    changes = ChangesOfTaste(120)
+    changes = Changepoints(120)
     changes.fit(users, visible, told(runs, visible, source), N_ITEMS)
     state = {name: value for name, value in changes.state().items() if name in ("parameters", "likelihood")}
-    other = ChangesOfTaste(n_users)
+    other = Changepoints(n_users)
     other.restore(other.state() | state)
     other.settle()
     return other
 
 
 @pytest.fixture(scope="module")
-def ready() -> ChangesOfTaste:
+def ready() -> Changepoints:
     return fitted(200)
 
 
 def test_without_evidence_a_run_is_as_long_as_the_hazard_lets_it() -> None:
-    changes = ChangesOfTaste(1, hazard=0.1, strength=40.0, returns=0.0, caution=0.0, decisiveness=1.0)
+    changes = Changepoints(1, hazard=0.1, strength=40.0, returns=0.0, caution=0.0, decisiveness=1.0)
     queries = Queries.from_history([range(100)], users=[0], times=[range(100)])
     believed = changes.belief(queries.users, queries.history.lengths)
     survives = changes.kept(queries, believed)
@@ -73,7 +73,7 @@ def test_without_evidence_a_run_is_as_long_as_the_hazard_lets_it() -> None:
 
 def test_the_filter_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two visible events, one question: the belief before and after, with a likelihood that is written down."""
-    changes = ChangesOfTaste(1, hazard=0.2, strength=10.0, returns=0.25)
+    changes = Changepoints(1, hazard=0.2, strength=10.0, returns=0.25)
     likelihood = np.random.default_rng(0).normal(0, 1, (len(module._STEPS), module._BINS)).astype(np.float32)
     changes.restore(changes.state() | {"likelihood": likelihood})
     before = changes.belief(np.array([0]), np.array([2]))[0]
@@ -93,7 +93,7 @@ def test_the_filter_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_runs_grow_with_the_events() -> None:
-    changes = ChangesOfTaste(1)
+    changes = Changepoints(1)
     mass = np.zeros((1, CELLS))
     mass[0, 1] = 1.0
     for events in (1, 7, 30, 100):
@@ -102,7 +102,7 @@ def test_runs_grow_with_the_events() -> None:
         assert grown[:-1] @ np.asarray(LENGTHS) == pytest.approx(1 + events, rel=0.12)
 
 
-def test_a_change_is_noticed_and_nobody_else_is_cut(ready: ChangesOfTaste) -> None:
+def test_a_change_is_noticed_and_nobody_else_is_cut(ready: Changepoints) -> None:
     source = np.random.default_rng(2)
     ready.reset()
     for first, change_at in ((0, None), (100, 40)):
@@ -117,7 +117,7 @@ def test_a_change_is_noticed_and_nobody_else_is_cut(ready: ChangesOfTaste) -> No
     assert np.median(ready.rate(np.arange(100, 200))) > np.median(ready.rate(np.arange(100)))
 
 
-def test_after_a_guest_the_past_comes_back(ready: ChangesOfTaste) -> None:
+def test_after_a_guest_the_past_comes_back(ready: Changepoints) -> None:
     source = np.random.default_rng(3)
     ready.reset()
     users = np.repeat(np.arange(100), 80)
@@ -136,7 +136,7 @@ def test_the_population_teaches_how_often_tastes_change() -> None:
         users = np.repeat(np.arange(80), 80)
         visible = np.tile(np.arange(1, 81), 80)
         runs = visible if change_every is None else visible % change_every
-        changes = ChangesOfTaste(80)
+        changes = Changepoints(80)
         changes.fit(users, visible, told(runs, visible, source), N_ITEMS)
         hazards.append(changes.hazard)
         assert not changes.state()["belief"].any()  # of users nothing is kept
@@ -162,13 +162,13 @@ def test_what_is_kept_is_a_share_that_falls_with_age(seed: int, n_events: int) -
         np.testing.assert_array_equal(kept, changes.kept(shifted, believed))
 
 
-_SHARED = ChangesOfTaste(5)
+_SHARED = Changepoints(5)
 
 
 @pytest.mark.parametrize(("caution", "decisiveness"), [(0.0, 1.0), (1.0, 1.0), (0.0, 3.0), (2.0, 2.0)])
 def test_what_is_kept_by_hand(caution: float, decisiveness: float) -> None:
     """Of four events, with a belief in a run of one, of three, and of all."""
-    changes = ChangesOfTaste(1, caution=caution, decisiveness=decisiveness)
+    changes = Changepoints(1, caution=caution, decisiveness=decisiveness)
     queries = Queries.from_history([range(4)], users=[0], times=[range(4)])
     believed = np.zeros((1, CELLS), np.float32)
     believed[0, [1, 3, -1]] = 0.5, 0.3, 0.2
@@ -179,7 +179,7 @@ def test_what_is_kept_by_hand(caution: float, decisiveness: float) -> None:
     np.testing.assert_allclose(changes.kept(queries, believed), kept, rtol=1e-5)
 
 
-def test_a_batch_is_the_same_as_one_event_after_another(ready: ChangesOfTaste) -> None:
+def test_a_batch_is_the_same_as_one_event_after_another(ready: Changepoints) -> None:
     source = np.random.default_rng(5)
     users, visible, runs = world(4, 30, 12)
     utility = told(runs, visible, source)
@@ -196,7 +196,7 @@ def test_a_batch_is_the_same_as_one_event_after_another(ready: ChangesOfTaste) -
     ready.reset()
 
 
-def test_events_of_one_moment_are_asked_with_one_belief(ready: ChangesOfTaste) -> None:
+def test_events_of_one_moment_are_asked_with_one_belief(ready: Changepoints) -> None:
     ready.reset()
     utility = np.random.default_rng(6).random((2, CELLS), dtype=np.float32)
     before = ready.learn(np.array([7, 7]), np.array([10, 10]), utility)
@@ -205,32 +205,32 @@ def test_events_of_one_moment_are_asked_with_one_belief(ready: ChangesOfTaste) -
 
 
 def test_an_event_that_all_lengths_predict_alike_says_nothing() -> None:
-    one, other = ChangesOfTaste(1), ChangesOfTaste(1)
+    one, other = Changepoints(1), Changepoints(1)
     one.learn(np.array([0]), np.array([9]), np.full((1, CELLS), 0.5, np.float32))
     other.learn(np.array([0]), np.array([9]), np.full((1, CELLS), 0.9, np.float32))
     np.testing.assert_array_equal(one.state()["belief"], other.state()["belief"])
 
 
-def test_the_state_is_small_survives_and_settles(ready: ChangesOfTaste) -> None:
+def test_the_state_is_small_survives_and_settles(ready: Changepoints) -> None:
     ready.reset()
     fresh = ready.state()
     ready.learn(np.array([1, 1]), np.array([4, 5]), np.random.default_rng(7).random((2, CELLS), dtype=np.float32))
-    other = ChangesOfTaste(200)
+    other = Changepoints(200)
     other.restore(ready.state())
     somebody, visible = np.array([1, -1]), np.array([6, 6])
     np.testing.assert_array_equal(other.belief(somebody, visible), ready.belief(somebody, visible))
     ready.reset()
     for name, value in ready.state().items():
         np.testing.assert_array_equal(value, fresh[name])
-    assert TemporalDecay(1, changes=True).state_bytes() < 200
+    assert TemporalDecay(1, changepoints=True).state_bytes() < 200
 
 
-def test_a_rule_with_changes_cuts_what_its_half_lives_would_keep(ready: ChangesOfTaste) -> None:
+def test_a_rule_with_changes_cuts_what_its_half_lives_would_keep(ready: Changepoints) -> None:
     """Half-lives and changes multiply: with "never" alone the weights are those of the changes."""
     source = np.random.default_rng(8)
-    rule = TemporalDecay(200, HalfLives((), ()), changes=True)
-    assert rule.changes is not None
-    rule.changes.restore(ready.state())
+    rule = TemporalDecay(200, HalfLives((), ()), changepoints=True)
+    assert rule.changepoints is not None
+    rule.changepoints.restore(ready.state())
     queries = Queries.from_history([range(50)], users=[0], times=[range(50)])
     hypotheses = rule.hypotheses(queries)
     assert hypotheses.shape == (1 + CELLS, 50)
@@ -249,6 +249,6 @@ def test_a_rule_with_changes_cuts_what_its_half_lives_would_keep(ready: ChangesO
 
 def test_nothing_to_learn_from_is_refused() -> None:
     with pytest.raises(ConfigError, match="no events to fit the changes on"):
-        ChangesOfTaste(1).fit(np.array([0]), np.array([3]), np.full((1, CELLS), 0.5, np.float32), N_ITEMS)
+        Changepoints(1).fit(np.array([0]), np.array([3]), np.full((1, CELLS), 0.5, np.float32), N_ITEMS)
     with pytest.raises(ConfigError, match="hazard"):
-        ChangesOfTaste(1, hazard=1.5)
+        Changepoints(1, hazard=1.5)

@@ -70,7 +70,7 @@ def test_the_belief_by_hand() -> None:
     decay = TemporalDecay(1, EVENTS_ONLY, learning_rate=3.0, shrinkage=5.0, fading=0.1, sharpness=2.0)
     source = np.random.default_rng(0)
     taught = source.random((20, 3), dtype=np.float32)
-    decay.fit_prior(np.repeat(decay.context(asked([0])), 20, axis=0), taught)
+    decay.fit_prior(np.repeat(decay.situation(asked([0])), 20, axis=0), taught)
     mean = (taught.astype(np.float64) ** 2).mean(0)
     expected = mean.mean() + (mean - mean.mean()) * 20 / (20 + 5)
     prior = np.exp(3 * 5 * expected)
@@ -114,7 +114,7 @@ def test_the_prior_becomes_that_of_the_population_and_shrinks_newcomers() -> Non
     utility = np.where((users < 30)[:, None], favouring(0, 1), favouring(2, 1))  # 30 of 40 forget fast
     utility = np.clip(utility + source.normal(0, 0.1, utility.shape), 0, 1).astype(np.float32)
     decay = TemporalDecay(41, EVENTS_ONLY, learning_rate=1.0, shrinkage=10.0)
-    decay.fit_prior(decay.context(asked(users.tolist())), utility)
+    decay.fit_prior(decay.situation(asked(users.tolist())), utility)
     assert decay.prior[0] > decay.prior[2] > decay.prior[1]
     # Nobody has been observed yet: all are at the prior, and stay there after a reset.
     np.testing.assert_allclose(decay.belief(np.arange(41)), np.tile(decay.prior, (41, 1)), rtol=1e-6)
@@ -130,7 +130,7 @@ def test_the_population_teaches_what_to_expect_after_an_absence() -> None:
     soon = Queries.from_history([[1, 2, 3]] * 50, users=[0] * 50, times=[[0, 1, 2]] * 50, now=[3] * 50)
     late = Queries.from_history([[1, 2, 3]] * 50, users=[0] * 50, times=[[0, 1, 2]] * 50, now=[900_000] * 50)
     decay = TemporalDecay(1, EVENTS_ONLY)
-    situations = np.concatenate([decay.context(soon), decay.context(late)])
+    situations = np.concatenate([decay.situation(soon), decay.situation(late)])
     utility = np.concatenate([favouring(0, 50), favouring(2, 50)])
     decay.fit_prior(situations, utility)
     assert decay.belief_at(soon)[0].argmax() == 0
@@ -199,7 +199,7 @@ def test_state_survives_and_settles() -> None:
 @pytest.mark.parametrize("changes", [False, True])
 def test_users_who_come_later_learn_as_if_they_had_been_there(changes: bool) -> None:
     source = np.random.default_rng(3)
-    from_the_start, later = (TemporalDecay(n_users, EVENTS_ONLY, changes=changes) for n_users in (5, 2))
+    from_the_start, later = (TemporalDecay(n_users, EVENTS_ONLY, changepoints=changes) for n_users in (5, 2))
     queries = asked([1, 4, 4, -1])
     utility = source.random((4, len(from_the_start.hypotheses(queries))), dtype=np.float32)
     for rule in (from_the_start, later):
@@ -210,7 +210,7 @@ def test_users_who_come_later_learn_as_if_they_had_been_there(changes: bool) -> 
         rule.observe(queries, utility)
     for name, value in from_the_start.state().items():
         np.testing.assert_array_equal(later.state()[name], value)
-    other = TemporalDecay(2, EVENTS_ONLY, changes=changes)
+    other = TemporalDecay(2, EVENTS_ONLY, changepoints=changes)
     other.restore(later.state())
     np.testing.assert_array_equal(other.weights(queries), later.weights(queries))
     for rule in (from_the_start, later):

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from recsys.data.queries import Ragged, membership
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.evaluation.metrics import RANKING_METRICS, Judged, parse_metric, ranking_metrics
+from recsys.evaluation.metrics import RANKING_METRICS, RankedHits, parse_metric, ranking_metrics
 from recsys.models.base import top_n
 
 CUTOFFS = (1, 3, 5, 10)
@@ -131,7 +131,7 @@ def test_unknown_answers_lower_the_score_and_are_never_hit_by_padding() -> None:
 
 
 def test_lists_shorter_than_the_cutoff_and_wrong_shapes_are_refused() -> None:
-    judged = Judged.of(np.array([[1, 2]], np.int32), Ragged.of([[1]]))
+    judged = RankedHits.of(np.array([[1, 2]], np.int32), Ragged.of([[1]]))
     for k in (0, 3):
         with pytest.raises(ValueError, match=r"outside 1\.\.2"):
             judged.at(k)

@@ -121,14 +121,14 @@ def test_how_long_the_present_taste_has_lasted_is_told() -> None:
     model = believing(linear(), movie_log(), in_4_events=1.0)
     rule = model.rule
     assert isinstance(rule, TemporalDecay)
-    assert rule.changes is not None
-    state = rule.changes.state()
-    three = int(np.flatnonzero(rule.changes.lengths == 3)[0])
+    assert rule.changepoints is not None
+    state = rule.changepoints.state()
+    three = int(np.flatnonzero(rule.changepoints.lengths == 3)[0])
     state["belief"][0] = 0
     state["belief"][0, [three, -1]] = 4 / 5, 1 / 5
     state["until"][0] = 9
     state["parameters"][0] = 1e-9  # nothing changes at the question itself
-    rule.changes.restore(state)
+    rule.changepoints.restore(state)
     queries = Queries.from_history([[0, 1, 2, 3, 4, 5, 0, 1, 2]], users=[0], times=[range(9)])
     (found,) = user_half_lives(model, queries) or []
     assert found.lasted is not None
@@ -136,7 +136,7 @@ def test_how_long_the_present_taste_has_lasted_is_told() -> None:
     assert found.lasted.probability == pytest.approx(4 / 5, abs=0.02)
     assert found.to_dict()["lasted"]["high"] is None
     assert model.recent(queries).tolist() == [False] * 6 + [True] * 3  # by the half-life alone it would be five
-    plain = Decayed(linear(), per_user=PerUserDecay(calibration=0.0, changes=False)).fit(movie_log())
+    plain = Decayed(linear(), per_user=PerUserDecay(calibration=0.0, changepoints=False)).fit(movie_log())
     (without,) = user_half_lives(plain, queries) or []
     assert "lasted" not in without.to_dict()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.explanations import Reading, UserFacts
-from recsys.explanations.cached_weights import Standing
+from recsys.explanations.cached_weights import CachedWeights
 from recsys.models import EASE, Decayed, LinearAMPCF, PersonaPrior, Popularity
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import PerUserDecay
@@ -31,8 +31,8 @@ def _log(clock: str = "seconds") -> Interactions:
 def models() -> dict[str, Decayed]:
     linear = LinearAMPCF(personas=2, factors=4)
     each = {
-        "changes": PerUserDecay(calibration=0.3, changes=True),
-        "no changes": PerUserDecay(calibration=0.3, changes=False),
+        "changes": PerUserDecay(calibration=0.3, changepoints=True),
+        "no changes": PerUserDecay(calibration=0.3, changepoints=False),
         "events only": PerUserDecay(calibration=0.3, days=()),
         "time only": PerUserDecay(calibration=0.3, events=()),
     }
@@ -53,7 +53,7 @@ def test_it_reads_as_if_anew_to_the_last_bit(
     model, times = models[name], np.cumsum(gaps).astype(np.int64)
     items = [number % 32 - 1 for number in range(len(gaps))]
     asked = Queries.from_history([items], users=[user], times=[times])
-    standing = Standing.of(model, asked)
+    standing = CachedWeights.of(model, asked)
     assert standing is not None
     now = int(times[-1]) if len(times) else 0
     for wait in waits:
@@ -82,10 +82,10 @@ def test_where_something_else_has_a_say_nothing_stands_still() -> None:
     ]
     one = Queries.from_history([[1, 2]], users=[0])
     for model in others:
-        assert Standing.of(model.fit(log), one) is None
+        assert CachedWeights.of(model.fit(log), one) is None
     learned = Decayed(EASE()).fit(log)
-    assert Standing.of(learned, one) is not None
-    assert Standing.of(learned, Queries.from_history([[1], [2]], users=[0, 1])) is None
+    assert CachedWeights.of(learned, one) is not None
+    assert CachedWeights.of(learned, Queries.from_history([[1], [2]], users=[0, 1])) is None
 
 
 def test_facts_are_the_same_from_those_before_and_anew(models: dict[str, Decayed]) -> None:

@@ -26,12 +26,12 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError, NotFittedError
 from recsys.models import EASE, Decayed, LinearAMPCF, PerUserDecay
-from recsys.models.ampcf.settings import HistoryReading
+from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import FoldIn, PersonaRecommender, Recommender, as_fold_in
 from recsys.training.trainable import Optimization
 
 _FAST = Optimization(epochs=40, batch_size=32, learning_rate=0.03)
-_READING = HistoryReading(dropout=0.3)
+_READING = HistoryPooling(dropout=0.3)
 SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
     "AMPCF": [
         {"embedding_size": 8, "personas": 3, "users": "history", "history": _READING, "optimization": _FAST},
@@ -344,13 +344,16 @@ def test_contributions_to_a_panel_are_those_to_each_of_its_items(model: Recommen
         return
     folding = as_fold_in(model, "this test")
     weighted = queries.with_weights(np.linspace(0.2, 1, len(queries.history.items), dtype=np.float32))
-    for panel in (np.array([1, 4, 5, 11], np.int32), np.arange(14, dtype=np.int32)):  # the second is not the first kept
+    for item_sample in (
+        np.array([1, 4, 5, 11], np.int32),
+        np.arange(14, dtype=np.int32),
+    ):  # the second is not the first kept
         one_by_one = [
-            folding.contributions(weighted, np.full((len(queries), 1), item, np.int32)) for item in panel.tolist()
+            folding.contributions(weighted, np.full((len(queries), 1), item, np.int32)) for item in item_sample.tolist()
         ]
-        each = folding.panel_contributions(weighted, panel)
+        each = folding.sample_contributions(weighted, item_sample)
         torch.testing.assert_close(each, torch.cat(one_by_one, 1), rtol=1e-4, atol=1e-5)
-        again = folding.panel_contributions(weighted, panel)
+        again = folding.sample_contributions(weighted, item_sample)
         assert torch.equal(again, each)
 
 
@@ -361,9 +364,9 @@ def test_what_is_judged_by_are_contributions_times_a_number_of_each_query(model:
     items = np.arange(len(queries), dtype=np.int32) % 14
     weights = np.linspace(0.2, 1, len(queries.history.items), dtype=np.float32)
     for asked in (queries.with_weights(None), queries.with_weights(weights)):
-        for panel in (np.array([1, 4, 5, 11], np.int32), np.arange(14, dtype=np.int32)):
-            found = torch.cat(folding.judged(asked, panel, items), 1)
-            told = folding.panel_contributions(asked, panel), folding.contributions(asked, items[:, None])
+        for item_sample in (np.array([1, 4, 5, 11], np.int32), np.arange(14, dtype=np.int32)):
+            found = torch.cat(folding.scaled_contributions(asked, item_sample, items), 1)
+            told = folding.sample_contributions(asked, item_sample), folding.contributions(asked, items[:, None])
             expected = torch.cat(told, 1)
             assert found.shape == expected.shape
             for query in range(len(queries)):

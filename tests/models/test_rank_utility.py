@@ -10,8 +10,8 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models import rank_utility
-from recsys.models.item_sample import Panel
-from recsys.models.rank_utility import UNDECIDED, utilities
+from recsys.models.item_sample import ItemSample
+from recsys.models.rank_utility import UNDECIDED, rank_utilities
 from tests.evaluation.evaluation_models import FixedScores, MostUsed, SumOfRows, random_log
 
 Floats = npt.NDArray[np.float32]
@@ -24,9 +24,11 @@ def model() -> SumOfRows:
     return SumOfRows(rows).fit(log)
 
 
-def naive(model: SumOfRows, queries: Queries, items: npt.NDArray[np.int32], hypotheses: Floats, panel: Panel) -> Floats:
+def naive(
+    model: SumOfRows, queries: Queries, items: npt.NDArray[np.int32], hypotheses: Floats, item_sample: ItemSample
+) -> Floats:
     result = np.full((len(queries), len(hypotheses)), UNDECIDED, np.float32)
-    counts = dict(zip(panel.items.tolist(), panel.stands_for.tolist(), strict=True))
+    counts = dict(zip(item_sample.items.tolist(), item_sample.stands_for.tolist(), strict=True))
     for q in range(len(queries)):
         begin, end = queries.history.indptr[q : q + 2]
         row = queries.history.items[begin:end]
@@ -61,11 +63,11 @@ def test_utilities_are_those_of_a_loop(
 ) -> None:
     monkeypatch.setattr(rank_utility, "_CONTRIBUTIONS", block)
     monkeypatch.setattr(rank_utility, "_NEWEST", newest)
-    panel = Panel(np.array([1, 4, 9, 10, 22, 28], np.int32), np.array([1, 1, 2.5, 4, 3, 8], np.float32))
+    item_sample = ItemSample(np.array([1, 4, 9, 10, 22, 28], np.int32), np.array([1, 1, 2.5, 4, 3, 8], np.float32))
     for seed in range(4):
         queries, items, hypotheses = questions(seed)
-        got = utilities(model, queries, items, hypotheses, panel)
-        np.testing.assert_allclose(got, naive(model, queries, items, hypotheses, panel), rtol=0, atol=1e-6)
+        got = rank_utilities(model, queries, items, hypotheses, item_sample)
+        np.testing.assert_allclose(got, naive(model, queries, items, hypotheses, item_sample), rtol=0, atol=1e-6)
         assert got.dtype == np.float32
         assert np.all(got[-2:] == UNDECIDED)
 
@@ -73,8 +75,10 @@ def test_utilities_are_those_of_a_loop(
 def test_without_a_panel_the_model_has_one_and_weights_of_the_query_do_not_matter(model: SumOfRows) -> None:
     queries, items, hypotheses = questions(0)
     weighted = queries.with_weights(np.zeros(len(queries.history.items), np.float32))
-    expected = naive(model, queries, items, hypotheses, Panel(np.arange(30, dtype=np.int32), np.ones(30, np.float32)))
-    np.testing.assert_allclose(utilities(model, weighted, items, hypotheses), expected, rtol=0, atol=1e-6)
+    expected = naive(
+        model, queries, items, hypotheses, ItemSample(np.arange(30, dtype=np.int32), np.ones(30, np.float32))
+    )
+    np.testing.assert_allclose(rank_utilities(model, weighted, items, hypotheses), expected, rtol=0, atol=1e-6)
 
 
 def test_what_is_as_good_as_gone_still_has_its_rank(model: SumOfRows) -> None:
@@ -82,8 +86,8 @@ def test_what_is_as_good_as_gone_still_has_its_rank(model: SumOfRows) -> None:
     little = SumOfRows(model.rows * np.float32(2.0**-30)).fit(random_log())
     for seed in range(4):
         queries, items, hypotheses = questions(seed)
-        got = utilities(little, queries, items, hypotheses * np.float32(2.0**-126))
-        np.testing.assert_array_equal(got, utilities(model, queries, items, hypotheses))
+        got = rank_utilities(little, queries, items, hypotheses * np.float32(2.0**-126))
+        np.testing.assert_array_equal(got, rank_utilities(model, queries, items, hypotheses))
 
 
 def test_first_is_one_and_last_is_zero() -> None:
@@ -94,7 +98,7 @@ def test_first_is_one_and_last_is_zero() -> None:
     model = SumOfRows(rows).fit(log)
     queries = Queries.from_history([[0, 3]])
     hypotheses = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
-    got = utilities(model, queries, np.array([1], np.int32), hypotheses)
+    got = rank_utilities(model, queries, np.array([1], np.int32), hypotheses)
     # 27 others: 30 less the item and the two of the history. Where nothing weighs anything popularity decides.
     counts = model.fitted_on.item_counts
     others = np.delete(counts, [0, 1, 3])
@@ -105,45 +109,45 @@ def test_first_is_one_and_last_is_zero() -> None:
 def test_what_cannot_be_judged_is_refused(model: SumOfRows) -> None:
     queries, items, hypotheses = questions(0)
     with pytest.raises(ValueError, match="item the model knows"):
-        utilities(model, queries, np.full(len(queries), UNKNOWN, np.int32), hypotheses)
+        rank_utilities(model, queries, np.full(len(queries), UNKNOWN, np.int32), hypotheses)
     with pytest.raises(ValueError, match="history events"):
-        utilities(model, queries, items, hypotheses[:, :-1])
+        rank_utilities(model, queries, items, hypotheses[:, :-1])
     log = random_log()
     for other in (MostUsed().fit(log), FixedScores(np.zeros((log.n_users, log.n_items), np.float32)).fit(log)):
         with pytest.raises(CapabilityError, match="cannot fold in"):
-            utilities(other, queries, items, hypotheses)
+            rank_utilities(other, queries, items, hypotheses)
 
 
 def test_an_event_alone_is_judged_as_among_others(model: SumOfRows) -> None:
     queries, items, hypotheses = questions(1)
-    together = utilities(model, queries, items, hypotheses)
+    together = rank_utilities(model, queries, items, hypotheses)
     for row in range(len(queries)):
         begin, end = queries.history.indptr[row : row + 2]
         alone = queries.take(np.asarray([row]))
-        got = utilities(model, alone, items[row : row + 1], hypotheses[:, begin:end])
+        got = rank_utilities(model, alone, items[row : row + 1], hypotheses[:, begin:end])
         np.testing.assert_array_equal(got, together[[row]])
 
 
-def test_a_small_catalogue_is_its_own_panel() -> None:
-    panel = Panel.of(np.array([3, 0, 1, 7]), 3)
-    assert panel.items.tolist() == [0, 2, 3]
-    assert panel.stands_for.tolist() == [1, 1, 1]
+def test_a_small_catalogue_is_its_own_item_sample() -> None:
+    item_sample = ItemSample.of(np.array([3, 0, 1, 7]), 3)
+    assert item_sample.items.tolist() == [0, 2, 3]
+    assert item_sample.stands_for.tolist() == [1, 1, 1]
 
 
 def test_a_panel_has_the_most_used_and_a_fair_sample_of_the_others() -> None:
     counts = np.random.default_rng(0).zipf(1.5, 20_000).clip(0, 10_000)
     counts[::7] = 0
-    panel = Panel.of(counts, 400)
-    assert np.all(np.diff(panel.items) > 0)
-    assert abs(len(panel.items) - 400) <= 1
-    assert np.all(counts[panel.items] > 0)
+    item_sample = ItemSample.of(counts, 400)
+    assert np.all(np.diff(item_sample.items) > 0)
+    assert abs(len(item_sample.items) - 400) <= 1
+    assert np.all(counts[item_sample.items] > 0)
     most_used = np.argsort(-counts, kind="stable")[:200]
-    assert np.all(np.isin(most_used, panel.items))
-    assert np.all(panel.stands_for >= 1 - 1e-6)
+    assert np.all(np.isin(most_used, item_sample.items))
+    assert np.all(item_sample.stands_for >= 1 - 1e-6)
     # It stands for about as many items as there are, and for those of middling use too.
-    assert abs(panel.stands_for.sum() / (counts > 0).sum() - 1) < 0.1
-    some = counts[panel.items] == 2
-    assert abs(panel.stands_for[some].sum() / (counts == 2).sum() - 1) < 0.2
+    assert abs(item_sample.stands_for.sum() / (counts > 0).sum() - 1) < 0.1
+    some = counts[item_sample.items] == 2
+    assert abs(item_sample.stands_for[some].sum() / (counts == 2).sum() - 1) < 0.2
 
 
 def test_an_estimated_rank_is_near_the_exact_one() -> None:
@@ -152,10 +156,10 @@ def test_an_estimated_rank_is_near_the_exact_one() -> None:
     n_items = 3_000
     counts = np.sort(rng.zipf(1.3, n_items).clip(1, 1000))[::-1]
     scores = rng.normal(0, 1, (60, n_items)) + 0.5 * np.log(counts)
-    panel = Panel.of(counts, 256)
+    item_sample = ItemSample.of(counts, 256)
     events = rng.integers(n_items, size=60)
     own = scores[np.arange(60), events][:, None]
     exact = (scores > own).sum(1)
-    estimated = (scores[:, panel.items] > own) @ panel.stands_for
+    estimated = (scores[:, item_sample.items] > own) @ item_sample.stands_for
     assert abs(estimated.sum() / exact.sum() - 1) < 0.05
     assert np.corrcoef(estimated, exact)[0, 1] > 0.98

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.data.stream import Asking, Stream, events_before
+from recsys.data.stream import QuestionSettings, Stream, events_before
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.errors import ConfigError, DataError
@@ -31,9 +31,9 @@ from recsys.evaluation.prequential.checkpoint import Checkpoint, digest
 from recsys.evaluation.prequential.result import Replay, question_table
 from recsys.evaluation.ranking import Progress
 from recsys.models.base import Recommender, as_fold_in
-from recsys.models.rank_utility import utilities
+from recsys.models.rank_utility import rank_utilities
 
-__all__ = ["Asking", "Refitting", "Replay", "events_before", "replay"]
+__all__ = ["QuestionSettings", "Refitting", "Replay", "events_before", "replay"]
 
 _PARTS = ("queries", "weights", "scoring", "judging", "observing", "refitting")
 
@@ -69,7 +69,7 @@ def replay(
     *,
     cutoffs: Sequence[int] = (5, 10, 20),
     depth: int | None = None,
-    asking: Asking = Asking(),
+    question_settings: QuestionSettings = QuestionSettings(),
     chunk: int = 1024,
     refitting: Refitting | None = None,
     checkpoint: str | Path | None = None,
@@ -98,7 +98,7 @@ def replay(
         forgetting: gives the event weights; None: every event counts 1.
         cutoffs: list lengths of the metrics.
         depth: length of the lists in which the rank is looked for; the largest cutoff when None.
-        asking: windows, equal times, how many questions.
+        question_settings: windows, equal times, how many questions.
         chunk: questions between two checkpoints, and scored at a time, about.
         refitting: when the model is made anew; never when None.
         checkpoint: a folder in which ranks and state are kept after each chunk; the same call goes on where an
@@ -117,18 +117,20 @@ def replay(
     if chunk < 1:
         raise ConfigError(f"replay: chunk is {chunk}; it must be at least 1")
     every = None if refitting is None else refitting.every
-    if every is not None and asking.window is not None and every % asking.window:
+    if every is not None and question_settings.window is not None and every % question_settings.window:
         # The questions of a window share one moment of asking, so they are asked of one model.
-        raise ConfigError(f"replay: refitting every {every}; it must be a multiple of the window ({asking.window})")
+        raise ConfigError(
+            f"replay: refitting every {every}; it must be a multiple of the window ({question_settings.window})"
+        )
     if forgetting is not None or model.needs_known_users:
         as_fold_in(model, "a prequential replay")
-    stream = Stream.of(log, start, asking)
+    stream = Stream.of(log, start, question_settings)
     epoch = stream.epochs(every)
     run = _Run(model, stream, forgetting, n, chunk)
     if isinstance(forgetting, OnlineForgetting):
         forgetting.reset()
     folder = None if checkpoint is None else Path(checkpoint)
-    options = (start, n, astuple(asking), chunk, every)
+    options = (start, n, astuple(question_settings), chunk, every)
     call = "" if folder is None else run.describe(options)
     chunks = stream.chunks(chunk, epoch)
     done = 0 if folder is None else run.resume(Checkpoint.load(folder, call))
@@ -263,7 +265,7 @@ class _Run:
         self, forgetting: OnlineForgetting, queries: Queries, rows: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
         items = self._items[self.stream.items[rows]]
-        return utilities(self.model, self._asked(queries), items, forgetting.hypotheses(queries))
+        return rank_utilities(self.model, self._asked(queries), items, forgetting.hypotheses(queries))
 
     def _asked(self, queries: Queries) -> Queries:
         """The same questions with the model's user numbers."""

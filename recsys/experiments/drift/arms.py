@@ -30,7 +30,7 @@ from recsys.decay.gradient import GradientHalfLife
 from recsys.decay.temporal import HalfLives, TemporalDecay, mixture
 from recsys.errors import ConfigError, DataError, nearest
 from recsys.evaluation.ranking import Progress
-from recsys.experiments.drift.stage import Lessons, Stage
+from recsys.experiments.drift.stage import CalibrationSet, Stage
 
 __all__ = ["ARMS", "Chosen", "Stage", "choose", "untaught"]
 
@@ -134,7 +134,7 @@ def untaught(n_users: int, clock: str, settings: Learning = _LEARNING[0]) -> Tem
     """
     time = {"seconds": HalfLives().time, "period": (1.0, 2.0, 4.0)}.get(clock, ())
     hour = 3600.0 if clock == "seconds" else 1.0
-    return TemporalDecay(n_users, HalfLives(time=time), *settings, hour, changes=True, caution=_CAUTION)
+    return TemporalDecay(n_users, HalfLives(time=time), *settings, hour, changepoints=True, caution=_CAUTION)
 
 
 Found = tuple[Forgetting | None, str, tuple[tuple[str, float], ...]]
@@ -203,14 +203,14 @@ def _score(stage: Stage, rule: Forgetting | None) -> float:
     return stage.replay(rule, cutoffs=(10,)).summary[METRIC]
 
 
-def _halves(stage: Stage, lessons: Lessons) -> tuple[Lessons, Stage]:
-    """Return the lessons of the earlier half of a stage, and its later half as a stage.
+def _halves(stage: Stage, calibration_set: CalibrationSet) -> tuple[CalibrationSet, Stage]:
+    """Return the calibration_set of the earlier half of a stage, and its later half as a stage.
 
     Raises:
-        DataError: all lessons are of one moment, so that none is earlier.
+        DataError: all calibration_set are of one moment, so that none is earlier.
     """
-    times = lessons.stream.now  # the beginning of its window, where there are any: the halves must not cut one
-    later = np.unique(times[times > times[lessons.rows[0]]])
+    times = calibration_set.stream.now  # the beginning of its window, where there are any: the halves must not cut one
+    later = np.unique(times[times > times[calibration_set.rows[0]]])
     if len(later) == 0:
         raise DataError(
             f"{stage.log.name}: all validation questions that teach are of one time ({times[0]}), so that there is no "
@@ -219,13 +219,15 @@ def _halves(stage: Stage, lessons: Lessons) -> tuple[Lessons, Stage]:
     middle = int(later[min(int(np.searchsorted(later, np.median(times))), len(later) - 1)])
     asked_later = int((times >= middle).sum())
     # The limit counts questions, those of the earlier half too.
-    return lessons.before(middle), replace(stage, start=middle, asking=replace(stage.asking, limit=asked_later))
+    return calibration_set.before(middle), replace(
+        stage, start=middle, question_settings=replace(stage.question_settings, limit=asked_later)
+    )
 
 
 def _by_gradient(stage: Stage, most: int, progress: Progress | None, *, koren: bool) -> Found:
     """Learn half-lives by gradient under each clock and amount of shrinkage."""
-    lessons = Lessons.of(stage)
-    earlier, later = _halves(stage, lessons)
+    calibration_set = CalibrationSet.of(stage)
+    earlier, later = _halves(stage, calibration_set)
     clocks: tuple[AgeClock, ...] = ("events", "time") if stage.log.has_time else ("events",)
     settings = [(clock, spread) for spread in _SPREADS for clock in clocks][:most]
     length, word = _unit(stage.log.clock)
@@ -243,54 +245,54 @@ def _by_gradient(stage: Stage, most: int, progress: Progress | None, *, koren: b
     scores = _scores(settings, lambda setting: _score(later, learned(*setting, first)), progress)
     words = [f"clock of {names[clock]}, spread {spread:g}" for clock, spread in settings]
     best = int(np.argmax(scores))
-    rule = learned(*settings[best], lessons.contributions(_LESSON_EVENTS))
+    rule = learned(*settings[best], calibration_set.contributions(_LESSON_EVENTS))
     return rule, words[best], tuple(zip(words, scores, strict=True))
 
 
 def _per_user(stage: Stage, most: int, progress: Progress | None, *, told: bool) -> Found:
-    """Learn population and users under each of the settings; every lesson is judged once."""
-    lessons = Lessons.of(stage)
-    earlier, later = _halves(stage, lessons)
+    """Learn population and users under each of the settings; every lesson is utilities once."""
+    calibration_set = CalibrationSet.of(stage)
+    earlier, later = _halves(stage, calibration_set)
     rule = untaught(stage.log.n_users, stage.log.clock)
-    judged = Judged.of(rule, lessons)
-    known = judged.situations[lessons.rows]
+    utilities = CalibrationUtilities.of(rule, calibration_set)
+    known = utilities.situations[calibration_set.rows]
     settings = _LEARNING[:most]
 
     def taught(setting: Learning, count: int) -> TemporalDecay:
         own = untaught(stage.log.n_users, stage.log.clock, setting)
-        assert own.changes is not None
-        assert rule.changes is not None
-        own.changes.restore(rule.changes.state())
-        own.fit_prior(known[:count], judged.utility[:count])
+        assert own.changepoints is not None
+        assert rule.changepoints is not None
+        own.changepoints.restore(rule.changepoints.state())
+        own.fit_prior(known[:count], utilities.utility[:count])
         return own
 
     def score(setting: Learning) -> float:
         own = taught(setting, len(earlier))
-        return _score(later, Foreseen(own, lessons, judged) if told else Situation(own))
+        return _score(later, Foreseen(own, calibration_set, utilities) if told else Situation(own))
 
     scores = _scores(settings, score, progress)
     words = [f"eta {eta:g}, tau {tau:g}, alpha {alpha:g}, sharpness {power:g}" for eta, tau, alpha, power in settings]
     best = int(np.argmax(scores))
-    rule = taught(settings[best], len(lessons))
+    rule = taught(settings[best], len(calibration_set))
     found = tuple(zip(words, scores, strict=True))
     if not told:
         return Situation(rule), words[best], found
-    rule.learn(lessons.users, known, judged.utility)
-    assert rule.changes is not None
-    rule.changes.learn(lessons.users, lessons.visible, judged.windows)
+    rule.learn(calibration_set.users, known, utilities.utility)
+    assert rule.changepoints is not None
+    rule.changepoints.learn(calibration_set.users, calibration_set.visible, utilities.windows)
     rule.settle()
     return rule, words[best], found
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """The lessons of a stage, as a rule with changes judges them.
+class CalibrationUtilities:
+    """The calibration_set of a stage, as a rule with changes judges them.
 
     Attributes:
         situations: "questions features", of all questions.
-        windows: "lessons lengths", utility of each run length.
-        utility: "lessons half-lives", utility of each half-life, given what was believed of changes by then.
+        windows: "calibration_set lengths", utility of each run length.
+        utility: "calibration_set half-lives", utility of each half-life, given what was believed of changes by then.
     """
 
     situations: Floats
@@ -298,26 +300,26 @@ class Judged:
     utility: Floats
 
     @classmethod
-    def of(cls, rule: TemporalDecay, lessons: Lessons) -> Judged:
-        """Judge lessons; of the rule nothing is left but the population's parameters of its changes.
+    def of(cls, rule: TemporalDecay, calibration_set: CalibrationSet) -> CalibrationUtilities:
+        """Judge calibration_set; of the rule nothing is left but the population's parameters of its changes.
 
-        Lessons of a stage come in the order of time, so what is believed of changes at each is known without a replay:
+        CalibrationSet of a stage come in the order of time, so what is believed of changes at each is known without a replay:
         that of half-lives does not enter into it.
         """
-        changes = rule.changes
+        changes = rule.changepoints
         assert changes is not None
-        windows = lessons.utility(lambda queries, _: changes.windows(queries))
-        n_items = int((lessons.stage.model.fitted_on.item_counts > 0).sum())
-        changes.fit(lessons.users, lessons.visible, windows, n_items)
-        believed = changes.learn(lessons.users, lessons.visible, windows)
+        windows = calibration_set.utility(lambda queries, _: changes.windows(queries))
+        n_items = int((calibration_set.stage.model.fitted_on.item_counts > 0).sum())
+        changes.fit(calibration_set.users, calibration_set.visible, windows, n_items)
+        believed = changes.learn(calibration_set.users, calibration_set.visible, windows)
 
         def faded(queries: Queries, numbers: npt.NDArray[np.int64]) -> Floats:
             by_half_life = rule.half_lives.weights(queries, from_newest=True)
             return by_half_life * changes.kept(queries, believed[numbers])
 
-        utility = lessons.utility(faded)
+        utility = calibration_set.utility(faded)
         changes.forget()
-        return cls(lessons.situations(rule), windows, utility)
+        return cls(calibration_set.situations(rule), windows, utility)
 
 
 @final
@@ -339,29 +341,29 @@ class Situation(Forgetting):
 class Foreseen(Forgetting):
     """What a rule will believe at each question of a stage, written down in advance.
 
-    The lessons are judged already, so what is believed of a user at each moment is known without a replay. A replay
+    The calibration_set are utilities already, so what is believed of a user at each moment is known without a replay. A replay
     then only ranks, in large batches, and gives the lists of one that learns on the way.
 
     Args:
         rule: as it is before the stage; it is left as the last lesson left it.
-        lessons: of the stage.
-        judged: the same lessons.
+        calibration_set: of the stage.
+        utilities: the same calibration_set.
     """
 
-    def __init__(self, rule: TemporalDecay, lessons: Lessons, judged: Judged) -> None:
-        stream, changes = lessons.stream, rule.changes
+    def __init__(self, rule: TemporalDecay, calibration_set: CalibrationSet, utilities: CalibrationUtilities) -> None:
+        stream, changes = calibration_set.stream, rule.changepoints
         assert changes is not None
         lesson = np.full(len(stream), -1)
-        lesson[lessons.rows] = np.arange(len(lessons))
+        lesson[calibration_set.rows] = np.arange(len(calibration_set))
         belief = np.empty((len(stream), len(rule.half_lives)), np.float32)
         lasted = np.empty((len(stream), len(changes)), np.float32)
         for rows in stream.rounds(slice(0, len(stream))):
             users, visible = stream.users, stream.n_visible
-            belief[rows] = rule.belief_in(judged.situations[rows], users[rows])
+            belief[rows] = rule.belief_in(utilities.situations[rows], users[rows])
             lasted[rows] = changes.belief(users[rows], visible[rows])
             taught = rows[lesson[rows] >= 0]
-            rule.learn(users[taught], judged.situations[taught], judged.utility[lesson[taught]])
-            changes.learn(users[taught], visible[taught], judged.windows[lesson[taught]])
+            rule.learn(users[taught], utilities.situations[taught], utilities.utility[lesson[taught]])
+            changes.learn(users[taught], visible[taught], utilities.windows[lesson[taught]])
         # A moment of asking is told by the end of what is visible.
         self._moments, first = np.unique(stream.visible_until, return_index=True)
         self._beliefs, self._lasted = belief[first], lasted[first]

@@ -22,7 +22,7 @@ from recsys.decay.detectors import DetectorReset
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import DataError
 from recsys.evaluation.prequential.checkpoint import digest
-from recsys.evaluation.prequential.replay import Asking, Refitting, events_before
+from recsys.evaluation.prequential.replay import QuestionSettings, Refitting, events_before
 from recsys.evaluation.prequential.result import Replay
 from recsys.evaluation.ranking import Progress
 from recsys.experiments.drift.arms import Chosen, Stage, choose
@@ -148,8 +148,8 @@ class Bench:
         if self.settings.users is not None:
             active = np.bincount(self.log.user_num[later], minlength=self.log.n_users) > 0
             visible &= drawn(active, self.settings.users, self.settings.seed)[self.log.user_num]
-        asking = Asking(limit=self.settings.limit)
-        return Stage(self._model(start), self.log.select(visible), start, asking, seed=self.settings.seed)
+        question_settings = QuestionSettings(limit=self.settings.limit)
+        return Stage(self._model(start), self.log.select(visible), start, question_settings, seed=self.settings.seed)
 
     def _choose(self, arm: str) -> Chosen:
         """Return what an arm chose; a rule learns in a replay, but begins anew with each."""
@@ -175,7 +175,7 @@ class Bench:
         """Return the schedule. The model is fitted on everybody, also where the replay is of some users only."""
         stage = self.stage(self.test_start)
         every = self.settings.retrain_days * _DAY if self.log.clock == "seconds" else 1
-        stream = Stream.of(stage.log, stage.start, stage.asking)
+        stream = Stream.of(stage.log, stage.start, stage.question_settings)
         boundaries = stage.start + np.unique(stream.epochs(every)) * every
         # Between two of them there are questions, so the number of earlier events tells which boundary it is.
         earlier = np.searchsorted(np.sort(stage.log.time), boundaries, side="left")

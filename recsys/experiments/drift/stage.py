@@ -1,4 +1,4 @@
-"""A replay that rules of forgetting are compared on, and its questions as lessons."""
+"""A replay that rules of forgetting are compared on, and its questions as calibration_set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, membership
-from recsys.data.stream import Asking, Stream
+from recsys.data.stream import QuestionSettings, Stream
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Floats, Forgetting
 from recsys.decay.detectors import DetectorReset
@@ -22,7 +22,7 @@ from recsys.errors import DataError
 from recsys.evaluation.prequential.replay import replay
 from recsys.evaluation.prequential.result import Replay
 from recsys.models.base import Recommender, as_fold_in
-from recsys.models.rank_utility import utilities
+from recsys.models.rank_utility import rank_utilities
 
 Ints = npt.NDArray[np.int64]
 
@@ -46,7 +46,7 @@ class Stage:
         model: fitted on events that are not asked here.
         log: the stream; user numbers as in every other stage of the same run.
         start: a time from which on events are asked, as in `replay`.
-        asking: windows, equal times, how many questions.
+        question_settings: windows, equal times, how many questions.
         chunk: questions between two checkpoints, and scored at a time, about; a population detector has smaller ones.
         seed: of the items that learning by gradient compares with.
     """
@@ -54,7 +54,7 @@ class Stage:
     model: Recommender
     log: Interactions
     start: int
-    asking: Asking = Asking()
+    question_settings: QuestionSettings = QuestionSettings()
     chunk: int = 1024
     seed: int = 0
 
@@ -62,19 +62,19 @@ class Stage:
         """Replay the stage with a rule; `more` are further options of `recsys.evaluation.prequential.replay.replay`."""
         shared = isinstance(forgetting, DetectorReset) and forgetting.scope == "population"
         chunk = min(self.chunk, _POPULATION_CHUNK) if shared else self.chunk
-        options: dict[str, Any] = {"asking": self.asking, "chunk": chunk}
+        options: dict[str, Any] = {"question_settings": self.question_settings, "chunk": chunk}
         return replay(self.model, self.log, self.start, forgetting, **(options | more))
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class CalibrationSet:
     """The questions of a stage whose item the model knows, in the order of time: what a rule can learn from.
 
     Attributes:
         stage: whose questions; its model is the judge.
         stream: all questions of the stage.
-        rows: "lessons", which of them, ascending.
+        rows: "calibration_set", which of them, ascending.
     """
 
     stage: Stage
@@ -82,13 +82,13 @@ class Lessons:
     rows: Ints
 
     @classmethod
-    def of(cls, stage: Stage) -> Lessons:
-        """Find the lessons of a stage.
+    def of(cls, stage: Stage) -> CalibrationSet:
+        """Find the calibration_set of a stage.
 
         Raises:
             DataError: there are none.
         """
-        stream = Stream.of(stage.log, stage.start, stage.asking)
+        stream = Stream.of(stage.log, stage.start, stage.question_settings)
         fitted = stage.model.fitted_on
         trained = np.append(fitted.item_counts > 0, False)  # UNKNOWN (-1) points at the end
         known = trained[fitted.items.numbers(stage.log.items.ids)][stream.items]
@@ -106,29 +106,29 @@ class Lessons:
 
     @property
     def users(self) -> npt.NDArray[np.int32]:
-        """ "lessons", numbers of the log's users."""
+        """ "calibration_set", numbers of the log's users."""
         return self.stream.users[self.rows]
 
-    def before(self, time: int) -> Lessons:
-        """Return the lessons earlier than a time."""
+    def before(self, time: int) -> CalibrationSet:
+        """Return the calibration_set earlier than a time."""
         return replace(self, rows=self.rows[self.stream.times[self.rows] < time])
 
     def situations(self, rule: TemporalDecay) -> Floats:
         """Return the situation of every question, also of those that teach nothing, "questions features"."""
         every = np.arange(len(self.stream))
         batches = self.stream.batches(every, _BATCH)
-        return np.concatenate([rule.context(self.stream.queries(rows, self._items)) for rows in batches])
+        return np.concatenate([rule.situation(self.stream.queries(rows, self._items)) for rows in batches])
 
     @property
     def visible(self) -> Ints:
-        """ "lessons", length of the history that is visible at each."""
+        """ "calibration_set", length of the history that is visible at each."""
         return self.stream.n_visible[self.rows]
 
     def utility(self, hypotheses: Callable[[Queries, Ints], Floats]) -> Floats:
-        """Return "lessons hypotheses": how well each hypothesis ranks the event, judged as in a replay.
+        """Return "calibration_set hypotheses": how well each hypothesis ranks the event, judged as in a replay.
 
         Args:
-            hypotheses: of queries (users of the log) and the numbers of their lessons: "hypotheses events".
+            hypotheses: of queries (users of the log) and the numbers of their calibration_set: "hypotheses events".
         """
         judged = []
         first = 0
@@ -136,15 +136,15 @@ class Lessons:
             queries = self.stream.queries(rows, self._items)
             items = self._items[self.stream.items[rows]]
             weights = hypotheses(queries, np.arange(first, first + len(rows)))
-            judged.append(utilities(self.stage.model, self._asked(queries), items, weights))
+            judged.append(rank_utilities(self.stage.model, self._asked(queries), items, weights))
             first += len(rows)
         return np.concatenate(judged)
 
     def contributions(self, most: int) -> list[tuple[Queries, Floats]]:
-        """Return batches of lessons with what each history event adds to the event's score and to sampled ones.
+        """Return batches of calibration_set with what each history event adds to the event's score and to sampled ones.
 
         Args:
-            most: history events in all, at most; where there are more, lessons are left out evenly over time.
+            most: history events in all, at most; where there are more, calibration_set are left out evenly over time.
         """
         fold_in = as_fold_in(self.stage.model, "learning half-lives")
         total = int(self.stream.n_visible[self.rows].sum())
@@ -163,9 +163,11 @@ class Lessons:
                 batches.append((asked, added))
         return batches
 
-    def _compared(self, lessons: Ints) -> Iterator[tuple[Queries, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+    def _compared(
+        self, calibration_set: Ints
+    ) -> Iterator[tuple[Queries, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
         """Yield batches of queries (users of the log), with the model's numbers of their items and of the samples."""
-        for rows in self.stream.batches(lessons, _BATCH):
+        for rows in self.stream.batches(calibration_set, _BATCH):
             items = self._items[self.stream.items[rows]]
             yield self.stream.queries(rows, self._items), items, self._drawn(rows)
 

@@ -20,7 +20,7 @@ from recsys.errors import CapabilityError
 from recsys.models.ampcf.ridge import PersonaRidge
 from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Validate
 from recsys.models.linear.bounded_top_n import LinearRows
-from recsys.models.linear.exact_sums import CarriesPersonas, ExactSums, PersonaSums
+from recsys.models.linear.exact_sums import ExactSummation, ExactSums, IncrementalPersonas
 from recsys.models.linear.operations import KeptColumns, event_weights, pair_weights, table_weights, weighted
 from recsys.training.session import Session
 
@@ -31,7 +31,7 @@ _EVENTS = 64
 
 
 @final
-class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, CarriesPersonas):
+class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, IncrementalPersonas):
     """Personas split the history, and each has a linear expert, to which the candidate items attend. In closed form.
 
         r_jk  = softmax_k( tau_r cos(q_j, c_k) )               routing of item j to persona k
@@ -110,9 +110,9 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
         self.memory_limit_gb = memory_limit_gb
         self.seed = seed
         self._weights: Tensor
-        self._panel = KeptColumns()
+        self._item_sample = KeptColumns()
         self._routing: npt.NDArray[np.float32]
-        self._exact: ExactSums | None = None
+        self._exact: ExactSummation | None = None
 
     @property
     def folds_in(self) -> bool:
@@ -158,12 +158,12 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
         _ = self.fitted_on
         return torch.from_numpy(self._event_weights(queries)[:, None] * pair_weights(self._weights, queries, items))
 
-    def judged(
-        self, queries: Queries, panel: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
-    ) -> tuple[Float[Tensor, "events panel"], Float[Tensor, "events 1"]]:
+    def scaled_contributions(
+        self, queries: Queries, item_sample: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
         _ = self.fitted_on
         # Less (sum_j w_j)^-b, which is the same for all.
-        others = self._panel.rows(self._weights, panel, queries.history.items)
+        others = self._item_sample.rows(self._weights, item_sample, queries.history.items)
         own = pair_weights(self._weights, queries, items[:, None])
         return weighted(queries, others), weighted(queries, own)
 
@@ -172,10 +172,10 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
         _ = self.fitted_on
         return self._routing
 
-    def persona_sums(self, items: npt.NDArray[np.int32], former: PersonaSums | None = None) -> PersonaSums:
+    def exact_sums(self, items: npt.NDArray[np.int32], former: ExactSums | None = None) -> ExactSums:
         return self._sums().of(items, former)
 
-    def opinions_of(self, sums: PersonaSums) -> tuple[Float[Tensor, "personas items"], Float[Tensor, "personas items"]]:
+    def opinions_of(self, sums: ExactSums) -> tuple[Float[Tensor, "personas items"], Float[Tensor, "personas items"]]:
         scale = self._sums().unit * max(len(sums.items), 1) ** -self.history_power
         scores = torch.from_numpy((sums.sums * scale).astype(np.float32))
         return self._attention(scores[None])[0], scores
@@ -187,10 +187,10 @@ class LinearAMPCF(PersonaRecommender, FoldIn, AdditivePersonas, LinearRows, Carr
     def row_weights(self, queries: Queries) -> npt.NDArray[np.float32]:
         return self._event_weights(queries)
 
-    def _sums(self) -> ExactSums:
+    def _sums(self) -> ExactSummation:
         _ = self.fitted_on
         if self._exact is None:
-            self._exact = ExactSums(self._weights, self._routing)
+            self._exact = ExactSummation(self._weights, self._routing)
         return self._exact
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:

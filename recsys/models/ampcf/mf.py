@@ -13,7 +13,7 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.ampcf.model import AMPCF
-from recsys.models.ampcf.settings import Attention, HistoryReading, Objective, Users
+from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
 from recsys.models.retrieval.points import PersonaPoints, Retrievable
 from recsys.training.session import Session
@@ -45,7 +45,7 @@ class MF(PersonaRecommender, FoldIn, Retrievable):
         users: Users = "embedding",
         item_bias: bool = True,
         initial_bias: float = 0.0,
-        history: HistoryReading = HistoryReading(),
+        history: HistoryPooling = HistoryPooling(),
         objective: Objective = Objective(),
         optimization: Optimization = Optimization(),
         seed: int = 0,

@@ -17,7 +17,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.ampcf.network import Bags, EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
-from recsys.models.ampcf.settings import Attention, HistoryReading, Objective, Users
+from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
 from recsys.models.ampcf.training import EmbeddingTask, HistoryTask, log_share
 from recsys.models.base import FoldIn, PersonaRecommender, Validate
 from recsys.models.health import PersonaHealth
@@ -62,7 +62,7 @@ class AMPCF(PersonaRecommender, FoldIn, Retrievable):
         personas: int = 4,
         users: Users = "history",
         attention: Attention = Attention(),
-        history: HistoryReading = HistoryReading(),
+        history: HistoryPooling = HistoryPooling(),
         objective: Objective = Objective(),
         optimization: Optimization = Optimization(),
         seed: int = 0,

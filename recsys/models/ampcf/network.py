@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.models.ampcf.settings import Attention, HistoryReading
+from recsys.models.ampcf.settings import Attention, HistoryPooling
 
 
 def _normal(shape: tuple[int, ...], std: float, source: torch.Generator) -> nn.Parameter:
@@ -183,7 +183,7 @@ class HistoryPersonas(nn.Module):
         n_items: int,
         personas: int,
         size: int,
-        reading: HistoryReading,
+        reading: HistoryPooling,
         source: torch.Generator,
     ) -> None:
         super().__init__()

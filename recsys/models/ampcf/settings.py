@@ -112,7 +112,7 @@ class Objective:
 
 @final
 @dataclass(frozen=True)
-class HistoryReading:
+class HistoryPooling:
     """How `users="history"` turns past items into personas, and how it is trained to.
 
     Attributes:

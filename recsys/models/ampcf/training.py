@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.models.ampcf.network import Bags, EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
-from recsys.models.ampcf.settings import HistoryReading, Objective
+from recsys.models.ampcf.settings import HistoryPooling, Objective
 from recsys.training import losses, sampling
 from recsys.training.trainable import Trainable
 
@@ -231,7 +231,7 @@ class HistoryTask(PersonaTask):
         users: HistoryPersonas,
         scorer: PersonaScorer,
         objective: Objective,
-        reading: HistoryReading,
+        reading: HistoryPooling,
         train: Interactions,
         batch_size: int,
         seed: int,

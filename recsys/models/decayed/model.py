@@ -23,9 +23,9 @@ from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import FoldIn, PersonaRecommender, Recommender, Validate, as_fold_in
-from recsys.models.calibration_set import asked_in_batches, lessons, newest_part
-from recsys.models.decayed.persona_activity import PersonaPrior, PersonaReading, RoutesItems, by_personas
-from recsys.models.rank_utility import utilities
+from recsys.models.calibration_set import calibration_events, newest_part, query_batches
+from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, RoutesItems, by_personas
+from recsys.models.rank_utility import rank_utilities
 from recsys.training.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -45,14 +45,14 @@ class PerUserDecay:
     Attributes:
         calibration: share of the newest training events on which the population's prior and the users' beliefs are
             learned, in [0, 1); 0 learns nothing before `observe`.
-        lessons: at most this many of them are judged, everybody's newest first.
+        calibration_events: at most this many of them are judged, everybody's newest first.
         events: half-lives that a user can have, in the user's own events since.
         days: half-lives in days; only logs with times in seconds have them.
         learning_rate: how much one event tells.
         shrinkage: how many events the population's prior is worth.
         fading: what each event takes from the evidence of the earlier ones, from 0 to 1.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
-        changes: whether changes of taste are looked for, so that the past before them counts less.
+        changepoints: whether changes of taste are looked for, so that the past before them counts less.
         caution: by how much the evidence for forgetting has to exceed that for none.
 
     Raises:
@@ -60,19 +60,19 @@ class PerUserDecay:
     """
 
     calibration: float = 0.1
-    lessons: int = 50_000
+    calibration_events: int = 50_000
     events: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
     days: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0, 256.0)
     learning_rate: float = 10.0
     shrinkage: float = 100.0
     fading: float = 0.02
     sharpness: float = 6.0
-    changes: bool = True
+    changepoints: bool = True
     caution: float = 6.0
 
     def __post_init__(self) -> None:
         fraction("per_user.calibration", self.calibration)
-        positive("per_user.lessons", self.lessons)
+        positive("per_user.calibration_events", self.calibration_events)
         self.rule(0, "seconds")
 
     def rule(self, n_users: int, clock: str) -> TemporalDecay:
@@ -82,7 +82,7 @@ class PerUserDecay:
         half_lives = HalfLives(events=tuple(self.events), time=time)
         hour = _HOUR if clock == "seconds" else 1.0
         learning = (self.learning_rate, self.shrinkage, self.fading, self.sharpness)
-        return TemporalDecay(n_users, half_lives, *learning, hour, self.changes, self.caution)
+        return TemporalDecay(n_users, half_lives, *learning, hour, self.changepoints, self.caution)
 
 
 @final
@@ -217,7 +217,7 @@ class Decayed(PersonaRecommender, FoldIn):
         telling = np.flatnonzero((items != UNKNOWN) & (queries.users != UNKNOWN))
         if isinstance(rule, OnlineForgetting) and len(telling):
             asked = queries.take(telling)
-            rule.observe(asked, utilities(self._inner, asked, items[telling], rule.hypotheses(asked)))
+            rule.observe(asked, rank_utilities(self._inner, asked, items[telling], rule.hypotheses(asked)))
 
     def extend(self, n_users: int) -> None:
         """Make room for users who were not in training: `observe` then learns from them too, as from all others.
@@ -259,12 +259,12 @@ class Decayed(PersonaRecommender, FoldIn):
         reading = self._reading(model)
         return by_personas(rule, reading) if reading.own_clock or reading.prior.acts else rule
 
-    def _reading(self, model: Recommender) -> PersonaReading:
+    def _reading(self, model: Recommender) -> PersonaWeighting:
         said = self.per_persona or self.persona_prior.acts
         routing = (
             model.routing() if said and isinstance(model, RoutesItems) else np.ones((model.n_items, 1), np.float32)
         )
-        return PersonaReading(routing, self.persona_prior, self.per_persona)
+        return PersonaWeighting(routing, self.persona_prior, self.per_persona)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         if self.clock == "time" and not train.has_time:
@@ -290,7 +290,7 @@ class Decayed(PersonaRecommender, FoldIn):
         folder = None if session.directory is None else session.directory / "calibration"
         # Validation decides at most when the judge's training stops; the lessons stay unseen by its items.
         judge = self.model.unfitted().fit(train.select(~late), validate, replace(session, directory=folder))
-        events = lessons(judge, train, late, self.per_user.lessons)
+        events = calibration_events(judge, train, late, self.per_user.calibration_events)
         if len(events):
             _LOG.info("learning the half-lives of users from %d events of %s", len(events), train.name)
             self._teach(rule, judge, train, events)
@@ -304,25 +304,25 @@ class Decayed(PersonaRecommender, FoldIn):
 
         What is believed of changes at each event does not depend on half-lives, so both are judged in large batches.
         """
-        users, items, changes = train.user_num[events], train.item_num[events], rule.changes
+        users, items, changes = train.user_num[events], train.item_num[events], rule.changepoints
         reading = self._reading(judge)
         believed: Floats | None = None
         if changes is not None:
             parts, visible = [], []
-            for part, queries in asked_in_batches(train, events):
+            for part, queries in query_batches(train, events):
                 windows = reading.with_prior(queries, changes.windows(queries))
-                parts.append(utilities(judge, queries, items[part], windows))
+                parts.append(rank_utilities(judge, queries, items[part], windows))
                 visible.append(queries.history.lengths)
             told, seen = np.concatenate(parts), np.concatenate(visible)
             changes.fit(users, seen, told, int((judge.fitted_on.item_counts > 0).sum()))
             believed = changes.learn(users, seen, told)
         parts, situation = [], []
-        for part, queries in asked_in_batches(train, events):
+        for part, queries in query_batches(train, events):
             faded = reading.by_half_life(queries, rule)
             if changes is not None and believed is not None:
                 faded = faded * changes.kept(queries, believed[part])
-            parts.append(utilities(judge, queries, items[part], reading.with_prior(queries, faded)))
-            situation.append(rule.context(queries))
+            parts.append(rank_utilities(judge, queries, items[part], reading.with_prior(queries, faded)))
+            situation.append(rule.situation(queries))
         judged, situations = np.concatenate(parts), np.concatenate(situation)
         rule.fit_prior(situations, judged)
         rule.learn(users, situations, judged)

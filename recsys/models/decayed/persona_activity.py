@@ -116,7 +116,7 @@ def own_ages(membership: npt.NDArray[np.float64], queries: Queries) -> npt.NDArr
 
 @final
 @dataclass(frozen=True, eq=False)
-class PersonaReading:
+class PersonaWeighting:
     """How a rule is read where personas have a say.
 
     Attributes:
@@ -142,7 +142,7 @@ class PersonaReading:
 
     def hypotheses(self, queries: Queries, rule: TemporalDecay) -> Floats:
         """Return what the rule has judged, "hypotheses events"."""
-        return self.with_prior(queries, rule.judged(queries, self.by_half_life(queries, rule)))
+        return self.with_prior(queries, rule.hypotheses_from(queries, self.by_half_life(queries, rule)))
 
     def by_half_life(self, queries: Queries, rule: TemporalDecay, *, from_newest: bool = True) -> Floats:
         """Return 2^(-age / half-life), "half-lives events", whatever the prior; see `HalfLives.weights`."""
@@ -176,7 +176,7 @@ class PersonaReading:
         return result
 
 
-def by_personas(rule: GlobalHalfLife | TemporalDecay, reading: PersonaReading) -> Forgetting:
+def by_personas(rule: GlobalHalfLife | TemporalDecay, reading: PersonaWeighting) -> Forgetting:
     """Return the rule as personas read it; a rule that learns goes on learning."""
     if isinstance(rule, TemporalDecay):
         return OnlinePersonaForgetting(rule, reading)
@@ -192,7 +192,7 @@ class PersonaForgetting(Forgetting):
         reading: what the personas make of it. Its items are those of the queries.
     """
 
-    def __init__(self, rule: GlobalHalfLife, reading: PersonaReading) -> None:
+    def __init__(self, rule: GlobalHalfLife, reading: PersonaWeighting) -> None:
         self.rule = rule
         self.reading = reading
 
@@ -209,7 +209,7 @@ class OnlinePersonaForgetting(OnlineForgetting):
         reading: what the personas make of them. Its items are those of the queries.
     """
 
-    def __init__(self, rule: TemporalDecay, reading: PersonaReading) -> None:
+    def __init__(self, rule: TemporalDecay, reading: PersonaWeighting) -> None:
         self.rule = rule
         self.reading = reading
 

@@ -97,8 +97,8 @@ class ByItem:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Looked:
-    """Weights that were looked up: each is far from the others in memory, which is what an exact score takes.
+class PairWeights:
+    """Weights that were pair_weights up: each is far from the others in memory, which is what an exact score takes.
 
     Attributes:
         candidates: "n", rising.
@@ -116,7 +116,7 @@ class Looked:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Folded:
+class BoundedScores:
     """The scores of all items for a history, each known to lie in an interval.
 
         scores_i - below  <=  sum_j weights_j B_ji  <=  scores_i + above
@@ -128,7 +128,7 @@ class Folded:
         above: by how much a score can be too small.
         below: by how much it can be too large.
         best: the last list.
-        looked: what was looked up for it.
+        pair_weights: what was pair_weights up for it.
     """
 
     past: ByItem
@@ -137,7 +137,7 @@ class Folded:
     above: float
     below: float
     best: Items | None = None
-    looked: Looked | None = None
+    pair_weights: PairWeights | None = None
 
     @property
     def width(self) -> float:
@@ -147,39 +147,39 @@ class Folded:
     @property
     def nbytes(self) -> int:
         """Bytes that it takes."""
-        looked = 0 if self.looked is None else self.looked.nbytes
-        return self.past.nbytes + self.weights.nbytes + self.scores.nbytes + looked
+        pair_weights = 0 if self.pair_weights is None else self.pair_weights.nbytes
+        return self.past.nbytes + self.weights.nbytes + self.scores.nbytes + pair_weights
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Best:
+class BoundedList:
     """The best items for one history.
 
     Attributes:
         found: what `model.recommend` returns, to the last bit.
         contributions: "events n", what `model.contributions` of these items returns; None where it was not needed, or a
             place of the list is empty.
-        folded: from which the next answer for this history, or one much like it, can start; None for one of no weight.
+        bounded: from which the next answer for this history, or one much like it, can start; None for one of no weight.
     """
 
     found: Recommendations
     contributions: Float[Tensor, "events n"] | None
-    folded: Folded | None
+    bounded: BoundedScores | None
 
 
 @final
-class RowReader:
+class BoundedTopN:
     """Finds the best items of one history by reading the rows that matter.
 
-        a_i      = c a'_i + sum_{j in S} (w_j - c w'_j) B_ji        a', w': of a `Folded` history; 0 without
+        a_i      = c a'_i + sum_{j in S} (w_j - c w'_j) B_ji        a', w': of a `BoundedScores` history; 0 without
         s_i - a_i  in  [-below, above]:
         above    = c above' + sum_{j not in S} max_i (w_j - c w'_j) B_ji + rounding,    below alike with min
 
     S are the rows whose weight has changed most, by |w_j - c w'_j| (max_i B_ji - min_i B_ji); c is the weighted median
     of w_j / w'_j, as a half-life multiplies the weights of all that is old by one number. What could be among the n
     best given the intervals is scored exactly, by the sums that `model.recommend` adds up, in the same order: the list
-    is the same to the last bit, whatever was folded before. The bound is ours; it is the usual one of rounding (Higham,
+    is the same to the last bit, whatever was bounded before. The bound is ours; it is the usual one of rounding (Higham,
     *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1) with the rows that are left out.
 
     Args:
@@ -204,7 +204,7 @@ class RowReader:
         """Bytes that it holds beside the model."""
         return int(self._highest.nbytes + self._lowest.nbytes + self._spread.nbytes + self._largest.nbytes)
 
-    def best(self, queries: Queries, n: int, former: Folded | None = None) -> Best:
+    def best(self, queries: Queries, n: int, former: BoundedScores | None = None) -> BoundedList:
         """Return the n best items of one question.
 
         Args:
@@ -223,19 +223,19 @@ class RowReader:
         weights = self._linear.row_weights(queries)
         if not weights.any():
             return self._of_nothing(queries, n)
-        folded = self._fold(history, weights, former)
+        bounded = self._fold(history, weights, former)
         # What the sums that are added up for every item can be off by.
         rounding = _ULP * (len(history) + 2) * float(np.abs(weights) @ self._largest.take(history))
         last = None if former is None else former.best
-        candidates = self._possible(folded, rounding, queries.excluded.items, n, last)
-        if candidates is None and folded.width > 2 * rounding:
-            folded = self._fold(history, weights, None, slack=0.0)
-            candidates = self._possible(folded, rounding, queries.excluded.items, n, last)
+        candidates = self._possible(bounded, rounding, queries.excluded.items, n, last)
+        if candidates is None and bounded.width > 2 * rounding:
+            bounded = self._fold(history, weights, None, slack=0.0)
+            candidates = self._possible(bounded, rounding, queries.excluded.items, n, last)
         if candidates is None:
-            return Best(self._model.recommend(queries, n), None, folded)
-        looked = self._look(folded.past, candidates, former)
-        same = looked.candidates is candidates
-        pairs = looked.pairs if same else looked.pairs.take(_places(looked, candidates), axis=1)
+            return BoundedList(self._model.recommend(queries, n), None, bounded)
+        pair_weights = self._look(bounded.past, candidates, former)
+        same = pair_weights.candidates is candidates
+        pairs = pair_weights.pairs if same else pair_weights.pairs.take(_places(pair_weights, candidates), axis=1)
         # A single column is added up in another order than several are.
         table = pairs if len(candidates) > 1 else np.repeat(pairs, 2, axis=1)
         scores = weighted_rows(torch.from_numpy(table), np.arange(len(history)), weights)[: len(candidates)]
@@ -244,15 +244,19 @@ class RowReader:
         best = candidates[chosen]
         contributions = torch.from_numpy(weights[:, None] * pairs.take(chosen, axis=1))
         found = Recommendations(best[None], scores[None, chosen])
-        known = folded.looked is looked and folded.best is not None and np.array_equal(folded.best[:n], best)
-        return Best(found, contributions, folded if known else replace(folded, best=best, looked=looked))
+        known = (
+            bounded.pair_weights is pair_weights and bounded.best is not None and np.array_equal(bounded.best[:n], best)
+        )
+        return BoundedList(
+            found, contributions, bounded if known else replace(bounded, best=best, pair_weights=pair_weights)
+        )
 
-    def _look(self, past: ByItem, candidates: Items, former: Folded | None) -> Looked:
+    def _look(self, past: ByItem, candidates: Items, former: BoundedScores | None) -> PairWeights:
         """Return the weights from a history to the candidates at least, of which most may be known."""
         history = past.history
-        if former is None or former.looked is None:
-            return Looked(candidates, table_weights(self._rows, history, candidates))
-        known = former.looked
+        if former is None or former.pair_weights is None:
+            return PairWeights(candidates, table_weights(self._rows, history, candidates))
+        known = former.pair_weights
         column = _places(known, candidates)
         has_column = known.candidates[column] == candidates
         same = past is former.past
@@ -263,9 +267,9 @@ class RowReader:
         pairs[:, has_column] = known.pairs[event][:, column[has_column]]
         pairs[:, ~has_column] = table_weights(self._rows, history, candidates[~has_column])
         pairs[~has_event] = table_weights(self._rows, history[~has_event], candidates)
-        return Looked(candidates, pairs)
+        return PairWeights(candidates, pairs)
 
-    def _of_nothing(self, queries: Queries, n: int) -> Best:
+    def _of_nothing(self, queries: Queries, n: int) -> BoundedList:
         """Return what is listed where nothing has a weight: what is used most."""
         order = self._model.fitted_on.tie_order.numpy()
         left_out = np.zeros(len(order), np.bool_)
@@ -276,25 +280,27 @@ class RowReader:
         items[0, : len(listed)] = listed
         scores = np.where(items == UNKNOWN, -np.inf, 0.0).astype(np.float32)
         none = torch.zeros(len(queries.history.items), n) if len(listed) == n else None
-        return Best(Recommendations(items, scores), none, None)
+        return BoundedList(Recommendations(items, scores), none, None)
 
-    def _possible(self, folded: Folded, rounding: float, excluded: Items, n: int, best: Items | None) -> Items | None:
+    def _possible(
+        self, bounded: BoundedScores, rounding: float, excluded: Items, n: int, best: Items | None
+    ) -> Items | None:
         """Return the items that can be among the n best, rising; None if they are too many, or too few for a list.
 
         Args:
-            folded: the scores.
+            bounded: the scores.
             rounding: what sums that are added up for every item can be off by.
             excluded: items that are not asked for; what is unknown is -1.
             n: length of the list.
             best: items that are probably the best, each once; used where they are enough for a list.
         """
-        scores = folded.scores
+        scores = bounded.scores
         if n > len(scores) or len(scores) == 1:
             return None
         allowed = np.ones(len(scores) + 1, np.bool_)  # and a place for what is unknown
         allowed[excluded] = False
         allowed = allowed[:-1]
-        off, eligible = folded.width + 2 * rounding, allowed
+        off, eligible = bounded.width + 2 * rounding, allowed
         if best is not None and len(best) >= n and allowed[best[:n]].all():
             # Any n items tell how good the n best are at least.
             eligible = allowed & (scores >= _just_below(float(scores[best[:n]].min()) - off))
@@ -309,7 +315,9 @@ class RowReader:
         possible = considered[of_these >= _just_below(least)].astype(np.int32)
         return possible if len(possible) <= n + _MOST else None
 
-    def _fold(self, history: Items, weights: Floats, former: Folded | None, slack: float = _SLACK) -> Folded:
+    def _fold(
+        self, history: Items, weights: Floats, former: BoundedScores | None, slack: float = _SLACK
+    ) -> BoundedScores:
         """Return the scores of a history, in intervals that are narrow unless `former`'s are wide.
 
         Args:
@@ -337,9 +345,9 @@ class RowReader:
         rows: Items,
         change: Numbers,
         width: float,
-        former: Folded | None = None,
+        former: BoundedScores | None = None,
         factor: float = 0.0,
-    ) -> Folded:
+    ) -> BoundedScores:
         """Return `factor` times the scores of `former` plus the rows that matter, of those that have changed."""
         cost = np.abs(change) * self._spread[rows]
         order = np.argsort(cost)
@@ -356,16 +364,18 @@ class RowReader:
             above, below = above + factor * former.above, below + factor * former.below
             summed += factor * float(np.abs(former.scores).max())
         rounding = _ULP * (len(read) + 4) * summed
-        return Folded(past, weight, scores, above + rounding, below + rounding)
+        return BoundedScores(past, weight, scores, above + rounding, below + rounding)
 
 
 def _just_below(value: float) -> float:
     return float(np.nextafter(np.float32(value), np.float32(-np.inf)))
 
 
-def _places(looked: Looked, candidates: Items) -> npt.NDArray[np.int64]:
-    """Return where candidates are among those looked up; of one that is not, any place."""
-    return np.asarray(np.minimum(np.searchsorted(looked.candidates, candidates), len(looked.candidates) - 1))
+def _places(pair_weights: PairWeights, candidates: Items) -> npt.NDArray[np.int64]:
+    """Return where candidates are among those pair_weights up; of one that is not, any place."""
+    return np.asarray(
+        np.minimum(np.searchsorted(pair_weights.candidates, candidates), len(pair_weights.candidates) - 1)
+    )
 
 
 def weighted_rows(rows: Float[Tensor, "rows n"], index: npt.NDArray[np.int64], weights: Floats) -> Floats:
@@ -381,7 +391,7 @@ def weighted_rows(rows: Float[Tensor, "rows n"], index: npt.NDArray[np.int64], w
     return found
 
 
-def _difference(past: ByItem, weight: Numbers, former: Folded) -> tuple[float, Items, Numbers]:
+def _difference(past: ByItem, weight: Numbers, former: BoundedScores) -> tuple[float, Items, Numbers]:
     """Return c, the rows of both histories, and by how much their weights differ from c times the former ones."""
     items, then = past.items, former.past.items
     if past is former.past:

@@ -50,7 +50,7 @@ class EASE(Recommender, FoldIn):
         self.regularization = regularization
         self.memory_limit_gb = memory_limit_gb
         self._weights: Tensor
-        self._panel = KeptColumns()
+        self._item_sample = KeptColumns()
 
     @property
     def folds_in(self) -> bool:
@@ -69,9 +69,11 @@ class EASE(Recommender, FoldIn):
         _ = self.fitted_on
         return weighted(queries, pair_weights(self._weights, queries, items))
 
-    def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
+    def sample_contributions(
+        self, queries: Queries, item_sample: npt.NDArray[np.int32]
+    ) -> Float[Tensor, "events item_sample"]:
         _ = self.fitted_on
-        return weighted(queries, self._panel.rows(self._weights, panel, queries.history.items))
+        return weighted(queries, self._item_sample.rows(self._weights, item_sample, queries.history.items))
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         needed = self.memory_gb(train.n_items)

@@ -27,12 +27,12 @@ _MOST_ROWS = 1_024
 
 @final
 @dataclass(frozen=True, eq=False)
-class PersonaSums:
+class ExactSums:
     """Sums over the items of a history, for the items of that history.
 
     Attributes:
         items: "items", rising, each once.
-        sums: "personas items", int64, in units of the `ExactSums` that made them.
+        sums: "personas items", int64, in units of the `ExactSummation` that made them.
     """
 
     items: Items
@@ -44,11 +44,11 @@ class PersonaSums:
         return self.items.nbytes + self.sums.nbytes
 
 
-class CarriesPersonas(ABC):
+class IncrementalPersonas(ABC):
     """The capability of models whose personas' opinion of a history's own items can be carried from event to event."""
 
     @abstractmethod
-    def persona_sums(self, items: Items, former: PersonaSums | None = None) -> PersonaSums:
+    def exact_sums(self, items: Items, former: ExactSums | None = None) -> ExactSums:
         """Return what the personas are made of, for a history without weights.
 
         Args:
@@ -57,12 +57,12 @@ class CarriesPersonas(ABC):
         """
 
     @abstractmethod
-    def opinions_of(self, sums: PersonaSums) -> tuple[Float[Tensor, "personas items"], Float[Tensor, "personas items"]]:
+    def opinions_of(self, sums: ExactSums) -> tuple[Float[Tensor, "personas items"], Float[Tensor, "personas items"]]:
         """Return `attention` and `persona_scores` of the history's own items, up to rounding."""
 
 
 @final
-class ExactSums:
+class ExactSummation:
     """Adds routed weights up in whole numbers, so that the order of adding and taking away changes nothing.
 
         g_ki = sum_j [r_jk 2^24] [B_ji 2^24 / unit]          [x]: x rounded; unit: the smallest power of 2 >= max |B|
@@ -85,22 +85,22 @@ class ExactSums:
         self._halves = np.concatenate([high, whole - high * 2**_HALF])
         self.unit = 2.0**-_BITS / self._scale
 
-    def of(self, items: Items, former: PersonaSums | None = None) -> PersonaSums:
-        """Return the sums over a history; see `CarriesPersonas.persona_sums`."""
+    def of(self, items: Items, former: ExactSums | None = None) -> ExactSums:
+        """Return the sums over a history; see `IncrementalPersonas.exact_sums`."""
         if former is None:
-            return PersonaSums(items, self._added(items, items))
+            return ExactSums(items, self._added(items, items))
         place = np.minimum(np.searchsorted(former.items, items), max(len(former.items) - 1, 0))
         stayed = former.items[place] == items if len(former.items) else np.zeros(len(items), np.bool_)
         left = np.ones(len(former.items), np.bool_)
         left[place[stayed]] = False
         came, went = items[~stayed], former.items[left]
         if 2 * (len(came) + len(went)) > len(items):
-            return PersonaSums(items, self._added(items, items))
+            return ExactSums(items, self._added(items, items))
         sums = np.empty((len(former.sums), len(items)), np.int64)
         old = items[stayed]
         sums[:, stayed] = former.sums[:, place[stayed]] + self._added(came, old) - self._added(went, old)
         sums[:, ~stayed] = self._added(items, came)
-        return PersonaSums(items, sums)
+        return ExactSums(items, sums)
 
     def _added(self, rows: Items, columns: Items) -> npt.NDArray[np.int64]:
         """Return the sums over `rows` for `columns`, "personas columns"."""

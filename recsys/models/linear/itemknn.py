@@ -64,7 +64,7 @@ class ItemKNN(Recommender, FoldIn):
         self._votes: sp.csr_matrix
         self._voters: sp.csc_matrix
         self._reached: npt.NDArray[np.integer]
-        self._panel: tuple[npt.NDArray[np.int32], sp.csr_matrix] | None = None
+        self._item_sample: tuple[npt.NDArray[np.int32], sp.csr_matrix] | None = None
 
     @property
     def folds_in(self) -> bool:
@@ -90,11 +90,13 @@ class ItemKNN(Recommender, FoldIn):
             place[own] = 0
         return torch.from_numpy(weight[:, None] * result)
 
-    def panel_contributions(self, queries: Queries, panel: npt.NDArray[np.int32]) -> Float[Tensor, "events panel"]:
+    def sample_contributions(
+        self, queries: Queries, item_sample: npt.NDArray[np.int32]
+    ) -> Float[Tensor, "events item_sample"]:
         _ = self.fitted_on
-        if self._panel is None or self._panel[0] is not panel:
-            self._panel = panel, self._voters[:, panel].tocsr()
-        votes = self._panel[1][np.maximum(queries.history.items, 0)].toarray()
+        if self._item_sample is None or self._item_sample[0] is not item_sample:
+            self._item_sample = item_sample, self._voters[:, item_sample].tocsr()
+        votes = self._item_sample[1][np.maximum(queries.history.items, 0)].toarray()
         return weighted(queries, votes)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
@@ -118,7 +120,7 @@ class ItemKNN(Recommender, FoldIn):
 
     def _take(self, votes: sp.csr_matrix) -> None:
         """Keep the votes by voter, for scores, and by candidate, for contributions."""
-        self._votes, self._voters, self._panel = votes, votes.tocsc(), None
+        self._votes, self._voters, self._item_sample = votes, votes.tocsc(), None
         self._reached = np.append(np.diff(votes.indptr), 0)  # UNKNOWN (-1) points at the end
 
     def _similarity(

@@ -16,9 +16,9 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.decay.base import OnlineForgetting
 from recsys.errors import CapabilityError, ConfigError, DataError
-from recsys.evaluation.prequential.replay import Asking, Refitting, Replay, events_before, replay
+from recsys.evaluation.prequential.replay import QuestionSettings, Refitting, Replay, events_before, replay
 from recsys.models.base import Recommender
-from recsys.models.rank_utility import utilities
+from recsys.models.rank_utility import rank_utilities
 from tests.evaluation.evaluation_models import FixedScores, FollowTheLeader, LastEvents, MostUsed, SumOfRows, random_log
 
 START = 150
@@ -64,7 +64,7 @@ def loop(
         rank = top.index(item[0]) + 1 if known[item[0]] and item[0] in top else 0
         rows.append((user, event - log.indptr[user], len(query.history.items), log.time[event], item[0], rank))
         if forgetting is not None and known[item[0]]:
-            taught.append((now, query, utilities(model, query, item, forgetting.hypotheses(query))))
+            taught.append((now, query, rank_utilities(model, query, item, forgetting.hypotheses(query))))
     for _, query, utility in taught:
         assert forgetting is not None
         forgetting.observe(query, utility)
@@ -152,7 +152,9 @@ def test_a_window_is_asked_with_what_was_known_at_its_beginning() -> None:
     model = linear(log)
     forgetting, naive = FollowTheLeader(log.n_users), FollowTheLeader(log.n_users)
     expected = loop(model, log, naive, lambda time: START + (time - START) // 40 * 40, START)
-    same(replay(model, log, START, forgetting, asking=Asking(window=40), chunk=5, **FULL), expected)
+    same(
+        replay(model, log, START, forgetting, question_settings=QuestionSettings(window=40), chunk=5, **FULL), expected
+    )
     np.testing.assert_allclose(forgetting.total, naive.total, atol=1e-5)
 
 
@@ -161,7 +163,9 @@ def test_equal_times_are_hidden_unless_asked_for() -> None:
     model = SumOfRows(np.ones((4, 4), np.float32)).fit(log)
     assert replay(model, log, 5).table["n_visible"].tolist() == [1, 1, 1]
     shown = FollowTheLeader(1)
-    assert replay(model, log, 5, shown, asking=Asking(see_equal_times=True), chunk=2).table["n_visible"].tolist() == [
+    assert replay(model, log, 5, shown, question_settings=QuestionSettings(see_equal_times=True), chunk=2).table[
+        "n_visible"
+    ].tolist() == [
         1,
         2,
         3,
@@ -188,7 +192,7 @@ def test_an_empty_history_is_asked_and_judged_undecided() -> None:
     log = Interactions.from_columns([1, 2, 2], [0, 1, 0], times=[1, 5, 6])
     model = SumOfRows(np.ones((2, 2), np.float32)).fit(log)
     forgetting = FollowTheLeader(2)
-    result = replay(model, log, 5, forgetting, asking=Asking(limit=1))
+    result = replay(model, log, 5, forgetting, question_settings=QuestionSettings(limit=1))
     assert result.counts["empty_histories"] == len(result.table) == 1
     np.testing.assert_array_equal(forgetting.total, [[0, 0, 0], [0.5, 0.5, 0.5]])
 
@@ -345,12 +349,15 @@ def test_a_table_is_written_and_read(tmp_path: Path) -> None:
         lambda: {"cutoffs": ()},
         lambda: {"cutoffs": (0, 5)},
         lambda: {"cutoffs": (10,), "depth": 5},
-        lambda: {"asking": Asking(window=0)},
-        lambda: {"asking": Asking(window=3, see_equal_times=True)},
-        lambda: {"asking": Asking(limit=0)},
+        lambda: {"question_settings": QuestionSettings(window=0)},
+        lambda: {"question_settings": QuestionSettings(window=3, see_equal_times=True)},
+        lambda: {"question_settings": QuestionSettings(limit=0)},
         lambda: {"chunk": 0},
         lambda: {"refitting": Refitting(lambda train: MostUsed().fit(train), 0)},
-        lambda: {"refitting": Refitting(lambda train: MostUsed().fit(train), 10), "asking": Asking(window=4)},
+        lambda: {
+            "refitting": Refitting(lambda train: MostUsed().fit(train), 10),
+            "question_settings": QuestionSettings(window=4),
+        },
     ],
 )
 def test_impossible_settings_are_refused(options: Callable[[], dict[str, Any]]) -> None:

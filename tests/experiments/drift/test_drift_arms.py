@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from recsys.data.interactions import Interactions
-from recsys.data.stream import Asking, events_before
+from recsys.data.stream import QuestionSettings, events_before
 from recsys.decay.base import Forgetting
 from recsys.decay.detectors import DetectorReset
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import ConfigError, DataError
-from recsys.experiments.drift.arms import ARMS, Foreseen, Judged, Stage, choose, untaught
-from recsys.experiments.drift.stage import Lessons
+from recsys.experiments.drift.arms import ARMS, CalibrationUtilities, Foreseen, Stage, choose, untaught
+from recsys.experiments.drift.stage import CalibrationSet
 from recsys.models import EASE, ItemKNN
 from recsys.models.base import Recommender
 from recsys.worlds.drift import DriftConfig, simulate_drift
@@ -74,14 +74,14 @@ def test_beliefs_written_down_in_advance_rank_like_a_replay_that_learns(validati
     log = validation.log
     met = np.bincount(log.user_num[log.time < validation.start], minlength=log.n_users) > 0
     validation = replace(validation, log=log.select(met[log.user_num]))  # without a past there is nothing to learn from
-    lessons = Lessons.of(validation)
+    calibration_set = CalibrationSet.of(validation)
     rule = untaught(log.n_users, "seconds")
-    judged = Judged.of(rule, lessons)
-    rule.fit_prior(judged.situations[lessons.rows], judged.utility)
+    utilities = CalibrationUtilities.of(rule, calibration_set)
+    rule.fit_prior(utilities.situations[calibration_set.rows], utilities.utility)
     learned = validation.replay(rule)
     after = rule.state()
     rule.reset()
-    foreseen = Foreseen(rule, lessons, judged)
+    foreseen = Foreseen(rule, calibration_set, utilities)
     np.testing.assert_array_equal(validation.replay(foreseen).table["rank"], learned.table["rank"])
     for name in ("evidence", "changes.belief"):
         np.testing.assert_allclose(rule.state()[name], after[name], rtol=1e-4, atol=1e-5)
@@ -92,13 +92,15 @@ def test_per_user_begins_the_test_with_what_the_users_taught_before(validation: 
     rule = choose("per_user", validation, candidates=2).rule
     assert isinstance(rule, TemporalDecay)
     before = rule.state()
-    lessons = Lessons.of(validation)
+    calibration_set = CalibrationSet.of(validation)
     every = np.arange(validation.log.n_users)
-    utility = Judged.of(untaught(len(every), "seconds"), lessons).utility
+    utility = CalibrationUtilities.of(untaught(len(every), "seconds"), calibration_set).utility
     telling = (utility != utility[:, :1]).any(1)
     assert telling.sum() > 10
-    np.testing.assert_array_equal(before["seen"][every], np.bincount(lessons.users[telling], minlength=len(every)))
-    assert not np.allclose(rule.belief(np.unique(lessons.users)), rule.prior)
+    np.testing.assert_array_equal(
+        before["seen"][every], np.bincount(calibration_set.users[telling], minlength=len(every))
+    )
+    assert not np.allclose(rule.belief(np.unique(calibration_set.users)), rule.prior)
     validation.replay(rule)
     assert not np.array_equal(rule.state()["evidence"], before["evidence"])
     rule.reset()
@@ -111,26 +113,26 @@ def test_a_rule_that_learns_is_scored_on_events_it_did_not_learn_from(
 ) -> None:
     starts: list[int] = []
     learned_until: list[int] = []
-    replay, contributions = Stage.replay, Lessons.contributions
+    replay, contributions = Stage.replay, CalibrationSet.contributions
 
     def noted(stage: Stage, rule: Forgetting | None, **more: object) -> object:
         starts.append(stage.start)
         return replay(stage, rule, **more)
 
-    def learned(lessons: Lessons, most: int) -> object:
-        learned_until.append(int(lessons.stream.times[lessons.rows].max()))
-        return contributions(lessons, most)
+    def learned(calibration_set: CalibrationSet, most: int) -> object:
+        learned_until.append(int(calibration_set.stream.times[calibration_set.rows].max()))
+        return contributions(calibration_set, most)
 
     monkeypatch.setattr(Stage, "replay", noted)
-    monkeypatch.setattr(Lessons, "contributions", learned)
+    monkeypatch.setattr(CalibrationSet, "contributions", learned)
     choose("koren", validation, candidates=2)
     assert learned_until[0] < min(starts)
     assert validation.start < min(starts)
-    assert learned_until[-1] >= max(starts), "the chosen rule learns from all lessons"
+    assert learned_until[-1] >= max(starts), "the chosen rule learns from all calibration_set"
 
 
 def test_a_limit_holds_for_both_halves(validation: Stage) -> None:
-    limited = replace(validation, asking=Asking(limit=100))
+    limited = replace(validation, question_settings=QuestionSettings(limit=100))
     asked: list[int] = []
     choose("koren", limited, candidates=1, progress=lambda done, total: asked.append(total))
     assert asked == [1]
@@ -179,7 +181,7 @@ def test_what_all_users_share_is_updated_often(validation: Stage, scope: str, mo
 @pytest.mark.parametrize("arm", sorted(set(ARMS) - set(WITHOUT_LIBRARY)))
 def test_detectors_are_tuned_too(validation: Stage, arm: str) -> None:
     pytest.importorskip("river", reason="the extra `drift` is not installed")
-    limited = replace(validation, asking=Asking(limit=150))
+    limited = replace(validation, question_settings=QuestionSettings(limit=150))
     chosen = choose(arm, limited, candidates=2)
     assert isinstance(chosen.rule, DetectorReset)
     assert chosen.rule.scope == arm.partition("_")[0]

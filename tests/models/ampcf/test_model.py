@@ -16,7 +16,7 @@ from recsys.errors import CapabilityError, ConfigError
 from recsys.models.ampcf.mf import MF
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.ampcf.network import EmbeddedPersonas, PersonaScorer
-from recsys.models.ampcf.settings import Attention, HistoryReading, Objective
+from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective
 from recsys.models.ampcf.training import EmbeddingTask
 from recsys.models.base import Recommender
 from recsys.training.session import Session
@@ -93,7 +93,7 @@ def test_every_setting_learns_blocks(users: str, loss: str, readout: str) -> Non
         personas=2,
         users=users,  # type: ignore[arg-type]
         attention=Attention(readout=readout),  # type: ignore[arg-type]
-        history=HistoryReading(dropout=0.3),
+        history=HistoryPooling(dropout=0.3),
         objective=Objective(loss=loss, negatives=8),  # type: ignore[arg-type]
         optimization=Optimization(epochs=12, batch_size=30, learning_rate=0.05),
     ).fit(log)
@@ -113,7 +113,7 @@ def test_every_setting_learns_blocks(users: str, loss: str, readout: str) -> Non
 @pytest.mark.parametrize("users", ["history", "embedding"])
 def test_samplers_and_entropies_reduce_the_loss(users: str, objective: Objective) -> None:
     log = blocks()
-    history = HistoryReading(target="held_out")
+    history = HistoryPooling(target="held_out")
     scores = []
     for epochs in (1, 12):
         optimization = Optimization(epochs=epochs, batch_size=30, learning_rate=0.05)
@@ -322,8 +322,8 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
         (lambda: Attention(similarity="cosin"), "did you mean 'cosine'"),  # type: ignore[arg-type]
         (lambda: Attention(similarity="cosine", readout="max"), "needs similarity 'dot'"),
         (lambda: Objective(ce_weight=2), "at most 1"),
-        (lambda: HistoryReading(dropout=1.0), "below 1"),
-        (lambda: HistoryReading(dropout=0.0, target="held_out"), "nothing would be held out"),
+        (lambda: HistoryPooling(dropout=1.0), "below 1"),
+        (lambda: HistoryPooling(dropout=0.0, target="held_out"), "nothing would be held out"),
         (lambda: AMPCF(objective=Objective(log_q=True)), "samples nothing"),
         (lambda: Objective(positives="drwan"), "did you mean 'drawn'"),  # type: ignore[arg-type]
         (lambda: AMPCF(objective=Objective(positives="drawn")), "users='embedding' only"),

@@ -19,11 +19,11 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import BundleError, CapabilityError, ConfigError
-from recsys.evaluation.prequential.replay import Asking, events_before, replay
+from recsys.evaluation.prequential.replay import QuestionSettings, events_before, replay
 from recsys.explanations import describe_personas, explain
 from recsys.models import BPR, EASE, IALS, MF, Decayed, ItemKNN, LinearAMPCF, PerUserDecay, Popularity
 from recsys.models.base import Recommender
-from recsys.models.calibration_set import asked_in_batches, lessons, newest_part
+from recsys.models.calibration_set import calibration_events, newest_part, query_batches
 from recsys.training.trainable import Optimization
 from recsys.worlds.drift import DriftWorld, timescale_world
 
@@ -103,11 +103,13 @@ def test_users_learn_their_timescales(world: DriftWorld, own_pace: Decayed) -> N
 
 def test_a_fading_past_predicts_drifting_users_better(world: DriftWorld, own_pace: Decayed) -> None:
     start = int(np.quantile(world.log.time, 0.8))
-    plain = replay(own_pace.undecayed, world.log, start, asking=Asking(limit=3000)).summary["ndcg@10"]
-    frozen = replay(own_pace, world.log, start, asking=Asking(limit=3000)).summary["ndcg@10"]
-    online = replay(own_pace.undecayed, world.log, start, own_pace.forgetting, asking=Asking(limit=3000)).summary[
+    plain = replay(own_pace.undecayed, world.log, start, question_settings=QuestionSettings(limit=3000)).summary[
         "ndcg@10"
     ]
+    frozen = replay(own_pace, world.log, start, question_settings=QuestionSettings(limit=3000)).summary["ndcg@10"]
+    online = replay(
+        own_pace.undecayed, world.log, start, own_pace.forgetting, question_settings=QuestionSettings(limit=3000)
+    ).summary["ndcg@10"]
     rule_of(own_pace).reset()  # the fixture is shared
     assert frozen > 1.05 * plain
     assert online > 1.05 * plain
@@ -233,11 +235,11 @@ def test_what_is_a_lesson() -> None:
     assert np.flatnonzero(late).tolist() == [3, 4, 5, 8, 9]
     judge = EASE(1.0).fit(log.select(~late))
     # 3 and 4 are repeats, and the judge knows neither item 4 nor item 5.
-    assert lessons(judge, log, late, 9).tolist() == [8]
+    assert calibration_events(judge, log, late, 9).tolist() == [8]
     knowing = EASE(1.0).fit(log)
-    assert lessons(knowing, log, late, 9).tolist() == [5, 8, 9]
-    assert lessons(knowing, log, late, 2).tolist() == [5, 9]
-    ((part, queries),) = asked_in_batches(log, np.asarray([4, 8]))
+    assert calibration_events(knowing, log, late, 9).tolist() == [5, 8, 9]
+    assert calibration_events(knowing, log, late, 2).tolist() == [5, 9]
+    ((part, queries),) = query_batches(log, np.asarray([4, 8]))
     assert part == slice(0, 2)
     assert queries.history.items.tolist() == [0, 1, 2, 0, 1]
     assert queries.now.tolist() == [7, 7]

@@ -18,11 +18,11 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.fixed import GlobalHalfLife, half_life_weights
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
-from recsys.evaluation.prequential.replay import Asking, events_before, replay
+from recsys.evaluation.prequential.replay import QuestionSettings, events_before, replay
 from recsys.experiments.configuration import check_experiment
 from recsys.models import AMPCF, EASE, MF, Decayed, LinearAMPCF, PerUserDecay
-from recsys.models.ampcf.settings import HistoryReading
-from recsys.models.decayed.persona_activity import PersonaPrior, PersonaReading, by_personas, memberships, own_ages
+from recsys.models.ampcf.settings import HistoryPooling
+from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, by_personas, memberships, own_ages
 from recsys.training.trainable import Optimization
 from tests.decay.random_queries import N_USERS, random_queries
 
@@ -44,7 +44,7 @@ def test_only_events_of_the_own_persona_make_older() -> None:
 
 def test_a_persona_that_sleeps_does_not_fade() -> None:
     queries = Queries.from_history([[0, 1, 2, 2, 3, 2]])
-    rule = by_personas(GlobalHalfLife(1.0, floor=0.1), PersonaReading(SHARP, OFF, own_clock=True))
+    rule = by_personas(GlobalHalfLife(1.0, floor=0.1), PersonaWeighting(SHARP, OFF, own_clock=True))
     weights = rule.weights(queries)
     np.testing.assert_allclose(weights, half_life_weights(np.asarray([1.0, 0, 3, 2, 1, 0]), 1.0, 0.1))
 
@@ -55,7 +55,7 @@ def test_the_prior_takes_the_place_of_what_faded(strength: float) -> None:
     plain = GlobalHalfLife(1.0).weights(queries)
     fast = np.asarray([plain[:2].sum(), plain[2:].sum()]) / plain.sum()
     pi = 0.5 * 0.5 + 0.5 * fast
-    weights = by_personas(GlobalHalfLife(1.0), PersonaReading(SHARP, PersonaPrior(strength, 0.5), False)).weights(
+    weights = by_personas(GlobalHalfLife(1.0), PersonaWeighting(SHARP, PersonaPrior(strength, 0.5), False)).weights(
         queries
     )
     np.testing.assert_allclose(weights, plain * np.repeat((pi / fast) ** strength, 2), rtol=1e-6)
@@ -65,7 +65,7 @@ def test_the_prior_takes_the_place_of_what_faded(strength: float) -> None:
 
 def test_no_event_counts_more_than_ever() -> None:
     queries = Queries.from_history([[0] + [2, 3] * 20])
-    weights = by_personas(GlobalHalfLife(30.0), PersonaReading(SHARP, PersonaPrior(9.0, 1.0), True)).weights(queries)
+    weights = by_personas(GlobalHalfLife(30.0), PersonaWeighting(SHARP, PersonaPrior(9.0, 1.0), True)).weights(queries)
     assert weights.max() == 1.0
 
 
@@ -74,7 +74,7 @@ def test_weights_of_one_routing_keep_the_promise_of_every_rule(
     queries: Queries, own: bool, prior: PersonaPrior
 ) -> None:
     kind = np.arange(len(queries.history.items)) % len(MIXED)
-    reading = PersonaReading(MIXED[np.append(kind, 0)], prior, own)  # items are numbered as the events
+    reading = PersonaWeighting(MIXED[np.append(kind, 0)], prior, own)  # items are numbered as the events
     for rule in (GlobalHalfLife(2.0), TemporalDecay(N_USERS, HalfLives(events=(1.0, 4.0), time=(3.0,)))):
         weights = by_personas(rule, reading).weights(queries)
         assert weights.dtype == np.float32
@@ -90,10 +90,10 @@ def test_without_a_say_the_rule_is_as_it_was(block_log: Interactions) -> None:
     model = Decayed(LinearAMPCF(2, factors=4), half_life=2.0).fit(block_log)
     assert model.forgetting is model.rule
     queries = Queries.from_interactions(block_log)
-    silent = by_personas(GlobalHalfLife(2.0), PersonaReading(model.undecayed.routing(), OFF, False))  # type: ignore[attr-defined]
+    silent = by_personas(GlobalHalfLife(2.0), PersonaWeighting(model.undecayed.routing(), OFF, False))  # type: ignore[attr-defined]
     np.testing.assert_array_equal(silent.weights(queries), model.forgetting.weights(queries))
     rule = TemporalDecay(block_log.n_users, HalfLives(time=()))
-    one = PersonaReading(np.ones((block_log.n_items, 1), np.float32), OFF, own_clock=True)
+    one = PersonaWeighting(np.ones((block_log.n_items, 1), np.float32), OFF, own_clock=True)
     np.testing.assert_allclose(by_personas(rule, one).weights(queries), rule.weights(queries), rtol=1e-5)
     hypotheses = by_personas(rule, one).hypotheses(queries)  # type: ignore[attr-defined]
     np.testing.assert_allclose(hypotheses, rule.hypotheses(queries), rtol=1e-5)
@@ -115,7 +115,7 @@ def test_evidence_still_adds_up_to_the_score(settings: dict[str, Any], block_log
 
 def test_the_prior_wakes_the_sleeping_persona_of_either_model(block_log: Interactions) -> None:
     brief = Optimization(epochs=3, batch_size=32)
-    latent = AMPCF(4, 2, history=HistoryReading(routing_temperature=50.0), optimization=brief)
+    latent = AMPCF(4, 2, history=HistoryPooling(routing_temperature=50.0), optimization=brief)
     for inner in (LinearAMPCF(2, factors=4, routing_sharpness=20.0), latent):
         faded = Decayed(inner, half_life=1.0).fit(block_log)
         awake = Decayed(inner, half_life=1.0, persona_prior=PersonaPrior(1.0, 1.0)).fit(block_log)
@@ -170,9 +170,11 @@ def test_a_replay_reads_it_as_the_model_does() -> None:
     log = Interactions.from_columns(source.integers(20, size=400), source.integers(40, size=400), times=times)
     start = int(np.quantile(log.time, 0.7))
     model = Decayed(LinearAMPCF(2, factors=4), half_life=2.0, **BOTH).fit(events_before(log, start))
-    asking = Asking(limit=60)
-    whole = replay(model, log, start, asking=asking, depth=40).table["rank"]
-    within = replay(model.undecayed, log, start, model.forgetting, asking=asking, depth=40).table["rank"]
+    question_settings = QuestionSettings(limit=60)
+    whole = replay(model, log, start, question_settings=question_settings, depth=40).table["rank"]
+    within = replay(model.undecayed, log, start, model.forgetting, question_settings=question_settings, depth=40).table[
+        "rank"
+    ]
     assert whole.tolist() == within.tolist()
-    plain = replay(model.undecayed, log, start, model.rule, asking=asking, depth=40).table["rank"]
+    plain = replay(model.undecayed, log, start, model.rule, question_settings=question_settings, depth=40).table["rank"]
     assert whole.tolist() != plain.tolist()

@@ -15,7 +15,7 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models import EASE, LinearAMPCF
 from recsys.models.base import FittedOn
-from recsys.models.linear.bounded_top_n import Folded, RowReader
+from recsys.models.linear.bounded_top_n import BoundedScores, BoundedTopN
 
 
 def _model(weights: npt.NDArray[np.float32], counts: npt.NDArray[np.int64]) -> LinearAMPCF:
@@ -33,7 +33,9 @@ def _question(
     return replace(asked.with_weights(weights), exclude=Ragged.of([excluded]))
 
 
-def _same(model: LinearAMPCF, reader: RowReader, asked: Queries, n: int, former: Folded | None) -> Folded | None:
+def _same(
+    model: LinearAMPCF, reader: BoundedTopN, asked: Queries, n: int, former: BoundedScores | None
+) -> BoundedScores | None:
     """Ask both ways, compare, and return what the next question can start from."""
     best = reader.best(asked, n, former)
     plain = model.recommend(asked, n)
@@ -43,14 +45,14 @@ def _same(model: LinearAMPCF, reader: RowReader, asked: Queries, n: int, former:
     if best.contributions is not None:
         assert UNKNOWN not in plain.items
         assert best.contributions.tolist() == model.contributions(asked, plain.items).tolist()
-    folded = best.folded
-    if folded is not None:
+    bounded = best.bounded
+    if bounded is not None:
         weight = np.zeros(model.n_items)
         np.add.at(weight, np.maximum(asked.history.items, 0), model.row_weights(asked).astype(np.float64))
         exact = weight @ model.rows().numpy().astype(np.float64)
-        scores = folded.scores.astype(np.float64)
-        assert ((scores - folded.below <= exact) & (exact <= scores + folded.above)).all()
-    return folded
+        scores = bounded.scores.astype(np.float64)
+        assert ((scores - bounded.below <= exact) & (exact <= scores + bounded.above)).all()
+    return bounded
 
 
 @settings(max_examples=200, deadline=None)
@@ -71,10 +73,10 @@ def test_the_list_is_that_of_all_rows_whatever_was_asked_before(
     if coarse:  # so that scores tie
         weights = np.round(weights)
     model = _model(weights, source.integers(0, 4, n_items))
-    reader = RowReader(model)
+    reader = BoundedTopN(model)
     items = source.integers(-1, n_items, length).astype(np.int32)
     excluded = np.unique(items)
-    former: Folded | None = None
+    former: BoundedScores | None = None
     for move in ["same", *moves]:
         if move == "event":
             items = np.append(items, source.integers(0, n_items, 1).astype(np.int32))
@@ -95,7 +97,7 @@ def test_the_list_is_that_of_all_rows_whatever_was_asked_before(
 def test_lists_of_any_length_have_the_same_bits(n: int) -> None:
     source = np.random.default_rng(n)
     model = _model((source.standard_normal((300, 300)) ** 3).astype(np.float32), source.integers(0, 9, 300))
-    reader = RowReader(model)
+    reader = BoundedTopN(model)
     for length in (1, 2, 9, 60, 250):
         items = source.permutation(300)[:length].astype(np.int32)
         faded = source.random(length).astype(np.float32)
@@ -105,32 +107,32 @@ def test_lists_of_any_length_have_the_same_bits(n: int) -> None:
 def test_what_was_looked_up_is_not_looked_up_again() -> None:
     source = np.random.default_rng(5)
     model = _model((source.standard_normal((300, 300)) ** 3).astype(np.float32), source.integers(0, 9, 300))
-    reader = RowReader(model)
+    reader = BoundedTopN(model)
     items = source.permutation(300)[:50].astype(np.int32)
     asked = _question(items, None, items)
     first = _same(model, reader, asked, 20, None)
     assert first is not None
-    assert first.looked is not None
+    assert first.pair_weights is not None
     fewer = _same(model, reader, asked, 5, first)
     assert fewer is first
     more = _same(model, reader, asked, 40, fewer)
     assert more is not None
-    assert more.looked is not None
-    assert len(more.looked.candidates) >= 40 > len(first.looked.candidates) >= 20
+    assert more.pair_weights is not None
+    assert len(more.pair_weights.candidates) >= 40 > len(first.pair_weights.candidates) >= 20
     assert _same(model, reader, asked, 20, more) is more
 
 
 def test_what_has_faded_is_not_read() -> None:
     source = np.random.default_rng(1)
     model = _model(np.abs(source.standard_normal((500, 500)) ** 3).astype(np.float32), source.integers(0, 9, 500))
-    reader = RowReader(model)
+    reader = BoundedTopN(model)
     items = source.permutation(500)[:200].astype(np.int32)
     faded = _question(items, (0.8 ** np.arange(200)[::-1]).astype(np.float32), items)
     first = _same(model, reader, faded, 10, None)
     assert first is not None
     # Far wider than rounding: rows were left out, and the list is right all the same.
     assert first.width > 1e-3 * first.scores.max()
-    assert reader.best(faded, 10, first).folded is first
+    assert reader.best(faded, 10, first).bounded is first
     later = _question(items, (0.799 ** np.arange(200)[::-1]).astype(np.float32), items)
     again = _same(model, reader, later, 10, first)
     assert again is not None
@@ -140,10 +142,10 @@ def test_what_has_faded_is_not_read() -> None:
 def test_a_state_that_has_worn_out_is_not_built_on() -> None:
     source = np.random.default_rng(2)
     model = _model(np.abs(source.standard_normal((300, 300))).astype(np.float32), source.integers(0, 9, 300))
-    reader = RowReader(model)
+    reader = BoundedTopN(model)
     items = source.permutation(300)[:40].astype(np.int32)
     asked = _question(items, None, items)
-    exact = reader.best(asked, 10).folded
+    exact = reader.best(asked, 10).bounded
     assert exact is not None
     worn = replace(exact, weights=exact.weights * 1.5, above=1e6)
     renewed = _same(model, reader, asked, 10, worn)
@@ -157,13 +159,13 @@ def test_weights_that_are_no_numbers_are_a_defect() -> None:
     model = _model(weights, np.zeros(100, np.int64))
     none = np.zeros(0, np.int32)
     with pytest.raises(FloatingPointError):
-        RowReader(model).best(_question(np.asarray([3, 4], np.int32), None, none), 5)
+        BoundedTopN(model).best(_question(np.asarray([3, 4], np.int32), None, none), 5)
 
 
 def test_one_question_of_a_linear_model_at_a_time() -> None:
     model = _model(np.eye(5, dtype=np.float32), np.zeros(5, np.int64))
     with pytest.raises(ValueError, match="one at a time"):
-        RowReader(model).best(Queries.from_history([[1], [2]]), 2)
+        BoundedTopN(model).best(Queries.from_history([[1], [2]]), 2)
     with pytest.raises(TypeError, match="EASE"):
-        RowReader(EASE())
-    assert RowReader(model).nbytes == 4 * 5 * 8
+        BoundedTopN(EASE())
+    assert BoundedTopN(model).nbytes == 4 * 5 * 8

@@ -13,7 +13,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models import LinearAMPCF
 from recsys.models.base import FittedOn
-from recsys.models.linear.exact_sums import ExactSums
+from recsys.models.linear.exact_sums import ExactSummation
 
 _HISTORIES = st.lists(st.sets(st.integers(0, 39), max_size=40), min_size=1, max_size=6)
 
@@ -28,7 +28,7 @@ def _random(seed: int, scale: float = 1.0) -> tuple[torch.Tensor, npt.NDArray[np
 @given(seed=st.integers(0, 1000), scale=st.sampled_from([1e-6, 0.1, 1.0, 1e4]), histories=_HISTORIES)
 def test_any_way_to_a_history_has_the_same_bits(seed: int, scale: float, histories: list[set[int]]) -> None:
     weights, routing = _random(seed, scale)
-    exact = ExactSums(weights, routing)
+    exact = ExactSummation(weights, routing)
     carried = None
     for history in histories:
         items = np.asarray(sorted(history), np.int32)
@@ -42,7 +42,7 @@ def test_any_way_to_a_history_has_the_same_bits(seed: int, scale: float, histori
 
 
 def test_a_history_that_grows_event_by_event_is_that_of_all_events() -> None:
-    exact = ExactSums(*_random(7))
+    exact = ExactSummation(*_random(7))
     order = np.random.default_rng(7).permutation(40)
     carried = exact.of(np.zeros(0, np.int32))
     for count in range(1, 41):  # and loses its oldest, as a window that moves
@@ -52,7 +52,7 @@ def test_a_history_that_grows_event_by_event_is_that_of_all_events() -> None:
 
 
 def test_weights_of_nothing_have_sums_of_nothing() -> None:
-    exact = ExactSums(torch.zeros(3, 3), np.ones((3, 1), np.float32))
+    exact = ExactSummation(torch.zeros(3, 3), np.ones((3, 1), np.float32))
     assert exact.of(np.asarray([0, 2], np.int32)).sums.tolist() == [[0, 0]]
 
 
@@ -64,13 +64,13 @@ def test_the_opinions_are_those_of_the_model(personas: int) -> None:
     model = LinearAMPCF(personas=personas, factors=4).fit(log)
     chosen = np.sort(source.permutation(model.n_items)[:25]).astype(np.int32)
     attention, scores = model.opinions(Queries.from_history([chosen]), chosen[None])
-    carried = model.opinions_of(model.persona_sums(chosen))
+    carried = model.opinions_of(model.exact_sums(chosen))
     np.testing.assert_allclose(carried[0], attention[0], atol=1e-5)
     np.testing.assert_allclose(carried[1], scores[0], atol=1e-6)
     # A model that is fitted again has other sums, and so has one that is restored.
     again = LinearAMPCF(personas=personas, factors=4).restore(FittedOn.of(log), model.arrays())
-    assert again.persona_sums(chosen).sums.tolist() == model.persona_sums(chosen).sums.tolist()
-    before = model.persona_sums(chosen).sums.tolist()
+    assert again.exact_sums(chosen).sums.tolist() == model.exact_sums(chosen).sums.tolist()
+    before = model.exact_sums(chosen).sums.tolist()
     other = Interactions.from_columns(users[:600], items[:600], times=np.arange(600))
     assert model.fit(other).n_items >= 25
-    assert model.persona_sums(chosen[chosen < model.n_items]).sums.tolist() != before
+    assert model.exact_sums(chosen[chosen < model.n_items]).sums.tolist() != before
