@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from recsys.data.inspection import DAY, inspect, user_spans
+from recsys.data.inspection import inspect, user_spans
 from recsys.data.interactions import Interactions
+from recsys.types import DAY
 
 _COLOUR = "#30638e"
 _BINS = 40

@@ -48,11 +48,11 @@ from recsys.experiments.drift.bases import read_bases
 from recsys.experiments.drift.benchmark import run_drift
 from recsys.experiments.drift.summary import correct
 from recsys.models.rank_utility import rank_utilities
+from recsys.types import DAY
 
 Say = Callable[[str], None]
 
 MIXED, TIMESCALES = "mixed", "timescales"
-_DAY = 86_400
 _SERVED = 200
 """Questions that are served one by one to tell what a question costs."""
 
@@ -285,7 +285,7 @@ def _days(content: Mapping[str, Any], folder: Path) -> float:
     if content["clock"] != "seconds":
         return float("nan")
     table = _table(folder, content["base"], "none")
-    return float(table["time"].max() - content["boundaries"]["test"]) / _DAY
+    return float(table["time"].max() - content["boundaries"]["test"]) / DAY
 
 
 def _together(bases: Mapping[str, Any], folder: Path) -> tuple[Together, ...]:

@@ -24,12 +24,12 @@ from recsys.errors import ConfigError, RecsysError
 from recsys.experiments.configuration import Experiment, read_experiment
 from recsys.models.calibration_set import calibration_events, newest_part, query_batches
 from recsys.models.decayed.model import Decayed
+from recsys.types import DAY
 
 BATCH = 256
 LATE = 0.3
 """Share of the newest events, which the models have not seen: the questions come from them, and what a day brings."""
 _LENGTH = 10
-_DAY = 86_400.0
 _STEPS = ("undecayed", "decayed", "observe")
 
 Asked = Sequence[tuple[Queries, npt.NDArray[np.int32]]]
@@ -172,4 +172,4 @@ def _events_per_day(log: Interactions, late: npt.NDArray[np.bool_]) -> float:
     if log.clock != "seconds":
         return float("nan")
     times = log.time[late]
-    return len(times) / max(float(np.ptp(times)) / _DAY, 1.0)
+    return len(times) / max(float(np.ptp(times)) / DAY, 1.0)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from benchmarks.tools.cells import Cells, identity
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.decay.base import Floats, Forgetting
+from recsys.decay.base import Forgetting
 from recsys.decay.detectors import DetectorReset
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import DataError
@@ -33,11 +33,10 @@ from recsys.evaluation.prequential.result import Replay
 from recsys.experiments.drift.arms import ARMS, Chosen, Stage, choose
 from recsys.experiments.drift.bases import Base
 from recsys.models.base import Recommender
+from recsys.types import Doubles, Floats, Ints
 from recsys.worlds.drift import DriftConfig, DriftWorld, Kind, KindShares, simulate_drift
 from recsys.worlds.splices import splice_users
 
-Ints = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
 Say = Callable[[str], None]
 
 ORACLE, ORACLE_GLOBAL = "oracle", "oracle+global"
@@ -101,7 +100,7 @@ class Truth:
     stale_from: Ints
     stale_until: Ints
     returns_at: Ints
-    timescale: Numbers
+    timescale: Doubles
 
     @classmethod
     def of_world(cls, world: DriftWorld) -> Truth:
@@ -209,7 +208,7 @@ class Ran:
     facts: dict[str, Any]
     alarm_users: Ints
     alarm_positions: Ints
-    learned: Numbers
+    learned: Doubles
 
 
 @final

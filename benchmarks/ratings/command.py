@@ -42,7 +42,6 @@ from recsys.decay.temporal import TemporalDecay
 from recsys.errors import RecsysError
 from recsys.evaluation.ratings import (
     SQUARED,
-    Doubles,
     RatedEvents,
     errors_per_user,
     mae,
@@ -55,6 +54,7 @@ from recsys.models import TimeSVD
 from recsys.models.base import Recommender
 from recsys.models.calibration_set import newest_part
 from recsys.training.trainable import Optimization
+from recsys.types import DAY, Doubles
 
 LOGS = ("ml-latest-small", "movietweetings")
 QUICK = ("simulated",)
@@ -73,7 +73,6 @@ PAIRS = (
 """Arms that are compared user by user: the first less the second."""
 FRACTIONS = (0.8, 0.9)
 LEVEL = 0.05
-_DAY = 86_400.0
 _CALIBRATION = 0.1
 _OPTIMIZATION = Optimization(epochs=40, batch_size=4096, learning_rate=0.02, patience=3, validate_every=2)
 
@@ -114,8 +113,8 @@ OVER_TIME: Mapping[str, Space] = {
             ("events", 30.0),
             ("events", 300.0),
             ("events", 100.0),
-            ("time", 90 * _DAY),
-            ("time", 365 * _DAY),
+            ("time", 90 * DAY),
+            ("time", 365 * DAY),
         )
     },
     PER_USER: {
@@ -393,5 +392,5 @@ def _told(settings: Settings) -> str:
 def _value(value: object) -> str:
     if isinstance(value, tuple):
         clock, half_life = value
-        return f"{half_life / _DAY:g} days" if clock == "time" else f"{half_life:g} events"
+        return f"{half_life / DAY:g} days" if clock == "time" else f"{half_life:g} events"
     return f"{value:g}" if isinstance(value, float) else str(value)

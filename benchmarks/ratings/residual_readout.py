@@ -15,8 +15,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.linear.operations import cooccurrence_blocks
-
-Doubles = npt.NDArray[np.float64]
+from recsys.types import Doubles
 
 
 @final

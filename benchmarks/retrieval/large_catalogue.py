@@ -28,6 +28,7 @@ from recsys.experiments.runs import METRICS, Data
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Readout
 from recsys.models.base import FittedOn
+from recsys.types import DAY
 
 _SIZE_TAIL, _POPULARITY_TAIL = 0.7, 0.8
 """Exponents of Zipf's law for the sizes of clusters and the popularity of items."""
@@ -39,7 +40,6 @@ _LOUDNESS = 3.0
 """Length of the vectors by which items speak for personas: scores span about as much as those of a trained model."""
 
 _START = 1_700_000_000
-_DAY = 86_400
 
 
 @final
@@ -156,7 +156,7 @@ def write_run(folder: Path, catalogue: LargeCatalogue, readout: Readout = "atten
     folder.mkdir(parents=True)
     asked = catalogue.questions(catalogue.shape.users, seed=1)
     log = folder / "log.csv"
-    times = _START + _DAY * asked.times
+    times = _START + DAY * asked.times
     pd.DataFrame({"user": asked.history.rows, "item": asked.history.items, "time": times}).to_csv(log, index=False)
     bundle.save(catalogue.model(readout), folder / "model")
     metrics = {"data": asdict(Data(str(log.resolve())))}

@@ -9,7 +9,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from recsys.errors import ConfigError
-from recsys.worlds.simulation import Ints, draw_activity, draw_distinct, draw_ranks
+from recsys.types import Ints
+from recsys.worlds.simulation import draw_activity, draw_distinct, draw_ranks
 
 CLUSTERS = 50
 _EVENTS_PER_PIECE = 1_000_000

@@ -14,8 +14,8 @@ from recsys.errors import DataError
 from recsys.events.addresses import open_store
 from recsys.events.store import SCOPES, Token
 from recsys.serving.access import new_token
+from recsys.types import DAY
 
-_DAY = 86_400
 _PREFIX = 12
 """Digits of a hash by which people call a token."""
 
@@ -42,7 +42,7 @@ def _create(options: argparse.Namespace) -> None:
         raise DataError(f"--days is {options.days}; give at least 1")
     if options.user is not None and "admin" in options.scopes:
         raise DataError("a token of one user cannot have the scope admin; leave out one of the two")
-    expires = None if options.days is None else int(time.time()) + options.days * _DAY
+    expires = None if options.days is None else int(time.time()) + options.days * DAY
     secret, token = new_token(options.label, options.scopes, options.user, expires)
     with open_store(options.events) as store:
         store.put_token(token)

@@ -7,16 +7,16 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-Vectors = npt.NDArray[np.float64]
+from recsys.types import Doubles
 
 
-def unit_rows(vectors: Vectors) -> Vectors:
+def unit_rows(vectors: Doubles) -> Doubles:
     """Scale rows to length 1; rows of zeros stay zero."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0))
 
 
-def pure_svd(matrix: sp.csr_matrix, dim: int, seed: int = 0) -> Vectors:
+def pure_svd(matrix: sp.csr_matrix, dim: int, seed: int = 0) -> Doubles:
     """Return item vectors V S of the truncated decomposition matrix = U S V', as "items dim" unit rows.
 
     The inner products of V S are those of the low-rank co-occurrence matrix, so the cosine of two unit rows is their
@@ -43,7 +43,7 @@ def pure_svd(matrix: sp.csr_matrix, dim: int, seed: int = 0) -> Vectors:
     return unit_rows(vectors * used[:, None])
 
 
-def spherical_kmeans(vectors: Vectors, clusters: int, seed: int = 0, iterations: int = 50) -> npt.NDArray[np.int64]:
+def spherical_kmeans(vectors: Doubles, clusters: int, seed: int = 0, iterations: int = 50) -> npt.NDArray[np.int64]:
     """Return the cluster of each unit vector, maximising the sum of cosines with the cluster's mean direction.
 
     Seeding is k-means++ (Arthur and Vassilvitskii, 2007); the update is Dhillon and Modha's, *Concept decompositions
@@ -76,7 +76,7 @@ def spherical_kmeans(vectors: Vectors, clusters: int, seed: int = 0, iterations:
     return assigned
 
 
-def _plus_plus(vectors: Vectors, clusters: int, rng: np.random.Generator) -> Vectors:
+def _plus_plus(vectors: Doubles, clusters: int, rng: np.random.Generator) -> Doubles:
     """Draw centres among the points, each with probability proportional to its distance from those drawn."""
     chosen = [int(rng.integers(len(vectors)))]
     distance = 1.0 - vectors @ vectors[chosen[0]]

@@ -12,9 +12,8 @@ import numpy.typing as npt
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.readers.repeats import find_repeats
 from recsys.errors import DataError
+from recsys.types import DAY
 
-DAY = 86_400
-"""Seconds in a day."""
 _LEVELS = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "max": 1.0}
 _MOST_VALUES = 32
 

@@ -22,8 +22,7 @@ import numpy.typing as npt
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.errors import ConfigError, DataError
-
-Ints = npt.NDArray[np.int64]
+from recsys.types import Ints
 
 _ENTRIES = 1_000_000
 """History events of one batch of questions, at most (unless one history alone has more): about 30 MB."""

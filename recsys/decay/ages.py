@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from recsys.checks import choice, positive
 from recsys.data.queries import Queries
+from recsys.types import DAY
 
 AgeClock = Literal["time", "events"]
 """What age is counted in: the unit of the log's times, or the user's own events that happened since."""
@@ -58,7 +59,7 @@ def newest(queries: Queries) -> npt.NDArray[np.bool_]:
 FEATURES = ("log_events", "log_median_gap", "share_of_last_day", "log_spread")
 
 
-def history_features(queries: Queries, day: float = 86_400.0) -> npt.NDArray[np.float64]:
+def history_features(queries: Queries, day: float = DAY) -> npt.NDArray[np.float64]:
     """Return simple statistics of when a history happened, "queries features", also for users never met.
 
     Names are `FEATURES`: log(1 + number of events); log(1 + median gap between consecutive events), 0 of equal times

@@ -6,12 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from recsys.data.queries import Queries
-
-Floats = npt.NDArray[np.float32]
+from recsys.types import Floats
 
 
 class Forgetting(ABC):

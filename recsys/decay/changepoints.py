@@ -11,11 +11,8 @@ import numpy.typing as npt
 
 from recsys.checks import fraction, positive
 from recsys.data.queries import Queries
-from recsys.decay.base import Floats
 from recsys.errors import ConfigError
-
-Ints = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
+from recsys.types import Doubles, Floats, Ints
 
 LENGTHS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160)
 """Events that the present taste may have lasted; beyond them, and where nothing has changed, it is the whole past."""
@@ -151,7 +148,7 @@ class Changepoints:
         former **= np.float32(self.decisiveness)
         return _by_age(queries, self.lengths, present / (present + former))
 
-    def rate(self, users: npt.NDArray[np.integer]) -> Numbers:
+    def rate(self, users: npt.NDArray[np.integer]) -> Doubles:
         """Return how often each user's taste changes, per event: the mean of the belief, "users"."""
         hazard, strength, _ = self._parameters
         belief = self._belief[users].astype(np.float64)
@@ -296,14 +293,14 @@ class Changepoints:
         read = np.searchsorted(_STEPS, visible, side="right").astype(np.int8) - np.int8(1)
         return np.asarray(np.minimum(self._steps, read[:, None]))  # a run is no longer than the history
 
-    def _before(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Numbers, Numbers]:
+    def _before(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Doubles, Doubles]:
         """Return P(l) and P(l) N_l just before the next event, "users lengths", which may be of another taste."""
         question = (users.tobytes(), visible.tobytes())
         if question != self._asked:  # weights, hypotheses and lesson of one question ask the same
             self._asked, self._answer = question, self._predicted(users, visible)
         return self._answer
 
-    def _predicted(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Numbers, Numbers]:
+    def _predicted(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Doubles, Doubles]:
         hazard, strength, returns = self._parameters.tolist()
         mass = np.empty((2, len(users), len(self)))
         belief, changes = mass
@@ -334,7 +331,7 @@ class Changepoints:
         mass[..., 0] += (1 - returns) * moved
         return belief, changes
 
-    def _learn(self, users: npt.NDArray[np.integer], visible: Ints, told: Floats) -> tuple[Numbers, float]:
+    def _learn(self, users: npt.NDArray[np.integer], visible: Ints, told: Floats) -> tuple[Doubles, float]:
         """Learn one event of each user from "users lengths", what it says for each length (log q).
 
         Returns what was believed before, and the log-likelihood.
@@ -352,7 +349,7 @@ class Changepoints:
         self._until[users] = np.maximum(visible, self._until[users])
         return before, float((np.log(total) + most).sum())
 
-    def _of_strangers(self, visible: Ints) -> Numbers:
+    def _of_strangers(self, visible: Ints) -> Doubles:
         """Return P(l) of people of whom nothing is known but the length of their history, "users lengths"."""
         stays = 1.0 - self.hazard * (1.0 - self.returns)
         until = stays ** self.lengths.astype(np.float64)
@@ -361,7 +358,7 @@ class Changepoints:
         mass[:, -1] = 1.0 - mass.sum(1)
         return mass
 
-    def _grown(self, mass: Numbers, events: Ints) -> Numbers:
+    def _grown(self, mass: Doubles, events: Ints) -> Doubles:
         """Return where masses, "... users lengths", are after some events without a change, "users"."""
         steps = np.clip(events, 0, 2**_LARGEST_STEP - 1)
         for power in range(int(steps.max()).bit_length()):
@@ -394,7 +391,7 @@ class _Evidence:
     steps: npt.NDArray[np.int8]
     telling: npt.NDArray[np.bool_]
     turns: list[Ints]
-    log_width: Numbers
+    log_width: Doubles
 
     def distributions(self, responsibility: Floats) -> Floats:
         """Return log q, "steps bins": of an item whose rank is in a bin, for each length of a history.
@@ -451,7 +448,7 @@ def _by_age(queries: Queries, lengths: Ints, values: Floats) -> Floats:
     return np.asarray(values[0][place] if len(queries) == 1 else values[queries.history.rows, place])
 
 
-def _powers(lengths: Ints) -> list[Numbers]:
+def _powers(lengths: Ints) -> list[Doubles]:
     """Return what 1, 2, 4 ... events without a change do to a belief: "lengths lengths", rows sum to 1."""
     cells = len(lengths) + 1
     step = np.eye(cells)
@@ -469,7 +466,7 @@ def _binned(utility: Floats) -> npt.NDArray[np.int8]:
     return np.asarray(np.minimum((1.0 - utility) * _BINS, _BINS - 1), np.int8)
 
 
-def _log_width(n_items: int) -> Numbers:
+def _log_width(n_items: int) -> Doubles:
     """Return the logarithm of the number of ranks in each bin, "bins", up to a constant."""
     return np.asarray(np.arange(_BINS) / _BINS * np.log1p(n_items))
 

@@ -14,8 +14,9 @@ from recsys.checks import choice, positive
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import newest
-from recsys.decay.base import Floats, OnlineForgetting
+from recsys.decay.base import OnlineForgetting
 from recsys.errors import CapabilityError, ConfigError
+from recsys.types import Floats
 
 Detector = Literal["adwin", "page_hinkley"]
 Scope = Literal["population", "user"]

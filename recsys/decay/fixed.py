@@ -13,8 +13,9 @@ import numpy.typing as npt
 from recsys.checks import choice, positive, share
 from recsys.data.queries import Queries
 from recsys.decay.ages import AgeClock, ages
-from recsys.decay.base import Floats, Forgetting
+from recsys.decay.base import Forgetting
 from recsys.errors import ConfigError
+from recsys.types import Floats
 
 
 def half_life_weights(

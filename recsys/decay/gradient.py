@@ -14,14 +14,14 @@ from scipy.special import expit, log_softmax
 from recsys.checks import choice, positive
 from recsys.data.queries import Queries
 from recsys.decay.ages import FEATURES, AgeClock, ages, history_features
-from recsys.decay.base import Floats, Forgetting
+from recsys.decay.base import Forgetting
 from recsys.decay.fixed import half_life_weights
 from recsys.errors import ConfigError, NotFittedError
+from recsys.types import DAY, Doubles, Floats
 
 FloorKind = Literal["none", "shared", "user"]
 """Whether something is never forgotten: no; the same share for everybody; or a share of each user's own."""
 
-Doubles = npt.NDArray[np.float64]
 Parameters = dict[str, Doubles]
 
 _LN2 = float(np.log(2.0))
@@ -110,7 +110,7 @@ class GradientHalfLife(Forgetting):
         floor: FloorKind = "shared",
         spread: float = 1.0,
         floor_spread: float = 1.0,
-        day: float = 86_400.0,
+        day: float = DAY,
         epochs: int = 100,
         learning_rate: float = 0.1,
     ) -> None:

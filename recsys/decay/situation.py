@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.queries import Queries
-from recsys.decay.base import Floats
+from recsys.types import Floats
 
 FEATURES = ("log_gap", "log_events", "log_gap^2", "log_gap log_events", "log_events^2")
 """log_gap: log(1 + hours since the newest event, or periods or positions); log_events: log(1 + events so far)."""

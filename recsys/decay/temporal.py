@@ -14,12 +14,12 @@ from recsys.checks import positive, share
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock, event_ages, time_ages
-from recsys.decay.base import Floats, OnlineForgetting
+from recsys.decay.base import OnlineForgetting
 from recsys.decay.changepoints import Changepoints, turns, with_rows
 from recsys.decay.situation import SituationPrior, situations
 from recsys.errors import ConfigError
+from recsys.types import DAY, Floats
 
-_DAY = 86_400.0
 _TINY = 1e-12
 _TABULATED = 4096  # ages in events, beyond those of nearly all histories
 
@@ -35,7 +35,7 @@ class HalfLives:
     """
 
     events: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-    time: tuple[float, ...] = tuple(days * _DAY for days in (1.0, 4.0, 16.0, 64.0, 256.0))
+    time: tuple[float, ...] = tuple(days * DAY for days in (1.0, 4.0, 16.0, 64.0, 256.0))
 
     def __post_init__(self) -> None:
         for name in ("events", "time"):
@@ -53,7 +53,7 @@ class HalfLives:
     @property
     def names(self) -> tuple[str, ...]:
         """Return each half-life as a person would read it, in the order of the grid."""
-        of_time = tuple(f"{value / _DAY:g} days" if value >= _DAY else f"{value:g}" for value in self.time)
+        of_time = tuple(f"{value / DAY:g} days" if value >= DAY else f"{value:g}" for value in self.time)
         return (*(f"{value:g} events" for value in self.events), *of_time, "never")
 
     def weights(self, queries: Queries, *, from_newest: bool = False) -> Floats:

@@ -19,12 +19,12 @@ import pandas as pd
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.data.stream import Ints, QuestionSettings, Stream, events_before
+from recsys.data.stream import QuestionSettings, Stream, events_before
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.errors import DataError
+from recsys.types import Doubles, Ints
 
-Doubles = npt.NDArray[np.float64]
 Predict = Callable[[Queries, npt.NDArray[np.int32]], npt.NDArray[np.floating]]
 """A model of ratings: queries and "queries" item numbers to "queries" ratings."""
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.errors import ConfigError
+from recsys.types import Doubles
 
-Floats = npt.NDArray[np.float64]
-
-Statistic = Callable[[Floats], Floats]
+Statistic = Callable[[Doubles], Doubles]
 """From how often each user was drawn, "resamples users", to "resamples values"; NaN where it is not defined."""
 
 _NUMBERS_IN_MEMORY = 2_000_000
@@ -61,7 +59,7 @@ class Resampling:
                 f"resampling: draws is {self.draws} and confidence {self.confidence}; they must be >= 1 and in (0, 1)"
             )
 
-    def interval(self, users: int, statistic: Statistic) -> tuple[Floats, Floats, Floats]:
+    def interval(self, users: int, statistic: Statistic) -> tuple[Doubles, Doubles, Doubles]:
         """Return value, low and high of a statistic, each "values"; NaN without users or where it is not defined.
 
         The ends are order statistics of the resamples in which the value is defined, not interpolated: infinity is a

@@ -12,11 +12,11 @@ from recsys.data.queries import Queries
 from recsys.decay.temporal import TemporalDecay
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
+from recsys.types import DAY
 
 Unit = Literal["events", "days", "periods", "positions"]
 """What a half-life is counted in."""
 
-_DAY = 86_400.0
 _LOW, _HIGH = 0.1, 0.9
 
 
@@ -81,7 +81,7 @@ def user_half_lives(model: Recommender, queries: Queries) -> list[UserHalfLife] 
         return [_own(rule, user, taste) for user, taste in zip(queries.users.tolist(), lasted, strict=True)]
     by_clock: dict[str, Unit] = {"seconds": "days", "period": "periods"}
     unit = "events" if rule.clock == "events" else by_clock.get(clock, "positions")
-    value = rule.half_life / _DAY if unit == "days" else rule.half_life
+    value = rule.half_life / DAY if unit == "days" else rule.half_life
     shared = UserHalfLife("shared", {unit: Interval(value, value, value, 1.0)}, rule.floor, None)
     return [shared] * len(queries)
 
@@ -95,7 +95,7 @@ def _own(rule: TemporalDecay, user: int, lasted: Interval | None) -> UserHalfLif
         found["events"] = Interval(median, low, high, of_events)
     # The grid has half-lives in time only where the log's times are seconds.
     if grid.time:
-        median, low, high = (posterior.quantile("time", grid, level) / _DAY for level in (0.5, _LOW, _HIGH))
+        median, low, high = (posterior.quantile("time", grid, level) / DAY for level in (0.5, _LOW, _HIGH))
         found["days"] = Interval(median, low, high, 1.0 - of_events - posterior.never)
     return UserHalfLife("own", found, posterior.never, posterior.events, lasted)
 

@@ -17,8 +17,7 @@ import numpy.typing as npt
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.models.base import Recommender
-
-Ints = npt.NDArray[np.int64]
+from recsys.types import Ints
 
 _ENTRIES = 300_000
 """History events of a batch, at most (unless one history alone has more): about 50 MB for 13 half-lives."""

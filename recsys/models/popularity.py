@@ -17,8 +17,7 @@ from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Recommender, Validate
 from recsys.training.session import Session
-
-_SECONDS_PER_DAY = 86_400
+from recsys.types import DAY
 
 
 @final
@@ -128,7 +127,7 @@ def _age(train: Interactions) -> npt.NDArray[np.float64]:
         return np.zeros(len(train))
     if train.clock == "order":
         return (train.indptr[1:][train.user_num] - 1 - np.arange(len(train))).astype(np.float64)
-    unit = _SECONDS_PER_DAY if train.clock == "seconds" else 1
+    unit = DAY if train.clock == "seconds" else 1
     return np.asarray((train.time.max() - train.time) / unit, dtype=np.float64)
 
 

@@ -14,8 +14,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.base import Recommender, as_fold_in
 from recsys.models.item_sample import ItemSample
-
-Floats = npt.NDArray[np.float32]
+from recsys.types import Floats
 
 UNDECIDED = 0.5
 """The utility of every hypothesis where there is nothing to judge by."""

@@ -11,12 +11,11 @@ import numpy as np
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import ConfigError
+from recsys.types import DAY, Doubles, Ints
 from recsys.worlds.simulation import (
     GENRES,
     START,
     YEAR,
-    Floats,
-    Ints,
     add_new,
     check_limits,
     choose,
@@ -24,8 +23,6 @@ from recsys.worlds.simulation import (
     draw_ranks,
     item_metadata,
 )
-
-_DAY = 86_400
 
 
 @final
@@ -208,8 +205,8 @@ class DriftWorld:
     changed_at: Ints
     settled_at: Ints
     returns_at: Ints
-    timescale: Floats
-    dwell: Floats
+    timescale: Doubles
+    dwell: Doubles
     mixture: Ints
     persona: Ints
     item_cluster: Ints
@@ -297,9 +294,9 @@ class _Lives:
     span: Ints
     half_period: Ints
     burst: Ints
-    dwell: Floats
+    dwell: Doubles
 
-    def blend(self, user: Ints, position: Ints) -> Floats:
+    def blend(self, user: Ints, position: Ints) -> Doubles:
         """ "events": probability that an event comes of mixture B; 0 for RENEWAL."""
         since = position - self.change[user]
         by_kind = {
@@ -333,8 +330,8 @@ def _draw_lives(config: DriftConfig, counts: Ints, rng: np.random.Generator) -> 
     )
 
 
-def _log_uniform(limits: tuple[float, float], size: int, rng: np.random.Generator) -> Floats:
-    drawn: Floats = np.exp(rng.uniform(np.log(limits[0]), np.log(limits[1]), size))
+def _log_uniform(limits: tuple[float, float], size: int, rng: np.random.Generator) -> Doubles:
+    drawn: Doubles = np.exp(rng.uniform(np.log(limits[0]), np.log(limits[1]), size))
     return drawn
 
 
@@ -402,7 +399,7 @@ def _draw_items(config: DriftConfig, item_cluster: Ints, user: Ints, persona: In
 
 def _draw_times(config: DriftConfig, counts: Ints, user: Ints, rng: np.random.Generator) -> Ints:
     """ "events": Unix seconds, rising within each user; gaps are log-normal about the user's own mean."""
-    mean = _DAY / _log_uniform(config.pace, config.n_users, rng)
+    mean = DAY / _log_uniform(config.pace, config.n_users, rng)
     # The mean of a log-normal with mu = -1/2 and sigma = 1 is 1.
     gaps = 1 + (mean[user] * rng.lognormal(-0.5, 1.0, len(user))).astype(np.int64)
     passed = np.cumsum(gaps)
@@ -414,7 +411,7 @@ def _draw_times(config: DriftConfig, counts: Ints, user: Ints, rng: np.random.Ge
     return times
 
 
-def _timescale(life: _Lives, counts: Ints, user: Ints, position: Ints) -> Floats:
+def _timescale(life: _Lives, counts: Ints, user: Ints, position: Ints) -> Doubles:
     """ "users": T_u of `DriftWorld`."""
     scale = np.full(len(counts), np.inf)
     renewal = life.kind == Kind.RENEWAL

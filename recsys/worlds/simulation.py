@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import ConfigError
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from recsys.types import Doubles, Ints
 
 GENRES = (
     *("Adventure", "Animation", "Biography", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
@@ -93,8 +90,8 @@ class World:
 
     log: Interactions
     persona: Ints
-    mixtures: Floats
-    tastes: Floats
+    mixtures: Doubles
+    tastes: Doubles
     item_genre: Ints
     genres: tuple[str, ...]
 
@@ -138,10 +135,10 @@ def simulate(config: WorldConfig) -> World:
     begin = rng.uniform(0, 0.7 * config.years, config.n_users)
     length = np.minimum(config.years - begin, config.years * rng.uniform(0.2, 1.0, config.n_users))
 
-    def acting(user: Ints, year: Floats) -> Floats:
+    def acting(user: Ints, year: Doubles) -> Doubles:
         wave = np.sin(2 * np.pi * (year[:, None] / waves[user] + phases[user]))
         odds = np.exp(logits[user] + config.drift * wave)
-        shares: Floats = odds / odds.sum(1, keepdims=True)
+        shares: Doubles = odds / odds.sum(1, keepdims=True)
         return shares
 
     def draw(user: Ints, attempt: int) -> Ints:
@@ -216,7 +213,7 @@ def add_new(keys: Ints, drawn: Ints) -> tuple[Ints, Ints]:
     return np.insert(keys, place[fresh], new[fresh]), first[fresh]
 
 
-def _users(config: WorldConfig, rng: np.random.Generator) -> tuple[Floats, Floats, Floats, Floats]:
+def _users(config: WorldConfig, rng: np.random.Generator) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """ "users personas genres" tastes; "users personas" base log-odds (-inf where absent), waves and phases."""
     shape = (config.n_users, config.max_personas)
     present = np.arange(config.max_personas) < rng.integers(1, config.max_personas + 1, config.n_users)[:, None]
@@ -239,7 +236,7 @@ def draw_activity(n_users: int, total: int, most: int, spread: float, rng: np.ra
     return counts
 
 
-def choose(weights: Floats, rng: np.random.Generator) -> Ints:
+def choose(weights: Doubles, rng: np.random.Generator) -> Ints:
     """ "draws": a column of each row, with probability proportional to the weight."""
     total = np.cumsum(weights, axis=1)
     column: Ints = (rng.random((len(weights), 1)) * total[:, -1:] >= total[:, :-1]).sum(1)

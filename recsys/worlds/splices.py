@@ -13,8 +13,8 @@ from scipy.sparse.linalg import svds
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import ConfigError, DataError
+from recsys.types import Doubles, Ints
 from recsys.worlds.drift import Kind
-from recsys.worlds.simulation import Floats, Ints
 
 _DIMENSIONS = 16
 _SHUFFLES = 20
@@ -150,7 +150,7 @@ def _check(log: Interactions, pairs: int | None, minimum_events: int, maximum_co
         raise ConfigError(f"splice_users: maximum_cosine is {maximum_cosine}; it must lie between -1 and 1")
 
 
-def taste_vectors(log: Interactions, seed: int = 0) -> Floats:
+def taste_vectors(log: Interactions, seed: int = 0) -> Doubles:
     """Return "users dimensions": the tastes of users, for cosines, without what popularity and activity explain.
 
     With X the "users items" matrix of ones, D_u and D_i the diagonal matrices of its row and column sums, each sum plus
@@ -176,11 +176,11 @@ def taste_vectors(log: Interactions, seed: int = 0) -> Floats:
     start = np.random.default_rng(seed).random(min(matrix.shape))
     vectors, strength, _ = svds(scaled, k=size, v0=start)
     order = np.argsort(-strength)[1:]
-    tastes: Floats = vectors[:, order] * strength[order]
+    tastes: Doubles = vectors[:, order] * strength[order]
     return tastes
 
 
-def _unlike(first: Ints, second: Ints, tastes: Floats, most: float, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def _unlike(first: Ints, second: Ints, tastes: Doubles, most: float, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Pair anew, again and again, those whose cosine is above `most`; leave out those that stay so."""
     size = np.maximum(np.linalg.norm(tastes, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     unit, second = tastes / size, second.copy()

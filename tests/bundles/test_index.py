@@ -241,7 +241,7 @@ def test_without_the_library_the_cure_is_named(path: Path, model: AMPCF, monkeyp
     add(path, model)
     monkeypatch.setitem(sys.modules, "faiss", None)
     monkeypatch.delitem(sys.modules, "recsys.models.retrieval.vector_index")
-    monkeypatch.delattr(sys.modules["recsys.models"], "vector_index")
+    monkeypatch.delattr(sys.modules["recsys.models.retrieval"], "vector_index")
     loaded = load(path)
     with pytest.raises(ConfigError, match=r"holds an index, and faiss is not installed; pip install 'recsys\[index\]'"):
         bundle_index.recommender_of(path, loaded)

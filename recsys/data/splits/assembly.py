@@ -19,8 +19,7 @@ from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError
-
-Mask = npt.NDArray[np.bool_]
+from recsys.types import Mask
 
 
 @final

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from recsys.errors import ConfigError
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from recsys.types import Doubles, Ints
 
 _ROUNDING = 1e-12
 """Curves of equal metrics may differ by this much; it must not decide whether one reaches the other."""
@@ -33,7 +30,7 @@ def paired_questions(tables: Sequence[pd.DataFrame], metric: str) -> pd.DataFram
 
 def at_distances(
     tables: Sequence[pd.DataFrame], changed_at: Ints, metric: str, horizon: int
-) -> tuple[list[Floats], Floats, Ints]:
+) -> tuple[list[Doubles], Doubles, Ints]:
     """Return per table "users horizon" values (0 where not asked), "users horizon" whether asked, and the users."""
     if horizon < 1:
         raise ConfigError(f"horizon is {horizon}; it must be at least 1")
@@ -53,7 +50,7 @@ def at_distances(
     return values, asked, users.astype(np.int64)
 
 
-def curve(total: Floats, count: Floats, smooth: int) -> Floats:
+def curve(total: Doubles, count: Doubles, smooth: int) -> Doubles:
     """Return "... distances": sums over a centred window of the last axis, divided; NaN where there is nothing."""
     if smooth < 1 or smooth % 2 == 0:
         raise ConfigError(f"smooth is {smooth}; it must be an odd number, at least 1")
@@ -61,7 +58,7 @@ def curve(total: Floats, count: Floats, smooth: int) -> Floats:
     return np.where(denominator > 0, numerator / np.where(denominator > 0, denominator, 1.0), np.nan)
 
 
-def windowed(values: Floats, smooth: int) -> Floats:
+def windowed(values: Doubles, smooth: int) -> Doubles:
     """Return the sums over a centred window of the last axis, shorter at the ends.
 
     >>> windowed(np.array([1.0, 2.0, 4.0]), 3).tolist()
@@ -75,8 +72,8 @@ def windowed(values: Floats, smooth: int) -> Floats:
 
 
 def recovered(
-    model: Floats, oracle: Floats, count: Floats, share: float, against: Literal["curve", "level"], smooth: int
-) -> Floats:
+    model: Doubles, oracle: Doubles, count: Doubles, share: float, against: Literal["curve", "level"], smooth: int
+) -> Doubles:
     """Return "resamples": the events until recovery (see `drift_scores.recovery`), infinity where never.
 
     Args:

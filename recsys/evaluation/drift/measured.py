@@ -10,13 +10,14 @@ from recsys.data.queries import Ragged
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation.calibration import taste_distance
 from recsys.evaluation.tastes import Tastes
-
-Floats = npt.NDArray[np.float64]
+from recsys.types import Doubles
 
 _BLOCK = 2048
 
 
-def measured_drift(log: Interactions, tastes: Tastes, *, draws: int = 20, min_events: int = 8, seed: int = 0) -> Floats:
+def measured_drift(
+    log: Interactions, tastes: Tastes, *, draws: int = 20, min_events: int = 8, seed: int = 0
+) -> Doubles:
     """Return how much each user's tastes moved, measured without any model: the strata of drift.
 
         drift_u = JSD(P_first, P_second) - mean over random splits of JSD(P_one, P_other)
@@ -65,7 +66,7 @@ def measured_drift(log: Interactions, tastes: Tastes, *, draws: int = 20, min_ev
     return result
 
 
-def _distance_of_halves(tastes: Tastes, items: npt.NDArray[np.int32], count: npt.NDArray[np.intp]) -> Floats:
+def _distance_of_halves(tastes: Tastes, items: npt.NDArray[np.int32], count: npt.NDArray[np.intp]) -> Doubles:
     """ "users": the taste distance of the halves of each user's row of items."""
     half = count // 2
     # Rows of halves, one after the other: first and later half of user 0, of user 1, ...

@@ -22,6 +22,7 @@ from recsys.errors import ConfigError
 from recsys.evaluation.drift.curves import at_distances, curve, paired_questions, recovered
 from recsys.evaluation.drift.measured import measured_drift
 from recsys.evaluation.resampling import DEFAULT, Resampling, Score
+from recsys.types import DAY, Doubles, Ints
 
 __all__ = [
     "Detection",
@@ -39,13 +40,9 @@ __all__ = [
     "timescale_recovery",
 ]
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 DAYS = (0, 7, 30, 90, 180)
 """Lower edges of the groups of `by_days_since_training`."""
-
-_DAY = 86_400
 
 
 @final
@@ -129,7 +126,7 @@ def recovery_curve(
     """
     values, asked, users = at_distances([table], changed_at, metric, horizon)
 
-    def smoothed(times: Floats) -> Floats:
+    def smoothed(times: Doubles) -> Doubles:
         return curve(times @ values[0], times @ asked, smooth)
 
     mean, low, high = resampling.interval(len(users), smoothed)
@@ -172,7 +169,7 @@ def recovery(
     """
     values, asked, users = at_distances([table, oracle], changed_at, metric, horizon)
 
-    def events(times: Floats) -> Floats:
+    def events(times: Doubles) -> Doubles:
         count = times @ asked
         model, best = times @ values[0], times @ values[1]
         return recovered(model, best, count, share, against, smooth)[:, None]
@@ -204,7 +201,7 @@ def degradation_area(
     """
     values, asked, users = at_distances([table, oracle], changed_at, metric, horizon)
 
-    def area(times: Floats) -> Floats:
+    def area(times: Doubles) -> Doubles:
         count = times @ asked
         lost = times @ (values[1] - values[0])
         each = np.where(count > 0, lost / np.where(count > 0, count, 1.0), 0.0)
@@ -247,7 +244,7 @@ def relative_cost(
         counts &= distance < (np.inf if horizon is None else horizon)
     means = pairs[counts].groupby("user_num", sort=True)[["x0", "x1"]].mean().to_numpy(np.float64)
 
-    def cost(times: Floats) -> Floats:
+    def cost(times: Doubles) -> Doubles:
         model, base = (times @ means).T
         return np.where(base > 0, 1.0 - model / np.where(base > 0, base, 1.0), np.nan)[:, None]
 
@@ -255,8 +252,8 @@ def relative_cost(
 
 
 def timescale_recovery(
-    learned: Floats,
-    true: Floats,
+    learned: Doubles,
+    true: Doubles,
     *,
     events: Ints | None = None,
     min_events: int = 50,
@@ -282,7 +279,7 @@ def timescale_recovery(
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return Score(float("nan"), float("nan"), float("nan"), len(x))
 
-    def correlation(times: Floats) -> Floats:
+    def correlation(times: Doubles) -> Doubles:
         n = times.sum(1)
         mean_x, mean_y = times @ x / n, times @ y / n
         covariance = times @ (x * y) / n - mean_x * mean_y
@@ -338,7 +335,7 @@ def detection(
 
 
 def by_days_since_training(
-    table: pd.DataFrame, metrics: Sequence[str], *, days: Sequence[float] = DAYS, day: float = _DAY
+    table: pd.DataFrame, metrics: Sequence[str], *, days: Sequence[float] = DAYS, day: float = DAY
 ) -> pd.DataFrame:
     """Return means over the questions by the time since the model's last training event could have happened.
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
-from recsys.decay.base import Floats, Forgetting
+from recsys.decay.base import Forgetting
 from recsys.decay.detectors import Detector, DetectorReset, Scope
 from recsys.decay.fixed import GlobalHalfLife, SlidingWindow
 from recsys.decay.gradient import GradientHalfLife
@@ -31,6 +31,7 @@ from recsys.decay.temporal import HalfLives, TemporalDecay, mixture
 from recsys.errors import ConfigError, DataError, nearest
 from recsys.evaluation.ranking import Progress
 from recsys.experiments.drift.stage import CalibrationSet, Stage
+from recsys.types import DAY, Floats
 
 __all__ = ["ARMS", "Chosen", "Stage", "choose", "untaught"]
 
@@ -42,7 +43,6 @@ ARMS: tuple[str, ...] = (
 
 METRIC = "ndcg@10"
 
-_DAY = 86_400.0
 _LESSON_EVENTS = 300_000
 """History events that a rule learns from by gradient, at most: 80 MB of contributions."""
 _EPOCHS = 20
@@ -143,7 +143,7 @@ Named = tuple[str, Forgetting | None]
 
 def _unit(clock: str) -> tuple[float, str]:
     """Return the unit of time that candidates are given in: its length, and its name."""
-    return (_DAY, "days") if clock == "seconds" else (1.0, "periods")
+    return (DAY, "days") if clock == "seconds" else (1.0, "periods")
 
 
 def _candidates(arm: str, clock: str, most: int) -> list[Named]:

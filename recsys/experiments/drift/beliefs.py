@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from recsys.decay.ages import AgeClock
 from recsys.decay.temporal import TemporalDecay
+from recsys.types import DAY
 
 _LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
-_DAY = 86_400.0
 
 
 def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock:
     """
     grid = rule.half_lives
     belief = rule.belief(users).astype(np.float64)
-    unit = _DAY if clock == "seconds" else 1.0
+    unit = DAY if clock == "seconds" else 1.0
     names = [*(f"{value:g} events" for value in grid.events)]
     names += [f"{value / unit:g} {'days' if clock == 'seconds' else 'periods'}" for value in grid.time]
     found: dict[str, Any] = {

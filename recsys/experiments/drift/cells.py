@@ -29,13 +29,13 @@ from recsys.experiments.drift.arms import Chosen, Stage, choose
 from recsys.experiments.drift.bases import Base
 from recsys.experiments.drift.beliefs import describe_beliefs
 from recsys.models.base import Recommender
+from recsys.types import DAY
 
 Say = Callable[[str], None]
 
 RETRAINED: Mapping[str, str] = {"retraining": "none", "retraining_global": "global"}
 """Arms that refit the model on a schedule, and the arm whose rule they read it with."""
 
-_DAY = 86_400
 _HEARTBEAT = 20.0
 """Seconds between two lines of progress."""
 
@@ -174,7 +174,7 @@ class Bench:
     def _refitting(self) -> Refitting:
         """Return the schedule. The model is fitted on everybody, also where the replay is of some users only."""
         stage = self.stage(self.test_start)
-        every = self.settings.retrain_days * _DAY if self.log.clock == "seconds" else 1
+        every = self.settings.retrain_days * DAY if self.log.clock == "seconds" else 1
         stream = Stream.of(stage.log, stage.start, stage.question_settings)
         boundaries = stage.start + np.unique(stream.epochs(every)) * every
         # Between two of them there are questions, so the number of earlier events tells which boundary it is.

@@ -15,7 +15,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, membership
 from recsys.data.stream import QuestionSettings, Stream
 from recsys.data.vocabulary import UNKNOWN
-from recsys.decay.base import Floats, Forgetting
+from recsys.decay.base import Forgetting
 from recsys.decay.detectors import DetectorReset
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import DataError
@@ -23,8 +23,7 @@ from recsys.evaluation.prequential.replay import replay
 from recsys.evaluation.prequential.result import Replay
 from recsys.models.base import Recommender, as_fold_in
 from recsys.models.rank_utility import rank_utilities
-
-Ints = npt.NDArray[np.int64]
+from recsys.types import Floats, Ints
 
 _POPULATION_CHUNK = 64
 """Questions of a chunk where all users share a state, which lags by a chunk."""

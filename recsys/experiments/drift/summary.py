@@ -17,13 +17,12 @@ from recsys.evaluation.significance import compare, holm
 from recsys.evaluation.strata import UNDEFINED
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.drift.cells import Cell
+from recsys.types import DAY
 
 METRIC = "ndcg@10"
 METRICS = (METRIC, "hr@10")
 OURS = "per_user"
 TERCILES = ("low", "middle", "high")
-
-_DAY = 86_400
 
 
 def arm_entry(cell: Cell, clock: str) -> dict[str, Any]:
@@ -39,7 +38,7 @@ def arm_entry(cell: Cell, clock: str) -> dict[str, Any]:
 def days_since_training(replay: Replay) -> list[dict[str, Any]]:
     """Return the rows of `by_days_since_training` with the interval of NDCG@10 over resamples of the users."""
     table = by_days_since_training(replay.table, METRICS)
-    age = (replay.table["time"] - replay.table["trained_until"]).to_numpy(np.float64) / _DAY
+    age = (replay.table["time"] - replay.table["trained_until"]).to_numpy(np.float64) / DAY
     group = np.searchsorted(np.asarray(DAYS, dtype=np.float64), age, side="right") - 1
     _, user = np.unique(replay.table["user_num"], return_inverse=True)
     shape = (int(user.max(initial=-1)) + 1, len(DAYS))

@@ -18,7 +18,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
-from recsys.decay.base import Floats, Forgetting, OnlineForgetting
+from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
@@ -27,10 +27,9 @@ from recsys.models.calibration_set import calibration_events, newest_part, query
 from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, RoutesItems, by_personas
 from recsys.models.rank_utility import rank_utilities
 from recsys.training.session import Session
+from recsys.types import DAY, HOUR, Floats
 
 _LOG = logging.getLogger(__name__)
-_HOUR = 3_600.0
-_DAY = 24 * _HOUR
 _PURPOSE = "decay of the user's past"
 _ROUTED = "use LinearAMPCF or AMPCF"
 _MODEL, _RULE = "model.", "decay."
@@ -78,9 +77,9 @@ class PerUserDecay:
     def rule(self, n_users: int, clock: str) -> TemporalDecay:
         """Return a rule that has learned nothing, for a log with this clock."""
         # A period has no known length and an order is no time: there only the clock of events can be read.
-        time = tuple(days * _DAY for days in self.days) if clock == "seconds" else ()
+        time = tuple(days * DAY for days in self.days) if clock == "seconds" else ()
         half_lives = HalfLives(events=tuple(self.events), time=time)
-        hour = _HOUR if clock == "seconds" else 1.0
+        hour = HOUR if clock == "seconds" else 1.0
         learning = (self.learning_rate, self.shrinkage, self.fading, self.sharpness)
         return TemporalDecay(n_users, half_lives, *learning, hour, self.changepoints, self.caution)
 

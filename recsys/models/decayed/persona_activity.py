@@ -13,10 +13,11 @@ from recsys.checks import positive, share
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import ages, event_ages
-from recsys.decay.base import Floats, Forgetting, OnlineForgetting
+from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.decay.fixed import GlobalHalfLife, half_life_weights
 from recsys.decay.temporal import TemporalDecay, mixture
 from recsys.errors import ConfigError
+from recsys.types import Floats
 
 _SLOW = 0.5
 

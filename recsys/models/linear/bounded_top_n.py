@@ -20,7 +20,8 @@ from torch import Tensor
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.base import Recommendations, Recommender
-from recsys.models.linear.operations import Items, table_weights
+from recsys.models.linear.operations import table_weights
+from recsys.types import Doubles, Floats, Items
 
 _SLACK = 0.01
 """Of sum_j w_j (max_i B_ji - min_i B_ji): the width of the interval in which scores are known before some are exact."""
@@ -32,9 +33,6 @@ _MOST = 64
 """Items beside those asked for that are scored exactly, at most; if more could be among the best, all rows are read."""
 
 _ULP = 2.0**-23
-
-Numbers = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.float32]
 
 
 class LinearRows(ABC):
@@ -83,7 +81,7 @@ class ByItem:
         starts = 0 if self.starts is None else self.starts.nbytes
         return int(self.history.nbytes + self.order.nbytes + self.items.nbytes + starts)
 
-    def weights(self, weights: Floats) -> Numbers:
+    def weights(self, weights: Floats) -> Doubles:
         """Return the weight of each item, given those of the events."""
         each = weights[self.order].astype(np.float64)
         return each if self.starts is None else np.add.reduceat(each, self.starts)
@@ -132,7 +130,7 @@ class BoundedScores:
     """
 
     past: ByItem
-    weights: Numbers
+    weights: Doubles
     scores: Floats
     above: float
     below: float
@@ -341,9 +339,9 @@ class BoundedTopN:
     def _read(
         self,
         past: ByItem,
-        weight: Numbers,
+        weight: Doubles,
         rows: Items,
-        change: Numbers,
+        change: Doubles,
         width: float,
         former: BoundedScores | None = None,
         factor: float = 0.0,
@@ -391,7 +389,7 @@ def weighted_rows(rows: Float[Tensor, "rows n"], index: npt.NDArray[np.int64], w
     return found
 
 
-def _difference(past: ByItem, weight: Numbers, former: BoundedScores) -> tuple[float, Items, Numbers]:
+def _difference(past: ByItem, weight: Doubles, former: BoundedScores) -> tuple[float, Items, Doubles]:
     """Return c, the rows of both histories, and by how much their weights differ from c times the former ones."""
     items, then = past.items, former.past.items
     if past is former.past:

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.models.linear.operations import Items, table_weights
+from recsys.models.linear.operations import table_weights
+from recsys.types import Items
 
 MOST_ITEMS = 16_384
 """Items of a history, at most: their sums fit into 64 bits whatever the weights are."""

@@ -19,6 +19,7 @@ from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import FoldIn, Recommender, Validate
 from recsys.models.linear.operations import event_weights, pair_weights, regularized_factor
 from recsys.training.session import Session
+from recsys.types import Doubles, Floats
 
 _LOG = logging.getLogger(__name__)
 HORIZON = 10.0
@@ -26,9 +27,6 @@ HORIZON = 10.0
 
 _NEGLIGIBLE = 1e-3
 """Pairs of events are left out of the sums of training where the weight of the older one has fallen below this."""
-
-Doubles = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
 
 
 @final
@@ -141,7 +139,7 @@ class LinearNextItem(Recommender, FoldIn):
         solution = torch.cholesky_solve(cross, factor).contiguous()
         self._weights = solution.view(memories, train.n_items, train.n_items)
 
-    def _memories(self, queries: Queries) -> list[Singles]:
+    def _memories(self, queries: Queries) -> list[Floats]:
         """Return w_j 2^(-age_j / h_p), "events", for each memory p; 0 for events that do not count."""
         weight = event_weights(queries)
         until = np.cumsum(weight, dtype=np.float64)
@@ -172,9 +170,7 @@ class LinearNextItem(Recommender, FoldIn):
         self._weights = torch.from_numpy(arrays["weights"].copy())
 
 
-def _moments(
-    train: Interactions, half_lives: tuple[float, ...], later: float, horizon: float
-) -> tuple[Singles, Singles]:
+def _moments(train: Interactions, half_lives: tuple[float, ...], later: float, horizon: float) -> tuple[Floats, Floats]:
     """Return F^T F and F^T Y, where a row of F is the state before an event and that of Y the target.
 
     The states are never made: there are as many as events, each with the whole past in it. Two events a <= b of a user

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
-
-Items = npt.NDArray[np.int32]
+from recsys.types import Items
 
 BLOCK_ENTRIES = 8_000_000
 """Stored entries of one block of the co-occurrence matrix, at most (unless one row alone has more): about 64 MB."""

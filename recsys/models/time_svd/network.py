@@ -17,18 +17,16 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.training import sampling
 from recsys.training.trainable import Trainable
+from recsys.types import DAY, Doubles
 
 Drift = Literal["none", "bias", "all"]
 """What of a user drifts along dev_u(t): nothing; the bias; the bias and the vector."""
 
-DAY = 86_400.0
 _POWER = 0.4
 _INITIAL = 0.1
 """Standard deviation of the initial item vectors, over sqrt(d)."""
 _DAYS = 1 << 20
 """More days than any log spans: user and day are packed into one key."""
-
-Doubles = npt.NDArray[np.float64]
 
 
 @final

@@ -1,0 +1,59 @@
+"""Files that are written whole or not at all, and values that JSON can hold."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside `path`, which takes its name when the block ends without an error.
+
+    Whoever reads `path` meanwhile sees the file before or the file after, never a part of one.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder) / "a.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     [entry.name for entry in Path(folder).iterdir()]
+    ['a.txt']
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file in one step; see `replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path, content: object) -> Path:
+    """Write an indented JSON file in one step; NaN and infinity become null."""
+    return write_text(path, json.dumps(json_values(content), indent=2, allow_nan=False) + "\n")
+
+
+def json_values(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
+    """Return plain JSON values: numpy scalars as numbers, tuples as lists, NaN and infinity as None.
+
+    >>> json_values({"a": (1.0, float("nan"))})
+    {'a': [1.0, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): json_values(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_values(entry) for entry in value]
+    if hasattr(value, "dtype") and hasattr(value, "item"):  # a numpy scalar, without importing numpy
+        return json_values(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
