@@ -42,7 +42,6 @@ def test_explanations() -> None:
         "PersonaDescription",
         "PersonaItem",
         "PersonaWeight",
-        "Reading",
         "Records",
         "UserFacts",
         "cosine_evidence",

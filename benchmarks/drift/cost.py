@@ -89,7 +89,7 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
         raise ConfigError(f"half_life is {model.half_life}, for everybody: nothing is observed; leave it out")
     late = newest_part(log, LATE)
     model.fit(log.select(~late))
-    events = calibration_events(model.undecayed, log, late, questions)
+    events = calibration_events(model.scoring_model, log, late, questions)
     if not len(events):
         raise ConfigError(f"{log.name} has no late event of a known item after a history: nothing can be asked")
     batches = [
@@ -103,7 +103,7 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
         for row in range(len(items))
     ]
     found = {"alone": _seconds(model, single), "batches": _seconds(model, batches)}
-    rule, effort = model.forgetting, model.undecayed.effort
+    rule, effort = model.forgetting, model.scoring_model.effort
     assert isinstance(rule, OnlineForgetting)
     assert effort is not None
     per_day = _events_per_day(log, late)
@@ -153,7 +153,7 @@ def _seconds(model: Decayed, asked: Asked) -> dict[str, float]:
 
 def _steps(model: Decayed, queries: Queries, items: npt.NDArray[np.int32]) -> list[float]:
     """Return the seconds of each step."""
-    undecayed = model.undecayed
+    undecayed = model.scoring_model
     return [
         _timed(lambda: undecayed.recommend(queries, _LENGTH)),
         _timed(lambda: model.recommend(queries, _LENGTH)),

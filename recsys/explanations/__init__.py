@@ -1,6 +1,6 @@
 """Why this item: personas, evidence, one sentence; and how faithful the evidence is to the model."""
 
-from recsys.explanations.explain import Reading, Records, UserFacts, explain, explain_items, explain_read
+from recsys.explanations.explain import Records, UserFacts, explain, explain_items, explain_read
 from recsys.explanations.fidelity import METRICS, ORIENTATION, FidelityReport, fidelity
 from recsys.explanations.methods import (
     EvidenceMethod,
@@ -31,7 +31,6 @@ __all__ = [
     "PersonaDescription",
     "PersonaItem",
     "PersonaWeight",
-    "Reading",
     "Records",
     "UserFacts",
     "cosine_evidence",

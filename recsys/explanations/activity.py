@@ -13,7 +13,6 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.personas import as_personas
 from recsys.models.base import PersonaRecommender, Recommender
-from recsys.models.decayed.model import Decayed
 from recsys.models.decayed.persona_activity import RoutesItems, memberships, persona_shares
 
 _MOMENTS = 100
@@ -63,7 +62,7 @@ def _activity(model: PersonaRecommender, query: Queries) -> PersonaActivity:
     long_term = persona_shares(membership, query, np.ones(len(membership)))
     times = _moments(query)
     then, position = _as_of(query, times)
-    weights = model.decayed(then).weights if isinstance(model, Decayed) else then.weights
+    weights = model.read(then).queries.weights
     values = persona_shares(membership[position], then, np.ones(len(position)) if weights is None else weights)
     return PersonaActivity(times, values, long_term[0])
 
@@ -71,7 +70,7 @@ def _activity(model: PersonaRecommender, query: Queries) -> PersonaActivity:
 @torch.inference_mode()
 def _memberships(model: PersonaRecommender, query: Queries) -> npt.NDArray[np.float64]:
     """Return r_jk, "events personas"; nothing of an unknown item."""
-    within = model.undecayed if isinstance(model, Decayed) else model
+    within = model.scoring_model
     if isinstance(within, RoutesItems) and within.folds_in:
         return memberships(within.routing(), query)
     known = query.history.items != UNKNOWN

@@ -18,8 +18,7 @@ from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.personas import carried, describe_from, describe_personas
 from recsys.explanations.records import Evidence, EvidenceKind, Explanation, PersonaDescription, PersonaWeight
 from recsys.explanations.similarity import persona_similarity
-from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, Recommendations, Recommender
-from recsys.models.decayed.model import Decayed
+from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, ReadOut, Recommendations, Recommender
 from recsys.models.linear.exact_sums import ExactSums
 
 
@@ -73,7 +72,7 @@ def explain_items(
         rows = np.arange(start, min(start + BATCH, len(queries)))
         batch = queries.take(rows)
         answer = Recommendations(recommendations.items[rows], recommendations.scores[rows])
-        reading = Reading.of(model, batch)
+        reading = model.read(batch)
         lists.extend(explain_read(reading, UserFacts.of(reading.model, batch), answer, records, evidence=evidence))
     return lists
 
@@ -99,31 +98,6 @@ class Records(Generic[Id, P, E, R]):
 def plain_records(model: Recommender) -> Records[int | str, PersonaWeight, Evidence, Explanation]:
     """Return the records of this library."""
     return Records(model.fitted_on.items.ids.tolist(), PersonaWeight, Evidence, Explanation)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """Questions as a model reads them: what has faded is weighed once, for the scores and for their explanation.
-
-    Attributes:
-        model: the model; without its decay if it is `Decayed`.
-        queries: what it is asked: `model.recommend(queries, n)` is what the model given to `of` recommends.
-        recent: "events", which are younger than the user's half-life; None where nothing fades.
-    """
-
-    model: Recommender
-    queries: Queries
-    recent: npt.NDArray[np.bool_] | None
-
-    @classmethod
-    def of(cls, model: Recommender, queries: Queries) -> Self:
-        """Read the questions with the model's weights."""
-        if not isinstance(model, Decayed):
-            return cls(model, queries, None)
-        # Without an order nothing is older than anything else.
-        fades = model.fitted_on.clock != "none"
-        return cls(model.undecayed, model.decayed(queries), model.recent(queries) if fades else None)
 
 
 @final
@@ -170,7 +144,7 @@ class UserFacts:
 
 
 def explain_read(
-    reading: Reading,
+    reading: ReadOut,
     facts: UserFacts,
     recommendations: Recommendations,
     records: Records[Id, P, E, R],
@@ -211,7 +185,7 @@ class _Reasons:
 
 @torch.inference_mode()
 def _reasons(
-    reading: Reading, facts: UserFacts, items: npt.NDArray[np.int32], contributions: Tensor | None
+    reading: ReadOut, facts: UserFacts, items: npt.NDArray[np.int32], contributions: Tensor | None
 ) -> _Reasons:
     model, queries, history = reading.model, reading.queries, facts.history
     personas = model if isinstance(model, PersonaRecommender) and model.has_personas else None
@@ -237,7 +211,7 @@ def _reasons(
 
 
 def _explain_row(
-    reading: Reading,
+    reading: ReadOut,
     facts: UserFacts,
     reasons: _Reasons,
     answer: Recommendations,
@@ -290,7 +264,7 @@ def _explain_row(
 
 
 def _evidence(
-    reading: Reading,
+    reading: ReadOut,
     facts: UserFacts,
     reasons: _Reasons,
     row: int,

@@ -17,7 +17,6 @@ from recsys.explanations.naming import distinctive, genre_lift, names
 from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem
 from recsys.models.base import PersonaRecommender, Recommender
-from recsys.models.decayed.model import Decayed
 from recsys.models.health import PersonaHealth
 from recsys.models.linear.exact_sums import MOST_ITEMS, ExactSums, IncrementalPersonas
 
@@ -89,7 +88,7 @@ def carried(model: Recommender, queries: Queries, former: ExactSums | None = Non
         queries: the user.
         former: of the same user, before the last events.
     """
-    within = model.undecayed if isinstance(model, Decayed) else model
+    within = model.scoring_model
     if not isinstance(within, IncrementalPersonas) or len(queries) != 1 or queries.weights is not None:
         return None
     items = np.sort(queries.history.items)
@@ -155,13 +154,13 @@ class _Reading:
     @classmethod
     def undecayed(cls, model: PersonaRecommender, queries: Queries) -> _Reading:
         """Read histories with the model, without its decay."""
-        return cls.of(as_personas(model.undecayed) if isinstance(model, Decayed) else model, queries)
+        return cls.of(as_personas(model.scoring_model), queries)
 
     @classmethod
     @torch.inference_mode()
     def carried(cls, model: PersonaRecommender, history: PaddedHistory, sums: ExactSums) -> _Reading:
         """Read one history with what is known of it already."""
-        within = model.undecayed if isinstance(model, Decayed) else model
+        within = model.scoring_model
         assert isinstance(within, IncrementalPersonas)
         attention, scores = (each.double().numpy() for each in within.opinions_of(sums))
         place = np.searchsorted(sums.items, history.items[0])

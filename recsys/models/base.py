@@ -25,6 +25,7 @@ from recsys.errors import CapabilityError, NotFittedError
 from recsys.models.item_sample import ItemSample
 from recsys.models.sparse_top_n import sparse_top_n
 from recsys.training.session import Effort, Session
+from recsys.types import Mask
 
 Validate = Callable[["Recommender"], float]
 """A validation ranking metric of a model, larger is better. Models trained by gradient stop early on it."""
@@ -99,6 +100,22 @@ class Recommendations:
     scores: npt.NDArray[np.float32]
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class ReadOut:
+    """How a model reads queries: `read.model.recommend(read.queries, n)` is what `model.recommend(queries, n)` returns.
+
+    Attributes:
+        model: the model that scores, `Recommender.scoring_model`.
+        queries: the queries with the event weights that it sees.
+        recent: "events", which are younger than their user's half-life; None where nothing decays.
+    """
+
+    model: Recommender
+    queries: Queries
+    recent: Mask | None
+
+
 class Recommender(ABC):
     """A model that learns from `Interactions` and answers `Queries`.
 
@@ -135,6 +152,10 @@ class Recommender(ABC):
         """
         return sp.csr_matrix(self._score(queries).float().cpu().numpy())
 
+    def _read(self, queries: Queries) -> ReadOut:
+        """Return how the queries are read. A wrapper that weights events overrides it together with `scoring_model`."""
+        return ReadOut(self, queries, None)
+
     @abstractmethod
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything learned, as arrays by name."""
@@ -149,6 +170,11 @@ class Recommender(ABC):
     def folds_in(self) -> bool:
         """Whether a user's state is a function of the (weighted) history, so that unknown users can be served."""
         return False
+
+    @property
+    def scoring_model(self) -> Recommender:
+        """The model that scores: this one, or the fitted model that it wraps."""
+        return self
 
     @property
     @final
@@ -199,6 +225,16 @@ class Recommender(ABC):
         """
         self.check_queries(queries)
         return self._score(queries)
+
+    @final
+    def read(self, queries: Queries) -> ReadOut:
+        """Return the model that scores, the queries with the weights that it sees, and which events are recent.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        _ = self.fitted_on
+        return self._read(queries)
 
     @final
     def check_queries(self, queries: Queries) -> None:

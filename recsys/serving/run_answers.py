@@ -32,9 +32,8 @@ from recsys.errors import BundleError, CapabilityError, DataError
 from recsys.events.addresses import PINNED, is_address, located
 from recsys.events.store import Change, Corrected, Correction, Erased, EventStore, Recorded, user_hash
 from recsys.experiments.runs import load_model, run_data
-from recsys.explanations import Reading, UserFacts, explain_read
+from recsys.explanations import UserFacts, explain_read
 from recsys.explanations.activity import persona_activity
-from recsys.explanations.cached_weights import CachedWeights
 from recsys.explanations.half_life import user_half_lives
 from recsys.models.base import PersonaRecommender, Recommendations, Recommender
 from recsys.models.decayed.model import Decayed
@@ -105,7 +104,7 @@ def open_answers(
     manifest = read_manifest(run / "model")
     fingerprint = str(manifest.files["arrays.safetensors"]["sha256"])[:16]
     trained_until = int(pin[1]) if own and pin is not None else 0
-    recommend = recommender_of(run / "model", _within(model), exact=exact)
+    recommend = recommender_of(run / "model", model.scoring_model, exact=exact)
     if manifest.index is not None and not exact:
         _LOG.warning("model %s recommends through an index: %s", fingerprint, told_of(manifest.index))
     return RunAnswers(
@@ -184,7 +183,7 @@ class RunAnswers:
         self._erased: set[str] = set()
         self._kept = UserCache(kept)
         self._stranger = UserHistory()
-        within = _within(model)
+        within = model.scoring_model
         self._best = recommend or within.recommend
         exact = self._best == within.recommend and isinstance(within, LinearRows)
         self._reader = BoundedTopN(within) if exact else None
@@ -453,7 +452,7 @@ class RunAnswers:
             facts = UserFacts.of(self._model, asked, None if former is None else former.facts)
             ready = UserState(asked, facts, bounded=None if former is None else former.bounded)
             if kept:
-                ready.cached_weights = CachedWeights.of(self._model, asked)
+                ready.cached_weights = self._model.cached_weights(asked) if isinstance(self._model, Decayed) else None
                 self._kept.put(history, ready)
         queries = ready.at(now)
         if exclude:
@@ -527,11 +526,9 @@ class RunAnswers:
         queries = self._corrected(asked.at(np.asarray([moment], np.int64)), corrections)
         if len(queries.times) < len(asked.times):  # nobody has a say: there is no history left to explain with
             facts = UserFacts.of(self._model, queries)
-            reading = Reading.of(self._model, queries)
+            reading = self._model.read(queries)
         else:
-            reading = (
-                Reading.of(self._model, queries) if ready.cached_weights is None else ready.cached_weights.at(queries)
-            )
+            reading = self._model.read(queries) if ready.cached_weights is None else ready.cached_weights.read(queries)
         best, contributions = self._found(ready, reading.queries, n)
         reading = replace(reading, queries=reading.queries.at(asked.now))
         (items,) = explain_read(reading, facts, best, self._records, contributions=contributions)
@@ -560,7 +557,7 @@ class RunAnswers:
     def _similar(self, number: int, n: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Return what somebody is recommended who used nothing else; of learned users, what points the same way."""
         if self._model.folds_in:
-            best = self._best(Reading.of(self._model, Queries.from_history([[number]])).queries, n)
+            best = self._best(self._model.read(Queries.from_history([[number]])).queries, n)
             return best.items[0], best.scores[0]
         if not (isinstance(self._model, PersonaRecommender) and self._model.has_personas):
             raise CapabilityError(f"{type(self._model).__name__} knows nothing of how items go together")
@@ -581,11 +578,6 @@ def _moment(now: int, times: npt.NDArray[np.int64]) -> int:
     newest = int(times[-1]) if len(times) else 0
     coarse = max((now - newest).bit_length() - _DIGITS, 0)
     return newest + ((now - newest) >> coarse << coarse)
-
-
-def _within(model: Recommender) -> Recommender:
-    """Return the model without its decay."""
-    return model.undecayed if isinstance(model, Decayed) else model
 
 
 def _place(address: str) -> str:

@@ -17,7 +17,7 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
 from recsys.explanations import UserFacts
-from recsys.explanations.cached_weights import CachedWeights
+from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.linear.bounded_top_n import BoundedScores
 from recsys.serving.answers import Recommended
 

@@ -169,7 +169,7 @@ def test_a_taste_that_moved_on_is_seen_moving() -> None:
         sum(2.0**-n for n in range(5, 10)) / sum(2.0**-n for n in range(10))
     )
     np.testing.assert_array_equal(activity.now, activity.values[-1])
-    (plain,) = persona_activity(faded.undecayed, queries)
+    (plain,) = persona_activity(faded.scoring_model, queries)
     np.testing.assert_allclose(plain.now, plain.long_term)
     np.testing.assert_allclose(plain.values[:5], activity.values[:5], atol=0.02)
 
@@ -178,7 +178,7 @@ def test_personas_stay_what_they_are_while_they_fade() -> None:
     log = make_block_log()
     queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
     faded = Decayed(LinearAMPCF(2, factors=4, temperature=1e4), half_life=0.2).fit(log)
-    plain, now = (describe_personas(model, queries)[0] for model in (faded.undecayed, faded))
+    plain, now = (describe_personas(model, queries)[0] for model in (faded.scoring_model, faded))
     assert [(persona.name, persona.share) for persona in now] == [(persona.name, persona.share) for persona in plain]
     assert [persona.recommended for persona in now] != [persona.recommended for persona in plain]
 

@@ -106,7 +106,7 @@ def test_beliefs_are_those_of_observing_each_event_as_it_came(log: Interactions)
         known = sorted([*known, (moment, number)], key=lambda one: one[0])
     state, wanted = served.arrays(), expected.arrays()
     assert (wanted["decay.seen"] != _decayed(log).arrays()["decay.seen"]).any()
-    for name in ("decay.evidence", "decay.count", "decay.seen", "decay.changepoints.belief"):
+    for name in ("decay.evidence", "decay.count", "decay.seen", "decay.changes.belief"):
         np.testing.assert_array_equal(state[name], wanted[name])
 
 

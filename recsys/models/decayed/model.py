@@ -22,12 +22,13 @@ from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
-from recsys.models.base import FoldIn, PersonaRecommender, Recommender, Validate, as_fold_in
+from recsys.models.base import FoldIn, PersonaRecommender, ReadOut, Recommender, Validate, as_fold_in
 from recsys.models.calibration_set import calibration_events, newest_part, query_batches
+from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, RoutesItems, by_personas
 from recsys.models.rank_utility import rank_utilities
 from recsys.training.session import Session
-from recsys.types import DAY, HOUR, Floats
+from recsys.types import DAY, HOUR, Floats, Mask
 
 _LOG = logging.getLogger(__name__)
 _PURPOSE = "decay of the user's past"
@@ -163,8 +164,7 @@ class Decayed(PersonaRecommender, FoldIn):
         return isinstance(self._inner, PersonaRecommender) and self._inner.has_personas
 
     @property
-    def undecayed(self) -> Recommender:
-        """The fitted model within."""
+    def scoring_model(self) -> Recommender:
         _ = self.fitted_on
         return self._inner
 
@@ -180,12 +180,18 @@ class Decayed(PersonaRecommender, FoldIn):
         _ = self.fitted_on
         return self._rule
 
-    def decayed(self, queries: Queries) -> Queries:
-        """Return the queries with the weights that the wrapped model sees."""
-        weights = self.forgetting.weights(queries)
-        return queries.with_weights(weights if queries.weights is None else queries.weights * weights)
+    def cached_weights(self, queries: Queries) -> CachedWeights | None:
+        """Return a cache that reads one user's history as `read` does, at any moment until the user's next event.
 
-    def recent(self, queries: Queries) -> npt.NDArray[np.bool_]:
+        None where there is nothing to cache: several queries, a rule other than `TemporalDecay`, personas that take
+        part in the weights, or a log without an order.
+        """
+        rule = self.rule
+        if len(queries) != 1 or not isinstance(rule, TemporalDecay) or self.forgetting is not rule:
+            return None
+        return None if self.fitted_on.clock == "none" else CachedWeights.of(self._inner, rule, queries)
+
+    def recent(self, queries: Queries) -> Mask:
         """Return which events are younger than their user's half-life, "events"; the others are long-term.
 
             recent_j  =  sum_{h < never} p_uh [age_jh <= h]  >=  1/2 sum_{h < never} p_uh
@@ -228,19 +234,29 @@ class Decayed(PersonaRecommender, FoldIn):
             self.rule.extend(n_users)
 
     def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
-        return as_fold_in(self._inner, _PURPOSE).contributions(self.decayed(queries), items)
+        return as_fold_in(self._inner, _PURPOSE).contributions(self._weighted(queries), items)
 
     def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
-        return self._with_personas().personas(self.decayed(queries))
+        return self._with_personas().personas(self._weighted(queries))
 
     def item_vectors(self) -> Float[Tensor, "items dim"]:
         return self._with_personas().item_vectors()
 
     def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
-        return self._with_personas().attention(self.decayed(queries), items)
+        return self._with_personas().attention(self._weighted(queries), items)
 
     def persona_scores(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
-        return self._with_personas().persona_scores(self.decayed(queries), items)
+        return self._with_personas().persona_scores(self._weighted(queries), items)
+
+    def _weighted(self, queries: Queries) -> Queries:
+        """Return the queries with the weights that the wrapped model sees."""
+        weights = self.forgetting.weights(queries)
+        return queries.with_weights(weights if queries.weights is None else queries.weights * weights)
+
+    def _read(self, queries: Queries) -> ReadOut:
+        # Without an order no event is older than another.
+        ordered = self.fitted_on.clock != "none"
+        return ReadOut(self._inner, self._weighted(queries), self.recent(queries) if ordered else None)
 
     def _with_personas(self) -> PersonaRecommender:
         _ = self.fitted_on
@@ -253,7 +269,7 @@ class Decayed(PersonaRecommender, FoldIn):
             return self.per_user.rule(n_users, clock)
         return GlobalHalfLife(self.half_life, self.clock, self.floor)
 
-    def _read(self, rule: GlobalHalfLife | TemporalDecay, model: Recommender) -> Forgetting:
+    def _by_personas(self, rule: GlobalHalfLife | TemporalDecay, model: Recommender) -> Forgetting:
         """Return the rule as the personas of a fitted model read it, where they have a say."""
         reading = self._reading(model)
         return by_personas(rule, reading) if reading.own_clock or reading.prior.acts else rule
@@ -276,7 +292,7 @@ class Decayed(PersonaRecommender, FoldIn):
         self._inner = self.model.unfitted()
         effort = self._inner.fit(train, validate, session).effort
         assert effort is not None
-        self._rule, self._forgetting = rule, self._read(rule, self._inner)
+        self._rule, self._forgetting = rule, self._by_personas(rule, self._inner)
         return effort.epochs, calibrating + effort.examples
 
     def _calibrate(self, rule: TemporalDecay, train: Interactions, validate: Validate | None, session: Session) -> int:
@@ -328,13 +344,13 @@ class Decayed(PersonaRecommender, FoldIn):
         rule.settle()
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        return self._inner.score(self.decayed(queries))
+        return self._inner.score(self._weighted(queries))
 
     def _is_sparse(self, queries: Queries) -> bool:
         return self._inner._is_sparse(queries)
 
     def _sparse_score(self, queries: Queries) -> sp.csr_matrix:
-        return self._inner._sparse_score(self.decayed(queries))
+        return self._inner._sparse_score(self._weighted(queries))
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
@@ -353,4 +369,4 @@ class Decayed(PersonaRecommender, FoldIn):
         if isinstance(rule, TemporalDecay):
             rule.restore(state)
             rule.settle()
-        self._rule, self._forgetting = rule, self._read(rule, self._inner)
+        self._rule, self._forgetting = rule, self._by_personas(rule, self._inner)

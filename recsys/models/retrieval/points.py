@@ -16,7 +16,6 @@ from torch import Tensor
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import Recommender
-from recsys.models.decayed.model import Decayed
 
 
 @final
@@ -57,7 +56,7 @@ def require_retrievable(model: Recommender) -> Retrievable:
     Raises:
         CapabilityError: its scores are not made of inner products.
     """
-    within = model.undecayed if isinstance(model, Decayed) else model
+    within = model.scoring_model
     if isinstance(within, Retrievable):
         return within
     raise CapabilityError(
@@ -73,9 +72,8 @@ def persona_points(model: Recommender, queries: Queries) -> PersonaPoints:
         CapabilityError: the model cannot be indexed, or cannot answer these questions.
     """
     model.check_queries(queries)
-    if isinstance(model, Decayed):
-        return persona_points(model.undecayed, model.decayed(queries))
-    return require_retrievable(model).persona_points(queries)
+    read = model.read(queries)
+    return require_retrievable(read.model).persona_points(read.queries)
 
 
 def with_coordinate(vectors: Float[Tensor, "*rows dim"], last: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows point"]:

@@ -52,7 +52,7 @@ def mixed_log() -> Interactions:
 
 def next_items(model: Decayed, queries: Queries) -> npt.NDArray[np.int32]:
     """An item for each query that the model expects, but not first of all: half-lives differ on it."""
-    return model.undecayed.recommend(queries, 2).items[:, 1]
+    return model.scoring_model.recommend(queries, 2).items[:, 1]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_the_items_are_those_of_the_model_alone(
 ) -> None:
     alone = inner.unfitted().fit(block_log).arrays()
     model = Decayed(inner, **settings).fit(block_log)
-    for name, value in model.undecayed.arrays().items():
+    for name, value in model.scoring_model.arrays().items():
         np.testing.assert_array_equal(value, alone[name])
     assert inner._fitted_on is None
 
@@ -103,12 +103,12 @@ def test_users_learn_their_timescales(world: DriftWorld, own_pace: Decayed) -> N
 
 def test_a_fading_past_predicts_drifting_users_better(world: DriftWorld, own_pace: Decayed) -> None:
     start = int(np.quantile(world.log.time, 0.8))
-    plain = replay(own_pace.undecayed, world.log, start, question_settings=QuestionSettings(limit=3000)).summary[
+    plain = replay(own_pace.scoring_model, world.log, start, question_settings=QuestionSettings(limit=3000)).summary[
         "ndcg@10"
     ]
     frozen = replay(own_pace, world.log, start, question_settings=QuestionSettings(limit=3000)).summary["ndcg@10"]
     online = replay(
-        own_pace.undecayed, world.log, start, own_pace.forgetting, question_settings=QuestionSettings(limit=3000)
+        own_pace.scoring_model, world.log, start, own_pace.forgetting, question_settings=QuestionSettings(limit=3000)
     ).summary["ndcg@10"]
     rule_of(own_pace).reset()  # the fixture is shared
     assert frozen > 1.05 * plain
@@ -154,12 +154,12 @@ def test_observing_changes_the_observed_user_alone(mixed_log: Interactions) -> N
     model = Decayed(EASE(10.0), per_user=EACH).fit(mixed_log)
     queries = Queries.from_interactions(mixed_log)
     items = next_items(model, queries)
-    before, items_before = model.score(queries), model.undecayed.arrays()["weights"].copy()
+    before, items_before = model.score(queries), model.scoring_model.arrays()["weights"].copy()
     for item in range(40):  # whatever the user takes next, some of it tells half-lives apart
         model.observe(queries.take(np.asarray([3])), np.asarray([item], np.int32))
     changed = (model.score(queries) != before).any(1)
     assert np.flatnonzero(changed.numpy()).tolist() == [3]
-    np.testing.assert_array_equal(model.undecayed.arrays()["weights"], items_before)
+    np.testing.assert_array_equal(model.scoring_model.arrays()["weights"], items_before)
     learned = rule_of(model).state()
     strangers = replace(queries, users=np.full(len(queries), UNKNOWN, np.int32))
     model.observe(strangers, items)

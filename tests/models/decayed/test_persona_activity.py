@@ -15,6 +15,7 @@ from recsys.bundles import bundle
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
+from recsys.decay.base import Forgetting
 from recsys.decay.fixed import GlobalHalfLife, half_life_weights
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
@@ -22,6 +23,7 @@ from recsys.evaluation.prequential.replay import QuestionSettings, events_before
 from recsys.experiments.configuration import check_experiment
 from recsys.models import AMPCF, EASE, MF, Decayed, LinearAMPCF, PerUserDecay
 from recsys.models.ampcf.settings import HistoryPooling
+from recsys.models.base import Recommender
 from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, by_personas, memberships, own_ages
 from recsys.training.trainable import Optimization
 from tests.decay.random_queries import N_USERS, random_queries
@@ -90,7 +92,7 @@ def test_without_a_say_the_rule_is_as_it_was(block_log: Interactions) -> None:
     model = Decayed(LinearAMPCF(2, factors=4), half_life=2.0).fit(block_log)
     assert model.forgetting is model.rule
     queries = Queries.from_interactions(block_log)
-    silent = by_personas(GlobalHalfLife(2.0), PersonaWeighting(model.undecayed.routing(), OFF, False))  # type: ignore[attr-defined]
+    silent = by_personas(GlobalHalfLife(2.0), PersonaWeighting(model.scoring_model.routing(), OFF, False))  # type: ignore[attr-defined]
     np.testing.assert_array_equal(silent.weights(queries), model.forgetting.weights(queries))
     rule = TemporalDecay(block_log.n_users, HalfLives(time=()))
     one = PersonaWeighting(np.ones((block_log.n_items, 1), np.float32), OFF, own_clock=True)
@@ -120,12 +122,12 @@ def test_the_prior_wakes_the_sleeping_persona_of_either_model(block_log: Interac
         faded = Decayed(inner, half_life=1.0).fit(block_log)
         awake = Decayed(inner, half_life=1.0, persona_prior=PersonaPrior(1.0, 1.0)).fit(block_log)
         queries = _both_blocks(faded, block_log)
-        routing = faded.undecayed.routing()[queries.history.items]  # type: ignore[attr-defined]
+        routing = faded.scoring_model.routing()[queries.history.items]  # type: ignore[attr-defined]
         oldest = routing[0].argmax()
 
         heard = {}
         for model in (faded, awake):
-            weights = model.decayed(queries).weights
+            weights = model.read(queries).queries.weights
             assert weights is not None
             heard[model] = float((weights * routing[:, oldest]).sum() / weights.sum())
         assert heard[faded] < heard[awake]
@@ -154,7 +156,7 @@ def test_settings_survive_a_bundle_and_an_experiment_file(block_log: Interaction
     assert loaded.persona_prior == BOTH["persona_prior"]
     queries = Queries.from_interactions(block_log)
     assert torch.equal(loaded.score(queries), model.score(queries))
-    items = model.undecayed.recommend(queries, 2).items[:, 1]
+    items = model.scoring_model.recommend(queries, 2).items[:, 1]
     for each in (model, loaded):
         each.observe(queries, items)
     assert torch.equal(loaded.score(queries), model.score(queries))
@@ -171,10 +173,12 @@ def test_a_replay_reads_it_as_the_model_does() -> None:
     start = int(np.quantile(log.time, 0.7))
     model = Decayed(LinearAMPCF(2, factors=4), half_life=2.0, **BOTH).fit(events_before(log, start))
     question_settings = QuestionSettings(limit=60)
-    whole = replay(model, log, start, question_settings=question_settings, depth=40).table["rank"]
-    within = replay(model.undecayed, log, start, model.forgetting, question_settings=question_settings, depth=40).table[
-        "rank"
-    ]
-    assert whole.tolist() == within.tolist()
-    plain = replay(model.undecayed, log, start, model.rule, question_settings=question_settings, depth=40).table["rank"]
-    assert whole.tolist() != plain.tolist()
+
+    def ranks(model: Recommender, forgetting: Forgetting | None = None) -> list[int]:
+        return (
+            replay(model, log, start, forgetting, question_settings=question_settings, depth=40).table["rank"].tolist()
+        )
+
+    whole = ranks(model)
+    assert whole == ranks(model.scoring_model, model.forgetting)
+    assert whole != ranks(model.scoring_model, model.rule)

@@ -96,9 +96,9 @@ def test_all_candidates_give_the_exact_list(model: Recommender, log: Interaction
     "model", [EASE(), ItemKNN(), LinearAMPCF(personas=2, factors=4), Popularity(), Decayed(EASE(), half_life=3.0)]
 )
 def test_models_without_item_vectors_refuse_by_name(model: Recommender, log: Interactions) -> None:
-    within = model.model if isinstance(model, Decayed) else model
-    with pytest.raises(CapabilityError, match=f"{type(within).__name__} cannot be indexed: its scores are not inner"):
-        PersonaIndex.build(model.fit(log), Search(1, 10, 10))
+    name = type(model.fit(log).scoring_model).__name__
+    with pytest.raises(CapabilityError, match=f"{name} cannot be indexed: its scores are not inner"):
+        PersonaIndex.build(model, Search(1, 10, 10))
 
 
 def test_a_bias_that_moves_with_time_is_not_one_vector_per_item() -> None:

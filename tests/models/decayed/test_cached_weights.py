@@ -1,4 +1,4 @@
-"""A history that stands still, against one that is read anew at every moment."""
+"""Cached weights against reading the history again at every moment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.explanations import Reading, UserFacts
-from recsys.explanations.cached_weights import CachedWeights
-from recsys.models import EASE, Decayed, LinearAMPCF, PersonaPrior, Popularity
-from recsys.models.base import Recommender
+from recsys.explanations import UserFacts
+from recsys.models import EASE, Decayed, LinearAMPCF, PersonaPrior
 from recsys.models.decayed.model import PerUserDecay
 
 _DAY = 86_400
@@ -47,45 +45,43 @@ def models() -> dict[str, Decayed]:
     waits=st.lists(st.sampled_from([0, 1, _DAY, 4 * _DAY, 256 * _DAY, 10_000 * _DAY]), min_size=1, max_size=4),
     weighted=st.booleans(),
 )
-def test_it_reads_as_if_anew_to_the_last_bit(
+def test_cached_weights_equal_fresh_weights_to_the_last_bit(
     models: dict[str, Decayed], name: str, user: int, gaps: list[int], waits: list[int], weighted: bool
 ) -> None:
     model, times = models[name], np.cumsum(gaps).astype(np.int64)
     items = [number % 32 - 1 for number in range(len(gaps))]
     asked = Queries.from_history([items], users=[user], times=[times])
-    standing = CachedWeights.of(model, asked)
-    assert standing is not None
+    cached = model.cached_weights(asked)
+    assert cached is not None
     now = int(times[-1]) if len(times) else 0
     for wait in waits:
         now += wait
         question = replace(asked, now=np.asarray([now], np.int64))
         if weighted:
             question = question.with_weights(np.linspace(0, 1, len(items), dtype=np.float32))
-        expected, told = Reading.of(model, question), standing.at(question)
-        assert told.model is expected.model
+        expected, read = model.read(question), cached.read(question)
+        assert read.model is expected.model
         assert expected.queries.weights is not None
-        assert told.queries.weights is not None
-        assert told.queries.weights.tobytes() == expected.queries.weights.tobytes()
+        assert read.queries.weights is not None
+        assert read.queries.weights.tobytes() == expected.queries.weights.tobytes()
         assert expected.recent is not None
-        assert told.recent is not None
-        assert told.recent.tolist() == expected.recent.tolist()
+        assert read.recent is not None
+        assert read.recent.tolist() == expected.recent.tolist()
 
 
-def test_where_something_else_has_a_say_nothing_stands_still() -> None:
+def test_no_cache_unless_the_rule_alone_decides() -> None:
     log = _log()
-    others: list[Recommender] = [
-        EASE(),
-        Popularity(),
+    others = [
         Decayed(EASE(), half_life=3.0),
         Decayed(LinearAMPCF(personas=2, factors=4), persona_prior=PersonaPrior(strength=0.5)),
         Decayed(LinearAMPCF(personas=2, factors=4), per_persona=True),
     ]
     one = Queries.from_history([[1, 2]], users=[0])
     for model in others:
-        assert CachedWeights.of(model.fit(log), one) is None
+        assert model.fit(log).cached_weights(one) is None
     learned = Decayed(EASE()).fit(log)
-    assert CachedWeights.of(learned, one) is not None
-    assert CachedWeights.of(learned, Queries.from_history([[1], [2]], users=[0, 1])) is None
+    assert learned.cached_weights(one) is not None
+    assert learned.cached_weights(Queries.from_history([[1], [2]], users=[0, 1])) is None
 
 
 def test_facts_are_the_same_from_those_before_and_anew(models: dict[str, Decayed]) -> None:
