@@ -228,7 +228,7 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
     if stored is None:
         model, log = bench.model, world.test
         stream = Stream.of(log, int(log.time.min()) if log.has_time else 0, QuestionSettings())
-        numbers = model.fitted_on.items.numbers(log.items.ids)
+        numbers = model.fitted_on.translation(log).items
         known = np.flatnonzero((numbers[stream.items] >= 0) & (stream.n_visible > 0))
         rng = np.random.default_rng(0)
         rows = np.sort(rng.choice(known, min(_SERVED, len(known)), replace=False))

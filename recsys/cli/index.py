@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -18,7 +18,6 @@ from recsys.bundles.index import IndexRecord, digest_of, require_library, save_i
 from recsys.bundles.manifest import read_manifest
 from recsys.checks import positive
 from recsys.data.interactions import Interactions
-from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.experiments.runs import load_model, run_data
@@ -100,7 +99,7 @@ def index_run(
             "and measured with another"
         )
     drawn = np.random.default_rng(settings.seed).permutation(users)[: 2 * settings.questions]
-    tuning, others = (questions_of(model, log, part) for part in np.array_split(drawn, 2))
+    tuning, others = (model.fitted_on.queries(log, part) for part in np.array_split(drawn, 2))
     say(f"making cells of {model.n_items} items")
     started = time.perf_counter()
     search = Search(1, settings.depth, settings.n)
@@ -126,17 +125,6 @@ def answerable_users(model: Recommender, log: Interactions) -> npt.NDArray[np.in
         return np.flatnonzero(model.fitted_on.users.numbers(log.users.ids) != UNKNOWN).astype(np.int32)
     known = model.fitted_on.items.numbers(log.items.ids)[log.item_num] != UNKNOWN
     return np.unique(log.user_num[known])
-
-
-def questions_of(model: Recommender, log: Interactions, users: npt.NDArray[np.int32]) -> Queries:
-    """Return the questions of users of a log, each with the whole history, in the model's numbers."""
-    asked = Queries.from_interactions(log, users)
-    items = model.fitted_on.items.numbers(log.items.ids)[asked.history.items]
-    return replace(
-        asked,
-        users=model.fitted_on.users.numbers(log.users.ids[users]),
-        history=Ragged(asked.history.indptr, items),
-    )
 
 
 def add_index(commands: Any) -> None:  # noqa: ANN401 (argparse's subcommands have no public type)

@@ -10,7 +10,7 @@ tests on users there is the mean squared error of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -20,6 +20,7 @@ import pandas as pd
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.stream import QuestionSettings, Stream, events_before
+from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.errors import DataError
@@ -43,8 +44,7 @@ class RatedEvents:
         stream: the events of the log from a moment on.
         rows: "events", positions in the stream of those that are asked.
         ratings: "events".
-        user_number: number in training of each user of the log.
-        item_number: the same of each item.
+        numbers: from numbers of the log to those of training.
         low: smallest rating in training.
         high: largest rating in training.
     """
@@ -52,8 +52,7 @@ class RatedEvents:
     stream: Stream
     rows: Ints
     ratings: Doubles
-    user_number: npt.NDArray[np.int32]
-    item_number: npt.NDArray[np.int32]
+    numbers: Translation
     low: float
     high: float
 
@@ -74,17 +73,17 @@ class RatedEvents:
             DataError: nothing is left.
         """
         stream = Stream.of(log if stop is None else events_before(log, stop), start, QuestionSettings())
-        users, items = train.users.numbers(log.users.ids), train.items.numbers(log.items.ids)
+        numbers = Translation.of(log, train.users, train.items)
         rating = stream.log.value[stream.event].astype(np.float64)
-        asked = (users[stream.users] != UNKNOWN) & (items[stream.items] != UNKNOWN) & np.isfinite(rating)
-        rows = np.flatnonzero(asked)
+        known = (numbers.users[stream.users] != UNKNOWN) & (numbers.items[stream.items] != UNKNOWN)
+        rows = np.flatnonzero(known & np.isfinite(rating))
         if len(rows) == 0:
             raise DataError(
                 f"{log.name}: none of the {len(stream)} events from {start} on has a rating, and a user and an item "
                 "that training knows; train on more of the log"
             )
         low, high = float(np.nanmin(train.value)), float(np.nanmax(train.value))
-        return cls(stream, rows, rating[rows], users, items, low, high)
+        return cls(stream, rows, rating[rows], numbers, low, high)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -97,9 +96,8 @@ class RatedEvents:
     def queries(self, events: Ints) -> tuple[Queries, npt.NDArray[np.int32]]:
         """Return what is visible before some events, and their items, in numbers of training."""
         rows = self.rows[events]
-        queries = self.stream.queries(rows, self.item_number)
-        items = self.item_number[self.stream.items[rows]]
-        return replace(queries, users=self.user_number[queries.users]), items
+        queries = self.stream.queries(rows, self.numbers.items)
+        return self.numbers.with_users(queries), self.numbers.items[self.stream.items[rows]]
 
     def batches(self, events: Ints) -> Iterator[Ints]:
         """Yield consecutive parts of some events whose histories fit into memory."""

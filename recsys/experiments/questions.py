@@ -13,7 +13,7 @@ import pandas as pd
 
 from recsys.bundles.index import recommender_of
 from recsys.data.interactions import Interactions
-from recsys.data.queries import Queries, Ragged
+from recsys.data.queries import Queries
 from recsys.data.readers.columns import Role, recognised
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, DataError
@@ -88,17 +88,8 @@ def queries_of_user(model: Recommender, log: Interactions, user: str | int, at: 
     if number == UNKNOWN:
         some = ", ".join(str(identifier) for identifier in log.users.ids[:5])
         raise DataError(f"{log.name} has no user {user!r}; its users are such as {some}")
-    where = log.history_slice(number, at)
-    items = model.fitted_on.items.numbers(log.items.ids[log.item_num[where]])
-    times = log.time[where]
-    now = at if at is not None else (int(times[-1]) + 1 if len(times) else 0)
-    return Queries(
-        model.fitted_on.users.numbers([user]),
-        Ragged.of([items]),
-        log.value[where],
-        times,
-        np.asarray([now], dtype=np.int64),
-    )
+    now = None if at is None else np.asarray([at], dtype=np.int64)
+    return model.fitted_on.queries(log, np.asarray([number], dtype=np.int32), now)
 
 
 def parse_time(text: str, clock: str) -> int:

@@ -6,7 +6,7 @@ import inspect
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from functools import cached_property
 from typing import Any, Self, final
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries, Ragged
+from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, NotFittedError
 from recsys.models.item_sample import ItemSample
@@ -67,6 +68,29 @@ class FittedOn:
             train.name,
             train.fingerprint,
         )
+
+    def translation(self, log: Interactions) -> Translation:
+        """Return the model's numbers of every user and item of a log."""
+        return Translation.of(log, self.users, self.items)
+
+    def queries(
+        self,
+        log: Interactions,
+        users: npt.NDArray[np.int32] | None = None,
+        now: npt.NDArray[np.int64] | None = None,
+    ) -> Queries:
+        """Return queries for users of a log, which need not be the training log, in the model's numbers.
+
+        Args:
+            log: the visible log.
+            users: "queries", numbers of the log's users; every user when None.
+            now: "queries", only events strictly before it are visible; everything when None.
+        """
+        queries = Queries.from_interactions(log, users, now)
+        # Only the ids that occur are looked up: the query of one user costs the same in a large catalogue.
+        occurring, place = np.unique(queries.history.items, return_inverse=True)
+        history = Ragged(queries.history.indptr, self.items.numbers(log.items.ids[occurring])[place])
+        return replace(queries, users=self.users.numbers(log.users.ids[queries.users]), history=history)
 
     @cached_property
     def tie_order(self) -> Tensor:

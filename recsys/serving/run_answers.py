@@ -176,8 +176,7 @@ class RunAnswers:
         self._logged: Mapping[str, int] = {}
         if log is not None:
             self._logged = {str(user): number for number, user in enumerate(log.users.ids.tolist())}
-            numbers = [self._items.get(str(item), UNKNOWN) for item in log.items.ids.tolist()]
-            self._logged_items = np.asarray(numbers, np.int32)
+            self._logged_items = fitted.translation(log).items
         self._titles = TitleSearch(fitted.metadata.titles, fitted.tie_order.numpy())
         self._pasts: dict[str, UserHistory] = {}
         self._erased: set[str] = set()

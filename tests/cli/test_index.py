@@ -24,7 +24,7 @@ from tests.serving.serving_run import train, write_log
 
 pytest.importorskip("faiss", reason="the index is an extra")
 
-from recsys.cli.index import IndexSettings, answerable_users, index_run, questions_of
+from recsys.cli.index import IndexSettings, answerable_users, index_run
 
 SMALL = IndexSettings(n=3, depth=8, cells=5, questions=10, recall=0.5, force=True)
 
@@ -85,7 +85,7 @@ def test_questions_are_those_of_the_whole_log(run: Path) -> None:
     log = datasets.load(str(run.parent / "log.csv"))
     users = answerable_users(model, log)
     assert users.tolist() == list(range(log.n_users))
-    asked = questions_of(model, log, users[[5, 2]])
+    asked = model.fitted_on.queries(log, users[[5, 2]])
     for row, user in enumerate((5, 2)):
         history = asked.history.row(row)
         used = log.items.ids[log.item_num[log.history_slice(user)]]

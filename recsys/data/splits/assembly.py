@@ -17,6 +17,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Holdout, Split
+from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError
 from recsys.types import Mask
@@ -98,13 +99,12 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks) -> tuple[Hold
     asked[log.user_num[marks.held_out]] = True
     users = np.flatnonzero(asked)
     of_asked = asked[log.user_num]
-    # Between numbers of the log and of the training log.
-    user_number, item_number = train.users.numbers(log.users.ids), train.items.numbers(log.items.ids)
+    numbers = Translation.of(log, train.users, train.items)
 
     def rows(positions: npt.NDArray[np.int64]) -> Ragged:
         counts = np.bincount(log.user_num[positions], minlength=log.n_users)[users]
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return Ragged(indptr, item_number[log.item_num[positions]])
+        return Ragged(indptr, numbers.items[log.item_num[positions]])
 
     past = np.flatnonzero(marks.visible & of_asked)
     masked = past if marks.forbidden is None else np.flatnonzero((marks.visible | marks.forbidden) & of_asked)
@@ -117,7 +117,7 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks) -> tuple[Hold
     fresh[place[asked_keys[place] == key[masked]]] = False
     relevant = held_out[np.sort(first[fresh])]
     queries = Queries(
-        user_number[users],
+        numbers.users[users],
         rows(past),
         log.value[past],
         log.time[past],

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import final
 
@@ -174,8 +174,8 @@ class _Run:
     def number_items(self) -> None:
         """Find the model's numbers of the log's items and users."""
         fitted, log = self.model.fitted_on, self.stream.log
-        self._items = fitted.items.numbers(log.items.ids)
-        self._users = fitted.users.numbers(log.users.ids)
+        self._numbers = fitted.translation(log)
+        self._items = self._numbers.items
         if not np.any(self._items != UNKNOWN):
             raise DataError(
                 f"{type(self.model).__name__} was fitted on {fitted.dataset!r} and knows none of the {log.n_items} "
@@ -269,4 +269,4 @@ class _Run:
 
     def _asked(self, queries: Queries) -> Queries:
         """The same questions with the model's user numbers."""
-        return replace(queries, users=self._users[queries.users])
+        return self._numbers.with_users(queries)

@@ -14,7 +14,7 @@ import torch
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, membership
 from recsys.data.stream import QuestionSettings, Stream
-from recsys.data.vocabulary import UNKNOWN
+from recsys.data.translation import Translation
 from recsys.decay.base import Forgetting
 from recsys.decay.detectors import DetectorReset
 from recsys.decay.temporal import TemporalDecay
@@ -90,7 +90,7 @@ class CalibrationSet:
         stream = Stream.of(stage.log, stage.start, stage.question_settings)
         fitted = stage.model.fitted_on
         trained = np.append(fitted.item_counts > 0, False)  # UNKNOWN (-1) points at the end
-        known = trained[fitted.items.numbers(stage.log.items.ids)][stream.items]
+        known = trained[fitted.translation(stage.log).items][stream.items]
         rows = np.flatnonzero(known & (stream.n_visible > 0))
         if len(rows) == 0:
             raise DataError(
@@ -181,12 +181,12 @@ class CalibrationSet:
 
     def _asked(self, queries: Queries) -> Queries:
         """The same questions with the model's user numbers."""
-        return replace(queries, users=self._users[queries.users])
+        return self._numbers.with_users(queries)
 
     @cached_property
+    def _numbers(self) -> Translation:
+        return self.stage.model.fitted_on.translation(self.stage.log)
+
+    @property
     def _items(self) -> npt.NDArray[np.int32]:
-        return self.stage.model.fitted_on.items.numbers(self.stage.log.items.ids)
-
-    @cached_property
-    def _users(self) -> npt.NDArray[np.int32]:
-        return np.append(self.stage.model.fitted_on.users.numbers(self.stage.log.users.ids), np.int32(UNKNOWN))
+        return self._numbers.items
