@@ -24,7 +24,8 @@ from benchmarks.tools.grid import Arena, Budget, expected_cost, is_seeded, run_c
 from benchmarks.tools.report import report_folder, without_paths, write_text
 from benchmarks.tools.search import with_settings
 from recsys.data.catalogue import datasets, locations
-from recsys.data.splits.standard import SplitName, split
+from recsys.data.splits.names import SplitName
+from recsys.data.splits.standard import split
 from recsys.errors import ConfigError, RecsysError, nearest
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.configuration import Experiment, check_experiment, read_experiment

@@ -30,8 +30,9 @@ from recsys.decay.temporal import TemporalDecay
 from recsys.errors import DataError
 from recsys.evaluation.drift.scores import position_at
 from recsys.evaluation.prequential.result import Replay
-from recsys.experiments.drift.arms import ARMS, Chosen, Stage, choose
+from recsys.experiments.drift.arms import Chosen, Stage, choose
 from recsys.experiments.drift.bases import Base
+from recsys.experiments.drift.names import ARMS
 from recsys.models.base import Recommender
 from recsys.types import Doubles, Floats, Ints
 from recsys.worlds.drift import DriftConfig, DriftWorld, Kind, KindShares, simulate_drift

@@ -19,7 +19,8 @@ from benchmarks.speed.simulated_csv import write_simulated_csv
 from benchmarks.tools.environment import environment, peak_memory_gb, threads_option, use_threads
 from benchmarks.tools.report import REPORT_NAME, facts, report_folder, table, verdict, write_text
 from recsys.data.catalogue import datasets
-from recsys.data.splits.standard import SplitName, split
+from recsys.data.splits.names import SplitName
+from recsys.data.splits.standard import split
 from recsys.errors import RecsysError
 from recsys.evaluation.holdout import evaluate
 from recsys.models.ampcf.model import AMPCF

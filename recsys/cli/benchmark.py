@@ -10,8 +10,9 @@ from typing import Any
 
 from recsys.data.catalogue import datasets
 from recsys.data.readers.columns import Columns
-from recsys.experiments.drift.benchmark import DRIFT_ARMS, run_drift
+from recsys.experiments.drift.benchmark import run_drift
 from recsys.experiments.drift.cells import Say
+from recsys.experiments.drift.names import DRIFT_ARMS
 
 _BASES = ("ease", "itemknn", "ials", "ampcf")
 _ARMS = ("none", "global", "window", "koren", "population_adwin", "user_adwin", "per_user")

@@ -26,7 +26,7 @@ from recsys.cli.tokens import add_tokens
 from recsys.data.catalogue import datasets
 from recsys.data.inspection import inspect
 from recsys.data.readers.columns import Columns
-from recsys.data.splits.standard import SplitName
+from recsys.data.splits.names import SplitName
 from recsys.errors import ConfigError, RecsysError
 from recsys.experiments import questions, runs
 from recsys.experiments.configuration import read_experiment, settings

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, final, get_args
 
-from recsys.data.readers.times import MILLISECONDS_FROM
+from recsys.data.readers.columns import MILLISECONDS_FROM
 from recsys.errors import DataError, RecsysError, nearest
 
 Kind = Literal["use", "like", "dismiss"]

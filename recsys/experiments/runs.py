@@ -30,7 +30,8 @@ from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns
 from recsys.data.splits.holdout import Holdout, Split
-from recsys.data.splits.standard import SplitName, split
+from recsys.data.splits.names import SplitName
+from recsys.data.splits.standard import split
 from recsys.errors import DataError
 from recsys.evaluation.holdout import evaluate, validator
 from recsys.evaluation.result import Evaluation

@@ -1,4 +1,7 @@
-"""Logs by name: finding, downloading and loading the data sets that have a card, and any other file."""
+"""Logs by name: finding, downloading and loading the data sets that have a card, and any other file.
+
+The libraries that read logs are imported where a log is read, so that a command line lists the cards without them.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from recsys.data.catalogue import fetching, locations
+from recsys.data.catalogue import locations
 from recsys.data.catalogue.cards import Card, Derivation
-from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns, Duplicates, ReRatings
-from recsys.data.readers.log import OnError, ReadReport, read_log_with_report
-from recsys.data.readers.metadata import read_attributes
 from recsys.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from recsys.data.interactions import Interactions
+    from recsys.data.readers.log import OnError, ReadReport
 
 
 @cache
@@ -82,6 +85,8 @@ def fetch(name: str, *, root: Path | None = None, progress: Callable[[int, int |
         raise DataError(
             f"{name} has no public URL; {entry.place} (folder of logs: {folder}, or set RECSYS_DATA){derived}"
         )
+    from recsys.data.catalogue import fetching  # noqa: PLC0415
+
     target = folder / entry.file
     fetching.download(entry, target, progress)
     return target
@@ -142,6 +147,8 @@ def load_with_report(
     Raises:
         DataError: unknown name, the log is not at hand (the text says how to get it), or bad input.
     """
+    from recsys.data.readers.log import read_log_with_report  # noqa: PLC0415
+
     name = str(name_or_file)
     entry = cards().get(name) if isinstance(name_or_file, str) else None
     if entry is None:
@@ -169,7 +176,6 @@ def load_with_report(
 
 
 def _simulated(entry: Card, seed: int) -> Interactions:
-    # Few cards need the simulators, the others load without.
     if entry.world == "drift":
         from recsys.worlds.drift import drift_world  # noqa: PLC0415
 
@@ -186,10 +192,14 @@ def _with_policies(columns: Columns, duplicates: Duplicates | None, re_ratings: 
 def _with_attributes(log: Interactions, entry: Card, found: Path) -> Interactions:
     if entry.attributes is None or not (found.parent / entry.attributes).exists():
         return log
+    from recsys.data.readers.metadata import read_attributes  # noqa: PLC0415
+
     return replace(log, metadata=read_attributes(found.parent / entry.attributes, log.items, log.metadata))
 
 
 def _derived(log: Interactions, derivation: Derivation, name: str) -> Interactions:
+    import numpy as np  # noqa: PLC0415
+
     frequent = np.bincount(log.item_num, minlength=log.n_items) >= derivation.minimum_item_events
     kept = replace(log.select(frequent[log.item_num]).compact(), name=name)
     if derivation.clock == "seconds":

@@ -13,6 +13,10 @@ Role = Literal["user", "item", "value", "time", "order", "period", "category"]
 """What a column can mean."""
 
 TimeUnit = Literal["auto", "seconds", "milliseconds", "iso"]
+
+MILLISECONDS_FROM = 1e11
+"""From here on a number is milliseconds: as seconds it would be after the year 5000, as milliseconds it is 1973."""
+
 Duplicates = Literal["drop", "keep", "error"]
 ReRatings = Literal["last", "first", "keep", "error"]
 

@@ -10,14 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from recsys.data.readers.columns import TimeUnit
+from recsys.data.readers.columns import MILLISECONDS_FROM, TimeUnit
 
 UNIT_NAMES = ("seconds", "milliseconds", "ISO-8601")
 _SECONDS, _MILLISECONDS, _ISO = range(3)
 _UNREADABLE = -1
 
-MILLISECONDS_FROM = 1e11
-"""From here on a number is milliseconds: as seconds they would lie after 5000, as milliseconds this is 1973."""
 _TOO_LARGE = 1e14
 
 

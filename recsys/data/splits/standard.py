@@ -23,14 +23,13 @@ from recsys.data.splits.assembly import (
     time_cuts,
 )
 from recsys.data.splits.holdout import Split
+from recsys.data.splits.names import SPLIT_NAMES, SplitName
 from recsys.data.splits.paper import paper_split
 from recsys.errors import ConfigError, DataError, nearest
 
-SplitName = Literal["global_time", "last_one", "last_n", "random", "held_out_users", "paper"]
 HistoryPart = Literal["random", "first"]
 """Which events of a held-out user are visible: a random part of them, or the first ones."""
 
-SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
 _TIMELESS: tuple[SplitName, ...] = ("random", "held_out_users", "paper")
 _ORDERED: tuple[SplitName, ...] = ("last_one", "last_n", *_TIMELESS)

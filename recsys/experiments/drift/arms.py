@@ -30,16 +30,11 @@ from recsys.decay.gradient import GradientHalfLife
 from recsys.decay.temporal import HalfLives, TemporalDecay, mixture
 from recsys.errors import ConfigError, DataError, nearest
 from recsys.evaluation.ranking import Progress
+from recsys.experiments.drift.names import ARMS
 from recsys.experiments.drift.stage import CalibrationSet, Stage
 from recsys.types import DAY, Floats
 
-__all__ = ["ARMS", "Chosen", "Stage", "choose", "untaught"]
-
-ARMS: tuple[str, ...] = (
-    *("none", "global", "window", "koren", "gradient", "population_adwin", "population_page_hinkley", "user_adwin"),
-    *("user_page_hinkley", "situation", "per_user"),
-)
-"""The arms that are a rule of forgetting."""
+__all__ = ["Chosen", "Stage", "choose", "untaught"]
 
 METRIC = "ndcg@10"
 

@@ -17,15 +17,12 @@ from recsys.errors import CapabilityError, ConfigError, DataError, nearest
 from recsys.evaluation.prequential.checkpoint import digest
 from recsys.evaluation.prequential.replay import events_before
 from recsys.experiments.drift import summary
-from recsys.experiments.drift.arms import ARMS
 from recsys.experiments.drift.bases import Base, read_bases
-from recsys.experiments.drift.cells import RETRAINED, Bench, Cell, Say, Settings, finite, read_json, write_json
+from recsys.experiments.drift.cells import Bench, Cell, Say, Settings, finite, read_json, write_json
+from recsys.experiments.drift.names import DRIFT_ARMS
 from recsys.experiments.drift.report import write_report
 
-__all__ = ["DRIFT_ARMS", "run_drift"]
-
-DRIFT_ARMS: tuple[str, ...] = (*ARMS, *RETRAINED)
-"""The arms of this benchmark: rules of forgetting, and a model that is refitted on a schedule."""
+__all__ = ["run_drift"]
 
 RESULT = "drift.json"
 

@@ -28,13 +28,11 @@ from recsys.evaluation.ranking import Progress
 from recsys.experiments.drift.arms import Chosen, Stage, choose
 from recsys.experiments.drift.bases import Base
 from recsys.experiments.drift.beliefs import describe_beliefs
+from recsys.experiments.drift.names import RETRAINED
 from recsys.models.base import Recommender
 from recsys.types import DAY
 
 Say = Callable[[str], None]
-
-RETRAINED: Mapping[str, str] = {"retraining": "none", "retraining_global": "global"}
-"""Arms that refit the model on a schedule, and the arm whose rule they read it with."""
 
 _HEARTBEAT = 20.0
 """Seconds between two lines of progress."""

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.splits.holdout import Holdout, Split
+from recsys.data.splits.names import SPLIT_NAMES, SplitName
 from recsys.data.splits.prequential import prequential_windows
-from recsys.data.splits.standard import SPLIT_NAMES, SplitName, held_out_users_split, offered, split
+from recsys.data.splits.standard import held_out_users_split, offered, split
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError
 

@@ -15,7 +15,8 @@ from recsys.decay.detectors import DetectorReset
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import ConfigError, DataError
-from recsys.experiments.drift.arms import ARMS, CalibrationUtilities, Foreseen, Stage, choose, untaught
+from recsys.experiments.drift.arms import CalibrationUtilities, Foreseen, Stage, choose, untaught
+from recsys.experiments.drift.names import ARMS
 from recsys.experiments.drift.stage import CalibrationSet
 from recsys.models import EASE, ItemKNN
 from recsys.models.base import Recommender
