@@ -1,10 +1,16 @@
-"""Checks of settings, each an error that names the setting, the value and what it must be."""
+"""Checks of settings, and what their names stand for. An error names the setting, the value and what it must be."""
 
 from __future__ import annotations
 
-from typing import get_args
+import importlib
+import inspect
+import sys
+from itertools import accumulate
+from typing import Any, TypeVar, get_args
 
 from recsys.errors import ConfigError, nearest
+
+_Base = TypeVar("_Base")
 
 
 def choice(name: str, value: str, allowed: object) -> None:
@@ -30,3 +36,80 @@ def share(name: str, value: float) -> None:
     """Raise a ConfigError when `value` is not in [0, 1]."""
     if not 0 <= value <= 1:
         raise ConfigError(f"{name} is {value}; it must be from 0 to 1")
+
+
+def class_named(setting: str, path: str, base: type[_Base], group: str, home: str = "") -> type[_Base]:
+    """Return the concrete class that a setting names; see `object_named`.
+
+    Args:
+        setting: what the name was given for, for messages.
+        path: the name.
+        base: what the class must derive from.
+        group: the entry points in which short names are found.
+        home: the package that exports the built-in classes, for suggestions.
+
+    Raises:
+        ConfigError: nothing of that name can be imported, or it is not a concrete subclass of `base`.
+    """
+    kind = object_named(setting, path, group, home)
+    if not (inspect.isclass(kind) and issubclass(kind, base)):
+        raise ConfigError(f"{setting} {path!r} is not a {base.__name__}: it must derive from {public_name(base)}")
+    if inspect.isabstract(kind) or kind is base:
+        raise ConfigError(f"{setting} {path!r} is abstract; name a class that derives from it")
+    return kind
+
+
+def object_named(setting: str, path: str, group: str, home: str = "") -> Any:  # noqa: ANN401 - whatever has the name
+    """Return the class or function that a setting names, importing it.
+
+    A name is public (`recsys.models.EASE`), a dotted path (`my_package.module.MyModel`), or the short name of an entry
+    point that an installed package declares. Give it only names that the user wrote: importing a module runs it.
+
+    Args:
+        setting: what the name was given for, for messages.
+        path: the name.
+        group: the entry points in which short names are found.
+        home: the package that exports the built-in objects, for suggestions.
+
+    Raises:
+        ConfigError: nothing of that name can be imported.
+
+    >>> object_named("model", "recsys.errors.DataError", "recsys.models").__name__
+    'DataError'
+    """
+    from importlib.metadata import entry_points  # noqa: PLC0415 (takes longer to import than all the rest)
+
+    points = {point.name: point for point in entry_points(group=group)}
+    module, _, name = path.rpartition(".")
+    reason = f"it is no dotted path, and entry points of {group!r} are {', '.join(sorted(points)) or 'not installed'}"
+    try:
+        if path in points:
+            return points[path].load()
+        if module:
+            reason = f"{module} has no {name!r}"
+            holder = importlib.import_module(module)
+            if hasattr(holder, name):
+                return getattr(holder, name)
+    except (ImportError, AttributeError, ValueError) as error:
+        reason = f"{error}; install the package that holds it into this environment"
+    exports = getattr(importlib.import_module(home), "__all__", ()) if home else ()
+    known = [*points, *(f"{home}.{export}" for export in exports)]
+    hint = nearest(path, known) or nearest(f"{home}.{path}", known) or f": {reason}"
+    raise ConfigError(f"{setting} {path!r} cannot be found{hint}")
+
+
+def public_name(kind: type) -> str:
+    """Return the shortest dotted path at which a package says that it exports a class, else the one of its definition.
+
+    Files name classes by it, so that they outlive moves of modules inside of a package.
+
+    >>> from recsys.models.linear.ease import EASE
+    >>> public_name(EASE)
+    'recsys.models.EASE'
+    """
+    packages = accumulate(kind.__module__.split("."), "{}.{}".format)
+    for package in packages:
+        exports = sys.modules.get(package)
+        if kind.__name__ in getattr(exports, "__all__", ()) and getattr(exports, kind.__name__) is kind:
+            return f"{package}.{kind.__name__}"
+    return f"{kind.__module__}.{kind.__qualname__}"
