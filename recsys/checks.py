@@ -93,8 +93,8 @@ def object_named(setting: str, path: str, group: str, home: str = "") -> Any:  #
     except (ImportError, AttributeError, ValueError) as error:
         reason = f"{error}; install the package that holds it into this environment"
     exports = getattr(importlib.import_module(home), "__all__", ()) if home else ()
-    known = [*points, *(f"{home}.{export}" for export in exports)]
-    hint = nearest(path, known) or nearest(f"{home}.{path}", known) or f": {reason}"
+    public = {export: f"{home}.{export}" for export in exports}
+    hint = nearest(public.get(path, path), [*points, *public.values()]) or f": {reason}"
     raise ConfigError(f"{setting} {path!r} cannot be found{hint}")
 
 
