@@ -1,13 +1,10 @@
-"""All pictures of the library.
+"""Draws plain arrays as PNG files; the only module that imports matplotlib.
 
-The one module that imports matplotlib. Figures are made without pyplot, so that no window system is needed and no
-global state is touched.
+Figures are made without pyplot, so that no window system is needed and no global state is touched.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,9 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from recsys.data.inspection import inspect, user_spans
-from recsys.data.interactions import Interactions
-from recsys.types import DAY
+from recsys.files import replacing
+from recsys.types import Doubles, Ints
 
 _COLOUR = "#30638e"
 _BINS = 40
@@ -30,65 +26,67 @@ _SERIES = (
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of the given size in inches, to be drawn on and given to `save_figure`."""
+    """Return an empty figure of the given size in inches, for `save_figure`."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG to a temporary sibling, rename it to `path`, and return `path`."""
+    """Write a figure as PNG, in one step, and return `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            figure.savefig(stream, format="png", dpi=120)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
     return path
 
 
-def draw_log(log: Interactions, path: Path) -> Path:
-    """Write histograms of a log: events per user, events per item, events over time, span per user, values.
-
-    The two pictures of time are there only for logs whose times can be compared between users.
+def draw_events(
+    path: Path,
+    title: str,
+    *,
+    per_user: Ints,
+    per_item: Ints,
+    values: Mapping[str, int],
+    times: Ints | None,
+    spans: Doubles,
+    clock: str,
+) -> Path:
+    """Write the histograms of a log of events.
 
     Args:
-        log: with at least one event.
         path: of the PNG.
+        title: above the picture.
+        per_user: "users", number of events of each; zeros are left out.
+        per_item: "items", the same per item.
+        values: number of events of each value.
+        times: "events", in the unit of `clock`; None leaves the panels on time empty.
+        spans: "users", length of each user's history, in days or periods.
+        clock: unit of the times: "seconds" (shown as dates) or "period".
 
     Returns:
         `path`.
-
-    Raises:
-        DataError: the log has no events.
     """
-    found = inspect(log)
     figure = new_figure(12, 7)
-    figure.suptitle(f"{found.name}: {found.events:,} events, {found.users:,} users, {found.items:,} items")
+    figure.suptitle(title)
     axes = figure.subplots(2, 3).ravel().tolist()
-    counts = np.bincount(log.user_num)
-    _log_histogram(axes[0], counts[counts > 0], "events per user", "users")
-    popularity = np.sort(np.bincount(log.item_num))[::-1]
-    popularity = popularity[popularity > 0]
-    axes[1].loglog(np.arange(1, len(popularity) + 1), popularity, color=_COLOUR)
+    per_item = np.sort(per_item[per_item > 0])[::-1]
+    _log_histogram(axes[0], per_user[per_user > 0], "events per user", "users")
+    axes[1].loglog(np.arange(1, len(per_item) + 1), per_item, color=_COLOUR)
     _label(axes[1], "popularity", "rank of the item", "events")
-    counts = np.bincount(log.item_num)
-    _log_histogram(axes[2], counts[counts > 0], "events per item", "items")
-    _values(axes[3], found.values)
-    if log.has_time:
-        _times(axes[4], log)
-        spans = user_spans(log) / (DAY if log.clock == "seconds" else 1)
-        axes[5].hist(spans, bins=_BINS, color=_COLOUR)
-        axes[5].set_yscale("log")
-        _label(axes[5], "span per user", "days" if log.clock == "seconds" else "periods", "users")
-    else:
+    _log_histogram(axes[2], per_item, "events per item", "items")
+    axes[3].bar(list(values), list(values.values()), color=_COLOUR)
+    if len(values) > 12:
+        axes[3].tick_params(axis="x", rotation=90)
+    _label(axes[3], "values", "rating", "events")
+    if times is None:
         for axis in axes[4:]:
             axis.set_axis_off()
-        axes[4].text(0.5, 0.5, f"no comparable times (clock: {log.clock})", ha="center")
+        axes[4].text(0.5, 0.5, f"no comparable times (clock: {clock})", ha="center")
+        return save_figure(figure, path)
+    _times(axes[4], times, clock)
+    axes[5].hist(spans, bins=_BINS, color=_COLOUR)
+    axes[5].set_yscale("log")
+    _label(axes[5], "span per user", "days" if clock == "seconds" else "periods", "users")
     return save_figure(figure, path)
 
 
@@ -98,7 +96,7 @@ def _label(axis: Axes, title: str, x: str, y: str) -> None:
     axis.set_ylabel(y)
 
 
-def _log_histogram(axis: Axes, counts: npt.NDArray[np.int64], title: str, y: str) -> None:
+def _log_histogram(axis: Axes, counts: Ints, title: str, y: str) -> None:
     top = max(int(counts.max()), 2)
     edges = np.unique(np.round(np.geomspace(1, top + 1, _BINS)))
     axis.hist(counts, bins=edges.tolist(), color=_COLOUR)
@@ -106,20 +104,13 @@ def _log_histogram(axis: Axes, counts: npt.NDArray[np.int64], title: str, y: str
     _label(axis, title, title, y)
 
 
-def _values(axis: Axes, values: dict[str, int]) -> None:
-    axis.bar(list(values), list(values.values()), color=_COLOUR)
-    if len(values) > 12:
-        axis.tick_params(axis="x", rotation=90)
-    _label(axis, "values", "rating", "events")
-
-
-def _times(axis: Axes, log: Interactions) -> None:
-    if log.clock == "period":
-        periods, counts = np.unique(log.time, return_counts=True)
+def _times(axis: Axes, times: Ints, clock: str) -> None:
+    if clock == "period":
+        periods, counts = np.unique(times, return_counts=True)
         axis.bar(periods, counts, color=_COLOUR)
         _label(axis, "events over time", "period", "events")
         return
-    counts, edges = np.histogram(log.time, bins=_BINS)
+    counts, edges = np.histogram(times, bins=_BINS)
     middles = ((edges[:-1] + edges[1:]) / 2).astype(np.int64).astype("datetime64[s]")
     axis.step(middles, counts, where="mid", color=_COLOUR)
     axis.tick_params(axis="x", rotation=30)
@@ -142,9 +133,9 @@ def draw_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[t
     axis = figure.subplots()
     width = 0.85 / max(len(series), 1)
     for number, (name, values) in enumerate(series.items()):
-        place = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * width
+        middle = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * width
         heights, errors = [value for value, _ in values], [error for _, error in values]
-        axis.bar(place, heights, width, yerr=errors, label=name, color=_SERIES[number % len(_SERIES)])
+        axis.bar(middle, heights, width, yerr=errors, label=name, color=_SERIES[number % len(_SERIES)])
     axis.set_xticks(np.arange(len(groups)), groups)
     axis.set_ylabel(y)
     if series:
@@ -153,7 +144,7 @@ def draw_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[t
 
 
 def draw_forest(path: Path, rows: Sequence[tuple[str, float, float, float]], x: str) -> Path:
-    """Write differences with their intervals, one below the other, beside a line at 0.
+    """Write a forest plot: differences with their intervals, one below the other, beside a line at 0.
 
     Args:
         path: of the PNG.
@@ -178,13 +169,13 @@ def draw_forest(path: Path, rows: Sequence[tuple[str, float, float, float]], x: 
 def draw_activity(
     path: Path, times: npt.ArrayLike, values: Mapping[str, Sequence[float]], *, dates: bool, title: str = ""
 ) -> Path:
-    """Write how shares that add up to 1 changed over time, stacked.
+    """Write a stacked area chart of shares that add up to 1 over time.
 
     Args:
         path: of the PNG.
         times: "moments", rising; Unix seconds where they are dates.
         values: for each name in the legend, the share from each moment on.
-        dates: whether the horizontal axis shows dates.
+        dates: whether the times are dates.
         title: above the picture.
 
     Returns:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from recsys.cli import main as cli
-from recsys.data.catalogue import datasets
+from recsys.data.catalogue import cards
 from recsys.experiments.configuration import read_experiment, settings
 from recsys.models import AMPCF, MF, Decayed, LinearAMPCF
 
@@ -103,7 +103,7 @@ def test_commands_parse(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -
     cli._columns(options)
     read_experiment(options.config, cli._overrides(rest))
     assert options.out is not None
-    assert options.data in datasets.cards() or Path(options.data).suffix
+    assert options.data in cards.all_cards() or Path(options.data).suffix
 
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(_mentioned())))

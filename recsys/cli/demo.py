@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from recsys.data.catalogue import datasets
+from recsys.data.catalogue import fetching
 from recsys.data.catalogue.locations import shipped
 from recsys.errors import DataError
 from recsys.evaluation.result import Evaluation
@@ -76,11 +76,11 @@ def run(out: Path, seed: int, console: Console) -> None:
 
 def choose_log(console: Console) -> str:
     """Return the name of the log to show: MovieLens latest-small if it is at hand or can be had, else the simulated."""
-    if datasets.is_available(DATASET):
+    if fetching.is_available(DATASET):
         return DATASET
     try:
         console.print(f"fetching {DATASET} ...")
-        datasets.fetch(DATASET)
+        fetching.fetch(DATASET)
     except DataError as error:
         console.print(f"{escape(str(error))}\nUsing the simulated log instead.", soft_wrap=True)
         return FALLBACK

@@ -23,14 +23,14 @@ from recsys.cli.events import add_command as add_events
 from recsys.cli.index import add_index
 from recsys.cli.serve import add_serve
 from recsys.cli.tokens import add_tokens
-from recsys.data.catalogue import datasets
+from recsys.data.catalogue import cards, datasets, fetching
 from recsys.data.inspection import inspect
+from recsys.data.pictures import draw_log
 from recsys.data.readers.columns import Columns
 from recsys.data.splits.names import SplitName
 from recsys.errors import ConfigError, RecsysError
 from recsys.experiments import questions, runs
 from recsys.experiments.configuration import read_experiment, settings
-from recsys.pictures import draw_log
 from recsys.serving.run_answers import open_answers
 from recsys.training.session import Session
 
@@ -235,20 +235,20 @@ def _data_list(options: argparse.Namespace) -> None:
         {
             "name": name,
             "title": card.title,
-            "at hand": "yes" if datasets.is_available(name) else "no",
+            "at hand": "yes" if fetching.is_available(name) else "no",
             "licence": card.licence,
         }
-        for name, card in datasets.cards().items()
+        for name, card in cards.all_cards().items()
     ]
     _print(rows, options)
 
 
 def _data_fetch(options: argparse.Namespace) -> None:
-    datasets.card(options.name)  # an unknown name is an error before there is anything to show progress of
+    cards.card(options.name)  # an unknown name is an error before there is anything to show progress of
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=_ERR, transient=True) as bar:
         task = bar.add_task(options.name, total=None)
-        path = datasets.fetch(options.name, progress=lambda done, total: bar.update(task, completed=done, total=total))
+        path = fetching.fetch(options.name, progress=lambda done, total: bar.update(task, completed=done, total=total))
     _OUT.print(str(path), soft_wrap=True)
 
 

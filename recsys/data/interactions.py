@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from recsys.data.items import ItemMetadata
 from recsys.data.vocabulary import Vocabulary
+from recsys.types import Ints
 
 Clock = Literal["seconds", "order", "period", "none"]
 """What `time` means: Unix seconds (UTC); the position in the user's history; a coarse period number; or nothing."""
@@ -142,6 +143,11 @@ class Interactions:
         """ "users+1", int64: events of user u are `indptr[u]:indptr[u+1]`."""
         counts = np.bincount(self.user_num, minlength=self.n_users)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @property
+    def positions(self) -> Ints:
+        """ "events", int64: the position of each event in its user's history, from 0."""
+        return np.arange(len(self), dtype=np.int64) - self.indptr[self.user_num]
 
     def history_slice(self, user_num: int, before: int | None = None) -> slice:
         """Return the slice of a user's events strictly earlier than `before` (all of them when None)."""

@@ -26,7 +26,7 @@ import pandas as pd
 import yaml
 
 from recsys.bundles import bundle
-from recsys.data.catalogue import datasets
+from recsys.data.catalogue import cards, datasets
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns
 from recsys.data.splits.holdout import Holdout, Split
@@ -268,7 +268,7 @@ def _located(source: str) -> str:
     """Return where a log is found from anywhere: a file's absolute path, a store without password, a card's name."""
     if is_address(source):
         return located(source)
-    return source if source in datasets.cards() else str(Path(source).expanduser().resolve())
+    return source if source in cards.all_cards() else str(Path(source).expanduser().resolve())
 
 
 def _write(path: Path, text: str) -> None:

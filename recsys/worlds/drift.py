@@ -223,6 +223,11 @@ def drift_world(seed: int = 0, n_users: int = 600, events_per_user: int = 120) -
     return simulate_drift(DriftConfig(seed=seed, n_users=n_users, events_per_user=events_per_user))
 
 
+def drift_log(seed: int = 0) -> Interactions:
+    """Return the log of `drift_world`, as the card `simulated-drift` names it."""
+    return drift_world(seed).log
+
+
 def timescale_world(seed: int = 0, n_users: int = 600, events_per_user: int = 120) -> DriftWorld:
     """Return the world in which every user follows a renewal process: for claims on learned timescales."""
     renewal = KindShares(0, 0, 0, 0, 0, renewal=1)

@@ -12,8 +12,8 @@ import pytest
 from recsys.data.catalogue import datasets
 from recsys.data.inspection import inspect, user_spans
 from recsys.data.interactions import Clock, Interactions
+from recsys.data.pictures import draw_log
 from recsys.errors import DataError
-from recsys.pictures import draw_log
 from recsys.types import DAY
 
 # User 1: an exact duplicate and a re-rating over two days; user 2: one day; user 3: ten seconds around midnight.

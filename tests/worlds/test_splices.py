@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.data.catalogue import datasets
+from recsys.data.catalogue import cards, datasets
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError, DataError
 from recsys.worlds.drift import Kind, drift_world
@@ -164,6 +164,6 @@ def test_wrong_settings_are_refused(log: Interactions) -> None:
 
 @pytest.mark.parametrize("name", ["epinions", "ml-1m-ordered"])
 def test_real_logs_can_be_spliced(name: str, real_log_path: Callable[[str], Path]) -> None:
-    path = real_log_path(datasets.card(name).paths[0])
+    path = real_log_path(cards.card(name).paths[0])
     log = datasets.load(name, root=path.parent)
     check(log, splice_users(log, pairs=100), 20)

@@ -1,14 +1,19 @@
-"""Dataset cards: what is known of a data set, where it comes from, and how its file is read."""
+"""Dataset cards: what is known of a data set, where it comes from, and how its file is read.
+
+Imports neither numpy nor pandas, so that a list of the data sets costs next to nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, final
 
 import yaml
 
+from recsys.data.catalogue import locations
 from recsys.data.readers.columns import Columns
 from recsys.errors import DataError, nearest
 
@@ -16,7 +21,7 @@ from recsys.errors import DataError, nearest
 @final
 @dataclass(frozen=True)
 class Derivation:
-    """How a log is made from another one where its own file is not at hand.
+    """How a log is made from another one if its own file is missing.
 
     Attributes:
         source: name of the card of the other log.
@@ -35,27 +40,26 @@ class Card:
     """One dataset card, the file `datasets/NAME.yaml`.
 
     Attributes:
-        name: the name it is asked for.
-        title: a line for lists.
-        description: a few sentences, with what to mind.
+        name: short name, that of the file.
+        title: one line for lists.
+        description: a few sentences.
         homepage: page of the publisher.
         licence: terms in one line.
         citation: what a publication must cite.
-        url: where the file can be downloaded; None: `place` says where to get it.
+        url: address of the download; None: `place` says how to get the file.
         file: name of the downloaded file in the folder of logs.
-        sha256: checksum of the published file; None where it could not be verified, `notes` then says so.
-        md5: checksum that the publisher or several users of the file give; used only without `sha256`.
-        md5_url: where the publisher keeps the MD5 checksum; used only without the other two.
-        paths: where the log can lie in a folder of logs, the preferred one first.
+        sha256: checksum of the published file; None if it could not be verified, as `notes` then says.
+        md5: checksum given by the publisher or several users of the file; used only without `sha256`.
+        md5_url: address of the publisher's MD5 checksum; used only without the other two.
+        paths: possible places of the log in a folder of logs, the preferred one first.
         attributes: JSON file of item attributes beside the log.
         place: for a log without URL, which file to put where.
         rows: number of rows of the published log.
         users: number of users of the published log.
         items: number of items of the published log.
         columns: how the file is read, and the policies.
-        derivation: how the log is made from another one, where its file is missing.
-        simulated: whether the log is made by the simulator.
-        world: which world is simulated.
+        derivation: how the log is made from another one if its file is missing.
+        generator: dotted path of the function that simulates the log from a seed; None: the log is a file.
         notes: facts worth knowing, one sentence each.
     """
 
@@ -78,24 +82,21 @@ class Card:
     items: int | None = None
     columns: Columns = field(default_factory=Columns)
     derivation: Derivation | None = None
-    simulated: bool = False
-    world: Literal["personas", "drift"] = "personas"
+    generator: str | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.url is not None and not (self.url.startswith(("https://", "http://")) and self.file):
             raise DataError(f"card {self.name}: a url must begin with https:// or http:// and go with a file name")
-        if not (self.paths or self.simulated):
-            raise DataError(f"card {self.name}: give paths, the places where the log can lie")
-        if self.world not in ("personas", "drift"):
-            raise DataError(f"card {self.name}: unknown world {self.world!r}; known: personas, drift")
+        if bool(self.paths) == bool(self.generator):
+            raise DataError(f"card {self.name}: give paths, the places where the log can lie, or a generator")
 
     @classmethod
     def read(cls, path: Path) -> Card:
         """Read a card.
 
         Raises:
-            DataError: the file is not YAML, or a key is unknown, missing or of the wrong shape.
+            DataError: the file is not YAML, or a key is unknown, missing or of the wrong type.
         """
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -116,6 +117,31 @@ class Card:
             return cls(**values)
         except (TypeError, DataError) as error:
             raise DataError(f"card {path}: {error}") from error
+
+
+@cache
+def _read_cards(folder: Path) -> dict[str, Card]:
+    return {path.stem: Card.read(path) for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
+
+
+def all_cards() -> dict[str, Card]:
+    """Return all dataset cards by name, sorted."""
+    return dict(_read_cards(locations.shipped("datasets")))
+
+
+def card(name: str) -> Card:
+    """Return one card.
+
+    Raises:
+        DataError: there is no card of that name; the message lists the names and the nearest one.
+
+    >>> card("ml-100k").rows
+    100000
+    """
+    known = all_cards()
+    if name not in known:
+        raise DataError(f"no data set {name!r}{nearest(name, known)}; known: {', '.join(known)}; or give a file")
+    return known[name]
 
 
 def _check_keys(kind: type, values: Mapping[str, Any], where: str) -> None:

@@ -1,34 +1,77 @@
-"""Downloading one file, verified before it takes its name."""
+"""Finds the logs of data sets in the folders of logs, and downloads missing ones with a verified checksum."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
+from recsys.data.catalogue import cards, locations
 from recsys.data.catalogue.cards import Card
 from recsys.errors import DataError
+from recsys.files import replacing
 
 LOGGER = logging.getLogger("recsys.data")
 TIMEOUT_SECONDS = 30
 _PIECE = 1 << 20
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes that have arrived and the size of the whole, if the server tells it."""
+"""Called with the number of bytes received and the total size, None if the server does not give it."""
+
+
+def find(name: str, root: Path | None = None) -> Path | None:
+    """Return the path of a card's log in the folders of `locations.data_roots`, or None."""
+    places = (folder / path for folder in locations.data_roots(root) for path in cards.card(name).paths)
+    return next((place for place in places if place.exists()), None)
+
+
+def is_available(name: str, root: Path | None = None) -> bool:
+    """Whether a card's log can be loaded now, without a download."""
+    entry = cards.card(name)
+    if entry.generator is not None or find(name, root) is not None:
+        return True
+    return entry.derivation is not None and is_available(entry.derivation.source, root)
+
+
+def fetch(name: str, *, root: Path | None = None, progress: Progress | None = None) -> Path:
+    """Return the path of a card's log, downloading it if it is missing.
+
+    Args:
+        name: of the card.
+        root: folder to search first and to download to; None: `RECSYS_DATA` if it is set and writable, else the user's
+            cache.
+        progress: called after each piece of the download.
+
+    Raises:
+        DataError: there is no such card, no URL (the message says which file to put where), no network, or the
+            checksum is wrong.
+    """
+    entry = cards.card(name)
+    path = find(name, root)
+    if path is not None:
+        return path
+    if entry.generator is not None:
+        raise DataError(f"{name} is simulated: there is nothing to fetch, it can be loaded at once")
+    folder = locations.download_root(root)
+    if entry.url is None or entry.file is None:
+        derived = f"; or fetch {entry.derivation.source}, from which it can be made" if entry.derivation else ""
+        raise DataError(
+            f"{name} has no public URL; {entry.place} (folder of logs: {folder}, or set RECSYS_DATA){derived}"
+        )
+    download(entry, folder / entry.file, progress)
+    return folder / entry.file
 
 
 def download(card: Card, target: Path, progress: Progress | None = None) -> None:
     """Download a card's file to `target`.
 
-    The bytes go to a temporary sibling, which is renamed once its checksum is right: the card's SHA-256, else its MD5,
-    else the MD5 that the publisher keeps beside the file. Without any of them the computed SHA-256 is logged.
+    `target` appears only once its checksum is verified: the card's SHA-256, else its MD5, else the MD5 at the
+    publisher. Without any of them the computed SHA-256 is logged.
 
     Raises:
         DataError: there is no network, the folder cannot be written, or the checksum differs.
@@ -38,21 +81,14 @@ def download(card: Card, target: Path, progress: Progress | None = None) -> None
         raise DataError(f"{card.name} has no public URL; {card.place}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with replacing(target) as temporary:
+            with temporary.open("wb") as stream:
+                digests = _copy(url, stream.write, progress, card)
+            _verify(card, digests)
     except OSError as error:
         raise DataError(
-            f"{card.name} cannot be saved in {target.parent} ({error.strerror}); "
-            "set RECSYS_DATA to a folder that can be written"
+            f"{card.name} cannot be saved in {target.parent} ({error}); set RECSYS_DATA to a folder that can be written"
         ) from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            digests = _copy(url, stream.write, progress, card)
-        _verify(card, digests)
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _copy(url: str, write: Callable[[bytes], object], progress: Progress | None, card: Card) -> dict[str, str]:
@@ -105,5 +141,5 @@ def _published_md5(card: Card) -> str | None:
             text = response.read(4096).decode("ascii", errors="replace")
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError):
         return None
-    found = re.search(r"\b[0-9a-fA-F]{32}\b", text)
-    return found.group() if found else None
+    digest = re.search(r"\b[0-9a-fA-F]{32}\b", text)
+    return digest.group() if digest else None

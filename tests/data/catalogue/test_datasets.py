@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from recsys.data.catalogue import datasets, fetching, locations
+from recsys.data.catalogue import cards, datasets, fetching, locations
 from recsys.data.catalogue.cards import Card
 from recsys.data.readers.columns import Columns
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 MD5_OF_EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 
@@ -75,17 +75,17 @@ def served(files: dict[str, bytes], *, cut: int = 0) -> Iterator[str]:
 
 
 def test_every_card_is_complete() -> None:
-    cards = datasets.cards()
-    assert list(cards) == sorted(cards)
-    assert set(cards) == {
+    entries = cards.all_cards()
+    assert list(entries) == sorted(entries)
+    assert set(entries) == {
         *("ml-100k", "ml-1m", "ml-latest-small", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "movietweetings"),
         *("ml-1m-ordered", "amazon-beauty", "amazon-video-games", "epinions", "simulated", "simulated-drift"),
     }
-    for card in cards.values():
+    for card in entries.values():
         assert card.licence
         assert card.citation
-        assert card.simulated or card.url or card.place, card.name
-        assert card.simulated or card.rows, card.name
+        assert card.generator or card.url or card.place, card.name
+        assert card.generator or card.rows, card.name
         assert card.sha256 is None or re.fullmatch("[0-9a-f]{64}", card.sha256)
         assert card.md5 is None or re.fullmatch("[0-9a-f]{32}", card.md5)
         assert not card.url or card.sha256 or any("SHA-256" in note for note in card.notes), card.name
@@ -93,7 +93,7 @@ def test_every_card_is_complete() -> None:
 
 def test_log_is_loaded_by_name_with_the_policies_of_its_card(root: Path) -> None:
     (root / "ml-1m.zip").write_bytes(movielens_zip("1::10::3::100\n1::10::4::200\n2::11::5::50\n"))
-    assert datasets.is_available("ml-1m")
+    assert fetching.is_available("ml-1m")
     log = datasets.load("ml-1m")
     assert (log.name, len(log), log.metadata.titles) == ("ml-1m", 2, ("Ten", "11"))
     assert len(datasets.load("ml-1m", re_ratings="keep")) == 3
@@ -106,7 +106,7 @@ def test_first_root_is_preferred(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "amazon-video-games.csv").write_text("a,x,4\n")
-    assert not datasets.is_available("amazon-video-games")
+    assert not fetching.is_available("amazon-video-games")
     assert datasets.load("amazon-video-games", root=other).users.ids.tolist() == ["a"]
 
 
@@ -140,8 +140,8 @@ def test_any_file_is_loaded(root: Path) -> None:
     assert (log.name, log.items.ids.tolist()) == ("mine.csv", [1])
 
 
-def test_unknown_names_are_answered_with_the_nearest(root: Path) -> None:
-    for ask in (datasets.load, datasets.card, datasets.fetch, datasets.is_available):
+def test_unknown_name_is_an_error_with_the_nearest_one(root: Path) -> None:
+    for ask in (datasets.load, cards.card, fetching.fetch, fetching.is_available):
         with pytest.raises(
             DataError, match=r"no data set 'ml-latest-smal'; did you mean 'ml-latest-small'\?; known: amazon"
         ):
@@ -152,38 +152,45 @@ def test_unknown_names_are_answered_with_the_nearest(root: Path) -> None:
         datasets.load("logs/ml-100.csv")
 
 
+def test_generator_that_cannot_be_imported_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card("flat", "t", "d", "l", "c", generator="recsys.worlds.flat.flat_log")
+    monkeypatch.setattr(cards, "all_cards", lambda: {"flat": card})
+    with pytest.raises(ConfigError, match=r"card flat: generator 'recsys\.worlds\.flat\.flat_log' cannot be found"):
+        datasets.load("flat")
+
+
 @pytest.mark.parametrize("name", ["simulated", "simulated-drift"])
 def test_simulated_log_needs_no_file(name: str, root: Path) -> None:
     log = datasets.load(name, seed=3)
-    assert datasets.is_available(name)
+    assert fetching.is_available(name)
     assert log.name == name
     assert log.fingerprint == datasets.load(name, seed=3).fingerprint
     assert log.fingerprint != datasets.load(name, seed=4).fingerprint
     with pytest.raises(DataError, match="nothing to fetch"):
-        datasets.fetch(name)
+        fetching.fetch(name)
 
 
 def test_fetch_says_where_to_put_a_log_without_url(root: Path) -> None:
     with pytest.raises(DataError, match=r"epinions has no public URL; put epinions\.csv\.gz .* RECSYS_DATA"):
-        datasets.fetch("epinions")
+        fetching.fetch("epinions")
     with pytest.raises(DataError, match=r"ml-1m-ordered has no public URL; .*fetch ml-1m, from which it can be made"):
-        datasets.fetch("ml-1m-ordered")
+        fetching.fetch("ml-1m-ordered")
     with pytest.raises(DataError, match=r"ml-20m is not at hand .*recsys data fetch ml-20m"):
         datasets.load("ml-20m")
 
 
 def test_fetch_returns_what_is_there(root: Path) -> None:
     (root / "ml-20m.zip").write_bytes(b"")
-    assert datasets.fetch("ml-20m") == root / "ml-20m.zip"
+    assert fetching.fetch("ml-20m") == root / "ml-20m.zip"
 
 
 def test_fetch_downloads_into_the_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = movielens_zip("1::10::3::100\n")
     with served({"/small.zip": content}) as url:
         card = small_card(f"{url}/small.zip", sha256=hashlib.sha256(content).hexdigest())
-        monkeypatch.setattr(datasets, "cards", lambda: {"small": card})
+        monkeypatch.setattr(cards, "all_cards", lambda: {"small": card})
         steps: list[tuple[int, int | None]] = []
-        assert datasets.fetch("small", progress=lambda done, total: steps.append((done, total))) == root / "small.zip"
+        assert fetching.fetch("small", progress=lambda done, total: steps.append((done, total))) == root / "small.zip"
     assert steps[-1] == (len(content), len(content))
     assert len(datasets.load("small")) == 1
     assert [path.name for path in root.iterdir()] == ["small.zip"]
@@ -207,7 +214,7 @@ def test_wrong_checksum_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_any_checksum_the_computed_one_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_any_checksum_the_computed_one_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with served({"/small.zip": b"content"}) as url:
         fetching.download(small_card(f"{url}/small.zip", md5_url=f"{url}/none.md5"), tmp_path / "small.zip")
     expected = f"small: no checksum recorded; computed SHA-256 {hashlib.sha256(b'content').hexdigest()}"
@@ -235,7 +242,7 @@ def test_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
         ("- x", "expected keys and values, found list"),
         ("a: [", "cannot be read"),
         ("{title: t, description: d, licence: l, citation: c}", "give paths"),
-        ("{title: t, description: d, licence: l, citation: c, simulated: true, world: flat}", "unknown world 'flat'"),
+        ("{title: t, description: d, licence: l, citation: c, paths: [a], generator: b.c}", "or a generator"),
         (
             "{title: t, description: d, licence: l, citation: c, paths: [a], url: 'ftp://x', file: a}",
             "must begin with https",
@@ -272,7 +279,7 @@ def test_installed_library_finds_its_cards_in_the_environment(tmp_path: Path, mo
 
 @pytest.mark.parametrize("name", ["ml-1m-ordered", "amazon-beauty", "amazon-video-games", "epinions"])
 def test_real_logs_have_the_size_on_their_card(name: str, real_log_path: Callable[[str], Path]) -> None:
-    card = datasets.card(name)
+    card = cards.card(name)
     path = real_log_path(card.paths[0])
     log = datasets.load(name, root=path.parent, duplicates="keep", re_ratings="keep")
     assert (len(log), log.n_users, log.n_items) == (card.rows, card.users, card.items)

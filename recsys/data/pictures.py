@@ -1,0 +1,41 @@
+"""Draws a log: events per user and item, over time, spans, values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from recsys import pictures
+from recsys.data.inspection import inspect, user_spans
+from recsys.data.interactions import Interactions
+from recsys.types import DAY
+
+
+def draw_log(log: Interactions, path: Path) -> Path:
+    """Write histograms of a log: events per user, events per item, events over time, span per user, values.
+
+    The two panels on time are empty for logs without times that can be compared between users.
+
+    Args:
+        log: with at least one event.
+        path: of the PNG.
+
+    Returns:
+        `path`.
+
+    Raises:
+        DataError: the log has no events.
+    """
+    figures = inspect(log)
+    unit = DAY if log.clock == "seconds" else 1
+    return pictures.draw_events(
+        path,
+        f"{figures.name}: {figures.events:,} events, {figures.users:,} users, {figures.items:,} items",
+        per_user=np.bincount(log.user_num),
+        per_item=np.bincount(log.item_num),
+        values=figures.values,
+        times=log.time if log.has_time else None,
+        spans=user_spans(log) / unit,
+        clock=log.clock,
+    )
