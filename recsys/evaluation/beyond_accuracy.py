@@ -10,9 +10,10 @@ import numpy.typing as npt
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.evaluation.tastes import Tastes, sums_at
+from recsys.types import Doubles, Ints, Items
 
 
-def recommended_counts(top: npt.NDArray[np.int32], k: int, n_items: int) -> npt.NDArray[np.int64]:
+def recommended_counts(top: Items, k: int, n_items: int) -> Ints:
     """Return "items", int64: in how many lists each item is among the first k."""
     first = top[:, :k].ravel()
     return np.bincount(first[first != UNKNOWN], minlength=n_items).astype(np.int64)
@@ -53,7 +54,7 @@ def gini(counts: npt.NDArray[np.integer]) -> float:
     return float(weight @ np.sort(counts) / (n * total))
 
 
-def self_information(train: Interactions) -> npt.NDArray[np.float64]:
+def self_information(train: Interactions) -> Doubles:
     """Return "items", float64: -log2 p(i) in bits, p(i) = the share of training users who used item i.
 
     An item that nobody used counts as used by one user, the rarest thing that can be observed.
@@ -63,9 +64,7 @@ def self_information(train: Interactions) -> npt.NDArray[np.float64]:
     return np.asarray(np.log2(active) - np.log2(np.maximum(users, 1.0)))
 
 
-def novelty(
-    information: npt.NDArray[np.float64], top: npt.NDArray[np.int32], cutoffs: Sequence[int]
-) -> npt.NDArray[np.float64]:
+def novelty(information: Doubles, top: Items, cutoffs: Sequence[int]) -> Doubles:
     """Mean self-information of the first k items of each list, in bits: "cutoffs queries". NaN for an empty list.
 
     Zhou et al., *Solving the apparent diversity-accuracy dilemma of recommender systems*, PNAS 2010 ("surprisal").
@@ -80,7 +79,7 @@ def novelty(
     return np.where(size > 0, bits / np.maximum(size, 1.0), np.nan)
 
 
-def intra_list_diversity(tastes: Tastes, top: npt.NDArray[np.int32], cutoffs: Sequence[int]) -> npt.NDArray[np.float64]:
+def intra_list_diversity(tastes: Tastes, top: Items, cutoffs: Sequence[int]) -> Doubles:
     """1 - the mean cosine over the pairs of different items among the first k: "cutoffs queries".
 
     With unit vectors v_i and m items, the mean is (|sum_i v_i|^2 - m) / (m (m - 1)), so no pair is ever formed. Vectors

@@ -1,4 +1,4 @@
-"""Whether a list keeps the user's mixture of tastes: distance, calibration, recall on minority tastes.
+"""How well a list reflects the mixture of tastes of the user: distance, calibration, recall on minority tastes.
 
 The idea of comparing the taste distributions of user and list is that of the AMP-CF paper (2020). Its exact formula
 could not be read; the *taste distribution distance* defined here is ours.
@@ -9,27 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsys.data.queries import Ragged, membership
 from recsys.data.vocabulary import UNKNOWN
-from recsys.evaluation.metrics import PerQuery
-from recsys.evaluation.tastes import Tastes, entropy
+from recsys.evaluation.tastes import Tastes, entropy, sums_at
+from recsys.types import Doubles, Items
 
-Distributions = npt.NDArray[np.float64]
+Distributions = Doubles
+""" "... tastes", rows that sum to 1, or rows of zeros."""
 
 STECK_ALPHA = 0.01
 """How much of the user's distribution is mixed into the list's, so that C_KL is finite (Steck 2018)."""
 
 BOOTSTRAPS = 20
-"""Lists drawn from each user's own history to find the distance that the length of a list alone causes."""
+"""Lists drawn from each user's own history to estimate the distance that a short list has by chance."""
 
 MINORITY = (0.05, 0.25)
 """A taste is a minority taste of a user if it holds at least the first and at most the second share of the history."""
 
 
-def taste_distance(p: Distributions, q: Distributions) -> npt.NDArray[np.float64]:
+def taste_distance(p: Distributions, q: Distributions) -> Doubles:
     """Taste distribution distance: the Jensen-Shannon distance between P_u and Q_u, over the last axis.
 
     TDD = sqrt(H((P + Q) / 2) - (H(P) + H(Q)) / 2) with entropies H in bits: 0 for equal, 1 for disjoint distributions,
@@ -43,7 +43,7 @@ def taste_distance(p: Distributions, q: Distributions) -> npt.NDArray[np.float64
     return np.asarray(np.sqrt(np.maximum(divergence, 0.0)))
 
 
-def miscalibration(p: Distributions, q: Distributions, alpha: float = STECK_ALPHA) -> npt.NDArray[np.float64]:
+def miscalibration(p: Distributions, q: Distributions, alpha: float = STECK_ALPHA) -> Doubles:
     """C_KL = sum_t P(t) ln(P(t) / Q~(t)), Q~ = (1 - alpha) Q + alpha P, in nats; 0 is calibrated.
 
     NaN where either distribution is a row of zeros. Items of a list count alike (w_r = 1 in Steck's equations).
@@ -59,11 +59,11 @@ def chance_distance(
     tastes: Tastes,
     tasted: sp.csr_matrix,
     p: Distributions,
-    top: npt.NDArray[np.int32],
+    top: Items,
     cutoffs: Sequence[int],
     rng: np.random.Generator,
     bootstraps: int = BOOTSTRAPS,
-) -> npt.NDArray[np.float64]:
+) -> Doubles:
     """Return the mean TDD of lists drawn with replacement from the user's own history: "cutoffs queries".
 
     A list of k items cannot match a distribution over many tastes, so even a perfectly calibrated one has a distance.
@@ -92,10 +92,8 @@ def chance_distance(
     return total / bootstraps
 
 
-def minority_recall(
-    tastes: Tastes, p: Distributions, top: npt.NDArray[np.int32], relevant: Ragged, cutoffs: Sequence[int]
-) -> dict[int, PerQuery]:
-    """Recall of the relevant items that belong to a minority taste of the user, at each cutoff.
+def minority_recall(tastes: Tastes, p: Distributions, top: Items, relevant: Ragged, cutoffs: Sequence[int]) -> Doubles:
+    """Recall of the relevant items that belong to a minority taste of the user: "cutoffs queries".
 
     minority_recall@k = |{i in top k and in M_u}| / |M_u|, where M_u are the known relevant items whose home taste (the
     one of the item's tastes that the user's history holds most of) holds between 5% and 25% of the history. Relevant
@@ -105,7 +103,6 @@ def minority_recall(
     share = tastes.home_share(p, relevant.rows, relevant.items)
     minority = (share >= low) & (share <= high)
     counts = np.bincount(relevant.rows[minority], minlength=len(relevant))
-    wanted = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), relevant.items[minority])
-    hits = membership(top, wanted)
-    denominator = np.where(counts > 0, counts, 1)
-    return {k: np.where(counts > 0, hits[:, :k].sum(1) / denominator, np.nan) for k in cutoffs}
+    rows = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), relevant.items[minority])
+    hits = sums_at(membership(top, rows).astype(np.float64), cutoffs)
+    return np.where(counts > 0, hits / np.where(counts > 0, counts, 1), np.nan)

@@ -1,9 +1,9 @@
-"""Ranking metrics, per user, as pure functions of which positions of a list are hits.
+"""Ranking metrics, per query, as pure functions of which ranks of a list are hits.
 
 Notation, for one query: R the set of relevant items, h_r = 1 if the item at rank r (from 1) is in R, else 0; k the
-cutoff. Relevance is binary. Items that the model does not know (`UNKNOWN` in the relevant row) count in |R|: they are
-answers that no model could give, and leaving them out would flatter every model. A list may end in `UNKNOWN` where
-fewer than k items may be recommended; those positions are misses. A query without relevant items has no metric: NaN.
+cutoff. Relevance is binary. Items that the model does not know (`UNKNOWN` in the relevant row) count in |R|: no model
+could return them, and leaving them out would flatter every model. A list may end in `UNKNOWN` where fewer than k items
+may be recommended; those ranks are misses. A query without relevant items has no metric: NaN.
 """
 
 from __future__ import annotations
@@ -14,30 +14,35 @@ from types import MappingProxyType
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
+from recsys.checks import object_named
 from recsys.data.queries import Ragged, membership
 from recsys.errors import ConfigError, nearest
+from recsys.types import Doubles, Ints, Items
 
-PerQuery = npt.NDArray[np.float64]
-""" "queries", float64, NaN where the metric is not defined."""
+PerQuery = Doubles
+""" "queries", NaN where the metric is not defined."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class RankedHits:
-    """Lists compared with their answers, once for all metrics and cutoffs.
+    """Lists compared with the relevant items, once for all metrics and cutoffs.
 
     Attributes:
         hits: "queries n", float64: 1 where the item at that rank is relevant, else 0.
         n_relevant: "queries", int64: |R|, unknown items included.
+        top: "queries n", int32, the lists, best first; `UNKNOWN` padding.
+        relevant: "queries" rows of relevant items.
     """
 
-    hits: npt.NDArray[np.float64]
-    n_relevant: npt.NDArray[np.int64]
+    hits: Doubles
+    n_relevant: Ints
+    top: Items
+    relevant: Ragged
 
     @classmethod
-    def of(cls, top: npt.NDArray[np.int32], relevant: Ragged) -> RankedHits:
+    def of(cls, top: Items, relevant: Ragged) -> RankedHits:
         """Compare lists with relevant items.
 
         Args:
@@ -47,18 +52,27 @@ class RankedHits:
         >>> RankedHits.of(np.array([[4, 2, -1]], np.int32), Ragged.of([[2, 9, -1]])).hits
         array([[0., 1., 0.]])
         """
-        return cls(membership(top, relevant).astype(np.float64), relevant.lengths)
+        return cls(membership(top, relevant).astype(np.float64), relevant.lengths, top, relevant)
 
-    def per_relevant(self, total: npt.NDArray[np.float64], denominator: npt.NDArray[np.float64]) -> PerQuery:
+    def per_relevant(self, total: Doubles, denominator: Doubles) -> PerQuery:
         """Return total / denominator, NaN for queries without relevant items."""
         defined = self.n_relevant > 0
         return np.where(defined, total / np.where(defined, denominator, 1.0), np.nan)
 
-    def at(self, k: int) -> npt.NDArray[np.float64]:
+    def at(self, k: int) -> Doubles:
         """Return the hits of the first k ranks; the lists must be at least that long."""
         if not 1 <= k <= self.hits.shape[1]:
             raise ValueError(f"cutoff {k} is outside 1..{self.hits.shape[1]}, the length of the lists")
         return self.hits[:, :k]
+
+
+MetricFunction = Callable[[RankedHits, int], PerQuery]
+"""From lists and a cutoff to one value per query.
+
+A metric of one's own is a function, or an object with `__call__` and perhaps a `name`. `evaluate(metrics=[...])` takes
+it as it is, by its dotted path, or by the name of an entry point of the group `recsys.metrics`; an experiment file
+names it in `validation: {metric: my_package.my_metric@10}`.
+"""
 
 
 def ndcg_at(ranked: RankedHits, k: int) -> PerQuery:
@@ -79,7 +93,7 @@ def recall_at(ranked: RankedHits, k: int) -> PerQuery:
 
 
 def precision_at(ranked: RankedHits, k: int) -> PerQuery:
-    """Precision: (sum_{r<=k} h_r) / k. A list shorter than k is not excused: its empty ranks are misses."""
+    """Precision: (sum_{r<=k} h_r) / k. The empty ranks of a list shorter than k are misses."""
     return ranked.per_relevant(ranked.at(k).sum(1), np.full(len(ranked.hits), float(k)))
 
 
@@ -110,7 +124,7 @@ def map_at(ranked: RankedHits, k: int) -> PerQuery:
     return ranked.per_relevant((hits * precision).sum(1), np.minimum(ranked.n_relevant, k).astype(np.float64))
 
 
-RANKING_METRICS: Mapping[str, Callable[[RankedHits, int], PerQuery]] = MappingProxyType(
+RANKING_METRICS: Mapping[str, MetricFunction] = MappingProxyType(
     {
         "ndcg": ndcg_at,
         "recall": recall_at,
@@ -120,42 +134,91 @@ RANKING_METRICS: Mapping[str, Callable[[RankedHits, int], PerQuery]] = MappingPr
         "map": map_at,
     }
 )
-"""The ranking metrics by the short name that tables use before the "@"."""
+"""The metrics of this module by the short name that tables use before the "@"."""
+
+
+def metrics_by_name(metrics: Sequence[str | MetricFunction]) -> dict[str, MetricFunction]:
+    """Return ranking metrics by the name before the "@".
+
+    Args:
+        metrics: keys of `RANKING_METRICS`, dotted paths or entry points, or functions. A metric of one's own is called
+            by its `name`, or else its `__name__`.
+
+    Raises:
+        ConfigError: an unknown name.
+
+    >>> list(metrics_by_name(["ndcg", hit_rate_at]))
+    ['ndcg', 'hit_rate_at']
+    """
+    functions: dict[str, MetricFunction] = {}
+    for metric in metrics:
+        function = metric_named(metric) if isinstance(metric, str) else metric
+        name = metric if metric in RANKING_METRICS else getattr(function, "name", getattr(function, "__name__", None))
+        functions[str(name or type(function).__name__)] = function
+    return functions
 
 
 def ranking_metrics(
-    top: npt.NDArray[np.int32], relevant: Ragged, cutoffs: Sequence[int], names: Sequence[str] = tuple(RANKING_METRICS)
+    top: Items, relevant: Ragged, cutoffs: Sequence[int], metrics: Sequence[str | MetricFunction] = (*RANKING_METRICS,)
 ) -> dict[str, PerQuery]:
-    """Return every named metric at every cutoff, as `{"ndcg@10": "queries", ...}`.
+    """Return every metric at every cutoff, as `{"ndcg@10": "queries", ...}`.
 
     Args:
         top: "queries n", item numbers, best first, `UNKNOWN` padding; n >= max(cutoffs).
         relevant: "queries" rows of distinct item numbers, `UNKNOWN` for items the model does not know.
         cutoffs: list lengths.
-        names: keys of `RANKING_METRICS`.
+        metrics: see `metrics_by_name`.
+
+    Raises:
+        ConfigError: an unknown name, or a metric that does not return one number per query.
 
     >>> ranking_metrics(np.array([[4, 2]], np.int32), Ragged.of([[2]]), [1, 2], ["mrr"])
     {'mrr@1': array([0.]), 'mrr@2': array([0.5])}
     """
     ranked = RankedHits.of(top, relevant)
-    return {f"{name}@{k}": RANKING_METRICS[name](ranked, k) for name in names for k in cutoffs}
+    columns = {}
+    for name, function in metrics_by_name(metrics).items():
+        for k in cutoffs:
+            values = np.asarray(function(ranked, k), dtype=np.float64)
+            if values.shape != (len(top),):
+                raise ConfigError(
+                    f"metric {name!r} returned an array of shape {values.shape}; give one value for each of the "
+                    f"{len(top)} queries"
+                )
+            columns[f"{name}@{k}"] = values
+    return columns
 
 
 def parse_metric(metric: str) -> tuple[str, int]:
-    """Split the name of a ranking metric into its short name and cutoff.
+    """Split a ranking metric with its cutoff into the two.
 
     Raises:
-        ConfigError: not of the form NAME@K with a name in `RANKING_METRICS` and a positive K.
+        ConfigError: not of the form NAME@K with a known name and a positive K.
 
     >>> parse_metric("ndcg@10")
     ('ndcg', 10)
     """
     name, _, cutoff = metric.partition("@")
-    if name not in RANKING_METRICS:
-        raise ConfigError(
-            f"unknown ranking metric {metric!r}{nearest(name, RANKING_METRICS)}; known: {', '.join(RANKING_METRICS)}, "
-            "each followed by @ and a cutoff, as in ndcg@10"
-        )
+    metric_named(name)
     if not (cutoff.isascii() and cutoff.isdigit() and int(cutoff) > 0):
         raise ConfigError(f"metric {metric!r} needs a positive cutoff after @, as in {name}@10")
     return name, int(cutoff)
+
+
+def metric_named(name: str) -> MetricFunction:
+    """Return the ranking metric of a name, a dotted path or an entry point.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name in RANKING_METRICS:
+        return RANKING_METRICS[name]
+    if "@" in name:
+        raise ConfigError(f"metric {name!r}: give its name alone, as in ndcg, and the list lengths as cutoffs=[10]")
+    if hint := nearest(name, RANKING_METRICS):
+        raise ConfigError(f"unknown ranking metric {name!r}{hint}; known: {', '.join(RANKING_METRICS)}")
+    function = object_named("metric", name, "recsys.metrics")
+    if not callable(function):
+        raise ConfigError(f"metric {name!r} is not a function of ranked hits and a cutoff")
+    metric: MetricFunction = function() if isinstance(function, type) else function
+    return metric

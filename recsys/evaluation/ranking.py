@@ -1,4 +1,4 @@
-"""Ask a model for its lists, batch by batch, and the light metric that training stops on."""
+"""Ranked lists of a model, batch by batch, and the validation metric for early stopping."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.data.splits.holdout import Holdout
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.evaluation.metrics import parse_metric, ranking_metrics
 from recsys.models.base import Recommender, Validate
+from recsys.types import Items, Mask
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of queries answered and the number of all queries."""
@@ -28,12 +28,12 @@ class RankedLists:
 
     Attributes:
         top: "queries n", int32, item numbers, best first, `UNKNOWN` where there is no item.
-        served: "queries", bool: whether the model could be asked at all. A model of learned user vectors cannot be
-            asked for a user it was not trained on; its list is then empty.
+        served: "queries": whether the model can answer. A model of learned user vectors cannot serve a user it was not
+            trained on; the list is then empty.
     """
 
-    top: npt.NDArray[np.int32]
-    served: npt.NDArray[np.bool_]
+    top: Items
+    served: Mask
 
 
 def rank(
@@ -41,45 +41,42 @@ def rank(
 ) -> RankedLists:
     """Rank all items (or the holdout's candidates) for every question, keeping the best n.
 
-    Memory is bounded by one score matrix of "batch items" beside the lists themselves. A model that cannot serve
-    unknown users gets empty lists for them instead of an error: an unanswered question scores 0, so that models with
-    and without the capability are compared on the same users.
+    Memory is bounded by one score matrix of "batch items" beside the lists. A model that cannot serve unknown users
+    gets empty lists for them, which score 0, so that models with and without the capability are compared on the same
+    users.
 
     Args:
         model: a fitted model.
         holdout: the questions.
         n: length of the lists.
         batch_size: queries scored at a time; by default what keeps the score matrix under about 256 MB.
-        progress: told after each batch.
+        progress: called after each batch.
     """
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}; it must be at least 1 (or None for an automatic size)")
     size = batch_size or max(1, min(2048, _SCORES_IN_MEMORY // max(1, model.n_items)))
-    served = np.ones(len(holdout), np.bool_)
-    if model.needs_known_users:
-        served = holdout.queries.users != UNKNOWN
+    served = holdout.queries.users != UNKNOWN if model.needs_known_users else np.ones(len(holdout), np.bool_)
     rows = np.flatnonzero(served)
     top = np.full((len(holdout), n), UNKNOWN, np.int32)
     for start in range(0, len(rows), size):
         batch_rows = rows[start : start + size]
         batch = holdout.take(batch_rows)
-        answer = model.recommend(batch.queries, n, candidates=batch.candidates, batch_size=size)
-        top[batch_rows] = answer.items
+        top[batch_rows] = model.recommend(batch.queries, n, candidates=batch.candidates, batch_size=size).items
         if progress is not None:
             progress(start + len(batch_rows), len(rows))
     return RankedLists(top, served)
 
 
 def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = None, seed: int = 0) -> Validate:
-    """Return a function that gives a model's mean of one ranking metric, for early stopping and tuning.
+    """Return a function from a model to its mean of one ranking metric, for early stopping and tuning.
 
-    Only questions with relevant items are asked. The sample, if any, is drawn once, so that every epoch and every model
-    is measured on the same users.
+    Only questions with relevant items count. The sample, if any, is drawn once, so that every epoch and every model is
+    measured on the same users.
 
     Args:
         holdout: the validation questions.
         metric: a ranking metric with cutoff, such as "ndcg@10" or "recall@20".
-        sample: ask at most this many users, drawn at random.
+        sample: at most this many users, drawn at random.
         seed: of the draw.
 
     Raises:
@@ -96,10 +93,10 @@ def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = No
         )
     if sample is not None and sample < len(rows):
         rows = np.sort(np.random.default_rng(seed).choice(rows, sample, replace=False))
-    asked = holdout.take(rows)
+    sampled = holdout.take(rows)
 
     def validate(model: Recommender) -> float:
-        top = rank(model, asked, cutoff).top
-        return float(ranking_metrics(top, asked.relevant, [cutoff], [name])[f"{name}@{cutoff}"].mean())
+        (values,) = ranking_metrics(rank(model, sampled, cutoff).top, sampled.relevant, [cutoff], [name]).values()
+        return float(values.mean())
 
     return validate

@@ -24,9 +24,9 @@ from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.errors import DataError
-from recsys.types import Doubles, Ints
+from recsys.types import Doubles, Floats, Ints, Items
 
-Predict = Callable[[Queries, npt.NDArray[np.int32]], npt.NDArray[np.floating]]
+Predict = Callable[[Queries, Items], npt.NDArray[np.floating]]
 """A model of ratings: queries and "queries" item numbers to "queries" ratings."""
 
 SQUARED, ABSOLUTE = "squared_error", "absolute_error"
@@ -93,7 +93,7 @@ class RatedEvents:
         """Number of users who are asked."""
         return len(np.unique(self.stream.users[self.rows]))
 
-    def queries(self, events: Ints) -> tuple[Queries, npt.NDArray[np.int32]]:
+    def queries(self, events: Ints) -> tuple[Queries, Items]:
         """Return what is visible before some events, and their items, in numbers of training."""
         rows = self.rows[events]
         queries = self.stream.queries(rows, self.numbers.items)
@@ -143,9 +143,7 @@ def predicted_ratings(predict: Predict, events: RatedEvents, forgetting: Forgett
     return np.clip(predicted, events.low, events.high)
 
 
-def rating_utility(
-    predict: Predict, events: RatedEvents, part: Ints, rule: OnlineForgetting
-) -> npt.NDArray[np.float32]:
+def rating_utility(predict: Predict, events: RatedEvents, part: Ints, rule: OnlineForgetting) -> Floats:
     """Return how well each hypothesis predicts some events, "events hypotheses": 1 - (error / width of the scale)^2.
 
     To `TemporalDecay` with a learning rate of eta and sharpness 1 an event then tells what it would tell Bayes' rule if

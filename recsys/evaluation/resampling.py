@@ -1,8 +1,8 @@
-"""Intervals of statistics over users, from resamples of the users, in bounded memory."""
+"""Bootstrap over users: resamples in bounded memory, and intervals of any statistic of users."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -15,6 +15,16 @@ Statistic = Callable[[Doubles], Doubles]
 """From how often each user was drawn, "resamples users", to "resamples values"; NaN where it is not defined."""
 
 _NUMBERS_IN_MEMORY = 2_000_000
+
+
+def resamples(users: int, draws: int, seed: int) -> Iterator[Doubles]:
+    """Yield blocks of bootstrap resamples, "resamples users": how often each user is drawn, with replacement."""
+    rng = np.random.default_rng(seed)
+    size = max(1, _NUMBERS_IN_MEMORY // users)
+    for start in range(0, draws, size):
+        count = min(size, draws - start)
+        drawn = rng.integers(users, size=(count, users)) + np.arange(count)[:, None] * users
+        yield np.bincount(drawn.ravel(), minlength=count * users).reshape(count, users).astype(np.float64)
 
 
 @final
@@ -38,7 +48,7 @@ class Score:
 @final
 @dataclass(frozen=True)
 class Resampling:
-    """How an interval is made.
+    """Settings of a bootstrap interval.
 
     Attributes:
         draws: resamples of the users.
@@ -62,22 +72,15 @@ class Resampling:
     def interval(self, users: int, statistic: Statistic) -> tuple[Doubles, Doubles, Doubles]:
         """Return value, low and high of a statistic, each "values"; NaN without users or where it is not defined.
 
-        The ends are order statistics of the resamples in which the value is defined, not interpolated: infinity is a
-        value like another.
+        The ends are order statistics, not interpolated, of the resamples in which the value is defined: it may be
+        infinite.
         """
         value = statistic(np.ones((1, users)))[0]
         if users == 0:
             undefined = np.full(len(value), np.nan)
             return undefined, undefined, undefined
-        rng = np.random.default_rng(self.seed)
-        size = max(1, _NUMBERS_IN_MEMORY // users)
-        parts = []
-        for begin in range(0, self.draws, size):
-            count = min(size, self.draws - begin)
-            drawn = rng.integers(users, size=(count, users)) + np.arange(count)[:, None] * users
-            times = np.bincount(drawn.ravel(), minlength=count * users).reshape(count, users).astype(np.float64)
-            parts.append(statistic(times))
-        ordered = np.sort(np.concatenate(parts), axis=0)  # NaN last
+        values = [statistic(times) for times in resamples(users, self.draws, self.seed)]
+        ordered = np.sort(np.concatenate(values), axis=0)  # NaN last
         tail = (1.0 - self.confidence) / 2
         last = np.maximum((~np.isnan(ordered)).sum(0) - 1, 0)
         column = np.arange(ordered.shape[1])

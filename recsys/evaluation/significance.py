@@ -1,4 +1,4 @@
-"""Is the difference between two models more than luck? Paired on users, because users differ more than models do.
+"""Significance of the difference between two models, paired on users, who differ more than models do.
 
 For each metric: the mean difference B - A over users with its bootstrap interval, and the Wilcoxon signed-rank test,
 corrected with Holm's method over the metrics that are compared together.
@@ -14,11 +14,11 @@ import pandas as pd
 from scipy.stats import wilcoxon
 
 from recsys.errors import ConfigError, DataError, nearest
+from recsys.evaluation.resampling import resamples
+from recsys.types import Doubles, Mask
 
 MINIMUM_OVERLAP = 0.95
 """Two tables are compared if at least this share of all their users is in both."""
-
-_INDICES_IN_MEMORY = 2_000_000
 
 
 def compare(
@@ -128,7 +128,7 @@ def compare_seeds(
     return whole[["runs", *average.columns]]
 
 
-def signed_rank_p(difference: npt.NDArray[np.float64]) -> float:
+def signed_rank_p(difference: Doubles) -> float:
     """Return the two-sided p-value of the Wilcoxon signed-rank test; 1 if all differences are 0, NaN without any.
 
     Zeros follow Pratt (1959): they are ranked with the rest, then left out. Most users tie at 0 in a top-k metric.
@@ -142,7 +142,7 @@ def signed_rank_p(difference: npt.NDArray[np.float64]) -> float:
     return float(wilcoxon(difference, zero_method="pratt").pvalue)
 
 
-def holm(p_values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def holm(p_values: npt.ArrayLike) -> Doubles:
     """Return p-values corrected for the size of their family: p~_(j) = max_{i<=j} min(1, (m - i + 1) p_(i)).
 
     NaN (a test that could not be made) is not a member of the family. Holm, *A simple sequentially rejective multiple
@@ -160,29 +160,18 @@ def holm(p_values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return corrected
 
 
-def _bootstrap_means(
-    difference: npt.NDArray[np.float64], defined: npt.NDArray[np.bool_], draws: int, seed: int
-) -> npt.NDArray[np.float64]:
+def _bootstrap_means(difference: Doubles, defined: Mask, draws: int, seed: int) -> Doubles:
     """Return "draws metrics": mean differences over users drawn with replacement, the same users for all metrics.
 
-    A resample is a vector of how often each user was drawn, so the means of all metrics are two matrix products. Where
-    a metric is undefined for some users, the mean is over the drawn users that have it.
+    Where a metric is undefined for some users, the mean is over the drawn users that have it.
     """
-    users = len(difference)
-    rng = np.random.default_rng(seed)
-    means = np.full((draws, difference.shape[1]), np.nan)
-    if users == 0:
-        return means
-    size = max(1, _INDICES_IN_MEMORY // users)
-    for start in range(0, draws, size):
-        count = min(size, draws - start)
-        drawn = rng.integers(users, size=(count, users)) + np.arange(count)[:, None] * users
-        times = np.bincount(drawn.ravel(), minlength=count * users).reshape(count, users).astype(np.float64)
+    if len(difference) == 0:
+        return np.full((draws, difference.shape[1]), np.nan)
+    means = []
+    for times in resamples(len(difference), draws, seed):
         weight = times @ defined
-        means[start : start + count] = np.where(
-            weight > 0, times @ difference / np.where(weight > 0, weight, 1.0), np.nan
-        )
-    return means
+        means.append(np.where(weight > 0, times @ difference / np.where(weight > 0, weight, 1.0), np.nan))
+    return np.concatenate(means)
 
 
 def _check_metrics(a: pd.DataFrame, b: pd.DataFrame, metrics: Sequence[str]) -> None:
@@ -197,9 +186,7 @@ def _check_metrics(a: pd.DataFrame, b: pd.DataFrame, metrics: Sequence[str]) -> 
                 raise ConfigError(f"metric {metric!r} is not in the table{nearest(metric, known)}; it has: {choices}")
 
 
-def _paired(
-    a: pd.DataFrame, b: pd.DataFrame, metrics: Sequence[str]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int, int]:
+def _paired(a: pd.DataFrame, b: pd.DataFrame, metrics: Sequence[str]) -> tuple[Doubles, Doubles, int, int]:
     """Return "users metrics" of both tables on their common users, and the numbers of users in one table only."""
     index_a, index_b = _user_index(a, "A"), _user_index(b, "B")
     if index_a.dtype != index_b.dtype:

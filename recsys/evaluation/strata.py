@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from recsys.types import Doubles
+
 STRATA = ("taste_entropy_quartile", "activity_quartile", "user_kind")
 """The columns of labels that `evaluate` makes."""
 
@@ -23,7 +25,7 @@ UNDEFINED = "undefined"
 """The label of a user without the property, for example the taste entropy of an empty history."""
 
 
-def quartiles(values: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
+def quartiles(values: Doubles) -> npt.NDArray[np.object_]:
     """Return the labels "Q1" (lowest) to "Q4" of values, `UNDEFINED` for NaN.
 
     Cuts are the quartiles of the defined values. Equal values get the same label, so groups may differ in size.

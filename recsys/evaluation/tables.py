@@ -1,10 +1,8 @@
-"""Tables on disk: one Parquet file with facts beside the rows, written in one step."""
+"""Tables on disk: one Parquet file with JSON metadata beside the rows, written in one step."""
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.errors import DataError
+from recsys.files import replacing
 
 
 def write_table(rows: pd.DataFrame, target: Path, key: bytes, facts: Mapping[str, Any]) -> Path:
@@ -23,30 +22,24 @@ def write_table(rows: pd.DataFrame, target: Path, key: bytes, facts: Mapping[str
         rows: the table; its index is not kept.
         target: the file; its folder is made.
         key: of the file's metadata, under which the facts travel.
-        facts: plain values, kept as JSON.
+        facts: JSON values.
     """
     table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), key: json.dumps(facts).encode()})
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with replacing(target) as partial:
         pq.write_table(table, partial)
-        with partial.open("rb+") as written:
-            os.fsync(written.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 
 def read_table(path: str | Path, key: bytes, what: str, cure: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read what `write_table` wrote: the rows, and the facts; these are empty in a file of somebody else's.
+    """Read what `write_table` wrote: the rows, and the facts; {} in a file without them.
 
     Args:
         path: the file.
         key: of the file's metadata.
-        what: the table in words, for the error.
-        cure: what to do about it.
+        what: the table, for the error message.
+        cure: the cure, for the error message.
 
     Raises:
         DataError: the file is missing or unreadable.

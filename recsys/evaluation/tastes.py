@@ -21,6 +21,7 @@ from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Ragged
 from recsys.errors import ConfigError
+from recsys.types import Doubles, Items, Mask
 
 SVD_DIM = 32
 """Factors of the PureSVD behind clusters and item vectors; independent of the size of any evaluated model."""
@@ -42,9 +43,9 @@ class Tastes:
         source: whether tastes are genres or clusters.
     """
 
-    shares: npt.NDArray[np.float64]
+    shares: Doubles
     names: tuple[str, ...]
-    vectors: npt.NDArray[np.float64]
+    vectors: Doubles
     source: Literal["genres", "clusters"]
 
     @classmethod
@@ -80,17 +81,17 @@ class Tastes:
         return len(self.names)
 
     @cached_property
-    def padded_shares(self) -> npt.NDArray[np.float64]:
+    def padded_shares(self) -> Doubles:
         """ "items+1 tastes": `shares` with a zero row at the end, where the number `UNKNOWN` (-1) points."""
         return np.vstack([self.shares, np.zeros((1, len(self)))])
 
     @cached_property
-    def padded_vectors(self) -> npt.NDArray[np.float64]:
+    def padded_vectors(self) -> Doubles:
         """ "items+1 dim": `vectors` with a zero row at the end, where the number `UNKNOWN` (-1) points."""
         return np.vstack([self.vectors, np.zeros((1, self.vectors.shape[1]))])
 
     @cached_property
-    def has_taste(self) -> npt.NDArray[np.bool_]:
+    def has_taste(self) -> Mask:
         """ "items+1", bool: whether an item has a taste; False at the end, where `UNKNOWN` (-1) points."""
         return np.asarray(self.padded_shares.any(1))
 
@@ -104,15 +105,15 @@ class Tastes:
         matrix.data[:] = 1.0
         return matrix
 
-    def distributions(self, tasted: sp.csr_matrix) -> npt.NDArray[np.float64]:
+    def distributions(self, tasted: sp.csr_matrix) -> Doubles:
         """Return P_u, "queries tastes", of histories given as `tasted`; a row of zeros where no item has a taste."""
         return normalised(np.asarray(tasted @ self.shares))
 
-    def of_histories(self, history: Ragged) -> npt.NDArray[np.float64]:
+    def of_histories(self, history: Ragged) -> Doubles:
         """Return P_u, "queries tastes": the taste distribution of the distinct known items of each history."""
         return self.distributions(self.tasted(history))
 
-    def of_lists(self, top: npt.NDArray[np.int32], cutoffs: Sequence[int]) -> npt.NDArray[np.float64]:
+    def of_lists(self, top: Items, cutoffs: Sequence[int]) -> Doubles:
         """Return Q_u, "cutoffs queries tastes": the taste distribution of the first k items of each list.
 
         Args:
@@ -121,9 +122,7 @@ class Tastes:
         """
         return normalised(sums_at(self.padded_shares[top], cutoffs))
 
-    def home_share(
-        self, histories: npt.NDArray[np.float64], rows: npt.NDArray[np.integer], items: npt.NDArray[np.integer]
-    ) -> npt.NDArray[np.float64]:
+    def home_share(self, histories: Doubles, rows: npt.NDArray[np.integer], items: npt.NDArray[np.integer]) -> Doubles:
         """Return how much of a user's history the home taste of an item holds: max_{t: s(t|i) > 0} P_u(t).
 
         The home taste of an item, for a user, is the one of its tastes that the user's history holds most of.
@@ -136,7 +135,7 @@ class Tastes:
         return np.asarray((histories[rows] * (self.padded_shares[items] > 0)).max(1, initial=0.0))
 
 
-def sums_at(values: npt.NDArray[np.float64], cutoffs: Sequence[int]) -> npt.NDArray[np.float64]:
+def sums_at(values: Doubles, cutoffs: Sequence[int]) -> Doubles:
     """Return the sums over the first k positions for each ascending cutoff k: "queries n ..." to "cutoffs queries ...".
 
     >>> sums_at(np.array([[1.0, 2.0, 4.0]]), [1, 3]).tolist()
@@ -147,13 +146,13 @@ def sums_at(values: npt.NDArray[np.float64], cutoffs: Sequence[int]) -> npt.NDAr
     return np.cumsum(parts, axis=0)
 
 
-def normalised(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def normalised(counts: Doubles) -> Doubles:
     """Divide rows by their sum; rows of zeros stay zero."""
     total = counts.sum(-1, keepdims=True)
     return np.asarray(counts / np.where(total > 0, total, 1.0))
 
 
-def entropy(distribution: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def entropy(distribution: Doubles) -> Doubles:
     """Return the Shannon entropy in bits, -sum_t P(t) log2 P(t), over the last axis; NaN for a row of zeros.
 
     >>> entropy(np.array([[0.5, 0.5], [1.0, 0.0]]))

@@ -97,8 +97,7 @@ def test_minority_recall_by_hand() -> None:
     relevant = Ragged.of([[5, 6, 7, UNKNOWN], [8, 5], [8]])
     top = np.array([[8, 5], [5, 8], [8, 5]], np.int32)
     values = minority_recall(tastes, p, top, relevant, (1, 2))
-    np.testing.assert_array_equal(values[1], [0.0, 1.0, np.nan])
-    np.testing.assert_array_equal(values[2], [0.5, 1.0, np.nan])
+    np.testing.assert_array_equal(values, [[0.0, 1.0, np.nan], [0.5, 1.0, np.nan]])
 
 
 def test_the_home_taste_of_an_item_with_several_is_the_users_largest() -> None:

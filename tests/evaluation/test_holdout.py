@@ -10,9 +10,13 @@ import pandas as pd
 import pytest
 
 from recsys.data.queries import Queries, Ragged
+from recsys.data.splits.holdout import Split
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError
+from recsys.evaluation.comparison import compare_models
 from recsys.evaluation.holdout import Evaluation, evaluate, evaluate_lists, validator
+from recsys.evaluation.metrics import PerQuery, RankedHits
+from recsys.evaluation.significance import compare
 from recsys.evaluation.strata import UNDEFINED, quartiles
 from recsys.evaluation.tastes import Tastes
 from tests.evaluation.evaluation_models import FixedScores, MostUsed, random_holdout, random_log
@@ -220,3 +224,49 @@ def test_no_questions_give_an_empty_table() -> None:
     assert np.isnan(list(result.summary.values())[:3]).all()
     assert result.summary["coverage@10"] == 0.0
     assert len(result.strata) == 0
+
+
+def _split() -> Split:
+    log = random_log(genres=4)
+    return Split(log, random_holdout(log, seed=1), random_holdout(log), "global_time", leaks_time=False)
+
+
+def test_a_split_is_evaluated_on_its_test_questions() -> None:
+    split = _split()
+    model = MostUsed().fit(split.train)
+    expected = evaluate(model, split.test, split.train).per_user
+    pd.testing.assert_frame_equal(evaluate(model, split).per_user, expected)
+    valid = evaluate(model, split.valid, split.train, cutoffs=[5])
+    assert not valid.per_user["n_relevant"].equals(expected["n_relevant"])
+    with pytest.raises(ConfigError, match=r"split\.valid, split\.train"):
+        evaluate(model, split.valid)
+
+
+def test_ranking_metrics_can_be_chosen_and_own_ones_added() -> None:
+    split = _split()
+    model = MostUsed().fit(split.train)
+    result = evaluate(model, split, metrics=["hr", lambda ranked, k: ranked.hits[:, :k].sum(1)], cutoffs=[5])
+    assert result.metrics[:2] == ("hr@5", "<lambda>@5")
+    assert "ndcg@5" not in result.metrics
+    assert "tdd@5" in result.metrics
+
+    def tdd(ranked: RankedHits, k: int) -> PerQuery:
+        return np.full(len(ranked.hits), float(k))
+
+    with pytest.raises(ConfigError, match="'tdd@5', which every evaluation has"):
+        evaluate(model, split, metrics=[tdd], cutoffs=[5])
+
+
+def test_models_are_compared_on_one_split() -> None:
+    split = _split()
+    scores = np.random.default_rng(0).random((split.train.n_users, split.train.n_items)).astype(np.float32)
+    models = MostUsed().fit(split.train), FixedScores(scores).fit(split.train)
+    results = [evaluate(model, split) for model in models]
+    metrics = ["ndcg@10", "minority_recall@5"]
+    expected = compare(results[0].per_user, results[1].per_user, metrics)
+    pd.testing.assert_frame_equal(compare_models(*models, split, metrics=metrics), expected)
+    pd.testing.assert_frame_equal(compare_models(results[0], results[1], metrics=metrics), expected)
+    with pytest.raises(ConfigError, match=r"compare\(a, b, split\)"):
+        compare_models(models[0], models[1])
+    with pytest.raises(ConfigError, match="ndcg@10"):
+        compare_models(*models, split, metrics=["ndcg"])

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from recsys.data.queries import Ragged, membership
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.evaluation.metrics import RANKING_METRICS, RankedHits, parse_metric, ranking_metrics
+from recsys.evaluation.metrics import RANKING_METRICS, PerQuery, RankedHits, parse_metric, ranking_metrics
 from recsys.models.base import top_n
 
 CUTOFFS = (1, 3, 5, 10)
@@ -131,10 +131,10 @@ def test_unknown_answers_lower_the_score_and_are_never_hit_by_padding() -> None:
 
 
 def test_lists_shorter_than_the_cutoff_and_wrong_shapes_are_refused() -> None:
-    judged = RankedHits.of(np.array([[1, 2]], np.int32), Ragged.of([[1]]))
+    ranked = RankedHits.of(np.array([[1, 2]], np.int32), Ragged.of([[1]]))
     for k in (0, 3):
         with pytest.raises(ValueError, match=r"outside 1\.\.2"):
-            judged.at(k)
+            ranked.at(k)
     with pytest.raises(ValueError, match="1 lists for 2 rows"):
         membership(np.array([[1]], np.int32), Ragged.of([[1], [2]]))
 
@@ -145,3 +145,44 @@ def test_lists_shorter_than_the_cutoff_and_wrong_shapes_are_refused() -> None:
 def test_a_misspelt_metric_is_named(metric: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_metric(metric)
+
+
+def first_is_relevant(ranked: RankedHits, k: int) -> PerQuery:
+    """A metric of one's own; the cutoff does not matter."""
+    assert k >= 1
+    return ranked.per_relevant(ranked.at(1)[:, 0], np.ones(len(ranked.hits)))
+
+
+class SmallestItem:
+    """A metric of the listed items themselves."""
+
+    name = "smallest"
+
+    def __call__(self, ranked: RankedHits, k: int) -> PerQuery:
+        return np.asarray(ranked.top[:, :k].min(1), dtype=np.float64)
+
+
+def test_own_metrics_are_functions_objects_or_paths() -> None:
+    top, relevant = np.array([[4, 2], [7, 5]], np.int32), Ragged.of([[4], [5]])
+    path = "tests.evaluation.test_metrics.first_is_relevant"
+    values = ranking_metrics(top, relevant, [2], ["hr", first_is_relevant, SmallestItem()])
+    assert {name: value.tolist() for name, value in values.items()} == {
+        "hr@2": [1.0, 1.0],
+        "first_is_relevant@2": [1.0, 0.0],
+        "smallest@2": [2.0, 5.0],
+    }
+    assert parse_metric(f"{path}@10") == (path, 10)
+    assert list(ranking_metrics(top, relevant, [1], [path])) == ["first_is_relevant@1"]
+    assert list(ranking_metrics(top, relevant, [1], ["tests.evaluation.test_metrics.SmallestItem"])) == ["smallest@1"]
+
+
+def test_misuse_of_own_metrics_is_explained() -> None:
+    top, relevant = np.array([[4, 2]], np.int32), Ragged.of([[4]])
+    with pytest.raises(ConfigError, match=r"shape \(2,\); give one value for each of the 1 queries"):
+        ranking_metrics(top, relevant, [1], [lambda ranked, k: np.zeros(2)])
+    with pytest.raises(ConfigError, match="cannot be found"):
+        ranking_metrics(top, relevant, [1], ["no_such_package.metric"])
+    with pytest.raises(ConfigError, match="not a function"):
+        ranking_metrics(top, relevant, [1], ["tests.evaluation.test_metrics.CUTOFFS"])
+    with pytest.raises(ConfigError, match=r"cutoffs=\[10\]"):
+        ranking_metrics(top, relevant, [1], ["ndcg@10"])

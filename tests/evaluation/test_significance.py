@@ -67,7 +67,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 def test_the_interval_equals_a_plain_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the resamples come in many chunks."""
-    monkeypatch.setattr("recsys.evaluation.significance._INDICES_IN_MEMORY", 700)
+    monkeypatch.setattr("recsys.evaluation.resampling._NUMBERS_IN_MEMORY", 700)
     rng = np.random.default_rng(4)
     a, difference = rng.random(100), rng.normal(0.1, 0.5, 100)
     row = compare(table(a), table(a + difference), ["ndcg@10"], bootstrap=4000).iloc[0]

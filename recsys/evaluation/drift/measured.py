@@ -10,7 +10,7 @@ from recsys.data.queries import Ragged
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation.calibration import taste_distance
 from recsys.evaluation.tastes import Tastes
-from recsys.types import Doubles
+from recsys.types import Doubles, Items
 
 _BLOCK = 2048
 
@@ -66,7 +66,7 @@ def measured_drift(
     return result
 
 
-def _distance_of_halves(tastes: Tastes, items: npt.NDArray[np.int32], count: npt.NDArray[np.intp]) -> Doubles:
+def _distance_of_halves(tastes: Tastes, items: Items, count: npt.NDArray[np.intp]) -> Doubles:
     """ "users": the taste distance of the halves of each user's row of items."""
     half = count // 2
     # Rows of halves, one after the other: first and later half of user 0, of user 1, ...

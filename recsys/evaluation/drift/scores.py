@@ -22,7 +22,7 @@ from recsys.errors import ConfigError
 from recsys.evaluation.drift.curves import at_distances, curve, paired_questions, recovered
 from recsys.evaluation.drift.measured import measured_drift
 from recsys.evaluation.resampling import DEFAULT, Resampling, Score
-from recsys.types import DAY, Doubles, Ints
+from recsys.types import DAY, Doubles, Ints, Mask
 
 __all__ = [
     "Detection",
@@ -84,7 +84,7 @@ def per_user(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return means.reset_index()
 
 
-def position_at(log: Interactions, time: npt.NDArray[np.float64] | Ints) -> Ints:
+def position_at(log: Interactions, time: Doubles | Ints) -> Ints:
     """Return the position of each user's first event at or after a moment, so that moments become c_u.
 
     Args:
@@ -213,7 +213,7 @@ def degradation_area(
 def relative_cost(
     table: pd.DataFrame,
     baseline: pd.DataFrame,
-    users: npt.NDArray[np.bool_],
+    users: Mask,
     metric: str = "ndcg@10",
     *,
     from_position: Ints | None = None,

@@ -1,11 +1,9 @@
-"""What an interrupted replay needs to go on: the ranks so far and what the forgetting has learned, in one file."""
+"""Checkpoints of a replay: the ranks so far and the learned state of the forgetting, in one file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.errors import DataError
+from recsys.files import replacing
+from recsys.types import Items, Mask
 
 _STATE = "state."
 _FILE = "replay.npz"
@@ -32,13 +32,13 @@ class Checkpoint:
         rank: "questions so far", int32.
         known: "questions so far", bool.
         seconds: time used so far, by part.
-        state: what the forgetting had learned, arrays by name; empty without an online forgetting.
+        state: of the online forgetting, arrays by name; empty without one.
     """
 
     call: str
     chunks: int
-    rank: npt.NDArray[np.int32]
-    known: npt.NDArray[np.bool_]
+    rank: Items
+    known: Mask
     seconds: dict[str, float]
     state: dict[str, npt.NDArray[Any]]
 
@@ -55,15 +55,8 @@ class Checkpoint:
         arrays: dict[str, npt.NDArray[Any]] = {f"{_STATE}{name}": array for name, array in self.state.items()}
         arrays |= {"facts": np.array(facts), "rank": self.rank, "known": self.known}
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{uuid.uuid4().hex}.partial"
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(folder / _FILE)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(folder / _FILE) as partial, partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, folder: Path, call: str) -> Self | None:
@@ -80,15 +73,15 @@ class Checkpoint:
                 arrays = {name: stored[name] for name in stored.files}
             facts = json.loads(str(arrays.pop("facts")))
             rank, known, state = arrays.pop("rank"), arrays.pop("known"), _state(arrays)
-            found = cls(facts["call"], facts["chunks"], rank, known, facts["seconds"], state)
+            checkpoint = cls(facts["call"], facts["chunks"], rank, known, facts["seconds"], state)
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(f"{path}: cannot read this checkpoint ({error}); delete it to start again") from error
-        if found.call != call:
+        if checkpoint.call != call:
             raise DataError(
                 f"{path} is of a replay of another log, model, forgetting or settings; give another folder, or delete "
                 "it to start again"
             )
-        return found
+        return checkpoint
 
 
 def digest(facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:

@@ -1,12 +1,12 @@
-"""Prequential replay: every event is first a question, then a lesson, in the order of time.
+"""Prequential replay: in the order of time, every event is predicted, then learned from.
 
     for each question   weights = forgetting.weights(visible history)
                         list    = the model's top n with these weights, used items masked      -> rank of the event
                         utility = how well each hypothesis of the forgetting ranks the event
                         forgetting.observe(visible history, utility)
 
-Dawid, *Statistical theory: the prequential approach*, 1984. Nothing of the model is retrained in between, unless a
-schedule says so.
+Dawid, *Statistical theory: the prequential approach*, 1984. The model is not retrained in between, unless by a
+`Refitting` schedule.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
@@ -32,6 +31,7 @@ from recsys.evaluation.prequential.result import Replay, question_table
 from recsys.evaluation.ranking import Progress
 from recsys.models.base import Recommender, as_fold_in
 from recsys.models.rank_utility import rank_utilities
+from recsys.types import Floats, Ints
 
 __all__ = ["QuestionSettings", "Refitting", "Replay", "events_before", "replay"]
 
@@ -41,11 +41,11 @@ _PARTS = ("queries", "weights", "scoring", "judging", "observing", "refitting")
 @final
 @dataclass(frozen=True)
 class Refitting:
-    """A schedule on which the model is made anew while the stream goes on.
+    """A schedule of refitting the model during the replay.
 
     Attributes:
-        fit: makes a model from all events before a boundary: a log with the vocabularies of the whole one, which it
-            may `compact()` first.
+        fit: returns a model fitted on all events before a boundary: a log with the vocabularies of the whole one,
+            which it may `compact()` first.
         every: distance of the boundaries start + m * every, in units of time (for logs without comparable times: events
             per user). A boundary without questions before the next is skipped.
 
@@ -75,21 +75,20 @@ def replay(
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Replay:
-    """Ask for every event from `start` on just before it happens, then let the forgetting learn from it.
+    """Predict every event from `start` on just before it happens, then let the forgetting learn from it.
 
-    A user is asked with the history strictly before the event. Events of one user at one time are asked with the same
-    history and the same state, and learned together. An event of an item that the user has used before is no question
-    and no lesson, but part of later histories; it is counted. An item that the model was not trained on is a miss and
-    no lesson, and is counted.
+    The visible history of a question is what lies strictly before the event. Events of one user at one time share
+    history and state, and are learned together. An event of an item that the user has used before is neither predicted
+    nor learned from, but part of later histories; it is counted. An item that the model was not trained on is a miss,
+    is not learned from, and is counted.
 
-    The stream is cut into chunks, and a chunk into rounds: the first moment of every user, then the second ... What a
-    user's own state gives is therefore exactly what an event-by-event loop gives, whatever the size of the chunk; a
-    state that all users share lags by at most a chunk. With windows all questions of a window are asked with what was
-    known at its beginning, then learned.
+    The stream is cut into chunks, and a chunk into rounds: the first moment of every user, then the second ... A state
+    per user is therefore exactly that of an event-by-event loop, whatever the size of the chunk; a state that all users
+    share lags by at most a chunk. With windows, all questions of a window use history and state at its beginning.
 
     `forgetting` sees the user numbers of `log` (so fit it on `events_before(log, start)`) and the item numbers of the
-    model. An online one is reset first, and left as the last event left it. Its hypotheses are judged by ranks
-    (`recsys.models.rank_utility`).
+    model. An online one is reset first, and ends in its state after the last event. The utility of its hypotheses is
+    that of `recsys.models.rank_utility`.
 
     Args:
         model: fitted on events before `start`. Its items are found in the log by their ids.
@@ -97,18 +96,18 @@ def replay(
         start: a time; for logs with clock "order" or "none" a number of events to skip per user.
         forgetting: gives the event weights; None: every event counts 1.
         cutoffs: list lengths of the metrics.
-        depth: length of the lists in which the rank is looked for; the largest cutoff when None.
+        depth: length of the lists; the largest cutoff when None.
         question_settings: windows, equal times, how many questions.
-        chunk: questions between two checkpoints, and scored at a time, about.
-        refitting: when the model is made anew; never when None.
-        checkpoint: a folder in which ranks and state are kept after each chunk; the same call goes on where an
-            interrupted one ended and gives the same result (with models whose fit is deterministic).
-        progress: told the number of questions answered and of all questions, after each chunk.
+        chunk: approximate number of questions between two checkpoints, and scored at a time.
+        refitting: when the model is fitted again; never when None.
+        checkpoint: a folder for ranks and state, written after each chunk; the same call resumes an interrupted one
+            and gives the same result (with models whose fit is deterministic).
+        progress: called with the number of questions answered and of all questions, after each chunk.
 
     Raises:
         CapabilityError: the model cannot fold in a history.
         ConfigError: a number is out of range, or a boundary of `refitting` falls inside a window.
-        DataError: there is nothing to ask, the model knows no item of the log, or the checkpoint is of another call.
+        DataError: there are no questions, the model knows no item of the log, or the checkpoint is of another call.
     """
     lengths = tuple(sorted({int(k) for k in cutoffs}))
     n = depth or max(lengths, default=0)
@@ -118,7 +117,7 @@ def replay(
         raise ConfigError(f"replay: chunk is {chunk}; it must be at least 1")
     every = None if refitting is None else refitting.every
     if every is not None and question_settings.window is not None and every % question_settings.window:
-        # The questions of a window share one moment of asking, so they are asked of one model.
+        # The questions of a window share one moment, and so one model.
         raise ConfigError(
             f"replay: refitting every {every}; it must be a multiple of the window ({question_settings.window})"
         )
@@ -140,10 +139,10 @@ def replay(
             current = int(epoch[questions.start])
             with run.measured("refitting"):
                 run.model = refitting.fit(events_before(log, start + current * refitting.every))
-                run.number_items()
+                run.translate()
         run.answer(questions)
         if folder is not None:
-            run.kept(call, number, questions.stop).save(folder)
+            run.checkpoint(call, number, questions.stop).save(folder)
         if progress is not None:
             progress(questions.stop, len(stream))
     trained_until = start + epoch * (every or 0)
@@ -154,7 +153,7 @@ def replay(
 
 @final
 class _Run:
-    """A replay under way: the current model, the ranks so far, the time used."""
+    """The state of a replay: the current model, the ranks so far, the time used."""
 
     def __init__(
         self,
@@ -169,10 +168,10 @@ class _Run:
         self.rank = np.zeros(len(stream), np.int32)
         self.known = np.zeros(len(stream), np.bool_)
         self.seconds = dict.fromkeys(_PARTS, 0.0)
-        self.number_items()
+        self.translate()
 
-    def number_items(self) -> None:
-        """Find the model's numbers of the log's items and users."""
+    def translate(self) -> None:
+        """Look up the model's numbers of the log's users and items."""
         fitted, log = self.model.fitted_on, self.stream.log
         self._numbers = fitted.translation(log)
         self._items = self._numbers.items
@@ -186,38 +185,37 @@ class _Run:
 
     @contextmanager
     def measured(self, part: str) -> Iterator[None]:
-        """Add the time of a block to a part."""
+        """Add the time of a block to a part of `seconds`."""
         begin = time.perf_counter()
         yield
         self.seconds[part] += time.perf_counter() - begin
 
     def answer(self, questions: slice) -> None:
-        """Ask a chunk, and let the forgetting learn from it."""
+        """Rank the items of a chunk of questions, and let the forgetting learn from them."""
         self.known[questions] = self._trained[self.stream.items[questions]]
         if not isinstance(self.forgetting, OnlineForgetting):
             for rows in self.stream.batches(np.arange(questions.start, questions.stop), self.chunk):
                 self._rank(rows, self._queries(rows))
             return
         for turn in self.stream.rounds(questions):
-            judged = []
+            utilities = []
             for rows in self.stream.batches(turn, self.chunk):
                 queries = self._queries(rows)
                 self._rank(rows, queries)
-                lessons = self.known[rows]
-                if lessons.any():
-                    taught = rows[lessons]
+                known = self.known[rows]
+                if known.any():
                     with self.measured("judging"):
-                        seen = queries if lessons.all() else queries.take(np.flatnonzero(lessons))
-                        utility = self._judge(self.forgetting, seen, taught)
-                    judged.append((taught, utility))
-            # Only now: all questions of a round are asked with the state at its beginning.
-            for taught, utility in judged:
-                queries = self._queries(taught)
+                        learned = queries if known.all() else queries.take(np.flatnonzero(known))
+                        utility = self._utility(self.forgetting, learned, rows[known])
+                    utilities.append((rows[known], utility))
+            # Only now: all questions of a round use the state at its beginning.
+            for rows, utility in utilities:
+                queries = self._queries(rows)
                 with self.measured("observing"):
                     self.forgetting.observe(queries, utility)
 
     def describe(self, options: tuple[object, ...]) -> str:
-        """Return a digest of what decides the result; a forgetting is known by its state and by its weights."""
+        """Return a digest of what decides the result; of a forgetting, its state and some of its weights."""
         fitted, forgetting = self.model.fitted_on, self.forgetting
         arrays = dict(forgetting.state()) if isinstance(forgetting, OnlineForgetting) else {}
         if forgetting is not None:
@@ -231,42 +229,37 @@ class _Run:
         }
         return digest(facts, arrays)
 
-    def resume(self, found: Checkpoint | None) -> int:
-        """Take back a checkpoint, and return the number of chunks that are done."""
-        if found is None:
+    def resume(self, checkpoint: Checkpoint | None) -> int:
+        """Restore a checkpoint, and return the number of chunks that are done."""
+        if checkpoint is None:
             return 0
-        self.rank[: len(found.rank)], self.known[: len(found.known)] = found.rank, found.known
-        self.seconds |= found.seconds
+        done = len(checkpoint.rank)
+        self.rank[:done], self.known[:done] = checkpoint.rank, checkpoint.known
+        self.seconds |= checkpoint.seconds
         if isinstance(self.forgetting, OnlineForgetting):
-            self.forgetting.restore(found.state)
-        return found.chunks
+            self.forgetting.restore(checkpoint.state)
+        return checkpoint.chunks
 
-    def kept(self, call: str, chunks: int, questions: int) -> Checkpoint:
-        """Return what is to be kept after some chunks."""
+    def checkpoint(self, call: str, chunks: int, questions: int) -> Checkpoint:
+        """Return the checkpoint after some chunks."""
         state = self.forgetting.state() if isinstance(self.forgetting, OnlineForgetting) else {}
         return Checkpoint(call, chunks, self.rank[:questions], self.known[:questions], self.seconds, state)
 
-    def _queries(self, rows: npt.NDArray[np.int64]) -> Queries:
+    def _queries(self, rows: Ints) -> Queries:
         with self.measured("queries"):
             return self.stream.queries(rows, self._items)
 
-    def _rank(self, rows: npt.NDArray[np.int64], queries: Queries) -> None:
-        """Rank the items, and find the event in the list."""
-        asked = self._asked(queries)
+    def _rank(self, rows: Ints, queries: Queries) -> None:
+        """Rank the items, and look the event's item up in the list."""
+        weighted = self._numbers.with_users(queries)
         if self.forgetting is not None:
             with self.measured("weights"):
-                asked = asked.with_weights(self.forgetting.weights(queries))
+                weighted = weighted.with_weights(self.forgetting.weights(queries))
         with self.measured("scoring"):
-            top = self.model.recommend(asked, self.depth).items
+            top = self.model.recommend(weighted, self.depth).items
         hit = (top == self._items[self.stream.items[rows]][:, None]) & self.known[rows][:, None]
         self.rank[rows] = np.where(hit.any(1), hit.argmax(1) + 1, 0)
 
-    def _judge(
-        self, forgetting: OnlineForgetting, queries: Queries, rows: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float32]:
+    def _utility(self, forgetting: OnlineForgetting, queries: Queries, rows: Ints) -> Floats:
         items = self._items[self.stream.items[rows]]
-        return rank_utilities(self.model, self._asked(queries), items, forgetting.hypotheses(queries))
-
-    def _asked(self, queries: Queries) -> Queries:
-        """The same questions with the model's user numbers."""
-        return self._numbers.with_users(queries)
+        return rank_utilities(self.model, self._numbers.with_users(queries), items, forgetting.hypotheses(queries))

@@ -1,4 +1,4 @@
-"""The outcome of a prequential replay: a table of questions first, its means second, both in one Parquet file."""
+"""Result of a prequential replay: a table of questions and its means, in one Parquet file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Self, final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from recsys.data.stream import Stream
 from recsys.errors import DataError
 from recsys.evaluation.tables import read_table, write_table
+from recsys.types import Ints, Items, Mask
 
 _KEY = b"recsys.replay"
 _FORMAT = 1
@@ -21,16 +21,17 @@ _FORMAT = 1
 @final
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """The outcome of a replay.
+    """The result of a replay.
 
     Attributes:
-        table: one row per question in the order of asking: `user_num` (of the log) and `user_id`; `position` of the
+        table: one row per question, in order: `user_num` (of the log) and `user_id`; `position` of the
             event in the user's history, from 0; `n_visible`, events that were visible; `time`; `item`, number in the
             log; `known`, whether the model was trained on the item; `rank` in the list from 1, 0 if it is not in it;
             `trained_until`, the time before which the model's training events lie; "ndcg@k" and "hr@k".
         cutoffs: ascending list lengths k.
-        repeats: events that were no questions because the user had used the item before.
-        seconds: time spent on building queries, on weights, scoring, judging hypotheses, observing, and refitting.
+        repeats: events that are no questions because the user had used the item before.
+        seconds: time spent on building queries, weights, scoring, utilities of hypotheses (`judging`), observing
+            and refitting.
         state_bytes: state of the forgetting per user; 0 if it has none.
     """
 
@@ -51,14 +52,8 @@ class Replay:
         return {name: float(self.table[name].mean()) for name in self.metrics}
 
     @property
-    def summary_known(self) -> dict[str, float]:
-        """The mean of each metric over the questions whose item the model knew; NaN without any."""
-        known = self.table[self.table["known"]]
-        return {name: float(known[name].mean()) for name in self.metrics}
-
-    @property
     def counts(self) -> dict[str, int]:
-        """Questions, users asked, questions whose item was unknown or whose history was empty, and repeats."""
+        """Numbers of questions, of users, of questions with an unknown item or an empty history, and of repeats."""
         return {
             "questions": len(self.table),
             "users": int(self.table["user_num"].nunique()),
@@ -93,9 +88,9 @@ class Replay:
 
 def question_table(
     stream: Stream,
-    rank: npt.NDArray[np.int32],
-    known: npt.NDArray[np.bool_],
-    trained_until: npt.NDArray[np.int64],
+    rank: Items,
+    known: Mask,
+    trained_until: Ints,
     cutoffs: tuple[int, ...],
 ) -> pd.DataFrame:
     """Return one row per question. With one relevant item NDCG@k is 1 / log2(1 + rank), its ideal being 1."""

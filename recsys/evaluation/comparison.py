@@ -1,0 +1,63 @@
+"""Two fitted models on the same questions, with paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from recsys.data.interactions import Interactions
+from recsys.data.splits.holdout import Holdout, Split
+from recsys.errors import ConfigError
+from recsys.evaluation.holdout import evaluate, holdout_of
+from recsys.evaluation.result import Evaluation
+from recsys.evaluation.significance import compare
+from recsys.evaluation.tastes import Tastes
+from recsys.models.base import Recommender
+
+
+def compare_models(
+    a: Recommender | Evaluation,
+    b: Recommender | Evaluation,
+    questions: Split | Holdout | None = None,
+    train: Interactions | None = None,
+    *,
+    metrics: Sequence[str] = ("ndcg@10", "recall@10", "hr@10"),
+    bootstrap: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return by how much B beats A, with intervals and paired tests; see `recsys.evaluation.significance.compare`.
+
+    Args:
+        a: the baseline: a fitted model, or its evaluation.
+        b: the other model, likewise.
+        questions: a split (its test questions are asked), or a holdout; not needed for evaluations.
+        train: the training log, beside a holdout.
+        metrics: columns of `Evaluation.per_user`, with cutoff; together they are the family of Holm's correction.
+        bootstrap: resamples of the users.
+        seed: of the resamples.
+
+    Raises:
+        ConfigError: a metric is unknown, or there is nothing to evaluate a model on.
+        DataError: the models were not evaluated on the same users.
+    """
+    evaluations = []
+    tastes: Tastes | None = None
+    for model in (a, b):
+        if isinstance(model, Evaluation):
+            evaluations.append(model)
+            continue
+        if questions is None:
+            raise ConfigError("compare needs the split that the models are evaluated on: compare(a, b, split)")
+        holdout, log = holdout_of(questions, train)
+        tastes = tastes or Tastes.of(log)
+        evaluations.append(evaluate(model, holdout, log, cutoffs=_cutoffs(metrics), tastes=tastes))
+    return compare(evaluations[0].per_user, evaluations[1].per_user, metrics, bootstrap=bootstrap, seed=seed)
+
+
+def _cutoffs(metrics: Sequence[str]) -> list[int]:
+    cutoffs = [metric.rpartition("@")[2] for metric in metrics]
+    for metric, cutoff in zip(metrics, cutoffs, strict=True):
+        if not (cutoff.isascii() and cutoff.isdigit()):
+            raise ConfigError(f"metric {metric!r} has no cutoff; give one, as in {metric.partition('@')[0]}@10")
+    return [int(cutoff) for cutoff in cutoffs]
