@@ -13,10 +13,10 @@ from recsys.errors import ConfigError, nearest
 _Base = TypeVar("_Base")
 
 
-def choice(name: str, value: str, allowed: object) -> None:
+def choice(name: str, value: object, allowed: object) -> None:
     """Raise a ConfigError that names the nearest allowed value when `value` is not one of a Literal's."""
-    values = get_args(allowed)
-    if value not in values:
+    if value not in get_args(allowed):
+        values = [str(option) for option in get_args(allowed)]
         raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(values)}{nearest(str(value), values)}")
 
 
@@ -85,12 +85,12 @@ def object_named(setting: str, path: str, group: str, home: str = "") -> Any:  #
     try:
         if path in points:
             return points[path].load()
-        if module:
+        if module and all(part.isidentifier() for part in path.split(".")):
             reason = f"{module} has no {name!r}"
             holder = importlib.import_module(module)
             if hasattr(holder, name):
                 return getattr(holder, name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError) as error:
         reason = f"{error}; install the package that holds it into this environment"
     exports = getattr(importlib.import_module(home), "__all__", ()) if home else ()
     public = {export: f"{home}.{export}" for export in exports}

@@ -10,15 +10,12 @@ index-*.faiss        an index of the items, where one was made (`recsys.bundles.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import shutil
 import stat
+import sys
 import tempfile
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import is_dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -31,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 import recsys
-import recsys.models
+from recsys.bundles.classes import permitted
 from recsys.bundles.manifest import (
     DIGEST,
     FORMAT_VERSION,
@@ -42,20 +39,21 @@ from recsys.bundles.manifest import (
     Manifest,
     canonical,
     git_commit,
-    json_values,
     read_manifest,
 )
 from recsys.data.items import ItemMetadata
 from recsys.data.vocabulary import Vocabulary
-from recsys.errors import BundleError, ConfigError, RecsysError, nearest
+from recsys.errors import BundleError, RecsysError
+from recsys.files import json_values
 from recsys.models.base import FittedOn, Recommender
+from recsys.models.parameters import ARGUMENTS, CLASS, from_section, to_plain
 
-__all__ = ["FORMAT_VERSION", "MANIFEST", "Manifest", "constructor_arguments", "load", "read_manifest", "save"]
+__all__ = ["FORMAT_VERSION", "MANIFEST", "Manifest", "load", "read_manifest", "save"]
 
 ARRAYS, ITEMS, USERS = "arrays.safetensors", "items.parquet", "users.parquet"
 _FILES = (ARRAYS, ITEMS, USERS)
 INDEXES = "index-*.faiss"
-"""The files of indexes. One that the manifest does not name is what an interrupted command has left, and is ignored."""
+"""Files of indexes. One that the manifest does not name was left by an interrupted command, and is ignored."""
 
 
 def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = None) -> Path:
@@ -64,23 +62,24 @@ def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = No
     The bundle is written beside `path` and renamed. A bundle that is already there is replaced; anything else is not.
 
     Args:
-        model: a fitted model whose class `recsys.models` exports.
+        model: a fitted model, whose class can be imported.
         path: the directory to make; its parents are made too.
         extra: split, seed, metrics and anything else worth keeping, as JSON values; merged into the manifest. Numbers
             that JSON cannot hold (NaN, infinity) are kept as null.
 
     Raises:
         NotFittedError: before `fit`.
-        BundleError: `path` holds something that is not a bundle, or `extra` claims a key the manifest uses itself.
+        BundleError: `path` holds something that is not a bundle, `extra` claims a key of the manifest, or a class
+            cannot be imported by its name.
     """
     path = Path(path)
-    given = dict(extra or {})
-    if reserved := sorted(set(given) & ({*KEYS, INDEX, DIGEST} - set(GIVEN))):
+    notes = dict(extra or {})
+    if reserved := sorted(set(notes) & ({*KEYS, INDEX, DIGEST} - set(GIVEN))):
         raise BundleError(f"extra holds {reserved[0]!r}, which the manifest of a bundle uses itself; use another name")
     _refuse_to_replace_other_things(path)
-    name = _name_of(model)
     fitted_on, arrays = model.fitted_on, model.arrays()
-    parameters = model.parameters_of_constructor()
+    description = to_plain(model)
+    _check_importable(description)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
     try:
@@ -89,8 +88,8 @@ def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = No
         content = {
             "format_version": FORMAT_VERSION,
             "library_version": recsys.__version__,
-            "model": name,
-            "parameters": parameters,
+            "model": description[CLASS],
+            "parameters": description[ARGUMENTS],
             "dataset": fitted_on.dataset,
             "fingerprint": fitted_on.fingerprint,
             "clock": fitted_on.clock,
@@ -98,9 +97,9 @@ def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = No
             "git_commit": git_commit(),
             "files": {file: facts_of(temporary / file) for file in _FILES},
             "split": None,
-            "seed": parameters.get("seed"),
+            "seed": description[ARGUMENTS].get("seed"),
             "metrics": {},
-        } | json_values(given)
+        } | json_values(notes)
         (temporary / MANIFEST).write_bytes(canonical(content))
         _swap(temporary, path)
     finally:
@@ -108,8 +107,15 @@ def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = No
     return path
 
 
-def load(path: Path) -> Recommender:
+def load(path: Path, allow: Iterable[type] = ()) -> Recommender:
     """Return the model of a bundle, after checking every byte of it.
+
+    Nothing that the bundle names is imported: its classes must be exported by this library, be given in `allow`, or be
+    entry points of an installed package.
+
+    Args:
+        path: its directory.
+        allow: models and rules of forgetting from elsewhere that the bundle may name.
 
     Raises:
         BundleError: naming the file and the cure, when anything is missing, truncated, altered or left over, or when
@@ -118,9 +124,9 @@ def load(path: Path) -> Recommender:
     path = Path(path)
     manifest = read_manifest(path)
     _verify_files(path, manifest)
-    model_class = _class_of(manifest.model, path)
+    description = {CLASS: manifest.model, ARGUMENTS: manifest.parameters}
     try:
-        model = model_class(**constructor_arguments(model_class, manifest.parameters, str(path / MANIFEST)))
+        model = from_section(description, Recommender, f"{path / MANIFEST}: model", permitted(allow))
         return model.restore(_read_fitted_on(path, manifest), load_file(path / ARRAYS))
     except BundleError:
         raise
@@ -161,73 +167,19 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             raise BundleError(f"{file}: its SHA-256 is not the one in the manifest, it was altered; {cure}")
 
 
-def _models() -> dict[str, type[Recommender]]:
-    exported = (getattr(recsys.models, name) for name in recsys.models.__all__)
-    return {
-        f"{model.__module__}.{model.__qualname__}": model
-        for model in exported
-        if inspect.isclass(model) and issubclass(model, Recommender) and not inspect.isabstract(model)
-    }
-
-
-def _name_of(model: Recommender) -> str:
-    name = f"{type(model).__module__}.{type(model).__qualname__}"
-    if _models().get(name) is not type(model):
-        raise BundleError(f"{name} is not exported by recsys.models, so no bundle of it could be loaded; export it")
-    for inner in vars(model).values():
-        if isinstance(inner, Recommender):
-            _name_of(inner)
-    return name
-
-
-def _class_of(name: str, path: Path) -> type[Recommender]:
-    """Return the class, by looking it up among the exported models: nothing that a bundle names is imported."""
-    models = _models()
-    if name not in models:
-        raise BundleError(
-            f"{path / MANIFEST}: {name!r} is not a model of this library{nearest(str(name), models)}; "
-            "update the library, or train again"
-        )
-    return models[name]
-
-
-def constructor_arguments(target: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return typed constructor arguments from JSON values: nested dataclasses and tuples as the type hints say.
-
-    Raises:
-        ConfigError: an argument that the constructor does not have.
-    """
-    hints = typing.get_type_hints(target.__init__)  # type: ignore[misc]  # the constructor of this very class
-    hints.pop("return", None)
-    for key in values:
-        if key not in hints:
-            raise ConfigError(f"{where}: {target.__name__} has no argument {key!r}{nearest(key, hints)}")
-    return {key: _typed(hints[key], value, f"{where}: {key}") for key, value in values.items()}
-
-
-def _typed(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - any type hint, any JSON value
-    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    for option in options:
-        if isinstance(value, dict) and isinstance(option, type) and issubclass(option, Recommender):
-            return _wrapped(value, where)
-        if isinstance(value, dict) and isinstance(option, type) and is_dataclass(option):
-            return option(**constructor_arguments(option, value, where))
-        if isinstance(value, list) and typing.get_origin(option) is tuple:
-            entry = [kind for kind in typing.get_args(option) if kind is not Ellipsis]
-            kinds = entry * len(value) if len(entry) == 1 else entry
-            return tuple(_typed(kind, part, where) for kind, part in zip(kinds, value, strict=True))
-    return value
-
-
-def _wrapped(value: Mapping[str, Any], where: str) -> Recommender:
-    """Return the unfitted model that another one wraps; like `_class_of` it looks names up and imports nothing."""
-    models = {f"recsys.models.{model.__name__}": model for model in _models().values()}
-    path, arguments = value.get("class_path"), value.get("init_args", {})
-    well_formed = set(value) == {"class_path", "init_args"} and isinstance(path, str)
-    if not well_formed or path not in models or not isinstance(arguments, dict):
-        raise BundleError(f"{where}: {path!r} is not a model of this library; update the library, or train again")
-    model_class = models[path]
-    return model_class(**constructor_arguments(model_class, arguments, where))
+def _check_importable(plain: object) -> None:
+    """Refuse to save classes that no name leads to, of the model and of everything within it."""
+    if not isinstance(plain, Mapping):
+        return
+    if isinstance(name := plain.get(CLASS), str):
+        module, _, attribute = name.rpartition(".")
+        if module == "__main__" or not hasattr(sys.modules.get(module), attribute):
+            raise BundleError(
+                f"{name} cannot be imported by that name, so no bundle of it could be loaded; define it at the top "
+                "level of an installed module"
+            )
+    for value in plain.values():
+        _check_importable(value)
 
 
 def _write_vocabularies(fitted_on: FittedOn, directory: Path) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from recsys.bundles.bundle import ARRAYS, INDEXES, facts_of
-from recsys.bundles.manifest import MANIFEST, Manifest, canonical, json_values, read_manifest
+from recsys.bundles.manifest import MANIFEST, Manifest, canonical, read_manifest
 from recsys.data.queries import Queries
 from recsys.errors import BundleError, ConfigError, RecsysError
+from recsys.files import json_values
 from recsys.models.base import Recommendations, Recommender
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -12,12 +11,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
-
 import recsys
+from recsys.bundles.legacy import manifest_of_version_1
 from recsys.errors import BundleError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 DIGEST = "manifest_sha256"
 """The key that holds the checksum of the manifest itself."""
@@ -26,12 +24,12 @@ DIGEST = "manifest_sha256"
 @final
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says about itself.
+    """The content of a manifest, of any format version in the terms of the present one.
 
     Attributes:
         format_version: version of this layout.
         library_version: version of this package that wrote it.
-        model: dotted path of the model's class; only classes exported by `recsys.models` are ever accepted.
+        model: public name of the model's class, `recsys.models.EASE`.
         parameters: the constructor's arguments.
         dataset: name of the log the model was fitted on.
         fingerprint: SHA-256 of that log (`Interactions.fingerprint`).
@@ -39,11 +37,11 @@ class Manifest:
         created: UTC, ISO 8601.
         git_commit: commit of the library's checkout; None when it was installed otherwise.
         files: SHA-256 and size in bytes of each file, by name.
-        split: the split the model was trained on; None when not told.
-        seed: the seed of the run; None when nothing was drawn or told.
-        metrics: what was measured, by name.
-        index: of the items, for large catalogues, how it was made and what it finds; None where there is none.
-        notes: anything else the caller wanted to keep.
+        split: the split the model was trained on; None when unknown.
+        seed: the seed of the run; None when unknown, or when nothing is random.
+        metrics: values by name.
+        index: how the index of the items was made, and its recall; None where there is none.
+        notes: anything else that the caller of `save` added.
     """
 
     format_version: int
@@ -63,9 +61,9 @@ class Manifest:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
-        """Return what the file holds, without its checksum."""
-        known = {key: getattr(self, key) for key in KEYS}
-        return known | dict(self.notes) | ({} if self.index is None else {INDEX: self.index})
+        """Return the content of the file, without its checksum."""
+        entries = {key: getattr(self, key) for key in KEYS}
+        return entries | dict(self.notes) | ({} if self.index is None else {INDEX: self.index})
 
 
 GIVEN = ("split", "seed", "metrics")
@@ -77,7 +75,7 @@ KEYS = tuple(entry.name for entry in fields(Manifest) if entry.name not in ("not
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return what a bundle says about itself, without loading the model.
+    """Return the manifest of a bundle, without loading the model.
 
     Raises:
         BundleError: there is no bundle, or its manifest is altered or of another format version.
@@ -97,13 +95,13 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(content, dict):
         raise BundleError(altered)
     version = content.get("format_version")
-    if version != FORMAT_VERSION or isinstance(version, bool):
+    if version not in (1, FORMAT_VERSION) or not isinstance(version, int) or isinstance(version, bool):
         raise BundleError(
-            f"{file}: format version {version!r} is unknown, this library reads version {FORMAT_VERSION}; "
+            f"{file}: format version {version!r} is unknown, this library reads version {FORMAT_VERSION} and earlier; "
             "update the library, or train again"
         )
     digest = content.pop(DIGEST, None)
-    # Comparing the bytes, too, leaves no byte of the file whose change would go unnoticed.
+    # The bytes are compared too: the digest alone does not depend on how the JSON is spelt.
     if digest != _digest(content) or raw != canonical(content) or any(key not in content for key in KEYS):
         raise BundleError(altered)
     well_formed = (
@@ -115,8 +113,10 @@ def read_manifest(path: Path) -> Manifest:
     )
     if not well_formed:
         raise BundleError(altered)
-    known = {key: content.pop(key) for key in KEYS}
-    return Manifest(**known, index=content.pop(INDEX, None), notes=content)
+    if version == 1:
+        content = manifest_of_version_1(content)
+    entries = {key: content.pop(key) for key in KEYS}
+    return Manifest(**entries, index=content.pop(INDEX, None), notes=content)
 
 
 def _no_constant(name: str) -> None:
@@ -136,22 +136,11 @@ def canonical(content: Mapping[str, Any]) -> bytes:
         raise BundleError(f"the manifest cannot be written as JSON: {error}") from error
 
 
-def json_values(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return JSON values: numpy scalars as numbers, tuples as lists, NaN and infinity as None."""
-    if isinstance(value, Mapping):
-        return {str(key): json_values(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_values(entry) for entry in value]
-    if isinstance(value, np.generic):
-        return json_values(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def git_commit() -> str | None:
     """Return the commit of the library's own checkout; None when it was installed otherwise."""
     root = Path(recsys.__file__).parents[1]
     git = shutil.which("git")
-    # Only a checkout of this library counts: an environment inside some other repository is not that.
+    # Without this check, git would find another repository that the environment lies in.
     if git is None or not (root / ".git").exists():
         return None
     done = subprocess.run(  # noqa: S603 - fixed arguments

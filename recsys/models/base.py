@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self, final
 
@@ -24,6 +23,7 @@ from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, NotFittedError
 from recsys.models.item_sample import ItemSample
+from recsys.models.parameters import arguments_of, to_plain
 from recsys.models.sparse_top_n import sparse_top_n
 from recsys.training.session import Effort, Session
 from recsys.types import Mask
@@ -326,20 +326,14 @@ class Recommender(ABC):
 
         Nested dataclasses become dictionaries, a wrapped model one of `class_path` and `init_args`.
         """
-        return {name: _plain(value) for name, value in self._arguments().items()}
+        return {name: to_plain(value) for name, value in arguments_of(self).items()}
 
     @final
     def unfitted(self) -> Self:
         """Return a new model with the same constructor arguments, which has learned nothing."""
-        given = self._arguments()
+        given = arguments_of(self)
         fresh = {name: value.unfitted() for name, value in given.items() if isinstance(value, Recommender)}
         return type(self)(**(given | fresh))
-
-    def _arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments as they were given."""
-        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
-        own = vars(self)
-        return {name: own[name] if name in own else own[f"_{name}"] for name in names}
 
     @final
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -478,14 +472,6 @@ def as_fold_in(model: Recommender, purpose: str) -> FoldIn:
         f"{type(model).__name__} cannot fold in a history, which {purpose} needs; use EASE, ItemKNN, IALS, or AMPCF "
         "and MF with users='history'"
     )
-
-
-def _plain(value: object) -> object:
-    """Return a constructor's argument as plain values."""
-    if isinstance(value, Recommender):
-        path = f"recsys.models.{type(value).__name__}"
-        return {"class_path": path, "init_args": value.parameters_of_constructor()}
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _mask(matrix: Float[Tensor, "queries items"], excluded: Ragged, candidates: Ragged | None) -> None:

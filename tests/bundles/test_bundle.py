@@ -17,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 import recsys
-from recsys.bundles import bundle, manifest
+from recsys.bundles import manifest
 from recsys.bundles.bundle import FORMAT_VERSION, load, read_manifest, save
+from recsys.bundles.classes import configured
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
@@ -26,6 +27,7 @@ from recsys.errors import BundleError, ConfigError, NotFittedError
 from recsys.models import AMPCF, EASE, IALS, Popularity
 from recsys.models.ampcf.settings import Attention, Objective
 from recsys.models.base import Recommender, Validate
+from recsys.models.parameters import arguments_of, from_plain, to_plain
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 
@@ -80,7 +82,7 @@ def test_the_manifest_says_how_the_model_was_made(tmp_path: Path) -> None:
     manifest = read_manifest(save(IALS(3, seed=4).fit(log), tmp_path / "a" / "b", extra=extra))
     assert manifest.format_version == FORMAT_VERSION
     assert manifest.library_version == recsys.__version__
-    assert manifest.model == "recsys.models.ials.IALS"
+    assert manifest.model == "recsys.models.IALS"
     assert manifest.parameters["embedding_size"] == 3
     assert (manifest.dataset, manifest.clock, manifest.fingerprint) == ("small", "none", log.fingerprint)
     assert (manifest.split, manifest.seed) == ("global_time", 7)
@@ -135,16 +137,46 @@ class Inner:
 
 
 class Outer:
-    def __init__(self, inner: Inner | None = None, rate: float | None = 0.1) -> None: ...
+    def __init__(self, inner: Inner | None = None, rate: float | None = 0.1) -> None:
+        self.inner = inner
+        self.rate = rate
+
+
+def outer(values: Mapping[str, Any]) -> Outer:
+    return from_plain(Outer, values, "here: Outer", configured)
 
 
 def test_arguments_follow_the_type_hints() -> None:
-    found = bundle.constructor_arguments(Outer, {"inner": {"sizes": [1, 2], "pair": ["b", 2.0]}, "rate": None}, "here")
-    assert found == {"inner": Inner((1, 2), ("b", 2.0)), "rate": None}
-    with pytest.raises(ConfigError, match="Outer has no argument 'rat'; did you mean 'rate'"):
-        bundle.constructor_arguments(Outer, {"rat": 1}, "here")
-    with pytest.raises(ConfigError, match="here: inner: Inner has no argument 'size'; did you mean 'sizes'"):
-        bundle.constructor_arguments(Outer, {"inner": {"size": [1]}}, "here")
+    built = outer({"inner": {"sizes": [1, 2], "pair": ["b", 2.0]}, "rate": None})
+    assert arguments_of(built) == {"inner": Inner((1, 2), ("b", 2.0)), "rate": None}
+    assert to_plain(arguments_of(built)["inner"]) == {"sizes": (1, 2), "pair": ("b", 2.0)}
+    with pytest.raises(ConfigError, match="Outer: unknown key 'rat'; did you mean 'rate'"):
+        outer({"rat": 1})
+    with pytest.raises(ConfigError, match="here: Outer: inner: unknown key 'size'; did you mean 'sizes'"):
+        outer({"inner": {"size": [1]}})
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"rate": "much"}, "rate is 'much'; it must be a number"),
+        ({"rate": True}, "rate is True; it must be a number"),
+        ({"inner": 3}, "inner: expected a mapping"),
+        ({"inner": {}}, "inner: sizes is missing"),
+        ({"inner": {"sizes": [1.5]}}, "sizes is 1.5; it must be of type int"),
+        ({"inner": {"sizes": [True]}}, "sizes is True; it must be of type int"),
+        ({"inner": {"sizes": 1}}, "sizes is 1; it must be of type tuple"),
+        ({"inner": {"sizes": [], "pair": ["b"]}}, r"pair is \['b'\]; it must have 2 entries"),
+    ],
+)
+def test_values_of_another_type_are_refused(values: Mapping[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        outer(values)
+
+
+def test_numbers_are_read_as_their_type_says() -> None:
+    assert [type(outer({"rate": value}).rate) for value in (1, 1.0, "1e-2")] == [float] * 3
+    assert outer({"rate": "1e-2"}).rate == 0.01
 
 
 def test_a_bundle_is_replaced_whole(tmp_path: Path) -> None:
@@ -198,8 +230,24 @@ class Foreign(Recommender):
 
 
 def test_a_class_that_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"Foreign is not exported by recsys\.models"):
-        save(Foreign().fit(small_log()), tmp_path / "m")
+    @final
+    class Local(Recommender):
+        _fit, _score, _arrays, _restore = Foreign._fit, Foreign._score, Foreign._arrays, Foreign._restore
+
+    with pytest.raises(BundleError, match=r"Local cannot be imported by that name"):
+        save(Local().fit(small_log()), tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_from_elsewhere_must_be_allowed(tmp_path: Path) -> None:
+    path = save(Foreign().fit(small_log()), tmp_path / "m")
+    assert read_manifest(path).model == f"{Foreign.__module__}.Foreign"
+    for allow in ([], [EASE]):
+        with pytest.raises(
+            BundleError, match=r"Foreign' is not a model of this library; if you trust it.*--allow-model"
+        ):
+            load(path, allow)
+    assert isinstance(load(path, [Foreign]), Foreign)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -254,10 +302,10 @@ def test_a_link_instead_of_a_file_is_refused(copy: Path, pristine: Path) -> None
         load(copy)
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", True, None, 1.5])
+@pytest.mark.parametrize("version", [3, 0, "1", True, None, 1.5, 1.0, 2.0])
 def test_an_unknown_format_version_is_refused_by_saying_so(version: object, copy: Path) -> None:
     rewrite(copy, lambda content: content.update(format_version=version))
-    with pytest.raises(BundleError, match=r"format version .* is unknown, this library reads version 1"):
+    with pytest.raises(BundleError, match=r"format version .* is unknown, this library reads version 2 and earlier"):
         load(copy)
 
 
@@ -270,7 +318,7 @@ def test_files_outside_the_bundle_are_refused(name: str, copy: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["os.system", "builtins.eval", "recsys.models.linear.ease.torch", "recsys.models.base.Recommender", "EASE", ""],
+    ["os.system", "builtins.eval", "recsys.models.linear.ease.torch", "recsys.models.Recommender", "EASE", ""],
 )
 def test_no_other_class_is_ever_made(name: str, copy: Path) -> None:
     rewrite(copy, lambda content: content.update(model=name))
@@ -285,8 +333,8 @@ def test_an_argument_unknown_to_this_version_is_refused(copy: Path) -> None:
 
 
 def test_arrays_of_another_model_are_refused(copy: Path) -> None:
-    rewrite(copy, lambda content: content.update(model="recsys.models.popularity.Popularity", parameters={}))
-    with pytest.raises(BundleError, match=r"do not agree on recsys\.models\.popularity"):
+    rewrite(copy, lambda content: content.update(model="recsys.models.Popularity", parameters={}))
+    with pytest.raises(BundleError, match=r"do not agree on recsys\.models\.Popularity"):
         load(copy)
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from recsys.bundles.classes import classes_of
 from recsys.data.catalogue.locations import shipped
 from recsys.errors import ConfigError
-from recsys.experiments.configuration import check_experiment, model_classes, read_experiment
+from recsys.experiments.configuration import check_experiment, read_experiment
+from recsys.models.base import Recommender
 
 CONFIGS = sorted(shipped("configs").glob("*.yaml"))
 
@@ -50,13 +52,13 @@ def test_the_promised_configurations_are_there() -> None:
         (ampcf(objective=3), "expected a mapping"),
         (ampcf(personas=0), "personas is 0"),
         ({"model": {"class_path": "recsys.models.AMPC"}}, "did you mean 'recsys.models.AMPCF'"),
-        ({"model": {"class_path": "os.system"}}, "is not a model"),
+        ({"model": {"class_path": "os.system"}}, "is not a Recommender"),
         ({"modle": {}}, "needs a section 'model'"),
         (ampcf() | {"filter": {}}, "unknown key 'filter'; did you mean 'filters'"),
         (ampcf() | {"validation": {"metrc": "ndcg@10"}}, "did you mean 'metric'"),
         ([], "needs a section"),
         (decayed({"class_path": "recsys.models.EAS"}), "model.class_path .* did you mean 'recsys.models.EASE'"),
-        (decayed({"class_path": "os.system"}), "is not a model"),
+        (decayed({"class_path": "os.system"}), "is not a Recommender"),
         (decayed({"class_path": "recsys.models.EASE", "init_arg": {}}), "did you mean 'init_args'"),
         (decayed(EASE | {"init_args": {"regularisation": 1}}), "model: EASE.*did you mean 'regularization'"),
         (decayed(EASE | {"init_args": {"regularization": "much"}}), "model: EASE.*regularization"),
@@ -64,7 +66,7 @@ def test_the_promised_configurations_are_there() -> None:
         (decayed(EASE, halflife=3), "did you mean 'half_life'"),
         (decayed(EASE, per_user={"day": [1]}), "per_user: unknown key 'day'; did you mean 'days'"),
         (decayed(EASE, clock="evnts", half_life=3), "clock"),
-        ({"model": {"class_path": "recsys.models.Decayed"}}, "model.class_path is missing"),
+        ({"model": {"class_path": "recsys.models.Decayed"}}, "Decayed: model is missing"),
     ],
 )
 def test_mistakes_are_named_with_the_nearest_right_word(content: object, text: str) -> None:
@@ -120,8 +122,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_experiment(near)
 
 
-@pytest.mark.parametrize("name", sorted(model_classes()))
+@pytest.mark.parametrize("name", sorted(classes_of(Recommender)))
 def test_every_model_has_defaults_that_an_experiment_can_name(name: str) -> None:
-    wrapped = {"init_args": {"model": {"class_path": "recsys.models.EASE"}}} if name == "Decayed" else {}
-    experiment = check_experiment({"model": {"class_path": f"recsys.models.{name}"} | wrapped})
-    assert type(experiment.build()).__name__ == name
+    wrapped = {"init_args": {"model": {"class_path": "recsys.models.EASE"}}} if name.endswith("Decayed") else {}
+    experiment = check_experiment({"model": {"class_path": name} | wrapped})
+    assert type(experiment.build()) is classes_of(Recommender)[name]

@@ -21,6 +21,7 @@ import torch
 
 import recsys.models
 from recsys.bundles import bundle
+from recsys.bundles.classes import configured
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
@@ -28,6 +29,7 @@ from recsys.errors import CapabilityError, NotFittedError
 from recsys.models import EASE, Decayed, LinearAMPCF, PerUserDecay
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import FoldIn, PersonaRecommender, Recommender, as_fold_in
+from recsys.models.parameters import from_plain
 from recsys.training.trainable import Optimization
 
 _FAST = Optimization(epochs=40, batch_size=32, learning_rate=0.03)
@@ -188,7 +190,7 @@ def test_constructor_arguments_are_kept_and_survive_json(case: Case) -> None:
     model = case.make()
     parameters = json.loads(json.dumps(model.parameters_of_constructor()))
     assert set(parameters) == set(inspect.signature(case.model.__init__).parameters) - {"self"}
-    again = case.model(**bundle.constructor_arguments(case.model, parameters, "here"))
+    again = from_plain(case.model, parameters, "here", configured)
     assert again.parameters_of_constructor() == model.parameters_of_constructor()
 
 

@@ -1,0 +1,99 @@
+"""Which classes a file may name: whatever can be imported in a user's own file, only what is trusted in a bundle."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+
+from recsys.checks import class_named, public_name
+from recsys.decay.base import Forgetting
+from recsys.errors import BundleError, ConfigError, nearest
+from recsys.models.base import Recommender
+from recsys.models.parameters import Resolve
+
+KINDS: dict[type, tuple[str, str, str]] = {
+    Recommender: ("model", "recsys.models", "recsys.models"),
+    Forgetting: ("rule of forgetting", "recsys.rules", "recsys.decay"),
+}
+"""Of each base class: the word for it, the group of entry points, and the package that exports the built-in ones."""
+
+
+def configured(setting: str, path: str, base: type) -> type:
+    """Return the class that a user's own file names, importing it; see `recsys.checks.class_named`."""
+    _, group, home = _kind(base)
+    return class_named(setting, path, base, group, home)
+
+
+def permitted(allow: Iterable[type] = ()) -> Resolve:
+    """Return how the classes that a bundle names are found: without importing anything because the bundle says so.
+
+    A name is accepted where this library exports the class, the caller allows it, or an entry point of an installed
+    package of that name is it.
+
+    Args:
+        allow: classes that are accepted too.
+    """
+    allowed = {public_name(kind): kind for kind in allow}
+
+    def resolve(setting: str, path: str, base: type) -> type:
+        word, group, home = _kind(base)
+        built_in = classes_of(base)
+        kind = built_in.get(path) or allowed.get(path) or _installed(path, group)
+        if kind is None or not issubclass(kind, base):
+            cure = (
+                f"{nearest(path, built_in)}; update the library, or train again"
+                if path.startswith(f"{home}.")
+                else f"; if you trust it, install its package and allow it by name (--allow-model {path}, "
+                "load(..., allow=[...])), else train again"
+            )
+            raise BundleError(f"{setting}: {path!r} is not a {word} of this library{cure}")
+        return kind
+
+    return resolve
+
+
+def allowed_classes(names: Iterable[str]) -> list[type]:
+    """Return the models and rules that a user allows by name, importing them.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    return [_either("--allow-model", name) for name in names]
+
+
+def classes_of(base: type) -> dict[str, type]:
+    """Return the concrete built-in classes that derive from a base class of `KINDS`, by public name."""
+    home = _kind(base)[2]
+    package = importlib.import_module(home)
+    exports = {f"{home}.{name}": getattr(package, name) for name in getattr(package, "__all__", ())}
+    return {
+        name: kind
+        for name, kind in exports.items()
+        if inspect.isclass(kind) and issubclass(kind, base) and not inspect.isabstract(kind)
+    }
+
+
+def _kind(base: type) -> tuple[str, str, str]:
+    return next(kind for root, kind in KINDS.items() if issubclass(base, root))
+
+
+def _installed(path: str, group: str) -> type | None:
+    """Return the class of an installed entry point; only packages whose name the path begins with are imported."""
+    for point in entry_points(group=group):
+        if path.partition(".")[0] == point.module.partition(".")[0]:
+            kind = point.load()
+            if inspect.isclass(kind) and public_name(kind) == path:
+                return kind
+    return None
+
+
+def _either(setting: str, name: str) -> type:
+    try:
+        return configured(setting, name, Recommender)
+    except ConfigError as error:
+        try:
+            return configured(setting, name, Forgetting)
+        except ConfigError:
+            raise error from None

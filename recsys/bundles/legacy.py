@@ -1,0 +1,53 @@
+"""Names and arguments of earlier versions, translated to today's: bundles and configuration files outlive changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recsys.models.parameters import ARGUMENTS, CLASS
+
+_DECAYED = "recsys.models.Decayed"
+_PER_USER = {"lessons": "calibration_events", "changes": "changepoints"}
+
+
+def manifest_of_version_1(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a manifest of format version 1 as one of version 2.
+
+    Version 1 names a model by the module that defined it, `recsys.models.ease.EASE`.
+    """
+    name = public_path(content["model"])
+    return {**content, "format_version": 2, "model": name, "parameters": arguments(name, content["parameters"])}
+
+
+def section(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping of `class_path` and `init_args`, of any version, with today's names."""
+    name = public_path(value[CLASS])
+    given = value.get(ARGUMENTS)
+    return {**value, CLASS: name} | ({ARGUMENTS: arguments(name, given)} if isinstance(given, Mapping) else {})
+
+
+def public_path(path: str) -> str:
+    """Return the public name of a model that is named by a module of `recsys.models`; other names as they are.
+
+    >>> public_path("recsys.models.ease.EASE")
+    'recsys.models.EASE'
+    """
+    return f"recsys.models.{path.rpartition('.')[2]}" if path.startswith("recsys.models.") else path
+
+
+def arguments(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the constructor's arguments of a class, of any version, with today's names.
+
+    Args:
+        name: public name of the class.
+        values: its arguments as plain data.
+    """
+    today = {key: section(value) if _is_section(value) else value for key, value in values.items()}
+    if name == _DECAYED and isinstance(today.get("per_user"), Mapping):
+        today["per_user"] = {_PER_USER.get(key, key): value for key, value in today["per_user"].items()}
+    return today
+
+
+def _is_section(value: object) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get(CLASS), str)
