@@ -1,22 +1,23 @@
-"""The log: who used what, with which value, when. Everything else is made from it."""
+"""`Interactions`, the log of events (user, item, value, time) from which everything else is made."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from recsys.data.frames import read_frame
 from recsys.data.items import ItemMetadata
+from recsys.data.readers.columns import Clock, Columns
 from recsys.data.vocabulary import Vocabulary
-from recsys.types import Ints
+from recsys.types import Floats, Ints, Items, Mask
 
-Clock = Literal["seconds", "order", "period", "none"]
-"""What `time` means: Unix seconds (UTC); the position in the user's history; a coarse period number; or nothing."""
+__all__ = ["Clock", "Interactions"]
 
 
 @final
@@ -29,7 +30,7 @@ class Interactions:
     Attributes:
         user_num: "events", int32, numbers of `users`.
         item_num: "events", int32, numbers of `items`.
-        value: "events", float32, the rating or 1; NaN where the log has the event but left its rating blank.
+        value: "events", float32, the rating or 1; NaN for an event with a blank rating.
         time: "events", int64, in the unit of `clock`.
         users: vocabulary of users.
         items: vocabulary of items.
@@ -38,10 +39,10 @@ class Interactions:
         name: short name of the data set, for reports.
     """
 
-    user_num: npt.NDArray[np.int32]
-    item_num: npt.NDArray[np.int32]
-    value: npt.NDArray[np.float32]
-    time: npt.NDArray[np.int64]
+    user_num: Items
+    item_num: Items
+    value: Floats
+    time: Ints
     users: Vocabulary
     items: Vocabulary
     metadata: ItemMetadata
@@ -100,12 +101,61 @@ class Interactions:
         )
 
     @classmethod
+    def from_pandas(
+        cls,
+        frame: Any,  # noqa: ANN401 - a DataFrame of any library
+        *,
+        user: str | None = None,
+        item: str | None = None,
+        value: str | None = None,
+        time: str | None = None,
+        columns: Columns | None = None,
+        name: str = "log",
+    ) -> Interactions:
+        """Build a log from a DataFrame, by the rules of a file with the same content.
+
+        Columns with common names are recognised, and `title` and `genres` (lists, or texts separated by "|") describe
+        the items. Ids are integers, or texts; categorical, nullable, string, object and Arrow columns are all
+        accepted. Times are datetimes of any unit and time zone (UTC if none), Unix seconds or milliseconds, or ISO-8601
+        texts. Exact duplicates are dropped, and of ratings of one item by one user the last is kept, unless `columns`
+        declares otherwise.
+
+        Args:
+            frame: of pandas, or of any library with the Arrow or the dataframe interchange protocol, such as polars.
+            user: name of the column of user ids; None: recognised.
+            item: name of the column of item ids; None: recognised.
+            value: name of the column of ratings; None: recognised, else all values are 1.
+            time: name of the column of times; None: recognised, else the log has no clock.
+            columns: further declarations, as for files.
+            name: short name for reports.
+
+        Raises:
+            DataError: a column is missing, an id or a time is missing, or a value is no number; the message names
+                column, row (counted from 0) and cure.
+
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"user": ["b", "a"], "sku": [7, 9], "date": ["2020-01-02", "2020-01-01"]})
+        >>> log = Interactions.from_pandas(frame, item="sku")
+        >>> log.users.ids.tolist(), log.items.ids.tolist(), log.time.tolist()
+        (['a', 'b'], [7, 9], [1577836800, 1577923200])
+        """
+        columns = columns or Columns()
+        columns = replace(
+            columns,
+            user=user or columns.user,
+            item=item or columns.item,
+            value=value or columns.value,
+            time=time or columns.time,
+        )
+        return cls.sorted(*read_frame(frame, columns), name)
+
+    @classmethod
     def sorted(
         cls,
-        user_num: npt.NDArray[np.int32],
-        item_num: npt.NDArray[np.int32],
-        value: npt.NDArray[np.float32],
-        time: npt.NDArray[np.int64],
+        user_num: Items,
+        item_num: Items,
+        value: Floats,
+        time: Ints,
         users: Vocabulary,
         items: Vocabulary,
         metadata: ItemMetadata,
@@ -139,7 +189,7 @@ class Interactions:
         return self.clock in ("seconds", "period")
 
     @cached_property
-    def indptr(self) -> npt.NDArray[np.int64]:
+    def indptr(self) -> Ints:
         """ "users+1", int64: events of user u are `indptr[u]:indptr[u+1]`."""
         counts = np.bincount(self.user_num, minlength=self.n_users)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -156,8 +206,8 @@ class Interactions:
             stop = start + int(np.searchsorted(self.time[start:stop], before, side="left"))
         return slice(start, stop)
 
-    def select(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> Interactions:
-        """Return the log of the kept events (mask or increasing positions); vocabularies stay."""
+    def select(self, keep: Mask | npt.NDArray[np.integer]) -> Interactions:
+        """Return the log of some events (mask or increasing positions), with the same vocabularies."""
         return Interactions(
             self.user_num[keep],
             self.item_num[keep],
@@ -171,9 +221,9 @@ class Interactions:
         )
 
     def compact(self) -> Interactions:
-        """Return the same events with vocabularies that hold only users and items that occur.
+        """Return the same events with vocabularies of only the users and items that occur.
 
-        What is fitted on the result cannot know that other users or items will ever exist.
+        A model fitted on the result knows no other user or item.
         """
         seen_users = np.unique(self.user_num)
         seen_items = np.unique(self.item_num)

@@ -1,15 +1,18 @@
-"""Which column of a file holds what, and what is done with what it holds."""
+"""Declares the columns of a log: which one holds what, and how its values are checked."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, final, get_args, get_type_hints
 
 from recsys.errors import DataError, nearest
 
-Role = Literal["user", "item", "value", "time", "order", "period", "category"]
+Clock = Literal["seconds", "order", "period", "none"]
+"""The meaning of times: Unix seconds (UTC); positions in the user's history; coarse period numbers; or nothing."""
+
+Role = Literal["user", "item", "value", "time", "order", "period", "category", "title", "genres"]
 """What a column can mean."""
 
 TimeUnit = Literal["auto", "seconds", "milliseconds", "iso"]
@@ -22,7 +25,7 @@ ReRatings = Literal["last", "first", "keep", "error"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
-# In order of preference: where a file has two of them, the earlier one is taken. Compared without case, "_", "-", " ".
+# In order of preference: of two in one file, the earlier is taken. Compared without case, "_", "-", " ".
 ALIASES: dict[Role, tuple[str, ...]] = {
     "user": ("userid", "user", "uid", "reviewerid", "customerid", "visitorid", "memberid"),
     "item": (
@@ -34,31 +37,38 @@ ALIASES: dict[Role, tuple[str, ...]] = {
     "order": ("order",),
     "period": ("period",),
     "category": (),
+    # Not recognised in files, where "title" is often the title of a review.
+    "title": (),
+    "genres": (),
 }
-_CLOCKS: tuple[Role, ...] = ("time", "order", "period")
+_CLOCKS: dict[Role, Clock] = {"time": "seconds", "order": "order", "period": "period"}
 
 
 @final
 @dataclass(frozen=True)
 class Columns:
-    """How to read a log. Every part has a default: common column names are recognised, declared ones are obeyed.
+    """How to read a log. Common column names are recognised; declared ones have precedence.
 
     Attributes:
         user: name of the column of user ids; None: recognised (userId, user_id, user, uid, ...).
         item: name of the column of item ids; None: recognised (movieId, itemId, item_id, asin, ...).
         value: name of the column of ratings; None: recognised (rating, score, stars, ...), else all values are 1.
         time: name of the column of times; None: recognised (timestamp, time, ts, date, ...).
-        order: name of the column of positions in the user's history; used where there is no time.
-        period: name of the column of coarse period numbers; used where there is neither time nor order.
+        order: name of the column of positions in the user's history; used if there is no time.
+        period: name of the column of coarse period numbers; used if there is neither time nor order.
         category: name of a column with the item's category, which becomes the item's genre "category X".
+        title: name of a column with the item's title; of several the most frequent is taken.
+        genres: name of a column with the item's genres, separated by "|"; of several the most frequent is taken.
         names: names of all columns of a file without a header; its first line is then data.
-        separator: what stands between fields; None: found from the name of the file and its first line.
+        separator: between fields; None: detected from the name of the file and its first line.
         encoding: of a text file.
-        time_unit: "auto" tells seconds, milliseconds (from 1e11 on) and ISO-8601 apart; the others insist on one.
+        time_unit: "auto" detects seconds, milliseconds (from 1e11 on) or ISO-8601; the others require one.
         value_range: smallest and largest rating allowed; None: any finite number.
-        blank_values: "error", or "keep" where an event without rating counts; its value is then NaN.
+        blank_values: "error", or "keep" for events without a rating; their value is NaN.
         duplicates: of events equal in user, item, value and time: "drop" all but one, "keep" or "error".
         re_ratings: of events equal in user and item only: keep the "last", the "first", all ("keep"), or "error".
+        reader: name of an installed entry point of `recsys.readers`, a function (path, columns) -> `Interactions` that
+            reads the file instead.
 
     Raises:
         DataError: a declared policy or unit is unknown, or the range is empty.
@@ -71,6 +81,8 @@ class Columns:
     order: str | None = None
     period: str | None = None
     category: str | None = None
+    title: str | None = None
+    genres: str | None = None
     names: tuple[str, ...] | None = None
     separator: str | None = None
     encoding: str = "utf-8"
@@ -79,6 +91,7 @@ class Columns:
     blank_values: Literal["error", "keep"] = "error"
     duplicates: Duplicates = "drop"
     re_ratings: ReRatings = "last"
+    reader: str | None = None
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -87,15 +100,18 @@ class Columns:
             if value not in allowed:
                 hint = nearest(str(value), allowed)
                 raise DataError(f"columns.{name} is {value!r}; it must be one of {', '.join(allowed)}{hint}")
+        if self.reader is not None and "." in self.reader:
+            # Columns are saved with a run, and opening a run imports nothing that is not installed for this purpose.
+            raise DataError(f"columns.reader is {self.reader!r}; give the name of an entry point of 'recsys.readers'")
         if self.value_range is not None and not self.value_range[0] <= self.value_range[1]:
             raise DataError(f"columns.value_range {self.value_range} is empty; give the smallest rating first")
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Columns:
-        """Build from a mapping as it stands in a dataset card or a configuration file.
+        """Build from a mapping, as in a dataset card or a configuration file.
 
         Raises:
-            DataError: a key is unknown (the nearest right one is named) or a value is of the wrong shape.
+            DataError: a key is unknown (the message names the nearest one) or a value is of the wrong type.
 
         >>> Columns.from_mapping({"item": "isbn", "value_range": [1, 10]}).value_range
         (1.0, 10.0)
@@ -132,34 +148,42 @@ class Columns:
         >>> Columns().resolve(["userId", "movieId", "rating", "timestamp"], "ratings.csv")
         {'user': 0, 'item': 1, 'value': 2, 'time': 3}
         """
-        found: dict[Role, int] = {}
+        positions = recognised(header)
         for role in ROLES:
             declared: str | None = getattr(self, role)
             if declared is not None:
-                found[role] = _declared(declared, role, header, where)
-            elif (position := _recognised(role, header)) is not None:
-                found[role] = position
+                positions[role] = _declared(declared, role, header, where)
         for role in ("user", "item"):
-            if role not in found:
+            if role not in positions:
                 raise DataError(
                     f"{where}: no column for the {role} among {', '.join(map(repr, header))}; say which it is "
                     f"with columns.{role}, or list columns.names if the file has no header"
                 )
-        clocks = [role for role in _CLOCKS if role in found]
-        clocks.sort(key=lambda role: getattr(self, role) is None)  # what is declared goes before what is recognised
+        clocks = [role for role in _CLOCKS if role in positions]
+        clocks.sort(key=lambda role: getattr(self, role) is None)  # declared before recognised
         for role in clocks[1:]:
-            del found[role]
-        return found
+            del positions[role]
+        return {role: positions[role] for role in ROLES if role in positions}
+
+
+def clock_of(roles: Iterable[Role]) -> Clock:
+    """Return the clock of a log with columns of these roles.
+
+    >>> clock_of(["user", "item", "order"])
+    'order'
+    """
+    return next((_CLOCKS[role] for role in roles if role in _CLOCKS), "none")
 
 
 def recognised(header: Sequence[str]) -> dict[Role, int]:
-    """Return the position of the column of each role that common names give away; see `Columns.resolve`.
+    """Return the position of the column of each role with a common name; see `Columns.resolve`.
 
     >>> recognised(["itemId", "ts"])
     {'item': 0, 'time': 1}
     """
-    positions = ((role, _recognised(role, header)) for role in ROLES)
-    return {role: position for role, position in positions if position is not None}
+    names = [_fold(name) for name in header]
+    matches = ((role, [alias for alias in ALIASES[role] if alias in names]) for role in ROLES)
+    return {role: names.index(aliases[0]) for role, aliases in matches if aliases}
 
 
 def _declared(name: str, role: str, header: Sequence[str], where: str) -> int:
@@ -172,11 +196,6 @@ def _declared(name: str, role: str, header: Sequence[str], where: str) -> int:
         f"{where}: no column {name!r} (columns.{role}){nearest(name, header)}; "
         f"the file has {', '.join(map(repr, header))}"
     )
-
-
-def _recognised(role: Role, header: Sequence[str]) -> int | None:
-    folded = [_fold(entry) for entry in header]
-    return next((folded.index(alias) for alias in ALIASES[role] if alias in folded), None)
 
 
 def _fold(name: str) -> str:

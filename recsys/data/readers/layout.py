@@ -1,4 +1,4 @@
-"""Finding out how a log is written down: its format, separator, header, and which column holds what."""
+"""Detects the layout of a file: its format, separator, header, and which column holds what."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Layout:
 
     @property
     def unit(self) -> str:
-        """What errors count: lines, or the rows of a file without lines."""
+        """What errors count: "line", or "row" in a file without lines."""
         return "row" if self.kind == "parquet" else "line"
 
 
@@ -57,8 +57,10 @@ def detect(source: Source, columns: Columns) -> Layout:
     """Return how to read a file.
 
     Raises:
-        DataError: the file is empty, not of its format, or has no columns for users and items.
+        DataError: the file is empty, not of its format, or has no columns for users and items; or it needs a reader.
     """
+    if columns.reader is not None:
+        raise DataError(f"{source.label}: columns.reader has no effect here; leave it out, or load the log with it")
     if source.base.endswith(".parquet"):
         return _detect_parquet(source, columns)
     first = _first_lines(source)
@@ -122,7 +124,7 @@ def _detect_parquet(source: Source, columns: Columns) -> Layout:
 
 
 def _detect_json(source: Source, columns: Columns, first: list[bytes]) -> Layout:
-    # Malformed lines are left for the reader, which counts them; here only the names and types are wanted.
+    # Malformed lines are left to the parser, which counts them.
     sample: list[dict[str, Any]] = []
     for line in first:
         try:

@@ -1,4 +1,4 @@
-"""Reading titles, genres and tags from the files that stand beside a log."""
+"""Reads titles, genres and tags from the files beside a log."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from recsys.data.items import ItemMetadata
 from recsys.data.readers.layout import split_fields
+from recsys.data.readers.rows import genre_names
 from recsys.data.readers.sources import Source
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 
-_NO_GENRE = {"", "(no genres listed)", "unknown"}
 _ITEM_FILES = ("u.item", "movies.dat", "movies.csv")
 _TAG_FILES = ("tags.dat", "tags.csv")
 _U_ITEM_GENRES_FROM = 5
@@ -25,32 +25,27 @@ Described = tuple[str, str, tuple[str, ...]]
 """Item id, title, genres."""
 
 
-def read_metadata(
-    log: Source, items: Vocabulary, categories: tuple[tuple[str, ...], ...] | None = None
-) -> ItemMetadata:
-    """Read what the files beside a log say about its items.
+def read_metadata(log: Source, items: Vocabulary, metadata: ItemMetadata) -> ItemMetadata:
+    """Read the descriptions of items from the files beside a log.
 
     Known are `u.item` with `u.genre`, `movies.dat` and `tags.dat`, `movies.csv` and `tags.csv`, as GroupLens writes
-    them. They are looked at only beside a log with one of GroupLens' own names.
+    them. They are read only beside a log with one of GroupLens' own names.
 
     Args:
-        log: the log; its neighbours are searched.
+        log: the log; its folder or archive is searched.
         items: vocabulary of the log.
-        categories: genres that the log itself gave, one entry per item.
+        metadata: descriptions from the log itself, for items that the files lack.
 
     Raises:
         DataError: such a file exists but has a malformed line.
     """
-    metadata = ItemMetadata.untitled(items)
-    if categories is not None:
-        metadata = replace(metadata, genres=categories)
     if log.base not in ("u.data", "ratings.dat", "ratings.csv"):
         return metadata
     beside = {source.base: source for source in log.siblings()}
     for name in _ITEM_FILES:
         if name in beside:
-            genre_names = list(_genre_names(beside["u.genre"])) if name == "u.item" and "u.genre" in beside else []
-            metadata = _described(metadata, items, _descriptions(beside[name], genre_names))
+            flags = list(_genre_flags(beside["u.genre"])) if name == "u.item" and "u.genre" in beside else []
+            metadata = _described(metadata, items, _descriptions(beside[name], flags))
             break
     for name in _TAG_FILES:
         if name in beside:
@@ -98,7 +93,7 @@ def _lines(source: Source) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip("\r")
 
 
-def _genre_names(source: Source) -> Iterator[str]:
+def _genre_flags(source: Source) -> Iterator[str]:
     for number, line in _lines(source):
         name, _, position = line.partition("|")
         if not position.strip().isdigit():
@@ -106,38 +101,34 @@ def _genre_names(source: Source) -> Iterator[str]:
         yield name
 
 
-def _descriptions(source: Source, genre_names: list[str]) -> Iterator[Described]:
+def _descriptions(source: Source, genre_flags: list[str]) -> Iterator[Described]:
     if source.base == "u.item":
         for number, line in _lines(source):
             fields = line.split("|")
             if len(fields) < _U_ITEM_GENRES_FROM:
                 raise _malformed(source, number, line, "ID|TITLE|DATE|DATE|URL|FLAGS")
             flags = fields[_U_ITEM_GENRES_FROM:]
-            names = (name for name, flag in zip(genre_names, flags, strict=False) if flag.strip() == "1")
-            yield fields[0], fields[1], _genres(names)
+            names = (name for name, flag in zip(genre_flags, flags, strict=False) if flag.strip() == "1")
+            yield fields[0], fields[1], genre_names(names)
     elif source.base == "movies.dat":
         for number, line in _lines(source):
             fields = split_fields(line, "::")
             # A title may hold the separator; the id is before the first, the genres after the last.
             if len(fields) < 3:
                 raise _malformed(source, number, line, "ID::TITLE::GENRE|GENRE")
-            yield fields[0], "::".join(fields[1:-1]), _genres(fields[-1].split("|"))
+            yield fields[0], "::".join(fields[1:-1]), genre_names(fields[-1].split("|"))
     else:
         for _, fields in _csv_rows(source, ("movieId", "title", "genres")):
-            yield fields[0], fields[1], _genres(fields[2].split("|"))
+            yield fields[0], fields[1], genre_names(fields[2].split("|"))
 
 
-def _genres(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names if name.strip() not in _NO_GENRE)
-
-
-def _csv_rows(source: Source, wanted: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(source: Source, names: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(_text(source)[0], newline=""), strict=True)
     header = next(reader, [])
-    missing = [name for name in wanted if name not in header]
+    missing = [name for name in names if name not in header]
     if missing:
         raise DataError(f"{source.label}, line 1: no column {missing[0]!r} among {header}; fetch the file again")
-    positions = [header.index(name) for name in wanted]
+    positions = [header.index(name) for name in names]
     try:
         for row in reader:
             if not row:

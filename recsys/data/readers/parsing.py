@@ -1,8 +1,7 @@
-"""Parsing a log chunk by chunk into coded text columns.
+"""Parses a log chunk by chunk into coded text columns.
 
-Each block of whole lines is handed to Arrow at once. Only a block that Arrow refuses, or in which the number of rows is
-not the number of lines, is taken apart line by line, to find out which lines are malformed. Fields stay text here,
-stored once per distinct value of the chunk, so that whatever is checked afterwards is checked once per distinct value.
+Arrow parses each block of whole lines at once. Only a block that it rejects, or in which rows and lines differ in
+number, is parsed line by line, to find the malformed lines.
 """
 
 from __future__ import annotations
@@ -11,88 +10,28 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
+from recsys.data.readers.coded import Chunk, Coded, combined, typed
 from recsys.data.readers.columns import Role
 from recsys.data.readers.layout import Layout, split_fields
+from recsys.data.readers.rejects import Reject
 from recsys.data.readers.sources import line_blocks
-from recsys.errors import DataError
 
 _BATCH_ROWS = 1 << 20
 _CODED = pa.dictionary(pa.int32(), pa.binary())
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Coded:
-    """A text column: `texts[codes]`.
-
-    Attributes:
-        codes: "rows", int32; -1 where the row has no such field.
-        texts: Arrow array of distinct texts, binary (not yet known to be decodable) or string.
-    """
-
-    codes: npt.NDArray[np.int32]
-    texts: pa.Array
-
-    @classmethod
-    def of(cls, array: pa.Array) -> Coded:
-        """Code an Arrow array of texts."""
-        coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-        return cls(codes, coded.dictionary)
-
-    def take(self, rows: npt.NDArray[np.bool_]) -> Coded:
-        """Return the column of the kept rows."""
-        return Coded(self.codes[rows], self.texts)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """Some consecutive rows of a log.
-
-    Attributes:
-        lines: 1-based number of the line (or row) of each parsed row.
-        columns: the column of each role, one entry per parsed row.
-        malformed: number and fault of each line that could not be parsed.
-        start: number of the first line of `raw`.
-        raw: the bytes that were parsed; empty for formats without lines.
-    """
-
-    lines: range | npt.NDArray[np.int64]
-    columns: dict[Role, Coded]
-    malformed: list[tuple[int, str]] = field(default_factory=list)
-    start: int = 1
-    raw: bytes = b""
-
-    def texts(self, lines: list[int]) -> list[str]:
-        """Return the raw text of some lines; bytes that are not UTF-8 appear as backslash escapes."""
-        if self.raw:
-            split = self.raw.split(b"\n")
-            wanted = (split[line - self.start].rstrip(b"\r") for line in lines)
-            return [text.decode("utf-8", errors="backslashreplace") for text in wanted]
-        return [self._row_text(int(np.searchsorted(np.asarray(self.lines), line))) for line in lines]
-
-    def _row_text(self, row: int) -> str:
-        codes = {role: int(column.codes[row]) for role, column in self.columns.items()}
-        fields = {role: None if code < 0 else self.columns[role].texts[code].as_py() for role, code in codes.items()}
-        return json.dumps({role: None if entry is None else entry.decode() for role, entry in fields.items()})
 
 
 def chunks(layout: Layout) -> Iterator[Chunk]:
     """Yield the log chunk by chunk; memory does not grow with the file.
 
     Raises:
-        DataError: the file cannot be read at all. Malformed lines do not raise: they are listed in their chunk.
+        DataError: the file cannot be read at all. Malformed lines do not raise: their chunk lists them.
     """
     if layout.kind == "parquet":
         yield from _parquet_chunks(layout)
@@ -129,7 +68,7 @@ def _text_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
         # Arrow wants one character: a control character that no text file has.
         body, delimiter = body.replace(delimiter.encode(), b"\x1f"), "\x1f"
     names = [str(position) for position in range(len(layout.names))]
-    wanted = list(dict.fromkeys(names[position] for position in layout.roles.values()))
+    used = list(dict.fromkeys(names[position] for position in layout.roles.values()))
     try:
         table = pacsv.read_csv(
             io.BytesIO(body),
@@ -138,8 +77,8 @@ def _text_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
                 delimiter=delimiter, quote_char='"' if len(layout.separator) == 1 else False
             ),
             convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(wanted, _CODED),
-                include_columns=wanted,
+                column_types=dict.fromkeys(used, _CODED),
+                include_columns=used,
                 null_values=[],
                 strings_can_be_null=False,
                 check_utf8=False,
@@ -149,7 +88,7 @@ def _text_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
         return None
     if table.num_rows != expected:
         return None
-    return {role: Coded.of(_single(table.column(names[at]))) for role, at in layout.roles.items()}
+    return {role: Coded.of(combined(table.column(names[at]))) for role, at in layout.roles.items()}
 
 
 def _json_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
@@ -165,22 +104,22 @@ def _json_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
         return None
     if table.num_rows != _line_count(body):
         return None
-    return {role: _typed(_single(table.column(layout.names[at])), role, layout) for role, at in layout.roles.items()}
+    return {role: _typed(table.column(layout.names[at]), role, layout) for role, at in layout.roles.items()}
+
+
+def _typed(column: pa.Array | pa.ChunkedArray, role: Role, layout: Layout) -> Coded:
+    return typed(column, role, f"{layout.source.label}: column {layout.names[layout.roles[role]]!r}")
 
 
 def _is_utf8(layout: Layout) -> bool:
     return layout.encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
 
 
-def _single(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
 def _line_by_line(body: bytes, first: int, layout: Layout) -> Chunk:
     split = _text_fields if layout.kind == "text" else _json_fields
     lines: list[int] = []
     rows: list[list[bytes | None]] = []
-    malformed: list[tuple[int, str]] = []
+    malformed: list[Reject] = []
     for number, raw in enumerate(body.split(b"\n"), start=first):
         text = raw.rstrip(b"\r")
         if not text.strip():
@@ -188,7 +127,7 @@ def _line_by_line(body: bytes, first: int, layout: Layout) -> Chunk:
         try:
             fields = split(text, layout)
         except ValueError as error:
-            malformed.append((number, str(error)))
+            malformed.append(Reject(number, str(error)))
             continue
         lines.append(number)
         rows.append(fields)
@@ -199,7 +138,7 @@ def _line_by_line(body: bytes, first: int, layout: Layout) -> Chunk:
 
 
 def _text_fields(raw: bytes, layout: Layout) -> list[bytes | None]:
-    # Bytes that are not UTF-8 pass through unchanged; they are reported together with the column that holds them.
+    # Bytes that are not UTF-8 pass through unchanged; the check of their column reports them.
     try:
         text = raw.decode("utf-8", errors="surrogateescape") if _is_utf8(layout) else raw.decode(layout.encoding)
     except UnicodeDecodeError:
@@ -252,26 +191,6 @@ def _parquet_chunks(layout: Layout) -> Iterator[Chunk]:
             columns = {role: _typed(batch.column(layout.names[at]), role, layout) for role, at in layout.roles.items()}
             yield Chunk(range(row, row + batch.num_rows), columns, start=row)
             row += batch.num_rows
-
-
-def _typed(array: pa.Array, role: Role, layout: Layout) -> Coded:
-    """Code a typed column as text: whole numbers without a decimal point, times in ISO-8601."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    coded = array.dictionary_encode()
-    texts = coded.dictionary
-    try:
-        if pa.types.is_floating(texts.type):
-            whole = texts.to_numpy(zero_copy_only=False)
-            if np.all(np.isfinite(whole) & (whole == np.floor(whole)) & (np.abs(whole) < 2**53)):
-                texts = texts.cast(pa.int64())
-        texts = texts.cast(pa.string()).cast(pa.binary())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(
-            f"{layout.source.label}: column {layout.names[layout.roles[role]]!r} has type {array.type}, which cannot "
-            f"be used as {role}; write it as text or number"
-        ) from error
-    return Coded(Coded.of(coded).codes, texts)
 
 
 def _short(raw: bytes) -> str:

@@ -1,23 +1,20 @@
-"""Events that occur twice: exact duplicates, and items that a user rated again."""
+"""Finds repeated events: exact duplicates, and items that a user rated again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from recsys.data.readers.columns import Columns
-from recsys.errors import DataError
+from recsys.types import Floats, Ints, Items, Mask
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """Which events repeat another one.
+    """The events that repeat another one.
 
     Attributes:
         pairs: positions of the events whose user and item occur together more than once, increasing.
@@ -26,23 +23,18 @@ class Repeats:
         later: "pairs", whether another rating of the same item by the same user goes before; equal for duplicates.
     """
 
-    pairs: npt.NDArray[np.int64]
-    duplicate: npt.NDArray[np.bool_]
-    earlier: npt.NDArray[np.bool_]
-    later: npt.NDArray[np.bool_]
+    pairs: Ints
+    duplicate: Mask
+    earlier: Mask
+    later: Mask
 
 
-def find_repeats(
-    user_num: npt.NDArray[np.int32],
-    item_num: npt.NDArray[np.int32],
-    value: npt.NDArray[np.float32],
-    time: npt.NDArray[np.int64],
-) -> Repeats:
+def find_repeats(user_num: Items, item_num: Items, value: Floats, time: Ints) -> Repeats:
     """Find repeated events; all arguments are "events". Equal times count in input order.
 
     >>> one = np.zeros(3, np.int32)
-    >>> found = find_repeats(one, one, np.float32([4, 4, 5]), np.array([7, 7, 9]))
-    >>> found.duplicate.tolist(), found.earlier.tolist(), found.later.tolist()
+    >>> repeats = find_repeats(one, one, np.float32([4, 4, 5]), np.array([7, 7, 9]))
+    >>> repeats.duplicate.tolist(), repeats.earlier.tolist(), repeats.later.tolist()
     ([False, True, False], [True, True, False], [False, False, True])
     """
     key = user_num.astype(np.int64) * (int(item_num.max(initial=0)) + 1) + item_num
@@ -64,33 +56,3 @@ def find_repeats(
     earlier[order[:-1][same]] = True
     later[order[1:][same]] = True
     return Repeats(pairs, duplicate, earlier[distinct], later[distinct])
-
-
-def unwanted(repeats: Repeats, columns: Columns, where: Callable[[int], str]) -> tuple[npt.NDArray[np.int64], int, int]:
-    """Return the positions of events that the declared policies drop, and how many are duplicates and re-ratings.
-
-    Args:
-        repeats: what `find_repeats` found.
-        columns: declares the policies.
-        where: names file and line of the event at a position.
-
-    Raises:
-        DataError: there is a repeat whose policy is "error".
-    """
-    if columns.duplicates == "error" and repeats.duplicate.any():
-        position = int(repeats.pairs[repeats.duplicate][0])
-        raise DataError(
-            f"{where(position)} repeats an earlier event exactly (user, item, rating and time); "
-            "delete it, or declare columns.duplicates: drop"
-        )
-    if columns.re_ratings == "error" and repeats.later.any():
-        position = int(repeats.pairs[repeats.later][0])
-        raise DataError(
-            f"{where(position)} rates an item that the user has rated before; "
-            "delete one of them, or declare columns.re_ratings: last"
-        )
-    drop = repeats.duplicate & (columns.duplicates == "drop")
-    duplicates = int(drop.sum())
-    if columns.re_ratings in ("last", "first"):
-        drop |= repeats.earlier if columns.re_ratings == "last" else repeats.later
-    return repeats.pairs[drop], duplicates, int(drop.sum()) - duplicates

@@ -8,7 +8,9 @@ import logging
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recsys.data.catalogue import datasets
+from recsys.data.interactions import Interactions
 from recsys.data.readers import sources
 from recsys.data.readers.columns import Columns, Duplicates, ReRatings
 from recsys.data.readers.log import read_log, read_log_with_report
-from recsys.errors import DataError
+from recsys.errors import DataError, RecsysError
 
 ROWS = [
     (2, 20, 3.0, 1_000_000_500),
@@ -276,6 +280,53 @@ def test_category_becomes_genre(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("user,item,kind\n1,5,a\n2,5,a\n3,5,b\n1,6,\n")
     log = read_log(tmp_path / "log.csv", Columns(category="kind"))
     assert log.metadata.genres == (("category a", "category b"), ())
+
+
+def read_lines(path: Path, columns: Columns) -> Interactions:
+    """A reader of one's own: user and item per line, separated by a comma."""
+    users, items = zip(*(line.split(",") for line in path.read_text().splitlines()), strict=True)
+    return Interactions.from_columns(users, items, name=columns.encoding)
+
+
+def read_nothing(path: Path, columns: Columns) -> None:
+    del path, columns
+
+
+def test_title_and_genres_are_read_from_declared_columns(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text('user,item,title,kinds\n1,5,Five,"War|Drama"\n2,5,Five,\n1,6,,\n')
+    assert read_log(tmp_path / "log.csv").metadata.titles == ("5", "6")
+    metadata = read_log(tmp_path / "log.csv", Columns(title="title", genres="kinds")).metadata
+    assert (metadata.titles, metadata.genres) == (("Five", "6"), (("War", "Drama"), ()))
+
+
+def test_log_is_read_by_an_outside_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.lines"
+    path.write_text("a,x\nb,x\n")
+    log = read_log(path, Columns(encoding="latin-1"), reader=f"{__name__}.read_lines")
+    assert (log.users.ids.tolist(), log.name) == (["a", "b"], "log.lines")
+    installed = EntryPoint("lines", f"{__name__}:read_lines", "recsys.readers")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: EntryPoints([installed]).select(group=group))
+    assert read_log(path, Columns(reader="lines"), name="mine").name == "mine"
+    assert datasets.load(path, columns=Columns(reader="lines")).fingerprint == log.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"reader": "nowhere"}, "reader 'nowhere' cannot be found: .*entry points of 'recsys.readers'"),
+        ({"reader": "recsys.errors.missing"}, "recsys.errors has no 'missing'"),
+        ({"reader": f"{__name__}.read_nothing"}, "returned NoneType; it must return Interactions"),
+        ({"reader": f"{__name__}.read_lines", "on_error": "skip"}, "cannot leave out bad rows"),
+    ],
+)
+def test_wrong_readers(options: dict[str, Any], fault: str, tmp_path: Path) -> None:
+    with pytest.raises(RecsysError, match=fault):
+        read_log(tmp_path / "log.lines", **options)
+
+
+def test_saved_columns_name_installed_readers_only() -> None:
+    with pytest.raises(DataError, match=r"columns.reader is 'subprocess\.call'; give the name of an entry point"):
+        Columns.from_mapping({"reader": "subprocess.call"})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""Reads a DataFrame as a log, with the checks and rules that hold for files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.interchange
+
+from recsys.data.readers.coded import Chunk, typed
+from recsys.data.readers.columns import Columns
+from recsys.data.readers.rows import NumberedRows, Rows
+from recsys.data.readers.validation import Validator
+from recsys.errors import DataError
+
+_WHERE = "DataFrame"
+_OF_FILES = ("names", "separator", "reader")
+
+
+def read_frame(frame: Any, columns: Columns) -> NumberedRows:  # noqa: ANN401 - any library's DataFrame
+    """Return the numbered rows of a DataFrame; see `Interactions.from_pandas`.
+
+    Raises:
+        DataError: naming column, row (counted from 0) and cure.
+    """
+    names, column = _columns(frame)
+    for option in _OF_FILES:
+        if getattr(columns, option) is not None:
+            raise DataError(f"{_WHERE}: columns.{option} is for files; leave it out")
+    if columns.title is None and "title" in names:
+        columns = replace(columns, title="title")
+    if columns.genres is None and "genres" in names:
+        columns = replace(columns, genres="genres")
+    roles = columns.resolve(names, _WHERE)
+    coded = {role: typed(column(at), role, f"{_WHERE}: column {names[at]!r}") for role, at in roles.items()}
+    count = len(coded["user"].codes)
+    if count == 0:
+        raise DataError(f"{_WHERE}: it has no rows; a log needs at least one event")
+    checked = Validator(columns).check(Chunk(range(count), coded))
+    if checked.rejected:
+        row, reason, role = checked.rejected[0]
+        assert role is not None  # a row of a DataFrame cannot be malformed
+        raise DataError(f"{_WHERE}, column {names[roles[role]]!r}, row {row}: {reason}")
+    rows = Rows(_WHERE, "row")
+    rows.add(checked)
+    return rows.numbered(columns, roles)[0]
+
+
+def _columns(frame: Any) -> tuple[list[str], Callable[[int], pa.Array | pa.ChunkedArray]]:  # noqa: ANN401
+    """Return the names of the columns, and a function that returns the column at a position as Arrow data."""
+    if isinstance(frame, pd.DataFrame):
+        return [str(name) for name in frame.columns], lambda at: _arrow(frame.iloc[:, at])
+    if hasattr(frame, "__arrow_c_stream__"):
+        table = pa.table(frame)
+    elif hasattr(frame, "__dataframe__"):
+        table = pa.interchange.from_dataframe(frame)
+    elif hasattr(frame, "to_pandas"):
+        return _columns(frame.to_pandas())
+    else:
+        raise DataError(
+            f"a DataFrame is expected, not {type(frame).__name__}; give one of pandas, or of a library that implements "
+            "the Arrow or the dataframe interchange protocol"
+        )
+    return table.column_names, table.column
+
+
+def _arrow(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.array(series, from_pandas=True)
+    except (pa.ArrowException, OverflowError):  # objects of several types, such as ids 7 and "b"
+        return pa.array(series.map(str, na_action="ignore"), from_pandas=True)

@@ -1,0 +1,113 @@
+"""Text columns stored once per distinct value, so that all checks run once per distinct value."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.data.readers.columns import Role
+from recsys.data.readers.rejects import Reject
+from recsys.errors import DataError
+from recsys.types import Ints, Items, Mask
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A text column: `texts[codes]`.
+
+    Attributes:
+        codes: "rows", int32; -1 if the row has no such field.
+        texts: Arrow array of distinct texts, binary (not yet decoded) or string.
+    """
+
+    codes: Items
+    texts: pa.Array
+
+    @classmethod
+    def of(cls, array: pa.Array) -> Coded:
+        """Code an Arrow array of texts."""
+        coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+        return cls(codes, coded.dictionary)
+
+    def take(self, rows: Mask) -> Coded:
+        """Return the column of the rows of a mask."""
+        return Coded(self.codes[rows], self.texts)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some consecutive rows of a log.
+
+    Attributes:
+        lines: 1-based number of the line (or row) of each parsed row.
+        columns: the column of each role, one entry per parsed row.
+        malformed: the lines that could not be parsed.
+        start: number of the first line of `raw`.
+        raw: the bytes that were parsed; empty for formats without lines.
+    """
+
+    lines: range | Ints
+    columns: dict[Role, Coded]
+    malformed: list[Reject] = field(default_factory=list)
+    start: int = 1
+    raw: bytes = b""
+
+    def texts(self, lines: list[int]) -> list[str]:
+        """Return the raw text of some lines; bytes that are not UTF-8 appear as backslash escapes."""
+        if self.raw:
+            split = self.raw.split(b"\n")
+            raw = (split[line - self.start].rstrip(b"\r") for line in lines)
+            return [text.decode("utf-8", errors="backslashreplace") for text in raw]
+        return [self._row_text(int(np.searchsorted(np.asarray(self.lines), line))) for line in lines]
+
+    def _row_text(self, row: int) -> str:
+        codes = {role: int(column.codes[row]) for role, column in self.columns.items()}
+        fields = {role: None if code < 0 else self.columns[role].texts[code].as_py() for role, code in codes.items()}
+        return json.dumps({role: None if entry is None else entry.decode() for role, entry in fields.items()})
+
+
+def combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array."""
+    if isinstance(column, pa.Array):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def typed(column: pa.Array | pa.ChunkedArray, role: Role, where: str) -> Coded:
+    """Code a typed column as text: whole numbers without a decimal point, times in ISO-8601, lists joined by "|".
+
+    Args:
+        column: of any type that has a text.
+        role: the meaning of the column.
+        where: names the column in the error.
+
+    Raises:
+        DataError: the type has no text.
+    """
+    array = combined(column)
+    try:
+        if role == "genres" and (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)):
+            array = pc.binary_join(array, "|")
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        coded = array.dictionary_encode()
+        texts = coded.dictionary
+        if pa.types.is_floating(texts.type):
+            numbers = texts.to_numpy(zero_copy_only=False)
+            if np.all(np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)):
+                texts = texts.cast(pa.int64())
+        elif pa.types.is_timestamp(texts.type) and texts.type.tz is not None:
+            texts = texts.cast(pa.timestamp(texts.type.unit, "UTC"))  # needs no database of time zones to print
+        return Coded(Coded.of(coded).codes, texts.cast(pa.string()).cast(pa.binary()))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"{where} has type {column.type}, which cannot be used as {role}; write it as text or number"
+        ) from error

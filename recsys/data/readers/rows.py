@@ -1,0 +1,189 @@
+"""Collects the checked rows of a log and numbers their users and items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.data.items import ItemMetadata
+from recsys.data.readers.coded import Coded
+from recsys.data.readers.columns import Clock, Columns, Role, clock_of
+from recsys.data.readers.repeats import Repeats, find_repeats
+from recsys.data.readers.validation import Checked
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import DataError
+from recsys.types import Floats, Ints, Items
+
+_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+_NO_GENRE = {"", "(no genres listed)", "unknown"}
+
+
+@final
+class NumberedRows(NamedTuple):
+    """The columns of a log, in the order of its rows: the arguments of `Interactions.sorted`."""
+
+    user_num: Items
+    item_num: Items
+    value: Floats
+    time: Ints
+    users: Vocabulary
+    items: Vocabulary
+    metadata: ItemMetadata
+    clock: Clock
+
+
+@final
+class Rows:
+    """The rows of the chunks read so far.
+
+    Args:
+        where: name of the file, for errors.
+        unit: what errors count, "line" or "row".
+    """
+
+    def __init__(self, where: str, unit: str) -> None:
+        self._where, self._unit = where, unit
+        self._coded: dict[Role, list[pa.Array]] = {}
+        self._value: list[Floats] = []
+        self._time: list[Ints] = []
+        self._lines: list[range | Ints] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, checked: Checked) -> None:
+        """Append the good rows of a chunk."""
+        columns: dict[Role, Coded] = {"user": checked.user, "item": checked.item, **checked.attributes}
+        for role, column in columns.items():
+            self._coded.setdefault(role, []).append(_dictionary(column))
+        self._value.append(checked.value)
+        self._time.append(checked.time)
+        self._lines.append(checked.lines)
+        self._count += len(checked.lines)
+
+    def numbered(self, columns: Columns, roles: Iterable[Role]) -> tuple[NumberedRows, int, int]:
+        """Number users and items, and apply the policies for repeats; the collected rows are used up.
+
+        Args:
+            columns: declares the policies.
+            roles: of the columns of the log.
+
+        Returns:
+            The rows, the number of exact duplicates dropped, and that of re-ratings dropped.
+
+        Raises:
+            DataError: there is a repeat whose policy is "error".
+        """
+        users, user_num = _numbered(self._coded.pop("user"))
+        items, item_num = _numbered(self._coded.pop("item"))
+        value, time = np.concatenate(self._value), np.concatenate(self._time)
+        self._value.clear()
+        self._time.clear()
+        metadata = self._metadata(items, item_num)
+        repeats = find_repeats(user_num, item_num, value, time)
+        self._refuse(repeats, columns)
+        drop = repeats.duplicate & (columns.duplicates == "drop")
+        duplicates = int(drop.sum())
+        if columns.re_ratings in ("last", "first"):
+            drop |= repeats.earlier if columns.re_ratings == "last" else repeats.later
+        if drop.any():
+            keep = np.ones(len(user_num), np.bool_)
+            keep[repeats.pairs[drop]] = False
+            user_num, item_num, value, time = user_num[keep], item_num[keep], value[keep], time[keep]
+        rows = NumberedRows(user_num, item_num, value, time, users, items, metadata, clock_of(roles))
+        return rows, duplicates, int(drop.sum()) - duplicates
+
+    def _metadata(self, items: Vocabulary, item_num: Items) -> ItemMetadata:
+        texts = {role: _texts_of_items(item_num, parts, len(items)) for role, parts in self._coded.items()}
+        untitled = ItemMetadata.untitled(items)
+        titles, genres = list(untitled.titles), list(untitled.genres)
+        for item, categories in enumerate(texts.get("category", ())):
+            genres[item] = tuple(f"category {text}" for text in categories)
+        for item, candidates in enumerate(texts.get("genres", ())):
+            genres[item] = genre_names(candidates[0].split("|")) if candidates else genres[item]
+        for item, candidates in enumerate(texts.get("title", ())):
+            titles[item] = candidates[0] if candidates else titles[item]
+        return ItemMetadata(tuple(titles), tuple(genres))
+
+    def _refuse(self, repeats: Repeats, columns: Columns) -> None:
+        for policy, wrong, fault in (
+            (
+                columns.duplicates,
+                repeats.duplicate,
+                "repeats an earlier event exactly (user, item, rating and time); delete it, or declare "
+                "columns.duplicates: drop",
+            ),
+            (
+                columns.re_ratings,
+                repeats.later,
+                "rates an item that the user has rated before; delete one of them, or declare columns.re_ratings: last",
+            ),
+        ):
+            if policy == "error" and wrong.any():
+                line = self._line(int(repeats.pairs[wrong][0]))
+                raise DataError(f"{self._where}, {self._unit} {line}: this row {fault}")
+
+    def _line(self, position: int) -> int:
+        for lines in self._lines:
+            if position < len(lines):
+                return int(lines[position])
+            position -= len(lines)
+        raise IndexError(position)
+
+
+def genre_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of genres, trimmed, without those that mean "none"."""
+    return tuple(name.strip() for name in names if name.strip() not in _NO_GENRE)
+
+
+def _dictionary(column: Coded) -> pa.Array:
+    mask = column.codes < 0
+    indices = pa.array(column.codes, mask=mask) if mask.any() else pa.array(column.codes)
+    return pa.DictionaryArray.from_arrays(indices, column.texts)
+
+
+def _joined(parts: list[pa.Array]) -> tuple[Items, pa.Array]:
+    """Return the codes of all chunks under one dictionary (-1: absent), and the dictionary; empties `parts`."""
+    unified = pa.chunked_array(parts).unify_dictionaries()
+    parts.clear()
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in unified.chunks]
+    # Arrow widens codes only beyond 2**31 distinct texts, which int32 numbers could not hold either.
+    return np.concatenate(codes).astype(np.int32, copy=False), unified.chunk(unified.num_chunks - 1).dictionary
+
+
+def _numbered(parts: list[pa.Array]) -> tuple[Vocabulary, Items]:
+    """Return the sorted vocabulary of the ids that occur, and the numbers of the column.
+
+    Ids are integers only if every one is written as an integer is: "0054890" would not survive as a number.
+    """
+    codes, texts = _joined(parts)
+    occurs = np.bincount(codes, minlength=len(texts)) > 0
+    texts = texts.filter(pa.array(occurs))
+    if pc.all(pc.match_substring_regex(texts, _INTEGER)).as_py():
+        texts = texts.cast(pa.int64())
+    order = pc.sort_indices(texts)
+    number_of_used = np.empty(len(texts), np.int32)
+    number_of_used[order.to_numpy()] = np.arange(len(texts), dtype=np.int32)
+    number = np.full(len(occurs), -1, np.int32)
+    number[occurs] = number_of_used
+    return Vocabulary(texts.take(order).to_numpy(zero_copy_only=False)), number[codes]
+
+
+def _texts_of_items(item_num: Items, parts: list[pa.Array], n_items: int) -> list[list[str]]:
+    """Return the distinct texts of each item, blanks left out, the most frequent first."""
+    codes, texts = _joined(parts)
+    blank = pc.equal(pc.utf8_trim_whitespace(texts), "").to_numpy(zero_copy_only=False)
+    # The entry after the last belongs to code -1: rows that have no such field.
+    present = ~np.append(blank, np.bool_(True))[codes]
+    pairs, counts = np.unique(item_num[present].astype(np.int64) * len(texts) + codes[present], return_counts=True)
+    order = np.lexsort((-counts, pairs // len(texts)))
+    names: list[str] = texts.to_pylist()
+    rows: list[list[str]] = [[] for _ in range(n_items)]
+    for pair in pairs[order].tolist():
+        rows[pair // len(texts)].append(names[pair % len(texts)])
+    return rows
