@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from recsys.cli import demo
-from recsys.cli import main as cli
+from recsys.cli.main import build_parser
 from recsys.events.addresses import is_address
 from recsys.experiments.configuration import read_experiment
 
@@ -48,7 +48,7 @@ def compose() -> dict[str, Any]:
 
 def _options(command: list[str]) -> argparse.Namespace:
     """Parse a command of recsys; it must know every argument."""
-    options, rest = cli._parser().parse_known_args(command)
+    options, rest = build_parser().parse_known_args(command)
     assert rest == []
     return options
 
@@ -134,7 +134,7 @@ def test_every_command_of_compose_is_one_of_recsys(compose: dict[str, Any]) -> N
     assert set(commands) == {"serve", "job", "train", "token"}
     serve, token = _options(commands["serve"]), _options(commands["token"])
     assert (serve.host, serve.port, serve.no_auth) == ("0.0.0.0", int(_last("EXPOSE")), False)
-    train = cli._parser().parse_args(commands["train"])
+    train = build_parser().parse_args(commands["train"])
     assert serve.events == token.events == train.data
     assert is_address(train.data)
     shipped = Path("/opt/recsys/share/recsys/configs")  # where the Dockerfile's environment keeps them
@@ -180,6 +180,6 @@ def test_make_serve_serves_what_the_demo_trained() -> None:
     options = _options(shlex.split(serve)[1:])
     assert options.no_auth
     assert (options.host, options.port) == ("127.0.0.1", 8000)
-    trained = cli._parser().parse_args(["demo"]).out / demo.folder_of("AMP-CF")
+    trained = build_parser().parse_args(["demo"]).out / demo.folder_of("AMP-CF")
     assert options.run == trained
     assert build == f"test -f {trained}/metrics.json || .venv/bin/recsys demo"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recsys.cli import main as cli
+from recsys.cli.main import build_parser
+from recsys.cli.train import parse_settings
 from recsys.data.catalogue import cards
 from recsys.experiments.configuration import read_experiment, settings
 from recsys.models import AMPCF, MF, Decayed, LinearAMPCF
@@ -96,12 +97,11 @@ def _mentioned() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), sorted(set(_shown())))
 def test_commands_parse(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    options, rest = cli._parser().parse_known_args(shlex.split(line)[1:])
+    options, rest = build_parser().parse_known_args(shlex.split(line)[1:])
     if options.command != "train":
         assert rest == []
         return
-    cli._columns(options)
-    read_experiment(options.config, cli._overrides(rest))
+    read_experiment(options.config, parse_settings(rest))
     assert options.out is not None
     assert options.data in cards.all_cards() or Path(options.data).suffix
 
@@ -113,7 +113,7 @@ def test_commands_and_options_that_are_mentioned_exist(
     words = shlex.split(line)[1:]
     command = [word for word in words[:1] if not word.startswith("-")]
     with pytest.raises(SystemExit) as end:
-        cli._parser().parse_args([*command, "--help"])
+        build_parser().parse_args([*command, "--help"])
     assert end.value.code == 0
     told = capsys.readouterr().out
     for option in (word for word in words if word.startswith("-")):

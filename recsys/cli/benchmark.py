@@ -1,4 +1,4 @@
-"""`recsys benchmark drift`: its arguments, and what it prints."""
+"""`recsys benchmark drift`: rules of forgetting compared on a log."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ import argparse
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recsys.data.catalogue import datasets
-from recsys.data.readers.columns import Columns
-from recsys.experiments.drift.benchmark import run_drift
-from recsys.experiments.drift.cells import Say
+from recsys.cli.arguments import add_actions, add_bad_rows, add_columns, add_command, add_json
+from recsys.cli.render import print_json, print_table, say
 from recsys.experiments.drift.names import DRIFT_ARMS
+
+if TYPE_CHECKING:
+    from recsys.cli.arguments import Commands
 
 _BASES = ("ease", "itemknn", "ials", "ampcf")
 _ARMS = ("none", "global", "window", "koren", "population_adwin", "user_adwin", "per_user")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, less those that every command has for reading a log."""
-    parser.add_argument("--data", required=True, help="name of a data set, or a file with user, item and time")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="directory of the result; what is there is gone on with"
+def add(commands: Commands) -> None:
+    """Add `benchmark` to the commands of a parser."""
+    actions = add_actions(add_command(commands, "benchmark", None, "compare rules of forgetting on a log"))
+    parser = add_command(
+        actions,
+        "drift",
+        _drift,
+        "replay a log under each rule of forgetting",
+        "A call that was interrupted\ngoes on when it is made again.",
     )
+    parser.add_argument("--data", required=True, help="name of a data set, or a file with user, item and time")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the result; a part of it is continued")
     parser.add_argument(
         "--base",
         nargs="+",
@@ -49,15 +56,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of models, of the users drawn (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.add_argument("--json", action="store_true", help="print drift.json")
+    add_json(parser, "print drift.json")
+    add_bad_rows(parser)
+    add_columns(parser)
 
 
-def run(options: argparse.Namespace, columns: Mapping[str, str] | None, say: Say) -> dict[str, Any]:
-    """Run the command and return what `drift.json` holds."""
-    named = None if not columns else Columns.from_mapping(columns)
-    log = datasets.load(options.data, columns=named, on_error=options.on_error, seed=options.seed)
-    return run_drift(
-        log,
+def _drift(options: argparse.Namespace) -> None:
+    from recsys.data.catalogue import datasets
+    from recsys.data.readers.columns import Columns
+    from recsys.experiments.drift.benchmark import run_drift
+
+    columns = Columns.from_mapping(dict(options.columns)) if options.columns else None
+    content = run_drift(
+        datasets.load(options.data, columns=columns, on_error=options.on_error, seed=options.seed),
         options.base,
         options.arms,
         options.out,
@@ -66,38 +77,44 @@ def run(options: argparse.Namespace, columns: Mapping[str, str] | None, say: Say
         candidates=options.candidates,
         retrain_days=options.retrain_days,
         seed=options.seed,
-        command=command(options),
-        say=say,
+        command=_command(options),
+        say=(lambda _: None) if options.quiet else say,
     )
+    if options.json:
+        print_json(content)
+        return
+    print_table([row for base, entry in content["bases"].items() for row in _rows(base, entry)])
+    for base, reason in content["refused"].items():
+        print(f"{base} refuses {content['dataset']}: {reason}")
+    print(f"kept in {options.out}; drift.md is the report")
 
 
-def command(options: argparse.Namespace) -> str:
-    """Return the command line that asks for the same; the defaults are written out."""
+def _command(options: argparse.Namespace) -> str:
+    """Return the command line that repeats a call, with the defaults written out."""
     words: list[object] = ["recsys", "benchmark", "drift", "--data", options.data, "--base", *options.base]
     words += ["--arms", *options.arms, "--out", options.out]
     for name in ("users", "limit", "candidates", "retrain_days", "seed"):
         value = getattr(options, name)
         words += [] if value is None else [f"--{name.replace('_', '-')}", value]
-    words += ["--columns", *options.columns] if options.columns else []
+    words += ["--columns", *(f"{role}={name}" for role, name in options.columns)] if options.columns else []
     words += ["--on-error", options.on_error] if options.on_error != "raise" else []
     return shlex.join(map(str, words))
 
 
-def rows(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what is printed: one row for each base and arm, with the difference of `per_user` from it."""
-    found = []
-    for base, entry in content["bases"].items():
-        for arm, values in entry["arms"].items():
-            pair = entry["paired"].get(f"per_user-{arm}")
-            found.append(
-                {
-                    "base": base,
-                    "arm": arm,
-                    "choice": values["choice"],
-                    "ndcg@10": values["ndcg@10"],
-                    "hr@10": values["hr@10"],
-                    "per_user -": None if pair is None else f"{pair['diff']:+.4f}",
-                    "p (Holm)": None if pair is None else f"{pair['p_holm']:.2g}",
-                }
-            )
-    return found
+def _rows(base: str, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each arm of a base, with the difference of `per_user` from it."""
+    rows = []
+    for arm, values in entry["arms"].items():
+        pair = entry["paired"].get(f"per_user-{arm}")
+        rows.append(
+            {
+                "base": base,
+                "arm": arm,
+                "choice": values["choice"],
+                "ndcg@10": values["ndcg@10"],
+                "hr@10": values["hr@10"],
+                "per_user -": None if pair is None else f"{pair['diff']:+.4f}",
+                "p (Holm)": None if pair is None else f"{pair['p_holm']:.2g}",
+            }
+        )
+    return rows

@@ -28,6 +28,7 @@ from recsys.bundles import legacy
 from recsys.bundles.classes import configured
 from recsys.checks import public_name
 from recsys.errors import ConfigError, nearest
+from recsys.experiments.shipped import experiment_file
 from recsys.models.base import Recommender
 from recsys.models.parameters import ARGUMENTS, CLASS, check_keys, from_plain, from_section, to_plain
 
@@ -88,17 +89,18 @@ class Experiment:
         }
 
 
-def read_experiment(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> Experiment:
+def read_experiment(name: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> Experiment:
     """Read and check an experiment file.
 
     Args:
-        path: the YAML file.
+        name: of a shipped experiment, such as "ampcf", or the path of a YAML file.
         overrides: (key, text) pairs that replace settings; a key is a path below `model.init_args` or the file
             ("objective.loss", "validation.metric"), or the last part of one where that is unambiguous ("loss").
 
     Raises:
         ConfigError: the file is missing or not YAML, names an unknown class or key, or a value has the wrong type.
     """
+    path = experiment_file(name)
     return check_experiment(_content(path), overrides, str(path))
 
 

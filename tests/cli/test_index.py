@@ -24,7 +24,8 @@ from tests.serving.serving_run import train, write_log
 
 pytest.importorskip("faiss", reason="the index is an extra")
 
-from recsys.cli.index import IndexSettings, answerable_users, index_run
+from recsys.experiments.index_settings import IndexSettings
+from recsys.experiments.indexing import answerable_users, index_run
 
 SMALL = IndexSettings(n=3, depth=8, cells=5, questions=10, recall=0.5, force=True)
 

@@ -8,69 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from recsys.cli.main import main
 from recsys.data.catalogue.locations import shipped
-from recsys.worlds.simulation import simulated_log
 
 Call = Callable[..., tuple[int, str, str]]
 CONFIGS = shipped("configs")
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as stop:  # argparse ends by itself on misuse and --help
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small log as a CSV with titles nobody has told us about: only user, item, rating, timestamp."""
-    log = simulated_log(seed=1, n_users=80, n_items=60, events_per_user=25)
-    path = tmp_path_factory.mktemp("data") / "log.csv"
-    frame = {
-        "user_id": log.users.ids[log.user_num],
-        "item_id": log.items.ids[log.item_num],
-        "rating": log.value,
-        "timestamp": log.time,
-    }
-    pd.DataFrame(frame).to_csv(path, index=False)
-    return path
-
-
-@pytest.fixture(scope="module")
-def runs(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Finished runs of several models on one split."""
-    root = tmp_path_factory.mktemp("runs")
-    quick = {
-        "ampcf": ["--regularization", "5", "--factors", "8"],
-        "ease": ["--regularization", "20"],
-        "ampcf_latent": ["--epochs", "2", "--embedding_size", "8"],
-        "ampcf_paper_dot": ["--epochs", "2", "--embedding_size", "8"],
-        "popularity": [],
-    }
-    for name, options in quick.items():
-        arguments = [
-            "--config",
-            CONFIGS / f"{name}.yaml",
-            "--data",
-            log_file,
-            "--out",
-            root / name,
-            "--quiet",
-            *options,
-        ]
-        assert main(["train", "--split", "last_one", *map(str, arguments)]) == 0
-    return {name: root / name for name in quick}
 
 
 def test_metrics_json_holds_what_other_programs_rely_on(runs: dict[str, Path]) -> None:
@@ -246,6 +189,9 @@ def test_the_same_seed_gives_the_same_run(call: Call, runs: dict[str, Path], log
         (["data", "fetch", "nothing"], "nothing"),
         (["evaluate", "--run", "RUN", "--bogus"], "unknown arguments"),
         (["frobnicate"], "invalid choice"),
+        (["recomend"], "did you mean 'recommend'?"),
+        (["train", "--config", "CONFIG", "--split", "radnom"], "did you mean 'random'?"),
+        (["train", "--config", "ampfc"], "no experiment 'ampfc'; did you mean 'ampcf'?; there are ampcf, "),
     ],
 )
 def test_misuse_is_one_clear_line_and_exit_code_2(

@@ -19,21 +19,21 @@ from typing import Any
 import httpx
 import pytest
 
-from recsys.cli import main as cli
-from recsys.cli.serve import _listen
+from recsys.cli.main import main
 from recsys.events.addresses import open_store
 from recsys.serving.access import secret_hash
+from recsys.serving.server import listen
 from tests.serving.client import event
 from tests.serving.serving_run import train, write_log
 
 
 def _cli(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert cli.main([str(argument) for argument in arguments]) == 0
+    assert main([str(argument) for argument in arguments]) == 0
     return capsys.readouterr().out
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert cli.main([str(argument) for argument in arguments]) == 2
+    assert main([str(argument) for argument in arguments]) == 2
     return capsys.readouterr().err
 
 
@@ -81,7 +81,7 @@ def test_misuse_of_serve_is_told(run: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_answers_do_not_wait_for_the_receipt_of_their_head() -> None:
-    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 from collections.abc import Callable
@@ -14,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsys.cli.events import add_command
+from recsys.cli import events as command
+from recsys.cli.arguments import Parser
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.readers.columns import Columns
@@ -285,8 +285,8 @@ def test_a_log_of_a_store_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def _run(*words: str) -> None:
-    parser = argparse.ArgumentParser()
-    add_command(parser.add_subparsers())
+    parser = Parser()
+    command.add(parser.add_subparsers())
     options = parser.parse_args(["events", *words])
     options.call(options)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import final
 
-from recsys.data.catalogue.locations import shipped
 from recsys.data.interactions import Interactions
 from recsys.data.splits.filters import minimum_events
-from recsys.errors import CapabilityError, ConfigError, nearest
+from recsys.errors import CapabilityError, ConfigError
 from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.experiments.shipped import experiment_file
 from recsys.models import Decayed
 from recsys.models.base import Recommender, as_fold_in
 
@@ -50,7 +49,7 @@ def read_bases(names: Sequence[str], seed: int) -> list[Base]:
         ConfigError: there is no such experiment, no name, or a name twice.
         CapabilityError: a model cannot fold in a history, or forgets already.
     """
-    paths = [_path(name) for name in names]
+    paths = [experiment_file(name) for name in names]
     stems = [path.stem for path in paths]
     if not stems or len(set(stems)) < len(stems):
         raise ConfigError(f"the bases are {', '.join(stems) or 'none'}; give at least one, and each once")
@@ -60,13 +59,3 @@ def read_bases(names: Sequence[str], seed: int) -> list[Base]:
             raise CapabilityError(f"{base.name} forgets already (Decayed); give the model that it wraps as the base")
         as_fold_in(base.experiment.build(seed), "the benchmark of drift")
     return bases
-
-
-def _path(name: str) -> Path:
-    """Return the experiment file that is meant."""
-    if name.endswith((".yaml", ".yml")):
-        return Path(name)
-    known = {path.stem: path for path in sorted(shipped("configs").glob("*.yaml"))}
-    if name not in known:
-        raise ConfigError(f"no base {name!r}{nearest(name, known)}; there are {', '.join(known)}, or give a .yaml file")
-    return known[name]

@@ -1,0 +1,74 @@
+"""`recsys recommend | personas`: what a run's model says of one person."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.cli.arguments import add_command, add_json, add_moment, add_run
+from recsys.cli.render import print_json, print_personas, print_recommendations, say
+from recsys.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recsys.cli.arguments import Commands
+
+
+def add_recommend(commands: Commands) -> None:
+    """Add `recommend` to the commands of a parser."""
+    parser = add_command(commands, "recommend", _recommend, "explained recommendations for one person")
+    add_run(parser)
+    person = parser.add_mutually_exclusive_group(required=True)
+    person.add_argument("--user", help="id of a user of the log")
+    person.add_argument("--history", type=Path, help="file with somebody's items: ids one to a line, CSV or JSON")
+    parser.add_argument("-n", type=int, default=10, help="how many (default: 10)")
+    parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
+    add_moment(parser)
+    add_json(parser)
+
+
+def add_personas(commands: Commands) -> None:
+    """Add `personas` to the commands of a parser."""
+    parser = add_command(commands, "personas", _personas, "show a user's personas")
+    add_run(parser)
+    parser.add_argument("--user", required=True, help="id of a user of the log")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw how active each persona was over time")
+    add_moment(parser)
+    add_json(parser)
+
+
+def _recommend(options: argparse.Namespace) -> None:
+    from recsys.experiments import questions
+
+    if options.n < 1:
+        raise ConfigError(f"-n is {options.n}; ask for at least 1")
+    recommendations = questions.recommend(
+        options.run,
+        user=options.user,
+        history=options.history,
+        n=options.n,
+        at=options.at,
+        source=options.data,
+        exact=options.exact,
+    )
+    if options.json:
+        print_json(recommendations)
+    else:
+        print_recommendations(recommendations)
+
+
+def _personas(options: argparse.Namespace) -> None:
+    from recsys.experiments import questions
+
+    personas = questions.personas(options.run, options.user, at=options.at, source=options.data)
+    if options.json:
+        print_json(personas)
+    else:
+        print_personas(personas)
+    if options.picture is not None:
+        from recsys.pictures import draw_activity
+
+        activity = {str(persona["name"]): persona["activity"]["values"] for persona in personas}
+        first = personas[0]["activity"]
+        dates, title = first["clock"] == "seconds", f"personas of user {options.user}"
+        say(f"picture: {draw_activity(options.picture, first['times'], activity, dates=dates, title=title)}")

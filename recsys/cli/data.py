@@ -1,0 +1,76 @@
+"""`recsys data list | fetch | inspect`: the known data sets, and what a log looks like."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.cli.arguments import add_actions, add_bad_rows, add_columns, add_command, add_json
+from recsys.cli.render import print_json, print_table, say, short
+
+if TYPE_CHECKING:
+    from recsys.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add `data` to the commands of a parser; without an action it lists."""
+    command = add_command(commands, "data", _list, "list, fetch and inspect logs")
+    actions = add_actions(command, required=False)
+    listing = add_command(actions, "list", _list, "list the known data sets and where they are")
+    fetch = add_command(actions, "fetch", _fetch, "download a data set and check it")
+    fetch.add_argument("name", help="name of a data set")
+    inspect = add_command(actions, "inspect", _inspect, "counts, spans, duplicates and a picture of a log")
+    inspect.add_argument("log", metavar="NAME_OR_FILE", help="name of a data set, or a file")
+    inspect.add_argument("--picture", type=Path, help="write the histograms to this PNG")
+    add_bad_rows(inspect)
+    add_columns(inspect)
+    for parser in (command, listing, inspect):
+        add_json(parser)
+
+
+def _list(options: argparse.Namespace) -> None:
+    from recsys.data.catalogue import cards, fetching
+
+    rows = [
+        {
+            "name": name,
+            "title": card.title,
+            "at hand": "yes" if fetching.is_available(name) else "no",
+            "licence": card.licence,
+        }
+        for name, card in cards.all_cards().items()
+    ]
+    print_table(rows, as_json=options.json)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    from recsys.data.catalogue import cards, fetching
+
+    cards.card(options.name)  # an unknown name is an error before a progress bar appears
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(options.name, total=None)
+        path = fetching.fetch(options.name, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    print(path)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from recsys.data.catalogue import datasets
+    from recsys.data.inspection import inspect
+    from recsys.data.pictures import draw_log
+    from recsys.data.readers.columns import Columns
+
+    columns = Columns.from_mapping(dict(options.columns)) if options.columns else None
+    # Repeats are kept, so that they can be counted.
+    log = datasets.load(options.log, columns=columns, on_error=options.on_error, duplicates="keep", re_ratings="keep")
+    figures = inspect(log).to_dict()
+    if options.json:
+        print_json(figures)
+    else:
+        print_table([{"figure": name, "value": short(value)} for name, value in figures.items()])
+    if options.picture is not None:
+        say(f"picture: {draw_log(log, options.picture)}")

@@ -1,0 +1,163 @@
+"""What commands print: tables, JSON, recommendations, personas. `rich` is imported when something is drawn with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recsys.files import json_values
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_BARS = "▁▂▃▄▅▆▇█"
+_LIKELY = 0.1
+"""Half-lives on a clock that is less probable than this are left out."""
+
+
+def say(line: str) -> None:
+    """Write a line of progress, or of an error, to standard error."""
+    sys.stderr.write(f"{line}\n")
+
+
+def print_json(value: object, indent: int | None = 2) -> None:
+    """Print a value as JSON, NaN and infinity as null."""
+    print(json.dumps(json_values(value), indent=indent, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, as_json: bool = False) -> None:
+    """Print rows of the same columns as a table, or as JSON."""
+    if as_json:
+        print_json(rows)
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for name, value in rows[0].items():
+        table.add_column(name, justify="right" if isinstance(value, float) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(short(value)) for value in row.values()))
+    output().print(table)
+
+
+def output() -> Console:
+    """Return standard output as rich writes to it."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def program() -> str:
+    """Return how the reader calls this program: `recsys` where that is on the path, else the path of the script."""
+    script, on_path = Path(sys.argv[0]), shutil.which("recsys")
+    if script.name != "recsys" or not script.exists() or (on_path is not None and script.samefile(on_path)):
+        return "recsys"
+    return str(script)
+
+
+def short(value: object) -> str:
+    """Return a value as a table shows it.
+
+    >>> short(0.123456), short({"min": 1.0, "max": 2.5}), short(None)
+    ('0.1235', 'min 1, max 2.5', '-')
+    """
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {short(item)}" for key, item in value.items())
+    return "-" if value is None else str(value)
+
+
+def print_recommendations(recommendations: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
+    """Print explained recommendations: title, score, the leading persona, the evidence and the sentence."""
+    from rich.markup import escape
+
+    console = console or output()
+    for rank, entry in enumerate(recommendations, 1):
+        console.print(f"[bold]{rank:2d}. {escape(str(entry['title']))}[/bold]  [dim]{entry['score']:.3f}[/dim]")
+        if entry["personas"]:
+            leading = entry["personas"][0]
+            name = leading["name"] or f"persona {leading['persona']}"
+            console.print(f"      persona   {escape(name)} ({leading['weight']:.0%} of the attention)", soft_wrap=True)
+        evidence = [f"{item['title']} ({item['contribution']:+.3f}{_recency(item)})" for item in entry["evidence"]]
+        if evidence:
+            console.print(f"      evidence  {escape(', '.join(evidence))}", soft_wrap=True)
+        console.print(f"      [italic]{escape(entry['text'])}[/italic]", soft_wrap=True)
+
+
+def print_personas(personas: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
+    """Print a user's half-life where there is one, and each persona: name, share, top items, genres, activity."""
+    from rich.markup import escape
+    from rich.panel import Panel
+
+    console = console or output()
+    if personas and "half_life" in personas[0]:
+        console.print(escape(half_life_sentence(personas[0]["half_life"])), soft_wrap=True)
+    for entry in personas:
+        items = ", ".join(item["title"] for item in entry["items"])
+        genres = ", ".join(genre["genre"] for genre in entry["genres"])
+        body = f"from    {escape(items)}" + (f"\ngenres  {escape(genres)}" if genres else "")
+        shares = f"{entry['share_now']:.0%} now, {entry['share_long_term']:.0%} long-term"
+        body += f"\nactive  {sparkline(entry['activity']['values'])}  {shares}"
+        title = f"{escape(str(entry['name']))}: {entry['share']:.0%} of the history"
+        console.print(Panel(body, title=title, title_align="left"))
+
+
+def half_life_sentence(half_life: Mapping[str, Any]) -> str:
+    """Describe a user's half-life, as `questions.personas` returns it.
+
+    >>> own = {"median": 4.0, "low": 2.0, "high": None, "probability": 0.7}
+    >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 12})
+    'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; learned from 12 events.'
+    >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 0})
+    'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; as of people in general.'
+    >>> changed = {"median": 9.0, "low": 5.0, "high": 20.0, "probability": 0.8}
+    >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 12, "lasted": changed})[-85:]
+    'The taste changed (80% likely): of the present one are the newest 9 events (5 to 20).'
+    """
+    units = [unit for unit in ("events", "days", "periods", "positions") if unit in half_life]
+    if half_life["kind"] == "shared":
+        (unit,) = units
+        return f"Half-life: {half_life[unit]['median']:g} {unit}, the same for everybody."
+    likeliest = max(half_life[unit]["probability"] for unit in units)
+    clocks = [
+        f"{_duration(half_life[unit]['median'], unit)} ({_duration(half_life[unit]['low'])} to "
+        f"{_duration(half_life[unit]['high'])}; {half_life[unit]['probability']:.0%} likely this clock)"
+        for unit in units
+        if half_life[unit]["probability"] >= min(_LIKELY, likeliest)
+    ]
+    events = half_life["learned_from"]
+    source = f"learned from {events} events" if events else "as of people in general"
+    sentence = f"Half-life: {' or '.join(clocks)}; {half_life['never']:.0%} likely to forget nothing; {source}."
+    lasted = half_life.get("lasted")
+    if lasted is None or lasted["median"] is None:
+        return sentence
+    most = "all" if lasted["high"] is None else f"{lasted['high']:g}"
+    return (
+        f"{sentence} The taste changed ({lasted['probability']:.0%} likely): of the present one are the newest "
+        f"{lasted['median']:g} events ({lasted['low']:g} to {most})."
+    )
+
+
+def sparkline(values: Sequence[float], width: int = 24) -> str:
+    """Draw values in [0, 1] as bars, evenly picked where there are more than `width`.
+
+    >>> sparkline([0.0, 0.5, 1.0])
+    '▁▅█'
+    """
+    count = min(len(values), width)
+    picked = [values[round(place * (len(values) - 1) / max(1, count - 1))] for place in range(count)]
+    return "".join(_BARS[min(int(value * len(_BARS)), len(_BARS) - 1)] for value in picked)
+
+
+def _duration(value: float | None, unit: str = "") -> str:
+    return "never" if value is None else f"{value:g} {unit}".rstrip()
+
+
+def _recency(item: Mapping[str, Any]) -> str:
+    return "" if "recent" not in item else f", {'recent' if item['recent'] else 'long-term'}"

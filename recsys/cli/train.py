@@ -1,0 +1,184 @@
+"""`recsys train | evaluate | compare`: runs and their metrics."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recsys.cli.arguments import add_bad_rows, add_columns, add_command, add_cutoffs, add_json, add_run
+from recsys.cli.render import print_json, print_table, say
+from recsys.data.splits.names import SPLIT_NAMES
+from recsys.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recsys.cli.arguments import Commands
+
+_HEADLINE = (
+    *("ndcg@10", "recall@10", "hr@10", "mrr@10"),
+    *("coverage@10", "tdd@10", "minority_recall@10"),
+)
+
+
+def add_train(commands: Commands) -> None:
+    """Add `train` to the commands of a parser."""
+    parser = add_command(
+        commands,
+        "train",
+        train,
+        "train, evaluate and keep a model",
+        "Every setting of the experiment can be\nreplaced by its name: --personas 3, --learning_rate 0.01, "
+        "--objective.loss bpr, --validation.users 500.\n`recsys train --config NAME --settings` lists them.",
+    )
+    parser.add_argument(
+        "--config", type=Path, required=True, help="name of a shipped experiment, such as ampcf, or a YAML file"
+    )
+    parser.add_argument("--settings", action="store_true", help="list the settings of the experiment and stop")
+    parser.add_argument(
+        "--data",
+        help="a data set, a file with user, item and, best, rating and time, or an event store (sqlite:///..., "
+        "postgresql://...)",
+    )
+    parser.add_argument("--out", type=Path, help="the run's directory")
+    parser.add_argument("--split", choices=SPLIT_NAMES, default="global_time", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the model (default: 0)")
+    parser.add_argument("--split-seed", type=int, default=0, help="seed of splits that draw (default: 0)")
+    parser.add_argument("--threshold", type=float, help="split 'paper': only ratings of at least this are events")
+    add_cutoffs(parser)
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu or gpu (default: auto)")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace a finished run in --out")
+    add_bad_rows(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_json(parser, "print the run's metrics.json")
+    add_columns(parser)
+
+
+def add_evaluate(commands: Commands) -> None:
+    """Add `evaluate` to the commands of a parser."""
+    parser = add_command(commands, "evaluate", _evaluate, "evaluate a run's model on its test questions again")
+    add_run(parser)
+    add_cutoffs(parser)
+    add_json(parser)
+
+
+def add_compare(commands: Commands) -> None:
+    """Add `compare` to the commands of a parser."""
+    summary = "compare two runs on their test users"
+    parser = add_command(commands, "compare", _compare, summary, "Differences are B minus A.")
+    parser.add_argument("first", metavar="DIR_A", type=Path, help="directory of the baseline's run")
+    parser.add_argument("second", metavar="DIR_B", type=Path, help="directory of the other run")
+    parser.add_argument("--metric", nargs="+", default=["ndcg@10"], help="metrics (default: ndcg@10)")
+    add_json(parser)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Run `train`; arguments that its parser does not know (`rest`) are settings of the experiment."""
+    from recsys.experiments import runs
+    from recsys.experiments.configuration import read_experiment, settings
+    from recsys.training.session import Session
+
+    experiment = read_experiment(options.config, parse_settings(options.rest))
+    if options.settings:
+        chosen = _flat(experiment.to_dict()["model"]["init_args"])
+        defaults = settings(experiment.model_class)
+        rows = [{"setting": f"--{key}", "value": chosen[key], "default": defaults.get(key)} for key in chosen]
+        print_table(rows, as_json=options.json)
+        return
+    for name in ("data", "out"):
+        if getattr(options, name) is None:
+            raise ConfigError(f"--{name} is missing; see `recsys train --help`")
+    metrics = runs.train_run(
+        experiment,
+        runs.Data(
+            options.data,
+            options.split,
+            options.split_seed,
+            options.threshold,
+            dict(options.columns) or None,
+            options.on_error,
+        ),
+        options.out,
+        seed=options.seed,
+        cutoffs=options.k,
+        session=Session(resume=options.resume, progress=not options.quiet, accelerator=options.accelerator),
+        overwrite=options.overwrite,
+        say=(lambda _: None) if options.quiet else say,
+    )
+    if options.json:
+        print_json(metrics)
+        return
+    valid, test = metrics["valid"], metrics["test"]
+    print_table([{"metric": name, "valid": valid[name], "test": test[name]} for name in _HEADLINE])
+    leak = "; this split leaks time" if metrics["leaks_time"] else ""
+    print(f"{metrics['dataset']}, {metrics['split']}{leak}; kept in {options.out}")
+
+
+def parse_settings(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the (key, value) pairs of `--key value` and `--key=value`.
+
+    Raises:
+        ConfigError: a word is no option, or an option has no value.
+
+    >>> parse_settings(["--personas", "3", "--objective.loss=bpr"])
+    [('personas', '3'), ('objective.loss', 'bpr')]
+    """
+    pairs: list[tuple[str, str]] = []
+    remaining = iter(words)
+    for word in remaining:
+        if not word.startswith("--") or len(word) < 3:
+            raise ConfigError(f"unexpected argument {word!r}; settings are given as --NAME VALUE")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            following = next(remaining, None)
+            if following is None:
+                raise ConfigError(f"--{key} needs a value")
+            value = following
+        pairs.append((key, value))
+    return pairs
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from recsys.experiments import runs
+
+    evaluation = runs.evaluate_run(options.run, options.data, options.k)
+    values = {**evaluation.summary, **evaluation.counts}
+    if options.json:
+        print_json(values)
+    else:
+        print_table([{"metric": name, "value": value} for name, value in values.items()])
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from recsys.experiments import runs
+
+    rows: list[dict[str, Any]] = [
+        {str(name): value for name, value in row.items()}
+        for row in runs.compare_runs(options.first, options.second, options.metric).to_dict(orient="records")
+    ]
+    if options.json:
+        print_json(rows)
+        return
+    print_table(
+        [
+            {
+                "metric": row["metric"],
+                "users": row["n"],
+                "A": row["mean_a"],
+                "B": row["mean_b"],
+                "B - A": row["diff"],
+                "95% interval": f"{row['low']:+.4f} .. {row['high']:+.4f}",
+                "p": row["p"],
+                "p (Holm)": row["p_holm"],
+            }
+            for row in rows
+        ]
+    )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,25 @@
+"""The experiment files that come with the library, by name. No library is imported, so that a command line is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recsys.data.catalogue.locations import shipped
+from recsys.errors import ConfigError, nearest
+
+
+def experiment_file(name: str | Path) -> Path:
+    """Return the file of a shipped experiment by its name, such as "ampcf"; a path is returned as it is.
+
+    Raises:
+        ConfigError: there is no experiment of that name.
+    """
+    path = Path(name)
+    if path.suffix or len(path.parts) != 1 or path.is_file():
+        return path
+    shipped_files = {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
+    if path.name not in shipped_files:
+        known = ", ".join(shipped_files)
+        hint = nearest(path.name, shipped_files)
+        raise ConfigError(f"no experiment {path.name!r}{hint}; there are {known}, or give a YAML file")
+    return shipped_files[path.name]

@@ -1,0 +1,200 @@
+"""A run as an HTTP service: the listening socket, the processes that answer, and the signals that they obey.
+
+SIGTERM and Ctrl-C end the service when the answers under way are given; SIGHUP loads the run's bundle anew.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import final
+
+import uvicorn
+
+from recsys.checks import positive
+from recsys.errors import ConfigError, RecsysError
+from recsys.events.addresses import open_store
+from recsys.events.store import EventStore
+from recsys.serving.access import Denied, Limits
+from recsys.serving.answers import Answers
+from recsys.serving.garbage import Garbage
+from recsys.serving.http.app import create_app
+from recsys.serving.http.connection import HEAD_BYTES, BoundedHead
+from recsys.serving.service import Service
+from recsys.serving.workers import READY, RELOADED, Parent, Workers
+
+_KEEP_ALIVE, _SHUTDOWN = 5, 30
+"""Seconds that an idle connection stays, and that answers under way are waited for when the service ends."""
+
+_CONNECTIONS = 512
+"""Connections at once; a further one is refused and may try again."""
+
+Ready = Callable[[str, bool], None]
+"""Called when the service answers, with its URL and whether the store holds a token."""
+
+
+def default_store(run: Path) -> Path:
+    """Return the event store of a run: beside it, for training it again deletes the folder.
+
+    >>> default_store(Path("/srv/runs/shop")).as_posix()
+    '/srv/runs/shop.events.db'
+    """
+    path = run.absolute()
+    return path.with_name(f"{path.name}.events.db")
+
+
+@final
+@dataclass(frozen=True)
+class Server:
+    """What is served and where. A server can be pickled: each worker process gets a copy.
+
+    Attributes:
+        run_directory: of a finished run.
+        store: address of the event store.
+        host: address to listen on.
+        port: 0 for any that is free.
+        workers: processes that answer, each with a model of its own.
+        source: read the run's log from here; None: from where the run read it.
+        exact: score every item, also where the run has an index.
+        limits: of every request.
+        authenticated: whether requests need a token.
+
+    Raises:
+        ConfigError: a setting is out of range, or the service would be open to other machines without tokens.
+    """
+
+    run_directory: Path
+    store: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    source: str | None = None
+    exact: bool = False
+    limits: Limits = field(default_factory=Limits)
+    authenticated: bool = True
+
+    def __post_init__(self) -> None:
+        if not (self.authenticated or _is_loopback(self.host)):
+            raise ConfigError(
+                f"--no-auth serves loopback addresses only, not {self.host}; leave it out and make a token with "
+                "`recsys tokens create`"
+            )
+        if self.port not in range(65_536):
+            raise ConfigError(f"--port is {self.port}; give a number from 0 to 65535")
+        positive("--workers", self.workers)
+        if self.workers > 1 and (self.store == "memory:" or not hasattr(signal, "SIGHUP")):
+            raise ConfigError(
+                f"--workers is {self.workers}, and they must share a store and signals; give --events a file or a "
+                "database, on Linux or macOS, or leave --workers out"
+            )
+
+    def run(self, ready: Ready) -> None:
+        """Serve until a signal says that this is enough.
+
+        Raises:
+            RecsysError: the run cannot be served, the store cannot be opened, or the port is taken.
+        """
+        with open_store(self.store) as store:
+            if self.workers == 1:
+                service = self._service(store)
+                with listen(self.host, self.port) as listener:
+                    self._answer(service, listener, lambda: ready(_url(listener), bool(store.tokens())))
+                return
+            with listen(self.host, self.port) as listener:
+                workers = Workers(partial(_work, self, listener), self.workers, seconds=_SHUTDOWN + 5)
+                workers.run(lambda: ready(_url(listener), bool(store.tokens())))
+
+    def _service(self, store: EventStore, announce: Callable[[], None] = lambda: None) -> Service:
+        """Return the service of the run, up to date with an open store."""
+        from recsys.serving.run_answers import open_answers  # noqa: PLC0415 (the parent of workers needs no torch)
+
+        garbage = Garbage()
+        garbage.prepare()
+
+        def load() -> Answers:
+            return open_answers(
+                self.run_directory,
+                store,
+                self.store,
+                source=self.source,
+                history=self.limits.history,
+                exact=self.exact,
+            )
+
+        return Service(
+            store, load, self.limits, authenticated=self.authenticated, announce=announce, afterwards=garbage.look
+        )
+
+    def _answer(self, service: Service, listener: socket.socket, ready: Callable[[], None]) -> None:
+        """Answer what comes through a socket, until a signal."""
+        _reload_on_hangup(service.reload)
+        ready()
+        config = uvicorn.Config(
+            create_app(service),
+            log_config=None,
+            access_log=False,  # paths hold the ids of people
+            server_header=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_SHUTDOWN,
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            http=BoundedHead,
+        )
+        with suppress(KeyboardInterrupt):  # it is how the service is meant to end
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _work(server: Server, listener: socket.socket, parent: Parent) -> None:
+    """Answer as one of several processes."""
+    try:
+        with open_store(server.store, create=False) as store:
+            service = server._service(store, lambda: parent.tell(RELOADED))
+            server._answer(service, listener, lambda: parent.tell(READY))
+    except RecsysError as error:
+        parent.tell(str(error))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        ConfigError: the address is taken, or not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}; give another --port") from None
+    # asyncio sets this on its own sockets only. Without it the body of an answer waits until its head is acknowledged.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _reload_on_hangup(reload: Callable[[], str]) -> None:
+    """Load the bundle anew on SIGHUP, in a thread, while the old one answers."""
+
+    def reload_quietly() -> None:
+        with suppress(Denied):  # logged and counted by the service
+            reload()
+
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload_quietly, daemon=True).start())

@@ -1,0 +1,105 @@
+"""What is found by name, and what is printed to be tried next, works in any folder and for an installed library."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from recsys.cli.demo import _METRICS, _MODELS, next_steps, print_comparison
+from recsys.cli.main import build_parser, main
+from recsys.cli.render import program
+from recsys.data.catalogue import locations
+from recsys.experiments.configuration import read_experiment
+from recsys.experiments.shipped import experiment_file
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run as a wheel does: no checkout, configs and cards in the environment, in an empty working directory."""
+    prefix, empty = tmp_path / "environment", tmp_path / "empty"
+    for folder in ("configs", "datasets"):
+        shutil.copytree(ROOT / folder, prefix / "share" / "recsys" / folder)
+    empty.mkdir()
+    monkeypatch.setattr(locations, "_CHECKOUT", prefix / "lib")
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    monkeypatch.chdir(empty)
+    return prefix
+
+
+def test_an_installed_library_finds_its_experiments_by_name(
+    installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert experiment_file("ampcf") == installed / "share" / "recsys" / "configs" / "ampcf.yaml"
+    assert main(["train", "--config", "ease", "--settings"]) == 0
+    assert "--regularization" in capsys.readouterr().out
+    assert main(["data", "list"]) == 0
+    assert "ml-latest-small" in capsys.readouterr().out
+
+
+def test_a_path_is_taken_as_it_is(installed: Path) -> None:
+    Path("mine").write_text((ROOT / "configs" / "ease.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    assert read_experiment("mine").to_dict() == read_experiment("ease").to_dict()
+    assert experiment_file("configs/ease.yaml") == Path("configs/ease.yaml")
+    assert experiment_file("ease.yaml") == Path("ease.yaml")
+
+
+def test_the_next_steps_of_the_demonstration_can_be_taken(installed: Path) -> None:
+    steps = next_steps(Path("runs/demo/ampcf"))
+    assert "make " not in steps
+    assert "configs/" not in steps
+    commands = [line.partition(": ")[2].partition(", then")[0] for line in steps.splitlines()]
+    for command in commands:
+        words = shlex.split(command)
+        assert words[0] == program()
+        options = build_parser().parse_args(words[1:])
+        if options.command == "train":
+            assert experiment_file(options.config).is_file()
+
+
+def test_the_program_is_called_as_the_reader_can_call_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "bin" / "recsys"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n", encoding="utf-8")
+    script.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bin/recsys", "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program() == "bin/recsys"
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert program() == "recsys"
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    assert program() == "recsys"
+
+
+def test_the_comparison_of_the_demonstration_fits_in_80_columns() -> None:
+    result = {
+        "dataset": "ml-latest-small",
+        "split": "global_time",
+        "counts": {"test": {"users": 610}},
+        "test": dict.fromkeys(_METRICS, 0.12345),
+        "train": {"seconds": 1234.56},
+    }
+    console = Console(width=80, file=io.StringIO(), record=True)
+    print_comparison({title: result for title, _, _ in _MODELS}, console)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    for title, _, _ in _MODELS:
+        (row,) = [line for line in lines if line.split("  ")[0].strip() == title]
+        assert row.split()[-7:] == ["0.1235"] * 6 + ["1234.6"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_is_printed_for_a_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--print-completion", shell])
+    assert end.value.code == 0
+    assert "recsys" in capsys.readouterr().out
