@@ -53,7 +53,7 @@ def model_times(run: Path, log: Interactions, *, users: int, seed: int = 0) -> d
         learning = open_answers(run, growing, "memory:")
         for user in ids:  # their past is there before the events
             _ours(learning, user)
-        ready, cold = open_answers(run, store, "memory:"), open_answers(run, store, "memory:", kept=0)
+        ready, cold = open_answers(run, store, "memory:"), open_answers(run, store, "memory:", cache_bytes=0)
         told = Lengths()
         asked: dict[str, Callable[[int], object]] = {
             READY: lambda k: _ours(ready, ids[k], told.next(ids[k])),

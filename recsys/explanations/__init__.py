@@ -1,6 +1,6 @@
-"""Why this item: personas, evidence, one sentence; and how faithful the evidence is to the model."""
+"""Explanations of recommendations: personas, evidence and a sentence, and the fidelity of evidence to the model."""
 
-from recsys.explanations.explain import Records, UserFacts, explain, explain_items, explain_read
+from recsys.explanations.explain import UserFacts, explain, explain_items, explain_read
 from recsys.explanations.fidelity import METRICS, ORIENTATION, FidelityReport, fidelity
 from recsys.explanations.methods import (
     EvidenceMethod,
@@ -15,9 +15,11 @@ from recsys.explanations.records import (
     Evidence,
     Explanation,
     GenreShare,
+    HalfLife,
+    HalfLifeInterval,
     PersonaDescription,
     PersonaItem,
-    PersonaWeight,
+    PersonaShare,
 )
 
 __all__ = [
@@ -28,10 +30,11 @@ __all__ = [
     "Explanation",
     "FidelityReport",
     "GenreShare",
+    "HalfLife",
+    "HalfLifeInterval",
     "PersonaDescription",
     "PersonaItem",
-    "PersonaWeight",
-    "Records",
+    "PersonaShare",
     "UserFacts",
     "cosine_evidence",
     "describe_personas",

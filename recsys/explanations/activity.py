@@ -1,4 +1,4 @@
-"""How active each of a user's personas was, along the history: what the user's state was made of at each moment."""
+"""Persona activity: the share of each persona in a user's state over the course of the history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recsys.models.base import PersonaRecommender, Recommender
 from recsys.models.decayed.persona_activity import RoutesItems, memberships, persona_shares
 
 _MOMENTS = 100
-"""Moments of a history at which activity is told, at most: a picture shows no more."""
+"""The most moments of a history at which activity is computed: a picture shows no more."""
 
 
 @final
@@ -26,14 +26,14 @@ class PersonaActivity:
 
         activity_uk(t) = sum_j w_j(t) r_jk / sum_j w_j(t)        over the events j until t
 
-    w_j(t) is the weight that event j had at the moment t under what is believed today of the user's memory (1 without
-    decay: then it is the share of the history so far), r_jk how much of event j belongs to persona k: the routing of
+    w_j(t) is the weight that event j had at the moment t under today's belief in the user's half-life (1 without decay:
+    then activity is the share of the history so far), r_jk how much of event j belongs to persona k: the routing of
     the model, or the attention on the item where it routes none.
 
     Attributes:
-        times: "moments", int64, rising: moments of events, and the moment of the question.
+        times: "moments", int64, ascending: moments of events, and the moment of the query.
         values: "moments personas"; rows sum to 1.
-        long_term: "personas", the share of each persona in the whole history, whatever has faded; sums to 1.
+        long_term: "personas", the share of each persona in the whole history without decay; sums to 1.
     """
 
     times: npt.NDArray[np.int64]
@@ -42,12 +42,12 @@ class PersonaActivity:
 
     @property
     def now(self) -> npt.NDArray[np.float64]:
-        """ "personas": the share of each persona at the moment of the question."""
+        """ "personas": the share of each persona at the moment of the query."""
         return np.asarray(self.values[-1])
 
 
 def persona_activity(model: Recommender, queries: Queries) -> list[PersonaActivity]:
-    """Return how active the personas of each user were.
+    """Return the activity of each user's personas over time.
 
     Raises:
         CapabilityError: the model has no personas.
@@ -57,7 +57,7 @@ def persona_activity(model: Recommender, queries: Queries) -> list[PersonaActivi
 
 
 def _activity(model: PersonaRecommender, query: Queries) -> PersonaActivity:
-    """Tell the activity of one user."""
+    """Return the activity of one user's personas."""
     membership = _memberships(model, query)
     long_term = persona_shares(membership, query, np.ones(len(membership)))
     times = _moments(query)
@@ -69,25 +69,25 @@ def _activity(model: PersonaRecommender, query: Queries) -> PersonaActivity:
 
 @torch.inference_mode()
 def _memberships(model: PersonaRecommender, query: Queries) -> npt.NDArray[np.float64]:
-    """Return r_jk, "events personas"; nothing of an unknown item."""
+    """Return r_jk, "events personas"; 0 for unknown items."""
     within = model.scoring_model
     if isinstance(within, RoutesItems) and within.folds_in:
         return memberships(within.routing(), query)
     known = query.history.items != UNKNOWN
-    # What is faded belongs to its persona all the same.
-    heard = as_personas(within).attention(query, np.maximum(query.history.items, 0)[None, :])[0].T
-    return np.asarray(np.where(known[:, None], heard.double().cpu().numpy(), 0.0))
+    # Decayed events belong to their persona all the same, so the attention is that of the undecayed model.
+    attention = as_personas(within).attention(query, np.maximum(query.history.items, 0)[None, :])[0].T
+    return np.asarray(np.where(known[:, None], attention.double().cpu().numpy(), 0.0))
 
 
 def _moments(query: Queries) -> npt.NDArray[np.int64]:
-    """Return times of events, evenly spread over the history where there are many, and the moment of the question."""
+    """Return times of events, evenly spread over a long history, and the moment of the query."""
     times = np.unique(query.times)
     chosen = np.unique(np.linspace(0, max(len(times) - 1, 0), min(len(times), _MOMENTS)).astype(np.int64))
     return np.unique(np.append(times[chosen], query.now))
 
 
 def _as_of(query: Queries, times: npt.NDArray[np.int64]) -> tuple[Queries, npt.NDArray[np.int64]]:
-    """Return the same user's question as it was just after each moment, and the positions of its events in `query`."""
+    """Return the user's query as of just after each moment, and the positions of its events in `query`."""
     until = np.searchsorted(query.times, times, side="right").astype(np.int64)
     indptr = np.concatenate([[0], np.cumsum(until)]).astype(np.int64)
     position = np.arange(indptr[-1]) - np.repeat(indptr[:-1], until)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar, final
+from typing import Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,32 +15,15 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
 from recsys.explanations.padded import BATCH, PaddedHistory, largest
-from recsys.explanations.personas import carried, describe_from, describe_personas
-from recsys.explanations.records import Evidence, EvidenceKind, Explanation, PersonaDescription, PersonaWeight
+from recsys.explanations.personas import describe_from, describe_personas, history_sums
+from recsys.explanations.records import Evidence, EvidenceKind, Explanation, ItemId, PersonaDescription, PersonaShare
 from recsys.explanations.similarity import persona_similarity
 from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, ReadOut, Recommendations, Recommender
 from recsys.models.linear.exact_sums import ExactSums
 
 
-class _Fact(Protocol):
-    """What a sentence tells of a past event."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def share(self) -> float: ...
-    @property
-    def rating(self) -> float | None: ...
-
-
-Id = TypeVar("Id")
-P = TypeVar("P")
-E = TypeVar("E", bound=_Fact)
-R = TypeVar("R")
-
-
 def explain(model: Recommender, queries: Queries, n: int = 10, *, evidence: int = 3) -> list[list[Explanation]]:
-    """Recommend n items to each user and say why.
+    """Recommend n items to each user and explain each of them.
 
     Every model is explained with what its mathematics provides:
 
@@ -52,9 +35,9 @@ def explain(model: Recommender, queries: Queries, n: int = 10, *, evidence: int 
 
     Args:
         model: a fitted model.
-        queries: the questions.
+        queries: the users.
         n: length of the lists.
-        evidence: how many past events are shown at most.
+        evidence: the most past events that an explanation shows.
 
     Returns:
         One list per query, best first; shorter than n where fewer items may be recommended.
@@ -65,51 +48,28 @@ def explain(model: Recommender, queries: Queries, n: int = 10, *, evidence: int 
 def explain_items(
     model: Recommender, queries: Queries, recommendations: Recommendations, *, evidence: int = 3
 ) -> list[list[Explanation]]:
-    """Say why these items are recommended: `explain` for lists that were already made by `model.recommend`."""
+    """Explain lists that were already made by `model.recommend`; see `explain`."""
     lists: list[list[Explanation]] = []
-    records = plain_records(model)
+    ids = model.fitted_on.items.ids.tolist()
     for start in range(0, len(queries), BATCH):
         rows = np.arange(start, min(start + BATCH, len(queries)))
         batch = queries.take(rows)
-        answer = Recommendations(recommendations.items[rows], recommendations.scores[rows])
-        reading = model.read(batch)
-        lists.extend(explain_read(reading, UserFacts.of(reading.model, batch), answer, records, evidence=evidence))
+        part = Recommendations(recommendations.items[rows], recommendations.scores[rows])
+        read = model.read(batch)
+        lists.extend(explain_read(read, UserFacts.of(read.model, batch), part, ids, evidence=evidence))
     return lists
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Records(Generic[Id, P, E, R]):
-    """What explanations are written down as. An answer has dozens of records: they are made once, as they are needed.
-
-    Attributes:
-        ids: "items", what each item is called.
-        persona: makes a record of the fields of `PersonaWeight`, in their order.
-        evidence: makes a record of the fields of `Evidence`.
-        explanation: makes a record of the fields of `Explanation`.
-    """
-
-    ids: Sequence[Id]
-    persona: Callable[[int, str, float], P]
-    evidence: Callable[[Id, str, float, float, float | None, int | None, bool | None], E]
-    explanation: Callable[[Id, str, float, tuple[P, ...], tuple[E, ...], EvidenceKind, float, str, float | None], R]
-
-
-def plain_records(model: Recommender) -> Records[int | str, PersonaWeight, Evidence, Explanation]:
-    """Return the records of this library."""
-    return Records(model.fitted_on.items.ids.tolist(), PersonaWeight, Evidence, Explanation)
-
-
-@final
-@dataclass(frozen=True, eq=False)
 class UserFacts:
-    """What explanations take from a batch of users: it stays as long as their histories do, whenever they are asked.
+    """The part of an explanation that depends on the histories of a batch of users alone, not on the items or the time.
 
     Attributes:
         history: their histories.
-        personas: their personas, none for a model without.
+        personas: descriptions of their personas; empty lists for a model without.
         explicit: "queries", whether the user's values are ratings rather than the 1 of an implicit log.
-        sums: of a single user, from which the facts of a longer history follow faster; None where a model has none.
+        sums: of a single user, from which the facts of a longer history follow faster; None for most models.
     """
 
     history: PaddedHistory
@@ -119,18 +79,18 @@ class UserFacts:
 
     @classmethod
     def of(cls, model: Recommender, queries: Queries, former: UserFacts | None = None) -> Self:
-        """Describe the users of the questions.
+        """Describe the users of the queries.
 
         Args:
             model: a fitted model.
-            queries: the questions.
-            former: facts of the same single user, before the last events. They save work, and change nothing.
+            queries: the users.
+            former: facts of the same single user before the last events, which save work and change no bit.
 
         Raises:
             CapabilityError: the model cannot serve one of them.
         """
         history = PaddedHistory.of(queries)
-        sums = carried(model, queries, None if former is None else former.sums)
+        sums = history_sums(model, queries, None if former is None else former.sums)
         personas: list[list[PersonaDescription]] = [[] for _ in range(len(queries))]
         if isinstance(model, PersonaRecommender) and model.has_personas:
             personas = (
@@ -144,34 +104,60 @@ class UserFacts:
 
 
 def explain_read(
-    reading: ReadOut,
+    read: ReadOut,
     facts: UserFacts,
     recommendations: Recommendations,
-    records: Records[Id, P, E, R],
+    ids: Sequence[ItemId],
     *,
     evidence: int = 3,
     contributions: Tensor | None = None,
-) -> list[list[R]]:
-    """Say why these items are recommended, given what is known of the users already.
+) -> list[list[Explanation]]:
+    """Explain lists, given how the model reads the queries and the facts of their users.
 
     Args:
-        reading: of the questions; at most `padded.BATCH` of them, as rectangles of all are made at once.
+        read: the queries as a model reads them; at most `padded.BATCH` of them, because they become one rectangle.
         facts: of the same users with the same histories.
-        recommendations: of the reading.
-        records: what is made of it.
-        evidence: how many past events are shown at most.
-        contributions: "events n", of the model's to these items, where they are known already; every place of the lists
-            has an item.
+        recommendations: of the same read-out.
+        ids: "items", the external id of each item.
+        evidence: the most past events that an explanation shows.
+        contributions: "events n", of the events to these items, where the caller has them; the lists then have no empty
+            place.
     """
     items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
-    reasons = _reasons(reading, facts, items, contributions)
-    return [_explain_row(reading, facts, reasons, recommendations, row, records, evidence) for row in range(len(items))]
+    support = _support(read, facts, items, contributions)
+    return [_explain_row(read, facts, support, recommendations, row, ids, evidence) for row in range(len(items))]
+
+
+def persona_phrases(personas: Sequence[PersonaDescription]) -> list[str | None]:
+    """Return how a sentence refers to each persona of a user.
+
+    None where a mention would say nothing: a single persona is the user as a whole, and a number is no name.
+    """
+    return [None if len(personas) == 1 or one.named_by == "number" else one.phrase for one in personas]
+
+
+def evidence_sentence(
+    kind: EvidenceKind, evidence: Sequence[Evidence], persona: str | None, recent: float | None
+) -> str:
+    """Return the sentence about some evidence, of which there is at least one event.
+
+    Args:
+        kind: "contribution" or "similarity".
+        evidence: strongest first.
+        persona: the phrase of the leading persona.
+        recent: the recent share of all evidence.
+    """
+    titles = [event.title for event in evidence]
+    rated = [event.rating is not None for event in evidence]
+    if kind == "contribution":
+        return text.because(titles, rated, persona, recent)
+    return text.resembles(titles, rated, persona)
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Reasons:
-    """What was found for a batch.
+class _Support:
+    """What speaks for each item of a batch of lists.
 
     `strength`: "queries length n", contributions or similarities, 0 in the padding; `attention`: "queries personas n";
     `recent`: "queries length", which events are younger than the user's half-life, None where nothing fades.
@@ -184,18 +170,16 @@ class _Reasons:
 
 
 @torch.inference_mode()
-def _reasons(
-    reading: ReadOut, facts: UserFacts, items: npt.NDArray[np.int32], contributions: Tensor | None
-) -> _Reasons:
-    model, queries, history = reading.model, reading.queries, facts.history
+def _support(read: ReadOut, facts: UserFacts, items: npt.NDArray[np.int32], contributions: Tensor | None) -> _Support:
+    model, queries, history = read.model, read.queries, facts.history
     personas = model if isinstance(model, PersonaRecommender) and model.has_personas else None
     attention = None
     if isinstance(model, FoldIn) and model.folds_in:
         kind: EvidenceKind = "contribution"
-        given = (model.contributions(queries, items) if contributions is None else contributions).double()
+        added = (model.contributions(queries, items) if contributions is None else contributions).double()
         if isinstance(model, AdditivePersonas):
-            attention = model.attention_of(queries, given)
-        strength = history.gather(given.cpu().numpy(), 0.0)
+            attention = model.attention_of(queries, added)
+        strength = history.gather(added.cpu().numpy(), 0.0)
     elif personas is not None:
         kind = "similarity"
         strength = persona_similarity(personas, queries, history, items)
@@ -206,127 +190,107 @@ def _reasons(
         attention = (
             torch.zeros(len(items), 0, items.shape[1]) if personas is None else personas.attention(queries, items)
         )
-    recent = None if reading.recent is None else history.gather(reading.recent, False)
-    return _Reasons(kind, strength, attention.double().cpu().numpy(), recent)
+    recent = None if read.recent is None else history.gather(read.recent, False)
+    return _Support(kind, strength, attention.double().cpu().numpy(), recent)
 
 
 def _explain_row(
-    reading: ReadOut,
+    read: ReadOut,
     facts: UserFacts,
-    reasons: _Reasons,
-    answer: Recommendations,
+    support: _Support,
+    recommendations: Recommendations,
     row: int,
-    records: Records[Id, P, E, R],
-    evidence: int,
-) -> list[R]:
-    model = reading.model
-    titles, ids = model.fitted_on.metadata.titles, records.ids
-    columns = np.flatnonzero(answer.items[row] != UNKNOWN)
-    positive = np.maximum(reasons.strength[row].T.take(columns, 0), 0.0)  # "n length"
+    ids: Sequence[ItemId],
+    most: int,
+) -> list[Explanation]:
+    model, titles = read.model, read.model.fitted_on.metadata.titles
+    columns = np.flatnonzero(recommendations.items[row] != UNKNOWN)
+    positive = np.maximum(support.strength[row].T.take(columns, 0), 0.0)  # "n length"
     total = positive.sum(1)
     recent: list[float | None] = [None] * len(columns)
-    if reasons.recent is not None:
-        young = (positive * reasons.recent[row].astype(np.float64)).sum(1)
+    if support.recent is not None:
+        young = (positive * support.recent[row].astype(np.float64)).sum(1)
         recent = [a / b if b > 0 else None for a, b in zip(young.tolist(), total.tolist(), strict=True)]
-    described, has_history = facts.personas[row], bool(facts.history.mask[row].any())
-    names = [one.name for one in described]
-    # A single persona is the user as a whole, and a number says nothing: naming them would tell nothing.
-    phrases = [None if len(described) == 1 or one.named_by == "number" else one.phrase for one in described]
-    attention = reasons.attention[row].T[columns]
-    leading = np.argsort(-attention, axis=1, kind="stable").tolist()
-    found = []
-    for number, score, order, weights, evident, of_recent in zip(
-        answer.items[row, columns].tolist(),
-        answer.scores[row, columns].tolist(),
-        leading,
+    names, phrases = [one.name for one in facts.personas[row]], persona_phrases(facts.personas[row])
+    without = _sentence_without_evidence(model, bool(facts.history.mask[row].any()))
+    attention = support.attention[row].T[columns]
+    explanations = []
+    for number, score, order, weights, evidence, recent_share in zip(
+        recommendations.items[row, columns].tolist(),
+        recommendations.scores[row, columns].tolist(),
+        np.argsort(-attention, axis=1, kind="stable").tolist(),
         attention.tolist(),
-        _evidence(reading, facts, reasons, row, positive, total, records, evidence),
+        _evidence(read, facts, support, row, positive, total, ids, most),
         recent,
         strict=True,
     ):
-        support = sum([fact.share for fact in evident]) * (weights[order[0]] if order else 1.0)
-        young_share = of_recent if evident else None
         phrase = phrases[order[0]] if order else None
-        found.append(
-            records.explanation(
-                ids[number],
-                titles[number],
-                score,
-                tuple([records.persona(k, names[k], weights[k]) for k in order]),
-                evident,
-                reasons.kind if evident else "none",
-                min(1.0, support) if evident and reasons.kind == "contribution" else 0.0,
-                _sentence(model, reasons.kind, evident, phrase, young_share, has_history),
-                young_share,
-            )
+        personas = tuple([PersonaShare(k, names[k], weights[k]) for k in order])
+        kind: EvidenceKind = "none"
+        certainty, share, reason = 0.0, None, without or text.unnamed(phrase)
+        if evidence:
+            kind, share = support.kind, recent_share
+            reason = evidence_sentence(kind, evidence, phrase, share)
+        if kind == "contribution":
+            certainty = min(1.0, sum([event.share for event in evidence]) * (weights[order[0]] if order else 1.0))
+        explanations.append(
+            Explanation(ids[number], titles[number], score, personas, evidence, kind, certainty, reason, share)
         )
-    return found
+    return explanations
 
 
 def _evidence(
-    reading: ReadOut,
+    read: ReadOut,
     facts: UserFacts,
-    reasons: _Reasons,
+    support: _Support,
     row: int,
     positive: npt.NDArray[np.float64],
     total: npt.NDArray[np.float64],
-    records: Records[Id, P, E, R],
+    ids: Sequence[ItemId],
     most: int,
-) -> list[tuple[E, ...]]:
+) -> list[tuple[Evidence, ...]]:
     """Return the evidence for each item of a row.
 
     Args:
-        reading: of the questions.
+        read: of the queries.
         facts: of their users.
-        reasons: what was found for the batch.
+        support: of the batch.
         row: of the batch.
-        positive: "n length", what speaks for each item.
+        positive: "n length", the positive part of the strength of each event.
         total: "n", its sums.
-        records: what is made of it.
-        most: events that are shown at most.
+        ids: "items".
+        most: the most events of an explanation.
     """
-    fitted, queries = reading.model.fitted_on, reading.queries
-    titles, ids = fitted.metadata.titles, records.ids
+    fitted, queries = read.model.fitted_on, read.queries
+    titles = fitted.metadata.titles
     places = largest(positive, most)
     strength = positive[np.arange(len(places))[:, None], places]
     share = strength / np.where(total > 0, total, 1.0)[:, None]
     events = facts.history.events[row][places]
     value, age = queries.values[events], queries.now[row] - queries.times[events]
-    known = np.isfinite(value) & facts.explicit[row]
+    is_rating = np.isfinite(value) & facts.explicit[row]
     nothing = np.full(events.shape, None)
-    told = facts.history.items[row][places].ravel().tolist()
-    found = [
+    items = facts.history.items[row][places].ravel().tolist()
+    evidence = [
         *map(
-            records.evidence,
-            [ids[item] for item in told],
-            [titles[item] for item in told],
+            Evidence,
+            [ids[item] for item in items],
+            [titles[item] for item in items],
             strength.ravel().tolist(),
             share.ravel().tolist(),
-            (value if known.all() else np.where(known, value, nothing)).ravel().tolist(),
+            (value if is_rating.all() else np.where(is_rating, value, nothing)).ravel().tolist(),
             (nothing if fitted.clock == "none" else age).ravel().tolist(),
-            (nothing if reasons.recent is None else reasons.recent[row][places]).ravel().tolist(),
+            (nothing if support.recent is None else support.recent[row][places]).ravel().tolist(),
         )
     ]
     width = places.shape[1]
-    # Strongest first: what speaks against an item, or not for it, is at the end.
+    # Strongest first, so that events that do not speak for the item come last.
     counts = (strength > 0).sum(1).tolist()
-    return [tuple(found[start * width : start * width + count]) for start, count in enumerate(counts)]
+    return [tuple(evidence[start * width : start * width + count]) for start, count in enumerate(counts)]
 
 
-def _sentence(
-    model: Recommender,
-    kind: EvidenceKind,
-    facts: Sequence[_Fact],
-    persona: str | None,
-    recent: float | None,
-    has_history: bool,
-) -> str:
-    titles = [fact.title for fact in facts]
-    rated = [fact.rating is not None for fact in facts]
-    if titles and kind == "contribution":
-        return text.because(titles, rated, persona, recent)
-    if titles:
-        return text.resembles(titles, rated, persona)
-    if not model.folds_in:
-        return text.unnamed(persona) if model.needs_known_users else text.POPULAR
-    return text.UNSUPPORTED if has_history else text.COLD
+def _sentence_without_evidence(model: Recommender, has_history: bool) -> str | None:
+    """Return the sentence for items without evidence; None where it names the leading persona."""
+    if model.folds_in:
+        return text.UNSUPPORTED if has_history else text.COLD
+    return None if model.needs_known_users else text.POPULAR

@@ -1,4 +1,4 @@
-"""Fidelity: remove the evidence and the item must fall; keep only the evidence and it must stand.
+"""Fidelity of evidence to the model: an item must fall without its evidence, and keep its score with nothing else.
 
 The metrics are those of Baklanov, Bogina and others, *Refining Fidelity Metrics for Explainable Recommendations*,
 SIGIR 2025 (doi 10.1145/3726302.3730242), with the number of removed or kept items fixed at m = 1..5.
@@ -16,7 +16,7 @@ hence
 
     DEL@m, INS@m:  ( s - s_i({}) ) / mean over users of | s_i(H) - s_i({}) |
 
-so that about 1 is the whole history's effect and 0 that of none, and one constant per report cannot reorder methods.
+so that 1 is about the effect of the whole history and 0 that of none; one constant per report cannot reorder methods.
 For a linear model the m largest contributions are the best possible evidence for DEL and INS.
 """
 
@@ -56,10 +56,10 @@ class FidelityReport:
     """Fidelity of several kinds of evidence on the same users and the same recommendations.
 
     Attributes:
-        per_user: one row per user, method and m. Columns: `query` (row of the queries asked), `item` (number of the
-            explained item), `method`, `m`, and the four metrics.
+        per_user: one row per user, method and m. Columns: `query` (row of the queries), `item` (number of the explained
+            item), `method`, `m`, and the four metrics.
         k: cut-off of POS.
-        eligible: how many queries had enough history; of them `users` were drawn and had a recommendation.
+        eligible: how many queries had enough history; `users` of them were drawn and had a recommendation.
     """
 
     per_user: pd.DataFrame
@@ -93,7 +93,7 @@ class FidelityReport:
     def paired(self, metric: str, method: str, against: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return the per-user means over m of two methods, aligned, negated where lower is better.
 
-        A paired test on the two arrays tells whether `method` is better: larger is better in both.
+        For a paired test of whether `method` is better: larger is better in both arrays.
 
         Raises:
             ConfigError: an unknown metric or method.
@@ -109,10 +109,10 @@ class FidelityReport:
     def _check(self, metric: str, *methods: str) -> None:
         if metric not in METRICS:
             raise ConfigError(f"unknown fidelity metric {metric!r}{nearest(metric, METRICS)}; one of {METRICS}")
-        known = [str(name) for name in self.per_user["method"].unique()]
+        own = [str(name) for name in self.per_user["method"].unique()]
         for name in methods:
-            if name not in known:
-                raise ConfigError(f"no evidence method {name!r} in this report{nearest(name, known)}; it has {known}")
+            if name not in own:
+                raise ConfigError(f"no evidence method {name!r} in this report{nearest(name, own)}; it has {own}")
 
 
 def fidelity(
@@ -126,18 +126,18 @@ def fidelity(
     seed: int = 0,
     k: int = 10,
 ) -> FidelityReport:
-    """Measure how faithful evidence is to the model: explain each user's top item, remove or keep, ask again.
+    """Measure how faithful evidence is to the model: explain each user's top item, change the history, score it again.
 
     Only users with more distinct known history items than the largest m are measured: with fewer, every method removes
     the same items.
 
     Args:
-        model: a fitted model that folds in (the history it is handed decides).
-        queries: the users; those of a hold-out are usual.
+        model: a fitted model that folds in.
+        queries: the users, usually those of a holdout.
         train: the log the model was fitted on, for popularity and cosine evidence.
         methods: evidence methods by name; model, random, popularity and cosine when None.
         m: numbers of removed or kept items, each at least 1.
-        users: how many users are drawn at most.
+        users: the most users to draw.
         seed: of the draw, and of random evidence.
         k: cut-off of POS.
 
@@ -149,27 +149,27 @@ def fidelity(
     if not m or min(m) < 1:
         raise ConfigError(f"m = {tuple(m)}: give one or more numbers of removed items, each at least 1")
     as_fold_in(model, "fidelity, which changes the history,")
-    chosen = standard_methods(model, train, seed) if methods is None else methods
+    compared = standard_methods(model, train, seed) if methods is None else methods
     rows, eligible = _draw(queries, max(m), users, seed)
-    asked = queries.take(rows)
-    items = model.recommend(asked, 1).items[:, 0]
+    sample = queries.take(rows)
+    items = model.recommend(sample, 1).items[:, 0]
     answered = items != UNKNOWN
-    rows, asked, items = rows[answered], asked.take(np.flatnonzero(answered)), items[answered]
+    rows, sample, items = rows[answered], sample.take(np.flatnonzero(answered)), items[answered]
     if len(rows) == 0:
-        raise DataError("no user has a recommendable item to explain; ask with other queries or exclude fewer items")
-    # What is removed from the history must not become a candidate, or it would push the item down by itself.
-    asked = replace(asked, exclude=asked.excluded)
-    everything = np.ones(len(asked.history.items), dtype=np.bool_)
-    full, _ = _stand(model, asked, everything, items)
-    empty, _ = _stand(model, asked, ~everything, items)
+        raise DataError("no user has a recommendable item to explain; use other queries or exclude fewer items")
+    # Items removed from the history must not become candidates, or they would push the explained item down.
+    sample = replace(sample, exclude=sample.excluded)
+    everything = np.ones(len(sample.history.items), dtype=np.bool_)
+    full, _ = _scores_and_ranks(model, sample, everything, items)
+    empty, _ = _scores_and_ranks(model, sample, ~everything, items)
     scale = float(np.abs(full - empty).mean()) or 1.0
     tables = []
-    for name, method in chosen.items():
-        place = evidence_places(asked, method(asked, items))
+    for name, method in compared.items():
+        place = evidence_places(sample, method(sample, items))
         for count in sorted(set(m)):
             evidence = place < count
-            without, rank = _stand(model, asked, ~evidence, items)
-            only, _ = _stand(model, asked, evidence, items)
+            without, rank = _scores_and_ranks(model, sample, ~evidence, items)
+            only, _ = _scores_and_ranks(model, sample, evidence, items)
             tables.append(
                 pd.DataFrame(
                     {
@@ -216,10 +216,10 @@ def evidence_places(queries: Queries, strengths: npt.NDArray[np.float64]) -> npt
 
 
 def keep_events(queries: Queries, keep: npt.NDArray[np.bool_]) -> Queries:
-    """Return the same questions with only some of the history visible; what is excluded stays excluded.
+    """Return the queries with only some of the history visible; excluded items stay excluded.
 
     Args:
-        queries: the questions.
+        queries: the users.
         keep: "events", aligned with `queries.history.items`.
     """
     counts = np.bincount(queries.history.rows[keep], minlength=len(queries))
@@ -247,10 +247,10 @@ def _draw(queries: Queries, most: int, users: int, seed: int) -> tuple[npt.NDArr
 
 
 @torch.inference_mode()
-def _stand(
+def _scores_and_ranks(
     model: Recommender, queries: Queries, keep: npt.NDArray[np.bool_], items: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Return each item's score and its rank among what is not excluded, given only the kept events.
+    """Return each item's score and its rank among the items that are not excluded, given only some events.
 
     Equal scores are ordered by ascending item number, as `Recommender.recommend` does.
     """

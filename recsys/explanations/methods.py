@@ -1,4 +1,4 @@
-"""Ways to rank a history as evidence for an item: the model's own, and those it has to beat."""
+"""Methods that rank a history as evidence for an item: the model's own contributions, and baselines."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from recsys.models.base import Recommender, as_fold_in
 EvidenceMethod = Callable[[Queries, npt.NDArray[np.int32]], npt.NDArray[np.float64]]
 """(queries, one item "queries" each) -> "events" strengths aligned with `queries.history.items`, larger is stronger.
 
-An event that does not count (see `Queries.counted`) has strength 0: its item is judged by the one that does.
+An event that does not count (see `Queries.counted`) has strength 0; its item has the strength of the one that does.
 """
 
 
 def model_evidence(model: Recommender) -> EvidenceMethod:
-    """Evidence is what the model says each event contributes to the score.
+    """Return the method whose strengths are the model's contributions of each event to the score.
 
     Raises:
         CapabilityError: the model cannot fold in, so that no event has a contribution of its own.
@@ -37,7 +37,7 @@ def model_evidence(model: Recommender) -> EvidenceMethod:
 
 
 def random_evidence(seed: int = 0) -> EvidenceMethod:
-    """Evidence is drawn at random; the same seed gives the same evidence for the same queries."""
+    """Return the method that draws strengths at random; the same seed gives the same for the same queries."""
 
     def strengths(queries: Queries, _: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
         return np.random.default_rng(seed).random(len(queries.history.items)) * queries.counted
@@ -46,7 +46,7 @@ def random_evidence(seed: int = 0) -> EvidenceMethod:
 
 
 def popularity_evidence(train: Interactions) -> EvidenceMethod:
-    """Evidence is what most users of the training log used."""
+    """Return the method whose strength is the number of users of an item in the training log."""
     users = np.bincount(train.matrix().indices, minlength=train.n_items).astype(np.float64)
 
     def strengths(queries: Queries, _: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
@@ -56,9 +56,9 @@ def popularity_evidence(train: Interactions) -> EvidenceMethod:
 
 
 def cosine_evidence(train: Interactions) -> EvidenceMethod:
-    """Evidence is what shares users with the item: cos(j, i) = |users of j and i| / sqrt(|users of j| |users of i|).
+    """Return the method of shared users: cos(j, i) = |users of j and i| / sqrt(|users of j| |users of i|).
 
-    It looks at the log alone, never at the model.
+    It depends on the log alone, not on the model.
     """
     used = train.matrix().tocsc()
     norm = np.sqrt(np.maximum(1, np.diff(used.indptr)))
@@ -68,8 +68,8 @@ def cosine_evidence(train: Interactions) -> EvidenceMethod:
         targets, column = np.unique(items, return_inverse=True)
         cosine = sp.csr_matrix(unit.T @ unit[:, targets])
         past = queries.history.items
-        found = np.asarray(cosine[np.maximum(past, 0), column[queries.history.rows]]).ravel()
-        return np.where(queries.counted, found, 0.0).astype(np.float64)
+        strength = np.asarray(cosine[np.maximum(past, 0), column[queries.history.rows]]).ravel()
+        return np.where(queries.counted, strength, 0.0).astype(np.float64)
 
     return strengths
 

@@ -23,7 +23,7 @@ def genre_lift(
         share_kg = sum_j a_ujk [j has g] / sum_j a_ujk
         lift_kg  = (sum_j a_ujk [j has g] + base_kg) / ((sum_j a_ujk + 1) base_kg)
 
-    The lift is smoothed with one pseudo-item of the base rate, so that a persona of one item is not called extreme.
+    The lift is smoothed with one pseudo-item of the base rate, so that a persona of one item is not extreme.
 
     Args:
         mass: "... personas genres", sum_j a_ujk [j has g].
@@ -60,8 +60,8 @@ def names(
 ) -> list[tuple[str, NamedBy]]:
     """Name the personas of one user.
 
-    The name is made of one or two distinctive genres (lift at least 1.1, share at least .15), else of the persona's
-    top title, else of its index. A name that is taken gives way to the next candidate; indices never collide.
+    A name is made of one or two distinctive genres (lift at least 1.1, share at least .15), else of the persona's top
+    title, else of its index. Where another persona has the name already, the next candidate is used.
 
     Args:
         genres: "genres", their names.
@@ -76,22 +76,22 @@ def names(
     """
     chosen: dict[int, tuple[str, NamedBy]] = {}
     taken: set[str] = set()
-    telling = (lift >= _MIN_LIFT) & (share >= _MIN_SHARE)
+    eligible = (lift >= _MIN_LIFT) & (share >= _MIN_SHARE)
     by_genre = distinctive(share, lift)
     for persona in order:
-        best = by_genre[persona][telling[persona, by_genre[persona]]][:_GENRES_TRIED]
+        best = by_genre[persona][eligible[persona, by_genre[persona]]][:_GENRES_TRIED]
         candidates = _candidates(persona, [genres[genre] for genre in best.tolist()], titles[persona])
-        chosen[persona] = next(found for found in candidates if found[0] not in taken)
+        chosen[persona] = next(candidate for candidate in candidates if candidate[0] not in taken)
         taken.add(chosen[persona][0])
     return [chosen[persona] for persona in range(len(titles))]
 
 
 def _candidates(persona: int, genres: Sequence[str], titles: Sequence[str]) -> Iterator[tuple[str, NamedBy]]:
-    """Yield names from the most to the least telling; the last is always free.
+    """Yield names from the most to the least informative; the last is always free.
 
     Args:
         persona: its number.
-        genres: those that tell it apart, the most distinctive first.
+        genres: its distinctive genres, the most distinctive first.
         titles: its own top titles.
     """
     pairs = [" & ".join(pair) for pair in combinations(genres, 2)]

@@ -33,7 +33,7 @@ class PaddedHistory:
 
     @classmethod
     def of(cls, queries: Queries) -> PaddedHistory:
-        """Lay the counted events of the queries out.
+        """Arrange the counted events of the queries as rectangles.
 
         >>> PaddedHistory.of(Queries.from_history([[4, 2, 4], [], [7]])).items.tolist()
         [[2, 4], [0, 0], [7, 0]]
@@ -64,7 +64,7 @@ class PaddedHistory:
         return np.asarray(self.mask.sum(1), dtype=np.int64)
 
     def gather(self, values: npt.NDArray[Any], fill: float) -> npt.NDArray[Any]:
-        """Lay values aligned with `queries.history.items` ("events" or "events n") out; `fill` in the padding."""
+        """Arrange values of events, "events" or "events n", as rectangles, with `fill` in the padding."""
         if self.mask.size == 0 or len(values) == 0:
             return np.full((*self.mask.shape, *values.shape[1:]), fill, values.dtype)
         if len(values) == self.mask.size and len(self.mask) == 1:  # all events of one query, in their order
@@ -78,12 +78,12 @@ class PaddedHistory:
 def largest(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.int64]:
     """Return the places of the largest values of each row, "rows most", largest first, the first of equals first.
 
-    Of what is -inf no place has a meaning.
+    The place of a value of -inf has no meaning.
     """
     count = min(most, values.shape[1])
     places = np.zeros((len(values), count), np.int64)
-    left, rows = values.copy(), np.arange(len(values))
-    for column in range(count):  # a few times the largest: a sort of all takes many times as long
-        places[:, column] = left.argmax(1)
-        left[rows, places[:, column]] = -np.inf
+    remaining, rows = values.copy(), np.arange(len(values))
+    for column in range(count):  # faster than a sort for a few of many columns
+        places[:, column] = remaining.argmax(1)
+        remaining[rows, places[:, column]] = -np.inf
     return places

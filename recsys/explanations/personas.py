@@ -1,4 +1,4 @@
-"""A user's personas, described by what the user did: top items, distinctive genres, a name."""
+"""Descriptions of a user's personas from the user's history: top items, distinctive genres, a name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LIST = 50
 """Length of the recommendation list from which each persona's own recommendations are taken."""
 
 _TOP = 5
-"""Items, genres and recommendations of a persona, unless more are asked for."""
+"""Items, genres and recommendations of a persona, by default."""
 
 _DOMINANT = 0.6
 """Share of the history from which a persona's genres are compared with the catalogue."""
@@ -43,15 +43,15 @@ def describe_personas(
         genres     : by descending share . ln(lift); base rate: the user's history, or the catalogue for a persona
                      that speaks for more than 60% of the history (a single persona always does)
 
-    A dead persona (share below a tenth of 1/K) has no items and no genres, and a number for a name. Personas stay while
+    A dead persona (share below a tenth of 1/K) has no items and no genres, and a number for a name. Personas last, only
     their activity drifts (`recsys.explanations.activity`): those of a decayed model are described by the model without
-    decay, and only what they recommend is the decayed model's.
+    decay, and only the items that they recommend are the decayed model's.
 
     Args:
         model: a model with personas.
         queries: the users.
-        top: how many items, genres and recommendations are given at most.
-        recommended: also find which of the user's 50 best items each persona leads (one `recommend` call).
+        top: the most items, genres and recommendations of a persona.
+        recommended: whether to find which of the user's 50 best items each persona leads (one `recommend` call).
 
     Raises:
         CapabilityError: the model has no personas, or cannot serve one of the users.
@@ -61,7 +61,7 @@ def describe_personas(
     return [
         description
         for batch in queries.batches(BATCH)
-        for description in _describe(_Reading.undecayed(personas, batch), personas, batch, top, recommended)
+        for description in _describe(_PersonaReading.undecayed(personas, batch), personas, batch, top, recommended)
     ]
 
 
@@ -74,19 +74,22 @@ def describe_from(
         model: a model with personas; `Decayed` or not.
         queries: the user.
         history: of the user.
-        sums: of that history, see `carried`.
+        sums: of that history, see `history_sums`.
     """
-    (described,) = _describe(_Reading.carried(model, history, sums), model, queries, _TOP, recommended=False)
+    (described,) = _describe(_PersonaReading.from_sums(model, history, sums), model, queries, _TOP, recommended=False)
     return described
 
 
-def carried(model: Recommender, queries: Queries, former: ExactSums | None = None) -> ExactSums | None:
-    """Return what personas are made of, to be carried to the user's next event; None where a model cannot.
+def history_sums(model: Recommender, queries: Queries, former: ExactSums | None = None) -> ExactSums | None:
+    """Return the sums that the personas of a history are made of, which the next event updates.
 
     Args:
         model: `Decayed` or not.
         queries: the user.
         former: of the same user, before the last events.
+
+    Returns:
+        None for several users, a weighted history, one of more than `MOST_ITEMS` items, or a model without such sums.
     """
     within = model.scoring_model
     if not isinstance(within, IncrementalPersonas) or len(queries) != 1 or queries.weights is not None:
@@ -101,7 +104,7 @@ def carried(model: Recommender, queries: Queries, former: ExactSums | None = Non
 def user_persona_health(model: Recommender, queries: Queries) -> list[PersonaHealth]:
     """Return the health of each user's own personas, from their attention on the user's history.
 
-    The same figures as of a whole model: effective number of personas, mean cosine between two of them, share of dead
+    The figures are those of a whole model: effective number of personas, mean cosine between two of them, share of dead
     ones. Without history all personas count alike.
 
     Raises:
@@ -125,11 +128,11 @@ def as_personas(model: Recommender) -> PersonaRecommender:
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Reading:
-    """A batch's histories as read by its personas.
+class _PersonaReading:
+    """How the personas of a batch of users read the users' histories.
 
-    `attention`: "queries personas length", 0 in the padding; `part`: the same shape, persona k's part
-    a_ujk (U_uk . v_j) of each history item's score.
+    `attention`: "queries personas length", 0 in the padding; `part`: of the same shape, persona k's part
+    a_ujk (U_uk . v_j) of each history item's score, -inf in the padding.
     """
 
     history: PaddedHistory
@@ -138,12 +141,12 @@ class _Reading:
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, model: PersonaRecommender, queries: Queries) -> _Reading:
+    def of(cls, model: PersonaRecommender, queries: Queries) -> _PersonaReading:
         history = PaddedHistory.of(queries)
-        # In rising order: models read tables of items, and what lies together is read much faster.
+        # In ascending order, because models gather rows of item tables, and neighbours in memory are read faster.
         order = np.argsort(history.items, axis=1, kind="stable")
-        rising = np.take_along_axis(history.items, order, 1)
-        attention, scores = model.opinions(queries, rising)
+        ascending = np.take_along_axis(history.items, order, 1)
+        attention, scores = model.opinions(queries, ascending)
         back = np.argsort(order, axis=1)[:, None, :]
         weight, part = (
             np.take_along_axis(each.double().cpu().numpy(), back, 2) for each in (attention, attention * scores)
@@ -152,14 +155,14 @@ class _Reading:
         return cls(history, np.where(keep, weight, 0.0), np.where(keep, part, -np.inf))
 
     @classmethod
-    def undecayed(cls, model: PersonaRecommender, queries: Queries) -> _Reading:
-        """Read histories with the model, without its decay."""
+    def undecayed(cls, model: PersonaRecommender, queries: Queries) -> _PersonaReading:
+        """Read histories with the model without its decay."""
         return cls.of(as_personas(model.scoring_model), queries)
 
     @classmethod
     @torch.inference_mode()
-    def carried(cls, model: PersonaRecommender, history: PaddedHistory, sums: ExactSums) -> _Reading:
-        """Read one history with what is known of it already."""
+    def from_sums(cls, model: PersonaRecommender, history: PaddedHistory, sums: ExactSums) -> _PersonaReading:
+        """Read one history, given its sums."""
         within = model.scoring_model
         assert isinstance(within, IncrementalPersonas)
         attention, scores = (each.double().numpy() for each in within.opinions_of(sums))
@@ -171,27 +174,27 @@ class _Reading:
         """ "queries personas": sums to 1; equal parts where there is no history."""
         weights = self.history.weights.astype(np.float64)
         total = weights.sum(1)[:, None]
-        spoken = (self.attention @ weights[:, :, None])[:, :, 0]
-        equal = np.full(spoken.shape, 1.0 / max(1, spoken.shape[1]))
-        np.divide(spoken, total, out=equal, where=total > 0)
-        return equal
+        attended = (self.attention @ weights[:, :, None])[:, :, 0]
+        shares = np.full(attended.shape, 1.0 / max(1, attended.shape[1]))
+        np.divide(attended, total, out=shares, where=total > 0)
+        return shares
 
 
 def _describe(
-    reading: _Reading, model: PersonaRecommender, queries: Queries, top: int, recommended: bool
+    reading: _PersonaReading, model: PersonaRecommender, queries: Queries, top: int, recommended: bool
 ) -> Iterator[list[PersonaDescription]]:
     shares = reading.shares
     count = shares.shape[1]
     alive = (shares >= 0.1 / count) & (reading.history.lengths > 0)[:, None]
     own = _own_items(model, reading, alive, top)
-    brought = _led_recommendations(model, queries, count, top) if recommended else [[()] * count] * len(queries)
+    led = _led_recommendations(model, queries, count, top) if recommended else [[()] * count] * len(queries)
     metadata = model.fitted_on.metadata
     genre_names, genre_matrix = metadata.genre_matrix()
     has_genre = genre_matrix[reading.history.items]
     mass = reading.attention @ has_genre
     user_base = (reading.history.mask[:, None, :].astype(np.float64) @ has_genre)[:, 0]
     user_base /= np.maximum(1, reading.history.lengths)[:, None]
-    # Against a history that is nearly all its own nothing stands out: such a persona is compared with the catalogue.
+    # A persona that speaks for most of the history has nothing to stand out from in it, only in the catalogue.
     base = np.where(shares[:, :, None] > _DOMINANT, metadata.genre_shares, user_base[:, None, :])
     share, lift = genre_lift(mass * alive[:, :, None], reading.attention.sum(2) * alive, base)
     for row in range(len(queries)):
@@ -200,34 +203,32 @@ def _describe(
         named = names(genre_names, share[row], lift[row], titles, order)
         genres = _genres(genre_names, share[row], lift[row], top)
         yield [
-            PersonaDescription(
-                persona, *named[persona], weight, own[row][persona], genres[persona], brought[row][persona]
-            )
+            PersonaDescription(persona, *named[persona], weight, own[row][persona], genres[persona], led[row][persona])
             for persona, weight in enumerate(shares[row].tolist())
         ]
 
 
 def _own_items(
-    model: PersonaRecommender, reading: _Reading, alive: npt.NDArray[np.bool_], top: int
+    model: PersonaRecommender, reading: _PersonaReading, alive: npt.NDArray[np.bool_], top: int
 ) -> list[list[tuple[PersonaItem, ...]]]:
     """Return the top own history items of each living persona of each query."""
     mean = reading.attention.sum(2) / np.maximum(1, reading.history.lengths)[:, None]
-    # The tolerance keeps items that differ from the mean by rounding only, as all do where there is one persona.
+    # The tolerance keeps items that differ from the mean by rounding only, as all do with a single persona.
     owned = reading.history.mask[:, None, :] & (reading.attention >= (1.0 - 1e-6) * mean[:, :, None])
     owned &= alive[:, :, None]
     counts = owned.sum(2).tolist()
-    found = []
+    items_of_personas = []
     for row, count in enumerate(counts):
         places = largest(np.where(owned[row], reading.part[row], -np.inf), top)
         items = reading.history.items[row][places].tolist()
         weights = np.take_along_axis(reading.attention[row], places, 1).tolist()
-        found.append(
+        items_of_personas.append(
             [
                 tuple([_item(model, *each) for each in zip(items[k][:some], weights[k][:some], strict=True)])
                 for k, some in enumerate(count)
             ]
         )
-    return found
+    return items_of_personas
 
 
 @torch.inference_mode()
@@ -253,11 +254,11 @@ def _led_recommendations(
 def _genres(
     genres: tuple[str, ...], share: npt.NDArray[np.float64], lift: npt.NDArray[np.float64], top: int
 ) -> list[tuple[GenreShare, ...]]:
-    """Return the most distinctive genres that each persona has at all."""
+    """Return the most distinctive genres of each persona."""
     order = distinctive(share, lift)[:, :top]
     shares, lifts = (np.take_along_axis(each, order, 1).tolist() for each in (share, lift))
     return [
-        tuple([GenreShare(genres[genre], part, times) for genre, part, times in zip(*each, strict=True) if part > 0])
+        tuple([GenreShare(genres[genre], part, ratio) for genre, part, ratio in zip(*each, strict=True) if part > 0])
         for each in zip(order.tolist(), shares, lifts, strict=True)
     ]
 
@@ -269,12 +270,12 @@ def _item(model: Recommender, number: int, weight: float) -> PersonaItem:
 
 @torch.inference_mode()
 def _health(model: PersonaRecommender, queries: Queries) -> Iterator[PersonaHealth]:
-    reading = _Reading.of(model, queries)
+    reading = _PersonaReading.of(model, queries)
     vectors = model.personas(queries).cpu()
     count = reading.attention.shape[1]
     for row, mask in enumerate(reading.history.mask):
-        heard = reading.attention[row][:, mask] if mask.any() else np.full((count, 1), 1.0 / count)
-        yield PersonaHealth.of(torch.from_numpy(heard)[None], vectors[row][None])
+        attention = reading.attention[row][:, mask] if mask.any() else np.full((count, 1), 1.0 / count)
+        yield PersonaHealth.of(torch.from_numpy(attention)[None], vectors[row][None])
 
 
 def _check_users(model: Recommender, queries: Queries) -> None:

@@ -1,52 +1,40 @@
-"""What an explanation is: plain, immutable records that turn into JSON."""
+"""Records of explanations, personas and half-lives, which become the JSON of the command and of the service.
+
+An answer has dozens of these records. They are not frozen, because a frozen dataclass takes four times as long to make.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 EvidenceKind = Literal["contribution", "similarity", "none"]
 """Whether evidence is what the score is made of, only resembles the item, or cannot be given."""
 
-NamedBy = Literal["genres", "title", "number"]
-"""What a persona's name was made of."""
+NamedBy = Literal["user", "genres", "title", "number"]
+"""Who or what named a persona: the user, its genres, its top title, or its index."""
+
+Unit = Literal["events", "days", "periods", "positions"]
+"""What a half-life is counted in."""
 
 
 @final
-@dataclass(frozen=True)
-class Evidence:
-    """A past event that speaks for a recommended item.
+class _TextInSchemas:
+    """Declares a field as text to pydantic: the service writes every id as text."""
 
-    Attributes:
-        item: external id.
-        title: title of the item.
-        contribution: what the event adds to the score (`evidence_kind` "contribution"), or how much its item resembles
-            the recommended one (`evidence_kind` "similarity").
-        share: contribution over the sum of all positive contributions of the history to this score, in (0, 1].
-        rating: the event's rating; None where the log is implicit or left it blank.
-        age: time from the event to the question, in the unit of the log's clock; None where the log has no clock.
-        recent: whether the event is younger than the user's half-life; None where nothing fades.
-    """
+    def __get_pydantic_core_schema__(self, _source: object, handler: Callable[[type], Any]) -> Any:  # noqa: ANN401
+        return handler(str)
 
-    item: int | str
-    title: str
-    contribution: float
-    share: float
-    rating: float | None = None
-    age: int | None = None
-    recent: bool | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values; `rating`, `age` and `recent` only where they are known."""
-        known = {"rating": self.rating, "age": self.age, "recent": self.recent}
-        base = {"item": self.item, "title": self.title, "contribution": self.contribution, "share": self.share}
-        return base | {key: value for key, value in known.items() if value is not None}
+ItemId = Annotated[int | str, _TextInSchemas()]
+"""An external id: as the log has it; always text in answers of the service."""
 
 
 @final
-@dataclass(frozen=True)
-class PersonaWeight:
-    """How much a persona speaks for an item: the attention a_uik, and the persona's name."""
+@dataclass(slots=True)
+class PersonaShare:
+    """How much a persona speaks for an item: the attention a_uik, which sums to 1 over personas."""
 
     persona: int
     name: str
@@ -58,73 +46,106 @@ class PersonaWeight:
 
 
 @final
-@dataclass(frozen=True)
-class Explanation:
-    """Why one item is recommended.
+@dataclass(slots=True)
+class Evidence:
+    """A past event that speaks for a recommended item.
 
     Attributes:
-        item: external id.
+        item_id: external id of its item.
         title: title of the item.
-        score: the model's score.
-        personas: all personas, largest weight first; weights sum to 1. Empty for a model without personas.
+        contribution: what the event adds to the score (`evidence_kind` "contribution"), or how much its item resembles
+            the recommended one (`evidence_kind` "similarity").
+        share: contribution over the sum of all positive contributions of the history to this score, in (0, 1].
+        rating: the event's rating; null where the log is implicit or has a blank.
+        age: time from the event to the request, in the unit of the log's clock, which is seconds in the service; null
+            where the log has no clock.
+        recent: whether the event is younger than the user's half-life; null where nothing fades.
+    """
+
+    item_id: ItemId
+    title: str
+    contribution: float
+    share: float
+    rating: float | None = None
+    age: int | None = None
+    recent: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; `rating`, `age` and `recent` only where there are any."""
+        optional = {"rating": self.rating, "age": self.age, "recent": self.recent}
+        base = {"item": self.item_id, "title": self.title, "contribution": self.contribution, "share": self.share}
+        return base | {key: value for key, value in optional.items() if value is not None}
+
+
+@final
+@dataclass(slots=True)
+class Explanation:
+    """A recommended item and why it is recommended.
+
+    Attributes:
+        item_id: external id.
+        title: title of the item.
+        score: the model's score; only the order within one list has a meaning.
+        personas: all personas, largest weight first; empty for a model without personas.
         evidence: strongest first.
-        evidence_kind: what `evidence` may claim.
+        evidence_kind: "contribution": the score is made of the evidence; "similarity": the evidence resembles the item;
+            "none": there is none.
         certainty: how much of the score the explanation accounts for, in [0, 1]:
 
                 certainty = a_uik* . sum_{e shown} c_e / sum_{e in history} max(c_e, 0)
 
             a_uik* is the leading persona's attention (1 for a model without personas), c_e the contribution of event e.
-            0 where the evidence is not exact: then nothing that is shown is known to carry the score.
-        text: one sentence.
+            0 where the evidence is not exact: then no event that is shown is known to carry the score.
+        reason: one sentence.
         recent: how much of the evidence is recent, in [0, 1]; the rest is long-term:
 
                 recent = sum_{e younger than the user's half-life} max(c_e, 0) / sum_{e in history} max(c_e, 0)
 
-            None where nothing fades, or nothing in the history speaks for the item.
+            Null where nothing fades, or nothing in the history speaks for the item.
     """
 
-    item: int | str
+    item_id: ItemId
     title: str
     score: float
-    personas: tuple[PersonaWeight, ...]
+    personas: tuple[PersonaShare, ...]
     evidence: tuple[Evidence, ...]
     evidence_kind: EvidenceKind
     certainty: float
-    text: str
+    reason: str
     recent: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for `json.dumps`; `recent` and `long_term` only where they are known."""
-        fading = {} if self.recent is None else {"recent": self.recent, "long_term": 1.0 - self.recent}
+        """Return plain values, ready for `json.dumps`; `recent` and `long_term` only where something fades."""
+        split = {} if self.recent is None else {"recent": self.recent, "long_term": 1.0 - self.recent}
         return {
-            "item": self.item,
+            "item": self.item_id,
             "title": self.title,
             "score": self.score,
             "personas": [persona.to_dict() for persona in self.personas],
             "evidence": [evidence.to_dict() for evidence in self.evidence],
             "evidence_kind": self.evidence_kind,
             "certainty": self.certainty,
-            "text": self.text,
-            **fading,
+            "text": self.reason,
+            **split,
         }
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class PersonaItem:
-    """An item with its attention for one persona."""
+    """An item and its attention for one persona."""
 
-    item: int | str
+    item_id: ItemId
     title: str
     weight: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"item": self.item, "title": self.title, "weight": self.weight}
+        return {"item": self.item_id, "title": self.title, "weight": self.weight}
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class GenreShare:
     """A genre of a persona: the share of the persona's history that has it, and its lift over the base rate."""
 
@@ -138,14 +159,14 @@ class GenreShare:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class PersonaDescription:
-    """One persona of one user, described by what it has used.
+    """One persona of one user, described by the user's history.
 
     Attributes:
         persona: its index.
         name: short, distinct among the user's personas.
-        named_by: what the name was made of.
+        named_by: where the name comes from.
         share: how much of the user's history it speaks for: mean attention over the history; sums to 1 over personas.
         items: its own top history items with their attention.
         genres: its genres, most distinctive first.
@@ -162,12 +183,12 @@ class PersonaDescription:
 
     @property
     def phrase(self) -> str:
-        """The persona as spoken of in a sentence.
+        """The persona as a sentence refers to it.
 
         >>> PersonaDescription(0, "Crime", "genres", 1.0, (), (), ()).phrase
         'your Crime side'
         """
-        if self.named_by == "genres":
+        if self.named_by in ("user", "genres"):
             return f"your {self.name} side"
         return f"your taste for titles {self.name}" if self.named_by == "title" else f"your {self.name}"
 
@@ -181,3 +202,54 @@ class PersonaDescription:
             "genres": [genre.to_dict() for genre in self.genres],
             "recommended": [item.to_dict() for item in self.recommended],
         }
+
+
+@final
+@dataclass(slots=True)
+class HalfLifeInterval:
+    """A belief about a half-life in one unit; null is "never".
+
+    Attributes:
+        unit: what it is counted in.
+        median: the half-life is as likely longer as shorter.
+        low: longer with 90%.
+        high: shorter with 90%.
+        probability: that the user forgets by this clock; the remainder is the other clock's, and "never".
+    """
+
+    unit: Unit
+    median: float | None
+    low: float | None
+    high: float | None
+    probability: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, without the unit."""
+        return {"median": self.median, "low": self.low, "high": self.high, "probability": self.probability}
+
+
+@final
+@dataclass(slots=True)
+class HalfLife:
+    """How long a user's events keep counting.
+
+    Attributes:
+        kind: "own", learned for the user; "shared", one for everybody.
+        clocks: the half-life in each unit, given that it is on this clock or "never".
+        never: the probability that nothing fades ("own"), or the weight that is never lost ("shared").
+        learned_from: events of the user that it was learned from; null where it is shared.
+        lasted: how many of the newest events the present taste comprises, null within it being "all"; its probability
+            is that the taste changed at all. Null where changes are not looked for.
+    """
+
+    kind: Literal["own", "shared"]
+    clocks: tuple[HalfLifeInterval, ...]
+    never: float
+    learned_from: int | None
+    lasted: HalfLifeInterval | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, each clock under its unit; `lasted` only where changes are looked for."""
+        clocks = {str(clock.unit): clock.to_dict() for clock in self.clocks}
+        lasted = {} if self.lasted is None else {"lasted": self.lasted.to_dict()}
+        return {"kind": self.kind, **clocks, "never": self.never, "learned_from": self.learned_from, **lasted}

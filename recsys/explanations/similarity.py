@@ -1,4 +1,4 @@
-"""Evidence for models whose users are learned vectors: what resembles the item, not what made its score."""
+"""Evidence for models whose users are learned vectors: past items that resemble the recommended one."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from recsys.models.base import PersonaRecommender
 def persona_similarity(
     model: PersonaRecommender, queries: Queries, history: PaddedHistory, items: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float64]:
-    """Return how much each past item resembles each asked item in the eyes of the user's personas.
+    """Return how much each past item resembles each candidate in the view of the user's personas.
 
         c_uji = ( sum_k a_ujk a_uik ) . max(0, cos(v_j, v_i))
 
     The first factor says that the same personas speak for both items (it is 1 for a single persona), the second that
-    the items lie in one direction. It is not a part of the score. The formula is ours.
+    the item vectors point in one direction. It is not a part of the score. The formula is ours.
 
     Args:
         model: a model with personas.
-        queries: the questions.
+        queries: the users.
         history: their padded histories.
-        items: "queries n", known item numbers.
+        items: "queries n", known item numbers, the candidates.
 
     Returns:
         "queries length n"; 0 in the padding.
@@ -35,12 +35,12 @@ def persona_similarity(
         return np.zeros((len(queries), 0, items.shape[1]))
     vectors = torch.nn.functional.normalize(model.item_vectors().double(), dim=1)
     past = vectors[torch.from_numpy(history.items.astype(np.int64)).to(vectors.device)]
-    asked = vectors[torch.from_numpy(items.astype(np.int64)).to(vectors.device)]
-    together = torch.einsum(
+    candidates = vectors[torch.from_numpy(items.astype(np.int64)).to(vectors.device)]
+    agreement = torch.einsum(
         "qkl,qkn->qln",
         model.attention(queries, history.items).double(),
         model.attention(queries, items).double(),
     )
-    cosine = torch.einsum("qld,qnd->qln", past, asked).clamp_min(0.0)
-    similarity: npt.NDArray[np.float64] = (together * cosine).cpu().numpy()
+    cosine = torch.einsum("qld,qnd->qln", past, candidates).clamp_min(0.0)
+    similarity: npt.NDArray[np.float64] = (agreement * cosine).cpu().numpy()
     return similarity * history.mask[:, :, None]

@@ -1,4 +1,4 @@
-"""One sentence that says why. Plain text: nothing is escaped, titles appear as they are written in the metadata."""
+"""The sentence of an explanation. Plain text: nothing is escaped, titles appear as in the metadata."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ UNSUPPORTED: Final = "Nothing in your history speaks for it in particular; it su
 """For an additive model in which no past event adds to the score."""
 
 
-def listed(words: Sequence[str]) -> str:
-    """Join words as English does.
+def enumeration(words: Sequence[str]) -> str:
+    """Join words with commas and "and".
 
     Raises:
         ValueError: there are no words.
 
-    >>> listed(["A"]), listed(["A", "B"]), listed(["A", "B", "C"])
+    >>> enumeration(["A"]), enumeration(["A", "B"]), enumeration(["A", "B", "C"])
     ('A', 'A and B', 'A, B and C')
     """
     if not words:
-        raise ValueError("nothing to list")
+        raise ValueError("there are no words to enumerate")
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def deed(rated: Sequence[bool]) -> str:
-    """Return what the user did with items: "rated" when all carry a rating, else the neutral "chose".
+def verb(rated: Sequence[bool]) -> str:
+    """Return the verb for what the user did: "rated" when all items have a rating, else the neutral "chose".
 
     A blank rating and the 1 of an implicit log are not ratings.
 
-    >>> deed([True, True]), deed([True, False])
+    >>> verb([True, True]), verb([True, False])
     ('rated', 'chose')
     """
     return "rated" if all(rated) else "chose"
 
 
 def recency(recent: float) -> str:
-    """Say how much of all evidence is recent; whole percents, which add up to 100.
+    """Return the clause on the recent share of all evidence, in whole percents that add up to 100.
 
     >>> recency(0.8)
     'of all the evidence 80% is recent and 20% long-term'
@@ -57,13 +57,13 @@ def recency(recent: float) -> str:
 def because(
     titles: Sequence[str], rated: Sequence[bool], persona: str | None = None, recent: float | None = None
 ) -> str:
-    """Say which past items carry the score.
+    """Return the sentence that names the past items that carry the score.
 
     Args:
         titles: the evidence, strongest first; at least one.
         rated: whether each has a rating.
-        persona: how the leading persona is spoken of ("your Crime side"); None where there is none to tell apart.
-        recent: how much of all evidence is recent; None where nothing fades.
+        persona: phrase of the leading persona ("your Crime side"); None leaves it out.
+        recent: the recent share of all evidence; None where nothing fades.
 
     >>> because(["Heat (1995)", "Se7en (1995)"], [True, True], "your Crime & Thriller side")
     'Because of your Crime & Thriller side: you rated Heat (1995) and Se7en (1995).'
@@ -72,12 +72,12 @@ def because(
     >>> because(["Heat (1995)"], [True], recent=0.75)
     'Because you rated Heat (1995); of all the evidence 75% is recent and 25% long-term.'
     """
-    fact = f"you {deed(rated)} {listed(titles)}" + ("" if recent is None else f"; {recency(recent)}")
-    return f"Because {fact}." if persona is None else f"Because of {persona}: {fact}."
+    clause = f"you {verb(rated)} {enumeration(titles)}" + ("" if recent is None else f"; {recency(recent)}")
+    return f"Because {clause}." if persona is None else f"Because of {persona}: {clause}."
 
 
 def resembles(titles: Sequence[str], rated: Sequence[bool], persona: str | None = None) -> str:
-    """Say which past items the item is close to, claiming no more than that.
+    """Return the sentence that names the past items that the item resembles, which claims no more than that.
 
     >>> resembles(["Heat (1995)"], [True], "your Crime side")
     'It fits your Crime side and resembles Heat (1995), which you rated.'
@@ -85,11 +85,11 @@ def resembles(titles: Sequence[str], rated: Sequence[bool], persona: str | None 
     'It resembles Heat (1995) and Se7en (1995), which you chose.'
     """
     fit = "" if persona is None else f"fits {persona} and "
-    return f"It {fit}resembles {listed(titles)}, which you {deed(rated)}."
+    return f"It {fit}resembles {enumeration(titles)}, which you {verb(rated)}."
 
 
 def unnamed(persona: str | None = None) -> str:
-    """Say that the model learned the user as a whole, so that no past item can be named.
+    """Return the sentence for a model that learned the user as a whole, so that no past item can be named.
 
     >>> unnamed("your Crime side")
     'It fits your Crime side; no single item of your history can be named.'

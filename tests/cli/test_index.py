@@ -18,7 +18,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.events.addresses import open_store
 from recsys.models import BPR
-from recsys.serving.answers import Use
+from recsys.serving.answers import HistoryEvent
 from recsys.serving.run_answers import open_answers
 from tests.serving.serving_run import train, write_log
 
@@ -150,7 +150,7 @@ def test_the_service_answers_through_the_index_and_says_so(indexed: Path, caplog
     assert not caplog.records
     for answers in (through, exactly):
         answers.check()
-        found = answers.recommend_for([Use("i3"), Use("i20")], 5, None, ["i4"])
+        found = answers.recommend_for([HistoryEvent("i3"), HistoryEvent("i20")], 5, None, ["i4"])
         assert len(found.items) == 5
         assert not {"i3", "i20", "i4"} & {item.item_id for item in found.items}
         assert all(np.isfinite(item.score) for item in found.items)

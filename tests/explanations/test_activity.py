@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -53,9 +52,9 @@ def believing(model: Recommender, log: Interactions, **belief: float) -> Decayed
 def test_evidence_is_recent_or_long_term() -> None:
     model = Decayed(linear(), half_life=1.0).fit(movie_log())
     ((best, *_),) = explain(model, Queries.from_history([[0, 5, 4, 1]]), 1)
-    assert [(fact.item, fact.recent) for fact in best.evidence] == [(1, True), (0, False)]
+    assert [(fact.item_id, fact.recent) for fact in best.evidence] == [(1, True), (0, False)]
     assert best.recent == pytest.approx(1 / (1 + 3 * 2**-3))
-    assert best.text == "Because you chose Crime 1 and Crime 0; of all the evidence 73% is recent and 27% long-term."
+    assert best.reason == "Because you chose Crime 1 and Crime 0; of all the evidence 73% is recent and 27% long-term."
     told = json.loads(json.dumps(best.to_dict()))
     assert told["recent"] + told["long_term"] == pytest.approx(1)
     assert [fact["recent"] for fact in told["evidence"]] == [True, False]
@@ -64,7 +63,7 @@ def test_evidence_is_recent_or_long_term() -> None:
 def test_what_is_not_shown_counts_for_the_split_too() -> None:
     model = Decayed(linear(), half_life=1.0, floor=0.5).fit(movie_log())
     ((best, *_),) = explain(model, Queries.from_history([[0, 5, 4, 1]]), 1, evidence=1)
-    assert [fact.item for fact in best.evidence] == [0]
+    assert [fact.item_id for fact in best.evidence] == [0]
     assert best.recent == pytest.approx(1 / (1 + 3 * (0.5 + 0.5 * 2**-3)))
 
 
@@ -96,7 +95,7 @@ def test_without_decay_or_order_nothing_is_called_recent() -> None:
         assert [fact.recent for fact in answer.evidence] == [None, None]
         assert "recent" not in answer.to_dict()
         assert "recent" not in answer.evidence[0].to_dict()
-        assert answer.text == "Because you chose Crime 0 and Crime 1."
+        assert answer.reason == "Because you chose Crime 0 and Crime 1."
     cold = explain(Decayed(linear(), half_life=2.0).fit(movie_log()), Queries.from_history([[]]), 1)[0][0]
     assert cold.recent is None
 
@@ -106,10 +105,11 @@ def test_half_lives_are_told_with_their_uncertainty() -> None:
     found = user_half_lives(model, Queries.from_history([[0], [1]], users=[0, UNKNOWN]))
     assert found is not None
     known, stranger = found
-    events, days = known.clocks["events"], known.clocks["days"]
-    assert (events.median, events.low, events.high) == (4.0, 1.0, math.inf)
+    events, days = known.clocks
+    assert (events.unit, days.unit) == ("events", "days")
+    assert (events.median, events.low, events.high) == (4.0, 1.0, None)
     assert [events.probability, days.probability, known.never] == pytest.approx([0.75, 0.05, 0.2])
-    assert (days.low, days.median) == (1.0, math.inf)
+    assert (days.low, days.median) == (1.0, None)
     assert (known.learned_from, stranger.learned_from) == (9, 0)
     told = json.loads(json.dumps(known.to_dict()))
     assert told["kind"] == "own"
@@ -132,7 +132,7 @@ def test_how_long_the_present_taste_has_lasted_is_told() -> None:
     queries = Queries.from_history([[0, 1, 2, 3, 4, 5, 0, 1, 2]], users=[0], times=[range(9)])
     (found,) = user_half_lives(model, queries) or []
     assert found.lasted is not None
-    assert (found.lasted.median, found.lasted.low, found.lasted.high) == (3.0, 3.0, math.inf)
+    assert (found.lasted.median, found.lasted.low, found.lasted.high) == (3.0, 3.0, None)
     assert found.lasted.probability == pytest.approx(4 / 5, abs=0.02)
     assert found.to_dict()["lasted"]["high"] is None
     assert model.recent(queries).tolist() == [False] * 6 + [True] * 3  # by the half-life alone it would be five

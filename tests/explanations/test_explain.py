@@ -30,18 +30,18 @@ def test_evidence_of_a_linear_model_is_its_weights() -> None:
     model = linear()
     (answers,) = explain(model, Queries.from_history([[2, 1, 0]]), 2)
     best = answers[0]
-    assert (best.item, best.title, best.score) == (7, "Comedy 7", 7.0)
-    assert [(fact.item, fact.contribution, fact.share) for fact in best.evidence] == [(0, 3.0, 0.75), (1, 1.0, 0.25)]
+    assert (best.item_id, best.title, best.score) == (7, "Comedy 7", 7.0)
+    assert [(fact.item_id, fact.contribution, fact.share) for fact in best.evidence] == [(0, 3.0, 0.75), (1, 1.0, 0.25)]
     assert best.evidence_kind == "contribution"
     assert best.personas == ()
     assert best.certainty == pytest.approx(1.0)
-    assert best.text == "Because you chose Crime 0 and Crime 1."
+    assert best.reason == "Because you chose Crime 0 and Crime 1."
     assert [fact.age for fact in best.evidence] == [1, 2]
 
 
 def test_certainty_falls_with_the_evidence_left_out() -> None:
     ((best, *_),) = explain(linear(), Queries.from_history([[0, 1]]), 2, evidence=1)
-    assert [fact.item for fact in best.evidence] == [0]
+    assert [fact.item_id for fact in best.evidence] == [0]
     assert best.certainty == pytest.approx(0.75)
 
 
@@ -52,27 +52,27 @@ def test_evidence_with_all_events_shown_sums_to_the_score_less_the_bias() -> Non
 
 def test_a_repeated_item_is_named_once() -> None:
     ((best, *_),) = explain(linear(), Queries.from_history([[0, 1, 0]]), 1)
-    assert [fact.item for fact in best.evidence] == [0, 1]
+    assert [fact.item_id for fact in best.evidence] == [0, 1]
     assert best.evidence[0].age == 1
 
 
 def test_event_weights_reach_the_evidence() -> None:
     queries = Queries.from_history([[0, 1]]).with_weights(np.array([0.1, 1.0], np.float32))
     ((best, *_),) = explain(linear(), queries, 1)
-    assert [fact.item for fact in best.evidence] == [1, 0]
+    assert [fact.item_id for fact in best.evidence] == [1, 0]
 
 
 def test_cold_users_and_unsupported_items_are_told_apart() -> None:
     cold, unsupported = explain(linear(), Queries.from_history([[], [5]]), 1)
-    assert cold[0].text == text.COLD
-    assert unsupported[0].text == text.UNSUPPORTED
+    assert cold[0].reason == text.COLD
+    assert unsupported[0].reason == text.UNSUPPORTED
     for answer in (cold[0], unsupported[0]):
         assert (answer.evidence, answer.evidence_kind, answer.certainty) == ((), "none", 0.0)
 
 
 def test_unknown_items_of_a_history_are_no_evidence() -> None:
     ((best, *_),) = explain(linear(), Queries.from_history([[-1, 0]]), 1)
-    assert [fact.item for fact in best.evidence] == [0]
+    assert [fact.item_id for fact in best.evidence] == [0]
 
 
 def test_ratings_and_persona_appear_in_the_sentence() -> None:
@@ -81,7 +81,7 @@ def test_ratings_and_persona_appear_in_the_sentence() -> None:
     ((best, *_),) = explain(model, Queries.from_interactions(log, np.array([0])), 3)
     # User 0 rated crime 0, 1, 2 and comedy 4; crime 3 is the closest to what is left.
     assert best.title == "Crime 3"
-    assert best.text == "Because of your Crime & Thriller side: you rated Crime 1, Crime 2 and Crime 0."
+    assert best.reason == "Because of your Crime & Thriller side: you rated Crime 1, Crime 2 and Crime 0."
     assert [persona.persona for persona in best.personas] == [0, 1]
     assert sum(persona.weight for persona in best.personas) == pytest.approx(1.0)
     assert [fact.rating for fact in best.evidence] == [5.0, 3.0, 4.0]
@@ -105,8 +105,8 @@ def test_learned_users_get_similarity_that_is_not_called_a_contribution() -> Non
     assert best.evidence_kind == "similarity"
     assert best.certainty == 0.0
     assert best.evidence[0].title == "Comedy 4"
-    assert best.text.startswith("It fits your Comedy side and resembles Comedy 4")
-    assert best.text.endswith(", which you rated.")
+    assert best.reason.startswith("It fits your Comedy side and resembles Comedy 4")
+    assert best.reason.endswith(", which you rated.")
 
 
 def test_learned_users_without_history_have_personas_but_no_evidence() -> None:
@@ -114,7 +114,7 @@ def test_learned_users_without_history_have_personas_but_no_evidence() -> None:
     ((best, *_),) = explain(model, Queries.from_history([[]], users=[0]), 1)
     assert best.evidence_kind == "none"
     assert [persona.name for persona in best.personas] == ["persona 0", "persona 1"]
-    assert best.text == text.unnamed()
+    assert best.reason == text.unnamed()
 
 
 def test_unknown_users_of_learned_models_are_refused() -> None:
@@ -124,7 +124,7 @@ def test_unknown_users_of_learned_models_are_refused() -> None:
 
 def test_popularity_says_that_it_ignores_the_user() -> None:
     ((best, *_),) = explain(CountPopularity().fit(movie_log()), Queries.from_history([[3]]), 1)
-    assert (best.item, best.text, best.evidence_kind, best.personas) == (0, text.POPULAR, "none", ())
+    assert (best.item_id, best.reason, best.evidence_kind, best.personas) == (0, text.POPULAR, "none", ())
 
 
 def test_a_log_without_clock_has_no_ages() -> None:
@@ -137,7 +137,7 @@ def test_a_log_without_clock_has_no_ages() -> None:
 def test_a_low_rating_is_still_a_rating() -> None:
     queries = replace(Queries.from_history([[0, 1]]), values=np.array([1.0, 4.0], np.float32))
     ((best, *_),) = explain(linear(), queries, 1)
-    assert best.text == "Because you rated Crime 0 and Crime 1."
+    assert best.reason == "Because you rated Crime 0 and Crime 1."
 
 
 def test_explanations_become_json_with_the_documented_keys() -> None:

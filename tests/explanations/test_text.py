@@ -32,5 +32,5 @@ def test_every_sentence_is_one_sentence() -> None:
 
 
 def test_nothing_cannot_be_listed() -> None:
-    with pytest.raises(ValueError, match="nothing to list"):
-        text.listed([])
+    with pytest.raises(ValueError, match="no words to enumerate"):
+        text.enumeration([])

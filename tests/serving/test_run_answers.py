@@ -22,8 +22,10 @@ from recsys.events.store import Correction, Event, EventStore, Kind
 from recsys.models import EASE, Decayed, LinearAMPCF, Popularity
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import PerUserDecay
-from recsys.serving.answers import Use
-from recsys.serving.run_answers import RunAnswers, _moment, open_answers
+from recsys.serving.answers import HistoryEvent
+from recsys.serving.explained_lists import rounded_moment
+from recsys.serving.run_answers import RunAnswers, open_answers
+from recsys.serving.user_cache import UserStates
 from tests.serving.serving_run import START, STEP, train, write_log
 
 NOW = START + 1000 * STEP
@@ -163,11 +165,11 @@ def test_what_is_kept_of_users_changes_no_answer(
     store, now = open_store("memory:"), NOW
     model = models[kind]
 
-    def opened(kept: int) -> RunAnswers:
+    def opened(cache_bytes: int) -> RunAnswers:
         own = model.unfitted().restore(model.fitted_on, model.arrays())
-        return RunAnswers(own, "model", log, store, clock=lambda: float(now), kept=kept)
+        return RunAnswers(own, "model", log, store, clock=lambda: float(now), cache_bytes=cache_bytes)
 
-    answers = [opened(kept) for kept in (64_000_000, 40_000, 0)]
+    answers = [opened(size) for size in (64_000_000, 40_000, 0)]
 
     def ask(user: str, at: int | None, exclude: Sequence[str]) -> None:
         first, *others = (one.recommend(user, 5, at, exclude) for one in answers)
@@ -222,7 +224,7 @@ def test_the_last_list_is_given_again_until_something_changes(log: Interactions)
     answers = RunAnswers(_decayed(log), "model", log, store, clock=lambda: now[0])
     gap = NOW - max(_history(log, int(log.users.numbers(["u3"])[0]))[0])
     before = answers.recommend("u3", 5, None, ())
-    with mock.patch("recsys.serving.run_answers.explain_read", side_effect=AssertionError):
+    with mock.patch("recsys.serving.explained_lists.explain_read", side_effect=AssertionError):
         now[0] += 3.0
         later = answers.recommend("u3", 5, None, ())
         assert later.now == before.now + 3
@@ -253,11 +255,11 @@ def test_the_last_list_is_given_again_until_something_changes(log: Interactions)
 @given(gap=st.integers(0, 2**40), more=st.integers(0, 2**33))
 def test_a_history_is_read_as_of_a_moment_that_is_close(gap: int, more: int) -> None:
     times = np.asarray([START - 9, START], np.int64)
-    moment = _moment(START + gap, times)
+    moment = rounded_moment(START + gap, times)
     assert START + gap - gap / 64 <= moment <= START + gap
     assert gap > 127 or moment == START + gap
-    assert moment <= _moment(START + gap + more, times)
-    assert _moment(moment, times) == moment
+    assert moment <= rounded_moment(START + gap + more, times)
+    assert rounded_moment(moment, times) == moment
 
 
 def test_what_the_next_answer_needs_is_prepared_for_whoever_was_asked_for(log: Interactions) -> None:
@@ -277,7 +279,7 @@ def test_what_the_next_answer_needs_is_prepared_for_whoever_was_asked_for(log: I
     assert prepared == others.recommend("u3", 5, None, ())
     assert answers.recommend("u4", 5, None, ()) == others.recommend("u4", 5, None, ())
     store.erase_user("u3")
-    with mock.patch.object(RunAnswers, "_asked", side_effect=AssertionError):
+    with mock.patch.object(UserStates, "at", side_effect=AssertionError):
         assert not answers.prepare("u3")  # of whom nothing is kept any more
 
 
@@ -293,7 +295,7 @@ def test_only_the_newest_events_are_read_and_nothing_used_comes_back(log: Intera
     times, items = _history(log, int(log.users.numbers(["u0"])[0]))
     assert found.known_events == 4
     assert not {item.item_id for item in found.items} & set(log.items.ids[items].tolist())
-    newest = [Use(str(log.items.id_of(item)), 1.0, time) for time, item in zip(times, items, strict=True)][-4:]
+    newest = [HistoryEvent(str(log.items.id_of(item)), 1.0, time) for time, item in zip(times, items, strict=True)][-4:]
     again = answers.recommend_for(newest, 100, None, [str(log.items.id_of(item)) for item in items])
     assert [item.item_id for item in again.items] == [item.item_id for item in found.items]
 
@@ -301,9 +303,9 @@ def test_only_the_newest_events_are_read_and_nothing_used_comes_back(log: Intera
 def test_text_that_spells_the_same_number_is_another_user() -> None:
     log = Interactions.from_columns([7, 7, 8, 8], [1, 2, 2, 3], times=[START, START + 1, START, START + 1])
     answers = _answers(LinearAMPCF(personas=1, factors=2).fit(log), log, open_store("memory:"))
-    assert len(answers.logged("7")) == 2
+    assert len(answers.logged_events("7")) == 2
     for other in ("007", "7.0", " 7", "+7"):
-        assert answers.logged(other) == ()
+        assert answers.logged_events(other) == ()
         assert answers.recommend(other, 3, None, ()).known_events == 0
 
 

@@ -10,15 +10,17 @@ from recsys.data.queries import Ragged
 from recsys.explanations import UserFacts
 from recsys.models import EASE
 from recsys.models.linear.bounded_top_n import BoundedScores, ByItem
-from recsys.serving.user_state import PendingEvent, UserCache, UserHistory, UserState
+from recsys.serving.user_cache import UserCache
+from recsys.serving.user_history import PendingEvent, UserHistory
+from recsys.serving.user_state import UserState
 from tests.explanations.explanation_models import movie_log
 
 
 def _past(events: int) -> tuple[UserHistory, UserState]:
     history = UserHistory()
     for time in range(events):
-        history.add(PendingEvent(time % 6, 1.0, time, False, False))
-    asked = history.question(0, events, events)
+        history.add(PendingEvent(time % 6, 1.0, time))
+    asked = history.queries(0, events, events)
     return history, UserState(asked, UserFacts.of(EASE().fit(movie_log()), asked))
 
 
@@ -28,8 +30,8 @@ def test_a_question_that_was_kept_is_the_same_at_another_moment() -> None:
     assert asked.now.tolist() == [99]
     assert (asked.history.items.tolist(), asked.times.tolist()) == ([0, 1, 2, 3], [0, 1, 2, 3])
     history.dismissed.add(5)
-    assert history.left_out(2).items.tolist() == [0, 1, 5]
-    assert len(Ragged.of([[]]).items) == len(UserHistory().left_out(0).items) == 0
+    assert history.excluded(2).items.tolist() == [0, 1, 5]
+    assert len(Ragged.of([[]]).items) == len(UserHistory().excluded(0).items) == 0
 
 
 def test_what_was_asked_for_longest_ago_goes_first() -> None:
@@ -46,19 +48,19 @@ def test_what_was_asked_for_longest_ago_goes_first() -> None:
 def test_of_a_past_that_changed_only_what_came_before_is_given() -> None:
     (first, ready), (second, _) = _past(3), _past(3)
     kept = UserCache(2 * ready.size)
-    kept.changed(first)
-    assert kept.former(first) is None
+    first.version += 1
+    assert kept.last(first) is None
     kept.put(first, ready)
     kept.put(second, ready)
-    assert kept.former(first) is ready
-    kept.changed(first)
+    assert kept.last(first) is ready
+    first.version += 1
     assert kept.get(first) is None
-    assert kept.former(first) is ready
+    assert kept.last(first) is ready
     kept.put(first, ready)
     assert kept.get(first) is ready
-    kept.changed(first)
+    first.version += 1
     kept.drop(first)
-    assert kept.former(first) is None
+    assert kept.last(first) is None
     kept.put(first, ready)  # nothing is left of the change
     assert kept.get(first) is ready
 

@@ -19,7 +19,13 @@ from recsys.errors import DataError
 from recsys.events.store import MOST_PERSONAS, Correction, Event, Token, check_id
 from recsys.events.store import Scope as TokenScope
 from recsys.serving.access import CODES, Code, Denied, Limits, require
-from recsys.serving.answers import FoundItems, KnownUsers, Personas, RecommendationList, SimilarItems
+from recsys.serving.answers import (
+    Personas,
+    RecommendationList,
+    SimilarItems,
+    TitleMatches,
+    UserSummaries,
+)
 from recsys.serving.http import schemas
 from recsys.serving.http.fast_route import Direct
 from recsys.serving.http.middleware import TOKEN, Guard
@@ -125,7 +131,7 @@ def _recommendations(service: Service) -> APIRouter:
         timed = {use.time is None for use in body.history}
         if len(timed) > 1:
             raise DataError("some events of the history have a time and others do not; give it to all, or to none")
-        history = [use.use() for use in body.history]
+        history = [event.history_event() for event in body.history]
         left_out = _excluded(body.exclude, limits)
         return await _told(service, _LIST, lambda: service.answers.recommend_for(history, body.n, body.at, left_out))
 
@@ -136,9 +142,9 @@ def _recommendations(service: Service) -> APIRouter:
         return await _told(service, _SIMILAR, lambda: service.answers.similar(item_id, n))
 
     @router.get("/v1/items", dependencies=[Depends(_allowing("read"))])
-    def find(query: _Asked, n: n_items = 10) -> FoundItems:
+    def find(query: _Asked, n: n_items = 10) -> TitleMatches:
         """Find items by title: those that begin so, those with such words, those that hold it; the most used first."""
-        return service.answers.find(query, n)
+        return service.answers.search_titles(query, n)
 
     return router
 
@@ -148,10 +154,12 @@ def _users(service: Service) -> APIRouter:
     number = Annotated[int, Path(ge=0, lt=MOST_PERSONAS)]
 
     @router.get("/v1/users", dependencies=[Depends(_allowing("read"))])
-    def known(request: Request, n: Annotated[int, Query(ge=1, le=_MOST_USERS)] = 6) -> KnownUsers:
+    def known(request: Request, n: Annotated[int, Query(ge=1, le=_MOST_USERS)] = 6) -> UserSummaries:
         """Return a few users that the model knows, with long histories; to a token of one user, that user."""
         answers, own = service.answers, _token(request).user_id
-        return answers.known_users(n) if own is None else KnownUsers(answers.model, (answers.known_user(own),))
+        if own is None:
+            return answers.example_users(n)
+        return UserSummaries(answers.model, (answers.user_summary(own),))
 
     @router.get(_USER + "/personas", dependencies=[Depends(_allowing_user("read"))], response_model=Personas)
     async def personas(user_id: schemas.Id, at: _At = None) -> Response:
@@ -178,7 +186,7 @@ def _users(service: Service) -> APIRouter:
                 )
                 for event in (record.event for record in service.store.of_users([user_id])[user_id])
             ],
-            logged=[schemas.LoggedEvent(**asdict(use)) for use in service.answers.logged(user_id)],
+            logged=[schemas.LoggedEvent(**asdict(event)) for event in service.answers.logged_events(user_id)],
             corrections=[_correction(k, one) for k, one in service.store.corrections(user_id).items()],
             tokens=[
                 schemas.TokenOut(

@@ -22,7 +22,7 @@ from recsys.events.store import (
     check_id,
 )
 from recsys.serving.access import Code, Limits
-from recsys.serving.answers import Use
+from recsys.serving.answers import HistoryEvent
 
 # The schema tells of the checks of `recsys.events.store` and of the limits; what refuses is there, and tells a cure.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
@@ -107,10 +107,10 @@ class UseIn(_Body):
         None, description="Unix seconds; give it to all events or to none, then their order counts"
     )
 
-    def use(self) -> Use:
+    def history_event(self) -> HistoryEvent:
         """Return the event, checked."""
         check_id("item_id", self.item_id)
-        return Use(self.item_id, self.value, self.time)
+        return HistoryEvent(self.item_id, self.value, self.time)
 
 
 class QuestionIn(_Body):

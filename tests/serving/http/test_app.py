@@ -359,7 +359,7 @@ def test_a_run_that_was_trained_on_the_store_finds_its_log_there(log: Path, tmp_
         run = train(tmp_path / "run", address)
         answers = open_answers(run, store, str(tmp_path / "events.db"))
         assert answers.recommend("u0", 5, 1_600_000_000, ()).known_events == EVENTS
-        assert answers.logged("u0") == ()
+        assert answers.logged_events("u0") == ()
 
         def learned() -> int:
             half_life = answers.personas("u0", None).half_life
@@ -371,6 +371,6 @@ def test_a_run_that_was_trained_on_the_store_finds_its_log_there(log: Path, tmp_
         before = learned()
         assert fresh is not None
         assert fresh.learned_from == before
-        new = [item.item_id for item in answers.recommend("u0", 10, None, ()).items]
+        new = [str(item.item_id) for item in answers.recommend("u0", 10, None, ()).items]
         store.append([Event(f"e{k}", "u0", item, 1.0, 1_500_000_000 + k) for k, item in enumerate(new)])
         assert learned() > before

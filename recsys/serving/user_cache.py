@@ -1,0 +1,133 @@
+"""User states, made from histories and cached in bounded memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import final
+
+import numpy as np
+
+from recsys.data.queries import Queries, Ragged
+from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations import UserFacts
+from recsys.models.base import Recommender
+from recsys.models.decayed.model import Decayed
+from recsys.serving.user_history import UserHistory
+from recsys.serving.user_state import UserState
+
+
+@final
+class UserCache:
+    """The states of the users who were requested last.
+
+    A state is valid as long as the version of the history is the one at `put`; after that it is the start for the next.
+
+    Args:
+        most: bytes, approximately; beyond it the least recently used states are dropped. 0 keeps nothing.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._entries: OrderedDict[UserHistory, tuple[UserState, int, int]] = OrderedDict()  # state, version, size
+        self._size = 0
+
+    def get(self, history: UserHistory) -> UserState | None:
+        """Return the state of a history, unless the history has changed since."""
+        state, version, _ = self._entries.get(history, (None, 0, 0))
+        if state is None or version != history.version:
+            return None
+        self._entries.move_to_end(history)
+        return state
+
+    def last(self, history: UserHistory) -> UserState | None:
+        """Return the last state of a history, even if the history has changed since."""
+        return self._entries.get(history, (None, 0, 0))[0]
+
+    def put(self, history: UserHistory, state: UserState) -> None:
+        """Keep the state of a history, or measure its size again after it has grown."""
+        self.drop(history)
+        size = state.size
+        self._entries[history] = state, history.version, size
+        self._size += size
+        while self._size > self._most:
+            _, (_, _, dropped) = self._entries.popitem(last=False)
+            self._size -= dropped
+
+    def drop(self, history: UserHistory) -> None:
+        """Remove the state of a history, if there is one."""
+        _, _, size = self._entries.pop(history, (None, 0, 0))
+        self._size -= size
+
+    def __iter__(self) -> Iterator[UserHistory]:
+        """Yield the histories that have a state, the least recently used first."""
+        return iter(self._entries)
+
+
+@final
+class UserStates:
+    """Makes the query and the state of a user at the moment of a request.
+
+    Args:
+        model: a fitted model.
+        item_numbers: the model's number of each item, by the text of its id.
+        cache: of states.
+        length: how many events of a history are read, the newest.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        item_numbers: Mapping[str, int],
+        cache: UserCache,
+        *,
+        length: int,
+    ) -> None:
+        self._model = model
+        self._item_numbers = item_numbers
+        self._cache = cache
+        self._length = length
+        self._empty = UserHistory()
+
+    def at(
+        self, history: UserHistory, now: int, at: int | None, exclude: Collection[str] = (), *, keep: bool = True
+    ) -> tuple[Queries, UserState]:
+        """Return a user as one query at a moment, and the user's state.
+
+        Args:
+            history: without pending events.
+            now: the moment of the request, Unix seconds.
+            at: the moment in its place, before which events are visible; None: all of them are.
+            exclude: items that must not be recommended, beside those of the history and the dismissed ones.
+            keep: whether the user may come back, so that the state is worth keeping.
+        """
+        stop = len(history.times) if at is None else bisect_left(history.times, at)
+        newest = history.times[stop - 1] + 1 if stop else 0
+        now = max(now, newest) if at is None else at
+        whole = stop == len(history.times)
+        if stop == 0 and history.number == UNKNOWN and not history.dismissed:
+            history, whole, keep = self._empty, True, True  # all users without a history share one state
+        state = self._cache.get(history) if whole else None
+        if state is None:
+            state = self._new(history, stop, now, keep=whole and keep)
+        queries = state.at(now)
+        if exclude:
+            more = np.asarray([self._item_numbers.get(item, UNKNOWN) for item in exclude], np.int32)
+            queries = replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, more)]))
+        return queries, state
+
+    def _new(self, history: UserHistory, stop: int, now: int, *, keep: bool) -> UserState:
+        """Return the state of a history until `stop`, which starts from the last one where it is kept."""
+        queries = history.queries(max(0, stop - self._length), stop, now)
+        queries = replace(queries, exclude=history.excluded(stop))
+        self._model.check_queries(queries)
+        if not keep:
+            return UserState(queries, UserFacts.of(self._model, queries))
+        last = self._cache.last(history)
+        facts = UserFacts.of(self._model, queries, None if last is None else last.facts)
+        weights = self._model.cached_weights(queries) if isinstance(self._model, Decayed) else None
+        state = UserState(queries, facts, weights, None if last is None else last.bounded)
+        self._cache.put(history, state)
+        return state
