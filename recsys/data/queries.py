@@ -1,4 +1,4 @@
-"""Questions to a model: for these users, with this visible history, at this moment, what comes next."""
+"""Queries to a model: users with their visible history at a moment, and the ragged arrays that hold histories."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recsys.data.vocabulary import UNKNOWN
 @final
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Rows of item numbers of different lengths, in compressed form: row q is `items[indptr[q]:indptr[q+1]]`."""
+    """Rows of item numbers of different lengths in compressed sparse form: row q is `items[indptr[q]:indptr[q+1]]`."""
 
     indptr: npt.NDArray[np.int64]
     items: npt.NDArray[np.int32]
@@ -64,6 +64,18 @@ class Ragged:
         indptr = np.concatenate([[0], np.cumsum(self.lengths[rows])]).astype(np.int64)
         return Ragged(indptr, self.items[self.positions(rows)])
 
+    def select(self, mask: npt.NDArray[np.bool_]) -> Ragged:
+        """Return the rows without the entries whose mask is False.
+
+        >>> Ragged.of([[3, 1], [], [2]]).select(np.array([True, False, True])).indptr.tolist()
+        [0, 1, 1, 2]
+        """
+        return Ragged(np.concatenate([[0], np.cumsum(mask)])[self.indptr], self.items[mask])
+
+    def sum(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the sum over each row of one value per entry, "rows", added in order in double precision."""
+        return np.bincount(self.rows, values, len(self)).astype(np.float64, copy=False)
+
     def matrix(self, n_items: int, weights: npt.NDArray[np.float32] | None = None) -> sp.csr_matrix:
         """Return "rows items" sparse float32; entries of unknown items are dropped, repeated ones summed."""
         data = np.ones(len(self.items), np.float32) if weights is None else weights.astype(np.float32)
@@ -78,7 +90,7 @@ class Ragged:
 def membership(top: npt.NDArray[np.int32], rows: Ragged) -> npt.NDArray[np.bool_]:
     """Return "queries n": whether each item of a list occurs in the row of its query. `UNKNOWN` never does.
 
-    A pair (query, item) becomes one integer, so that all lists are answered by one binary search.
+    Encodes each (query, item) pair as one integer, so that one binary search covers all lists.
     """
     if len(top) != len(rows):
         raise ValueError(f"{len(top)} lists for {len(rows)} rows of items")
@@ -87,9 +99,9 @@ def membership(top: npt.NDArray[np.int32], rows: Ragged) -> npt.NDArray[np.bool_
     keys = np.sort(rows.rows[known] * width + rows.items[known])
     if len(keys) == 0:
         return np.zeros(top.shape, np.bool_)
-    asked = np.arange(len(top), dtype=np.int64)[:, None] * width + top
-    place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return np.asarray((keys[place] == asked) & (top != UNKNOWN))
+    pairs = np.arange(len(top), dtype=np.int64)[:, None] * width + top
+    position = np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)
+    return np.asarray((keys[position] == pairs) & (top != UNKNOWN))
 
 
 @final
@@ -97,18 +109,17 @@ def membership(top: npt.NDArray[np.int32], rows: Ragged) -> npt.NDArray[np.bool_
 class Queries:
     """A batch of users, each with the history that is visible at a moment `now`.
 
-    A model never looks a user's past up by itself: it is handed exactly what may be seen. That makes a leak impossible,
-    an unseen user ordinary, and replaying a stream the same call as serving it.
+    A model never looks up a user's history; it only sees what the query contains. So future events cannot leak, unknown
+    users need no special case, and replaying a stream is the same call as serving it.
 
     Attributes:
-        users: "queries", int32; `UNKNOWN` (-1) for a user whom the model has not met.
+        users: "queries", int32; `UNKNOWN` (-1) for users outside the training log.
         history: "queries" rows of item numbers, oldest first; `UNKNOWN` items are ignored by models.
         values: "events", float32, aligned with `history.items`.
         times: "events", int64, aligned with `history.items`.
-        now: "queries", int64, the moment of the question, in the unit of the log's clock.
-        weights: "events", float32 in [0, 1], how much each event still counts; None means 1. Only fold-in models
-            accept weights: the others refuse instead of ignoring them.
-        exclude: rows of items that must not be recommended; None means the history's own items.
+        now: "queries", int64, the time of the query, in the unit of the log's clock.
+        weights: "events", float32 in [0, 1]; None means 1. Only fold-in models accept weights; the others raise.
+        exclude: rows of items that must not be recommended; None means the items of the history.
     """
 
     users: npt.NDArray[np.int32]
@@ -139,9 +150,13 @@ class Queries:
         times: Sequence[npt.ArrayLike] | None = None,
         now: npt.ArrayLike | None = None,
     ) -> Queries:
-        """Build from one row of item numbers per query; users are unknown unless given.
+        """Build from one row of item numbers per query.
 
-        Without `times` the position in the row is the time; without `now` it is one unit after the last event.
+        Args:
+            items: one row per query, oldest first.
+            users: "queries", user numbers; unknown when None.
+            times: one row per query; the positions in the row when None.
+            now: "queries"; one unit after the last event when None.
         """
         history = Ragged.of(items)
         position = np.arange(len(history.items), dtype=np.int64) - np.repeat(history.indptr[:-1], history.lengths)
@@ -166,42 +181,34 @@ class Queries:
         users: npt.NDArray[np.int32] | None = None,
         now: npt.NDArray[np.int64] | None = None,
     ) -> Queries:
-        """Ask for users of a log with their history in it.
+        """Build from users of a log, with their history in it.
 
         Args:
             log: the visible log.
             users: "queries", user numbers; every user when None.
-            now: "queries"; only events strictly before it are visible. None: everything is visible and `now` is one
+            now: "queries"; only events strictly earlier are visible. None: all events are visible and `now` is one
                 unit after the user's last event.
         """
         chosen = np.arange(log.n_users, dtype=np.int32) if users is None else np.asarray(users, dtype=np.int32)
-        start, stop = log.indptr[chosen], log.indptr[chosen + 1]
         if now is None:
+            start, stop = log.indptr[chosen], log.indptr[chosen + 1]
             has_events = stop > start
             now = np.zeros(len(chosen), np.int64)
             now[has_events] = log.time[stop[has_events] - 1] + 1
         else:
             now = np.asarray(now, dtype=np.int64)
-        lengths = stop - start
-        row = np.repeat(np.arange(len(chosen)), lengths)
-        position = np.arange(len(row)) + np.repeat(start - np.cumsum(lengths) + lengths, lengths)
-        visible = log.time[position] < now[row]
-        counts = np.bincount(row[visible], minlength=len(chosen))
-        position = position[visible]
-        return cls(
-            chosen,
-            Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), log.item_num[position]),
-            log.value[position],
-            log.time[position],
-            now,
-        )
+        histories = Ragged(log.indptr, log.item_num)
+        positions, history = histories.positions(chosen), histories.take(chosen)
+        visible = log.time[positions] < np.repeat(now, history.lengths)
+        positions = positions[visible]
+        return cls(chosen, history.select(visible), log.value[positions], log.time[positions], now)
 
     def __len__(self) -> int:
         return len(self.users)
 
     @property
     def ages(self) -> npt.NDArray[np.int64]:
-        """ "events", int64: `now` minus the event's time, aligned with `history.items`."""
+        """ "events", int64: `now` minus the time of the event."""
         return np.repeat(self.now, self.history.lengths) - self.times
 
     @property
@@ -212,7 +219,7 @@ class Queries:
     def take(self, rows: npt.NDArray[np.integer]) -> Queries:
         """Return the given queries, in that order."""
         if len(rows) == len(self) and bool((rows == np.arange(len(rows))).all()):
-            return self  # a question asked alone is not copied at every step of the answer
+            return self  # a query that is answered alone is not copied at every step
         positions = self.history.positions(rows)
         return Queries(
             self.users[rows],
@@ -230,78 +237,67 @@ class Queries:
             yield self.take(np.arange(start, min(start + size, len(self))))
 
     def with_weights(self, weights: npt.NDArray[np.float32] | None) -> Queries:
-        """Return the same questions with other event weights."""
+        """Return the same queries with other event weights."""
         if weights is self.weights:
             return self
         other = self._with(weights=weights)
-        if "counted" in other.__dict__ and len(self._repeated):  # weights decide which event of an item counts
-            del other.__dict__["counted"]
+        if len(self._duplicates):  # the weights decide which of them is counted
+            other.__dict__.pop("counted", None)
         return other
 
     def at(self, now: npt.NDArray[np.int64]) -> Queries:
-        """Return the same questions, asked at other moments: "queries"."""
+        """Return the same queries at other times, "queries"."""
         return self._with(now=now)
 
-    def _with(self, **changed: npt.NDArray[Any] | None) -> Queries:
-        """Return the same questions with other fields, and with what was found out about the histories.
-
-        A question is copied several times for an answer, and `dataclasses.replace` takes twice as long.
-        """
+    def _with(self, **fields: npt.NDArray[Any] | None) -> Queries:
+        """Return a copy with other fields and the same cached properties of the histories."""
         other = object.__new__(Queries)
-        other.__dict__.update(self.__dict__, **changed)
+        other.__dict__.update(self.__dict__, **fields)
         other.__post_init__()
         return other
 
     @cached_property
-    def _repeated(self) -> npt.NDArray[np.int64]:
-        """Positions of the events whose item is in the history more than once; not of those of unknown items."""
+    def _duplicates(self) -> npt.NDArray[np.int64]:
+        """Positions of the events whose (known) item is in the history more than once."""
         items = self.history.items
-        pair = items if len(self) == 1 else self.history.rows * (int(items.max(initial=0)) + 2) + items
-        order = np.sort(pair)
-        several = order[1:][order[1:] == order[:-1]]
-        if len(several) == 0:
+        pairs = self.history.rows * (int(items.max(initial=0)) + 2) + items
+        order = np.sort(pairs)
+        repeated = order[1:][order[1:] == order[:-1]]
+        if len(repeated) == 0:
             return np.zeros(0, np.int64)
-        place = np.minimum(np.searchsorted(several, pair), len(several) - 1)
-        return np.flatnonzero((several[place] == pair) & (items != UNKNOWN))
+        position = np.minimum(np.searchsorted(repeated, pairs), len(repeated) - 1)
+        return np.flatnonzero((repeated[position] == pairs) & (items != UNKNOWN))
 
     @cached_property
     def later(self) -> npt.NDArray[np.int64]:
-        """ "events", int64: how many events of the same history are strictly later; equal times have as many.
+        """ "events", int64: number of strictly later events in the same history; equal for equal times.
 
         Raises:
             ValueError: a history is not sorted by time, oldest first.
         """
-        if len(self) == 1:  # as it comes while serving, with a third of the work
-            times = self.times
-            _refuse_unsorted(times[1:] < times[:-1])
-            return np.asarray(len(times) - np.searchsorted(times, times, side="right"))
-        return np.repeat(self.history.indptr[1:], self.history.lengths) - self._ends_of_ties
-
-    @property
-    def _ends_of_ties(self) -> npt.NDArray[np.int64]:
-        """ "events", the position just after the last event of the same query and time."""
-        times, indptr = self.times, self.history.indptr
-        count = len(times)
-        same_row = np.ones(count, bool)
-        same_row[indptr[:-1][self.history.lengths > 0]] = False  # whether the event before is of the same query
+        times, indptr, count = self.times, self.history.indptr, len(self.times)
+        if count == 0:
+            return np.zeros(0, np.int64)
+        first = np.zeros(count, np.bool_)  # of a history; then also of a group of events with equal times
+        first[indptr[:-1][self.history.lengths > 0]] = True
         steps = np.diff(times)
-        _refuse_unsorted((steps < 0) & same_row[1:])
-        starts = ~same_row
-        starts[1:] |= steps != 0
-        group = np.cumsum(starts) - 1
-        return np.append(np.flatnonzero(starts)[1:], count)[group] if count else np.zeros(0, np.int64)
+        if bool(((steps < 0) & ~first[1:]).any()):
+            raise ValueError("a history is not sorted by time; the events of a query must come oldest first")
+        first[1:] |= steps != 0
+        group_ends = np.append(np.flatnonzero(first)[1:], count)
+        return np.repeat(indptr[1:], self.history.lengths) - group_ends[np.cumsum(first) - 1]
 
     @cached_property
     def counted(self) -> npt.NDArray[np.bool_]:
         """ "events", bool: the events that enter a user's state.
 
-        Unknown items do not; of several events with one item only the one with the largest weight does (the latest of
-        equals), as in the binary training matrix.
+        Excludes unknown items; of several events with one item only the one with the largest weight counts (the latest
+        of equals), as in the binary training matrix.
         """
         items = self.history.items
         counted: npt.NDArray[np.bool_] = np.asarray(items != UNKNOWN)
-        events = self._repeated
-        if len(events) == 0:  # by far the most frequent case
+        events = self._duplicates
+        if len(events) == 0:
             return counted
         row, item = self.history.rows[events], items[events]
         weight = np.zeros(len(events)) if self.weights is None else self.weights[events]
@@ -313,13 +309,4 @@ class Queries:
     def matrix(self, n_items: int) -> sp.csr_matrix:
         """Return "queries items": the weights of the counted events as a sparse float32 matrix."""
         counted = self.counted
-        data = np.ones(int(counted.sum()), np.float32) if self.weights is None else self.weights[counted]
-        index = (self.history.rows[counted], self.history.items[counted])
-        matrix = sp.csr_matrix((data.astype(np.float32), index), shape=(len(self), n_items))
-        matrix.sort_indices()
-        return matrix
-
-
-def _refuse_unsorted(falls: npt.NDArray[np.bool_]) -> None:
-    if bool(falls.any()):
-        raise ValueError("a history is not sorted by time; the events of a query must come oldest first")
+        return self.history.select(counted).matrix(n_items, None if self.weights is None else self.weights[counted])
