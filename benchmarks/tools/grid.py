@@ -22,7 +22,8 @@ from recsys.experiments.configuration import Experiment
 from recsys.models.ampcf.linear import LinearAMPCF
 from recsys.models.ampcf.mf import MF
 from recsys.models.ampcf.model import AMPCF
-from recsys.models.base import PersonaRecommender, Recommender, Validate
+from recsys.models.base import Recommender, Validate
+from recsys.models.capabilities import PersonaRecommender
 from recsys.models.health import matched_correlation, persona_health
 
 _HEALTH_USERS = 1000

@@ -285,7 +285,8 @@ class Queries:
             raise ValueError("a history is not sorted by time; the events of a query must come oldest first")
         first[1:] |= steps != 0
         group_ends = np.append(np.flatnonzero(first)[1:], count)
-        return np.repeat(indptr[1:], self.history.lengths) - group_ends[np.cumsum(first) - 1]
+        ends = np.repeat(indptr[1:], self.history.lengths)
+        return np.asarray(ends - group_ends[np.cumsum(first) - 1])
 
     @cached_property
     def counted(self) -> npt.NDArray[np.bool_]:

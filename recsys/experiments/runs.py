@@ -40,7 +40,8 @@ from recsys.evaluation.tastes import Tastes
 from recsys.events.addresses import is_address, located
 from recsys.events.transfer import log_of, pinned
 from recsys.experiments.configuration import Experiment, read_experiment
-from recsys.models.base import PersonaRecommender, Recommender
+from recsys.models.base import Recommender
+from recsys.models.capabilities import PersonaRecommender
 from recsys.models.health import persona_health
 from recsys.training.session import Session
 

@@ -12,8 +12,9 @@ import torch
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.personas import as_personas
-from recsys.models.base import PersonaRecommender, Recommender
-from recsys.models.decayed.persona_activity import RoutesItems, memberships, persona_shares
+from recsys.models.base import Recommender
+from recsys.models.capabilities import PersonaRecommender, RoutesItems
+from recsys.models.decayed.persona_activity import memberships, persona_shares
 
 _MOMENTS = 100
 """The most moments of a history at which activity is computed: a picture shows no more."""

@@ -18,7 +18,8 @@ from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.personas import describe_from, describe_personas, history_sums
 from recsys.explanations.records import Evidence, EvidenceKind, Explanation, ItemId, PersonaDescription, PersonaShare
 from recsys.explanations.similarity import persona_similarity
-from recsys.models.base import AdditivePersonas, FoldIn, PersonaRecommender, ReadOut, Recommendations, Recommender
+from recsys.models.base import ReadOut, Recommendations, Recommender
+from recsys.models.capabilities import AdditivePersonas, FoldIn, PersonaRecommender
 from recsys.models.linear.exact_sums import ExactSums
 
 

@@ -36,7 +36,8 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError, nearest
 from recsys.explanations.methods import EvidenceMethod, standard_methods
-from recsys.models.base import Recommender, as_fold_in
+from recsys.models.base import Recommender
+from recsys.models.capabilities import as_fold_in
 
 METRICS: Final = ("pos", "cdcg", "del", "ins")
 """The metrics, in the order of the tables."""

@@ -11,7 +11,8 @@ import torch
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.models.base import Recommender, as_fold_in
+from recsys.models.base import Recommender
+from recsys.models.capabilities import as_fold_in
 
 EvidenceMethod = Callable[[Queries, npt.NDArray[np.int32]], npt.NDArray[np.float64]]
 """(queries, one item "queries" each) -> "events" strengths aligned with `queries.history.items`, larger is stronger.

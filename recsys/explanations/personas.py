@@ -16,9 +16,10 @@ from recsys.errors import CapabilityError
 from recsys.explanations.naming import distinctive, genre_lift, names
 from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem
-from recsys.models.base import PersonaRecommender, Recommender
+from recsys.models.base import Recommender
+from recsys.models.capabilities import IncrementalPersonas, PersonaRecommender, attention_and_persona_scores
 from recsys.models.health import PersonaHealth
-from recsys.models.linear.exact_sums import MOST_ITEMS, ExactSums, IncrementalPersonas
+from recsys.models.linear.exact_sums import MOST_ITEMS, ExactSums
 
 _LIST = 50
 """Length of the recommendation list from which each persona's own recommendations are taken."""
@@ -146,7 +147,7 @@ class _PersonaReading:
         # In ascending order, because models gather rows of item tables, and neighbours in memory are read faster.
         order = np.argsort(history.items, axis=1, kind="stable")
         ascending = np.take_along_axis(history.items, order, 1)
-        attention, scores = model.opinions(queries, ascending)
+        attention, scores = attention_and_persona_scores(model, queries, ascending)
         back = np.argsort(order, axis=1)[:, None, :]
         weight, part = (
             np.take_along_axis(each.double().cpu().numpy(), back, 2) for each in (attention, attention * scores)
@@ -165,7 +166,7 @@ class _PersonaReading:
         """Read one history, given its sums."""
         within = model.scoring_model
         assert isinstance(within, IncrementalPersonas)
-        attention, scores = (each.double().numpy() for each in within.opinions_of(sums))
+        attention, scores = (each.double().numpy() for each in within.attention_and_scores_of(sums))
         place = np.searchsorted(sums.items, history.items[0])
         return cls(history, attention[None, :, place], (attention * scores)[None, :, place])
 

@@ -8,7 +8,7 @@ import torch
 
 from recsys.data.queries import Queries
 from recsys.explanations.padded import PaddedHistory
-from recsys.models.base import PersonaRecommender
+from recsys.models.capabilities import PersonaRecommender
 
 
 @torch.inference_mode()

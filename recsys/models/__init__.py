@@ -1,10 +1,11 @@
-"""Models. Each is a final class behind the `Recommender` contract."""
+"""Models. Each is a final class behind the `Recommender` contract; a new one is a module and a line here."""
 
 from recsys.models.ampcf.linear import LinearAMPCF
 from recsys.models.ampcf.mf import MF
 from recsys.models.ampcf.model import AMPCF
-from recsys.models.base import FoldIn, PersonaRecommender, Recommendations, Recommender
+from recsys.models.base import Recommendations, Recommender
 from recsys.models.bpr import BPR
+from recsys.models.capabilities import FoldIn, PersonaRecommender
 from recsys.models.decayed.model import Decayed, PerUserDecay
 from recsys.models.decayed.persona_activity import PersonaPrior
 from recsys.models.ials import IALS

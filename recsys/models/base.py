@@ -11,9 +11,8 @@ from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
@@ -24,9 +23,9 @@ from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, NotFittedError
 from recsys.models.item_sample import ItemSample
 from recsys.models.parameters import arguments_of, to_plain
-from recsys.models.sparse_top_n import sparse_top_n
+from recsys.models.top_n import SparseScores, mask, sparse_top_n, top_n
 from recsys.training.session import Effort, Session
-from recsys.types import Mask
+from recsys.types import Floats, Items, Mask
 
 Validate = Callable[["Recommender"], float]
 """A validation ranking metric of a model, larger is better. Models trained by gradient stop early on it."""
@@ -165,17 +164,6 @@ class Recommender(ABC):
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         """Return the scores of all items. Unknown users reach this method only in fold-in models."""
 
-    def _is_sparse(self, queries: Queries) -> bool:
-        """Return whether lists for these questions are better made from `_sparse_score`; weights do not matter."""
-        return False
-
-    def _sparse_score(self, queries: Queries) -> sp.csr_matrix:
-        """Return `_score` as a sparse matrix, "queries items": equal to it, and 0 or more.
-
-        A model of which most scores are 0 overrides both, so that lists from a large catalogue need no dense scores.
-        """
-        return sp.csr_matrix(self._score(queries).float().cpu().numpy())
-
     def _read(self, queries: Queries) -> ReadOut:
         """Return how the queries are read. A wrapper that weights events overrides it together with `scoring_model`."""
         return ReadOut(self, queries, None)
@@ -310,15 +298,18 @@ class Recommender(ABC):
             rows = np.arange(start, min(start + size, len(queries)))
             batch = queries.take(rows)
             self.check_queries(batch)
-            if candidates is None and self._is_sparse(batch):
-                order = self.fitted_on.tie_order.numpy(), self.fitted_on.tie_rank.numpy()
-                items[rows], scores[rows] = sparse_top_n(self._sparse_score(batch), batch.excluded, n, *order)
-                continue
-            with torch.inference_mode():
-                matrix = self._score(batch).float()
-                _mask(matrix, batch.excluded, None if candidates is None else candidates.take(rows))
-                items[rows], scores[rows] = top_n(matrix, n, self.fitted_on.tie_rank)
+            items[rows], scores[rows] = self._best(batch, None if candidates is None else candidates.take(rows), n)
         return Recommendations(items, scores)
+
+    @torch.inference_mode()
+    def _best(self, queries: Queries, candidates: Ragged | None, n: int) -> tuple[Items, Floats]:
+        """Score, mask, cut. A slate re-ranks between the mask and the cut."""
+        if candidates is None and isinstance(self, SparseScores) and self.is_sparse(queries):
+            order = self.fitted_on.tie_order.numpy(), self.fitted_on.tie_rank.numpy()
+            return sparse_top_n(self.sparse_scores(queries), queries.excluded, n, *order)
+        scores = self._score(queries).float()
+        mask(scores, queries.excluded, candidates)
+        return top_n(scores, n, self.fitted_on.tie_rank)
 
     @final
     def parameters_of_constructor(self) -> dict[str, Any]:
@@ -347,183 +338,3 @@ class Recommender(ABC):
         self._fitted_on = fitted_on
         self._restore(arrays)
         return self
-
-
-class PersonaRecommender(Recommender):
-    """A model whose users are one or more latent vectors. A single-vector model has one persona.
-
-    Retrieval, audits and explanations use these three methods and need no special case. A class that has personas only
-    under some settings (a wrapper of another model) says so through `has_personas`.
-    """
-
-    @property
-    def has_personas(self) -> bool:
-        """Whether the three methods can be used."""
-        return True
-
-    @abstractmethod
-    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
-        """Return the persona vectors U_uk of each query."""
-
-    @abstractmethod
-    def item_vectors(self) -> Float[Tensor, "items dim"]:
-        """Return the item vectors v_i."""
-
-    @abstractmethod
-    def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
-        """Return how much each persona speaks for each item; sums to 1 over personas.
-
-        Args:
-            queries: the questions.
-            items: "queries n", known item numbers, other items for each query.
-        """
-
-    def persona_scores(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
-        """Return U_uk . v_i, what each persona thinks of each item.
-
-        A model overrides this where it can be faster.
-
-        Args:
-            queries: the questions.
-            items: "queries n", known item numbers, other items for each query.
-        """
-        vectors = self.item_vectors()
-        numbers = torch.from_numpy(items.astype(np.int64)).to(vectors.device)
-        return torch.einsum("qkd,qnd->qkn", self.personas(queries), vectors[numbers])
-
-    def opinions(
-        self, queries: Queries, items: npt.NDArray[np.int32]
-    ) -> tuple[Float[Tensor, "queries personas n"], Float[Tensor, "queries personas n"]]:
-        """Return `attention` and `persona_scores`. A model overrides this where the one follows from the other."""
-        return self.attention(queries, items), self.persona_scores(queries, items)
-
-
-class FoldIn(ABC):
-    """The capability of models whose user state is a function of a weighted history.
-
-    Such a model serves unknown users, accepts `Queries.weights`, and can say what each past event contributes. A class
-    that folds in only under some settings says so through `Recommender.folds_in`; ask with `as_fold_in`.
-    """
-
-    @abstractmethod
-    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
-        """Return what each history event adds to the score of each asked item.
-
-        Where the score is additive, the sum over a query's events is its score, less what does not depend on the
-        history (a bias). With attention over personas it is additive given the attention (which is held fixed).
-
-        Args:
-            queries: the questions; "events" are the entries of `queries.history.items`; unknown items contribute 0.
-            items: "queries n", known item numbers.
-        """
-
-    def sample_contributions(
-        self, queries: Queries, item_sample: npt.NDArray[np.int32]
-    ) -> Float[Tensor, "events item_sample"]:
-        """Return `contributions` to items that are the same for every query.
-
-        A model overrides this where it can be faster.
-
-        Args:
-            queries: the questions.
-            item_sample: "item_sample", known item numbers; give the same array again, and what it takes is kept.
-        """
-        return self.contributions(queries, np.broadcast_to(item_sample, (len(queries), len(item_sample))))
-
-    def scaled_contributions(
-        self, queries: Queries, item_sample: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
-    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
-        """Return `contributions` to a item_sample and to one item of each query, all of a query times one positive number.
-
-        Which items are listed before the one is the same; a model overrides this where it can save a factor.
-
-        Args:
-            queries: the questions.
-            item_sample: "item_sample", as for `sample_contributions`.
-            items: "queries", known item numbers.
-        """
-        return self.sample_contributions(queries, item_sample), self.contributions(queries, items[:, None])
-
-
-class AdditivePersonas(ABC):
-    """The capability of fold-in models with personas whose attention follows from what each event contributes."""
-
-    @abstractmethod
-    def attention_of(
-        self, queries: Queries, contributions: Float[Tensor, "events n"]
-    ) -> Float[Tensor, "queries personas n"]:
-        """Return `attention` on the items to whose scores the events contribute this.
-
-        Args:
-            queries: the questions.
-            contributions: of `contributions(queries, items)`, which need not be looked up twice.
-        """
-
-
-def as_fold_in(model: Recommender, purpose: str) -> FoldIn:
-    """Return the model as a `FoldIn`.
-
-    Raises:
-        CapabilityError: naming the model and the purpose, when it cannot fold in.
-    """
-    if isinstance(model, FoldIn) and model.folds_in:
-        return model
-    raise CapabilityError(
-        f"{type(model).__name__} cannot fold in a history, which {purpose} needs; use EASE, ItemKNN, IALS, or AMPCF "
-        "and MF with users='history'"
-    )
-
-
-def _mask(matrix: Float[Tensor, "queries items"], excluded: Ragged, candidates: Ragged | None) -> None:
-    """Set what must not be recommended to -inf, in place."""
-    n_items = matrix.shape[1]
-    known = excluded.items != UNKNOWN
-    flat = torch.from_numpy(excluded.rows[known] * n_items + excluded.items[known]).to(matrix.device)
-    matrix.view(-1)[flat] = -torch.inf
-    if candidates is not None:
-        allowed = torch.zeros(matrix.numel(), dtype=torch.bool, device=matrix.device)
-        known = candidates.items != UNKNOWN
-        flat = torch.from_numpy(candidates.rows[known] * n_items + candidates.items[known]).to(matrix.device)
-        allowed[flat] = True
-        matrix.masked_fill_(~allowed.view_as(matrix), -torch.inf)
-
-
-def top_n(
-    scores: Float[Tensor, "queries items"], n: int, tie_rank: Int[Tensor, " items"] | None = None
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Return the n largest scores of each row, best first; equal scores in the order of their ranks.
-
-    `torch.topk` breaks ties arbitrarily, so where the n-th score is shared with an item left out, the items with it are
-    chosen anew. NaN scores are a defect of the model and raise.
-
-    Args:
-        scores: -inf where an item must not be returned.
-        n: length of the lists.
-        tie_rank: of all items; their own numbers when None.
-
-    Returns:
-        items "queries n" int32 (`UNKNOWN` where the score is -inf) and scores "queries n" float32.
-    """
-    rank = (torch.arange(scores.shape[1]) if tie_rank is None else tie_rank).to(scores.device)
-    width = min(n, scores.shape[1])
-    values, index = torch.topk(scores, width, dim=1)
-    if bool(torch.isnan(values).any()):  # which count as the largest
-        raise FloatingPointError("a model produced NaN scores")
-    last = values[:, -1:]
-    tied = ((scores == last).sum(1) > (values == last).sum(1)) & (last[:, 0] > -torch.inf)
-    by_rank = torch.argsort(rank[index], dim=1, stable=True)
-    values, index = values.gather(1, by_rank), index.gather(1, by_rank)
-    best = torch.argsort(values, dim=1, descending=True, stable=True)
-    values, index = values.gather(1, best), index.gather(1, best)
-    if bool(tied.any()):
-        # What is above the last score is right already; the rest is filled with the first of those that equal it.
-        equal = torch.where(scores[tied] == last[tied], -rank.float(), -torch.inf)
-        fill = torch.topk(equal, width, dim=1).indices
-        place = torch.arange(width, device=rank.device) - (values[tied] > last[tied]).sum(1, keepdim=True)
-        index[tied] = torch.where(place < 0, index[tied], fill.gather(1, place.clamp(min=0)))
-    index = index.masked_fill(values == -torch.inf, UNKNOWN)
-    items = np.full((len(scores), n), UNKNOWN, np.int32)
-    top = np.full((len(scores), n), -np.inf, np.float32)
-    items[:, :width] = index.cpu().numpy()
-    top[:, :width] = values.cpu().numpy()
-    return items, top

@@ -8,7 +8,6 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 import torch
-from implicit.bpr import BayesianPersonalizedRanking
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,9 +16,11 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
-from recsys.models.base import PersonaRecommender, Validate
-from recsys.models.retrieval.points import PersonaPoints, Retrievable, by_inner_product
+from recsys.models.base import Validate
+from recsys.models.capabilities import PersonaPoints, PersonaRecommender, Retrievable
+from recsys.models.retrieval.points import by_inner_product
 from recsys.training.session import Session
+from recsys.types import Items
 
 
 @final
@@ -28,18 +29,18 @@ class BPR(PersonaRecommender, Retrievable):
 
         maximise sum_(u,i,j) ln sigma(s_ui - s_uj) - lambda |theta|^2,   s_ui = x_u . y_i + b_i
 
-    by stochastic gradient, through `implicit`. Users are learned vectors: the history of a query is not read, unknown
-    users and event weights are refused. Vectors have `embedding_size + 1` dimensions: the last is 1 for users and the
-    bias b_i for items. Source: Rendle, Freudenthaler, Gantner, Schmidt-Thieme, *BPR: Bayesian Personalized Ranking from
+    by stochastic gradient, with `implicit`. Users are learned vectors: the history of a query is ignored, unknown users
+    and event weights raise. Vectors have `embedding_size + 1` dimensions: the last is 1 for users and the bias b_i for
+    items. Source: Rendle, Freudenthaler, Gantner, Schmidt-Thieme, *BPR: Bayesian Personalized Ranking from
     Implicit Feedback*, UAI 2009.
 
-    The paper draws the negative j uniformly, `implicit` in proportion to its number of events n_j. The best s_ui is the
-    log of how much likelier i is as a positive of u than as a negative: log p(i|u) there, log p(i|u) / n_i here, which
-    ranks rare items far too high. `popularity_correction` adds log(n_i + 1) to b_i after training and so restores the
-    paper's optimum (the sampled softmax's logQ correction, applied to the trained scores; ours).
+    The paper draws the negative j uniformly, `implicit` in proportion to its number of events n_j. The optimal s_ui is
+    the log-ratio of the probabilities of i as a positive of u and as a negative: log p(i|u) there, log p(i|u) / n_i
+    here, which ranks rare items far too high. `popularity_correction` adds log(n_i + 1) to b_i after training, which
+    restores the paper's optimum (the sampled softmax's logQ correction, applied to the trained scores; ours).
 
-    Training runs on one thread: `implicit`'s threads write to shared vectors without locks, and no seed would fix the
-    result.
+    Training runs on one thread: `implicit`'s threads write to shared vectors without locks, so that a seed would not
+    determine the result.
 
     Args:
         embedding_size: dimensions, without the bias.
@@ -87,7 +88,7 @@ class BPR(PersonaRecommender, Retrievable):
         _ = self.fitted_on
         return self._items
 
-    def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
         return torch.ones(len(queries), 1, items.shape[1])
 
     def item_points(self) -> Float[Tensor, "items point"]:
@@ -97,6 +98,8 @@ class BPR(PersonaRecommender, Retrievable):
         return by_inner_product(self.personas(queries), self._items)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
+        from implicit.bpr import BayesianPersonalizedRanking  # noqa: PLC0415 (only a fit needs implicit)
+
         model = BayesianPersonalizedRanking(
             factors=self.embedding_size,
             learning_rate=self.learning_rate,

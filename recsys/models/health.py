@@ -1,4 +1,4 @@
-"""Persona health: are all personas used, do they differ, would another seed find the same ones."""
+"""Persona health: whether all personas are used, whether they differ, and whether another seed finds the same ones."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from recsys.data.queries import Queries
-from recsys.models.base import PersonaRecommender
+from recsys.models.capabilities import PersonaRecommender
 
 
 @final
 @dataclass(frozen=True)
 class PersonaHealth:
-    """How alive the personas of a model are.
+    """Usage and diversity of the personas of a model.
 
     Attributes:
         effective: exp(H(mean attention)), the effective number of personas, in [1, K]; goal at least .8 K.
-        mean_cosine: mean cosine between two personas of one user; 1 means that they are copies.
+        mean_cosine: mean cosine between two personas of one user; 1 if they are identical.
         dead: share of personas whose mean attention is below a tenth of 1 / K.
         matched_correlation: see `matched_correlation`; None unless two models were compared.
     """
@@ -39,10 +39,9 @@ class PersonaHealth:
         attention: Float[Tensor, "queries personas n"],
         personas: Float[Tensor, "queries personas dim"],
     ) -> PersonaHealth:
-        """Compute from the attention on some items of some users, and those users' personas.
+        """Compute from the attention of some users on some items, and those users' personas.
 
-        The mean attention is over users and items, so that a persona counts as used when anybody uses it; personas
-        learned per user have no common numbering, so there each user's attention is sorted before the mean.
+        The mean attention is over users and items, so that a persona counts as used when any user uses it.
         """
         mean = attention.double().mean((0, 2))
         effective = float(torch.exp(-torch.xlogy(mean, mean).sum()))
@@ -66,13 +65,12 @@ def persona_health(model: PersonaRecommender, queries: Queries, n: int = 20) -> 
 
 
 def matched_correlation(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:
-    """Return how well the personas of two seeds agree: the mean correlation under the best one-to-one matching.
+    """Return the agreement of two seeds: the mean correlation of their personas under the best one-to-one matching.
 
     Args:
         first: "items personas", how much of each item belongs to each persona under one seed.
         second: the same under another seed.
 
-    >>> import numpy as np
     >>> routing = np.array([[1.0, 0.0], [0.2, 0.8], [0.1, 0.9]])
     >>> round(matched_correlation(routing, routing[:, ::-1]), 6)
     1.0

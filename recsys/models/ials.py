@@ -10,7 +10,6 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 import torch
-from implicit.als import AlternatingLeastSquares
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
@@ -18,30 +17,32 @@ from torch import Tensor
 from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.models.base import FoldIn, PersonaRecommender, Validate
+from recsys.models.base import Validate
+from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable
 from recsys.models.linear.operations import event_weights, regularized_factor
-from recsys.models.retrieval.points import PersonaPoints, Retrievable, by_inner_product
+from recsys.models.retrieval.points import by_inner_product
 from recsys.training.session import Session
+from recsys.types import Floats, Items
 
 _LOG = logging.getLogger(__name__)
 _CHUNK = 16_000_000
-"""Numbers in the largest temporary of a fold-in: about 64 MB."""
+"""Size of the largest temporary array of a fold-in: about 64 MB."""
 
 
 @final
 class IALS(PersonaRecommender, FoldIn, Retrievable):
-    """Factorise "users items" with confidence: used items should score 1, all others 0 but with less insistence.
+    """Factorise the matrix "users items" with weights: used items are 1, all others 0 with a smaller weight.
 
         minimise sum_ui c_ui (p_ui - x_u . y_i)^2 + lambda (sum_u |x_u|^2 + sum_i |y_i|^2),   c_ui = alpha or 1
 
-    Item vectors are learned by `implicit`; users are always computed from the history that a query shows:
+    Item vectors are learned by `implicit`; users are always computed from the history of the query:
 
         A_u = Y^T Y + sum_j w_j (alpha - 1) y_j y_j^T + lambda I,   x_u = A_u^-1 sum_j w_j alpha y_j,   s_ui = x_u . y_i
 
-    The event weight w_j scales what the event adds to a user who has not used item j, so weight 0 is an item never
-    used and weight 1 the published model. lambda is the same for all, whatever their number of events, as in
-    `implicit`. Source: Hu, Koren, Volinsky, *Collaborative Filtering for Implicit Feedback Datasets*, ICDM 2008,
-    equation 4 and section 5. The score is additive (section 5): event j adds w_j alpha y_i^T A_u^-1 y_j.
+    The event weight w_j scales what the event adds to a user without item j, so weight 0 is an unused item and weight 1
+    the published model. lambda does not depend on the number of events, as in `implicit`. Source: Hu, Koren, Volinsky,
+    *Collaborative Filtering for Implicit Feedback Datasets*, ICDM 2008, equation 4 and section 5. The score is additive
+    (section 5): event j adds w_j alpha y_i^T A_u^-1 y_j.
 
     Args:
         embedding_size: dimensions of users and items.
@@ -90,23 +91,23 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         _ = self.fitted_on
         return self._items
 
-    def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
         return torch.ones(len(queries), 1, items.shape[1])
 
-    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
         _ = self.fitted_on
-        asked = torch.from_numpy(items.astype(np.int64))
+        numbers = torch.from_numpy(items.astype(np.int64))
         result = torch.zeros(len(queries.history.items), items.shape[1])
         for chunk in self._systems(queries):
-            wanted = self._items[asked[chunk.rows]].transpose(1, 2)
-            if chunk.vectors.shape[1] < items.shape[1]:  # solve for whichever are fewer: the events, or what is asked
+            candidates = self._items[numbers[chunk.rows]].transpose(1, 2)
+            if chunk.vectors.shape[1] < items.shape[1]:  # solve for the fewer: events or candidates
                 solved = torch.cholesky_solve(chunk.vectors.transpose(1, 2), chunk.factor)
-                read = torch.bmm(solved.transpose(1, 2), wanted)
+                products = torch.bmm(solved.transpose(1, 2), candidates)
             else:
-                read = torch.bmm(chunk.vectors, torch.cholesky_solve(wanted, chunk.factor))
-            each = self.alpha * chunk.weight[:, :, None] * read
+                products = torch.bmm(chunk.vectors, torch.cholesky_solve(candidates, chunk.factor))
+            contributions = self.alpha * chunk.weight[:, :, None] * products
             real = chunk.event >= 0
-            result[chunk.event[real]] = each[real]
+            result[chunk.event[real]] = contributions[real]
         return result
 
     def item_points(self) -> Float[Tensor, "items point"]:
@@ -116,8 +117,10 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         return by_inner_product(self.personas(queries), self._items)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
+        from implicit.als import AlternatingLeastSquares  # noqa: PLC0415 (only a fit needs implicit)
+
         # implicit runs its own threads, and a threaded BLAS underneath slows it down tenfold. `use_gpu=False` because
-        # its GPU solver is another algorithm: one seed would give two models.
+        # its GPU solver is another algorithm: one seed would give two different models.
         with threadpool_limits(limits=1, user_api="blas"):
             model = AlternatingLeastSquares(
                 factors=self.embedding_size,
@@ -128,13 +131,13 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
                 use_gpu=False,
             )
             model.fit(train.matrix(), show_progress=session.progress)
-        self._take(model.item_factors)
-        # What holds for somebody without events holds for everybody: A_u only adds to it.
+        self._set(model.item_factors)
+        # If the matrix of a user without events is invertible, so is every A_u.
         regularized_factor(self._gram + self.regularization * torch.eye(self.embedding_size), self.regularization)
         _LOG.info("IALS: %d iterations over %d events", self.iterations, len(train))
         return self.iterations, self.iterations * len(train)
 
-    def _take(self, items: npt.NDArray[np.float32]) -> None:
+    def _set(self, items: Floats) -> None:
         self._items = torch.from_numpy(items.copy())
         self._gram = self._items.T @ self._items
 
@@ -142,7 +145,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         return self.personas(queries)[:, 0] @ self._items.T
 
     def _systems(self, queries: Queries) -> Iterator[_Systems]:
-        """Yield the equations A_u of all queries, in chunks of like history length so that padding stays small."""
+        """Yield the equations A_u of all queries, in chunks of similar history length to limit padding."""
         weight = event_weights(queries)
         length, start = queries.history.lengths, queries.history.indptr[:-1]
         order = np.argsort(-length, kind="stable")
@@ -151,11 +154,11 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         first = 0
         while first < len(order):
             width = int(length[order[first]])
-            alike = int(np.searchsorted(-length[order], -(width // 2), side="right"))  # at most half of it is padding
-            rows = order[first : min(alike, first + max(1, _CHUNK // (size * max(width, size))))]
+            half = int(np.searchsorted(-length[order], -(width // 2), side="right"))  # at most half of it is padding
+            rows = order[first : min(half, first + max(1, _CHUNK // (size * max(width, size))))]
             first += len(rows)
-            place = np.arange(width)
-            event = np.where(place < length[rows][:, None], start[rows][:, None] + place, -1)
+            position = np.arange(width)
+            event = np.where(position < length[rows][:, None], start[rows][:, None] + position, -1)
             # Padding and unknown items read the vector of item 0 with weight 0.
             number = np.where(event >= 0, queries.history.items[event], 0)
             padded = np.where(event >= 0, weight[event], 0)
@@ -163,8 +166,8 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
             counts = torch.from_numpy(padded.astype(np.float32))
             weighted = ((self.alpha - 1) * counts[:, :, None] * vectors).transpose(1, 2)
             matrix = torch.baddbmm(base.expand(len(rows), size, size), weighted, vectors)
-            # Not `torch.linalg.solve`: with MKL and several threads its batched LU has been seen to fail from 200
-            # dimensions on, and it is slower.
+            # Not `torch.linalg.solve`, which is slower, and whose batched LU failed from 200 dimensions on with MKL and
+            # several threads.
             factor = torch.linalg.cholesky(matrix)
             yield _Systems(torch.from_numpy(rows), torch.from_numpy(event), counts, vectors, factor)
 
@@ -172,7 +175,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         return {"items": self._items.numpy()}
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        self._take(arrays["items"])
+        self._set(arrays["items"])
 
 
 @final

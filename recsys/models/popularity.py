@@ -1,4 +1,4 @@
-"""What everybody uses: the baselines that any personal model has to beat."""
+"""Popularity baselines: the same ranking for every user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Popularity(Recommender):
 
         s_ui = |{v : v used i}|
 
-    The same list for everyone; an unknown user is no error.
+    The ranking is the same for every user, also for unknown ones.
 
     >>> log = Interactions.from_columns([1, 2, 2, 2], ["a", "a", "b", "b"])
     >>> Popularity().fit(log).score(Queries.from_history([[]])).tolist()
@@ -55,23 +55,23 @@ class Popularity(Recommender):
 
 @final
 class RecentPopularity(Recommender):
-    """Rank items by how many users used them lately.
+    """Rank items by the number of users who used them recently.
 
         s_ui = sum over users v of i of w(age of v's latest use of i)
 
-    with a window, w = 1 for the newest `fraction` of all events and 0 before, or with forgetting, w = 2^(-age / h).
-    Ages count back from the end of the training log; because forgetting is exponential, a later moment of asking would
-    divide all scores by one number and leave the order as it is.
+    with a window, w = 1 for the newest `fraction` of all events and 0 for the others, or with decay, w = 2^(-age / h).
+    Ages are relative to the end of the training log; because decay is exponential, a later `now` would divide all
+    scores by one number and not change the ranking.
 
-    What "age" means follows the log's clock. Seconds: days before the log's newest event. Period: periods before the
-    newest. Order: times of different users cannot be compared, so age is the number of later events of the same user,
-    and the window is the newest fraction of each user's events. None: nothing is older than anything else, and the
-    model is `Popularity`.
+    The unit of the age depends on the log's clock. Seconds: days before the log's newest event. Period: periods before
+    the newest. Order: times of different users cannot be compared, so age is the number of later events of the same
+    user, and the window is the newest fraction of each user's events. None: all events have the same age, and the model
+    is `Popularity`.
 
     Args:
-        fraction: share of the log's events that the window holds, in (0, 1]; give this or `half_life`. Events that
-            share the time of the oldest event in the window are in it too.
-        half_life: h, in days, periods or events as the log's clock has it.
+        fraction: share of the log's events in the window, in (0, 1]; give this or `half_life`. Events at the time of
+            the oldest event in the window are in it too.
+        half_life: h, in days, periods or events, depending on the log's clock.
 
     Raises:
         ConfigError: none or both are given, or out of range.

@@ -12,7 +12,8 @@ import torch
 
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.models.base import Recommender, as_fold_in
+from recsys.models.base import Recommender
+from recsys.models.capabilities import as_fold_in, sample_contributions
 from recsys.models.item_sample import ItemSample
 from recsys.types import Floats
 
@@ -87,7 +88,7 @@ def rank_utilities(
         last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + most, side="right")) - 1)
         with torch.inference_mode():
             part = asked if last - first == len(asked) else asked.take(np.arange(first, last))
-            judged = fold_in.scaled_contributions(part, item_sample.items, items[first:last])
+            judged = sample_contributions(fold_in, part, item_sample.items, items[first:last])
             others, own = (each.float().cpu().numpy() for each in judged)
         # A small dense product for each question: several times as fast as one sparse product for all.
         for row in range(first, last):

@@ -14,8 +14,8 @@ from recsys.errors import CapabilityError
 from recsys.events.store import Correction
 from recsys.explanations import Explanation, PersonaDescription, PersonaShare
 from recsys.explanations.explain import evidence_sentence, persona_phrases
-from recsys.models.base import PersonaRecommender, Recommender
-from recsys.models.decayed.persona_activity import RoutesItems
+from recsys.models.base import Recommender
+from recsys.models.capabilities import PersonaRecommender, RoutesItems
 from recsys.serving.answers import UnknownError
 
 

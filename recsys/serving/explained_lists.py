@@ -13,7 +13,8 @@ from recsys.data.queries import Queries
 from recsys.events.store import Correction
 from recsys.explanations import Evidence, Explanation, UserFacts, explain_read
 from recsys.models.base import Recommendations, Recommender
-from recsys.models.linear.bounded_top_n import BoundedTopN, LinearRows
+from recsys.models.capabilities import LinearRows
+from recsys.models.linear.bounded_top_n import BoundedTopN
 from recsys.serving.corrections import PersonaCorrections
 from recsys.serving.user_cache import UserCache
 from recsys.serving.user_history import UserHistory

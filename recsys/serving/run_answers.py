@@ -27,7 +27,8 @@ from recsys.experiments.runs import load_model, run_data
 from recsys.explanations import PersonaDescription, PersonaItem
 from recsys.explanations.activity import PersonaActivity, persona_activity
 from recsys.explanations.half_life import user_half_lives
-from recsys.models.base import PersonaRecommender, Recommendations, Recommender
+from recsys.models.base import Recommendations, Recommender
+from recsys.models.capabilities import PersonaRecommender
 from recsys.serving.answers import (
     HistoryEvent,
     LoggedEvent,

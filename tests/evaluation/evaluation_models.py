@@ -17,7 +17,8 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.holdout import Holdout
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, OnlineForgetting
-from recsys.models.base import FoldIn, Recommender, Validate
+from recsys.models.base import Recommender, Validate
+from recsys.models.capabilities import FoldIn
 from recsys.models.linear.operations import event_weights
 from recsys.training.session import Session
 

@@ -17,7 +17,7 @@ from recsys.data.queries import Ragged, membership
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.evaluation.metrics import RANKING_METRICS, PerQuery, RankedHits, parse_metric, ranking_metrics
-from recsys.models.base import top_n
+from recsys.models.top_n import top_n
 
 CUTOFFS = (1, 3, 5, 10)
 

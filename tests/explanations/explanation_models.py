@@ -15,7 +15,8 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
-from recsys.models.base import FoldIn, PersonaRecommender, Recommender, Validate
+from recsys.models.base import Recommender, Validate
+from recsys.models.capabilities import FoldIn, PersonaRecommender
 from recsys.training.session import Session
 
 CRIME, COMEDY = ("Crime",), ("Comedy",)

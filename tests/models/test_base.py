@@ -1,44 +1,18 @@
-"""The machinery every model shares: masking, ties, padding."""
+"""The contract shared by every model: masking, fold-in, effort."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as nst
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
-from recsys.models.base import as_fold_in, top_n
 from recsys.models.bpr import BPR
+from recsys.models.capabilities import as_fold_in
 from recsys.models.linear.ease import EASE
 from recsys.models.popularity import Popularity
-
-_SCORES = nst.arrays(
-    np.float32,
-    nst.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9),
-    elements=st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0]),
-)
-
-
-@given(_SCORES, st.integers(1, 12))
-def test_top_n_equals_sorting_by_score_then_item(scores: np.ndarray, n: int) -> None:
-    items, values = top_n(torch.from_numpy(scores.copy()), n)
-    for row, (found, value) in enumerate(zip(items, values, strict=True)):
-        order = sorted(range(scores.shape[1]), key=lambda item: (-scores[row, item], item))
-        expected = [item for item in order if scores[row, item] > -np.inf][:n]
-        assert found.tolist() == expected + [UNKNOWN] * (n - len(expected))
-        assert value[: len(expected)].tolist() == scores[row, expected].tolist()
-        assert (value[len(expected) :] == -np.inf).all()
-
-
-def test_nan_scores_are_a_defect_and_raise() -> None:
-    with pytest.raises(FloatingPointError, match="NaN"):
-        top_n(torch.tensor([[0.0, float("nan")]]), 1)
 
 
 @pytest.fixture
@@ -47,7 +21,7 @@ def popular() -> Popularity:
     return Popularity().fit(Interactions.from_columns([0, 1, 2, 0, 1, 0], [0, 0, 0, 1, 1, 2]))
 
 
-def test_the_history_is_masked_unless_other_exclusions_are_given(popular: Popularity) -> None:
+def test_the_history_is_masked_unless_exclude_is_given(popular: Popularity) -> None:
     queries = Queries.from_history([[0], []])
     assert popular.recommend(queries, 3).items.tolist() == [[1, 2, UNKNOWN], [0, 1, 2]]
     nothing = Queries(
@@ -61,7 +35,7 @@ def test_the_history_is_masked_unless_other_exclusions_are_given(popular: Popula
     assert popular.recommend(nothing, 3).items.tolist() == [[0, 1, 2], [0, 1, UNKNOWN]]
 
 
-def test_candidates_are_ranked_alone_and_exclusions_still_hold(popular: Popularity) -> None:
+def test_only_candidates_are_ranked_and_exclusions_hold(popular: Popularity) -> None:
     queries = Queries.from_history([[0], []])
     answer = popular.recommend(queries, 2, candidates=Ragged.of([[0, 2], [2, 1]]))
     assert answer.items.tolist() == [[2, UNKNOWN], [1, 2]]
@@ -81,7 +55,7 @@ def test_fold_in_is_a_capability(block_log: Interactions) -> None:
         as_fold_in(BPR(), "decay")
 
 
-def test_effort_is_what_the_fit_did(block_log: Interactions) -> None:
+def test_effort_of_a_fit(block_log: Interactions) -> None:
     assert EASE().effort is None
     effort = EASE().fit(block_log).effort
     assert effort is not None
@@ -92,22 +66,14 @@ def test_effort_is_what_the_fit_did(block_log: Interactions) -> None:
     assert effort.seconds > 0
 
 
-def test_fitted_on_remembers_the_log(block_log: Interactions) -> None:
-    known = Popularity().fit(block_log).fitted_on
-    assert known.users == block_log.users
-    assert known.items == block_log.items
-    assert (known.clock, known.dataset, known.fingerprint) == ("seconds", "blocks", block_log.fingerprint)
+def test_fitted_on_describes_the_log(block_log: Interactions) -> None:
+    fitted_on = Popularity().fit(block_log).fitted_on
+    assert fitted_on.users == block_log.users
+    assert fitted_on.items == block_log.items
+    assert (fitted_on.clock, fitted_on.dataset, fitted_on.fingerprint) == ("seconds", "blocks", block_log.fingerprint)
 
 
-def test_equal_scores_are_listed_in_the_order_of_their_ranks() -> None:
-    rank = torch.tensor([2, 1, 3, 0])
-    items, _ = top_n(torch.zeros(1, 4), 2, rank)
-    assert items.tolist() == [[3, 1]]
-    items, _ = top_n(torch.tensor([[0.0, 1.0, 1.0, 0.0]]), 4, rank)
-    assert items.tolist() == [[1, 2, 3, 0]]
-
-
-def test_somebody_without_a_history_is_recommended_what_is_popular() -> None:
+def test_a_user_without_history_is_recommended_popular_items() -> None:
     log = Interactions.from_columns([0, 1, 2, 0, 1, 0], [7, 7, 7, 5, 5, 6])
     top = EASE(1.0).fit(log).recommend(Queries.from_history([[]]), 3).items
     assert log.items.ids[top[0]].tolist() == [7, 5, 6]

@@ -28,7 +28,8 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError, NotFittedError
 from recsys.models import EASE, Decayed, LinearAMPCF, PerUserDecay
 from recsys.models.ampcf.settings import HistoryPooling
-from recsys.models.base import FoldIn, PersonaRecommender, Recommender, as_fold_in
+from recsys.models.base import Recommender
+from recsys.models.capabilities import FoldIn, PersonaRecommender, as_fold_in, sample_contributions
 from recsys.models.parameters import from_plain
 from recsys.training.trainable import Optimization
 
@@ -341,42 +342,29 @@ def test_contributions_add_up(case: Case, model: Recommender, queries: Queries) 
     torch.testing.assert_close(total, scores, rtol=1e-4, atol=1e-5)
 
 
-def test_contributions_to_a_panel_are_those_to_each_of_its_items(model: Recommender, queries: Queries) -> None:
+def test_contributions_to_an_item_sample_are_proportional_to_those_to_each_item(
+    model: Recommender, queries: Queries
+) -> None:
     if not model.folds_in:
         return
-    folding = as_fold_in(model, "this test")
-    weighted = queries.with_weights(np.linspace(0.2, 1, len(queries.history.items), dtype=np.float32))
-    for item_sample in (
-        np.array([1, 4, 5, 11], np.int32),
-        np.arange(14, dtype=np.int32),
-    ):  # the second is not the first kept
-        one_by_one = [
-            folding.contributions(weighted, np.full((len(queries), 1), item, np.int32)) for item in item_sample.tolist()
-        ]
-        each = folding.sample_contributions(weighted, item_sample)
-        torch.testing.assert_close(each, torch.cat(one_by_one, 1), rtol=1e-4, atol=1e-5)
-        again = folding.sample_contributions(weighted, item_sample)
-        assert torch.equal(again, each)
-
-
-def test_what_is_judged_by_are_contributions_times_a_number_of_each_query(model: Recommender, queries: Queries) -> None:
-    if not model.folds_in:
-        return
-    folding = as_fold_in(model, "this test")
+    fold_in = as_fold_in(model, "this test")
     items = np.arange(len(queries), dtype=np.int32) % 14
     weights = np.linspace(0.2, 1, len(queries.history.items), dtype=np.float32)
-    for asked in (queries.with_weights(None), queries.with_weights(weights)):
+    for weighted in (queries.with_weights(None), queries.with_weights(weights)):
         for item_sample in (np.array([1, 4, 5, 11], np.int32), np.arange(14, dtype=np.int32)):
-            found = torch.cat(folding.scaled_contributions(asked, item_sample, items), 1)
-            told = folding.sample_contributions(asked, item_sample), folding.contributions(asked, items[:, None])
-            expected = torch.cat(told, 1)
-            assert found.shape == expected.shape
+            parts = sample_contributions(fold_in, weighted, item_sample, items)
+            result = torch.cat(parts, 1)
+            columns = [np.full(len(queries), item, np.int32) for item in item_sample.tolist()] + [items]
+            expected = torch.cat([fold_in.contributions(weighted, column[:, None]) for column in columns], 1)
+            assert result.shape == expected.shape
             for query in range(len(queries)):
                 rows = torch.from_numpy(queries.history.rows == query)
                 square = float((expected[rows] ** 2).sum())
-                factor = float((expected[rows] * found[rows]).sum()) / square if square else 1.0
+                factor = float((expected[rows] * result[rows]).sum()) / square if square else 1.0
                 assert factor > 0
-                torch.testing.assert_close(found[rows], factor * expected[rows], rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(result[rows], factor * expected[rows], rtol=1e-4, atol=1e-5)
+            again = sample_contributions(fold_in, weighted, item_sample, items)
+            assert all(torch.equal(*pair) for pair in zip(parts, again, strict=True))
 
 
 def test_unknown_and_superseded_events_contribute_nothing(model: Recommender) -> None:

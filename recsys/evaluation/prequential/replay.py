@@ -29,7 +29,8 @@ from recsys.errors import ConfigError, DataError
 from recsys.evaluation.prequential.checkpoint import Checkpoint, digest
 from recsys.evaluation.prequential.result import Replay, question_table
 from recsys.evaluation.ranking import Progress
-from recsys.models.base import Recommender, as_fold_in
+from recsys.models.base import Recommender
+from recsys.models.capabilities import as_fold_in
 from recsys.models.rank_utility import rank_utilities
 from recsys.types import Floats, Ints
 

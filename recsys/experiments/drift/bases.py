@@ -12,7 +12,8 @@ from recsys.errors import CapabilityError, ConfigError
 from recsys.experiments.configuration import Experiment, read_experiment
 from recsys.experiments.shipped import experiment_file
 from recsys.models import Decayed
-from recsys.models.base import Recommender, as_fold_in
+from recsys.models.base import Recommender
+from recsys.models.capabilities import as_fold_in
 
 
 @final

@@ -21,7 +21,8 @@ from recsys.decay.temporal import TemporalDecay
 from recsys.errors import DataError
 from recsys.evaluation.prequential.replay import replay
 from recsys.evaluation.prequential.result import Replay
-from recsys.models.base import Recommender, as_fold_in
+from recsys.models.base import Recommender
+from recsys.models.capabilities import as_fold_in
 from recsys.models.rank_utility import rank_utilities
 from recsys.types import Floats, Ints
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, final
 
-import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
@@ -14,10 +13,11 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
-from recsys.models.base import FoldIn, PersonaRecommender, Validate
-from recsys.models.retrieval.points import PersonaPoints, Retrievable
+from recsys.models.base import Validate
+from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
+from recsys.types import Items
 
 
 @final
@@ -79,10 +79,10 @@ class MF(PersonaRecommender, FoldIn, Retrievable):
     def item_vectors(self) -> Float[Tensor, "items dim"]:
         return self._model.item_vectors()
 
-    def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
         return self._model.attention(queries, items)
 
-    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
         return self._model.contributions(queries, items)
 
     def item_points(self) -> Float[Tensor, "items point"]:

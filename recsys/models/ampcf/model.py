@@ -19,20 +19,21 @@ from recsys.errors import CapabilityError, ConfigError
 from recsys.models.ampcf.network import Bags, EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
 from recsys.models.ampcf.training import EmbeddingTask, HistoryTask, log_share
-from recsys.models.base import FoldIn, PersonaRecommender, Validate
+from recsys.models.base import Validate
+from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable, RoutesItems
 from recsys.models.health import PersonaHealth
-from recsys.models.retrieval.points import PersonaPoints, Retrievable, with_coordinate
-from recsys.training.lightning import train as run_training
+from recsys.models.retrieval.points import with_coordinate
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
+from recsys.types import Floats, Items, Mask
 
 _HEALTH_USERS = 200
 """Users on whom the health of the personas is logged after each epoch."""
 
 
 @final
-class AMPCF(PersonaRecommender, FoldIn, Retrievable):
-    """Each user is several personas; which of them speaks depends on the candidate item.
+class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
+    """Represent each user by several personas, weighted by their attention to the candidate item.
 
         a_uik = softmax_k( tau * sim(U_uk, v_i) + log pi_uk ),   s_ui = sum_k a_uik U_uk . v_i + b_i
 
@@ -102,13 +103,13 @@ class AMPCF(PersonaRecommender, FoldIn, Retrievable):
         _ = self.fitted_on
         return self._scorer.item.detach()
 
-    def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
         with torch.inference_mode():
             personas, log_prior = self._state(queries)
             scores: Scores = self._scorer(personas, self._numbers(items), log_prior)
             return scores.attention
 
-    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
         """Return what each event adds to each score, the attention held fixed.
 
             c_jui = sum_k a_uik w_j r_jk (e_j . v_i) / norm_uk
@@ -142,7 +143,7 @@ class AMPCF(PersonaRecommender, FoldIn, Retrievable):
         with torch.inference_mode():
             personas, log_prior = self._state(queries)
 
-        def score(items: npt.NDArray[np.int32]) -> Float[Tensor, "queries n"]:
+        def score(items: Items) -> Float[Tensor, "queries n"]:
             with torch.inference_mode():
                 scores: Scores = self._scorer(personas, self._numbers(items), log_prior)
                 return scores.score
@@ -151,8 +152,7 @@ class AMPCF(PersonaRecommender, FoldIn, Retrievable):
             return PersonaPoints(personas, score)
         return PersonaPoints(with_coordinate(personas, torch.ones_like(personas[..., 0])), score)
 
-    def routing(self) -> npt.NDArray[np.float32]:
-        """Return how much of each item belongs to each persona, "items personas" (history users only)."""
+    def routing(self) -> Floats:
         if not isinstance(self._reader, HistoryPersonas):
             raise CapabilityError("AMPCF with users='embedding' does not route items to personas; use users='history'")
         with torch.inference_mode():
@@ -177,6 +177,8 @@ class AMPCF(PersonaRecommender, FoldIn, Retrievable):
         chosen = np.linspace(0, train.n_users - 1, min(train.n_users, _HEALTH_USERS)).astype(np.int32)
         sample = Queries.from_interactions(train, chosen)
         identity = json.dumps([self.parameters_of_constructor(), train.fingerprint], sort_keys=True)
+        from recsys.training.lightning import train as run_training  # noqa: PLC0415 (two seconds to import)
+
         epochs = run_training(
             task,
             self.optimization,
@@ -188,7 +190,7 @@ class AMPCF(PersonaRecommender, FoldIn, Retrievable):
         return epochs, epochs * task.examples_per_epoch
 
     def _health(self, sample: Queries) -> dict[str, float]:
-        """Return the health of the personas on what they would be shown, for the training log."""
+        """Return the health of the personas on the items they would be recommended, for the training log."""
         personas, log_prior = self._state(sample)
         scores: Scores = self._scorer(personas, None, log_prior)
         best = scores.score.topk(min(20, scores.score.shape[1]), 1).indices
@@ -210,17 +212,19 @@ class AMPCF(PersonaRecommender, FoldIn, Retrievable):
             return personas, log_share(mass)
         return self._reader(self._numbers(queries.users)), None
 
-    def _numbers(self, numbers: npt.NDArray[np.int32]) -> Tensor:
+    def _numbers(self, numbers: Items) -> Tensor:
         return torch.from_numpy(numbers.astype(np.int64)).to(self._scorer.item.device)
 
-    def _bags(self, queries: Queries) -> tuple[Bags, npt.NDArray[np.bool_]]:
-        counted = queries.counted
-        device = self._scorer.item.device
-        counts = np.bincount(queries.history.rows[counted], minlength=len(queries))
-        offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)).to(device)
-        weights = np.ones(int(counts.sum()), np.float32) if queries.weights is None else queries.weights[counted]
-        items = self._numbers(queries.history.items[counted])
-        return Bags(items, offsets, torch.from_numpy(weights.astype(np.float32)).to(device)), counted
+    def _bags(self, queries: Queries) -> tuple[Bags, Mask]:
+        counted, device = queries.counted, self._scorer.item.device
+        history = queries.history.select(counted)
+        weights = np.ones(len(history.items), np.float32) if queries.weights is None else queries.weights[counted]
+        bags = Bags(
+            self._numbers(history.items),
+            torch.from_numpy(history.indptr).to(device),
+            torch.from_numpy(weights.astype(np.float32)).to(device),
+        )
+        return bags, counted
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         state = {f"users.{name}": value for name, value in self._reader.state_dict().items()}

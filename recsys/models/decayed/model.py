@@ -22,11 +22,13 @@ from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
-from recsys.models.base import FoldIn, PersonaRecommender, ReadOut, Recommender, Validate, as_fold_in
+from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.calibration_set import calibration_events, newest_part, query_batches
+from recsys.models.capabilities import FoldIn, PersonaRecommender, RoutesItems, as_fold_in
 from recsys.models.decayed.cached_weights import CachedWeights
-from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, RoutesItems, by_personas
+from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, by_personas
 from recsys.models.rank_utility import rank_utilities
+from recsys.models.top_n import SparseScores
 from recsys.training.session import Session
 from recsys.types import DAY, HOUR, Floats, Mask
 
@@ -86,7 +88,7 @@ class PerUserDecay:
 
 
 @final
-class Decayed(PersonaRecommender, FoldIn):
+class Decayed(PersonaRecommender, FoldIn, SparseScores):
     """Any fold-in model, read with a past that fades: with one half-life for all, or with each user's own.
 
         s_u(t) = model(history of u, weights w_j(t))
@@ -245,9 +247,6 @@ class Decayed(PersonaRecommender, FoldIn):
     def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
         return self._with_personas().attention(self._weighted(queries), items)
 
-    def persona_scores(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
-        return self._with_personas().persona_scores(self._weighted(queries), items)
-
     def _weighted(self, queries: Queries) -> Queries:
         """Return the queries with the weights that the wrapped model sees."""
         weights = self.forgetting.weights(queries)
@@ -346,11 +345,12 @@ class Decayed(PersonaRecommender, FoldIn):
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         return self._inner.score(self._weighted(queries))
 
-    def _is_sparse(self, queries: Queries) -> bool:
-        return self._inner._is_sparse(queries)
+    def is_sparse(self, queries: Queries) -> bool:
+        return isinstance(self._inner, SparseScores) and self._inner.is_sparse(queries)
 
-    def _sparse_score(self, queries: Queries) -> sp.csr_matrix:
-        return self._inner._sparse_score(self._weighted(queries))
+    def sparse_scores(self, queries: Queries) -> sp.csr_matrix:
+        assert isinstance(self._inner, SparseScores)
+        return self._inner.sparse_scores(self._weighted(queries))
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}

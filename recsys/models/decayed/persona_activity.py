@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,6 @@ from recsys.errors import ConfigError
 from recsys.types import Floats
 
 _SLOW = 0.5
-
-
-@runtime_checkable
-class RoutesItems(Protocol):
-    """A model that says how much of each item belongs to each persona."""
-
-    def routing(self) -> npt.NDArray[np.float32]:
-        """Return r_jk, "items personas"; rows sum to 1."""
 
 
 @final

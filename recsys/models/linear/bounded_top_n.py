@@ -7,7 +7,6 @@ has the same history with nearly the same weights.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Self, final
 
@@ -20,6 +19,7 @@ from torch import Tensor
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.base import Recommendations, Recommender
+from recsys.models.capabilities import LinearRows
 from recsys.models.linear.operations import table_weights
 from recsys.types import Doubles, Floats, Items
 
@@ -33,18 +33,6 @@ _MOST = 64
 """Items beside those asked for that are scored exactly, at most; if more could be among the best, all rows are read."""
 
 _ULP = 2.0**-23
-
-
-class LinearRows(ABC):
-    """The capability of models whose scores are weighted sums of rows of one matrix: s_i = sum_j w_j B_ji, w_j >= 0."""
-
-    @abstractmethod
-    def rows(self) -> Float[Tensor, "items items"]:
-        """Return B, contiguous float32: from an item of the history to a candidate."""
-
-    @abstractmethod
-    def row_weights(self, queries: Queries) -> Floats:
-        """Return w, "events": what each event of the history counts; 0 for those that do not."""
 
 
 @final

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, final
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
@@ -15,24 +13,32 @@ from torch import Tensor
 from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.errors import CapabilityError
-from recsys.models.base import FoldIn, Recommender, Validate
-from recsys.models.linear.operations import KeptColumns, cooccurrence_blocks, pair_weights, regularized_factor, weighted
+from recsys.models.base import Recommender, Validate
+from recsys.models.capabilities import FoldIn, SampledContributions
+from recsys.models.linear.operations import (
+    CachedColumns,
+    apply_event_weights,
+    check_memory,
+    cooccurrence_blocks,
+    pair_weights,
+    regularized_factor,
+    sum_of_rows,
+)
 from recsys.training.session import Session
+from recsys.types import Items
 
-_LOG = logging.getLogger(__name__)
 _MATRICES = 3
 """Dense float32 matrices "items items" alive at the peak: the Gram matrix or its inverse, the factor, a work copy."""
 
 
 @final
-class EASE(Recommender, FoldIn):
+class EASE(Recommender, FoldIn, SampledContributions):
     """Embarrassingly shallow autoencoder: predict every item of a user from all the others, linearly.
 
         minimise ||X - X B||^2 + lambda ||B||^2  subject to diag(B) = 0
         P = (X^T X + lambda I)^-1,   B_ij = -P_ij / P_jj,   s_u = w_u B
 
-    X is "users items", binary; w_u the user's weighted history. Source: Steck, *Embarrassingly Shallow Autoencoders
+    X is "users items", binary; w_u is the user's weighted history. Source: Steck, *Embarrassingly Shallow Autoencoders
     for Sparse Data*, WWW 2019, equations 3 and 8. The score is additive: event j adds w_j B_ji.
 
     Args:
@@ -50,7 +56,7 @@ class EASE(Recommender, FoldIn):
         self.regularization = regularization
         self.memory_limit_gb = memory_limit_gb
         self._weights: Tensor
-        self._item_sample = KeptColumns()
+        self._sample_columns = CachedColumns()
 
     @property
     def folds_in(self) -> bool:
@@ -65,46 +71,33 @@ class EASE(Recommender, FoldIn):
         """
         return _MATRICES * 4 * n_items**2 / 1e9
 
-    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
         _ = self.fitted_on
-        return weighted(queries, pair_weights(self._weights, queries, items))
+        return apply_event_weights(queries, pair_weights(self._weights, queries, items))
 
-    def sample_contributions(
-        self, queries: Queries, item_sample: npt.NDArray[np.int32]
-    ) -> Float[Tensor, "events item_sample"]:
+    def contributions_to_sample(
+        self, queries: Queries, item_sample: Items, items: Items
+    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
         _ = self.fitted_on
-        return weighted(queries, self._item_sample.rows(self._weights, item_sample, queries.history.items))
+        sample = self._sample_columns.rows(self._weights, item_sample, queries.history.items)
+        return apply_event_weights(queries, sample), self.contributions(queries, items[:, None])
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
-        needed = self.memory_gb(train.n_items)
-        _LOG.info("EASE on %d items needs about %.2f GB of memory", train.n_items, needed)
-        if needed > self.memory_limit_gb:
-            raise CapabilityError(
-                f"EASE on {train.n_items} items needs about {needed:.1f} GB, more than memory_limit_gb="
-                f"{self.memory_limit_gb:g}; use ItemKNN, IALS or AMPCF, keep fewer items with the filter of minimum "
-                "events per item, or raise memory_limit_gb"
-            )
-        gram = torch.empty(train.n_items, train.n_items)
+        needed, n_items = self.memory_gb(train.n_items), train.n_items
+        check_memory(f"EASE on {n_items} items", needed, self.memory_limit_gb, "use ItemKNN, IALS or AMPCF")
+        gram = torch.empty(n_items, n_items)
         for start, block in cooccurrence_blocks(train.matrix()):
             gram[start : start + block.shape[0]] = torch.from_numpy(block.toarray())
         gram.diagonal().add_(self.regularization)
         factor = regularized_factor(gram, self.regularization)
         del gram
-        # LAPACK's result is column by column; scoring reads rows, which would be twenty times slower that way.
+        # LAPACK returns columns; reading rows from that layout is twenty times slower.
         inverse = torch.cholesky_inverse(factor).contiguous()
         self._weights = inverse.div_(-inverse.diagonal().clone()).fill_diagonal_(0.0)
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         history = queries.matrix(self.n_items)
-        # A weighted sum of rows of B: on a CPU embedding_bag is faster than any of the sparse products.
-        return torch.nn.functional.embedding_bag(
-            torch.from_numpy(history.indices.astype(np.int64)),
-            self._weights,
-            torch.from_numpy(history.indptr.astype(np.int64)),
-            mode="sum",
-            per_sample_weights=torch.from_numpy(history.data),
-            include_last_offset=True,
-        )
+        return sum_of_rows(self._weights, history.indices, history.indptr, history.data)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"weights": self._weights.numpy()}

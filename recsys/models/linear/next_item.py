@@ -1,8 +1,7 @@
-"""A linear model of what comes next: ridge regression of the next item on a fast and a slow memory of the past."""
+"""LinearNextItem: ridge regression of the next item on several exponentially decayed histories."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -15,51 +14,57 @@ from torch import Tensor
 from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.errors import CapabilityError, ConfigError
-from recsys.models.base import FoldIn, Recommender, Validate
-from recsys.models.linear.operations import event_weights, pair_weights, regularized_factor
+from recsys.errors import ConfigError
+from recsys.models.base import Recommender, Validate
+from recsys.models.capabilities import FoldIn
+from recsys.models.linear.operations import (
+    check_memory,
+    event_weights,
+    pair_weights,
+    regularized_factor,
+    sum_of_rows,
+)
 from recsys.training.session import Session
-from recsys.types import Doubles, Floats
+from recsys.types import Doubles, Floats, Ints, Items
 
-_LOG = logging.getLogger(__name__)
 HORIZON = 10.0
-"""The default, which is not used without later targets."""
+"""Default horizon; unused without later targets."""
 
 _NEGLIGIBLE = 1e-3
-"""Pairs of events are left out of the sums of training where the weight of the older one has fallen below this."""
+"""Training skips pairs of events in which the weight of the older one is below this."""
 
 
 @final
 class LinearNextItem(Recommender, FoldIn):
-    """Predict the next item of a user, linearly, from memories of the past that fade at different speeds.
+    """Predict a user's next item linearly from memories of the history that decay at different rates.
 
         f_p(t) = sum_{j < t} w_j 2^(-age_j(t) / h_p) e_j           memory p; the newest event has age 0
         s(t)   = sum_p f_p(t) B^(p)
         minimise  sum over users and events t  ||y_t - s(t)||^2 + lambda sum_p ||B^(p)||^2
         y_t    = e_{x_t} + later (1 - g) sum_{k > 0} g^(k - 1) e_{x_{t + k}}     g = 2^(-1 / horizon)
 
-    e_i is the unit vector of item i, x_t the item of event t. EASE and its like learn what occurs together; this learns
-    what follows what, from exactly the state that is read at a question. Every event with a past is once what comes
-    next, and none counts less for its age: the state fades, not the training. No event is in its own features, so that
-    nothing has to be kept from predicting itself. What came after the next item might have come next as well: `later`
-    is what all of it together counts beside the next item, half of it within `horizon` events.
+    e_i is the unit vector of item i, x_t the item of event t. EASE learns which items occur together; this model learns
+    which item follows which, from the same state that scores a query. Every event with predecessors is a target once
+    and none is weighted by age: the state decays, not the training. No event is among its own features, so no diagonal
+    constraint is needed. `later` is the total weight of the events after the next one as additional targets, half of it
+    within `horizon` events.
 
     With one memory it is the transition model SLIT of Choi, Kim, Lee, Shim, Lee, *Session-aware Linear Item-Item Models
-    for Session-based Recommendation*, WWW 2021, with targets that fade with the distance. Later events as targets are
-    known from PinnerFormer (Pancha, Zhai, Leskovec, Rosenberg, KDD 2022); several memories are ours.
+    for Session-based Recommendation*, WWW 2021, with targets that decay with distance. Later events as targets follow
+    PinnerFormer (Pancha, Zhai, Leskovec, Rosenberg, KDD 2022); several memories are ours.
 
-    The memories belong to the model, as the matrices do. Weights that a query has (`Decayed`, per-user decay) multiply:
-    w_j is 1 without, and age_j is the sum of the weights of the later events of the history, so that an event of weight
-    0 is no event. The score is additive given the ages: event j adds sum_p w_j 2^(-age_j / h_p) B^(p)_j.
+    The memories belong to the model, as the matrices do. Weights of a query (`Decayed`, per-user decay) multiply: w_j
+    is 1 without, and age_j is the sum of the weights of the later events of the history, so that an event of weight 0
+    is as if absent. The score is additive given the ages: event j adds sum_p w_j 2^(-age_j / h_p) B^(p)_j.
 
-    The order is that of the log, also among equal times. Of several events of a user with one item, the first is
-    trained on, and the last is read.
+    The order is that of the log, also among equal times. Of several events of a user with one item, training uses the
+    first and scoring the last.
 
     Args:
-        half_lives: h_p, in the user's own events, ascending; one matrix is learned for each.
+        half_lives: h_p, in the user's own events, ascending; each has its own matrix.
         regularization: lambda.
-        later: what all later events of the user count as targets, beside the 1 of the next; 0: the next event alone.
-        horizon: in events, within which half of that falls.
+        later: total weight of all later events as targets, where the next event has 1; 0: the next event alone.
+        horizon: in events; half of that weight is within it.
         memory_limit_gb: refuse to fit when the estimate (10^9 bytes) exceeds this.
 
     Raises:
@@ -109,8 +114,8 @@ class LinearNextItem(Recommender, FoldIn):
         factoring, solving = 2 * memories**2 + memories, memories**2 + 3 * memories
         return 4 * max(factoring, solving) * n_items**2 / 1e9
 
-    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
-        """Return sum_p w_j 2^(-age_j / h_p) B^(p)_ji: what each event adds to each score, its age held fixed."""
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
+        """Return sum_p w_j 2^(-age_j / h_p) B^(p)_ji: the contribution of each event, given its age."""
         _ = self.fitted_on
         total = np.zeros((len(queries.history.items), items.shape[1]), np.float32)
         for memory, weights in zip(self._memories(queries), self._weights, strict=True):
@@ -121,46 +126,34 @@ class LinearNextItem(Recommender, FoldIn):
         if train.clock == "none":
             raise ConfigError(f"{train.name} has no order (clock 'none'): nothing comes next in it; use EASE")
         memories = len(self.half_lives)
-        needed = self.memory_gb(train.n_items, memories)
-        _LOG.info("LinearNextItem on %d items needs about %.2f GB of memory", train.n_items, needed)
-        if needed > self.memory_limit_gb:
-            raise CapabilityError(
-                f"LinearNextItem on {train.n_items} items with {memories} half-lives needs about {needed:.1f} GB, more "
-                f"than memory_limit_gb={self.memory_limit_gb:g}; give fewer half_lives, use ItemKNN, IALS or AMPCF, "
-                "keep fewer items with the filter of minimum events per item, or raise memory_limit_gb"
-            )
+        check_memory(
+            f"LinearNextItem on {train.n_items} items with {memories} half-lives",
+            self.memory_gb(train.n_items, memories),
+            self.memory_limit_gb,
+            "give fewer half_lives, use ItemKNN, IALS or AMPCF",
+        )
         gram, cross = (
             torch.from_numpy(moment) for moment in _moments(train, self.half_lives, self.later, self.horizon)
         )
         gram.diagonal().add_(self.regularization)
         factor = regularized_factor(gram, self.regularization)
         del gram
-        # LAPACK's result is column by column; scoring reads rows.
+        # LAPACK returns columns; scoring reads rows.
         solution = torch.cholesky_solve(cross, factor).contiguous()
         self._weights = solution.view(memories, train.n_items, train.n_items)
 
     def _memories(self, queries: Queries) -> list[Floats]:
-        """Return w_j 2^(-age_j / h_p), "events", for each memory p; 0 for events that do not count."""
+        """Return w_j 2^(-age_j / h_p), "events", for each memory p; 0 for events that are not counted."""
         weight = event_weights(queries)
-        until = np.cumsum(weight, dtype=np.float64)
-        total = np.concatenate([[0.0], until])[queries.history.indptr[1:]]
-        age = np.repeat(total, queries.history.lengths) - until
+        cumulative = np.cumsum(weight, dtype=np.float64)
+        total = np.concatenate([[0.0], cumulative])[queries.history.indptr[1:]]
+        age = np.repeat(total, queries.history.lengths) - cumulative
         return [(weight * np.exp2(-age / half_life)).astype(np.float32) for half_life in self.half_lives]
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        source = torch.from_numpy(np.maximum(queries.history.items, 0).astype(np.int64))
-        offsets = torch.from_numpy(queries.history.indptr)
         scores = torch.zeros(len(queries), self.n_items)
         for memory, weights in zip(self._memories(queries), self._weights, strict=True):
-            # A weighted sum of rows: on a CPU embedding_bag is faster than any of the sparse products.
-            scores += torch.nn.functional.embedding_bag(
-                source,
-                weights,
-                offsets,
-                mode="sum",
-                per_sample_weights=torch.from_numpy(memory),
-                include_last_offset=True,
-            )
+            scores += sum_of_rows(weights, queries.history.items, queries.history.indptr, memory)
         return scores
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -173,58 +166,60 @@ class LinearNextItem(Recommender, FoldIn):
 def _moments(train: Interactions, half_lives: tuple[float, ...], later: float, horizon: float) -> tuple[Floats, Floats]:
     """Return F^T F and F^T Y, where a row of F is the state before an event and that of Y the target.
 
-    The states are never made: there are as many as events, each with the whole past in it. Two events a <= b of a user
-    meet in every state from b on, where their product fades geometrically. With d_p = 2^(-1 / h_p) and r_b states from
-    b on (as many as events after it), the pair adds
+    F is not materialised: it has one dense row per event. Two events a <= b of a user are both in every state after b,
+    where their product decays geometrically. With d_p = 2^(-1 / h_p) and r_b states after b (the number of events after
+    it), the pair adds
 
         to F_p^T F_q   d_p^(b - a) (1 + d_p d_q + ... + (d_p d_q)^(r_b - 1))     at (x_a, x_b), and transposed
         to F_p^T Y     c_p(b - a)                                                at (x_a, x_b), a < b
         c_p(n)       = d_p^(n - 1) + later (1 - g) sum_{0 < k < n} g^(k - 1) d_p^(n - 1 - k)
 
-    so that the work is one addition for each pair, whatever the number of states, and goes lag by lag.
+    so that each pair costs one addition, whatever the number of states. Pairs are processed lag by lag.
 
     Returns:
         "memories*items memories*items" and "memories*items items".
     """
-    item, place, after = _in_order(train)
+    item, position, after = _first_events(train)
     n_items, log_decay = train.n_items, -np.log(2) / np.asarray(half_lives)
     width = len(half_lives) * n_items
     gram, cross = np.zeros((width, width), np.float32), np.zeros((width, n_items), np.float32)
-    met = [[_geometric_sum(p + q, after) for q in log_decay] for p in log_decay]
+    state_sums = [[_geometric_sum(p + q, after) for q in log_decay] for p in log_decay]
     decay, ahead = np.exp(log_decay), 2 ** (-1 / horizon)
     # At n = lag: d^(n - 1), the sum over k, g^(n - 1).
-    read, told, beyond = np.ones_like(decay), np.zeros_like(decay), 1.0
-    for lag in range(1, int(place.max(initial=0)) + 1):
-        newer = np.flatnonzero(place >= lag)
+    next_weight, later_weight, horizon_weight = np.ones_like(decay), np.zeros_like(decay), 1.0
+    for lag in range(1, int(position.max(initial=0)) + 1):
+        newer = np.flatnonzero(position >= lag)
         target = item[newer]
-        counts = read + later * (1 - ahead) * told
-        for p in np.flatnonzero(np.maximum(read, counts) > _NEGLIGIBLE):
+        target_weight = next_weight + later * (1 - ahead) * later_weight
+        for p in np.flatnonzero(np.maximum(next_weight, target_weight) > _NEGLIGIBLE):
             source = p * n_items + item[newer - lag]
-            np.add.at(cross.reshape(-1), source * n_items + target, np.float32(counts[p]))
-            if read[p] > _NEGLIGIBLE:
+            np.add.at(cross.reshape(-1), source * n_items + target, np.float32(target_weight[p]))
+            if next_weight[p] > _NEGLIGIBLE:
                 for q in range(len(half_lives)):
                     pair = source * width + q * n_items + target
-                    np.add.at(gram.reshape(-1), pair, (read[p] * decay[p] * met[p][q][newer]).astype(np.float32))
-        read, told, beyond = decay * read, decay * told + beyond, ahead * beyond
+                    value = next_weight[p] * decay[p] * state_sums[p][q][newer]
+                    np.add.at(gram.reshape(-1), pair, value.astype(np.float32))
+        later_weight = decay * later_weight + horizon_weight
+        next_weight, horizon_weight = decay * next_weight, ahead * horizon_weight
     gram += gram.T
     own = np.arange(n_items)
-    for row, sums in enumerate(met):
+    for row, sums in enumerate(state_sums):
         for column, each in enumerate(sums):
             gram[row * n_items + own, column * n_items + own] += np.bincount(item, each, minlength=n_items)
     return gram, cross
 
 
-def _in_order(train: Interactions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return item, place in its user's history, and number of later ones, of the first event of each user and item."""
+def _first_events(train: Interactions) -> tuple[Ints, Ints, Ints]:
+    """Return item, position in its history and number of later events of the first event of each user and item."""
     pair = train.user_num.astype(np.int64) * train.n_items + train.item_num
     first = np.sort(np.unique(pair, return_index=True)[1])
     user = train.user_num[first]
     count = np.bincount(user, minlength=train.n_users)
-    place = np.arange(len(first)) - (np.cumsum(count) - count)[user]
-    return train.item_num[first].astype(np.int64), place, count[user] - 1 - place
+    position = np.arange(len(first)) - (np.cumsum(count) - count)[user]
+    return train.item_num[first].astype(np.int64), position, count[user] - 1 - position
 
 
-def _geometric_sum(log_ratio: float, terms: npt.NDArray[np.int64]) -> Doubles:
+def _geometric_sum(log_ratio: float, terms: Ints) -> Doubles:
     """Return 1 + r + ... + r^(terms - 1), for log r < 0."""
     total: Doubles = np.expm1(log_ratio * terms) / np.expm1(log_ratio)
     return total

@@ -1,7 +1,8 @@
-"""What linear models share: co-occurrence in bounded memory, checked factors, and weighted histories."""
+"""Shared operations of linear models: co-occurrence, memory limits, checked factors, sums over weighted histories."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import final
 
@@ -13,25 +14,47 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.data.queries import Queries
-from recsys.errors import ConfigError
-from recsys.types import Items
+from recsys.errors import CapabilityError, ConfigError
+from recsys.types import Floats, Items
+
+_LOG = logging.getLogger(__name__)
 
 BLOCK_ENTRIES = 8_000_000
-"""Stored entries of one block of the co-occurrence matrix, at most (unless one row alone has more): about 64 MB."""
+"""Maximal stored entries of one block of the co-occurrence matrix (unless one row alone has more): about 64 MB."""
 
 _ROUNDING = 8 * torch.finfo(torch.float32).eps
-"""Of the largest diagonal entry: pivots below are what rounding leaves of a singular matrix."""
+"""Relative to the largest diagonal entry: smaller pivots are rounding errors of a singular matrix."""
+
+
+def check_memory(fit: str, needed_gb: float, limit_gb: float, alternatives: str) -> None:
+    """Refuse a fit that needs more memory than allowed.
+
+    Args:
+        fit: the model and the size of the log, for the message.
+        needed_gb: estimated peak memory in 10^9 bytes.
+        limit_gb: `memory_limit_gb` of the model.
+        alternatives: what to use or change instead.
+
+    Raises:
+        CapabilityError: the estimate exceeds the limit.
+    """
+    _LOG.info("%s needs about %.2f GB of memory", fit, needed_gb)
+    if needed_gb > limit_gb:
+        raise CapabilityError(
+            f"{fit} needs about {needed_gb:.1f} GB, more than memory_limit_gb={limit_gb:g}; {alternatives}, keep fewer "
+            "items with the filter of minimum events per item, or raise memory_limit_gb"
+        )
 
 
 def cooccurrence_blocks(matrix: sp.csr_matrix, entries: int = BLOCK_ENTRIES) -> Iterator[tuple[int, sp.csr_matrix]]:
     """Yield X^T X ("items items": how many users have both) in blocks of rows, as (first row, sparse block).
 
-    The rows of a block are chosen before it is computed, from a bound on their entries: item i co-occurs with no more
-    items than its users have events in all. So a large catalogue never allocates anything quadratic.
+    Blocks are sized in advance from a bound on their entries: item i co-occurs with at most as many items as its users
+    have events in total. So no quadratic allocation is needed for a large catalogue.
 
     Args:
         matrix: X, "users items".
-        entries: the bound per block.
+        entries: maximal entries per block.
 
     >>> x = sp.csr_matrix(np.array([[1, 1, 0], [1, 0, 1]], dtype=np.float32))
     >>> [(first, block.toarray().tolist()) for first, block in cooccurrence_blocks(x, entries=3)]
@@ -49,11 +72,11 @@ def cooccurrence_blocks(matrix: sp.csr_matrix, entries: int = BLOCK_ENTRIES) -> 
 
 
 def regularized_factor(matrix: Float[Tensor, "n n"], regularization: float) -> Float[Tensor, "n n"]:
-    """Return the lower Cholesky factor of a positive semidefinite matrix to whose diagonal lambda was added.
+    """Return the lower Cholesky factor of a positive semidefinite matrix plus lambda times the identity.
 
-    Every pivot of such a matrix is at least lambda. One that is lost in the rounding of the largest entry can come out
-    negative, which the factorisation notices, or, depending on the order of additions, as a tiny positive number, which
-    it does not: its inverse would be noise.
+    Every pivot of such a matrix is at least lambda. If lambda is lost in the rounding of the largest entry, a pivot can
+    become negative, which the factorisation reports, or a tiny positive number, which it does not report and whose
+    inverse is noise.
 
     Args:
         matrix: the sum, float32.
@@ -71,64 +94,85 @@ def regularized_factor(matrix: Float[Tensor, "n n"], regularization: float) -> F
     return factor
 
 
-def pair_weights(weights: Float[Tensor, "items items"], queries: Queries, items: Items) -> npt.NDArray[np.float32]:
-    """Return "events n": the weight from each history event's item to each item that is asked of its query.
+def sum_of_rows(
+    table: Float[Tensor, "rows n"], index: npt.NDArray[np.integer], indptr: npt.NDArray[np.integer], weights: Floats
+) -> Float[Tensor, "queries n"]:
+    """Return the weighted sum of rows of a table for each query; on a CPU the fastest of torch's sparse products.
+
+    Args:
+        table: "rows n".
+        index: "entries", row numbers; negative ones read row 0.
+        indptr: "queries + 1": entries of query q are `indptr[q]:indptr[q+1]`.
+        weights: "entries", 0 where the index is negative.
+    """
+    return torch.nn.functional.embedding_bag(
+        torch.from_numpy(np.maximum(index, 0).astype(np.int64)),
+        table,
+        torch.from_numpy(indptr.astype(np.int64)),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(weights),
+        include_last_offset=True,
+    )
+
+
+def pair_weights(weights: Float[Tensor, "items items"], queries: Queries, items: Items) -> Floats:
+    """Return "events n": the weight from each history event's item to each of its query's candidates.
 
     Args:
         weights: "items items", contiguous: from an item of the history to a candidate.
-        queries: the questions; unknown items read item 0.
+        queries: the queries; unknown items read item 0.
         items: "queries n", known item numbers.
     """
-    target = items[0] if len(queries) == 1 else items[queries.history.rows]
-    return table_weights(weights, queries.history.items, target)
+    candidates = items[0] if len(queries) == 1 else items[queries.history.rows]
+    return table_weights(weights, queries.history.items, candidates)
 
 
-def table_weights(weights: Float[Tensor, "items items"], history: Items, items: Items) -> npt.NDArray[np.float32]:
-    """Return "events n": the weight from each event's item to the items asked for.
+def table_weights(weights: Float[Tensor, "items items"], history: Items, items: Items) -> Floats:
+    """Return "events n": the weight from each event's item to the candidates.
 
     Args:
-        weights: "items items", contiguous: from an item of the history to a candidate.
+        weights: "items items", contiguous.
         history: "events"; unknown items read item 0.
         items: "n", the same for all events, or "events n".
     """
+    # One flat look-up takes half the time of indexing by two arrays.
     source = np.maximum(history, 0).astype(np.int64) * weights.shape[1]
-    # One flat look-up takes half of the time of a look-up by two indices, and there is little else to do.
     return weights.numpy().reshape(-1).take(source[:, None] + items)
 
 
-def weighted(queries: Queries, pairs: npt.NDArray[np.float32]) -> Float[Tensor, "events n"]:
-    """Return what each event contributes, given what it would at weight 1, "events n", which is overwritten."""
+def apply_event_weights(queries: Queries, contributions: Floats) -> Float[Tensor, "events n"]:
+    """Return contributions at weight 1, "events n", times the event weights; overwrites them."""
     if queries.weights is not None:
-        pairs *= event_weights(queries)[:, None]
+        contributions *= event_weights(queries)[:, None]
     elif not queries.counted.all():
-        pairs[~queries.counted] = 0.0
-    return torch.from_numpy(pairs)
+        contributions[~queries.counted] = 0.0
+    return torch.from_numpy(contributions)
 
 
 @final
-class KeptColumns:
-    """The columns of an item-item matrix that are read again and again, side by side: ten times as fast to read."""
+class CachedColumns:
+    """Caches some columns of an item-item matrix in a contiguous copy, which is ten times as fast to read."""
 
     def __init__(self) -> None:
         self._weights: Tensor | None = None
         self._columns: Items | None = None
-        self._kept = np.zeros((0, 0), np.float32)
+        self._cache = np.zeros((0, 0), np.float32)
 
-    def rows(self, weights: Float[Tensor, "items items"], columns: Items, items: Items) -> npt.NDArray[np.float32]:
+    def rows(self, weights: Float[Tensor, "items items"], columns: Items, items: Items) -> Floats:
         """Return `weights[items][:, columns]`, "events columns"; unknown items read item 0.
 
         Args:
             weights: "items items".
-            columns: "columns", item numbers; the same array (not an equal one) as last time is not looked up again.
+            columns: "columns", item numbers; the copy is reused while the caller passes the same array object.
             items: "events", of histories.
         """
         if weights is not self._weights or columns is not self._columns:
-            self._kept = np.take(weights.numpy(), columns, axis=1)
+            self._cache = np.take(weights.numpy(), columns, axis=1)
             self._weights, self._columns = weights, columns
-        return self._kept.take(items, 0, mode="clip")
+        return self._cache.take(items, 0, mode="clip")
 
 
-def event_weights(queries: Queries) -> npt.NDArray[np.float32]:
-    """Return "events", float32: the weight with which each event enters its user's state; 0 where it is not counted."""
+def event_weights(queries: Queries) -> Floats:
+    """Return "events", float32: the weight of each event in its user's state; 0 where it is not counted."""
     counted = queries.counted.astype(np.float32)
     return counted if queries.weights is None else np.asarray(counted * queries.weights, np.float32)

@@ -15,9 +15,10 @@ from recsys.checks import positive
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.models.base import Recommendations, Recommender, top_n
+from recsys.models.base import Recommendations, Recommender
 from recsys.models.retrieval.points import persona_points, require_retrievable
 from recsys.models.retrieval.vector_index import VectorIndex
+from recsys.models.top_n import top_n
 
 _BATCH = 256
 """Questions whose candidates are scored at a time."""

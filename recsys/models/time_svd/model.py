@@ -20,7 +20,6 @@ from recsys.errors import CapabilityError
 from recsys.models.base import Recommender, Validate
 from recsys.models.calibration_set import newest_part
 from recsys.models.time_svd.network import Calendar, Drift, Examples, Implicit, Moments, RatingTask, TimeSVDNetwork
-from recsys.training.lightning import train as run_training
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 
@@ -175,6 +174,8 @@ class TimeSVD(Recommender):
         if late.any():
             watched = self._examples(train, rated & late)
             metric = lambda: self._negative_rmse(task, watched)  # noqa: E731
+        from recsys.training.lightning import train as run_training  # noqa: PLC0415 (two seconds to import)
+
         epochs = run_training(
             task,
             self.optimization,

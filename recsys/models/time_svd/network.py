@@ -158,10 +158,8 @@ class Implicit:
     @classmethod
     def of(cls, queries: Queries) -> Implicit:
         """Return the known items of each history, each once."""
-        counted = queries.counted
-        counts = np.bincount(queries.history.rows[counted], minlength=len(queries))
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return cls(torch.from_numpy(queries.history.items[counted].astype(np.int64)), torch.from_numpy(offsets))
+        history = queries.history.select(queries.counted)
+        return cls(torch.from_numpy(history.items.astype(np.int64)), torch.from_numpy(history.indptr))
 
     def to(self, device: torch.device) -> Implicit:
         """Return the same on a device."""

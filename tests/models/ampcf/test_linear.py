@@ -149,7 +149,7 @@ def test_arguments_are_checked() -> None:
         LinearAMPCF(cohesion=-1)
 
 
-def test_a_history_longer_than_what_is_read_at_a_time_has_the_same_personas() -> None:
+def test_persona_scores_do_not_depend_on_the_other_queries_of_a_batch() -> None:
     random = np.random.default_rng(0)
     items = np.concatenate([random.permutation(90) for _ in range(12)])
     log = Interactions.from_columns(np.repeat(np.arange(18), 60), items)
@@ -159,8 +159,7 @@ def test_a_history_longer_than_what_is_read_at_a_time_has_the_same_personas() ->
     weights = random.random(83).astype(np.float32)
     alone = Queries.from_history([long]).with_weights(weights[:81])
     together = Queries.from_history([long, short]).with_weights(weights)
-    scores = model.persona_scores(alone, asked)
-    assert torch.equal(scores[0], model.persona_scores(together, np.repeat(asked, 2, 0))[0])
-    attention, same = model.opinions(alone, asked)
-    assert torch.equal(same, scores)
+    attention, scores = model.attention_and_persona_scores(alone, asked)
+    assert torch.equal(scores[0], model.attention_and_persona_scores(together, np.repeat(asked, 2, 0))[1][0])
+    assert torch.equal(attention, model.attention(alone, asked))
     assert torch.equal(attention, model.attention_of(alone, model.contributions(alone, asked)))

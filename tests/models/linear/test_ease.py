@@ -51,7 +51,7 @@ def test_scores_are_the_weighted_history_times_the_weights() -> None:
 
 def test_memory_is_stated_and_a_catalogue_beyond_the_limit_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     log = random_log()
-    with caplog.at_level(logging.INFO, "recsys.models.linear.ease"):
+    with caplog.at_level(logging.INFO, "recsys.models.linear.operations"):
         EASE().fit(log)
     assert "15 items needs about 0.00 GB" in caplog.text
     needed = EASE.memory_gb(log.n_items)

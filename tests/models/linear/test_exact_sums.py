@@ -57,14 +57,14 @@ def test_weights_of_nothing_have_sums_of_nothing() -> None:
 
 
 @pytest.mark.parametrize("personas", [1, 3])
-def test_the_opinions_are_those_of_the_model(personas: int) -> None:
+def test_attention_and_scores_equal_those_of_the_model(personas: int) -> None:
     source = np.random.default_rng(3)
     users, items = source.integers(0, 80, 900), source.integers(0, 40, 900)
     log = Interactions.from_columns(users, items, times=np.arange(900))
     model = LinearAMPCF(personas=personas, factors=4).fit(log)
     chosen = np.sort(source.permutation(model.n_items)[:25]).astype(np.int32)
-    attention, scores = model.opinions(Queries.from_history([chosen]), chosen[None])
-    carried = model.opinions_of(model.exact_sums(chosen))
+    attention, scores = model.attention_and_persona_scores(Queries.from_history([chosen]), chosen[None])
+    carried = model.attention_and_scores_of(model.exact_sums(chosen))
     np.testing.assert_allclose(carried[0], attention[0], atol=1e-5)
     np.testing.assert_allclose(carried[1], scores[0], atol=1e-6)
     # A model that is fitted again has other sums, and so has one that is restored.

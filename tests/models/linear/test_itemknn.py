@@ -15,7 +15,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.models.linear import operations
 from recsys.models.linear.itemknn import ItemKNN, ItemSimilarity
-from recsys.models.sparse_top_n import largest_per_row
+from recsys.models.top_n import largest_per_row
 
 
 def random_log(users: int = 30, items: int = 12, events: int = 150) -> Interactions:

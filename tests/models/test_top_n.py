@@ -1,4 +1,4 @@
-"""Lists from sparse scores are those from dense ones."""
+"""The n best items: ties, NaN, and sparse scores equal to dense ones."""
 
 from __future__ import annotations
 
@@ -8,15 +8,45 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as nst
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
-from recsys.models.base import top_n
 from recsys.models.decayed.model import Decayed
 from recsys.models.linear import itemknn
 from recsys.models.linear.itemknn import ItemKNN
-from recsys.models.sparse_top_n import sparse_top_n
+from recsys.models.top_n import sparse_top_n, top_n
+
+_SCORES = nst.arrays(
+    np.float32,
+    nst.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9),
+    elements=st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0]),
+)
+
+
+@given(_SCORES, st.integers(1, 12))
+def test_top_n_equals_sorting_by_score_then_item(scores: np.ndarray, n: int) -> None:
+    items, values = top_n(torch.from_numpy(scores.copy()), n)
+    for row, (listed, value) in enumerate(zip(items, values, strict=True)):
+        order = sorted(range(scores.shape[1]), key=lambda item: (-scores[row, item], item))
+        expected = [item for item in order if scores[row, item] > -np.inf][:n]
+        assert listed.tolist() == expected + [UNKNOWN] * (n - len(expected))
+        assert value[: len(expected)].tolist() == scores[row, expected].tolist()
+        assert (value[len(expected) :] == -np.inf).all()
+
+
+def test_nan_in_dense_scores_raises() -> None:
+    with pytest.raises(FloatingPointError, match="NaN"):
+        top_n(torch.tensor([[0.0, float("nan")]]), 1)
+
+
+def test_equal_scores_are_listed_by_tie_rank() -> None:
+    rank = torch.tensor([2, 1, 3, 0])
+    items, _ = top_n(torch.zeros(1, 4), 2, rank)
+    assert items.tolist() == [[3, 1]]
+    items, _ = top_n(torch.tensor([[0.0, 1.0, 1.0, 0.0]]), 4, rank)
+    assert items.tolist() == [[1, 2, 3, 0]]
 
 
 @given(
@@ -27,7 +57,7 @@ from recsys.models.sparse_top_n import sparse_top_n
     levels=st.integers(1, 4),
     density=st.floats(0, 1),
 )
-def test_they_equal_lists_from_dense_scores(
+def test_sparse_lists_equal_dense_lists(
     seed: int, rows: int, n_items: int, n: int, levels: int, density: float
 ) -> None:
     source = np.random.default_rng(seed)
@@ -43,30 +73,30 @@ def test_they_equal_lists_from_dense_scores(
     masked = dense.copy()
     known = excluded.items != UNKNOWN
     masked[excluded.rows[known], excluded.items[known]] = -np.inf
-    wanted = top_n(torch.from_numpy(masked), n, torch.from_numpy(rank))
-    found = sparse_top_n(stored, excluded, n, order, rank)
-    np.testing.assert_array_equal(found[0], wanted[0])
-    np.testing.assert_array_equal(found[1], wanted[1])
+    expected = top_n(torch.from_numpy(masked), n, torch.from_numpy(rank))
+    result = sparse_top_n(stored, excluded, n, order, rank)
+    np.testing.assert_array_equal(result[0], expected[0])
+    np.testing.assert_array_equal(result[1], expected[1])
 
 
-def test_nan_is_a_defect_of_the_model() -> None:
+def test_nan_in_sparse_scores_raises() -> None:
     scores = sp.csr_matrix(np.array([[0, np.nan, 1]], np.float32))
     with pytest.raises(FloatingPointError, match="NaN"):
         sparse_top_n(scores, Ragged.of([[]]), 2, np.arange(3), np.arange(3))
 
 
 @pytest.mark.parametrize("decayed", [False, True])
-def test_a_model_recommends_the_same_either_way(monkeypatch: pytest.MonkeyPatch, decayed: bool) -> None:
+def test_a_model_recommends_the_same_from_sparse_scores(monkeypatch: pytest.MonkeyPatch, decayed: bool) -> None:
     source = np.random.default_rng(0)
     users, items = source.integers(0, 300, 2_000), source.integers(0, 400, 2_000)
     log = Interactions.from_columns(users, items, times=np.arange(2_000))
     model = (Decayed(ItemKNN(5), half_life=3.0) if decayed else ItemKNN(5)).fit(log)
     queries = Queries.from_history([source.integers(0, 400, size) for size in (0, 1, 4, 12, 30)] * 3)
     monkeypatch.setattr(itemknn, "_SPARSE", 0)
-    assert model._is_sparse(queries)
+    assert model.is_sparse(queries)
     sparse = model.recommend(queries, 10)
     monkeypatch.setattr(itemknn, "_SPARSE", 10**9)
-    assert not model._is_sparse(queries)
+    assert not model.is_sparse(queries)
     dense = model.recommend(queries, 10)
     np.testing.assert_array_equal(sparse.items, dense.items)
     np.testing.assert_array_equal(sparse.scores, dense.scores)

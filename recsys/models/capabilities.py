@@ -1,0 +1,227 @@
+"""What some models can do beyond the contract: personas, fold-in, retrieval, and faster read-outs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.queries import Queries
+from recsys.errors import CapabilityError
+from recsys.models.base import Recommender
+from recsys.models.linear.exact_sums import ExactSums
+from recsys.types import Floats, Items
+
+
+class PersonaRecommender(Recommender):
+    """A model whose users are one or more latent vectors. A single-vector model has one persona.
+
+    A class that has personas only under some settings (a wrapper of another model) says so through `has_personas`.
+    """
+
+    @property
+    def has_personas(self) -> bool:
+        """Whether the three methods can be used."""
+        return True
+
+    @abstractmethod
+    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
+        """Return the persona vectors U_uk of each query."""
+
+    @abstractmethod
+    def item_vectors(self) -> Float[Tensor, "items dim"]:
+        """Return the item vectors v_i."""
+
+    @abstractmethod
+    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
+        """Return the attention of each persona for each item; sums to 1 over personas.
+
+        Args:
+            queries: the queries.
+            items: "queries n", known item numbers, different ones for each query.
+        """
+
+
+class FoldIn(ABC):
+    """A model whose user state is a function of a weighted history.
+
+    It serves unknown users, accepts `Queries.weights`, and attributes its scores to past events. A class that folds in
+    only under some settings says so through `Recommender.folds_in`; use `as_fold_in` to check.
+    """
+
+    @abstractmethod
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
+        """Return what each history event adds to the score of each item.
+
+        Where the score is additive, the sum over a query's events is its score, less what does not depend on the
+        history (a bias). With attention over personas it is additive given the attention, which is held fixed.
+
+        Args:
+            queries: the queries; "events" are the entries of `queries.history.items`; unknown items contribute 0.
+            items: "queries n", known item numbers.
+        """
+
+
+def as_fold_in(model: Recommender, purpose: str) -> FoldIn:
+    """Return the model as a `FoldIn`.
+
+    Raises:
+        CapabilityError: naming the model and the purpose, when it cannot fold in.
+    """
+    if isinstance(model, FoldIn) and model.folds_in:
+        return model
+    raise CapabilityError(
+        f"{type(model).__name__} cannot fold in a history, which {purpose} needs; use EASE, ItemKNN, IALS, or AMPCF "
+        "and MF with users='history'"
+    )
+
+
+class SampledContributions(ABC):
+    """A fold-in model that computes contributions to a fixed sample of items faster than to arbitrary items.
+
+    Rank utilities rank every event against one item sample. The seam is the function `sample_contributions`.
+    """
+
+    @abstractmethod
+    def contributions_to_sample(
+        self, queries: Queries, item_sample: Items, items: Items
+    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
+        """See `sample_contributions`. Caches what depends on the sample alone, by the identity of its array."""
+
+
+def sample_contributions(
+    model: FoldIn, queries: Queries, item_sample: Items, items: Items
+) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
+    """Return the contributions to an item sample and to one further item per query.
+
+    All contributions of a query may be multiplied by one positive number, which changes no ranking.
+
+    Args:
+        model: a fold-in model.
+        queries: the queries.
+        item_sample: "item_sample", known item numbers, the same for every query.
+        items: "queries", known item numbers.
+    """
+    if isinstance(model, SampledContributions):
+        return model.contributions_to_sample(queries, item_sample, items)
+    sample = np.broadcast_to(item_sample, (len(queries), len(item_sample)))
+    return model.contributions(queries, sample), model.contributions(queries, items[:, None])
+
+
+class RoutesItems(ABC):
+    """A model that assigns its items to personas."""
+
+    @abstractmethod
+    def routing(self) -> Floats:
+        """Return r_jk, "items personas": the share of item j that belongs to persona k; rows sum to 1."""
+
+
+class AdditivePersonas(ABC):
+    """A fold-in model with personas whose persona scores are sums of contributions.
+
+    Its item vectors are as long as the catalogue, so that attention is computed from contributions instead.
+    """
+
+    @abstractmethod
+    def attention_of(
+        self, queries: Queries, contributions: Float[Tensor, "events n"]
+    ) -> Float[Tensor, "queries personas n"]:
+        """Return the attention on items, given `contributions(queries, items)`."""
+
+    @abstractmethod
+    def attention_and_persona_scores(
+        self, queries: Queries, items: Items
+    ) -> tuple[Float[Tensor, "queries personas n"], Float[Tensor, "queries personas n"]]:
+        """See the function `attention_and_persona_scores`."""
+
+
+def attention_and_persona_scores(
+    model: PersonaRecommender, queries: Queries, items: Items
+) -> tuple[Float[Tensor, "queries personas n"], Float[Tensor, "queries personas n"]]:
+    """Return the attention and the persona scores U_uk . v_i of some items.
+
+    Args:
+        model: a model with personas.
+        queries: the queries.
+        items: "queries n", known item numbers, different ones for each query.
+    """
+    if isinstance(model, AdditivePersonas):
+        return model.attention_and_persona_scores(queries, items)
+    vectors = model.item_vectors()
+    numbers = torch.from_numpy(items.astype(np.int64)).to(vectors.device)
+    scores = torch.einsum("qkd,qnd->qkn", model.personas(queries), vectors[numbers])
+    return model.attention(queries, items), scores
+
+
+class IncrementalPersonas(ABC):
+    """A model that updates the persona scores of a history's own items event by event, without rounding errors.
+
+    On histories of 1,450 events of ml-latest-small an answer after a new event takes 4.9 instead of 16.3 ms; on
+    histories of 150 events 2.8 instead of 2.9 ms.
+    """
+
+    @abstractmethod
+    def exact_sums(self, items: Items, former: ExactSums | None = None) -> ExactSums:
+        """Return the persona sums of a history without weights.
+
+        Args:
+            items: known items of the history, ascending and distinct; at most `exact_sums.MOST_ITEMS`.
+            former: sums of a history that shares most of its items; saves work, and does not change the result.
+        """
+
+    @abstractmethod
+    def attention_and_scores_of(
+        self, sums: ExactSums
+    ) -> tuple[Float[Tensor, "personas items"], Float[Tensor, "personas items"]]:
+        """Return the attention and the persona scores of the history's own items, up to rounding."""
+
+
+class LinearRows(ABC):
+    """A model whose scores are weighted sums of rows of one matrix: s_i = sum_j w_j B_ji, w_j >= 0."""
+
+    @abstractmethod
+    def rows(self) -> Float[Tensor, "items items"]:
+        """Return B, contiguous float32: from an item of the history to a candidate."""
+
+    @abstractmethod
+    def row_weights(self, queries: Queries) -> Floats:
+        """Return w, "events": the weight of each event of the history; 0 for those that are not counted."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PersonaPoints:
+    """The search vectors of a batch of queries.
+
+    Attributes:
+        points: "queries personas point": persona k ranks items by their inner product with it.
+        score: returns the model's scores "queries n" of item numbers "queries n", equal to those of
+            `Recommender.score`.
+    """
+
+    points: Float[Tensor, "queries personas point"]
+    score: Callable[[Items], Float[Tensor, "queries n"]]
+
+
+class Retrievable(ABC):
+    """A model that scores by inner products of a user's vectors with one vector per item.
+
+    With a point per item, x_i = (v_i, b_i), and one per persona, z_uk = (U_uk, 1), the inner product
+    z_uk . x_i = U_uk . v_i + b_i is the score of the item for the persona. No score exceeds the largest of these (a
+    log-sum-exp without prior: by at most log K / tau). So an item outside the first m of every persona scores no higher
+    than the best of their m-th items, and the first m of all personas are good candidates.
+    """
+
+    @abstractmethod
+    def item_points(self) -> Float[Tensor, "items point"]:
+        """Return x_i."""
+
+    @abstractmethod
+    def persona_points(self, queries: Queries) -> PersonaPoints:
+        """Return z_uk of each query, with the exact scoring function."""
