@@ -1,1 +1,1 @@
-"""A fitted bundle as a service: events as they happen, recommendations with their reasons."""
+"""Serving: answers of a run from a log and an event store, the service around them, and its HTTP interface."""

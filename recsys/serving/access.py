@@ -1,4 +1,4 @@
-"""Who may do what, and how much of it: bearer tokens, their scopes, and the limits of every request."""
+"""Access control: bearer tokens, their scopes, the limits of a request, and rate limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recsys.checks import positive
 from recsys.events.store import SCOPES, EventStore, Scope, Token
 
 _PREFIX = "recsys_"
-"""Makes a secret that leaked into a log or a repository findable."""
+"""Lets scanners find a secret that leaked into a log or a repository."""
 
 Code = Literal[
     "invalid_request",
@@ -38,7 +38,7 @@ Code = Literal[
     "store_unavailable",
     "timeout",
 ]
-"""What an error is called, for programs; a code keeps its name and its meaning."""
+"""Stable names of errors for programs."""
 
 CODES: Final[Mapping[int, tuple[Code, ...]]] = {
     400: ("invalid_request",),
@@ -54,27 +54,27 @@ CODES: Final[Mapping[int, tuple[Code, ...]]] = {
     500: ("internal",),
     503: ("store_unavailable", "timeout"),
 }
-"""The codes that a status comes with."""
+"""The codes of each status."""
 
-_REMEMBERED = 4096
-"""Tokens, and clients with a budget, that are remembered at once; the longest unused is forgotten."""
+_CACHED = 4096
+"""The most tokens, and the most clients with a rate limit, in memory; the least recently used is dropped."""
 
 
 @final
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for.
+    """The limits of a request.
 
     Attributes:
         body_bytes: size of a body.
         batch: events in one request.
         n: length of a list.
-        history: events of a history in a body, and of a stored one that are read (the newest).
-        exclude: items to leave out.
-        rate: requests per second of one token, or of one address where there is none.
-        burst: requests that may come at once.
-        seconds: until a body must have come, and an answer must be there.
-        token_seconds: for how long a token is believed before the store is asked again: a revoked one works so long.
+        history: events of a history in a body, and the newest events of a stored history that are read.
+        exclude: excluded items.
+        rate: requests per second of a token, or of an address without one.
+        burst: requests at once.
+        seconds: until the body must have arrived and the answer must be ready.
+        token_seconds: for how long a token is cached, so that a revoked one still works.
 
     Raises:
         ConfigError: a limit is not positive.
@@ -97,7 +97,7 @@ class Limits:
 
 @final
 class Denied(Exception):  # noqa: N818 (an answer, not a defect)
-    """A request that is not served: a status, a stable code, what to do, and headers that belong to it."""
+    """A refused request: a status, a stable code, a message with the cure, and headers."""
 
     def __init__(self, status: int, code: Code, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -113,12 +113,12 @@ def new_secret() -> str:
 
 
 def secret_hash(secret: str) -> str:
-    """Return the SHA-256 under which a store keeps a secret; 256 random bits need no slower one."""
+    """Return the SHA-256 under which a store keeps a secret; 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def new_token(label: str, scopes: Collection[Scope], user_id: str | None, expires: int | None) -> tuple[str, Token]:
-    """Return a secret, which is told once, and the token to keep.
+    """Return a secret, which is shown once, and the token to store.
 
     Raises:
         DataError: naming field, value and cure.
@@ -127,18 +127,18 @@ def new_token(label: str, scopes: Collection[Scope], user_id: str | None, expire
     return secret, Token(secret_hash(secret), label, frozenset(scopes), int(time.time()), user_id, expires)
 
 
-def everything() -> Token:
-    """Return the token of whoever asks a service without authentication."""
+def full_access() -> Token:
+    """Return the token of requests to a service without authentication."""
     return Token("0" * 64, "no authentication", frozenset(SCOPES), 0)
 
 
 def require(token: Token, scope: Scope, user_id: str | None = None) -> None:
-    """Let a request pass that a token allows.
+    """Raise unless a token allows a request.
 
     Args:
         token: a valid one.
-        scope: what the request needs.
-        user_id: whom it is about; None: nobody in particular.
+        scope: that the request needs.
+        user_id: of the user that the request is about; None: no particular user.
 
     Raises:
         Denied: 403.
@@ -152,12 +152,12 @@ def require(token: Token, scope: Scope, user_id: str | None = None) -> None:
 
 
 @final
-class Gate:
-    """Knows the tokens of a store, and remembers them for a moment.
+class TokenCache:
+    """The tokens of a store, cached for a moment.
 
     Args:
         store: keeps the tokens.
-        limits: `token_seconds` is used.
+        limits: for `token_seconds`.
         clock: Unix seconds.
     """
 
@@ -166,13 +166,13 @@ class Gate:
         self._limits = limits
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, tuple[float, Token]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[float, Token]] = OrderedDict()
 
-    def remembered(self, secret: str) -> Token | None:
-        """Return the valid token of a secret if it was seen a moment ago, without asking the store."""
+    def cached(self, secret: str) -> Token | None:
+        """Return the valid token of a secret if it is cached, without reading the store."""
         key, now = secret_hash(secret), self._clock()
         with self._lock:
-            seen, token = self._known.get(key, (0.0, None))
+            seen, token = self._entries.get(key, (0.0, None))
         fresh = token is not None and 0 <= now - seen < self._limits.token_seconds
         return token if fresh and token is not None and token.is_valid(int(now)) else None
 
@@ -188,25 +188,25 @@ class Gate:
         if token is None or not token.is_valid(int(now)):
             raise Denied(401, "token_invalid", "this token is unknown, expired or revoked; get a new one")
         with self._lock:
-            self._known[key] = (now, token)
-            self._known.move_to_end(key)
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+            self._entries[key] = (now, token)
+            self._entries.move_to_end(key)
+            if len(self._entries) > _CACHED:
+                self._entries.popitem(last=False)
         return token
 
-    def forget(self) -> None:
-        """Ask the store again from now on, as after an erasure, which removes tokens."""
+    def clear(self) -> None:
+        """Empty the cache, as after an erasure, which removes tokens."""
         with self._lock:
-            self._known.clear()
+            self._entries.clear()
 
 
 @final
-class Budget:
-    """A token bucket for each client: `burst` requests at once, `rate` per second in the long run.
+class RateLimiter:
+    """A token bucket per client: `burst` requests at once, `rate` per second in the long run.
 
     Args:
-        limits: `rate` and `burst` are used.
-        clock: seconds, never running back.
+        limits: for `rate` and `burst`.
+        clock: seconds, monotonic.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -214,18 +214,18 @@ class Budget:
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def spend(self, client: str) -> None:
-        """Take one request from a client's budget.
+    def acquire(self, client: str) -> None:
+        """Count a request of a client.
 
         Raises:
-            Denied: 429, nothing is left.
+            Denied: 429, the client's bucket is empty.
         """
         now = self._clock()
         left, seen = self._left.get(client, (float(self._limits.burst), now))
         left = min(float(self._limits.burst), left + (now - seen) * self._limits.rate)
         self._left[client] = (max(left - 1.0, 0.0) if left >= 1.0 else left, now)
         self._left.move_to_end(client)
-        if len(self._left) > _REMEMBERED:
+        if len(self._left) > _CACHED:
             self._left.popitem(last=False)
         if left < 1.0:
             raise Denied(

@@ -1,4 +1,4 @@
-"""Garbage of the service, looked for a little at a time, so that nobody waits for all of it."""
+"""Runs small garbage collections between answers, so that no request waits for a large one."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import gc
 from typing import Final, final
 
 _YOUNG: Final = 16
-"""Answers from one look at all that is young to the next; in between only what the last one made is looked at."""
+"""Collections of generation 0 for each one of generation 1."""
 
 _FULL: Final = 10_000
-"""Looks at all that is young from one at everything to the next: that takes a tenth of a second."""
+"""Collections of generation 1 for each full one, which takes a tenth of a second."""
 
 
 @final
 class Garbage:
-    """Python's search for objects that only know each other, in many small steps.
+    """Schedules Python's cyclic garbage collector.
 
-    Python begins a search when 700 objects more have been made than freed. A service that keeps lists frees about as
-    many old ones as it makes, so that number is reached once in a hundred answers, and then tens of thousands of young
-    objects are looked through: 5 to 25 ms in which nobody is answered. Looking after every answer takes .05.
+    By itself Python collects when 700 more objects have been made than freed. A service that caches lists frees about
+    as many objects as it makes, so that happens once in a hundred answers, and the collector then traverses tens of
+    thousands of young objects: 5 to 25 ms without answers. A collection after every answer takes 0.05 ms.
     """
 
     def __init__(self) -> None:
-        self._looked = 0
+        self._collections = 0
 
     def prepare(self) -> None:
-        """Put what is there aside for good: to look through the libraries again and again takes longer than an answer.
+        """Exempt the objects of the libraries from collection, and leave full collections to `collect`.
 
-        What is kept of users is renewed all the time, so that a quarter of all is new every few seconds, after which
-        Python would look through everything by itself: that is left to `look`.
+        A traversal of the libraries takes longer than an answer. Cached states are renewed all the time: every few
+        seconds a quarter of all objects is new, and Python would start a full collection by itself.
         """
         gc.collect()
         gc.freeze()
         young, middle, _ = gc.get_threshold()
         gc.set_threshold(young, middle, _FULL)
 
-    def look(self) -> None:
-        """Look through what has been made since the last look: to be called after every answer."""
-        self._looked += 1
-        if self._looked % _YOUNG:
+    def collect(self) -> None:
+        """Collect what the last answer left: to be called after every answer."""
+        self._collections += 1
+        if self._collections % _YOUNG:
             gc.collect(0)
         else:
-            gc.collect(1 if self._looked % (_YOUNG * _FULL) else 2)
+            gc.collect(1 if self._collections % (_YOUNG * _FULL) else 2)

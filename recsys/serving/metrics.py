@@ -1,4 +1,4 @@
-"""What the service tells Prometheus. No label is made of what a client sent."""
+"""Metrics of the service for Prometheus. No label contains text that a client sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable of the environment that names the folder in which several processes count together."""
+"""The environment variable with the folder in which several processes share their counters."""
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _METHODS = ("GET", "POST", "PUT", "DELETE")
@@ -18,7 +18,7 @@ _METHODS = ("GET", "POST", "PUT", "DELETE")
 
 @final
 class Metrics:
-    """Counters of this process; of all that share its folder where `SHARED` was set when it began."""
+    """Counters of this process, or of all that share the folder in `SHARED` if it is set."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -41,20 +41,20 @@ class Metrics:
         )
         self._reloads = Counter("recsys_reloads", "Bundles that were asked for.", ("outcome",), registry=self._registry)
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answer; `route` is the template of its path."""
+    def observe_answer(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Record the latency of an answer; `route` is the template of its path."""
         self._latency.labels(method if method in _METHODS else "other", route, str(status)).observe(seconds)
 
-    def failed(self, code: str) -> None:
+    def count_error(self, code: str) -> None:
         """Count an error."""
         self._errors.labels(code).inc()
 
-    def taken(self, accepted: int, repeated: int) -> None:
-        """Count events."""
+    def count_events(self, accepted: int, repeated: int) -> None:
+        """Count the events of a batch."""
         self._events.labels("accepted").inc(accepted)
         self._events.labels("repeated").inc(repeated)
 
-    def reloaded(self, *, accepted: bool) -> None:
+    def count_reload(self, *, accepted: bool) -> None:
         """Count a reload."""
         self._reloads.labels("accepted" if accepted else "refused").inc()
 
@@ -63,6 +63,6 @@ class Metrics:
         self._lag.set(lag)
         if SHARED not in os.environ:
             return generate_latest(self._registry)
-        everybody = CollectorRegistry()
-        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
-        return generate_latest(everybody)
+        shared = CollectorRegistry()
+        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+        return generate_latest(shared)

@@ -129,7 +129,7 @@ class Server:
             )
 
         return Service(
-            store, load, self.limits, authenticated=self.authenticated, announce=announce, afterwards=garbage.look
+            store, load, self.limits, authenticated=self.authenticated, announce=announce, after_answer=garbage.collect
         )
 
     def _answer(self, service: Service, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -155,10 +155,10 @@ def _work(server: Server, listener: socket.socket, parent: Parent) -> None:
     """Answer as one of several processes."""
     try:
         with open_store(server.store, create=False) as store:
-            service = server._service(store, lambda: parent.tell(RELOADED))
-            server._answer(service, listener, lambda: parent.tell(READY))
+            service = server._service(store, lambda: parent.notify(RELOADED))
+            server._answer(service, listener, lambda: parent.notify(READY))
     except RecsysError as error:
-        parent.tell(str(error))
+        parent.notify(str(error))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""The service without the web: one store, and the model that answers now."""
+"""The service without HTTP: one event store, and the model that answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TypeVar, final
 
 from recsys.events.store import Appended, Correction, Event, EventStore, StoreError
-from recsys.serving.access import Budget, Denied, Gate, Limits
+from recsys.serving.access import Denied, Limits, RateLimiter, TokenCache
 from recsys.serving.answers import Answers
 from recsys.serving.metrics import Metrics
 
@@ -19,27 +19,27 @@ LOGGER = logging.getLogger("recsys.serving")
 
 T = TypeVar("T")
 
-_DUE = 16
-"""Users whose next answers wait to be prepared, at most, so that events without questions pile nothing up."""
+_QUEUED = 16
+"""The most users whose next answers wait for preparation, which bounds the work that events without requests cause."""
 
-_PREPARED = 4
-"""Users of a batch of events, at most, whose next answers are prepared: more are an import, not people who look on."""
+_BATCH = 4
+"""The most users of a batch of events whose next answers are prepared: a batch of more users is an import."""
 
 
 @final
 class Service:
-    """What all requests of a process share. Safe to use from several threads.
+    """The state that all requests of a process share. Safe to use from several threads.
 
     Args:
         store: events, corrections, tokens.
-        load: loads the bundle as it is now, up to date with the store.
+        load: loads the current bundle, up to date with the store.
         limits: of every request.
         authenticated: whether requests need a token.
-        announce: tells other processes of the service that there is a new bundle, which was accepted here.
-        afterwards: is called each time that a model was asked, in the one thread that asks.
+        announce: called after a new bundle was accepted, for other processes of the service.
+        after_answer: called after every use of a model, in the thread of the models.
 
     Raises:
-        RecsysError: there is no bundle that can answer.
+        RecsysError: there is no bundle, or it cannot answer.
     """
 
     def __init__(
@@ -50,99 +50,99 @@ class Service:
         *,
         authenticated: bool = True,
         announce: Callable[[], None] = lambda: None,
-        afterwards: Callable[[], None] = lambda: None,
+        after_answer: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.limits = limits or Limits()
         self.authenticated = authenticated
-        self.gate = Gate(store, self.limits)
-        self.budget = Budget(self.limits)
+        self.tokens = TokenCache(store, self.limits)
+        self.rate_limiter = RateLimiter(self.limits)
         self.metrics = Metrics()
         self._load = load
         self._announce = announce
-        self._afterwards = afterwards
+        self._after_answer = after_answer
         self._reloading = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "answers")
         self._waiting: set[object] = set()
-        self._due: set[str] = set()
+        self._queued: set[str] = set()
         self._answers = load()
         self._answers.check()
 
     @property
     def answers(self) -> Answers:
-        """The model that answers now. Use one for the whole of a request: the next may be another."""
+        """The model that answers. Read it once per request: a reload can replace it at any moment."""
         return self._answers
 
     async def answer(self, call: Callable[[], T]) -> T:
-        """Return what a call returns that asks a model, made in the one thread in which models are asked.
+        """Return the result of a call to a model, made in the one thread of the models.
 
-        A model answers one question at a time: several threads would only wait for each other. Whoever leaves before
-        the turn of the call comes is not answered.
+        A model answers one request at a time: several threads would only wait for each other. A call that is cancelled
+        before its turn is not made.
         """
-        turn = object()
-        self._waiting.add(turn)
+        request = object()
+        self._waiting.add(request)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._begin, turn, call)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, request, call)
         finally:
-            self._waiting.discard(turn)  # of somebody who left before it came
+            self._waiting.discard(request)  # a cancelled call never starts
 
     def append(self, events: Sequence[Event]) -> Appended:
-        """Take a batch; it is durable when this returns.
+        """Store a batch; it is durable when this returns.
 
-        What the next answers for its users need is done at once, unless somebody waits for an answer: then, or where
-        there are many users, it is done when they are asked for.
+        Also prepares the next answers of its users while no request waits; otherwise, and for batches of many users,
+        the next request does that work.
         """
         appended = self.store.append(events)
-        self.metrics.taken(appended.accepted, appended.repeated)
+        self.metrics.count_events(appended.accepted, appended.repeated)
         users = {event.user_id for event in events}
-        if len(users) <= _PREPARED:
-            for user_id in users - self._due:
+        if len(users) <= _BATCH:
+            for user_id in users - self._queued:
                 self._prepare_later(user_id)
         return appended
 
-    def _begin(self, turn: object, call: Callable[[], T]) -> T:
-        self._waiting.discard(turn)
+    def _run(self, request: object, call: Callable[[], T]) -> T:
+        self._waiting.discard(request)
         try:
             return call()
         finally:
-            self._afterwards()
+            self._after_answer()
 
     def _prepare_later(self, user_id: str) -> None:
-        if len(self._due) < _DUE:
-            self._due.add(user_id)
+        if len(self._queued) < _QUEUED:
+            self._queued.add(user_id)
             self._thread.submit(self._prepare, user_id)
 
     def _prepare(self, user_id: str) -> None:
-        self._due.discard(user_id)
+        self._queued.discard(user_id)
         if not self._waiting:
-            with suppress(StoreError):  # the next answer will say so
+            with suppress(StoreError):  # the next request reports it
                 if self._answers.prepare(user_id):
-                    self._prepare_later(user_id)  # whoever comes now need not wait for all of it
-            self._afterwards()
+                    self._prepare_later(user_id)  # in parts, so that a request in between waits for one part only
+            self._after_answer()
 
     def correct(self, user_id: str, persona: int, correction: Correction, answers: Answers) -> None:
-        """Set the correction of a persona of the given model."""
+        """Store a correction of a persona of a model."""
         answers.check_correction(persona, correction)
         self.store.put_correction(user_id, persona, correction)
 
     def erase(self, user_id: str) -> None:
         """Remove everything of a user, from the store and from answers."""
         self.store.erase_user(user_id)
-        self.gate.forget()
+        self.tokens.clear()
         self.answers.catch_up()
 
     def lag(self) -> int:
-        """Return how many changes of the store no answer of this process has known yet."""
+        """Return how many changes of the store the answers of this process do not reflect yet."""
         return max(0, self.store.last_sequence() - self.answers.applied)
 
     def reload_everywhere(self) -> str:
-        """Do as `reload` does; when the bundle is accepted, the other processes load it too, a moment later."""
+        """Reload here, and announce an accepted bundle to the other processes, which load it a moment later."""
         fingerprint = self.reload()
         self._announce()
         return fingerprint
 
     def reload(self) -> str:
-        """Load the bundle anew beside the old one, check it, and let it answer; return its fingerprint.
+        """Load the bundle beside the old one, check it, and replace the old one; return its fingerprint.
 
         Requests are answered all the while. A bundle that cannot be loaded or cannot answer changes nothing.
 
@@ -154,8 +154,8 @@ class Service:
         try:
             fresh = self._load()
             fresh.check()
-        except Exception as error:  # whatever is wrong with the new one, the old one answers
-            self.metrics.reloaded(accepted=False)
+        except Exception as error:  # whatever is wrong with the new bundle, the old one goes on answering
+            self.metrics.count_reload(accepted=False)
             LOGGER.warning("the new bundle is refused (%s); the old one stays", type(error).__name__)
             raise Denied(
                 409,
@@ -165,7 +165,7 @@ class Service:
             ) from error
         else:
             self._answers = fresh
-            self.metrics.reloaded(accepted=True)
+            self.metrics.count_reload(accepted=True)
             LOGGER.warning("model %s answers from now on", fresh.model)
             return fresh.model
         finally:

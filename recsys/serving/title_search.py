@@ -1,4 +1,4 @@
-"""Search of titles: as somebody types, without accents or capitals, in any order of words."""
+"""Search of titles as a person types: without accents or capitals, words in any order."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy.typing as npt
 
 _WORD = re.compile(r"\w+")
 _LAST = chr(0x10FFFF)
-"""Not in any word: what begins with p is from p to p + _LAST."""
+"""In no word: the words that begin with p lie between p and p + _LAST."""
 
 
 def fold(text: str) -> str:
-    """Return a text as it is compared: without capitals and accents, on one line.
+    """Return a text for comparison: without capitals and accents, on one line.
 
     >>> fold("Amélie (2001)")
     'amelie (2001)'
     """
-    # BoundedScores twice: taking marks away can leave what has another case again.
+    # Case-folded twice, because removing marks can leave characters that have a case again.
     parts = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(part for part in parts if not unicodedata.combining(part)).casefold()
     return " ".join(plain.split())
@@ -32,24 +32,24 @@ def fold(text: str) -> str:
 class TitleSearch:
     """Finds items by title.
 
-    First come titles that begin with what was asked, then those in which every word that was asked begins a word,
-    then those that hold it anywhere; each in the given order. What is asked never makes it slow: the words are in an
-    index, and the last step reads all titles at most once.
+    First come the titles that begin with the query, then those in which every word of the query begins a word, then
+    those that contain the query anywhere; each in the given order. No query is slow: the words are in an index, and the
+    last step reads all titles at most once.
 
     Args:
         titles: by item number.
-        order: "items", item numbers, the one to list first first.
+        order: "items", item numbers in the order of the lists.
     """
 
     def __init__(self, titles: Sequence[str], order: npt.NDArray[np.integer]) -> None:
         self._order = order
-        bounded = [fold(titles[item]) for item in order.tolist()]
-        self._folded = _Folded(bounded)
+        folded = [fold(titles[item]) for item in order.tolist()]
+        self._folded = _FoldedTitles(folded)
         places: dict[str, list[int]] = {}
-        for rank, title in enumerate(bounded):
+        for rank, title in enumerate(folded):
             for word in set(_WORD.findall(title)):
                 places.setdefault(word, []).append(rank)
-        # All words, sorted; where the places of each start; the places, word by word.
+        # The sorted words, the start of the ranks of each, and the ranks, word by word.
         self._words = sorted(places)
         self._starts = np.cumsum([0, *(len(places[word]) for word in self._words)], dtype=np.int64)
         self._ranks = np.fromiter((rank for word in self._words for rank in places[word]), np.int32)
@@ -61,39 +61,39 @@ class TitleSearch:
         >>> films.search("ice", 4), films.search("ice thin", 4), films.search("thi", 4), films.search("?", 4)
         ([2, 1, 3], [1], [1, 0], [])
         """
-        asked = fold(query)
-        if not asked:
+        folded = fold(query)
+        if not folded:
             return []
-        found: dict[int, None] = {}
-        for rank in self._best(asked, n):
-            found.setdefault(rank)
-            if len(found) == n:
+        ranks: dict[int, None] = {}
+        for rank in self._best(folded, n):
+            ranks.setdefault(rank)
+            if len(ranks) == n:
                 break
-        return [int(self._order[rank]) for rank in found]
+        return [int(self._order[rank]) for rank in ranks]
 
-    def _best(self, asked: str, n: int) -> Iterator[int]:
-        """Yield places in the order, best first, some of them twice."""
-        yield from self._folded.beginning(asked)[:n].tolist()
-        # Fewer than n were found so far, so among twice as many there are enough others.
-        yield from self._with_words(_WORD.findall(asked))[: 2 * n].tolist()
-        yield from self._folded.holding(asked)
+    def _best(self, query: str, n: int) -> Iterator[int]:
+        """Yield ranks in the order, best first, some of them twice."""
+        yield from self._folded.beginning(query)[:n].tolist()
+        # Fewer than n so far, so that twice as many contain enough others.
+        yield from self._with_words(_WORD.findall(query))[: 2 * n].tolist()
+        yield from self._folded.containing(query)
 
-    def _with_words(self, asked: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Return the places of the titles in which each word begins one, rising."""
-        if not asked:
+    def _with_words(self, words: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the ranks of the titles in which each of the words begins a word, ascending."""
+        if not words:
             return np.zeros(0, np.int64)
-        fits = np.ones(len(self._order), np.bool_)
-        for word in asked:
-            # Words are sorted, so those with one beginning are neighbours, and so are their titles.
+        matches = np.ones(len(self._order), np.bool_)
+        for word in words:
+            # Words are sorted, so that those with the same beginning are neighbours, and so are their ranks.
             first, stop = bisect_left(self._words, word), bisect_left(self._words, word + _LAST)
-            begins = np.zeros_like(fits)
+            begins = np.zeros_like(matches)
             begins[self._ranks[self._starts[first] : self._starts[stop]]] = True
-            fits &= begins
-        return np.flatnonzero(fits)
+            matches &= begins
+        return np.flatnonzero(matches)
 
 
 @final
-class _Folded:
+class _FoldedTitles:
     """Titles in one text, a line each, so that a search in all of them is one scan."""
 
     def __init__(self, titles: Sequence[str]) -> None:
@@ -104,15 +104,15 @@ class _Folded:
     def title(self, rank: int) -> str:
         return self._text[self._starts[rank] : self._starts[rank + 1] - 1]
 
-    def beginning(self, asked: str) -> npt.NDArray[np.int32]:
-        """Return the places of the titles that begin with a text, rising."""
-        first = bisect_left(self._sorted, asked, key=self.title)
-        return np.sort(self._sorted[first : bisect_left(self._sorted, asked + _LAST, key=self.title)])
+    def beginning(self, text: str) -> npt.NDArray[np.int32]:
+        """Return the ranks of the titles that begin with a text, ascending."""
+        first = bisect_left(self._sorted, text, key=self.title)
+        return np.sort(self._sorted[first : bisect_left(self._sorted, text + _LAST, key=self.title)])
 
-    def holding(self, asked: str) -> Iterator[int]:
-        """Yield the places of the titles that hold a text, rising."""
-        at = self._text.find(asked)
+    def containing(self, text: str) -> Iterator[int]:
+        """Yield the ranks of the titles that contain a text, ascending."""
+        at = self._text.find(text)
         while at >= 0:
             rank = int(np.searchsorted(self._starts, at, "right")) - 1
             yield rank
-            at = self._text.find(asked, int(self._starts[rank + 1]))
+            at = self._text.find(text, int(self._starts[rank + 1]))

@@ -1,4 +1,4 @@
-"""Several processes behind one socket: started together, told together, and started anew when one dies."""
+"""Worker processes behind one socket: started together, reloaded together, and replaced when one dies."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("recsys.serving")
 
 READY, RELOADED = "ready", "reloaded"
-"""What a worker tells: it answers from now on; it has a new bundle, as others should. Else: why it cannot begin."""
+"""Messages of a worker: it answers; it has a new bundle. Any other message says why it cannot start."""
 
 _PAUSE: Final = 1.0
 """Seconds until a worker that died is replaced, so that one that cannot live does not keep the machine busy."""
 
-_GLANCE: Final = 0.5
-"""Seconds after which signals are looked for, where nothing else happens."""
+_POLL: Final = 0.5
+"""The most seconds between two checks for signals."""
 
 
 @final
 class Parent:
-    """What a worker knows of the process that started it.
+    """The process that started a worker, as the worker sees it.
 
     Args:
         connection: to it.
@@ -46,13 +46,13 @@ class Parent:
         self._connection = connection
         threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    def tell(self, what: str) -> None:
-        """Tell `READY`, `RELOADED`, or why this worker ends."""
-        self._connection.send(what)
+    def notify(self, message: str) -> None:
+        """Send `READY`, `RELOADED`, or why this worker ends."""
+        self._connection.send(message)
 
 
 Work = Callable[[Parent], None]
-"""What a worker does until it is told to end (SIGTERM); it can be pickled. On SIGHUP it loads its bundle anew."""
+"""The work of a process until SIGTERM; it can be pickled. On SIGHUP it loads its bundle anew."""
 
 
 @dataclass
@@ -66,15 +66,15 @@ class _Worker:
 
 @final
 class Workers:
-    """Keeps processes at work until SIGTERM or Ctrl-C, and passes SIGHUP on. One that dies is replaced.
+    """Keeps processes running until SIGTERM or Ctrl-C, passes SIGHUP on, and replaces a process that dies.
 
-    When one of them says that it has a new bundle, the others are told to load it. Counters of all are kept in one
-    folder, so that any of them tells Prometheus of all.
+    When one of them has a new bundle, the others are signalled to load it. All keep their counters in one folder, so
+    that each of them reports to Prometheus for all.
 
     Args:
-        work: what each of them does.
+        work: of each process.
         count: how many.
-        seconds: until a worker must have ended that was told to; then it is killed.
+        seconds: that a worker has to end after SIGTERM; then it is killed.
     """
 
     def __init__(self, work: Work, count: int, *, seconds: float) -> None:
@@ -83,19 +83,19 @@ class Workers:
         self._context = multiprocessing.get_context("spawn")  # threads and connections do not survive a fork
         self._count = count
         self._workers: list[_Worker] = []
-        self._begun = False
+        self._started = False
         self._ending: float | None = None
 
     def run(self, ready: Callable[[], None]) -> None:
         """Start the workers, call `ready` when all of them answer, and return when all have ended.
 
         Raises:
-            ConfigError: one of them could not begin; with what it said. The others are ended.
+            ConfigError: one of them could not start, with its message. The others are ended.
         """
         handlers: dict[signal.Signals, Callable[[int, object], None]] = {
             signal.SIGTERM: lambda *_: self._end(),
             signal.SIGINT: lambda *_: self._end(),
-            signal.SIGHUP: lambda *_: self._renew(self._workers),
+            signal.SIGHUP: lambda *_: self._reload(self._workers),
         }
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
@@ -103,12 +103,12 @@ class Workers:
             try:
                 for _ in range(self._count):
                     self._workers.append(self._start())
-                if self._ending is not None:  # told while they were started
+                if self._ending is not None:  # signalled while they were starting
                     self._end()
                 while self._workers:
-                    self._look()
-                    if not self._begun and self._workers and all(worker.ready for worker in self._workers):
-                        self._begun = True
+                    self._poll()
+                    if not self._started and self._workers and all(worker.ready for worker in self._workers):
+                        self._started = True
                         ready()
             finally:
                 for worker in self._workers:
@@ -120,20 +120,20 @@ class Workers:
 
     def _start(self) -> _Worker:
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_begin, args=(self._work, there))
+        process = self._context.Process(target=_start_work, args=(self._work, there))
         process.start()
         there.close()
         return _Worker(process, here)
 
-    def _look(self) -> None:
-        """Wait for what workers tell, and for their end."""
+    def _poll(self) -> None:
+        """Handle the messages of workers, and their end."""
         living = [worker for worker in self._workers if worker.ended is None]
-        speaking = wait([worker.connection for worker in living], timeout=_GLANCE)
+        sending = wait([worker.connection for worker in living], timeout=_POLL)
         for worker in living:
-            if worker.connection not in speaking:
+            if worker.connection not in sending:
                 continue
             try:
-                self._told(worker, worker.connection.recv())
+                self._handle(worker, worker.connection.recv())
             except (EOFError, OSError):
                 worker.process.join()
                 worker.ended = time.monotonic()
@@ -150,18 +150,18 @@ class Workers:
                 LOGGER.warning("a worker ended (%s) and is replaced", worker.process.exitcode)
                 self._workers[self._workers.index(worker)] = self._start()
 
-    def _told(self, worker: _Worker, what: str) -> None:
-        if what == READY:
+    def _handle(self, worker: _Worker, message: str) -> None:
+        if message == READY:
             worker.ready = True
             if worker.outdated:
-                self._renew([worker])
-        elif what == RELOADED:
-            self._renew([other for other in self._workers if other is not worker])
-        elif not self._begun:
-            raise ConfigError(what)
+                self._reload([worker])
+        elif message == RELOADED:
+            self._reload([other for other in self._workers if other is not worker])
+        elif not self._started:
+            raise ConfigError(message)
 
-    def _renew(self, workers: list[_Worker]) -> None:
-        """Tell workers to load the bundle anew; one that does not listen yet is told when it does."""
+    def _reload(self, workers: list[_Worker]) -> None:
+        """Signal workers to load the bundle anew; a worker that is still starting gets the signal when it is ready."""
         for worker in workers:
             worker.outdated = not worker.ready
             if worker.ready:
@@ -179,15 +179,15 @@ def _send(worker: _Worker, number: signal.Signals) -> None:
         os.kill(worker.process.pid, number)
 
 
-def _begin(work: Work, connection: Connection) -> None:
-    """Be a worker; of what the terminal sends only the parent knows, which passes it on."""
+def _start_work(work: Work, connection: Connection) -> None:
+    """Run as a worker, in a process group of its own: the parent alone gets the signals of the terminal."""
     os.setpgrp()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     work(Parent(connection))
 
 
 def _end_with_parent() -> None:
-    """End as if told to when the parent is gone, however it went."""
+    """End as on SIGTERM when the parent is gone, for whatever reason."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from recsys.errors import ConfigError, DataError
 from recsys.events.addresses import open_store
 from recsys.events.store import EventStore, Scope, StoreError, check_id
-from recsys.serving.access import CODES, Budget, Code, Denied, Gate, Limits, new_token, require
+from recsys.serving.access import CODES, Code, Denied, Limits, RateLimiter, TokenCache, new_token, require
 from recsys.serving.answers import Answers
 from recsys.serving.http.app import create_app
 from recsys.serving.http.schemas import EventIn
@@ -180,26 +180,26 @@ def test_a_revoked_token_is_believed_no_longer_than_a_moment() -> None:
     secret, made = new_token("t", ["read"], None, None)
     store.put_token(made)
     now = 1_000_000.0
-    gate = Gate(store, Limits(token_seconds=2.0), lambda: now)
-    assert gate.token(secret) == gate.remembered(secret) == made
+    tokens = TokenCache(store, Limits(token_seconds=2.0), lambda: now)
+    assert tokens.token(secret) == tokens.cached(secret) == made
     store.revoke_token(made.token_hash, int(now))
     now += 1.9
-    assert gate.remembered(secret) == made
+    assert tokens.cached(secret) == made
     now += 0.2
-    assert gate.remembered(secret) is None
+    assert tokens.cached(secret) is None
     with pytest.raises(Denied, match="revoked"):
-        gate.token(secret)
+        tokens.token(secret)
 
 
-def test_a_token_expires_while_it_is_remembered() -> None:
+def test_a_cached_token_expires() -> None:
     store = open_store("memory:")
     secret, made = new_token("t", ["read"], None, 1_000_001)
     store.put_token(made)
     now = 1_000_000.0
-    gate = Gate(store, Limits(token_seconds=100.0), lambda: now)
-    assert gate.token(secret) == made
+    tokens = TokenCache(store, Limits(token_seconds=100.0), lambda: now)
+    assert tokens.token(secret) == made
     now += 1
-    assert gate.remembered(secret) is None
+    assert tokens.cached(secret) is None
 
 
 def test_secrets_are_long_random_and_kept_as_hashes() -> None:
@@ -216,19 +216,19 @@ def test_a_token_of_one_user_administers_nothing() -> None:
     assert denied.value.code == "other_user"
 
 
-def test_a_budget_is_spent_and_comes_back() -> None:
+def test_rate_limit_refills() -> None:
     now = 0.0
-    budget = Budget(Limits(rate=2.0, burst=3), lambda: now)
+    limiter = RateLimiter(Limits(rate=2.0, burst=3), lambda: now)
     for _ in range(3):
-        budget.spend("a")
+        limiter.acquire("a")
     with pytest.raises(Denied) as denied:
-        budget.spend("a")
+        limiter.acquire("a")
     assert (denied.value.status, denied.value.code) == (429, "too_many_requests")
-    budget.spend("b")
+    limiter.acquire("b")
     now += 0.5
-    budget.spend("a")
+    limiter.acquire("a")
     with pytest.raises(Denied):
-        budget.spend("a")
+        limiter.acquire("a")
 
 
 def test_too_many_requests_are_refused_with_and_without_a_token(run: Path) -> None:

@@ -158,7 +158,7 @@ def test_after_whatever_a_model_was_asked_something_is_done() -> None:
 
     with open_store("memory:") as store:
         prepared = _Prepared()
-        service = Service(store, lambda: cast(Answers, prepared), afterwards=lambda: done.append("done"))
+        service = Service(store, lambda: cast(Answers, prepared), after_answer=lambda: done.append("done"))
         assert asyncio.run(service.answer(lambda: len(done))) == 0
         with suppress(StoreError):
             asyncio.run(service.answer(refused))
@@ -179,7 +179,7 @@ def test_garbage_of_every_answer_is_found_at_once(monkeypatch: pytest.MonkeyPatc
         gone = weakref.ref(one)
         del one, other
         before = [generation["collections"] for generation in gc.get_stats()]
-        garbage.look()
+        garbage.collect()
         assert gone() is None
         found.append([now["collections"] - then for now, then in zip(gc.get_stats(), before, strict=True)])
     assert found[:15] == [[1, 0, 0]] * 15

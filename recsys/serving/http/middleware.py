@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from recsys.errors import CapabilityError, DataError
 from recsys.events.store import ConflictError, StoreError, Token
-from recsys.serving.access import Code, Denied, everything
+from recsys.serving.access import Code, Denied, full_access
 from recsys.serving.answers import UnknownError
 from recsys.serving.http.page import page_files
 from recsys.serving.service import Service
@@ -91,13 +91,13 @@ class Guard:
                 await self._app(scope, _once(body, receive), answer.send)
         except Exception as error:
             denied = denial(error)
-            self._service.metrics.failed(denied.code)
+            self._service.metrics.count_error(denied.code)
             if answer.status is None:  # else it is too late, and the server cuts the answer off
                 await answer.refuse(denied)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             seconds = time.perf_counter() - started
-            self._service.metrics.answered(scope["method"], route, answer.status or 0, seconds)
+            self._service.metrics.observe_answer(scope["method"], route, answer.status or 0, seconds)
 
     async def _admit(self, scope: Scope) -> Token:
         """Return the token of a request; who has none may see the open paths only."""
@@ -108,19 +108,19 @@ class Guard:
             # Else any page in a browser of this machine could ask, under a name that its server lets point here.
             if (host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host) not in _LOOPBACK:
                 raise Denied(403, "wrong_host", "without tokens only localhost is served; ask http://127.0.0.1")
-            self._service.budget.spend(address)
-            return everything()
+            self._service.rate_limiter.acquire(address)
+            return full_access()
         scheme, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         secret = secret.strip()
-        token = self._service.gate.remembered(secret) if secret else None
-        self._service.budget.spend(address if token is None else token.token_hash)
+        token = self._service.tokens.cached(secret) if secret else None
+        self._service.rate_limiter.acquire(address if token is None else token.token_hash)
         if token is not None and scheme.lower() == "bearer":
             return token
         if scope["path"] in OPEN or scope["path"] in page_files():
-            return everything()
+            return full_access()
         if not secret or scheme.lower() != "bearer":
             raise Denied(401, "token_missing", "send a token: the header `Authorization: Bearer TOKEN`")
-        return await asyncio.to_thread(self._service.gate.token, secret)
+        return await asyncio.to_thread(self._service.tokens.token, secret)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """Return the body of a request, None if the client left."""
