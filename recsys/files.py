@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and values that JSON can hold."""
+"""Atomic writes of files, and conversion of values to JSON."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `path`, which takes its name when the block ends without an error.
+    """Yield the path of a temporary file, which replaces `path` when the block ends without an error.
 
-    Whoever reads `path` meanwhile sees the file before or the file after, never a part of one.
+    A concurrent reader of `path` sees the old file or the new one, never a part.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

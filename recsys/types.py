@@ -1,4 +1,4 @@
-"""Array aliases of the whole library, and the lengths of time that its clocks are counted in."""
+"""Array aliases and units of time of the whole library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-"""Single precision: scores, weights, whatever is as long as a history or a catalogue."""
+"""Single precision: scores, weights, ratings."""
 
 Doubles = npt.NDArray[np.float64]
 """Double precision: sums, statistics, probabilities."""
@@ -17,10 +17,10 @@ Ints = npt.NDArray[np.int64]
 """Positions, counts, times."""
 
 Items = npt.NDArray[np.int32]
-"""Numbers of items or users; `UNKNOWN` (-1) for those that a vocabulary lacks."""
+"""Numbers of items or users; `UNKNOWN` (-1) for those outside a vocabulary."""
 
 Mask = npt.NDArray[np.bool_]
-"""True where something is meant."""
+"""Selects elements of an array."""
 
 HOUR: Final = 3_600
 """Seconds."""

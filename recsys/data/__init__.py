@@ -1,1 +1,1 @@
-"""Logs, vocabularies, readers, dataset cards, splits. Never imports torch."""
+"""Logs, queries, vocabularies, items; readers, data sets, splits. Never imports torch."""

@@ -1,13 +1,12 @@
-"""Groups of items that are used by the same people, for logs without genres: PureSVD, then spherical k-means."""
+"""Clusters items used by the same users, for logs without genres: PureSVD, then spherical k-means."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from recsys.types import Doubles
+from recsys.types import Doubles, Ints
 
 
 def unit_rows(vectors: Doubles) -> Doubles:
@@ -24,9 +23,9 @@ def pure_svd(matrix: sp.csr_matrix, dim: int, seed: int = 0) -> Doubles:
     recommender algorithms on top-N recommendation tasks*, 2010, section 3.3.2 (PureSVD).
 
     Args:
-        matrix: "users items", 1 where the user used the item.
-        dim: number of factors; at most one less than the smaller side of the matrix is used.
-        seed: of the start vector of the iteration; a seed gives one result.
+        matrix: "users items", 1 if the user used the item.
+        dim: number of factors; at most one less than the smaller side of the matrix.
+        seed: of the start vector of the iteration, which makes the result reproducible.
     """
     smaller = min(matrix.shape)
     used = np.asarray(matrix.sum(axis=0)).ravel() > 0
@@ -37,23 +36,23 @@ def pure_svd(matrix: sp.csr_matrix, dim: int, seed: int = 0) -> Doubles:
         start = np.random.default_rng(seed).uniform(0.5, 1.5, smaller)
         _, strength, right = svds(matrix.astype(np.float64), k=rank, v0=start)
         vectors = np.asarray(right).T * np.asarray(strength)
-    # An item that the leading factors do not reach has only rounding noise there, which has no direction.
+    # The vector of an item outside the leading factors is rounding noise, without a meaningful direction.
     noise = 1e-9 * max(float(np.abs(vectors).max(initial=0.0)), 1e-300)
     vectors[np.linalg.norm(vectors, axis=1) < noise] = 0.0
     return unit_rows(vectors * used[:, None])
 
 
-def spherical_kmeans(vectors: Doubles, clusters: int, seed: int = 0, iterations: int = 50) -> npt.NDArray[np.int64]:
+def spherical_kmeans(vectors: Doubles, clusters: int, seed: int = 0, iterations: int = 50) -> Ints:
     """Return the cluster of each unit vector, maximising the sum of cosines with the cluster's mean direction.
 
     Seeding is k-means++ (Arthur and Vassilvitskii, 2007); the update is Dhillon and Modha's, *Concept decompositions
-    for large sparse text data using clustering*, 2001. A cluster that runs empty takes the worst placed vector.
+    for large sparse text data using clustering*, 2001. An empty cluster takes the vector farthest from its centre.
 
     Args:
         vectors: "points dim", unit rows.
-        clusters: number of clusters; fewer are used where there are fewer distinct points.
+        clusters: number of clusters; fewer if there are fewer distinct points.
         seed: of the initial centres.
-        iterations: at most this many updates; it stops when no point moves.
+        iterations: maximum number of updates; it stops when no point moves.
 
     >>> spherical_kmeans(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), 2).tolist() in ([0, 1, 0], [1, 0, 1])
     True
@@ -77,7 +76,7 @@ def spherical_kmeans(vectors: Doubles, clusters: int, seed: int = 0, iterations:
 
 
 def _plus_plus(vectors: Doubles, clusters: int, rng: np.random.Generator) -> Doubles:
-    """Draw centres among the points, each with probability proportional to its distance from those drawn."""
+    """Draw centres among the points, with probability proportional to the distance from those already drawn."""
     chosen = [int(rng.integers(len(vectors)))]
     distance = 1.0 - vectors @ vectors[chosen[0]]
     while len(chosen) < clusters:

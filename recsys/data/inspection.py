@@ -1,4 +1,4 @@
-"""What a log looks like: the numbers to know before a model is trained on it."""
+"""Summary statistics of a log: sizes, spans, repeats, values."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from datetime import UTC, datetime
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.readers.repeats import find_repeats
 from recsys.errors import DataError
-from recsys.types import DAY
+from recsys.types import DAY, Doubles, Floats, Ints
 
-_LEVELS = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "max": 1.0}
-_MOST_VALUES = 32
+_QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "max": 1.0}
+_MAX_VALUES = 32
 
 
 @final
 @dataclass(frozen=True)
 class Inspection:
-    """The figures of a log.
+    """Summary statistics of a log.
 
-    Spans are in days where the log has wall-clock times, in periods where it has periods; without either they are None.
+    Spans are in days for clock "seconds", in periods for clock "period", and None otherwise.
 
     Attributes:
         name: of the log.
@@ -34,16 +33,15 @@ class Inspection:
         density: distinct user-item pairs / (users * items).
         events_per_user: quantiles (min, p25, median, p75, p90, max).
         events_per_item: the same per item.
-        begin: first time; ISO-8601 where the log has wall-clock times, the number of the period where it has periods.
-        end: last time.
+        begin: first time: ISO-8601 for clock "seconds", the number of the period for clock "period", else None.
+        end: last time, likewise.
         span: last time minus first time.
         span_per_user: quantiles over users of last minus first time of the user.
-        one_day_users: share of users whose events all lie on one day (UTC); None without wall-clock times.
-        exact_duplicates: events that equal an earlier one in user, item, value and time. Readers drop them by default:
-            to count those of a file, load it with duplicates="keep" and re_ratings="keep".
-        re_ratings: events, duplicates not counted, on an item that the user has used before.
-        values: number of events of each value, by value; where there are more than 32 values, of 32 equal ranges,
-            by their lower end.
+        one_day_users: share of users whose events are all on one day (UTC); None unless the clock is "seconds".
+        exact_duplicates: events equal to an earlier one in user, item, value and time. Readers drop them by default: to
+            count those of a file, load it with duplicates="keep" and re_ratings="keep".
+        re_ratings: other events on an item that the user has used before.
+        values: number of events of each value, by value; of more than 32 values, in 32 equal ranges by lower end.
         blank_values: events without value.
         titles: whether items have titles.
         genres: whether items have genres.
@@ -72,18 +70,18 @@ class Inspection:
     tags: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as plain values, ready for JSON."""
+        """Return the statistics as plain values, ready for JSON."""
         return asdict(self)
 
 
 def inspect(log: Interactions) -> Inspection:
-    """Compute the figures of a log.
+    """Compute the summary statistics of a log.
 
     Raises:
         DataError: the log has no events.
 
-    >>> found = inspect(Interactions.from_columns([1, 1, 2], [5, 6, 5], times=[0, 86_400, 7]))
-    >>> found.density, found.span, found.one_day_users
+    >>> summary = inspect(Interactions.from_columns([1, 1, 2], [5, 6, 5], times=[0, 86_400, 7]))
+    >>> summary.density, summary.span, summary.one_day_users
     (0.75, 1.0, 0.5)
     """
     if len(log) == 0:
@@ -94,13 +92,8 @@ def inspect(log: Interactions) -> Inspection:
     pairs = repeats.pairs
     distinct = len(log) - len(pairs) + int((~repeats.duplicate & ~repeats.later).sum())
     unit = DAY if log.clock == "seconds" else 1
-    begin: str | int | None = None
-    end: str | int | None = None
-    if log.has_time:
-        begin, end = int(log.time.min()), int(log.time.max())
-    span = None if begin is None or end is None else (int(end) - int(begin)) / unit
-    if log.clock == "seconds":
-        begin, end = _iso(log.time.min()), _iso(log.time.max())
+    first, last = int(log.time.min()), int(log.time.max())
+    begin, end = (_iso(first), _iso(last)) if log.clock == "seconds" else (first, last)
     return Inspection(
         name=log.name,
         clock=log.clock,
@@ -110,9 +103,9 @@ def inspect(log: Interactions) -> Inspection:
         density=distinct / (len(per_user) * len(per_item)),
         events_per_user=_quantiles(per_user),
         events_per_item=_quantiles(per_item),
-        begin=begin,
-        end=end,
-        span=span,
+        begin=begin if log.has_time else None,
+        end=end if log.has_time else None,
+        span=(last - first) / unit if log.has_time else None,
         span_per_user=_quantiles(user_spans(log) / unit) if log.has_time else None,
         one_day_users=float(np.mean(user_spans(log, DAY) == 0)) if log.clock == "seconds" else None,
         exact_duplicates=int(repeats.duplicate.sum()),
@@ -125,29 +118,28 @@ def inspect(log: Interactions) -> Inspection:
     )
 
 
-def user_spans(log: Interactions, grain: int = 1) -> npt.NDArray[np.int64]:
-    """Return "users with events", int64: last minus first time of each user, in multiples of `grain`.
+def user_spans(log: Interactions, unit: int = 1) -> Ints:
+    """Return "users with events", int64: last minus first time of each user, after rounding down to a unit.
 
-    With a grain of a day, 0 means that all events of the user lie on one calendar day.
+    With a unit of a day, 0 means that all events of the user are on one calendar day.
     """
     active = np.flatnonzero(np.diff(log.indptr))
     first, last = log.time[log.indptr[active]], log.time[log.indptr[active + 1] - 1]
-    spans: npt.NDArray[np.int64] = last // grain - first // grain
-    return spans
+    return np.asarray(last // unit - first // unit)
 
 
-def _iso(seconds: np.int64) -> str:
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _quantiles(values: npt.NDArray[Any]) -> dict[str, float]:
-    return dict(zip(_LEVELS, np.quantile(values, list(_LEVELS.values())).tolist(), strict=True))
+def _quantiles(values: Ints | Doubles) -> dict[str, float]:
+    return dict(zip(_QUANTILES, np.quantile(values, list(_QUANTILES.values())).tolist(), strict=True))
 
 
-def _histogram(values: npt.NDArray[np.float32]) -> dict[str, int]:
-    known = values[~np.isnan(values)]
-    distinct, counts = np.unique(known, return_counts=True)
-    if len(distinct) > _MOST_VALUES:
-        counts, edges = np.histogram(known, bins=_MOST_VALUES)
+def _histogram(values: Floats) -> dict[str, int]:
+    values = values[~np.isnan(values)]
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) > _MAX_VALUES:
+        counts, edges = np.histogram(values, bins=_MAX_VALUES)
         distinct = edges[:-1]
     return {f"{value:g}": int(count) for value, count in zip(distinct, counts, strict=True)}

@@ -1,4 +1,4 @@
-"""What is known of items beside who used them: titles, genres, tags."""
+"""Descriptions of items: titles, genres, tags."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
+from recsys.types import Floats
 
 
 @final
 @dataclass(frozen=True)
 class ItemMetadata:
-    """Titles, genres and tags aligned with an item vocabulary.
+    """Titles, genres and tags, aligned with an item vocabulary.
 
     Attributes:
-        titles: one text per item; the external id as text where no title is known.
+        titles: one text per item; the external id as text if there is no title.
         genres: one tuple of names per item, possibly empty.
         tags: one tuple of free texts per item, possibly empty.
     """
@@ -36,7 +37,7 @@ class ItemMetadata:
 
     @classmethod
     def untitled(cls, items: Vocabulary) -> ItemMetadata:
-        """Metadata for a log without any: the id is the title, no genres."""
+        """Return metadata with ids as titles and without genres."""
         return cls(tuple(str(identifier) for identifier in items.ids), ((),) * len(items))
 
     def __len__(self) -> int:
@@ -47,17 +48,17 @@ class ItemMetadata:
         """Whether any item has a genre."""
         return any(self.genres)
 
-    def genre_matrix(self) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-        """Return the sorted genre names and "items genres", read-only: 1 where an item has the genre."""
+    def genre_matrix(self) -> tuple[tuple[str, ...], Floats]:
+        """Return the sorted genre names and "items genres", read-only: 1 if the item has the genre."""
         return self._genre_matrix
 
     @cached_property
-    def genre_shares(self) -> npt.NDArray[np.float32]:
-        """ "genres", the share of the items that have each."""
+    def genre_shares(self) -> Floats:
+        """ "genres", the share of the items with each genre."""
         return np.asarray(self._genre_matrix[1].mean(0))
 
     @cached_property
-    def _genre_matrix(self) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
+    def _genre_matrix(self) -> tuple[tuple[str, ...], Floats]:
         names = tuple(sorted({name for row in self.genres for name in row}))
         column = {name: position for position, name in enumerate(names)}
         matrix = np.zeros((len(self), len(names)), dtype=np.float32)
@@ -68,11 +69,11 @@ class ItemMetadata:
 
     def take(self, numbers: Sequence[int] | npt.NDArray[np.integer]) -> ItemMetadata:
         """Return the metadata of the given item numbers, in that order."""
-        wanted = [int(number) for number in numbers]
-        if UNKNOWN in wanted:
+        rows = [int(number) for number in numbers]
+        if UNKNOWN in rows:
             raise ValueError("unknown items have no metadata")
         return ItemMetadata(
-            tuple(self.titles[n] for n in wanted),
-            tuple(self.genres[n] for n in wanted),
-            tuple(self.tags[n] for n in wanted),
+            tuple(self.titles[row] for row in rows),
+            tuple(self.genres[row] for row in rows),
+            tuple(self.tags[row] for row in rows),
         )

@@ -27,14 +27,14 @@ def draw_log(log: Interactions, path: Path) -> Path:
     Raises:
         DataError: the log has no events.
     """
-    figures = inspect(log)
+    summary = inspect(log)
     unit = DAY if log.clock == "seconds" else 1
     return pictures.draw_events(
         path,
-        f"{figures.name}: {figures.events:,} events, {figures.users:,} users, {figures.items:,} items",
+        f"{summary.name}: {summary.events:,} events, {summary.users:,} users, {summary.items:,} items",
         per_user=np.bincount(log.user_num),
         per_item=np.bincount(log.item_num),
-        values=figures.values,
+        values=summary.values,
         times=log.time if log.has_time else None,
         spans=user_spans(log) / unit,
         clock=log.clock,

@@ -1,10 +1,10 @@
-"""The questions of a replay, in the order in which they are asked, with what each may see.
+"""The queries of a replay in the order of time, each with its visible history.
 
 ::
 
     time      ------------ start ------------------------------>
-    user 1    o   o    o     |    ?     ?  ?                        ? a question: the event is hidden, every event of
-    user 2       o  o        | ?    ?            ?                    the user strictly before it is visible
+    user 1    o   o    o     |    ?     ?  ?                        ? a query: the event is hidden, all events of the
+    user 2       o  o        | ?    ?            ?                    user strictly before it are visible
     chunks                   |[ 1     ][ 2      ][ 3 ...            in global time order
     rounds                   | r-th moment of a user in the chunk   so that a user's state has learned the earlier one
 """
@@ -17,38 +17,35 @@ from functools import cached_property
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.errors import ConfigError, DataError
-from recsys.types import Ints
+from recsys.types import Ints, Items, Mask
 
 _ENTRIES = 1_000_000
-"""History events of one batch of questions, at most (unless one history alone has more): about 30 MB."""
+"""History events of a batch of queries, at most (unless a single history has more): about 30 MB."""
 
 
 def comparable(log: Interactions) -> Interactions:
     """Return a log whose times order the events of all users: itself, or one with positions in place of times.
 
-    With clock "order" the time of an event becomes its position in the user's history (events of equal time share the
-    position of the first), without a clock too (there every event has its own). So all users live through their
-    histories side by side, and a `start` is a number of events to skip.
+    Without comparable times, the time of an event becomes its position in the user's history; with clock "order",
+    events of equal time share the position of the first. All histories then begin together, and a `start` is a number
+    of events to skip.
     """
     if log.has_time:
         return log
-    position = np.arange(len(log)) - log.indptr[log.user_num]
+    position = log.positions
     if log.clock == "order":
-        first = _group_starts(log.user_num, log.time)
-        position = first - log.indptr[log.user_num]
-    return replace(log, time=position.astype(np.int64), clock="order")
+        position = position[_group_starts(log.user_num, log.time)]
+    return replace(log, time=position, clock="order")
 
 
 def events_before(log: Interactions, start: int) -> Interactions:
-    """Return the events before the first question: what the model and the forgetting of a replay may be fitted on.
+    """Return the events before the first query: the training data of a replay, with the vocabularies of the log.
 
-    The vocabularies stay those of the log. `compact()` of the result forgets that other items will exist, which saves
-    memory; a replay finds its items by their ids.
+    `compact()` of the result drops items that occur only later, which saves memory; a replay matches items by id.
 
     Args:
         log: the whole log.
@@ -60,13 +57,13 @@ def events_before(log: Interactions, start: int) -> Interactions:
 @final
 @dataclass(frozen=True)
 class QuestionSettings:
-    """Which events of a stream are asked for, and with what in view.
+    """Which events of a stream are queries, and what history they see.
 
     Attributes:
-        window: ask every event as at the beginning of its window, of this length in units of time; None: just before
-            the event.
+        window: every query sees the history before the beginning of its window, of this length in units of time; None:
+            before its own event.
         see_equal_times: whether events of the user at the same time but earlier in the log are visible.
-        limit: ask only the first so many questions; all when None.
+        limit: use only the first queries, this many; None: all.
 
     Raises:
         ConfigError: a window or limit below 1, or a window together with `see_equal_times`.
@@ -89,17 +86,17 @@ class QuestionSettings:
 @final
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Questions in the order of time.
+    """Queries in the order of time.
 
     Attributes:
         log: the log, with times that order all events.
-        start: time of the first question, or the number of events skipped per user.
-        event: "questions", positions in the log, ascending in (time, user, position).
-        visible_until: "questions", the end (exclusive) of what is visible, a position in the log.
-        now: "questions", the moment of asking; only events strictly before it are visible (unless equal times are).
-        moment: "questions", questions of a user with an equal number are asked with the same state.
-        cuts: "questions", whether a chunk may begin here.
-        repeats: number of events from `start` on that are no questions, as the user had used the item before.
+        start: time of the first query, or the number of events skipped per user.
+        event: "queries", positions in the log, ascending in (time, user, position).
+        visible_until: "queries", the end (exclusive) of the visible history, a position in the log.
+        now: "queries", the moment of the query; only events strictly before it are visible (unless equal times are).
+        moment: "queries", queries of a user with an equal number share the user's state.
+        cuts: "queries", whether a chunk may begin here.
+        repeats: number of events from `start` on that are no queries, because the user had used the item before.
     """
 
     log: Interactions
@@ -108,27 +105,27 @@ class Stream:
     visible_until: Ints
     now: Ints
     moment: Ints
-    cuts: npt.NDArray[np.bool_]
+    cuts: Mask
     repeats: int
 
     @classmethod
     def of(cls, log: Interactions, start: int, question_settings: QuestionSettings) -> Stream:
-        """Find the questions of a log: the events from `start` on, less those whose item the user has used before.
+        """Build the queries of a log: the events from `start` on, except those whose item the user has used before.
 
         Args:
             log: the whole log.
             start: a time; for logs with clock "order" or "none" a number of events to skip per user.
-            question_settings: which of them, and with what in view.
+            question_settings: which of them, and with what history.
 
         Raises:
-            DataError: there is nothing to ask.
+            DataError: there are no queries.
         """
         window = question_settings.window
         log = comparable(log)
         later = log.time >= start
         repeated = later & _repeated(log)
-        asked = np.flatnonzero(later & ~repeated)
-        event = asked[np.argsort(log.time[asked], kind="stable")][: question_settings.limit]
+        fresh = np.flatnonzero(later & ~repeated)
+        event = fresh[np.argsort(log.time[fresh], kind="stable")][: question_settings.limit]
         if len(event) == 0:
             raise DataError(
                 f"{log.name}: none of the {len(log)} events is at {start} or later and of an item that is new to the "
@@ -138,7 +135,7 @@ class Stream:
         first = np.arange(len(log)) if question_settings.see_equal_times else _group_starts(log.user_num, slot)
         now = log.time[event] if window is None else start + slot[event] * window
         moment = first[event]
-        # Without windows the questions of a moment are neighbours, so a chunk may begin wherever a moment does.
+        # Without windows the queries of a moment are neighbours, so a chunk may begin wherever a moment does.
         ordered = moment if window is None else now
         cuts = np.ones(len(event), np.bool_)
         cuts[1:] = ordered[1:] != ordered[:-1]
@@ -148,36 +145,36 @@ class Stream:
         return len(self.event)
 
     @cached_property
-    def users(self) -> npt.NDArray[np.int32]:
-        """ "questions", int32, numbers of the log's users."""
+    def users(self) -> Items:
+        """ "queries", int32, numbers of the log's users."""
         return self.log.user_num[self.event]
 
     @cached_property
-    def items(self) -> npt.NDArray[np.int32]:
-        """ "questions", int32, the answers, numbers of the log's items."""
+    def items(self) -> Items:
+        """ "queries", int32, the hidden items, numbers of the log's items."""
         return self.log.item_num[self.event]
 
     @cached_property
     def times(self) -> Ints:
-        """ "questions", int64, when the event happened."""
+        """ "queries", int64, the time of the hidden event."""
         return self.log.time[self.event]
 
     @cached_property
     def positions(self) -> Ints:
-        """ "questions", int64, position of the event in the user's history, from 0."""
+        """ "queries", int64, position of the hidden event in the user's history, from 0."""
         return self.event - self.log.indptr[self.users]
 
     @cached_property
     def n_visible(self) -> Ints:
-        """ "questions", int64, length of the visible history."""
+        """ "queries", int64, length of the visible history."""
         return self.visible_until - self.log.indptr[self.users]
 
     def epochs(self, every: int | None) -> Ints:
-        """ "questions", int64: how many boundaries of a schedule lie between `start` and the question; 0 without."""
+        """ "queries", int64: number of schedule boundaries between `start` and the query; 0 without a schedule."""
         return np.zeros(len(self), np.int64) if every is None else (self.times - self.start) // every
 
     def chunks(self, size: int, epoch: Ints) -> list[slice]:
-        """Return consecutive slices of at least `size` questions that split no moment and mix no epochs."""
+        """Return consecutive slices of at least `size` queries that split no moment and mix no epochs."""
         allowed = np.flatnonzero(self.cuts)
         forced = np.append(np.flatnonzero(np.diff(epoch)) + 1, len(self))
         chunks, begin = [], 0
@@ -190,34 +187,34 @@ class Stream:
         return chunks
 
     def rounds(self, chunk: slice) -> list[Ints]:
-        """Return the questions of a chunk, round by round: the r-th moment of every user, in the order of time."""
+        """Return the queries of a chunk, round by round: the r-th moment of every user, in the order of time."""
         user, moment = self.users[chunk], self.moment[chunk]
         order = np.argsort(user, kind="stable")
         new_user = np.append(True, user[order][1:] != user[order][:-1])
         new_moment = new_user | np.append(True, moment[order][1:] != moment[order][:-1])
         count = np.cumsum(new_moment)
-        turn = np.empty(len(order), np.int64)
-        turn[order] = count - np.maximum.accumulate(np.where(new_user, count, 0))
-        by_turn = np.argsort(turn, kind="stable")
-        return np.split(by_turn + chunk.start, np.cumsum(np.bincount(turn))[:-1])
+        number = np.empty(len(order), np.int64)
+        number[order] = count - np.maximum.accumulate(np.where(new_user, count, 0))
+        by_round = np.argsort(number, kind="stable")
+        return np.split(by_round + chunk.start, np.cumsum(np.bincount(number))[:-1])
 
     def batches(self, rows: Ints, size: int) -> Iterator[Ints]:
-        """Yield consecutive parts of some questions whose histories fit into memory, at most `size` at a time."""
+        """Yield consecutive parts of some queries whose histories fit into memory, at most `size` at a time."""
         until = np.cumsum(self.n_visible[rows])
         begin = 0
         while begin < len(rows):
-            seen = until[begin - 1] if begin else 0
-            fitting = int(np.searchsorted(until, seen + _ENTRIES, side="right"))
+            done = until[begin - 1] if begin else 0
+            fitting = int(np.searchsorted(until, done + _ENTRIES, side="right"))
             end = min(max(begin + 1, fitting), begin + size)
             yield rows[begin:end]
             begin = end
 
-    def queries(self, rows: Ints, items: npt.NDArray[np.int32]) -> Queries:
-        """Return the questions as queries; users are numbers of the log.
+    def queries(self, rows: Ints, items: Items) -> Queries:
+        """Return some queries; users are numbers of the log.
 
         Args:
-            rows: which questions.
-            items: "items", the number to be used for each item of the log; `UNKNOWN` for those the model lacks.
+            rows: positions in the stream.
+            items: "items", the model's number of each item of the log; `UNKNOWN` for those it lacks.
         """
         users = self.users[rows]
         begin = self.log.indptr[users]
@@ -228,14 +225,14 @@ class Stream:
         return Queries(users, history, self.log.value[position], self.log.time[position], self.now[rows])
 
 
-def _group_starts(user: npt.NDArray[np.int32], slot: Ints) -> Ints:
+def _group_starts(user: Items, slot: Ints) -> Ints:
     """ "events": position of the first event of the same user in the same slot; both columns are sorted."""
     new = np.ones(len(user), np.bool_)
     new[1:] = (user[1:] != user[:-1]) | (slot[1:] != slot[:-1])
     return np.asarray(np.maximum.accumulate(np.where(new, np.arange(len(user)), 0)), dtype=np.int64)
 
 
-def _repeated(log: Interactions) -> npt.NDArray[np.bool_]:
+def _repeated(log: Interactions) -> Mask:
     """ "events": whether an earlier event of the same user has the same item."""
     key = log.user_num.astype(np.int64) * max(1, log.n_items) + log.item_num
     order = np.argsort(key, kind="stable")

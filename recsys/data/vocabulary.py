@@ -1,4 +1,4 @@
-"""External ids (integers or strings) to consecutive numbers and back."""
+"""Maps external ids (integers or strings) to consecutive numbers and back."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from recsys.errors import DataError
+from recsys.types import Items, Mask
 
 UNKNOWN = -1
-"""The number of an id that a vocabulary does not hold."""
+"""The number of an id that is not in a vocabulary."""
 
 
 @final
 class Vocabulary:
     """An immutable one-to-one map between external ids and the numbers 0 .. size-1.
 
-    Ids are all integers or all strings. Looking up an id of the other kind is not an error: it is unknown.
+    Ids are all integers or all strings. An id of the other kind is unknown, not an error.
 
     Args:
-        ids: unique ids; position is number. Integer ids are kept as int64, anything else as str.
+        ids: unique ids; the position is the number. Integer ids are stored as int64, others as str.
 
     Raises:
         DataError: an id occurs twice.
@@ -51,8 +52,8 @@ class Vocabulary:
         self._index = index
 
     @classmethod
-    def encode(cls, values: npt.ArrayLike) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
-        """Build the sorted vocabulary of a column and the column's numbers, in one pass.
+    def encode(cls, values: npt.ArrayLike) -> tuple[Vocabulary, Items]:
+        """Build the sorted vocabulary of a column, and return it with the column's numbers.
 
         >>> Vocabulary.encode([30, 10, 30])[1]
         array([1, 0, 1], dtype=int32)
@@ -85,17 +86,17 @@ class Vocabulary:
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} {'integer' if self.is_integer else 'string'} ids)"
 
-    def numbers(self, external: npt.NDArray[Any] | Iterable[object]) -> npt.NDArray[np.int32]:
-        """Return the numbers of external ids, int32; `UNKNOWN` (-1) where an id is not held.
+    def numbers(self, external: npt.NDArray[Any] | Iterable[object]) -> Items:
+        """Return the numbers of external ids, int32; `UNKNOWN` (-1) for ids that are not in the vocabulary.
 
-        Text that spells an integer finds the integer id, so that ids from a command line need no type.
+        Text that spells an integer matches the integer id, so that ids from a command line need no type.
         """
         array = external if isinstance(external, np.ndarray) else np.asarray(list(external))
         if self.is_integer and array.dtype.kind not in "iu":
             numeric = pd.to_numeric(pd.Series(array.astype(object)), errors="coerce").to_numpy(dtype=np.float64)
             whole = np.isfinite(numeric) & (numeric == np.floor(numeric))
-            found = self._index.get_indexer(pd.Index(np.where(whole, numeric, 0).astype(np.int64)))
-            return np.where(whole, found, UNKNOWN).astype(np.int32)
+            numbers = self._index.get_indexer(pd.Index(np.where(whole, numeric, 0).astype(np.int64)))
+            return np.where(whole, numbers, UNKNOWN).astype(np.int32)
         if not self.is_integer:
             array = array.astype(str).astype(object)
         return np.asarray(self._index.get_indexer(pd.Index(array)), dtype=np.int32)
@@ -105,6 +106,6 @@ class Vocabulary:
         value = self._ids[number]
         return int(value) if self.is_integer else str(value)
 
-    def take(self, keep: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Vocabulary:
-        """Return the vocabulary of the kept numbers, renumbered in order."""
-        return Vocabulary(self._ids[keep])
+    def take(self, numbers: npt.NDArray[np.integer] | Mask) -> Vocabulary:
+        """Return the vocabulary of some numbers, renumbered in order."""
+        return Vocabulary(self._ids[numbers])

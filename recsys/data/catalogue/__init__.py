@@ -1,1 +1,1 @@
-"""Data sets by name: their cards, where they lie, downloads."""
+"""Data sets by name: cards, places, downloads, loading."""

@@ -1,4 +1,4 @@
-"""Where the files that come with the library and the logs of the user lie."""
+"""Folders of the files shipped with the library and of the user's logs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def checkout() -> Path | None:
-    """Return the folder of the source checkout this module runs from, or None for an installed library."""
+    """Return the source checkout that this module belongs to, or None for an installed library."""
     return _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "datasets").is_dir() else None
 
 
 def shipped(folder: str) -> Path:
-    """Return a folder that comes with the library ("datasets" or "configs").
+    """Return a folder shipped with the library ("datasets" or "configs").
 
-    The source checkout is looked at first, then the `share/recsys` of the environment, where an installation puts it.
+    It is in the source checkout, or in `share/recsys` of the environment after an installation.
 
     Raises:
-        DataError: neither place has it.
+        DataError: it is in neither.
     """
     source = checkout()
     places = [source / folder] if source is not None else []
@@ -41,10 +41,10 @@ def cache() -> Path:
 
 
 def data_roots(root: Path | None = None) -> list[Path]:
-    """Return the folders in which logs are looked for, in order.
+    """Return the folders of logs in the order of search.
 
-    `root` where given; then the environment variable RECSYS_DATA; then a folder `shared/data` next to the source
-    checkout, if there is one; then the user's cache.
+    These are `root`, if given; the environment variable RECSYS_DATA, if set; a folder `shared/data` next to the source
+    checkout, if it exists; and the user's cache.
     """
     roots = [] if root is None else [Path(root)]
     named = os.environ.get("RECSYS_DATA", "")
@@ -57,10 +57,7 @@ def data_roots(root: Path | None = None) -> list[Path]:
 
 
 def download_root(root: Path | None = None) -> Path:
-    """Return the folder that downloads go to: `root`, else RECSYS_DATA, else the user's cache.
-
-    RECSYS_DATA is passed over when it cannot be written to: shared logs are often read-only.
-    """
+    """Return the folder for downloads: `root`, else RECSYS_DATA if it is writable, else the user's cache."""
     if root is not None:
         return Path(root)
     named = os.environ.get("RECSYS_DATA", "")

@@ -1,1 +1,1 @@
-"""Reading logs of any known format: layout, parsing, checks of every row, titles and genres."""
+"""Reads logs of any known format: layout, parsing, checks of every row, titles and genres."""

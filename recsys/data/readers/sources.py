@@ -1,4 +1,4 @@
-"""Files, folders and zip archives that hold logs, opened by name and read in blocks of whole lines."""
+"""Opens files in folders and zip archives, and reads them in blocks of whole lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOG_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".inter", ".par
 @final
 @dataclass(frozen=True)
 class Source:
-    """One file: on disk, or a member of a zip archive; gzip is undone.
+    """One file, on disk or in a zip archive; gzip is decompressed.
 
     Attributes:
         path: the file or the archive.
@@ -34,7 +34,7 @@ class Source:
 
     @property
     def label(self) -> str:
-        """What errors call the file: its path, with the member of an archive after a colon."""
+        """The name in errors: the path, with the member of an archive after a colon."""
         return str(self.path) if self.member is None else f"{self.path}: {self.member}"
 
     @property
@@ -95,11 +95,11 @@ def members(archive: Path) -> list[Source]:
 def find_log(path: Path) -> Source:
     """Return the log at `path`: the file itself, or the one in a folder or zip archive.
 
-    In a folder or archive a file with one of GroupLens' names is taken (`u.data`, `ratings.dat`, `ratings.csv`, ...),
+    In a folder or archive this is the file with one of GroupLens' names (`u.data`, `ratings.dat`, `ratings.csv`, ...),
     else the only file that can be a log.
 
     Raises:
-        DataError: nothing is there, or it is not clear which file is meant.
+        DataError: there is no log, or several files can be it.
     """
     if not path.exists():
         raise DataError(f"{path} does not exist; give the path of a log or the name of a dataset card")

@@ -1,4 +1,4 @@
-"""Reading times: Unix seconds, milliseconds or ISO-8601, told apart by what they look like."""
+"""Parses times: Unix seconds, milliseconds or ISO-8601, distinguished by their form."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from recsys.data.readers.columns import MILLISECONDS_FROM, TimeUnit
+from recsys.types import Ints, Mask
 
 UNIT_NAMES = ("seconds", "milliseconds", "ISO-8601")
 _SECONDS, _MILLISECONDS, _ISO = range(3)
@@ -25,18 +25,16 @@ class Times:
     """Times as numbers.
 
     Attributes:
-        seconds: "texts", int64, Unix seconds (UTC), fractions dropped; 0 where unreadable.
-        unit: "texts", int64, position in `UNIT_NAMES` of how the time was written; -1 where it is unreadable.
+        seconds: "texts", int64, Unix seconds (UTC), rounded down; 0 if unreadable.
+        unit: "texts", int64, position in `UNIT_NAMES` of the unit of each text; -1 if unreadable.
     """
 
-    seconds: npt.NDArray[np.int64]
-    unit: npt.NDArray[np.int64]
+    seconds: Ints
+    unit: Ints
 
 
 def parse_times(texts: pa.Array, declared: TimeUnit = "auto") -> Times:
-    """Read times in any of the known units, or in the declared one only.
-
-    A time of day without a zone is taken as UTC.
+    """Parse times in any of the known units, or in the declared one only; without a time zone they are UTC.
 
     >>> times = parse_times(pa.array(["964982703", "964982703000", "2000-07-30T18:45:03", "soon"]))
     >>> times.seconds.tolist(), times.unit.tolist()
@@ -69,8 +67,8 @@ def parse_times(texts: pa.Array, declared: TimeUnit = "auto") -> Times:
     return Times(seconds, unit)
 
 
-def whole_numbers(texts: pa.Array, *, fractions: bool = False) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Return texts as int64 (0 where that fails), and which are numbers; fractions are cut off only if allowed."""
+def whole_numbers(texts: pa.Array, *, fractions: bool = False) -> tuple[Ints, Mask]:
+    """Return texts as int64 (0 if that fails), and which are numbers; fractions are rounded down, if allowed."""
     try:
         return texts.cast(pa.int64()).to_numpy(zero_copy_only=False), np.ones(len(texts), dtype=np.bool_)
     except pa.ArrowInvalid:

@@ -1,1 +1,1 @@
-"""Splits of a log into a training log and held-out questions; each draws its timeline."""
+"""Splits of a log into a training log and queries with held-out answers."""

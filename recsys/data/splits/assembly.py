@@ -1,7 +1,7 @@
-"""From marked events to a `Split`: the part that all splits share.
+"""Builds a `Split` from marked events: the common part of all splits.
 
-A split only marks events of the whole log: what is trained on, what is visible to a question, what is held out. Because
-the log is sorted by user, marks are already rows, and nothing here loops over users.
+A split only marks events of the whole log: training, visible to a query, held out. As the log is sorted by user, marked
+events are grouped by query already, and nothing here loops over users.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
@@ -20,31 +19,31 @@ from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError
-from recsys.types import Mask
+from recsys.types import Ints, Mask
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """The questions of one part, as marks on the events of the whole log. Every user with a held-out event is asked.
+    """The queries of one part, as marks on the events of the whole log: one per user with a held-out event.
 
     Attributes:
-        held_out: "events", what is to be predicted.
-        visible: "events", what the model may see of a user who is asked.
-        now: "users", int64, the moment of each user's question.
-        forbidden: "events", what else must not be recommended; None: only what is visible.
+        held_out: "events", the events to predict.
+        visible: "events", the history of a user with a query.
+        now: "users", int64, the moment of each user's query.
+        forbidden: "events" whose items are excluded from recommendation besides the visible ones; None: no others.
     """
 
     held_out: Mask
     visible: Mask
-    now: npt.NDArray[np.int64]
+    now: Ints
     forbidden: Mask | None = None
 
 
 @final
 @dataclass(frozen=True)
 class Minima:
-    """The least events of a user and of an item in training; both 1 keeps everything."""
+    """Minimum numbers of training events of a user and of an item; 1 keeps everything."""
 
     users: int = 1
     items: int = 1
@@ -62,13 +61,13 @@ def assemble(
     minima: Minima | None = None,
     notes: Sequence[str] = (),
 ) -> Split:
-    """Build the split: filter and compact the training events, then re-encode the questions with its vocabularies.
+    """Build the split: filter and compact the training events, then re-encode the queries with their vocabularies.
 
-    Held-out items that training does not hold become `UNKNOWN` and stay; so do unknown items of a history. Users that
-    training does not hold become `UNKNOWN` and are still asked.
+    Held-out items and items of a history that are not in training become `UNKNOWN` and stay. Users who are not in
+    training become `UNKNOWN` and keep their query.
 
     Raises:
-        DataError: nothing to train on, or nothing to ask.
+        DataError: a part has no events.
     """
     for part, marked in (("train", train), ("valid", valid.held_out), ("test", test.held_out)):
         if not marked.any():
@@ -94,27 +93,27 @@ def assemble(
 
 
 def _holdout(log: Interactions, train: Interactions, marks: Marks) -> tuple[Holdout, int]:
-    """Return the questions, and how many held-out events repeat an item that is visible, forbidden or held out."""
-    asked = np.zeros(log.n_users, dtype=np.bool_)
-    asked[log.user_num[marks.held_out]] = True
-    users = np.flatnonzero(asked)
-    of_asked = asked[log.user_num]
+    """Return the queries, and how many held-out events repeat an item that is visible, forbidden or held out."""
+    has_query = np.zeros(log.n_users, dtype=np.bool_)
+    has_query[log.user_num[marks.held_out]] = True
+    users = np.flatnonzero(has_query)
+    candidate = has_query[log.user_num]
     numbers = Translation.of(log, train.users, train.items)
 
-    def rows(positions: npt.NDArray[np.int64]) -> Ragged:
+    def rows(positions: Ints) -> Ragged:
         counts = np.bincount(log.user_num[positions], minlength=log.n_users)[users]
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return Ragged(indptr, numbers.items[log.item_num[positions]])
 
-    past = np.flatnonzero(marks.visible & of_asked)
-    masked = past if marks.forbidden is None else np.flatnonzero((marks.visible | marks.forbidden) & of_asked)
+    past = np.flatnonzero(marks.visible & candidate)
+    masked = past if marks.forbidden is None else np.flatnonzero((marks.visible | marks.forbidden) & candidate)
     held_out = np.flatnonzero(marks.held_out)
     key = log.user_num.astype(np.int64) * log.n_items + log.item_num
-    asked_keys, first = np.unique(key[held_out], return_index=True)
-    # Looking the many masked events up among the few held-out ones is quicker than the other way round.
-    place = np.minimum(np.searchsorted(asked_keys, key[masked]), len(asked_keys) - 1)
-    fresh = np.ones(len(asked_keys), dtype=np.bool_)
-    fresh[place[asked_keys[place] == key[masked]]] = False
+    distinct, first = np.unique(key[held_out], return_index=True)
+    # Looking up the many masked events among the few held-out ones is faster than the reverse.
+    place = np.minimum(np.searchsorted(distinct, key[masked]), len(distinct) - 1)
+    fresh = np.ones(len(distinct), dtype=np.bool_)
+    fresh[place[distinct[place] == key[masked]]] = False
     relevant = held_out[np.sort(first[fresh])]
     queries = Queries(
         numbers.users[users],
@@ -155,7 +154,7 @@ def check_fractions(fractions: Sequence[float]) -> tuple[float, float, float]:
 def time_cuts(log: Interactions, quantiles: Sequence[float]) -> list[int]:
     """Return increasing times such that about the given shares of the events are earlier.
 
-    Events at a cut fall on its later side. Where equal times would make a part empty, the cut moves to the next time.
+    Events at a cut fall on its later side. A cut that would leave a part empty moves to the next time.
 
     Raises:
         DataError: the log has too few different times.
@@ -184,27 +183,24 @@ def time_cuts(log: Interactions, quantiles: Sequence[float]) -> list[int]:
     return cuts
 
 
-def place_in_user(log: Interactions, priority: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.int64]:
-    """ "events", int64: the place of each event among its user's, from 0; by log order, or by ascending priority."""
-    place = np.arange(len(log), dtype=np.int64) - log.indptr[log.user_num]
-    if priority is None:
-        return place
-    shuffled = np.empty_like(place)
+def shuffled_positions(log: Interactions, rng: np.random.Generator) -> Ints:
+    """ "events", int64: the position of each event among its user's in a random order, from 0."""
+    positions = np.empty(len(log), np.int64)
     # Users are contiguous, so the sorted order visits them in the same blocks.
-    shuffled[np.lexsort((priority, log.user_num))] = place
-    return shuffled
+    positions[np.lexsort((rng.random(len(log)), log.user_num))] = log.positions
+    return positions
 
 
-def after_last(log: Interactions, visible: Mask) -> npt.NDArray[np.int64]:
-    """ "users", int64: one unit after each user's last visible event; 0 where nothing is visible."""
+def after_last(log: Interactions, visible: Mask) -> Ints:
+    """ "users", int64: one unit after each user's last visible event; 0 without visible events."""
     times = np.zeros(log.n_users, dtype=np.int64)
-    # Events of a user are in time order, and of repeated assignments the last one stays.
+    # Events of a user are in time order, and the last of repeated assignments stays.
     times[log.user_num[visible]] = log.time[visible] + 1
     return times
 
 
-def first_time(log: Interactions, marked: Mask) -> npt.NDArray[np.int64]:
-    """ "users", int64: the time of each user's first marked event; 0 where there is none."""
+def first_time(log: Interactions, marked: Mask) -> Ints:
+    """ "users", int64: the time of each user's first marked event; 0 without any."""
     times = np.zeros(log.n_users, dtype=np.int64)
     positions = np.flatnonzero(marked)[::-1]
     times[log.user_num[positions]] = log.time[positions]

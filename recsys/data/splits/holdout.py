@@ -1,4 +1,4 @@
-"""What a split produces: a training log, and questions with known answers."""
+"""The result of a split: a training log, and queries with known answers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from recsys.data.queries import Queries, Ragged
 @final
 @dataclass(frozen=True, eq=False)
 class Holdout:
-    """Questions and the items that answer them.
+    """Queries and their relevant items.
 
-    Numbers are those of the training log's vocabularies. A held-out item that does not occur in training is `UNKNOWN`
-    (-1): it stays in `relevant` as an answer that no model could give, and is reported, never silently dropped.
+    Numbers are those of the training log's vocabularies. A held-out item outside training is `UNKNOWN` (-1): it stays
+    in `relevant`, as an item that no model can recommend, and reports count it.
 
     Attributes:
-        queries: one per user; the history that is visible at `now`, and what must not be recommended.
+        queries: one per user; the history visible at `now`, and the items excluded from recommendation.
         relevant: rows of distinct relevant item numbers.
         user_ids: "queries", external ids (cold users have no number).
-        candidates: when set, only these items of each query are ranked (sampled metrics of the `paper` protocol).
+        candidates: if set, only these items of each query are ranked (sampled metrics of the `paper` protocol).
     """
 
     queries: Queries
@@ -40,7 +40,7 @@ class Holdout:
         return len(self.queries)
 
     def take(self, rows: npt.NDArray[np.integer]) -> Holdout:
-        """Return the given questions, in that order."""
+        """Return the given queries, in that order."""
         return Holdout(
             self.queries.take(rows),
             self.relevant.take(rows),
@@ -52,16 +52,16 @@ class Holdout:
 @final
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A training log with validation and test questions.
+    """A training log with validation and test queries.
 
     Attributes:
-        train: fit on this, and on nothing else; its vocabularies hold only what occurs in it.
-        valid: choose epochs and hyper-parameters on this.
-        test: report this, once.
-        name: the split as asked for on the command line, e.g. "global_time".
-        leaks_time: whether training may contain events later than a test question (every report carries the mark).
-        seed: seed of the random draws; None where nothing is drawn.
-        notes: facts a report should print, e.g. how many cold events there are.
+        train: fit on this only; its vocabularies hold only the users and items that occur in it.
+        valid: for the choice of epochs and hyper-parameters.
+        test: for the final report.
+        name: as on the command line, e.g. "global_time".
+        leaks_time: whether training may contain events later than a test query (every report says so).
+        seed: seed of the random draws; None without any.
+        notes: facts for reports, e.g. the number of cold events.
     """
 
     train: Interactions

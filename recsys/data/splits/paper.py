@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Ragged
-from recsys.data.splits.assembly import Marks, after_last, assemble, place_in_user
+from recsys.data.splits.assembly import Marks, after_last, assemble, shuffled_positions
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError
+from recsys.types import Ints
 
 
 def paper_split(log: Interactions, *, threshold: float | None = None, seed: int = 0, negatives: int = 99) -> Split:
@@ -21,22 +21,20 @@ def paper_split(log: Interactions, *, threshold: float | None = None, seed: int 
 
     ::
 
-        user a   ==v===t=====     1 event at random for the test, another for validation, the rest is trained on
+        user a   ==v===t=====     1 random event for the test, another for validation, the rest for training
         user b     =t             2 events: one for the test, no validation
-        user c     =              1 event: only trained on
+        user c     =              1 event: training only
 
-    1. Binarise: events with a rating of at least `threshold` remain (all without threshold, blank ratings too), their
-       value becomes 1, and of several events of one user with one item the first remains.
+    1. Binarise: events with a rating of at least `threshold` remain (without a threshold all, blank ratings included),
+       their value becomes 1, and of several events of one user with one item the first remains.
     2. Keep users and items with at least 2 events, in three passes over the *whole* log, as the authors do.
-    3. Draw the held-out events. The history of both questions is the user's training events.
+    3. Draw the held-out events. The history of both queries is the user's training events.
     4. Candidates: the held-out item and `negatives` items, drawn uniformly without replacement from the items of
-       training that the user has nowhere in the filtered log. Users who lack fewer get all of these.
+       training that the user has nowhere in the filtered log; all of these if there are fewer.
 
-    A held-out item that training does not hold is `UNKNOWN`: a miss, even among candidates. The authors select epochs
-    on the test question; the validation question is there so that nobody needs to.
-
-    The training log does not tell a held-out item from one the user never met. A sampler of training negatives that
-    is to spare held-out items, too, must be told them: see `reserved_items`.
+    A held-out item outside training is `UNKNOWN`: a miss, even among candidates. The authors select epochs on the test
+    query; use the validation query instead. For samplers of training negatives that avoid held-out items, as the
+    authors' code does not, see `reserved_items`.
 
     Source: Barkan, Fuchs, Caciularu, Koenigstein, RecSys 2020 (arXiv 2010.07042), section 4.
 
@@ -44,7 +42,7 @@ def paper_split(log: Interactions, *, threshold: float | None = None, seed: int 
         log: any log.
         threshold: smallest rating that counts; None: every event counts.
         seed: of the draws.
-        negatives: sampled items per question.
+        negatives: sampled items per query.
 
     Raises:
         ConfigError: `negatives` is below 1.
@@ -54,7 +52,7 @@ def paper_split(log: Interactions, *, threshold: float | None = None, seed: int 
         raise ConfigError(f"paper: negatives is {negatives}; it must be at least 1")
     positives = minimum_events(_binarised(log, threshold), users=2, items=2, passes=3)
     rng = np.random.default_rng(seed)
-    place = place_in_user(positives, rng.random(len(positives)))
+    place = shuffled_positions(positives, rng)
     count = np.diff(positives.indptr)[positives.user_num]
     test, valid = (place == 0) & (count >= 2), (place == 1) & (count >= 3)
     train = ~(test | valid)
@@ -81,9 +79,9 @@ def paper_split(log: Interactions, *, threshold: float | None = None, seed: int 
 
 
 def reserved_items(split: Split) -> Ragged:
-    """Return, for every user of training, the items that are held out in validation and test.
+    """Return the items held out in validation and test, for every user of training.
 
-    For samplers of training negatives that are to spare them. Note that this tells training something of the answers.
+    For samplers of training negatives that avoid them, which leaks information on the held-out items into training.
 
     >>> log = Interactions.from_columns([1, 1, 1, 2, 2, 2], [1, 2, 3, 1, 2, 3])
     >>> len(reserved_items(paper_split(log)))
@@ -117,7 +115,7 @@ def _with_candidates(
     users = positives.users.numbers(part.user_ids)
     number = train.items.numbers(positives.items.ids)[positives.item_num]
     known = number != UNKNOWN
-    # Rows: users of the filtered log; a user's items, of training's catalogue, in all three parts.
+    # Rows are users of the filtered log, with their items of the training catalogue in all three parts.
     counts = np.bincount(positives.user_num[known], minlength=positives.n_users)
     touched = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), number[known]).take(users)
     sampled = sample_untouched(touched, train.n_items, negatives, rng)
@@ -128,7 +126,7 @@ def _with_candidates(
 
 
 def sample_untouched(touched: Ragged, n_items: int, n: int, rng: np.random.Generator) -> Ragged:
-    """Draw n different items per row, uniformly from those not in the row; all of them where there are no more than n.
+    """Draw n different items per row, uniformly from those not in the row; all of them if there are at most n.
 
     Args:
         touched: rows of item numbers without repetition.
@@ -142,7 +140,7 @@ def sample_untouched(touched: Ragged, n_items: int, n: int, rng: np.random.Gener
     key = np.sort(touched.rows * n_items + touched.items)
     free = n_items - touched.lengths
     drawn = np.full((len(touched), n), UNKNOWN, dtype=np.int64)
-    # By rejection where that ends soon; else from a shuffled row of the whole catalogue, few rows at a time.
+    # By rejection if that ends soon; else from a shuffled row of the whole catalogue, few rows at a time.
     plenty = np.flatnonzero(free >= 4 * n)
     drawn[plenty] = _by_rejection(plenty, key, n_items, n, rng)
     scarce = np.flatnonzero(free < 4 * n)
@@ -151,20 +149,18 @@ def sample_untouched(touched: Ragged, n_items: int, n: int, rng: np.random.Gener
         rows = scarce[start : start + size]
         drawn[rows] = _by_shuffle(touched.take(rows), n_items, n, rng)
     drawn.sort(axis=1)
-    found = drawn != UNKNOWN
-    return Ragged(np.concatenate([[0], np.cumsum(found.sum(1))]).astype(np.int64), drawn[found].astype(np.int32))
+    valid = drawn != UNKNOWN
+    return Ragged(np.concatenate([[0], np.cumsum(valid.sum(1))]).astype(np.int64), drawn[valid].astype(np.int32))
 
 
-def _by_rejection(
-    rows: npt.NDArray[np.int64], key: npt.NDArray[np.int64], n_items: int, n: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+def _by_rejection(rows: Ints, key: Ints, n_items: int, n: int, rng: np.random.Generator) -> Ints:
     drawn = rng.integers(n_items, size=(len(rows), n))
     pending = np.arange(len(rows))
     while len(pending):
         block = np.sort(drawn[pending], axis=1)
-        asked = rows[pending, None] * n_items + block
-        position = np.minimum(np.searchsorted(key, asked), max(len(key) - 1, 0))
-        wrong = key[position] == asked if len(key) else np.zeros_like(asked, dtype=np.bool_)
+        pairs = rows[pending, None] * n_items + block
+        position = np.minimum(np.searchsorted(key, pairs), max(len(key) - 1, 0))
+        wrong = key[position] == pairs if len(key) else np.zeros_like(pairs, dtype=np.bool_)
         wrong[:, 1:] |= block[:, 1:] == block[:, :-1]
         block[wrong] = rng.integers(n_items, size=int(wrong.sum()))
         drawn[pending] = block
@@ -172,7 +168,7 @@ def _by_rejection(
     return drawn
 
 
-def _by_shuffle(touched: Ragged, n_items: int, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def _by_shuffle(touched: Ragged, n_items: int, n: int, rng: np.random.Generator) -> Ints:
     priority = rng.random((len(touched), n_items))
     priority[touched.rows, touched.items] = 2.0
     order = np.argsort(priority, axis=1)[:, :n]

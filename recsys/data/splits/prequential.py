@@ -1,4 +1,4 @@
-"""Test, then learn: a stream cut into windows, each predicted from everything before it."""
+"""Splits a log into consecutive test windows, each predicted from everything before it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def prequential_windows(
     ::
 
         split 1   =============|v v|t t|            |        = train, v valid, t test
-        split 2   ================ |v v|t t|        |        history of a question: everything before
-        split 3   ==================== |v v|t t|    |        its window, whatever was trained on
+        split 2   ================ |v v|t t|        |        history of a query: everything before
+        split 3   ==================== |v v|t t|    |        its window, training and validation
                              start                 end
 
     After `start` the events are cut into windows + 1 slices of about equal size. Split i trains before slice i,
-    validates on slice i, and tests on slice i + 1. A split is made when it is asked for, so one is in memory at a time.
+    validates on slice i, and tests on slice i + 1. Splits are made lazily, so one is in memory at a time.
 
     Args:
         log: a log with clock "seconds" or "period".
         windows: number of splits.
         start: share of events before the first validation slice.
-        min_user_events: least training events of a user, in each split anew.
-        min_item_events: least training events of an item, in each split anew.
+        min_user_events: minimum training events of a user, applied to each split.
+        min_item_events: minimum training events of an item, applied to each split.
 
     Raises:
         ConfigError: no window, or a start outside (0, 1).
@@ -56,20 +56,9 @@ def prequential_windows(
             f"prequential windows; it offers {', '.join(offered(log.clock))}"
         )
     width = (1 - start) / (windows + 1)
-    cuts: list[int | None] = [*time_cuts(log, [start + width * number for number in range(windows + 1)]), None]
-    return _windows(log, cuts, Minima(min_user_events, min_item_events))
-
-
-def _windows(log: Interactions, cuts: list[int | None], minima: Minima) -> Iterator[Split]:
-    for number, (cut1, cut2, stop) in enumerate(zip(cuts, cuts[1:], cuts[2:], strict=False), start=1):
-        assert cut1 is not None
-        assert cut2 is not None
-        yield between_cuts(
-            log,
-            cut1,
-            cut2,
-            stop,
-            name="prequential",
-            minima=minima,
-            notes=[f"window {number} of {len(cuts) - 2}"],
-        )
+    cuts = time_cuts(log, [start + width * number for number in range(windows + 1)])
+    minima = Minima(min_user_events, min_item_events)
+    return (
+        between_cuts(log, cut1, cut2, stop, name="prequential", minima=minima, notes=[f"window {number} of {windows}"])
+        for number, (cut1, cut2, stop) in enumerate(zip(cuts, cuts[1:], [*cuts[2:], None], strict=False), start=1)
+    )

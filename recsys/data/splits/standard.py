@@ -1,7 +1,7 @@
-"""Splits of a log into a training log and questions. `split` chooses one by name; each function draws its timeline.
+"""Splits a log into a training log and queries with known answers; `split` selects a split by name.
 
-In the drawings `=` is trained on, `v` is asked in validation and `t` in the test, `.` is only visible to a question,
-`|` is a cut or the moment of a question.
+In the drawings `=` is training, `v` held out in validation and `t` in the test, `.` only visible to a query, `|` a cut
+or the moment of a query.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recsys.data.splits.assembly import (
     assemble,
     check_fractions,
     first_time,
-    place_in_user,
+    shuffled_positions,
     time_cuts,
 )
 from recsys.data.splits.holdout import Split
@@ -28,7 +28,7 @@ from recsys.data.splits.paper import paper_split
 from recsys.errors import ConfigError, DataError, nearest
 
 HistoryPart = Literal["random", "first"]
-"""Which events of a held-out user are visible: a random part of them, or the first ones."""
+"""The visible events of a held-out user: a random part of them, or the first ones."""
 
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
 _TIMELESS: tuple[SplitName, ...] = ("random", "held_out_users", "paper")
@@ -44,7 +44,7 @@ _OPTIONS: dict[SplitName, tuple[str, ...]] = {
 
 
 def offered(clock: Clock) -> tuple[SplitName, ...]:
-    """Return the splits that a log with this clock offers.
+    """Return the splits that are possible on a log with this clock.
 
     >>> offered("order")
     ('last_one', 'last_n', 'random', 'held_out_users', 'paper')
@@ -64,22 +64,22 @@ def split(
     history: HistoryPart | None = None,
     threshold: float | None = None,
 ) -> Split:
-    """Split a log by the name of the split. An option that the split does not have is an error, never ignored.
+    """Split a log by the name of the split. An option that the split does not have is an error.
 
     Args:
         log: the whole log.
         name: one of `SPLIT_NAMES`.
-        seed: of the random draws, where there are any.
-        min_user_events: users with fewer training events are left out of training (not of the questions).
+        seed: of the random draws, if any.
+        min_user_events: users with fewer training events are left out of training (not of the queries).
         min_item_events: items with fewer training events are left out of training.
         fractions: shares of train, validation and test; for global_time, random and held_out_users.
         n: events per user in each held-out part; for last_n.
-        history: what is visible of a held-out user; for held_out_users.
+        history: the visible events of a held-out user; for held_out_users.
         threshold: the smallest rating that counts as an event; for paper.
 
     Raises:
         ConfigError: an unknown name or an option that the split does not have.
-        DataError: the log has no clock that the split needs, or is too small for it.
+        DataError: the log lacks the clock that the split needs, or is too small for it.
 
     >>> log = Interactions.from_columns([1, 1, 1, 2, 2, 2], [1, 2, 3, 1, 2, 3], times=range(6))
     >>> split(log, "last_one").test.relevant.row(0)
@@ -116,22 +116,22 @@ def split(
 def global_time_split(
     log: Interactions, fractions: Sequence[float] = DEFAULT_FRACTIONS, *, minima: Minima | None = None
 ) -> Split:
-    """One cut for everyone. The only split here in which nothing that is trained on is later than a question.
+    """One cut in time for all users. The only split here in which no training event is later than a query.
 
     ::
 
         user a   ====== ==  ===|  v v   |  t        train:  time < cut 1
-        user b      ===   =====|        |t   t      valid:  cut 1 <= time < cut 2, asked at cut 1
-        user c                 | vv   v | t         test:   cut 2 <= time, asked at cut 2; what was
-                             cut 1    cut 2                 validation is then part of the history
+        user b      ===   =====|        |t   t      valid:  cut 1 <= time < cut 2, queries at cut 1
+        user c                 | vv   v | t         test:   cut 2 <= time, queries at cut 2, with the
+                             cut 1    cut 2                 events of validation in the history
 
-    The cuts are quantiles of the events' times; events at a cut are on its later side. Items that a user already has in
-    the history are no answers (repeated consumption is counted in the notes).
+    The cuts are quantiles of the events' times; events at a cut are on its later side. Items in a user's history are
+    not relevant (the notes count repeated consumption).
 
     Args:
         log: a log with clock "seconds" or "period".
         fractions: shares of events in train, validation and test.
-        minima: least training events of users and items.
+        minima: minimum training events of users and items.
 
     Raises:
         DataError: times of different users cannot be compared, or there are too few.
@@ -175,15 +175,15 @@ def last_n_split(log: Interactions, n: int = 1, *, minima: Minima | None = None,
 
         user a   === == ====v|t              test:   the user's last n events
         user b        ==  =====  ==v|t       valid:  the n before them
-        user c   = =                         fewer than 2 n + 1 events: all are trained on
+        user c   = =                         fewer than 2 n + 1 events: training only
 
-    "Last" is by position in the sorted log, so that equal times keep their input order. The question is asked at the
-    time of the first held-out event, and its history is all that stands before that event: in the test, validation too.
+    "Last" is by position in the sorted log, so that equal times keep their input order. The moment of a query is the
+    time of its first held-out event, its history every event before that one, in the test those of validation too.
 
     Args:
         log: a log with any clock but "none".
         n: held-out events per user and part.
-        minima: least training events of users and items.
+        minima: minimum training events of users and items.
         name: name of the split; by default "last_one" for n = 1, else "last_n".
 
     Raises:
@@ -196,7 +196,7 @@ def last_n_split(log: Interactions, n: int = 1, *, minima: Minima | None = None,
     if n < 1:
         raise ConfigError(f"last_n: n is {n}; it must be at least 1")
     count = np.diff(log.indptr)[log.user_num]
-    to_end = count - place_in_user(log)
+    to_end = count - log.positions
     long = count >= 2 * n + 1
     test, valid = long & (to_end <= n), long & (to_end > n) & (to_end <= 2 * n)
     return assemble(
@@ -220,21 +220,21 @@ def random_split(
     seed: int = 0,
     minima: Minima | None = None,
 ) -> Split:
-    """Every event goes to a part by chance. Leaks the future, of others and of the user.
+    """Every event goes to a random part. Leaks the future, of others and of the user.
 
     ::
 
         user a   ==v===t==v=t===         events are shuffled by default_rng(seed).permutation(events of the
         user b     =t==  ===v            sorted log): the first share is train, the next valid, the rest test
 
-    Time means nothing here: the history of both questions is the user's training events, asked one unit after the last
-    of them. Items of training are not recommended; in the test neither are those of validation.
+    Time has no meaning here: the history of both queries is the user's training events, their moment one unit after
+    the last of them. Items of training are not recommended; in the test neither are those of validation.
 
     Args:
         log: any log.
         fractions: shares of events in train, validation and test.
         seed: of the permutation.
-        minima: least training events of users and items.
+        minima: minimum training events of users and items.
     """
     first, second, _ = check_fractions(fractions)
     order = np.random.default_rng(seed).permutation(len(log))
@@ -264,24 +264,24 @@ def held_out_users_split(
     seed: int = 0,
     minima: Minima | None = None,
 ) -> Split:
-    """Strong generalisation: the users who are asked were never trained on, so only models that fold in can answer.
+    """Strong generalisation: the users of the queries are not in training, so only models that fold in can answer.
 
     ::
 
         user a   === ==  ===== ==            users of train: every event
-        user b     ...v....v                 users of valid: a random 80% is visible (.), the rest is asked
+        user b     ...v....v                 users of valid: a random 80% is visible (.), the rest is held out
         user c    . . . . ... .|t  t         users of test, here with history="first": the first 80% is visible
 
-    Users with one event stay in training, as they have none to hold out. Training may hold events later than a
-    question, so the split leaks time.
+    Users with one event stay in training, as they have none to hold out. Training may hold events later than a query,
+    so the split leaks time.
 
     Args:
         log: any log; `history="first"` needs an order.
         fractions: shares of users in train, validation and test.
-        history: which events of a held-out user are visible.
-        visible: share of a held-out user's events that is visible; at least one event is and at least one is not.
+        history: the visible events of a held-out user.
+        visible: share of a held-out user's events that is visible; at least one event is, and at least one is not.
         seed: of the draws of users and events.
-        minima: least training events of users and items.
+        minima: minimum training events of users and items.
 
     Raises:
         ConfigError: `visible` is not between 0 and 1.
@@ -297,20 +297,20 @@ def held_out_users_split(
     rng = np.random.default_rng(seed)
     counts = np.diff(log.indptr)
     able = rng.permutation(np.flatnonzero(counts >= 2))
-    wanted = [round(share * int((counts > 0).sum())) for share in (second, 1 - first - second)]
+    sizes = [round(share * int((counts > 0).sum())) for share in (second, 1 - first - second)]
     part = np.zeros(log.n_users, dtype=np.int8)
-    part[able[: wanted[0]]] = 1
-    part[able[wanted[0] : sum(wanted)]] = 2
+    part[able[: sizes[0]]] = 1
+    part[able[sizes[0] : sum(sizes)]] = 2
     hidden = np.clip(np.round((1 - visible) * counts), 1, np.maximum(counts - 1, 1)).astype(np.int64)
-    place = place_in_user(log, None if history == "first" else rng.random(len(log)))
-    answer = place >= (counts - hidden)[log.user_num]
+    position = log.positions if history == "first" else shuffled_positions(log, rng)
+    held_out = position >= (counts - hidden)[log.user_num]
     part_of = part[log.user_num]
-    now = first_time(log, answer) if history == "first" else after_last(log, ~answer)
+    now = first_time(log, held_out) if history == "first" else after_last(log, ~held_out)
     return assemble(
         log,
         part_of == 0,
-        Marks((part_of == 1) & answer, ~answer, now),
-        Marks((part_of == 2) & answer, ~answer, now),
+        Marks((part_of == 1) & held_out, ~held_out, now),
+        Marks((part_of == 2) & held_out, ~held_out, now),
         name="held_out_users",
         leaks_time=True,
         seed=seed,
@@ -319,10 +319,10 @@ def held_out_users_split(
 
 
 def _clock_error(log: Interactions, name: SplitName) -> DataError:
-    lacks = {
+    reason = {
         "order": "knows only the order inside each user's history, so times of different users cannot be compared",
         "none": "has neither times nor an order",
     }[log.clock]
     return DataError(
-        f"{log.name} {lacks} (clock {log.clock!r}): no {name} split; it offers {', '.join(offered(log.clock))}"
+        f"{log.name} {reason} (clock {log.clock!r}): no {name} split; it offers {', '.join(offered(log.clock))}"
     )
