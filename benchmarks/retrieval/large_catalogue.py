@@ -24,7 +24,7 @@ from recsys.bundles import bundle
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import Vocabulary
-from recsys.experiments.runs import METRICS, Data
+from recsys.experiments.runs import METRICS, DataSettings
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Readout
 from recsys.models.base import FittedOn
@@ -159,7 +159,7 @@ def write_run(folder: Path, catalogue: LargeCatalogue, readout: Readout = "atten
     times = _START + DAY * asked.times
     pd.DataFrame({"user": asked.history.rows, "item": asked.history.items, "time": times}).to_csv(log, index=False)
     bundle.save(catalogue.model(readout), folder / "model")
-    metrics = {"data": asdict(Data(str(log.resolve())))}
+    metrics = {"data": asdict(DataSettings(str(log.resolve())))}
     (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     return folder
 

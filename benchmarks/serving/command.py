@@ -36,7 +36,7 @@ from recsys.data.catalogue import locations
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError, RecsysError
 from recsys.experiments.configuration import read_experiment
-from recsys.experiments.runs import Data, run_data, train_run
+from recsys.experiments.runs import DataSettings, run_data, train_run
 
 Store = Literal["sqlite", "postgresql"]
 STORES: Final[tuple[Store, ...]] = get_args(Store)
@@ -251,7 +251,9 @@ def measure(
         folder = Path(name)
         for place, config in enumerate(configs):
             run = folder / config
-            train_run(read_experiment(locations.shipped("configs") / f"{config}.yaml"), Data(data), run, cutoffs=[10])
+            train_run(
+                read_experiment(locations.shipped("configs") / f"{config}.yaml"), DataSettings(data), run, cutoffs=[10]
+            )
             log = run_data(run).load()
             if place == 0:
                 measured.told["log"] = f"{log.name}, {len(log)} events, {log.n_users} users, {log.n_items} items"

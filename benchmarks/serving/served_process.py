@@ -16,7 +16,7 @@ from typing import Self, final
 from recsys.data.catalogue import locations
 from recsys.errors import ConfigError
 from recsys.experiments.configuration import read_experiment
-from recsys.experiments.runs import Data, train_run
+from recsys.experiments.runs import DataSettings, train_run
 
 _RECSYS = (sys.executable, "-c", "from recsys.cli.main import main; raise SystemExit(main())")
 
@@ -115,7 +115,7 @@ class ServedProcess:
 def small_run(folder: Path) -> Path:
     """Train EASE on the simulated log, which takes seconds, and return the directory of the run."""
     experiment = read_experiment(locations.shipped("configs") / "ease.yaml")
-    train_run(experiment, Data("simulated"), folder, cutoffs=[10])
+    train_run(experiment, DataSettings("simulated"), folder, cutoffs=[10])
     return folder
 
 

@@ -48,7 +48,7 @@ def run(out: Path, seed: int, console: Console) -> None:
     from recsys.experiments.configuration import read_experiment
     from recsys.training.session import Session
 
-    data = runs.Data(choose_log(console))
+    data = runs.DataSettings(choose_log(console))
     results: dict[str, dict[str, Any]] = {}
     for title, config, overrides in _MODELS:
         console.print(f"[bold]{title}[/bold]")

@@ -91,7 +91,7 @@ def train(options: argparse.Namespace) -> None:
             raise ConfigError(f"--{name} is missing; see `recsys train --help`")
     metrics = runs.train_run(
         experiment,
-        runs.Data(
+        runs.DataSettings(
             options.data,
             options.split,
             options.split_seed,

@@ -1,8 +1,8 @@
-"""A run: one experiment on one log, trained, evaluated and kept in a directory that later commands can ask.
+"""A run: one experiment on one log, trained and evaluated, with its results in a directory.
 
 DIR/model/         the bundle
 DIR/config.yaml    the complete experiment
-DIR/metrics.json   what came out
+DIR/metrics.json   metrics, counts, versions
 DIR/valid.parquet, DIR/test.parquet    per-user metrics
 DIR/logs/          checkpoint, CSV and TensorBoard logs
 """
@@ -10,12 +10,11 @@ DIR/logs/          checkpoint, CSV and TensorBoard logs
 from __future__ import annotations
 
 import json
-import os
 import platform
 import resource
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -29,36 +28,38 @@ from recsys.bundles import bundle
 from recsys.data.catalogue import cards, datasets
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns
-from recsys.data.splits.holdout import Holdout, Split
+from recsys.data.splits.holdout import Split
 from recsys.data.splits.names import SplitName
 from recsys.data.splits.standard import split
 from recsys.errors import DataError
 from recsys.evaluation.holdout import evaluate, validator
+from recsys.evaluation.metrics import RANKING_METRICS
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.significance import compare
 from recsys.evaluation.tastes import Tastes
 from recsys.events.addresses import is_address, located
 from recsys.events.transfer import log_of, pinned
-from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.experiments.configuration import Experiment, Filters, read_filters
+from recsys.files import json_values, write_json, write_text
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender
 from recsys.models.health import persona_health
 from recsys.training.session import Session
 
-METRICS = "metrics.json"
+CONFIG, METRICS = "config.yaml", "metrics.json"
 _HEALTH_USERS = 1000
 Progress = Callable[[str], None]
 
 
 @final
 @dataclass(frozen=True)
-class Data:
-    """Which log a run uses, and how it is read and cut.
+class DataSettings:
+    """The log of a run, and how it is read and split.
 
     Attributes:
         source: the name of a dataset card, a file, or the address of an event store.
         split: name of the split.
-        seed: seed of the split, where it draws (and of the simulated log).
+        seed: of a random split, and of the simulated log.
         threshold: keep only events of at least this value (the `paper` split of rating logs); None keeps all.
         columns: names of a file's columns by role, where they are not recognised.
         on_error: "raise", or "skip" to set bad rows aside.
@@ -80,9 +81,8 @@ class Data:
             self.source, columns=columns, on_error="skip" if self.on_error == "skip" else "raise", seed=self.seed
         )
 
-    def cut(self, log: Interactions, experiment: Experiment) -> Split:
-        """Return the split of the log, with the experiment's filters."""
-        filters = experiment.filters
+    def cut(self, log: Interactions, filters: Filters) -> Split:
+        """Return the split of the log, with an experiment's filters."""
         return split(
             log,
             self.split,
@@ -95,7 +95,7 @@ class Data:
 
 def train_run(
     experiment: Experiment,
-    data: Data,
+    data: DataSettings,
     out: Path,
     *,
     seed: int = 0,
@@ -104,7 +104,7 @@ def train_run(
     overwrite: bool = False,
     say: Progress = lambda _: None,
 ) -> dict[str, Any]:
-    """Train, evaluate and keep one run; return what `DIR/metrics.json` holds.
+    """Train and evaluate one run; return the content of `DIR/metrics.json`.
 
     Args:
         experiment: model, filters, validation.
@@ -112,9 +112,9 @@ def train_run(
         out: the run's directory.
         seed: of the model.
         cutoffs: list lengths.
-        session: device, progress, whether to resume; its directory is `out/logs`.
+        session: device, progress, resumption; its directory is `out/logs`.
         overwrite: replace a finished run.
-        say: told what happens, a line at a time.
+        say: called with progress messages.
 
     Raises:
         DataError: `out` holds a finished run or something that is not a run.
@@ -123,29 +123,28 @@ def train_run(
     data = replace(data, source=pinned(data.source))
     say(f"reading {located(data.source)}")
     log = data.load()
-    cut = data.cut(log, experiment)
+    cut = data.cut(log, experiment.filters)
     say(f"{log}; split {cut.name}: {len(cut.train)} training events, {len(cut.valid)} and {len(cut.test)} questions")
-    _write(out / "config.yaml", yaml.safe_dump(experiment.to_dict(), sort_keys=False))
+    write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
     model = experiment.build(seed)
     say(f"training {type(model).__name__}")
     model.fit(cut.train, _validator(experiment, cut), replace(session or Session(), directory=out / "logs"))
     say("evaluating")
     tastes = Tastes.of(cut.train)
-    wanted = sorted({*cutoffs, 10})
     evaluations = {
-        name: evaluate(model, holdout, cut.train, cutoffs=wanted, tastes=tastes)
+        name: evaluate(model, holdout, cut.train, cutoffs=sorted({*cutoffs, 10}), tastes=tastes)
         for name, holdout in (("valid", cut.valid), ("test", cut.test))
     }
     for name, evaluation in evaluations.items():
         evaluation.save(out / f"{name}.parquet")
-    metrics = _metrics(model, data, cut, seed, evaluations)
+    metrics: dict[str, Any] = json_values(_metrics(model, data, cut, seed, evaluations))
     bundle.save(model, out / "model", extra={"split": cut.name, "seed": seed, "metrics": metrics["test"]})
-    _write(out / METRICS, json.dumps(metrics, indent=2))
+    write_json(out / METRICS, metrics)
     return metrics
 
 
 def read_metrics(run: Path) -> dict[str, Any]:
-    """Return what `DIR/metrics.json` of a finished run holds."""
+    """Return the content of `DIR/metrics.json` of a finished run."""
     path = run / METRICS
     if not path.exists():
         raise DataError(
@@ -158,24 +157,40 @@ def read_metrics(run: Path) -> dict[str, Any]:
     return content
 
 
-def load_model(run: Path) -> Recommender:
-    """Return the model of a finished run."""
+def load_model(run: Path, allow: Iterable[type] = ()) -> Recommender:
+    """Return the model of a finished run; `allow` as for `recsys.bundles.bundle.load`."""
     read_metrics(run)
-    return bundle.load(run / "model")
+    return bundle.load(run / "model", allow)
 
 
-def run_data(run: Path, source: str | None = None) -> Data:
-    """Return what log a run was made on; `source` replaces where it is read from."""
+def run_data(run: Path, source: str | None = None) -> DataSettings:
+    """Return the settings of a run's log; `source` replaces where it is read from."""
     recorded = read_metrics(run)["data"]
-    return Data(**(recorded | ({} if source is None else {"source": source})))
+    return DataSettings(**(recorded | ({} if source is None else {"source": source})))
 
 
-def evaluate_run(run: Path, source: str | None = None, cutoffs: Sequence[int] = (5, 10, 20)) -> Evaluation:
-    """Evaluate a run's model on its test questions again, possibly at other cutoffs or from another copy of the log."""
-    model = load_model(run)
+def evaluate_run(
+    run: Path,
+    source: str | None = None,
+    cutoffs: Sequence[int] = (5, 10, 20),
+    *,
+    metrics: Sequence[str] = tuple(RANKING_METRICS),
+    allow: Iterable[type] = (),
+) -> Evaluation:
+    """Evaluate a run's model on its test questions again.
+
+    Args:
+        run: directory of a finished run.
+        source: read the log from here instead of where the run read it.
+        cutoffs: list lengths.
+        metrics: ranking metrics by name; see `recsys.evaluation.metrics`.
+        allow: classes from elsewhere that the bundle may name.
+    """
+    model = load_model(run, allow)
     data = run_data(run, source)
-    cut = data.cut(data.load(), read_experiment(run / "config.yaml"))
-    return evaluate(model, cut.test, cut.train, cutoffs=cutoffs)
+    # The filters alone: the class that a run's configuration names is not imported.
+    cut = data.cut(data.load(), read_filters(run / CONFIG))
+    return evaluate(model, cut.test, cut.train, cutoffs=cutoffs, metrics=metrics)
 
 
 def compare_runs(first: Path, second: Path, metrics: Sequence[str]) -> pd.DataFrame:
@@ -200,7 +215,7 @@ def _prepare(out: Path, *, overwrite: bool) -> None:
         if not overwrite:
             raise DataError(f"{out} holds a finished run; choose another directory, or replace it with --overwrite")
         shutil.rmtree(out)
-    elif out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "config.yaml").exists())):
+    elif out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / CONFIG).exists())):
         raise DataError(f"{out} exists and is not a run; choose another directory")
     out.mkdir(parents=True, exist_ok=True)
 
@@ -216,7 +231,7 @@ def _answerable(holdout: Holdout) -> Holdout:
 
 
 def _metrics(
-    model: Recommender, data: Data, cut: Split, seed: int, evaluations: Mapping[str, Evaluation]
+    model: Recommender, data: DataSettings, cut: Split, seed: int, evaluations: Mapping[str, Evaluation]
 ) -> dict[str, Any]:
     effort = model.effort
     assert effort is not None
@@ -226,8 +241,8 @@ def _metrics(
         "leaks_time": cut.leaks_time,
         "model": type(model).__name__,
         "seed": seed,
-        "valid": _finite(evaluations["valid"].summary),
-        "test": _finite(evaluations["test"].summary),
+        "valid": evaluations["valid"].summary,
+        "test": evaluations["test"].summary,
         "train": {
             "seconds": round(effort.seconds, 3),
             "examples_per_second": round(effort.examples / effort.seconds, 1),
@@ -245,9 +260,9 @@ def _metrics(
 
 
 def _personas(model: Recommender, cut: Split) -> dict[str, float | None]:
-    none: dict[str, float | None] = {"effective": None, "mean_cosine": None, "dead": None}
+    unknown: dict[str, float | None] = {"effective": None, "mean_cosine": None, "dead": None}
     if not (isinstance(model, PersonaRecommender) and model.has_personas):
-        return none
+        return unknown
     queries = cut.test.queries
     if not model.folds_in:
         queries = queries.take(np.flatnonzero(queries.users >= 0))
@@ -256,13 +271,8 @@ def _personas(model: Recommender, cut: Split) -> dict[str, float | None]:
     try:
         health = persona_health(model, queries, n)
     except ValueError:
-        return none
+        return unknown
     return {"effective": health.effective, "mean_cosine": health.mean_cosine, "dead": health.dead}
-
-
-def _finite(summary: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: a metric that is defined for nobody is null."""
-    return {name: (float(value) if np.isfinite(value) else None) for name, value in summary.items()}
 
 
 def _located(source: str) -> str:
@@ -270,13 +280,6 @@ def _located(source: str) -> str:
     if is_address(source):
         return located(source)
     return source if source in cards.all_cards() else str(Path(source).expanduser().resolve())
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 def peak_rss_mb() -> float:

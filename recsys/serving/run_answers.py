@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -74,6 +74,7 @@ def open_answers(
     history: int = 2_000,
     exact: bool = False,
     cache_bytes: int = _CACHE_BYTES,
+    allow: Iterable[type | str] = (),
 ) -> RunAnswers:
     """Return the answers of a finished run, up to date with a store.
 
@@ -88,13 +89,14 @@ def open_answers(
         history: how many events of a user are read, the newest.
         exact: score every item, also where the run has an index.
         cache_bytes: size of the cache of user states, approximately.
+        allow: classes from elsewhere that the run's bundle may name.
 
     Raises:
         DataError, BundleError: there is no such run, its log cannot be read, or its times are not Unix seconds.
         ConfigError: the run has an index, and the library for it is not installed.
         StoreError: the store cannot be read.
     """
-    model = load_model(run)
+    model = load_model(run, allow)
     data = run_data(run, source)
     pin = PINNED.search(data.source)
     own = is_address(data.source) and _place(data.source) == _place(address)

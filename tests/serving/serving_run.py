@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from recsys.experiments.configuration import read_experiment
-from recsys.experiments.runs import Data, train_run
+from recsys.experiments.runs import DataSettings, train_run
 
 ROOT = Path(__file__).parents[2]
 USERS, ITEMS, EVENTS = 40, 30, 12
@@ -33,5 +33,5 @@ def train(out: Path, log: Path | str, config: str = "ampcf_decay", **settings: o
     """Train a run of a configuration on a log; a setting `per_user__events` is `--per_user.events`."""
     overrides = [(name.replace("__", "."), str(value)) for name, value in settings.items()]
     experiment = read_experiment(ROOT / "configs" / f"{config}.yaml", overrides)
-    train_run(experiment, Data(str(log)), out, cutoffs=[5])
+    train_run(experiment, DataSettings(str(log)), out, cutoffs=[5])
     return out
