@@ -107,7 +107,7 @@ def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = No
     return path
 
 
-def load(path: Path, allow: Iterable[type] = ()) -> Recommender:
+def load(path: Path, allow: Iterable[type | str] = ()) -> Recommender:
     """Return the model of a bundle, after checking every byte of it.
 
     Nothing that the bundle names is imported: its classes must be exported by this library, be given in `allow`, or be
@@ -115,7 +115,7 @@ def load(path: Path, allow: Iterable[type] = ()) -> Recommender:
 
     Args:
         path: its directory.
-        allow: models and rules of forgetting from elsewhere that the bundle may name.
+        allow: models and rules of forgetting from elsewhere that the bundle may name, as classes or by dotted path.
 
     Raises:
         BundleError: naming the file and the cure, when anything is missing, truncated, altered or left over, or when

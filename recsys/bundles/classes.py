@@ -26,16 +26,19 @@ def configured(setting: str, path: str, base: type) -> type:
     return class_named(setting, path, base, group, home)
 
 
-def permitted(allow: Iterable[type] = ()) -> Resolve:
+def permitted(allow: Iterable[type | str] = ()) -> Resolve:
     """Return how the classes that a bundle names are found: without importing anything because the bundle says so.
 
     A name is accepted where this library exports the class, the caller allows it, or an entry point of an installed
     package of that name is it.
 
     Args:
-        allow: classes that are accepted too.
+        allow: classes that are accepted too, or their names, which are imported.
+
+    Raises:
+        ConfigError: no model or rule of forgetting has an allowed name.
     """
-    allowed = {public_name(kind): kind for kind in allow}
+    allowed = {public_name(kind): kind for kind in map(_allowed, allow)}
 
     def resolve(setting: str, path: str, base: type) -> type:
         word, group, home = _kind(base)
@@ -52,15 +55,6 @@ def permitted(allow: Iterable[type] = ()) -> Resolve:
         return kind
 
     return resolve
-
-
-def allowed_classes(names: Iterable[str]) -> list[type]:
-    """Return the models and rules that a user allows by name, importing them.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    return [_either("--allow-model", name) for name in names]
 
 
 def classes_of(base: type) -> dict[str, type]:
@@ -89,11 +83,13 @@ def _installed(path: str, group: str) -> type | None:
     return None
 
 
-def _either(setting: str, name: str) -> type:
-    try:
-        return configured(setting, name, Recommender)
-    except ConfigError as error:
+def _allowed(entry: type | str) -> type:
+    if isinstance(entry, type):
+        return entry
+    refusals = []
+    for base in KINDS:
         try:
-            return configured(setting, name, Forgetting)
-        except ConfigError:
-            raise error from None
+            return configured("--allow-model", entry, base)
+        except ConfigError as error:
+            refusals.append(error)
+    raise refusals[0]

@@ -60,6 +60,13 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the run that a command is about, and where to read its log."""
     parser.add_argument("--run", type=Path, required=True, help="directory of a finished run")
     parser.add_argument("--data", help="read the run's log from here")
+    parser.add_argument(
+        "--allow-model",
+        nargs="+",
+        default=[],
+        metavar="CLASS",
+        help="models and rules of your own that the run's bundle may use: my_package.MyModel",
+    )
 
 
 def add_moment(parser: argparse.ArgumentParser) -> None:

@@ -50,6 +50,7 @@ def _recommend(options: argparse.Namespace) -> None:
         at=options.at,
         source=options.data,
         exact=options.exact,
+        allow=options.allow_model,
     )
     if options.json:
         print_json(recommendations)
@@ -60,7 +61,9 @@ def _recommend(options: argparse.Namespace) -> None:
 def _personas(options: argparse.Namespace) -> None:
     from recsys.experiments import questions
 
-    personas = questions.personas(options.run, options.user, at=options.at, source=options.data)
+    personas = questions.personas(
+        options.run, options.user, at=options.at, source=options.data, allow=options.allow_model
+    )
     if options.json:
         print_json(personas)
     else:

@@ -62,6 +62,7 @@ def _serve(options: argparse.Namespace) -> None:
         exact=options.exact,
         limits=Limits(rate=options.rate, burst=max(1, int(2 * options.rate))),
         authenticated=not options.no_auth,
+        allow=tuple(options.allow_model),
     )
 
     def ready(url: str, has_token: bool) -> None:

@@ -60,6 +60,7 @@ def add_evaluate(commands: Commands) -> None:
     parser = add_command(commands, "evaluate", _evaluate, "evaluate a run's model on its test questions again")
     add_run(parser)
     add_cutoffs(parser)
+    parser.add_argument("--metric", nargs="+", help="ranking metrics, also of your own: my_package.my_metric")
     add_json(parser)
 
 
@@ -142,7 +143,8 @@ def parse_settings(words: Sequence[str]) -> list[tuple[str, str]]:
 def _evaluate(options: argparse.Namespace) -> None:
     from recsys.experiments import runs
 
-    evaluation = runs.evaluate_run(options.run, options.data, options.k)
+    metrics = {"metrics": options.metric} if options.metric else {}
+    evaluation = runs.evaluate_run(options.run, options.data, options.k, allow=options.allow_model, **metrics)
     values = {**evaluation.summary, **evaluation.counts}
     if options.json:
         print_json(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,12 @@ _LARGEST_RATIO = 0.8
 
 
 def index_run(
-    run: Path, settings: IndexSettings, *, source: str | None = None, say: Callable[[str], None] = lambda _: None
+    run: Path,
+    settings: IndexSettings,
+    *,
+    source: str | None = None,
+    allow: Iterable[type | str] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Index the items of a run's model, and add the index to its bundle; return its record in the manifest.
 
@@ -36,6 +41,7 @@ def index_run(
         run: its directory.
         settings: of the index.
         source: read the run's log from here.
+        allow: classes from elsewhere that the run's bundle may name.
         say: called with a line at each step.
 
     Raises:
@@ -43,7 +49,7 @@ def index_run(
         ConfigError: faiss is not installed, the recall is out of reach, or the exact lists are about as fast.
     """
     path = run / "model"
-    model = load_model(run)
+    model = load_model(run, allow)
     require_retrievable(model)
     require_library("`recsys index` makes an index")
     from recsys.models.retrieval.index import PersonaIndex, Search  # noqa: PLC0415 (an optional library)

@@ -30,7 +30,7 @@ def recommend(
     at: str | None = None,
     source: str | None = None,
     exact: bool = False,
-    allow: Iterable[type] = (),
+    allow: Iterable[type | str] = (),
 ) -> list[dict[str, Any]]:
     """Return explained recommendations, best first, as plain values.
 
@@ -52,7 +52,7 @@ def recommend(
 
 
 def personas(
-    run: Path, user: str, *, at: str | None = None, source: str | None = None, allow: Iterable[type] = ()
+    run: Path, user: str, *, at: str | None = None, source: str | None = None, allow: Iterable[type | str] = ()
 ) -> list[dict[str, Any]]:
     """Return a user's personas, the largest share first, as plain values.
 

@@ -157,7 +157,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
     return content
 
 
-def load_model(run: Path, allow: Iterable[type] = ()) -> Recommender:
+def load_model(run: Path, allow: Iterable[type | str] = ()) -> Recommender:
     """Return the model of a finished run; `allow` as for `recsys.bundles.bundle.load`."""
     read_metrics(run)
     return bundle.load(run / "model", allow)
@@ -175,7 +175,7 @@ def evaluate_run(
     cutoffs: Sequence[int] = (5, 10, 20),
     *,
     metrics: Sequence[str] = tuple(RANKING_METRICS),
-    allow: Iterable[type] = (),
+    allow: Iterable[type | str] = (),
 ) -> Evaluation:
     """Evaluate a run's model on its test questions again.
 
@@ -221,13 +221,9 @@ def _prepare(out: Path, *, overwrite: bool) -> None:
 
 
 def _validator(experiment: Experiment, cut: Split) -> Callable[[Recommender], float] | None:
-    if len(_answerable(cut.valid).queries) == 0:
+    if not cut.valid.relevant.lengths.any():
         return None
     return validator(cut.valid, metric=experiment.validation.metric, sample=experiment.validation.users)
-
-
-def _answerable(holdout: Holdout) -> Holdout:
-    return holdout.take(np.flatnonzero(holdout.relevant.lengths > 0))
 
 
 def _metrics(

@@ -65,6 +65,7 @@ class Server:
         exact: score every item, also where the run has an index.
         limits: of every request.
         authenticated: whether requests need a token.
+        allow: dotted paths of classes from elsewhere that the run's bundle may name.
 
     Raises:
         ConfigError: a setting is out of range, or the service would be open to other machines without tokens.
@@ -79,6 +80,7 @@ class Server:
     exact: bool = False
     limits: Limits = field(default_factory=Limits)
     authenticated: bool = True
+    allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.authenticated or _is_loopback(self.host)):
@@ -126,6 +128,7 @@ class Server:
                 source=self.source,
                 history=self.limits.history,
                 exact=self.exact,
+                allow=self.allow,
             )
 
         return Service(

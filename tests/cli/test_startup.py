@@ -10,7 +10,7 @@ import pytest
 
 HEAVY = (
     *("numpy", "pandas", "pyarrow", "scipy", "sklearn", "torch", "pytorch_lightning", "matplotlib"),
-    *("jsonargparse", "sqlalchemy", "fastapi", "uvicorn", "prometheus_client", "implicit", "faiss", "argcomplete"),
+    *("sqlalchemy", "fastapi", "uvicorn", "prometheus_client", "implicit", "faiss", "argcomplete"),
 )
 _PROGRAM = """
 import json, sys
