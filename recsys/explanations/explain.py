@@ -100,8 +100,7 @@ class UserFacts:
                 else [describe_from(model, queries, history, sums)]
             )
         is_rating = np.isfinite(queries.values) & (queries.values != 1.0)
-        explicit = np.bincount(queries.history.rows[is_rating], minlength=len(queries)) > 0
-        return cls(history, personas, explicit, sums)
+        return cls(history, personas, queries.history.sum(is_rating) > 0, sums)
 
 
 def explain_read(

@@ -32,7 +32,7 @@ import pandas as pd
 import torch
 
 from recsys.data.interactions import Interactions
-from recsys.data.queries import Queries, Ragged
+from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError, nearest
 from recsys.explanations.methods import EvidenceMethod, standard_methods
@@ -223,10 +223,9 @@ def keep_events(queries: Queries, keep: npt.NDArray[np.bool_]) -> Queries:
         queries: the users.
         keep: "events", aligned with `queries.history.items`.
     """
-    counts = np.bincount(queries.history.rows[keep], minlength=len(queries))
     return Queries(
         queries.users,
-        Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), queries.history.items[keep]),
+        queries.history.select(keep),
         queries.values[keep],
         queries.times[keep],
         queries.now,
@@ -237,8 +236,7 @@ def keep_events(queries: Queries, keep: npt.NDArray[np.bool_]) -> Queries:
 
 def _draw(queries: Queries, most: int, users: int, seed: int) -> tuple[npt.NDArray[np.int64], int]:
     """Return the rows of a seeded sample of the queries with enough history, ascending, and how many have enough."""
-    distinct = np.bincount(queries.history.rows[queries.counted], minlength=len(queries))
-    enough = np.flatnonzero(distinct > most)
+    enough = np.flatnonzero(queries.history.sum(queries.counted) > most)
     if len(enough) == 0:
         raise DataError(
             f"no user has more than {most} known history items, so that fidelity at {most} means nothing; lower m"

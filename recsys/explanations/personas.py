@@ -95,10 +95,8 @@ def history_sums(model: Recommender, queries: Queries, former: ExactSums | None 
     within = model.scoring_model
     if not isinstance(within, IncrementalPersonas) or len(queries) != 1 or queries.weights is not None:
         return None
-    items = np.sort(queries.history.items)
-    first = np.ones(len(items), np.bool_)
-    first[1:] = items[1:] != items[:-1]
-    items = items[first & (items != UNKNOWN)]
+    items = np.unique(queries.history.items)
+    items = items[items != UNKNOWN]
     return within.exact_sums(items, former) if len(items) <= MOST_ITEMS else None
 
 

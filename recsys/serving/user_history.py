@@ -85,11 +85,7 @@ class UserHistory:
 
     def excluded(self, stop: int) -> Ragged:
         """Return the items of the history until `stop` and the dismissed ones, ascending, each once."""
-        items = np.array(self.items[:stop] + array("i", self.dismissed), np.int32)
-        items.sort()
-        first = np.ones(len(items), np.bool_)
-        first[1:] = items[1:] != items[:-1]
-        return _row(items[first])
+        return _row(np.unique(np.array(self.items[:stop] + array("i", self.dismissed), np.int32)))
 
 
 @final
