@@ -1,1 +1,1 @@
-"""Simulated logs whose truth is known: personas, drift, spliced users."""
+"""Simulated logs with known truth: personas, drift, spliced users."""

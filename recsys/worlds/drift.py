@@ -1,4 +1,4 @@
-"""Simulated users whose tastes drift, each at a moment and a pace of their own, with the truth recorded."""
+"""Simulates users whose tastes drift, each at their own moment and pace, and records the truth."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from recsys.worlds.simulation import (
 
 @final
 class Kind(IntEnum):
-    """How a user's taste drifts; the drawing shows which mixture of personas acts, A or B (C, D), over the life.
+    """How a user's taste drifts; the drawing shows the active mixture of personas, A or B (C, D), over the history.
 
     ```
     STABLE     AAAAAAAAAAAAAAAAAAAAAAAA
-    ABRUPT     AAAAAAAAAABBBBBBBBBBBBBB    for good
-    GRADUAL    AAAAAAAAAABAABABBABBBBBB    A gives way to B, linearly over a span
-    RECURRING  AABBBBAAAABBBBAAAABBBBAA    they take turns; each run is half a period
+    ABRUPT     AAAAAAAAAABBBBBBBBBBBBBB    permanent
+    GRADUAL    AAAAAAAAAABAABABBABBBBBB    from A to B, linearly over a span
+    RECURRING  AABBBBAAAABBBBAAAABBBBAA    alternating; each run is half a period
     BURST      AAAAAAAAAABBBAAAAAAAAAAA    B is a guest on the account
-    RENEWAL    AAAAABBBCCCCCCCCDDDDDDEE    each lasts a geometric number of events, then all is drawn anew
+    RENEWAL    AAAAABBBCCCCCCCCDDDDDDEE    each lasts a geometric number of events, then a new one is drawn
                          ^
                          changed_at (RENEWAL: the end of the first mixture)
     ```
@@ -56,7 +56,7 @@ KINDS = tuple(kind.name.lower() for kind in Kind)
 @final
 @dataclass(frozen=True)
 class KindShares:
-    """Shares of the kinds among the users, up to a common factor; the numbers of users follow them to rounding.
+    """Relative shares of the kinds among the users; the numbers of users follow them up to rounding.
 
     Raises:
         ConfigError: a share is negative or not finite, or all are 0.
@@ -78,26 +78,27 @@ class KindShares:
 @final
 @dataclass(frozen=True)
 class DriftConfig:
-    """What a world of drifting users is like. A pair is the lowest and the highest value that a user can have.
+    """Settings of a world of drifting users. A pair is the lowest and the highest value of a user.
 
     Attributes:
-        seed: of every draw.
-        n_users: users.
-        n_items: items, in `n_genres * clusters_per_genre` clusters of about equal size.
-        events_per_user: mean number of events; a user's own number is `least_events` and a log-normal rest, at most
-            half of the items.
-        least_events: fewest events of a user.
-        n_genres: genres, at most 16; twice the most personas at least, because two mixtures share no genre.
+        seed: of all draws.
+        n_users: number of users.
+        n_items: number of items, in `n_genres * clusters_per_genre` clusters of about equal size.
+        events_per_user: mean number of events; that of a user is `least_events` plus a log-normal rest, at most half of
+            the items.
+        least_events: minimum number of events of a user.
+        n_genres: number of genres, at most 16, at least twice the largest number of personas, as two mixtures share no
+            genre.
         clusters_per_genre: clusters of items in a genre; a persona is a taste for one cluster.
-        personas: personas of a mixture, uniform.
-        focus: share of the events for which the persona stays in its cluster; half of the rest is from its genre.
+        personas: number of personas of a mixture, uniform.
+        focus: share of a persona's events inside its cluster; half of the rest is from its genre.
         shares: of the kinds of drift.
-        moment: of the change, as a fraction of the user's own events, uniform.
-        span: GRADUAL: length of the change, as a fraction of the user's own events, uniform.
-        period: RECURRING: length of A and B together, as a fraction of the user's own events, log-uniform.
-        burst: BURST: events of the guest, uniform.
-        dwell: RENEWAL: mean number of events for which a mixture lasts, D, log-uniform.
-        pace: mean events per day while the user is active, log-uniform, independent of everything else.
+        moment: of the change, as a fraction of the user's events, uniform.
+        span: GRADUAL: length of the change, as a fraction of the user's events, uniform.
+        period: RECURRING: length of A and B together, as a fraction of the user's events, log-uniform.
+        burst: BURST: number of events of the guest, uniform.
+        dwell: RENEWAL: mean number of events of a mixture, D, log-uniform.
+        pace: mean events per day of an active user, log-uniform, independent of everything else.
         years: length of the log, except for users too slow to fit.
 
     Raises:
@@ -169,32 +170,33 @@ class DriftConfig:
 class DriftWorld:
     """A simulated log and the truth behind it.
 
-    **True timescale.** With S_u(a) the probability that two events of user u, a events apart, come of the same mixture
-    of personas (a guest's events left out, mean over the user's life),
+    **True timescale.** With S_u(a) the probability that two events of user u, a events apart, come from the same
+    mixture of personas (without a guest's events, mean over the user's history),
 
         T_u = the smallest age a > 0 with S_u(a) <= 1/2,
 
-    the half-life of the user's evidence, in the user's own events. STABLE and BURST: S_u = 1, T_u is infinite. RENEWAL:
+    the half-life of the user's evidence, in the user's events. STABLE and BURST: S_u = 1, T_u is infinite. RENEWAL:
     S_u(a) = (1 - 1/D_u)^a in expectation, and a, not rounded, is
 
         T_u = ln 2 / -ln(1 - 1/D_u), about D_u ln 2.
 
     ABRUPT, GRADUAL, RECURRING: S_u(a) = mean_i b_i b_{i+a} + (1 - b_i)(1 - b_{i+a}), with b_i the probability that
-    event i comes of mixture B: for n events, about n/3 after an abrupt change in the middle, a quarter of the period
-    for recurring tastes. Only RENEWAL draws T_u freely of the length of the history; claims on timescales need it.
+    event i comes from mixture B: for n events, about n/3 after an abrupt change in the middle, a quarter of the period
+    for recurring tastes. Only RENEWAL draws T_u independently of the length of the history; claims on timescales need
+    it.
 
     Attributes:
         log: the log; user and item ids are 1, 2, ...; clock "seconds", no two events of a user at the same time;
             ratings 1 to 5; no item twice for a user.
         kind: "users", int64, a `Kind`.
         changed_at: "users", int64, position in the user's history of the first event after the change; -1: no change.
-        settled_at: "users", int64, position of the first event of which mixture B is certain, where it stays for good
+        settled_at: "users", int64, position of the first event certain to come from mixture B, if it is permanent
             (ABRUPT: `changed_at`; GRADUAL: the end of the span); else -1.
         returns_at: "users", int64, position of the first event after the guest's (BURST); else -1.
-        timescale: "users", float64, T_u in events; infinite where nothing old gets stale.
+        timescale: "users", float64, T_u in events; infinite if old events stay valid.
         dwell: "users", float64, D_u in events (RENEWAL); else infinite.
-        mixture: "events", int64, number of the mixture that the event came of: 0 for A, 1 for B, ...
-        persona: "events", int64, the persona that the event came from: the number of the cluster it likes.
+        mixture: "events", int64, number of the mixture that generated the event: 0 for A, 1 for B, ...
+        persona: "events", int64, the persona that generated the event: the number of the cluster it likes.
         item_cluster: "items", int64, cluster of each item; its genre is `cluster // clusters_per_genre`.
         item_genre: "items", int64, leading genre of each item.
         genres: names of the genres.
@@ -215,7 +217,7 @@ class DriftWorld:
 
 
 def drift_world(seed: int = 0, n_users: int = 600, events_per_user: int = 120) -> DriftWorld:
-    """Return the world of the five kinds of drift, a fifth of the users each: for claims on recovery and harm.
+    """Return a world of the five kinds of drift, a fifth of the users each: for claims on recovery and harm.
 
     >>> drift_world(n_users=20).log
     Interactions(simulated-drift: 2400 events, 20 users, 3000 items, clock seconds)
@@ -229,17 +231,18 @@ def drift_log(seed: int = 0) -> Interactions:
 
 
 def timescale_world(seed: int = 0, n_users: int = 600, events_per_user: int = 120) -> DriftWorld:
-    """Return the world in which every user follows a renewal process: for claims on learned timescales."""
+    """Return a world in which every user follows a renewal process: for claims on learned timescales."""
     renewal = KindShares(0, 0, 0, 0, 0, renewal=1)
     return simulate_drift(DriftConfig(seed=seed, n_users=n_users, events_per_user=events_per_user, shares=renewal))
 
 
 def simulate_drift(config: DriftConfig) -> DriftWorld:
-    """Simulate a world of users with several personas that drift out of step.
+    """Simulate a world of users with several personas that drift independently.
 
-    Event i of user u comes of one mixture of personas (`Kind`; B with probability b_i for all but RENEWAL), and of one
-    persona of it by the mixture's shares. The persona draws an item of its cluster, its genre or anything, and items of
-    a cluster with probability proportional to 1 / (rank + 5). A user who has used a cluster up goes further afield.
+    Event i of user u comes from one mixture of personas (`Kind`; B with probability b_i for all but RENEWAL), and from
+    one of its personas, drawn by the mixture's shares. The persona draws an item of its cluster, of its genre or of
+    all, and within a cluster with probability proportional to 1 / (rank + 5). A user who has exhausted a cluster draws
+    from a wider range.
     """
     rng = np.random.default_rng(config.seed)
     n_clusters = config.n_genres * config.clusters_per_genre
@@ -292,7 +295,7 @@ def simulate_drift(config: DriftConfig) -> DriftWorld:
 @final
 @dataclass(frozen=True, eq=False)
 class _Lives:
-    """Kind and settings of each user, all "users" and in events; of the settings only those of the kind have a use."""
+    """Kind and settings of each user, all "users" and in events; only the settings of the kind are used."""
 
     kind: Ints
     change: Ints
@@ -302,7 +305,7 @@ class _Lives:
     dwell: Doubles
 
     def blend(self, user: Ints, position: Ints) -> Doubles:
-        """ "events": probability that an event comes of mixture B; 0 for RENEWAL."""
+        """ "events": probability that an event comes from mixture B; 0 for RENEWAL."""
         since = position - self.change[user]
         by_kind = {
             Kind.ABRUPT: since >= 0,
@@ -341,7 +344,7 @@ def _log_uniform(limits: tuple[float, float], size: int, rng: np.random.Generato
 
 
 def _draw_mixture(life: _Lives, user: Ints, position: Ints, rng: np.random.Generator) -> Ints:
-    """ "events": number of the mixture that acts; a renewal comes before an event with probability 1 / D."""
+    """ "events": number of the active mixture; a renewal precedes an event with probability 1 / D."""
     guests = rng.random(len(user)) < life.blend(user, position)
     renewals = np.cumsum((rng.random(len(user)) < 1 / life.dwell[user]) & (position > 0))
     starts = np.flatnonzero(position == 0)
@@ -350,8 +353,8 @@ def _draw_mixture(life: _Lives, user: Ints, position: Ints, rng: np.random.Gener
 
 
 def _draw_personas(config: DriftConfig, kind: Ints, user: Ints, mixture: Ints, rng: np.random.Generator) -> Ints:
-    """ "events": the cluster that the acting persona likes."""
-    # One row for each mixture of each user; A and B of all kinds but RENEWAL are there even where B never acts.
+    """ "events": the cluster that the active persona likes."""
+    # One row for each mixture of each user; A and B for all kinds but RENEWAL, even if B is never active.
     rows = np.where(kind == Kind.RENEWAL, 1, 2)
     np.maximum.at(rows, user, mixture + 1)
     first = np.cumsum(rows) - rows
@@ -371,45 +374,45 @@ def _draw_personas(config: DriftConfig, kind: Ints, user: Ints, mixture: Ints, r
 
 
 def _draw_siblings(config: DriftConfig, shape: int | tuple[int, int], rng: np.random.Generator) -> Ints:
-    """Clusters of a genre, counted from 0; the earlier are the more popular."""
+    """Draw clusters of a genre, counted from 0; earlier ones are more popular."""
     appeal = 1 / np.arange(1, config.clusters_per_genre + 1) ** 0.5
     siblings: Ints = rng.choice(config.clusters_per_genre, shape, p=appeal / appeal.sum())
     return siblings
 
 
 def _draw_items(config: DriftConfig, item_cluster: Ints, user: Ints, persona: Ints, rng: np.random.Generator) -> Ints:
-    """ "events": an item for each event, none twice for a user; where two events want one, the earlier has it."""
+    """ "events": an item for each event, none twice for a user; the earlier of two equal draws wins."""
     size = np.bincount(item_cluster)
     start = np.cumsum(size) - size
     by_cluster = np.lexsort((rng.random(config.n_items), item_cluster))
     item = np.full(len(user), -1, dtype=np.int64)
     taken, attempt = np.zeros(0, np.int64), 0
-    while len(asking := np.flatnonzero(item < 0)):
-        chance, cluster = rng.random(len(asking)), persona[asking]
+    while len(missing := np.flatnonzero(item < 0)):
+        chance, cluster = rng.random(len(missing)), persona[missing]
         genre = cluster // config.clusters_per_genre
-        # From the fourth attempt on the genre, from the eighth anything, and at last without regard to popularity.
+        # From the fourth attempt on the whole genre, from the eighth all items, finally without regard to popularity.
         focus = config.focus if attempt < 4 else 0.0
         near = (1 + config.focus) / 2 if attempt < 8 else 0.0
-        genre = np.where(chance < near, genre, rng.integers(config.n_genres, size=len(asking)))
-        sibling = genre * config.clusters_per_genre + _draw_siblings(config, len(asking), rng)
+        genre = np.where(chance < near, genre, rng.integers(config.n_genres, size=len(missing)))
+        sibling = genre * config.clusters_per_genre + _draw_siblings(config, len(missing), rng)
         cluster = np.where(chance < focus, cluster, sibling)
         drawn = by_cluster[start[cluster] + draw_ranks(size[cluster], rng)]
         if attempt >= 12:
-            drawn = rng.integers(config.n_items, size=len(asking))
-        taken, fresh = add_new(taken, user[asking] * config.n_items + drawn)
-        item[asking[fresh]] = drawn[fresh]
+            drawn = rng.integers(config.n_items, size=len(missing))
+        taken, fresh = add_new(taken, user[missing] * config.n_items + drawn)
+        item[missing[fresh]] = drawn[fresh]
         attempt += 1
     return item
 
 
 def _draw_times(config: DriftConfig, counts: Ints, user: Ints, rng: np.random.Generator) -> Ints:
-    """ "events": Unix seconds, rising within each user; gaps are log-normal about the user's own mean."""
+    """ "events": Unix seconds, rising within each user; gaps are log-normal around the user's mean."""
     mean = DAY / _log_uniform(config.pace, config.n_users, rng)
     # The mean of a log-normal with mu = -1/2 and sigma = 1 is 1.
     gaps = 1 + (mean[user] * rng.lognormal(-0.5, 1.0, len(user))).astype(np.int64)
-    passed = np.cumsum(gaps)
+    total = np.cumsum(gaps)
     ends = np.cumsum(counts) - 1
-    age = passed - passed[ends - counts + 1][user]
+    age = total - total[ends - counts + 1][user]
     slack = np.maximum(config.years * YEAR - age[ends], 0)
     begin = START + (slack * rng.random(config.n_users)).astype(np.int64)
     times: Ints = begin[user] + age
@@ -425,10 +428,10 @@ def _timescale(life: _Lives, counts: Ints, user: Ints, position: Ints) -> Double
     blend[user, position] = life.blend(user, position)
     moving = np.isin(life.kind, (Kind.ABRUPT, Kind.GRADUAL, Kind.RECURRING))
     for age in range(1, int(counts.max())):
-        seek = np.flatnonzero(moving & np.isinf(scale) & (counts > age))
-        if not len(seek):
+        pending = np.flatnonzero(moving & np.isinf(scale) & (counts > age))
+        if not len(pending):
             break
-        new, old = blend[seek, age:], blend[seek, :-age]
-        same = np.nansum(new * old + (1 - new) * (1 - old), axis=1) / (counts[seek] - age)
-        scale[seek[same <= 0.5]] = age
+        new, old = blend[pending, age:], blend[pending, :-age]
+        same = np.nansum(new * old + (1 - new) * (1 - old), axis=1) / (counts[pending] - age)
+        scale[pending[same <= 0.5]] = age
     return scale

@@ -1,4 +1,4 @@
-"""Simulated logs whose personas are known: for tests, for the demonstration without network, and for scale."""
+"""Simulates logs with known personas: for tests, for the demonstration without network, and for scale."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _SHIFT = 5.0
 @final
 @dataclass(frozen=True)
 class WorldConfig:
-    """What a simulated world is like.
+    """Settings of a simulated world.
 
     Attributes:
-        seed: of every draw.
-        n_users: users.
-        n_items: items, each with one leading genre and sometimes a second.
-        events_per_user: mean number of events; a user's own number is log-normal, at most half of the items.
-        n_genres: genres, at most 16.
-        max_personas: a user has 1 to this many personas.
-        drift: amplitude of the slow waves in the log-odds of the personas; 0: tastes stand still.
+        seed: of all draws.
+        n_users: number of users.
+        n_items: number of items, each with one leading genre and some with a second.
+        events_per_user: mean number of events; that of a user is log-normal, at most half of the items.
+        n_genres: number of genres, at most 16.
+        max_personas: maximum number of personas of a user, at least 1.
+        drift: amplitude of the slow waves in the log-odds of the personas; 0: constant tastes.
         years: length of the log.
 
     Raises:
@@ -81,8 +81,8 @@ class World:
 
     Attributes:
         log: the log; user and item ids are 1, 2, ...; clock "seconds"; ratings 1 to 5; no item twice for a user.
-        persona: "events", int64, the persona that each event came from, in the log's order.
-        mixtures: "users personas", share of each persona in the user's life; 0 for personas the user lacks.
+        persona: "events", int64, the persona that generated each event, in the log's order.
+        mixtures: "users personas", share of each persona in the user's history; 0 for personas the user lacks.
         tastes: "users personas genres", distribution over genres of each persona; 0 for personas the user lacks.
         item_genre: "items", int64, the leading genre of each item.
         genres: names of the genres.
@@ -97,7 +97,7 @@ class World:
 
 
 def check_limits(what: str, config: object, limits: Mapping[str, tuple[float, float]]) -> None:
-    """Raise a ConfigError that names the first attribute of `config` outside its limits; the limits are allowed."""
+    """Raise a ConfigError that names the first attribute of `config` outside its limits (inclusive)."""
     for name, (low, high) in limits.items():
         value = getattr(config, name)
         if not low <= value <= high:
@@ -105,7 +105,7 @@ def check_limits(what: str, config: object, limits: Mapping[str, tuple[float, fl
 
 
 def simulated_log(seed: int = 0, n_users: int = 400, n_items: int = 300, events_per_user: int = 60) -> Interactions:
-    """Return the log of the default world in the given size.
+    """Return the log of the default world, in the given size.
 
     >>> simulated_log(n_users=20, n_items=40, events_per_user=10).metadata.titles[0]
     'Crimson Harbour (1960)'
@@ -124,7 +124,7 @@ def simulate(config: WorldConfig) -> World:
     proportional to 1 / (rank + 5). Ratings rise with the user's taste for the item's genre and with the item's quality.
     """
     rng = np.random.default_rng(config.seed)
-    # Items: ranks within a genre are by item number, shuffled so that the number tells nothing.
+    # Ranks of items within a genre are shuffled, so that they are independent of the item number.
     item_genre = rng.permutation(np.arange(config.n_items, dtype=np.int64) % config.n_genres)
     by_genre = np.argsort(item_genre, kind="stable")
     sizes = np.bincount(item_genre, minlength=config.n_genres)
@@ -135,7 +135,7 @@ def simulate(config: WorldConfig) -> World:
     begin = rng.uniform(0, 0.7 * config.years, config.n_users)
     length = np.minimum(config.years - begin, config.years * rng.uniform(0.2, 1.0, config.n_users))
 
-    def acting(user: Ints, year: Doubles) -> Doubles:
+    def shares_at(user: Ints, year: Doubles) -> Doubles:
         wave = np.sin(2 * np.pi * (year[:, None] / waves[user] + phases[user]))
         odds = np.exp(logits[user] + config.drift * wave)
         shares: Doubles = odds / odds.sum(1, keepdims=True)
@@ -143,8 +143,8 @@ def simulate(config: WorldConfig) -> World:
 
     def draw(user: Ints, attempt: int) -> Ints:
         year = begin[user] + length[user] * rng.random(len(user))
-        persona = choose(acting(user, year), rng)
-        # A user who has used a genre up goes elsewhere.
+        persona = choose(shares_at(user, year), rng)
+        # A user who has exhausted a genre draws from others.
         genre = choose(tastes[user, persona] + 0.02 * attempt, rng)
         item = by_genre[starts[genre] + draw_ranks(sizes[genre], rng)]
         return np.stack([item, persona, (START + year * YEAR).astype(np.int64)], axis=1)
@@ -154,7 +154,7 @@ def simulate(config: WorldConfig) -> World:
     user, (item, persona, time) = user[order], drawn[order].T
     grid = begin[:, None] + length[:, None] * np.linspace(0, 1, 33)
     everyone = np.repeat(np.arange(config.n_users), grid.shape[1])
-    mixtures = acting(everyone, grid.ravel()).reshape(config.n_users, -1, config.max_personas).mean(1)
+    mixtures = shares_at(everyone, grid.ravel()).reshape(config.n_users, -1, config.max_personas).mean(1)
     appeal = np.log(np.einsum("uk,ukg->ug", mixtures, tastes) * config.n_genres + 0.1)
     rating = 3.4 + 0.7 * appeal[user, item_genre[item]] + rng.normal(0, 0.5, config.n_items)[item]
     rating += rng.normal(0, 0.3, config.n_users)[user] + rng.normal(0, 0.5, len(user))
@@ -174,27 +174,27 @@ def simulate(config: WorldConfig) -> World:
 
 
 def draw_distinct(counts: Ints, n_items: int, draw: Callable[[Ints, int], Ints]) -> tuple[Ints, Ints]:
-    """Draw for each user, again and again, until the user has so many different items.
+    """Draw for each user until the user has the given number of different items.
 
     Args:
-        counts: "users", different items wanted of each user; fewer than `n_items`.
+        counts: "users", number of different items of each user; fewer than `n_items`.
         n_items: size of the catalogue.
-        draw: given the user of each draw and the number of the attempt (from 0), returns "draws columns" of which
-            column 0 is the item. Later attempts should reach every item, or the loop does not end.
+        draw: given the user of each draw and the number of the attempt (from 0), returns "draws columns" with the item
+            in column 0. Later attempts must be able to draw every item, or the loop does not end.
 
     Returns:
         "events" users, ascending, and "events columns" draws.
     """
     users: list[Ints] = []
     rows: list[Ints] = []
-    # Keys of what was drawn, sorted: a late attempt is few draws, looked up in it.
+    # The sorted keys of all draws, in which the few draws of a late attempt are looked up.
     keys = np.zeros(0, np.int64)
     missing, attempt = counts.copy(), 0
     while missing.any():
-        asking = np.repeat(np.arange(len(counts)), missing)
-        drawn = draw(asking, attempt)
-        keys, fresh = add_new(keys, asking * n_items + drawn[:, 0])
-        users.append(asking[fresh])
+        user = np.repeat(np.arange(len(counts)), missing)
+        drawn = draw(user, attempt)
+        keys, fresh = add_new(keys, user * n_items + drawn[:, 0])
+        users.append(user[fresh])
         rows.append(drawn[fresh])
         missing = missing - np.bincount(users[-1], minlength=len(counts))
         attempt += 1
@@ -204,7 +204,7 @@ def draw_distinct(counts: Ints, n_items: int, draw: Callable[[Ints, int], Ints])
 
 
 def add_new(keys: Ints, drawn: Ints) -> tuple[Ints, Ints]:
-    """Return sorted `keys` with those of `drawn` added, and where in `drawn` each new key comes first, by key."""
+    """Return sorted `keys` with those of `drawn` added, and the first position in `drawn` of each new key, by key."""
     new, first = np.unique(drawn, return_index=True)
     place = np.searchsorted(keys, new)
     fresh = np.ones(len(new), dtype=np.bool_)
@@ -227,17 +227,17 @@ def _users(config: WorldConfig, rng: np.random.Generator) -> tuple[Doubles, Doub
 
 
 def draw_activity(n_users: int, total: int, most: int, spread: float, rng: np.random.Generator) -> Ints:
-    """ "users" event numbers with sum `total`, log-normal, each between 1 and `most`."""
+    """ "users" numbers of events with sum `total`, log-normal, each between 1 and `most`."""
     weight = rng.lognormal(0, spread, n_users)
     counts: Ints = np.clip((weight / weight.sum() * total).astype(np.int64), 1, most)
     while (rest := total - int(counts.sum())) != 0:
-        able = rng.permutation(np.flatnonzero(counts < most if rest > 0 else counts > 1))[: abs(rest)]
-        counts[able] += 1 if rest > 0 else -1
+        adjustable = rng.permutation(np.flatnonzero(counts < most if rest > 0 else counts > 1))[: abs(rest)]
+        counts[adjustable] += 1 if rest > 0 else -1
     return counts
 
 
 def choose(weights: Doubles, rng: np.random.Generator) -> Ints:
-    """ "draws": a column of each row, with probability proportional to the weight."""
+    """ "draws": a column of each row, drawn with probability proportional to the weight."""
     total = np.cumsum(weights, axis=1)
     column: Ints = (rng.random((len(weights), 1)) * total[:, -1:] >= total[:, :-1]).sum(1)
     return column
@@ -261,7 +261,7 @@ def item_metadata(item_genre: Ints, n_genres: int, rng: np.random.Generator) -> 
 
 
 def _title(number: int) -> str:
-    # 30 and 29 have no common divisor, so every pair of words comes once in 870 titles; then sequels begin.
+    # 30 and 29 are coprime, so every pair of words occurs once in 870 titles; then sequels begin.
     sequel = number // (len(_ADJECTIVES) * len(_NOUNS)) + 1
     name = f"{_ADJECTIVES[number % len(_ADJECTIVES)]} {_NOUNS[number % len(_NOUNS)]}"
     return f"{name}{f' {sequel}' if sequel > 1 else ''} ({1960 + number * 34 % 61})"
