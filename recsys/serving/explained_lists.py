@@ -98,7 +98,7 @@ class ExplainedLists:
             best = self._recommend(read.queries, n)
         else:
             bounded = self._top_n.best(read.queries, n, state.bounded)
-            best, contributions, state.bounded = bounded.found, bounded.contributions, bounded.bounded
+            best, contributions, state.bounded = bounded.recommendations, bounded.contributions, bounded.bounded
         read = replace(read, queries=read.queries.at(queries.now))
         (items,) = explain_read(read, facts, best, self._ids, contributions=contributions)
         if corrections:

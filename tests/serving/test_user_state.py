@@ -9,7 +9,7 @@ import numpy as np
 from recsys.data.queries import Ragged
 from recsys.explanations import UserFacts
 from recsys.models import EASE
-from recsys.models.linear.bounded_top_n import BoundedScores, ByItem
+from recsys.models.linear.bounded_top_n import BoundedScores
 from recsys.serving.user_cache import UserCache
 from recsys.serving.user_history import PendingEvent, UserHistory
 from recsys.serving.user_state import UserState
@@ -67,15 +67,13 @@ def test_of_a_past_that_changed_only_what_came_before_is_given() -> None:
 
 def test_what_has_grown_counts_for_more() -> None:
     (history, ready), (other, _) = _past(3), _past(3)
-    by_item = ByItem.of(np.arange(3, dtype=np.int32))
-    bounded = BoundedScores(by_item, np.zeros(3), np.zeros(1000, np.float32), 0.0, 0.0)
+    bounded = BoundedScores(np.arange(3, dtype=np.int32), np.zeros(3), np.zeros(1000, np.float32), 0.0, 0.0)
     kept = UserCache(2 * ready.size + 100)
     kept.put(history, ready)
     kept.put(other, replace(ready))
     assert list(kept) == [history, other]
     grown = replace(ready, bounded=bounded)
-    assert grown.size - ready.size == by_item.nbytes + 3 * 8 + 1000 * 4
-    assert by_item.nbytes == 3 * (4 + 8 + 4)
+    assert grown.size - ready.size == 3 * 4 + 3 * 8 + 1000 * 4
     kept.put(other, grown)
     assert list(kept) == [other]
 
