@@ -1,4 +1,4 @@
-"""Event stores by their address: one place that knows which implementations there are."""
+"""Opens event stores by their address."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def open_store(address: str, *, create: bool = True) -> EventStore:
 
     Args:
         address: a path or `sqlite:///PATH` (four slashes for an absolute path), `postgresql://...`, or `memory:`.
-        create: whether a store is made where there is none.
+        create: whether to create a store where there is none.
 
     Raises:
-        StoreError: unknown scheme (the known ones are told), no such store, a newer schema, or the database's refusal.
-            A password is never told.
+        StoreError: the scheme is unknown, there is no such store, its schema is newer, or the database refuses. No
+            error shows a password.
 
     >>> open_store("memory:").count()
     0
@@ -36,18 +36,15 @@ def open_store(address: str, *, create: bool = True) -> EventStore:
     if address == "memory:":
         return MemoryStore()
     scheme = _scheme(address)
-    if scheme == "postgresql" and address.startswith(_POSTGRESQL):
-        return _open_sql(address, create=create)
-    if scheme == "sqlite" and address.startswith(_SQLITE) and address != _SQLITE:
-        return _open_sql(address, create=create)
-    if scheme is not None or not address:
+    complete = is_address(address) and address != _SQLITE
+    if not complete and (scheme is not None or not address):
         hint = "" if scheme in _SCHEMES else nearest(scheme or "", _SCHEMES)
         raise StoreError(f"this is no address of an event store: {scheme or 'nothing'!r}{hint}; give {_KNOWN}")
     return _open_sql(address, create=create)
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is the address of an event store, and not a path or the name of a data set.
+    """Return whether a text is the address of an event store rather than a path or the name of a data set.
 
     >>> is_address("postgresql://localhost/shop"), is_address("events.db")
     (True, False)
@@ -56,7 +53,7 @@ def is_address(text: str) -> bool:
 
 
 def located(address: str) -> str:
-    """Return an address that can be written down: paths absolute, without password; the rest, a pin too, is unchanged.
+    """Return an address fit for records: paths absolute, without password; the rest, including a pin, is unchanged.
 
     >>> located("postgresql://ada:secret@db.example/shop?password=x&sslmode=require")
     'postgresql://ada@db.example/shop?sslmode=require'
@@ -70,13 +67,13 @@ def located(address: str) -> str:
         return located(address[: pin.start()]) + pin[0]
     place, mark, query = address.removeprefix(_POSTGRESQL).partition("?")
     credentials, at, host = place.rpartition("@")
-    kept = "&".join(part for part in query.split("&") if "password" not in part.partition("=")[0].lower())
-    return f"{_POSTGRESQL}{credentials.partition(':')[0]}{at}{host}{mark if kept else ''}{kept}"
+    options = "&".join(part for part in query.split("&") if "password" not in part.partition("=")[0].lower())
+    return f"{_POSTGRESQL}{credentials.partition(':')[0]}{at}{host}{mark if options else ''}{options}"
 
 
 def _scheme(address: str) -> str | None:
-    found = _SCHEME.match(address)
-    return None if found is None else found[1].lower()
+    match = _SCHEME.match(address)
+    return None if match is None else match[1].lower()
 
 
 def _open_sql(address: str, *, create: bool) -> EventStore:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import final
 
+from recsys.events.checks import check_id, check_page, check_persona
 from recsys.events.store import (
     Appended,
     Change,
@@ -19,9 +20,6 @@ from recsys.events.store import (
     Recorded,
     StoreError,
     Token,
-    check_id,
-    check_page,
-    check_persona,
     distinct,
     fresh,
     user_hash,
@@ -127,9 +125,6 @@ class MemoryStore(EventStore):
             if token is not None and token.revoked is None:
                 self._tokens[token_hash] = replace(token, revoked=now)
             return token is not None
-
-    def ping(self) -> None:
-        pass
 
     def close(self) -> None:
         pass

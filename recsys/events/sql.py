@@ -1,30 +1,27 @@
 """The event store in SQLite (WAL mode) and PostgreSQL (psycopg 3), through SQLAlchemy Core.
 
-The order of changes. A serial column would hand out numbers in the order of asking, while transactions become visible
-in the order of committing: a reader that has seen 7 may find 6 appear later, and never looks there again. Here a writer
+Order of changes. A serial column hands out numbers in the order of asking, while transactions become visible in the
+order of committing: a reader that has seen 7 may find 6 appear later, and would never look there again. Here a writer
 first updates the one row of `recsys_store`, which holds the last number, and so locks it to the end of its transaction.
-The next writer therefore starts from committed numbers, and no rolled-back transaction leaves a gap. In SQLite the lock
-is BEGIN IMMEDIATE.
+The next writer starts from committed numbers, and a rolled-back transaction leaves no gap. In SQLite the lock is BEGIN
+IMMEDIATE.
 
 Durability. A commit returns when the log of the database is on disk: `synchronous=FULL` in SQLite, `synchronous_commit`
 in PostgreSQL, which is switched on where it is off.
 
-Erasure in SQLite. Deleted rows are overwritten (`secure_delete`), but not the copies that the splitting of pages leaves
-behind in their unused parts, nor the write-ahead log. So the file is written anew (VACUUM) and the log cut to nothing.
-A mark in the file's header says that this is still to be done, if the process dies in between.
+Erasure in SQLite. Deleted rows are overwritten (`secure_delete`), but neither the copies that page splits leave behind
+nor the write-ahead log. So the file is rewritten (VACUUM) and the log truncated. A mark in the file's header
+(`user_version`) says that this is still to be done, if the process dies in between.
 
-What is asked before every answer, and the taking of events, goes to the driver as bare statements: the library makes
-and prepares each statement anew, at several times the cost of executing it.
+Appending events, and the two reads that come before every answer, go to the driver directly: SQLAlchemy compiles each
+statement anew, at several times the cost of executing it.
 """
 
 from __future__ import annotations
 
 import logging
-import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, final
 
@@ -32,8 +29,11 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from recsys.events.migrations import MIGRATIONS, TYPES
+from recsys.events import sql_schema as schema
+from recsys.events.checks import check_id, check_page, check_persona
+from recsys.events.sql_engines import BEGIN, PATIENCE, postgresql_engine, sqlite_engine
 from recsys.events.sql_readers import Readers
+from recsys.events.sql_schema import CORRECTIONS, ERASURES, EVENTS, TOKENS
 from recsys.events.store import (
     SCOPES,
     Appended,
@@ -46,9 +46,6 @@ from recsys.events.store import (
     Recorded,
     StoreError,
     Token,
-    check_id,
-    check_page,
-    check_persona,
     distinct,
     fresh,
     user_hash,
@@ -56,97 +53,8 @@ from recsys.events.store import (
 
 LOGGER = logging.getLogger("recsys.serving")
 
-_PATIENCE = 30
-"""Seconds that a writer waits for another one."""
-
-_ASKED_AT_ONCE = 1000
-"""Ids in one question, which bounds the parameters of a statement."""
-
-_MIGRATION_LOCK = 7_283_977_761
-"""Any number: the workers that start at once on one PostgreSQL migrate one after the other."""
-
-_BEGIN = "recsys_begin"
-_META = sa.MetaData()
-_STORE = sa.Table(
-    "recsys_store", _META, sa.Column("id", sa.Integer, primary_key=True), sa.Column("last_sequence", sa.BigInteger)
-)
-_SCHEMA = sa.Table(
-    "recsys_schema",
-    _META,
-    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("applied", sa.BigInteger),
-)
-_EVENTS = sa.Table(
-    "recsys_events",
-    _META,
-    sa.Column("sequence", sa.BigInteger, primary_key=True),
-    sa.Column("event_id", sa.Text),
-    sa.Column("user_id", sa.Text),
-    sa.Column("item_id", sa.Text),
-    sa.Column("value", sa.Double),
-    sa.Column("time", sa.BigInteger),
-    sa.Column("kind", sa.Text),
-)
-_ERASURES = sa.Table(
-    "recsys_erasures",
-    _META,
-    sa.Column("sequence", sa.BigInteger, primary_key=True),
-    sa.Column("user_hash", sa.Text),
-)
-_CORRECTIONS = sa.Table(
-    "recsys_corrections",
-    _META,
-    sa.Column("sequence", sa.BigInteger, primary_key=True),
-    sa.Column("user_id", sa.Text),
-    sa.Column("persona", sa.Integer),
-    sa.Column("weight", sa.Double),
-    sa.Column("name", sa.Text),
-    sa.Column("model", sa.Text),
-)
-_TOKENS = sa.Table(
-    "recsys_tokens",
-    _META,
-    sa.Column("token_hash", sa.Text, primary_key=True),
-    sa.Column("label", sa.Text),
-    sa.Column("scopes", sa.Text),
-    sa.Column("created", sa.BigInteger),
-    sa.Column("user_id", sa.Text),
-    sa.Column("expires", sa.BigInteger),
-    sa.Column("revoked", sa.BigInteger),
-)
-
-
-# Bare statements. A `?` is what the driver of SQLite writes for a parameter; for that of PostgreSQL it is replaced.
-
-_LAST = "SELECT last_sequence FROM recsys_store"
-_RESERVE = "UPDATE recsys_store SET last_sequence = last_sequence + ? RETURNING last_sequence"
-
-# One statement sees one state of the database, so nothing can be missed between the tables. Each of them is cut to the
-# page: PostgreSQL would read and sort the whole of them to cut it from all together.
-_SINCE = """
-    SELECT * FROM (
-        SELECT 0, sequence, event_id, user_id, item_id, value, time, kind FROM recsys_events
-        WHERE sequence > ? ORDER BY sequence LIMIT ?
-    ) AS recorded
-    UNION ALL SELECT * FROM (
-        SELECT 1, sequence, user_id, name, model, weight, persona, '' FROM recsys_corrections
-        WHERE sequence > ? ORDER BY sequence LIMIT ?
-    ) AS corrected
-    UNION ALL SELECT * FROM (
-        SELECT 2, sequence, user_hash, '', '', 0, 0, '' FROM recsys_erasures
-        WHERE sequence > ? ORDER BY sequence LIMIT ?
-    ) AS erased
-"""
-_SEQUENCE = itemgetter(1)
-
-_HELD = "SELECT event_id, user_id, item_id, value, time, kind FROM recsys_events WHERE event_id"
-_INSERT = "INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind) "
-_ROW = "VALUES (?, ?, ?, ?, ?, ?, ?)"
-_COLUMNS = (
-    "SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::double precision[], %s::bigint[], "
-    "%s::text[])"
-)
-"""The rows of a batch as PostgreSQL takes them with one statement."""
+_CHUNK = 1000
+"""Ids in one statement, which bounds its parameters."""
 
 
 @final
@@ -154,15 +62,15 @@ class SqlStore(EventStore):
     """See `EventStore`; made by `open_sqlite` and `open_postgresql`.
 
     Args:
-        engine: of one of the two databases, with its connections prepared.
-        label: how errors call it, without secrets.
-        file: of the database, if it is one. SQLite goes on writing to a file that was moved or removed, and later
-            connections open another one.
+        engine: of one of the two databases; see `recsys.events.sql_engines`.
+        label: the store's name in errors, without secrets.
+        file: of an SQLite database, watched because SQLite goes on writing to a file that was moved or removed, while
+            new connections open another one.
         secret: what no error may show.
-        create: whether to create and migrate the schema, or to insist that it is there.
+        create: whether to create the schema where there is none.
 
     Raises:
-        StoreError: the database cannot be used, has no schema and none may be made, or one newer than this program.
+        StoreError: the database cannot be used, or has no schema that this program can use.
     """
 
     def __init__(
@@ -175,11 +83,13 @@ class SqlStore(EventStore):
         self._secret = secret
         self._sqlite = engine.dialect.name == "sqlite"
         place = "?" if self._sqlite else "%s"
-        self._reserving, self._changed_since = (text.replace("?", place) for text in (_RESERVE, _SINCE))
+        self._reserve_statement, self._since_statement = (
+            text.replace("?", place) for text in (schema.RESERVE, schema.SINCE)
+        )
         self._readers = Readers(self._reader, self._is_dead)
         try:
             with self._transaction("be opened", writing=True) as connection:
-                self._migrate(connection, create=create)
+                schema.migrate(connection, label, create=create)
             if self._sqlite and (mark := self._mark()):
                 self._scrub(mark, required=False)
         except BaseException:
@@ -190,9 +100,9 @@ class SqlStore(EventStore):
         batch = distinct(events)
         if not batch:
             return Appended(0, 0)
-        with self._bare_transaction("take events") as cursor:
+        with self._driver_transaction("take events") as cursor:
             first = self._reserve(cursor, len(batch))
-            new = fresh(batch, self._held(cursor, list(batch)))
+            new = fresh(batch, self._stored(cursor, list(batch)))
             if new:
                 self._insert(cursor, first, new)
             if len(new) < len(batch):
@@ -200,42 +110,41 @@ class SqlStore(EventStore):
         return Appended(len(new), len(events) - len(new))
 
     def of_users(self, user_ids: Iterable[str], after: int | None = None) -> dict[str, tuple[Recorded, ...]]:
-        found: dict[str, list[Recorded]] = {user: [] for user in user_ids}
-        history = sa.select(_EVENTS).order_by(_EVENTS.c.user_id, _EVENTS.c.time, _EVENTS.c.sequence)
+        histories: dict[str, list[Recorded]] = {user: [] for user in user_ids}
+        query = sa.select(EVENTS).order_by(EVENTS.c.user_id, EVENTS.c.time, EVENTS.c.sequence)
         if after is not None:
-            history = history.where(_EVENTS.c.sequence > after)
+            query = query.where(EVENTS.c.sequence > after)
         with self._transaction("read histories") as connection:
-            for users in _portions(list(found)):
-                for row in connection.execute(history.where(_EVENTS.c.user_id.in_(users))):
-                    found[row.user_id].append(_recorded(row))
-        return {user: tuple(records) for user, records in found.items()}
+            for users in _chunks(list(histories)):
+                for row in connection.execute(query.where(EVENTS.c.user_id.in_(users))):
+                    histories[row.user_id].append(schema.recorded(row))
+        return {user: tuple(records) for user, records in histories.items()}
 
     def since(self, sequence: int, limit: int) -> tuple[Change, ...]:
         check_page(sequence, limit)
-        rows = self._read("read changes", self._changed_since, (sequence, limit) * 3)
-        return tuple(map(_change, sorted(rows, key=_SEQUENCE)[:limit]))
+        rows = self._read("read changes", self._since_statement, (sequence, limit) * 3)
+        return tuple(map(schema.change, sorted(rows, key=schema.SEQUENCE)[:limit]))
 
     def last_sequence(self) -> int:
-        ((last,),) = self._read("be read", _LAST)
+        ((last,),) = self._read("be read", schema.LAST)
         return int(last)
 
     def count(self) -> int:
         with self._transaction("count events") as connection:
-            return int(connection.execute(sa.select(sa.func.count()).select_from(_EVENTS)).scalar_one())
+            return int(connection.execute(sa.select(sa.func.count()).select_from(EVENTS)).scalar_one())
 
     def users(self) -> list[str]:
         with self._transaction("list users") as connection:
-            return list(
-                connection.execute(sa.select(_EVENTS.c.user_id).distinct().order_by(_EVENTS.c.user_id)).scalars()
-            )
+            users = sa.select(EVENTS.c.user_id).distinct().order_by(EVENTS.c.user_id)
+            return list(connection.execute(users).scalars())
 
     def erase_user(self, user_id: str) -> Erased:
         check_id("user_id", user_id)
         with self._transaction("erase a user", writing=True) as connection:
-            erased = Erased(_reserve(connection, 1), user_hash(user_id))
-            for table in (_EVENTS, _CORRECTIONS, _TOKENS):
+            erased = Erased(schema.reserve(connection, 1), user_hash(user_id))
+            for table in (EVENTS, CORRECTIONS, TOKENS):
                 connection.execute(table.delete().where(table.c.user_id == user_id))
-            connection.execute(_ERASURES.insert(), {"sequence": erased.sequence, "user_hash": erased.user_hash})
+            connection.execute(ERASURES.insert(), {"sequence": erased.sequence, "user_hash": erased.user_hash})
             mark = 1 + erased.sequence % 2**30
             if self._sqlite:
                 connection.exec_driver_sql(f"PRAGMA user_version = {mark}")
@@ -247,11 +156,11 @@ class SqlStore(EventStore):
         check_id("user_id", user_id)
         check_persona(persona)
         with self._transaction("keep a correction", writing=True) as connection:
-            corrected = Corrected(_reserve(connection, 1), user_id, persona, correction)
-            table = _CORRECTIONS
-            connection.execute(table.delete().where(table.c.user_id == user_id, table.c.persona == persona))
+            corrected = Corrected(schema.reserve(connection, 1), user_id, persona, correction)
+            same = (CORRECTIONS.c.user_id == user_id, CORRECTIONS.c.persona == persona)
+            connection.execute(CORRECTIONS.delete().where(*same))
             connection.execute(
-                table.insert(),
+                CORRECTIONS.insert(),
                 {
                     "sequence": corrected.sequence,
                     "user_id": user_id,
@@ -264,9 +173,9 @@ class SqlStore(EventStore):
         return corrected
 
     def corrections(self, user_id: str) -> dict[int, Correction]:
-        own = sa.select(_CORRECTIONS).where(_CORRECTIONS.c.user_id == user_id).order_by(_CORRECTIONS.c.persona)
+        own = sa.select(CORRECTIONS).where(CORRECTIONS.c.user_id == user_id).order_by(CORRECTIONS.c.persona)
         with self._transaction("read corrections") as connection:
-            return {row.persona: _corrected(row).correction for row in connection.execute(own)}
+            return {row.persona: schema.correction(row) for row in connection.execute(own)}
 
     def put_token(self, token: Token) -> None:
         row = {
@@ -279,49 +188,46 @@ class SqlStore(EventStore):
             "revoked": token.revoked,
         }
         with self._transaction("keep a token", writing=True) as connection:
-            _reserve(connection, 0)
-            if connection.execute(_token_of(token.token_hash)).first() is not None:
+            schema.reserve(connection, 0)
+            if connection.execute(schema.token_of(token.token_hash)).first() is not None:
                 raise StoreError("there is a token with this hash; make another secret")
-            connection.execute(_TOKENS.insert(), row)
+            connection.execute(TOKENS.insert(), row)
 
     def token(self, token_hash: str) -> Token | None:
         with self._transaction("read a token") as connection:
-            row = connection.execute(_token_of(token_hash)).first()
-        return None if row is None else _token(row)
+            row = connection.execute(schema.token_of(token_hash)).first()
+        return None if row is None else schema.token(row)
 
     def tokens(self) -> list[Token]:
         with self._transaction("list tokens") as connection:
-            ordered = sa.select(_TOKENS).order_by(_TOKENS.c.created, _TOKENS.c.token_hash)
-            return [_token(row) for row in connection.execute(ordered)]
+            ordered = sa.select(TOKENS).order_by(TOKENS.c.created, TOKENS.c.token_hash)
+            return [schema.token(row) for row in connection.execute(ordered)]
 
     def revoke_token(self, token_hash: str, now: int) -> bool:
         with self._transaction("revoke a token", writing=True) as connection:
-            unrevoked = _TOKENS.update().where(_TOKENS.c.token_hash == token_hash, _TOKENS.c.revoked.is_(None))
+            unrevoked = TOKENS.update().where(TOKENS.c.token_hash == token_hash, TOKENS.c.revoked.is_(None))
             connection.execute(unrevoked.values(revoked=now))
-            return connection.execute(_token_of(token_hash)).first() is not None
-
-    def ping(self) -> None:
-        self.last_sequence()
+            return connection.execute(schema.token_of(token_hash)).first() is not None
 
     def close(self) -> None:
         self._readers.close()
         self._engine.dispose()
 
     def _reserve(self, cursor: DBAPICursor, count: int) -> int:
-        """As the function `_reserve`, which is for what is asked seldom."""
-        cursor.execute(self._reserving, (count,))
+        """As `schema.reserve`, by the driver."""
+        cursor.execute(self._reserve_statement, (count,))
         ((last,),) = cursor.fetchall()
         return int(last) - count + 1
 
-    def _held(self, cursor: DBAPICursor, event_ids: Sequence[str]) -> dict[str, Event]:
-        held: dict[str, Event] = {}
-        for ids in _portions(event_ids):
+    def _stored(self, cursor: DBAPICursor, event_ids: Sequence[str]) -> dict[str, Event]:
+        stored: dict[str, Event] = {}
+        for ids in _chunks(event_ids):
             if self._sqlite:
-                cursor.execute(f"{_HELD} IN ({', '.join('?' * len(ids))})", ids)
+                cursor.execute(f"{schema.STORED} IN ({', '.join('?' * len(ids))})", ids)
             else:
-                cursor.execute(f"{_HELD} = ANY(%s)", (ids,))
-            held.update((row[0], Event(*row)) for row in cursor.fetchall())
-        return held
+                cursor.execute(f"{schema.STORED} = ANY(%s)", (ids,))
+            stored.update((row[0], Event(*row)) for row in cursor.fetchall())
+        return stored
 
     def _insert(self, cursor: DBAPICursor, first: int, events: Sequence[Event]) -> None:
         rows = [
@@ -329,20 +235,20 @@ class SqlStore(EventStore):
             for sequence, event in enumerate(events, start=first)
         ]
         if self._sqlite:
-            cursor.executemany(_INSERT + _ROW, rows)
+            cursor.executemany(schema.INSERT_ROW, rows)
         else:
-            cursor.execute(_INSERT + _COLUMNS, [list(column) for column in zip(*rows, strict=True)])
+            cursor.execute(schema.INSERT_COLUMNS, [list(column) for column in zip(*rows, strict=True)])
 
     def _read(self, purpose: str, statement: str, parameters: Sequence[object] = ()) -> Sequence[Any]:
-        """Return the rows of one bare statement that writes nothing."""
+        """Return the rows of a statement that writes nothing, read by the driver outside a transaction."""
         self._check_file(purpose)
         try:
             return self._readers.ask(statement, parameters)
         except (exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, TimeoutError) as error:
-            raise self._told(purpose, error) from None
+            raise self._error(purpose, error) from None
 
     def _reader(self) -> DBAPICursor:
-        """Return a cursor of a connection beside the pool, for statements outside a transaction."""
+        """Return a cursor of a connection outside the pool."""
         pooled = self._engine.raw_connection()
         connection: Any = pooled.driver_connection
         pooled.detach()
@@ -357,18 +263,18 @@ class SqlStore(EventStore):
 
     @contextmanager
     def _transaction(self, purpose: str, *, writing: bool = False) -> Iterator[sa.Connection]:
-        """One transaction, committed at the end; errors of the database become errors that people can read."""
-        how = "BEGIN IMMEDIATE" if writing else "BEGIN"
+        """Yield a connection in a transaction, committed at the end; errors of the database become `StoreError`s."""
+        begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
         try:
-            with self._engine.connect().execution_options(**{_BEGIN: how}) as connection, connection.begin():
+            with self._engine.connect().execution_options(**{BEGIN: begin}) as connection, connection.begin():
                 self._check_file(purpose)
                 yield connection
         except exc.SQLAlchemyError as error:
-            raise self._told(purpose, error) from None
+            raise self._error(purpose, error) from None
 
     @contextmanager
-    def _bare_transaction(self, purpose: str) -> Iterator[DBAPICursor]:
-        """As `_transaction` that writes, for bare statements."""
+    def _driver_transaction(self, purpose: str) -> Iterator[DBAPICursor]:
+        """Yield a cursor of the driver in a transaction that writes; see `_transaction`."""
         driver = self._engine.dialect.loaded_dbapi
         try:
             connection = self._engine.raw_connection()
@@ -385,7 +291,7 @@ class SqlStore(EventStore):
             finally:
                 connection.close()  # to the pool, which rolls back what was not committed
         except (exc.SQLAlchemyError, driver.Error) as error:
-            raise self._told(purpose, error) from None
+            raise self._error(purpose, error) from None
 
     def _check_file(self, purpose: str) -> None:
         if self._file is not None and _inode(self._file) != self._inode:
@@ -394,48 +300,27 @@ class SqlStore(EventStore):
                 "in use; put it back, or start again"
             )
 
-    def _told(self, purpose: str, error: Exception) -> StoreError:
+    def _error(self, purpose: str, error: Exception) -> StoreError:
         cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
         reason = " ".join(str(cause).split())
         if self._secret:
             reason = reason.replace(self._secret, "***")
         cure = "see that the database is there and has room, then try again: what was not confirmed was not done"
         if "locked" in reason or "lock timeout" in reason:
-            cure = f"another process held it for more than {_PATIENCE} seconds; try again when it is done"
+            cure = f"another process held it for more than {PATIENCE} seconds; try again when it is done"
         elif "not a database" in reason:
             cure = "give the file of an event store, or a new name"
         return StoreError(f"the event store {self._label} cannot {purpose}: {reason}; {cure}")
 
-    def _migrate(self, connection: sa.Connection, *, create: bool) -> None:
-        if not self._sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        version = 0
-        if sa.inspect(connection).has_table(_SCHEMA.name):
-            version = connection.execute(sa.select(sa.func.max(_SCHEMA.c.version))).scalar_one() or 0
-        if version > len(MIGRATIONS):
-            raise StoreError(
-                f"the event store {self._label} has schema version {version}, this program knows versions up to "
-                f"{len(MIGRATIONS)}; use a newer recsys, or another store"
-            )
-        if version == 0:
-            if not create:
-                raise StoreError(f"{self._label} holds no event store; give the address of one that was served from")
-            connection.execute(sa.schema.CreateTable(_SCHEMA))
-        types = TYPES[self._engine.dialect.name]
-        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-            for statement in statements:
-                connection.exec_driver_sql(statement.format_map(types))
-            connection.execute(_SCHEMA.insert(), {"version": number, "applied": int(time.time())})
-
     def _mark(self) -> int:
-        """Return the mark of an erasure whose traces are still in the file; 0 where there is none."""
+        """Return the mark of an erasure whose traces are still in the file; 0: none."""
         with self._transaction("be opened") as connection:
             return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
 
     def _scrub(self, mark: int, *, required: bool) -> None:
-        """Write the file anew without what was erased, and take the mark off unless a later erasure set its own."""
+        """Rewrite the file without erased data, and remove the mark unless a later erasure has set its own."""
         try:
-            with self._engine.connect().execution_options(**{_BEGIN: ""}) as connection:
+            with self._engine.connect().execution_options(**{BEGIN: ""}) as connection:
                 connection.exec_driver_sql("VACUUM")
                 if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]:
                     raise StoreError("another process reads it")
@@ -443,74 +328,29 @@ class SqlStore(EventStore):
                 if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == mark:
                     connection.exec_driver_sql("PRAGMA user_version = 0")
         except (exc.SQLAlchemyError, StoreError) as error:
-            told = StoreError(
+            failure = StoreError(
                 f"a user is erased from {self._label}, but traces are left in its file "
                 f"({' '.join(str(error).split())}); erase the user again, or open the store again when no other "
                 "process uses it"
             )
             if required:
-                raise told from None
-            LOGGER.warning("%s", told)
+                raise failure from None
+            LOGGER.warning("%s", failure)
 
 
 def open_sqlite(path: Path, *, create: bool = True) -> SqlStore:
     """Open the event store in an SQLite file; see `recsys.events.addresses.open_store`."""
-    label = str(path)
-    if path.is_dir() or not path.parent.is_dir():
-        raise StoreError(f"{label} cannot be a file of events; make its folder, or give another path")
-    try:
-        if create:
-            path.touch(mode=0o600)  # what people do is nobody else's business
-        elif not path.exists():
-            raise StoreError(f"{label} does not exist; give the file of an event store")
-    except OSError as error:
-        raise StoreError(f"{label} cannot be written: {error.strerror}; give another path") from None
-    engine = sa.create_engine(
-        sa.URL.create("sqlite+pysqlite", database=label),
-        connect_args={"timeout": _PATIENCE, "check_same_thread": False},
-    )
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return SqlStore(engine, label, file=path, create=create)
+    return SqlStore(sqlite_engine(path, create=create), str(path), file=path, create=create)
 
 
 def open_postgresql(url: str, label: str, *, create: bool = True) -> SqlStore:
     """Open the event store in a PostgreSQL database; see `recsys.events.addresses.open_store`."""
-    try:
-        address = sa.make_url(url).set(drivername="postgresql+psycopg")
-        waiting = {} if "connect_timeout" in address.query else {"connect_timeout": 10}
-        if "@" in (address.host or ""):
-            raise ValueError("part of the password was taken for the host")
-        engine = sa.create_engine(address, pool_pre_ping=True, connect_args=waiting)
-    except (exc.ArgumentError, ValueError):
-        raise StoreError(
-            "the address of the event store cannot be read; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, in "
-            "the password / as %2F, @ as %40, : as %3A and % as %25"
-        ) from None
-    sa.event.listen(engine, "connect", _prepare_postgresql)
-    secret = str(address.password or address.query.get("password", ""))
+    engine, secret = postgresql_engine(url)
     return SqlStore(engine, label, secret=secret, create=create)
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None  # transactions begin where `_begin_sqlite` says, not where the driver guesses
-    # Two processes that both turn a new file to WAL: one is told "locked" at once, without waiting.
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-    # fullfsync: on macOS fsync alone leaves data in the drive's cache.
-    for pragma in ("synchronous = FULL", "fullfsync = ON", "secure_delete = ON", "journal_size_limit = 67108864"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
 def _inode(file: Path) -> tuple[int, int] | None:
-    """Return what a file is on its disk, whatever it is called; None where there is none."""
+    """Return the identity of a file on its disk, whatever its name; None where there is none."""
     try:
         status = file.stat()
     except OSError:
@@ -518,59 +358,5 @@ def _inode(file: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    begin = connection.get_execution_options().get(_BEGIN, "BEGIN")
-    if begin:
-        connection.exec_driver_sql(begin)
-
-
-def _prepare_postgresql(connection: Any, _: object) -> None:  # noqa: ANN401 (psycopg is an optional library)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT set_config('lock_timeout', '{_PATIENCE}s', false)")
-        # A plan that was kept from when the table was small would read the whole of it for every batch.
-        cursor.execute("SELECT set_config('plan_cache_mode', 'force_custom_plan', false)")
-        cursor.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
-        cursor.execute("SELECT current_setting('fsync')")
-        if cursor.fetchone()[0] == "off":
-            LOGGER.warning("the PostgreSQL server runs with fsync = off: accepted events can be lost; switch it on")
-    connection.commit()
-
-
-def _reserve(connection: sa.Connection, count: int) -> int:
-    """Become the only writer until the transaction ends; return the first of `count` new numbers."""
-    last = _STORE.c.last_sequence
-    counted = _STORE.update().values(last_sequence=last + count).returning(last)
-    return int(connection.execute(counted).scalar_one()) - count + 1
-
-
-def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + _ASKED_AT_ONCE] for start in range(0, len(ids), _ASKED_AT_ONCE))
-
-
-def _token_of(token_hash: str) -> sa.Select[Any]:
-    return sa.select(_TOKENS).where(_TOKENS.c.token_hash == token_hash)
-
-
-def _recorded(row: sa.Row[Any]) -> Recorded:
-    return Recorded(row.sequence, Event(row.event_id, row.user_id, row.item_id, row.value, row.time, row.kind))
-
-
-def _corrected(row: sa.Row[Any]) -> Corrected:
-    return Corrected(row.sequence, row.user_id, row.persona, Correction(row.weight, row.name, row.model))
-
-
-def _change(row: Sequence[Any]) -> Change:
-    """Read a row of `_SINCE`."""
-    kind, sequence, first, second, third, number, whole, last = row
-    if kind == 0:
-        return Recorded(sequence, Event(first, second, third, number, whole, last))
-    if kind == 1:
-        return Corrected(sequence, first, whole, Correction(number, second, third))
-    return Erased(sequence, first)
-
-
-def _token(row: sa.Row[Any]) -> Token:
-    scopes = frozenset(scope for scope in SCOPES if scope in row.scopes.split())
-    return Token(row.token_hash, row.label, scopes, row.created, row.user_id, row.expires, row.revoked)
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, final, get_args
 
-from recsys.data.readers.columns import MILLISECONDS_FROM
 from recsys.errors import DataError, RecsysError, nearest
+from recsys.events.checks import (
+    LARGEST_VALUE,
+    LARGEST_WEIGHT,
+    LONGEST_NAME,
+    check_id,
+    check_text,
+    check_time,
+    number_within,
+    shown,
+)
 
 Kind = Literal["use", "like", "dismiss"]
 """Used it (seen, bought, rated); liked it without a rating; not for me. What was dismissed is no interaction."""
@@ -27,20 +35,6 @@ Scope = Literal["read", "write", "admin"]
 """What a token allows."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-
-LONGEST_ID = 256
-"""Characters of an id, at most."""
-
-DOTS = (".", "..")
-"""What can be no id."""
-
-LARGEST_VALUE = 1e9
-LARGEST_WEIGHT = 10.0
-MOST_PERSONAS = 256
-LONGEST_NAME = 80
-LARGEST_TIME = int(MILLISECONDS_FROM)
-_UNSAFE = ("Cc", "Cs", "Zl", "Zp")
-"""Unicode categories that no text may hold: controls, halves of surrogate pairs, separators of lines and paragraphs."""
 
 
 class StoreError(RecsysError):
@@ -95,11 +89,11 @@ class Event:
         check_id("user_id", self.user_id)
         check_id("item_id", self.item_id)
         # Adding zero makes -0.0 the 0.0 as which every database gives it back.
-        object.__setattr__(self, "value", _number("value", self.value, -LARGEST_VALUE, LARGEST_VALUE) + 0.0)
-        _check_time("time", self.time)
+        object.__setattr__(self, "value", number_within("value", self.value, -LARGEST_VALUE, LARGEST_VALUE) + 0.0)
+        check_time("time", self.time)
         if self.kind not in KINDS:
             raise DataError(
-                f"kind is {_shown(self.kind)}; it must be one of {', '.join(KINDS)}{nearest(str(self.kind), KINDS)}"
+                f"kind is {shown(self.kind)}; it must be one of {', '.join(KINDS)}{nearest(str(self.kind), KINDS)}"
             )
 
 
@@ -122,9 +116,9 @@ class Correction:
     model: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _number("weight", self.weight, 0.0, LARGEST_WEIGHT) + 0.0)
+        object.__setattr__(self, "weight", number_within("weight", self.weight, 0.0, LARGEST_WEIGHT) + 0.0)
         if self.name is not None:
-            _check_text("name", self.name, LONGEST_NAME)
+            check_text("name", self.name, LONGEST_NAME)
         if self.model != "":
             check_id("model", self.model)
 
@@ -161,10 +155,6 @@ class Erased:
 
     sequence: int
     user_hash: str
-
-    def concerns(self, user_id: str) -> bool:
-        """Whether it is this user who was erased."""
-        return user_hash(user_id) == self.user_hash
 
 
 Change = Recorded | Corrected | Erased
@@ -208,7 +198,7 @@ class Token:
     def __post_init__(self) -> None:
         if not (isinstance(self.token_hash, str) and re.fullmatch("[0-9a-f]{64}", self.token_hash)):
             raise DataError("token_hash is not a SHA-256; give its 64 hexadecimal digits")
-        _check_text("label", self.label, LONGEST_NAME)
+        check_text("label", self.label, LONGEST_NAME)
         for scope in sorted(self.scopes):
             if scope not in SCOPES:
                 raise DataError(f"scope is {scope!r}; it must be one of {', '.join(SCOPES)}{nearest(scope, SCOPES)}")
@@ -216,10 +206,10 @@ class Token:
             raise DataError(f"scopes is empty; a token needs at least one of {', '.join(SCOPES)}")
         if self.user_id is not None:
             check_id("user_id", self.user_id)
-        _check_time("created", self.created)
+        check_time("created", self.created)
         for field in ("expires", "revoked"):
             if getattr(self, field) is not None:
-                _check_time(field, getattr(self, field))
+                check_time(field, getattr(self, field))
 
     def is_valid(self, now: int) -> bool:
         """Whether it is worth something at a moment, in Unix seconds."""
@@ -306,10 +296,6 @@ class EventStore(ABC):
         """Revoke a token from `now` on; return False where there is none. A token stays revoked as it first was."""
 
     @abstractmethod
-    def ping(self) -> None:
-        """Return if the store can be read now."""
-
-    @abstractmethod
     def close(self) -> None:
         """Let go of files and connections; what was appended stays."""
 
@@ -343,86 +329,20 @@ def distinct(events: Sequence[Event]) -> dict[str, Event]:
     Raises:
         ConflictError: two of them differ under one id.
     """
-    found: dict[str, Event] = {}
+    by_id: dict[str, Event] = {}
     for event in events:
-        if found.setdefault(event.event_id, event) != event:
+        if by_id.setdefault(event.event_id, event) != event:
             raise ConflictError(event.event_id)
-    return found
+    return by_id
 
 
-def fresh(batch: Mapping[str, Event], held: Mapping[str, Event]) -> list[Event]:
-    """Return the events of a batch that a store does not hold yet.
+def fresh(batch: Mapping[str, Event], stored: Mapping[str, Event]) -> list[Event]:
+    """Return the events of a batch that are not stored yet.
 
     Raises:
-        ConflictError: the store holds another event under one of the ids; the first of the batch is named.
+        ConflictError: another event is stored under one of the ids; the first of the batch is named.
     """
     for event_id, event in batch.items():
-        if held.get(event_id, event) != event:
+        if stored.get(event_id, event) != event:
             raise ConflictError(event_id)
-    return [event for event_id, event in batch.items() if event_id not in held]
-
-
-def check_persona(persona: int) -> None:
-    """Raise a DataError unless this can be the number of a persona."""
-    if not (_is_whole(persona) and 0 <= persona < MOST_PERSONAS):
-        raise DataError(f"persona is {_shown(persona)}; it must be a whole number from 0 to {MOST_PERSONAS - 1}")
-
-
-def check_page(sequence: int, limit: int) -> None:
-    """Raise a DataError unless `since` can be asked for this."""
-    if sequence < 0:
-        raise DataError(f"sequence is {sequence}; give 0 for everything, or the last number that was read")
-    if limit < 1:
-        raise DataError(f"limit is {limit}; it must be at least 1")
-
-
-def check_id(field: str, text: object) -> None:
-    """Raise a DataError unless a text can be an external id."""
-    _check_text(field, text, LONGEST_ID)
-    if text in DOTS:
-        raise DataError(f"{field} is {_shown(text)}, which is a step in a path, so no URL can name it; give another")
-
-
-def _check_text(field: str, text: object, longest: int) -> None:
-    if not isinstance(text, str):
-        raise DataError(f"{field} is {_shown(text)}; it must be text")
-    if not text:
-        raise DataError(f"{field} is empty; give at least one character")
-    if len(text) > longest:
-        raise DataError(f"{field} is {_shown(text)}, of {len(text)} characters; shorten it to {longest}")
-    if text[0].isspace() or text[-1].isspace():
-        raise DataError(f"{field} is {_shown(text)}; remove the space at its ends")
-    if not text.isprintable():
-        for place, character in enumerate(text):
-            if unicodedata.category(character) in _UNSAFE:
-                raise DataError(
-                    f"{field} is {_shown(text)}; character {place + 1} is the control character "
-                    f"U+{ord(character):04X}: remove it"
-                )
-
-
-def _number(field: str, value: object, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise DataError(f"{field} is {_shown(value)}; it must be a number")
-    if not low <= value <= high:  # nor is NaN
-        raise DataError(f"{field} is {_shown(value)}; it must be a finite number from {low:g} to {high:g}")
-    return float(value)
-
-
-def _check_time(field: str, time: object) -> None:
-    if not _is_whole(time):
-        raise DataError(f"{field} is {_shown(time)}; it must be a whole number of Unix seconds")
-    assert isinstance(time, int)
-    if not -LARGEST_TIME < time < LARGEST_TIME:
-        raise DataError(f"{field} is {_shown(time)}, too large for Unix seconds; divide milliseconds by 1000")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, int) and value.bit_length() > 256:
-        return f"a number of {value.bit_length()} bits"  # Python refuses to write out numbers of thousands of digits
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return [event for event_id, event in batch.items() if event_id not in stored]

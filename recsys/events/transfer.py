@@ -9,10 +9,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, final
@@ -33,6 +31,7 @@ from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 from recsys.events.addresses import PINNED, is_address, located, open_store
 from recsys.events.store import KINDS, Event, EventStore, Kind, Recorded
+from recsys.files import replacing
 
 SCHEMA = pa.schema(
     [
@@ -81,7 +80,7 @@ def export_events(
         kinds: which to write.
         until: sequence number of the last one to write; None: of the newest when it begins.
         overwrite: replace a file that is there.
-        batch: events that are held at once.
+        batch: events in memory at a time.
 
     Raises:
         DataError: the format is unknown, the file is there, or it cannot be written.
@@ -93,11 +92,11 @@ def export_events(
         raise DataError(f"{path} is there already; give another name, or replace it with --overwrite")
     count = 0
     try:
-        with _whole(path) as temporary, _writer(temporary, suffix) as writer:
+        with replacing(path) as temporary, _writer(temporary, suffix) as writer:
             for events in _pages(store, until, batch):
-                kept = [event for event in events if event.kind in kinds]
-                writer.write_table(_table(kept))
-                count += len(kept)
+                of_kinds = [event for event in events if event.kind in kinds]
+                writer.write_table(_table(of_kinds))
+                count += len(of_kinds)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}; give another path") from error
     return count
@@ -109,7 +108,7 @@ def import_events(store: EventStore, path: Path, *, columns: Columns | None = No
     Args:
         store: where they go.
         path: file, folder or zip archive; see `recsys.data.readers.sources.find_log`.
-        columns: which column holds what; None: recognised. Columns named `event_id` and `kind` are what they say.
+        columns: which column holds what; None: recognised. Columns `event_id` and `kind` are always used.
         batch: events in one transaction.
 
     Raises:
@@ -145,15 +144,15 @@ def interactions_of(
 ) -> Interactions:
     """Return the log of a store, as `recsys.data.readers.log.read_log` reads it from an exported file.
 
-    It goes through a temporary file, so that there is one code path to a log, with one rule for ids and for repeats:
-    ids are integers where all look like it, of ratings of one item by one user the last counts.
+    It goes through a temporary file, so that one code path with one rule for ids and repeats makes logs: ids are
+    integers where all look like it, and of ratings of one item by one user the last counts.
 
     Args:
         store: where the events are.
         name: of the log, for reports.
         kinds: which events are interactions.
         until: only what arrived up to this sequence number; None: everything.
-        known: items with titles, genres and tags, such as those of the model that is served; a store knows none.
+        known: items with titles, genres and tags, such as those of the model; a store has none.
 
     Raises:
         DataError: there is no such event.
@@ -213,17 +212,6 @@ def _table(events: Sequence[Event]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling that takes the place of a file when it is complete."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _writer(path: Path, suffix: str) -> pq.ParquetWriter | pacsv.CSVWriter:
     if suffix == ".csv":
         return pacsv.CSVWriter(path, SCHEMA)
@@ -231,7 +219,7 @@ def _writer(path: Path, suffix: str) -> pq.ParquetWriter | pacsv.CSVWriter:
 
 
 def _cells(layout: Layout, size: int) -> Iterator[tuple[Sequence[int], Mapping[str, Sequence[str]]]]:
-    """Yield the numbers of some lines, and their texts by the name of the column."""
+    """Yield the line numbers of a batch of rows, and their texts by the name of the column."""
     if layout.kind == "parquet":
         yield from _parquet_cells(layout, size)
         return
@@ -268,28 +256,28 @@ def _text_rows(layout: Layout) -> Iterator[tuple[int, list[str]]]:
 
 
 def _parquet_cells(layout: Layout, size: int) -> Iterator[tuple[range, dict[str, list[str]]]]:
-    wanted = [name for name in layout.names if name in _wanted(layout).values()]
+    names = [name for name in layout.names if name in _event_columns(layout).values()]
     row = 1
     with layout.source.open() as stream:
         file = pq.ParquetFile(stream if layout.source.member is None else io.BytesIO(stream.read()))
-        for batch in file.iter_batches(batch_size=size, columns=wanted):
-            yield range(row, row + batch.num_rows), {name: _texts(batch.column(name)) for name in wanted}
+        for batch in file.iter_batches(batch_size=size, columns=names):
+            yield range(row, row + batch.num_rows), {name: _texts(batch.column(name)) for name in names}
             row += batch.num_rows
 
 
 def _texts(column: pa.Array) -> list[str]:
     try:
         if pa.types.is_floating(column.type):
-            whole = column.to_numpy(zero_copy_only=False)
-            if np.all(np.isfinite(whole) & (whole == np.floor(whole)) & (np.abs(whole) < 2**53)):
+            values = column.to_numpy(zero_copy_only=False)
+            if np.all(np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2**53)):
                 column = column.cast(pa.int64())  # ids and times that another tool has written as 7.0
         return cast("list[str]", column.cast(pa.string()).fill_null("").to_pylist())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"a column of type {column.type} is no text ({error}); write numbers or text") from None
 
 
-def _wanted(layout: Layout) -> dict[str, str]:
-    """Return the name of the column for each field of an event that the file has."""
+def _event_columns(layout: Layout) -> dict[str, str]:
+    """Return the column's name for each field of an event that the file has."""
     fields: dict[Role, str] = {"user": "user_id", "item": "item_id", "value": "value", "time": "time"}
     by_role = {field: layout.names[layout.roles[role]] for role, field in fields.items() if role in layout.roles}
     return by_role | {name: name for name in ("event_id", "kind") if name in layout.names}
@@ -297,18 +285,18 @@ def _wanted(layout: Layout) -> dict[str, str]:
 
 @final
 class _RowReader:
-    """Makes events of the texts of rows; remembers the unit of the file's times."""
+    """Parses the texts of rows as events; all times of a file must have the unit of the first."""
 
     def __init__(self, layout: Layout, columns: Columns) -> None:
         self._layout = layout
-        self._names = _wanted(layout)
+        self._names = _event_columns(layout)
         self._time_unit = columns.time_unit
         self._unit: int | None = None
 
     def events(self, lines: Sequence[int], cells: Mapping[str, Sequence[str]]) -> list[Event]:
         texts = {field: [text.strip() for text in cells[name]] for field, name in self._names.items()}
         times = self._times(lines, texts["time"])
-        found: list[Event] = []
+        events: list[Event] = []
         for place, line in enumerate(lines):
             row = {field: column[place] for field, column in texts.items()}
             value = float("nan")
@@ -320,10 +308,10 @@ class _RowReader:
             user, item, time = row["user_id"], row["item_id"], times[place]
             try:
                 event_id = row["event_id"] if "event_id" in row else _content_id(user, item, value, time, kind)
-                found.append(Event(event_id, user, item, value, time, kind))
+                events.append(Event(event_id, user, item, value, time, kind))
             except DataError as error:
                 raise self._fault(line, str(error)) from None
-        return found
+        return events
 
     def _times(self, lines: Sequence[int], texts: Sequence[str]) -> list[int]:
         parsed = parse_times(pa.array(texts, pa.string()), self._time_unit)
@@ -340,13 +328,13 @@ class _RowReader:
 
 
 def _content_id(user: str, item: str, value: float, time: int, kind: str) -> str:
-    """Return the id of an event that has none: the same content always has the same."""
+    """Return the id of an event without one: a function of its content."""
     content = "\n".join((user, item, repr(value), str(time), kind))
     return f"row-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
 def _described(items: Vocabulary, known: Vocabulary, metadata: ItemMetadata) -> ItemMetadata:
-    """Return the metadata of items, where another vocabulary knows them."""
+    """Return the metadata of items as far as another vocabulary has them."""
     own = ItemMetadata.untitled(items)
     places = known.numbers(items.ids)
     rows = [(own, row) if place == UNKNOWN else (metadata, place) for row, place in enumerate(places.tolist())]

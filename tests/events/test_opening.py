@@ -43,13 +43,13 @@ def test_a_store_that_must_exist_is_not_made(shared_address: str) -> None:
 def test_migrations_are_applied_once_and_a_newer_schema_is_refused(
     shared_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recsys.events import sql
+    from recsys.events import sql_schema
 
     with open_store(shared_address) as store:
         store.append([event(1)])
     newer = (*migrations.MIGRATIONS, ("ALTER TABLE recsys_events ADD COLUMN place {text}",))
     with monkeypatch.context() as future:
-        future.setattr(sql, "MIGRATIONS", newer)
+        future.setattr(sql_schema, "MIGRATIONS", newer)
         for _ in range(2):
             with open_store(shared_address) as store:
                 assert [change.sequence for change in store.replay()] == [1]
@@ -58,11 +58,11 @@ def test_migrations_are_applied_once_and_a_newer_schema_is_refused(
 
 
 def test_a_migration_that_fails_changes_nothing(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql
+    from recsys.events import sql_schema
 
     broken = (*migrations.MIGRATIONS, ("CREATE TABLE recsys_more (id INTEGER)", "CREATE NONSENSE"))
     with monkeypatch.context() as future:
-        future.setattr(sql, "MIGRATIONS", broken)
+        future.setattr(sql_schema, "MIGRATIONS", broken)
         with pytest.raises(StoreError, match="cannot be opened"):
             open_store(shared_address)
     with open_store(shared_address) as store:
@@ -169,9 +169,9 @@ def test_an_erasure_that_was_cut_short_is_finished_at_the_next_opening(
 
 
 def test_an_erasure_says_when_a_reader_keeps_traces_in_the_log(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql
+    from recsys.events import sql_engines
 
-    monkeypatch.setattr(sql, "_PATIENCE", 0.05)
+    monkeypatch.setattr(sql_engines, "PATIENCE", 0.05)
     with open_store(str(file)) as store:
         store.append([event(1)])
         reader = sqlite3.connect(file, isolation_level=None)
@@ -186,10 +186,10 @@ def test_an_erasure_says_when_a_reader_keeps_traces_in_the_log(file: Path, monke
 
 
 def test_a_store_that_stays_locked_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql
+    from recsys.events import sql_engines
 
     open_store(str(file)).close()
-    monkeypatch.setattr(sql, "_PATIENCE", 0.05)
+    monkeypatch.setattr(sql_engines, "PATIENCE", 0.05)
     with open_store(str(file)) as store:
         holder = sqlite3.connect(file, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
@@ -314,7 +314,7 @@ def test_a_file_that_was_taken_away_is_not_written_to(tmp_path: Path, put_back: 
             part.rename(tmp_path / f"away-{part.name}")
         if not put_back:
             open_store(str(file)).close()  # another store in its place
-        for ask in (lambda: store.append([event(2)]), store.count, store.ping, lambda: store.since(0, 5)):
+        for ask in (lambda: store.append([event(2)]), store.count, store.last_sequence, lambda: store.since(0, 5)):
             with pytest.raises(StoreError, match="moved, removed or replaced while it was in use; put it back"):
                 ask()
         if put_back:

@@ -31,6 +31,7 @@ from recsys.events.store import (
     Recorded,
     StoreError,
     Token,
+    user_hash,
 )
 from tests.events import store_writer
 from tests.events.store_addresses import KINDS, address_of
@@ -100,7 +101,6 @@ def test_other_bad_values_are_refused(make: object, told: str) -> None:
 
 
 def test_a_new_store_is_empty(store: EventStore) -> None:
-    store.ping()
     assert (store.count(), store.users(), store.last_sequence(), store.since(0, 10)) == (0, [], 0, ())
     assert store.of_users(["ada"]) == {"ada": ()}
     assert store.append([]) == Appended(0, 0)
@@ -191,7 +191,8 @@ def test_erasing_leaves_nothing_but_the_erasure(store: EventStore) -> None:
     store.put_correction("ada", 0, Correction(weight=0))
     store.put_token(token)
     erased = store.erase_user("ada")
-    assert (erased.sequence, erased.concerns("ada"), erased.concerns("bob")) == (4, True, False)
+    assert erased == Erased(4, user_hash("ada"))
+    assert erased.user_hash != user_hash("bob")
     assert store.since(0, 10) == (Recorded(2, event(2, "bob")), erased)
     assert (store.of_users(["ada"]), store.corrections("ada"), store.tokens()) == ({"ada": ()}, {}, [])
     assert (store.count(), store.users(), store.last_sequence()) == (1, ["bob"], 4)
@@ -323,7 +324,7 @@ class _Reader:
 
     def _take(self, change: Change) -> None:
         if isinstance(change, Erased):
-            self.histories = {user: h for user, h in self.histories.items() if not change.concerns(user)}
+            self.histories = {user: h for user, h in self.histories.items() if user_hash(user) != change.user_hash}
         elif isinstance(change, Recorded):
             self.histories.setdefault(change.event.user_id, []).append(change.sequence)
 
@@ -350,15 +351,15 @@ def test_nothing_becomes_visible_before_what_has_a_smaller_number(
     """One writer stops between taking its numbers and committing; the other must not overtake it."""
     from recsys.events.sql import SqlStore
 
-    numbered, go_on, held = threading.Event(), threading.Event(), SqlStore._held
+    numbered, go_on, stored = threading.Event(), threading.Event(), SqlStore._stored
 
     def stopping(store: SqlStore, cursor: DBAPICursor, event_ids: Sequence[str]) -> dict[str, Event]:
         if "e1" in event_ids:
             numbered.set()
             assert go_on.wait(20)
-        return held(store, cursor, event_ids)
+        return stored(store, cursor, event_ids)
 
-    monkeypatch.setattr(SqlStore, "_held", stopping)
+    monkeypatch.setattr(SqlStore, "_stored", stopping)
     with open_store(shared_address) as store:
         first = threading.Thread(target=store.append, args=([event(1)],))
         second = threading.Thread(target=store.append, args=([event(2)],))
@@ -421,12 +422,12 @@ def test_a_reading_does_not_wait_for_ever(shared_address: str, monkeypatch: pyte
 
 
 def test_a_reading_that_fails_stands_in_nobodys_way(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql, sql_readers
+    from recsys.events import sql_readers, sql_schema
 
     with open_store(shared_address) as store:
         store.append([event(1)])
         with monkeypatch.context() as failing:
-            failing.setattr(sql, "_LAST", "SELECT nonsense FROM nowhere")
+            failing.setattr(sql_schema, "LAST", "SELECT nonsense FROM nowhere")
             for _ in range(2 * sql_readers.MOST):
                 with pytest.raises(StoreError, match=r"cannot be read: .*nowhere"):
                     store.last_sequence()

@@ -16,7 +16,8 @@ from starlette.routing import Match
 
 import recsys
 from recsys.errors import DataError
-from recsys.events.store import MOST_PERSONAS, Correction, Event, Token, check_id
+from recsys.events.checks import MOST_PERSONAS, check_id
+from recsys.events.store import Correction, Event, Token
 from recsys.events.store import Scope as TokenScope
 from recsys.serving.access import CODES, Code, Denied, Limits, require
 from recsys.serving.answers import (

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
-from recsys.events.store import Token, check_id
+from recsys.events.checks import check_id
+from recsys.events.store import Token
 from recsys.serving.access import require
 from recsys.serving.answers import RecommendationList
 from recsys.serving.http.middleware import TOKEN, App, Receive, Scope, Send

@@ -1,4 +1,4 @@
-"""The bodies of requests, and of errors. What a field may hold is told by `recsys.events.store`, which checks it."""
+"""The bodies of requests, and of errors. What a field may hold is told by `recsys.events.checks`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from recsys.errors import DataError
-from recsys.events.store import (
+from recsys.events.checks import (
     DOTS,
     LARGEST_TIME,
     LARGEST_VALUE,
     LARGEST_WEIGHT,
     LONGEST_ID,
     LONGEST_NAME,
-    Correction,
-    Event,
-    Kind,
     check_id,
 )
+from recsys.events.store import Correction, Event, Kind
 from recsys.serving.access import Code, Limits
 from recsys.serving.answers import HistoryEvent
 
-# The schema tells of the checks of `recsys.events.store` and of the limits; what refuses is there, and tells a cure.
+# The schema documents the checks of `recsys.events.checks` and the limits; their errors tell a cure.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _TEXT = rf"^[^{_CONTROLS}{_SPACES}]([^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}])?$"

@@ -1,0 +1,92 @@
+"""What the fields of events, corrections and tokens may hold; each error names field, value and cure."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from recsys.data.readers.columns import MILLISECONDS_FROM
+from recsys.errors import DataError
+
+LONGEST_ID = 256
+"""Characters of an id, at most."""
+
+DOTS = (".", "..")
+"""What can be no id."""
+
+LARGEST_VALUE = 1e9
+LARGEST_WEIGHT = 10.0
+MOST_PERSONAS = 256
+LONGEST_NAME = 80
+LARGEST_TIME = int(MILLISECONDS_FROM)
+_UNSAFE = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode categories that no text may hold: controls, halves of surrogate pairs, separators of lines and paragraphs."""
+
+
+def check_persona(persona: int) -> None:
+    """Raise a DataError unless this can be the number of a persona."""
+    if not (_is_whole(persona) and 0 <= persona < MOST_PERSONAS):
+        raise DataError(f"persona is {shown(persona)}; it must be a whole number from 0 to {MOST_PERSONAS - 1}")
+
+
+def check_page(sequence: int, limit: int) -> None:
+    """Raise a DataError unless these can be arguments of `EventStore.since`."""
+    if sequence < 0:
+        raise DataError(f"sequence is {sequence}; give 0 for everything, or the last number that was read")
+    if limit < 1:
+        raise DataError(f"limit is {limit}; it must be at least 1")
+
+
+def check_id(field: str, text: object) -> None:
+    """Raise a DataError unless a text can be an external id."""
+    check_text(field, text, LONGEST_ID)
+    if text in DOTS:
+        raise DataError(f"{field} is {shown(text)}, which is a step in a path, so no URL can name it; give another")
+
+
+def check_text(field: str, text: object, longest: int) -> None:
+    """Raise a DataError unless a text has from 1 to `longest` characters, none of them a control character."""
+    if not isinstance(text, str):
+        raise DataError(f"{field} is {shown(text)}; it must be text")
+    if not text:
+        raise DataError(f"{field} is empty; give at least one character")
+    if len(text) > longest:
+        raise DataError(f"{field} is {shown(text)}, of {len(text)} characters; shorten it to {longest}")
+    if text[0].isspace() or text[-1].isspace():
+        raise DataError(f"{field} is {shown(text)}; remove the space at its ends")
+    if not text.isprintable():
+        for place, character in enumerate(text):
+            if unicodedata.category(character) in _UNSAFE:
+                raise DataError(
+                    f"{field} is {shown(text)}; character {place + 1} is the control character "
+                    f"U+{ord(character):04X}: remove it"
+                )
+
+
+def number_within(field: str, value: object, low: float, high: float) -> float:
+    """Return a finite number from `low` to `high`, else raise a DataError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise DataError(f"{field} is {shown(value)}; it must be a number")
+    if not low <= value <= high:  # nor is NaN
+        raise DataError(f"{field} is {shown(value)}; it must be a finite number from {low:g} to {high:g}")
+    return float(value)
+
+
+def check_time(field: str, time: object) -> None:
+    """Raise a DataError unless this can be Unix seconds."""
+    if not _is_whole(time):
+        raise DataError(f"{field} is {shown(time)}; it must be a whole number of Unix seconds")
+    assert isinstance(time, int)
+    if not -LARGEST_TIME < time < LARGEST_TIME:
+        raise DataError(f"{field} is {shown(time)}, too large for Unix seconds; divide milliseconds by 1000")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it, cut to 80 characters."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"  # Python refuses to write out numbers of thousands of digits
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
