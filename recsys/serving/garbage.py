@@ -18,7 +18,8 @@ class Garbage:
 
     By itself Python collects when 700 more objects have been made than freed. A service that caches lists frees about
     as many objects as it makes, so that happens once in a hundred answers, and the collector then traverses tens of
-    thousands of young objects: 5 to 25 ms without answers. A collection after every answer takes 0.05 ms.
+    thousands of young objects: 5 to 25 ms without answers. A collection after every answer takes 0.05 ms: in 6,072
+    answers the longest pause fell from 28 to 8 ms, the 99th percentile at 200 answers a second from 23.2 to 20.8 ms.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,7 @@
-"""The routes of the HTTP service: they turn requests into calls and answers into JSON, and do nothing else.
+"""The routes of the HTTP service: they turn requests into calls, and answers into JSON.
 
-Annotations are evaluated here, unlike elsewhere: the limits of a service stand in them.
+Annotations are evaluated here, unlike elsewhere: they hold the limits of a service. Names and docstrings of routes are
+part of the OpenAPI document.
 """
 
 from collections.abc import Callable, Collection
@@ -28,7 +29,7 @@ from recsys.serving.answers import (
     UserSummaries,
 )
 from recsys.serving.http import schemas
-from recsys.serving.http.fast_route import Direct
+from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import TOKEN, Guard
 from recsys.serving.http.page import page_files
 from recsys.serving.metrics import CONTENT_TYPE
@@ -45,7 +46,7 @@ _Exclude = Annotated[
     list[str],
     Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude}),
 ]
-_Asked = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
+_Title = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
 _MOST_USERS = 20
 _LENGTH = 10
 _LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
@@ -55,12 +56,12 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     for status, codes in CODES.items()
     if status != 405
 }
-_CURES: dict[int, tuple[Code, str]] = {
+_REFUSALS: dict[int, tuple[Code, str]] = {
     400: ("invalid_request", "the body cannot be read; send UTF-8 JSON"),
     404: ("not_found", "there is no such path; see /openapi.json"),
     405: ("method_not_allowed", "this path does not take this method; see the header `Allow`, or /openapi.json"),
 }
-"""What a client is told of the refusals of the framework."""
+"""Code and message for the errors that the framework raises, by status."""
 
 
 def create_app(service: Service) -> FastAPI:
@@ -73,13 +74,13 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Direct, service=service, route=_RECOMMENDATIONS, n=_LENGTH, written=_LIST.dump_json)
+    app.add_middleware(FastRoute, service=service, route=_RECOMMENDATIONS, n=_LENGTH, to_json=_LIST.dump_json)
     app.add_middleware(Guard, service=service)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.include_router(_page())
     app.include_router(_operation(service))
-    bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # told in the schema
+    bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # for the schema
     for router in (_events(service), _recommendations(service), _users(service), _administration(service)):
         app.include_router(router, dependencies=bearer, responses=_ERRORS)
     return app
@@ -100,8 +101,8 @@ def _events(service: Service) -> APIRouter:
                 events.append(sent.event())
             except DataError as error:
                 raise DataError(f"events[{place}]: {error}") from None
-        done = service.append(events)
-        return schemas.EventsOut(accepted=done.accepted, repeated=done.repeated)
+        appended = service.append(events)
+        return schemas.EventsOut(accepted=appended.accepted, repeated=appended.repeated)
 
     return router
 
@@ -119,8 +120,8 @@ def _recommendations(service: Service) -> APIRouter:
     async def recommend(user_id: schemas.Id, n: n_items = _LENGTH, at: _At = None, exclude: _Exclude = []) -> Response:  # noqa: B006
         """Recommend items to a user, known or not, and say why."""
         now = None if at is None else schemas.moment(at)
-        left_out = _excluded(exclude, limits)
-        return await _told(service, _LIST, lambda: service.answers.recommend(user_id, n, now, left_out))
+        excluded = _excluded(exclude, limits)
+        return await _answer(service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded))
 
     @router.post("/v1/recommendations", dependencies=[Depends(_allowing("read"))], response_model=RecommendationList)
     async def recommend_for(body: schemas.QuestionIn) -> Response:
@@ -133,17 +134,17 @@ def _recommendations(service: Service) -> APIRouter:
         if len(timed) > 1:
             raise DataError("some events of the history have a time and others do not; give it to all, or to none")
         history = [event.history_event() for event in body.history]
-        left_out = _excluded(body.exclude, limits)
-        return await _told(service, _LIST, lambda: service.answers.recommend_for(history, body.n, body.at, left_out))
+        excluded = _excluded(body.exclude, limits)
+        return await _answer(service, _LIST, lambda: service.answers.recommend_for(history, body.n, body.at, excluded))
 
     @router.get(_ITEM + "/similar", dependencies=[Depends(_allowing("read"))], response_model=SimilarItems)
     async def similar(item_id: schemas.Id, n: n_items = 10) -> Response:
         """Return what goes with an item."""
         check_id("item_id", item_id)
-        return await _told(service, _SIMILAR, lambda: service.answers.similar(item_id, n))
+        return await _answer(service, _SIMILAR, lambda: service.answers.similar(item_id, n))
 
     @router.get("/v1/items", dependencies=[Depends(_allowing("read"))])
-    def find(query: _Asked, n: n_items = 10) -> TitleMatches:
+    def find(query: _Title, n: n_items = 10) -> TitleMatches:
         """Find items by title: those that begin so, those with such words, those that hold it; the most used first."""
         return service.answers.search_titles(query, n)
 
@@ -166,7 +167,7 @@ def _users(service: Service) -> APIRouter:
     async def personas(user_id: schemas.Id, at: _At = None) -> Response:
         """Return a user's personas, with their activity over time, and how long the user's events keep counting."""
         now = None if at is None else schemas.moment(at)
-        return await _told(service, _PERSONAS, lambda: service.answers.personas(user_id, now))
+        return await _answer(service, _PERSONAS, lambda: service.answers.personas(user_id, now))
 
     @router.put(_USER + "/personas/{persona}", dependencies=[Depends(_allowing_user("write"))])
     def correct(user_id: schemas.Id, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectionOut:
@@ -261,9 +262,9 @@ def _page() -> APIRouter:
     return router
 
 
-async def _told(service: Service, told: TypeAdapter[T], call: Callable[[], T]) -> Response:
-    """Answer what a model says. It is written as JSON where it is made; being typed, it is not validated once more."""
-    return Response(await service.answer(lambda: told.dump_json(call())), media_type="application/json")
+async def _answer(service: Service, adapter: TypeAdapter[T], call: Callable[[], T]) -> Response:
+    """Return a model's answer as JSON, serialised in the model's thread and, being typed, not validated again."""
+    return Response(await service.answer(lambda: adapter.dump_json(call())), media_type="application/json")
 
 
 def _token(request: Request) -> Token:
@@ -307,25 +308,25 @@ def _correction(persona: int, correction: Correction) -> schemas.CorrectionOut:
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
-    """Say which field is wrong and why, without what was sent."""
+    """Name the invalid fields and the reasons, without the values that were sent."""
     assert isinstance(error, RequestValidationError)
-    faults = [
+    errors = [
         f"{'.'.join(str(part) for part in fault['loc'] if not isinstance(part, str) or part.isprintable())[:200]}: "
         f"{fault['msg']}"
         for fault in error.errors()[:3]
     ]
-    raise Denied(422, "invalid_request", "; ".join(faults) + "; correct it, see /openapi.json") from None
+    raise Denied(422, "invalid_request", "; ".join(errors) + "; correct it, see /openapi.json") from None
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    status = error.status_code if error.status_code in _CURES else 400
+    status = error.status_code if error.status_code in _REFUSALS else 400
     headers = {"Allow": ", ".join(_methods(request))} if status == 405 else None
-    raise Denied(status, *_CURES[status], headers) from None
+    raise Denied(status, *_REFUSALS[status], headers) from None
 
 
 def _methods(request: Request) -> list[str]:
-    """Return the methods that the path of a request takes."""
-    asked, methods = dict(request.scope), ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+    """Return the methods that the path of a request allows."""
+    scope, methods = dict(request.scope), ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
     routes = request.app.routes
-    return [m for m in methods if any(route.matches(asked | {"method": m})[0] is Match.FULL for route in routes)]
+    return [m for m in methods if any(route.matches(scope | {"method": m})[0] is Match.FULL for route in routes)]

@@ -1,4 +1,8 @@
-"""The question that is asked most, answered without the web framework, whose part would be a third of the work."""
+"""The most frequent request, answered without the web framework: .35 ms instead of .56 beside the model's own time.
+
+The gain is that of parsing and validating parameters (`benchmarks/LOG.md`, "The web framework"). Whatever this module
+does not recognise goes to the routes; `tests/serving/http/test_fast_route.py` compares the two.
+"""
 
 from __future__ import annotations
 
@@ -21,55 +25,55 @@ _QUERY: Final = re.compile(rb"(?:n=([1-9][0-9]{0,2}))?")
 @final
 @dataclass(frozen=True)
 class _Route:
-    """What is counted as one kind of request."""
+    """Stands for a route of the framework in metrics."""
 
     path: str
 
 
 @final
-class Direct:
-    """Answers `GET /v1/users/{id}/recommendations` that has no parameter but `n`, and leaves the rest to the routes.
+class FastRoute:
+    """Answers `GET /v1/users/{id}/recommendations` without other parameters than `n`, and passes on everything else.
 
-    It does what the route does, in the same order: the id, the token, the model. Whatever the route would refuse for
-    its form does not match here.
+    It does what the route does, in the same order: check the id, the token, ask the model. A malformed request is
+    passed on, for the route to refuse.
 
     Args:
-        app: answers everything else.
+        app: the routes.
         service: the model, limits.
-        route: the template of the path, as metrics know it.
+        route: the template of the path, for metrics.
         n: length of the list where the request gives none.
-        written: makes JSON of an answer.
+        to_json: serialises an answer.
     """
 
     def __init__(
-        self, app: App, service: Service, route: str, n: int, written: Callable[[RecommendationList], bytes]
+        self, app: App, service: Service, route: str, n: int, to_json: Callable[[RecommendationList], bytes]
     ) -> None:
         self._app = app
         self._service = service
         self._route = _Route(route)
         self._n = n
-        self._written = written
+        self._to_json = to_json
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, which `Guard` has let in."""
-        asked = _asked(scope)
-        if asked is None or (asked[1] or self._n) > self._service.limits.n:
+        """Answer one request that `Guard` has admitted."""
+        request = _parse(scope)
+        if request is None or (request[1] or self._n) > self._service.limits.n:
             await self._app(scope, receive, send)
             return
-        user_id, n = asked[0], asked[1] or self._n
+        user_id, n = request[0], request[1] or self._n
         scope["route"] = self._route
         token: Token = scope[TOKEN]
         check_id("user_id", user_id)
         require(token, "read", user_id)
         answers = self._service.answers
-        content = await self._service.answer(lambda: self._written(answers.recommend(user_id, n, None, ())))
+        content = await self._service.answer(lambda: self._to_json(answers.recommend(user_id, n, None, ())))
         headers = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
 
-def _asked(scope: Scope) -> tuple[str, int] | None:
-    """Return the user and n, 0 where it is left out; None where the request is another."""
+def _parse(scope: Scope) -> tuple[str, int] | None:
+    """Return user and n (0: not given) of a request for recommendations; None for any other request."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
     path, query = _PATH.fullmatch(scope["path"]), _QUERY.fullmatch(scope.get("query_string", b""))

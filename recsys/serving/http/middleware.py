@@ -1,4 +1,4 @@
-"""What every request passes before a route sees it, and every answer on its way out. Plain ASGI, of any framework."""
+"""ASGI middleware around all routes: admission, limits of the body, headers of answers, errors as JSON."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from recsys.serving.service import Service
 LOGGER = logging.getLogger("recsys.serving")
 
 TOKEN: Final = "recsys.token"  # noqa: S105 (a name)
-"""Where in an ASGI scope the request's token is."""
+"""Key of the request's token in an ASGI scope."""
 
-OPEN: Final = ("/healthz", "/readyz", "/openapi.json")
-"""Paths that need no token; nor do the files of the page, which hold nothing of anybody."""
+OPEN_PATHS: Final = ("/healthz", "/readyz", "/openapi.json")
+"""Paths that need no token. Nor do the files of the page, which hold no data of users."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -34,7 +34,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-_KNOWN: Final[tuple[tuple[type[Exception], int, Code, str | None], ...]] = (
+_ERRORS: Final[tuple[tuple[type[Exception], int, Code, str | None], ...]] = (
     (TimeoutError, 503, "timeout", "it took too long; send the same again, events count once"),
     (ConflictError, 409, "event_conflict", None),
     (UnknownError, 404, "not_found", None),
@@ -47,7 +47,7 @@ _KNOWN: Final[tuple[tuple[type[Exception], int, Code, str | None], ...]] = (
     (DataError, 422, "invalid_value", None),
     (CapabilityError, 409, "not_supported", None),
 )
-"""Errors that a client is told of: status, code, and the message where not their own. The first that fits counts."""
+"""Status and code of errors, and a message where not their own. The first that matches counts."""
 
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -63,10 +63,10 @@ _HEADERS: Final = (
 
 @final
 class Guard:
-    """Lets in whoever has a token and a budget, bounds the size and the time of a body, and makes every error JSON.
+    """Admits requests with a token and a budget, limits size and time of the body, and answers errors as JSON.
 
     Args:
-        app: what answers.
+        app: the application behind it.
         service: tokens, limits, metrics.
     """
 
@@ -92,7 +92,7 @@ class Guard:
         except Exception as error:
             denied = denial(error)
             self._service.metrics.count_error(denied.code)
-            if answer.status is None:  # else it is too late, and the server cuts the answer off
+            if answer.status is None:  # else the answer has begun, and the server cuts it off
                 await answer.refuse(denied)
         finally:
             route = getattr(scope.get("route"), "path", "none")
@@ -100,12 +100,12 @@ class Guard:
             self._service.metrics.observe_answer(scope["method"], route, answer.status or 0, seconds)
 
     async def _admit(self, scope: Scope) -> Token:
-        """Return the token of a request; who has none may see the open paths only."""
+        """Return the token of a request; without one, only the open paths are served."""
         headers = dict(scope["headers"])
         address = scope["client"][0] if scope.get("client") else "unknown"
         if not self._service.authenticated:
             host = headers.get(b"host", b"").decode("latin-1").lower()
-            # Else any page in a browser of this machine could ask, under a name that its server lets point here.
+            # Else a web page could use a browser of this machine, by a host name that points here (DNS rebinding).
             if (host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host) not in _LOOPBACK:
                 raise Denied(403, "wrong_host", "without tokens only localhost is served; ask http://127.0.0.1")
             self._service.rate_limiter.acquire(address)
@@ -116,19 +116,19 @@ class Guard:
         self._service.rate_limiter.acquire(address if token is None else token.token_hash)
         if token is not None and scheme.lower() == "bearer":
             return token
-        if scope["path"] in OPEN or scope["path"] in page_files():
+        if scope["path"] in OPEN_PATHS or scope["path"] in page_files():
             return full_access()
         if not secret or scheme.lower() != "bearer":
             raise Denied(401, "token_missing", "send a token: the header `Authorization: Bearer TOKEN`")
         return await asyncio.to_thread(self._service.tokens.token, secret)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """Return the body of a request, None if the client left."""
+        """Return the body of a request; None if the client has disconnected."""
         most = self._service.limits.body_bytes
         headers = dict(scope["headers"])
-        told = headers.get(b"content-length", b"0")
+        length = headers.get(b"content-length", b"0")
         too_large = Denied(413, "body_too_large", f"the body is larger than {most} bytes; send less at once")
-        if not told.isdigit() or int(told[:20]) > most:
+        if not length.isdigit() or int(length[:20]) > most:
             raise too_large
         parts, size, more = [], 0, True
         while more:
@@ -147,10 +147,10 @@ class Guard:
 
 
 def denial(error: Exception) -> Denied:
-    """Return what a client is told of an error: nothing of paths, secrets or the program's inside."""
+    """Return the answer to an error, without paths, secrets or internals."""
     if isinstance(error, Denied):
         return error
-    for kind, status, code, message in _KNOWN:
+    for kind, status, code, message in _ERRORS:
         if isinstance(error, kind):
             if kind is StoreError:
                 LOGGER.error("the event store failed")
@@ -165,7 +165,7 @@ def denial(error: Exception) -> Denied:
 
 @final
 class _Answer:
-    """Sends an answer with the headers that every answer has, unless it has its own; remembers its status."""
+    """Sends an answer with the common headers, unless it sets its own, and records its status."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -194,10 +194,9 @@ class _Answer:
 
 
 def _check_path(scope: Scope) -> None:
-    """Raise unless a path is text.
+    """Raise unless a path is UTF-8 without control characters.
 
-    Servers decode one that is not UTF-8 too, and then two ids look the same; and to a pattern of a route the end of a
-    line is an end.
+    Servers decode other bytes too, so that two ids look the same; and patterns of routes end at the end of a line.
     """
     path = unquote_to_bytes(scope.get("raw_path") or b"")
     try:
@@ -209,14 +208,14 @@ def _check_path(scope: Scope) -> None:
 
 
 def _once(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives a body that was read already."""
-    given = False
+    """Return a `receive` that replays a body."""
+    sent = False
 
     async def again() -> Message:
-        nonlocal given
-        if given:
+        nonlocal sent
+        if sent:
             return await receive()
-        given = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again

@@ -1,6 +1,6 @@
-"""The page for people, at `/`: files of this package, and how they are sent. It asks the same API as everybody.
+"""The page at `/`: its files and their headers. It uses the public API.
 
-The files need no build and load nothing from elsewhere; its policy of content lets the browser refuse anything else.
+The files need no build and load nothing from elsewhere, which their content security policy makes the browser enforce.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PageFile:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What the file is sent with: kept by the browser, and asked for anew each time, which mostly costs a 304."""
+        """Headers of the file: browsers cache it and revalidate each time, mostly with a 304."""
         return {
             "content-type": self.media_type,
             "etag": self.etag,
@@ -62,7 +62,7 @@ class PageFile:
         }
 
     def is_known(self, if_none_match: str) -> bool:
-        """Tell whether a browser that sends this header has the file already."""
+        """Return whether a browser that sends this header has the file already."""
         return self.etag in if_none_match
 
 
@@ -73,6 +73,6 @@ def page_files() -> Mapping[str, PageFile]:
     for path in sorted(path for path in _STATIC.iterdir() if path.suffix in _TYPES):
         content = path.read_bytes()
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        where = "/" if path.name == "index.html" else f"/page/{path.name}"
-        files[where] = PageFile(content, _TYPES[path.suffix], etag)
+        url = "/" if path.name == "index.html" else f"/page/{path.name}"
+        files[url] = PageFile(content, _TYPES[path.suffix], etag)
     return files

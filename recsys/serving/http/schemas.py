@@ -1,4 +1,4 @@
-"""The bodies of requests, and of errors. What a field may hold is told by `recsys.events.checks`."""
+"""Bodies of requests and answers, documented in OpenAPI; `recsys.events.checks` checks what fields may hold."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ Id = Annotated[str, WithJsonSchema(_text(LONGEST_ID) | {"not": {"enum": list(DOT
 """An external id: the schema says what it may be, and the refusal what to do."""
 
 
-def _whole(number: object) -> object:
+def _integral(number: object) -> object:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 # A whole number may be written as 3.0, which JSON does not distinguish from 3.
-_Whole = Annotated[int, BeforeValidator(_whole)]
-_Unix = Annotated[int, Field(gt=-LARGEST_TIME, lt=LARGEST_TIME), BeforeValidator(_whole)]
+_Whole = Annotated[int, BeforeValidator(_integral)]
+_Unix = Annotated[int, Field(gt=-LARGEST_TIME, lt=LARGEST_TIME), BeforeValidator(_integral)]
 
 Moment = Annotated[
     str,
@@ -115,7 +115,7 @@ class QuestionIn(_Body):
     """A question of somebody whose history comes with it. Nothing of it is kept."""
 
     history: list[UseIn] = Field(json_schema_extra={"maxItems": Limits.history} | _TIMES)
-    n: Annotated[int, Field(ge=1), BeforeValidator(_whole)] = Field(10, json_schema_extra={"maximum": Limits.n})
+    n: Annotated[int, Field(ge=1), BeforeValidator(_integral)] = Field(10, json_schema_extra={"maximum": Limits.n})
     at: _Unix | None = Field(None, description="see only what is earlier")
     exclude: list[str] = Field(
         default_factory=list,

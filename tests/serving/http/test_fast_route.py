@@ -1,4 +1,4 @@
-"""The question that goes past the framework: its answers, refusals and counts are those of the route."""
+"""The fast route: its answers, refusals and metrics are those of the framework's route."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from recsys.events.addresses import open_store
 from recsys.serving.access import Limits
-from recsys.serving.http.fast_route import Direct
+from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.service import Service
 from tests.serving.client import Client, client_of, ids, service_of, token
 
@@ -27,10 +27,10 @@ def client(service: Service) -> Client:
 
 
 def _through_the_route(client: Client, path: str) -> tuple[int, bytes, dict[str, str]]:
-    async def past(self: Direct, scope: object, receive: object, send: object) -> None:
+    async def past(self: FastRoute, scope: object, receive: object, send: object) -> None:
         await self._app(scope, receive, send)  # type: ignore[arg-type]
 
-    with mock.patch.object(Direct, "__call__", past):
+    with mock.patch.object(FastRoute, "__call__", past):
         answer = client.get(path)
     return answer.status_code, answer.content, dict(answer.headers)
 
@@ -61,7 +61,7 @@ def test_it_answers_as_the_route_does(client: Client, path: str) -> None:
         assert (direct.status_code, direct.content, dict(direct.headers)) == _through_the_route(client, path)
 
 
-def test_it_goes_past_the_framework(client: Client) -> None:
+def test_it_bypasses_the_framework(client: Client) -> None:
     with mock.patch("fastapi.routing.APIRouter.__call__", side_effect=AssertionError):
         assert client.get("/v1/users/u0/recommendations?n=3").status_code == 200
         assert client.get("/v1/users/u0/recommendations?n=3&exclude=i1").status_code == 500
