@@ -19,8 +19,8 @@ from recsys.explanations.activity import persona_activity
 from recsys.explanations.half_life import user_half_lives
 from recsys.models import EASE, Decayed, LinearAMPCF, PerUserDecay
 from recsys.models.base import Recommender
+from recsys.testing import block_log
 from tests.explanations.explanation_models import LearnedTastes, LinearItems, TastesFromHistory, movie_log
-from tests.models.conftest import make_block_log
 
 DAY = 86_400
 
@@ -156,7 +156,7 @@ def test_a_shared_half_life_is_told_in_its_unit(clock: AgeClock, of_log: Clock, 
 
 
 def test_a_taste_that_moved_on_is_seen_moving() -> None:
-    log = make_block_log()
+    log = block_log()
     queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
     faded = Decayed(LinearAMPCF(2, factors=4, routing_sharpness=20.0), half_life=1.0).fit(log)
     (activity,) = persona_activity(faded, queries)
@@ -175,7 +175,7 @@ def test_a_taste_that_moved_on_is_seen_moving() -> None:
 
 
 def test_personas_stay_what_they_are_while_they_fade() -> None:
-    log = make_block_log()
+    log = block_log()
     queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
     faded = Decayed(LinearAMPCF(2, factors=4, temperature=1e4), half_life=0.2).fit(log)
     plain, now = (describe_personas(model, queries)[0] for model in (faded.scoring_model, faded))
