@@ -1,12 +1,11 @@
-"""Copy the numbers of the newest reports into the README: `python -m benchmarks.readme`.
+"""Copies numbers of the newest reports into the README: `python -m benchmarks.readme`.
 
-What is copied stands in the reports, cell for cell: this command computes nothing. It replaces the lines between the
-two markers and leaves everything else as it is.
+The command computes nothing: it replaces the lines between two markers by numbers of the reports, and leaves everything
+else as it is.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from benchmarks.tools.report import REPORT_NAME, REPORTS, table, write_text
-from recsys.errors import DataError, RecsysError
+from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.report import REPORT_NAME, REPORTS, table
+from recsys.errors import DataError
+from recsys.files import write_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 DRIFT_BEGIN, DRIFT_END = "<!-- drift:begin -->", "<!-- drift:end -->"
 KINDS = {"accuracy": "accuracy", "paper": "authors' protocol", "speed": "speed", "scale": "scale"}
-"""Kinds of reports, and what a link to one says."""
+"""Kinds of reports, and the text of a link to one."""
 METRIC = "NDCG@10"
 
 
@@ -32,7 +33,7 @@ class Numbers:
 
     Attributes:
         title: log and split, as the report's heading has it.
-        leaks_time: whether the report marks the split so.
+        leaks_time: whether the report says that the split leaks time.
         values: by model.
     """
 
@@ -43,36 +44,35 @@ class Numbers:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the block of numbers; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=__doc__)
-    parser.add_argument("--reports", type=Path, default=REPORTS, metavar="DIR", help="folder of the dated reports")
-    parser.add_argument("--readme", type=Path, default=README, metavar="FILE", help="file to rewrite")
-    options = parser.parse_args(arguments)
-    try:
+    command = parser("readme", __doc__)
+    command.add_argument("--reports", type=Path, default=REPORTS, metavar="DIR", help="folder of the dated reports")
+    command.add_argument("--readme", type=Path, default=README, metavar="FILE", help="file to rewrite")
+    options = command.parse_args(arguments)
+
+    def run() -> int:
         text = options.readme.read_text(encoding="utf-8")
         text = replaced(text, block(newest(options.reports), options.readme.parent))
         drift = sorted(options.reports.glob(f"????-??-??-drift/{REPORT_NAME}"))
         if drift:
             text = replaced(text, drift_block(drift[-1], options.readme.parent), (DRIFT_BEGIN, DRIFT_END))
-        write_text(options.readme, text)
-    except (RecsysError, OSError) as error:
-        print(f"error: {error}")
-        return 2
-    print(f"written: {options.readme}")
-    return 0
+        print(f"written: {write_text(options.readme, text)}")
+        return 0
+
+    return exit_code(run)
 
 
 def newest(reports: Path) -> dict[str, Path]:
-    """Return the newest finished report of each kind, by kind; those of quick trials do not count."""
-    found = {kind: sorted(reports.glob(f"????-??-??-{kind}/{REPORT_NAME}")) for kind in KINDS}
-    return {kind: paths[-1] for kind, paths in found.items() if paths}
+    """Return the newest finished report of each kind, by kind, without those of `--quick`."""
+    reports_of = {kind: sorted(reports.glob(f"????-??-??-{kind}/{REPORT_NAME}")) for kind in KINDS}
+    return {kind: paths[-1] for kind, paths in reports_of.items() if paths}
 
 
 def block(reports: Mapping[str, Path], root: Path) -> str:
-    """Return the lines for between the markers.
+    """Return the text between the markers.
 
     Args:
         reports: a report by kind.
-        root: folder of the file that the lines are for; links are relative to it.
+        root: folder of the README; links are relative to it.
     """
     links = [
         f"[{KINDS[kind]}, {path.parent.name[:10]}]({Path(os.path.relpath(path, root)).as_posix()})"
@@ -87,11 +87,11 @@ def block(reports: Mapping[str, Path], root: Path) -> str:
     models = dict.fromkeys(model for column in columns for model in column.values)
     header = ["model", *(column.title + (" †" if column.leaks_time else "") for column in columns)]
     rows = [[f"`{model}`", *(column.values.get(model, "-") for column in columns)] for model in models]
-    told = (
+    legend = (
         f"Test {METRIC}, all items ranked, mean ± standard deviation over seeds. A `_twin` is the same model with one "
         "persona. † the split leaks time. ⏱ training was ended by a cap on its time."
     )
-    return "\n\n".join([told, table(header, rows), f"Reports: {'; '.join(links)}."])
+    return "\n\n".join([legend, table(header, rows), f"Reports: {'; '.join(links)}."])
 
 
 def read_numbers(report: str) -> list[Numbers]:
@@ -100,7 +100,7 @@ def read_numbers(report: str) -> list[Numbers]:
     >>> read_numbers("## log, random\\n\\n- **leaks time**\\n\\n| model | NDCG@10 |\\n|:--|--:|\\n| ease | .3 |\\n")
     [Numbers(title='log, random', leaks_time=True, values={'ease': '.3'})]
     """
-    found = []
+    columns = []
     for section in re.split(r"^## ", report, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
         rows = list(_first_table(body.splitlines()))
@@ -108,16 +108,16 @@ def read_numbers(report: str) -> list[Numbers]:
             continue
         position = rows[0].index(METRIC)
         values = dict(_entry(row[0], row[position]) for row in rows[2:])
-        found.append(Numbers(title.strip(), "leaks time" in body, values))
-    return found
+        columns.append(Numbers(title.strip(), "leaks time" in body, values))
+    return columns
 
 
 def drift_block(report: Path, root: Path) -> str:
-    """Return the lines on drift: the picture of the streams, a table of arms by streams, and a link.
+    """Return the text on drift: the picture of the streams, a table of arms by streams, and a link.
 
     Args:
         report: of `python -m benchmarks.drift`.
-        root: folder of the file that the lines are for.
+        root: folder of the README.
 
     Raises:
         DataError: the report has no stream.
@@ -145,7 +145,7 @@ def drift_block(report: Path, root: Path) -> str:
 
 
 def replaced(text: str, content: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
-    """Return a text with other lines between its markers.
+    """Return a text with other content between its markers.
 
     >>> replaced(f"a\\n{BEGIN}\\nold\\n{END}\\nb", "new")
     'a\\n<!-- numbers:begin -->\\nnew\\n<!-- numbers:end -->\\nb'
@@ -153,7 +153,7 @@ def replaced(text: str, content: str, markers: tuple[str, str] = (BEGIN, END)) -
     begin, end = markers
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise DataError(
-            f"the file must hold {begin} and, after it, {end}, once each; put them where numbers shall stand"
+            f"the file must hold {begin} and, after it, {end}, once each; put them where the numbers belong"
         )
     before, _, rest = text.partition(begin)
     return f"{before}{begin}\n{content}\n{end}{rest.partition(end)[2]}"
@@ -171,7 +171,7 @@ def _first_table(lines: Sequence[str]) -> Iterable[list[str]]:
 
 
 def _entry(model: str, value: str) -> tuple[str, str]:
-    """Return a model's name and number; the mark of a training that was ended belongs to the number."""
+    """Return a model's name and number; the mark of a capped training belongs to the number."""
     name, _, mark = model.partition(" ")
     if value.startswith("failed"):
         value = "not run"

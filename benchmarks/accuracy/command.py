@@ -1,12 +1,11 @@
 """All configurations on five logs: equal tuning budget, several seeds, paired tests. `python -m benchmarks.accuracy`.
 
-Tuning looks at validation only; the test questions are asked once per seed of the chosen setting. Every result is kept
-in a cell on disk: run the same command again and it goes on where it was interrupted.
+Tuning sees validation only; each seed of the chosen setting is evaluated on test once. Every result is a cell on disk:
+the same command continues an interrupted benchmark.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,17 +17,18 @@ from benchmarks.accuracy import report as accuracy_report
 from benchmarks.accuracy.comparison import Result
 from benchmarks.accuracy.fidelity import measure_fidelity
 from benchmarks.tools.cells import Cells, Progress, identity
-from benchmarks.tools.environment import threads_option, use_threads
+from benchmarks.tools.command import exit_code, parser, plans_named
 from benchmarks.tools.fitting import one_persona_twin
 from benchmarks.tools.grid import Arena, Budget, expected_cost, is_seeded, run_configuration, trains_by_gradient
-from benchmarks.tools.report import report_folder, without_paths, write_text
-from benchmarks.tools.search import with_settings
+from benchmarks.tools.report import report_folder, without_paths
+from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.catalogue import datasets, locations
 from recsys.data.splits.names import SplitName
 from recsys.data.splits.standard import split
 from recsys.errors import ConfigError, RecsysError, nearest
 from recsys.evaluation.tastes import Tastes
-from recsys.experiments.configuration import Experiment, check_experiment, read_experiment
+from recsys.experiments.configuration import Experiment, check_experiment
+from recsys.files import write_text
 
 CONFIGS = (
     "popularity",
@@ -58,7 +58,7 @@ class Plan:
         dataset: name of a card.
         split: name of the split.
         seconds: wall-clock cap of the training of one trial.
-        fidelity: whether the fidelity of explanations is measured here.
+        fidelity: measure the fidelity of explanations here.
     """
 
     dataset: str
@@ -85,10 +85,17 @@ QUICK = (Plan("simulated", "global_time", 5, fidelity=True),)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
-    options = _parser().parse_args(arguments)
-    use_threads(options.threads)
-    try:
-        report = run(
+    command = parser("accuracy", __doc__, quick="a simulated log, 2 epochs, 2 seeds", threads=True)
+    command.add_argument("--datasets", nargs="+", metavar="NAME", help="logs, or log-split as ml-1m-ordered-random")
+    command.add_argument("--configs", nargs="+", metavar="NAME", help=f"of {', '.join(CONFIGS)}")
+    command.add_argument("--trials", type=int, metavar="N", help="settings tried per model (default 3)")
+    command.add_argument("--seeds", type=int, metavar="N", help="seeds of the chosen setting (default 3)")
+    command.add_argument("--budget-seconds", type=float, metavar="S", help="cap of a trial (default: by log, 12 to 45)")
+    command.add_argument("--validation-users", type=int, default=2000, metavar="N", help="of tuning, at most (2000)")
+    command.add_argument("--update-configs", action="store_true", help="write tuned settings below configs/tuned")
+    options = command.parse_args(arguments)
+    return exit_code(
+        lambda: run(
             plans=_plans(options.datasets, quick=options.quick),
             configs=_configs(options.configs),
             budget=Budget(
@@ -101,11 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             epochs=2 if options.quick else None,
             update_configs=options.update_configs,
         )
-    except RecsysError as error:
-        print(f"error: {error}")
-        return 2
-    print(f"report: {report}")
-    return 0
+    )
 
 
 def run(
@@ -136,8 +139,7 @@ def run(
     results: list[Result] = []
     for plan in plans:
         results.append(_run_plan(plan, experiments, budgets[plan], cells, progress))
-        # A report after each log, complete so far, is worth having when the rest is interrupted; the finished one
-        # alone has the name that says so.
+        # A report after each log, in case the rest is interrupted; only the finished one has the name that says so.
         accuracy_report.write(out, results, cells, budget, name="partial.md")
         if update_configs:
             _write_tuned(results[-1], plan)
@@ -165,7 +167,7 @@ def _run_plan(
 
 
 def _twin(name: str, experiment: Experiment, arena: Arena, cells: Cells) -> Experiment:
-    """Return the parameter-matched twin, found once."""
+    """Return the parameter-matched twin, which is searched once."""
     cell, key = f"{arena.name}/{name}/size", identity(experiment.to_dict(), arena.split.train.fingerprint)
     stored = cells.load(cell, key)
     if stored is None:
@@ -176,7 +178,7 @@ def _twin(name: str, experiment: Experiment, arena: Arena, cells: Cells) -> Expe
 def _experiment(name: str, epochs: int | None) -> Experiment:
     """Return a configuration; the twin starts as a copy of the model whose twin it will be."""
     stem = name.removesuffix(_TWIN)
-    experiment = read_experiment(locations.shipped("configs") / f"{stem}.yaml")
+    experiment = shipped_experiment(stem)
     if epochs is not None and trains_by_gradient(experiment):
         return with_settings(experiment, {"optimization.epochs": epochs})
     return experiment
@@ -197,13 +199,10 @@ def _write_tuned(result: Result, plan: Plan) -> None:
 def _plans(names: Sequence[str] | None, *, quick: bool) -> tuple[Plan, ...]:
     if not names:
         return QUICK if quick else PLANS
-    known = {plan.name: plan for plan in (*PLANS, *QUICK)}
+    plans = {plan.name: plan for plan in (*PLANS, *QUICK)}
     chosen: list[Plan] = []
     for name in names:
-        found = [plan for plan in known.values() if name in (plan.name, plan.dataset)]
-        if not found:
-            raise ConfigError(f"no benchmark on {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-        chosen += found
+        chosen += [plan for plan in plans.values() if plan.dataset == name] or plans_named([name], plans)
     return tuple(dict.fromkeys(chosen))
 
 
@@ -212,18 +211,3 @@ def _configs(names: Sequence[str] | None) -> tuple[str, ...]:
         if name not in CONFIGS:
             raise ConfigError(f"no configuration {name!r}{nearest(name, CONFIGS)}; there are {', '.join(CONFIGS)}")
     return tuple(names or CONFIGS)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
-    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="logs, or log-split as ml-1m-ordered-random")
-    parser.add_argument("--configs", nargs="+", metavar="NAME", help=f"of {', '.join(CONFIGS)}")
-    parser.add_argument("--trials", type=int, metavar="N", help="settings tried per model (default 3)")
-    parser.add_argument("--seeds", type=int, metavar="N", help="seeds of the chosen setting (default 3)")
-    parser.add_argument("--budget-seconds", type=float, metavar="S", help="cap of a trial (default: by log, 12 to 45)")
-    parser.add_argument("--validation-users", type=int, default=2000, metavar="N", help="users validated on (2000)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
-    parser.add_argument("--update-configs", action="store_true", help="write tuned settings below configs/tuned")
-    parser.add_argument("--quick", action="store_true", help="a simulated log, 2 epochs, 2 seeds: tries the benchmark")
-    threads_option(parser)
-    return parser

@@ -1,30 +1,27 @@
-"""Who beat whom: paired tests on users between the configurations of a split, corrected over the whole report."""
+"""Results on a split, and paired tests on users between its configurations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
-import pandas as pd
-
 from benchmarks.tools.cells import Cells
+from benchmarks.tools.differences import Difference
 from benchmarks.tools.grid import Arena, Budget, Outcome
 from benchmarks.tools.report import mean_and_deviation
-from recsys.evaluation.significance import compare_seeds, holm
+from recsys.evaluation.significance import compare_seeds
 
 TWINS = (("ampcf", "ampcf_twin"), ("ampcf_latent", "ampcf_latent_twin"))
 """Models of several personas and their one-persona twins; the first is the one whose bars count."""
 
 BASELINES = ("popularity", "itemknn", "ease", "ials", "bpr", "mf")
-LOWER_IS_BETTER = ("tdd@10", "tdd_excess@10")
-LEVEL = 0.05
 
 
 @final
 @dataclass(frozen=True)
 class Result:
-    """All that was measured on a split.
+    """Outcomes of all configurations on a split.
 
     Attributes:
         dataset: name of the log.
@@ -32,7 +29,7 @@ class Result:
         arena: the split itself; None where the log could not be used.
         budget: of every model.
         outcomes: by configuration.
-        failure: why the log could not be used.
+        failure: the reason, where the log could not be used.
         fingerprint: of the whole log.
     """
 
@@ -59,53 +56,7 @@ class Result:
         return mean_and_deviation(self.outcomes[name].values(metric))[0]
 
 
-@final
-@dataclass(frozen=True)
-class Paired:
-    """One paired comparison, the users' values averaged over seeds.
-
-    Attributes:
-        result: where.
-        own: configuration A.
-        other: configuration B.
-        metric: what was compared.
-        diff: mean of A - B over users.
-        low: lower end of the 95% bootstrap interval.
-        high: upper end.
-        relative: diff over |B|.
-        p: Wilcoxon signed-rank.
-        p_holm: corrected over the family.
-        users: who have the metric in both.
-        by_seed: the differences of the single pairs of runs.
-    """
-
-    result: Result
-    own: str
-    other: str
-    metric: str
-    diff: float
-    low: float
-    high: float
-    relative: float
-    p: float
-    p_holm: float
-    users: int
-    by_seed: tuple[float, ...]
-
-    @property
-    def gain(self) -> float:
-        """The difference, positive where A is better."""
-        return -self.diff if self.metric in LOWER_IS_BETTER else self.diff
-
-    @property
-    def outcome(self) -> str:
-        """ "won", "lost" or "tie", by the corrected p-value and the sign of the mean."""
-        if not self.p_holm < LEVEL or self.gain == 0:
-            return "tie"
-        return "won" if self.gain > 0 else "lost"
-
-
-def paired(result: Result, own: str, other: str, metrics: Sequence[str], cells: Cells) -> list[Paired]:
+def paired(result: Result, own: str, other: str, metrics: Sequence[str], cells: Cells) -> list[Difference]:
     """Compare two configurations on the users of a split; nothing where one of them has no result."""
     first, second = result.ok(own), result.ok(other)
     if first is None or second is None:
@@ -115,25 +66,16 @@ def paired(result: Result, own: str, other: str, metrics: Sequence[str], cells: 
     if len(a) != len(b) and 1 not in (len(a), len(b)):
         a, b = a[: min(len(a), len(b))], b[: min(len(a), len(b))]
     table = compare_seeds(b, a, metrics)
-    found = []
+    differences = []
     for metric in metrics:
         rows = table[table["metric"] == metric]
-        whole: pd.Series = rows[rows["runs"] == "average"].iloc[0]
-        single = rows[rows["runs"] != "average"]["diff"]
-        values = {name: float(whole[name]) for name in ("diff", "low", "high", "relative", "p", "p_holm")}
-        found.append(
-            Paired(result, own, other, metric, **values, users=int(whole["n"]), by_seed=tuple(single.astype(float)))
-        )
-    return found
-
-
-def corrected(family: Sequence[Paired]) -> list[Paired]:
-    """Return comparisons with p-values corrected (Holm) over all of them together."""
-    p_values = holm([pair.p for pair in family])
-    return [replace(pair, p_holm=float(p)) for pair, p in zip(family, p_values, strict=True)]
+        average = rows[rows["runs"] == "average"].iloc[0]
+        by_seed = rows[rows["runs"] != "average"]["diff"].astype(float)
+        differences.append(Difference.of_row(result.title, own, other, average, tuple(by_seed)))
+    return differences
 
 
 def best_baseline(result: Result, metric: str = "ndcg@10") -> str | None:
-    """Return the baseline with the best *test* mean: the choice that is hardest to beat."""
-    there = [name for name in BASELINES if result.ok(name) is not None]
-    return max(there, key=lambda name: result.mean(name, metric)) if there else None
+    """Return the baseline with the best *test* mean: the hardest choice to beat."""
+    finished = [name for name in BASELINES if result.ok(name) is not None]
+    return max(finished, key=lambda name: result.mean(name, metric)) if finished else None

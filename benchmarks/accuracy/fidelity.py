@@ -1,4 +1,4 @@
-"""Fidelity of a model's evidence against random, popularity and cosine evidence, as plain records for a cell."""
+"""Fidelity of a model's evidence against random, popularity and cosine evidence, as plain values for a cell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USERS = 500
 
 
 def measure_fidelity(model: Recommender, arena: Arena) -> dict[str, Any]:
-    """Return `fidelity`: means by method and metric, and whether the model's evidence beats each other, corrected."""
+    """Return `fidelity`: means by method and metric, and corrected tests of the model's evidence against each other."""
     try:
         report = fidelity(model, arena.split.test.queries, arena.split.train, users=USERS)
     except RecsysError as error:
@@ -38,27 +38,27 @@ def measure_fidelity(model: Recommender, arena: Arena) -> dict[str, Any]:
     return {"fidelity": {"users": report.users, "k": report.k, "means": means, "by_m": by_m, "tests": tests}}
 
 
-def fidelity_table(found: dict[str, Any]) -> str:
-    """Return the Markdown table of what `measure_fidelity` found."""
+def fidelity_table(result: dict[str, Any]) -> str:
+    """Return the Markdown table of a result of `measure_fidelity`."""
     rows = []
-    for method, means in found["means"].items():
-        p = [test["p_holm"] for test in found["tests"] if test["against"] == method]
+    for method, means in result["means"].items():
+        p = [test["p_holm"] for test in result["tests"] if test["against"] == method]
         rows.append([method, *(number(means[metric]) for metric in METRICS), p_value(max(p)) if p else "-"])
     better = {"lower": "low", "higher": "high"}
     header = ["evidence", *(f"{metric.upper()} ({better[ORIENTATION[metric]]})" for metric in METRICS), "largest p"]
     return table(header, rows)
 
 
-def beaten_on_all(found: dict[str, Any], level: float = 0.05) -> bool:
+def beats_all(result: dict[str, Any], level: float = 0.05) -> bool:
     """Whether the model's evidence is significantly better than every other on every metric."""
-    return all(test["gain"] > 0 and test["p_holm"] < level for test in found["tests"])
+    return all(test["gain"] > 0 and test["p_holm"] < level for test in result["tests"])
 
 
-def lost(found: dict[str, Any], level: float = 0.05) -> Sequence[str]:
-    """Return where the model's evidence is not significantly better, as texts."""
+def lost(result: dict[str, Any], level: float = 0.05) -> Sequence[str]:
+    """Return the tests in which the model's evidence is not significantly better, as texts."""
     return [
         f"{test['metric'].upper()} against {test['against']} evidence (gain {number(test['gain'])}, "
         f"p {p_value(test['p_holm'])})"
-        for test in found["tests"]
+        for test in result["tests"]
         if not (test["gain"] > 0 and test["p_holm"] < level)
     ]

@@ -1,44 +1,41 @@
-"""What lost, told from the numbers, so that no report can leave it out."""
+"""The section "What lost", made from the numbers, so that no report can leave it out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.accuracy.comparison import Paired, Result
+from benchmarks.accuracy.comparison import Result
 from benchmarks.accuracy.fidelity import lost as fidelity_lost
-from benchmarks.tools.report import number, p_value
+from benchmarks.tools.differences import Difference
+from benchmarks.tools.report import number, p_value, percent
 
 _OWN = "ampcf"
 _TWIN = "ampcf_twin"
 
 
-def what_lost(results: Sequence[Result], twin: Sequence[Paired], rival: Sequence[Paired]) -> str:
-    """Return a list of everything that did not go well for the personas, and of what failed or was cut short."""
-    lines = []
-    for pair in twin:
-        if pair.outcome != "won":
-            lines.append(
-                f"{pair.result.title}: {pair.own} {_told(pair)} its one-persona twin in {pair.metric} {_size(pair)}."
-            )
-    for pair in rival:
-        if pair.outcome != "won":
-            lines.append(
-                f"{pair.result.title}: {pair.own} {_told(pair)} {pair.other}, the best baseline, {_size(pair)}."
-            )
+def what_lost(results: Sequence[Result], twin: Sequence[Difference], rival: Sequence[Difference]) -> str:
+    """Return a list of the comparisons that the personas did not win, of failures and of capped trainings."""
+    rivals = [(pair, f"its one-persona twin in {pair.metric}") for pair in twin]
+    rivals += [(pair, f"{pair.other}, the best baseline,") for pair in rival]
+    lines = [
+        f"{pair.where}: {pair.own} {_verb(pair)} {other} {_size(pair)}."
+        for pair, other in rivals
+        if pair.outcome != "won"
+    ]
     for result in results:
-        lines += _on(result)
+        lines += _losses_on(result)
     return "\n".join(f"- {line}" for line in lines) or "Nothing did, in what was run."
 
 
-def _told(pair: Paired) -> str:
+def _verb(pair: Difference) -> str:
     return "lost to" if pair.outcome == "lost" else "did not differ significantly from"
 
 
-def _size(pair: Paired) -> str:
-    return f"(difference {number(pair.diff)}, {100 * pair.relative:+.1f}%, p {p_value(pair.p_holm)})"
+def _size(pair: Difference) -> str:
+    return f"(difference {number(pair.diff)}, {percent(pair.relative)}, p {p_value(pair.p_holm)})"
 
 
-def _on(result: Result) -> list[str]:
+def _losses_on(result: Result) -> list[str]:
     if result.failure is not None:
         return [f"{result.title}: not run, {result.failure}"]
     lines = []
@@ -53,8 +50,8 @@ def _on(result: Result) -> list[str]:
         if above:
             lines.append(f"{result.title}: {_OWN} ({number(value)}) is below {', '.join(above)} in mean NDCG@10.")
         lines += _health_lines(result)
-        found = own.runs[0].get("fidelity")
-        if found and "failure" not in found and (worse := fidelity_lost(found)):
+        fidelity = own.runs[0].get("fidelity")
+        if fidelity and "failure" not in fidelity and (worse := fidelity_lost(fidelity)):
             lines.append(f"{result.title}: evidence not significantly better in {'; '.join(worse)}.")
     for name, outcome in result.outcomes.items():
         if not outcome.runs:

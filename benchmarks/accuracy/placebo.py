@@ -1,30 +1,29 @@
 """Is it the personas, or just another regression? `python -m benchmarks.placebo`.
 
-LinearAMPCF and its one-persona twin have equally many parameters; they differ in how the weights are shrunk, and in
-which users each expert learns from. So it is also compared with a placebo: the same experts, attention and shrinkage,
-by personas that mean nothing, because the items' routing was shuffled over the items. What the placebo gains is the
-mixture; what the model gains beyond it is the personas.
+LinearAMPCF and its one-persona twin have equally many parameters; they differ in the shrinkage of the weights, and in
+the users from whom each expert learns. The placebo has the same experts, attention and shrinkage, but meaningless
+personas, because the items' routing is shuffled over the items. The gain of the placebo is due to the mixture; the
+model's further gain is due to the personas.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.tools.command import exit_code, parser
 from benchmarks.tools.report import table
+from benchmarks.tools.search import shipped_experiment
 from recsys.data.catalogue import datasets
-from recsys.data.catalogue.locations import shipped
 from recsys.data.splits.holdout import Split
 from recsys.data.splits.standard import split
 from recsys.evaluation.holdout import evaluate, evaluate_lists
 from recsys.evaluation.significance import compare
 from recsys.evaluation.tastes import Tastes
-from recsys.experiments.configuration import read_experiment
+from recsys.experiments.configuration import Experiment
 from recsys.models import LinearAMPCF
 from recsys.models.ampcf.ridge import PersonaRidge
 
@@ -33,30 +32,33 @@ METRICS = ("ndcg@10", "recall@10", "minority_recall@10", "tdd@10")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison and print it as Markdown; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.placebo", description=__doc__)
-    parser.add_argument("--data", default="ml-1m-ordered", help="name of a data set, or a file")
-    parser.add_argument("--split", default="random", help="split of the log")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds of personas and shuffles (default: 3)")
-    options = parser.parse_args(arguments)
-    cut = split(datasets.load(options.data), options.split, seed=0)
-    print(f"## {options.data}, {options.split}{' (leaks time)' if cut.leaks_time else ''}, test\n")
-    found = compare_with_placebo(cut, options.seeds)
-    rows = [[f"{value:.5g}" if isinstance(value, float) else str(value) for value in row] for row in found.to_numpy()]
-    print(table([str(name) for name in found.columns], rows))
-    return 0
+    command = parser("placebo", __doc__)
+    command.add_argument("--data", default="ml-1m-ordered", help="name of a data set, or a file")
+    command.add_argument("--split", default="random", help="split of the log")
+    command.add_argument("--seeds", type=int, default=3, help="seeds of personas and shuffles (default: 3)")
+    options = command.parse_args(arguments)
+
+    def run() -> int:
+        cut = split(datasets.load(options.data), options.split, seed=0)
+        print(f"## {options.data}, {options.split}{' (leaks time)' if cut.leaks_time else ''}, test\n")
+        pairs = compare_with_placebo(cut, options.seeds)
+        rows = [[f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in pairs.to_numpy()]
+        print(table([str(name) for name in pairs.columns], rows))
+        return 0
+
+    return exit_code(run)
 
 
-def compare_with_placebo(cut: Split, seeds: int, config: Path | None = None) -> pd.DataFrame:
+def compare_with_placebo(cut: Split, seeds: int, experiment: Experiment | None = None) -> pd.DataFrame:
     """Return the paired differences of personas and placebo from the twin, and of personas from placebo.
 
     Args:
         cut: training log and test questions.
         seeds: seeds of personas and shuffles.
-        config: experiment file of a LinearAMPCF; the shipped `ampcf.yaml` when None.
+        experiment: of a LinearAMPCF; the shipped `ampcf.yaml` when None.
     """
-    experiment = read_experiment(config or shipped("configs") / "ampcf.yaml")
     tastes = Tastes.of(cut.train)
-    arguments = dict(experiment.arguments)
+    arguments = dict((experiment or shipped_experiment("ampcf")).arguments)
     twin = LinearAMPCF(**(arguments | {"personas": 1})).fit(cut.train)
     one = evaluate(twin, cut.test, cut.train, cutoffs=(10,), tastes=tastes).per_user
     rows = []
@@ -78,7 +80,7 @@ def compare_with_placebo(cut: Split, seeds: int, config: Path | None = None) -> 
 def placebo_lists(
     model: LinearAMPCF, routing: npt.NDArray[np.float32], cut: Split, n: int = 10
 ) -> npt.NDArray[np.int32]:
-    """Return the lists "queries n" of the model's regression with another routing."""
+    """Return the lists "queries n" of the model with its regression solved for another routing."""
     ridge = PersonaRidge(
         model.regularization,
         model.user_power,

@@ -1,4 +1,4 @@
-"""The report of the accuracy benchmark: every sentence and every table is made from the numbers."""
+"""The report of the accuracy benchmark, every sentence and table of which is made from the numbers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,26 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.accuracy.bars import bars
-from benchmarks.accuracy.comparison import TWINS, Paired, Result, best_baseline, corrected, paired
+from benchmarks.accuracy.comparison import TWINS, Result, best_baseline, paired
 from benchmarks.accuracy.fidelity import fidelity_table
 from benchmarks.accuracy.losses import what_lost
 from benchmarks.tools.cells import Cells
+from benchmarks.tools.differences import Difference, corrected
 from benchmarks.tools.environment import environment
 from benchmarks.tools.grid import Budget, seed_agreement
-from benchmarks.tools.report import REPORT_NAME, facts, mean_and_deviation, number, p_value, spread, table, write_text
+from benchmarks.tools.report import (
+    REPORT_NAME,
+    bars_table,
+    facts,
+    interval,
+    mean_and_deviation,
+    number,
+    p_value,
+    percent,
+    spread,
+    table,
+    write_report,
+)
 from recsys import pictures
 
 OWN, TWIN = "ampcf", "ampcf_twin"
@@ -33,21 +46,22 @@ _STRATA = {"taste_entropy_quartile": "taste entropy", "activity_quartile": "acti
 
 
 def write(out: Path, results: Sequence[Result], cells: Cells, budget: Budget, name: str = REPORT_NAME) -> Path:
-    """Write the report and its pictures; return the report's path."""
+    """Write the report and its pictures; return its path."""
     families = [corrected([p for r in results for p in paired(r, *pair, TWIN_METRICS, cells)]) for pair in TWINS]
     twin = [p for family in families for p in family]
     rivals = [(result, best_baseline(result)) for result in results]
     rival = corrected([p for r, best in rivals if best for p in paired(r, _ours(r), best, ("ndcg@10",), cells)])
+    out.mkdir(parents=True, exist_ok=True)
     parts = ["# Accuracy", facts(environment()), _method(results, budget), "![NDCG@10](ndcg.png)"]
     _draw_bars(out / "ndcg.png", results)
     if twin:
-        rows = [(f"{p.result.title}: {p.own}", p.diff, p.low, p.high) for p in twin if p.metric == "ndcg@10"]
+        rows = [(f"{p.where}: {p.own}", p.diff, p.low, p.high) for p in twin if p.metric == "ndcg@10"]
         pictures.draw_forest(out / "twin.png", rows, "NDCG@10: model - its one-persona twin, 95% interval")
-    parts += ["## Bars", _bars(results, families[0]), "## What lost", what_lost(results, twin, rival)]
-    parts += ["## Personas against their twin, and against the best baseline", _paired_text(), _pairs([*twin, *rival])]
+    parts += ["## Bars", bars_table(bars(results, families[0])), "## What lost", what_lost(results, twin, rival)]
+    parts += ["## Personas against their twin, and against the best baseline", _PAIRED, _pairs([*twin, *rival])]
     parts += ["![paired differences](twin.png)"] if twin else []
     parts += [_section(result, cells) for result in results]
-    return write_text(out / name, "\n\n".join(parts) + "\n")
+    return write_report(out, parts, name)
 
 
 def _ours(result: Result) -> str:
@@ -78,24 +92,23 @@ def _method(results: Sequence[Result], budget: Budget) -> str:
     )
 
 
-def _paired_text() -> str:
-    return (
-        "Differences are paired on users, each user's value averaged over seeds; interval by bootstrap over users, p "
-        "by Wilcoxon's signed ranks, corrected (Holm) over all comparisons of a model with its twin, and "
-        "over all with the best baseline. The best baseline is the one that is best on *test*, which is to our "
-        "disadvantage."
-    )
+_PAIRED = (
+    "Differences are paired on users, each user's value averaged over seeds; interval by bootstrap over users, p "
+    "by Wilcoxon's signed ranks, corrected (Holm) over all comparisons of a model with its twin, and "
+    "over all with the best baseline. The best baseline is the one that is best on *test*, which is to our "
+    "disadvantage."
+)
 
 
-def _pairs(pairs: Sequence[Paired]) -> str:
+def _pairs(pairs: Sequence[Difference]) -> str:
     rows = [
         [
-            p.result.title,
+            p.where,
             f"{p.own} - {p.other}",
             p.metric,
             number(p.diff),
-            f"{100 * p.relative:+.1f}%",
-            f"[{number(p.low)}, {number(p.high)}]",
+            percent(p.relative),
+            interval(p.low, p.high),
             p_value(p.p),
             p_value(p.p_holm),
             ", ".join(number(value) for value in p.by_seed) or "-",
@@ -113,9 +126,9 @@ def _section(result: Result, cells: Cells) -> str:
     if result.failure is not None or result.arena is None:
         return f"{parts[0]}\n\nNot run: {result.failure}"
     cut = result.arena.split
-    some = next((outcome for outcome in result.outcomes.values() if outcome.runs), None)
-    counts = some.runs[0]["counts"] if some else {}
-    told = {
+    finished = next((outcome for outcome in result.outcomes.values() if outcome.runs), None)
+    counts = finished.runs[0]["counts"] if finished else {}
+    made = {
         "log": f"{result.dataset}, fingerprint {result.fingerprint[:12]}",
         "split": f"{cut.name}, seed {cut.seed if cut.seed is not None else 'none'}"
         + (" — **leaks time**" if cut.leaks_time else ""),
@@ -124,21 +137,21 @@ def _section(result: Result, cells: Cells) -> str:
         "tastes": f"{len(result.arena.tastes)} {result.arena.tastes.source}",
         "notes": "; ".join(cut.notes) or "none",
     }
-    parts += [facts(told), _models(result), "### Chosen settings", _tuning(result)]
+    parts += [facts(made), _models(result), "### Chosen settings", _tuning(result)]
     for own, twin in TWINS:
         if result.ok(own) and result.ok(twin):
             parts += [f"### Who gains: {own} and its twin by group of users", _strata(result, cells, own, twin)]
     parts += ["### Personas", _health(result, cells)]
     ours = result.ok(OWN)
-    found = ours.runs[0].get("fidelity") if ours else None
-    if found and "failure" not in found:
+    fidelity = ours.runs[0].get("fidelity") if ours else None
+    if fidelity and "failure" not in fidelity:
         text = (
-            f"{found['users']} users, mean over 1 to 5 removed or kept items, POS at {found['k']}; the p-value is the "
-            "largest over the metrics, of the model's evidence against this one (Wilcoxon, Holm)."
+            f"{fidelity['users']} users, mean over 1 to 5 removed or kept items, POS at {fidelity['k']}; the p-value "
+            "is the largest over the metrics, of the model's evidence against this one (Wilcoxon, Holm)."
         )
-        parts += [f"### Fidelity of the explanations of {OWN}", text, fidelity_table(found)]
-    elif found:
-        parts += [f"### Fidelity of the explanations of {OWN}", f"Not measured: {found['failure']}"]
+        parts += [f"### Fidelity of the explanations of {OWN}", text, fidelity_table(fidelity)]
+    elif fidelity:
+        parts += [f"### Fidelity of the explanations of {OWN}", f"Not measured: {fidelity['failure']}"]
     return "\n\n".join(parts)
 
 
@@ -195,17 +208,15 @@ def _strata(result: Result, cells: Cells, model: str, twin: str) -> str:
 def _health(result: Result, cells: Cells) -> str:
     rows = []
     for name, outcome in result.outcomes.items():
-        found = [run["health"] for run in outcome.runs if run["health"]]
-        if not found or outcome.experiment is None:
+        healths = [run["health"] for run in outcome.runs if run["health"]]
+        if not healths or outcome.experiment is None:
             continue
         agreement = seed_agreement(cells, outcome.tables)
         rows.append(
             [
                 name,
                 str(outcome.experiment.arguments["personas"]),
-                spread([float(health["effective"]) for health in found], 2),
-                spread([float(health["mean_cosine"]) for health in found], 2),
-                spread([float(health["dead"]) for health in found], 2),
+                *(spread([float(one[name]) for one in healths], 2) for name in ("effective", "mean_cosine", "dead")),
                 number(agreement, 2),
             ]
         )
@@ -214,18 +225,14 @@ def _health(result: Result, cells: Cells) -> str:
     return table(["model", "K", "effective", "mean cosine", "dead", "agreement of seeds"], rows)
 
 
-def _bars(results: Sequence[Result], twin: Sequence[Paired]) -> str:
-    return table(["claim", "bar", "measured", ""], bars(results, twin))
-
-
 def _draw_bars(path: Path, results: Sequence[Result]) -> None:
-    there = [result for result in results if any(outcome.runs for outcome in result.outcomes.values())]
-    names = list(dict.fromkeys(name for result in there for name in result.outcomes))
+    finished = [result for result in results if any(outcome.runs for outcome in result.outcomes.values())]
+    names = list(dict.fromkeys(name for result in finished for name in result.outcomes))
     heights = {
         name: [
             mean_and_deviation(outcome.values("ndcg@10")) if (outcome := result.ok(name)) else (0.0, 0.0)
-            for result in there
+            for result in finished
         ]
         for name in names
     }
-    pictures.draw_bars(path, [result.title for result in there], heights, "test NDCG@10 (sd over seeds)")
+    pictures.draw_bars(path, [result.title for result in finished], heights, "test NDCG@10 (sd over seeds)")

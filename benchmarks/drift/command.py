@@ -1,27 +1,27 @@
-"""How drift is handled: worlds whose truth is known, and real streams. `python -m benchmarks.drift`.
+"""Rules of forgetting in worlds with known truth and on real streams. `python -m benchmarks.drift`.
 
-Worlds: every arm of forgetting, tuned on some users, reported on others, beside an oracle that is told when each user
-changed. Streams: `recsys benchmark drift` on logs with long histories, in time order. Every replay is kept in a cell on
-disk: run the same command again and it goes on where it was interrupted.
+Worlds: every arm of forgetting, tuned on some users, reported on others, beside an oracle that knows when each user
+changed. Streams: `recsys benchmark drift` on logs with long histories, in time order. Every replay is a cell on disk:
+the same command continues an interrupted benchmark.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
 import yaml
 
 from benchmarks.drift import report
-from benchmarks.drift.bars import AMPCF, TWIN, Gap, Serving, StreamResult, Together
+from benchmarks.drift.results import AMPCF, TWIN, Gap, Serving, StreamResult
 from benchmarks.drift.world_scores import OURS, Pool
 from benchmarks.drift.worlds import (
+    DETECTORS,
     ORACLE,
     ORACLE_GLOBAL,
     WORLD_ARMS,
@@ -32,39 +32,36 @@ from benchmarks.drift.worlds import (
     timescale_world,
 )
 from benchmarks.tools.cells import Cells, identity
-from benchmarks.tools.environment import threads_option, use_threads
-from benchmarks.tools.report import report_folder, without_paths, write_text
-from benchmarks.tools.search import with_settings
+from benchmarks.tools.command import Say, exit_code, parser, plans_named, require
+from benchmarks.tools.differences import Difference
+from benchmarks.tools.report import report_folder, slug, without_paths
+from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.catalogue import datasets
-from recsys.data.catalogue.locations import shipped
 from recsys.data.stream import QuestionSettings, Stream
 from recsys.decay.temporal import TemporalDecay
-from recsys.errors import CapabilityError, ConfigError, RecsysError, nearest
+from recsys.errors import CapabilityError, RecsysError
 from recsys.evaluation.drift.scores import per_user
 from recsys.evaluation.prequential.result import Replay
-from recsys.evaluation.significance import compare
-from recsys.experiments.configuration import read_experiment
 from recsys.experiments.drift.bases import read_bases
 from recsys.experiments.drift.benchmark import run_drift
 from recsys.experiments.drift.summary import correct
+from recsys.files import write_text
 from recsys.models.rank_utility import rank_utilities
 from recsys.types import DAY
 
-Say = Callable[[str], None]
-
 MIXED, TIMESCALES = "mixed", "timescales"
 _SERVED = 200
-"""Questions that are served one by one to tell what a question costs."""
+"""Number of queries that are answered one by one to measure their cost."""
 
 
 @final
 @dataclass(frozen=True)
 class WorldPlan:
-    """A world, and what is run on it.
+    """A world, its bases and its arms.
 
     Attributes:
         name: "mixed", "timescales", or the name of a log whose users are spliced.
-        bases: the first has all `arms`, the others those of `_FEW`.
+        bases: the first with all `arms`, the others with those of `_FEW`.
         arms: with "none", "global", "per_user" and "oracle" among them.
         seeds: worlds that are pooled.
         size: users of a simulated world; spliced users at most.
@@ -79,7 +76,7 @@ class WorldPlan:
     events: int = 120
 
     def worlds(self) -> list[World]:
-        """Make the worlds, one for each seed."""
+        """Return the worlds, one for each seed."""
         if self.name in (MIXED, TIMESCALES):
             make = mixed_world if self.name == MIXED else timescale_world
             return [make(seed, self.size or 0, self.events) for seed in self.seeds]
@@ -90,13 +87,13 @@ class WorldPlan:
 @final
 @dataclass(frozen=True)
 class StreamPlan:
-    """A real log, and what is run on it.
+    """A real log, its bases and its arms.
 
     Attributes:
         name: of the log.
         bases: the first that does not refuse is the one whose bars count.
         arms: of these, with "none", "global", "per_user" and "retraining" among them.
-        users: asked in each stage, at most.
+        users: of each stage, at most.
         limit: questions of each stage, at most.
         retrain_days: days between two fits of "retraining".
         together: bases under "none", "global" and "per_user" alone.
@@ -111,8 +108,6 @@ class StreamPlan:
     together: tuple[str, ...] = (AMPCF, TWIN)
 
 
-_Plan = TypeVar("_Plan", WorldPlan, StreamPlan)
-
 _FEW = ("none", "global", OURS, ORACLE)
 _TOGETHER = ("none", "global", OURS)
 _STREAM_ARMS = (
@@ -120,7 +115,7 @@ _STREAM_ARMS = (
     *("user_page_hinkley", "situation", OURS, "retraining"),
 )
 _LARGE_ARMS = ("none", "global", "window", "situation", OURS, "retraining")
-"""On 296,277 items a replay takes minutes, and detectors and gradients take twelve more of them each."""
+"""On 296,277 items a replay takes minutes, and detectors and gradients need twelve more of them each."""
 _SPLICED_ARMS = (
     *("none", "global", "window", "koren", "gradient", "user_adwin", "user_page_hinkley", "situation", OURS),
     *(ORACLE, ORACLE_GLOBAL),
@@ -147,20 +142,27 @@ QUICK_STREAMS = (StreamPlan("simulated-drift", ("ease",), (*_QUICK_ARMS, "retrai
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
-    options = _parser().parse_args(arguments)
-    use_threads(options.threads)
-    try:
-        report = run(
-            _seeded(_chosen(options.worlds, QUICK_WORLDS if options.quick else WORLDS), options.seeds),
-            _chosen(options.logs, QUICK_STREAMS if options.quick else STREAMS),
-            report_folder("drift", options.out, quick=options.quick),
-            candidates=options.candidates or (2 if options.quick else 12),
-        )
-    except RecsysError as error:
-        print(f"error: {error}")
-        return 2
-    print(f"report: {report}")
-    return 0
+    command = parser("drift", __doc__, quick="tiny worlds and a simulated log", threads=True)
+    worlds, logs = (", ".join(plan.name for plan in plans) for plans in (WORLDS, STREAMS))
+    command.add_argument("--worlds", nargs="*", metavar="NAME", help=f"of {worlds} (spliced); none: no world")
+    command.add_argument("--logs", nargs="*", metavar="NAME", help=f"of {logs}; none: no stream")
+    help_text = "of worlds that are pooled (default: 0 to 2 of mixed, 0 and 1 of timescales, 0 of splices)"
+    command.add_argument("--seeds", type=int, nargs="+", metavar="N", help=help_text)
+    command.add_argument("--candidates", type=int, metavar="N", help="rules that an arm may try (default 12)")
+    options = command.parse_args(arguments)
+
+    def work() -> Path:
+        worlds = {plan.name: plan for plan in (QUICK_WORLDS if options.quick else WORLDS)}
+        if options.seeds is not None:
+            worlds = {name: replace(plan, seeds=tuple(options.seeds)) for name, plan in worlds.items()}
+        streams = {plan.name: plan for plan in (QUICK_STREAMS if options.quick else STREAMS)}
+        plans = plans_named(options.worlds, worlds), plans_named(options.logs, streams)
+        if any(arm.endswith(DETECTORS) for part in plans for plan in part for arm in plan.arms):
+            require("drift", "river")
+        out = report_folder("drift", options.out, quick=options.quick)
+        return run(*plans, out, candidates=options.candidates or (2 if options.quick else 12))
+
+    return exit_code(work)
 
 
 def run(
@@ -187,11 +189,11 @@ def run(
     serving: list[Serving] = []
     for plan in worlds:
         try:
-            found, served = _run_world(plan, cells, candidates, say)
+            replayed, served = _run_world(plan, cells, candidates, say)
         except RecsysError as error:
             failures[f"world {plan.name}"] = without_paths(str(error))
             continue
-        pools += found
+        pools += replayed
         serving += served
     results: list[StreamResult] = []
     twin = _write_twin(cells)
@@ -210,20 +212,20 @@ def _run_world(plan: WorldPlan, cells: Cells, candidates: int, say: Say) -> tupl
         benches = [WorldBench(world, base, cells, candidates, say) for world in worlds]
         arms = [arm for arm in (plan.arms if number == 0 else _FEW) if arm in benches[0].arms]
         # World by world, so that one model is in memory at a time.
-        ran = [{arm: bench.ran(arm) for arm in arms} for bench in benches]
-        pools.append(Pool.of(worlds, base.name, {arm: [found[arm] for found in ran] for arm in arms}))
+        replays = [{arm: bench.replay(arm) for arm in arms} for bench in benches]
+        pools.append(Pool.of(worlds, base.name, {arm: [by_arm[arm] for by_arm in replays] for arm in arms}))
         if number == 0:
             serving.append(_serving(benches[0], cells))
     return pools, serving
 
 
 def _serving(bench: WorldBench, cells: Cells) -> Serving:
-    """Measure what a question costs that comes alone: without decay, with decay, and what its event then teaches.
+    """Measure the cost of a single query without decay, with decay, and of learning from its event.
 
-    The three are measured in turn for each question, so that whatever else the machine does falls on all alike.
+    The three are measured in turn for each query, so that other work of the machine falls on all alike.
     """
     world = bench.world
-    name, key = f"{world.name}/serving".replace(", ", "-").replace(" ", "-"), identity(world.test.fingerprint, _SERVED)
+    name, key = slug(f"{world.name}/serving"), identity(world.test.fingerprint, _SERVED)
     stored = cells.load(name, key)
     if stored is None:
         model, log = bench.model, world.test
@@ -233,7 +235,7 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
         rng = np.random.default_rng(0)
         rows = np.sort(rng.choice(known, min(_SERVED, len(known)), replace=False))
         rule = TemporalDecay(log.n_users, changepoints=True)
-        took = np.zeros((len(rows), 3))
+        seconds = np.zeros((len(rows), 3))
         for place, row in enumerate(rows):
             queries = stream.queries(np.asarray([row]), numbers)
             items = numbers[stream.items[[row]]]
@@ -244,8 +246,8 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
             moments.append(time.perf_counter())
             rule.observe(queries, rank_utilities(model, queries, items, rule.hypotheses(queries)))
             moments.append(time.perf_counter())
-            took[place] = np.diff(moments)
-        plain, decayed, learned = (1e3 * np.median(took, axis=0)).tolist()
+            seconds[place] = np.diff(moments)
+        plain, decayed, learned = (1e3 * np.median(seconds, axis=0)).tolist()
         content = {"plain": plain, "decayed": decayed, "observe": learned, "bytes": rule.state_bytes()}
         stored = cells.save(name, key, content | {"questions": len(rows), "base": bench.base.name})
     return Serving(world.name, **stored)
@@ -253,9 +255,9 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
 
 def _write_twin(cells: Cells) -> Path:
     """Write the experiment of AMP-CF with one persona, and return its path."""
-    twin = with_settings(read_experiment(shipped("configs") / f"{AMPCF}.yaml"), {"personas": 1})
-    path = cells.root / f"{TWIN}.yaml"
-    return write_text(path, yaml.safe_dump(twin.to_dict(), sort_keys=False))
+    twin = with_settings(shipped_experiment(AMPCF), {"personas": 1})
+    cells.root.mkdir(parents=True, exist_ok=True)
+    return write_text(cells.root / f"{TWIN}.yaml", yaml.safe_dump(twin.to_dict(), sort_keys=False))
 
 
 def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say: Say) -> StreamResult:
@@ -264,14 +266,14 @@ def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say
     content = run_drift(log, plan.bases, plan.arms, folder, retrain_days=plan.retrain_days, **options)
     both = [str(twin) if base == TWIN else base for base in plan.together]
     try:
-        beside = run_drift(log, both, _TOGETHER, folder / "together", **options)
+        second = run_drift(log, both, _TOGETHER, folder / "together", **options)
     except CapabilityError as error:
         say(f"{plan.name}: {error}")
-        beside = {"bases": {}, "refused": dict.fromkeys(plan.together, str(error))}
-    content["bases"] |= beside["bases"]
-    content["refused"] |= beside["refused"]
+        second = {"bases": {}, "refused": dict.fromkeys(plan.together, str(error))}
+    content["bases"] |= second["bases"]
+    content["refused"] |= second["refused"]
     correct([pair for entry in content["bases"].values() for pair in entry["paired"].values()])
-    together = _together(beside["bases"], folder / "together")
+    together = _together(plan.name, second["bases"], folder / "together")
     ours, rival = (_table(folder, content["base"], arm) for arm in (OURS, "global"))
     return StreamResult(plan.name, content, _days(content, folder), together, Gap.of(ours, rival))
 
@@ -281,56 +283,22 @@ def _table(folder: Path, base: str, arm: str) -> pd.DataFrame:
 
 
 def _days(content: Mapping[str, Any], folder: Path) -> float:
-    """Return how long the reported stream is, in days; NaN on clocks without days."""
+    """Return the length of the reported stream in days; NaN on clocks without days."""
     if content["clock"] != "seconds":
         return float("nan")
     table = _table(folder, content["base"], "none")
     return float(table["time"].max() - content["boundaries"]["test"]) / DAY
 
 
-def _together(bases: Mapping[str, Any], folder: Path) -> tuple[Together, ...]:
-    """Compare AMP-CF read with per-user decay with itself without decay, and with its one-persona twin with decay."""
+def _together(stream: str, bases: Mapping[str, Any], folder: Path) -> tuple[Difference, ...]:
+    """Compare AMP-CF under per-user decay with itself without decay, and with its one-persona twin under decay."""
     if AMPCF not in bases:
         return ()
     ours = per_user(_table(folder, AMPCF, OURS), ["ndcg@10"])
-    found = []
-    for base, arm in ((AMPCF, "none"), (TWIN, OURS)):
-        if base in bases:
-            other = per_user(_table(folder, base, arm), ["ndcg@10"])
-            row = compare(other, ours, ["ndcg@10"]).iloc[0]
-            values = {name: float(row[name]) for name in ("diff", "relative", "low", "high", "p")}
-            found.append(Together(f"{base}, {arm}", **values, users=int(row["n"])))
-    return tuple(found)
-
-
-def _chosen(names: Sequence[str] | None, plans: Sequence[_Plan]) -> tuple[_Plan, ...]:
-    if names is None:
-        return tuple(plans)
-    known = {plan.name: plan for plan in plans}
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"no benchmark on {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-    return tuple(known[name] for name in names)
-
-
-def _seeded(plans: Sequence[WorldPlan], seeds: Sequence[int] | None) -> tuple[WorldPlan, ...]:
-    return tuple(plan if seeds is None else replace(plan, seeds=tuple(seeds)) for plan in plans)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=__doc__)
-    worlds, logs = (", ".join(plan.name for plan in plans) for plans in (WORLDS, STREAMS))
-    parser.add_argument("--worlds", nargs="*", metavar="NAME", help=f"of {worlds} (spliced); none: no world")
-    parser.add_argument("--logs", nargs="*", metavar="NAME", help=f"of {logs}; none: no stream")
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help="of worlds that are pooled (default: 0 to 2 of mixed, 0 and 1 of timescales, 0 of splices)",
+    rivals = [(base, arm) for base, arm in ((AMPCF, "none"), (TWIN, OURS)) if base in bases]
+    return tuple(
+        Difference.between(
+            stream, f"{AMPCF}, {OURS}", ours, f"{base}, {arm}", per_user(_table(folder, base, arm), ["ndcg@10"])
+        )
+        for base, arm in rivals
     )
-    parser.add_argument("--candidates", type=int, metavar="N", help="rules that an arm may try (default 12)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
-    parser.add_argument("--quick", action="store_true", help="tiny worlds and a simulated log: tries the benchmark")
-    threads_option(parser)
-    return parser

@@ -1,12 +1,11 @@
-"""What per-user decay costs beside the undecayed model and beside retraining. `python -m benchmarks.decay_cost`.
+"""Cost of per-user decay beside the undecayed model and beside retraining. `python -m benchmarks.decay_cost`.
 
-Every question is answered without decay, with it, and then learned from, one after the other, so that whatever else the
-machine does falls on all three alike; medians count. Use one thread (`--threads 1`) for figures that can be repeated.
+For each query in turn, the undecayed and the decayed model answer and the rule learns from the event, so that other
+work of the machine falls on all three alike; medians count. Use one thread (`--threads 1`) for reproducible figures.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,63 +13,58 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.tools.environment import environment, threads_option, use_threads
+from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.environment import environment
 from benchmarks.tools.report import table
-from recsys.data.catalogue import datasets, locations
+from benchmarks.tools.search import shipped_experiment
+from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.decay.base import OnlineForgetting
-from recsys.errors import ConfigError, RecsysError
-from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.errors import ConfigError
+from recsys.experiments.configuration import Experiment
 from recsys.models.calibration_set import calibration_events, newest_part, query_batches
 from recsys.models.decayed.model import Decayed
 from recsys.types import DAY
 
 BATCH = 256
 LATE = 0.3
-"""Share of the newest events, which the models have not seen: the questions come from them, and what a day brings."""
+"""Share of the newest events, unseen by the models: the source of the queries and of the number of events a day."""
 _LENGTH = 10
 _STEPS = ("undecayed", "decayed", "observe")
 
-Asked = Sequence[tuple[Queries, npt.NDArray[np.int32]]]
-"""Questions, each with the item that followed."""
+Batches = Sequence[tuple[Queries, npt.NDArray[np.int32]]]
+"""Batches of queries with the item that followed each."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.decay_cost", description=__doc__)
-    parser.add_argument("--dataset", default="ml-latest-small", metavar="NAME", help="log (default ml-latest-small)")
-    parser.add_argument(
-        "--config",
-        nargs="+",
-        default=["ease_decay"],
-        metavar="NAME",
-        help="shipped configurations (default ease_decay)",
-    )
-    parser.add_argument("--questions", type=int, default=2048, metavar="N", help="questions (default 2048)")
-    threads_option(parser)
-    options = parser.parse_args(arguments)
-    use_threads(options.threads)
-    try:
+    command = parser("decay_cost", __doc__, threads=True)
+    command.add_argument("--dataset", default="ml-latest-small", metavar="NAME", help="log (default ml-latest-small)")
+    help_text = "shipped configurations (default ease_decay)"
+    command.add_argument("--config", nargs="+", default=["ease_decay"], metavar="NAME", help=help_text)
+    command.add_argument("--questions", type=int, default=2048, metavar="N", help="questions (default 2048)")
+    options = command.parse_args(arguments)
+
+    def run() -> int:
         log = datasets.load(options.dataset)
-        experiments = {name: read_experiment(locations.shipped("configs") / f"{name}.yaml") for name in options.config}
+        experiments = {name: shipped_experiment(name) for name in options.config}
         costs = {name: measure(log, each, questions=options.questions) for name, each in experiments.items()}
-    except RecsysError as error:
-        print(f"error: {error}")
-        return 2
-    for name, value in environment().items():
-        print(f"{name}: {value}")
-    print(table(["", *costs], rows(costs)))
-    return 0
+        for name, value in environment().items():
+            print(f"{name}: {value}")
+        print(table(["", *costs], rows(costs)))
+        return 0
+
+    return exit_code(run)
 
 
 def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048, seed: int = 0) -> dict[str, Any]:
-    """Return what decay costs: seconds a question, bytes a user, and a day's learning against a retraining.
+    """Return the cost of decay: seconds a query, bytes a user, and a day's learning against a retraining.
 
     Args:
-        log: with an order; it is cut before its newest 30%.
+        log: with an order; the models are fitted before its newest 30%.
         experiment: a model in `Decayed` with half-lives per user, or a fold-in model, which is then wrapped.
-        questions: at most this many events are asked and observed, everybody's newest.
+        questions: number of queries, at most: the newest events of every user.
         seed: of the model.
 
     Returns:
@@ -81,7 +75,7 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
 
     Raises:
         CapabilityError: the model cannot fold in.
-        ConfigError: the model has one half-life for all, or nothing can be asked.
+        ConfigError: the model has one half-life for all, or there is no query.
     """
     built = experiment.build(seed)
     model = built if isinstance(built, Decayed) else Decayed(built)
@@ -102,14 +96,14 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
         for queries, items in batches
         for row in range(len(items))
     ]
-    found = {"alone": _seconds(model, single), "batches": _seconds(model, batches)}
+    seconds = {"alone": _seconds(model, single), "batches": _seconds(model, batches)}
     rule, effort = model.forgetting, model.scoring_model.effort
     assert isinstance(rule, OnlineForgetting)
     assert effort is not None
     per_day = _events_per_day(log, late)
-    day = per_day * found["batches"]["observe"]
+    day = per_day * seconds["batches"]["observe"]
     return {
-        **found,
+        **seconds,
         "questions": len(events),
         "bytes_per_user": rule.state_bytes(),
         "fit_seconds": effort.seconds,
@@ -122,26 +116,26 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
 def rows(costs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     """Return the rows of a table with a column for each model."""
     lines: list[list[str]] = []
-    for way, told in (("alone", "asked alone"), ("batches", f"in batches of {BATCH}")):
+    for way, label in (("alone", "asked alone"), ("batches", f"in batches of {BATCH}")):
         lines += [
-            [f"{told}: {step}, ms", *(f"{1e3 * cost[way][step]:.3f}" for cost in costs.values())] for step in _STEPS
+            [f"{label}: {step}, ms", *(f"{1e3 * cost[way][step]:.3f}" for cost in costs.values())] for step in _STEPS
         ]
-        lines.append([f"{told}: (decayed + observe) / undecayed", *(f"{c[way]['ratio']:.2f}" for c in costs.values())])
-    shown = {
+        lines.append([f"{label}: (decayed + observe) / undecayed", *(f"{c[way]['ratio']:.2f}" for c in costs.values())])
+    keys = {
         "bytes per user": "bytes_per_user",
         "one fit, s": "fit_seconds",
         "events per day": "events_per_day",
         "observing a day, s": "day_seconds",
         "fit / day": "retraining_factor",
     }
-    return lines + [[told, *(f"{cost[name]:.4g}" for cost in costs.values())] for told, name in shown.items()]
+    return lines + [[label, *(f"{cost[name]:.4g}" for cost in costs.values())] for label, name in keys.items()]
 
 
-def _seconds(model: Decayed, asked: Asked) -> dict[str, float]:
-    """Return the median seconds a question of each step and their ratio; what was observed is forgotten again."""
-    taken = np.empty((len(asked), len(_STEPS)))
-    _steps(model, *asked[0])  # the first call of each pays for what is done once
-    for number, (queries, items) in enumerate(asked):
+def _seconds(model: Decayed, batches: Batches) -> dict[str, float]:
+    """Return the median seconds a query of each step, and their ratio; resets the rule afterwards."""
+    taken = np.empty((len(batches), len(_STEPS)))
+    _steps(model, *batches[0])  # warm-up
+    for number, (queries, items) in enumerate(batches):
         taken[number] = _steps(model, queries, items)
         taken[number] /= len(queries)
     rule = model.forgetting
@@ -168,7 +162,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _events_per_day(log: Interactions, late: npt.NDArray[np.bool_]) -> float:
-    """Return how many events a day of the late part brings."""
+    """Return the number of events a day in the late part."""
     if log.clock != "seconds":
         return float("nan")
     times = log.time[late]

@@ -22,7 +22,7 @@ _COLOURS = {
     "oracle": "#000000",
     "oracle+global": "#000000",
 }
-"""The arms whose curves are drawn: more would hide each other."""
+"""Arms whose curves are drawn; more would hide each other."""
 
 
 def draw_recovery(path: Path, pool: Pool) -> Path:
@@ -97,7 +97,7 @@ def draw_kinds(path: Path, pool: Pool) -> Path:
         share = np.histogram(values[np.isfinite(values)], edges)[0] / max(len(values), 1)
         axis.step(np.exp2(edges[:-1]), share, where="post", color=f"C{number}", label=kind.name.lower())
     axis.set_xscale("log", base=2)
-    axis.set_title(f"{pool.title}: what is believed after each user's last event")
+    axis.set_title(f"{pool.title}: belief after each user's last event")
     axis.set_xlabel("learned half-life, events")
     axis.set_ylabel("share of the users")
     axis.legend()

@@ -1,4 +1,4 @@
-"""The report of the drift benchmark: every sentence and every table is made from the numbers."""
+"""The report of the drift benchmark, every sentence and table of which is made from the numbers."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.drift.bars import (
-    AMPCF,
-    Scores,
-    Serving,
-    StreamResult,
-    bars,
-    events,
-    interval,
-    percent,
-    together_corrected,
-    what_lost,
-)
+from benchmarks.drift.bars import Scores, bars, cost_text, events, what_lost, with_interval
 from benchmarks.drift.pictures import draw_kinds, draw_recovery, draw_timescales
+from benchmarks.drift.results import Serving, StreamResult, together
 from benchmarks.drift.world_scores import (
     HORIZON,
     MIN_EVENTS,
     OURS,
     ArmScores,
-    Difference,
     Pool,
     arm_scores,
     differences,
     timescales,
 )
 from benchmarks.drift.worlds import DETECTOR_CANDIDATES
+from benchmarks.tools.differences import Difference
 from benchmarks.tools.environment import environment
-from benchmarks.tools.report import REPORT_NAME, facts, number, p_value, table, write_text
+from benchmarks.tools.report import (
+    bars_table,
+    facts,
+    interval,
+    number,
+    p_value,
+    signed,
+    slug,
+    table,
+    write_report,
+)
 from recsys.experiments.drift.pictures import draw_days, draw_half_lives
 from recsys.pictures import draw_bars
 from recsys.worlds.drift import Kind
@@ -57,26 +57,27 @@ def write(
         out: the folder.
         pools: worlds under a base each.
         results: real streams.
-        serving: what single questions cost.
-        failures: what could not be run, and why.
+        serving: costs of single queries.
+        failures: reasons by the name of a part that could not be run.
         candidates: rules that an arm might try.
     """
+    out.mkdir(parents=True, exist_ok=True)
     scores: Scores = {pool.title: {arm: arm_scores(pool, arm) for arm in pool.tables} for pool in pools}
     pairs = differences(pools)
     rows = bars(pools, scores, pairs, results, serving)
     parts = ["# Drift", facts(environment()), _method(candidates)]
     parts += [f"Not run: {name}: {reason}." for name, reason in failures.items()]
-    parts += ["## Bars", table(["claim", "bar", "measured", ""], rows)]
+    parts += ["## Bars", bars_table(rows)]
     parts += ["## What lost", "\n".join(what_lost(rows, pairs, results))]
     parts += ["## Worlds with known truth"] if pools else []
     for pool in pools:
-        parts += _world(out, pool, scores[pool.title], [pair for pair in pairs if pair.pool == pool.title])
+        parts += _world(out, pool, scores[pool.title], [pair for pair in pairs if pair.where == pool.title])
     parts += ["## Real streams", *_overview(out, results)] if results else []
     parts += _gaps(results) if results else []
     for result in results:
         parts += _stream(out, result)
     parts += [*_together(results), *_cost(results, serving)]
-    return write_text(out / REPORT_NAME, "\n\n".join(parts) + "\n")
+    return write_report(out, parts)
 
 
 def _method(candidates: int) -> str:
@@ -86,7 +87,7 @@ def _method(candidates: int) -> str:
             "decay rate of each user by gradient; `gradient`, with floor and features; detectors of drift that reset "
             f"everybody (`population_...`) or one user (`user_...`); `{OURS}`, ours; `situation`, of ours what the "
             "situation alone says, without anything of the user's own; `retraining`, no decay, the model refitted on a "
-            "schedule; `oracle`, told who changed when. "
+            "schedule; `oracle`, which knows who changed when. "
             f"Every arm may try up to {candidates} candidates (fewer where it has fewer; in worlds a detector up to "
             f"{DETECTOR_CANDIDATES}) and takes the one with the best prequential NDCG@10 on validation.",
             "Worlds: users are split in thirds, to learn the items, to tune, to report; all replays begin with each "
@@ -101,17 +102,16 @@ def _method(candidates: int) -> str:
 
 
 def _world(out: Path, pool: Pool, scores: Mapping[str, ArmScores], pairs: Sequence[Difference]) -> list[str]:
-    slug = _slug(pool.title)
-    asked = int(pool.tested.sum())
-    told = {
+    file = slug(pool.title)
+    made = {
         "world": f"{pool.world}, clock {pool.clock}, seeds {', '.join(map(str, pool.seeds))}",
-        "asked": f"{asked:,} users, {len(pool.tables[OURS]):,} questions",
+        "asked": f"{int(pool.tested.sum()):,} users, {len(pool.tables[OURS]):,} questions",
         "kinds": ", ".join(f"{int(pool.users(k).sum())} {k.name.lower()}" for k in Kind if pool.users(k).any()),
     }
-    parts = [f"### {pool.title}", facts(told), _means(pool, scores)]
+    parts = [f"### {pool.title}", facts(made), _means(pool, scores)]
     if pool.users(Kind.ABRUPT).any():
-        parts += [_drift_scores(scores), _drift_text(pool.oracle), f"![recovery](recovery_{slug}.png)"]
-        draw_recovery(out / f"recovery_{slug}.png", pool)
+        parts += [_drift_scores(scores), _drift_text(pool.oracle), f"![recovery](recovery_{file}.png)"]
+        draw_recovery(out / f"recovery_{file}.png", pool)
     alarms = [(arm, s.detection) for arm, s in scores.items() if s.detection is not None and s.detection.changes]
     if alarms:
         head = ["detector", "changes", "noticed", "delay, events", "median", "false alarms", "per 1,000 events"]
@@ -129,16 +129,16 @@ def _world(out: Path, pool: Pool, scores: Mapping[str, ArmScores], pairs: Sequen
         ]
         parts += [table(head, rows), f"Of abrupt and stable users; an alarm within {HORIZON} events notices a change."]
     if pool.users(Kind.RENEWAL).any():
-        found = timescales(pool)
-        draw_timescales(out / f"timescales_{slug}.png", pool)
+        score = timescales(pool)
+        draw_timescales(out / f"timescales_{file}.png", pool)
         parts += [
-            f"Learned against true timescale, users with at least {MIN_EVENTS} events: Spearman {interval(found, 3)}, "
-            f"{found.users} users.",
-            f"![learned against true half-life](timescales_{slug}.png)",
+            f"Learned against true timescale, users with at least {MIN_EVENTS} events: Spearman "
+            f"{with_interval(score, 3)}, {score.users} users.",
+            f"![learned against true half-life](timescales_{file}.png)",
         ]
     elif sum(bool(pool.users(kind).any()) for kind in Kind) > 1:
-        draw_kinds(out / f"kinds_{slug}.png", pool)
-        parts += [f"![learned half-lives by kind](kinds_{slug}.png)"]
+        draw_kinds(out / f"kinds_{file}.png", pool)
+        parts += [f"![learned half-lives by kind](kinds_{file}.png)"]
     return [*parts, _pairs(pairs)]
 
 
@@ -167,10 +167,10 @@ def _drift_scores(scores: Mapping[str, ArmScores]) -> str:
             events(s.recovery),
             events(s.recovery_level),
             events(s.recovery_all),
-            interval(s.area, 2),
-            percent(s.stable_cost),
-            percent(s.burst_cost),
-            percent(s.burst_cost_after),
+            with_interval(s.area, 2),
+            cost_text(s.stable_cost),
+            cost_text(s.burst_cost),
+            cost_text(s.burst_cost_after),
         ]
         for arm, s in scores.items()
     ]
@@ -189,29 +189,18 @@ def _drift_text(oracle: str) -> str:
 
 
 def _pairs(pairs: Sequence[Difference]) -> str:
-    rows = [
-        [
-            f"{OURS} - {pair.other}",
-            f"{pair.diff:+.4f}",
-            f"{100 * pair.relative:+.1f}%",
-            f"[{number(pair.low)}, {number(pair.high)}]",
-            p_value(pair.p),
-            p_value(pair.p_holm),
-            str(pair.users),
-        ]
-        for pair in pairs
-    ]
+    rows = [[f"{OURS} - {pair.other}", *pair.columns()] for pair in pairs]
     return table(["NDCG@10, mean over users", "diff", "relative", "95%", "p", "p (Holm)", "users"], rows)
 
 
 def _overview(out: Path, results: Sequence[StreamResult]) -> list[str]:
     """Draw what the arms gain over no decay on every stream; without intervals, which the paired tables have."""
-    told = [arm for arm in _OVERVIEW if all(arm in result.arms for result in results)]
-    if "none" not in told:
+    arms = [arm for arm in _OVERVIEW if all(arm in result.arms for result in results)]
+    if "none" not in arms:
         return []
     gains = {
         arm: [(100 * (result.arms[arm]["ndcg@10"] / result.arms["none"]["ndcg@10"] - 1), 0.0) for result in results]
-        for arm in told
+        for arm in arms
         if arm != "none"
     }
     logs = [f"{result.name}\n{result.content['base']}" for result in results]
@@ -220,7 +209,7 @@ def _overview(out: Path, results: Sequence[StreamResult]) -> list[str]:
 
 
 def _gaps(results: Sequence[StreamResult]) -> list[str]:
-    """Return what the differences from the best half-life for everybody could come from."""
+    """Return the possible sources of the differences from the best global half-life."""
     rows = []
     for result in results:
         beliefs, gap = result.content["bases"][result.content["base"]]["half_lives"], result.gap
@@ -242,33 +231,33 @@ def _gaps(results: Sequence[StreamResult]) -> list[str]:
         table([*head, "of these moved", "users better / worse"], rows),
         "Events seen: median over the questions. New items: questions whose item is newer than the model, which only "
         "retraining can find. A hit is moved if the two lists have it at different places, or only "
-        f"one has it. Belief in never: mean over users of what `{OURS}` believes of no decay. Where next to nobody is "
+        f"one has it. Belief in never: mean over users of the belief of `{OURS}` in no decay. Where hardly anybody is "
         "better or worse off, few questions are hit, histories are short, or both read them alike; where as many are "
-        "better as worse, what one half-life costs some users it gives to others.",
+        "better as worse, one half-life costs some users what it gives to others.",
     ]
 
 
 def _stream(out: Path, result: StreamResult) -> list[str]:
     content = result.content
-    told = {
+    made = {
         "log": f"{result.name}, fingerprint {content['fingerprint'][:12]}, clock {content['clock']}",
         "stream": "-" if np.isnan(result.days) else f"{result.days:.0f} days",
         "settings": ", ".join(f"{name} {value}" for name, value in content["settings"].items() if value is not None),
     }
-    parts = [f"### {result.name}", facts(told)]
+    parts = [f"### {result.name}", facts(made)]
     parts += [f"Refused by {base}: {reason}" for base, reason in content["refused"].items()]
     for base, entry in content["bases"].items():
         parts += [_arms(base, entry), _strata(entry["strata"])]
     days = {arm: entry["by_days"] for arm, entry in result.arms.items() if entry["by_days"]}
     if days:
-        name = f"days_{_slug(result.name)}.png"
+        name = f"days_{slug(result.name)}.png"
         draw_days(out / name, days, f"{result.name}, {content['base']}")
         edges = [f"{row['days']:g}+ days" for row in next(iter(days.values()))]
         rows = [[arm, *(number(row["ndcg@10"]) for row in values)] for arm, values in days.items()]
         parts += [table([f"NDCG@10 since training, {content['base']}", *edges], rows), f"![days]({name})"]
     beliefs = {base: entry["half_lives"] for base, entry in content["bases"].items() if "half_lives" in entry}
     if beliefs:
-        name = f"half_lives_{_slug(result.name)}.png"
+        name = f"half_lives_{slug(result.name)}.png"
         draw_half_lives(out / name, beliefs)
         parts.append(f"![half-lives of the users]({name})")
     return [part for part in parts if part]
@@ -285,8 +274,8 @@ def _arms(base: str, entry: Mapping[str, Any]) -> str:
                 values["choice"],
                 number(values["ndcg@10"]),
                 number(values["hr@10"]),
-                "-" if pair is None else f"{pair['diff']:+.4f}",
-                "-" if pair is None else f"[{number(pair['low'])}, {number(pair['high'])}]",
+                "-" if pair is None else signed(pair["diff"]),
+                "-" if pair is None else interval(pair["low"], pair["high"]),
                 "-" if pair is None else p_value(pair["p_holm"]),
                 f"{values['n']:,}",
                 number(1000 * sum(seconds.values()) / values["n"], 2),
@@ -306,21 +295,8 @@ def _strata(strata: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _together(results: Sequence[StreamResult]) -> list[str]:
-    corrected = together_corrected(results)
-    rows = [
-        [
-            result.name,
-            f"{AMPCF}, {OURS} - {pair.rival}",
-            f"{pair.diff:+.4f}",
-            f"{100 * pair.relative:+.1f}%",
-            f"[{number(pair.low)}, {number(pair.high)}]",
-            p_value(corrected[result.name, pair.rival]),
-            str(pair.users),
-        ]
-        for result in results
-        for pair in result.together
-    ]
-    head = ["log", "NDCG@10, mean over users", "diff", "relative", "95%", "p (Holm)", "users"]
+    rows = [[pair.where, f"{pair.own} - {pair.other}", *pair.columns()] for pair in together(results)]
+    head = ["log", "NDCG@10, mean over users", "diff", "relative", "95%", "p", "p (Holm)", "users"]
     return ["## Personas and decay together", table(head, rows)] if rows else []
 
 
@@ -330,9 +306,7 @@ def _cost(results: Sequence[StreamResult], serving: Sequence[Serving]) -> list[s
         rows = [
             [
                 f"{one.world}, {one.base}",
-                number(one.plain, 2),
-                number(one.decayed, 2),
-                number(one.observe, 2),
+                *(number(milliseconds, 2) for milliseconds in (one.plain, one.decayed, one.observe)),
                 number(one.bytes, 0),
             ]
             for one in serving
@@ -343,13 +317,11 @@ def _cost(results: Sequence[StreamResult], serving: Sequence[Serving]) -> list[s
     for result in results:
         if np.isnan(result.days):
             continue
-        seconds = result.arms[OURS]["seconds"]
-        own = sum(seconds[part] for part in ("weights", "judging", "observing"))
         rows.append(
             [
                 f"{result.name}, {result.content['base']}",
-                number(own, 1),
-                number(seconds["fit"], 1),
+                number(result.own_seconds(), 1),
+                number(result.arms[OURS]["seconds"]["fit"], 1),
                 number(result.days, 0),
                 f"{result.daily_retraining:.0f}x",
             ]
@@ -358,7 +330,3 @@ def _cost(results: Sequence[StreamResult], serving: Sequence[Serving]) -> list[s
         head = ["seconds over the stream", "decay, beyond no decay", "one fit", "days", "a fit a day costs"]
         parts.append(table(head, rows))
     return parts if len(parts) > 1 else []
-
-
-def _slug(title: str) -> str:
-    return title.replace(", ", "-").replace(" ", "-")

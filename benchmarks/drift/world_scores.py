@@ -1,20 +1,21 @@
-"""Scores of the arms of a world whose truth is known, the test users of all its seeds pooled.
+"""Scores of the arms of a world with known truth, the test users of all its seeds pooled.
 
-Users are pooled, not averaged: each seed is another population with items of its own, so its users are new ones, and
-intervals are over users. Formulas: `recsys.evaluation.drift.scores`.
+Users are pooled, not averaged: each seed is another population with other items, so its users are new, and intervals
+are over users. Formulas: `recsys.evaluation.drift.scores`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.drift.worlds import ORACLE, ORACLE_GLOBAL, Ran, Truth, World
+from benchmarks.drift.worlds import DETECTORS, ORACLE, ORACLE_GLOBAL, Truth, World, WorldReplay
+from benchmarks.tools.differences import Difference, corrected
 from recsys.evaluation.drift.scores import (
     Detection,
     degradation_area,
@@ -25,13 +26,12 @@ from recsys.evaluation.drift.scores import (
     timescale_recovery,
 )
 from recsys.evaluation.resampling import Score
-from recsys.evaluation.significance import compare, holm
 from recsys.worlds.drift import Kind
 
 METRICS = ("ndcg@10", "hr@10")
 OURS = "per_user"
 HORIZON = 50
-"""Events after a change that are looked at."""
+"""Number of events after a change that count."""
 MIN_EVENTS = 50
 """Fewest events of a user whose learned timescale is compared with the true one."""
 TRUTHS = (ORACLE, ORACLE_GLOBAL)
@@ -46,10 +46,10 @@ class Pool:
         world: name of the world.
         base: name of the base.
         clock: of its logs.
-        seeds: what was pooled.
+        seeds: of the pooled worlds.
         truth: of all users.
         tables: by arm, questions as in `Replay.table`, users numbered through.
-        runs: by arm, what was run for each seed.
+        runs: by arm, the replay of each seed.
         offsets: "seeds + 1", the first user of each seed.
         lengths: "users", events of the user in the test log.
     """
@@ -60,12 +60,12 @@ class Pool:
     seeds: tuple[int, ...]
     truth: Truth
     tables: Mapping[str, pd.DataFrame]
-    runs: Mapping[str, Sequence[Ran]]
+    runs: Mapping[str, Sequence[WorldReplay]]
     offsets: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, worlds: Sequence[World], base: str, runs: Mapping[str, Sequence[Ran]]) -> Pool:
+    def of(cls, worlds: Sequence[World], base: str, runs: Mapping[str, Sequence[WorldReplay]]) -> Pool:
         """Pool worlds of one name.
 
         Args:
@@ -75,9 +75,9 @@ class Pool:
         """
         offsets = np.cumsum([0, *(world.test.n_users for world in worlds)])
         tables = {}
-        for arm, found in runs.items():
+        for arm, replays in runs.items():
             parts = []
-            for world, offset, run in zip(worlds, offsets, found, strict=False):
+            for world, offset, run in zip(worlds, offsets, replays, strict=False):
                 table = run.replay.table
                 names = [f"{world.seed}:{user}" for user in table["user_id"]]
                 parts.append(table.assign(user_num=table["user_num"].to_numpy(np.int64) + offset, user_id=names))
@@ -94,7 +94,7 @@ class Pool:
 
     @property
     def tested(self) -> npt.NDArray[np.bool_]:
-        """ "users", who is asked."""
+        """ "users", whether the user has questions."""
         return self.lengths > 0
 
     def users(self, *kinds: Kind) -> npt.NDArray[np.bool_]:
@@ -102,14 +102,14 @@ class Pool:
         return np.isin(self.truth.kind, kinds) & self.tested
 
     def moments(self, *kinds: Kind) -> npt.NDArray[np.int64]:
-        """ "users", when the oracle empties the history of users of some kinds; -1 for all others."""
+        """ "users", position at which the oracle empties the history of users of some kinds; -1 for all others."""
         return np.where(self.users(*kinds), self.truth.stale_until, -1)
 
     @property
     def oracle(self) -> str:
-        """The oracle that arms are held to: the one that is better on ABRUPT users' questions after their change.
+        """The reference oracle: the one that is better on ABRUPT users' questions after their change.
 
-        On real logs even users without a change gain by forgetting, and an oracle that does not is no upper arm.
+        On real logs even users without a change gain by forgetting, and an oracle without forgetting is no upper bound.
         """
         moments = self.moments(Kind.ABRUPT)
         level = {}
@@ -125,9 +125,9 @@ class Pool:
         return np.concatenate([getattr(run, name) for run in self.runs[arm]])
 
     def choices(self, arm: str) -> str:
-        """What an arm chose, seed by seed where seeds differ."""
-        found = [run.facts["choice"] for run in self.runs[arm]]
-        return found[0] if len(set(found)) == 1 else "; ".join(found)
+        """The choice of an arm, seed by seed where seeds differ."""
+        choices = [run.facts["choice"] for run in self.runs[arm]]
+        return choices[0] if len(set(choices)) == 1 else "; ".join(choices)
 
 
 @final
@@ -144,7 +144,7 @@ class ArmScores:
         area: degradation area of ABRUPT users.
         stable_cost: relative loss of STABLE users against no decay.
         burst_cost: of BURST users, once the guest has left.
-        burst_cost_after: the same from the second event on: nobody can know before the first that the guest has left.
+        burst_cost_after: the same from the second event on, as the first is needed to notice that the guest has left.
         detection: of the alarms; None without a detector.
         seconds_per_1000: of the replay, for 1,000 events.
         bytes_per_user: state.
@@ -162,34 +162,6 @@ class ArmScores:
     detection: Detection | None
     seconds_per_1000: float
     bytes_per_user: float
-
-
-@final
-@dataclass(frozen=True)
-class Difference:
-    """NDCG@10 of `per_user` minus that of another arm, paired over users.
-
-    Attributes:
-        pool: where.
-        other: the other arm.
-        diff: mean over users.
-        relative: diff over the other's mean.
-        low: lower end of the 95% bootstrap interval.
-        high: upper end.
-        p: Wilcoxon signed-rank.
-        p_holm: corrected over the family.
-        users: how many.
-    """
-
-    pool: str
-    other: str
-    diff: float
-    relative: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    users: int
 
 
 def arm_scores(pool: Pool, arm: str) -> ArmScores:
@@ -223,29 +195,26 @@ def timescales(pool: Pool) -> Score:
 
 
 def differences(pools: Sequence[Pool]) -> list[Difference]:
-    """Return `per_user` against every other arm of every world, one family (the oracles are no rivals)."""
-    found: list[Difference] = []
-    for pool in pools:
-        ours = per_user(pool.tables[OURS], METRICS[:1])
-        for arm, table in pool.tables.items():
-            if arm in (OURS, *TRUTHS):
-                continue
-            row = compare(per_user(table, METRICS[:1]), ours, METRICS[:1]).iloc[0]
-            values = {name: float(row[name]) for name in ("diff", "relative", "low", "high", "p", "p_holm")}
-            found.append(Difference(pool.title, arm, **values, users=int(row["n"])))
-    corrected = holm([pair.p for pair in found])
-    return [replace(pair, p_holm=float(p)) for pair, p in zip(found, corrected, strict=True)]
+    """Return `per_user` minus every other arm but the oracles in every world, one family of tests."""
+    pairs = [
+        Difference.between(pool.title, OURS, ours, arm, per_user(table, METRICS[:1]))
+        for pool in pools
+        for ours in [per_user(pool.tables[OURS], METRICS[:1])]
+        for arm, table in pool.tables.items()
+        if arm not in (OURS, *TRUTHS)
+    ]
+    return corrected(pairs)
 
 
 def _detection(pool: Pool, arm: str) -> Detection | None:
-    """Alarms of ABRUPT and STABLE users; of the other kinds it is not said when an alarm is right."""
-    if not arm.endswith(("adwin", "page_hinkley")):
+    """Alarms of ABRUPT and STABLE users; for the other kinds a right moment is not defined."""
+    if not arm.endswith(DETECTORS):
         return None
     runs = list(zip(pool.runs[arm], pool.offsets, strict=False))
     users = np.concatenate([run.alarm_users + offset for run, offset in runs])
     positions = np.concatenate([run.alarm_positions for run, _ in runs])
-    judged = pool.users(Kind.ABRUPT, Kind.STABLE)
-    mine = judged[users]
+    scored = pool.users(Kind.ABRUPT, Kind.STABLE)
+    mine = scored[users]
     changed = np.where(pool.users(Kind.ABRUPT), pool.truth.changed_at, -1)
-    stop = np.where(judged, pool.lengths, 0)
+    stop = np.where(scored, pool.lengths, 0)
     return detection(users[mine], positions[mine], changed, np.zeros_like(stop), stop, horizon=HORIZON)

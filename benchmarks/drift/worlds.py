@@ -1,19 +1,18 @@
-"""Worlds whose drift is known: users in three parts, every arm replayed on the last, and the oracle that it is held to.
+"""Worlds with known drift: users in three parts, replays of every arm on the last part, and the oracle.
 
 ::
 
-    users    fit        tune                  test
-             items      every arm is tuned    every arm is reported, on events that neither items nor tuning have seen
-             learned    and learns here
+    users    fit             tune                   test
+             item models     every arm is tuned     every arm is reported, on events unseen by items and tuning
+             are fitted      and learns here
 
-All replays begin at the beginning of each history: nobody asked is known before their own first event. A replay is a
-cell on disk (`benchmarks.tools.cells`).
+All replays start with the first event of each history. A replay is a cell on disk (`benchmarks.tools.cells`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -22,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.tools.cells import Cells, identity
+from benchmarks.tools.command import Say
+from benchmarks.tools.report import slug
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.decay.base import Forgetting
@@ -38,8 +39,6 @@ from recsys.types import Doubles, Floats, Ints
 from recsys.worlds.drift import DriftConfig, DriftWorld, Kind, KindShares, simulate_drift
 from recsys.worlds.splices import splice_users
 
-Say = Callable[[str], None]
-
 ORACLE, ORACLE_GLOBAL = "oracle", "oracle+global"
 WORLD_ARMS: tuple[str, ...] = (*ARMS, ORACLE, ORACLE_GLOBAL)
 """All arms of a world: the rules of forgetting, and the oracle without and with the tuned global half-life."""
@@ -47,24 +46,27 @@ WORLD_ARMS: tuple[str, ...] = (*ARMS, ORACLE, ORACLE_GLOBAL)
 CUTOFFS = (5, 10)
 _SCORES = 60_000_000
 """Scores of one chunk, "questions items", at most: 240 MB."""
+DETECTORS = ("adwin", "page_hinkley")
+"""Ends of the names of arms that detect changes."""
+
 DETECTOR_CANDIDATES = 2
-"""A detector's candidates are replays one event after the other, many times as dear as those of a half-life."""
+"""Of a detector: its replays run event by event, at many times the cost of those of a half-life."""
 
 
 @final
 class OracleReset(Forgetting):
-    """Told the truth: from the moment a change is over, the events that the change made worthless count nothing.
+    """Knows the truth: after a change, the events that it made worthless have no weight.
 
         w_j = 0 if stale_from_u <= (position of j) < stale_until_u <= (number of visible events), else inner_j
 
-    ABRUPT: everything before the change, from the change on. GRADUAL: everything before the new taste is settled, from
-    then on. BURST: the guest's events, from the guest's leaving on. An upper arm for the score, not for use: nobody is
-    told. Its weights may rise with age (a guest's events are younger than what counts again).
+    ABRUPT: everything before the change, from the change on. GRADUAL: everything before the new taste is reached, from
+    then on. BURST: the guest's events, after the guest has left. An upper bound of the score, not for use. Its weights
+    may rise with age (a guest's events are younger than those that count again).
 
     Args:
         stale_from: "users", position of the first worthless event; -1: none.
         stale_until: "users", position of the first event that counts again; -1: none.
-        inner: what else is forgotten; None: nothing.
+        inner: a further rule of forgetting; None: none.
     """
 
     def __init__(self, stale_from: Ints, stale_until: Ints, inner: Forgetting | None = None) -> None:
@@ -76,16 +78,16 @@ class OracleReset(Forgetting):
         position = np.arange(len(row)) - history.indptr[:-1][row]
         user = queries.users[row]
         until = self.stale_until[user]
-        told = (until >= 0) & (history.lengths[row] >= until)
-        kept = ~(told & (position >= self.stale_from[user]) & (position < until))
-        weights = kept.astype(np.float32)
+        over = (until >= 0) & (history.lengths[row] >= until)
+        counts = ~(over & (position >= self.stale_from[user]) & (position < until))
+        weights = counts.astype(np.float32)
         return weights if self.inner is None else weights * self.inner.weights(queries)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of the users of a world, each "users".
+    """The truth about the users of a world, each "users".
 
     Attributes:
         kind: a `Kind`.
@@ -93,7 +95,7 @@ class Truth:
         stale_from: see `OracleReset`.
         stale_until: see `OracleReset`.
         returns_at: position of the first event after a guest's (BURST); else -1.
-        timescale: true half-life of the user's evidence in events; infinite where nothing gets stale.
+        timescale: true half-life of the user's evidence in events; infinite where it does not age.
     """
 
     kind: Ints
@@ -105,7 +107,7 @@ class Truth:
 
     @classmethod
     def of_world(cls, world: DriftWorld) -> Truth:
-        """Take the truth of a simulated world; RECURRING and RENEWAL users have no one moment to be reset at."""
+        """Take the truth of a simulated world; RECURRING and RENEWAL users have no single moment of reset."""
         burst = world.kind == Kind.BURST
         until = np.where(burst, world.returns_at, world.settled_at)
         begin = np.where(burst, world.changed_at, np.where(until >= 0, 0, -1))
@@ -121,14 +123,14 @@ class Truth:
 @final
 @dataclass(frozen=True, eq=False)
 class World:
-    """A log with the truth behind it, its users in three parts; the parts keep the vocabularies.
+    """A log with its truth, its users in three parts with the vocabularies of the whole log.
 
     Attributes:
         name: of the world; worlds of one name and several seeds are pooled.
-        seed: of the simulation or the splices, and of who is in which part.
-        fit: what the items are learned from.
-        tune: what the arms are tuned on, and learn from.
-        test: what is reported.
+        seed: of the simulation or the splices, and of the parts.
+        fit: the log of the item models.
+        tune: the log on which the arms are tuned, and learn.
+        test: the log of the report.
         truth: of the users of `tune` and `test`.
     """
 
@@ -151,56 +153,56 @@ def mixed_world(seed: int, n_users: int, events: int) -> World:
 
 
 def timescale_world(seed: int, n_users: int, events: int) -> World:
-    """Return the simulated world in which each user changes again and again, at a pace of their own."""
+    """Return the simulated world in which each user changes repeatedly, at an individual pace."""
     shares = KindShares(0, 0, 0, 0, 0, renewal=1)
     return _simulated("timescales", DriftConfig(seed=seed, n_users=n_users, events_per_user=events, shares=shares))
 
 
 def _simulated(name: str, config: DriftConfig) -> World:
-    made = simulate_drift(config)
+    world = simulate_drift(config)
     part = np.random.default_rng([config.seed, 1]).permutation(np.arange(config.n_users) % 3)
-    fit, tune, test = (made.log.select(part[made.log.user_num] == number) for number in range(3))
-    return World(name, config.seed, fit, tune, test, Truth.of_world(made))
+    fit, tune, test = (world.log.select(part[world.log.user_num] == number) for number in range(3))
+    return World(name, config.seed, fit, tune, test, Truth.of_world(world))
 
 
 def spliced_world(log: Interactions, seed: int, pairs: int | None, minimum_events: int = 20) -> World:
-    """Return two real histories joined, for half of the users, and untouched ones for the other half.
+    """Return a world whose users are half spliced from two real histories each, half unchanged.
 
-    Items are learned from the users of the log that are in no replay, so that no model has seen an event it is asked.
+    Items are learned from the users of the log that are in no replay, so that no model has seen an event of a question.
 
     Args:
         log: with a clock.
         seed: of pairs, cuts, controls and parts.
-        pairs: spliced users, tune and test together, and as many controls; None: all there are.
+        pairs: spliced users, tune and test together, and as many controls; None: as many as possible.
         minimum_events: fewest events of either part.
 
     Raises:
-        DataError: nobody is left to learn the items from.
+        DataError: no user is left for the item models.
     """
-    made = splice_users(log, seed, pairs=pairs, minimum_events=minimum_events)
-    replayed = np.unique(np.concatenate([made.first, made.second[made.second >= 0]]))
+    splices = splice_users(log, seed, pairs=pairs, minimum_events=minimum_events)
+    replayed = np.unique(np.concatenate([splices.first, splices.second[splices.second >= 0]]))
     fit = log.select(~np.isin(log.user_num, replayed))
     if len(fit) == 0:
-        raise DataError(f"{log.name}: all users are spliced, so the items can be learned from nobody; ask fewer pairs")
-    count = len(made.kind) // 2
+        raise DataError(f"{log.name}: all users are spliced, so none is left to learn the items from; take fewer pairs")
+    count = len(splices.kind) // 2
     part = np.tile(np.random.default_rng([seed, 1]).permutation(np.arange(count) % 2), 2)
-    tune, test = (made.log.select(part[made.log.user_num] == number) for number in range(2))
-    nobody = np.full(len(made.kind), -1)
-    begin = np.where(made.changed_at >= 0, 0, -1)
-    scale = np.full(len(made.kind), np.inf)
-    truth = Truth(made.kind, made.changed_at, begin, made.changed_at, nobody, scale)
+    tune, test = (splices.log.select(part[splices.log.user_num] == number) for number in range(2))
+    nobody = np.full(len(splices.kind), -1)
+    begin = np.where(splices.changed_at >= 0, 0, -1)
+    scale = np.full(len(splices.kind), np.inf)
+    truth = Truth(splices.kind, splices.changed_at, begin, splices.changed_at, nobody, scale)
     return World(f"{log.name}, spliced", seed, fit, tune, test, truth)
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Ran:
+class WorldReplay:
     """A world's test users under one arm.
 
     Attributes:
-        replay: the questions.
+        replay: of the test users.
         facts: `choice`, `tried`, `tuning` (seconds).
-        alarm_users: "alarms", of a detector; one of everybody is one of each user.
+        alarm_users: "alarms", of a detector; an alarm for all users is one for each.
         alarm_positions: "alarms", position in the user's history.
         learned: "users", `TemporalDecay.pace` after the last event: a half-life in events; NaN where none was learned.
     """
@@ -214,7 +216,7 @@ class Ran:
 
 @final
 class WorldBench:
-    """One world under one base: the model, what the arms chose, and their replays, made when they are asked for."""
+    """One world under one base: the model, the choices of the arms and their replays, each made on demand."""
 
     def __init__(self, world: World, base: Base, cells: Cells, candidates: int, say: Say = lambda _: None) -> None:
         self.world, self.base, self.cells, self.candidates, self.say = world, base, cells, candidates, say
@@ -222,13 +224,13 @@ class WorldBench:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms that this world can have: a population's detector needs a clock that all users share."""
+        """The arms of this world: the detector of a population needs a clock that all users share."""
         shared = self.world.test.has_time
         return tuple(arm for arm in WORLD_ARMS if shared or not arm.startswith("population"))
 
     @cached_property
     def model(self) -> Recommender:
-        """The base, fitted on the users who are never asked."""
+        """The base, fitted on the users of `fit`."""
         return self.base.fit(self.world.fit)
 
     def stage(self, log: Interactions) -> Stage:
@@ -236,24 +238,24 @@ class WorldBench:
         start = int(log.time.min()) if log.has_time else 0
         return Stage(self.model, log, start, chunk=max(1024, _SCORES // log.n_items), seed=self.world.seed)
 
-    def ran(self, arm: str) -> Ran:
+    def replay(self, arm: str) -> WorldReplay:
         """Return a replay of the test users, from disk where it is finished."""
-        name = f"{self.world.name}/{self.world.seed}/{self.base.name}/{arm}".replace(", ", "-").replace(" ", "-")
+        name = slug(f"{self.world.name}/{self.world.seed}/{self.base.name}/{arm}")
         key = self._identity(arm)
         stored = self.cells.load(name, key)
         table = self.cells.path(name, "parquet")
         if stored is None or not table.exists():
             begin = time.perf_counter()
             chosen = self._choose(arm)
-            replay = self.stage(self.world.test).replay(chosen.rule, cutoffs=CUTOFFS)
-            replay.save(table)
+            made = self.stage(self.world.test).replay(chosen.rule, cutoffs=CUTOFFS)
+            made.save(table)
             facts = {"choice": chosen.choice, "tried": [list(one) for one in chosen.tried], "tuning": chosen.seconds}
             stored = self.cells.save(name, key, facts, arrays=self._arrays(chosen.rule))
             took = time.perf_counter() - begin
-            self.say(f"{name}: {chosen.choice}; NDCG@10 {replay.summary['ndcg@10']:.4f} ({took:.0f} s)")
+            self.say(f"{name}: {chosen.choice}; NDCG@10 {made.summary['ndcg@10']:.4f} ({took:.0f} s)")
         arrays = self.cells.arrays(name)
         assert arrays is not None
-        return Ran(Replay.load(table), stored, **arrays)
+        return WorldReplay(Replay.load(table), stored, **arrays)
 
     def _choose(self, arm: str) -> Chosen:
         if arm not in self._chosen:
@@ -261,7 +263,7 @@ class WorldBench:
         return self._chosen[arm]
 
     def _tuned(self, arm: str) -> Chosen:
-        detector = arm.endswith(("adwin", "page_hinkley"))
+        detector = arm.endswith(DETECTORS)
         most = min(self.candidates, DETECTOR_CANDIDATES) if detector else self.candidates
         return choose(arm, self.stage(self.world.tune), candidates=most)
 
@@ -278,8 +280,8 @@ class WorldBench:
         if isinstance(rule, DetectorReset):
             users, positions = alarms_by_user(rule.alarms, test)
         if isinstance(rule, TemporalDecay):
-            asked = np.unique(test.user_num)
-            learned[asked] = rule.pace(asked)
+            active = np.unique(test.user_num)
+            learned[active] = rule.pace(active)
         return {"alarm_users": users, "alarm_positions": positions, "learned": learned}
 
     def _identity(self, arm: str) -> str:
@@ -289,7 +291,7 @@ class WorldBench:
 
 
 def alarms_by_user(alarms: Ints, log: Interactions) -> tuple[Ints, Ints]:
-    """Return users and positions of alarms; one of everybody (user -1) becomes one of each user, at their next event.
+    """Return users and positions of alarms; one for all users (-1) becomes one for each, at the next event.
 
     Args:
         alarms: "alarms 2", (user, time), as `DetectorReset.alarms`.
@@ -297,10 +299,10 @@ def alarms_by_user(alarms: Ints, log: Interactions) -> tuple[Ints, Ints]:
     """
     lengths = np.diff(log.indptr)
     users, positions = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    everybody = np.arange(log.n_users)
+    all_users = np.arange(log.n_users)
     for user, moment in alarms.tolist():
         at = position_at(log, np.full(log.n_users, moment))
-        mine = everybody[(at > 0) & (at < lengths)] if user < 0 else np.asarray([user])
+        mine = all_users[(at > 0) & (at < lengths)] if user < 0 else np.asarray([user])
         users.append(mine)
         positions.append(at[mine])
     return np.concatenate(users), np.concatenate(positions)

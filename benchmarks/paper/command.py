@@ -1,14 +1,13 @@
 """The AMP-CF authors' protocol, beside the numbers of their own code. `python -m benchmarks.paper`.
 
 One random positive per user among 99 sampled items: for comparison with papers of AMP-CF's time only. Models are
-trained as in the authors' code, accidents included, and as our presets have it. Unlike theirs, our epochs are selected
-on validation, never on the test question. Seed s draws split s and trains with seed s. Every run is kept in a cell on
-disk: run the same command again and it goes on where it was interrupted.
+trained as in the authors' code, accidents included, and by our presets. Unlike theirs, our epochs are selected on
+validation, never on test. Seed s draws split s and trains with seed s. Every run is a cell on disk: the same command
+continues an interrupted benchmark.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,36 +15,40 @@ from pathlib import Path
 from typing import Any, final
 
 from benchmarks.tools.cells import Cells, Progress, identity
-from benchmarks.tools.environment import environment, threads_option, use_threads
+from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.differences import Difference
+from benchmarks.tools.environment import environment
 from benchmarks.tools.fitting import count_parameters, fit_within
 from benchmarks.tools.grid import health
 from benchmarks.tools.report import (
-    REPORT_NAME,
+    bar,
+    bars_table,
     facts,
+    interval,
     mean_and_deviation,
     number,
     p_value,
+    percent,
     report_folder,
     spread,
     table,
-    verdict,
     without_paths,
-    write_text,
+    write_report,
 )
-from benchmarks.tools.search import with_settings
-from recsys.data.catalogue import datasets, locations
+from benchmarks.tools.search import shipped_experiment, with_settings
+from recsys.data.catalogue import datasets
 from recsys.data.splits.standard import split
 from recsys.errors import RecsysError
 from recsys.evaluation.holdout import evaluate, validator
 from recsys.evaluation.significance import compare_seeds
 from recsys.evaluation.tastes import Tastes
-from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.experiments.configuration import Experiment
 
 MF_THEIRS, AMPCF_THEIRS = "MF as in their code", "AMP-CF K=3 as in their code"
 MF_FROM_ZERO = "MF, bias from 0, else as in their code"
 MF, ONE, AMPCF = "MF", "AMP-CF K=1", "AMP-CF K=3"
 PAIRS = ((AMPCF_THEIRS, MF_THEIRS), (AMPCF_THEIRS, MF_FROM_ZERO), (AMPCF, MF), (AMPCF, ONE))
-"""Models that are compared user by user: the first less the second."""
+"""Pairs that are compared on users: the first minus the second."""
 METRIC = "ndcg@10"
 _SLACK = 0.02
 _GAIN = 0.05
@@ -59,10 +62,10 @@ class Log:
 
     Attributes:
         dataset: name of the card.
-        threshold: smallest rating that counts; None counts all.
+        threshold: smallest rating that counts; None: all.
         seconds: wall-clock cap of one training.
-        theirs: HR@10 and NDCG@10 of the authors' own code at d = 64, their epoch picked on test, by the model that
-            is trained in the same way.
+        theirs: HR@10 and NDCG@10 of the authors' own code at d = 64, its epoch picked on test, by the model that is
+            trained in the same way.
     """
 
     dataset: str
@@ -81,8 +84,8 @@ QUICK = (Log("simulated", None, 10, {}),)
 
 @final
 @dataclass(frozen=True)
-class Measured:
-    """All runs on one log: records and per-user cells by model, or why there are none."""
+class LogResult:
+    """All runs on one log: records and names of per-user cells by model, or the reason why there are none."""
 
     log: Log
     runs: Mapping[str, Sequence[dict[str, Any]]]
@@ -94,36 +97,28 @@ class Measured:
         return mean_and_deviation([run["test"][metric] for run in self.runs[model]])[0]
 
     def gain(self, model: str, other: str) -> float:
-        """Return by which share the mean NDCG@10 of a model is above that of another."""
+        """Return the relative gain of a model over another in mean NDCG@10."""
         return self.mean(model, METRIC) / self.mean(other, METRIC) - 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.paper", description=__doc__)
-    parser.add_argument("--datasets", nargs="+", choices=[log.dataset for log in (*LOGS, *QUICK)], metavar="NAME")
-    parser.add_argument("--seeds", type=int, metavar="N", help="seeds of split and model (default 3)")
-    parser.add_argument("--budget-seconds", type=float, metavar="S", help="cap of one training (default 90 to 120)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
-    parser.add_argument("--quick", action="store_true", help="a simulated log, 2 epochs, 2 seeds: tries the benchmark")
-    threads_option(parser)
-    options = parser.parse_args(arguments)
-    use_threads(options.threads)
+    command = parser("paper", __doc__, quick="a simulated log, 2 epochs, 2 seeds", threads=True)
+    command.add_argument("--datasets", nargs="+", choices=[log.dataset for log in (*LOGS, *QUICK)], metavar="NAME")
+    command.add_argument("--seeds", type=int, metavar="N", help="seeds of split and model (default 3)")
+    command.add_argument("--budget-seconds", type=float, metavar="S", help="cap of one training (default 90 to 120)")
+    options = command.parse_args(arguments)
     logs = [log for log in (*LOGS, *QUICK) if log.dataset in options.datasets] if options.datasets else None
     chosen = logs or (QUICK if options.quick else LOGS)
-    try:
-        report = run(
+    return exit_code(
+        lambda: run(
             chosen,
             range(options.seeds or (2 if options.quick else 3)),
             report_folder("paper", options.out, quick=options.quick),
             seconds=options.budget_seconds,
             epochs=2 if options.quick else None,
         )
-    except RecsysError as error:
-        print(f"error: {error}")
-        return 2
-    print(f"report: {report}")
-    return 0
+    )
 
 
 def run(
@@ -139,15 +134,14 @@ def run(
     experiments = models(epochs)
     total = sum((seconds or log.seconds) * len(experiments) * len(seeds) for log in logs)
     cells, progress = Cells(out / "cells"), Progress(total, verbose)
-    found = [_measure(log, experiments, seeds, seconds or log.seconds, cells, progress) for log in logs]
-    return write_text(out / REPORT_NAME, report_text(found, seeds, seconds, cells))
+    results = [_measure(log, experiments, seeds, seconds or log.seconds, cells, progress) for log in logs]
+    return write_report(out, report(results, seeds, seconds, cells))
 
 
 def models(epochs: int | None = None) -> dict[str, Experiment]:
     """Return the models of the comparison, all with d = 64: as in the authors' code, then the presets as shipped."""
-    folder = locations.shipped("configs")
-    mf = with_settings(read_experiment(folder / "mf_paper.yaml"), {"embedding_size": 64})
-    ampcf = with_settings(read_experiment(folder / "ampcf_paper_dot.yaml"), {"personas": 3, "embedding_size": 64})
+    mf = with_settings(shipped_experiment("mf_paper"), {"embedding_size": 64})
+    ampcf = with_settings(shipped_experiment("ampcf_paper_dot"), {"personas": 3, "embedding_size": 64})
     chosen = {
         MF_THEIRS: with_settings(mf, {**_THEIR_SAMPLING, "initial_bias": 1.0}),
         AMPCF_THEIRS: with_settings(ampcf, _THEIR_SAMPLING),
@@ -168,12 +162,12 @@ def _measure(
     seconds: float,
     cells: Cells,
     progress: Progress,
-) -> Measured:
+) -> LogResult:
     try:
         whole = datasets.load(log.dataset)
     except RecsysError as error:
         progress.add(f"{log.dataset}: {error}", seconds * len(experiments) * len(seeds), None)
-        return Measured(log, {}, {}, without_paths(str(error)))
+        return LogResult(log, {}, {}, without_paths(str(error)))
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in experiments}
     tables: dict[str, list[str]] = {name: [] for name in experiments}
     for seed in seeds:
@@ -203,11 +197,10 @@ def _measure(
                 record = cells.save(cell, key, content, evaluation=evaluation)
             runs[name].append(record)
             tables[name].append(cell)
-            told = f"HR@10 {record['test']['hr@10']:.3f}, NDCG@10 {record['test'][METRIC]:.3f}"
-            progress.add(
-                f"{log.dataset} {name} seed {seed}: {told}", seconds, None if cached else time.perf_counter() - began
-            )
-    return Measured(log, runs, tables)
+            text = f"HR@10 {record['test']['hr@10']:.3f}, NDCG@10 {record['test'][METRIC]:.3f}"
+            spent = None if cached else time.perf_counter() - began
+            progress.add(f"{log.dataset} {name} seed {seed}: {text}", seconds, spent)
+    return LogResult(log, runs, tables)
 
 
 _CODE = """\
@@ -223,64 +216,61 @@ _CODE = """\
   it is without. (User biases change neither loss nor ranking and are left out.)
 
 The other models are the presets as shipped: every event is a positive once per epoch, everything is drawn afresh in
-every epoch, MF's item biases start at 0; K=1 is AMP-CF with one persona, so without any bias. What these habits cost on
-a log is told above its table."""
+every epoch, MF's item biases start at 0; K=1 is AMP-CF with one persona, so without any bias. The cost of these habits
+on a log stands above its table."""
 
 
-def report_text(found: Sequence[Measured], seeds: Sequence[int], seconds: float | None, cells: Cells) -> str:
-    """Return the report."""
-    caps = ", ".join(f"{one.log.dataset} {seconds or one.log.seconds:g} s" for one in found)
-    told = (
+def report(results: Sequence[LogResult], seeds: Sequence[int], seconds: float | None, cells: Cells) -> list[str]:
+    """Return the paragraphs of the report."""
+    caps = ", ".join(f"{one.log.dataset} {seconds or one.log.seconds:g} s" for one in results)
+    protocol = (
         "Protocol of Barkan, Fuchs, Caciularu, Koenigstein (RecSys 2020), **for comparison with their numbers only**: "
         "one random positive per user among 99 sampled unobserved items. **Leaks time.** d = 64 throughout. The "
         "authors' code picks its epoch on the test metric and may draw the held-out item as a training negative; here "
         "epochs are selected on a validation positive of their own, which training lacks. A training ends at the first "
         f"validation after a cap ({caps}), marked ⏱; its best epoch counts."
     )
-    parts = ["# The authors' protocol", facts(environment() | {"seeds": ", ".join(map(str, seeds))}), told, _CODE]
-    parts += ["## Bars", table(["claim", "bar", "measured", ""], bars(found))]
-    for one in found:
+    parts = ["# The authors' protocol", facts(environment() | {"seeds": ", ".join(map(str, seeds))}), protocol, _CODE]
+    parts += ["## Bars", bars_table(bars(results))]
+    for one in results:
         parts.append(f"## {one.log.dataset}")
         parts += [f"Not run: {one.failure}"] if one.failure else _section(one, cells)
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
-def bars(found: Sequence[Measured]) -> list[list[str]]:
-    """Return rows: claim, bar, measured, verdict."""
+def bars(results: Sequence[LogResult]) -> list[list[str]]:
+    """Return the rows of the table of bars."""
     rows = []
-    there = {one.log.dataset: one for one in found if one.failure is None}
+    finished = {one.log.dataset: one for one in results if one.failure is None}
     small = next(log for log in LOGS if log.dataset == "ml-latest-small")
     for model, theirs in small.theirs.items():
         for metric, value in zip(("hr@10", METRIC), theirs, strict=True):
-            one = there.get(small.dataset)
+            one = finished.get(small.dataset)
             ours = None if one is None else one.mean(model, metric)
             passed = None if ours is None else abs(ours - value) <= _SLACK
             claim = f"{model} on {small.dataset}, {metric}"
-            rows.append([claim, f"within {number(_SLACK, 2)} of {number(value, 3)}", number(ours), verdict(passed)])
-    games = there.get("amazon-video-games")
+            rows.append(bar(claim, f"within {number(_SLACK, 2)} of {number(value, 3)}", number(ours), passed))
+    games = finished.get("amazon-video-games")
     gain = None if games is None else games.gain(AMPCF_THEIRS, MF_THEIRS)
     passed = None if gain is None else gain >= _GAIN
     claim = f"{AMPCF_THEIRS} over {MF_THEIRS} on amazon-video-games, {METRIC}"
-    rows.append([claim, f"at least {_percent(_GAIN, 0)}", "-" if gain is None else _percent(gain), verdict(passed)])
+    rows.append(bar(claim, f"at least {percent(_GAIN, 0)}", "-" if gain is None else percent(gain), passed))
     claim = (
         f"{AMPCF_THEIRS} over MF with bias from 0 (their sampling), and {AMPCF} over {MF} (fresh samples), "
         f"on amazon-video-games, {METRIC}"
     )
     fair = None if games is None else (games.gain(AMPCF_THEIRS, MF_FROM_ZERO), games.gain(AMPCF, MF))
-    measured = "-" if fair is None else "; ".join(map(_percent, fair))
-    rows.append([claim, "no bar", measured, verdict(None) if fair is None else "-"])
+    rows.append(
+        bar(claim, "no bar", "-", None) if fair is None else [claim, "no bar", "; ".join(map(percent, fair)), "-"]
+    )
     return rows
 
 
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:+.{digits}f}%"
-
-
-def _section(one: Measured, cells: Cells) -> list[str]:
+def _section(one: LogResult, cells: Cells) -> list[str]:
     rows = []
     for name, runs in one.runs.items():
         theirs = one.log.theirs.get(name)
-        alive = [run["health"]["effective"] for run in runs if run["health"]]
+        effective = [run["health"]["effective"] for run in runs if run["health"]]
         rows.append(
             [
                 name + (" ⏱" if any(run["capped"] for run in runs) else ""),
@@ -290,7 +280,7 @@ def _section(one: Measured, cells: Cells) -> list[str]:
                 "/".join(str(run["epochs"]) for run in runs),
                 f"{mean_and_deviation([run['seconds'] for run in runs])[0]:.0f}",
                 f"{runs[0]['parameters']:,}",
-                spread(alive, 2) if alive else "-",
+                spread(effective, 2) if effective else "-",
             ]
         )
     header = ["model", "HR@10", "NDCG@10", "authors' code", "epochs", "train s", "parameters", "effective personas"]
@@ -299,18 +289,18 @@ def _section(one: Measured, cells: Cells) -> list[str]:
         a, b = ([cells.evaluation(cell).per_user for cell in one.tables[name]] for name in (other, model))
         compared = compare_seeds(a, b, ["hr@10", METRIC])
         for row in compared[compared["runs"] == "average"].to_dict("records"):
-            interval = f"[{number(row['low'])}, {number(row['high'])}]"
-            values = [number(row["diff"]), _percent(row["relative"]), interval, p_value(row["p_holm"])]
-            pairs.append([f"{model} - {other}", row["metric"], *values])
+            pair = Difference.of_row(one.log.dataset, model, other, row)
+            values = [number(pair.diff), percent(pair.relative), interval(pair.low, pair.high), p_value(pair.p_holm)]
+            pairs.append([f"{model} - {other}", pair.metric, *values])
     first = next(iter(one.runs.values()))[0]
-    told = {
+    made = {
         "log": f"{one.log.dataset}, fingerprint {first['fingerprint'][:12]}",
         "split": "paper — **leaks time**",
         "notes": "; ".join(first["notes"]),
-        "biases from N(0, 1) instead of 0": f"MF (theirs) {_percent(one.gain(MF_THEIRS, MF_FROM_ZERO))}, {METRIC}",
+        "biases from N(0, 1) instead of 0": f"MF (theirs) {percent(one.gain(MF_THEIRS, MF_FROM_ZERO))}, {METRIC}",
         "their sampling instead of a fresh one": (
-            f"MF (bias from 0) {_percent(one.gain(MF_FROM_ZERO, MF))}, "
-            f"{AMPCF} {_percent(one.gain(AMPCF_THEIRS, AMPCF))}, {METRIC}"
+            f"MF (bias from 0) {percent(one.gain(MF_FROM_ZERO, MF))}, "
+            f"{AMPCF} {percent(one.gain(AMPCF_THEIRS, AMPCF))}, {METRIC}"
         ),
     }
-    return [facts(told), table(header, rows), table(["pair", "metric", "diff", "relative", "95%", "p (Holm)"], pairs)]
+    return [facts(made), table(header, rows), table(["pair", "metric", "diff", "relative", "95%", "p (Holm)"], pairs)]

@@ -1,14 +1,13 @@
-"""Does decay, per user or global, predict ratings better, and what does timeSVD++ add? `python -m benchmarks.ratings`.
+"""Rating prediction with and without decay, per user or global, beside timeSVD++. `python -m benchmarks.ratings`.
 
 RMSE and MAE on logs with ratings and seconds, global temporal split. Parameters are trained before the first cut and
-then frozen; every event is predicted from what its user had done strictly before it. Settings are chosen by validation
-RMSE, the same number of trials for every arm. In trial k all arms of a family (the factor models; the neighbourhood
-read-outs) have the same static settings, so that they differ in what they do with time.
+then frozen; every event is predicted from its user's events strictly before it. Settings are chosen by validation RMSE,
+the same number of trials for every arm. In trial k all arms of a family (the factor models; the neighbourhood
+read-outs) have the same static settings, so that they differ in their treatment of time alone.
 """
 
 from __future__ import annotations
 
-import argparse
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,18 +17,29 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 
+from benchmarks.ratings.rated_events import (
+    SQUARED,
+    RatedEvents,
+    errors_per_user,
+    mae,
+    predicted_ratings,
+    rating_utility,
+    rmse,
+)
 from benchmarks.ratings.residual_readout import ReadoutSettings, ResidualReadout
-from benchmarks.tools.environment import environment, threads_option, use_threads
+from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.differences import LEVEL
+from benchmarks.tools.environment import environment
 from benchmarks.tools.report import (
-    REPORT_NAME,
     facts,
+    interval,
     number,
     p_value,
     report_folder,
     spread,
     table,
     without_paths,
-    write_text,
+    write_report,
 )
 from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
@@ -40,15 +50,6 @@ from recsys.decay.base import Forgetting
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import RecsysError
-from recsys.evaluation.ratings import (
-    SQUARED,
-    RatedEvents,
-    errors_per_user,
-    mae,
-    predicted_ratings,
-    rating_utility,
-    rmse,
-)
 from recsys.evaluation.significance import compare_seeds, holm
 from recsys.models import TimeSVD
 from recsys.models.base import Recommender
@@ -70,9 +71,8 @@ PAIRS = (
     (TIME, BIASES),
     (NONE, BIASES),
 )
-"""Arms that are compared user by user: the first less the second."""
+"""Pairs that are compared on users: the first minus the second."""
 FRACTIONS = (0.8, 0.9)
-LEVEL = 0.05
 _CALIBRATION = 0.1
 _OPTIMIZATION = Optimization(epochs=40, batch_size=4096, learning_rate=0.02, patience=3, validate_every=2)
 
@@ -99,7 +99,7 @@ STATICS: Mapping[str, Space] = {
     GLOBAL: _NEIGHBOURS,
     PER_USER: _NEIGHBOURS,
 }
-"""What an arm shares with its family."""
+"""Settings that an arm shares with its family."""
 OVER_TIME: Mapping[str, Space] = {
     TIME: {
         "drift": ("bias", "all"),
@@ -123,7 +123,7 @@ OVER_TIME: Mapping[str, Space] = {
         "fading": (0.005, 0.02, 0.05),
     },
 }
-"""What is its own."""
+"""Settings of an arm alone."""
 _STATIC_TERMS: Settings = {"drift": "none", "time_bins": 0}
 
 
@@ -134,9 +134,9 @@ class Arena:
 
     Attributes:
         log: the whole log.
-        train: what is trained on.
-        valid: the events that choose.
-        test: the events that are reported.
+        train: the training events.
+        valid: the events of validation.
+        test: the events of the report.
         readouts: fitted neighbourhood models by settings, as all arms of the family use the same.
     """
 
@@ -165,7 +165,7 @@ class Arena:
 @final
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """An arm on a log: what was chosen, and the test errors of every seed."""
+    """An arm on a log: its chosen settings, and the test errors of every seed."""
 
     settings: Settings
     valid: float
@@ -177,7 +177,7 @@ class Outcome:
 @final
 @dataclass(frozen=True, eq=False)
 class Result:
-    """All arms on a log, or why there are none."""
+    """All arms on a log, or the reason why there are none."""
 
     name: str
     outcomes: Mapping[str, Outcome]
@@ -187,26 +187,24 @@ class Result:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ratings", description=__doc__)
-    parser.add_argument("--datasets", nargs="+", metavar="NAME", help=f"logs (default: {', '.join(LOGS)})")
-    parser.add_argument("--trials", type=int, metavar="N", help="settings tried per arm (default 6)")
-    parser.add_argument("--seeds", type=int, metavar="N", help="seeds of the factor models (default 3)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
-    parser.add_argument("--quick", action="store_true", help="a simulated log, 2 trials, 1 seed: tries the benchmark")
-    threads_option(parser)
-    options = parser.parse_args(arguments)
-    use_threads(options.threads)
+    command = parser("ratings", __doc__, quick="a simulated log, 2 trials, 1 seed", threads=True)
+    command.add_argument("--datasets", nargs="+", metavar="NAME", help=f"logs (default: {', '.join(LOGS)})")
+    command.add_argument("--trials", type=int, metavar="N", help="settings tried per arm (default 6)")
+    command.add_argument("--seeds", type=int, metavar="N", help="seeds of the factor models (default 3)")
+    options = command.parse_args(arguments)
     trials, seeds = options.trials or (2 if options.quick else 6), options.seeds or (1 if options.quick else 3)
-    results = []
-    for name in options.datasets or (QUICK if options.quick else LOGS):
-        try:
-            results.append(measure(datasets.load(name), trials, seeds))
-        except RecsysError as error:
-            results.append(Result(name, {}, {}, without_paths(str(error))))
-            print(f"{name}: {error}")
-    report = write(results, report_folder("ratings", options.out, quick=options.quick), trials, seeds)
-    print(f"report: {report}")
-    return 0
+
+    def run() -> Path:
+        results = []
+        for name in options.datasets or (QUICK if options.quick else LOGS):
+            try:
+                results.append(measure(datasets.load(name), trials, seeds))
+            except RecsysError as error:
+                results.append(Result(name, {}, {}, without_paths(str(error))))
+                print(f"{name}: {error}")
+        return write(results, report_folder("ratings", options.out, quick=options.quick), trials, seeds)
+
+    return exit_code(run)
 
 
 def measure(log: Interactions, trials: int, seeds: int) -> Result:
@@ -220,20 +218,20 @@ def measure(log: Interactions, trials: int, seeds: int) -> Result:
     for arm in ARMS:
         outcomes[arm] = _outcome(arm, arena, trials, seeds)
         print(f"{log.name}, {arm}: RMSE {spread(outcomes[arm].rmse)}", flush=True)
-    told = {
+    made = {
         "fingerprint": log.fingerprint[:16],
         "train": f"{len(arena.train)} events, {arena.train.n_users} users, {arena.train.n_items} items",
         "validation": f"{len(arena.valid)} events of {arena.valid.n_users} users",
         "test": f"{len(arena.test)} events of {arena.test.n_users} users",
     }
-    return Result(log.name, outcomes, told)
+    return Result(log.name, outcomes, made)
 
 
 def candidates(arm: str, trials: int) -> list[Settings]:
     """Return the settings of each trial: middle values first, then all values of a setting equally often, at random."""
     statics, own = STATICS.get(arm, {}), OVER_TIME.get(arm, {})
     columns: dict[str, list[Any]] = {}
-    # The draws of the static settings depend on the space alone, so that they are those of the whole family.
+    # The draws of the static settings depend on the space alone, so that the whole family shares them.
     for space, name in ((statics, ",".join(statics)), (own, arm)):
         source = np.random.default_rng(zlib.crc32(name.encode()))
         columns |= {key: _column(values, trials, source) for key, values in space.items()}
@@ -254,10 +252,10 @@ def _column(values: Sequence[Any], trials: int, source: np.random.Generator) -> 
 
 
 def _outcome(arm: str, arena: Arena, trials: int, seeds: int) -> Outcome:
-    tried = candidates(arm, trials)
-    scores = [rmse(_predicted(arm, settings, arena, 0)[0], arena.valid.ratings) for settings in tried]
-    best = tried[int(np.argmin(scores))]
-    runs = [_predicted(arm, best, arena, seed)[1] for seed in range(seeds if arm in (STATIC, TIME) else 1)]
+    settings = candidates(arm, trials)
+    scores = [rmse(_predict(arm, one, arena, 0)[0], arena.valid.ratings) for one in settings]
+    best = settings[int(np.argmin(scores))]
+    runs = [_predict(arm, best, arena, seed)[1] for seed in range(seeds if arm in (STATIC, TIME) else 1)]
     truth = arena.test.ratings
     return Outcome(
         best,
@@ -268,7 +266,7 @@ def _outcome(arm: str, arena: Arena, trials: int, seeds: int) -> Outcome:
     )
 
 
-def _predicted(arm: str, settings: Settings, arena: Arena, seed: int) -> tuple[Doubles, Doubles]:
+def _predict(arm: str, settings: Settings, arena: Arena, seed: int) -> tuple[Doubles, Doubles]:
     """Return the predictions of validation and test."""
     if arm == MEAN:
         mean = float(np.nanmean(arena.train.value))
@@ -282,18 +280,18 @@ def _predicted(arm: str, settings: Settings, arena: Arena, seed: int) -> tuple[D
         rule = GlobalHalfLife(half_life, clock)
     elif arm == PER_USER:
         rule = calibrated(settings, model.settings, arena.train)
-    # In this order: what an online rule learned in validation it knows in the test.
+    # In this order: an online rule enters the test with what it has learned in validation.
     return predicted_ratings(model.predict, arena.valid, rule), predicted_ratings(model.predict, arena.test, rule)
 
 
 def _factors(settings: Settings, arena: Arena, seed: int) -> tuple[Doubles, Doubles]:
     model = TimeSVD(**settings, held_out=0.0, optimization=_OPTIMIZATION, seed=seed)
-    asked = [(part, *arena.valid.queries(part)) for part in arena.valid.batches(np.arange(len(arena.valid)))]
+    parts = [arena.valid.queries(part) for part in arena.valid.batches(np.arange(len(arena.valid)))]
 
     def validate(trained: Recommender) -> float:
         assert isinstance(trained, TimeSVD)
-        found = np.concatenate([trained.predict(queries, items[:, None])[:, 0].numpy() for _, queries, items in asked])
-        return -rmse(np.clip(found, arena.valid.low, arena.valid.high), arena.valid.ratings)
+        ratings = np.concatenate([trained.predict(queries, items[:, None])[:, 0].numpy() for queries, items in parts])
+        return -rmse(np.clip(ratings, arena.valid.low, arena.valid.high), arena.valid.ratings)
 
     model.fit(arena.train, validate)
 
@@ -304,19 +302,19 @@ def _factors(settings: Settings, arena: Arena, seed: int) -> tuple[Doubles, Doub
 
 
 def calibrated(settings: Settings, readout: ReadoutSettings, train: Interactions) -> TemporalDecay:
-    """Return a rule that learned from the newest training events, judged by items that were not fitted on them."""
+    """Return a rule that has learned from the newest training events, by a model that was not fitted on them."""
     own = {name: settings[name] for name in OVER_TIME[PER_USER]}
     rule = TemporalDecay(train.n_users, **own, sharpness=1.0)
     late = newest_part(train, _CALIBRATION)
     earlier = train.select(~late)
-    judge = ResidualReadout(readout).fit(earlier)
+    held_out = ResidualReadout(readout).fit(earlier)
     events = RatedEvents.of(train, earlier, int(train.time[late].min()))
     parts = list(events.batches(np.arange(len(events))))
-    utility = np.concatenate([rating_utility(judge.predict, events, part, rule) for part in parts])
-    asked = [events.queries(part)[0] for part in parts]
-    situations = np.concatenate([rule.situation(queries) for queries in asked])
+    utility = np.concatenate([rating_utility(held_out.predict, events, part, rule) for part in parts])
+    batches = [events.queries(part)[0] for part in parts]
+    situations = np.concatenate([rule.situation(queries) for queries in batches])
     rule.fit_prior(situations, utility)
-    rule.learn(np.concatenate([queries.users for queries in asked]), situations, utility)
+    rule.learn(np.concatenate([queries.users for queries in batches]), situations, utility)
     return rule
 
 
@@ -329,13 +327,13 @@ def comparisons(results: Sequence[Result]) -> pd.DataFrame:
                 a, b = result.outcomes[other].per_user, result.outcomes[own].per_user
                 row = compare_seeds(a, b, [SQUARED]).iloc[0]
                 rows.append({"log": result.name, "own": own, "other": other, **row[["n", "diff", "low", "high", "p"]]})
-    found = pd.DataFrame(rows, columns=["log", "own", "other", "n", "diff", "low", "high", "p"])
-    found["p_holm"] = holm(found["p"].to_numpy(np.float64))
-    return found
+    pairs = pd.DataFrame(rows, columns=["log", "own", "other", "n", "diff", "low", "high", "p"])
+    pairs["p_holm"] = holm(pairs["p"].to_numpy(np.float64))
+    return pairs
 
 
 def verdict(row: pd.Series) -> str:
-    """Return how the first arm of a pair stands, by the corrected p-value and the sign of the mean difference."""
+    """Return whether the first arm of a pair is better, by the corrected p-value and the sign of the mean."""
     if not row["p_holm"] < LEVEL:
         return "no difference shown"
     return "better" if row["diff"] < 0 else "**worse**"
@@ -343,49 +341,48 @@ def verdict(row: pd.Series) -> str:
 
 def write(results: Sequence[Result], out: Path, trials: int, seeds: int) -> Path:
     """Write the report and return its path."""
-    lines = ["# Prediction of ratings\n", facts(environment()), ""]
-    lines += [
+    parts = [
+        "# Prediction of ratings",
+        facts(environment()),
         f"Global temporal split ({FRACTIONS[0]:.0%} of the events in training, the last {1 - FRACTIONS[1]:.0%} test). "
-        "Asked are events of users and items that training knows; parameters are frozen after training, and each event "
-        "is predicted from what its user had done strictly before it. Predictions are clipped to the scale. "
+        "Events of users and items of training are predicted; parameters are frozen after training, and each event "
+        "is predicted from its user's events strictly before it. Predictions are clipped to the scale. "
         f"Settings by validation RMSE, {trials} trials for every arm but the mean; {seeds} seeds for the factor models "
-        "(mean ± standard deviation). Smaller is better.\n"
+        "(mean ± standard deviation). Smaller is better.",
     ]
     for result in results:
-        lines.append(f"## {result.name}\n")
+        parts.append(f"## {result.name}")
         if result.failure is not None:
-            lines.append(f"Not run: {result.failure}\n")
+            parts.append(f"Not run: {result.failure}")
             continue
-        lines += [facts(result.facts), ""]
         rows = [
-            [arm, spread(o.rmse), spread(o.mae), number(o.valid), _told(o.settings)]
+            [arm, spread(o.rmse), spread(o.mae), number(o.valid), _settings(o.settings)]
             for arm, o in result.outcomes.items()
         ]
-        lines += [table(["arm", "test RMSE", "test MAE", "validation RMSE", "chosen"], rows), ""]
-    found = comparisons(results)
-    lines.append("## Paired over users\n")
-    lines.append(
-        "Difference of the users' mean squared errors, first less second (below 0: the first is better), averaged over "
-        "seeds; 95% bootstrap interval; Wilcoxon signed-rank, Holm over all rows. Every user counts once here, every "
-        "event in the tables above.\n"
-    )
+        parts += [facts(result.facts), table(["arm", "test RMSE", "test MAE", "validation RMSE", "chosen"], rows)]
     rows = [
         [
             str(row["log"]),
             f"{row['own']} - {row['other']}",
             str(row["n"]),
-            f"{number(row['diff'])} [{number(row['low'])}, {number(row['high'])}]",
+            f"{number(row['diff'])} {interval(row['low'], row['high'])}",
             p_value(row["p"]),
             p_value(row["p_holm"]),
             verdict(row),
         ]
-        for _, row in found.iterrows()
+        for _, row in comparisons(results).iterrows()
     ]
-    lines += [table(["log", "pair", "users", "difference", "p", "p Holm", "the first is"], rows), ""]
-    return write_text(out / REPORT_NAME, "\n".join(lines))
+    parts += [
+        "## Paired over users",
+        "Difference of the users' mean squared errors, first minus second (below 0: the first is better), averaged "
+        "over seeds; 95% bootstrap interval; Wilcoxon signed-rank, Holm over all rows. Every user counts once here, "
+        "every event in the tables above.",
+        table(["log", "pair", "users", "difference", "p", "p Holm", "the first is"], rows),
+    ]
+    return write_report(out, parts)
 
 
-def _told(settings: Settings) -> str:
+def _settings(settings: Settings) -> str:
     return ", ".join(f"{name} {_value(value)}" for name, value in settings.items()) or "-"
 
 

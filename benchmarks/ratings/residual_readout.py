@@ -21,15 +21,15 @@ from recsys.types import Doubles
 @final
 @dataclass(frozen=True)
 class ReadoutSettings:
-    """What can be chosen of the read-out.
+    """Settings of the read-out.
 
     Attributes:
-        user_shrinkage: lambda_u, events of weight 1 at which half of the user's bias is believed.
+        user_shrinkage: lambda_u, events of weight 1 at which the user's bias is halfway to its mean residual.
         item_shrinkage: lambda_i, the same of items.
         similarity_shrinkage: beta, added to the squared norms of the similarity.
-        neighbour_shrinkage: gamma, the sum of weighted similarities at which half of the neighbours' word is believed;
+        neighbour_shrinkage: gamma, sum of weighted similarities at which the neighbours' term is half of their mean;
             infinity leaves the biases alone, and no similarities are computed.
-        neighbours: similar items kept of each item.
+        neighbours: number of similar items of each item.
 
     Raises:
         ConfigError: a value is out of range.
@@ -101,8 +101,8 @@ class ResidualReadout:
     def predict(self, queries: Queries, items: npt.NDArray[np.int32]) -> Doubles:
         """Return the predicted rating of one item for each query, "queries"; not clipped to the scale.
 
-        An unknown item has neither bias nor neighbours. Of the history, events of unknown items and blank ratings are
-        not read, and of several ratings of an item only the one with the largest weight (the latest of equals) is.
+        An unknown item has neither bias nor neighbours. Events of unknown items and blank ratings in the history are
+        ignored; of several ratings of an item the one with the largest weight (the latest of equals) counts.
 
         Args:
             queries: the visible histories, with or without event weights.

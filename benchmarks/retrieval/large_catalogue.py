@@ -1,15 +1,13 @@
-"""A large catalogue with a model and users, drawn instead of learned. `python -m benchmarks.large_catalogue DIR`.
+"""A simulated large catalogue with a model and users. `python -m benchmarks.large_catalogue DIR`.
 
-Nothing is trained, so the recommendations mean nothing; but they are made by the same code from arrays of the same
-size and of a realistic shape: items in clusters of very different sizes, vectors of few effective dimensions and of
-different lengths, popularity with a long tail that the biases follow, users with a few tastes each. The command
-writes a run that `recsys index`, `recsys recommend` and `recsys serve` take like any other.
+Nothing is trained, so the recommendations mean nothing; but the same code makes them from arrays of the same size and
+of a realistic shape: items in clusters of very different sizes, vectors of few effective dimensions and of different
+lengths, popularity with a long tail that the biases follow, users with a few tastes each. The command writes a run for
+`recsys index`, `recsys recommend` and `recsys serve`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -20,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.tools.command import exit_code, parser
 from recsys.bundles import bundle
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import Vocabulary
 from recsys.experiments.runs import METRICS, DataSettings
+from recsys.files import write_json
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Readout
 from recsys.models.base import FittedOn
@@ -36,8 +36,8 @@ _SIZE_TAIL, _POPULARITY_TAIL = 0.7, 0.8
 _NOISE = 0.6
 """Length of an item's own part of its vector, where that of its cluster has length 1."""
 
-_LOUDNESS = 3.0
-"""Length of the vectors by which items speak for personas: scores span about as much as those of a trained model."""
+_INPUT_SCALE = 3.0
+"""Of the input vectors of items: scores span about as much as those of a trained model."""
 
 _START = 1_700_000_000
 
@@ -45,7 +45,7 @@ _START = 1_700_000_000
 @final
 @dataclass(frozen=True)
 class Shape:
-    """How large it is.
+    """Size of a catalogue.
 
     Attributes:
         items: number of items.
@@ -60,6 +60,26 @@ class Shape:
     personas: int = 4
     users: int = 2_000
     seed: int = 0
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """Size of the benchmark.
+
+    Attributes:
+        shape: of the catalogue.
+        queries: number of queries that tune, and as many that measure.
+        long: queries with long histories, and with long lists.
+        others: compare other kinds of index, which takes longer than all else.
+        threads: that build.
+    """
+
+    shape: Shape
+    queries: int = 300
+    long: int = 100
+    others: bool = True
+    threads: int = 1
 
 
 @final
@@ -81,7 +101,7 @@ class LargeCatalogue:
         self.vectors = (length * (centre[self.cluster] + _NOISE * own)).astype(np.float32)
 
     def _directions(self, source: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
-        """Return vectors of a length of about 1 whose coordinates matter less and less, as those of a factorisation."""
+        """Return vectors of length about 1 with decreasing coordinates, like those of a factorisation."""
         spectrum = np.arange(1, self.shape.size + 1) ** -0.5
         return source.standard_normal((count, self.shape.size)) * (spectrum / np.linalg.norm(spectrum))
 
@@ -91,7 +111,7 @@ class LargeCatalogue:
         return np.asarray(np.ceil(self.popularity / self.popularity.min()), np.int64)
 
     def histories(self, lengths: npt.NDArray[np.integer], seed: int) -> list[npt.NDArray[np.int64]]:
-        """Draw the distinct items of users, about as many as `lengths` says; each has two clusters of every persona."""
+        """Draw the distinct items of users, about `lengths` of them, from two clusters of every persona."""
         source = np.random.default_rng([self.shape.seed, seed])
         filled = np.flatnonzero(np.diff(self.start) > 0)
         total = np.concatenate([[0.0], np.cumsum(self.popularity)])
@@ -104,8 +124,8 @@ class LargeCatalogue:
             rows.append(source.permutation(np.unique(drawn)))
         return rows
 
-    def questions(self, count: int, seed: int, *, length: int | None = None) -> Queries:
-        """Return questions of unknown users, of very different histories unless a length is given."""
+    def queries(self, count: int, seed: int, *, length: int | None = None) -> Queries:
+        """Return queries of unknown users, with histories of very different lengths unless one is given."""
         source = np.random.default_rng([self.shape.seed, seed, 1])
         lengths = np.exp(source.normal(3.7, 0.8, count)).astype(int) + 5 if length is None else np.full(count, length)
         return Queries.from_history(self.histories(lengths, seed))
@@ -127,7 +147,7 @@ class LargeCatalogue:
             (shape.items, history.routing_size)
         )
         arrays = {
-            "users.input": _LOUDNESS * self.vectors,
+            "users.input": _INPUT_SCALE * self.vectors,
             "users.router": router.astype(np.float32),
             "users.prototype": prototype.astype(np.float32),
             "items.item": self.vectors,
@@ -146,33 +166,37 @@ class LargeCatalogue:
 
 
 def write_run(folder: Path, catalogue: LargeCatalogue, readout: Readout = "attentive") -> Path:
-    """Write a run of the catalogue: a bundle, a log of its users, and what the commands read of a run.
+    """Write a run of the catalogue: a bundle, a log of its users, and the metrics that the commands read.
 
     Args:
-        folder: the run's directory, to be made.
-        catalogue: what it holds.
+        folder: directory of the run, to be made.
+        catalogue: its items and users.
         readout: of the model.
     """
     folder.mkdir(parents=True)
-    asked = catalogue.questions(catalogue.shape.users, seed=1)
+    queries = catalogue.queries(catalogue.shape.users, seed=1)
     log = folder / "log.csv"
-    times = _START + DAY * asked.times
-    pd.DataFrame({"user": asked.history.rows, "item": asked.history.items, "time": times}).to_csv(log, index=False)
+    times = _START + DAY * queries.times
+    pd.DataFrame({"user": queries.history.rows, "item": queries.history.items, "time": times}).to_csv(log, index=False)
     bundle.save(catalogue.model(readout), folder / "model")
     metrics = {"data": asdict(DataSettings(str(log.resolve())))}
-    (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / METRICS, metrics)
     return folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write a run; return the exit code."""
     default = Shape()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.large_catalogue", description=__doc__)
-    parser.add_argument("out", type=Path, metavar="DIR", help="directory of the run, to be made")
-    parser.add_argument("--items", type=int, default=default.items)
-    parser.add_argument("--users", type=int, default=default.users)
-    parser.add_argument("--seed", type=int, default=default.seed)
-    options = parser.parse_args(arguments)
-    catalogue = LargeCatalogue(Shape(items=options.items, users=options.users, seed=options.seed))
-    print(f"a run of {options.items} items: {write_run(options.out, catalogue)}")
-    return 0
+    command = parser("large_catalogue", __doc__)
+    command.add_argument("out", type=Path, metavar="DIR", help="directory of the run, to be made")
+    command.add_argument("--items", type=int, default=default.items)
+    command.add_argument("--users", type=int, default=default.users)
+    command.add_argument("--seed", type=int, default=default.seed)
+    options = command.parse_args(arguments)
+
+    def run() -> int:
+        catalogue = LargeCatalogue(Shape(items=options.items, users=options.users, seed=options.seed))
+        print(f"a run of {options.items} items: {write_run(options.out, catalogue)}")
+        return 0
+
+    return exit_code(run)

@@ -1,15 +1,14 @@
-"""Nothing lost: what the service confirmed is there after every kill, once. `python -m benchmarks.serving_kill`.
+"""Nothing lost: every confirmed event is in the store after every kill, once. `python -m benchmarks.serving_kill`.
 
 Writers send batches of events over HTTP as fast as they are confirmed. Meanwhile the service is killed (SIGKILL) and
-started again, or one of its workers, or the PostgreSQL server under it. A batch that was not confirmed is sent again
-with the same event ids until it is; one that was confirmed is never sent again, so nothing can mend a loss. After each
-kill a reader goes on where it had stopped in the store. Processes die here, not machines: that a commit is on disk when
-it returns is promised by the databases (`synchronous=FULL`, `fsync`), and cannot be tried by killing.
+restarted, or one of its workers, or the PostgreSQL server under it. A batch that was not confirmed is sent again with
+the same event ids until it is; a confirmed one is never sent again, so nothing can mend a loss. After each kill a
+reader continues where it had stopped in the store. Processes die here, not machines: that a commit is on disk when it
+returns is promised by the databases (`synchronous=FULL`, `fsync`), and killing cannot test it.
 """
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import random
@@ -17,29 +16,29 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count, zip_longest
 from pathlib import Path
-from typing import Any, Literal, final, get_args
+from typing import Literal, final, get_args
 
-from benchmarks.serving.postgresql_server import PostgresqlServer
-from benchmarks.serving.served_process import ServedProcess, small_run
+from benchmarks.serving.processes.postgresql_server import PostgresqlServer, postgresql_programs
+from benchmarks.serving.processes.served_process import Client, ServedProcess, small_run
+from benchmarks.tools.command import Say, exit_code, parser, require
 from benchmarks.tools.environment import environment
-from benchmarks.tools.report import REPORT_NAME, facts, report_folder, table, verdict, write_text
-from recsys.errors import RecsysError
+from benchmarks.tools.report import facts, method, report_folder, table, verdict, write_report, write_result
 from recsys.events.addresses import open_store
 from recsys.events.store import Event, Recorded
 
 Trial = Literal["sqlite", "postgresql", "postgresql-server", "workers"]
-"""What is killed: the service on SQLite, the service on PostgreSQL, the PostgreSQL server under a living service, or by
-turns one of two workers on SQLite and the process that keeps them."""
+"""Target of the kills: the service on SQLite, the service on PostgreSQL, the PostgreSQL server under a running service,
+or in turns one of two workers on SQLite and their parent process."""
 
 TRIALS: tuple[Trial, ...] = get_args(Trial)
 WRITERS, BATCH = 4, 10
-_BETWEEN = 20
-"""Batches that are confirmed between two kills, at least."""
+_BATCHES_BETWEEN = 20
+"""Confirmed batches between two kills, at least."""
 
 _PAUSE = 0.05
 """Seconds until a batch is sent again."""
@@ -51,22 +50,22 @@ _PATIENCE = 60.0
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the events of one trial.
+    """Events of one trial.
 
     Attributes:
-        killed: what was killed.
-        times: how often.
-        confirmed: events that the service answered 200 for.
+        killed: target of the kills.
+        times: number of kills.
+        confirmed: events that the service answered with 200.
         held: events in the store at the end.
-        lost: confirmed events that are not there.
-        doubled: events that are there more than once.
-        altered: events that are there with other content.
-        reordered: places where the order that the reader followed differs from that of the end, or has a gap.
+        lost: confirmed events that are not in the store.
+        doubled: events that are in the store more than once.
+        altered: events that are in the store with other content.
+        reordered: positions at which the reader saw another event than the store holds at the end, or a gap.
         not_shown: confirmed events that the export of their user does not show exactly once.
-        met_again: events that were held before they were confirmed: a kill came between the disk and the answer.
-        sent_again: how often batches were sent again, by the reason.
+        met_again: events that were in the store before they were confirmed (a kill between the disk and the answer).
+        sent_again: number of repeated batches, by the reason.
         defects: answers that no client has to expect, such as a status 500.
-        seconds: it took.
+        seconds: duration.
     """
 
     killed: Trial
@@ -84,7 +83,7 @@ class Outcome:
     seconds: float
 
     @property
-    def kept(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing was lost, doubled or changed, and no answer was a defect."""
         wrong = self.lost + self.doubled + self.altered + self.reordered + self.not_shown
         return wrong == 0 and not self.defects and self.confirmed > 0
@@ -92,7 +91,7 @@ class Outcome:
 
 @final
 class Writers:
-    """Threads that send batches until they are told to stop, each with a connection of its own.
+    """Threads that send batches until they are stopped, each over a connection of its own.
 
     Args:
         port: of the service on the loopback address.
@@ -100,7 +99,7 @@ class Writers:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._stopping = threading.Event()
+        self._stop = threading.Event()
         self._changed = threading.Condition()
         self._confirmed: dict[str, Event] = {}
         self._batches = 0
@@ -118,10 +117,10 @@ class Writers:
             return dict(self._confirmed)
 
     def wait(self, batches: int) -> None:
-        """Return when so many more batches are confirmed, or a defect was seen.
+        """Wait for the confirmation of so many more batches, or for a defect.
 
         Raises:
-            TimeoutError: that takes too long.
+            TimeoutError: the service takes too long.
         """
         with self._changed:
             enough = self._batches + batches
@@ -129,41 +128,40 @@ class Writers:
                 raise TimeoutError(f"{enough - self._batches} of {batches} batches are not confirmed: {self.again}")
 
     def stop(self) -> None:
-        """Stop when the batches under way are confirmed or given up."""
-        self._stopping.set()
+        """Stop after the current batches."""
+        self._stop.set()
         for thread in self._threads:
             thread.join()
 
     def _write(self, name: int) -> None:
-        with closing(_connect(self._port)) as connection:
-            self._write_to(connection, name)
+        with Client(self._port, _PATIENCE) as client:
+            self._write_with(client, name)
 
-    def _write_to(self, connection: http.client.HTTPConnection, name: int) -> None:
+    def _write_with(self, client: Client, name: int) -> None:
         for number in count():
             batch = batch_of(name, number)
-            while (refused := self._send(connection, batch)) is not None:
+            while (refused := self._send(client, batch)) is not None:
                 with self._changed:
                     self.again[refused] += 1
-                if self._stopping.is_set() or self.defects:
+                if self._stop.is_set() or self.defects:
                     return
                 time.sleep(_PAUSE)
             with self._changed:
                 self._confirmed.update((event.event_id, event) for event in batch)
                 self._batches += 1
                 self._changed.notify_all()
-            if self._stopping.is_set():
+            if self._stop.is_set():
                 return
 
-    def _send(self, connection: http.client.HTTPConnection, batch: Sequence[Event]) -> str | None:
-        """Send a batch once; return None when it is confirmed, else why not."""
+    def _send(self, client: Client, batch: Sequence[Event]) -> str | None:
+        """Send a batch once; return None when it is confirmed, else the reason."""
         body = json.dumps({"events": [asdict(event) for event in batch]})
         try:
-            connection.request("POST", "/v1/events", body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            status, answer = response.status, json.loads(response.read())
+            status, content = client.send("POST", "/v1/events", body)
         except (OSError, http.client.HTTPException) as error:
-            connection.close()
+            client.close()
             return f"no answer ({type(error).__name__})"
+        answer = json.loads(content)
         if status == 200 and answer["accepted"] + answer["repeated"] == len(batch):
             with self._changed:
                 self.met_again += answer["repeated"]
@@ -176,7 +174,7 @@ class Writers:
 
 
 def batch_of(writer: int, number: int) -> list[Event]:
-    """Return a batch of one writer: of a user of its own, and of one whom all share."""
+    """Return a batch of one writer, half of a user of its own and half of one whom all share."""
     users = (f"writer-{writer}", "everybody")
     return [
         Event(f"{writer}-{number}-{at}", users[at % 2], f"item-{at}", at + 0.5, 1_500_000_000 + number)
@@ -185,26 +183,26 @@ def batch_of(writer: int, number: int) -> list[Event]:
 
 
 def run_trial(trial: Trial, run: Path, folder: Path, times: int, seed: int = 0) -> Outcome:
-    """Kill so many times under load and compare what is held with what was confirmed.
+    """Kill so many times under load, and compare the store with the confirmed events.
 
     Args:
-        trial: what to kill.
+        trial: target of the kills.
         run: directory of a finished run.
         folder: for a store in a file.
         times: kills.
         seed: of the moments.
 
     Raises:
-        TimeoutError: the service confirms nothing any more.
+        TimeoutError: the service no longer confirms events.
     """
     started, draw = time.perf_counter(), random.Random(seed)
     options = ("--no-auth", "--workers", "2") if trial == "workers" else ("--no-auth",)
-    with _place(trial, folder) as (address, server), ServedProcess(run, address, options) as service:
+    with _store(trial, folder) as (address, server), ServedProcess(run, address, options) as service:
         writers = Writers(service.port)
         try:
             followed: list[Recorded] = []
             for number in range(times):
-                writers.wait(_BETWEEN)
+                writers.wait(_BATCHES_BETWEEN)
                 time.sleep(draw.random() * 0.2)
                 if server is not None:
                     server.die("kill" if number % 2 == 0 else "immediate")
@@ -215,7 +213,7 @@ def run_trial(trial: Trial, run: Path, folder: Path, times: int, seed: int = 0) 
                     service.kill()
                     service.start()
                 followed += _read(address, followed[-1].sequence if followed else 0)
-            writers.wait(_BETWEEN)
+            writers.wait(_BATCHES_BETWEEN)
         finally:
             writers.stop()
         followed += _read(address, followed[-1].sequence if followed else 0)
@@ -237,13 +235,13 @@ def run_trial(trial: Trial, run: Path, folder: Path, times: int, seed: int = 0) 
 def compare(
     confirmed: Mapping[str, Event], held: Sequence[Recorded], followed: Sequence[Recorded], shown: Mapping[str, int]
 ) -> dict[str, int]:
-    """Return what is wrong, by the names of `Outcome`.
+    """Return the numbers of wrong events, by the names of `Outcome`.
 
     Args:
-        confirmed: events that were confirmed, by id.
+        confirmed: confirmed events by id.
         held: the store at the end.
         followed: the store as a reader followed it.
-        shown: how often the service shows an event.
+        shown: by id, how often the service shows an event.
     """
     by_id = {record.event.event_id: record.event for record in held}
     places = zip_longest(followed, held)
@@ -257,8 +255,8 @@ def compare(
 
 
 @contextmanager
-def _place(trial: Trial, folder: Path) -> Iterator[tuple[str, PostgresqlServer | None]]:
-    """Give the address of a new store, and the server if it is to be killed."""
+def _store(trial: Trial, folder: Path) -> Iterator[tuple[str, PostgresqlServer | None]]:
+    """Make a store; yield its address, and its server if that is the target."""
     if trial in ("sqlite", "workers"):
         yield f"sqlite:///{folder / f'{trial}.db'}", None
         return
@@ -272,65 +270,58 @@ def _read(address: str, after: int) -> list[Recorded]:
 
 
 def _exported(port: int, users: Sequence[str]) -> Iterator[str]:
-    """Yield the ids of the events that the service shows of its users."""
-    with closing(_connect(port)) as connection:
+    """Yield the ids of the events in the exports of users."""
+    with Client(port, _PATIENCE) as client:
         for user in users:
-            connection.request("GET", f"/v1/users/{user}/data")
-            yield from (event["event_id"] for event in json.loads(connection.getresponse().read())["events"])
-
-
-def _connect(port: int) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+            yield from (event["event_id"] for event in client.get(f"/v1/users/{user}/data")["events"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code: 1 if anything was lost."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving_kill", description=__doc__)
-    parser.add_argument("--times", type=int, default=20, metavar="N", help="kills of each kind (default 20)")
-    parser.add_argument("--store", nargs="+", choices=TRIALS, default=list(TRIALS), help="what to kill (default all)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
-    parser.add_argument("--quick", action="store_true", help="two kills of each kind: tries the benchmark itself")
-    options = parser.parse_args(arguments)
-    times = 2 if options.quick else options.times
-    try:
-        outcomes = run(options.store, times, report_folder("serving-kill", options.out, options.quick), print)
-    except RecsysError as error:
-        print(f"error: {error}")
-        return 2
-    return 0 if all(outcome.kept for outcome in outcomes) else 1
+    command = parser("serving_kill", __doc__, quick="two kills of each kind")
+    command.add_argument("--times", type=int, default=20, metavar="N", help="kills of each kind (default 20)")
+    command.add_argument("--store", nargs="+", choices=TRIALS, default=list(TRIALS), help="what to kill (default all)")
+    options = command.parse_args(arguments)
+
+    def work() -> int:
+        require("serving", "fastapi", "uvicorn", "sqlalchemy", "psycopg")
+        if any(trial.startswith("postgresql") for trial in options.store):
+            postgresql_programs()
+        out = report_folder("serving-kill", options.out, options.quick)
+        outcomes = run(options.store, 2 if options.quick else options.times, out, print)
+        return 0 if all(outcome.is_complete for outcome in outcomes) else 1
+
+    return exit_code(work)
 
 
-def run(trials: Sequence[Trial], times: int, out: Path, say: Callable[[str], object]) -> list[Outcome]:
-    """Run the trials, write `result.json` and the report, and return what became of the events."""
+def run(trials: Sequence[Trial], times: int, out: Path, say: Say) -> list[Outcome]:
+    """Run the trials, write `result.json` and the report, and return the outcomes."""
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as folder:
         trained = small_run(Path(folder) / "run")
         for trial in trials:
             outcomes.append(run_trial(trial, trained, Path(folder), times))
             say(" ".join(f"{name}={value}" for name, value in asdict(outcomes[-1]).items()))
-    told = environment()
-    content: dict[str, Any] = told | {"outcomes": [asdict(outcome) for outcome in outcomes]}
-    write_text(out / "result.json", json.dumps(content, indent=1) + "\n")
-    say(f"report: {write_text(out / REPORT_NAME, report(outcomes, told))}")
+    made = environment()
+    write_result(out, {**made, "outcomes": [asdict(outcome) for outcome in outcomes]})
+    say(f"report: {write_report(out, report(outcomes, made))}")
     return outcomes
 
 
-def report(outcomes: Sequence[Outcome], told: dict[str, str]) -> str:
-    """Return the report."""
+def report(outcomes: Sequence[Outcome], made: dict[str, str]) -> list[str]:
+    """Return the paragraphs of the report."""
     rows = [
         [
             outcome.killed,
             *map(str, (outcome.times, outcome.confirmed, outcome.held, outcome.lost, outcome.doubled)),
-            *map(str, (outcome.altered, outcome.reordered, outcome.not_shown)),
-            str(outcome.met_again),
+            *map(str, (outcome.altered, outcome.reordered, outcome.not_shown, outcome.met_again)),
             ", ".join(f"{number} {why}" for why, number in outcome.sent_again.items()) or "-",
-            verdict(outcome.kept),
+            verdict(outcome.is_complete),
         ]
         for outcome in outcomes
     ]
     header = ["killed", "times", "confirmed", "held", "lost", "doubled", "altered", "reordered", "not shown"]
     columns = [*header, "held before confirmed", "sent again", "every confirmed event is there, once"]
     defects = [f"{outcome.killed}: {defect}" for outcome in outcomes for defect in outcome.defects]
-    text = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
-    parts = ["# Nothing lost", facts(told | {"writers": f"{WRITERS}, batches of {BATCH}"}), text]
-    return "\n\n".join([*parts, table(columns, rows), *defects]) + "\n"
+    writers = {"writers": f"{WRITERS}, batches of {BATCH}"}
+    return ["# Nothing lost", facts(made | writers), method(__doc__), table(columns, rows), *defects]

@@ -1,9 +1,9 @@
-"""Load on a service, from a process of its own. `python -m benchmarks.serving_load < plan.json > answers.json`.
+"""Puts load on a service, from a process of its own. `python -m benchmarks.serving_load < plan.json > answers.json`.
 
-Requests are sent over a bounded number of connections that stay open. In a closed loop each connection sends its next
-request when the answer to the last is there: that finds what the service can take. In an open loop requests are due at
-moments that do not wait for answers (a Poisson process), and an answer's time counts from the moment its request was
-due: what waits for a free connection because the service is slow is not left out (coordinated omission).
+Sends requests over a bounded number of persistent connections. In a closed loop each connection sends its next request
+when the last one is answered, which measures the capacity of the service. In an open loop requests are due at moments
+that do not wait for answers (a Poisson process), and latency counts from the moment a request is due: requests that
+wait for a free connection because the service is slow count in full (no coordinated omission).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.tools.command import parser
 from recsys.errors import ConfigError
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 @final
 @dataclass(frozen=True)
 class Request:
-    """A request, and what kind it is counted as."""
+    """A request, and the kind under which it counts."""
 
     kind: str
     method: str
@@ -37,7 +38,7 @@ class Request:
     body: str = ""
 
     def encoded(self, host: str) -> bytes:
-        """Return what is sent."""
+        """Return the bytes on the wire."""
         body = self.body.encode()
         head = f"{self.method} {self.path} HTTP/1.1\r\nHost: {host}\r\n"
         if body:
@@ -48,13 +49,13 @@ class Request:
 @final
 @dataclass(frozen=True)
 class Plan:
-    """What is sent.
+    """Requests and their pace.
 
     Attributes:
         port: of the service on the loopback address.
-        requests: in this order; they are not begun anew when they end.
-        seconds: after which nothing is sent any more.
-        connections: at once.
+        requests: in this order; the load ends when they are used up.
+        seconds: after which no request is sent.
+        connections: how many at once.
         rate: requests per second of the open loop; None: a closed loop.
         seed: of the moments of the open loop.
     """
@@ -69,8 +70,8 @@ class Plan:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Answered:
-    """What came back.
+class LoadResult:
+    """Answers to a plan.
 
     Attributes:
         kinds: "answers", of the requests.
@@ -86,17 +87,17 @@ class Answered:
 
     @property
     def failed(self) -> int:
-        """How many answers are not 200."""
+        """Number of answers that are not 200."""
         return int((self.statuses != 200).sum())
 
     @property
     def failures(self) -> dict[str, int]:
-        """How many answers have each status that is not 200."""
+        """Number of answers of each status that is not 200."""
         statuses, counts = np.unique(self.statuses[self.statuses != 200], return_counts=True)
         return dict(zip(map(str, statuses.tolist()), counts.tolist(), strict=True))
 
     def of(self, *kinds: str) -> npt.NDArray[np.float64]:
-        """Return the times of answers of these kinds, milliseconds."""
+        """Return the latencies of answers of these kinds, milliseconds."""
         return self.milliseconds[np.isin(self.kinds, kinds)]
 
     def rate(self, *kinds: str) -> float:
@@ -104,35 +105,35 @@ class Answered:
         return len(self.of(*kinds)) / self.seconds
 
 
-def put_load(plan: Plan) -> Answered:
-    """Send a plan from a process of its own.
+def put_load(plan: Plan) -> LoadResult:
+    """Run a plan in a process of its own.
 
     Raises:
         ConfigError: that process failed.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.serving.load"],
+    completed = subprocess.run(
+        [sys.executable, "-m", "benchmarks.serving_load"],
         input=json.dumps(asdict(plan)),
         capture_output=True,
         text=True,
         cwd=_ROOT,
         check=False,
     )
-    if done.returncode != 0:
-        raise ConfigError(f"the load failed: {done.stderr.strip()[-500:]}")
-    found = json.loads(done.stdout)
-    return Answered(
-        np.asarray(found["kinds"], np.str_),
-        np.asarray(found["statuses"], np.int64),
-        np.asarray(found["milliseconds"], np.float64),
-        found["seconds"],
+    if completed.returncode != 0:
+        raise ConfigError(f"the load failed: {completed.stderr.strip()[-500:]}")
+    result = json.loads(completed.stdout)
+    return LoadResult(
+        np.asarray(result["kinds"], np.str_),
+        np.asarray(result["statuses"], np.int64),
+        np.asarray(result["milliseconds"], np.float64),
+        result["seconds"],
     )
 
 
 @final
 @dataclass
 class _Run:
-    """A plan on its way."""
+    """State of a plan that is running."""
 
     plan: Plan
     loop: asyncio.AbstractEventLoop
@@ -147,12 +148,12 @@ class _Run:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is sent any more."""
+        """Whether no further request is sent."""
         late = self.loop.time() - self.started >= self.plan.seconds
         return late or self.sent >= len(self.plan.requests)
 
     def next(self) -> tuple[int, float] | None:
-        """Return the number of the request to send now and the moment it was due; None: there is none now."""
+        """Return the number of the next request and the moment it is due; None where there is none now."""
         if self.plan.rate is not None:
             return self.waiting.popleft() if self.waiting else None
         if self.over:
@@ -160,27 +161,27 @@ class _Run:
         self.sent += 1
         return self.sent - 1, self.loop.time()
 
-    def answered(self, number: int, due: float, status: int) -> None:
-        """Note an answer."""
+    def record(self, number: int, due: float, status: int) -> None:
+        """Record an answer."""
         self.ended = self.loop.time()
         self.answers.append((self.plan.requests[number].kind, status, 1000 * (self.ended - due)))
 
-    def give(self, connection: _Connection) -> None:
-        """Let a connection send, or wait."""
-        found = self.next()
-        if found is None:
+    def use(self, connection: _Connection) -> None:
+        """Send the next request on a connection, or let it wait."""
+        request = self.next()
+        if request is None:
             self.free.append(connection)
             if self.over and not self.waiting and len(self.free) == self.open:
                 self.done.set()
         else:
-            connection.ask(*found)
+            connection.send(*request)
 
     def due(self, number: int, moment: float) -> None:
         """Send a request of the open loop as soon as a connection is free."""
         self.sent += 1
         self.waiting.append((number, moment))
         if self.free:
-            self.give(self.free.popleft())  # by turns, so that none is idle until the service closes it
+            self.use(self.free.popleft())  # in turns, so that none idles until the service closes it
 
 
 @final
@@ -191,36 +192,36 @@ class _Connection(asyncio.Protocol):
         self._run = run
         self._encoded = encoded
         self._transport: asyncio.Transport | None = None
-        self._asked: tuple[int, float] | None = None
-        self._read = bytearray()
+        self._pending: tuple[int, float] | None = None
+        self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._run.open += 1
 
-    def ask(self, number: int, due: float) -> None:
+    def send(self, number: int, due: float) -> None:
         assert self._transport is not None
-        self._asked = (number, due)
-        self._read.clear()
+        self._pending = (number, due)
+        self._received.clear()
         self._transport.write(self._encoded[number])
 
     def data_received(self, data: bytes) -> None:
-        self._read += data
-        end = self._read.find(b"\r\n\r\n")
-        if end < 0 or self._asked is None:
+        self._received += data
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0 or self._pending is None:
             return
-        head = bytes(self._read[:end]).lower()
+        head = bytes(self._received[:end]).lower()
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        if len(self._read) >= end + 4 + length:
-            asked, self._asked = self._asked, None
-            self._run.answered(*asked, int(head[9:12]))
-            self._run.give(self)
+        if len(self._received) >= end + 4 + length:
+            pending, self._pending = self._pending, None
+            self._run.record(*pending, int(head[9:12]))
+            self._run.use(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._run.open -= 1
-        if self._asked is not None:
-            self._run.answered(*self._asked, 0)
+        if self._pending is not None:
+            self._run.record(*self._pending, 0)
         elif self in self._run.free:
             self._run.free.remove(self)
         if not self._run.open:
@@ -237,7 +238,7 @@ async def _send(plan: Plan) -> _Run:
     ]
     run.started = loop.time()
     for connection in connections:
-        run.give(connection)
+        run.use(connection)
     if plan.rate is not None:
         draws = np.random.default_rng(plan.seed).exponential(1 / plan.rate, len(plan.requests))
         for number, moment in enumerate((run.started + np.cumsum(draws)).tolist()):
@@ -252,12 +253,13 @@ async def _send(plan: Plan) -> _Run:
     return run
 
 
-def main() -> int:
-    """Send the plan of standard input; return the exit code."""
-    given = json.load(sys.stdin)
-    plan = Plan(**{**given, "requests": [Request(**request) for request in given["requests"]]})
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the plan of standard input; return the exit code."""
+    parser("serving_load", __doc__).parse_args(arguments)
+    fields = json.load(sys.stdin)
+    plan = Plan(**{**fields, "requests": [Request(**request) for request in fields["requests"]]})
     run = asyncio.run(_send(plan))
     kinds, statuses, milliseconds = zip(*run.answers, strict=True) if run.answers else ((), (), ())
-    found = {"kinds": kinds, "statuses": statuses, "milliseconds": milliseconds, "seconds": run.ended - run.started}
-    json.dump(found, sys.stdout)
+    seconds = run.ended - run.started
+    json.dump({"kinds": kinds, "statuses": statuses, "milliseconds": milliseconds, "seconds": seconds}, sys.stdout)
     return 0

@@ -1,4 +1,4 @@
-"""The time that the model itself takes for an explained answer, beside what `implicit` takes to recommend."""
+"""The model's own time for an explained answer, beside the time of `implicit` for a bare list."""
 
 from __future__ import annotations
 
@@ -29,52 +29,52 @@ _ROUNDS = 7
 def model_times(run: Path, log: Interactions, *, users: int, seed: int = 0) -> dict[str, float]:
     """Return the milliseconds of an answer by name: means over users of the best of several rounds.
 
-    Users are drawn as often as they have events. Everybody is asked in turn, so that whatever else the machine does
-    falls on all alike. Ours come with personas, evidence and sentences, as `RunAnswers` returns them, for `READY` with
-    what belongs to the user at hand, for `LEARNED` with what belonged to the user before an event that is learned from
-    in that time, and for `COLD` without. Lists of `READY` have another length than the user's last, 10 and 11 in turns,
-    so that each is made anew; `AGAIN` asks for the last one. Those of `implicit` are bare lists of ten items, from the
-    same log, less what the user has used: ALS with 64 factors, item-item with the 20 nearest neighbours (its
-    default) and with as many as there are, which has, like ours, a weight for every pair of items that go together.
+    Users are drawn in proportion to their events. Each user gets an answer from every contender in turn, so that other
+    work of the machine falls on all alike. Ours come with personas, evidence and sentences, as `RunAnswers` returns
+    them: `READY` with cached user state, `LEARNED` with the state before an event from which the model first learns,
+    `COLD` without. Lists of `READY` alternate between 10 and 11 items, so that each is computed; `AGAIN` repeats the
+    last one. Those of `implicit` are bare lists of ten items from the same log without the user's own: ALS with 64
+    factors, item-item with the 20 nearest neighbours (its default) and with all, which has, like ours, a weight for
+    every pair of items that occur together.
 
     Args:
         run: a finished run.
         log: its log.
-        users: how many are drawn.
+        users: number of draws.
         seed: of the draws.
     """
     lengths = np.diff(log.indptr)
     drawn = np.random.default_rng(seed).choice(log.n_users, users, p=lengths / lengths.sum()).tolist()
     ids = [str(log.users.id_of(user)) for user in drawn]
     used = np.bincount(log.item_num, minlength=log.n_items)
-    chosen = np.random.default_rng(seed).choice(log.n_items, _ROUNDS * users, p=used / used.sum()).tolist()
-    items = [str(log.items.id_of(item)) for item in chosen]
+    drawn_items = np.random.default_rng(seed).choice(log.n_items, _ROUNDS * users, p=used / used.sum()).tolist()
+    items = [str(log.items.id_of(item)) for item in drawn_items]
     with open_store("memory:") as store, open_store("memory:") as growing:
         learning = open_answers(run, growing, "memory:")
-        for user in ids:  # their past is there before the events
+        for user in ids:  # caches their state before the events
             _ours(learning, user)
         ready, cold = open_answers(run, store, "memory:"), open_answers(run, store, "memory:", cache_bytes=0)
-        told = Lengths()
-        asked: dict[str, Callable[[int], object]] = {
-            READY: lambda k: _ours(ready, ids[k], told.next(ids[k])),
-            AGAIN: lambda k: _ours(ready, ids[k], told.last(ids[k])),
+        list_lengths = Lengths()
+        contenders: dict[str, Callable[[int], object]] = {
+            READY: lambda k: _ours(ready, ids[k], list_lengths.next(ids[k])),
+            AGAIN: lambda k: _ours(ready, ids[k], list_lengths.last(ids[k])),
             LEARNED: lambda k: _after_an_event(learning, growing, ids[k], items),
             COLD: lambda k: _ours(cold, ids[k]),
         }
         matrix = log.matrix().tocsr()
         with threadpool_limits(1, user_api="blas"):
             for name, peer in _peers(matrix).items():
-                asked[name] = _theirs(peer, matrix, drawn)
-            return _measured(asked, users)
+                contenders[name] = _theirs(peer, matrix, drawn)
+            return _best_times(contenders, users)
 
 
-def _measured(asked: Mapping[str, Callable[[int], object]], users: int) -> dict[str, float]:
-    best = {name: np.full(users, np.inf) for name in asked}
+def _best_times(contenders: Mapping[str, Callable[[int], object]], users: int) -> dict[str, float]:
+    best = {name: np.full(users, np.inf) for name in contenders}
     for _ in range(_ROUNDS):
         for k in range(users):
-            for name, ask in asked.items():
+            for name, answer in contenders.items():
                 started = time.perf_counter()
-                ask(k)
+                answer(k)
                 best[name][k] = min(best[name][k], time.perf_counter() - started)
     return {name: 1000 * float(seconds.mean()) for name, seconds in best.items()}
 
@@ -86,7 +86,7 @@ def _peers(matrix: Any) -> dict[str, Any]:  # noqa: ANN401 (implicit has no type
         EVERYBODY: CosineRecommender(K=matrix.shape[1], num_threads=1),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is told that it converts the matrix
+        warnings.simplefilter("ignore")  # of converting the matrix
         for peer in peers.values():
             peer.fit(matrix, show_progress=False)
     return peers
@@ -97,7 +97,7 @@ def _ours(answers: RunAnswers, user: str, n: int = LENGTH) -> object:
 
 
 def _after_an_event(answers: RunAnswers, store: EventStore, user: str, items: list[str]) -> object:
-    """Send the next event, which a store in memory takes in no time to speak of, and ask."""
+    """Append the next event, for which a store in memory needs hardly any time, and answer."""
     number = store.last_sequence()
     store.append([Event(f"{number}", user, items[number], 1.0, int(time.time()), "use")])
     return _ours(answers, user)

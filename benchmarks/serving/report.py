@@ -1,112 +1,91 @@
-"""The report of `benchmarks.serving.command`."""
+"""The report of the serving benchmark."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from benchmarks.serving.model import AGAIN, ALS, COLD, EVERYBODY, LEARNED, NEIGHBOURS, READY
+from benchmarks.serving.results import EventsResult, ServingResult, SoakResult, TrafficResult, Window
 from benchmarks.serving.traffic import BAR, EVENT, FIRST, NEW, REPEATED
-from benchmarks.tools.report import facts, number, table, verdict
-
-if TYPE_CHECKING:
-    from benchmarks.serving.command import Asked, Measured, Soaked, Taken, Window
+from benchmarks.tools.report import bar, bars_table, facts, number, table
 
 _P99, _RATIO, _EVENTS, _GROWTH = 25.0, 3.0, 2_000, 0.05
+_PEERS = (ALS, NEIGHBOURS, EVERYBODY)
+_TIMES = (READY, AGAIN, LEARNED, COLD, *_PEERS)
 
 
-def report(measured: Measured) -> str:
-    """Return the report."""
-    config = next(iter(measured.asked))
-    parts = ["# Serving", facts(measured.told), "## Bars", table(["claim", "bar", "measured", ""], _bars(measured))]
+def report(result: ServingResult) -> list[str]:
+    """Return the paragraphs of the report."""
+    config, traffic = next(iter(result.traffic.items()))
+    parts = ["# Serving", facts(result.facts), "## Bars", bars_table(_bars(result))]
     parts += [
-        f"The first seven are of `configs/{config}.yaml`; three of the first kind of traffic below, {_mix(measured)}, "
-        "three of the same traffic without lists that are given again. "
-        "Users have all of their past in the log, and drawing them by activity makes histories long (the mean is not "
-        "that of the users but of the events). Answers per second do not count the events that come in between.",
+        f"The first seven are of `configs/{config}.yaml`; three of the first kind of traffic below, {traffic[0].mix}, "
+        "three of the same traffic without cached lists. "
+        "Users have their whole history in the log, and drawing them by activity makes histories long (the mean is "
+        "not over users but over events). Answers per second do not count the events in between.",
         "## Explained top ten over HTTP",
     ]
-    for name, asked in measured.asked.items():
-        for one in asked:
+    for name, mixes in result.traffic.items():
+        for one in mixes:
             parts += [f"### {name}: {one.mix}", table(_HEADER, _windows(one))]
     parts += [
-        f'"{FIRST}" was never asked for before, or not since the last event, so that nothing of the user is ready '
-        "unless the service had a moment for it in between (a closed loop leaves it none). "
-        f'"{REPEATED}": what belongs to the user is ready; the scores are computed anew, as time has passed, or the '
-        "last list is given again, where the time since the user's newest event is the same but for one part in 64 and "
-        "the list would be, too. That users of the log have been away for years makes it frequent for those who bring "
-        "no event; where no list is given again, a user's lists have 10 and 11 items in turns. "
-        f'"{NEW}": without a past. Processor time is that of the service, per request of any kind. The open '
-        "loop asks at half of the rate of the best closed window, and of the first two kinds of traffic at half of "
+        f'"{FIRST}": the first answer for a user, or the first since the user\'s last event, so that no state is '
+        "cached unless the service had time to prepare it (a closed loop leaves it none). "
+        f'"{REPEATED}": the user\'s state is cached; the scores are computed again, as time has passed, or the '
+        "last list is given again, where the time since the user's newest event is the same but for one part in 64, so "
+        "that the list would be, too. Users of the log have been away for years, which makes this frequent for those "
+        "who bring no event; where no list is given again, a user's lists have 10 and 11 items in turns. "
+        f'"{NEW}": without a history. Processor time is that of the service, per request of any kind. The open '
+        "loop sends at half of the rate of the best closed window, and for the first two kinds of traffic at half of "
         f"{BAR} answers a second, too.",
         "## The model's own time",
-        _model(measured),
+        _model(result),
         "Milliseconds of an answer in one thread, without HTTP and store: means over users, drawn by activity, of the "
-        "best of several rounds in which everybody is asked in turn. `implicit` returns a bare list: its answers have "
-        "no reasons. ALS has 64 factors and knows the user's vector already; the item-item models fold the history "
-        "in, as ours do.",
+        "best of several rounds, each of which answers every user in turn. `implicit` returns a bare list: its answers "
+        "have no reasons. ALS has 64 factors and already knows the user's vector; the item-item models fold the "
+        "history in, as ours do.",
         "## Durable events",
     ]
-    if measured.taken:
-        parts += [table(_TAKEN, [_taken(taken) for taken in measured.taken])]
+    if result.events:
+        parts += [table(_EVENTS_HEADER, [_events(events) for events in result.events])]
         parts += ["Batches of 50 on four connections; each is confirmed when it is on disk."]
     else:
         parts += ["Not measured."]
-    parts += ["## Soak", _soak(measured.soaked) if measured.soaked else "Not measured.", "## Nothing lost"]
-    parts += [_kills(measured)]
-    return "\n\n".join(parts) + "\n"
+    return [
+        *parts,
+        "## Soak",
+        _soak(result.soak) if result.soak else "Not measured.",
+        "## Nothing lost",
+        _kills(result),
+    ]
 
 
-def _mix(measured: Measured) -> str:
-    return next(iter(measured.asked.values()))[0].mix
-
-
-def _bars(measured: Measured) -> list[list[str]]:
-    """Return rows: claim, bar, measured, verdict."""
-    config, asked = next(iter(measured.asked.items()))
-    model = measured.model[config]
-    failed = sum(window.failed for one in asked for window in (*one.closed, *one.open, *one.at_bar))
-    rows = []
-    for one, given in zip(asked, ("", ", none of them given again"), strict=False):
-        rate, fast = one.best_rate, f"under {_P99:.0f} ms"
+def _bars(result: ServingResult) -> list[list[str]]:
+    config, traffic = next(iter(result.traffic.items()))
+    rows, fast = [], f"under {_P99:.0f} ms"
+    for one, suffix in zip(traffic, ("", ", none of them given again"), strict=False):
+        rate = one.best_rate
+        claim = f"explained answers per second, one worker{suffix}"
+        rows.append(bar(claim, f"at least {BAR}", f"{rate:.0f}", rate >= BAR))
+        for pace, p99 in ((f"{BAR // 2} a second", one.p99_at_bar), ("half of that rate", one.best_p99)):
+            rows.append(bar(f"p99 at {pace}{suffix}", fast, f"{p99:.1f} ms", p99 < _P99))
+    failed = sum(window.failed for one in traffic for window in one.windows)
+    rows.append(bar("answers that failed", "0", str(failed), failed == 0))
+    for peer in _PEERS:
+        ratio = result.model[config][READY] / result.model[config][peer]
         rows.append(
-            [f"explained answers per second, one worker{given}", f"at least {BAR}", f"{rate:.0f}", verdict(rate >= BAR)]
+            bar(f"the model's time over that of {peer}", f"at most {_RATIO:.0f}", f"{ratio:.1f}", ratio <= _RATIO)
         )
-        for at, p99 in ((f"{BAR // 2} a second", one.p99_at_bar), ("half of that rate", one.best_p99)):
-            rows.append([f"p99 at {at}{given}", fast, f"{p99:.1f} ms", verdict(p99 < _P99)])
-    rows.append(["answers that failed", "0", str(failed), verdict(failed == 0)])
-    for peer in (ALS, NEIGHBOURS, EVERYBODY):
-        ratio = model[READY] / model[peer]
-        rows.append(
-            [f"the model's time over that of {peer}", f"at most {_RATIO:.0f}", f"{ratio:.1f}", verdict(ratio <= _RATIO)]
-        )
-    for taken in measured.taken:
-        best = max(taken.rates)
-        rows.append(
-            [
-                f"durable events per second, {taken.store}",
-                f"at least {_EVENTS:,}",
-                f"{best:,.0f}",
-                verdict(best >= _EVENTS),
-            ]
-        )
-        kept = taken.reflected == taken.checked and taken.held == taken.confirmed and not taken.failed
-        rows.append(
-            [
-                f"the next answer reflects an event, {taken.store}",
-                "always",
-                f"{taken.reflected} of {taken.checked}",
-                verdict(kept),
-            ]
-        )
-    soaked = measured.soaked
-    rows.append(
-        ["soak: growth of memory", "under 5%", f"{soaked.growth:+.1%}", verdict(soaked.growth < _GROWTH)]
-        if soaked
-        else ["soak: growth of memory", "under 5%", "-", verdict(None)]
-    )
-    if soaked:
-        rows.append(["soak: answers that failed", "0", str(soaked.failed), verdict(soaked.failed == 0)])
+    for events in result.events:
+        best = max(events.rates)
+        claim = f"durable events per second, {events.store}"
+        rows.append(bar(claim, f"at least {_EVENTS:,}", f"{best:,.0f}", best >= _EVENTS))
+        complete = events.reflected == events.checked and events.held == events.confirmed and not events.failed
+        text = f"{events.reflected} of {events.checked}"
+        rows.append(bar(f"the next answer reflects an event, {events.store}", "always", text, complete))
+    growth = None if result.soak is None else result.soak.growth
+    text = "-" if growth is None else f"{growth:+.1%}"
+    rows.append(bar("soak: growth of memory", "under 5%", text, None if growth is None else growth < _GROWTH))
+    if result.soak:
+        rows.append(bar("soak: answers that failed", "0", str(result.soak.failed), result.soak.failed == 0))
     return rows
 
 
@@ -114,14 +93,15 @@ _KINDS = (FIRST, REPEATED, NEW, EVENT)
 _HEADER = ["window", "answers/s", "p50 / p99 ms", *(f"{kind} ms" for kind in _KINDS), "failed", "processor ms", "load"]
 
 
-def _windows(asked: Asked) -> list[list[str]]:
-    closed = [_window(f"closed {place}", window) for place, window in enumerate(asked.closed, start=1)]
-    halved = [
-        _window(f"open {place}, {window.asked_rate:.0f} requests/s", window)
-        for windows in (asked.open, asked.at_bar)
-        for place, window in enumerate(windows, start=1)
+def _windows(traffic: TrafficResult) -> list[list[str]]:
+    return [
+        *(_window(f"closed {number}", window) for number, window in enumerate(traffic.closed, start=1)),
+        *(
+            _window(f"open {number}, {window.target_rate:.0f} requests/s", window)
+            for windows in (traffic.open, traffic.at_bar)
+            for number, window in enumerate(windows, start=1)
+        ),
     ]
-    return closed + halved
 
 
 def _window(name: str, window: Window) -> list[str]:
@@ -140,62 +120,56 @@ def _times(window: Window, kind: str) -> str:
     return f"{number(times['p50'], 1)} / {number(times['p99'], 1)}"
 
 
-def _model(measured: Measured) -> str:
-    names = (READY, AGAIN, LEARNED, COLD, ALS, NEIGHBOURS, EVERYBODY)
+def _model(result: ServingResult) -> str:
     rows = [
         [
             config,
-            *(number(times[name], 3) for name in names),
-            *(number(times[READY] / times[peer], 1) for peer in (ALS, NEIGHBOURS, EVERYBODY)),
+            *(number(times[name], 3) for name in _TIMES),
+            *(number(times[READY] / times[peer], 1) for peer in _PEERS),
         ]
-        for config, times in measured.model.items()
+        for config, times in result.model.items()
     ]
-    return table(["configuration", *(f"{name}, ms" for name in names), "over ALS", "over 20", "over all"], rows)
+    return table(["configuration", *(f"{name}, ms" for name in _TIMES), "over ALS", "over 20", "over all"], rows)
 
 
-_TAKEN = ["store", "events/s, each window", "load", "confirmed", "held", "failed", "next answer reflects it"]
+_EVENTS_HEADER = ["store", "events/s, each window", "load", "confirmed", "held", "failed", "next answer reflects it"]
 
 
-def _taken(taken: Taken) -> list[str]:
+def _events(events: EventsResult) -> list[str]:
     return [
-        taken.store,
-        ", ".join(f"{rate:,.0f}" for rate in taken.rates),
-        ", ".join(f"{load:.1f}" for load in taken.loads),
-        str(taken.confirmed),
-        str(taken.held),
-        str(taken.failed),
-        f"{taken.reflected} of {taken.checked}",
+        events.store,
+        ", ".join(f"{rate:,.0f}" for rate in events.rates),
+        ", ".join(f"{load:.1f}" for load in events.loads),
+        *map(str, (events.confirmed, events.held, events.failed)),
+        f"{events.reflected} of {events.checked}",
     ]
 
 
-def _soak(soaked: Soaked) -> str:
-    places: Sequence[int] = _places(len(soaked.megabytes))
+def _soak(soak: SoakResult) -> str:
+    samples, last = _positions(len(soak.megabytes)), max(1, len(soak.megabytes) - 1)
     line = table(
-        ["", *(f"{place / max(1, len(soaked.megabytes) - 1):.0%}" for place in places)],
-        [["resident memory, MB", *(f"{soaked.megabytes[place]:.0f}" for place in places)]],
+        ["", *(f"{position / last:.0%}" for position in samples)],
+        [["resident memory, MB", *(f"{soak.megabytes[position]:.0f}" for position in samples)]],
     )
     text = (
-        f"{soaked.seconds:.0f} seconds of the first kind of traffic at {soaked.rate:.0f} requests/s: {soaked.answers} "
-        f"answers, {soaked.failed} failed, p99 {soaked.window.milliseconds['answers']['p99']:.1f} ms. Growth is that "
+        f"{soak.seconds:.0f} seconds of the first kind of traffic at {soak.rate:.0f} requests/s: {soak.answers} "
+        f"answers, {soak.failed} failed, p99 {soak.window.milliseconds['answers']['p99']:.1f} ms. Growth is that "
         "of the last tenth over the second; the first is warm-up."
     )
     return f"{text}\n\n{line}"
 
 
-def _places(count: int) -> list[int]:
-    """Return eleven places from the first to the last of a series, fewer of a short one.
+def _positions(count: int) -> list[int]:
+    """Return eleven positions from the first to the last of a series, fewer of a short one.
 
-    >>> _places(21), _places(2), _places(0)
+    >>> _positions(21), _positions(2), _positions(0)
     ([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20], [0, 1], [])
     """
     return sorted({round(step * (count - 1) / 10) for step in range(11)}) if count else []
 
 
-def _kills(measured: Measured) -> str:
-    if measured.kills is None:
+def _kills(result: ServingResult) -> str:
+    if result.kills is None:
         return "Not part of this run: `python -m benchmarks.serving_kill`, whose result.json `--kills` includes here."
-    rows = [
-        [str(one[key]) for key in ("killed", "times", "confirmed", "held", "lost", "doubled")]
-        for one in measured.kills["outcomes"]
-    ]
-    return table(["killed", "times", "confirmed", "held", "lost", "doubled"], rows)
+    columns = ["killed", "times", "confirmed", "held", "lost", "doubled"]
+    return table(columns, [[str(trial[name]) for name in columns] for trial in result.kills["outcomes"]])

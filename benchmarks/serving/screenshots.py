@@ -1,12 +1,11 @@
 """Draw the pictures of the page in the documentation: `python -m benchmarks.screenshots --run DIR`.
 
-Serves the run on a store of its own, which is thrown away, and looks at the page as one of the users that the page
-offers. Needs chromium and `recsys[serving,browser]`. The fonts are those of the machine.
+Serves the run on a temporary store, and opens the page as one of the users that the page offers. Needs chromium and
+`recsys[serving,browser]`. The fonts are those of the machine.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import re
 import tempfile
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
-from benchmarks.serving.chromium import open_chromium
-from benchmarks.serving.served_process import ServedProcess
+from benchmarks.serving.processes.chromium import open_chromium
+from benchmarks.serving.processes.served_process import ServedProcess
+from benchmarks.tools.command import exit_code, parser, require
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -25,25 +25,30 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 _DESK, _PHONE = (1280, 960), (390, 844)
 _LIKED = ("alien", "blade runner", "matrix")
-"""What somebody new likes; the run must know such titles."""
+"""Titles that a new user likes; the run must have such items."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the pictures; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="directory of a finished run")
-    parser.add_argument("--user", help="whose page (default: the third of those that the page offers)")
-    parser.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures (default: docs/images)")
-    options = parser.parse_args(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_chromium() as browser,
-        ServedProcess(options.run, str(Path(folder) / "events.db")) as service,
-    ):
-        for path in draw(browser, service.url, options.user, options.out):
-            print(path)
-    return 0
+    command = parser("screenshots", __doc__)
+    command.add_argument("--run", type=Path, required=True, help="directory of a finished run")
+    command.add_argument("--user", help="whose page (default: the third of those that the page offers)")
+    command.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures (default: docs/images)")
+    options = command.parse_args(arguments)
+
+    def run() -> int:
+        require("serving", "fastapi", "uvicorn", "sqlalchemy")
+        options.out.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            open_chromium() as browser,
+            ServedProcess(options.run, str(Path(folder) / "events.db")) as service,
+        ):
+            for path in draw(browser, service.url, options.user, options.out):
+                print(path)
+        return 0
+
+    return exit_code(run)
 
 
 def draw(browser: Browser, url: str, user: str | None, out: Path) -> list[Path]:
@@ -67,15 +72,15 @@ def draw(browser: Browser, url: str, user: str | None, out: Path) -> list[Path]:
     _open(new, "somebody new")
     for title in _LIKED:
         new.get_by_label("Find it by title").fill(title)
-        found = new.locator("#found li", has_text=re.compile(title, re.IGNORECASE)).first
-        found.get_by_role("button", name="Liked: ").click()
+        match = new.locator("#found li", has_text=re.compile(title, re.IGNORECASE)).first
+        match.get_by_role("button", name="Liked: ").click()
         new.get_by_text("Liked, saved").wait_for()
     new.locator(".persona").first.wait_for()
     pictures = {"page_light": light, "page_dark": dark, "page_phone": phone, "page_new": new}
     paths = []
     for name, page in pictures.items():
         page.mouse.move(0, 0)
-        page.wait_for_timeout(1_000)  # what moves comes to rest
+        page.wait_for_timeout(1_000)  # animations end
         paths.append(out / f"{name}.png")
         _small(page.screenshot()).save(paths[-1], optimize=True)
         page.context.close()
@@ -94,7 +99,7 @@ def _page(browser: Browser, url: str, size: tuple[int, int], scheme: Literal["li
 
 
 def _small(png: bytes) -> Image.Image:
-    """Return a picture with 256 colours, which is all that the page has but for smooth edges."""
+    """Return a picture with 256 colours, which the page does not exceed but for smooth edges."""
     return Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
 
 

@@ -1,4 +1,4 @@
-"""What people ask a service for: users of a log by how much they do, new ones, and events in between."""
+"""Traffic on a service: requests for known users of a log, for new ones, and events in between."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.serving.load import Answered, Plan, Request, put_load
+from benchmarks.serving.load import LoadResult, Plan, Request, put_load
 from recsys.data.interactions import Interactions
 
 Draw = Literal["by activity", "all alike"]
-"""Whether a user is drawn as often as the user has events in the log, or all are drawn alike."""
+"""Users are drawn in proportion to their events in the log, or all with one probability."""
 
 FIRST, REPEATED, NEW, EVENT = "first", "repeated", "new", "event"
 ANSWERS: Final = (FIRST, REPEATED, NEW)
-"""Kinds of answers: for a user who was not asked for yet or not since the user's last event, of whom nothing is ready
-unless there was a moment for it; what belongs to the user is ready; somebody without a past."""
+"""Kinds of answers: the first for a user, or the first since the user's last event, so that no state is cached unless
+the service had time to prepare it; a repeated one, with cached user state; one for a user without history."""
 
 LENGTH: Final = 10
 BAR: Final = 300
-"""Answers per second that are asked of a service."""
+"""Answers per second that a service must give."""
 
 _CONNECTIONS = 8
 
@@ -33,31 +33,31 @@ _CONNECTIONS = 8
 @final
 @dataclass(frozen=True)
 class Mix:
-    """What traffic consists of.
+    """Composition of traffic.
 
     Attributes:
-        draw: how users are drawn, with all of their past in the log.
-        events: share of requests that send one event of the user instead of asking.
-        new: share of requests that ask for somebody new.
-        anew: whether lists have 10 and 11 items in turns, so that no user is given the last list again.
+        draw: distribution of the users, whose whole history is in the log.
+        events: share of requests that send one event of the user.
+        new: share of requests for a new user.
+        alternate: whether lists have 10 and 11 items in turns, so that no user gets the cached list again.
     """
 
     draw: Draw
     events: float = 0.0
     new: float = 0.0
-    anew: bool = False
+    alternate: bool = False
 
     def __str__(self) -> str:
         parts = [f"users drawn {self.draw}"]
         parts += [f"{self.events:.0%} of the requests bring an event"] if self.events else []
         parts += [f"{self.new:.0%} ask for somebody new"] if self.new else []
-        parts += ["no list is given again"] if self.anew else []
+        parts += ["no list is given again"] if self.alternate else []
         return ", ".join(parts)
 
 
 @final
 class Traffic:
-    """Goes on where the last load stopped, so that it is known who was asked for before.
+    """Traffic in several loads, each of which continues the last: users with cached state are known.
 
     Args:
         log: of the run that is served.
@@ -77,59 +77,61 @@ class Traffic:
         self._port = port
         self._random = np.random.default_rng(seed)
         self._seed = seed
-        self._ready: set[str] = set()
+        self._cached: set[str] = set()
         self._lengths = Lengths()
         self._number = 0
 
-    def put(self, seconds: float, *, most: int, rate: float | None = None) -> Answered:
-        """Load the service for some seconds, with a closed loop or (with a rate) an open one.
+    def put(self, seconds: float, *, most: int, rate: float | None = None) -> LoadResult:
+        """Put load on the service, by a closed loop or (with a rate) an open one.
 
         Args:
-            seconds: after which nothing is sent any more.
+            seconds: after which no request is sent.
             most: requests, at most.
             rate: requests per second.
         """
-        users, requests = self._planned(most)
-        answered = put_load(Plan(self._port, requests, seconds, _CONNECTIONS, rate, seed=self._number))
-        for user, request in list(zip(users, requests, strict=True))[: len(answered.kinds)]:
-            self._remember(user, request.kind, self._ready)
+        users, requests = self._plan(most)
+        result = put_load(Plan(self._port, requests, seconds, _CONNECTIONS, rate, seed=self._number))
+        for user, request in list(zip(users, requests, strict=True))[: len(result.kinds)]:
+            self._update(user, request.kind, self._cached)
         self._number += most
-        return answered
+        return result
 
-    def _planned(self, count: int) -> tuple[list[str], list[Request]]:
+    def _plan(self, count: int) -> tuple[list[str], list[Request]]:
         """Return users and requests."""
         drawn = self._random.choice(len(self._users), count, p=self._weights)
         items = self._random.choice(len(self._items), count, p=self._used)
         kind = self._random.random(count)
-        now, ready = int(time.time()), set(self._ready)
+        now, cached = int(time.time()), set(self._cached)
         users, requests = [], []
-        for place in range(count):
-            user = self._users[drawn[place]]
-            if kind[place] < self._mix.events:
-                name = f"{self._seed}-{self._number + place}"
-                request = event_request(EVENT, [_event(name, user, self._items[items[place]], now)])
-            elif kind[place] < self._mix.events + self._mix.new:
-                user = f"somebody new {self._number + place}"
-                request = self._question(NEW, user, NEW)
+        for row in range(count):
+            user = self._users[drawn[row]]
+            if kind[row] < self._mix.events:
+                name = f"{self._seed}-{self._number + row}"
+                request = event_request(EVENT, [event(name, user, self._items[items[row]], now)])
+            elif kind[row] < self._mix.events + self._mix.new:
+                user = f"somebody new {self._number + row}"
+                request = self._request(NEW, user, NEW)
             else:
-                request = self._question(REPEATED if user in ready else FIRST, user, user)
-            self._remember(user, request.kind, ready)
+                request = self._request(REPEATED if user in cached else FIRST, user, user)
+            self._update(user, request.kind, cached)
             users.append(user)
             requests.append(request)
         return users, requests
 
-    def _question(self, kind: str, user: str, like: str) -> Request:
-        return question(kind, user, self._lengths.next(like) if self._mix.anew else LENGTH)
+    def _request(self, kind: str, user: str, like: str) -> Request:
+        return Request(
+            kind, "GET", recommendation_path(user, self._lengths.next(like) if self._mix.alternate else LENGTH)
+        )
 
     @staticmethod
-    def _remember(user: str, kind: str, ready: set[str]) -> None:
+    def _update(user: str, kind: str, cached: set[str]) -> None:
         if kind == EVENT:
-            ready.discard(user)
+            cached.discard(user)
         elif kind != NEW:
-            ready.add(user)
+            cached.add(user)
 
 
-def batches(log: Interactions, size: int, count: int, name: str, seed: int = 0) -> list[Request]:
+def event_batches(log: Interactions, size: int, count: int, name: str, seed: int = 0) -> list[Request]:
     """Return requests that send batches of new events of a log's users and items."""
     random = np.random.default_rng(seed)
     users, items = (
@@ -137,13 +139,13 @@ def batches(log: Interactions, size: int, count: int, name: str, seed: int = 0) 
         for ids in (np.asarray(log.users.ids), np.asarray(log.items.ids))
     )
     now = int(time.time())
-    events = [_event(f"{name}-{k}", user, item, now) for k, (user, item) in enumerate(zip(users, items, strict=True))]
+    events = [event(f"{name}-{k}", user, item, now) for k, (user, item) in enumerate(zip(users, items, strict=True))]
     return [event_request(EVENT, events[start : start + size]) for start in range(0, size * count, size)]
 
 
 @final
 class Lengths:
-    """Lengths of lists, of which no user is asked for one twice in a row."""
+    """Lengths of lists, alternating for each user between 10 and 11."""
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}
@@ -158,9 +160,9 @@ class Lengths:
         return self._last[user]
 
 
-def question(kind: str, user: str, n: int = LENGTH) -> Request:
-    """Return the question for the explained best items of a user."""
-    return Request(kind, "GET", f"/v1/users/{quote(user, safe='')}/recommendations?n={n}")
+def recommendation_path(user: str, n: int = LENGTH) -> str:
+    """Return the path of the explained best items of a user."""
+    return f"/v1/users/{quote(user, safe='')}/recommendations?n={n}"
 
 
 def event_request(kind: str, events: Sequence[dict[str, object]]) -> Request:
@@ -169,12 +171,13 @@ def event_request(kind: str, events: Sequence[dict[str, object]]) -> Request:
 
 
 def percentiles(milliseconds: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Return the median and the 99th percentile; NaN where there is nothing."""
+    """Return the median and the 99th percentile, NaN for no values."""
     if len(milliseconds) == 0:
         return {"p50": float("nan"), "p99": float("nan")}
     p50, p99 = np.percentile(milliseconds, [50, 99]).tolist()
     return {"p50": p50, "p99": p99}
 
 
-def _event(event_id: str, user: str, item: str, time: int) -> dict[str, object]:
+def event(event_id: str, user: str, item: str, time: int) -> dict[str, object]:
+    """Return an event as the service takes it."""
     return {"event_id": event_id, "user_id": user, "item_id": item, "time": time}

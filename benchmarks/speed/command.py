@@ -1,12 +1,11 @@
 """Training and evaluation speed as ratios against implicit and Cornac. `python -m benchmarks.speed`.
 
-Repeats are interleaved (A B C, A B C, ...), so that whatever else the machine does falls on all alike; medians count.
-Work that is done once (reading, set-up, the first epoch) is excluded for everybody.
+Repeats are interleaved (A B C, A B C, ...), so that other work of the machine falls on all alike; medians count. Work
+that is done once (reading, set-up, the first epoch) is excluded for all.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,18 +19,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.tools.environment import environment, threads_option, use_threads
-from benchmarks.tools.report import REPORT_NAME, facts, number, report_folder, table, verdict, write_text
-from benchmarks.tools.search import with_settings
-from recsys.data.catalogue import datasets, locations
+from benchmarks.tools.command import exit_code, parser, require
+from benchmarks.tools.environment import environment
+from benchmarks.tools.report import bar, bars_table, facts, number, report_folder, table, write_report
+from benchmarks.tools.search import shipped_experiment, with_settings
+from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.splits.standard import split
 from recsys.data.vocabulary import UNKNOWN
-from recsys.errors import RecsysError
 from recsys.evaluation.holdout import evaluate
-from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.experiments.configuration import Experiment
 from recsys.models.base import Recommender, Validate
 from recsys.training.session import Session
 
@@ -76,30 +75,23 @@ class GivenScores(Recommender):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    parser.add_argument("--dataset", metavar="NAME", help="log (default ml-1m-ordered)")
-    parser.add_argument("--repeats", type=int, metavar="N", help="interleaved repeats (default 3)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
-    parser.add_argument("--quick", action="store_true", help="the simulated log, 1 repeat: tries the benchmark itself")
-    threads_option(parser)
-    options = parser.parse_args(arguments)
-    use_threads(options.threads)
+    command = parser("speed", __doc__, quick="the simulated log, 1 repeat", threads=True)
+    command.add_argument("--dataset", metavar="NAME", help="log (default ml-1m-ordered)")
+    command.add_argument("--repeats", type=int, metavar="N", help="interleaved repeats (default 3)")
+    options = command.parse_args(arguments)
     name = options.dataset or ("simulated" if options.quick else "ml-1m-ordered")
-    try:
-        log = datasets.load(name)
-        report = run(
-            log, options.repeats or (1 if options.quick else 3), report_folder("speed", options.out, options.quick)
-        )
-    except RecsysError as error:
-        print(f"error: {error}")
-        return 2
-    print(f"report: {report}")
-    return 0
+    repeats = options.repeats or (1 if options.quick else 3)
+
+    def work() -> Path:
+        require("benchmarks", "cornac")
+        return run(datasets.load(name), repeats, report_folder("speed", options.out, options.quick))
+
+    return exit_code(work)
 
 
 def run(log: Interactions, repeats: int, out: Path, *, verbose: bool = True) -> Path:
     """Measure training and evaluation and write the report; return its path."""
-    # Only here: a check that needs no peer should not need their packages.
+    # Only here, so that the checks of this module do not need the peers.
     from benchmarks.speed import peers  # noqa: PLC0415
 
     cut = split(log, "random", seed=0)
@@ -117,27 +109,27 @@ def run(log: Interactions, repeats: int, out: Path, *, verbose: bool = True) -> 
     # Scores with some sense in them: popularity and noise. What is measured does not depend on them.
     popular = np.log1p(np.asarray(matrix.sum(0)).ravel())
     scores = (popular + rng.normal(size=matrix.shape)).astype(np.float32)
-    asked = replace(cut, test=answerable(cut.test))
+    common = replace(cut, test=answerable(cut.test))
     values: dict[str, dict[str, float]] = {}
 
     def ours() -> float:
         model = GivenScores(scores).fit(cut.train)
         started = time.perf_counter()
-        values["ours"] = evaluate(model, asked.test, asked.train, cutoffs=CUTOFFS).summary
+        values["ours"] = evaluate(model, common.test, common.train, cutoffs=CUTOFFS).summary
         return time.perf_counter() - started
 
     def theirs() -> float:
-        values["Cornac"], seconds = peers.cornac_evaluation(scores, asked, CUTOFFS)
+        values["Cornac"], seconds = peers.cornac_evaluation(scores, common, CUTOFFS)
         return seconds
 
     evaluations = interleaved({"ours": ours, "Cornac": theirs}, repeats, "s", verbose=verbose)
-    return write_text(out / REPORT_NAME, report_text(cut, log, repeats, rates, evaluations, values))
+    return write_report(out, report(cut, log, repeats, rates, evaluations, values))
 
 
 def settings() -> dict[str, Experiment]:
     """Return the settings of AMP-CF that are timed, all with d = 64 and personas per user."""
     paper = with_settings(
-        read_experiment(locations.shipped("configs") / "ampcf_paper_dot.yaml"),
+        shipped_experiment("ampcf_paper_dot"),
         {"embedding_size": 64, "objective.negatives": 4, "optimization.batch_size": 256},
     )
     return {
@@ -170,36 +162,36 @@ def _rate_of(experiment: Experiment, train: Interactions) -> Callable[[], float]
 def interleaved(
     tasks: Mapping[str, Callable[[], float]], repeats: int, unit: str, *, verbose: bool = True
 ) -> dict[str, list[float]]:
-    """Run all tasks, then all again, and return what each returned, by name."""
-    found: dict[str, list[float]] = {name: [] for name in tasks}
+    """Run all tasks in turn, several times, and return the results of each by name."""
+    results: dict[str, list[float]] = {name: [] for name in tasks}
     for repeat in range(repeats):
         for name, task in tasks.items():
-            found[name].append(task())
+            results[name].append(task())
             if verbose:
-                print(f"[{repeat + 1}/{repeats}] {name}: {found[name][-1]:,.2f} {unit}", flush=True)
-    return found
+                print(f"[{repeat + 1}/{repeats}] {name}: {results[name][-1]:,.2f} {unit}", flush=True)
+    return results
 
 
 def answerable(holdout: Holdout) -> Holdout:
-    """Return the questions of known users without the answers that training does not know, as Cornac asks them."""
+    """Return the questions of known users without relevant items that training lacks, as Cornac has them."""
     relevant = holdout.relevant
     known = relevant.items != UNKNOWN
     counts = np.bincount(relevant.rows[known], minlength=len(relevant))
-    kept = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), relevant.items[known])
+    relevant_known = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), relevant.items[known])
     rows = np.flatnonzero((counts > 0) & (holdout.queries.users != UNKNOWN))
-    return replace(holdout, relevant=kept).take(rows)
+    return replace(holdout, relevant=relevant_known).take(rows)
 
 
-def report_text(
+def report(
     cut: Split,
     log: Interactions,
     repeats: int,
     rates: Rates,
     seconds: Rates,
     values: Mapping[str, Mapping[str, float]],
-) -> str:
-    """Return the report."""
-    told = environment() | {
+) -> list[str]:
+    """Return the paragraphs of the report."""
+    made = environment() | {
         "log": f"{log.name}, fingerprint {log.fingerprint[:12]}, split random, seed 0 — **leaks time**",
         "training": f"{cut.train.matrix().nnz} distinct events, {cut.train.n_users} users, {cut.train.n_items} items",
         "repeats": f"{repeats}, interleaved; medians, with the range in brackets",
@@ -225,32 +217,26 @@ def report_text(
         "chance level, minority recall, coverage, Gini, and strata, tastes made anew. Cornac (`ranking_eval`): NDCG, "
         f"recall, precision, hit ratio, MRR, MAP. Ours is **{ratio:.1f} times** as fast. Both agree:"
     )
-    parts = ["# Speed", facts(told), "## Bars", table(["claim", "bar", "measured", ""], bars(rate, ratio))]
+    parts = ["# Speed", facts(made), "## Bars", bars_table(bars(rate, ratio))]
     parts += ["## Training", text, table(["", "examples/s", *(f"ratio to {peer}" for peer in peer_names)], rows)]
     parts += ["## Evaluation", table(["", "seconds"], evaluation), work]
-    parts += [table(["metric", "ours", "Cornac"], agreement)]
-    return "\n\n".join(parts) + "\n"
+    return [*parts, table(["metric", "ours", "Cornac"], agreement)]
 
 
 def bars(rate: Mapping[str, float], evaluation_ratio: float) -> list[list[str]]:
-    """Return rows: claim, bar, measured, verdict."""
+    """Return the rows of the table of bars."""
     cost = rate[TWIN] / rate[PAPER]
     return [
-        ["time per example, K=3 over K=1", "at most 2", f"{cost:.2f}", verdict(cost <= 2)],
-        [PAPER, "at least 50,000 positives/s", f"{rate[PAPER]:,.0f}", verdict(rate[PAPER] >= 50_000)],
-        [FASTEST, "at least 300,000 positives/s", f"{rate[FASTEST]:,.0f}", verdict(rate[FASTEST] >= 300_000)],
-        [
-            "evaluation, Cornac's time over ours",
-            "at least 5",
-            f"{evaluation_ratio:.1f}",
-            verdict(evaluation_ratio >= 5),
-        ],
+        bar("time per example, K=3 over K=1", "at most 2", f"{cost:.2f}", cost <= 2),
+        bar(PAPER, "at least 50,000 positives/s", f"{rate[PAPER]:,.0f}", rate[PAPER] >= 50_000),
+        bar(FASTEST, "at least 300,000 positives/s", f"{rate[FASTEST]:,.0f}", rate[FASTEST] >= 300_000),
+        bar("evaluation, Cornac's time over ours", "at least 5", f"{evaluation_ratio:.1f}", evaluation_ratio >= 5),
     ]
 
 
 def _range(values: Sequence[float], digits: int) -> str:
-    shown = [f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values))]
-    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    median, low, high = (f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
+    return f"{median} [{low}, {high}]"
 
 
 def _cornac_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Cornac and implicit as peers in training and evaluation; `serving_model` has implicit as a peer in answering."""
+"""Cornac and implicit as peers in training and evaluation."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def cornac_evaluation(scores: Scores, split: Split, cutoffs: Sequence[int]) -> t
 
 
 def cornac_rate(kind: str, matrix: sp.csr_matrix, epochs: int, size: int = 64) -> float:
-    """Return the examples per second of Cornac's "BPR" or "MF": what `epochs` more epochs cost, no preparation."""
+    """Return the examples per second of Cornac's "BPR" or "MF" in `epochs` further epochs, without preparation."""
     coo = matrix.tocoo()
     data = cornac_dataset(coo.row, coo.col, *matrix.shape)
     classes = {"BPR": cornac_models.BPR, "MF": cornac_models.MF}
@@ -92,7 +92,7 @@ def implicit_rate(kind: str, matrix: sp.csr_matrix, epochs: int, size: int = 64)
         clock.append(time.perf_counter())
 
     if kind == "ALS":
-        # implicit has threads of its own; those of BLAS would only get into their way.
+        # implicit has its own threads, which those of BLAS would slow down.
         with threadpool_limits(1, user_api="blas"):
             model: Any = AlternatingLeastSquares(factors=size, iterations=1 + epochs, use_gpu=False, random_state=0)
             model.fit(matrix, show_progress=False, callback=tick)

@@ -1,11 +1,10 @@
 """A log of 20 million events from file to ranked lists in one process. `python -m benchmarks.scale`.
 
-The peak is that of the whole process so far, after every stage: the claim is about all of them together.
+The peak after each stage is that of the whole process so far: the claim is about all stages together.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +15,12 @@ from typing import TypeVar, final
 import numpy as np
 
 from benchmarks.speed.simulated_csv import write_simulated_csv
-from benchmarks.tools.environment import environment, peak_memory_gb, threads_option, use_threads
-from benchmarks.tools.report import REPORT_NAME, facts, report_folder, table, verdict, write_text
+from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.environment import environment, peak_memory_gb
+from benchmarks.tools.report import bar, bars_table, facts, report_folder, table, write_report
 from recsys.data.catalogue import datasets
 from recsys.data.splits.names import SplitName
 from recsys.data.splits.standard import split
-from recsys.errors import RecsysError
 from recsys.evaluation.holdout import evaluate
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.ampcf.settings import Objective
@@ -41,7 +40,7 @@ class Size:
     events: int = 20_000_000
     users: int = 138_000
     items: int = 27_000
-    asked: int = 10_000
+    queries: int = 10_000
 
 
 @final
@@ -70,7 +69,7 @@ class Stages:
 
 
 def model_for_scale(users: str = "embedding") -> AMPCF:
-    """Return AMP-CF as it suits a large log: large batches, negatives shared by the batch, one epoch."""
+    """Return AMP-CF for a large log: large batches, negatives shared by the batch, one epoch."""
     objective = Objective(
         loss="sampled_softmax", negatives=16, shared_negatives=True, exclude_observed=False, ce_weight=1.0
     )
@@ -87,27 +86,19 @@ def model_for_scale(users: str = "embedding") -> AMPCF:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     default = Size()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--events", type=int, default=default.events)
-    parser.add_argument("--users", type=int, default=default.users)
-    parser.add_argument("--items", type=int, default=default.items)
-    parser.add_argument("--asked", type=int, default=default.asked, help="users for whom all items are ranked")
-    parser.add_argument("--personas-from", choices=["embedding", "history"], default="embedding")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
-    parser.add_argument("--quick", action="store_true", help="200,000 events: tries the benchmark itself")
-    threads_option(parser)
-    options = parser.parse_args(arguments)
-    use_threads(options.threads)
+    command = parser("scale", __doc__, quick="200,000 events", threads=True)
+    command.add_argument("--events", type=int, default=default.events)
+    command.add_argument("--users", type=int, default=default.users)
+    command.add_argument("--items", type=int, default=default.items)
+    command.add_argument("--asked", type=int, default=default.queries, help="users for whom all items are ranked")
+    command.add_argument("--personas-from", choices=["embedding", "history"], default="embedding")
+    options = command.parse_args(arguments)
     size = Size(options.events, options.users, options.items, options.asked)
     if options.quick:
         size = Size(200_000, 2_000, 1_000, 500)
-    try:
-        report = run(size, report_folder("scale", options.out, options.quick), personas_from=options.personas_from)
-    except RecsysError as error:
-        print(f"error: {error}")
-        return 2
-    print(f"report: {report}")
-    return 0
+    return exit_code(
+        lambda: run(size, report_folder("scale", options.out, options.quick), personas_from=options.personas_from)
+    )
 
 
 def run(size: Size, out: Path, *, personas_from: str = "embedding", verbose: bool = True) -> Path:
@@ -121,24 +112,24 @@ def run(size: Size, out: Path, *, personas_from: str = "embedding", verbose: boo
     cut = stages.run(f"split ({SPLIT})", lambda: split(log, SPLIT, seed=0))
     model = model_for_scale(personas_from)
     stages.run("train AMP-CF one epoch", lambda: model.fit(cut.train, None, Session(progress=verbose)))
-    with_answers = np.flatnonzero(cut.test.relevant.lengths > 0)
-    drawn = np.random.default_rng(0).choice(with_answers, min(size.asked, len(with_answers)), replace=False)
-    asked = cut.test.take(np.sort(drawn))
-    found = stages.run(f"full-rank {len(asked)} users, all metrics", lambda: evaluate(model, asked, cut.train))
+    relevant = np.flatnonzero(cut.test.relevant.lengths > 0)
+    drawn = np.random.default_rng(0).choice(relevant, min(size.queries, len(relevant)), replace=False)
+    holdout = cut.test.take(np.sort(drawn))
+    result = stages.run(f"full-rank {len(holdout)} users, all metrics", lambda: evaluate(model, holdout, cut.train))
     effort = model.effort
     assert effort is not None
-    told = environment() | {
+    made = environment() | {
         "log": f"simulated, {len(log)} events, {log.n_users} users, {log.n_items} items, a CSV of {megabytes:.0f} MB",
         "fingerprint": log.fingerprint[:12],
         "split": f"{cut.name}, {len(cut.train)} training events",
         "seed": "0",
         "model": f"AMP-CF, K = 3, d = 64, personas from {personas_from}, {effort.examples / effort.seconds:,.0f} "
         "positives/s, set-up included",
-        "result": f"NDCG@10 {found.summary['ndcg@10']:.4f} after one epoch (a check that it learns, not a claim)",
+        "result": f"NDCG@10 {result.summary['ndcg@10']:.4f} after one epoch (a check that it learns, not a claim)",
     }
     peak = stages.rows[-1][2]
-    bar = [["peak memory of the whole run", f"below {BAR_GB:g} GB", f"{peak:.2f} GB", verdict(peak < BAR_GB)]]
+    bars = [bar("peak memory of the whole run", f"below {BAR_GB:g} GB", f"{peak:.2f} GB", peak < BAR_GB)]
     rows = [[name, f"{seconds:.1f}", f"{memory:.2f}"] for name, seconds, memory in stages.rows]
-    parts = ["# Scale", facts(told), table(["claim", "bar", "measured", ""], bar)]
+    parts = ["# Scale", facts(made), bars_table(bars)]
     parts += ["## Stages", table(["stage", "seconds", "peak so far, GB"], rows)]
-    return write_text(out / REPORT_NAME, "\n\n".join(parts) + "\n")
+    return write_report(out, parts)

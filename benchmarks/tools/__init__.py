@@ -1,1 +1,1 @@
-"""What several benchmarks share: cells on disk, reports, tuning, the environment."""
+"""Shared by several benchmarks: commands, results on disk, reports, tuning, the environment."""

@@ -1,27 +1,24 @@
-"""Results on disk, one cell at a time, so that an interrupted benchmark goes on where it stopped.
+"""Cells: the results of single runs, stored on disk so that an interrupted benchmark continues where it stopped.
 
-A cell is a JSON file `NAME.json`, with `NAME.parquet` (a table per user) and `NAME.npz` (arrays) beside it where it has
-them. The JSON file is written last: where it is, the cell is complete. It holds the identity of what was run (settings,
-data, budget), and a cell with another identity is run again.
+A cell is a JSON file `NAME.json`, where needed with `NAME.parquet` (a table per user) and `NAME.npz` (arrays) beside
+it. The JSON file is written last: where it exists, the cell is complete. It holds the identity of the run (settings,
+data, budget); a cell with another identity is run again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.tools.report import write_text
 from recsys.evaluation.result import Evaluation
+from recsys.files import replacing, write_text
 
 
 def identity(*parts: object) -> str:
@@ -61,18 +58,21 @@ class Cells:
         evaluation: Evaluation | None = None,
         arrays: Mapping[str, npt.NDArray[Any]] | None = None,
     ) -> dict[str, Any]:
-        """Write a cell and return its content as it will be read back."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        # Tables per user and arrays are large and can be made again: the report is what is kept in the repository.
+        """Write a cell and return its content as `load` will return it."""
+        path = self.path(name, "json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Tables per user and arrays are large and can be made again; the repository keeps the report.
         ignore = self.root / ".gitignore"
         if not ignore.exists():
             write_text(ignore, "*\n")
         if evaluation is not None:
             evaluation.save(self.path(name, "parquet"))
         if arrays is not None:
-            self._save_arrays(name, arrays)
+            # Not compressed: parameters do not shrink, and are soon read again.
+            with replacing(self.path(name, "npz")) as temporary, temporary.open("wb") as stream:
+                np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
         text = json.dumps({"identity": identity, "content": content}, indent=1)
-        write_text(self.path(name, "json"), text + "\n")
+        write_text(path, text + "\n")
         stored: dict[str, Any] = json.loads(text)["content"]
         return stored
 
@@ -89,30 +89,18 @@ class Cells:
             return dict(stored)
 
     def drop_arrays(self, name: str) -> None:
-        """Delete the arrays of a cell, once nobody needs them."""
+        """Delete the arrays of a cell."""
         self.path(name, "npz").unlink(missing_ok=True)
 
     def path(self, name: str, kind: str) -> Path:
         """Return the file of a cell of one kind: json, parquet or npz."""
         return self.root / f"{name}.{kind}"
 
-    def _save_arrays(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        target = self.path(name, "npz")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            # Not compressed: parameters do not shrink, and are read again soon.
-            with os.fdopen(handle, "wb") as stream:
-                np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
-            Path(temporary).replace(target)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-
 
 @final
 @dataclass
 class Progress:
-    """Prints a line per cell and, from what the cells so far took, when the last one will be done.
+    """Prints a line per cell, and an estimate of the time left from the measured times so far.
 
     Attributes:
         total: expected cost of all cells, in seconds at most.
@@ -124,15 +112,14 @@ class Progress:
     done: float = 0.0
     spent: float = 0.0
     measured: float = 0.0
-    started: float = field(default_factory=time.monotonic)
 
     def add(self, text: str, cost: float, seconds: float | None) -> None:
-        """Tell of a finished cell.
+        """Report a finished cell.
 
         Args:
-            text: what it was.
-            cost: what it was expected to cost, out of `total`.
-            seconds: what it took; None where it was already there.
+            text: its name and result.
+            cost: its expected cost, out of `total`.
+            seconds: its time; None where it was on disk.
         """
         self.done += cost
         if seconds is not None:
@@ -143,7 +130,7 @@ class Progress:
             print(f"[{100 * self.done / max(self.total, 1e-9):3.0f}%] {text} ({took}); {self.eta()}", flush=True)
 
     def eta(self) -> str:
-        """Return how long the rest will take, as a text."""
+        """Return the estimated time left, as a text."""
         left = max(self.total - self.done, 0.0)
         pace = self.spent / self.measured if self.measured > 0 else 1.0
         return f"about {left * pace / 60:.0f} min left"

@@ -1,8 +1,7 @@
-"""What a report says about where it was made: machine, versions, date, commit. Never a host name or a path."""
+"""Facts about the run of a benchmark: machine, versions, date, commit; never a host name or a path."""
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import os
 import platform
@@ -33,7 +32,7 @@ def today() -> str:
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -43,7 +42,7 @@ def memory_gb() -> float:
 
 
 def cpu_model() -> str:
-    """Return the processor's model name as the kernel tells it, else the architecture."""
+    """Return the processor's model name from the kernel, else the architecture."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -57,27 +56,14 @@ def commit() -> str:
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        completed = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True)
+        return completed.stdout.strip()
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "--short", "HEAD") + (" (with uncommitted changes)" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def threads_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--threads` to a command."""
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="threads of torch (default: all cores; fewer on a busy machine)"
-    )
-
-
-def use_threads(count: int | None) -> None:
-    """Make torch use so many threads; as many as it chooses when None."""
-    if count is not None:
-        torch.set_num_threads(count)
 
 
 def peak_memory_gb() -> float:

@@ -1,4 +1,4 @@
-"""Fit a model within a wall-clock budget, count its parameters, and make its parameter-matched twin."""
+"""Fits within a wall-clock budget, numbers of parameters, and parameter-matched one-persona twins."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy.typing as npt
 from benchmarks.tools.search import with_settings
 from recsys.data.interactions import Interactions
 from recsys.experiments.configuration import Experiment
-from recsys.models.base import FittedOn, Recommender, Validate
+from recsys.models.base import Recommender, Validate
 
 
 @final
 class _TimeUpError(Exception):
-    """Ends a training from within its validation."""
+    """Raised in a validation to end the training."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted model and what it took.
+    """A fitted model and its cost.
 
     Attributes:
         model: with the parameters of its best validated epoch.
@@ -41,17 +41,17 @@ class Fitted:
 
 
 def fit_within(experiment: Experiment, seed: int, train: Interactions, validate: Validate, seconds: float) -> Fitted:
-    """Fit a model, ending its training at the first validation after `seconds`; its best epoch is kept.
+    """Fit a model, end its training at the first validation after `seconds`, and keep its best epoch.
 
     Only models that validate while they train can be ended. Closed-form models and those of `implicit` run to their
-    end, and are told as not capped.
+    end, and count as not capped.
     """
     model = experiment.build(seed)
     best: dict[str, npt.NDArray[Any]] = {}
     values: list[float] = []
     started = time.perf_counter()
 
-    def watched(current: Recommender) -> float:
+    def observed(current: Recommender) -> float:
         nonlocal best
         value = validate(current)
         if not values or value > max(values):
@@ -62,7 +62,7 @@ def fit_within(experiment: Experiment, seed: int, train: Interactions, validate:
         return value
 
     try:
-        model.fit(train, watched)
+        model.fit(train, observed)
     except _TimeUpError:
         model.restore(model.fitted_on, best)
         every = experiment.arguments.get("optimization", {}).get("validate_every", 1)
@@ -72,44 +72,39 @@ def fit_within(experiment: Experiment, seed: int, train: Interactions, validate:
     return Fitted(model, max(values) if values else validate(model), epochs, took, capped=False)
 
 
-def fitted_on(train: Interactions) -> FittedOn:
-    """Return what a model that was fitted on a log remembers of it."""
-    return FittedOn.of(train)
-
-
 def count_parameters(model: Recommender) -> int:
-    """Return how many numbers a fitted model has learned."""
+    """Return the number of parameters of a fitted model."""
     return sum(int(array.size) for array in model.arrays().values())
 
 
 def parameters_of(experiment: Experiment, train: Interactions) -> int:
-    """Return how many numbers a model that is trained by gradient learns on a log, without training it."""
+    """Return the number of parameters of a model that is trained by gradient, without training it."""
     untrained = with_settings(experiment, {"optimization.epochs": 0}).build()
     return count_parameters(untrained.fit(train))
 
 
 def one_persona_twin(experiment: Experiment, train: Interactions) -> Experiment:
-    """Return the same experiment with one persona and, if need be, a larger embedding: at least as many parameters.
+    """Return the experiment with one persona and, if need be, a larger embedding, for at least as many parameters.
 
-    A model without embedding has nothing that could be enlarged: its twin differs in the personas alone.
+    The twin of a model without embedding differs in its personas alone.
 
     Args:
         experiment: of a model with the setting `personas`.
-        train: the training log; the number of its users and items decides.
+        train: the training log, whose users and items are counted.
     """
     if "embedding_size" not in experiment.arguments:
         return with_settings(experiment, {"personas": 1})
-    wanted = parameters_of(experiment, train)
+    target = parameters_of(experiment, train)
     size = int(experiment.arguments["embedding_size"])
 
     def twin(dimensions: int) -> Experiment:
         return with_settings(experiment, {"personas": 1, "embedding_size": dimensions})
 
     own = parameters_of(twin(size), train)
-    if own < wanted:
+    if own < target:
         slope = parameters_of(twin(size + 1), train) - own
-        size += math.ceil((wanted - own) / slope)
+        size += math.ceil((target - own) / slope)
         # Where parameters grow faster than linearly with the size, the line from here overshoots.
-        while size > 1 and parameters_of(twin(size - 1), train) >= wanted:
+        while size > 1 and parameters_of(twin(size - 1), train) >= target:
             size -= 1
     return twin(size)

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from benchmarks.tools.cells import Cells, Progress, identity
-from benchmarks.tools.fitting import Fitted, count_parameters, fit_within, fitted_on
+from benchmarks.tools.fitting import Fitted, count_parameters, fit_within
 from benchmarks.tools.report import without_paths
 from benchmarks.tools.search import trials, with_settings
 from recsys.data.splits.holdout import Holdout, Split
@@ -22,31 +22,31 @@ from recsys.experiments.configuration import Experiment
 from recsys.models.ampcf.linear import LinearAMPCF
 from recsys.models.ampcf.mf import MF
 from recsys.models.ampcf.model import AMPCF
-from recsys.models.base import Recommender, Validate
+from recsys.models.base import FittedOn, Recommender, Validate
 from recsys.models.capabilities import PersonaRecommender
 from recsys.models.health import matched_correlation, persona_health
 
 _HEALTH_USERS = 1000
 _SAFETY = 4.0
-"""Runs of further seeds repeat the chosen trial's number of epochs; they are ended only at so many times the cap."""
-_KEPT_BYTES = 4_000_000_000
-"""Larger parameters are not kept from a trial to the final run of the same seed, but made again."""
+"""Runs of further seeds repeat the epochs of the chosen trial, and end at the latest after so many times the cap."""
+_REUSED_BYTES = 4_000_000_000
+"""Larger parameters of a trial are not stored for the final run of the same seed, but fitted again."""
 
 Record = dict[str, Any]
-"""Plain values, as they are kept in a cell."""
+"""Plain values, as stored in a cell."""
 
 
 @final
 @dataclass(frozen=True)
 class Budget:
-    """What every model gets, the same for all.
+    """Tuning budget, the same for every model.
 
     Attributes:
-        trials: settings tried, the file's own included.
+        trials: number of settings, the file's own included.
         seconds: wall-clock cap of the training of one trial.
         seeds: seeds of the final runs; the first is also that of the trials.
-        validation_users: at most this many users are validated on, the same for all models.
-        metric: what is validated, for early stopping and for tuning.
+        validation_users: number of validation users, at most; the same for all models.
+        metric: of validation, for early stopping and for tuning.
         cutoff: length of the lists on test.
     """
 
@@ -59,19 +59,19 @@ class Budget:
 
     @property
     def identity(self) -> Record:
-        """What of it decides a single cell: neither the number of trials nor that of seeds."""
+        """The part that determines a single cell: neither the number of trials nor that of seeds."""
         return {name: value for name, value in asdict(self).items() if name not in ("trials", "seeds")}
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Arena:
-    """A split on which configurations meet.
+    """A split on which configurations are compared.
 
     Attributes:
         name: folder of its cells, as "ml-100k-global_time".
         split: training log and questions.
-        tastes: the partition of the items for all of them.
+        tastes: the partition of the items, the same for all.
     """
 
     name: str
@@ -82,11 +82,11 @@ class Arena:
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a configuration on a split.
+    """Trials and final runs of a configuration on a split.
 
     Attributes:
         name: of the configuration.
-        failure: why there is no result; None where there is one.
+        failure: the reason, where there is no result.
         trials: records of the trials that did not fail: `changes`, `valid`, `epochs`, `seconds`, `capped`.
         chosen: position in `trials` of the best on validation.
         experiment: the chosen setting.
@@ -113,11 +113,11 @@ class Outcome:
 
 
 Inspect = Callable[[Recommender, Arena], Record]
-"""Further measurements of a fitted model, kept in its cell."""
+"""Further measurements of a fitted model, stored in its cell."""
 
 
 def is_seeded(experiment: Experiment) -> bool:
-    """Whether a model depends on a seed, so that it is run with several."""
+    """Whether a model depends on a seed, and is run with several."""
     return "seed" in experiment.arguments
 
 
@@ -127,7 +127,7 @@ def trains_by_gradient(experiment: Experiment) -> bool:
 
 
 def expected_cost(name: str, experiment: Experiment, budget: Budget) -> float:
-    """Return about how many seconds a configuration may take, for the time that is left."""
+    """Return the expected seconds of a configuration, for the estimate of the time left."""
     count = len(trials(name, experiment, budget.trials))
     further = len(budget.seeds) - 1 if is_seeded(experiment) else 1
     return (count + further) * (budget.seconds if trains_by_gradient(experiment) else budget.seconds / 8)
@@ -142,7 +142,7 @@ def run_configuration(
     progress: Progress,
     inspect: Inspect | None = None,
 ) -> Outcome:
-    """Tune a configuration and evaluate it, taking from `cells` what is already there."""
+    """Tune a configuration and evaluate it; finished cells are read from disk."""
     whole = expected_cost(name, experiment, budget)
     candidates = trials(name, experiment, budget.trials)
     cost = whole / (len(candidates) + (len(budget.seeds) - 1 if is_seeded(experiment) else 1))
@@ -150,16 +150,15 @@ def run_configuration(
     records: list[Record] = []
     for number, changes in enumerate(candidates):
         if sum(record.get("seconds", 0.0) for record in records) > budget.trials * budget.seconds:
-            progress.add(f"{arena.name} {name} trial {number + 1}: not begun, its time is spent", cost, None)
+            progress.add(f"{arena.name} {name} trial {number + 1}: skipped, the time is used up", cost, None)
             continue
         began = time.perf_counter()
         cell = f"{arena.name}/{name}/trial-{number}"
         record, cached = _trial(cell, with_settings(experiment, changes), changes, arena, budget, cells, validate)
         records.append({**record, "cell": cell})
-        told = record.get("failure") or f"{budget.metric} {record['valid']:.4f} on validation"
-        progress.add(
-            f"{arena.name} {name} trial {number + 1}: {told}", cost, None if cached else time.perf_counter() - began
-        )
+        text = record.get("failure") or f"{budget.metric} {record['valid']:.4f} on validation"
+        spent = None if cached else time.perf_counter() - began
+        progress.add(f"{arena.name} {name} trial {number + 1}: {text}", cost, spent)
         _drop_all_but_the_best(records, cells)
     good = [record for record in records if "failure" not in record]
     if not good:
@@ -175,17 +174,17 @@ def run_configuration(
             return Outcome(name, run["failure"], tuple(good), chosen)
         runs.append(run)
         tables.append(cell)
-        told = f"{budget.metric} {run['test'][budget.metric]:.4f} on test"
+        text = f"{budget.metric} {run['test'][budget.metric]:.4f} on test"
         spent = None if cached else time.perf_counter() - began
         first = is_seeded(experiment) and seed == budget.seeds[0]
-        progress.add(f"{arena.name} {name} seed {seed}: {told}", 0.0 if first else cost, spent)
+        progress.add(f"{arena.name} {name} seed {seed}: {text}", 0.0 if first else cost, spent)
     for record in records:
         cells.drop_arrays(record["cell"])
     return Outcome(name, None, tuple(good), chosen, final_experiment, tuple(runs), tuple(tables))
 
 
 def _drop_all_but_the_best(records: Sequence[Record], cells: Cells) -> None:
-    """Delete the parameters of trials that another one has beaten: those of large models fill disks."""
+    """Delete the parameters of trials that another one beats: those of large models fill disks."""
     best = max((record["valid"] for record in records if "failure" not in record), default=None)
     beaten = [record for record in records if "failure" not in record and record["valid"] < best]
     for record in beaten:
@@ -201,7 +200,7 @@ def _trial(
     cells: Cells,
     validate: Validate,
 ) -> tuple[Record, bool]:
-    """Fit one setting and validate it; the parameters are kept for the final run of the first seed."""
+    """Fit one setting and validate it; its parameters are stored for the final run of the first seed."""
     key = identity(experiment.to_dict(), arena.split.train.fingerprint, budget.seeds[0], arena.name, budget.identity)
     stored = cells.load(cell, key)
     if stored is not None:
@@ -212,12 +211,12 @@ def _trial(
         return cells.save(cell, key, {"changes": dict(changes), "failure": without_paths(str(error))}), False
     record = {"changes": dict(changes), **_effort(fitted)}
     arrays = fitted.model.arrays()
-    kept = arrays if sum(array.nbytes for array in arrays.values()) <= _KEPT_BYTES else None
-    return cells.save(cell, key, record, arrays=kept), False
+    reused = arrays if sum(array.nbytes for array in arrays.values()) <= _REUSED_BYTES else None
+    return cells.save(cell, key, record, arrays=reused), False
 
 
 def _final_changes(experiment: Experiment, trial: Record) -> Record:
-    """Return the changes of a trial; an ended one becomes one of as many epochs, for other seeds to repeat."""
+    """Return the changes of a trial, with the epochs of a capped one, so that other seeds repeat them."""
     changes = dict(trial["changes"])
     if trial["capped"]:
         changes["optimization.epochs"] = min(
@@ -242,10 +241,10 @@ def _run(
     stored = cells.load(cell, key)
     if stored is not None:
         return stored, True
-    kept = cells.arrays(trial["cell"]) if seed == budget.seeds[0] else None
+    parameters = cells.arrays(trial["cell"]) if seed == budget.seeds[0] else None
     try:
-        if kept is not None:
-            model = experiment.build(seed).restore(fitted_on(arena.split.train), kept)
+        if parameters is not None:
+            model = experiment.build(seed).restore(FittedOn.of(arena.split.train), parameters)
             effort = {name: trial[name] for name in ("valid", "epochs", "seconds", "capped")}
         else:
             fitted = fit_within(experiment, seed, arena.split.train, validate, _SAFETY * budget.seconds)
@@ -280,14 +279,14 @@ def health(model: Recommender, holdout: Holdout, users: int = _HEALTH_USERS) -> 
     queries = queries.take(np.arange(min(len(queries), users)))
     if len(queries) == 0 or model.personas(queries.take(np.arange(1))).shape[1] < 2:
         return None
-    found = persona_health(model, queries, min(20, max(1, model.n_items // 10)))
-    return {"effective": found.effective, "mean_cosine": found.mean_cosine, "dead": found.dead}
+    measured = persona_health(model, queries, min(20, max(1, model.n_items // 10)))
+    return {"effective": measured.effective, "mean_cosine": measured.mean_cosine, "dead": measured.dead}
 
 
 def seed_agreement(cells: Cells, tables: Sequence[str]) -> float | None:
     """Return the mean matched correlation of the routing of every two seeds; None where there is no routing."""
-    found = [arrays["routing"] for table in tables if (arrays := cells.arrays(table)) is not None]
-    if len(found) < 2 or found[0].shape[1] < 2:
+    routings = [arrays["routing"] for table in tables if (arrays := cells.arrays(table)) is not None]
+    if len(routings) < 2 or routings[0].shape[1] < 2:
         return None
-    pairs = [matched_correlation(a, b) for n, a in enumerate(found) for b in found[n + 1 :]]
+    pairs = [matched_correlation(a, b) for n, a in enumerate(routings) for b in routings[n + 1 :]]
     return float(np.mean(pairs))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.tools.environment import today
+from recsys.files import write_json, write_text
 
 REPORTS = Path(__file__).resolve().parents[1] / "reports"
 REPORT_NAME = "report.md"
@@ -18,7 +17,7 @@ REPORT_NAME = "report.md"
 def report_folder(kind: str, out: Path | None, quick: bool = False) -> Path:
     """Return the folder of a report: `out`; else the newest unfinished one of this kind; else a new one of today.
 
-    An interrupted benchmark is thus continued by the same command, even on another day.
+    The same command thus continues an interrupted benchmark, even on another day.
     """
     if out is not None:
         return out
@@ -27,21 +26,21 @@ def report_folder(kind: str, out: Path | None, quick: bool = False) -> Path:
     return max(unfinished, default=REPORTS / f"{today()}{suffix}")
 
 
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file; it appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+def write_report(out: Path, parts: Iterable[str], name: str = REPORT_NAME) -> Path:
+    """Write a report of paragraphs into a folder, which is made where it is missing, and return its path."""
+    out.mkdir(parents=True, exist_ok=True)
+    return write_text(out / name, "\n\n".join(parts) + "\n")
+
+
+def write_result(out: Path, content: object) -> Path:
+    """Write the numbers behind a report as `result.json`, and return its path."""
+    out.mkdir(parents=True, exist_ok=True)
+    return write_json(out / "result.json", content)
+
+
+def method(docstring: str | None) -> str:
+    """Return the paragraph of a benchmark's docstring that describes its method, as one line."""
+    return " ".join((docstring or "").split("\n\n", 1)[1].split())
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -55,6 +54,20 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [_row(header), "|" + "|".join([":---", *["---:"] * (len(header) - 1)]) + "|"]
     lines += [_row(row) for row in rows]
     return "\n".join(lines)
+
+
+def bars_table(rows: Iterable[Sequence[str]], measured: str = "measured") -> str:
+    """Return the table of the bars of a benchmark, rows made by `bar`."""
+    return table(["claim", "bar", measured, ""], rows)
+
+
+def bar(claim: str, threshold: str, measured: str, passed: bool | None) -> list[str]:
+    """Return a row of `bars_table`; `passed` is None where nothing was measured.
+
+    >>> bar("answers that failed", "0", "2", False)
+    ['answers that failed', '0', '2', '**missed**']
+    """
+    return [claim, threshold, measured, verdict(passed)]
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -97,6 +110,33 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
+def signed(value: float) -> str:
+    """Return a difference for a table.
+
+    >>> signed(0.0123)
+    '+0.0123'
+    """
+    return f"{value:+.4f}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return a relative difference in per cent.
+
+    >>> percent(0.0123), percent(-0.5, 0)
+    ('+1.2%', '-50%')
+    """
+    return f"{100 * share:+.{digits}f}%"
+
+
+def interval(low: float, high: float, digits: int = 4) -> str:
+    """Return an interval for a table.
+
+    >>> interval(-0.01, 0.5)
+    '[-.0100, .5000]'
+    """
+    return f"[{number(low, digits)}, {number(high, digits)}]"
+
+
 def p_value(value: float) -> str:
     """Return a p-value for a table.
 
@@ -115,6 +155,15 @@ def facts(values: Mapping[str, str]) -> str:
     return "\n".join(f"- **{name}**: {value}" for name, value in values.items())
 
 
+def slug(title: str) -> str:
+    """Return a title as part of a file name.
+
+    >>> slug("mixed drift, ease")
+    'mixed-drift-ease'
+    """
+    return title.replace(", ", "-").replace(" ", "-")
+
+
 def without_paths(text: str) -> str:
     """Return a text without absolute paths, which belong to a machine and not into a report.
 
@@ -125,7 +174,7 @@ def without_paths(text: str) -> str:
 
 
 def verdict(passed: bool | None) -> str:
-    """Return how a bar stands.
+    """Return whether a bar is met.
 
     >>> verdict(True), verdict(False), verdict(None)
     ('met', '**missed**', 'not measured')

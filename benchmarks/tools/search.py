@@ -1,8 +1,8 @@
-"""What is tuned, and in which order: the declared space of every configuration, and its trials.
+"""Configurations, their declared search spaces, and their trials.
 
-The first trial is the configuration as it stands in its file; the others are drawn at random, without repetition, from
-the product of the declared values. With so few trials a model-guided search would not have begun to guide. A model with
-fewer combinations than trials has fewer trials; nobody has more.
+The first trial is the configuration of the file; the others are drawn at random, without repetition, from the product
+of the declared values. With so few trials a model-guided search would not have begun to guide. A model with fewer
+combinations than trials has fewer trials; none has more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from recsys.experiments.configuration import Experiment, check_experiment
+from recsys.data.catalogue.locations import shipped
+from recsys.experiments.configuration import Experiment, check_experiment, read_experiment
 
 Space = Mapping[str, Sequence[Any]]
 """Values to try by setting; a setting is a path below `model.init_args`, as "optimization.learning_rate"."""
@@ -59,7 +60,12 @@ SPACES: Mapping[str, Space] = {
     "ampcf_paper_dot": _EMBEDDING,
     "ampcf_paper_cosine": _EMBEDDING,
 }
-"""The space of every configuration by name. Those that are not named are not tuned."""
+"""The space of every configuration by name; those without a name here are not tuned."""
+
+
+def shipped_experiment(name: str) -> Experiment:
+    """Return the experiment of a configuration in `configs/`."""
+    return read_experiment(shipped("configs") / f"{name}.yaml")
 
 
 def with_settings(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
@@ -88,7 +94,7 @@ def trials(
 
     Args:
         name: of the configuration.
-        experiment: the configuration as it stands in its file.
+        experiment: the configuration of the file.
         count: trials, the first included.
         seed: of the draws.
         space: the values to try; that of `SPACES` when None.

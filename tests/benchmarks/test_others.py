@@ -18,7 +18,7 @@ from recsys.evaluation.holdout import evaluate
 from recsys.worlds.simulation import simulated_log
 
 
-def test_report_folder_takes_up_the_newest_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_folder_continues_the_newest_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "REPORTS", tmp_path)
     for day, finished in (("2020-01-01", False), ("2020-01-02", False), ("2020-01-03", True)):
         (tmp_path / f"{day}-paper").mkdir()
@@ -29,11 +29,11 @@ def test_report_folder_takes_up_the_newest_unfinished(tmp_path: Path, monkeypatc
     assert report.report_folder("paper", tmp_path / "mine") == tmp_path / "mine"
 
 
-def test_environment_tells_no_host_and_no_path() -> None:
-    told = environment()
-    assert set(told) == {"date", "commit", "machine", "versions"}
-    assert "/" not in report.facts(told)
-    assert platform.node() not in report.facts(told)
+def test_environment_has_no_host_and_no_path() -> None:
+    made = environment()
+    assert set(made) == {"date", "commit", "machine", "versions"}
+    assert "/" not in report.facts(made)
+    assert platform.node() not in report.facts(made)
 
 
 def test_paper_runs_and_resumes(tmp_path: Path) -> None:
@@ -71,12 +71,12 @@ def test_models_of_the_authors_protocol() -> None:
 
 
 def test_bars_of_the_authors_protocol() -> None:
-    def measured(dataset: str, mf: float, ampcf: float) -> paper.Measured:
+    def measured(dataset: str, mf: float, ampcf: float) -> paper.LogResult:
         log = next(log for log in paper.LOGS if log.dataset == dataset)
         values = dict.fromkeys(paper.models(), 0.5)
         values |= {paper.MF_THEIRS: mf, paper.AMPCF_THEIRS: ampcf, paper.MF_FROM_ZERO: ampcf, paper.AMPCF: 0.505}
         runs = {name: [{"test": {"hr@10": 0.75, "ndcg@10": value}}] for name, value in values.items()}
-        return paper.Measured(log, runs, {})
+        return paper.LogResult(log, runs, {})
 
     rows = paper.bars([measured("ml-latest-small", 0.5, 0.4), measured("amazon-video-games", 0.40, 0.43)])
     assert [row[-1] for row in rows] == ["met", "met", "met", "**missed**", "met", "-"]
@@ -95,10 +95,10 @@ def test_cornac_gives_the_same_metrics_for_the_same_scores() -> None:
     from benchmarks.speed.peers import cornac_evaluation
 
     cut = split(simulated_log(n_users=50, n_items=80, events_per_user=15), "random")
-    asked = replace(cut, test=speed.answerable(cut.test))
+    common = replace(cut, test=speed.answerable(cut.test))
     scores = np.random.default_rng(0).normal(size=(cut.train.n_users, cut.train.n_items)).astype(np.float32)
-    theirs, _ = cornac_evaluation(scores, asked, (5, 10))
-    ours = evaluate(speed.GivenScores(scores).fit(cut.train), asked.test, cut.train, cutoffs=(5, 10)).summary
+    theirs, _ = cornac_evaluation(scores, common, (5, 10))
+    ours = evaluate(speed.GivenScores(scores).fit(cut.train), common.test, cut.train, cutoffs=(5, 10)).summary
     names = {"ndcg": "NDCG", "recall": "Recall", "precision": "Precision", "hr": "HitRatio"}
     for ours_name, theirs_name in names.items():
         for k in (5, 10):
@@ -106,7 +106,7 @@ def test_cornac_gives_the_same_metrics_for_the_same_scores() -> None:
 
 
 def test_scale_reports_every_stage(tmp_path: Path) -> None:
-    path = scale.run(scale.Size(events=3000, users=100, items=200, asked=20), tmp_path, verbose=False)
+    path = scale.run(scale.Size(events=3000, users=100, items=200, queries=20), tmp_path, verbose=False)
     text = path.read_text()
     for stage in ("write the CSV", "load it", "split (global_time)", "train AMP-CF one epoch", "all metrics"):
         assert stage in text

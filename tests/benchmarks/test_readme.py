@@ -71,22 +71,22 @@ def _reports(folder: Path) -> Path:
     return folder
 
 
-def test_the_newest_finished_report_of_each_kind_is_taken(tmp_path: Path) -> None:
-    found = newest(_reports(tmp_path))
-    assert {kind: path.parent.name for kind, path in found.items()} == {
+def test_newest_finished_report_of_each_kind(tmp_path: Path) -> None:
+    reports = newest(_reports(tmp_path))
+    assert {kind: path.parent.name for kind, path in reports.items()} == {
         "accuracy": "2026-01-02-accuracy",
         "paper": "2026-01-01-paper",
     }
 
 
-def test_numbers_are_those_of_the_tables_of_models() -> None:
+def test_numbers_are_read_from_the_tables_of_models() -> None:
     assert read_numbers(_REPORT) == [
         Numbers("a, global_time", False, {"ease": ".3100", "mf": ".2500 ± .0010 ⏱"}),
         Numbers("b, random", True, {"ampcf": ".3300", "ease": "-"}),
     ]
 
 
-def test_the_tables_are_read_as_the_benchmark_writes_them() -> None:
+def test_tables_are_read_as_the_benchmark_writes_them() -> None:
     run = {"test": dict.fromkeys(report.METRICS, 0.25), "seconds": 1.0, "epochs": 2, "capped": True}
     other = {**run, "test": dict.fromkeys(report.METRICS, 0.35)}
     runs = tuple({**one, "parameters": 10, "counts": {}} for one in (run, other))
@@ -99,7 +99,7 @@ def test_the_tables_are_read_as_the_benchmark_writes_them() -> None:
     assert read_numbers(text) == [Numbers("log, random", False, {"ampcf": ".3000 ± .0707 ⏱", "ease": "not run"})]
 
 
-def test_the_block_is_rewritten_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_block_is_rewritten(tmp_path: Path) -> None:
     reports = _reports(tmp_path / "reports")
     file = tmp_path / "README.md"
     file.write_text(f"above\n\n{BEGIN}\nold\n{END}\n\nbelow\n")
@@ -117,11 +117,11 @@ def test_the_block_is_rewritten_and_nothing_else(tmp_path: Path) -> None:
     assert file.read_text() == text
 
 
-def test_without_a_report_the_block_says_which_command_makes_one(tmp_path: Path) -> None:
+def test_block_without_a_report_names_the_command(tmp_path: Path) -> None:
     assert "python -m benchmarks.accuracy" in block(newest(tmp_path), tmp_path)
 
 
-def test_a_file_without_markers_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_file_without_markers_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DataError, match="numbers:begin"):
         replaced("no markers", "new")
     file = tmp_path / "README.md"
@@ -167,7 +167,7 @@ _DRIFT = """# Drift
 """
 
 
-def test_the_streams_of_a_drift_report_are_copied_arm_by_arm(tmp_path: Path) -> None:
+def test_streams_of_a_drift_report_are_copied_arm_by_arm(tmp_path: Path) -> None:
     report = tmp_path / "reports" / "2026-01-05-drift" / "report.md"
     report.parent.mkdir(parents=True)
     report.write_text(_DRIFT)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from benchmarks.serving.postgresql_server import is_installed
+from benchmarks.serving.processes.postgresql_server import is_installed
 
 POSTGRESQL = "postgresql://127.0.0.1:5432/test"
 _VARIABLE = "RECSYS_TEST_POSTGRESQL"

@@ -19,8 +19,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from benchmarks.serving.postgresql_server import PostgresqlServer
-from benchmarks.serving.served_process import ServedProcess
+from benchmarks.serving.processes.postgresql_server import PostgresqlServer
+from benchmarks.serving.processes.served_process import ServedProcess
 from recsys.events.addresses import open_store
 from recsys.serving.access import CODES
 from recsys.serving.http.connection import BoundedHead

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.served_process import free_port
+from benchmarks.serving.processes.served_process import free_port
 from recsys.events.addresses import open_store
 from tests.serving.serving_run import ROOT, write_log
 

@@ -7,17 +7,17 @@ import pytest
 
 from benchmarks.accuracy import command as accuracy
 from benchmarks.accuracy.command import Plan
-from benchmarks.accuracy.comparison import Result, best_baseline, corrected, paired
+from benchmarks.accuracy.comparison import Result, best_baseline, paired
 from benchmarks.tools import fitting, grid
 from benchmarks.tools.cells import Cells, Progress
+from benchmarks.tools.differences import corrected
 from benchmarks.tools.grid import Arena, Budget, Outcome, run_configuration
 from benchmarks.tools.report import REPORT_NAME
-from benchmarks.tools.search import with_settings
-from recsys.data.catalogue.locations import shipped
+from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.splits.standard import split
 from recsys.evaluation.holdout import evaluate, validator
 from recsys.evaluation.tastes import Tastes
-from recsys.experiments.configuration import check_experiment, read_experiment
+from recsys.experiments.configuration import check_experiment
 from recsys.models import EASE
 from recsys.worlds.simulation import simulated_log
 
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_report_has_every_part_and_names_what_it_must(folder: Path) -> None:
+def test_report_has_every_part_and_fact(folder: Path) -> None:
     text = (folder / REPORT_NAME).read_text()
     for part in ("## Bars", "## What lost", "Chosen settings", "Who gains", "### Personas", "### Fidelity"):
         assert part in text
@@ -48,7 +48,7 @@ def test_the_report_has_every_part_and_names_what_it_must(folder: Path) -> None:
     assert not (folder / "partial.md").exists()
 
 
-def test_an_interrupted_benchmark_computes_nothing_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_benchmark_computes_nothing_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (folder / REPORT_NAME).read_text()
     plan = Plan("simulated", "random", 60.0, fidelity=True)
     cell = folder / "cells" / "simulated-random" / "ease" / "seed-0.json"
@@ -69,11 +69,11 @@ def test_an_interrupted_benchmark_computes_nothing_twice(folder: Path, monkeypat
     assert all(row in after for row in rows)
 
 
-def test_the_chosen_setting_is_the_best_on_validation_and_is_what_was_tested(tmp_path: Path) -> None:
+def test_best_setting_on_validation_is_tested(tmp_path: Path) -> None:
     log = simulated_log(n_users=80, n_items=60, events_per_user=15)
     cut = split(log, "random")
     arena = Arena("log-random", cut, Tastes.of(cut.train))
-    experiment = read_experiment(shipped("configs") / "ease.yaml")
+    experiment = shipped_experiment("ease")
     cells = Cells(tmp_path)
     outcome = run_configuration("ease", experiment, arena, _BUDGET, cells, Progress(1.0, False))
     valid = [trial["valid"] for trial in outcome.trials]
@@ -89,7 +89,7 @@ def test_the_first_seed_is_the_trial_itself(tmp_path: Path) -> None:
     cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
     arena = Arena("log-random", cut, Tastes.of(cut.train))
     changes = {"optimization.epochs": 2, "embedding_size": 8}
-    experiment = with_settings(read_experiment(shipped("configs") / "ampcf_latent.yaml"), changes)
+    experiment = with_settings(shipped_experiment("ampcf_latent"), changes)
     cells = Cells(tmp_path)
     outcome = run_configuration("ampcf_latent", experiment, arena, _BUDGET, cells, Progress(1.0, False))
     assert outcome.experiment is not None
@@ -100,17 +100,17 @@ def test_the_first_seed_is_the_trial_itself(tmp_path: Path) -> None:
     assert cells.arrays("log-random/ampcf_latent/trial-0") is None
 
 
-def test_no_further_trial_is_begun_when_the_time_is_spent(tmp_path: Path) -> None:
+def test_no_further_trial_after_the_time_is_used_up(tmp_path: Path) -> None:
     cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
     arena = Arena("log-random", cut, Tastes.of(cut.train))
-    experiment = read_experiment(shipped("configs") / "ease.yaml")
+    experiment = shipped_experiment("ease")
     budget = replace(_BUDGET, trials=3, seconds=1e-9)
     outcome = run_configuration("ease", experiment, arena, budget, Cells(tmp_path), Progress(1.0, False))
     assert len(outcome.trials) == 1
     assert len(outcome.runs) == 1
 
 
-def test_a_model_that_refuses_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_failure_of_a_model_has_its_reason(tmp_path: Path) -> None:
     cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
     arena = Arena("log-random", cut, Tastes.of(cut.train))
     content = {"model": {"class_path": "recsys.models.EASE", "init_args": {"memory_limit_gb": 1e-9}}}

@@ -1,4 +1,4 @@
-"""The placebo is the model itself when its routing is the model's own."""
+"""With the model's own routing the placebo is the model itself."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def test_the_models_own_routing_gives_the_models_own_lists() -> None:
     cut = split(simulated_log(n_users=120, n_items=60, events_per_user=25), "random", seed=0)
     model = LinearAMPCF(3, factors=8).fit(cut.train)
     expected = model.recommend(cut.test.queries, 10).items
-    got = placebo_lists(model, model.routing(), cut)
-    assert (got == expected).mean() > 0.99  # rounding may swap neighbours
+    lists = placebo_lists(model, model.routing(), cut)
+    assert (lists == expected).mean() > 0.99  # rounding may swap neighbours
     shuffled = placebo_lists(model, np.random.default_rng(0).permutation(model.routing()), cut)
     assert (shuffled != expected).any()
 

@@ -1,4 +1,4 @@
-"""The cost of decay: what is measured and how it is told, never how long it took."""
+"""The cost of decay: measurements and their table, never the times themselves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shipped_experiment(name: str, *overrides: tuple[str, str]) -> Experiment:
 
 
 @pytest.mark.parametrize("name", ["ease_decay", "itemknn"])
-def test_every_cost_is_told(log: Interactions, name: str) -> None:
+def test_table_has_every_cost(log: Interactions, name: str) -> None:
     cost = measure(log, shipped_experiment(name), questions=BATCH + 7)
     for way in ("alone", "batches"):
         found = cost[way]
@@ -41,14 +41,14 @@ def test_every_cost_is_told(log: Interactions, name: str) -> None:
     assert ["bytes per user", "196"] in table
 
 
-def test_a_log_without_days_has_no_day(log: Interactions) -> None:
+def test_log_without_days_has_no_events_per_day(log: Interactions) -> None:
     cost = measure(replace(log, clock="order"), shipped_experiment("itemknn"), questions=20)
     assert np.isnan(cost["events_per_day"])
     assert np.isnan(cost["retraining_factor"])
     assert cost["fit_seconds"] > 0
 
 
-def test_what_has_no_cost_of_its_own_is_refused(log: Interactions) -> None:
+def test_models_without_per_user_decay_are_refused(log: Interactions) -> None:
     with pytest.raises(ConfigError, match="for everybody"):
         measure(log, shipped_experiment("ease_decay", ("half_life", "3")))
     with pytest.raises(CapabilityError, match="cannot fold in"):
@@ -57,6 +57,6 @@ def test_what_has_no_cost_of_its_own_is_refused(log: Interactions) -> None:
         measure(log.select(np.arange(len(log)) == 0), shipped_experiment("itemknn"))
 
 
-def test_the_command_tells_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_prints_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dataset", "no-such-log"]) == 2
     assert "error: " in capsys.readouterr().out

@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 from benchmarks.drift import command as drift
-from benchmarks.drift.bars import Gap, bars, events, what_lost
+from benchmarks.drift.bars import bars, events, what_lost
 from benchmarks.drift.command import TIMESCALES, StreamPlan, WorldPlan
-from benchmarks.drift.world_scores import OURS, ArmScores, Difference, Pool, arm_scores, differences
+from benchmarks.drift.results import Gap
+from benchmarks.drift.world_scores import OURS, ArmScores, Pool, arm_scores, differences
 from benchmarks.drift.worlds import OracleReset, WorldBench, alarms_by_user, mixed_world, spliced_world, timescale_world
 from benchmarks.tools.cells import Cells
+from benchmarks.tools.differences import Difference
 from benchmarks.tools.report import REPORT_NAME, verdict
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
@@ -30,14 +32,14 @@ _ARMS = ("none", "global", "user_adwin", OURS, "oracle", "oracle+global")
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     """Two seeds of the mixed world under some arms."""
-    made = [mixed_world(seed, 60, 50) for seed in (0, 1)]
+    worlds = [mixed_world(seed, 60, 50) for seed in (0, 1)]
     base = read_bases(["ease"], 0)[0]
     cells = Cells(tmp_path_factory.mktemp("cells"))
-    benches = [WorldBench(world, base, cells, 1) for world in made]
-    return Pool.of(made, "ease", {arm: [bench.ran(arm) for bench in benches] for arm in _ARMS})
+    benches = [WorldBench(world, base, cells, 1) for world in worlds]
+    return Pool.of(worlds, "ease", {arm: [bench.replay(arm) for bench in benches] for arm in _ARMS})
 
 
-def test_the_oracle_drops_what_a_change_made_worthless_once_it_has_happened() -> None:
+def test_oracle_drops_stale_events_after_a_change() -> None:
     users = [0, 0, 1, 1, 2]
     queries = Queries.from_history([[5, 6], [5, 6, 7], [5, 6], [5, 6, 7, 8], [5, 6]], users=users)
     stale_from, stale_until = np.array([0, 1, -1]), np.array([3, 3, -1])  # a change at 3; a guest at 1 and 2; none
@@ -48,7 +50,7 @@ def test_the_oracle_drops_what_a_change_made_worthless_once_it_has_happened() ->
     assert both.tolist() == (weights * half.weights(queries)).tolist()
 
 
-def test_nobody_asked_has_taught_the_items_or_tuned_the_arms() -> None:
+def test_parts_of_a_world_share_no_user() -> None:
     for world in (mixed_world(0, 30, 50), timescale_world(1, 30, 50)):
         parts = [set(np.unique(log.user_num).tolist()) for log in (world.fit, world.tune, world.test)]
         assert [len(part) for part in parts] == [10, 10, 10]
@@ -67,7 +69,7 @@ def test_items_are_not_learned_from_spliced_users_or_controls() -> None:
         assert not sources & learned
 
 
-def test_what_is_erased_follows_the_kind_of_drift() -> None:
+def test_stale_events_follow_the_kind_of_drift() -> None:
     truth = mixed_world(0, 60, 50).truth
     of = {kind: truth.kind == kind for kind in Kind}
     abrupt, burst = of[Kind.ABRUPT], of[Kind.BURST]
@@ -78,11 +80,11 @@ def test_what_is_erased_follows_the_kind_of_drift() -> None:
     assert np.all(truth.stale_until[of[Kind.STABLE] | of[Kind.RECURRING]] == -1)
 
 
-def test_a_finished_replay_is_read_back_and_another_budget_is_another_replay(
+def test_finished_replay_is_loaded_and_another_budget_is_another_replay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, base, cells = mixed_world(0, 30, 50), read_bases(["ease"], 0)[0], Cells(tmp_path)
-    first = WorldBench(world, base, cells, 1).ran(OURS)
+    first = WorldBench(world, base, cells, 1).replay(OURS)
     chosen: list[str] = []
 
     def counted(arm: str, validation: Stage, *, candidates: int) -> Chosen:
@@ -90,15 +92,15 @@ def test_a_finished_replay_is_read_back_and_another_budget_is_another_replay(
         return choose(arm, validation, candidates=candidates)
 
     monkeypatch.setattr("benchmarks.drift.worlds.choose", counted)
-    again = WorldBench(world, base, cells, 1).ran(OURS)
+    again = WorldBench(world, base, cells, 1).replay(OURS)
     assert chosen == []
     assert again.replay.table.equals(first.replay.table)
     assert np.array_equal(again.learned, first.learned, equal_nan=True)
-    WorldBench(world, base, cells, 2).ran(OURS)
+    WorldBench(world, base, cells, 2).replay(OURS)
     assert chosen == [OURS]
 
 
-def test_alarms_become_positions_and_one_of_everybody_is_one_of_each() -> None:
+def test_alarms_become_positions_and_one_for_all_users_is_one_for_each() -> None:
     log = Interactions.from_columns([1, 1, 1, 2, 2], [1, 2, 3, 1, 2], times=[10, 20, 30, 15, 40])
     users, positions = alarms_by_user(np.array([[0, 20], [-1, 25]]), log)
     assert list(zip(users.tolist(), positions.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 1)]
@@ -115,7 +117,7 @@ def test_users_of_several_seeds_are_numbered_through(pool: Pool) -> None:
     assert second["ndcg@10"].tolist() == alone["ndcg@10"].tolist()
 
 
-def test_scores_hold_the_oracle_level_with_itself_and_no_decay_free_of_cost(pool: Pool) -> None:
+def test_oracle_recovers_at_once_and_no_decay_costs_nothing(pool: Pool) -> None:
     oracle, none = arm_scores(pool, "oracle"), arm_scores(pool, "none")
     best = arm_scores(pool, pool.oracle)
     assert best.recovery.value == 0
@@ -127,13 +129,13 @@ def test_scores_hold_the_oracle_level_with_itself_and_no_decay_free_of_cost(pool
     # Until a change has happened the oracle does what no decay does, and to stable users for ever.
     assert oracle.by_kind["stable"] == none.by_kind["stable"]
     assert oracle.stable_cost.value == 0
-    seen = arm_scores(pool, "user_adwin").detection
-    assert seen is not None
-    assert seen.changes == int(pool.users(Kind.ABRUPT).sum())
+    alarms = arm_scores(pool, "user_adwin").detection
+    assert alarms is not None
+    assert alarms.changes == int(pool.users(Kind.ABRUPT).sum())
     assert none.detection is None
 
 
-def test_the_oracle_that_counts_is_the_better_one_after_the_change(pool: Pool) -> None:
+def test_reference_oracle_is_the_better_one_after_the_change(pool: Pool) -> None:
     def better_by(amount: float) -> Pool:
         table = pool.tables["oracle"]
         changed = table.assign(**{"ndcg@10": table["ndcg@10"] + amount})
@@ -144,7 +146,7 @@ def test_the_oracle_that_counts_is_the_better_one_after_the_change(pool: Pool) -
     assert replace(pool, tables={"oracle": pool.tables["oracle"]}).oracle == "oracle"
 
 
-def test_differences_are_means_over_users_of_the_rivals_alone(pool: Pool) -> None:
+def test_differences_are_means_over_users_without_the_oracles(pool: Pool) -> None:
     pairs = differences([pool])
     assert [pair.other for pair in pairs] == ["none", "global", "user_adwin"]
     ours, other = (per_user(pool.tables[arm], ["ndcg@10"])["ndcg@10"] for arm in (OURS, "none"))
@@ -156,8 +158,8 @@ def test_differences_are_means_over_users_of_the_rivals_alone(pool: Pool) -> Non
     ("ours", "rival", "passed"), [(4.0, 8.0, True), (5.0, 8.0, False), (9.0, np.inf, True), (np.inf, np.inf, False)]
 )
 def test_recovery_has_to_take_half_as_long(pool: Pool, ours: float, rival: float, passed: bool) -> None:
-    made = {arm: _recovering(arm_scores(pool, arm), value) for arm, value in ((OURS, ours), ("global", rival))}
-    row = bars([pool], {pool.title: made}, [], [], [])[0]
+    scores = {arm: _recovering(arm_scores(pool, arm), value) for arm, value in ((OURS, ours), ("global", rival))}
+    row = bars([pool], {pool.title: scores}, [], [], [])[0]
     assert row[0].startswith("faster recovery")
     assert row[3] == verdict(passed)
     assert events(Score(np.inf, 3.0, np.inf, 5)) == "never [3, never]"
@@ -166,7 +168,7 @@ def test_recovery_has_to_take_half_as_long(pool: Pool, ours: float, rival: float
 
 def test_what_lost_names_missed_bars_and_better_rivals() -> None:
     rows = [["claim", "bar", "measured", verdict(False)], ["other", "bar", "measured", verdict(True)]]
-    pair = Difference("world, ease", "window", -0.01, -0.1, -0.02, -0.001, 0.001, 0.002, 40)
+    pair = Difference("world, ease", OURS, "window", "ndcg@10", -0.01, -0.1, -0.02, -0.001, 0.001, 0.002, 40)
     text = "\n".join(what_lost(rows, [pair, replace(pair, other="koren", p_holm=0.5)], []))
     assert "Missed: claim" in text
     assert "other" not in text
@@ -174,7 +176,7 @@ def test_what_lost_names_missed_bars_and_better_rivals() -> None:
     assert "not told apart from: koren on world, ease" in text
 
 
-def test_a_gap_is_told_by_questions_and_by_users() -> None:
+def test_gap_of_questions_and_of_users() -> None:
     ours = pd.DataFrame(
         {"user_num": [0, 0, 1, 2], "position": [4, 5, 0, 7], "n_visible": [4, 5, 0, 7], "ndcg@10": [0.5, 0.3, 0, 1]}
     ).assign(known=[True, True, False, True])
@@ -185,7 +187,7 @@ def test_a_gap_is_told_by_questions_and_by_users() -> None:
         Gap.of(ours, rival.iloc[:3])
 
 
-def test_the_report_has_every_part_and_is_made_from_cells_again(tmp_path: Path) -> None:
+def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path) -> None:
     plans = (
         WorldPlan("mixed", ("ease", "itemknn"), ("none", "global", "user_adwin", OURS, "oracle"), (0,), 45, 50),
         WorldPlan(TIMESCALES, ("ease",), ("none", "global", OURS, "oracle"), (0,), 45, 50),

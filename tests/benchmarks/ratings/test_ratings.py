@@ -1,4 +1,4 @@
-"""Equal budgets, shared static settings, and a report that says who lost."""
+"""Equal budgets, shared static settings, and a report that names what lost."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def rated_log(users: int = 40, events: int = 30) -> Interactions:
 
 
 def test_every_arm_has_as_many_trials_and_families_share_their_static_settings() -> None:
-    tried = {arm: ratings.candidates(arm, 6) for arm in ratings.ARMS if arm != ratings.MEAN}
-    assert {len(settings) for settings in tried.values()} == {6}
+    settings_of = {arm: ratings.candidates(arm, 6) for arm in ratings.ARMS if arm != ratings.MEAN}
+    assert {len(settings) for settings in settings_of.values()} == {6}
     for family in ((ratings.STATIC, ratings.TIME), (ratings.NONE, ratings.GLOBAL, ratings.PER_USER)):
-        for trials in zip(*(tried[arm] for arm in family), strict=True):
+        for trials in zip(*(settings_of[arm] for arm in family), strict=True):
             shared = [{name: settings[name] for name in ratings.STATICS[family[0]]} for settings in trials]
             assert all(settings == shared[0] for settings in shared)
-    half_lives = [settings["half_life"] for settings in tried[ratings.GLOBAL]]
+    half_lives = [settings["half_life"] for settings in settings_of[ratings.GLOBAL]]
     assert sorted(half_lives) == sorted(ratings.OVER_TIME[ratings.GLOBAL]["half_life"])
-    assert all(settings["time_bins"] == 0 for settings in tried[ratings.STATIC])
+    assert all(settings["time_bins"] == 0 for settings in settings_of[ratings.STATIC])
 
 
-def test_the_report_names_every_arm_and_every_pair(tmp_path: Path) -> None:
+def test_report_names_every_arm_and_every_pair(tmp_path: Path) -> None:
     result = ratings.measure(rated_log(), trials=1, seeds=2)
     assert len(result.outcomes[ratings.TIME].rmse) == 2
     assert len(result.outcomes[ratings.GLOBAL].rmse) == 1
@@ -46,13 +46,13 @@ def test_the_report_names_every_arm_and_every_pair(tmp_path: Path) -> None:
         assert f"{own} - {other}" in text
 
 
-def test_a_log_that_cannot_be_used_is_reported_as_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_log_is_reported_as_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ratings.main(["--datasets", "ml-1m-ordered-that-is-not-there", "--out", str(tmp_path)]) == 0
     assert "Not run" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "ml-1m-ordered-that-is-not-there" in capsys.readouterr().out
 
 
-def test_a_larger_error_is_a_loss() -> None:
+def test_larger_error_is_a_loss() -> None:
     table = ratings.comparisons([]).reindex(range(3))
     table["diff"], table["p_holm"] = [0.1, -0.1, -0.1], [0.01, 0.01, 0.2]
     assert [ratings.verdict(row) for _, row in table.iterrows()] == ["**worse**", "better", "no difference shown"]

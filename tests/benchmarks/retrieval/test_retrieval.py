@@ -31,7 +31,7 @@ def test_clusters_are_of_different_sizes_and_popularity_has_a_long_tail(catalogu
 
 
 def test_a_user_stays_in_a_few_clusters_of_every_persona(catalogue: LargeCatalogue) -> None:
-    queries = catalogue.questions(20, seed=3, length=200)
+    queries = catalogue.queries(20, seed=3, length=200)
     for row in range(20):
         items = queries.history.row(row)
         clusters = np.unique(catalogue.cluster[items])
@@ -42,7 +42,7 @@ def test_a_user_stays_in_a_few_clusters_of_every_persona(catalogue: LargeCatalog
 
 def test_the_model_recommends_what_is_like_the_history(catalogue: LargeCatalogue) -> None:
     model = catalogue.model()
-    queries = catalogue.questions(30, seed=4)
+    queries = catalogue.queries(30, seed=4)
     best = model.recommend(queries, 10).items
     clusters = [catalogue.cluster[queries.history.row(row)] for row in range(30)]
     own = np.mean([np.isin(catalogue.cluster[best[row]], clusters[row]) for row in range(30)])
@@ -54,8 +54,8 @@ def test_the_model_recommends_what_is_like_the_history(catalogue: LargeCatalogue
 def test_the_same_seed_draws_the_same(catalogue: LargeCatalogue) -> None:
     again = LargeCatalogue(SHAPE)
     assert np.array_equal(again.vectors, catalogue.vectors)
-    assert again.questions(3, 1).history.items.tolist() == catalogue.questions(3, 1).history.items.tolist()
-    assert again.questions(3, 2).history.items.tolist() != catalogue.questions(3, 1).history.items.tolist()
+    assert again.queries(3, 1).history.items.tolist() == catalogue.queries(3, 1).history.items.tolist()
+    assert again.queries(3, 2).history.items.tolist() != catalogue.queries(3, 1).history.items.tolist()
 
 
 def test_the_run_is_one_that_can_be_asked(catalogue: LargeCatalogue, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The load that `benchmarks.serving.command` puts on a service, and what it makes of the answers."""
+"""The load of the serving benchmark, and its measurements."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pytest
 
-from benchmarks.serving.command import HEADLINE, Settings, measure
-from benchmarks.serving.load import Answered, Plan, Request, put_load
+from benchmarks.serving.load import LoadResult, Plan, Request, put_load
+from benchmarks.serving.measurement import HEADLINE, Settings, measure
 from benchmarks.serving.report import report
 from benchmarks.serving.traffic import EVENT, FIRST, NEW, REPEATED, Mix, Traffic, percentiles
 from recsys.data.interactions import Interactions
@@ -23,7 +23,7 @@ _ASK = Request("ask", "GET", "/")
 
 @contextmanager
 def _one_at_a_time() -> Iterator[int]:
-    """Give the port of a server that takes its time for each request, and answers them one after the other."""
+    """Start a slow server that answers one request after the other; yield its port."""
 
     def answer(listener: socket.socket) -> None:
         connection, _ = listener.accept()
@@ -94,29 +94,29 @@ def test_a_connection_that_breaks_is_a_failure() -> None:
     assert (answered.statuses.tolist(), answered.failed, answered.failures) == ([0], 1, {"0": 1})
 
 
-def test_traffic_knows_for_whom_nothing_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traffic_tells_first_from_repeated_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[Plan] = []
 
-    def answer_half(plan: Plan) -> Answered:
+    def answer_half(plan: Plan) -> LoadResult:
         plans.append(plan)
         count = len(plan.requests) // 2
         kinds = np.asarray([request.kind for request in plan.requests[:count]])
-        return Answered(kinds, np.full(count, 200), np.ones(count), 1.0)
+        return LoadResult(kinds, np.full(count, 200), np.ones(count), 1.0)
 
     monkeypatch.setattr("benchmarks.serving.traffic.put_load", answer_half)
     log = Interactions.from_columns([1, 1, 1, 2], [1, 2, 3, 1], times=[1, 2, 3, 4])
     traffic = Traffic(log, Mix("by activity", events=0.3, new=0.2), port=1)
     for _ in range(3):
         traffic.put(1.0, most=200)
-    ready: set[str] = set()
+    cached: set[str] = set()
     for plan in plans:
         for request in plan.requests[: len(plan.requests) // 2]:
             user = "1" if "/users/1/" in request.path or '"user_id": "1"' in request.body else "2"
             if request.kind == EVENT:
-                ready.discard(user)
+                cached.discard(user)
             elif request.kind != NEW:
-                assert request.kind == (REPEATED if user in ready else FIRST)
-                ready.add(user)
+                assert request.kind == (REPEATED if user in cached else FIRST)
+                cached.add(user)
     sent = [request for plan in plans for request in plan.requests]
     assert {request.kind for request in sent} == {FIRST, REPEATED, NEW, EVENT}
     assert len({request.path for request in sent if request.kind == NEW}) == sum(r.kind == NEW for r in sent)
@@ -126,32 +126,32 @@ def test_traffic_knows_for_whom_nothing_is_ready(monkeypatch: pytest.MonkeyPatch
     assert sum("/users/1/" in path for path in asked) > 2 * sum("/users/2/" in path for path in asked)
 
 
-def test_percentiles_of_nothing_are_no_numbers() -> None:
+def test_percentiles_of_no_values_are_nan() -> None:
     assert percentiles(np.arange(101.0)) == {"p50": 50.0, "p99": 99.0}
     assert np.isnan(percentiles(np.zeros(0))["p50"])
 
 
-def test_everything_is_measured_and_told() -> None:
+def test_measurements_and_report() -> None:
     settings = Settings(seconds=0.5, windows=2, soak_seconds=2.0, users=3)
-    measured = measure("simulated", ["ease_decay"], settings, ["sqlite"], lambda _: None)
-    (asked, *others) = measured.asked["ease_decay"]
-    assert asked.mix == str(HEADLINE)
+    result = measure("simulated", ["ease_decay"], settings, ["sqlite"], lambda _: None)
+    (traffic, *others) = result.traffic["ease_decay"]
+    assert traffic.mix == str(HEADLINE)
     assert len(others) == 3
-    assert all(window.failed == 0 for one in (asked, *others) for window in (*one.closed, *one.open, *one.at_bar))
-    assert asked.best_rate == max(window.rate for window in asked.closed) > 0
-    (taken,) = measured.taken
-    assert taken.held == taken.confirmed > 0
-    assert taken.reflected == taken.checked
-    assert measured.soaked is not None
-    assert measured.soaked.failed == 0
-    assert measured.soaked.answers > 0
-    assert min(measured.soaked.megabytes) > 0
-    measured.kills = {"outcomes": [dict.fromkeys(("killed", "times", "confirmed", "held", "lost", "doubled"), 7)]}
-    told = report(measured)
-    assert f"| explained answers per second, one worker | at least 300 | {asked.best_rate:.0f} |" in told
-    assert "| 7 | 7 | 7 | 7 | 7 | 7 |" in told
-    assert "| answers that failed | 0 | 0 | met |" in told
-    asked.at_bar[-1].failures["503"] = 2
-    told = report(measured)
-    assert "| answers that failed | 0 | 2 | **missed** |" in told
-    assert "| 2 with 503 |" in told
+    assert all(window.failed == 0 for one in (traffic, *others) for window in (*one.closed, *one.open, *one.at_bar))
+    assert traffic.best_rate == max(window.rate for window in traffic.closed) > 0
+    (events,) = result.events
+    assert events.held == events.confirmed > 0
+    assert events.reflected == events.checked
+    assert result.soak is not None
+    assert result.soak.failed == 0
+    assert result.soak.answers > 0
+    assert min(result.soak.megabytes) > 0
+    result.kills = {"outcomes": [dict.fromkeys(("killed", "times", "confirmed", "held", "lost", "doubled"), 7)]}
+    text = "\n\n".join(report(result))
+    assert f"| explained answers per second, one worker | at least 300 | {traffic.best_rate:.0f} |" in text
+    assert "| 7 | 7 | 7 | 7 | 7 | 7 |" in text
+    assert "| answers that failed | 0 | 0 | met |" in text
+    traffic.at_bar[-1].failures["503"] = 2
+    text = "\n\n".join(report(result))
+    assert "| answers that failed | 0 | 2 | **missed** |" in text
+    assert "| 2 with 503 |" in text

@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving import size as serving_size
+from benchmarks.serving.processes.served_process import resident_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
-def test_the_memory_of_a_process_is_that_which_it_holds() -> None:
-    before = serving_size.resident(os.getpid())
+def test_resident_memory_grows_by_the_pages_that_are_held() -> None:
+    before = resident_bytes(os.getpid())
     # Pages of its own: a large object may be given memory that was freed, and is resident already.
     with mmap.mmap(-1, 50_000_000) as held:
         for _ in range(50):
             held.write(b"x" * 1_000_000)
-        assert 40_000_000 < serving_size.resident(os.getpid()) - before < 80_000_000
+        assert 40_000_000 < resident_bytes(os.getpid()) - before < 80_000_000
 
 
-def test_what_a_served_run_takes_is_measured(tmp_path: Path) -> None:
-    told: list[str] = []
-    (size,) = serving_size.run([], 20, 3, tmp_path, told.append)
+def test_sizes_of_a_served_run(tmp_path: Path) -> None:
+    messages: list[str] = []
+    (size,) = serving_size.run([], 20, 3, tmp_path, messages.append)
     assert size.items > 100
     assert size.bundle > 4 * size.items**2
     assert size.start > 50_000_000

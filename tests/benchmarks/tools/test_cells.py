@@ -12,7 +12,7 @@ from recsys.models import Popularity
 from recsys.worlds.simulation import simulated_log
 
 
-def test_a_cell_comes_back_only_under_its_identity(tmp_path: Path) -> None:
+def test_cell_is_loaded_only_by_its_identity(tmp_path: Path) -> None:
     cells = Cells(tmp_path)
     key = identity({"rate": 0.1}, 3)
     saved = cells.save("log/model/seed-0", key, {"test": {"ndcg@10": 0.25, "undefined": float("nan")}})
@@ -32,7 +32,7 @@ def test_a_damaged_cell_is_missing(tmp_path: Path) -> None:
     assert cells.load("a", "key") is None
 
 
-def test_tables_and_arrays_lie_beside_the_cell_and_nothing_is_left_over(tmp_path: Path) -> None:
+def test_tables_and_arrays_are_stored_beside_the_cell(tmp_path: Path) -> None:
     log = simulated_log(n_users=30, n_items=40, events_per_user=10)
     cut = split(log, "random")
     evaluation = evaluate(Popularity().fit(cut.train), cut.test, cut.train, cutoffs=(10,))
@@ -48,7 +48,7 @@ def test_tables_and_arrays_lie_beside_the_cell_and_nothing_is_left_over(tmp_path
     assert (tmp_path / ".gitignore").read_text() == "*\n"
 
 
-def test_time_left_is_judged_by_measured_cells_only() -> None:
+def test_time_left_is_estimated_from_measured_cells_only() -> None:
     progress = Progress(total=100.0, verbose=False)
     progress.add("cached", 50.0, None)
     progress.add("measured", 10.0, 30.0)

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 from benchmarks.tools.fitting import count_parameters, fit_within, one_persona_twin, parameters_of
-from benchmarks.tools.search import with_settings
-from recsys.data.catalogue.locations import shipped
+from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.splits.holdout import Split
 from recsys.data.splits.standard import split
 from recsys.evaluation.holdout import validator
-from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.experiments.configuration import Experiment
 from recsys.models.base import Recommender
 from recsys.worlds.simulation import simulated_log
 
@@ -16,7 +15,7 @@ def _split() -> Split:
 
 
 def _small(name: str, **changes: object) -> Experiment:
-    experiment = read_experiment(shipped("configs") / f"{name}.yaml")
+    experiment = shipped_experiment(name)
     return with_settings(experiment, {"embedding_size": 8, "optimization.epochs": 3, **changes})
 
 
@@ -25,15 +24,15 @@ def test_the_twin_has_one_persona_and_just_as_many_parameters() -> None:
     for name in ("ampcf_latent", "ampcf_paper_dot", "ampcf_paper_cosine"):
         experiment = _small(name)
         twin = one_persona_twin(experiment, train)
-        wanted, own = parameters_of(experiment, train), parameters_of(twin, train)
+        target, own = parameters_of(experiment, train), parameters_of(twin, train)
         assert twin.arguments["personas"] == 1
-        assert own >= wanted
+        assert own >= target
         smaller = with_settings(twin, {"embedding_size": twin.arguments["embedding_size"] - 1})
-        assert twin.arguments["embedding_size"] == 8 or parameters_of(smaller, train) < wanted
+        assert twin.arguments["embedding_size"] == 8 or parameters_of(smaller, train) < target
 
 
-def test_the_twin_of_a_model_without_embedding_differs_in_its_personas_alone() -> None:
-    experiment = read_experiment(shipped("configs") / "ampcf.yaml")
+def test_twin_of_a_model_without_embedding_differs_in_its_personas_alone() -> None:
+    experiment = shipped_experiment("ampcf")
     twin = one_persona_twin(experiment, _split().train)
     assert dict(twin.arguments) == {**experiment.arguments, "personas": 1}
 
@@ -51,22 +50,22 @@ def test_a_fit_within_its_budget_is_the_usual_fit() -> None:
 
 def test_a_fit_beyond_its_budget_ends_with_its_best_epoch() -> None:
     cut, experiment = _split(), _small("mf", **{"optimization.epochs": 50})
-    asked: list[float] = []
+    values: list[float] = []
 
     def falling(model: Recommender) -> float:
-        asked.append(validator(cut.valid)(model))
-        return -float(len(asked))
+        values.append(validator(cut.valid)(model))
+        return -float(len(values))
 
     fitted = fit_within(experiment, 0, cut.train, falling, 0.0)
     assert fitted.capped
-    assert fitted.epochs == len(asked) == 1
+    assert fitted.epochs == len(values) == 1
     one = with_settings(experiment, {"optimization.epochs": 1}).build(0).fit(cut.train)
-    assert validator(cut.valid)(fitted.model) == validator(cut.valid)(one) == asked[0]
+    assert validator(cut.valid)(fitted.model) == validator(cut.valid)(one) == values[0]
 
 
 def test_models_that_do_not_validate_run_to_their_end() -> None:
     cut = _split()
-    experiment = read_experiment(shipped("configs") / "ease.yaml")
+    experiment = shipped_experiment("ease")
     fitted = fit_within(experiment, 0, cut.train, validator(cut.valid), 0.0)
     assert not fitted.capped
     assert fitted.valid == validator(cut.valid)(experiment.build().fit(cut.train))

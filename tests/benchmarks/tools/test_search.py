@@ -3,14 +3,13 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.accuracy.command import CONFIGS
-from benchmarks.tools.search import SPACES, setting, trials, with_settings
-from recsys.data.catalogue.locations import shipped
+from benchmarks.tools.search import SPACES, setting, shipped_experiment, trials, with_settings
 from recsys.errors import ConfigError
-from recsys.experiments.configuration import Experiment, check_experiment, read_experiment
+from recsys.experiments.configuration import Experiment, check_experiment
 
 
 def _experiment(name: str) -> Experiment:
-    return read_experiment(shipped("configs") / f"{name.removesuffix('_twin')}.yaml")
+    return shipped_experiment(name.removesuffix("_twin"))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -25,7 +24,7 @@ def test_every_trial_of_every_configuration_can_be_built(name: str) -> None:
         assert all(setting(changed, key) == value for key, value in changes.items())
 
 
-def test_trials_are_the_same_every_time_differ_and_leave_out_the_files_own() -> None:
+def test_trials_are_reproducible_distinct_and_without_the_files_own_setting() -> None:
     experiment = check_experiment({"model": {"class_path": "recsys.models.EASE", "init_args": {"regularization": 500}}})
     drawn = trials("ease", experiment, 4)
     assert drawn == trials("ease", experiment, 4)
@@ -37,11 +36,11 @@ def test_trials_are_the_same_every_time_differ_and_leave_out_the_files_own() -> 
     assert trials("popularity", _experiment("popularity"), 5) == [{}]
 
 
-def test_small_numbers_survive_the_way_through_yaml() -> None:
+def test_small_numbers_survive_yaml() -> None:
     changed = with_settings(_experiment("ampcf_latent"), {"optimization.weight_decay": 1e-05})
     assert setting(changed, "optimization.weight_decay") == 1e-05
 
 
-def test_a_setting_that_the_model_does_not_have_is_an_error() -> None:
+def test_unknown_setting_is_an_error() -> None:
     with pytest.raises(ConfigError, match="regularisation"):
         with_settings(_experiment("ease"), {"regularisation": 3.0})

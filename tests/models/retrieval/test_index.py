@@ -123,7 +123,7 @@ def test_event_weights_reach_the_personas(log: Interactions) -> None:
 
 
 def test_most_of_the_list_is_found_and_scored_exactly(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
-    queries = catalogue.questions(60, seed=5)
+    queries = catalogue.queries(60, seed=5)
     found, exact = index.recommend(queries, 10), index.model.recommend(queries, 10)
     assert shares_found(found, exact).mean() > 0.97
     whole = np.flatnonzero(shares_found(found, exact) == 1)
@@ -135,19 +135,19 @@ def test_most_of_the_list_is_found_and_scored_exactly(catalogue: LargeCatalogue,
 
 
 def test_a_batch_is_answered_as_its_questions_one_by_one(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
-    queries = catalogue.questions(8, seed=5)
+    queries = catalogue.queries(8, seed=5)
     alone = [index.recommend(queries.take(np.asarray([row])), 10).items[0].tolist() for row in range(8)]
     assert index.recommend(queries, 10).items.tolist() == alone
 
 
 def test_the_same_seed_gives_the_same_cells(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
-    queries = catalogue.questions(20, seed=6)
+    queries = catalogue.queries(20, seed=6)
     again = PersonaIndex.build(index.model, index.search, seed=0, threads=2)
     assert again.recommend(queries, 10).items.tolist() == index.recommend(queries, 10).items.tolist()
 
 
 def test_excluded_items_are_replaced_by_the_next_best(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
-    queries = catalogue.questions(30, seed=7)
+    queries = catalogue.queries(30, seed=7)
     best = index.model.recommend(queries, 400).items
     left_out = replace(
         queries, exclude=Ragged.of([np.union1d(best[row], queries.history.row(row)) for row in range(30)])
@@ -168,7 +168,7 @@ def test_where_the_cells_do_not_suffice_the_model_answers(index: PersonaIndex) -
 
 
 def test_longer_lists_than_it_was_tuned_for(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
-    queries = catalogue.questions(10, seed=8)
+    queries = catalogue.queries(10, seed=8)
     found, exact = index.recommend(queries, 60), index.model.recommend(queries, 60)
     assert shares_found(found, exact).mean() > 0.97
     same(index.recommend(queries, index.model.n_items), index.model.recommend(queries, index.model.n_items))
@@ -201,7 +201,7 @@ def test_an_index_of_other_items_is_refused(catalogue: LargeCatalogue, index: Pe
 
 
 def test_tuning_takes_as_few_cells_as_the_recall_allows(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
-    queries = catalogue.questions(100, seed=9)
+    queries = catalogue.queries(100, seed=9)
     modest, thorough = (tuned(index, queries, recall)[0].search.probes for recall in (0.7, 0.97))
     assert 1 <= modest < thorough < index.vectors.cells // 2
     searched, recall = tuned(index, queries, 0.97)
@@ -214,7 +214,7 @@ def test_tuning_takes_as_few_cells_as_the_recall_allows(catalogue: LargeCatalogu
 
 
 def test_measuring_says_what_is_found(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
-    queries = catalogue.questions(20, seed=10)
+    queries = catalogue.queries(20, seed=10)
     threads = torch.get_num_threads()
     result = measured(index.searched(Search(2, 20, 10)), queries, 10)
     found = index.searched(Search(2, 20, 10)).recommend(queries, 10)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.serving.chromium import open_chromium
+from benchmarks.serving.processes.chromium import open_chromium
 from recsys.errors import ConfigError
 
 

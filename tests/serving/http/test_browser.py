@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.serving.served_process import ServedProcess
+from benchmarks.serving.processes.served_process import ServedProcess
 from recsys.events.addresses import open_store
 from recsys.events.store import EventStore
 from tests.serving.client import token

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, in a temporary folder, which can be killed and started again."""
+"""A private PostgreSQL server in a temporary folder, which can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, final
 
-from benchmarks.serving.served_process import free_port
+from benchmarks.serving.processes.served_process import free_port
 from recsys.errors import ConfigError
 
 Death = Literal["kill", "immediate"]
@@ -23,7 +23,7 @@ _PATIENCE = 60.0
 
 @final
 class PostgresqlServer:
-    """A server with the settings of a fresh cluster on a port of the loopback address, as a context.
+    """A server of a fresh cluster on a port of the loopback address, as a context.
 
     PostgreSQL refuses to run as root; root runs it as the user `postgres`.
 
@@ -32,7 +32,7 @@ class PostgresqlServer:
     """
 
     def __init__(self) -> None:
-        self._programs = _programs()
+        self._programs = postgresql_programs()
         self._as = ("runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()
         self._folder = Path(tempfile.mkdtemp(prefix="recsys-postgresql-"))
         self._data = self._folder / "data"
@@ -44,20 +44,20 @@ class PostgresqlServer:
         return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
 
     def start(self) -> None:
-        """Start it, and return when it takes connections; what a death left behind is recovered first."""
+        """Start the server, and return when it takes connections; it recovers from a crash first."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
                 self._run("pg_ctl", "-l", str(self._folder / "log"), "-w", "-s", "-o", self._options(), "start")
                 return
             except subprocess.CalledProcessError:
-                # The shared memory of killed processes is held until the last of them has noticed.
+                # The shared memory of killed processes is held until the last of them has ended.
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
 
     def die(self, death: Death) -> None:
-        """End it without a shutdown."""
+        """End the server without a shutdown."""
         if death == "immediate":
             self._run("pg_ctl", "-m", "immediate", "-s", "stop")
             return
@@ -86,7 +86,7 @@ class PostgresqlServer:
         try:
             self.die("immediate")
         except subprocess.CalledProcessError:
-            pass  # it is dead
+            pass  # it has ended already
         finally:
             shutil.rmtree(self._folder)
 
@@ -100,16 +100,20 @@ class PostgresqlServer:
 
 
 def is_installed() -> bool:
-    """Whether there are programs of a server."""
+    """Whether the programs of a server are installed."""
     try:
-        _programs()
+        postgresql_programs()
     except ConfigError:
         return False
     return True
 
 
-def _programs() -> Path:
-    """Return the folder of PostgreSQL's programs; Debian keeps those of the server off the PATH."""
+def postgresql_programs() -> Path:
+    """Return the folder of PostgreSQL's programs; Debian keeps those of the server off the PATH.
+
+    Raises:
+        ConfigError: PostgreSQL is not installed.
+    """
     found = shutil.which("initdb")
     if found is not None:
         return Path(found).resolve().parent

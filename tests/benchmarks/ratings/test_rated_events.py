@@ -1,4 +1,4 @@
-"""What is asked, what is visible, and whether the read-out with weights does what its formula says."""
+"""Selection of events, visible histories, and the formula of the read-out with weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
+from benchmarks.ratings.rated_events import (
+    RatedEvents,
+    errors_per_user,
+    mae,
+    predicted_ratings,
+    rating_utility,
+    rmse,
+)
 from benchmarks.ratings.residual_readout import ReadoutSettings, ResidualReadout
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
@@ -14,14 +22,6 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
 from recsys.decay.temporal import HalfLives, TemporalDecay
 from recsys.errors import CapabilityError, ConfigError, DataError
-from recsys.evaluation.ratings import (
-    RatedEvents,
-    errors_per_user,
-    mae,
-    predicted_ratings,
-    rating_utility,
-    rmse,
-)
 
 _BIASES = ReadoutSettings(user_shrinkage=1e-3, item_shrinkage=1e-3, neighbour_shrinkage=float("inf"))
 

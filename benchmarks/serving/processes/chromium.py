@@ -1,4 +1,4 @@
-"""Debian's chromium, headless, moved by playwright: for the tests of the page, and for its pictures."""
+"""Debian's chromium, headless and driven by playwright: for the tests of the page, and for its pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 @contextmanager
 def open_chromium() -> Iterator[Browser]:
-    """Give a browser of playwright, which is closed at the end.
+    """Open a browser of playwright, which is closed at the end.
 
     Raises:
         ConfigError: playwright or the browser is not installed.
@@ -26,11 +26,11 @@ def open_chromium() -> Iterator[Browser]:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 (an optional library)
     except ModuleNotFoundError:
         raise ConfigError("playwright is not installed; pip install 'recsys[browser]'") from None
-    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
+    program = next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
     if program is None:
         raise ConfigError("there is no chromium; apt install chromium")
     with sync_playwright() as playwright:
-        # Its own sandbox needs rights that a container does not give; what it opens is this service alone.
+        # Its sandbox needs rights that a container does not give; it opens this service alone.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()

@@ -1,10 +1,10 @@
-"""Predictions of ratings, asked event by event: errors per event and per user.
+"""Prediction of ratings event by event: errors per event and per user.
 
     RMSE = sqrt( mean_e (r_e - r^_e)^2 )        MAE = mean_e |r_e - r^_e|        r^ clipped to the scale of training
 
-Each event is predicted from what its user had done strictly before it, by parameters that were trained on events before
-`start`; a rule of forgetting may go on learning from event to event. RMSE weighs users by their events. For paired
-tests on users there is the mean squared error of each.
+Each event is predicted from its user's events strictly before it, by parameters that were trained on events before
+`start`; a rule of forgetting may continue to learn from event to event. RMSE weighs users by their events; paired tests
+on users take the mean squared error of each.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _BATCH = 4096
 @final
 @dataclass(frozen=True, eq=False)
 class RatedEvents:
-    """Events whose rating is to be predicted, in the order of time: of users and items that training knows.
+    """Events whose rating is predicted, in the order of time: of users and items of the training log.
 
     Attributes:
         stream: the events of the log from a moment on.
-        rows: "events", positions in the stream of those that are asked.
+        rows: "events", positions of the predicted events in the stream.
         ratings: "events".
         numbers: from numbers of the log to those of training.
         low: smallest rating in training.
@@ -58,19 +58,19 @@ class RatedEvents:
 
     @classmethod
     def of(cls, log: Interactions, train: Interactions, start: int, stop: int | None = None) -> RatedEvents:
-        """Find the events from `start` to `stop` (the end when None) that can be asked.
+        """Select the events from `start` to `stop` (the end when None) that can be predicted.
 
-        Left out are blank ratings, users and items without an event in training, and items that the user had rated
-        before.
+        Blank ratings, users and items without an event in training, and items that the user had rated before are left
+        out.
 
         Args:
             log: the whole log, with times in seconds or periods.
-            train: what the model is fitted on: a log with numbers of its own.
+            train: the training log of the model, with its own numbers.
             start: time of the first event.
             stop: time after the last one.
 
         Raises:
-            DataError: nothing is left.
+            DataError: no event is left.
         """
         stream = Stream.of(log if stop is None else events_before(log, stop), start, QuestionSettings())
         numbers = Translation.of(log, train.users, train.items)
@@ -80,7 +80,7 @@ class RatedEvents:
         if len(rows) == 0:
             raise DataError(
                 f"{log.name}: none of the {len(stream)} events from {start} on has a rating, and a user and an item "
-                "that training knows; train on more of the log"
+                "of the training log; train on more of the log"
             )
         low, high = float(np.nanmin(train.value)), float(np.nanmax(train.value))
         return cls(stream, rows, rating[rows], numbers, low, high)
@@ -90,11 +90,11 @@ class RatedEvents:
 
     @property
     def n_users(self) -> int:
-        """Number of users who are asked."""
+        """Number of users."""
         return len(np.unique(self.stream.users[self.rows]))
 
     def queries(self, events: Ints) -> tuple[Queries, Items]:
-        """Return what is visible before some events, and their items, in numbers of training."""
+        """Return the queries before some events, and their items, in numbers of training."""
         rows = self.rows[events]
         queries = self.stream.queries(rows, self.numbers.items)
         return self.numbers.with_users(queries), self.numbers.items[self.stream.items[rows]]
@@ -111,9 +111,9 @@ class RatedEvents:
         number = np.full(len(self.stream), -1, np.int64)
         number[self.rows] = np.arange(len(self))
         for turn in self.stream.rounds(slice(0, len(self.stream))):
-            asked = number[turn]
-            if (asked >= 0).any():
-                yield asked[asked >= 0]
+            events = number[turn]
+            if (events >= 0).any():
+                yield events[events >= 0]
 
 
 def predicted_ratings(predict: Predict, events: RatedEvents, forgetting: Forgetting | None = None) -> Doubles:
@@ -121,9 +121,9 @@ def predicted_ratings(predict: Predict, events: RatedEvents, forgetting: Forgett
 
     Args:
         predict: a fitted model; it must read event weights where there is a forgetting.
-        events: what is asked.
-        forgetting: gives the event weights, from user numbers of training; None for none. An online rule is asked, then
-            told how well each of its hypotheses predicted (`rating_utility`), and is left as the last event left it.
+        events: the events.
+        forgetting: gives the event weights, from user numbers of training; None: no weights. An online rule observes
+            after each event how well its hypotheses predicted it (`rating_utility`), and keeps its final state.
     """
     predicted = np.empty(len(events))
     online = forgetting if isinstance(forgetting, OnlineForgetting) else None
@@ -136,7 +136,7 @@ def predicted_ratings(predict: Predict, events: RatedEvents, forgetting: Forgett
             predicted[part] = predict(weighted, items)
             if online is not None:
                 learned.append((queries, rating_utility(predict, events, part, online)))
-        # Only now: all events of a moment are asked with the state before it.
+        # Only now: all events of a moment are predicted with the state before it.
         for queries, utility in learned:
             assert online is not None
             online.observe(queries, utility)
@@ -144,10 +144,10 @@ def predicted_ratings(predict: Predict, events: RatedEvents, forgetting: Forgett
 
 
 def rating_utility(predict: Predict, events: RatedEvents, part: Ints, rule: OnlineForgetting) -> Floats:
-    """Return how well each hypothesis predicts some events, "events hypotheses": 1 - (error / width of the scale)^2.
+    """Return the utility of each hypothesis for some events, "events hypotheses": 1 - (error / width of the scale)^2.
 
-    To `TemporalDecay` with a learning rate of eta and sharpness 1 an event then tells what it would tell Bayes' rule if
-    errors were Normal, of the variance (width of the scale)^2 / (2 eta).
+    With it, an update of `TemporalDecay` at a learning rate of eta and sharpness 1 is that of Bayes' rule for Normal
+    errors of variance (width of the scale)^2 / (2 eta).
     """
     queries, items = events.queries(part)
     width = max(events.high - events.low, np.finfo(np.float64).tiny)

@@ -1,0 +1,129 @@
+"""Measurements of the drift benchmark on real streams, and the cost of single queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import pandas as pd
+
+from benchmarks.drift.world_scores import OURS
+from benchmarks.tools.differences import Difference, corrected
+
+AMPCF, TWIN = "ampcf", "ampcf_twin"
+
+
+@final
+@dataclass(frozen=True)
+class Serving:
+    """Cost of a single query, medians in milliseconds.
+
+    Attributes:
+        world: of the queries.
+        base: name of the base.
+        questions: number of queries.
+        plain: `recommend` without decay.
+        decayed: weights and `recommend`.
+        observe: rank utilities of the event that followed, and the update.
+        bytes: state per user.
+    """
+
+    world: str
+    base: str
+    questions: int
+    plain: float
+    decayed: float
+    observe: float
+    bytes: float
+
+
+@final
+@dataclass(frozen=True)
+class Gap:
+    """Possible sources of a difference between two arms: the hits of their lists.
+
+    Attributes:
+        visible: median length of the visible history.
+        unknown: share of the questions whose item is newer than the model, which no rule of forgetting can find.
+        hit: share of the questions that either arm answers with a hit.
+        moved: of these, the share in which NDCG@10 differs.
+        better: share of the users for whom ours has the higher mean NDCG@10.
+        worse: share of the users for whom the rival has it.
+    """
+
+    visible: float
+    unknown: float
+    hit: float
+    moved: float
+    better: float
+    worse: float
+
+    @classmethod
+    def of(cls, ours: pd.DataFrame, rival: pd.DataFrame) -> Gap:
+        """Compare the tables of two replays of the same questions.
+
+        Args:
+            ours: with "user_num", "position", "n_visible", "known", "ndcg@10"; a row is a question.
+            rival: the same questions.
+
+        Raises:
+            ValueError: the questions differ.
+        """
+        keys = ["user_num", "position"]
+        both = ours.merge(rival[[*keys, "ndcg@10"]], on=keys, suffixes=("", "_rival"), validate="one_to_one")
+        if not len(both) == len(ours) == len(rival):
+            raise ValueError(f"{len(ours)} and {len(rival)} questions, of which {len(both)} are the same")
+        one, other = both["ndcg@10"], both["ndcg@10_rival"]
+        hit = (one > 0) | (other > 0)
+        gain = (one - other).groupby(both["user_num"]).mean()
+        moved = float((one != other)[hit].mean()) if hit.any() else 0.0
+        return cls(
+            float(both["n_visible"].median()),
+            1.0 - float(both["known"].mean()),
+            float(hit.mean()),
+            moved,
+            float((gain > 0).mean()),
+            float((gain < 0).mean()),
+        )
+
+
+@final
+@dataclass(frozen=True)
+class StreamResult:
+    """Measurements on a real log.
+
+    Attributes:
+        name: of the log.
+        content: result of `run_drift`.
+        days: length of the reported stream in days; NaN where the clock has none.
+        together: comparisons of AMP-CF, not yet corrected.
+        gap: per-user decay beside the best global half-life, under the first base that did not refuse.
+    """
+
+    name: str
+    content: dict[str, Any]
+    days: float
+    together: tuple[Difference, ...]
+    gap: Gap
+
+    @property
+    def arms(self) -> Mapping[str, Any]:
+        """The arms of the first base that did not refuse."""
+        arms: Mapping[str, Any] = self.content["arms"]
+        return arms
+
+    @property
+    def daily_retraining(self) -> float:
+        """Cost of a fit a day over the stream, in units of the cost of per-user decay beyond no decay."""
+        return float(self.arms[OURS]["seconds"]["fit"]) * self.days / self.own_seconds()
+
+    def own_seconds(self) -> float:
+        """Return the seconds that per-user decay takes over the stream beyond no decay."""
+        seconds = self.arms[OURS]["seconds"]
+        return float(sum(seconds[part] for part in ("weights", "judging", "observing")))
+
+
+def together(results: Sequence[StreamResult]) -> list[Difference]:
+    """Return AMP-CF's comparisons on all streams, corrected (Holm) over all of them."""
+    return corrected([pair for result in results for pair in result.together])

@@ -1,0 +1,1 @@
+"""Processes that benchmarks and tests start: the service, a PostgreSQL server, a browser."""

@@ -1,0 +1,78 @@
+"""The command line of a benchmark: common options, optional libraries, and errors that name their cure."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+from recsys.errors import ConfigError, RecsysError, nearest
+
+Say = Callable[[str], object]
+"""Receives a line about the progress of a benchmark."""
+
+_Plan = TypeVar("_Plan")
+
+
+def parser(name: str, description: str | None, *, quick: str = "", threads: bool = False) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark that writes a report.
+
+    Args:
+        name: of the command, as in `python -m benchmarks.NAME`.
+        description: docstring of its module.
+        quick: what `--quick` does; without it there is no such option.
+        threads: add `--threads`, the threads of torch.
+    """
+    command = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    if quick:
+        command.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")
+        command.add_argument("--quick", action="store_true", help=f"{quick}: tries the benchmark itself")
+    if threads:
+        help_text = "threads of torch (default: all cores; fewer on a busy machine)"
+        command.add_argument("--threads", type=_use_threads, metavar="N", help=help_text)
+    return command
+
+
+def _use_threads(count: str) -> int:
+    import torch  # noqa: PLC0415 (the process that puts load on a service has a parser, too, and must stay small)
+
+    torch.set_num_threads(int(count))
+    return int(count)
+
+
+def exit_code(work: Callable[[], Path | int]) -> int:
+    """Run a benchmark and return the exit code: its own, 0 with a line for a report, or 2 for an error with a cure."""
+    try:
+        result = work()
+    except (RecsysError, OSError) as error:
+        print(f"error: {error}")
+        return 2
+    if isinstance(result, Path):
+        print(f"report: {result}")
+        return 0
+    return result
+
+
+def require(extra: str, *libraries: str) -> None:
+    """Check before the first measurement that the optional libraries of a benchmark are installed.
+
+    Raises:
+        ConfigError: one is missing; with the extra that installs it.
+    """
+    missing = [library for library in libraries if find_spec(library) is None]
+    if missing:
+        raise ConfigError(f"this benchmark needs {', '.join(missing)}; pip install 'recsys[{extra}]'")
+
+
+def plans_named(names: Sequence[str] | None, plans: dict[str, _Plan]) -> tuple[_Plan, ...]:
+    """Return the plans of these names; all plans for None.
+
+    Raises:
+        ConfigError: there is no plan of such a name.
+    """
+    for name in names or ():
+        if name not in plans:
+            raise ConfigError(f"no benchmark on {name!r}{nearest(name, plans)}; there are {', '.join(plans)}")
+    return tuple(plans.values() if names is None else (plans[name] for name in names))

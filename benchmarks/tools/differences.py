@@ -1,0 +1,95 @@
+"""Paired differences between two contenders of a benchmark, with Holm's correction over a family of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, final
+
+import pandas as pd
+
+from benchmarks.tools.report import interval, p_value, percent, signed
+from recsys.evaluation.significance import compare, holm
+
+LEVEL: Final = 0.05
+"""Of the tests: a corrected p-value below it tells two contenders apart."""
+
+LOWER_IS_BETTER: Final = ("tdd@10", "tdd_excess@10")
+
+
+@final
+@dataclass(frozen=True)
+class Difference:
+    """Difference of two contenders in a metric, paired over users whose values are averaged over seeds.
+
+    Attributes:
+        where: log and split, world or stream.
+        own: contender A.
+        other: contender B.
+        metric: of the comparison.
+        diff: mean of A - B over users.
+        relative: diff over |B|.
+        low: lower end of the 95% bootstrap interval.
+        high: upper end.
+        p: Wilcoxon signed-rank.
+        p_holm: corrected over the family.
+        users: users with the metric in both.
+        by_seed: differences of the single pairs of runs.
+    """
+
+    where: str
+    own: str
+    other: str
+    metric: str
+    diff: float
+    relative: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    users: int
+    by_seed: tuple[float, ...] = ()
+
+    @classmethod
+    def of_row(
+        cls, where: str, own: str, other: str, row: Mapping[Any, Any] | pd.Series, by_seed: Sequence[float] = ()
+    ) -> Difference:
+        """Take a row of `compare` or `compare_seeds`, with B as the baseline."""
+        names = ("diff", "relative", "low", "high", "p", "p_holm")
+        values = {name: float(row[name]) for name in names}
+        return cls(where, own, other, str(row["metric"]), **values, users=int(row["n"]), by_seed=tuple(by_seed))
+
+    @classmethod
+    def between(
+        cls, where: str, own: str, ours: pd.DataFrame, other: str, theirs: pd.DataFrame, metric: str = "ndcg@10"
+    ) -> Difference:
+        """Compare two tables with one row per user."""
+        return cls.of_row(where, own, other, compare(theirs, ours, [metric]).iloc[0])
+
+    @property
+    def gain(self) -> float:
+        """The difference, positive where A is better."""
+        return -self.diff if self.metric in LOWER_IS_BETTER else self.diff
+
+    @property
+    def outcome(self) -> str:
+        """ "won", "lost" or "tie", by the corrected p-value and the sign of the mean."""
+        if not self.p_holm < LEVEL or self.gain == 0:
+            return "tie"
+        return "won" if self.gain > 0 else "lost"
+
+    @property
+    def text(self) -> str:
+        """The difference in one line: absolute, relative, corrected p-value."""
+        return f"{signed(self.diff)} ({percent(self.relative)}), p {p_value(self.p_holm)}"
+
+    def columns(self) -> list[str]:
+        """Return the columns of a table: difference, relative, interval, p, corrected p, users."""
+        ends, tests = interval(self.low, self.high), (p_value(self.p), p_value(self.p_holm))
+        return [signed(self.diff), percent(self.relative), ends, *tests, str(self.users)]
+
+
+def corrected(family: Sequence[Difference]) -> list[Difference]:
+    """Return differences with p-values corrected (Holm) over all of them."""
+    p_values = holm([pair.p for pair in family])
+    return [replace(pair, p_holm=float(p)) for pair, p in zip(family, p_values, strict=True)]
