@@ -1,4 +1,4 @@
-"""The figures of logs small enough to count by hand, and their pictures."""
+"""Statistics of logs small enough to count by hand, and their pictures."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ LOG = Interactions.from_columns(
 )
 
 
-def test_figures_counted_by_hand() -> None:
-    found = inspect(LOG)
-    assert (found.events, found.users, found.items, found.clock) == (7, 3, 3, "seconds")
-    assert found.density == pytest.approx(5 / 9)
-    assert (found.exact_duplicates, found.re_ratings) == (1, 1)
-    assert found.events_per_user == {"min": 2, "p25": 2, "median": 2, "p75": 2.5, "p90": pytest.approx(2.8), "max": 3}
-    assert found.events_per_item["max"] == 4
-    assert (found.begin, found.end, found.span) == ("1970-01-01T00:00:00Z", "1970-01-03T00:00:00Z", 2.0)
-    assert found.span_per_user is not None
-    assert found.span_per_user["median"] == pytest.approx(10 / DAY)
-    assert found.one_day_users == pytest.approx(1 / 3)
-    assert found.values == {"3": 3, "4": 2, "5": 1}
-    assert found.blank_values == 1
-    assert (found.titles, found.genres, found.tags) == (False, False, False)
+def test_statistics_counted_by_hand() -> None:
+    summary = inspect(LOG)
+    assert (summary.events, summary.users, summary.items, summary.clock) == (7, 3, 3, "seconds")
+    assert summary.density == pytest.approx(5 / 9)
+    assert (summary.exact_duplicates, summary.re_ratings) == (1, 1)
+    assert summary.events_per_user == {"min": 2, "p25": 2, "median": 2, "p75": 2.5, "p90": pytest.approx(2.8), "max": 3}
+    assert summary.events_per_item["max"] == 4
+    assert (summary.begin, summary.end, summary.span) == ("1970-01-01T00:00:00Z", "1970-01-03T00:00:00Z", 2.0)
+    assert summary.span_per_user is not None
+    assert summary.span_per_user["median"] == pytest.approx(10 / DAY)
+    assert summary.one_day_users == pytest.approx(1 / 3)
+    assert summary.values == {"3": 3, "4": 2, "5": 1}
+    assert summary.blank_values == 1
+    assert (summary.titles, summary.genres, summary.tags) == (False, False, False)
 
 
 def test_to_dict_is_json() -> None:
@@ -47,18 +47,18 @@ def test_to_dict_is_json() -> None:
 
 @pytest.mark.parametrize(("clock", "span"), [("period", 4.0), ("order", None), ("none", None)])
 def test_only_comparable_times_have_a_span(clock: Clock, span: float | None) -> None:
-    found = inspect(Interactions.from_columns([1, 1, 2], [1, 2, 1], times=[1, 5, 2], clock=clock))
-    assert found.span == span
-    assert found.begin == (None if span is None else 1)
-    assert (found.span_per_user is None) is (span is None)
-    assert found.one_day_users is None
+    summary = inspect(Interactions.from_columns([1, 1, 2], [1, 2, 1], times=[1, 5, 2], clock=clock))
+    assert summary.span == span
+    assert summary.begin == (None if span is None else 1)
+    assert (summary.span_per_user is None) is (span is None)
+    assert summary.one_day_users is None
 
 
 def test_many_values_are_counted_in_ranges() -> None:
     values = np.linspace(0, 1, 1000)
-    found = inspect(Interactions.from_columns(np.arange(1000), np.arange(1000), values))
-    assert len(found.values) == 32
-    assert sum(found.values.values()) == 1000
+    summary = inspect(Interactions.from_columns(np.arange(1000), np.arange(1000), values))
+    assert len(summary.values) == 32
+    assert sum(summary.values.values()) == 1000
 
 
 def test_users_without_events_do_not_count() -> None:
@@ -87,6 +87,6 @@ def test_blank_values_alone_can_be_drawn(tmp_path: Path) -> None:
 
 
 def test_share_of_one_day_users_of_a_real_log(real_log_path: Callable[[str], Path]) -> None:
-    found = inspect(datasets.load("ml-latest-small", root=real_log_path("ml-latest-small.zip").parent))
-    assert found.one_day_users == pytest.approx(0.55, abs=0.005)
-    assert (found.titles, found.genres, found.tags) == (True, True, True)
+    summary = inspect(datasets.load("ml-latest-small", root=real_log_path("ml-latest-small.zip").parent))
+    assert summary.one_day_users == pytest.approx(0.55, abs=0.005)
+    assert (summary.titles, summary.genres, summary.tags) == (True, True, True)

@@ -23,7 +23,7 @@ def log_of(events: list[tuple[int, int, int]]) -> Interactions:
 
 @settings(deadline=None)
 @given(EVENTS)
-def test_a_log_is_sorted_by_user_time_and_input_order(events: list[tuple[int, int, int]]) -> None:
+def test_log_is_sorted_by_user_time_and_input_order(events: list[tuple[int, int, int]]) -> None:
     log = log_of(events)
     expected = sorted(range(len(events)), key=lambda row: (events[row][0], events[row][2], row))
     assert log.value.tolist() == expected
@@ -34,17 +34,17 @@ def test_a_log_is_sorted_by_user_time_and_input_order(events: list[tuple[int, in
 
 @settings(deadline=None)
 @given(EVENTS, st.integers(-1, 13) | st.none())
-def test_a_history_is_what_a_filter_would_find(events: list[tuple[int, int, int]], before: int | None) -> None:
+def test_history_positionsequals_filter(events: list[tuple[int, int, int]], before: int | None) -> None:
     log = log_of(events)
     for user in range(log.n_users):
-        found = np.arange(len(log))[log.history_slice(user, before)]
-        wanted = (log.user_num == user) & (True if before is None else log.time < before)
-        assert found.tolist() == np.flatnonzero(wanted).tolist()
+        positions = np.arange(len(log))[log.history_slice(user, before)]
+        expected = (log.user_num == user) & (True if before is None else log.time < before)
+        assert positions.tolist() == np.flatnonzero(expected).tolist()
 
 
 @settings(deadline=None)
 @given(EVENTS, st.data())
-def test_selecting_and_compacting_keep_the_events(events: list[tuple[int, int, int]], data: st.DataObject) -> None:
+def test_select_and_compact_keep_the_events(events: list[tuple[int, int, int]], data: st.DataObject) -> None:
     log = log_of(events)
     keep = np.asarray(data.draw(st.lists(st.booleans(), min_size=len(log), max_size=len(log))), dtype=np.bool_)
     chosen = log.select(keep)
@@ -59,14 +59,14 @@ def test_selecting_and_compacting_keep_the_events(events: list[tuple[int, int, i
 
 @settings(deadline=None)
 @given(EVENTS)
-def test_the_matrix_has_a_one_for_every_pair(events: list[tuple[int, int, int]]) -> None:
+def test_matrix_has_a_one_for_every_pair(events: list[tuple[int, int, int]]) -> None:
     log = log_of(events)
     dense = np.zeros((log.n_users, log.n_items))
     dense[log.user_num, log.item_num] = 1
     assert np.array_equal(log.matrix().toarray(), dense)
 
 
-def test_input_order_between_users_does_not_change_the_fingerprint_but_any_value_does() -> None:
+def test_fingerprint_depends_on_values_but_not_on_input_order_between_users() -> None:
     one = Interactions.from_columns([1, 2, 1], [5, 6, 7], [1, 2, 3], [1, 1, 2])
     same = Interactions.from_columns([2, 1, 1], [6, 5, 7], [2, 1, 3], [1, 1, 2])
     others = [
@@ -89,7 +89,7 @@ def test_columns_are_read_only_and_of_one_length() -> None:
         Interactions(log.user_num, log.item_num, log.value, log.time, log.users, log.items, ItemMetadata((), ()))
 
 
-def test_the_clock_follows_from_what_is_given() -> None:
+def test_default_clock() -> None:
     assert Interactions.from_columns([1], [2]).clock == "none"
     assert not Interactions.from_columns([1], [2], times=[3], clock="order").has_time
     assert Interactions.from_columns([1], [2], times=[3]).has_time

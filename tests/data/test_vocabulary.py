@@ -16,7 +16,7 @@ TEXTS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categori
 
 @settings(deadline=None)
 @given(INTEGERS | TEXTS)
-def test_encoding_and_looking_up_are_inverse(column: list[int] | list[str]) -> None:
+def test_encoding_and_lookup_are_inverse(column: list[int] | list[str]) -> None:
     vocabulary, numbers = Vocabulary.encode(column)
     assert [vocabulary.id_of(int(number)) for number in numbers] == column
     assert np.array_equal(vocabulary.numbers(vocabulary.ids), np.arange(len(vocabulary)))
@@ -26,14 +26,14 @@ def test_encoding_and_looking_up_are_inverse(column: list[int] | list[str]) -> N
 
 @settings(deadline=None)
 @given(INTEGERS, INTEGERS)
-def test_only_held_ids_have_numbers(held: list[int], asked: list[int]) -> None:
+def test_other_ids_are_unknown(held: list[int], others: list[int]) -> None:
     vocabulary = Vocabulary(np.unique(np.asarray(held, dtype=np.int64)))
-    numbers = vocabulary.numbers(np.asarray(asked, dtype=np.int64))
-    assert [number != UNKNOWN for number in numbers] == [identifier in held for identifier in asked]
+    numbers = vocabulary.numbers(np.asarray(others, dtype=np.int64))
+    assert [number != UNKNOWN for number in numbers] == [identifier in held for identifier in others]
     assert numbers.dtype == np.int32
 
 
-def test_text_that_spells_an_integer_finds_it() -> None:
+def test_text_that_spells_an_integer_matches_it() -> None:
     vocabulary = Vocabulary([5, 7])
     assert vocabulary.numbers(["7", "5.0", "x", "5.5", "", None]).tolist() == [1, 0, -1, -1, -1, -1]
     assert "5" in vocabulary
@@ -46,7 +46,7 @@ def test_integers_are_unknown_text_ids_unless_spelled_alike() -> None:
     assert not vocabulary.is_integer
 
 
-def test_a_repeated_id_is_an_error() -> None:
+def test_repeated_id_is_an_error() -> None:
     with pytest.raises(DataError, match="'a' occurs twice"):
         Vocabulary(["a", "b", "a"])
 
@@ -58,7 +58,7 @@ def test_equality_and_hash_follow_the_ids_and_their_order() -> None:
     assert Vocabulary([1]) != [1]
 
 
-def test_ids_cannot_be_written_and_plain_values_come_out() -> None:
+def test_ids_are_read_only_and_returned_as_plain_values() -> None:
     vocabulary = Vocabulary([3])
     with pytest.raises(ValueError, match="read-only"):
         vocabulary.ids[0] = 4
@@ -66,11 +66,11 @@ def test_ids_cannot_be_written_and_plain_values_come_out() -> None:
     assert type(Vocabulary(["x"]).id_of(0)) is str
 
 
-def test_taking_renumbers_in_order() -> None:
+def test_take_renumbers_in_order() -> None:
     assert Vocabulary([10, 20, 30]).take(np.asarray([2, 0])).ids.tolist() == [30, 10]
     assert Vocabulary([10, 20, 30]).take(np.asarray([True, False, True])).ids.tolist() == [10, 30]
 
 
-def test_an_empty_vocabulary_knows_nothing() -> None:
+def test_empty_vocabulary() -> None:
     assert len(Vocabulary([])) == 0
     assert Vocabulary([]).numbers([1]).tolist() == [-1]

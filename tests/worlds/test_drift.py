@@ -1,4 +1,4 @@
-"""Worlds of drifting users: the drift is in the log, where and as the recorded truth says."""
+"""Worlds of drifting users: the drift in the log agrees with the recorded truth."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def check(world: DriftWorld, config: DriftConfig) -> None:
 
 
 @given(st.data())
-def test_every_world_keeps_its_promises(data: st.DataObject) -> None:
+def test_invariants_of_every_world(data: st.DataObject) -> None:
     least = data.draw(st.integers(12, 30))
     config = DriftConfig(
         seed=data.draw(st.integers(0, 2**32)),
@@ -106,7 +106,7 @@ def test_every_world_keeps_its_promises(data: st.DataObject) -> None:
     check(simulate_drift(config), config)
 
 
-def test_the_default_worlds_have_the_asked_size_and_kinds(world: DriftWorld, renewal: DriftWorld) -> None:
+def test_default_worlds_have_the_configured_size_and_kinds(world: DriftWorld, renewal: DriftWorld) -> None:
     check(world, DriftConfig(seed=3))
     check(renewal, DriftConfig(seed=3, shares=KindShares(0, 0, 0, 0, 0, 1)))
     assert np.bincount(world.kind).tolist() == [120] * 5
@@ -116,7 +116,7 @@ def test_the_default_worlds_have_the_asked_size_and_kinds(world: DriftWorld, ren
     assert np.bincount(some.kind).tolist() == [20, 0, 10, 0, 10]
 
 
-def test_the_seed_fixes_everything(world: DriftWorld) -> None:
+def test_seed_determines_everything(world: DriftWorld) -> None:
     again, other = drift_world(seed=3), drift_world(seed=4)
     assert again.log.fingerprint == world.log.fingerprint
     assert np.array_equal(again.timescale, world.timescale)
@@ -134,7 +134,7 @@ def test_events_follow_the_personas_and_popularity_is_skewed(world: DriftWorld) 
     assert all(world.genres[genre] in names[item] for item, genre in enumerate(world.item_genre))
 
 
-def test_tastes_change_where_the_truth_says(world: DriftWorld) -> None:
+def test_tastes_change_at_the_recorded_position(world: DriftWorld) -> None:
     of = {kind: world.kind == kind for kind in Kind}
     middle = np.where(world.changed_at < 0, np.diff(world.log.indptr) // 2, world.changed_at)
     moved = shift(world, ~after(world, middle), after(world, middle))
@@ -154,7 +154,7 @@ def test_tastes_change_where_the_truth_says(world: DriftWorld) -> None:
     assert 0.4 < world.mixture[between].mean() < 0.6
 
 
-def test_a_guest_comes_and_the_old_taste_returns(world: DriftWorld) -> None:
+def test_old_taste_returns_after_a_burst(world: DriftWorld) -> None:
     burst = world.kind == Kind.BURST
     length = (world.returns_at - world.changed_at)[burst]
     assert set(length.tolist()) == set(range(5, 13))
@@ -167,7 +167,7 @@ def test_a_guest_comes_and_the_old_taste_returns(world: DriftWorld) -> None:
     assert np.array_equal(world.mixture[on], guest[on].astype(np.int64))
 
 
-def test_recurring_tastes_take_turns_with_a_period_of_their_own(world: DriftWorld) -> None:
+def test_recurring_tastes_alternate_with_the_period_of_the_user(world: DriftWorld) -> None:
     recurring = np.flatnonzero(world.kind == Kind.RECURRING)
     for user in recurring[:40]:
         mixture = world.mixture[world.log.history_slice(int(user))]
@@ -181,7 +181,7 @@ def test_recurring_tastes_take_turns_with_a_period_of_their_own(world: DriftWorl
     assert np.unique(world.timescale[recurring]).size > 10
 
 
-def test_users_are_out_of_step_and_their_paces_differ(world: DriftWorld) -> None:
+def test_moments_and_paces_differ_between_users(world: DriftWorld) -> None:
     counts, start = np.diff(world.log.indptr), world.log.indptr[:-1]
     changed = world.changed_at >= 0
     moment = (world.changed_at / counts)[changed]
@@ -197,7 +197,7 @@ def test_users_are_out_of_step_and_their_paces_differ(world: DriftWorld) -> None
     assert abs(float(spearmanr(pace, counts).statistic)) < 0.15
 
 
-def test_timescales_are_those_of_the_definition(world: DriftWorld) -> None:
+def test_timescales_follow_the_definition(world: DriftWorld) -> None:
     for kind in (Kind.STABLE, Kind.BURST):
         assert bool(np.isinf(world.timescale[world.kind == kind]).all())
     assert bool(np.isinf(world.dwell).all())
@@ -211,7 +211,7 @@ def test_timescales_are_those_of_the_definition(world: DriftWorld) -> None:
     assert bool((world.timescale[gradual] < counts[gradual]).all())
 
 
-def test_dwell_times_are_log_uniform_and_the_renewals_follow_them(renewal: DriftWorld) -> None:
+def test_dwell_times_are_log_uniform_and_determine_the_renewals(renewal: DriftWorld) -> None:
     assert np.abs(np.quantile(np.log(renewal.dwell / 4) / np.log(100), [0, 0.25, 0.5, 0.75, 1])
                   - [0, 0.25, 0.5, 0.75, 1]).max() < 0.07  # fmt: skip
     assert np.allclose((1 - 1 / renewal.dwell) ** renewal.timescale, 0.5)
@@ -227,7 +227,7 @@ def test_dwell_times_are_log_uniform_and_the_renewals_follow_them(renewal: Drift
     assert np.array_equal(renewal.changed_at[owner], first - renewal.log.indptr[owner])
 
 
-def test_evidence_gets_stale_as_fast_as_the_timescale_says(renewal: DriftWorld) -> None:
+def test_similarity_of_events_halves_at_the_timescale(renewal: DriftWorld) -> None:
     """Pairs of events so far apart as T are of one mixture half of the time."""
     log = renewal.log
     counts = np.diff(log.indptr)
@@ -253,12 +253,12 @@ def test_evidence_gets_stale_as_fast_as_the_timescale_says(renewal: DriftWorld) 
         ({"burst": (5, 14)}, "burst is up to 14 .*least_events 50; nothing would follow the guest: lower burst"),
     ],
 )
-def test_impossible_worlds_are_refused(change: dict[str, Any], fault: str) -> None:
+def test_impossible_worlds_are_errors(change: dict[str, Any], fault: str) -> None:
     with pytest.raises(ConfigError, match=f"drift world: {fault}"):
         replace(DriftConfig(), **change)
 
 
-def test_impossible_shares_are_refused() -> None:
+def test_impossible_shares_are_errors() -> None:
     with pytest.raises(ConfigError, match=r"shares of drift: abrupt is -1; it must lie between 0"):
         KindShares(abrupt=-1)
     with pytest.raises(ConfigError, match="all are 0; give one kind"):

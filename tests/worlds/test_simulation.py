@@ -1,4 +1,4 @@
-"""Simulated worlds: what they promise is in the log, and the truth fits it."""
+"""Simulated worlds: the log has the documented properties and agrees with the recorded truth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def world() -> World:
     return simulate(WorldConfig(seed=5))
 
 
-def test_a_log_has_the_asked_size_and_no_repeats(world: World) -> None:
+def test_log_has_the_configured_size_and_no_repeats(world: World) -> None:
     log = world.log
     assert (len(log), log.n_users, log.n_items) == (400 * 60, 400, 300)
     assert len(np.unique(log.user_num.astype(np.int64) * 300 + log.item_num)) == len(log)
@@ -31,7 +31,7 @@ def test_a_log_has_the_asked_size_and_no_repeats(world: World) -> None:
     assert set(log.value.tolist()) == {1.0, 2.0, 3.0, 4.0, 5.0}
 
 
-def test_the_same_seed_gives_the_same_log_and_another_does_not() -> None:
+def test_seed_determines_the_log() -> None:
     small = simulated_log(seed=1, n_users=30, n_items=50, events_per_user=8)
     assert small.fingerprint == simulated_log(seed=1, n_users=30, n_items=50, events_per_user=8).fingerprint
     assert small.fingerprint != simulated_log(seed=2, n_users=30, n_items=50, events_per_user=8).fingerprint
@@ -70,7 +70,7 @@ def drift_of(world: World) -> float:
     return float(np.abs(shares[:, 0] - shares[:, 2]).sum(1).mean())
 
 
-def test_personas_drift_as_much_as_asked() -> None:
+def test_drift_grows_with_its_amplitude() -> None:
     config = WorldConfig(n_users=150)
     still, moving = simulate(replace(config, drift=0.0)), simulate(replace(config, drift=3.0))
     assert drift_of(moving) > 1.8 * drift_of(still)
@@ -94,7 +94,7 @@ def test_titles_are_unique_and_genres_are_the_worlds(world: World) -> None:
     assert many[870] == "Crimson Harbour 2 (2016)"
 
 
-def test_the_default_split_works_on_the_default_log(world: World) -> None:
+def test_default_split_of_the_default_log(world: World) -> None:
     made = split(world.log)
     assert len(made.test) > 50
     assert made.test.relevant.lengths.mean() > 2
@@ -103,12 +103,12 @@ def test_the_default_split_works_on_the_default_log(world: World) -> None:
 @pytest.mark.parametrize(
     "change", [{"n_users": 0}, {"n_items": 5}, {"events_per_user": 151}, {"n_genres": 17}, {"drift": -1.0}]
 )
-def test_impossible_worlds_are_refused(change: dict[str, int]) -> None:
+def test_impossible_worlds_are_errors(change: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(change))} is"):
         replace(WorldConfig(), **change)
 
 
-def test_a_csv_has_exactly_the_asked_rows(tmp_path: Path) -> None:
+def test_csv_has_exactly_the_given_number_of_rows(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     write_simulated_csv(path, 20_000, 300, 400, seed=1)
     assert path.read_text().startswith("userId,movieId,rating,timestamp\n1,")
@@ -125,7 +125,7 @@ def test_a_csv_has_exactly_the_asked_rows(tmp_path: Path) -> None:
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_pieces_do_not_change_what_is_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_of_pieces_changes_no_invariant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.speed.simulated_csv._EVENTS_PER_PIECE", 700)
     path = tmp_path / "log.csv"
     write_simulated_csv(path, 5_000, 100, 200)
@@ -135,7 +135,7 @@ def test_pieces_do_not_change_what_is_promised(tmp_path: Path, monkeypatch: pyte
     assert frame["userId"].is_monotonic_increasing
 
 
-def test_a_full_log_ends(tmp_path: Path) -> None:
+def test_full_log_terminates(tmp_path: Path) -> None:
     write_simulated_csv(tmp_path / "log.csv", 20 * 50, 20, 100)
     assert (pd.read_csv(tmp_path / "log.csv").groupby("userId").size() == 50).all()
     with pytest.raises(ConfigError, match="at most 50"):

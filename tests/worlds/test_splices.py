@@ -1,4 +1,4 @@
-"""Spliced users: real events in their order, joined where the truth says, with untouched controls beside them."""
+"""Spliced users: real events in order, joined at the recorded position, beside unchanged controls."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_histories_are_real_events_in_order(seed: int, minimum_events: int, cloc
     check(log, splice_users(log, seed, minimum_events=minimum_events), minimum_events)
 
 
-def test_a_seed_fixes_everything_and_cuts_are_out_of_step(log: Interactions) -> None:
+def test_seed_determines_everything_and_cuts_differ(log: Interactions) -> None:
     made, again = splice_users(log, 4), splice_users(log, 4)
     assert made.log.fingerprint == again.log.fingerprint
     assert np.array_equal(made.source, again.source)
@@ -89,7 +89,7 @@ def test_a_seed_fixes_everything_and_cuts_are_out_of_step(log: Interactions) -> 
     assert len(np.unique(made.changed_at[spliced])) > 10
 
 
-def test_as_many_pairs_as_asked_or_a_refusal(log: Interactions) -> None:
+def test_number_of_pairs_is_as_given_or_an_error(log: Interactions) -> None:
     made = splice_users(log, pairs=7, minimum_events=5)
     check(log, made, 5)
     assert made.log.n_users == 14
@@ -110,14 +110,14 @@ def test_b_begins_one_tick_later_where_times_are_equal() -> None:
         assert (np.diff(time) % 86_400 == 0).all()
 
 
-def test_only_unlike_pairs_where_asked(log: Interactions) -> None:
+def test_maximum_cosine_keeps_dissimilar_pairs(log: Interactions) -> None:
     tastes = taste_vectors(log)
     tastes /= np.linalg.norm(tastes, axis=1, keepdims=True)
 
     def cosines(made: SplicedUsers) -> np.ndarray:
         spliced = made.kind == Kind.ABRUPT
-        found: np.ndarray = (tastes[made.first[spliced]] * tastes[made.second[spliced]]).sum(1)
-        return found
+        products: np.ndarray = (tastes[made.first[spliced]] * tastes[made.second[spliced]]).sum(1)
+        return products
 
     made = splice_users(log, maximum_cosine=-0.1)
     check(log, made, 20)
@@ -128,7 +128,7 @@ def test_only_unlike_pairs_where_asked(log: Interactions) -> None:
         splice_users(log, maximum_cosine=-1)
 
 
-def test_tastes_tell_personas_apart_and_not_activity() -> None:
+def test_tastes_separate_personas_but_not_activity() -> None:
     """Users of one and the same genres are closer than others."""
     log = drift_world(n_users=150).log
     genres = np.zeros((log.n_users, 8))
@@ -148,7 +148,7 @@ def test_tastes_tell_personas_apart_and_not_activity() -> None:
     assert np.corrcoef(alike(genres), alike(tastes))[0, 1] > 0.4
 
 
-def test_wrong_settings_are_refused(log: Interactions) -> None:
+def test_wrong_settings_are_errors(log: Interactions) -> None:
     for settings, fault in (
         ({"minimum_events": 0}, "minimum_events is 0; it must be at least 1"),
         ({"pairs": 0}, "pairs is 0; it must be at least 1, or None"),

@@ -49,10 +49,10 @@ def find_repeats(user_num: Items, item_num: Items, value: Floats, time: Ints) ->
     frame = pd.DataFrame({"key": key[pairs], "value": value[pairs], "time": time[pairs]})
     duplicate = frame.duplicated(keep="first").to_numpy()
     distinct = frame.groupby(["key", "value", "time"], dropna=False, sort=False).ngroup().to_numpy()
-    kept = frame[~duplicate].reset_index(drop=True)  # row g is the distinct event g
-    order = kept.sort_values(["key", "time"], kind="stable").index.to_numpy()
-    same = np.diff(kept["key"].to_numpy()[order]) == 0
-    earlier, later = np.zeros(len(kept), np.bool_), np.zeros(len(kept), np.bool_)
+    unique = frame[~duplicate].reset_index(drop=True)  # row g is the distinct event g
+    order = unique.sort_values(["key", "time"], kind="stable").index.to_numpy()
+    same = np.diff(unique["key"].to_numpy()[order]) == 0
+    earlier, later = np.zeros(len(unique), np.bool_), np.zeros(len(unique), np.bool_)
     earlier[order[:-1][same]] = True
     later[order[1:][same]] = True
     return Repeats(pairs, duplicate, earlier[distinct], later[distinct])

@@ -1,4 +1,4 @@
-"""Names resolve to logs; downloads are verified before they take their name; cards say what they must."""
+"""Names resolve to logs; downloads are verified before they appear; cards are complete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MD5_OF_EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of logs that is the only one."""
+    """The only folder of logs."""
     folder = tmp_path / "logs"
     folder.mkdir()
     monkeypatch.setenv("RECSYS_DATA", str(folder))
@@ -170,7 +170,7 @@ def test_simulated_log_needs_no_file(name: str, root: Path) -> None:
         fetching.fetch(name)
 
 
-def test_fetch_says_where_to_put_a_log_without_url(root: Path) -> None:
+def test_fetch_without_url_names_the_place_of_the_file(root: Path) -> None:
     with pytest.raises(DataError, match=r"epinions has no public URL; put epinions\.csv\.gz .* RECSYS_DATA"):
         fetching.fetch("epinions")
     with pytest.raises(DataError, match=r"ml-1m-ordered has no public URL; .*fetch ml-1m, from which it can be made"):
@@ -179,7 +179,7 @@ def test_fetch_says_where_to_put_a_log_without_url(root: Path) -> None:
         datasets.load("ml-20m")
 
 
-def test_fetch_returns_what_is_there(root: Path) -> None:
+def test_fetch_returns_an_existing_file(root: Path) -> None:
     (root / "ml-20m.zip").write_bytes(b"")
     assert fetching.fetch("ml-20m") == root / "ml-20m.zip"
 
@@ -222,7 +222,7 @@ def test_without_any_checksum_the_computed_one_is_logged(tmp_path: Path, caplog:
     assert (tmp_path / "small.zip").read_bytes() == b"content"
 
 
-def test_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_download_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "small.zip"
     with served({"/small.zip": b"content"}, cut=3) as url:
         with pytest.raises(DataError, match="404 Not Found"):

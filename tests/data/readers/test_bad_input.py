@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file is told with file, line, value and cure; or its rows are set aside."""
+"""Every fault of a file is an error with file, line, value and cure; or its bad rows are skipped and listed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_bad_row_is_found_in_a_later_block(
 
 
 @ROWS
-def test_bad_row_is_set_aside(
+def test_bad_row_is_skipped_and_listed(
     row: bytes, fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -114,7 +114,7 @@ def test_empty_file(text: str, tmp_path: Path) -> None:
         read_log(tmp_path / "log.csv")
 
 
-def test_most_times_of_the_first_block_decide_the_unit(tmp_path: Path) -> None:
+def test_time_unit_is_that_of_most_times_of_the_first_block(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("user,item,time\n1,1,1000000000000\n1,2,1000000000\n1,3,1000000000\n")
     with pytest.raises(DataError, match="line 2: time '1000000000000' is in milliseconds where the file has seconds"):
         read_log(tmp_path / "log.csv")
@@ -124,7 +124,7 @@ def test_most_times_of_the_first_block_decide_the_unit(tmp_path: Path) -> None:
     ("unit", "written", "fault"),
     [("seconds", "1000000000000", "asks for Unix seconds"), ("iso", "1000000000", "asks for ISO-8601")],
 )
-def test_declared_unit_is_insisted_on(unit: str, written: str, fault: str, tmp_path: Path) -> None:
+def test_other_unit_than_the_declared_is_an_error(unit: str, written: str, fault: str, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(f"user,item,time\n1,1,{written}\n")
     with pytest.raises(DataError, match=fault):
         read_log(tmp_path / "log.csv", Columns.from_mapping({"time_unit": unit}))
@@ -197,7 +197,7 @@ def test_damaged_or_foreign_files(name: str, tmp_path: Path) -> None:
         read_log(tmp_path / name)
 
 
-def test_what_is_not_there_or_not_clear(tmp_path: Path) -> None:
+def test_missing_or_ambiguous_log(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_log(tmp_path / "none.csv")
     with pytest.raises(DataError, match=r"no file is a log \(nothing\)"):

@@ -194,7 +194,7 @@ def test_clock_follows_the_columns(name: str, clock: str, tmp_path: Path) -> Non
     assert log.time.tolist() == ([0, 0] if clock == "none" else [2, 3])
 
 
-def test_declared_columns_go_before_recognised_ones(tmp_path: Path) -> None:
+def test_declared_columns_have_precedence(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("who|user|what|mark|timestamp|step\na|u|x|3|77|1\n")
     columns = Columns(user="who", item="what", value="mark", order="step")
     log, report = read_log_with_report(tmp_path / "log.txt", columns)
@@ -220,7 +220,7 @@ REPEATS = "user,item,rating,timestamp\n1,1,3,50\n1,1,3,50\n1,1,5,90\n1,1,4,20\n1
 
 
 @pytest.mark.parametrize(
-    ("duplicates", "re_ratings", "kept", "merged"),
+    ("duplicates", "re_ratings", "events", "dropped"),
     [
         ("drop", "last", [(1, 10), (5, 90)], (1, 2)),
         ("drop", "first", [(1, 10), (4, 20)], (1, 2)),
@@ -232,19 +232,19 @@ REPEATS = "user,item,rating,timestamp\n1,1,3,50\n1,1,3,50\n1,1,5,90\n1,1,4,20\n1
 def test_policies_for_repeats(
     duplicates: Duplicates,
     re_ratings: ReRatings,
-    kept: list[tuple[int, int]],
-    merged: tuple[int, int],
+    events: list[tuple[int, int]],
+    dropped: tuple[int, int],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / "log.csv").write_text(REPEATS)
     with caplog.at_level(logging.INFO, "recsys.data"):
         log, report = read_log_with_report(tmp_path / "log.csv", Columns(duplicates=duplicates, re_ratings=re_ratings))
-    assert list(zip(log.value.tolist(), log.time.tolist(), strict=True)) == kept
-    assert (report.duplicates, report.re_ratings) == merged
+    assert list(zip(log.value.tolist(), log.time.tolist(), strict=True)) == events
+    assert (report.duplicates, report.re_ratings) == dropped
     assert report.rows == 5
-    if any(merged):
-        assert f"{merged[0]} exact duplicates and {merged[1]} re-ratings dropped" in caplog.text
+    if any(dropped):
+        assert f"{dropped[0]} exact duplicates and {dropped[1]} re-ratings dropped" in caplog.text
 
 
 @pytest.mark.parametrize(("duplicates", "re_ratings", "line"), [("error", "last", 3), ("drop", "error", 2)])

@@ -31,21 +31,21 @@ def slow(pairs: list[tuple[int, int]], users: int, items: int, passes: int | Non
 
 @settings(deadline=None)
 @given(PAIRS, st.integers(1, 4), st.integers(1, 4), st.none() | st.integers(1, 3))
-def test_the_filter_is_the_slow_one(pairs: list[tuple[int, int]], users: int, items: int, passes: int | None) -> None:
+def test_filter_equals_a_slow_one(pairs: list[tuple[int, int]], users: int, items: int, passes: int | None) -> None:
     log = Interactions.from_columns([user for user, _ in pairs], [item for _, item in pairs])
-    wanted = slow(pairs, users, items, passes)
-    if not wanted:
+    expected = slow(pairs, users, items, passes)
+    if not expected:
         with pytest.raises(DataError, match="lower the minima"):
             minimum_events(log, users, items, passes)
         return
     left = minimum_events(log, users, items, passes)
-    found = zip(left.users.ids[left.user_num].tolist(), left.items.ids[left.item_num].tolist(), strict=True)
-    assert sorted(found) == sorted(wanted)
-    assert left.n_users == len({user for user, _ in wanted})
-    assert left.n_items == len({item for _, item in wanted})
+    pairs_left = zip(left.users.ids[left.user_num].tolist(), left.items.ids[left.item_num].tolist(), strict=True)
+    assert sorted(pairs_left) == sorted(expected)
+    assert left.n_users == len({user for user, _ in expected})
+    assert left.n_items == len({item for _, item in expected})
 
 
-def test_one_pass_may_leave_a_user_short_and_more_passes_do_not() -> None:
+def test_more_passes_drop_users_left_short_by_one() -> None:
     # Item z occurs once; without it user 2 has one event; without user 2, item y is short too.
     log = Interactions.from_columns([1, 1, 2, 2, 3, 3], ["x", "x2", "y", "z", "x", "x2"])
     assert minimum_events(log, users=2, items=2, passes=1).users.ids.tolist() == [1, 3]
@@ -55,6 +55,6 @@ def test_one_pass_may_leave_a_user_short_and_more_passes_do_not() -> None:
 
 
 @pytest.mark.parametrize("change", [{"users": 0}, {"items": -1}, {"passes": 0}])
-def test_a_minimum_below_one_is_refused(change: dict[str, int]) -> None:
+def test_minimum_below_one_is_an_error(change: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(change))} is"):
         minimum_events(Interactions.from_columns([1], [1]), **change)

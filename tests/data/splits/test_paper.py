@@ -28,21 +28,21 @@ def items_of(log: Interactions, user: object) -> set[int]:
 
 
 @pytest.mark.parametrize(("threshold", "expected"), [(None, 900), (4.0, None)])
-def test_one_positive_per_part_and_the_rest_is_trained_on(threshold: float | None, expected: int | None) -> None:
+def test_one_positive_per_part_and_the_rest_in_training(threshold: float | None, expected: int | None) -> None:
     log = rated_log()
-    kept = log if threshold is None else log.select(log.value >= threshold)
-    assert expected is None or len(kept) == expected
+    positives = log if threshold is None else log.select(log.value >= threshold)
+    assert expected is None or len(positives) == expected
     made = paper_split(log, threshold=threshold, negatives=20)
     assert (made.name, made.leaks_time, made.seed) == ("paper", True, 0)
     assert set(made.train.value.tolist()) == {1.0}
-    assert len(made.train) + len(made.valid) + len(made.test) == len(kept)
+    assert len(made.train) + len(made.valid) + len(made.test) == len(positives)
     valid = dict(zip(made.valid.user_ids, made.valid.relevant.items, strict=True))
     for row, user in enumerate(made.test.user_ids):
         trained = items_of(made.train, user)
         held = {int(made.test.relevant.row(row)[0]), int(valid[user])}
-        assert trained | set(made.train.items.ids[list(held)].tolist()) == items_of(kept, user)
+        assert trained | set(made.train.items.ids[list(held)].tolist()) == items_of(positives, user)
         assert made.train.items.ids[made.test.queries.history.row(row)].tolist() == sorted(
-            trained, key=items_in_order(kept, user).index
+            trained, key=items_in_order(positives, user).index
         )
 
 
@@ -72,7 +72,7 @@ def test_candidates_are_the_positive_and_items_the_user_never_had() -> None:
     assert made.valid.candidates.items.tolist() != made.test.candidates.items.tolist()
 
 
-def test_users_with_two_events_are_asked_in_the_test_only() -> None:
+def test_users_with_two_events_have_a_test_query_only() -> None:
     users = [1, 1, 2, 2, 2, 3, 3, 3, 3]
     items = ["a", "b", "a", "b", "c", "a", "b", "c", "a"]
     made = paper_split(Interactions.from_columns(users, items))
@@ -95,7 +95,7 @@ def test_blank_ratings_count_only_without_threshold() -> None:
         paper_split(log, negatives=0)
 
 
-def test_reserved_items_are_what_is_held_out_of_each_user() -> None:
+def test_reserved_items_are_the_held_out_items_of_each_user() -> None:
     made = paper_split(rated_log())
     reserved = reserved_items(made)
     assert len(reserved) == made.train.n_users
@@ -108,14 +108,14 @@ def test_reserved_items_are_what_is_held_out_of_each_user() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sets(st.integers(0, 19)), max_size=6), st.integers(1, 22), st.integers(0, 5))
-def test_samples_are_different_untouched_items(touched: list[set[int]], n: int, seed: int) -> None:
+def test_samples_are_distinct_and_not_in_the_row(touched: list[set[int]], n: int, seed: int) -> None:
     rows = Ragged.of([sorted(row) for row in touched])
     sampled = sample_untouched(rows, 20, n, np.random.default_rng(seed))
     assert len(sampled) == len(touched)
     for number, row in enumerate(touched):
-        found = sampled.row(number).tolist()
-        assert len(found) == len(set(found)) == min(n, 20 - len(row))
-        assert set(found) <= set(range(20)) - row
+        row_sample = sampled.row(number).tolist()
+        assert len(row_sample) == len(set(row_sample)) == min(n, 20 - len(row))
+        assert set(row_sample) <= set(range(20)) - row
 
 
 @pytest.mark.parametrize("n", [2, 6])

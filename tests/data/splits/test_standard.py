@@ -1,4 +1,4 @@
-"""Splits against plain loops over users, and against what each promises."""
+"""Splits against plain loops over users, and the properties of each."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def by_user(log: Interactions) -> dict[Any, list[tuple[int, int]]]:
 
 @QUICK
 @given(EVENTS)
-def test_global_time_cuts_everyone_at_once(events: list[tuple[int, int, int]]) -> None:
+def test_global_time_cuts_all_users_at_one_time(events: list[tuple[int, int, int]]) -> None:
     log = log_of(events)
     made = try_split(log, "global_time", fractions=(0.5, 0.25, 0.25))
     if made is None:
@@ -134,24 +134,24 @@ def test_random_follows_the_permutation(events: list[tuple[int, int, int]], seed
         item = log.items.ids[log.item_num].tolist()
         past = [item[row] for row in mine if row in train]
         checked = [item[row] for row in mine if row in held]
-        asked = [item[row] for row in mine if row not in train and row not in held]
+        held_out = [item[row] for row in mine if row not in train and row not in held]
         now = max((int(log.time[row]) + 1 for row in mine if row in train), default=0)
         user = log.users.id_of(number)
         if checked:
             valid[user] = (past, new_items(checked, past), now)
-        if asked:
-            test[user] = (past, new_items(asked, past + checked), now)
+        if held_out:
+            test[user] = (past, new_items(held_out, past + checked), now)
             masked[user] = sorted(past + checked)
     check_part(made, made.valid, valid)
     check_part(made, made.test, test)
     known = set(made.train.items.ids.tolist())
     for row, user in enumerate(made.test.user_ids):
-        found = [item for item in external(made, made.test.queries.excluded.row(row)) if item is not None]
-        assert sorted(found) == [item for item in masked[user] if item in known]
+        excluded = [item for item in external(made, made.test.queries.excluded.row(row)) if item is not None]
+        assert sorted(excluded) == [item for item in masked[user] if item in known]
 
 
 @pytest.mark.parametrize("history", ["random", "first"])
-def test_held_out_users_are_never_trained_on(history: Any) -> None:
+def test_held_out_users_are_not_in_training(history: Any) -> None:
     log = random_log()
     made = split(log, "held_out_users", seed=3, history=history)
     rows = by_user(log)
@@ -162,17 +162,17 @@ def test_held_out_users_are_never_trained_on(history: Any) -> None:
     for part in (made.valid, made.test):
         for row, user in enumerate(part.user_ids):
             past = external(made, part.queries.history.row(row))
-            asked = external(made, part.relevant.row(row))
+            held_out = external(made, part.relevant.row(row))
             items = [item for item, _ in rows[user]]
-            assert sorted(past + asked) == sorted(items)  # type: ignore[type-var]
-            assert len(asked) == round(0.2 * len(items))
+            assert sorted(past + held_out) == sorted(items)  # type: ignore[type-var]
+            assert len(held_out) == round(0.2 * len(items))
             if history == "first":
-                assert past + asked == items
+                assert past + held_out == items
                 assert part.queries.now[row] == rows[user][len(past)][1]
         assert history == "first" or bool((part.queries.ages > 0).all())
 
 
-def test_a_held_out_user_keeps_one_event_on_either_side() -> None:
+def test_held_out_user_has_a_visible_and_a_hidden_event() -> None:
     log = Interactions.from_columns(np.repeat(range(30), [1] * 10 + [2] * 20), list(range(10)) + [0, 1] * 20)
     made = held_out_users_split(log, (0.5, 0.25, 0.25), visible=0.99)
     assert set(made.test.queries.history.lengths.tolist()) == {1}
@@ -180,7 +180,7 @@ def test_a_held_out_user_keeps_one_event_on_either_side() -> None:
     assert set(range(10)) <= set(made.train.users.ids.tolist())
 
 
-def test_windows_follow_each_other_to_the_end_of_the_log() -> None:
+def test_prequential_windows_are_consecutive_to_the_end_of_the_log() -> None:
     log = random_log()
     windows = list(prequential_windows(log, 5, start=0.4))
     assert len(windows) == 5
@@ -190,14 +190,14 @@ def test_windows_follow_each_other_to_the_end_of_the_log() -> None:
         assert following.valid.queries.now[0] == window.test.queries.now[0]
         assert window.train.time.max() < window.valid.queries.now[0] <= following.train.time.max()
     for window, cut, stop in zip(windows, cuts, [*cuts[1:], 10**6], strict=True):
-        wanted = {user for user, row in by_user(log).items() if any(cut <= time < stop for _, time in row)}
-        assert set(window.test.user_ids) == wanted
+        expected = {user for user, row in by_user(log).items() if any(cut <= time < stop for _, time in row)}
+        assert set(window.test.user_ids) == expected
         assert bool((window.test.queries.times < cut).all())
         assert window.name == "prequential"
     assert "window 2 of 5" in windows[1].notes
 
 
-def test_minima_are_fitted_on_training_events_only() -> None:
+def test_minima_count_training_events_only() -> None:
     # Item 9 and user "late" have many events, but only after the cut; item 2 has one before it.
     users = ["a"] * 4 + ["b"] * 4 + ["a", "b", "late", "late", "late"]
     items = [1, 3, 4, 2, 1, 3, 4, 5, 9, 9, 9, 2, 1]
@@ -212,7 +212,7 @@ def test_minima_are_fitted_on_training_events_only() -> None:
     assert any("2 events removed" in note for note in made.notes)
 
 
-def test_notes_count_what_a_report_should_print() -> None:
+def test_notes() -> None:
     users, items = ["a", "a", "a", "b", "a", "a", "c"], [1, 2, 3, 1, 1, 7, 2]
     made = split(Interactions.from_columns(users, items, times=range(7)), fractions=(4 / 7, 1 / 7, 2 / 7))
     assert made.notes == (
@@ -227,7 +227,7 @@ def test_notes_count_what_a_report_should_print() -> None:
 
 @pytest.mark.parametrize("clock", get_args(Clock))
 @pytest.mark.parametrize("name", SPLIT_NAMES)
-def test_every_split_is_deterministic_or_refused_by_the_clock(name: SplitName, clock: Clock) -> None:
+def test_every_split_is_deterministic_or_an_error_of_the_clock(name: SplitName, clock: Clock) -> None:
     log = random_log(clock=clock)
     if name not in offered(clock):
         with pytest.raises(DataError, match=f"no {name} split; it offers .*random, held_out_users, paper"):
@@ -247,7 +247,7 @@ def test_every_split_is_deterministic_or_refused_by_the_clock(name: SplitName, c
 
 
 @pytest.mark.parametrize("clock", ["order", "none"])
-def test_windows_need_a_clock(clock: Clock) -> None:
+def test_prequential_windows_need_a_clock(clock: Clock) -> None:
     with pytest.raises(DataError, match=r"no prequential windows; it offers .*random"):
         prequential_windows(random_log(clock=clock))
 
@@ -271,7 +271,7 @@ def test_wrong_options_are_errors(options: dict[str, Any], message: str) -> None
         split(random_log(), **options)
 
 
-def test_wrong_windows_are_errors_before_the_first_is_asked_for() -> None:
+def test_wrong_windows_are_errors_before_the_first_split() -> None:
     with pytest.raises(ConfigError, match="windows is 0"):
         prequential_windows(random_log(), 0)
     with pytest.raises(ConfigError, match="start is 1"):
@@ -282,7 +282,7 @@ def test_wrong_windows_are_errors_before_the_first_is_asked_for() -> None:
         split(random_log(clock="none"), "held_out_users", history="first")
 
 
-def test_logs_too_small_say_so() -> None:
+def test_too_small_logs_are_errors() -> None:
     with pytest.raises(DataError, match="2 different times are too few for 3 parts"):
         split(Interactions.from_columns([1, 1, 1, 2], [1, 2, 3, 4], times=[0, 0, 1, 1]))
     with pytest.raises(DataError, match="last_one split leaves no event for valid"):
@@ -299,7 +299,7 @@ def test_coarse_periods_move_the_cut_to_the_next_period() -> None:
     assert made.test.queries.now.tolist() == [2]
 
 
-def test_the_published_leave_one_out_of_ml_1m(real_log_path: Callable[[str], Path]) -> None:
+def test_published_leave_one_out_of_ml_1m(real_log_path: Callable[[str], Path]) -> None:
     frame = pd.read_csv(real_log_path("ml-1m-ordered/ratings.csv.gz"))
     log = Interactions.from_columns(
         frame["userId"].to_numpy(), frame["movieId"].to_numpy(), None, frame["order"].to_numpy(), clock="order"
