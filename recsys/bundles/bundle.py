@@ -56,7 +56,7 @@ INDEXES = "index-*.faiss"
 """Files of indexes. One that the manifest does not name was left by an interrupted command, and is ignored."""
 
 
-def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = None) -> Path:
+def save(model: Recommender, path: str | Path, *, extra: Mapping[str, Any] | None = None) -> Path:
     """Write a fitted model to a directory, whole or not at all.
 
     The bundle is written beside `path` and renamed. A bundle that is already there is replaced; anything else is not.
@@ -107,7 +107,7 @@ def save(model: Recommender, path: Path, *, extra: Mapping[str, Any] | None = No
     return path
 
 
-def load(path: Path, allow: Iterable[type | str] = ()) -> Recommender:
+def load(path: str | Path, allow: Iterable[type | str] = ()) -> Recommender:
     """Return the model of a bundle, after checking every byte of it.
 
     Nothing that the bundle names is imported: its classes must be exported by this library, be given in `allow`, or be

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, final
 
@@ -139,15 +139,8 @@ class Interactions:
         >>> log.users.ids.tolist(), log.items.ids.tolist(), log.time.tolist()
         (['a', 'b'], [7, 9], [1577836800, 1577923200])
         """
-        columns = columns or Columns()
-        columns = replace(
-            columns,
-            user=user or columns.user,
-            item=item or columns.item,
-            value=value or columns.value,
-            time=time or columns.time,
-        )
-        return cls.sorted(*read_frame(frame, columns), name)
+        declared = (columns or Columns()).naming(user=user, item=item, value=value, time=time)
+        return cls.sorted(*read_frame(frame, declared), name)
 
     @classmethod
     def sorted(

@@ -51,7 +51,7 @@ def compare_models(
             raise ConfigError("compare needs the split that the models are evaluated on: compare(a, b, split)")
         holdout, log = holdout_of(questions, train)
         tastes = tastes or Tastes.of(log)
-        evaluations.append(evaluate(model, holdout, log, cutoffs=_cutoffs(metrics), tastes=tastes))
+        evaluations.append(evaluate(model, holdout, log, cutoffs=(5, 10, 20, *_cutoffs(metrics)), tastes=tastes))
     return compare(evaluations[0].per_user, evaluations[1].per_user, metrics, bootstrap=bootstrap, seed=seed)
 
 

@@ -97,6 +97,8 @@ def holdout_of(questions: Split | Holdout, train: Interactions | None) -> tuple[
     """
     if isinstance(questions, Split):
         return questions.test, questions.train if train is None else train
+    if not isinstance(questions, Holdout):
+        raise ConfigError("a model is evaluated on held-out events: evaluate(model, split(log)), trained on that split")
     if train is None:
         raise ConfigError("a holdout is evaluated with its training log: evaluate(model, split.valid, split.train)")
     return questions, train

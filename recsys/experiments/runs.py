@@ -32,7 +32,7 @@ from recsys.data.splits.holdout import Split
 from recsys.data.splits.names import SplitName
 from recsys.data.splits.standard import split
 from recsys.errors import DataError
-from recsys.evaluation.holdout import evaluate, validator
+from recsys.evaluation.holdout import evaluate
 from recsys.evaluation.metrics import RANKING_METRICS
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.significance import compare
@@ -40,6 +40,7 @@ from recsys.evaluation.tastes import Tastes
 from recsys.events.addresses import is_address, located
 from recsys.events.transfer import log_of, pinned
 from recsys.experiments.configuration import Experiment, Filters, read_filters
+from recsys.experiments.fitting import validator_of
 from recsys.files import json_values, write_json, write_text
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender
@@ -128,7 +129,9 @@ def train_run(
     write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
     model = experiment.build(seed)
     say(f"training {type(model).__name__}")
-    model.fit(cut.train, _validator(experiment, cut), replace(session or Session(), directory=out / "logs"))
+    model.fit(
+        cut.train, validator_of(cut, experiment.validation), replace(session or Session(), directory=out / "logs")
+    )
     say("evaluating")
     tastes = Tastes.of(cut.train)
     evaluations = {
@@ -157,10 +160,18 @@ def read_metrics(run: Path) -> dict[str, Any]:
     return content
 
 
-def load_model(run: Path, allow: Iterable[type | str] = ()) -> Recommender:
-    """Return the model of a finished run; `allow` as for `recsys.bundles.bundle.load`."""
-    read_metrics(run)
-    return bundle.load(run / "model", allow)
+def load_model(path: str | Path, allow: Iterable[type | str] = ()) -> Recommender:
+    """Return the model of a finished run, or of a bundle; see `recsys.bundles.bundle.load`.
+
+    Args:
+        path: directory of the run, or of the bundle.
+        allow: models and rules of forgetting from elsewhere that the bundle may name, or their paths.
+    """
+    path = Path(path)
+    if (path / bundle.MANIFEST).exists():
+        return bundle.load(path, allow)
+    read_metrics(path)
+    return bundle.load(path / "model", allow)
 
 
 def run_data(run: Path, source: str | None = None) -> DataSettings:
@@ -218,12 +229,6 @@ def _prepare(out: Path, *, overwrite: bool) -> None:
     elif out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / CONFIG).exists())):
         raise DataError(f"{out} exists and is not a run; choose another directory")
     out.mkdir(parents=True, exist_ok=True)
-
-
-def _validator(experiment: Experiment, cut: Split) -> Callable[[Recommender], float] | None:
-    if not cut.valid.relevant.lengths.any():
-        return None
-    return validator(cut.valid, metric=experiment.validation.metric, sample=experiment.validation.users)
 
 
 def _metrics(

@@ -1,4 +1,4 @@
-"""Evidence for models whose users are learned vectors: past items that resemble the recommended one."""
+"""Similarity of items: to each other, and as evidence for models whose users are learned vectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import numpy.typing as npt
 import torch
 
 from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import CapabilityError
 from recsys.explanations.padded import PaddedHistory
+from recsys.models.base import Recommendations, Recommender
 from recsys.models.capabilities import PersonaRecommender
 
 
@@ -44,3 +47,33 @@ def persona_similarity(
     cosine = torch.einsum("qld,qnd->qln", past, candidates).clamp_min(0.0)
     similarity: npt.NDArray[np.float64] = (agreement * cosine).cpu().numpy()
     return similarity * history.mask[:, :, None]
+
+
+@torch.inference_mode()
+def similar(model: Recommender, item: int, n: int) -> Recommendations:
+    """Return the n items that go with an item best, as the answer to one query.
+
+    A fold-in model gives what it recommends to a user with this item alone; a model of learned users the items with the
+    largest cosine of their vectors.
+
+    Args:
+        model: a fitted model.
+        item: its number.
+        n: length of the list.
+
+    Raises:
+        CapabilityError: the model has no similarity between items.
+    """
+    if model.folds_in:
+        return model.recommend(Queries.from_history([[item]]), n)
+    if not (isinstance(model, PersonaRecommender) and model.has_personas):
+        raise CapabilityError(f"{type(model).__name__} has no similarity between items")
+    vectors = torch.nn.functional.normalize(model.item_vectors().float(), dim=1)
+    cosine = vectors @ vectors[item]
+    cosine[item] = -torch.inf
+    values, items = torch.topk(cosine, min(n, len(cosine) - 1))
+    padding = (0, n - len(values))
+    return Recommendations(
+        np.pad(items.cpu().numpy().astype(np.int32), padding, constant_values=UNKNOWN)[None],
+        np.pad(values.cpu().numpy(), padding, constant_values=-np.inf)[None],
+    )

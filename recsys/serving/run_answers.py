@@ -20,15 +20,15 @@ from recsys.bundles.index import Recommend, recommender_of, told_of
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.errors import BundleError, CapabilityError, DataError
+from recsys.errors import BundleError, DataError
 from recsys.events.addresses import PINNED, is_address, located
 from recsys.events.store import Correction, EventStore
 from recsys.experiments.runs import load_model, run_data
 from recsys.explanations import PersonaDescription, PersonaItem
 from recsys.explanations.activity import PersonaActivity, persona_activity
 from recsys.explanations.half_life import user_half_lives
-from recsys.models.base import Recommendations, Recommender
-from recsys.models.capabilities import PersonaRecommender
+from recsys.explanations.similarity import similar
+from recsys.models.base import Recommender
 from recsys.serving.answers import (
     HistoryEvent,
     LoggedEvent,
@@ -260,7 +260,7 @@ class RunAnswers:
         if number is None:
             raise UnknownError("the model does not know this item; give the id of one of the log it was trained on")
         with self._lock:
-            best = self._lists.similar(number, n) if self._model.folds_in else _nearest(self._model, number, n)
+            best = self._lists.similar(number, n) if self._model.folds_in else similar(self._model, number, n)
         titles = self._model.fitted_on.metadata.titles
         items = [
             SimilarItem(self._ids[other], titles[other], score)
@@ -326,18 +326,6 @@ def _persona(description: PersonaDescription, correction: Correction, activity: 
         description.genres,
         tuple(activity.values[:, k].tolist()),
     )
-
-
-def _nearest(model: Recommender, number: int, n: int) -> Recommendations:
-    """Return the items with the largest cosine to an item, for models of learned users."""
-    if not (isinstance(model, PersonaRecommender) and model.has_personas):
-        raise CapabilityError(f"{type(model).__name__} has no similarity between items")
-    with torch.inference_mode():
-        vectors = torch.nn.functional.normalize(model.item_vectors().float(), dim=1)
-        cosine = vectors @ vectors[number]
-        cosine[number] = -torch.inf
-        values, items = torch.topk(cosine, min(n, len(cosine) - 1))
-    return Recommendations(items.cpu().numpy().astype(np.int32)[None], values.cpu().numpy()[None])
 
 
 def _place(address: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, final, get_args, get_type_hints
 
 from recsys.errors import DataError, nearest
@@ -132,6 +132,15 @@ class Columns:
                 ) from None
             values["value_range"] = (low, high)
         return cls(**values)
+
+    def naming(self, **names: str | None) -> Columns:
+        """Return the same declarations with other names of columns by role; None leaves a role as it is.
+
+        >>> Columns(item="isbn").naming(user="reader", item=None).item
+        'isbn'
+        """
+        given: dict[str, Any] = {role: name for role, name in names.items() if name is not None}
+        return replace(self, **given)
 
     def resolve(self, header: Sequence[str], where: str) -> dict[Role, int]:
         """Return the position of the column of each role that the file has.

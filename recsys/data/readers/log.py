@@ -56,6 +56,10 @@ def read_log(
     path: str | Path,
     columns: Columns | None = None,
     *,
+    user: str | None = None,
+    item: str | None = None,
+    value: str | None = None,
+    time: str | None = None,
     on_error: OnError = "raise",
     rejects: Path | None = None,
     name: str | None = None,
@@ -72,6 +76,10 @@ def read_log(
     Args:
         path: file, folder or zip archive.
         columns: which column holds what, and the policies; None: all recognised, all defaults.
+        user: name of the column of user ids, as `columns.user`.
+        item: name of the column of item ids.
+        value: name of the column of ratings.
+        time: name of the column of times.
         on_error: "raise", or "skip" to leave bad rows out and write them to `rejects`.
         rejects: file for bad rows; None: `<file name>.rejected.csv` in the working directory.
         name: of the log, for reports; None: the file's name.
@@ -82,7 +90,7 @@ def read_log(
         DataError: naming file, line, value and cure.
         ConfigError: there is no such reader.
     """
-    columns = columns or Columns()
+    columns = (columns or Columns()).naming(user=user, item=item, value=value, time=time)
     reader = reader or columns.reader
     if reader is None:
         return read_log_with_report(path, columns, on_error=on_error, rejects=rejects, name=name)[0]

@@ -1,0 +1,109 @@
+"""Training in one call: a log or a split, and a model by name, by experiment file, as a class or as an object."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import recsys.models
+from recsys.data.catalogue.locations import shipped
+from recsys.data.interactions import Interactions
+from recsys.data.splits.filters import minimum_events
+from recsys.data.splits.holdout import Split
+from recsys.errors import ConfigError, nearest
+from recsys.evaluation.ranking import validator
+from recsys.experiments.configuration import Experiment, Validation, check_experiment, read_experiment
+from recsys.models.base import Recommender
+from recsys.training.session import Session
+
+
+def train(
+    data: Interactions | Split,
+    model: str | Path | type[Recommender] | Recommender = "ampcf",
+    *,
+    session: Session | None = None,
+    **settings: Any,  # noqa: ANN401 - settings of any model
+) -> Recommender:
+    """Fit a model.
+
+    Args:
+        data: a split, of which the training part is fitted on and the validation part used for early stopping; or a
+            log, which is fitted on as a whole.
+        model: the name of an experiment file that comes with the library ("ampcf", "ease", "ease_decay", ...), the path
+            of another one, the name of a class ("EASE", "my_package.MyModel"), a class, or a model.
+        session: device, progress, logs and checkpoints of models that are trained by gradient.
+        settings: of the model, by the names of its constructor: `regularization=200.0`. By name also those of
+            a group: `epochs=5`, or `optimization={"epochs": 5}`.
+
+    Returns:
+        The fitted model; the given one, where it is a model.
+
+    Raises:
+        ConfigError: there is no such model or setting.
+
+    >>> from recsys.data.interactions import Interactions
+    >>> train(Interactions.from_columns(["a", "a", "b"], [1, 2, 1]), "popularity").n_items
+    2
+    """
+    if not isinstance(data, Interactions | Split):
+        raise ConfigError(f"train needs a log or a split, not {data!r}; read the log with load or read")
+    validation, minima = Validation(), (1, 1)
+    if isinstance(model, Recommender):
+        if settings:
+            raise ConfigError(f"{', '.join(settings)}: the model is made already; give its settings to its constructor")
+        fresh = model
+    elif isinstance(model, type):
+        known = list(inspect.signature(model).parameters)
+        for setting in settings:
+            if setting not in known:
+                hint = nearest(setting, known) or f"; known are {', '.join(known)}"
+                raise ConfigError(f"{model.__name__} has no setting {setting!r}{hint}")
+        fresh = model(**settings)
+    else:
+        experiment = _experiment(model, settings)
+        fresh, validation = experiment.build(), experiment.validation
+        minima = experiment.filters.min_user_events, experiment.filters.min_item_events
+    if isinstance(data, Split):
+        return fresh.fit(data.train, validator_of(data, validation), session)
+    return fresh.fit(data if minima == (1, 1) else minimum_events(data, *minima), None, session)
+
+
+def validator_of(split: Split, validation: Validation) -> Callable[[Recommender], float] | None:
+    """Return the validation metric on a split; None where no validation question has a relevant item."""
+    if not (split.valid.relevant.lengths > 0).any():
+        return None
+    return validator(split.valid, metric=validation.metric, sample=validation.users)
+
+
+def _experiment(model: str | Path, settings: Mapping[str, Any]) -> Experiment:
+    overrides = [(key, yaml.safe_dump(value)) for key, value in _flat(settings)]
+    path, files = Path(model), {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
+    try:
+        if path.suffix in (".yaml", ".yml"):
+            return read_experiment(path, overrides)
+        name = str(model)
+        if name in files:
+            return read_experiment(files[name], overrides)
+        if name in recsys.models.__all__ or "." in name:
+            class_path = name if "." in name else f"recsys.models.{name}"
+            return check_experiment({"model": {"class_path": class_path}}, overrides, name)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("--", "")) from error  # options of the command line are settings here
+    names = [*files, *recsys.models.__all__]
+    hint = nearest(name, names) or f"; there are {', '.join(files)}, the classes of recsys.models, and paths of files"
+    raise ConfigError(f"no model {name!r}{hint}")
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield dotted keys and plain values; groups of settings come as mappings or as their dataclasses."""
+    for key, value in settings.items():
+        plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        if isinstance(plain, Mapping) and "class_path" not in plain:
+            yield from _flat(plain, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", plain

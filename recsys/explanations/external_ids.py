@@ -1,0 +1,129 @@
+"""Queries by external ids: of users of a log, or of somebody with a given history."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
+from recsys.errors import CapabilityError, ConfigError, DataError
+from recsys.models.base import Recommender
+from recsys.types import Items
+
+Id = int | str
+"""An external id of a user or an item."""
+
+_NAMED = 5
+"""Ids that a message names at most."""
+
+
+def queries_by_id(
+    model: Recommender,
+    users: Id | Iterable[Id] | None = None,
+    *,
+    history: Iterable[Id] | None = None,
+    log: Interactions | None = None,
+    at: int | None = None,
+) -> tuple[Queries, npt.NDArray[Any]]:
+    """Return queries in the model's numbers, and the external id of the user of each (None for a history).
+
+    Args:
+        model: a fitted model.
+        users: ids of users of the log; all of its users when None.
+        history: item ids of one person who need not be in any log, oldest first, in place of users and log.
+        log: holds the users' events, which a model does not keep.
+        at: only events strictly before this moment are visible, in the unit of the log's clock; everything when None.
+
+    Raises:
+        ConfigError: neither a log nor a history, or both.
+        DataError: users that the log lacks, or a history of which the model knows no item.
+        CapabilityError: users that the model cannot serve.
+    """
+    if history is not None:
+        if users is not None or log is not None or at is not None:
+            raise ConfigError("give users with the log that holds their events, or a history of item ids, not both")
+        return _of_history(model, list(history)), np.asarray([None], dtype=object)
+    if log is None:
+        raise ConfigError(
+            "a model keeps no events of its users: give the log that holds them, as in recommend(model, users=[1, 2], "
+            "log=log), or the items that somebody used, as in recommend(model, history=[7, 9])"
+        )
+    numbers = user_numbers(model, log, users)
+    now = None if at is None else np.full(len(numbers), at, dtype=np.int64)
+    return model.fitted_on.queries(log, numbers, now), log.users.ids[numbers]
+
+
+def user_numbers(model: Recommender, log: Interactions, users: Id | Iterable[Id] | None) -> Items:
+    """Return the log's numbers of users whom the model can serve; of all users of the log when None.
+
+    Raises:
+        DataError: users that the log lacks.
+        CapabilityError: users that the model cannot serve.
+    """
+    every = np.arange(log.n_users, dtype=np.int32)
+    numbers = every if users is None else known_numbers(log.users, users, "users", log.name)
+    if model.needs_known_users:
+        ids = log.users.ids[numbers]
+        unknown = ids[model.fitted_on.users.numbers(ids) == UNKNOWN]
+        if len(unknown):
+            raise CapabilityError(
+                f"{type(model).__name__} cannot serve users it was not trained on: {_some(unknown)} ({len(unknown)} of "
+                f"{len(ids)}); leave them out, train with their events, or use a fold-in model (EASE, ItemKNN, IALS, "
+                "or AMPCF and MF with users='history')"
+            )
+    return numbers
+
+
+def known_numbers(vocabulary: Vocabulary, ids: Id | Iterable[Id], kind: str, owner: str) -> Items:
+    """Return the numbers of ids.
+
+    Args:
+        vocabulary: holds the ids.
+        ids: one or more.
+        kind: "users" or "items", for the message.
+        owner: of the vocabulary, for the message.
+
+    Raises:
+        DataError: naming the ids that are unknown.
+    """
+    several = [ids] if isinstance(ids, int | str | np.integer) else list(ids)
+    numbers = vocabulary.numbers(several)
+    unknown = [one for one, number in zip(several, numbers.tolist(), strict=True) if number == UNKNOWN]
+    if unknown:
+        raise DataError(
+            f"{owner} has no {kind} {_some(unknown)} ({len(unknown)} of {len(several)}); its {kind} are such as "
+            f"{_some(vocabulary.ids)}"
+        )
+    return numbers
+
+
+def _of_history(model: Recommender, history: list[Id]) -> Queries:
+    items = model.fitted_on.items
+    numbers = items.numbers(history)
+    unknown = [item for item, number in zip(history, numbers.tolist(), strict=True) if number == UNKNOWN]
+    if history and len(unknown) == len(history):
+        raise DataError(
+            f"the model knows none of the {len(history)} items of the history, {_some(unknown)}; its items are such as "
+            f"{_some(items.ids)}"
+        )
+    if unknown:
+        warnings.warn(
+            f"the model does not know {len(unknown)} of the {len(history)} items of the history, which do not count: "
+            f"{_some(unknown)}",
+            stacklevel=4,
+        )
+    queries = Queries.from_history([numbers])
+    model.check_queries(queries)
+    return queries
+
+
+def _some(ids: Iterable[object]) -> str:
+    """Return the first ids as text."""
+    several = list(ids)
+    return ", ".join(str(one) for one in several[:_NAMED]) + (", ..." if len(several) > _NAMED else "")

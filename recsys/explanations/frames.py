@@ -1,0 +1,248 @@
+"""Recommendations, personas and similar items in external ids, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.checks import positive
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations.explain import explain_items
+from recsys.explanations.external_ids import Id, known_numbers, queries_by_id, user_numbers
+from recsys.explanations.personas import describe_personas
+from recsys.explanations.records import Explanation
+from recsys.explanations.similarity import similar
+from recsys.files import replacing
+from recsys.models.base import Recommendations, Recommender
+
+Progress = Callable[[int, int], None]
+"""Called after each batch with the number of users done and of all users."""
+
+
+def recommend(
+    model: Recommender,
+    users: Id | Iterable[Id] | None = None,
+    *,
+    history: Iterable[Id] | None = None,
+    log: Interactions | None = None,
+    n: int = 10,
+    at: int | None = None,
+    reasons: bool = True,
+) -> pd.DataFrame:
+    """Recommend n items to users of a log, or to somebody of whom a history is given.
+
+    Args:
+        model: a fitted model.
+        users: ids of users of the log; all of its users when None.
+        history: item ids of one person, oldest first, in place of users and log.
+        log: holds the users' events; items that they have used are not recommended.
+        n: length of the lists; they are shorter where fewer items may be recommended.
+        at: only events strictly before this moment are visible, in the unit of the log's clock.
+        reasons: also explain each item. Without, a large batch is several times as fast.
+
+    Returns:
+        One row per item, best first: `user` (None for a history), `rank` from 1, `item`, `title`, `score`, and with
+        reasons `persona` (the name of the one that speaks for the item most; None for a model without) and `reason`.
+
+    Raises:
+        ConfigError: neither a log nor a history, or both.
+        DataError: users that the log lacks, or a history of which the model knows no item.
+        CapabilityError: users that the model cannot serve.
+    """
+    positive("n", n)
+    queries, user_ids = queries_by_id(model, users, history=history, log=log, at=at)
+    return _frame(model, queries, user_ids, n, reasons=reasons)
+
+
+def recommend_all(
+    model: Recommender,
+    log: Interactions,
+    path: str | Path,
+    *,
+    users: Iterable[Id] | None = None,
+    n: int = 10,
+    reasons: bool = False,
+    batch_size: int = 1024,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the recommendations of all users of a log to one Parquet file, which appears whole or not at all.
+
+    Args:
+        model: a fitted model.
+        log: holds the users' events.
+        path: the file; its folder is made, and a file that is there is replaced.
+        users: ids of users of the log; all of its users when None.
+        n: length of the lists.
+        reasons: also write `persona` and `reason`.
+        batch_size: users at a time; memory is bounded by their scores.
+        progress: called after each batch.
+
+    Returns:
+        The path. The columns are those of `recommend`.
+
+    Raises:
+        DataError: users that the log lacks.
+        CapabilityError: users that the model cannot serve.
+    """
+    positive("n", n)
+    positive("batch_size", batch_size)
+    numbers = user_numbers(model, log, users)
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    user, item = (
+        pa.int64() if vocabulary.is_integer else pa.string() for vocabulary in (log.users, model.fitted_on.items)
+    )
+    fields = {"user": user, "rank": pa.int32(), "item": item, "title": pa.string(), "score": pa.float32()}
+    schema = pa.schema(fields | ({"persona": pa.string(), "reason": pa.string()} if reasons else {}))
+    with replacing(target) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for start in range(0, len(numbers), batch_size):
+            batch = numbers[start : start + batch_size]
+            queries = model.fitted_on.queries(log, batch)
+            frame = _frame(model, queries, log.users.ids[batch], n, reasons=reasons)
+            writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
+            if progress is not None:
+                progress(start + len(batch), len(numbers))
+    return target
+
+
+def explain_to(
+    model: Recommender,
+    user: Id | None = None,
+    *,
+    items: Id | Iterable[Id] | None = None,
+    history: Iterable[Id] | None = None,
+    log: Interactions | None = None,
+    n: int = 10,
+    at: int | None = None,
+    evidence: int = 3,
+) -> list[Explanation]:
+    """Explain to one person why these items would be recommended, or the n best ones.
+
+    Args:
+        model: a fitted model.
+        user: id of a user of the log.
+        items: ids of items to explain, whether or not they are among the best; None: the n best.
+        history: item ids of one person, oldest first, in place of user and log.
+        log: holds the user's events.
+        n: length of the list without `items`.
+        at: only events strictly before this moment are visible, in the unit of the log's clock.
+        evidence: past events shown at most for each item.
+
+    Raises:
+        ConfigError: neither a log nor a history, or both.
+        DataError: the log lacks the user, or the model an item.
+        CapabilityError: the model cannot serve the user.
+    """
+    queries, _ = queries_by_id(model, None if user is None else [user], history=history, log=log, at=at)
+    if items is None:
+        return explain_items(model, queries, model.recommend(queries, n), evidence=evidence)[0]
+    numbers = known_numbers(model.fitted_on.items, items, "items", "the model")[None]
+    scores = model.score(queries)[0].float().cpu().numpy()[numbers]
+    return explain_items(model, queries, Recommendations(numbers, scores), evidence=evidence)[0]
+
+
+def personas(
+    model: Recommender,
+    users: Id | Iterable[Id] | None = None,
+    *,
+    history: Iterable[Id] | None = None,
+    log: Interactions | None = None,
+    at: int | None = None,
+    top: int = 5,
+) -> pd.DataFrame:
+    """Describe the personas of users.
+
+    Args:
+        model: a fitted model with personas.
+        users: ids of users of the log; all of its users when None.
+        history: item ids of one person, oldest first, in place of users and log.
+        log: holds the users' events.
+        at: only events strictly before this moment are visible, in the unit of the log's clock.
+        top: items and genres of each persona at most.
+
+    Returns:
+        One row per persona, largest share first: `user`, `persona` (its number), `name`, `share` of the history, and
+        lists of the titles of its `items` and of its `genres`.
+
+    Raises:
+        CapabilityError: the model has no personas, or cannot serve a user.
+        ConfigError, DataError: see `recommend`.
+    """
+    queries, user_ids = queries_by_id(model, users, history=history, log=log, at=at)
+    rows = [
+        {
+            "user": user,
+            "persona": persona.persona,
+            "name": persona.name,
+            "share": persona.share,
+            "items": [item.title for item in persona.items],
+            "genres": [genre.genre for genre in persona.genres],
+        }
+        for user, described in zip(
+            user_ids.tolist(), describe_personas(model, queries, top=top, recommended=False), strict=True
+        )
+        for persona in sorted(described, key=lambda one: -one.share)
+    ]
+    return pd.DataFrame(rows, columns=["user", "persona", "name", "share", "items", "genres"])
+
+
+def similar_items(model: Recommender, items: Id | Iterable[Id], *, n: int = 10) -> pd.DataFrame:
+    """Return the items that go with others, see `recsys.explanations.similarity.similar`.
+
+    Args:
+        model: a fitted model.
+        items: ids of items that the model knows.
+        n: length of the lists.
+
+    Returns:
+        One row per pair, best first: `item`, `rank` from 1, `similar_item`, `title` (of the similar item), `score`.
+
+    Raises:
+        CapabilityError: the model has no similarity between items.
+        DataError: ids that the model does not know.
+    """
+    positive("n", n)
+    numbers = known_numbers(model.fitted_on.items, items, "items", "the model")
+    lists = [similar(model, number, n) for number in numbers.tolist()]
+    every = Recommendations(
+        np.concatenate([np.zeros((0, n), np.int32), *(one.items for one in lists)]),
+        np.concatenate([np.zeros((0, n), np.float32), *(one.scores for one in lists)]),
+    )
+    return _listed(model, every, "item", model.fitted_on.items.ids[numbers], "similar_item")
+
+
+def _frame(model: Recommender, queries: Queries, user_ids: npt.NDArray[Any], n: int, *, reasons: bool) -> pd.DataFrame:
+    recommendations = model.recommend(queries, n)
+    frame = _listed(model, recommendations, "user", user_ids, "item")
+    if reasons:
+        explanations = [one for row in explain_items(model, queries, recommendations) for one in row]
+        frame["persona"] = [one.personas[0].name if one.personas else None for one in explanations]
+        frame["reason"] = [one.reason for one in explanations]
+    return frame
+
+
+def _listed(
+    model: Recommender, lists: Recommendations, owner: str, owner_ids: npt.NDArray[Any], listed: str
+) -> pd.DataFrame:
+    """Return one row per listed item."""
+    row, place = np.nonzero(lists.items != UNKNOWN)
+    items = lists.items[row, place]
+    titles = model.fitted_on.metadata.titles
+    return pd.DataFrame(
+        {
+            owner: owner_ids[row],
+            "rank": (place + 1).astype(np.int32),
+            listed: model.fitted_on.items.ids[items],
+            "title": [titles[item] for item in items.tolist()],
+            "score": lists.scores[row, place],
+        }
+    )
