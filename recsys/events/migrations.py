@@ -6,6 +6,9 @@ A step that was released is never changed: what comes next is appended. `{text}`
 
 from __future__ import annotations
 
+SCHEMA = "CREATE TABLE IF NOT EXISTS recsys_schema (version INTEGER NOT NULL PRIMARY KEY, applied BIGINT)"
+"""The versions that were applied, and when (Unix seconds)."""
+
 _FIRST = (
     "CREATE TABLE recsys_store (id INTEGER PRIMARY KEY, last_sequence BIGINT NOT NULL)",
     "INSERT INTO recsys_store (id, last_sequence) VALUES (1, 0)",

@@ -1,4 +1,4 @@
-"""The event store in SQLite (WAL mode) and PostgreSQL (psycopg 3), through SQLAlchemy Core.
+"""The event store in SQLite (WAL mode) and PostgreSQL (psycopg 3), over SQLAlchemy's pools.
 
 Order of changes. A serial column hands out numbers in the order of asking, while transactions become visible in the
 order of committing: a reader that has seen 7 may find 6 appear later, and would never look there again. Here a writer
@@ -13,13 +13,14 @@ Erasure in SQLite. Deleted rows are overwritten (`secure_delete`), but neither t
 nor the write-ahead log. So the file is rewritten (VACUUM) and the log truncated. A mark in the file's header
 (`user_version`) says that this is still to be done, if the process dies in between.
 
-Appending events, and the two reads that come before every answer, go to the driver directly: SQLAlchemy compiles each
-statement anew, at several times the cost of executing it.
+Statements go to the driver directly: SQLAlchemy, which pools the connections and knows which errors end one, would
+compile each statement anew, at several times the cost of executing it.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +30,12 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from recsys.events import sql_schema as schema
+from recsys.events import sql_statements as sql
 from recsys.events.checks import check_id, check_page, check_persona
-from recsys.events.sql_engines import BEGIN, PATIENCE, postgresql_engine, sqlite_engine
+from recsys.events.migrations import MIGRATIONS, SCHEMA, TYPES
+from recsys.events.sql_engines import PATIENCE, postgresql_engine, sqlite_engine
 from recsys.events.sql_readers import Readers
-from recsys.events.sql_schema import CORRECTIONS, ERASURES, EVENTS, TOKENS
 from recsys.events.store import (
-    SCOPES,
     Appended,
     Change,
     Corrected,
@@ -55,6 +55,9 @@ LOGGER = logging.getLogger("recsys.serving")
 
 _CHUNK = 1000
 """Ids in one statement, which bounds its parameters."""
+
+_MIGRATION_LOCK = 7_283_977_761
+"""Any number: processes that open one PostgreSQL database at once migrate it one after the other."""
 
 
 @final
@@ -77,20 +80,17 @@ class SqlStore(EventStore):
         self, engine: sa.Engine, label: str, *, file: Path | None = None, secret: str = "", create: bool = True
     ) -> None:
         self._engine = engine
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._file = file
         self._inode = None if file is None else _inode(file)
         self._label = label
         self._secret = secret
         self._sqlite = engine.dialect.name == "sqlite"
-        place = "?" if self._sqlite else "%s"
-        self._reserve_statement, self._since_statement = (
-            text.replace("?", place) for text in (schema.RESERVE, schema.SINCE)
-        )
         self._readers = Readers(self._reader, self._is_dead)
         try:
-            with self._transaction("be opened", writing=True) as connection:
-                schema.migrate(connection, label, create=create)
-            if self._sqlite and (mark := self._mark()):
+            with self._transaction("be opened", writing=True) as cursor:
+                self._migrate(cursor, create=create)
+            if self._sqlite and (mark := self._erasure_mark()):
                 self._scrub(mark, required=False)
         except BaseException:
             engine.dispose()
@@ -100,7 +100,7 @@ class SqlStore(EventStore):
         batch = distinct(events)
         if not batch:
             return Appended(0, 0)
-        with self._driver_transaction("take events") as cursor:
+        with self._transaction("take events", writing=True) as cursor:
             first = self._reserve(cursor, len(batch))
             new = fresh(batch, self._stored(cursor, list(batch)))
             if new:
@@ -111,43 +111,39 @@ class SqlStore(EventStore):
 
     def of_users(self, user_ids: Iterable[str], after: int | None = None) -> dict[str, tuple[Recorded, ...]]:
         histories: dict[str, list[Recorded]] = {user: [] for user in user_ids}
-        query = sa.select(EVENTS).order_by(EVENTS.c.user_id, EVENTS.c.time, EVENTS.c.sequence)
-        if after is not None:
-            query = query.where(EVENTS.c.sequence > after)
-        with self._transaction("read histories") as connection:
+        with self._transaction("read histories") as cursor:
             for users in _chunks(list(histories)):
-                for row in connection.execute(query.where(EVENTS.c.user_id.in_(users))):
-                    histories[row.user_id].append(schema.recorded(row))
+                among, parameters = self._among(users)
+                for row in self._run(cursor, sql.HISTORIES.format(among=among), (after or 0, *parameters)):
+                    histories[row[2]].append(Recorded(row[0], Event(*row[1:])))
         return {user: tuple(records) for user, records in histories.items()}
 
     def since(self, sequence: int, limit: int) -> tuple[Change, ...]:
         check_page(sequence, limit)
-        rows = self._read("read changes", self._since_statement, (sequence, limit) * 3)
-        return tuple(map(schema.change, sorted(rows, key=schema.SEQUENCE)[:limit]))
+        rows = self._read("read changes", sql.SINCE, (sequence, limit) * 3)
+        return tuple(map(sql.change_of, sorted(rows, key=sql.SEQUENCE)[:limit]))
 
     def last_sequence(self) -> int:
-        ((last,),) = self._read("be read", schema.LAST)
+        ((last,),) = self._read("be read", sql.LAST)
         return int(last)
 
     def count(self) -> int:
-        with self._transaction("count events") as connection:
-            return int(connection.execute(sa.select(sa.func.count()).select_from(EVENTS)).scalar_one())
+        ((count,),) = self._read("count events", sql.COUNT)
+        return int(count)
 
     def users(self) -> list[str]:
-        with self._transaction("list users") as connection:
-            users = sa.select(EVENTS.c.user_id).distinct().order_by(EVENTS.c.user_id)
-            return list(connection.execute(users).scalars())
+        return [user for (user,) in self._read("list users", sql.USERS)]
 
     def erase_user(self, user_id: str) -> Erased:
         check_id("user_id", user_id)
-        with self._transaction("erase a user", writing=True) as connection:
-            erased = Erased(schema.reserve(connection, 1), user_hash(user_id))
-            for table in (EVENTS, CORRECTIONS, TOKENS):
-                connection.execute(table.delete().where(table.c.user_id == user_id))
-            connection.execute(ERASURES.insert(), {"sequence": erased.sequence, "user_hash": erased.user_hash})
+        with self._transaction("erase a user", writing=True) as cursor:
+            erased = Erased(self._reserve(cursor, 1), user_hash(user_id))
+            for statement in sql.ERASE:
+                self._run(cursor, statement, (user_id,))
+            self._run(cursor, sql.INSERT_ERASURE, (erased.sequence, erased.user_hash))
             mark = 1 + erased.sequence % 2**30
             if self._sqlite:
-                connection.exec_driver_sql(f"PRAGMA user_version = {mark}")
+                self._run(cursor, f"PRAGMA user_version = {mark}")
         if self._sqlite:
             self._scrub(mark, required=True)
         return erased
@@ -155,96 +151,74 @@ class SqlStore(EventStore):
     def put_correction(self, user_id: str, persona: int, correction: Correction) -> Corrected:
         check_id("user_id", user_id)
         check_persona(persona)
-        with self._transaction("keep a correction", writing=True) as connection:
-            corrected = Corrected(schema.reserve(connection, 1), user_id, persona, correction)
-            same = (CORRECTIONS.c.user_id == user_id, CORRECTIONS.c.persona == persona)
-            connection.execute(CORRECTIONS.delete().where(*same))
-            connection.execute(
-                CORRECTIONS.insert(),
-                {
-                    "sequence": corrected.sequence,
-                    "user_id": user_id,
-                    "persona": persona,
-                    "weight": correction.weight,
-                    "name": correction.name,
-                    "model": correction.model,
-                },
-            )
+        with self._transaction("keep a correction", writing=True) as cursor:
+            corrected = Corrected(self._reserve(cursor, 1), user_id, persona, correction)
+            self._run(cursor, sql.DELETE_CORRECTION, (user_id, persona))
+            values = (correction.weight, correction.name, correction.model)
+            self._run(cursor, sql.INSERT_CORRECTION, (corrected.sequence, user_id, persona, *values))
         return corrected
 
     def corrections(self, user_id: str) -> dict[int, Correction]:
-        own = sa.select(CORRECTIONS).where(CORRECTIONS.c.user_id == user_id).order_by(CORRECTIONS.c.persona)
-        with self._transaction("read corrections") as connection:
-            return {row.persona: schema.correction(row) for row in connection.execute(own)}
+        rows = self._read("read corrections", sql.CORRECTIONS, (user_id,))
+        return {persona: Correction(*values) for persona, *values in rows}
 
     def put_token(self, token: Token) -> None:
-        row = {
-            "token_hash": token.token_hash,
-            "label": token.label,
-            "scopes": " ".join(scope for scope in SCOPES if scope in token.scopes),
-            "created": token.created,
-            "user_id": token.user_id,
-            "expires": token.expires,
-            "revoked": token.revoked,
-        }
-        with self._transaction("keep a token", writing=True) as connection:
-            schema.reserve(connection, 0)
-            if connection.execute(schema.token_of(token.token_hash)).first() is not None:
+        with self._transaction("keep a token", writing=True) as cursor:
+            self._reserve(cursor, 0)
+            if self._run(cursor, sql.TOKEN, (token.token_hash,)):
                 raise StoreError("there is a token with this hash; make another secret")
-            connection.execute(TOKENS.insert(), row)
+            self._run(cursor, sql.INSERT_TOKEN, sql.token_row(token))
 
     def token(self, token_hash: str) -> Token | None:
-        with self._transaction("read a token") as connection:
-            row = connection.execute(schema.token_of(token_hash)).first()
-        return None if row is None else schema.token(row)
+        rows = self._read("read a token", sql.TOKEN, (token_hash,))
+        return sql.token_of(rows[0]) if rows else None
 
     def tokens(self) -> list[Token]:
-        with self._transaction("list tokens") as connection:
-            ordered = sa.select(TOKENS).order_by(TOKENS.c.created, TOKENS.c.token_hash)
-            return [schema.token(row) for row in connection.execute(ordered)]
+        return [sql.token_of(row) for row in self._read("list tokens", sql.TOKENS)]
 
     def revoke_token(self, token_hash: str, now: int) -> bool:
-        with self._transaction("revoke a token", writing=True) as connection:
-            unrevoked = TOKENS.update().where(TOKENS.c.token_hash == token_hash, TOKENS.c.revoked.is_(None))
-            connection.execute(unrevoked.values(revoked=now))
-            return connection.execute(schema.token_of(token_hash)).first() is not None
+        with self._transaction("revoke a token", writing=True) as cursor:
+            self._run(cursor, sql.REVOKE, (now, token_hash))
+            return bool(self._run(cursor, sql.TOKEN, (token_hash,)))
 
     def close(self) -> None:
         self._readers.close()
         self._engine.dispose()
 
     def _reserve(self, cursor: DBAPICursor, count: int) -> int:
-        """As `schema.reserve`, by the driver."""
-        cursor.execute(self._reserve_statement, (count,))
-        ((last,),) = cursor.fetchall()
+        """Become the only writer until the transaction ends; return the first of `count` new sequence numbers."""
+        ((last,),) = self._run(cursor, sql.RESERVE, (count,))
         return int(last) - count + 1
 
     def _stored(self, cursor: DBAPICursor, event_ids: Sequence[str]) -> dict[str, Event]:
         stored: dict[str, Event] = {}
         for ids in _chunks(event_ids):
-            if self._sqlite:
-                cursor.execute(f"{schema.STORED} IN ({', '.join('?' * len(ids))})", ids)
-            else:
-                cursor.execute(f"{schema.STORED} = ANY(%s)", (ids,))
-            stored.update((row[0], Event(*row)) for row in cursor.fetchall())
+            among, parameters = self._among(ids)
+            stored.update((row[0], Event(*row)) for row in self._run(cursor, f"{sql.STORED} {among}", parameters))
         return stored
 
     def _insert(self, cursor: DBAPICursor, first: int, events: Sequence[Event]) -> None:
-        rows = [
-            (sequence, event.event_id, event.user_id, event.item_id, event.value, event.time, event.kind)
-            for sequence, event in enumerate(events, start=first)
-        ]
+        rows = [sql.event_row(sequence, event) for sequence, event in enumerate(events, start=first)]
         if self._sqlite:
-            cursor.executemany(schema.INSERT_ROW, rows)
+            cursor.executemany(sql.INSERT_ROW, rows)
         else:
-            cursor.execute(schema.INSERT_COLUMNS, [list(column) for column in zip(*rows, strict=True)])
+            self._run(cursor, sql.INSERT_COLUMNS, [list(column) for column in zip(*rows, strict=True)])
+
+    def _among(self, ids: Sequence[str]) -> tuple[str, Sequence[object]]:
+        """Return the condition that a column is one of some ids, and its parameters."""
+        return (f"IN ({', '.join('?' * len(ids))})", ids) if self._sqlite else ("= ANY(?)", (ids,))
+
+    def _run(self, cursor: DBAPICursor, statement: str, parameters: Sequence[object] = ()) -> Sequence[Any]:
+        """Execute a statement, and return its rows if it has any."""
+        cursor.execute(statement if self._sqlite else statement.replace("?", "%s"), parameters)
+        return cursor.fetchall() if cursor.description else ()
 
     def _read(self, purpose: str, statement: str, parameters: Sequence[object] = ()) -> Sequence[Any]:
-        """Return the rows of a statement that writes nothing, read by the driver outside a transaction."""
+        """Return the rows of one statement that writes nothing, outside a transaction."""
         self._check_file(purpose)
         try:
-            return self._readers.ask(statement, parameters)
-        except (exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, TimeoutError) as error:
+            return self._readers.ask(statement if self._sqlite else statement.replace("?", "%s"), parameters)
+        except (exc.SQLAlchemyError, self._driver_error, TimeoutError) as error:
             raise self._error(purpose, error) from None
 
     def _reader(self) -> DBAPICursor:
@@ -262,35 +236,28 @@ class SqlStore(EventStore):
         return isinstance(error, dialect.loaded_dbapi.Error) and dialect.is_disconnect(error, cursor.connection, cursor)
 
     @contextmanager
-    def _transaction(self, purpose: str, *, writing: bool = False) -> Iterator[sa.Connection]:
-        """Yield a connection in a transaction, committed at the end; errors of the database become `StoreError`s."""
-        begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
-        try:
-            with self._engine.connect().execution_options(**{BEGIN: begin}) as connection, connection.begin():
-                self._check_file(purpose)
-                yield connection
-        except exc.SQLAlchemyError as error:
-            raise self._error(purpose, error) from None
+    def _transaction(self, purpose: str, *, writing: bool = False) -> Iterator[DBAPICursor]:
+        """Yield a cursor in a transaction, committed at the end; errors of the database become `StoreError`s."""
+        with self._connection(purpose) as cursor:
+            if self._sqlite:
+                cursor.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+            self._check_file(purpose)
+            yield cursor
+            cursor.connection.commit()
 
     @contextmanager
-    def _driver_transaction(self, purpose: str) -> Iterator[DBAPICursor]:
-        """Yield a cursor of the driver in a transaction that writes; see `_transaction`."""
-        driver = self._engine.dialect.loaded_dbapi
+    def _connection(self, purpose: str) -> Iterator[DBAPICursor]:
+        """Yield a cursor of a pooled connection; one on which a statement fails is not used again."""
         try:
             connection = self._engine.raw_connection()
             try:
-                cursor = connection.cursor()
-                if self._sqlite:
-                    cursor.execute("BEGIN IMMEDIATE")
-                self._check_file(purpose)
-                yield cursor
-                connection.commit()
-            except driver.Error:
+                yield connection.cursor()
+            except self._driver_error:
                 connection.invalidate()
                 raise
             finally:
                 connection.close()  # to the pool, which rolls back what was not committed
-        except (exc.SQLAlchemyError, driver.Error) as error:
+        except (exc.SQLAlchemyError, self._driver_error) as error:
             raise self._error(purpose, error) from None
 
     def _check_file(self, purpose: str) -> None:
@@ -312,22 +279,41 @@ class SqlStore(EventStore):
             cure = "give the file of an event store, or a new name"
         return StoreError(f"the event store {self._label} cannot {purpose}: {reason}; {cure}")
 
-    def _mark(self) -> int:
+    def _migrate(self, cursor: DBAPICursor, *, create: bool) -> None:
+        if not self._sqlite:
+            self._run(cursor, "SELECT pg_advisory_xact_lock(?)", (_MIGRATION_LOCK,))
+        self._run(cursor, SCHEMA)
+        ((version,),) = self._run(cursor, "SELECT coalesce(max(version), 0) FROM recsys_schema")
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"the event store {self._label} has schema version {version}, this program knows versions up to "
+                f"{len(MIGRATIONS)}; use a newer recsys, or another store"
+            )
+        if version == 0 and not create:  # the transaction is rolled back
+            raise StoreError(f"{self._label} holds no event store; give the address of one that was served from")
+        types = TYPES[self._engine.dialect.name]
+        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+            for statement in statements:
+                self._run(cursor, statement.format_map(types))
+            applied = "INSERT INTO recsys_schema (version, applied) VALUES (?, ?)"
+            self._run(cursor, applied, (number, int(time.time())))
+
+    def _erasure_mark(self) -> int:
         """Return the mark of an erasure whose traces are still in the file; 0: none."""
-        with self._transaction("be opened") as connection:
-            return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+        ((mark,),) = self._read("be opened", "PRAGMA user_version")
+        return int(mark)
 
     def _scrub(self, mark: int, *, required: bool) -> None:
         """Rewrite the file without erased data, and remove the mark unless a later erasure has set its own."""
         try:
-            with self._engine.connect().execution_options(**{BEGIN: ""}) as connection:
-                connection.exec_driver_sql("VACUUM")
-                if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]:
+            with self._connection("be rewritten") as cursor:
+                self._run(cursor, "VACUUM")
+                if self._run(cursor, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
                     raise StoreError("another process reads it")
-            with self._transaction("be opened", writing=True) as connection:
-                if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == mark:
-                    connection.exec_driver_sql("PRAGMA user_version = 0")
-        except (exc.SQLAlchemyError, StoreError) as error:
+            with self._transaction("be opened", writing=True) as cursor:
+                if self._run(cursor, "PRAGMA user_version")[0][0] == mark:
+                    self._run(cursor, "PRAGMA user_version = 0")
+        except StoreError as error:
             failure = StoreError(
                 f"a user is erased from {self._label}, but traces are left in its file "
                 f"({' '.join(str(error).split())}); erase the user again, or open the store again when no other "

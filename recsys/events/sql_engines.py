@@ -18,9 +18,6 @@ LOGGER = logging.getLogger("recsys.serving")
 PATIENCE = 30
 """Seconds that a writer waits for another one."""
 
-BEGIN = "recsys_begin"
-"""Option of a connection: the statement that begins a transaction of SQLite; none where it is empty."""
-
 
 def sqlite_engine(path: Path, *, create: bool) -> sa.Engine:
     """Return an engine of an SQLite file.
@@ -42,7 +39,6 @@ def sqlite_engine(path: Path, *, create: bool) -> sa.Engine:
         connect_args={"timeout": PATIENCE, "check_same_thread": False},
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -68,7 +64,7 @@ def postgresql_engine(url: str) -> tuple[sa.Engine, str]:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None  # transactions begin in `_begin_sqlite`, not where the driver guesses
+    connection.isolation_level = None  # transactions begin where `SqlStore` says so, not where the driver guesses
     # Where two processes turn a new file to WAL, one gets "locked" at once, without the timeout.
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -82,12 +78,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     # fullfsync: on macOS fsync alone leaves data in the drive's cache.
     for pragma in ("synchronous = FULL", "fullfsync = ON", "secure_delete = ON", "journal_size_limit = 67108864"):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    begin = connection.get_execution_options().get(BEGIN, "BEGIN")
-    if begin:
-        connection.exec_driver_sql(begin)
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:  # noqa: ANN401 (psycopg is an optional library)

@@ -43,13 +43,13 @@ def test_a_store_that_must_exist_is_not_made(shared_address: str) -> None:
 def test_migrations_are_applied_once_and_a_newer_schema_is_refused(
     shared_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recsys.events import sql_schema
+    from recsys.events import sql
 
     with open_store(shared_address) as store:
         store.append([event(1)])
     newer = (*migrations.MIGRATIONS, ("ALTER TABLE recsys_events ADD COLUMN place {text}",))
     with monkeypatch.context() as future:
-        future.setattr(sql_schema, "MIGRATIONS", newer)
+        future.setattr(sql, "MIGRATIONS", newer)
         for _ in range(2):
             with open_store(shared_address) as store:
                 assert [change.sequence for change in store.replay()] == [1]
@@ -58,11 +58,11 @@ def test_migrations_are_applied_once_and_a_newer_schema_is_refused(
 
 
 def test_a_migration_that_fails_changes_nothing(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql_schema
+    from recsys.events import sql
 
     broken = (*migrations.MIGRATIONS, ("CREATE TABLE recsys_more (id INTEGER)", "CREATE NONSENSE"))
     with monkeypatch.context() as future:
-        future.setattr(sql_schema, "MIGRATIONS", broken)
+        future.setattr(sql, "MIGRATIONS", broken)
         with pytest.raises(StoreError, match="cannot be opened"):
             open_store(shared_address)
     with open_store(shared_address) as store:

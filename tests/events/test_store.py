@@ -422,12 +422,12 @@ def test_a_reading_does_not_wait_for_ever(shared_address: str, monkeypatch: pyte
 
 
 def test_a_reading_that_fails_stands_in_nobodys_way(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql_readers, sql_schema
+    from recsys.events import sql_readers, sql_statements
 
     with open_store(shared_address) as store:
         store.append([event(1)])
         with monkeypatch.context() as failing:
-            failing.setattr(sql_schema, "LAST", "SELECT nonsense FROM nowhere")
+            failing.setattr(sql_statements, "LAST", "SELECT nonsense FROM nowhere")
             for _ in range(2 * sql_readers.MOST):
                 with pytest.raises(StoreError, match=r"cannot be read: .*nowhere"):
                     store.last_sequence()

@@ -1,0 +1,93 @@
+"""The statements of the SQL event store, and its rows as records.
+
+A `?` is a parameter, as SQLite's driver writes it; `SqlStore` replaces it for PostgreSQL's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+
+from recsys.events.store import SCOPES, Change, Corrected, Correction, Erased, Event, Recorded, Token
+
+LAST = "SELECT last_sequence FROM recsys_store"
+RESERVE = "UPDATE recsys_store SET last_sequence = last_sequence + ? RETURNING last_sequence"
+
+# One statement sees one state of the database, so no change is missed between the tables. Each table is cut to the page
+# by itself: PostgreSQL would read and sort all of them to cut their union.
+SINCE = """
+    SELECT * FROM (
+        SELECT 0, sequence, event_id, user_id, item_id, value, time, kind FROM recsys_events
+        WHERE sequence > ? ORDER BY sequence LIMIT ?
+    ) AS recorded
+    UNION ALL SELECT * FROM (
+        SELECT 1, sequence, user_id, name, model, weight, persona, '' FROM recsys_corrections
+        WHERE sequence > ? ORDER BY sequence LIMIT ?
+    ) AS corrected
+    UNION ALL SELECT * FROM (
+        SELECT 2, sequence, user_hash, '', '', 0, 0, '' FROM recsys_erasures
+        WHERE sequence > ? ORDER BY sequence LIMIT ?
+    ) AS erased
+"""
+SEQUENCE = itemgetter(1)
+"""The sequence number in a row of `SINCE`."""
+
+STORED = "SELECT event_id, user_id, item_id, value, time, kind FROM recsys_events WHERE event_id"
+INSERT_ROW = """
+    INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_COLUMNS = """
+    INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind)
+    SELECT * FROM unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::double precision[], ?::bigint[], ?::text[])
+"""
+"""A whole batch in one statement of PostgreSQL."""
+
+HISTORIES = """
+    SELECT sequence, event_id, user_id, item_id, value, time, kind FROM recsys_events
+    WHERE sequence > ? AND user_id {among} ORDER BY user_id, time, sequence
+"""
+COUNT = "SELECT count(*) FROM recsys_events"
+USERS = "SELECT DISTINCT user_id FROM recsys_events ORDER BY user_id"
+
+ERASE = tuple(f"DELETE FROM recsys_{table} WHERE user_id = ?" for table in ("events", "corrections", "tokens"))  # noqa: S608
+INSERT_ERASURE = "INSERT INTO recsys_erasures (sequence, user_hash) VALUES (?, ?)"
+
+CORRECTIONS = "SELECT persona, weight, name, model FROM recsys_corrections WHERE user_id = ? ORDER BY persona"
+DELETE_CORRECTION = "DELETE FROM recsys_corrections WHERE user_id = ? AND persona = ?"
+INSERT_CORRECTION = """
+    INSERT INTO recsys_corrections (sequence, user_id, persona, weight, name, model) VALUES (?, ?, ?, ?, ?, ?)
+"""
+
+_TOKEN_COLUMNS = "token_hash, label, scopes, created, user_id, expires, revoked"  # noqa: S105
+TOKENS = f"SELECT {_TOKEN_COLUMNS} FROM recsys_tokens ORDER BY created, token_hash"  # noqa: S608
+TOKEN = f"SELECT {_TOKEN_COLUMNS} FROM recsys_tokens WHERE token_hash = ?"  # noqa: S608
+INSERT_TOKEN = f"INSERT INTO recsys_tokens ({_TOKEN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+REVOKE = "UPDATE recsys_tokens SET revoked = ? WHERE token_hash = ? AND revoked IS NULL"
+
+
+def event_row(sequence: int, event: Event) -> tuple[object, ...]:
+    """Return an event as the columns of `INSERT_ROW`."""
+    return sequence, event.event_id, event.user_id, event.item_id, event.value, event.time, event.kind
+
+
+def token_row(token: Token) -> tuple[object, ...]:
+    """Return a token as the columns of `INSERT_TOKEN`."""
+    scopes = " ".join(scope for scope in SCOPES if scope in token.scopes)
+    return token.token_hash, token.label, scopes, token.created, token.user_id, token.expires, token.revoked
+
+
+def token_of(row: Sequence[Any]) -> Token:
+    """Return the token in a row of `TOKENS`."""
+    token_hash, label, scopes, *rest = row
+    return Token(token_hash, label, frozenset(scope for scope in SCOPES if scope in scopes.split()), *rest)
+
+
+def change_of(row: Sequence[Any]) -> Change:
+    """Return the change in a row of `SINCE`."""
+    kind, sequence, first, second, third, number, integer, last = row
+    if kind == 0:
+        return Recorded(sequence, Event(first, second, third, number, integer, last))
+    if kind == 1:
+        return Corrected(sequence, first, integer, Correction(number, second, third))
+    return Erased(sequence, first)
