@@ -116,6 +116,9 @@ def half_life_sentence(half_life: Mapping[str, Any]) -> str:
     'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; learned from 12 events.'
     >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 0})
     'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; as of people in general.'
+    >>> exact = {"median": 9.0, "low": 9.0, "high": 9.0, "probability": 1.0}
+    >>> half_life_sentence({"kind": "own", "events": exact, "never": 0.1, "learned_from": None})
+    "Half-life: 9 events, the user's own."
     >>> changed = {"median": 9.0, "low": 5.0, "high": 20.0, "probability": 0.8}
     >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 12, "lasted": changed})[-85:]
     'The taste changed (80% likely): of the present one are the newest 9 events (5 to 20).'
@@ -123,7 +126,10 @@ def half_life_sentence(half_life: Mapping[str, Any]) -> str:
     units = [unit for unit in ("events", "days", "periods", "positions") if unit in half_life]
     if half_life["kind"] == "shared":
         (unit,) = units
-        return f"Half-life: {half_life[unit]['median']:g} {unit}, the same for everybody."
+        return f"Half-life: {_duration(half_life[unit]['median'], unit)}, the same for everybody."
+    if half_life["learned_from"] is None:  # a rule without uncertainty
+        (unit,) = units
+        return f"Half-life: {_duration(half_life[unit]['median'], unit)}, the user's own."
     likeliest = max(half_life[unit]["probability"] for unit in units)
     clocks = [
         f"{_duration(half_life[unit]['median'], unit)} ({_duration(half_life[unit]['low'])} to "

@@ -236,8 +236,8 @@ class HalfLife:
     Attributes:
         kind: "own", learned for the user; "shared", one for everybody.
         clocks: the half-life in each unit, given that it is on this clock or "never".
-        never: the probability that nothing fades ("own"), or the weight that is never lost ("shared").
-        learned_from: events of the user that it was learned from; null where it is shared.
+        never: the probability that nothing fades, or the weight that is never lost where `learned_from` is null.
+        learned_from: events of the user that the belief was learned from; null for a half-life without uncertainty.
         lasted: how many of the newest events the present taste comprises, null within it being "all"; its probability
             is that the taste changed at all. Null where changes are not looked for.
     """

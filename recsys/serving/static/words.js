@@ -56,8 +56,8 @@ export function halfLifeInWords(found) {
   for (const other of others) {
     if (other.probability >= UNLIKELY) told.push(`Or, ${percent(other.probability)} likely: ${lower(clockInWords(other, true))}`);
   }
-  if (found.kind === "shared") {
-    told.push("This is one memory for everybody.");
+  if (found.kind === "shared" || found.learned_from === null) {
+    if (found.kind === "shared") told.push("This is one memory for everybody.");
     if (found.never > 0) told.push(`A weight of ${percent(found.never)} is never lost.`);
     return told;
   }
