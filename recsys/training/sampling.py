@@ -1,6 +1,6 @@
-"""Batches and negatives, drawn as tensors from generators that depend only on (seed, epoch, step).
+"""Negative sampling with generators that depend only on (seed, epoch, step).
 
-Because nothing depends on how many numbers were drawn before, a resumed run sees the very same batches.
+Nothing depends on how many numbers were drawn before, so a resumed run draws the same batches.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 NegativeSampler = Literal["uniform", "popularity", "in_batch"]
-"""Where negatives come from: all items alike; popularity ** 0.5; or the other positives of the batch."""
+"""The distribution of negatives: uniform; popularity ** 0.5; or the other positives of the batch."""
 
 # Odd constants of the splitmix64 family spread (seed, epoch, step) over the generator's whole seed space.
 _MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -45,12 +45,12 @@ class Observed:
         return torch.eq(self._keys[position], keys)
 
     def among(self, users: Int[Tensor, " examples"], items: Int[Tensor, " n"]) -> Bool[Tensor, "examples n"]:
-        """Return, for each user and each item of one list for all of them, whether the pair was observed.
+        """Return `contains` for each user and each item of one list.
 
-        The answer of `contains` for all pairs, by walking the users' own events instead of searching for every pair:
-        several times faster where the list is longer than the logarithm of the log.
+        Scans the users' own events instead of searching every pair, which is several times faster for lists longer than
+        the logarithm of the log.
         """
-        distinct, place = torch.unique(items, return_inverse=True)
+        distinct, inverse = torch.unique(items, return_inverse=True)
         column = torch.full((self._n_items,), -1, device=items.device)
         column[distinct] = torch.arange(len(distinct), device=items.device)
         start, stop = torch.searchsorted(self._keys, torch.stack([users, users + 1]).long() * self._n_items)
@@ -58,9 +58,9 @@ class Observed:
         row = torch.repeat_interleave(torch.arange(len(users), device=items.device), length)
         first = start - (torch.cumsum(length, 0) - length)
         own = column[self._keys[torch.arange(len(row), device=items.device) + first[row]] % self._n_items]
-        found = torch.zeros(len(users), len(distinct), dtype=torch.bool, device=items.device)
-        found[row[own >= 0], own[own >= 0]] = True
-        return found[:, place]
+        observed = torch.zeros(len(users), len(distinct), dtype=torch.bool, device=items.device)
+        observed[row[own >= 0], own[own >= 0]] = True
+        return observed[:, inverse]
 
 
 def popularity_log_probability(counts: Float[Tensor, " items"], power: float) -> Float[Tensor, " items"]:
@@ -91,9 +91,9 @@ def draw_unobserved(
     source: torch.Generator,
     tries: int = 10,
 ) -> Int[Tensor, "examples per_user"]:
-    """Draw negatives for each example among the items its user has not touched, by rejection.
+    """Draw negatives for each example among the unobserved items of its user, by rejection.
 
-    After `tries` rounds what is still a positive is kept: that happens only to users who have nearly everything.
+    After `tries` rounds the remaining positives are kept, which affects only users of nearly all items.
     """
     owner = users.repeat_interleave(per_user)
     drawn = draw_items(cumulative, n_items, (len(owner),), source)

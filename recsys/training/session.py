@@ -1,4 +1,4 @@
-"""How a fit is run, as opposed to what is fitted: where it logs, whether it resumes, on which device."""
+"""Circumstances of a fit: logging, resuming, device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import final
 @final
 @dataclass(frozen=True)
 class Session:
-    """The circumstances of one fit. They never change its result.
+    """Circumstances of one fit, which do not change its result.
 
     Attributes:
         directory: checkpoints and logs are written below it; nothing is written when None.
@@ -28,7 +28,7 @@ class Session:
 @final
 @dataclass(frozen=True)
 class Effort:
-    """What a fit did, for speed figures.
+    """Work and time of a fit.
 
     Attributes:
         epochs: passes over the training data.

@@ -1,4 +1,4 @@
-"""What can be trained by gradient, free of any training machinery."""
+"""Networks with their data and loss, independent of the training loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 class Trainable(nn.Module, ABC):
     """A network together with its data and loss.
 
-    It draws its own batches, on its own device, from (epoch, step) alone, so that a resumed run is the same run.
+    It draws its batches on its own device as a function of (epoch, step), so that a resumed run equals an uninterrupted
+    one.
     """
 
     @property

@@ -22,7 +22,7 @@ from recsys.types import Items
 
 @final
 class MF(PersonaRecommender, FoldIn, Retrievable):
-    """One vector per user: s_ui = U_u . v_i + b_i. The single-vector twin of `AMPCF`, trained by the very same code.
+    """One vector per user: s_ui = U_u . v_i + b_i. The single-vector twin of `AMPCF`, trained by the same code.
 
     With `users="embedding"` it is matrix factorisation for implicit feedback (Koren, Bell, Volinsky, IEEE Computer
     2009, with a ranking loss); with `users="history"` the user vector is the weighted sum of the items used (as in

@@ -40,8 +40,8 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
     Source: Barkan, Fuchs, Caciularu, Koenigstein, *Explainable Recommendations via Attentive Multi-Persona
     Collaborative Filtering*, RecSys 2020 (arXiv 2010.07042). With `users="embedding"` U_uk is a parameter of the user,
     as in the paper; with `users="history"` it is computed from the visible history, so that new users, new events,
-    event weights and exact evidence need no retraining (ours; see `HistoryPersonas`). With one persona it is its own
-    single-vector twin.
+    event weights and exact contributions need no retraining (ours; see `HistoryPersonas`). With one persona it is its
+    own single-vector twin.
 
     Args:
         embedding_size: dimensions d of personas and items.

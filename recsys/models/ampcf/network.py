@@ -1,4 +1,4 @@
-"""The mathematics of AMP-CF as torch modules: where personas come from, and how personas and items become scores."""
+"""The torch modules of AMP-CF: the sources of personas, and the scores of items."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _normal(shape: tuple[int, ...], std: float, source: torch.Generator) -> nn.P
 @final
 @dataclass(frozen=True)
 class Scores:
-    """Scores of candidate items with the attention behind them.
+    """Scores and attention of candidate items.
 
     Attributes:
         score: "queries n".
@@ -45,8 +45,8 @@ class PersonaScorer(nn.Module):
         n_items: number of items.
         size: dimensions of personas and items.
         attention: similarity, temperature, read-out, bias.
-        source: random numbers of the initial values (Xavier normal, as in the authors' research code; biases as
-            `Attention.initial_bias` has it).
+        source: random numbers of the initial values (Xavier normal, as in the authors' research code; biases by
+            `Attention.initial_bias`).
     """
 
     def __init__(self, n_items: int, size: int, attention: Attention, source: torch.Generator) -> None:
@@ -65,7 +65,7 @@ class PersonaScorer(nn.Module):
         self.project_persona = _normal((size, size), std, source) if cosine else None
         self.project_item = _normal((size, size), std, source) if cosine else None
         if self.bias is not None and attention.initial_bias > 0:
-            # Drawn last, so that all other initial values are those of a bias that starts at 0.
+            # Drawn last, so that the other initial values do not depend on it.
             nn.init.normal_(self.bias, 0.0, attention.initial_bias, source)
 
     def forward(
@@ -75,7 +75,7 @@ class PersonaScorer(nn.Module):
         log_prior: Float[Tensor, "queries personas"] | None = None,
     ) -> Scores:
         """Score all items (None), the same items for every query ("n"), or other items for each ("queries n")."""
-        # F.embedding and not indexing: its gradient is several times faster on a CPU.
+        # The gradient of F.embedding is several times faster on a CPU than that of indexing.
         vectors = self.item if items is None else F.embedding(items, self.item)
         value = personas @ vectors.mT
         score, attention = self._read_out(value, personas, vectors, log_prior)
@@ -162,11 +162,11 @@ class HistoryPersonas(nn.Module):
     """Personas computed from the visible, weighted history {(j, w_j)}.
 
         r_jk = softmax_k( tau_r * cos(q_j, c_k) )                       routing of item j to persona k
-        m_uk = sum_j w_j r_jk                                           how much of the history persona k holds
+        m_uk = sum_j w_j r_jk                                           weight of the history in persona k
         U_uk = sum_j w_j r_jk e_j / (m_uk + eps) ** p                   the persona
 
-    Given the routing, personas are linear in the history, so that what each past item contributes is exact. Routing by
-    shared prototypes with a cosine follows MacridVAE (Ma et al., NeurIPS 2019, eq. 5).
+    Given the routing, personas are linear in the history, so that contributions of past items are exact. Routing by
+    the cosine with shared prototypes follows MacridVAE (Ma et al., NeurIPS 2019, eq. 5).
 
     Args:
         n_items: number of items.
@@ -208,7 +208,7 @@ class HistoryPersonas(nn.Module):
         items: Tensor | None = None
         vectors: Tensor = self.input
         if not torch.is_grad_enabled() and len(bags.items) < len(self.input):
-            # One question is about a few items, and a table of all of them would take longer than the answer.
+            # Few items: building the table of all of them would take longer than the answer.
             items, vectors = bags.items, self.input[bags.items]
             bags = Bags(torch.arange(len(items), device=items.device), bags.offsets, bags.weights)
         routing = self.routing(items)
@@ -218,5 +218,5 @@ class HistoryPersonas(nn.Module):
         return personas, mass
 
     def norm(self, mass: Float[Tensor, "queries personas"]) -> Float[Tensor, "queries personas"]:
-        """Return (m + eps) ** p, what the weighted sums are divided by."""
+        """Return (m + eps) ** p, the divisor of the weighted sums."""
         return (mass + self._EPSILON).pow(self.power)

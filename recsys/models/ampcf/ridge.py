@@ -4,12 +4,12 @@ Every persona k has an expert B^(k), a linear model that predicts each item i of
 
     minimise  sum_u omega_uk^2 n_u^{-2a} (x_ui - n_u^{-b} sum_{j != i} x_uj B^k_ji)^2 + sum_j lambda_jk (B^k_ji)^2
 
-with omega_uk, how much it learns from user u: more from users in whom persona k is strong; and lambda_jk, how much its
-weights are shrunk: less for items j of persona k. A candidate item i attends to the experts as it belongs to their
-personas, with r_ik, so that the mixture is one matrix again, B_ji = sum_k r_ik B^k_ji. One persona with a = b = p = 0
-is EASE (Steck, WWW 2019); mixtures of item-item models are in the tradition of GLSLIM (Christakopoulou and Karypis,
-RecSys 2016); the form and its closed solution are ours. With F the scaled histories, t_i the scaled targets,
-P = (F^T F + Lambda)^-1 and c_i = P F^T t_i the solution without its constraint, the one that does not use item i is
+with omega_uk, the weight of user u, larger for users in whom persona k is strong, and lambda_jk, the shrinkage, smaller
+for items j of persona k. A candidate item i attends to the experts by its routing r_ik, so that the mixture is one
+matrix again, B_ji = sum_k r_ik B^k_ji. One persona with a = b = p = 0 is EASE (Steck, WWW 2019); mixtures of item-item
+models are in the tradition of GLSLIM (Christakopoulou and Karypis, RecSys 2016); the form and its closed solution are
+ours. With F the scaled histories, t_i the scaled targets, P = (F^T F + Lambda)^-1 and c_i = P F^T t_i the solution
+without its constraint, the one that does not use item i is
 
     B_.i = c_i - P_.i c_ii / P_ii
 
@@ -35,7 +35,7 @@ _BLOCK = 512
 _DENSE = 0.02
 """From this density of the log on, a dense product is faster than a sparse one."""
 _SHARE_FLOOR = 0.02
-"""Added to shares before their ratio is taken, so that nobody's weight is 0."""
+"""Added to shares before their ratio is taken, so that no user's weight is 0."""
 
 
 @final
@@ -45,14 +45,15 @@ class PersonaRidge:
 
     Attributes:
         regularization: lambda, for an item of typical popularity, on average over the personas of items.
-        user_power: a; users with n events count n^{-2a} each. 0 is EASE's choice; more keeps heavy users from deciding.
+        user_power: a; users with n events count n^{-2a} each. 0 is EASE's choice; larger values limit the influence of
+            heavy users.
         history_power: b; the history of a user with n events is scaled by n^{-b}. 0 is EASE's choice; .5 gives every
             history the same length.
         item_power: p; lambda_j is proportional to popularity^{2p}: the weights of popular items are shrunk more.
         cohesion: gamma; lambda_jk is proportional to 1 / (1 + gamma K r_jk): weights from items of the expert's own
-            persona are shrunk less. 0 treats all alike.
+            persona are shrunk less. 0 treats all equally.
         locality: omega_uk is proportional to (pi_uk / mean pi_k)^locality, pi_uk the share of persona k in the history
-            of user u. 0 lets every expert learn from everybody alike.
+            of user u. 0 weights all users equally.
     """
 
     regularization: float
@@ -77,21 +78,21 @@ class PersonaRidge:
         Raises:
             ConfigError: the regularisation is too small to invert in single precision.
         """
-        matrix = matrix[np.flatnonzero(np.diff(matrix.indptr) > 1)]  # one item alone says nothing about another
+        matrix = matrix[np.flatnonzero(np.diff(matrix.indptr) > 1)]  # a single item has no co-occurrence
         counts = np.diff(matrix.indptr).astype(np.float64)
         popularity = np.asarray(matrix.sum(0)).ravel() + 1.0
         common = (popularity / np.exp(np.log(popularity).mean())) ** -self.item_power
         targets = sp.diags_array(counts**-self.user_power) @ matrix
         features = sp.diags_array(counts**-self.history_power) @ targets @ sp.diags_array(common)
         solve = self._by_users if matrix.shape[0] < matrix.shape[1] else self._by_items
-        # Row by row a target, so that every product below reads and writes memory in its order.
+        # One row per target, so that every product below accesses memory in order.
         mixture = torch.zeros(matrix.shape[1], matrix.shape[1])
         experts = zip(self._learning(matrix, routing), self._variance(routing), routing.T, strict=True)
         for learning, variance, attention in experts:
             user, item = sp.diags_array(learning), np.sqrt(variance)
             scaled = sp.csr_matrix(user @ features @ sp.diags_array(item), dtype=np.float32)
             expert = solve(scaled, sp.csr_matrix(user @ targets, dtype=np.float32))
-            # Back to unscaled items, and each target by its attention to this expert.
+            # Back to unscaled items; targets weighted by their attention to this expert.
             expert.mul_(torch.from_numpy((common * item).astype(np.float32)))
             mixture += expert.mul_(torch.from_numpy(np.ascontiguousarray(attention))[:, None])
         return mixture.fill_diagonal_(0.0).T.contiguous()

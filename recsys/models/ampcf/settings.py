@@ -1,4 +1,4 @@
-"""The settings of AMP-CF, in groups, each checked when it is made."""
+"""Settings of AMP-CF in groups, validated on construction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Positives = Literal["events", "drawn"]
 @final
 @dataclass(frozen=True)
 class Attention:
-    """How personas and a candidate item become one score.
+    """How the personas' scores of a candidate item are combined into one.
 
     Attributes:
         similarity: what attention compares: "dot" U.v, or "cosine" of two learned linear projections (A_u U, A_v v).
@@ -67,20 +67,20 @@ class Objective:
         sampler: "uniform", "popularity" (count ** 0.5) or "in_batch" (the other positives of the batch).
         shared_negatives: draw one set of negatives for the whole batch, much faster, instead of one per positive among
             the items its user has not touched.
-        exclude_observed: look up whether a shared or in-batch negative is in truth a positive of the user, and leave it
-            out if so; false is faster and lets a share of the negatives as large as the log's density be wrong.
+        exclude_observed: leave out shared or in-batch negatives that are positives of the user; false is faster, and as
+            large a share of the negatives as the log's density is wrong.
         log_q: correct sampled scores by the log-probability of being sampled.
         ce_weight: alpha; only its ratio to the entropy terms matters.
         entropy_positive: lambda_pos, sharpens attention on positives.
         entropy_negative: lambda_neg, flattens attention on negatives.
-        entropy_reduction: "mean" over examples, or "sum" over the batch as the authors' research code has it.
+        entropy_reduction: "mean" over examples, or "sum" over the batch as in the authors' research code.
         balance: weight of log K - H(mean attention), which keeps every persona in use.
         positives: "events": every event is a positive once per epoch; "drawn": an event gives its user only, and the
-            positive is drawn uniformly among the user's training items, as the authors' research code has it. Only
-            where personas are learned per user.
-        redraw: whether every epoch draws its batches, positives and negatives anew. False repeats those of the second
-            epoch in all later ones, as the authors' research code does by its seeding: to reproduce its numbers, at a
-            cost in accuracy. Only where personas are learned per user.
+            positive is drawn uniformly among the user's training items, as in the authors' research code. Only where
+            personas are learned per user.
+        redraw: whether every epoch draws new batches, positives and negatives. False repeats those of the second epoch
+            in all later ones, as the seeding of the authors' research code does; reproduces its numbers, at a cost in
+            accuracy. Only where personas are learned per user.
     """
 
     loss: Loss = "full_softmax"
@@ -119,7 +119,7 @@ class HistoryPooling:
         dropout: share of a user's events hidden from the input in each training step.
         target: predict "all" of the user's items, or only the "held_out" ones (those hidden).
         pooling_power: personas are sums of their items divided by (weight of the items) ** pooling_power; 1 is the
-            mean, 0 the sum, 0.5 (the default) lets a longer history speak louder without shouting.
+            mean, 0 the sum.
         routing_size: dimensions of the vectors that route items to personas.
         routing_temperature: factor on the routing's cosine; the larger, the fewer personas share an item.
         positives: positives drawn per user and step for the sampled losses.

@@ -1,4 +1,4 @@
-"""The training tasks of AMP-CF: one for personas learned per user, one for personas computed from histories."""
+"""The training tasks of AMP-CF: for personas learned per user, and for personas computed from histories."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Log:
 
 
 class PersonaTask(Trainable):
-    """What both tasks share: the scorer, the negatives, the loss over scored positives and negatives."""
+    """Base of both tasks: the scorer, the negatives, the loss over scored positives and negatives."""
 
     def __init__(
         self, scorer: PersonaScorer, objective: Objective, train: Interactions, batch_size: int, seed: int
@@ -56,7 +56,7 @@ class PersonaTask(Trainable):
         self.log_indptr: Tensor
         self.log_q: Tensor
         self.cumulative: Tensor
-        # Not persistent: data does not belong into a checkpoint.
+        # Not persistent, because checkpoints do not hold data.
         self.register_buffer("log_users", log.users, persistent=False)
         self.register_buffer("log_items", log.items, persistent=False)
         self.register_buffer("log_indptr", log.indptr, persistent=False)
@@ -71,7 +71,7 @@ class PersonaTask(Trainable):
     @property
     @final
     def device(self) -> torch.device:
-        """Where the network lives."""
+        """Device of the network."""
         return self.scorer.item.device
 
     @final
@@ -93,9 +93,9 @@ class PersonaTask(Trainable):
     def negatives(
         self, users: Int[Tensor, " examples"], items: Int[Tensor, " examples"], source: torch.Generator
     ) -> tuple[Int[Tensor, "examples n"] | Int[Tensor, " n"], Bool[Tensor, "examples n"] | None]:
-        """Draw negatives for (user, positive) pairs, and mark those that are in truth positives of the user.
+        """Draw negatives for (user, positive) pairs, and mark those that are positives of the user.
 
-        Shared and in-batch negatives are one list for all examples.
+        Shared and in-batch negatives are the same list for all examples.
         """
         objective = self.objective
         if objective.sampler == "in_batch":
@@ -165,7 +165,7 @@ class PersonaTask(Trainable):
 class EmbeddingTask(PersonaTask):
     """Personas learned per user id, trained on batches of (user, item) events, as in the paper.
 
-    `Objective.positives` and `Objective.redraw` turn on two habits of the authors' research code.
+    `Objective.positives` and `Objective.redraw` reproduce two properties of the authors' research code.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class EmbeddingTask(PersonaTask):
 
     def loss(self, epoch: int, step: int) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
         if not self.objective.redraw:
-            # A function of (epoch, step) still: a resumed run repeats the very same sample.
+            # Still a function of (epoch, step): a resumed run repeats the same sample.
             epoch = min(epoch, 1)
         rows = self.batch(epoch, step, len(self.log_users))
         source = sampling.generator(self.device, self.seed, epoch, step)
@@ -222,8 +222,8 @@ class EmbeddingTask(PersonaTask):
 
 @final
 class HistoryTask(PersonaTask):
-    """Personas computed from histories, trained as a denoising autoencoder: part of the history is hidden, and the
-    user's items are to be found again (full softmax: Liang et al., WWW 2018).
+    """Personas computed from histories, trained as a denoising autoencoder: part of the history is dropped, and the
+    user's items are predicted (full softmax: Liang et al., WWW 2018).
     """
 
     def __init__(
@@ -318,8 +318,8 @@ class HistoryTask(PersonaTask):
 
 
 def log_share(mass: Float[Tensor, "queries personas"]) -> Float[Tensor, "queries personas"]:
-    """Return log pi_uk: the share of the history each persona holds (uniform for an empty history), smoothed by one
-    item spread over all personas so that no persona is ever ruled out.
+    """Return log pi_uk: the share of each persona in the history (uniform for an empty history), smoothed by one item
+    spread over all personas so that no share is 0.
     """
     smoothed = mass + 1.0 / mass.shape[1]
     return torch.log(smoothed / smoothed.sum(1, keepdim=True))

@@ -1,7 +1,7 @@
 """The n best items of a linear model for one history, exactly, without reading every row of its matrix.
 
-A score is a sum over the history, and every row B_j is as long as the catalogue; reading them all is most of the cost of
-an answer. Few rows matter: many events have decayed, and the next query of a user has nearly the same weights. With
+A score is a sum over the history, and every row B_j is as long as the catalogue; reading them all is most of the cost
+of an answer. Few rows matter: many events have decayed, and the next query of a user has nearly the same weights. With
 histories of 1,450 events of ml-latest-small an answer after a new event takes 4.9 instead of 7.8 ms, with histories of
 150 events 2.8 instead of 2.9 ms.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -225,7 +226,7 @@ class BoundedTopN:
             slack: width of the intervals, see `_SLACK`.
         """
         items, inverse = np.unique(history, return_inverse=True)
-        weight = np.bincount(inverse, weights, len(items))
+        weight: Doubles = np.bincount(inverse, weights, len(items)).astype(np.float64, copy=False)
         width = slack * float(np.abs(weight) @ self._spread.take(items))
         if former is not None and slack > 0:
             if np.array_equal(items, former.items) and np.array_equal(weight, former.weights):
@@ -261,7 +262,7 @@ def _just_below(value: float) -> float:
     return float(np.nextafter(np.float32(value), np.float32(-np.inf)))
 
 
-def _row_sum(rows: Float[Tensor, "rows n"], index: Items, weights: Floats) -> Floats:
+def _row_sum(rows: Float[Tensor, "rows n"], index: npt.NDArray[np.integer], weights: Floats) -> Floats:
     """Return sum_j weights_j rows[index_j], "n"; several columns are each summed in the same order."""
     sums: Floats = sum_of_rows(rows, index, np.asarray([0, len(index)]), weights)[0].numpy()
     return sums

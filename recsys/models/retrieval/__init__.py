@@ -1,1 +1,1 @@
-"""Approximate retrieval: an index of item vectors, tuned to a recall, reranked exactly."""
+"""Approximate retrieval: an index of item vectors, tuned to a recall, with exact scores of the candidates."""

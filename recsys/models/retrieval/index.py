@@ -1,4 +1,4 @@
-"""Recommendations from an index of item vectors: candidates of every persona, then exact scores of all of them."""
+"""Recommendations from an index of item vectors: candidates of every persona, then their exact scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from recsys.checks import positive
@@ -19,20 +18,21 @@ from recsys.models.base import Recommendations, Recommender
 from recsys.models.retrieval.points import persona_points, require_retrievable
 from recsys.models.retrieval.vector_index import VectorIndex
 from recsys.models.top_n import top_n
+from recsys.types import Floats, Items
 
 _BATCH = 256
-"""Questions whose candidates are scored at a time."""
+"""Queries whose candidates are scored at a time."""
 
 
 @final
 @dataclass(frozen=True)
 class Search:
-    """How thoroughly an index is searched.
+    """Parameters of a search.
 
     Attributes:
-        probes: cells that are looked into for each persona.
-        depth: items that are taken from each persona.
-        n: length of the lists for which both are meant; both grow in proportion for longer ones.
+        probes: cells searched for each persona.
+        depth: candidates of each persona.
+        n: list length for which both are tuned; both grow in proportion for longer lists.
     """
 
     probes: int
@@ -44,7 +44,7 @@ class Search:
             positive(name, getattr(self, name))
 
     def lengthened(self, n: int) -> Search:
-        """Return the search for lists of another length.
+        """Return the search parameters for another list length.
 
         >>> Search(8, 50, 10).lengthened(25), Search(8, 50, 10).lengthened(5)
         (Search(probes=20, depth=125, n=25), Search(probes=8, depth=50, n=5))
@@ -55,25 +55,25 @@ class Search:
 
 @final
 class PersonaIndex:
-    """A fitted model that answers from an index of its items instead of scoring them all.
+    """A fitted model that recommends from an index of its items instead of scoring them all.
 
-    Each persona of a query finds the items it likes best among the cells nearest to it. Together they are the
-    candidates, scored by the model itself: attention, prior and biases are exact, ties are broken as ever, and the only
-    thing that can go wrong is that an item of the true list is no candidate. How rarely that happens is measured
+    Each persona of a query retrieves the items with the largest inner products from its nearest cells. Their union are
+    the candidates, scored by the model itself: attention, prior and biases are exact, and ties are broken as in
+    `Recommender.recommend`. Lists differ only where an item of the exact list is no candidate; the recall is measured
     (`recsys.models.retrieval.tuning`).
 
-    What must not be recommended is passed over while searching, and must not cost recall: for every excluded item a
-    persona gives one candidate more, and for every cellful of them one more cell is looked into. Where a persona does
-    not find as many items, the search is widened, and where it would come to all cells, the model answers exactly.
+    Excluded items are skipped while searching without loss of recall: for every excluded item a persona retrieves one
+    more candidate, and for every cell's worth of them one more cell is searched. Where a persona finds too few items,
+    the search is widened, and where it would cover all cells, the model recommends exactly.
 
     Args:
         model: a fitted model that can be indexed.
         vectors: an index of its item points.
-        search: how thoroughly it is searched.
+        search: parameters of the search.
 
     Raises:
         CapabilityError: the model cannot be indexed.
-        ConfigError: the index is of other items.
+        ConfigError: the index has another shape than the item points.
     """
 
     def __init__(self, model: Recommender, vectors: VectorIndex, search: Search) -> None:
@@ -98,10 +98,10 @@ class PersonaIndex:
 
         Args:
             model: a fitted model that can be indexed.
-            search: how thoroughly it is searched.
-            cells: of the index; twice the square root of the number of items when None.
-            seed: of k-means, which makes the cells.
-            threads: of the computation; they do not change the result.
+            search: parameters of the search.
+            cells: number of cells; twice the square root of the number of items when None.
+            seed: of the k-means clustering into cells.
+            threads: number of threads; does not change the result.
 
         Raises:
             CapabilityError: the model cannot be indexed.
@@ -111,68 +111,66 @@ class PersonaIndex:
         return cls(model, VectorIndex.build(points, cells=count, seed=seed, threads=threads), search)
 
     def searched(self, search: Search) -> PersonaIndex:
-        """Return the same index, searched more or less thoroughly."""
+        """Return the same index with other search parameters."""
         other = copy.copy(self)
         other.search = search
         return other
 
     def recommend(self, queries: Queries, n: int) -> Recommendations:
-        """Return the n best items of each query among the candidates, best first, as `Recommender.recommend` does.
+        """Return the n best candidates of each query, best first; see `Recommender.recommend`.
 
         Raises:
-            CapabilityError: the model cannot answer these questions.
+            CapabilityError: the model cannot answer these queries.
         """
         items = np.full((len(queries), n), UNKNOWN, np.int32)
         scores = np.full((len(queries), n), -np.inf, np.float32)
         for start in range(0, len(queries), _BATCH):
             rows = np.arange(start, min(start + _BATCH, len(queries)))
-            found = self._recommend(queries.take(rows), n)
-            items[rows], scores[rows] = found.items, found.scores
+            lists = self._recommend(queries.take(rows), n)
+            items[rows], scores[rows] = lists.items, lists.scores
         return Recommendations(items, scores)
 
     @torch.inference_mode()
     def _recommend(self, queries: Queries, n: int) -> Recommendations:
-        asked = persona_points(self.model, queries)
-        points = asked.points.float().cpu().numpy()
-        found = [self._candidates(points[row], queries.excluded.row(row), n) for row in range(len(queries))]
-        rows = [row for row in found if row is not None]
-        candidates = np.zeros((len(queries), max([n, *map(len, rows)])), np.int32)
-        blank = np.ones(candidates.shape, np.bool_)
-        for row, numbers in enumerate(found):
+        search_vectors = persona_points(self.model, queries)
+        points = search_vectors.points.float().cpu().numpy()
+        by_query = [self._candidates(points[row], queries.excluded.row(row), n) for row in range(len(queries))]
+        width = max([n, *(len(items) for items in by_query if items is not None)])
+        candidates = np.zeros((len(queries), width), np.int32)
+        padding = np.ones(candidates.shape, np.bool_)
+        for row, numbers in enumerate(by_query):
             if numbers is not None:
                 candidates[row, : len(numbers)] = numbers
-                blank[row, : len(numbers)] = False
-        matrix = asked.score(candidates).float().cpu().masked_fill(torch.from_numpy(blank), -torch.inf)
-        place, scores = top_n(matrix, n)
-        items = np.where(place == UNKNOWN, UNKNOWN, np.take_along_axis(candidates, np.maximum(place, 0), 1))
-        exactly = np.asarray([row for row, numbers in enumerate(found) if numbers is None], np.int64)
-        if len(exactly):
-            whole = self.model.recommend(queries.take(exactly), n)
-            items[exactly], scores[exactly] = whole.items, whole.scores
+                padding[row, : len(numbers)] = False
+        matrix = search_vectors.score(candidates).float().cpu().masked_fill(torch.from_numpy(padding), -torch.inf)
+        position, scores = top_n(matrix, n)
+        items = np.where(position == UNKNOWN, UNKNOWN, np.take_along_axis(candidates, np.maximum(position, 0), 1))
+        exact = np.asarray([row for row, numbers in enumerate(by_query) if numbers is None], np.int64)
+        if len(exact):
+            lists = self.model.recommend(queries.take(exact), n)
+            items[exact], scores[exact] = lists.items, lists.scores
         return Recommendations(items.astype(np.int32), scores)
 
-    def _candidates(
-        self, points: npt.NDArray[np.float32], excluded: npt.NDArray[np.int32], n: int
-    ) -> npt.NDArray[np.int32] | None:
-        """Return the candidates of one query in the order in which equal scores are listed; None: ask the model.
+    def _candidates(self, points: Floats, excluded: Items, n: int) -> Items | None:
+        """Return the candidates of one query in tie order; None where only all items would suffice.
 
         Args:
             points: "personas point".
-            excluded: what must not be recommended.
+            excluded: items that must not be recommended.
             n: length of the list.
         """
         excluded = excluded[excluded != UNKNOWN]
-        speaking = points[points.any(1)]
-        if not len(speaking):  # all scores are equal
+        nonzero = points[points.any(1)]
+        if not len(nonzero):  # all scores are equal
             first = self._order[: n + len(excluded)]
             return first[~np.isin(first, excluded)].astype(np.int32)
         search, (count, _), cells = self.search.lengthened(n), self.vectors.shape, self.vectors.cells
         depth = search.depth + len(excluded)
         probes = search.probes + math.ceil(len(excluded) * cells / count)
         while probes < cells:
-            found = self.vectors.search(speaking, depth, probes=probes, excluded=excluded)
-            if found.min() >= 0:
-                union = np.unique(found)
+            matches = self.vectors.search(nonzero, depth, probes=probes, excluded=excluded)
+            if matches.min() >= 0:
+                union = np.unique(matches)
                 return union[np.argsort(self._rank[union])].astype(np.int32)
             probes *= 2
         return None

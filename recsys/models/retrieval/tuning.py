@@ -1,4 +1,4 @@
-"""How much of the exact lists an index finds, how long it takes, and how thoroughly it must be searched for that."""
+"""Recall and latency of an index, and tuning of its search to a recall."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _ONE_SIDED_95 = 1.645
 """Quantile of the normal distribution."""
 
 _SCORES = 16_000_000
-"""Scores of the exact lists that are held at a time; a model with personas holds several times as many numbers."""
+"""Scores of exact lists computed at a time; a model with personas needs several times as many numbers."""
 
 
 @final
 @dataclass(frozen=True)
 class Recall:
-    """How much of exact lists was found, over questions.
+    """Shares of the exact lists that an index retrieves, over queries.
 
     Attributes:
-        mean: of the questions' shares.
-        low: a mean that the true one exceeds with 95%, by the normal approximation.
-        whole: share of the questions whose list was found whole.
-        questions: how many there were.
+        mean: mean share.
+        low: one-sided lower 95% confidence bound of the mean, by the normal approximation.
+        whole: share of the queries whose list is complete.
+        questions: number of queries.
     """
 
     mean: float
@@ -44,17 +44,17 @@ class Recall:
     questions: int
 
     @classmethod
-    def of(cls, found: Recommendations, exact: Recommendations) -> Recall:
-        """Compare lists with the exact lists of the same questions; those without any item to recommend are left out.
+    def of(cls, approximate: Recommendations, exact: Recommendations) -> Recall:
+        """Compare lists with the exact lists of the same queries; empty exact lists are left out.
 
         Raises:
-            ConfigError: there is no question.
+            ConfigError: there is no query.
         """
-        return cls.of_shares(shares_found(found, exact))
+        return cls.of_shares(shares_found(approximate, exact))
 
     @classmethod
     def of_shares(cls, shares: npt.NDArray[np.float64]) -> Recall:
-        """Summarise the shares of questions."""
+        """Summarise the shares of queries."""
         if not len(shares):
             raise ConfigError("there is no question to measure an index with")
         error = shares.std() / math.sqrt(len(shares))
@@ -65,12 +65,12 @@ class Recall:
 @final
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of questions that are asked one by one, on one thread.
+    """Latency of single queries on one thread, in milliseconds.
 
     Attributes:
-        median: by the clock.
-        p99: by the clock, of the 99th percentile; on a busy machine mostly what other processes take.
-        processor_p99: the same of the time that the processor spends on them.
+        median: wall-clock time.
+        p99: 99th percentile of the wall-clock time; on a busy machine dominated by other processes.
+        processor_p99: 99th percentile of the processor time.
     """
 
     median: float
@@ -79,7 +79,7 @@ class Latency:
 
     @classmethod
     def of(cls, seconds: Sequence[tuple[float, float]]) -> Latency:
-        """Summarise times, each by the clock and of the processor."""
+        """Summarise pairs of wall-clock and processor seconds."""
         clock, processor = np.asarray(seconds).T * 1e3
         return cls(float(np.median(clock)), *(float(np.percentile(times, 99)) for times in (clock, processor)))
 
@@ -87,37 +87,37 @@ class Latency:
 @final
 @dataclass(frozen=True)
 class Measured:
-    """What an index finds, and how long it and the model itself take for the same questions."""
+    """Recall of an index, and its latency and that of the exact model for the same queries."""
 
     recall: Recall
     index: Latency
     exact: Latency
 
 
-def shares_found(found: Recommendations, exact: Recommendations) -> npt.NDArray[np.float64]:
-    """Return which share of each exact list is in the list found; lists without items are left out."""
-    wanted = exact.items != UNKNOWN
-    indptr = np.concatenate([[0], np.cumsum(wanted.sum(1))]).astype(np.int64)
-    common = membership(found.items, Ragged(indptr, exact.items[wanted])).sum(1)
-    some = wanted.any(1)
-    return np.asarray(common[some] / wanted.sum(1)[some], np.float64)
+def shares_found(approximate: Recommendations, exact: Recommendations) -> npt.NDArray[np.float64]:
+    """Return the share of each exact list in the approximate list; empty exact lists are left out."""
+    real = exact.items != UNKNOWN
+    indptr = np.concatenate([[0], np.cumsum(real.sum(1))]).astype(np.int64)
+    common = membership(approximate.items, Ragged(indptr, exact.items[real])).sum(1)
+    nonempty = real.any(1)
+    return np.asarray(common[nonempty] / real.sum(1)[nonempty], np.float64)
 
 
 def tuned(index: PersonaIndex, queries: Queries, recall: float) -> tuple[PersonaIndex, Recall]:
-    """Return the index with about the fewest probes that find as much of the exact lists as is asked.
+    """Return the index with about the fewest probes that reach a recall.
 
-    The lower bound of the mean decides, not the mean, lest other questions fare worse.
+    Compares the lower bound of the mean rather than the mean, so that the recall holds for other queries too.
 
     Args:
-        index: its search says the depth, and for lists of which length.
-        queries: questions like those that will come.
-        recall: share of the exact lists, in (0, 1).
+        index: gives the depth and the list length.
+        queries: a sample of the expected queries.
+        recall: required share of the exact lists, in (0, 1).
 
     Returns:
-        The index and its recall on these questions.
+        The index and its recall on these queries.
 
     Raises:
-        ConfigError: looking into half of the cells does not find as much.
+        ConfigError: half of the cells do not suffice.
     """
     n, cells = index.search.n, index.vectors.cells
     exact = index.model.recommend(queries, n, batch_size=max(1, _SCORES // index.model.n_items))
@@ -126,52 +126,52 @@ def tuned(index: PersonaIndex, queries: Queries, recall: float) -> tuple[Persona
         candidate = index.searched(Search(probes, index.search.depth, n))
         return candidate, Recall.of(candidate.recommend(queries, n), exact)
 
-    fails, probes = 0, 1
-    best, found = attempt(probes)
-    while found.low < recall:
+    too_few, probes = 0, 1
+    best, reached = attempt(probes)
+    while reached.low < recall:
         if 2 * probes > cells // 2:
             raise ConfigError(
-                f"recall@{n} is {found.mean:.4f} (at least {found.low:.4f}) where {probes} of {cells} cells are looked "
-                f"into; {recall:g} is out of reach: ask for less recall, take more candidates (--depth), or stay "
-                "with the exact lists"
+                f"recall@{n} is {reached.mean:.4f} (at least {reached.low:.4f}) where {probes} of {cells} cells are "
+                f"looked into; {recall:g} is out of reach: ask for less recall, take more candidates (--depth), or "
+                "stay with the exact lists"
             )
-        fails, probes = probes, 2 * probes
-        best, found = attempt(probes)
-    while probes - fails > max(1, fails // 16):
-        middle = (fails + probes) // 2
-        candidate, recalled = attempt(middle)
-        if recalled.low < recall:
-            fails = middle
+        too_few, probes = probes, 2 * probes
+        best, reached = attempt(probes)
+    while probes - too_few > max(1, too_few // 16):
+        middle = (too_few + probes) // 2
+        candidate, result = attempt(middle)
+        if result.low < recall:
+            too_few = middle
         else:
-            probes, best, found = middle, candidate, recalled
-    return best, found
+            probes, best, reached = middle, candidate, result
+    return best, reached
 
 
 def measured(index: PersonaIndex, queries: Queries, n: int) -> Measured:
-    """Return what an index finds and how long it takes, beside the model itself, question by question on one thread.
+    """Return the recall of an index, and its latency and the exact model's for single queries on one thread.
 
     Args:
         index: the index.
-        queries: questions on which it was not tuned.
+        queries: queries on which it was not tuned.
         n: length of the lists.
     """
     with _one_thread():
-        found, index_seconds = _one_by_one(index.recommend, queries, n)
+        approximate, index_seconds = _one_by_one(index.recommend, queries, n)
         exact, exact_seconds = _one_by_one(index.model.recommend, queries, n)
-    return Measured(Recall.of(found, exact), Latency.of(index_seconds), Latency.of(exact_seconds))
+    return Measured(Recall.of(approximate, exact), Latency.of(index_seconds), Latency.of(exact_seconds))
 
 
 def _one_by_one(
     recommend: Callable[[Queries, int], Recommendations], queries: Queries, n: int
 ) -> tuple[Recommendations, list[tuple[float, float]]]:
-    asked = [queries.take(np.asarray([row])) for row in range(len(queries))]
-    recommend(asked[0], n)  # what is made once and kept is not a question's cost
-    answers, seconds = [], []
-    for query in asked:
+    singles = [queries.take(np.asarray([row])) for row in range(len(queries))]
+    recommend(singles[0], n)  # fills caches
+    lists, seconds = [], []
+    for query in singles:
         started = time.perf_counter(), time.thread_time()
-        answers.append(recommend(query, n))
+        lists.append(recommend(query, n))
         seconds.append((time.perf_counter() - started[0], time.thread_time() - started[1]))
-    items, scores = (np.concatenate([getattr(a, name) for a in answers]) for name in ("items", "scores"))
+    items, scores = (np.concatenate([getattr(each, name) for each in lists]) for name in ("items", "scores"))
     return Recommendations(items, scores), seconds
 
 

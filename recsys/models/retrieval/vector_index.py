@@ -1,4 +1,4 @@
-"""The vectors with the largest inner products, found without looking at all. The only module that imports faiss."""
+"""Approximate search for the largest inner products. The only module that imports faiss."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _ROUNDS = 10
 """Rounds of k-means."""
 
 _SAMPLE = 64
-"""Vectors per cell from which k-means learns the cells, at most."""
+"""Maximal number of training vectors per cell of k-means."""
 
 
 @final
 class VectorIndex:
-    """An inverted file: vectors in cells around centres, of which a search looks into the nearest.
+    """An inverted file: vectors in cells around centroids, of which a search visits the nearest.
 
-    The inner product is the wrong measure to make cells of: vectors of popular items are long (their bias is a
-    coordinate), and nearly everything would point to them. All vectors are therefore given one length by a further
-    coordinate, which leaves inner products with a query as they are and makes the largest the nearest:
+    Cells by inner product would be unbalanced: vectors of popular items are long (their bias is a coordinate) and would
+    attract nearly all others. A further coordinate therefore gives all vectors one length, which keeps inner products
+    with a query and makes the largest inner product the smallest distance:
 
         x' = (x, sqrt(max_y |y|^2 - |x|^2)),   q' = (q, 0),   |q' - x'|^2 = |q|^2 + max_y |y|^2 - 2 q . x
 
     Source: Bachrach et al., *Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product
-    Spaces*, RecSys 2014, section 3.1. The vectors are kept as they are: within the cells a search is exact.
+    Spaces*, RecSys 2014, section 3.1. Vectors are not quantised, so a search is exact within the cells.
 
     Attributes:
-        shape: how many vectors of how many dimensions there are.
+        shape: numbers of vectors and dimensions.
         cells: number of cells.
     """
 
@@ -43,13 +43,13 @@ class VectorIndex:
 
     @classmethod
     def build(cls, vectors: npt.NDArray[np.float32], *, cells: int, seed: int = 0, threads: int = 1) -> VectorIndex:
-        """Put vectors into cells by k-means.
+        """Cluster vectors into cells by k-means.
 
         Args:
             vectors: "vectors dim".
-            cells: how many; each should hold some.
-            seed: of the vectors that k-means starts from and learns from.
-            threads: of the computation; they do not change the result.
+            cells: number of cells.
+            seed: of the sample and the start of k-means.
+            threads: number of threads; does not change the result.
         """
         squared = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
         lifted = _lifted(vectors, np.sqrt(squared.max() - squared))
@@ -66,7 +66,7 @@ class VectorIndex:
 
     @classmethod
     def read(cls, path: Path) -> VectorIndex:
-        """Return an index that was written.
+        """Read an index from a file.
 
         Raises:
             ValueError: the file holds no such index.
@@ -86,28 +86,28 @@ class VectorIndex:
     def search(
         self, queries: npt.NDArray[np.float32], depth: int, *, probes: int, excluded: npt.NDArray[np.integer]
     ) -> npt.NDArray[np.int64]:
-        """Return the vectors with the largest inner products, among those of the nearest cells.
+        """Return the vectors with the largest inner products among those of the nearest cells.
 
         Args:
             queries: "queries dim", none of them zero.
-            depth: how many of each.
-            probes: how many cells are looked into for each query.
-            excluded: numbers of vectors that are passed over.
+            depth: number of vectors per query.
+            probes: number of cells per query.
+            excluded: numbers of vectors to skip.
 
         Returns:
             "queries depth", numbers of vectors, best first; -1 where the cells hold fewer.
         """
-        # As many vectors as a user has personas: a team of threads would take longer to gather than to search.
+        # One thread: a user has few personas, and starting threads would take longer than the search.
         faiss.omp_set_num_threads(1)
         selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(excluded.astype(np.int64))) if len(excluded) else None
         parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
-        found: npt.NDArray[np.int64]
-        _, found = self._index.search(_lifted(queries, np.zeros(len(queries))), depth, params=parameters)
-        return found
+        numbers: npt.NDArray[np.int64]
+        _, numbers = self._index.search(_lifted(queries, np.zeros(len(queries))), depth, params=parameters)
+        return numbers
 
 
 def _lifted(vectors: npt.NDArray[np.float32], last: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Return the vectors with one more coordinate."""
+    """Append a coordinate to vectors."""
     lifted = np.empty((len(vectors), vectors.shape[1] + 1), np.float32)
     lifted[:, :-1] = vectors
     lifted[:, -1] = last

@@ -1,4 +1,4 @@
-"""timeSVD++ and, with its time terms switched off, SVD++: predictions of ratings."""
+"""TimeSVD: rating prediction by timeSVD++ and, without its time terms, SVD++."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from recsys.models.calibration_set import newest_part
 from recsys.models.time_svd.network import Calendar, Drift, Examples, Implicit, Moments, RatingTask, TimeSVDNetwork
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
+from recsys.types import Ints, Items, Mask
 
 _CALENDAR = "calendar."
 """Prefix of the arrays of the calendar."""
@@ -39,26 +40,26 @@ class TimeSVD(Recommender):
     Koren, *Collaborative Filtering with Temporal Dynamics*, KDD 2009, section 4. With `drift="none"`, `time_bins=0` and
     `day_biases=False` it is SVD++ (Koren, *Factorization Meets the Neighborhood*, KDD 2008), and needs no clock.
 
-    Left out of the paper's model: the user's scale c_u(t) of the item bias, and the day-specific p_u,day.
+    Omitted from the paper's model: the user's scale c_u(t) of the item bias, and the day-specific p_u,day.
 
-    Trained by Adam on squared error (see `RatingTask`). After training: the bin of a later moment is the last one, dev
-    stays where the user's last training event left it (`clip_drift`), and b_u,day is 0 on every day on which the user
-    has no training event, so that it explains the past and predicts nothing.
+    Trained by Adam on squared error (see `RatingTask`). After training, later times use the last bin, dev stays at its
+    value of the user's last training event (`clip_drift`), and b_u,day is 0 on every day without a training event of
+    the user, so that it explains the past and predicts nothing.
 
-    A ranking by predicted rating is poor, because what people rate is not what they rate highly; `score` gives it
-    for completeness. What was rated since enters through N(u) alone: p_u and b_u are learned vectors.
+    A ranking by predicted rating is poor, because the items people rate are not those they rate highly; `score`
+    provides it for completeness. Events after training enter through N(u) alone: p_u and b_u are learned vectors.
 
     Args:
         embedding_size: d; 0 leaves the biases.
-        drift: what of a user drifts.
+        drift: which parameters of a user drift.
         time_bins: bins of equal length for the item biases; 0 for none.
         day_biases: whether every user has a bias for every day with an event.
-        clip_drift: whether dev stays within what it was in training.
+        clip_drift: whether dev is clipped to its range in training.
         regularization: lambda of q, p and y.
         bias_regularization: lambda of b_u and b_i.
         time_regularization: lambda of alpha, b_i,bin and b_u,day.
-        held_out: share of the newest rated events that is not trained on, so that its RMSE decides when to stop; with 0
-            the metric given to `fit` decides.
+        held_out: share of the newest rated events held out for early stopping by their RMSE; with 0 the metric given to
+            `fit` is used.
         optimization: epochs, batches, step size, early stopping.
         seed: fixes initial values and batches.
 
@@ -110,10 +111,10 @@ class TimeSVD(Recommender):
         """Whether any term depends on time; without one it is SVD++."""
         return self.drift != "none" or self.time_bins > 0 or self.day_biases
 
-    def predict(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries n"]:
-        """Return the rating that each query's user would give each item at `now`, not clipped to the scale.
+    def predict(self, queries: Queries, items: Items) -> Float[Tensor, "queries n"]:
+        """Return the predicted rating of each item by each query's user at `now`, not clipped to the scale.
 
-        What an unknown user or item has learned is 0: an unknown user without history gets mu + b_i(t), an unknown item
+        Parameters of unknown users and items are 0: an unknown user without history gets mu + b_i(t), an unknown item
         mu + b_u(t).
 
         Args:
@@ -130,7 +131,7 @@ class TimeSVD(Recommender):
         with torch.inference_mode():
             bias, vector, moments = self._user_side(queries)
             bins = moments.bin[:, None].expand(-1, items.shape[1])
-            item_bias, item_vector = self._network.item_side(self._places(items, self.n_items), bins)
+            item_bias, item_vector = self._network.item_side(self._rows(items, self.n_items), bins)
             return bias[:, None] + item_bias + torch.einsum("qd,qnd->qn", vector, item_vector)
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
@@ -146,34 +147,34 @@ class TimeSVD(Recommender):
         """Return mu + b_u(t), the whole vector of the user, and the moments."""
         device = self._network.mean.device
         moments = self._moments(queries.users, queries.now).to(device)
-        users = self._places(queries.users, len(self.fitted_on.users))
+        users = self._rows(queries.users, len(self.fitted_on.users))
         bias, vector = self._network.user_side(users, moments)
         return bias, vector + self._network.history_vectors(Implicit.of(queries).to(device)), moments
 
-    def _moments(self, users: npt.NDArray[np.int32], times: npt.NDArray[np.int64]) -> Moments:
+    def _moments(self, users: Items, times: Ints) -> Moments:
         if self._calendar is None:
             return Moments.none(len(users))
         return self._calendar.moments(users, times, self.time_bins, clip=self.clip_drift)
 
-    def _places(self, numbers: npt.NDArray[np.int32], unknown: int) -> Tensor:
+    def _rows(self, numbers: Items, unknown: int) -> Tensor:
         """Return rows of the tables; the last one for unknown numbers."""
-        places = np.where(numbers == UNKNOWN, unknown, numbers).astype(np.int64)
-        return torch.from_numpy(places).to(self._network.mean.device)
+        rows = np.where(numbers == UNKNOWN, unknown, numbers).astype(np.int64)
+        return torch.from_numpy(rows).to(self._network.mean.device)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         rated = self._rated(train)
         late = newest_part(train, self.held_out)
         if not (rated & late).any() or not (rated & ~late).any():
             late = np.zeros(len(train), np.bool_)
-        learned, kept = train.select(~late), rated[~late]
-        self._calendar = Calendar.of(learned) if self.reads_time else None
+        early, early_rated = train.select(~late), rated[~late]
+        self._calendar = Calendar.of(early) if self.reads_time else None
         self._build(train.n_users, train.n_items)
-        self._start(learned.select(kept))
-        task = self._task(learned, kept)
+        self._start(early.select(early_rated))
+        task = self._task(early, early_rated)
         metric = None if validate is None else lambda: validate(self)
         if late.any():
-            watched = self._examples(train, rated & late)
-            metric = lambda: self._negative_rmse(task, watched)  # noqa: E731
+            held_out = self._examples(train, rated & late)
+            metric = lambda: self._negative_rmse(task, held_out)  # noqa: E731
         from recsys.training.lightning import train as run_training  # noqa: PLC0415 (two seconds to import)
 
         epochs = run_training(
@@ -185,7 +186,7 @@ class TimeSVD(Recommender):
         )
         return epochs, epochs * task.examples_per_epoch
 
-    def _task(self, log: Interactions, rated: npt.NDArray[np.bool_]) -> RatingTask:
+    def _task(self, log: Interactions, rated: Mask) -> RatingTask:
         """Return the training task on the rated events of a log."""
         return RatingTask(
             self._network,
@@ -196,7 +197,7 @@ class TimeSVD(Recommender):
             self.seed,
         )
 
-    def _rated(self, train: Interactions) -> npt.NDArray[np.bool_]:
+    def _rated(self, train: Interactions) -> Mask:
         """Return which events have a rating, "events".
 
         Raises:
@@ -205,9 +206,9 @@ class TimeSVD(Recommender):
         rated = np.isfinite(train.value)
         values = train.value[rated]
         if len(values) == 0 or values.min() == values.max():
-            found = "no event has one" if len(values) == 0 else f"all are {values[0]:g}"
+            reason = "no event has one" if len(values) == 0 else f"all are {values[0]:g}"
             raise CapabilityError(
-                f"TimeSVD predicts ratings, and {train.name} has none to learn from ({found}); use a model that ranks"
+                f"TimeSVD predicts ratings, and {train.name} has none to learn from ({reason}); use a model that ranks"
             )
         if self.reads_time and train.clock != "seconds":
             raise CapabilityError(
@@ -216,7 +217,7 @@ class TimeSVD(Recommender):
             )
         return rated
 
-    def _examples(self, log: Interactions, chosen: npt.NDArray[np.bool_]) -> Examples:
+    def _examples(self, log: Interactions, chosen: Mask) -> Examples:
         return Examples.of(log, chosen, self._moments(log.user_num[chosen], log.time[chosen]))
 
     @staticmethod
@@ -230,11 +231,11 @@ class TimeSVD(Recommender):
         self._network = TimeSVDNetwork(n_users, n_items, self.embedding_size, self.drift, self.time_bins, days, source)
 
     def _start(self, rated: Interactions) -> None:
-        """Set mu, and the vectors of items without a rating to 0, as nothing will move them."""
+        """Set mu, and the vectors of items without a rating to 0, which training does not change."""
         with torch.no_grad():
             self._network.mean.fill_(float(rated.value.mean(dtype=np.float64)))
-            never = np.bincount(rated.item_num, minlength=rated.n_items) == 0
-            self._network.item[:-1][torch.from_numpy(never)] = 0.0
+            unrated = np.bincount(rated.item_num, minlength=rated.n_items) == 0
+            self._network.item[:-1][torch.from_numpy(unrated)] = 0.0
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()}

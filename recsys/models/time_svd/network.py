@@ -1,4 +1,4 @@
-"""The network and the training task of timeSVD++, and how moments become numbers."""
+"""The network and the training task of timeSVD++, and the features of time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.training import sampling
 from recsys.training.trainable import Trainable
-from recsys.types import DAY, Doubles
+from recsys.types import DAY, Doubles, Ints, Items, Mask
 
 Drift = Literal["none", "bias", "all"]
-"""What of a user drifts along dev_u(t): nothing; the bias; the bias and the vector."""
+"""Parameters of a user that drift along dev_u(t): none; the bias; the bias and the vector."""
 
 _POWER = 0.4
 _INITIAL = 0.1
@@ -32,7 +32,7 @@ _DAYS = 1 << 20
 @final
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """When each example is asked, as the network reads it.
+    """The features of time of some examples.
 
     Attributes:
         deviation: "examples", dev_u(t), scaled.
@@ -62,15 +62,15 @@ class Moments:
 @final
 @dataclass(frozen=True, eq=False)
 class Calendar:
-    """What is remembered of the training log's times. Days are fractions of days since 1970.
+    """Statistics of the training log's times, in days since 1970.
 
     Attributes:
         mean: "users", t_u, the mean day of each user's events; NaN for users without any.
         first: "users", day of the first event.
         last: "users", day of the last event.
         span: "2", first and last day of the log.
-        scale: "1", root mean square of dev over the training events: the unit of dev, so that alpha is of the size of
-            the other parameters, and one step size and one prior suit all.
+        scale: "1", root mean square of dev over the training events: the unit of dev, so that one step size and one
+            prior suit alpha and the other parameters.
         days: "pairs", ascending keys of the (user, whole day) pairs with an event.
     """
 
@@ -79,7 +79,7 @@ class Calendar:
     last: Doubles
     span: Doubles
     scale: Doubles
-    days: npt.NDArray[np.int64]
+    days: Ints
 
     @classmethod
     def of(cls, train: Interactions) -> Calendar:
@@ -97,26 +97,26 @@ class Calendar:
         keys = np.unique(_keys(train.user_num, train.time))
         return cls(mean, first, last, np.asarray([day.min(), day.max()]), np.asarray([scale]), keys)
 
-    def moments(self, users: npt.NDArray[np.int32], times: npt.NDArray[np.int64], bins: int, *, clip: bool) -> Moments:
-        """Return what the network reads of users at times; moments outside training are carried to its edge.
+    def moments(self, users: Items, times: Ints, bins: int, *, clip: bool) -> Moments:
+        """Return the features of users at times; times outside training are clipped to its range.
 
         Args:
             users: "examples", user numbers, or `UNKNOWN`, whose deviation is 0.
             times: "examples", seconds.
             bins: number of equally long bins of the training log's span; later times are in the last, earlier ones in
                 the first.
-            clip: whether dev stays within what it was on the user's training events; otherwise it goes on growing.
+            clip: whether dev is clipped to its range on the user's training events.
         """
-        place, day = np.maximum(users, 0), times / DAY
-        own = np.clip(day, self.first[place], self.last[place]) if clip else day
-        known = (users != UNKNOWN) & np.isfinite(self.mean[place])
-        deviation = np.where(known, signed_power(own - self.mean[place]) / self.scale[0], 0.0)
+        row, day = np.maximum(users, 0), times / DAY
+        own = np.clip(day, self.first[row], self.last[row]) if clip else day
+        known = (users != UNKNOWN) & np.isfinite(self.mean[row])
+        deviation = np.where(known, signed_power(own - self.mean[row]) / self.scale[0], 0.0)
         width = (self.span[1] - self.span[0]) / max(bins, 1) or 1.0
         number = np.clip((day - self.span[0]) // width, 0, max(bins - 1, 0)).astype(np.int64)
         keys = _keys(users, times)
         pair = np.searchsorted(self.days, keys)
-        found = self.days[np.minimum(pair, len(self.days) - 1)] == keys
-        pair = np.where(found & known, pair, len(self.days))
+        in_training = self.days[np.minimum(pair, len(self.days) - 1)] == keys
+        pair = np.where(in_training & known, pair, len(self.days))
         return Moments(torch.from_numpy(deviation.astype(np.float32)), torch.from_numpy(number), torch.from_numpy(pair))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -125,7 +125,7 @@ class Calendar:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Take back what `arrays` returned."""
+        """Restore the result of `arrays`."""
         return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
 
@@ -138,7 +138,7 @@ def signed_power(days: Doubles) -> Doubles:
     return np.sign(days) * np.abs(days) ** _POWER
 
 
-def _keys(users: npt.NDArray[np.int32], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _keys(users: Items, times: Ints) -> Ints:
     return users.astype(np.int64) * _DAYS + times // int(DAY)
 
 
@@ -193,7 +193,7 @@ class Examples:
     moments: Moments
 
     @classmethod
-    def of(cls, log: Interactions, chosen: npt.NDArray[np.bool_], moments: Moments) -> Examples:
+    def of(cls, log: Interactions, chosen: Mask, moments: Moments) -> Examples:
         """Return the chosen events of a log; `moments` are theirs."""
         users, items = (torch.from_numpy(column[chosen].astype(np.int64)) for column in (log.user_num, log.item_num))
         return cls(users, items, torch.from_numpy(log.value[chosen]), moments)
@@ -212,10 +212,10 @@ class Examples:
 
 @final
 class TimeSVDNetwork(nn.Module):
-    """The parameters, and the prediction from them. The last row of every table is that of the unknown: always 0.
+    """The parameters and the prediction. The last row of every table belongs to unknown users or items and is 0.
 
-    Switched-off terms have no parameters. User vectors and y start at 0, item vectors at random, so that what has no
-    training event has no effect.
+    Terms that are switched off have no parameters. User vectors and y start at 0, item vectors at random, so that users
+    and items without training events have no effect.
     """
 
     def __init__(
@@ -284,7 +284,7 @@ class TimeSVDNetwork(nn.Module):
 
 
 def _rows(table: Tensor, index: Tensor) -> Tensor:
-    """Return `table[index]`; its gradient is added up in place, several times faster than that of plain indexing."""
+    """Return `table[index]`; the gradient is several times faster than that of plain indexing."""
     return table.index_select(0, index.reshape(-1)).reshape(*index.shape, *table.shape[1:])
 
 
@@ -342,9 +342,9 @@ class RatingTask(Trainable):
     def squared_error(self, examples: Examples) -> Float[Tensor, ""]:
         """Return the mean squared error on examples, each user with the N(u) of training."""
         network = self.network
-        # A user's y_j are added up once, however many of the user's events there are.
-        distinct, place = torch.unique(examples.users, return_inverse=True)
-        history = network.history_vectors(self._seen.take(distinct))[place]
+        # The y_j of a user are summed once for all of the user's events.
+        distinct, inverse = torch.unique(examples.users, return_inverse=True)
+        history = network.history_vectors(self._seen.take(distinct))[inverse]
         user_bias, user_vector = network.user_side(examples.users, examples.moments)
         item_bias, item_vector = network.item_side(examples.items, examples.moments.bin)
         predicted = user_bias + item_bias + ((user_vector + history) * item_vector).sum(1)
