@@ -32,7 +32,7 @@ class ExplainedLists:
         model: a fitted model.
         ids: "items", external ids as text.
         corrections: of the model's personas.
-        cache: told when a user's state has grown by a list.
+        cache: measures the state of a user again after it has grown by a list.
         recommend: finds the best items of the scoring model; that model itself when None.
     """
 

@@ -1,4 +1,4 @@
-"""What a decayed model tells of time: recent and long-term evidence, half-lives, and who is active."""
+"""Explanations of a decayed model: recent and long-term evidence, half-lives, activity of personas."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_evidence_is_recent_or_long_term() -> None:
     assert [fact["recent"] for fact in told["evidence"]] == [True, False]
 
 
-def test_what_is_not_shown_counts_for_the_split_too() -> None:
+def test_recent_share_counts_the_whole_history() -> None:
     model = Decayed(linear(), half_life=1.0, floor=0.5).fit(movie_log())
     ((best, *_),) = explain(model, Queries.from_history([[0, 5, 4, 1]]), 1, evidence=1)
     assert [fact.item_id for fact in best.evidence] == [0]
     assert best.recent == pytest.approx(1 / (1 + 3 * (0.5 + 0.5 * 2**-3)))
 
 
-def test_an_event_of_the_age_of_the_half_life_is_still_recent() -> None:
+def test_an_event_as_old_as_the_half_life_is_recent() -> None:
     model = Decayed(linear(), half_life=3.0, floor=0.2).fit(movie_log())
     queries = Queries.from_history([[3, 0, 5, 4, 1], []])
     assert model.recent(queries).tolist() == [False, True, True, True, True]
@@ -75,7 +75,7 @@ def test_an_event_of_the_age_of_the_half_life_is_still_recent() -> None:
     assert by_time.recent(queries).tolist() == [False, False, True, True, True]  # now is one unit after the last
 
 
-def test_of_a_belief_the_odds_decide() -> None:
+def test_recency_under_a_belief_follows_the_odds() -> None:
     log = movie_log()
     queries = Queries.from_history([[0, 1, 2, 3]], users=[0], times=[[0, 1, 2, 3]], now=[2 * DAY])
     quick = believing(linear(), log, in_1_events=0.5, in_4_events=0.3, in_never=0.2)
@@ -86,7 +86,7 @@ def test_of_a_belief_the_odds_decide() -> None:
     assert not believing(linear(), log, in_1_days=1.0).recent(queries).any()
 
 
-def test_without_decay_or_order_nothing_is_called_recent() -> None:
+def test_no_recency_without_decay_or_order() -> None:
     ((plain, *_),) = explain(linear().fit(movie_log()), Queries.from_history([[0, 1]]), 1)
     unordered = Decayed(linear(), half_life=2.0).fit(replace(movie_log(), clock="none"))
     ((none, *_),) = explain(unordered, Queries.from_history([[0, 1]]), 1)
@@ -100,7 +100,7 @@ def test_without_decay_or_order_nothing_is_called_recent() -> None:
     assert cold.recent is None
 
 
-def test_half_lives_are_told_with_their_uncertainty() -> None:
+def test_half_lives_have_intervals() -> None:
     model = believing(linear(), movie_log(), in_1_events=0.15, in_4_events=0.6, in_1_days=0.05, in_never=0.2)
     found = user_half_lives(model, Queries.from_history([[0], [1]], users=[0, UNKNOWN]))
     assert found is not None
@@ -116,7 +116,7 @@ def test_half_lives_are_told_with_their_uncertainty() -> None:
     assert told["events"]["high"] is None
 
 
-def test_how_long_the_present_taste_has_lasted_is_told() -> None:
+def test_half_life_includes_how_long_the_present_taste_has_lasted() -> None:
     """Four fifths of the belief in three events, the rest in all of the past."""
     model = believing(linear(), movie_log(), in_4_events=1.0)
     rule = model.rule
@@ -145,7 +145,7 @@ def test_how_long_the_present_taste_has_lasted_is_told() -> None:
     ("clock", "of_log", "unit", "value"),
     [("events", "seconds", "events", 3.0), ("time", "seconds", "days", 3.0 / DAY), ("time", "period", "periods", 3.0)],
 )
-def test_a_shared_half_life_is_told_in_its_unit(clock: AgeClock, of_log: Clock, unit: str, value: float) -> None:
+def test_units_of_a_shared_half_life(clock: AgeClock, of_log: Clock, unit: str, value: float) -> None:
     log = replace(movie_log(), clock=of_log)
     model = Decayed(linear(), half_life=3.0, clock=clock, floor=0.1).fit(log)
     told = (user_half_lives(model, Queries.from_history([[0]])) or [])[0].to_dict()
@@ -155,7 +155,7 @@ def test_a_shared_half_life_is_told_in_its_unit(clock: AgeClock, of_log: Clock, 
     assert user_half_lives(linear().fit(log), Queries.from_history([[0]])) is None
 
 
-def test_a_taste_that_moved_on_is_seen_moving() -> None:
+def test_activity_follows_a_drifting_taste() -> None:
     log = block_log()
     queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
     faded = Decayed(LinearAMPCF(2, factors=4, routing_sharpness=20.0), half_life=1.0).fit(log)
@@ -174,7 +174,7 @@ def test_a_taste_that_moved_on_is_seen_moving() -> None:
     np.testing.assert_allclose(plain.values[:5], activity.values[:5], atol=0.02)
 
 
-def test_personas_stay_what_they_are_while_they_fade() -> None:
+def test_decay_does_not_change_descriptions_of_personas() -> None:
     log = block_log()
     queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
     faded = Decayed(LinearAMPCF(2, factors=4, temperature=1e4), half_life=0.2).fit(log)
@@ -196,7 +196,7 @@ def test_activity_of_every_kind_of_personas() -> None:
         persona_activity(EASE(10.0).fit(log), queries)
 
 
-def test_a_long_history_is_told_at_some_of_its_moments() -> None:
+def test_activity_of_a_long_history_is_sampled() -> None:
     log = movie_log()
     (activity,) = persona_activity(TastesFromHistory().fit(log), Queries.from_history([np.arange(700) % 8]))
     assert len(activity.times) <= 101

@@ -39,7 +39,7 @@ def test_evidence_of_a_linear_model_is_its_weights() -> None:
     assert [fact.age for fact in best.evidence] == [1, 2]
 
 
-def test_certainty_falls_with_the_evidence_left_out() -> None:
+def test_certainty_is_smaller_with_less_evidence() -> None:
     ((best, *_),) = explain(linear(), Queries.from_history([[0, 1]]), 2, evidence=1)
     assert [fact.item_id for fact in best.evidence] == [0]
     assert best.certainty == pytest.approx(0.75)
@@ -62,7 +62,7 @@ def test_event_weights_reach_the_evidence() -> None:
     assert [fact.item_id for fact in best.evidence] == [1, 0]
 
 
-def test_cold_users_and_unsupported_items_are_told_apart() -> None:
+def test_sentences_for_cold_users_and_unsupported_items() -> None:
     cold, unsupported = explain(linear(), Queries.from_history([[], [5]]), 1)
     assert cold[0].reason == text.COLD
     assert unsupported[0].reason == text.UNSUPPORTED
@@ -97,7 +97,7 @@ def test_attentive_evidence_sums_to_the_score_given_the_attention() -> None:
             assert answer.certainty == pytest.approx(answer.personas[0].weight)
 
 
-def test_learned_users_get_similarity_that_is_not_called_a_contribution() -> None:
+def test_learned_users_get_similarity() -> None:
     log = movie_log()
     model = LearnedTastes().fit(log)
     ((best, *_),) = explain(model, Queries.from_interactions(log, np.array([0])), 1)
@@ -122,7 +122,7 @@ def test_unknown_users_of_learned_models_are_refused() -> None:
         explain(LearnedTastes().fit(movie_log()), Queries.from_history([[0]]), 1)
 
 
-def test_popularity_says_that_it_ignores_the_user() -> None:
+def test_sentence_for_popularity() -> None:
     ((best, *_),) = explain(CountPopularity().fit(movie_log()), Queries.from_history([[3]]), 1)
     assert (best.item_id, best.reason, best.evidence_kind, best.personas) == (0, text.POPULAR, "none", ())
 
@@ -151,7 +151,7 @@ def test_explanations_become_json_with_the_documented_keys() -> None:
     assert set(first["evidence"][0]) == {"item", "title", "contribution", "share", "rating", "age"}
 
 
-def test_lists_are_as_short_as_what_may_be_recommended_and_batches_change_nothing() -> None:
+def test_short_lists_and_batches() -> None:
     log = movie_log()
     model = TastesFromHistory().fit(log)
     many = Queries.from_history([[0, 1, 4]] * 130 + [list(range(8))])

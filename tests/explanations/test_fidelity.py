@@ -75,7 +75,7 @@ def test_metrics_equal_a_plain_loop_over_users() -> None:
         np.testing.assert_allclose(found, [pos, cdcg, deletion / unit, insertion / unit], atol=1e-5)
 
 
-def test_one_decisive_item_is_found_at_once() -> None:
+def test_one_decisive_item() -> None:
     # Item j is followed by j + 20 and by nothing else: without its cause an item falls to a score of 0.
     log = dense_log()
     matrix = np.zeros((N_ITEMS, N_ITEMS), np.float32)
@@ -98,7 +98,7 @@ def test_removed_items_do_not_become_candidates() -> None:
     assert report.per_user["cdcg"].eq(1.0).all()
 
 
-def test_nothing_visible_scores_nothing_and_keeps_the_exclusions() -> None:
+def test_an_empty_history_keeps_the_exclusions() -> None:
     log = dense_log()
     queries = Queries.from_interactions(log)
     bare = keep_events(queries, np.zeros(len(queries.history.items), np.bool_))
@@ -147,7 +147,7 @@ def test_the_seed_decides_the_draw() -> None:
     assert set(first["query"]) != set(other["query"])
 
 
-def test_own_methods_can_be_compared() -> None:
+def test_custom_methods_can_be_compared() -> None:
     log = dense_log()
     model = random_linear(log)
     best = model_evidence(model)
@@ -160,7 +160,7 @@ def test_own_methods_can_be_compared() -> None:
     assert report.mean("del", "best") < report.mean("del", "worst")
 
 
-def test_misuse_is_named() -> None:
+def test_invalid_arguments_raise() -> None:
     log = dense_log()
     model, queries = random_linear(log), Queries.from_interactions(log)
     with pytest.raises(CapabilityError, match="cannot fold in"):

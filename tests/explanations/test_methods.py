@@ -19,7 +19,7 @@ def test_cosine_is_that_of_the_columns_of_the_log() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_popularity_counts_users_once_and_ignores_what_does_not_count() -> None:
+def test_popularity_counts_each_user_once() -> None:
     log = movie_log()
     queries = Queries.from_history([[4, 0, 4, -1]])
     found = popularity_evidence(log)(queries, np.array([7], np.int32))

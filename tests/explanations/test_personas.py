@@ -53,7 +53,7 @@ def test_names_come_from_titles_without_genres_and_from_numbers_without_history(
     assert described[0][0].genres == ()
 
 
-def test_a_dead_persona_claims_nothing() -> None:
+def test_a_dead_persona_has_no_items_and_genres() -> None:
     model = TastesFromHistory().fit(movie_log())
     ((crime, dead),) = describe_personas(model, Queries.from_history([[1, 2]]))
     assert (crime.name, len(crime.items)) == ("Crime & Thriller", 1)

@@ -17,7 +17,7 @@ def test_sentences_for_one_two_and_three_items(titles: list[str], expected: str)
     assert text.because(titles, [True] * len(titles), "your Crime side") == expected
 
 
-def test_the_deed_is_neutral_as_soon_as_one_item_was_not_rated() -> None:
+def test_the_verb_is_neutral_if_one_item_was_not_rated() -> None:
     assert text.because(["A", "B"], [True, False]) == "Because you chose A and B."
     assert text.resembles(["A", "B"], [True, False]) == "It resembles A and B, which you chose."
 
@@ -31,6 +31,6 @@ def test_every_sentence_is_one_sentence() -> None:
     assert all(sentence.endswith(".") and sentence.count(".") == 1 for sentence in sentences)
 
 
-def test_nothing_cannot_be_listed() -> None:
+def test_an_enumeration_needs_words() -> None:
     with pytest.raises(ValueError, match="no words to enumerate"):
         text.enumeration([])

@@ -1,4 +1,4 @@
-"""Nobody in: tokens on every route, limits, hostile ids, and errors that tell nothing of the inside."""
+"""Access: tokens on every route, limits, hostile ids, and errors that reveal no internals."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_every_route_has_a_rule(service: Service) -> None:
 
 
 @EVERY
-def test_a_token_with_the_scope_and_no_other_is_let_in(service: Service, rule: Rule) -> None:
+def test_a_token_with_the_scope_alone_is_accepted(service: Service, rule: Rule) -> None:
     assert rule.ask(service, token(service.store, [rule.scope]))[0] == 200
     for other in ALL:
         if other != rule.scope:
@@ -114,7 +114,7 @@ def test_a_token_with_the_scope_and_no_other_is_let_in(service: Service, rule: R
 
 
 @EVERY
-def test_no_token_is_let_in_that_is_missing_wrong_expired_or_revoked(service: Service, rule: Rule) -> None:
+def test_missing_wrong_expired_and_revoked_tokens_are_refused(service: Service, rule: Rule) -> None:
     assert rule.ask(service, None) == (401, "token_missing")
     assert rule.ask(service, "recsys_wrong") == (401, "token_invalid")
     assert rule.ask(service, token(service.store, expires_in=0)) == (401, "token_invalid")
@@ -146,7 +146,7 @@ def test_a_token_of_one_user_sees_no_other(service: Service, rule: Rule) -> None
         assert rule.ask(service, token(service.store, [rule.scope], "u1"), "u1") == (200, "")
 
 
-def test_a_token_of_one_user_is_told_of_no_other_where_nobody_is_named(service: Service) -> None:
+def test_lists_of_users_contain_only_the_user_of_the_token(service: Service) -> None:
     told = client_of(service, token(service.store, ["read"], "u1")).get("/v1/users").json()
     assert [user["user_id"] for user in told["users"]] == ["u1"]
 
@@ -154,7 +154,7 @@ def test_a_token_of_one_user_is_told_of_no_other_where_nobody_is_named(service: 
 @pytest.mark.parametrize(
     "other", ["u1", "U0", "u0 ", "u", "u00", "u0/", "/u0", "u0%00", "%FF", "ｕ0", "%75%30%00", "u0%0A"]
 )
-def test_an_id_that_looks_like_ones_own_is_another(service: Service, other: str) -> None:
+def test_an_id_that_resembles_the_own_one_is_refused(service: Service, other: str) -> None:
     """Whatever path leads there: no spelling of it opens another user's data, or one's own under another name."""
     client = client_of(service, token(service.store, ALL, "u0"))
     for path in (f"/v1/users/{quote(other, safe='%')}/data", f"/v1/users/{quote(other, safe='%/')}/data"):
@@ -162,7 +162,7 @@ def test_an_id_that_looks_like_ones_own_is_another(service: Service, other: str)
         assert answer.status_code in (400, 403, 404, 422), (path, answer.text)
 
 
-def test_a_token_of_one_user_sends_no_event_of_another_among_its_own(service: Service) -> None:
+def test_a_batch_with_an_event_of_another_user_is_refused(service: Service) -> None:
     count = service.store.count()
     mixed = {"events": [event("m1", user="u1"), event("m2", user="u2")]}
     client = client_of(service, token(service.store, ["write"], "u1"))
@@ -170,13 +170,13 @@ def test_a_token_of_one_user_sends_no_event_of_another_among_its_own(service: Se
     assert service.store.count() == count
 
 
-def test_who_erases_themselves_loses_their_token_at_once(service: Service) -> None:
+def test_erasure_revokes_the_token_at_once(service: Service) -> None:
     client = client_of(service, token(service.store, ["read", "write"], "u7"))
     assert client.delete("/v1/users/u7/data").status_code == 200
     assert _code(client.get("/v1/users/u7/data")) == (401, "token_invalid")
 
 
-def test_a_revoked_token_is_believed_no_longer_than_a_moment() -> None:
+def test_a_revoked_token_works_for_token_seconds_at_most() -> None:
     store = open_store("memory:")
     secret, made = new_token("t", ["read"], None, None)
     store.put_token(made)
@@ -203,7 +203,7 @@ def test_a_cached_token_expires() -> None:
     assert tokens.cached(secret) is None
 
 
-def test_secrets_are_long_random_and_kept_as_hashes() -> None:
+def test_secrets_are_long_random_and_stored_as_hashes() -> None:
     secret, made = new_token("t", ["read"], None, None)
     assert secret != new_token("t", ["read"], None, None)[0]
     assert len(secret) > 45
@@ -326,7 +326,7 @@ def test_hostile_bodies(client: Client, content: bytes, expected: tuple[int, str
     assert code == expected if expected is not None else code[0] in (400, 422)
 
 
-def test_a_body_that_does_not_tell_its_size_is_counted(client: Client) -> None:
+def test_a_body_without_a_length_is_counted(client: Client) -> None:
     async def endless() -> Any:
         for _ in range(1000):
             yield b" " * 1000
@@ -468,7 +468,7 @@ def test_a_path_that_is_not_utf_8_is_refused(client: Client) -> None:
         assert _code(client.get(f"/v1/users/{bad}/data")) == (400, "invalid_request")
 
 
-def test_the_schema_tells_which_ids_are_allowed() -> None:
+def test_the_schema_describes_the_allowed_ids() -> None:
     told = EventIn.model_json_schema()["properties"]["user_id"]
     pattern = re.compile(told["pattern"])
 
@@ -492,7 +492,7 @@ def test_the_schema_tells_which_ids_are_allowed() -> None:
     assert not any(pattern.search(space) for space in spaces)
 
 
-def test_a_path_tells_which_methods_it_takes(client: Client) -> None:
+def test_405_names_the_allowed_methods(client: Client) -> None:
     for path, methods in (("/v1/users/u0/data", "DELETE, GET"), ("/v1/events", "POST"), ("/healthz", "GET")):
         for method in ("TRACE", "OPTIONS", "PATCH", "HEAD", "MADEUP"):
             refused = client.request(method, path)
@@ -500,7 +500,7 @@ def test_a_path_tells_which_methods_it_takes(client: Client) -> None:
     assert client_of(client.service).request("TRACE", "/v1/events").status_code == 401
 
 
-def test_every_error_that_is_documented_has_its_code_in_the_page_and_in_the_schema(client: Client) -> None:
+def test_error_codes_agree_in_page_and_schema(client: Client) -> None:
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8").split("## Errors", 1)[1]
     rows = re.findall(r"^\| ([\d, ]+) \| (.*) \|$", page, re.MULTILINE)
     told = {(int(status), code) for statuses, codes in rows for status in statuses.split(", ")
@@ -516,7 +516,7 @@ def test_every_error_that_is_documented_has_its_code_in_the_page_and_in_the_sche
                 assert answer["description"] == ", ".join(CODES[int(status)])
 
 
-def test_every_answer_has_the_headers_of_safety(client: Client) -> None:
+def test_every_answer_has_the_security_headers(client: Client) -> None:
     for response in (client.get("/healthz"), client.get("/v1/nothing"), client_of(client.service).get("/metrics")):
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["cache-control"] == "no-store"
@@ -531,7 +531,7 @@ def test_without_tokens_only_this_machine_is_served_under_its_own_name(run: Path
     assert _code(client_of(service, host="http://evil.example").get("/v1/users/u0/personas")) == (403, "wrong_host")
 
 
-def test_the_schema_tells_whether_a_token_is_needed(run: Path, client: Client) -> None:
+def test_the_schema_says_whether_a_token_is_needed(run: Path, client: Client) -> None:
     def needed(asked: Client) -> set[bool]:
         paths = asked.get("/openapi.json").json()["paths"]
         return {
@@ -568,7 +568,7 @@ class _Broken:
         (TimeoutError("/etc/recsys"), (503, "timeout")),
     ],
 )
-def test_no_error_tells_of_the_inside(
+def test_errors_reveal_no_internals(
     error: Exception, expected: tuple[int, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_store("memory:")
@@ -580,7 +580,7 @@ def test_no_error_tells_of_the_inside(
         assert not any(word in text for word in ("secret", "/etc", "internal/shop", "Traceback", str(Path.cwd())))
 
 
-def test_a_slow_body_is_not_waited_for(run: Path) -> None:
+def test_a_slow_body_times_out(run: Path) -> None:
     import asyncio
 
     service = service_of(run, open_store("memory:"), Limits(seconds=0.05))

@@ -32,7 +32,7 @@ def _wrong(held: list[Recorded], followed: list[Recorded], shown: dict[str, int]
     return {name: number for name, number in found.items() if number}
 
 
-def test_losses_doubles_and_changes_are_noticed() -> None:
+def test_losses_duplicates_and_changes_are_detected() -> None:
     held = _held()
     assert _wrong(held, held) == {}
     assert _wrong(held[:-1], held[:-1]) == {"lost": 1}
@@ -46,7 +46,7 @@ def test_losses_doubles_and_changes_are_noticed() -> None:
     assert _wrong(held, held, {}) == {"not_shown": 10}
 
 
-def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_refuses_unknown_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--store", "oracle"])
     assert "postgresql-server" in capsys.readouterr().err

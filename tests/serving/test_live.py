@@ -98,7 +98,7 @@ JSON = "Content-Type: application/json"
         (_head("GET /healthz", "Upgrade: websocket", "Connection: close"), {200}),
     ],
 )
-def test_what_is_hardly_http_is_answered_shortly(live: Live, request_: bytes, statuses: set[int]) -> None:
+def test_malformed_http_is_answered_shortly(live: Live, request_: bytes, statuses: set[int]) -> None:
     answer = live.send(request_)
     if answer or len(request_) < 100_000:  # a reset may overtake an answer to what was not read
         assert _status(answer) in statuses
@@ -151,7 +151,7 @@ def _bounded(started: Callable[[asyncio.Protocol], object]) -> BoundedHead:
 
 
 @pytest.mark.parametrize("half", [b"", b"GET / HTTP/1.1\r\nHost: local", b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nHo"])
-def test_who_says_nothing_or_half_of_it_is_not_waited_for(half: bytes) -> None:
+def test_silent_and_incomplete_requests_time_out(half: bytes) -> None:
     async def ask() -> bytes:
         made: list[asyncio.Protocol] = []
         server = await asyncio.get_running_loop().create_server(lambda: _bounded(made.append), "127.0.0.1", 0)
@@ -227,7 +227,7 @@ def test_a_full_disk_refuses_events_and_loses_none(live: Live) -> None:
     assert sorted(held) == sorted(["before", *kept, f"full-{number}"])
 
 
-def test_a_store_that_was_taken_away_refuses_events_until_it_is_back(live: Live) -> None:
+def test_events_are_refused_while_the_store_is_missing(live: Live) -> None:
     away = live.store.with_name("away")
     away.mkdir()
     with live.client() as client:
@@ -246,9 +246,7 @@ def test_a_store_that_was_taken_away_refuses_events_until_it_is_back(live: Live)
 
 
 @OWN_SERVER
-def test_a_postgresql_that_is_gone_is_waited_for_and_told_to_nobody(
-    run: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_lost_postgresql_is_reconnected_and_not_revealed(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     with PostgresqlServer() as server:
         address = server.address.replace("postgres@", "postgres:hush@")
         with open_store(address) as store:

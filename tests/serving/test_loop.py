@@ -28,7 +28,7 @@ def _answers(told: str) -> Iterator[dict[str, Any]]:
         yield answer
 
 
-def test_what_is_served_becomes_a_model_and_is_served(tmp_path: Path) -> None:
+def test_served_events_train_the_next_served_model(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
     (commands,) = re.findall(r"<!-- loop:begin -->\n```bash\n(.*?)```\n<!-- loop:end -->", page, re.DOTALL)
     write_log(tmp_path / "log.csv")

@@ -1,4 +1,4 @@
-"""What a run answers: corrections in the model's own mathematics, beliefs in the order of the store."""
+"""Answers of a run: corrections, beliefs in the order of the store, and the cache."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _answers(
     return RunAnswers(model, "model", log, store, clock=lambda: float(NOW), history=history)
 
 
-def test_corrections_weigh_what_each_linear_expert_says(log: Interactions) -> None:
+def test_corrections_weigh_linear_experts(log: Interactions) -> None:
     model = LinearAMPCF(personas=3, factors=4).fit(log)
     store = open_store("memory:")
     answers = _answers(model, log, store)
@@ -88,7 +88,7 @@ def _decayed(log: Interactions) -> Decayed:
     return Decayed(LinearAMPCF(personas=2, factors=4)).fit(log)
 
 
-def test_beliefs_are_those_of_observing_each_event_as_it_came(log: Interactions) -> None:
+def test_beliefs_learn_events_in_order_of_arrival(log: Interactions) -> None:
     events = [("i1", 5), ("i20", 3), ("i2", 9), ("i21", 9), ("i5", 4)]  # by arrival; two are late, two at one time
     store = open_store("memory:")
     user = int(log.users.numbers(["u0"])[0])
@@ -112,7 +112,7 @@ def test_beliefs_are_those_of_observing_each_event_as_it_came(log: Interactions)
         np.testing.assert_array_equal(state[name], wanted[name])
 
 
-def test_somebody_who_came_after_training_has_a_belief_of_their_own(log: Interactions) -> None:
+def test_new_users_have_a_belief_of_their_own(log: Interactions) -> None:
     store = open_store("memory:")
     items = ["i1", "i2", "i20", "i4", "i21", "i5"]
     for user in ("new", "newer"):  # two, so that room is made for more than one
@@ -159,7 +159,7 @@ _STEPS = st.one_of(
 @pytest.mark.parametrize("kind", ["linear", "decayed", "without personas"])
 @settings(max_examples=25, deadline=None)
 @given(steps=st.lists(_STEPS, max_size=25))
-def test_what_is_kept_of_users_changes_no_answer(
+def test_the_cache_changes_no_answer(
     models: dict[str, Recommender], log: Interactions, kind: str, steps: list[tuple[Any, ...]]
 ) -> None:
     store, now = open_store("memory:"), NOW
@@ -209,7 +209,7 @@ def models(log: Interactions) -> dict[str, Recommender]:
     return {name: model.fit(log) for name, model in unfitted.items()}
 
 
-def test_somebody_asked_for_again_is_not_described_again(log: Interactions) -> None:
+def test_a_cached_user_is_not_described_again(log: Interactions) -> None:
     answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, open_store("memory:"))
     before = answers.recommend("u3", 5, None, ())
     with mock.patch("recsys.explanations.explain.describe_from", side_effect=AssertionError) as describe:
@@ -219,7 +219,7 @@ def test_somebody_asked_for_again_is_not_described_again(log: Interactions) -> N
         assert describe.call_count == 1
 
 
-def test_the_last_list_is_given_again_until_something_changes(log: Interactions) -> None:
+def test_the_cached_list_is_returned_until_something_changes(log: Interactions) -> None:
     store, now = open_store("memory:"), [float(NOW)]
     answers = RunAnswers(_decayed(log), "model", log, store, clock=lambda: now[0])
     gap = NOW - max(_history(log, int(log.users.numbers(["u3"])[0]))[0])
@@ -253,7 +253,7 @@ def test_the_last_list_is_given_again_until_something_changes(log: Interactions)
 
 
 @given(gap=st.integers(0, 2**40), more=st.integers(0, 2**33))
-def test_a_history_is_read_as_of_a_moment_that_is_close(gap: int, more: int) -> None:
+def test_rounded_moments_are_close_and_stable(gap: int, more: int) -> None:
     times = np.asarray([START - 9, START], np.int64)
     moment = rounded_moment(START + gap, times)
     assert START + gap - gap / 64 <= moment <= START + gap
@@ -262,7 +262,7 @@ def test_a_history_is_read_as_of_a_moment_that_is_close(gap: int, more: int) -> 
     assert rounded_moment(moment, times) == moment
 
 
-def test_what_the_next_answer_needs_is_prepared_for_whoever_was_asked_for(log: Interactions) -> None:
+def test_next_answers_of_cached_users_are_prepared(log: Interactions) -> None:
     store, plain = open_store("memory:"), open_store("memory:")
     answers, others = (_answers(_decayed(log), log, each) for each in (store, plain))
     answers.recommend("u3", 5, None, ())
@@ -288,7 +288,7 @@ def _history(log: Interactions, user: int) -> tuple[list[int], list[int]]:
     return log.time[where].tolist(), log.item_num[where].tolist()
 
 
-def test_only_the_newest_events_are_read_and_nothing_used_comes_back(log: Interactions) -> None:
+def test_only_the_newest_events_are_read_and_all_are_excluded(log: Interactions) -> None:
     model = LinearAMPCF(personas=2, factors=4).fit(log)
     answers = _answers(model, log, open_store("memory:"), history=4)
     found = answers.recommend("u0", 100, None, ())

@@ -1,4 +1,4 @@
-"""What is done ahead of a question, and when it is not."""
+"""Preparation of answers after events, and the garbage collector."""
 
 from __future__ import annotations
 
@@ -80,20 +80,20 @@ def _event(number: int) -> Event:
     return Event(f"e{number}", f"u{number}", "i1", 1.0, 5, "use")
 
 
-def test_the_next_answer_is_prepared_when_events_came() -> None:
+def test_events_prepare_the_next_answer() -> None:
     for broken in (False, True):
         answers = _Prepared(broken=broken)
         _service(answers).append([_event(1), _event(2), Event("e3", "u1", "i2", 1.0, 6, "use")])
         assert sorted(answers.after(2)) == ["u1", "u2"]
 
 
-def test_what_is_prepared_in_parts_is_prepared_to_the_end() -> None:
+def test_preparation_in_parts_is_completed() -> None:
     answers = _Prepared()
     _service(answers).append([_event(5), _event(6)])
     assert sorted(answers.after(3)) == ["u5", "u5", "u6"]
 
 
-def test_an_import_is_not_prepared_for() -> None:
+def test_an_import_is_not_prepared() -> None:
     answers = _Prepared()
     service = _service(answers)
     service.append([_event(number) for number in range(50)])
@@ -101,7 +101,7 @@ def test_an_import_is_not_prepared_for() -> None:
     assert answers.after(1) == ["u51"]
 
 
-def test_events_without_questions_pile_nothing_up() -> None:
+def test_the_preparation_queue_is_bounded() -> None:
     answers, busy = _Prepared(), _Busy()
     service = _service(answers)
 
@@ -116,7 +116,7 @@ def test_events_without_questions_pile_nothing_up() -> None:
     assert asyncio.run(service.answer(lambda: list(answers.users))) == [f"u{10 * each}" for each in range(16)]
 
 
-def test_whoever_waits_comes_first() -> None:
+def test_requests_come_before_preparation() -> None:
     answers, busy = _Prepared(), _Busy()
     service = _service(answers)
 
@@ -133,7 +133,7 @@ def test_whoever_waits_comes_first() -> None:
     assert answers.after(1) == ["u2"]
 
 
-def test_whoever_left_is_not_waited_for() -> None:
+def test_a_cancelled_request_does_not_block_preparation() -> None:
     answers, busy = _Prepared(), _Busy()
     service = _service(answers)
 
@@ -150,7 +150,7 @@ def test_whoever_left_is_not_waited_for() -> None:
     assert answers.after(1) == ["u1"]
 
 
-def test_after_whatever_a_model_was_asked_something_is_done() -> None:
+def test_after_answer_is_called_after_every_use_of_a_model() -> None:
     done: list[str] = []
 
     def refused() -> None:
@@ -169,7 +169,7 @@ def test_after_whatever_a_model_was_asked_something_is_done() -> None:
         assert len(done) == 4
 
 
-def test_garbage_of_every_answer_is_found_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_garbage_of_every_answer_is_collected_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recsys.serving.garbage._FULL", 2)
     garbage = Garbage()
     found = []
