@@ -16,10 +16,10 @@ import yaml
 from benchmarks.accuracy import report as accuracy_report
 from benchmarks.accuracy.comparison import Result
 from benchmarks.accuracy.fidelity import measure_fidelity
-from benchmarks.tools.cells import Cells, Progress, identity
+from benchmarks.tools.cells import CellContent, Cells, Progress, identity
 from benchmarks.tools.command import exit_code, parser, plans_named
 from benchmarks.tools.fitting import one_persona_twin
-from benchmarks.tools.grid import Arena, Budget, expected_cost, is_seeded, run_configuration, trains_by_gradient
+from benchmarks.tools.grid import Arena, Budget, Grid, expected_cost, is_seeded, trains_by_gradient
 from benchmarks.tools.report import report_folder, without_paths
 from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.catalogue import datasets, locations
@@ -162,17 +162,15 @@ def _run_plan(
     for name, experiment in experiments.items():
         chosen = _twin(name, experiment, arena, cells) if name.endswith(_TWIN) else experiment
         inspect = measure_fidelity if plan.fidelity and name == OWN else None
-        outcomes[name] = run_configuration(name, chosen, arena, budget, cells, progress, inspect)
+        outcomes[name] = Grid(arena, budget, cells, progress, inspect).run(name, chosen)
     return Result(plan.dataset, plan.split, arena, budget, outcomes, None, log.fingerprint)
 
 
 def _twin(name: str, experiment: Experiment, arena: Arena, cells: Cells) -> Experiment:
     """Return the parameter-matched twin, which is searched once."""
     cell, key = f"{arena.name}/{name}/size", identity(experiment.to_dict(), arena.split.train.fingerprint)
-    stored = cells.load(cell, key)
-    if stored is None:
-        stored = cells.save(cell, key, one_persona_twin(experiment, arena.split.train).to_dict())
-    return check_experiment(stored, source=name)
+    twin, _ = cells.make(cell, key, lambda: CellContent(one_persona_twin(experiment, arena.split.train).to_dict()))
+    return check_experiment(twin, source=name)
 
 
 def _experiment(name: str, epochs: int | None) -> Experiment:

@@ -82,12 +82,7 @@ def placebo_lists(
 ) -> npt.NDArray[np.int32]:
     """Return the lists "queries n" of the model with its regression solved for another routing."""
     ridge = PersonaRidge(
-        model.regularization,
-        model.user_power,
-        model.history_power,
-        model.item_power,
-        model.cohesion,
-        model.locality,
+        model.regularization, model.user_power, model.history_power, model.item_power, model.cohesion, model.locality
     )
     weights = ridge.solve(cut.train.matrix(), routing)
     placebo = LinearAMPCF(**model.parameters_of_constructor())

@@ -26,15 +26,7 @@ _COLOURS = {
 
 
 def draw_recovery(path: Path, pool: Pool) -> Path:
-    """Write NDCG@10 by events since an abrupt change, with the band of each arm.
-
-    Args:
-        path: of the PNG.
-        pool: a world with such users.
-
-    Returns:
-        `path`.
-    """
+    """Write NDCG@10 by events since an abrupt change, with the band of each arm; return `path`."""
     figure = new_figure(9, 5.5)
     axis = figure.subplots()
     moments = pool.moments(Kind.ABRUPT)
@@ -53,15 +45,7 @@ def draw_recovery(path: Path, pool: Pool) -> Path:
 
 
 def draw_timescales(path: Path, pool: Pool) -> Path:
-    """Write each user's learned half-life over the true one, both in the user's events, on logarithmic axes.
-
-    Args:
-        path: of the PNG.
-        pool: a world with RENEWAL users.
-
-    Returns:
-        `path`.
-    """
+    """Write each user's learned half-life over the true one, both in the user's events, on logarithmic axes."""
     mine = pool.users(Kind.RENEWAL) & (pool.lengths >= MIN_EVENTS)
     true, learned = pool.truth.timescale[mine], pool.pooled(OURS, "learned")[mine]
     figure = new_figure(6.5, 6)
@@ -77,15 +61,7 @@ def draw_timescales(path: Path, pool: Pool) -> Path:
 
 
 def draw_kinds(path: Path, pool: Pool) -> Path:
-    """Write the distribution of the learned half-lives for each kind of users.
-
-    Args:
-        path: of the PNG.
-        pool: a world with several kinds.
-
-    Returns:
-        `path`.
-    """
+    """Write the distribution of the learned half-lives for each kind of users; return `path`."""
     learned = np.log2(pool.pooled(OURS, "learned"))
     kinds = [kind for kind in Kind if pool.users(kind).any()]
     figure = new_figure(8, 4.5)

@@ -24,17 +24,7 @@ from benchmarks.drift.world_scores import (
 from benchmarks.drift.worlds import DETECTOR_CANDIDATES
 from benchmarks.tools.differences import Difference
 from benchmarks.tools.environment import environment
-from benchmarks.tools.report import (
-    bars_table,
-    facts,
-    interval,
-    number,
-    p_value,
-    signed,
-    slug,
-    table,
-    write_report,
-)
+from benchmarks.tools.report import bars_table, facts, interval, number, p_value, signed, slug, table, write_report
 from recsys.experiments.drift.pictures import draw_days, draw_half_lives
 from recsys.pictures import draw_bars
 from recsys.worlds.drift import Kind

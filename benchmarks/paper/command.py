@@ -8,13 +8,13 @@ continues an interrupted benchmark.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-from benchmarks.tools.cells import Cells, Progress, identity
+from benchmarks.tools.cells import CellContent, Cells, Progress, identity
 from benchmarks.tools.command import exit_code, parser
 from benchmarks.tools.differences import Difference
 from benchmarks.tools.environment import environment
@@ -37,6 +37,7 @@ from benchmarks.tools.report import (
 )
 from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.catalogue import datasets
+from recsys.data.splits.holdout import Split
 from recsys.data.splits.standard import split
 from recsys.errors import RecsysError
 from recsys.evaluation.holdout import evaluate, validator
@@ -173,34 +174,31 @@ def _measure(
     for seed in seeds:
         cut = split(whole, "paper", seed=seed, threshold=log.threshold)
         tastes = Tastes.of(cut.train)
-        validate = validator(cut.valid, METRIC)
         for name, experiment in experiments.items():
-            began = time.perf_counter()
             cell = f"{log.dataset}/{name}/seed-{seed}"
-            key = identity(experiment.to_dict(), seed, cut.train.fingerprint, seconds)
-            record = cells.load(cell, key)
-            cached = record is not None
-            if record is None:
-                fitted = fit_within(experiment, seed, cut.train, validate, seconds)
-                evaluation = evaluate(fitted.model, cut.test, cut.train, cutoffs=(10,), tastes=tastes)
-                content = {
-                    "valid": fitted.valid,
-                    "epochs": fitted.epochs,
-                    "seconds": fitted.seconds,
-                    "capped": fitted.capped,
-                    "test": evaluation.summary,
-                    "parameters": count_parameters(fitted.model),
-                    "health": health(fitted.model, cut.test),
-                    "notes": cut.notes,
-                    "fingerprint": whole.fingerprint,
-                }
-                record = cells.save(cell, key, content, evaluation=evaluation)
+            run = partial(_run, experiment, seed, cut, tastes, seconds, whole.fingerprint)
+            record, spent = cells.make(cell, identity(experiment.to_dict(), seed, cut.train.fingerprint, seconds), run)
             runs[name].append(record)
             tables[name].append(cell)
             text = f"HR@10 {record['test']['hr@10']:.3f}, NDCG@10 {record['test'][METRIC]:.3f}"
-            spent = None if cached else time.perf_counter() - began
             progress.add(f"{log.dataset} {name} seed {seed}: {text}", seconds, spent)
     return LogResult(log, runs, tables)
+
+
+def _run(
+    experiment: Experiment, seed: int, cut: Split, tastes: Tastes, seconds: float, fingerprint: str
+) -> CellContent:
+    fitted = fit_within(experiment, seed, cut.train, validator(cut.valid, METRIC), seconds)
+    evaluation = evaluate(fitted.model, cut.test, cut.train, cutoffs=(10,), tastes=tastes)
+    values = {
+        **fitted.effort,
+        "test": evaluation.summary,
+        "parameters": count_parameters(fitted.model),
+        "health": health(fitted.model, cut.test),
+        "notes": cut.notes,
+        "fingerprint": fingerprint,
+    }
+    return CellContent(values, evaluation)
 
 
 _CODE = """\

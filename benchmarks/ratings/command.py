@@ -117,11 +117,7 @@ OVER_TIME: Mapping[str, Space] = {
             ("time", 365 * DAY),
         )
     },
-    PER_USER: {
-        "learning_rate": (1.0, 5.0, 20.0),
-        "shrinkage": (30.0, 100.0, 300.0),
-        "fading": (0.005, 0.02, 0.05),
-    },
+    PER_USER: {"learning_rate": (1.0, 5.0, 20.0), "shrinkage": (30.0, 100.0, 300.0), "fading": (0.005, 0.02, 0.05)},
 }
 """Settings of an arm alone."""
 _STATIC_TERMS: Settings = {"drift": "none", "time_bins": 0}

@@ -183,12 +183,7 @@ def answerable(holdout: Holdout) -> Holdout:
 
 
 def report(
-    cut: Split,
-    log: Interactions,
-    repeats: int,
-    rates: Rates,
-    seconds: Rates,
-    values: Mapping[str, Mapping[str, float]],
+    cut: Split, log: Interactions, repeats: int, rates: Rates, seconds: Rates, values: Mapping[str, Mapping[str, float]]
 ) -> list[str]:
     """Return the paragraphs of the report."""
     made = environment() | {

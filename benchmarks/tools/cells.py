@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -31,6 +32,16 @@ def identity(*parts: object) -> str:
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class CellContent:
+    """Content of a new cell: plain values, and where it has them a table per user and arrays."""
+
+    values: Mapping[str, Any]
+    evaluation: Evaluation | None = None
+    arrays: Mapping[str, npt.NDArray[Any]] | None = None
+
+
+@final
 @dataclass(frozen=True)
 class Cells:
     """A folder of cells; names may contain `/`."""
@@ -48,6 +59,17 @@ class Cells:
             return None
         content: dict[str, Any] = stored["content"]
         return content
+
+    def make(self, name: str, identity: str, run: Callable[[], CellContent]) -> tuple[dict[str, Any], float | None]:
+        """Return a cell's values, run and saved where it is missing, and the seconds of the run (None: on disk)."""
+        stored = self.load(name, identity)
+        if stored is not None:
+            return stored, None
+        began = time.perf_counter()
+        content = run()
+        seconds = time.perf_counter() - began
+        saved = self.save(name, identity, content.values, evaluation=content.evaluation, arrays=content.arrays)
+        return saved, seconds
 
     def save(
         self,

@@ -39,6 +39,11 @@ class Fitted:
     seconds: float
     capped: bool
 
+    @property
+    def effort(self) -> dict[str, Any]:
+        """Everything but the model, as plain values."""
+        return {"valid": self.valid, "epochs": self.epochs, "seconds": self.seconds, "capped": self.capped}
+
 
 def fit_within(experiment: Experiment, seed: int, train: Interactions, validate: Validate, seconds: float) -> Fitted:
     """Fit a model, end its training at the first validation after `seconds`, and keep its best epoch.

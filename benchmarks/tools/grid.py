@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
 import numpy as np
 
-from benchmarks.tools.cells import Cells, Progress, identity
-from benchmarks.tools.fitting import Fitted, count_parameters, fit_within
+from benchmarks.tools.cells import CellContent, Cells, Progress, identity
+from benchmarks.tools.fitting import count_parameters, fit_within
 from benchmarks.tools.report import without_paths
 from benchmarks.tools.search import trials, with_settings
 from recsys.data.splits.holdout import Holdout, Split
@@ -128,145 +127,142 @@ def trains_by_gradient(experiment: Experiment) -> bool:
 
 def expected_cost(name: str, experiment: Experiment, budget: Budget) -> float:
     """Return the expected seconds of a configuration, for the estimate of the time left."""
-    count = len(trials(name, experiment, budget.trials))
-    further = len(budget.seeds) - 1 if is_seeded(experiment) else 1
-    return (count + further) * (budget.seconds if trains_by_gradient(experiment) else budget.seconds / 8)
+    cells = len(trials(name, experiment, budget.trials)) + _further_runs(experiment, budget)
+    return cells * (budget.seconds if trains_by_gradient(experiment) else budget.seconds / 8)
 
 
-def run_configuration(
-    name: str,
-    experiment: Experiment,
-    arena: Arena,
-    budget: Budget,
-    cells: Cells,
-    progress: Progress,
-    inspect: Inspect | None = None,
-) -> Outcome:
-    """Tune a configuration and evaluate it; finished cells are read from disk."""
-    whole = expected_cost(name, experiment, budget)
-    candidates = trials(name, experiment, budget.trials)
-    cost = whole / (len(candidates) + (len(budget.seeds) - 1 if is_seeded(experiment) else 1))
-    validate = validator(arena.split.valid, budget.metric, budget.validation_users)
-    records: list[Record] = []
-    for number, changes in enumerate(candidates):
-        if sum(record.get("seconds", 0.0) for record in records) > budget.trials * budget.seconds:
-            progress.add(f"{arena.name} {name} trial {number + 1}: skipped, the time is used up", cost, None)
-            continue
-        began = time.perf_counter()
-        cell = f"{arena.name}/{name}/trial-{number}"
-        record, cached = _trial(cell, with_settings(experiment, changes), changes, arena, budget, cells, validate)
-        records.append({**record, "cell": cell})
-        text = record.get("failure") or f"{budget.metric} {record['valid']:.4f} on validation"
-        spent = None if cached else time.perf_counter() - began
-        progress.add(f"{arena.name} {name} trial {number + 1}: {text}", cost, spent)
-        _drop_all_but_the_best(records, cells)
-    good = [record for record in records if "failure" not in record]
-    if not good:
-        return Outcome(name, records[0]["failure"])
-    chosen = int(np.argmax([record["valid"] for record in good]))
-    final_experiment = with_settings(experiment, _final_changes(experiment, good[chosen]))
-    runs, tables = [], []
-    for seed in budget.seeds if is_seeded(experiment) else budget.seeds[:1]:
-        began = time.perf_counter()
-        cell = f"{arena.name}/{name}/seed-{seed}"
-        run, cached = _run(cell, final_experiment, seed, good[chosen], arena, budget, cells, validate, inspect)
-        if "failure" in run:
-            return Outcome(name, run["failure"], tuple(good), chosen)
-        runs.append(run)
-        tables.append(cell)
-        text = f"{budget.metric} {run['test'][budget.metric]:.4f} on test"
-        spent = None if cached else time.perf_counter() - began
-        first = is_seeded(experiment) and seed == budget.seeds[0]
-        progress.add(f"{arena.name} {name} seed {seed}: {text}", 0.0 if first else cost, spent)
-    for record in records:
-        cells.drop_arrays(record["cell"])
-    return Outcome(name, None, tuple(good), chosen, final_experiment, tuple(runs), tuple(tables))
+def _further_runs(experiment: Experiment, budget: Budget) -> int:
+    """Return the number of final runs that the trials do not already contain."""
+    return len(budget.seeds) - 1 if is_seeded(experiment) else 1
 
 
-def _drop_all_but_the_best(records: Sequence[Record], cells: Cells) -> None:
-    """Delete the parameters of trials that another one beats: those of large models fill disks."""
-    best = max((record["valid"] for record in records if "failure" not in record), default=None)
-    beaten = [record for record in records if "failure" not in record and record["valid"] < best]
-    for record in beaten:
-        cells.drop_arrays(record["cell"])
+@final
+@dataclass(frozen=True)
+class Grid:
+    """Tunes configurations on a split and evaluates them; finished cells are read from disk.
 
+    Attributes:
+        arena: the split.
+        budget: of every configuration.
+        cells: results on disk.
+        progress: receives a line for each cell.
+        inspect: further measurements of the final models.
+    """
 
-def _trial(
-    cell: str,
-    experiment: Experiment,
-    changes: Mapping[str, Any],
-    arena: Arena,
-    budget: Budget,
-    cells: Cells,
-    validate: Validate,
-) -> tuple[Record, bool]:
-    """Fit one setting and validate it; its parameters are stored for the final run of the first seed."""
-    key = identity(experiment.to_dict(), arena.split.train.fingerprint, budget.seeds[0], arena.name, budget.identity)
-    stored = cells.load(cell, key)
-    if stored is not None:
-        return stored, True
-    try:
-        fitted = fit_within(experiment, budget.seeds[0], arena.split.train, validate, budget.seconds)
-    except RecsysError as error:
-        return cells.save(cell, key, {"changes": dict(changes), "failure": without_paths(str(error))}), False
-    record = {"changes": dict(changes), **_effort(fitted)}
-    arrays = fitted.model.arrays()
-    reused = arrays if sum(array.nbytes for array in arrays.values()) <= _REUSED_BYTES else None
-    return cells.save(cell, key, record, arrays=reused), False
+    arena: Arena
+    budget: Budget
+    cells: Cells
+    progress: Progress
+    inspect: Inspect | None = None
+
+    def run(self, name: str, experiment: Experiment) -> Outcome:
+        """Tune a configuration and evaluate the chosen setting."""
+        budget, folder = self.budget, f"{self.arena.name}/{name}"
+        candidates = trials(name, experiment, budget.trials)
+        cost = expected_cost(name, experiment, budget) / (len(candidates) + _further_runs(experiment, budget))
+        validate = validator(self.arena.split.valid, budget.metric, budget.validation_users)
+        records: list[Record] = []
+        for number, changes in enumerate(candidates):
+            title = f"{self.arena.name} {name} trial {number + 1}"
+            if sum(record.get("seconds", 0.0) for record in records) > budget.trials * budget.seconds:
+                self.progress.add(f"{title}: skipped, the time is used up", cost, None)
+                continue
+            cell = f"{folder}/trial-{number}"
+            record, spent = self._trial(cell, with_settings(experiment, changes), changes, validate)
+            records.append({**record, "cell": cell})
+            text = record.get("failure") or f"{budget.metric} {record['valid']:.4f} on validation"
+            self.progress.add(f"{title}: {text}", cost, spent)
+            self._drop_beaten(records)
+        good = [record for record in records if "failure" not in record]
+        if not good:
+            return Outcome(name, records[0]["failure"])
+        chosen = int(np.argmax([record["valid"] for record in good]))
+        final_experiment = with_settings(experiment, _final_changes(experiment, good[chosen]))
+        runs, tables = [], []
+        for seed in budget.seeds if is_seeded(experiment) else budget.seeds[:1]:
+            cell = f"{folder}/seed-{seed}"
+            run, spent = self._run(cell, final_experiment, seed, good[chosen], validate)
+            if "failure" in run:
+                return Outcome(name, run["failure"], tuple(good), chosen)
+            runs.append(run)
+            tables.append(cell)
+            text = f"{self.arena.name} {name} seed {seed}: {budget.metric} {run['test'][budget.metric]:.4f} on test"
+            repeats_trial = is_seeded(experiment) and seed == budget.seeds[0]
+            self.progress.add(text, 0.0 if repeats_trial else cost, spent)
+        for record in records:
+            self.cells.drop_arrays(record["cell"])
+        return Outcome(name, None, tuple(good), chosen, final_experiment, tuple(runs), tuple(tables))
+
+    def _drop_beaten(self, records: Sequence[Record]) -> None:
+        """Delete the parameters of trials that another one beats: those of large models fill disks."""
+        good = [record for record in records if "failure" not in record]
+        best = max((record["valid"] for record in good), default=None)
+        for record in good:
+            if record["valid"] < best:
+                self.cells.drop_arrays(record["cell"])
+
+    def _identity(self, experiment: Experiment, seed: int) -> tuple[Any, ...]:
+        return experiment.to_dict(), seed, self.arena.split.train.fingerprint, self.arena.name, self.budget.identity
+
+    def _trial(
+        self, cell: str, experiment: Experiment, changes: Mapping[str, Any], validate: Validate
+    ) -> tuple[Record, float | None]:
+        """Fit one setting and validate it; its parameters are stored for the final run of the first seed."""
+        budget = self.budget
+        settings, seed, fingerprint, *rest = self._identity(experiment, budget.seeds[0])
+
+        def fit() -> CellContent:
+            try:
+                fitted = fit_within(experiment, seed, self.arena.split.train, validate, budget.seconds)
+            except RecsysError as error:
+                return CellContent({"changes": dict(changes), "failure": without_paths(str(error))})
+            arrays = fitted.model.arrays()
+            reused = arrays if sum(array.nbytes for array in arrays.values()) <= _REUSED_BYTES else None
+            return CellContent({"changes": dict(changes), **fitted.effort}, arrays=reused)
+
+        return self.cells.make(cell, identity(settings, fingerprint, seed, *rest), fit)
+
+    def _run(
+        self, cell: str, experiment: Experiment, seed: int, trial: Record, validate: Validate
+    ) -> tuple[Record, float | None]:
+        """Evaluate the chosen setting with one seed on test."""
+        train, test, budget = self.arena.split.train, self.arena.split.test, self.budget
+
+        def evaluated() -> CellContent:
+            parameters = self.cells.arrays(trial["cell"]) if seed == budget.seeds[0] else None
+            try:
+                if parameters is not None:
+                    model = experiment.build(seed).restore(FittedOn.of(train), parameters)
+                    effort = {name: trial[name] for name in ("valid", "epochs", "seconds", "capped")}
+                else:
+                    fitted = fit_within(experiment, seed, train, validate, _SAFETY * budget.seconds)
+                    model, effort = fitted.model, fitted.effort
+                evaluation = evaluate(model, test, train, cutoffs=(budget.cutoff,), tastes=self.arena.tastes)
+                record: Record = {
+                    "seed": seed,
+                    **effort,
+                    "test": evaluation.summary,
+                    "counts": evaluation.counts,
+                    "parameters": count_parameters(model),
+                    "health": health(model, test),
+                    **({} if self.inspect is None else self.inspect(model, self.arena)),
+                }
+            except RecsysError as error:
+                return CellContent({"failure": without_paths(str(error))})
+            routing = (
+                {"routing": model.routing()} if isinstance(model, AMPCF | LinearAMPCF) and model.folds_in else None
+            )
+            return CellContent(record, evaluation, routing)
+
+        return self.cells.make(cell, identity(*self._identity(experiment, seed)), evaluated)
 
 
 def _final_changes(experiment: Experiment, trial: Record) -> Record:
     """Return the changes of a trial, with the epochs of a capped one, so that other seeds repeat them."""
-    changes = dict(trial["changes"])
-    if trial["capped"]:
-        changes["optimization.epochs"] = min(
-            max(1, int(trial["epochs"])), int(experiment.arguments["optimization"]["epochs"])
-        )
-    return changes
-
-
-def _run(
-    cell: str,
-    experiment: Experiment,
-    seed: int,
-    trial: Record,
-    arena: Arena,
-    budget: Budget,
-    cells: Cells,
-    validate: Validate,
-    inspect: Inspect | None,
-) -> tuple[Record, bool]:
-    """Evaluate the chosen setting with one seed on test."""
-    key = identity(experiment.to_dict(), seed, arena.split.train.fingerprint, arena.name, budget.identity)
-    stored = cells.load(cell, key)
-    if stored is not None:
-        return stored, True
-    parameters = cells.arrays(trial["cell"]) if seed == budget.seeds[0] else None
-    try:
-        if parameters is not None:
-            model = experiment.build(seed).restore(FittedOn.of(arena.split.train), parameters)
-            effort = {name: trial[name] for name in ("valid", "epochs", "seconds", "capped")}
-        else:
-            fitted = fit_within(experiment, seed, arena.split.train, validate, _SAFETY * budget.seconds)
-            model, effort = fitted.model, _effort(fitted)
-        evaluation = evaluate(model, arena.split.test, arena.split.train, cutoffs=(budget.cutoff,), tastes=arena.tastes)
-        record: Record = {
-            "seed": seed,
-            **effort,
-            "test": evaluation.summary,
-            "counts": evaluation.counts,
-            "parameters": count_parameters(model),
-            "health": health(model, arena.split.test),
-            **({} if inspect is None else inspect(model, arena)),
-        }
-    except RecsysError as error:
-        return cells.save(cell, key, {"failure": without_paths(str(error))}), False
-    routing = {"routing": model.routing()} if isinstance(model, AMPCF | LinearAMPCF) and model.folds_in else None
-    return cells.save(cell, key, record, evaluation=evaluation, arrays=routing), False
-
-
-def _effort(fitted: Fitted) -> Record:
-    return {"valid": fitted.valid, "epochs": fitted.epochs, "seconds": fitted.seconds, "capped": fitted.capped}
+    if not trial["capped"]:
+        return dict(trial["changes"])
+    epochs = min(max(1, int(trial["epochs"])), int(experiment.arguments["optimization"]["epochs"]))
+    return {**trial["changes"], "optimization.epochs": epochs}
 
 
 def health(model: Recommender, holdout: Holdout, users: int = _HEALTH_USERS) -> dict[str, float] | None:

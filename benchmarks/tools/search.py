@@ -46,11 +46,7 @@ SPACES: Mapping[str, Space] = {
         "shrinkage": (0.0, 10.0, 100.0),
     },
     "ease": {"regularization": (50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)},
-    "ials": {
-        "embedding_size": (32, 64, 128),
-        "regularization": (3.0, 10.0, 30.0, 100.0),
-        "alpha": (2.0, 5.0, 10.0),
-    },
+    "ials": {"embedding_size": (32, 64, 128), "regularization": (3.0, 10.0, 30.0, 100.0), "alpha": (2.0, 5.0, 10.0)},
     "bpr": {"learning_rate": (0.02, 0.05, 0.1), "regularization": (0.001, 0.01, 0.05), "embedding_size": (32, 64, 128)},
     "mf": _EMBEDDING,
     "ampcf": {**_LINEAR, "cohesion": (0.75, 1.5), "locality": (0.1, 0.2), "routing_sharpness": (3.0, 5.0)},

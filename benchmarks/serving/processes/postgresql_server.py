@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self, final
 
 from benchmarks.serving.processes.served_process import free_port
@@ -80,9 +79,7 @@ class PostgresqlServer:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self.die("immediate")
         except subprocess.CalledProcessError:

@@ -11,7 +11,7 @@ from benchmarks.accuracy.comparison import Result, best_baseline, paired
 from benchmarks.tools import fitting, grid
 from benchmarks.tools.cells import Cells, Progress
 from benchmarks.tools.differences import corrected
-from benchmarks.tools.grid import Arena, Budget, Outcome, run_configuration
+from benchmarks.tools.grid import Arena, Budget, Grid, Outcome
 from benchmarks.tools.report import REPORT_NAME
 from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.splits.standard import split
@@ -75,7 +75,7 @@ def test_best_setting_on_validation_is_tested(tmp_path: Path) -> None:
     arena = Arena("log-random", cut, Tastes.of(cut.train))
     experiment = shipped_experiment("ease")
     cells = Cells(tmp_path)
-    outcome = run_configuration("ease", experiment, arena, _BUDGET, cells, Progress(1.0, False))
+    outcome = Grid(arena, _BUDGET, cells, Progress(1.0, False)).run("ease", experiment)
     valid = [trial["valid"] for trial in outcome.trials]
     assert len(valid) == 2
     assert valid[outcome.chosen] == max(valid)
@@ -91,7 +91,7 @@ def test_the_first_seed_is_the_trial_itself(tmp_path: Path) -> None:
     changes = {"optimization.epochs": 2, "embedding_size": 8}
     experiment = with_settings(shipped_experiment("ampcf_latent"), changes)
     cells = Cells(tmp_path)
-    outcome = run_configuration("ampcf_latent", experiment, arena, _BUDGET, cells, Progress(1.0, False))
+    outcome = Grid(arena, _BUDGET, cells, Progress(1.0, False)).run("ampcf_latent", experiment)
     assert outcome.experiment is not None
     assert outcome.runs[0]["valid"] == outcome.trials[outcome.chosen]["valid"]
     model = outcome.experiment.build(1).fit(cut.train, validator(cut.valid, "ndcg@10", 100))
@@ -105,7 +105,7 @@ def test_no_further_trial_after_the_time_is_used_up(tmp_path: Path) -> None:
     arena = Arena("log-random", cut, Tastes.of(cut.train))
     experiment = shipped_experiment("ease")
     budget = replace(_BUDGET, trials=3, seconds=1e-9)
-    outcome = run_configuration("ease", experiment, arena, budget, Cells(tmp_path), Progress(1.0, False))
+    outcome = Grid(arena, budget, Cells(tmp_path), Progress(1.0, False)).run("ease", experiment)
     assert len(outcome.trials) == 1
     assert len(outcome.runs) == 1
 
@@ -114,8 +114,8 @@ def test_failure_of_a_model_has_its_reason(tmp_path: Path) -> None:
     cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
     arena = Arena("log-random", cut, Tastes.of(cut.train))
     content = {"model": {"class_path": "recsys.models.EASE", "init_args": {"memory_limit_gb": 1e-9}}}
-    progress = Progress(1.0, False)
-    outcome = run_configuration("ease", check_experiment(content), arena, _BUDGET, Cells(tmp_path), progress)
+    grid = Grid(arena, _BUDGET, Cells(tmp_path), Progress(1.0, False))
+    outcome = grid.run("ease", check_experiment(content))
     assert outcome.runs == ()
     assert outcome.failure is not None
     assert "GB" in outcome.failure
