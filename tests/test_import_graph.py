@@ -36,6 +36,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 def test_no_import_circle() -> None:
     graph = {module: {name for name in _imports(path) if name != module} for module, path in MODULES.items()}
+    del graph["recsys"]  # the front door imports a module when one of its names is first used
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
