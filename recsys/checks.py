@@ -92,7 +92,8 @@ def object_named(setting: str, path: str, group: str, home: str = "") -> Any:  #
                 return getattr(holder, name)
     except (ImportError, AttributeError) as error:
         reason = f"{error}; install the package that holds it into this environment"
-    exports = getattr(importlib.import_module(home), "__all__", ()) if home else ()
+    near_home = bool(home) and (not module or module.partition(".")[0] == home.partition(".")[0])
+    exports = getattr(importlib.import_module(home), "__all__", ()) if near_home else ()
     public = {export: f"{home}.{export}" for export in exports}
     hint = nearest(public.get(path, path), [*points, *public.values()]) or f": {reason}"
     raise ConfigError(f"{setting} {path!r} cannot be found{hint}")

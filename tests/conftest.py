@@ -15,6 +15,8 @@ from recsys.events.store import EventStore
 from tests.events.store_addresses import KINDS, address_of
 from tests.serving.serving_run import train, write_log
 
+collect_ignore = ["outside"]  # a distribution of its own, which test_outside.py finds installed
+
 # No test fails because the machine is busy: how long an example takes is nobody's promise.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

@@ -118,15 +118,17 @@ def load(path: str | Path, allow: Iterable[type | str] = ()) -> Recommender:
         allow: models and rules of forgetting from elsewhere that the bundle may name, as classes or by dotted path.
 
     Raises:
-        BundleError: naming the file and the cure, when anything is missing, truncated, altered or left over, or when
-            the format is of another version.
+        BundleError: naming the file and the cure, when anything is missing, truncated, altered or left over, when the
+            format is of a later version, or when a class is not trusted.
+        ConfigError: an allowed name cannot be found.
     """
     path = Path(path)
     manifest = read_manifest(path)
     _verify_files(path, manifest)
     description = {CLASS: manifest.model, ARGUMENTS: manifest.parameters}
+    resolve = permitted(allow)
     try:
-        model = from_section(description, Recommender, f"{path / MANIFEST}: model", permitted(allow))
+        model = from_section(description, Recommender, f"{path / MANIFEST}: model", resolve)
         return model.restore(_read_fitted_on(path, manifest), load_file(path / ARRAYS))
     except BundleError:
         raise

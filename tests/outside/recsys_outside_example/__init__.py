@@ -1,0 +1,1 @@
+"""A model, a rule of forgetting, a metric and a reader that recsys finds by their entry points."""
