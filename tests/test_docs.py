@@ -59,6 +59,15 @@ def test_every_page_is_in_the_index() -> None:
     assert pages <= linked
 
 
+def test_code_of_the_page_on_extending_is_that_of_the_package_that_ci_installs() -> None:
+    files = (ROOT / "tests" / "outside" / "recsys_outside_example").glob("*.py")
+    package = {line.strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()}
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.partition("  # ")[0].strip() for block in blocks if "def " in block for line in block.splitlines()]
+    assert len(lines) > 20
+    assert [line for line in lines if line and line not in package] == []
+
+
 def test_every_model_has_a_page_and_every_setting_of_the_persona_models_stands_in_it() -> None:
     for model, page in ((AMPCF, "ampcf"), (LinearAMPCF, "linear_ampcf"), (MF, "mf"), (Decayed, "decayed")):
         text = (ROOT / "docs" / "models" / f"{page}.md").read_text(encoding="utf-8")
