@@ -1,0 +1,61 @@
+"""Half-lives of rules other than the two with a half-life of their own; for those see `test_activity`."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from recsys.data.queries import Queries
+from recsys.decay.base import Forgetting
+from recsys.decay.fixed import NoDecay, SlidingWindow
+from recsys.decay.gradient import GradientHalfLife
+from recsys.explanations.half_life import _measured, user_half_lives
+from recsys.explanations.records import HalfLife, HalfLifeInterval
+from recsys.models import Decayed
+from recsys.types import DAY
+from tests.explanations.explanation_models import TastesFromHistory, movie_log
+
+_QUERIES = Queries.from_history([[0, 1, 2, 3], [4], []], users=[0, 1, 2])
+
+
+def _half_lives(rule: Forgetting) -> list[HalfLife] | None:
+    model = Decayed(TastesFromHistory(), half_life=1.0).fit(movie_log())
+    with mock.patch.object(Decayed, "rule", new_callable=mock.PropertyMock, return_value=rule):
+        return user_half_lives(model, _QUERIES)
+
+
+@pytest.mark.parametrize(
+    ("rule", "unit", "value"),
+    [(SlidingWindow(events=3), "events", 3.0), (SlidingWindow(seconds=2 * DAY), "days", 2.0)],
+)
+def test_a_window_is_a_shared_half_life(rule: SlidingWindow, unit: str, value: float) -> None:
+    half_lives = _half_lives(rule)
+    assert half_lives is not None
+    assert len(half_lives) == 3
+    assert half_lives[0].to_dict() == {
+        "kind": "shared",
+        unit: {"median": value, "low": value, "high": value, "probability": 1.0},
+        "never": 0.0,
+        "learned_from": None,
+    }
+
+
+def test_a_half_life_learned_by_gradient_is_the_users_own() -> None:
+    rule = GradientHalfLife()
+    with (
+        mock.patch.object(rule, "half_lives", return_value=np.array([2.0, 3.0, 4.0])),
+        mock.patch.object(rule, "floors", return_value=np.array([0.1, 0.2, 0.3])),
+    ):
+        first, *_ = _half_lives(rule) or []
+    assert first == HalfLife("own", (HalfLifeInterval("events", 2.0, 2.0, 2.0, 1.0),), 0.1, None)
+
+
+def test_other_rules_are_measured_by_their_weights() -> None:
+    model = Decayed(TastesFromHistory(), half_life=1.0).fit(movie_log())
+    assert _measured(model, _QUERIES).tolist() == [2.0, np.inf, np.inf]  # the newest weighs 1, the next one 1/2
+
+
+def test_no_decay_has_no_half_life() -> None:
+    assert _half_lives(NoDecay()) is None
