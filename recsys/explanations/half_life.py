@@ -35,7 +35,8 @@ def user_half_lives(model: Recommender, queries: Queries) -> list[HalfLife] | No
     | `GradientHalfLife` | the user's own, without uncertainty; `never` is the floor |
     | any other | the number of the user's newest events with at least half of the largest weight |
     """
-    if not isinstance(model, Decayed) or isinstance(rule := _rule(model), NoDecay):
+    rule: Forgetting = model.rule if isinstance(model, Decayed) else NoDecay()
+    if isinstance(rule, NoDecay):
         return None
     unit_of_time = _UNITS_OF_TIME.get(model.fitted_on.clock, "positions")
     if isinstance(rule, TemporalDecay):
@@ -50,10 +51,6 @@ def user_half_lives(model: Recommender, queries: Queries) -> list[HalfLife] | No
     return [HalfLife("own", (_exact("events", value),), 0.0, None) for value in _measured(model, queries).tolist()]
 
 
-def _rule(model: Decayed) -> Forgetting:
-    return model.rule
-
-
 def _shared(rule: GlobalHalfLife | SlidingWindow, unit_of_time: Unit) -> HalfLife:
     if isinstance(rule, GlobalHalfLife):
         unit = "events" if rule.clock == "events" else unit_of_time
@@ -62,7 +59,7 @@ def _shared(rule: GlobalHalfLife | SlidingWindow, unit_of_time: Unit) -> HalfLif
     return HalfLife("shared", (window,), 0.0, None)
 
 
-def _measured(model: Decayed, queries: Queries) -> Doubles:
+def _measured(model: Recommender, queries: Queries) -> Doubles:
     """Return how many of each user's events have at least half of the largest weight; infinity for all of them."""
     history, weights = queries.history, model.read(queries).queries.weights
     assert weights is not None

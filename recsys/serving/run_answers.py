@@ -168,7 +168,7 @@ class RunAnswers:
         self._titles = TitleSearch(fitted.metadata.titles, fitted.tie_order.numpy())
         self._histories = UserHistories(model, self._numbers, log, store, trained_until=trained_until, length=history)
         self._cache = UserCache(cache_bytes)
-        self._states = UserStates(model, self._numbers, self._cache, length=history)
+        self._states = UserStates(model, self._numbers, self._cache, history)
         self._corrections = PersonaCorrections(model, fingerprint)
         self._lists = ExplainedLists(model, self._ids, self._corrections, self._cache, recommend)
         self.catch_up()

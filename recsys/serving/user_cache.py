@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import numpy as np
@@ -67,29 +67,22 @@ class UserCache:
 
 
 @final
+@dataclass(frozen=True, eq=False)
 class UserStates:
     """Makes the query and the state of a user at the moment of a request.
 
-    Args:
+    Attributes:
         model: a fitted model.
         item_numbers: the model's number of each item, by the text of its id.
         cache: of states.
         length: how many events of a history are read, the newest.
     """
 
-    def __init__(
-        self,
-        model: Recommender,
-        item_numbers: Mapping[str, int],
-        cache: UserCache,
-        *,
-        length: int,
-    ) -> None:
-        self._model = model
-        self._item_numbers = item_numbers
-        self._cache = cache
-        self._length = length
-        self._empty = UserHistory()
+    model: Recommender
+    item_numbers: Mapping[str, int]
+    cache: UserCache
+    length: int
+    _empty: UserHistory = field(default_factory=UserHistory)
 
     def at(
         self, history: UserHistory, now: int, at: int | None, exclude: Collection[str] = (), *, keep: bool = True
@@ -109,25 +102,25 @@ class UserStates:
         whole = stop == len(history.times)
         if stop == 0 and history.number == UNKNOWN and not history.dismissed:
             history, whole, keep = self._empty, True, True  # all users without a history share one state
-        state = self._cache.get(history) if whole else None
+        state = self.cache.get(history) if whole else None
         if state is None:
             state = self._new(history, stop, now, keep=whole and keep)
         queries = state.at(now)
         if exclude:
-            more = np.asarray([self._item_numbers.get(item, UNKNOWN) for item in exclude], np.int32)
+            more = np.asarray([self.item_numbers.get(item, UNKNOWN) for item in exclude], np.int32)
             queries = replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, more)]))
         return queries, state
 
     def _new(self, history: UserHistory, stop: int, now: int, *, keep: bool) -> UserState:
         """Return the state of a history until `stop`, which starts from the last one where it is kept."""
-        queries = history.queries(max(0, stop - self._length), stop, now)
+        queries = history.queries(max(0, stop - self.length), stop, now)
         queries = replace(queries, exclude=history.excluded(stop))
-        self._model.check_queries(queries)
+        self.model.check_queries(queries)
         if not keep:
-            return UserState(queries, UserFacts.of(self._model, queries))
-        last = self._cache.last(history)
-        facts = UserFacts.of(self._model, queries, None if last is None else last.facts)
-        weights = self._model.cached_weights(queries) if isinstance(self._model, Decayed) else None
+            return UserState(queries, UserFacts.of(self.model, queries))
+        last = self.cache.last(history)
+        facts = UserFacts.of(self.model, queries, None if last is None else last.facts)
+        weights = self.model.cached_weights(queries) if isinstance(self.model, Decayed) else None
         state = UserState(queries, facts, weights, None if last is None else last.bounded)
-        self._cache.put(history, state)
+        self.cache.put(history, state)
         return state
