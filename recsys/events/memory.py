@@ -1,4 +1,4 @@
-"""An event store in memory: for tests, and for trying things out. Nothing is left when the process ends."""
+"""The event store in memory, for tests and experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections on which an SQL event store is asked what is new, before every answer: with as little work as can be."""
+"""Connections for single statements that read, such as those before every answer."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from contextlib import suppress
 from typing import Any, Final, final
 
 MOST: Final = 4
-"""Connections beside the pool: for answers, for metrics, for a bundle that is being loaded, and one to spare."""
+"""Connections outside the pool: for answers, for metrics, for a bundle that is being loaded, and one to spare."""
 
 _PATIENCE = 30
-"""Seconds that a statement waits for its turn."""
+"""Seconds that a statement waits for a connection."""
 
-Cursor = Any  # of a database driver, on a connection of its own
+Cursor = Any  # of a database driver, one to a connection
 
 
 @final
 class Readers:
-    """At most `MOST` connections for bare statements that write nothing; each serves one thread at a time.
+    """At most `MOST` connections for statements that write nothing; each serves one thread at a time.
 
-    They are beside the pool, which rolls back what is returned to it and asks a connection of PostgreSQL whether it
-    lives before it lends it: several times the work of the statement itself. Outside a transaction nothing is left to
-    roll back, and a connection that turns out to be dead is replaced.
+    The pool would roll back each connection that is returned to it, and ping one of PostgreSQL before lending it:
+    several times the work of the statement itself. Outside a transaction nothing is left to roll back, and a dead
+    connection is replaced.
 
     Args:
-        connect: opens a connection that is in no transaction, and returns a cursor of it.
-        is_dead: whether an error says that the connection of a cursor is gone, so that a new one may do better.
+        connect: opens a connection outside any transaction, and returns its cursor.
+        is_dead: whether an error means that the connection of a cursor is lost.
     """
 
     def __init__(self, connect: Callable[[], Cursor], is_dead: Callable[[BaseException, Cursor], bool]) -> None:
@@ -37,11 +37,11 @@ class Readers:
         self._closed = False
 
     def ask(self, statement: str, parameters: Sequence[object]) -> Sequence[Any]:
-        """Return the rows of a statement; all are read, so that SQLite holds no old state of the file for it.
+        """Return all rows of a statement; SQLite would hold an old state of the file for unread ones.
 
         Raises:
-            TimeoutError: all connections have been busy for too long.
-            Exception: whatever the driver raises if the database does not answer.
+            TimeoutError: all connections are busy for too long.
+            Exception: the driver's, if the database fails.
         """
         if not self._turns.acquire(timeout=_PATIENCE):
             raise TimeoutError(f"{MOST} statements have been waiting for {_PATIENCE} seconds")
@@ -51,21 +51,21 @@ class Readers:
             self._turns.release()
 
     def close(self) -> None:
-        """Close what is open, and from now on each connection after use."""
+        """Close idle connections now, and those in use after it."""
         self._closed = True
         self._end_idle()
 
     def _answer(self, statement: str, parameters: Sequence[object]) -> Sequence[Any]:
         while True:
-            kept = self._idle_one()
-            cursor = kept or self._connect()
+            idle = self._idle_one()
+            cursor = idle or self._connect()
             try:
                 cursor.execute(statement, parameters)
                 rows: Sequence[Any] = cursor.fetchall()
             except BaseException as error:
                 dead = self._is_dead(error, cursor)
                 cursor.connection.close()
-                if dead and kept is not None:
+                if dead and idle is not None:
                     continue
                 raise
             self._idle.append(cursor)
@@ -74,7 +74,7 @@ class Readers:
             return rows
 
     def _idle_one(self) -> Cursor | None:
-        with suppress(IndexError):  # asking first whether there is one would need a lock
+        with suppress(IndexError):  # checking first whether there is one would need a lock
             return self._idle.pop()
         return None
 

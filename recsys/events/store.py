@@ -1,7 +1,7 @@
-"""The port of the event store: what happened, in one order that every worker sees alike.
+"""The port of the event store, and its records: one sequence of changes, the same for every worker.
 
-Events, erasures and corrections of a store share one strictly increasing sequence. It is the order of commit: whoever
-has read up to number n with `EventStore.since` will never see a change appear at or before n.
+Events, erasures and corrections share one strictly increasing sequence, in the order of commit: after reading up to
+number n with `EventStore.since`, no change at or before n appears later.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from recsys.events.checks import (
 )
 
 Kind = Literal["use", "like", "dismiss"]
-"""Used it (seen, bought, rated); liked it without a rating; not for me. What was dismissed is no interaction."""
+"""Used (seen, bought, rated); liked without a rating; not for me. A dismissal is no interaction."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -60,10 +60,10 @@ class ConflictError(StoreError):
 @final
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Somebody used an item.
+    """A user used, liked or dismissed an item.
 
     Attributes:
-        event_id: the sender's own id of the event: sent twice, it counts once. Unique in the store.
+        event_id: the sender's id, unique in the store: an event sent twice counts once.
         user_id: external id.
         item_id: external id.
         value: the rating or amount, finite; 1 where there is none.
@@ -100,12 +100,12 @@ class Event:
 @final
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a person says of one of their personas.
+    """A user's correction of one of their personas.
 
     Attributes:
-        weight: factor on the persona's attention, from 0 (muted) to 10; 1 leaves it as it is, above 1 boosts it.
-        name: the person's own name for it; None: the one that was found.
-        model: fingerprint of the model whose persona it is: after a retraining the same number is another persona.
+        weight: factor on the persona's attention, from 0 (muted) to 10; 1 changes nothing, above 1 boosts.
+        name: the user's own name for it; None: the generated one.
+        model: fingerprint of the persona's model; after a retraining the same number is another persona.
 
     Raises:
         DataError: naming field, value and cure.
@@ -124,14 +124,14 @@ class Correction:
 
     @property
     def muted(self) -> bool:
-        """Whether the persona has no say."""
+        """Whether the weight is 0."""
         return self.weight == 0
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An event with its number in the store."""
+    """An event with its sequence number."""
 
     sequence: int
     event: Event
@@ -140,7 +140,7 @@ class Recorded:
 @final
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """The correction of a persona that counts since `sequence`; an earlier one of the same persona is gone."""
+    """A correction of a persona, in place of an earlier one of the same persona."""
 
     sequence: int
     user_id: str
@@ -151,7 +151,7 @@ class Corrected:
 @final
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """Everything about a user was erased at `sequence`. Who it was is kept as a hash only."""
+    """The erasure of a user, of whom only a hash is kept."""
 
     sequence: int
     user_hash: str
@@ -163,7 +163,7 @@ Change = Recorded | Corrected | Erased
 @final
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a batch: how many events are new, and how many were there already, exactly as sent."""
+    """Numbers of events of a batch that are new, and that were there already with the same content."""
 
     accepted: int
     repeated: int
@@ -176,12 +176,12 @@ class Token:
 
     Attributes:
         token_hash: SHA-256 of the secret, 64 hexadecimal digits.
-        label: what people call it.
+        label: a name for people.
         scopes: what it allows.
         created: Unix seconds.
-        user_id: the only user whom it may see and change; None: all.
-        expires: Unix seconds from which on it is worth nothing; None: never.
-        revoked: Unix seconds from which on it is worth nothing; None: it was not revoked.
+        user_id: the only user it gives access to; None: all.
+        expires: Unix seconds from which on it is invalid; None: never.
+        revoked: Unix seconds of its revocation; None: not revoked.
 
     Raises:
         DataError: naming field, value and cure.
@@ -212,45 +212,44 @@ class Token:
                 check_time(field, getattr(self, field))
 
     def is_valid(self, now: int) -> bool:
-        """Whether it is worth something at a moment, in Unix seconds."""
+        """Return whether it is valid at a time in Unix seconds."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
 
 class EventStore(ABC):
-    """Keeps events, corrections and tokens. Safe to use from several threads; several stores may share one database.
+    """Stores events, corrections and tokens. Thread-safe; several stores may share one database.
 
-    Every method raises a `StoreError` when the database does not do its part; nothing is then half done, and the call
-    may be repeated.
+    Every method raises a `StoreError` when the database fails. Nothing is then half done, and the call may be repeated.
     """
 
     @abstractmethod
     def append(self, events: Sequence[Event]) -> Appended:
-        """Take all events of a batch or none, durably before it returns; in the order given.
+        """Append all events of a batch or none, in the given order; they are durable when it returns.
 
         Raises:
-            ConflictError: an event id is taken by an event of other content.
+            ConflictError: an event with the same id and other content is stored.
         """
 
     @abstractmethod
     def of_users(self, user_ids: Iterable[str], after: int | None = None) -> dict[str, tuple[Recorded, ...]]:
-        """Return the history of each user asked for: by time, equal times in order of arrival.
+        """Return the history of each of some users: by time, equal times in order of arrival.
 
         Args:
-            user_ids: external ids; somebody unknown has an empty history.
-            after: only what has a larger sequence number.
+            user_ids: external ids; an unknown user has an empty history.
+            after: only events with a larger sequence number.
         """
 
     @abstractmethod
     def since(self, sequence: int, limit: int) -> tuple[Change, ...]:
         """Return the first changes after a sequence number, at most `limit` (at least 1), in order of sequence.
 
-        Changes are replaced or removed only by later ones: an erased user's events and corrections are no longer there,
-        nor is a correction that was corrected again. Empty means that the reader has seen everything.
+        A later change can remove an earlier one: an erasure the user's events and corrections, a correction the
+        previous one of the persona. An empty result means that there are no further changes.
         """
 
     @abstractmethod
     def last_sequence(self) -> int:
-        """Return the largest sequence number given so far; 0 for a new store."""
+        """Return the largest sequence number so far; 0 for a new store."""
 
     @abstractmethod
     def count(self) -> int:
@@ -258,13 +257,13 @@ class EventStore(ABC):
 
     @abstractmethod
     def users(self) -> list[str]:
-        """Return the ids of all users with events, in the order of their code points."""
+        """Return the ids of all users with events, sorted by code point."""
 
     @abstractmethod
     def erase_user(self, user_id: str) -> Erased:
-        """Remove everything of a user: events, corrections, tokens; gone from the database's file when it returns.
+        """Remove a user's events, corrections and tokens, also from the database's file when it returns.
 
-        What arrives about the user afterwards counts as from somebody new.
+        Later events of the user are those of a new user.
         """
 
     @abstractmethod
@@ -277,7 +276,7 @@ class EventStore(ABC):
 
     @abstractmethod
     def put_token(self, token: Token) -> None:
-        """Keep a new token.
+        """Store a new token.
 
         Raises:
             StoreError: there is one with this hash.
@@ -285,7 +284,7 @@ class EventStore(ABC):
 
     @abstractmethod
     def token(self, token_hash: str) -> Token | None:
-        """Return the token of a hash, revoked and expired ones too; None where there is none."""
+        """Return the token with a hash, even if revoked or expired; None: there is none."""
 
     @abstractmethod
     def tokens(self) -> list[Token]:
@@ -293,15 +292,15 @@ class EventStore(ABC):
 
     @abstractmethod
     def revoke_token(self, token_hash: str, now: int) -> bool:
-        """Revoke a token from `now` on; return False where there is none. A token stays revoked as it first was."""
+        """Revoke a token at `now`, unless it is revoked already; return whether it exists."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of files and connections; what was appended stays."""
+        """Close files and connections."""
 
     @final
     def replay(self, after: int = 0, page: int = 5000) -> Iterator[Change]:
-        """Yield all changes after a sequence number that are there when it is called, in order."""
+        """Yield the changes after a sequence number, in order, up to the last one at the time of the call."""
         last = self.last_sequence()
         while after < last and (changes := self.since(after, page)):
             yield from (change for change in changes if change.sequence <= last)
@@ -319,7 +318,7 @@ class EventStore(ABC):
 
 
 def user_hash(user_id: str) -> str:
-    """Return the SHA-256 by which an erasure remembers a user: it cannot be read, but a guessed id can be confirmed."""
+    """Return the SHA-256 of a user in an `Erased` record; it confirms a guessed id, but reveals none."""
     return hashlib.sha256(user_id.encode()).hexdigest()
 
 

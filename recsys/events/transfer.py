@@ -1,7 +1,7 @@
-"""Events in and out of a store: files of events, and the log that a model is trained on.
+"""Exports, imports and training logs of an event store.
 
-Exporting and importing again gives the same events in the same order of arrival. Importing twice changes nothing: a
-file without event ids gets them from the content of its rows, so that equal rows, in one file or in two, are one event.
+Importing an export gives the same events in the same order of arrival. Importing twice changes nothing: rows without
+event ids get them from their content, so that equal rows, in one file or in two, are one event.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SCHEMA = pa.schema(
 """The columns of a file of events."""
 
 INTERACTIONS: tuple[Kind, ...] = ("use", "like")
-"""The kinds of events that a model learns from."""
+"""The kinds of events that models are trained on."""
 
 _BATCH = 5000
 
@@ -54,7 +54,7 @@ _BATCH = 5000
 @final
 @dataclass(frozen=True)
 class Imported:
-    """What became of the rows of a file: how many there were, how many events are new, how many were there already."""
+    """Numbers of the rows of a file, of new events, and of events that were there already."""
 
     rows: int
     accepted: int
