@@ -1,7 +1,7 @@
 """Errors that a user can act on.
 
-Every message says what was found, where, and what to do about it. The command line prints them as one line and exits
-with code 2; a traceback is reserved for defects of the library itself.
+Every message states the value, its place and the cure. The command line prints it as one line and exits with code 2; a
+traceback means a defect of the library.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class RecsysError(Exception):
-    """Base of every error caused by input, configuration or use; its text is complete on its own."""
+    """Base of every error caused by input, configuration or use; its message needs no traceback."""
 
 
 class DataError(RecsysError):
@@ -23,11 +23,11 @@ class ConfigError(RecsysError):
 
 
 class NotFittedError(RecsysError):
-    """A model was asked for predictions before `fit`."""
+    """A model is used before `fit`."""
 
 
 class CapabilityError(RecsysError):
-    """A model was asked for something its mathematics does not provide, for example folding in an unknown user."""
+    """A model cannot do what is required of it, for example fold in an unknown user."""
 
 
 class BundleError(RecsysError):

@@ -319,10 +319,6 @@ def _unknown_and_repeated_events_contribute_nothing(subject: Subject) -> None:
         assert bool((each[[2, 3]] != 0).any())
 
 
-def _claims_to_fold_in_only_if_it_can(subject: Subject) -> None:
-    assert not subject.model.folds_in or isinstance(subject.model, FoldIn)
-
-
 def _personas_have_their_shapes_and_attention_sums_to_one(subject: Subject) -> None:
     model, queries = subject.model, subject.queries
     if not (isinstance(model, PersonaRecommender) and model.has_personas):
@@ -357,7 +353,6 @@ RECOMMENDER_CHECKS: tuple[Callable[[Subject], None], ...] = (
     _stays_within_the_block_of_the_user,
     _contributions_add_up,
     _unknown_and_repeated_events_contribute_nothing,
-    _claims_to_fold_in_only_if_it_can,
     _personas_have_their_shapes_and_attention_sums_to_one,
 )
 """What `check_recommender` checks, one after the other."""

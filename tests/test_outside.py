@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import recsys
 from recsys.bundles.bundle import load, read_manifest, save
 from recsys.checks import object_named
 from recsys.cli.main import main
@@ -82,6 +83,7 @@ def test_model_is_trained_by_dotted_path_and_by_short_name(class_path: str, bask
     assert (manifest.model, manifest.parameters) == (MODEL, {"damping": 0.4})
     assert json.loads((run / "metrics.json").read_text())["counts"]["test"]["users"] > 0
     assert type(load_model(run)).__name__ == "CoUsers"
+    assert recsys.train(block_log(), class_path, damping=0.3).parameters_of_constructor() == {"damping": 0.3}
 
 
 def test_bundle_is_refused_unless_its_class_is_allowed(
@@ -128,7 +130,7 @@ def test_run_is_served(baskets: Path, tmp_path: Path) -> None:
     with open_store("memory:") as store:
         answer = open_answers(run, store, "memory:").recommend("u1", 3, 100 * 86_400, [])
     assert len(answer.items) == 3
-    assert {item.item_id[0] for item in answer.items} == {"b"}
+    assert {str(item.item_id)[0] for item in answer.items} == {"b"}
 
 
 def decayed(rule: str) -> Decayed:

@@ -1,7 +1,7 @@
-"""The index of a bundle: a file beside the model's, and what the manifest says of it.
+"""The index of a bundle's items: a file beside the model's, and its record in the manifest.
 
-The manifest is replaced last, in one step. Whenever the writing is interrupted, the bundle is the one before or the one
-after; a file that no manifest names is ignored, and removed by the next index.
+The manifest is replaced last, in one step, so that an interrupted command leaves the bundle as it was or complete. A
+file that no manifest names is ignored, and removed by the next index.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Recommend = Callable[[Queries, int], Recommendations]
 @final
 @dataclass(frozen=True)
 class IndexRecord:
-    """How an index was made and what it finds.
+    """How an index was made, and its recall.
 
     Attributes:
-        asked: the recall that was asked for.
-        tuned: recall on the questions that decided how thoroughly it is searched.
-        measured: recall on other questions, and the time they take with and without the index.
-        seed: of the cells.
-        build_seconds: of making the cells.
+        asked: the recall that the search was tuned for.
+        tuned: recall on the queries that tuned the search.
+        measured: recall on other queries, and their latency with and without the index.
+        seed: of the clustering.
+        build_seconds: of the clustering.
     """
 
     asked: float
@@ -48,16 +48,16 @@ class IndexRecord:
 
 
 def save_index(path: Path, index: PersonaIndex, record: IndexRecord, *, model_digest: str) -> dict[str, Any]:
-    """Put an index into the bundle of its model, in the place of any other; return what the manifest says of it.
+    """Add an index to the bundle of its model, replacing any other; return its record in the manifest.
 
     Args:
         path: the bundle.
         index: of its model.
-        record: how it was made and what it finds.
+        record: how it was made, and its recall.
         model_digest: `model_digest` of the bundle when the model was loaded.
 
     Raises:
-        BundleError: there is no bundle, or it is of another model by now.
+        BundleError: there is no bundle, or it now holds another model.
     """
     from recsys.models.retrieval.vector_index import LIBRARY  # noqa: PLC0415 (an optional library)
 
@@ -69,7 +69,7 @@ def save_index(path: Path, index: PersonaIndex, record: IndexRecord, *, model_di
         if digest_of(manifest) != model_digest:
             raise BundleError(f"{path}: the model was replaced while its index was made; make the index again")
         name = INDEXES.replace("*", facts["sha256"][:16])
-        found: dict[str, Any] = json_values(
+        entry: dict[str, Any] = json_values(
             {
                 "file": name,
                 "model_sha256": model_digest,
@@ -79,8 +79,8 @@ def save_index(path: Path, index: PersonaIndex, record: IndexRecord, *, model_di
                 **asdict(record),
             }
         )
-        kept = {file: facts for file, facts in manifest.files.items() if not Path(file).match(INDEXES)}
-        content = replace(manifest, files={**kept, name: facts}, index=found).content()
+        others = {file: facts for file, facts in manifest.files.items() if not Path(file).match(INDEXES)}
+        content = replace(manifest, files={**others, name: facts}, index=entry).content()
         described = Path(folder) / MANIFEST
         described.write_bytes(canonical(content))
         written.replace(path / name)
@@ -88,7 +88,7 @@ def save_index(path: Path, index: PersonaIndex, record: IndexRecord, *, model_di
     for other in path.glob(INDEXES):
         if other.name != name:
             other.unlink(missing_ok=True)
-    return found | {"bytes": facts["bytes"]}
+    return entry | {"bytes": facts["bytes"]}
 
 
 def load_index(path: Path, model: Recommender) -> PersonaIndex | None:
@@ -123,12 +123,12 @@ def load_index(path: Path, model: Recommender) -> PersonaIndex | None:
 
 
 def recommender_of(path: Path, model: Recommender, *, exact: bool = False) -> Recommend:
-    """Return how the model of a bundle recommends: through its index if it has one, else exactly.
+    """Return the function by which the model of a bundle recommends: through its index if it has one, else exactly.
 
     Args:
         path: the bundle.
         model: its model.
-        exact: leave the index aside.
+        exact: ignore the index.
 
     Raises:
         BundleError, ConfigError: as for `load_index`.
@@ -138,18 +138,18 @@ def recommender_of(path: Path, model: Recommender, *, exact: bool = False) -> Re
 
 
 def digest_of(manifest: Manifest) -> str:
-    """Return the SHA-256 of everything that the model has learned."""
+    """Return the SHA-256 of the model's arrays."""
     return str(manifest.files[ARRAYS]["sha256"])
 
 
-def told_of(index: Mapping[str, Any]) -> str:
-    """Return in a few words what the manifest says of an index."""
+def describe_index(index: Mapping[str, Any]) -> str:
+    """Return the recall of an index in a few words, from its entry in the manifest."""
     recall, n = index["measured"]["recall"], index["search"]["n"]
     return f"recall@{n} {recall['mean']:.4f} of the exact lists, on {recall['questions']} questions"
 
 
 def require_library(what: str, otherwise: str = "") -> None:
-    """Refuse to go on without the library of the index.
+    """Check that the library of the index is installed.
 
     Raises:
         ConfigError: it is not installed.

@@ -44,7 +44,7 @@ def add(commands: Commands) -> None:
 
 
 def _index(options: argparse.Namespace) -> None:
-    from recsys.bundles.index import told_of
+    from recsys.bundles.index import describe_index
     from recsys.experiments.indexing import index_run
 
     names = ("n", "recall", "depth", "questions", "cells", "seed", "threads", "force")
@@ -56,4 +56,4 @@ def _index(options: argparse.Namespace) -> None:
     times = {name: record["measured"][name] for name in ("index", "exact")}
     latencies = [f"{name} {time['median']:.2f} ms (99%: {time['p99']:.2f} ms)" for name, time in times.items()]
     size = f"{record['bytes'] / 1e6:.1f} MB, made in {record['build_seconds']:.1f} s"
-    print(f"{told_of(record)}; {', '.join(latencies)} a list; {size}; kept in {options.run / 'model'}")
+    print(f"{describe_index(record)}; {', '.join(latencies)} a list; {size}; kept in {options.run / 'model'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def train(
         data: a split, of which the training part is fitted on and the validation part used for early stopping; or a
             log, which is fitted on as a whole.
         model: the name of an experiment file that comes with the library ("ampcf", "ease", "ease_decay", ...), the path
-            of another one, the name of a class ("EASE", "my_package.MyModel"), a class, or a model.
+            of another one, the name of a class ("EASE", "my_package.MyModel", an entry point's short
+            name), a class, or a model.
         session: device, progress, logs and checkpoints of models that are trained by gradient.
         settings: of the model, by the names of its constructor: `regularization=200.0`. By name also those of
             a group: `epochs=5`, or `optimization={"epochs": 5}`.
@@ -89,8 +91,8 @@ def _experiment(model: str | Path, settings: Mapping[str, Any]) -> Experiment:
         name = str(model)
         if name in files:
             return read_experiment(files[name], overrides)
-        if name in recsys.models.__all__ or "." in name:
-            class_path = name if "." in name else f"recsys.models.{name}"
+        if name in recsys.models.__all__ or "." in name or entry_points(group="recsys.models", name=name):
+            class_path = f"recsys.models.{name}" if name in recsys.models.__all__ else name
             return check_experiment({"model": {"class_path": class_path}}, overrides, name)
     except ConfigError as error:
         raise ConfigError(str(error).replace("--", "")) from error  # options of the command line are settings here

@@ -16,7 +16,7 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from recsys.bundles.bundle import read_manifest
-from recsys.bundles.index import Recommend, recommender_of, told_of
+from recsys.bundles.index import Recommend, recommender_of, describe_index
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
@@ -108,7 +108,7 @@ def open_answers(
     recommend: Recommend | None = None
     if manifest.index is not None and not exact:
         recommend = recommender_of(run / "model", model.scoring_model)
-        _LOG.warning("model %s recommends through an index: %s", fingerprint, told_of(manifest.index))
+        _LOG.warning("model %s recommends through an index: %s", fingerprint, describe_index(manifest.index))
     return RunAnswers(
         model,
         fingerprint,

@@ -26,7 +26,7 @@ from recsys.models import AMPCF
 
 pytest.importorskip("faiss", reason="the index is an extra")
 
-from recsys.bundles.index import IndexRecord, digest_of, load_index, recommender_of, save_index, told_of
+from recsys.bundles.index import IndexRecord, digest_of, load_index, recommender_of, save_index, describe_index
 from recsys.models.retrieval.index import PersonaIndex, Search
 from recsys.models.retrieval.tuning import Latency, Measured, Recall
 
@@ -84,7 +84,7 @@ def test_the_manifest_says_how_the_index_was_made_and_what_it_finds(path: Path, 
     assert (manifest.index["cells"], manifest.index["seed"], manifest.index["asked"]) == (50, 5, 0.97)
     assert manifest.index["measured"]["recall"] == {"mean": 0.975, "low": 0.97, "whole": 0.8, "questions": 60}
     assert manifest.index["library"].startswith("faiss ")
-    assert told_of(manifest.index) == "recall@10 0.9750 of the exact lists, on 60 questions"
+    assert describe_index(manifest.index) == "recall@10 0.9750 of the exact lists, on 60 questions"
     # All else is as it was.
     assert (manifest.notes, manifest.split, manifest.created) == ({"colour": "blue"}, "last_one", before.created)
     assert {name: manifest.files[name] for name in before.files} == before.files
