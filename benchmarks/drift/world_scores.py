@@ -16,10 +16,9 @@ import pandas as pd
 
 from benchmarks.drift.worlds import DETECTORS, ORACLE, ORACLE_GLOBAL, Truth, World, WorldReplay
 from benchmarks.tools.differences import Difference, corrected
+from recsys.evaluation.drift.detection import Detection, detection
 from recsys.evaluation.drift.scores import (
-    Detection,
     degradation_area,
-    detection,
     per_user,
     recovery,
     relative_cost,

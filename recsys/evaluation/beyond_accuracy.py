@@ -1,4 +1,4 @@
-"""What else lists are: how much of the catalogue they use, how evenly, how surprising and how varied they are."""
+"""Metrics beyond accuracy: coverage, evenness, novelty and diversity of lists."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def gini(counts: npt.NDArray[np.integer]) -> float:
 def self_information(train: Interactions) -> Doubles:
     """Return "items", float64: -log2 p(i) in bits, p(i) = the share of training users who used item i.
 
-    An item that nobody used counts as used by one user, the rarest thing that can be observed.
+    An item that nobody used counts as used by one user.
     """
     users = np.asarray(train.matrix().sum(axis=0)).ravel()
     active = max(1, int((np.diff(train.indptr) > 0).sum()))
@@ -82,12 +82,12 @@ def novelty(information: Doubles, top: Items, cutoffs: Sequence[int]) -> Doubles
 def intra_list_diversity(tastes: Tastes, top: Items, cutoffs: Sequence[int]) -> Doubles:
     """1 - the mean cosine over the pairs of different items among the first k: "cutoffs queries".
 
-    With unit vectors v_i and m items, the mean is (|sum_i v_i|^2 - m) / (m (m - 1)), so no pair is ever formed. Vectors
+    With unit vectors v_i and m items, the mean is (|sum_i v_i|^2 - m) / (m (m - 1)), without forming pairs. Vectors
     are `Tastes.vectors`; items without one do not count. NaN for fewer than two items. Ziegler et al., *Improving
     recommendation lists through topic diversification*, WWW 2005.
 
     Args:
-        tastes: gives the item vectors.
+        tastes: holds the item vectors.
         top: "queries n", item numbers; `UNKNOWN` positions do not count.
         cutoffs: ascending list lengths.
     """

@@ -1,4 +1,4 @@
-"""The outcome of an evaluation: a table per user first, its means second, both in one Parquet file."""
+"""Result of an evaluation: a table per user and its means, in one Parquet file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMAT = 1
 @final
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a model scored on a holdout.
+    """The metrics of a model on a holdout.
 
     Attributes:
         per_user: one row per question: `user_id`, `n_relevant`, `n_history`, `served`, `taste_entropy`, the columns of
@@ -28,7 +28,7 @@ class Evaluation:
         metrics: the metric columns of `per_user`.
         overall: metrics of all lists together: "coverage@10", "gini@10".
         cutoffs: ascending list lengths.
-        unreachable_relevant: number of relevant items that are not in training, which no model could recommend.
+        unreachable_relevant: number of relevant items that are not in training, which no model can recommend.
     """
 
     per_user: pd.DataFrame
@@ -64,7 +64,7 @@ class Evaluation:
 
     @property
     def unserved_users(self) -> int:
-        """Number of cold users whom the model could not be asked for; their empty lists score 0."""
+        """Number of cold users whom the model cannot serve; their empty lists score 0."""
         return int((~self.per_user["served"]).sum())
 
     @property
@@ -81,7 +81,7 @@ class Evaluation:
     def save(self, path: str | Path) -> Path:
         """Write one Parquet file; it appears complete or not at all.
 
-        The rows are `per_user`; what cannot be computed from them travels in the file's metadata.
+        The rows are `per_user`; the rest is in the file's metadata.
         """
         extra = {
             "format": _FORMAT,

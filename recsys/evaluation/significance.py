@@ -96,10 +96,11 @@ def compare_seeds(
     """Compare two models that were each trained with several seeds.
 
     A user's values are averaged over the seeds before the test: users, not runs, are the independent units, and
-    pooling the runs would count every user several times. Each pair of runs is compared as well, to show the spread.
+    pooling the runs would count every user several times. Each pair of runs is also compared, to show the spread.
 
     Args:
-        a: per-user tables of the first model, one per seed; a single one (a model without randomness) meets every b.
+        a: per-user tables of the first model, one per seed; a single one (a model without randomness) is paired with
+            every b.
         b: per-user tables of the second model, likewise.
         metrics: columns to compare.
         bootstrap: number of resamples of the users.
@@ -145,7 +146,7 @@ def signed_rank_p(difference: Doubles) -> float:
 def holm(p_values: npt.ArrayLike) -> Doubles:
     """Return p-values corrected for the size of their family: p~_(j) = max_{i<=j} min(1, (m - i + 1) p_(i)).
 
-    NaN (a test that could not be made) is not a member of the family. Holm, *A simple sequentially rejective multiple
+    NaN (no test) is not a member of the family. Holm, *A simple sequentially rejective multiple
     test procedure*, 1979.
 
     >>> holm([0.01, 0.04, 0.03]).tolist()
@@ -175,7 +176,7 @@ def _bootstrap_means(difference: Doubles, defined: Mask, draws: int, seed: int) 
 
 
 def _check_metrics(a: pd.DataFrame, b: pd.DataFrame, metrics: Sequence[str]) -> None:
-    """Refuse metrics that a table does not have."""
+    """Raise for metrics that a table does not have."""
     if not metrics:
         raise ConfigError("no metric to compare; give at least one, as in ndcg@10")
     for metric in metrics:

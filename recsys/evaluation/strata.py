@@ -1,11 +1,10 @@
-"""Groups of users in which a result is reported beside its mean over everyone.
+"""Strata: groups of users for which means are reported beside those of all users.
 
     taste_entropy   quartiles of the entropy of P_u: users of one taste ... users of many
     activity        quartiles of the length of the visible history
     user            warm: the model was trained on the user; cold: it was not
 
-Every stratification is a column of labels in the per-user table, so that any other one (measured drift, a country) is
-added by adding a column.
+A stratum is a column of labels in the per-user table; any other one (measured drift, country) is another column.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ STRATA = ("taste_entropy_quartile", "activity_quartile", "user_kind")
 """The columns of labels that `evaluate` makes."""
 
 UNDEFINED = "undefined"
-"""The label of a user without the property, for example the taste entropy of an empty history."""
+"""The label of users without the property, such as the taste entropy of an empty history."""
 
 
 def quartiles(values: Doubles) -> npt.NDArray[np.object_]:

@@ -1,6 +1,6 @@
-"""Tastes: a partition of the items that no evaluated model had a hand in, and the tastes of histories and lists.
+"""Tastes: a partition of the items independent of every model, and taste distributions of histories and lists.
 
-Each item spreads one unit over tastes, s(t|i), with sum_t s(t|i) = 1. Where the log has genres, tastes are genres and
+Each item has shares of tastes, s(t|i), with sum_t s(t|i) = 1. Where the log has genres, tastes are genres and
 an item with several shares equally; otherwise tastes are clusters of a separate PureSVD and each item has one. The
 taste distribution of a history H, or of a list, is the mean over its items: P(t) = sum_{i in H} s(t|i) / |H|. Items
 without any taste (no genre, or no event) enter neither the sum nor |H|.
@@ -27,7 +27,7 @@ SVD_DIM = 32
 """Factors of the PureSVD behind clusters and item vectors; independent of the size of any evaluated model."""
 
 NO_GENRE = frozenset({"(no genres listed)"})
-"""What GroupLens writes in place of genres; it is the absence of a taste, not a taste."""
+"""GroupLens' mark of items without genres: the absence of a taste, not a taste."""
 
 
 @final
@@ -39,7 +39,7 @@ class Tastes:
         shares: "items tastes", float64, s(t|i); a zero row for an item without taste.
         names: one name per taste.
         vectors: "items dim", float64, unit rows (zero where unknown), for the diversity of lists: the genre vectors,
-            or the PureSVD vectors that were clustered.
+            or the clustered PureSVD vectors.
         source: whether tastes are genres or clusters.
     """
 
@@ -53,7 +53,7 @@ class Tastes:
         """Return the genres of a log if it has any, else clusters of its items.
 
         Args:
-            train: the training log; nothing held out may influence the tastes.
+            train: the training log; held-out events must not influence the tastes.
             clusters: how many, where there are no genres.
             seed: of PureSVD and k-means.
 
@@ -63,19 +63,19 @@ class Tastes:
         if clusters < 1:
             raise ConfigError(f"clusters is {clusters}; at least 1 is needed")
         names, genres = train.metadata.genre_matrix()
-        real = [column for column, name in enumerate(names) if name not in NO_GENRE]
-        if real:
-            has = genres[:, real].astype(np.float64)
+        columns = [column for column, name in enumerate(names) if name not in NO_GENRE]
+        if columns:
+            has = genres[:, columns].astype(np.float64)
             total = has.sum(1, keepdims=True)
             shares = has / np.where(total > 0, total, 1.0)
-            return cls(shares, tuple(names[column] for column in real), unit_rows(has), "genres")
+            return cls(shares, tuple(names[column] for column in columns), unit_rows(has), "genres")
         vectors = pure_svd(train.matrix(), SVD_DIM, seed)
         placed = np.flatnonzero(vectors.any(1))
         shares = np.zeros((len(vectors), clusters))
         if len(placed):
             shares[placed, spherical_kmeans(vectors[placed], clusters, seed)] = 1.0
-        kept = np.flatnonzero(shares.any(0))
-        return cls(shares[:, kept], tuple(f"taste {number}" for number in range(len(kept))), vectors, "clusters")
+        used = np.flatnonzero(shares.any(0))
+        return cls(shares[:, used], tuple(f"taste {number}" for number in range(len(used))), vectors, "clusters")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -123,7 +123,7 @@ class Tastes:
         return normalised(sums_at(self.padded_shares[top], cutoffs))
 
     def home_share(self, histories: Doubles, rows: npt.NDArray[np.integer], items: npt.NDArray[np.integer]) -> Doubles:
-        """Return how much of a user's history the home taste of an item holds: max_{t: s(t|i) > 0} P_u(t).
+        """Return the share of a user's history that the home taste of an item holds: max_{t: s(t|i) > 0} P_u(t).
 
         The home taste of an item, for a user, is the one of its tastes that the user's history holds most of.
 

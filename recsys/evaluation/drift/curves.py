@@ -1,4 +1,4 @@
-"""Replays side by side, and their curves by distance from a change: what the scores of drift handling are made of."""
+"""Paired replays, and their curves by distance from a change: the parts of the scores of drift handling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recsys.errors import ConfigError
 from recsys.types import Doubles, Ints
 
 _ROUNDING = 1e-12
-"""Curves of equal metrics may differ by this much; it must not decide whether one reaches the other."""
+"""Curves of equal metrics may differ by rounding, which must not decide whether one reaches the other."""
 
 
 def paired_questions(tables: Sequence[pd.DataFrame], metric: str) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def paired_questions(tables: Sequence[pd.DataFrame], metric: str) -> pd.DataFram
 def at_distances(
     tables: Sequence[pd.DataFrame], changed_at: Ints, metric: str, horizon: int
 ) -> tuple[list[Doubles], Doubles, Ints]:
-    """Return per table "users horizon" values (0 where not asked), "users horizon" whether asked, and the users."""
+    """Return values of each table, "users horizon" (0 without a question), 1 where one is asked, and the users."""
     if horizon < 1:
         raise ConfigError(f"horizon is {horizon}; it must be at least 1")
     pairs = paired_questions(tables, metric)
@@ -40,18 +40,18 @@ def at_distances(
     inside = (changed_at[user] >= 0) & (distance >= 0) & (distance < horizon)
     users, row = np.unique(user[inside], return_inverse=True)
     place = (row, distance[inside])
-    asked = np.zeros((len(users), horizon))
-    asked[place] = 1.0
+    present = np.zeros((len(users), horizon))
+    present[place] = 1.0
     values = []
     for number in range(len(tables)):
         matrix = np.zeros((len(users), horizon))
         matrix[place] = pairs[f"x{number}"].to_numpy(np.float64)[inside]
         values.append(matrix)
-    return values, asked, users.astype(np.int64)
+    return values, present, users.astype(np.int64)
 
 
 def curve(total: Doubles, count: Doubles, smooth: int) -> Doubles:
-    """Return "... distances": sums over a centred window of the last axis, divided; NaN where there is nothing."""
+    """Return "... distances": sums over a centred window of the last axis, divided; NaN where the count is 0."""
     if smooth < 1 or smooth % 2 == 0:
         raise ConfigError(f"smooth is {smooth}; it must be an odd number, at least 1")
     numerator, denominator = windowed(total, smooth), windowed(count, smooth)
@@ -74,13 +74,13 @@ def windowed(values: Doubles, smooth: int) -> Doubles:
 def recovered(
     model: Doubles, oracle: Doubles, count: Doubles, share: float, against: Literal["curve", "level"], smooth: int
 ) -> Doubles:
-    """Return "resamples": the events until recovery (see `drift_scores.recovery`), infinity where never.
+    """Return "resamples": the events until recovery (see `scores.recovery`), infinity where never.
 
     Args:
         model: "resamples distances", sums of the model's metric over the users.
-        oracle: "resamples distances", sums of the oracle's.
-        count: "resamples distances", how many questions.
-        share: of the oracle that is to be reached.
+        oracle: "resamples distances", the same of the oracle.
+        count: "resamples distances", numbers of questions.
+        share: of the oracle, to be reached.
         against: the oracle's curve, or the level of its later half.
         smooth: distances averaged over.
     """
@@ -88,8 +88,8 @@ def recovered(
     distance = np.arange(own.shape[1])
     if against == "level":
         later = slice(own.shape[1] // 2, None)
-        asked = count[:, later].sum(1)
-        level = np.where(asked > 0, oracle[:, later].sum(1) / np.where(asked > 0, asked, 1.0), np.nan)
+        total = count[:, later].sum(1)
+        level = np.where(total > 0, oracle[:, later].sum(1) / np.where(total > 0, total, 1.0), np.nan)
         reached = own >= share * level[:, None] - _ROUNDING
         searched = reached
     else:

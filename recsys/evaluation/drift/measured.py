@@ -1,4 +1,4 @@
-"""Measured drift: how much a user's tastes moved, told from the log alone, so that results can be shown by stratum."""
+"""Measured drift: how much the tastes of each user moved, from the log alone, for strata."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _BLOCK = 2048
 def measured_drift(
     log: Interactions, tastes: Tastes, *, draws: int = 20, min_events: int = 8, seed: int = 0
 ) -> Doubles:
-    """Return how much each user's tastes moved, measured without any model: the strata of drift.
+    """Return how much the tastes of each user moved, without any model.
 
         drift_u = JSD(P_first, P_second) - mean over random splits of JSD(P_one, P_other)
 
     P_first and P_second are the taste distributions of the earlier and the later half of the user's distinct items
     that have a taste (in the order of first use; of an odd number, the middle one is in the later half), JSD the
-    Jensen-Shannon distance (`calibration.taste_distance`). Two halves of one taste differ by chance, more so the
-    shorter they are; splits of the same items at random measure how much. About 0: nothing but chance. Ours.
+    Jensen-Shannon distance (`calibration.taste_distance`). Two halves of one taste differ by chance, the more
+    the shorter they are; random splits of the same items estimate by how much. 0 is chance level. The measure is ours.
     `strata.quartiles` makes labels of it.
 
     Args:
-        log: the histories to be measured.
+        log: holds the histories.
         tastes: of the log's items.
         draws: random splits per user.
         min_events: users with fewer such items have no measured drift.

@@ -1,8 +1,8 @@
-"""Scores of how drift is handled, as pure functions of the tables of prequential replays.
+"""Scores of how a model handles drift, as pure functions of the tables of prequential replays.
 
 Notation: x_u(p) the metric of the question at position p of user u's history; c_u the position of the first event after
 the user's change; d = p - c_u >= 0 the distance in events. A curve averages over the users who have a question at
-that distance, m(d) = mean_u x_u(c_u + d). The oracle is the same model, read from a history that was emptied at the
+that distance, m(d) = mean_u x_u(c_u + d). The oracle is the same model with histories that begin at the
 true change. Intervals are percentiles over resamples of the users. "users" arrays are indexed by `user_num`; -1 (NaN
 in arrays of floats) marks a user without the property.
 """
@@ -10,61 +10,19 @@ in arrays of floats) marks a user without the property.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
 from recsys.evaluation.drift.curves import at_distances, curve, paired_questions, recovered
-from recsys.evaluation.drift.measured import measured_drift
 from recsys.evaluation.resampling import DEFAULT, Resampling, Score
 from recsys.types import DAY, Doubles, Ints, Mask
 
-__all__ = [
-    "Detection",
-    "Resampling",
-    "Score",
-    "by_days_since_training",
-    "degradation_area",
-    "detection",
-    "measured_drift",
-    "per_user",
-    "position_at",
-    "recovery",
-    "recovery_curve",
-    "relative_cost",
-    "timescale_recovery",
-]
-
-
 DAYS = (0, 7, 30, 90, 180)
 """Lower edges of the groups of `by_days_since_training`."""
-
-
-@final
-@dataclass(frozen=True)
-class Detection:
-    """How soon alarms follow changes, and how often they come for nothing.
-
-    Attributes:
-        changes: users with a change.
-        detected: share of them with an alarm within the horizon; NaN without changes.
-        delay: mean events from the change to the first alarm, of the detected; NaN without any.
-        delay_median: the median of these.
-        false_alarms: alarms before a change, more than the horizon after it, or of users without one.
-        false_per_1000: false alarms per 1,000 events at which an alarm would be false; NaN without such events.
-    """
-
-    changes: int
-    detected: float
-    delay: float
-    delay_median: float
-    false_alarms: int
-    false_per_1000: float
 
 
 def per_user(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -108,7 +66,7 @@ def recovery_curve(
     smooth: int = 5,
     resampling: Resampling = DEFAULT,
 ) -> pd.DataFrame:
-    """Return the smoothed curve after the change with a band, to be drawn.
+    """Return the smoothed curve after the change with a band, for a plot.
 
         m~(d) = sum_{|e - d| <= s/2} sum_u x_u(c_u + e) / number of these x,  distances e in [0, horizon)
 
@@ -118,20 +76,20 @@ def recovery_curve(
         metric: a column of the table.
         horizon: distances 0 ... horizon - 1.
         smooth: s, distances averaged over; an odd number.
-        resampling: how the interval is made.
+        resampling: settings of the interval.
 
     Returns:
         One row per distance: `distance`, `mean`, `low`, `high`, `users` (with a question at exactly this distance).
         NaN where there is nobody.
     """
-    values, asked, users = at_distances([table], changed_at, metric, horizon)
+    values, present, users = at_distances([table], changed_at, metric, horizon)
 
     def smoothed(times: Doubles) -> Doubles:
-        return curve(times @ values[0], times @ asked, smooth)
+        return curve(times @ values[0], times @ present, smooth)
 
     mean, low, high = resampling.interval(len(users), smoothed)
     columns: dict[str, Any] = {"distance": np.arange(horizon), "mean": mean, "low": low, "high": high}
-    return pd.DataFrame(columns | {"users": asked.sum(0).astype(np.int64)})
+    return pd.DataFrame(columns | {"users": present.sum(0).astype(np.int64)})
 
 
 def recovery(
@@ -146,35 +104,35 @@ def recovery(
     smooth: int = 5,
     resampling: Resampling = DEFAULT,
 ) -> Score:
-    """Return the events that a model needs after a change until it is as good as the oracle, but for 5%.
+    """Return the events that a model needs after a change until it reaches 95% of the oracle.
 
         curve   0 if m~(d) >= share o~(d) everywhere, else the first d >= d* with m~(d) >= share o~(d),
                 d* = argmax_d o~(d) - m~(d), the largest shortfall
         level   the first d with m~(d) >= share L,  L = mean of o(d) over the later half of the distances
 
-    infinity where there is no such d. With "curve" the search begins at the largest shortfall because right after the
-    change the oracle has an empty history, and any model is level with it there. "level" charges the model for what
-    the oracle itself needs to learn. Only questions that both tables have are compared.
+    Infinity where there is no such d. With "curve" the search begins at the largest shortfall because right after the
+    change the oracle has an empty history, and any model equals it there. "level" includes the events that the oracle
+    itself needs to learn. Only questions that both tables have are compared.
 
     Args:
         table: of the model's replay.
         oracle: of the replay with histories that begin at the true change.
         changed_at: "users", c_u; -1 for users without a change.
         metric: a column of both tables.
-        share: of the oracle that is to be reached.
-        against: the oracle's curve, distance by distance, or the level that it settles at.
+        share: of the oracle, to be reached.
+        against: the oracle's curve, distance by distance, or its level over the later half.
         horizon: distances 0 ... horizon - 1.
         smooth: s, see `recovery_curve`.
-        resampling: how the interval is made.
+        resampling: settings of the interval.
     """
-    values, asked, users = at_distances([table, oracle], changed_at, metric, horizon)
+    values, present, users = at_distances([table, oracle], changed_at, metric, horizon)
 
-    def events(times: Doubles) -> Doubles:
-        count = times @ asked
+    def events_needed(times: Doubles) -> Doubles:
+        count = times @ present
         model, best = times @ values[0], times @ values[1]
         return recovered(model, best, count, share, against, smooth)[:, None]
 
-    return resampling.score(len(users), events)
+    return resampling.score(len(users), events_needed)
 
 
 def degradation_area(
@@ -186,10 +144,10 @@ def degradation_area(
     horizon: int = 50,
     resampling: Resampling = DEFAULT,
 ) -> Score:
-    """Return what a change costs in all: A = sum_{d < horizon} o(d) - m(d), in units of metric times events.
+    """Return the total cost of a change: A = sum_{d < horizon} o(d) - m(d), in units of metric times events.
 
-    Curves are not smoothed. Distances at which nobody was asked count 0. Negative where the model beats the oracle,
-    which happens if the old taste still tells something about the new.
+    Curves are not smoothed. Distances without questions count 0. Negative where the model beats the oracle,
+    which happens if the old taste still predicts something of the new.
 
     Args:
         table: of the model's replay.
@@ -197,12 +155,12 @@ def degradation_area(
         changed_at: "users", c_u; -1 for users without a change.
         metric: a column of both tables.
         horizon: distances 0 ... horizon - 1.
-        resampling: how the interval is made.
+        resampling: settings of the interval.
     """
-    values, asked, users = at_distances([table, oracle], changed_at, metric, horizon)
+    values, present, users = at_distances([table, oracle], changed_at, metric, horizon)
 
     def area(times: Doubles) -> Doubles:
-        count = times @ asked
+        count = times @ present
         lost = times @ (values[1] - values[0])
         each = np.where(count > 0, lost / np.where(count > 0, count, 1.0), 0.0)
         return np.asarray(each.sum(1, keepdims=True))
@@ -222,18 +180,18 @@ def relative_cost(
 ) -> Score:
     """Return the relative loss against a baseline: 1 - mean_u x_u / mean_u b_u, x_u and b_u means per user.
 
-    With the replay without decay as the baseline and the users of kind stable, this is the *stable-user cost*. With
-    the users who had a noise burst and `from_position` the event at which their old taste returns, it is the *burst
-    cost*. Positive: the model is worse. Only questions that both tables have count.
+    Against the replay without decay, over users of kind stable, this is the *stable-user cost*; over users with a noise
+    burst, with `from_position` the event at which their old taste returns, the *burst cost*. Positive:
+    the model is worse. Only questions that both tables have count.
 
     Args:
         table: of the model's replay.
         baseline: of the replay it is compared with.
-        users: "users", who counts.
+        users: "users", those that count.
         metric: a column of both tables.
         from_position: "users": only questions from this position on count; -1: none of the user. All when None.
         horizon: only so many positions from `from_position` on.
-        resampling: how the interval is made.
+        resampling: settings of the interval.
     """
     pairs = paired_questions([table, baseline], metric)
     user, position = pairs["user_num"].to_numpy(), pairs["position"].to_numpy()
@@ -262,11 +220,11 @@ def timescale_recovery(
     """Return Spearman's rank correlation of learned and true half-lives over users.
 
     Args:
-        learned: "users", in any unit; infinity is the longest, NaN: not learned.
+        learned: "users", in any unit; infinity is the longest; NaN where not learned.
         true: "users", likewise.
         events: "users", events seen of each user; those with fewer than `min_events` do not count. All when None.
         min_events: see `events`.
-        resampling: how the interval is made.
+        resampling: settings of the interval.
 
     >>> timescale_recovery(np.array([1.0, 2.0, np.inf]), np.array([10.0, 20.0, 30.0])).users
     3
@@ -274,7 +232,7 @@ def timescale_recovery(
     defined = ~np.isnan(learned) & ~np.isnan(true)
     if events is not None:
         defined &= events >= min_events
-    # Ranks first: infinity is a rank like another, and no user is ranked anew in a resample.
+    # Ranks first: infinity has a rank, and resamples need no new ranking.
     x, y = (pd.Series(values[defined]).rank().to_numpy(np.float64) for values in (learned, true))
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return Score(float("nan"), float("nan"), float("nan"), len(x))
@@ -288,50 +246,6 @@ def timescale_recovery(
         return np.where(usable, covariance / np.sqrt(np.where(usable, spread, 1.0)), np.nan)[:, None]
 
     return resampling.score(len(x), correlation)
-
-
-def detection(
-    alarm_users: npt.NDArray[np.integer],
-    alarm_positions: npt.NDArray[np.integer],
-    changed_at: Ints,
-    first_position: Ints,
-    stop_position: Ints,
-    *,
-    horizon: int = 50,
-) -> Detection:
-    """Return how soon alarms follow changes, and how often they come for nothing.
-
-    An alarm of user u at position p is right if 0 <= p - c_u < horizon, else false. The delay of u is the least p - c_u
-    of a right alarm. Further right alarms are neither counted nor punished. An alarm that resets everyone is given as
-    one alarm of every user, at the user's next event.
-
-    Args:
-        alarm_users: "alarms", user numbers.
-        alarm_positions: "alarms", positions in the user's history.
-        changed_at: "users", c_u; -1 for users without a change.
-        first_position: "users", first position that was watched.
-        stop_position: "users", end (exclusive) of what was watched.
-        horizon: events after a change within which an alarm belongs to it.
-    """
-    changed = changed_at >= 0
-    after = alarm_positions - changed_at[alarm_users]
-    right = changed[alarm_users] & (after >= 0) & (after < horizon)
-    delay = np.full(len(changed_at), np.inf)
-    np.minimum.at(delay, alarm_users[right], after[right])
-    delays = delay[np.isfinite(delay)]
-    begin, end = np.clip(np.stack([changed_at, changed_at + horizon]), first_position, stop_position)
-    watched = np.maximum(stop_position - first_position, 0)
-    quiet = int((watched - np.where(changed, end - begin, 0)).sum())
-    wrong = int((~right).sum())
-    changes = int(changed.sum())
-    return Detection(
-        changes,
-        len(delays) / changes if changes else float("nan"),
-        float(delays.mean()) if len(delays) else float("nan"),
-        float(np.median(delays)) if len(delays) else float("nan"),
-        wrong,
-        1000.0 * wrong / quiet if quiet else float("nan"),
-    )
 
 
 def by_days_since_training(
@@ -354,12 +268,11 @@ def by_days_since_training(
         raise ConfigError(f"days are {list(days)}; give ascending lower edges, as in 0 7 30 90 180")
     age = (table["time"] - table["trained_until"]).to_numpy(np.float64) / day
     group = np.searchsorted(edges, age, side="right") - 1
-    kept = table.assign(group=group)[group >= 0]
-    groups = kept.groupby("group")
-    every = pd.RangeIndex(len(days))
-    means = groups[list(metrics)].mean().reindex(every)
-    means.insert(0, "users", groups["user_num"].nunique().reindex(every, fill_value=0))
-    means.insert(0, "questions", groups.size().reindex(every, fill_value=0))
+    groups = table.assign(group=group)[group >= 0].groupby("group")
+    index = pd.RangeIndex(len(days))
+    means = groups[list(metrics)].mean().reindex(index)
+    means.insert(0, "users", groups["user_num"].nunique().reindex(index, fill_value=0))
+    means.insert(0, "questions", groups.size().reindex(index, fill_value=0))
     means.insert(0, "until", edges[1:])
     means.insert(0, "days", edges[:-1])
     return means.reset_index(drop=True)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from recsys.data.interactions import Interactions
-from recsys.evaluation.drift.scores import DAYS, by_days_since_training, measured_drift, per_user
+from recsys.evaluation.drift.measured import measured_drift
+from recsys.evaluation.drift.scores import DAYS, by_days_since_training, per_user
 from recsys.evaluation.prequential.result import Replay
 from recsys.evaluation.resampling import DEFAULT
 from recsys.evaluation.significance import compare, holm

@@ -15,12 +15,11 @@ from recsys.data.items import ItemMetadata
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation import resampling
 from recsys.evaluation.calibration import taste_distance
+from recsys.evaluation.drift.detection import detection
+from recsys.evaluation.drift.measured import measured_drift
 from recsys.evaluation.drift.scores import (
-    Resampling,
     by_days_since_training,
     degradation_area,
-    detection,
-    measured_drift,
     per_user,
     position_at,
     recovery,
@@ -28,6 +27,7 @@ from recsys.evaluation.drift.scores import (
     relative_cost,
     timescale_recovery,
 )
+from recsys.evaluation.resampling import Resampling
 from recsys.evaluation.significance import compare
 from recsys.evaluation.strata import quartiles, summarise_strata
 from recsys.evaluation.tastes import Tastes
