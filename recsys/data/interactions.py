@@ -201,16 +201,12 @@ class Interactions:
 
     def select(self, keep: Mask | npt.NDArray[np.integer]) -> Interactions:
         """Return the log of some events (mask or increasing positions), with the same vocabularies."""
-        return Interactions(
-            self.user_num[keep],
-            self.item_num[keep],
-            self.value[keep],
-            self.time[keep],
-            self.users,
-            self.items,
-            self.metadata,
-            self.clock,
-            self.name,
+        return replace(
+            self,
+            user_num=self.user_num[keep],
+            item_num=self.item_num[keep],
+            value=self.value[keep],
+            time=self.time[keep],
         )
 
     def compact(self) -> Interactions:
@@ -218,22 +214,15 @@ class Interactions:
 
         A model fitted on the result knows no other user or item.
         """
-        seen_users = np.unique(self.user_num)
-        seen_items = np.unique(self.item_num)
-        new_user = np.full(self.n_users, -1, np.int32)
-        new_user[seen_users] = np.arange(len(seen_users), dtype=np.int32)
-        new_item = np.full(self.n_items, -1, np.int32)
-        new_item[seen_items] = np.arange(len(seen_items), dtype=np.int32)
-        return Interactions(
-            new_user[self.user_num],
-            new_item[self.item_num],
-            self.value,
-            self.time,
-            self.users.take(seen_users),
-            self.items.take(seen_items),
-            self.metadata.take(seen_items),
-            self.clock,
-            self.name,
+        users, user_num = _renumbered(self.user_num, self.n_users)
+        items, item_num = _renumbered(self.item_num, self.n_items)
+        return replace(
+            self,
+            user_num=user_num,
+            item_num=item_num,
+            users=self.users.take(users),
+            items=self.items.take(items),
+            metadata=self.metadata.take(items),
         )
 
     def matrix(self) -> sp.csr_matrix:
@@ -255,3 +244,11 @@ class Interactions:
         for vocabulary in (self.users, self.items):
             digest.update("\x1f".join(map(str, vocabulary.ids)).encode())
         return digest.hexdigest()
+
+
+def _renumbered(column: Items, size: int) -> tuple[Ints, Items]:
+    """Return the numbers below `size` that occur in a column, ascending, and the column with their ranks instead."""
+    numbers = np.flatnonzero(np.bincount(column, minlength=size))
+    ranks = np.full(size, -1, np.int32)
+    ranks[numbers] = np.arange(len(numbers), dtype=np.int32)
+    return numbers, ranks[column]
