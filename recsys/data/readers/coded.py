@@ -104,8 +104,10 @@ def typed(column: pa.Array | pa.ChunkedArray, role: Role, where: str) -> Coded:
             numbers = texts.to_numpy(zero_copy_only=False)
             if np.all(np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)):
                 texts = texts.cast(pa.int64())
-        elif pa.types.is_timestamp(texts.type) and texts.type.tz is not None:
-            texts = texts.cast(pa.timestamp(texts.type.unit, "UTC"))  # needs no database of time zones to print
+        elif pa.types.is_timestamp(texts.type):
+            zone = None if texts.type.tz is None else "UTC"  # printing other zones needs a database of them
+            texts = pc.floor_temporal(texts.cast(pa.timestamp(texts.type.unit, zone)), unit="second")
+            texts = texts.cast(pa.timestamp("s", zone))
         return Coded(Coded.of(coded).codes, texts.cast(pa.string()).cast(pa.binary()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,8 +22,9 @@ from hypothesis import strategies as st
 from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.readers import sources
-from recsys.data.readers.columns import Columns, Duplicates, ReRatings
+from recsys.data.readers.columns import Columns, Duplicates, ReRatings, TimeUnit
 from recsys.data.readers.log import read_log, read_log_with_report
+from recsys.data.readers.times import parse_times
 from recsys.errors import DataError, RecsysError
 
 ROWS = [
@@ -184,6 +186,28 @@ def test_iso_and_milliseconds_agree_with_the_standard_library(moment: datetime, 
     (tmp_path / "ms.csv").write_text(f"user,item,time\n1,1,{seconds * 1000}\n")
     assert read_log(tmp_path / "iso.csv").time.tolist() == [seconds]
     assert read_log(tmp_path / "ms.csv").time.tolist() == [seconds]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2020-01-31", "2020-01-31 18:20", "2020-01-31T18:20:00Z", "2020-01-31T18:20:00+02:00", "1969-12-31T23:59:59"),
+        *(
+            "2020-1-5",
+            "2020",
+            "20200131",
+            "2020-02-30",
+            "9999-12-31",
+            "2020-12-31T23:59:60",
+            "964982703",
+            "-2020-01-01",
+        ),
+    ],
+)
+@pytest.mark.parametrize("unit", ["auto", "iso"])
+def test_fast_path_for_plain_iso_times_changes_no_answer(text: str, unit: TimeUnit) -> None:
+    plain, mixed = (parse_times(pa.array(texts), unit) for texts in ([text], [text, "2020-01-01T00:00:00.5Z"]))
+    assert (plain.seconds[0], plain.unit[0]) == (mixed.seconds[0], mixed.unit[0])
 
 
 @pytest.mark.parametrize(("name", "clock"), [("order", "order"), ("Period", "period"), ("note", "none")])
