@@ -1,4 +1,4 @@
-"""Questions: ragged rows, what is visible, what counts."""
+"""Queries: ragged rows, visible events, counted events."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def test_the_ragged_matrix_sums_repeats_and_drops_the_unknown(rows: list[list[in
 
 @settings(deadline=None)
 @given(st.lists(EVENT, min_size=1, max_size=30), st.data())
-def test_a_question_sees_exactly_what_is_strictly_earlier(
-    events: list[tuple[int, int, int]], data: st.DataObject
-) -> None:
+def test_visible_events_are_strictly_earlier(events: list[tuple[int, int, int]], data: st.DataObject) -> None:
     users, items, times = zip(*events, strict=True)
     log = Interactions.from_columns(users, items, times=times)
     chosen = np.asarray(data.draw(st.lists(st.integers(0, log.n_users - 1), max_size=6)), dtype=np.int32)
@@ -54,7 +52,7 @@ def test_a_question_sees_exactly_what_is_strictly_earlier(
     assert bool((queries.ages > 0).all())
 
 
-def test_without_a_moment_everything_is_visible_one_unit_later() -> None:
+def test_default_now_is_one_unit_after_the_last_event() -> None:
     log = Interactions.from_columns(["a", "a", "b", "c"], [1, 2, 1, 3], times=[4, 9, 2, 7])
     log = log.select(log.user_num != 1)
     queries = Queries.from_interactions(log)
@@ -75,7 +73,9 @@ def test_history_by_hand_gets_positions_for_times() -> None:
 
 @settings(deadline=None)
 @given(ROWS, st.data())
-def test_of_repeated_items_the_heaviest_latest_event_counts(rows: list[list[int]], data: st.DataObject) -> None:
+def test_counted_event_of_repeated_items_is_the_heaviest_then_latest(
+    rows: list[list[int]], data: st.DataObject
+) -> None:
     size = sum(map(len, rows))
     weights = np.asarray(
         data.draw(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=size, max_size=size)), np.float32
@@ -104,7 +104,7 @@ def test_batches_are_consecutive_and_complete() -> None:
     assert np.allclose(joined, np.linspace(0, 1, 7))
 
 
-def test_excluded_items_are_the_history_unless_said() -> None:
+def test_excluded_items_default_to_the_history() -> None:
     queries = Queries.from_history([[1], [2]])
     assert queries.excluded is queries.history
     other = Queries(
@@ -142,7 +142,7 @@ def test_a_holdout_takes_rows_of_all_its_parts() -> None:
         Holdout(queries, Ragged.of([[4]]), names)
 
 
-def test_all_questions_in_their_order_are_the_questions_themselves() -> None:
+def test_taking_all_queries_in_order_returns_the_same_object() -> None:
     queries = Queries.from_history([[1], [2, 3]])
     assert queries.take(np.arange(2)) is queries
     assert queries.take(np.asarray([1, 0])).history.items.tolist() == [2, 3, 1]
@@ -150,7 +150,7 @@ def test_all_questions_in_their_order_are_the_questions_themselves() -> None:
     assert queries.with_weights(None) is queries
 
 
-def test_other_weights_and_moments_know_what_was_found_out_about_the_history() -> None:
+def test_cached_properties_survive_other_weights_and_times() -> None:
     for items in ([3, 1, 3, 2], [3, 1, 4, 2]):
         queries = Queries.from_history([items, []], times=[[1, 2, 2, 9], []])
         weights = np.array([0.9, 0.5, 0.1, 1.0], np.float32)
@@ -161,3 +161,19 @@ def test_other_weights_and_moments_know_what_was_found_out_about_the_history() -
             assert other.counted.tolist() == fresh.counted.tolist() == [True, True, items[0] != items[2], True]
             assert other.later.tolist() == fresh.later.tolist()
         assert queries.at(np.array([20, 30])).now.tolist() == [20, 30]
+
+
+@settings(deadline=None)
+@given(ROWS, st.data())
+def test_sums_and_selections_of_ragged_rows(rows: list[list[int]], data: st.DataObject) -> None:
+    ragged = Ragged.of(rows)
+    values = np.arange(len(ragged.items)) / 7
+    parts = [values[ragged.indptr[row] : ragged.indptr[row + 1]] for row in range(len(rows))]
+    assert ragged.sum(values).tolist() == [sum(part.tolist()) for part in parts]
+    mask = np.asarray([data.draw(st.booleans()) for _ in values], np.bool_)
+    selected = ragged.select(mask)
+    expected = [
+        [item for item, keep in zip(row, mask[start:], strict=False) if keep]
+        for row, start in zip(rows, ragged.indptr, strict=False)
+    ]
+    assert [selected.row(row).tolist() for row in range(len(selected))] == expected

@@ -58,7 +58,7 @@ def test_seeds_give_different_models(block_log: Interactions) -> None:
     assert not torch.equal(one, other)
 
 
-def test_the_history_is_not_read(block_log: Interactions) -> None:
+def test_the_history_is_ignored(block_log: Interactions) -> None:
     model = BPR(4, epochs=3).fit(block_log)
     one, other = (model.score(Queries.from_history([history], users=[2])) for history in ([0, 1], []))
     assert torch.equal(one, other)

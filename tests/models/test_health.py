@@ -1,4 +1,4 @@
-"""Persona health on attention whose right answer is known."""
+"""Persona health on attention with known values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_all_personas_in_use_and_orthogonal() -> None:
     assert health.dead == 0
 
 
-def test_dead_personas_and_copies_are_seen() -> None:
+def test_dead_and_identical_personas_are_reported() -> None:
     attention = torch.tensor([[[1.0], [0.0], [0.0], [0.0]]])
     health = PersonaHealth.of(attention, torch.ones(1, 4, 5))
     assert health.effective == pytest.approx(1)

@@ -29,8 +29,8 @@ def test_fold_in_equals_that_of_implicit(alpha: float) -> None:
         expected = peer.recalculate_user(np.arange(log.n_users), log.matrix())
     model = IALS(6, regularization=2.0, alpha=alpha, iterations=5, seed=4).fit(log)
     np.testing.assert_allclose(model.item_vectors().numpy(), peer.item_factors, rtol=1e-5, atol=1e-6)
-    found = model.personas(Queries.from_interactions(log))[:, 0].numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    solution = model.personas(Queries.from_interactions(log))[:, 0].numpy()
+    np.testing.assert_allclose(solution, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_weighted_fold_in_solves_the_equation() -> None:
@@ -42,19 +42,19 @@ def test_a_weighted_fold_in_solves_the_equation() -> None:
     base = y.T @ y + 3 * np.eye(5)
     first = np.linalg.solve(base + 5 * (0.3 * np.outer(y[4], y[4]) + np.outer(y[9], y[9])), 6 * (0.3 * y[4] + y[9]))
     second = np.linalg.solve(base + 5 * 0.7 * np.outer(y[2], y[2]), 6 * 0.7 * y[2])
-    found = model.personas(queries)[:, 0].numpy()
-    np.testing.assert_allclose(found, np.stack([first, second, np.zeros(5)]), rtol=1e-4, atol=1e-6)
+    solution = model.personas(queries)[:, 0].numpy()
+    np.testing.assert_allclose(solution, np.stack([first, second, np.zeros(5)]), rtol=1e-4, atol=1e-6)
 
 
 def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     log = random_log()
     model = IALS(5, iterations=3).fit(log)
     queries = Queries.from_interactions(log)
-    asked = np.tile(np.arange(4, dtype=np.int32), (len(queries), 1))
-    whole, evidence = model.personas(queries), model.contributions(queries, asked)
+    candidates = np.tile(np.arange(4, dtype=np.int32), (len(queries), 1))
+    whole, evidence = model.personas(queries), model.contributions(queries, candidates)
     monkeypatch.setattr(ials, "_CHUNK", 200)
     torch.testing.assert_close(model.personas(queries), whole)
-    torch.testing.assert_close(model.contributions(queries, asked), evidence)
+    torch.testing.assert_close(model.contributions(queries, candidates), evidence)
 
 
 def test_used_items_score_near_one_and_others_near_zero() -> None:

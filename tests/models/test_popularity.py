@@ -21,10 +21,10 @@ def test_popularity_counts_distinct_users() -> None:
     assert scores(Popularity(), log) == {"a": 1, "b": 2, "c": 1}
 
 
-def test_half_life_in_days_halves_what_is_one_half_life_old() -> None:
+def test_half_life_in_days() -> None:
     log = Interactions.from_columns([1, 2, 3], ["old", "new", "old"], times=[0, 20 * DAY, 10 * DAY])
-    found = scores(RecentPopularity(fraction=None, half_life=10), log)
-    assert found == pytest.approx({"new": 1.0, "old": 0.25 + 0.5})
+    result = scores(RecentPopularity(fraction=None, half_life=10), log)
+    assert result == pytest.approx({"new": 1.0, "old": 0.25 + 0.5})
 
 
 def test_half_life_in_periods() -> None:
@@ -46,18 +46,18 @@ def test_the_window_holds_the_newest_fraction_and_its_ties() -> None:
 def test_without_comparable_times_the_window_is_the_end_of_each_history() -> None:
     log = Interactions.from_columns([1, 1, 1, 1, 2], list("abcda"), times=[0, 1, 2, 3, 0], clock="order")
     assert scores(RecentPopularity(fraction=0.5), log) == {"a": 1, "b": 0, "c": 1, "d": 1}
-    found = scores(RecentPopularity(fraction=None, half_life=1), log)
-    assert found == pytest.approx({"a": 1 / 8 + 1, "b": 1 / 4, "c": 1 / 2, "d": 1})
+    result = scores(RecentPopularity(fraction=None, half_life=1), log)
+    assert result == pytest.approx({"a": 1 / 8 + 1, "b": 1 / 4, "c": 1 / 2, "d": 1})
 
 
-def test_without_any_time_it_is_popularity() -> None:
+def test_without_times_it_equals_popularity() -> None:
     log = Interactions.from_columns([1, 1, 2, 2, 3], ["a", "b", "b", "b", "c"])
     assert scores(RecentPopularity(fraction=0.2), log) == scores(Popularity(), log)
     assert scores(RecentPopularity(fraction=None, half_life=1), log) == scores(Popularity(), log)
 
 
 @pytest.mark.parametrize("clock", ["seconds", "period", "order", "none"])
-def test_a_window_over_everything_is_popularity(clock: Clock) -> None:
+def test_a_window_over_all_events_equals_popularity(clock: Clock) -> None:
     source = np.random.default_rng(0)
     users, items = source.integers(0, 9, 60), source.integers(0, 7, 60)
     log = Interactions.from_columns(users, items, times=np.arange(60), clock=clock)

@@ -20,8 +20,10 @@ def test_sampled_softmax_is_cross_entropy_with_the_positive_in_front() -> None:
 def test_ignored_negatives_leave_the_sum() -> None:
     scores = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
     ignore = torch.tensor([[True, False]] * 4)
-    kept = losses.sampled_softmax(scores[:, 0], scores[:, 2:])
-    assert losses.sampled_softmax(scores[:, 0], scores[:, 1:], ignore=ignore).item() == pytest.approx(kept.item())
+    without_ignored = losses.sampled_softmax(scores[:, 0], scores[:, 2:])
+    assert losses.sampled_softmax(scores[:, 0], scores[:, 1:], ignore=ignore).item() == pytest.approx(
+        without_ignored.item()
+    )
 
 
 def test_log_q_correction_makes_the_sampled_gradient_that_of_the_full_softmax() -> None:
@@ -54,7 +56,7 @@ def test_attention_entropy_is_log_k_when_flat_and_zero_when_sharp() -> None:
     assert losses.attention_entropy(sharp).item() == 0
 
 
-def test_imbalance_sees_the_mean_not_the_single_example() -> None:
+def test_imbalance_depends_on_the_mean_attention() -> None:
     sharp_but_balanced = torch.eye(3)
     dead = torch.tensor([[1.0, 0, 0]] * 3)
     assert losses.persona_imbalance(sharp_but_balanced).item() == pytest.approx(0, abs=1e-6)

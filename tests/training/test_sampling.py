@@ -35,13 +35,13 @@ def test_unobserved_negatives_are_unobserved_and_cover_the_rest() -> None:
     users = torch.arange(5).repeat_interleave(10)
     items = torch.arange(10).repeat(5)
     observed = sampling.Observed(users, items, 12)
-    asked = torch.arange(5).repeat(200)
-    drawn = sampling.draw_unobserved(observed, asked, 4, None, 12, sampling.generator(CPU, 0, 0, 0), tries=200)
+    users = torch.arange(5).repeat(200)
+    drawn = sampling.draw_unobserved(observed, users, 4, None, 12, sampling.generator(CPU, 0, 0, 0), tries=200)
     assert drawn.shape == (1000, 4)
     assert set(drawn.flatten().tolist()) == {10, 11}
 
 
-def test_a_user_with_everything_still_gets_negatives() -> None:
+def test_a_user_of_all_items_still_gets_negatives() -> None:
     observed = sampling.Observed(torch.zeros(3, dtype=torch.long), torch.arange(3), 3)
     drawn = sampling.draw_unobserved(
         observed, torch.zeros(2, dtype=torch.long), 5, None, 3, sampling.generator(CPU, 0, 0, 0)

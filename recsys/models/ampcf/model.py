@@ -125,13 +125,13 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         with torch.inference_mode():
             bags, counted = self._bags(queries)
             personas, mass = self._reader(bags)
-            asked = self._numbers(items)
-            attention = self._scorer(personas, asked, log_share(mass)).attention
+            candidates = self._numbers(items)
+            attention = self._scorer(personas, candidates, log_share(mass)).attention
             share = self._reader.routing(bags.items) * bags.weights[:, None]
             rows = bags.rows
             gate = torch.einsum("ek,ekn->en", share / self._reader.norm(mass)[rows], attention[rows])
-            product = torch.einsum("ed,end->en", self._reader.input[bags.items], self._scorer.item[asked[rows]])
-            result = torch.zeros(len(counted), asked.shape[1], device=product.device)
+            product = torch.einsum("ed,end->en", self._reader.input[bags.items], self._scorer.item[candidates[rows]])
+            result = torch.zeros(len(counted), candidates.shape[1], device=product.device)
             result[torch.from_numpy(np.flatnonzero(counted)).to(product.device)] = gate * product
             return result
 

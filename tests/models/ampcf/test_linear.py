@@ -82,7 +82,7 @@ def _log(matrix: sp.csr_matrix) -> Interactions:
     return Interactions.from_columns(users, items, times=np.arange(len(users)))
 
 
-def test_experts_that_do_not_differ_are_one_model_for_everybody() -> None:
+def test_equal_experts_equal_one_persona() -> None:
     log = _log(_random(40, 9)[0])
     queries = Queries.from_interactions(log)
     several = LinearAMPCF(3, cohesion=0.0, locality=0.0, factors=4).fit(log)
@@ -132,13 +132,13 @@ def test_personas_sum_to_the_score_and_split_it() -> None:
     torch.testing.assert_close(model.attention(queries, items), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_somebody_without_history_has_no_scores() -> None:
+def test_a_user_without_history_has_zero_scores() -> None:
     log = _log(_random(40, 9)[0])
     model = LinearAMPCF(3, factors=4).fit(log)
     assert torch.equal(model.score(Queries.from_history([[]])), torch.zeros(1, 9))
 
 
-def test_too_large_is_refused_before_allocating() -> None:
+def test_memory_limit_is_checked_before_allocating() -> None:
     log = _log(_random(40, 9)[0])
     with pytest.raises(CapabilityError, match=r"memory_limit_gb=1e-09.*ampcf_latent"):
         LinearAMPCF(2, memory_limit_gb=1e-9).fit(log)
@@ -155,11 +155,11 @@ def test_persona_scores_do_not_depend_on_the_other_queries_of_a_batch() -> None:
     log = Interactions.from_columns(np.repeat(np.arange(18), 60), items)
     model = LinearAMPCF(personas=3, factors=4).fit(log)
     long, short = [*random.permutation(90)[:80].tolist(), -1], [4, 7]
-    asked = random.permutation(90)[None].astype(np.int32)
+    candidates = random.permutation(90)[None].astype(np.int32)
     weights = random.random(83).astype(np.float32)
     alone = Queries.from_history([long]).with_weights(weights[:81])
     together = Queries.from_history([long, short]).with_weights(weights)
-    attention, scores = model.attention_and_persona_scores(alone, asked)
-    assert torch.equal(scores[0], model.attention_and_persona_scores(together, np.repeat(asked, 2, 0))[1][0])
-    assert torch.equal(attention, model.attention(alone, asked))
-    assert torch.equal(attention, model.attention_of(alone, model.contributions(alone, asked)))
+    attention, scores = model.attention_and_persona_scores(alone, candidates)
+    assert torch.equal(scores[0], model.attention_and_persona_scores(together, np.repeat(candidates, 2, 0))[1][0])
+    assert torch.equal(attention, model.attention(alone, candidates))
+    assert torch.equal(attention, model.attention_of(alone, model.contributions(alone, candidates)))

@@ -1,4 +1,4 @@
-"""AMP-CF: its mathematics, its settings, and training that can be interrupted."""
+"""AMP-CF: formulas, settings, and interrupted training."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_biases_start_with_the_standard_deviation_asked_for() -> None:
     assert all(torch.equal(value, some[name]) for name, value in none.items())
 
 
-def test_mf_hands_on_its_initial_bias() -> None:
+def test_mf_passes_its_initial_bias_on() -> None:
     model = MF(8, initial_bias=2.0, optimization=Optimization(epochs=0)).fit(blocks())
     assert 1 < model.arrays()["items.bias"].std() < 3
 
@@ -209,7 +209,7 @@ def test_without_redraw_the_second_epoch_is_repeated(loss: str, positives: str) 
 
 def seen(task: EmbeddingTask, epoch: int) -> list[tuple[tuple[int, int], tuple[int, ...]]]:
     """What an epoch trains on, in order: ((user, positive), negatives)."""
-    found: list[tuple[tuple[int, int], tuple[int, ...]]] = []
+    batches: list[tuple[tuple[int, int], tuple[int, ...]]] = []
     batch: list[torch.Tensor] = []
     hooks = [
         task.users.register_forward_pre_hook(lambda _, given: batch.append(given[0])),
@@ -219,10 +219,10 @@ def seen(task: EmbeddingTask, epoch: int) -> list[tuple[tuple[int, int], tuple[i
         batch.clear()
         task.loss(epoch, step)
         users, items = batch
-        found += [((u, row[0]), tuple(row[1:])) for u, row in zip(users.tolist(), items.tolist(), strict=True)]
+        batches += [((u, row[0]), tuple(row[1:])) for u, row in zip(users.tolist(), items.tolist(), strict=True)]
     for hook in hooks:
         hook.remove()
-    return found
+    return batches
 
 
 def test_drawn_positives_are_the_users_own_and_cover_them() -> None:
@@ -246,7 +246,7 @@ def test_the_authors_sample_is_frozen_from_the_second_epoch_on() -> None:
     assert not {(user, item) for (user, _), negatives in second for item in negatives} & own
 
 
-def test_embedding_users_refuse_strangers_and_evidence() -> None:
+def test_embedding_users_refuse_unknown_users_and_contributions() -> None:
     log = blocks()
     model = AMPCF(4, 2, "embedding", optimization=QUICK).fit(log)
     with pytest.raises(CapabilityError, match="users='history'"):
@@ -334,7 +334,7 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
         (lambda: MF(item_bias=False, initial_bias=1.0), "no bias to start"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(make: object, text: str) -> None:
+def test_contradictory_settings_are_refused(make: object, text: str) -> None:
     assert callable(make)
     with pytest.raises(ConfigError, match=text):
         make()

@@ -25,20 +25,20 @@ def test_weights_are_the_closed_form() -> None:
     inverse = np.linalg.inv(x.T @ x + 20 * np.eye(log.n_items))
     expected = inverse / -np.diag(inverse)
     np.fill_diagonal(expected, 0)
-    found = EASE(20).fit(log).arrays()["weights"]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    learned = EASE(20).fit(log).arrays()["weights"]
+    np.testing.assert_allclose(learned, expected, atol=1e-5)
 
 
 def test_each_column_is_ridge_regression_on_the_other_items() -> None:
     """The constraint diag(B) = 0 makes the columns independent regressions (Steck 2019, section 3.1)."""
     log = random_log()
     x = log.matrix().toarray().astype(np.float64)
-    found = EASE(7).fit(log).arrays()["weights"]
+    learned = EASE(7).fit(log).arrays()["weights"]
     for item in range(log.n_items):
         others = np.delete(x, item, axis=1)
         solution = np.linalg.solve(others.T @ others + 7 * np.eye(log.n_items - 1), others.T @ x[:, item])
-        np.testing.assert_allclose(np.delete(found[:, item], item), solution, atol=1e-5)
-        assert found[item, item] == 0
+        np.testing.assert_allclose(np.delete(learned[:, item], item), solution, atol=1e-5)
+        assert learned[item, item] == 0
 
 
 def test_scores_are_the_weighted_history_times_the_weights() -> None:
@@ -77,7 +77,7 @@ def test_a_regularization_below_single_precision_is_refused(users: int, items: i
 
 
 @pytest.mark.parametrize("size", [2, 10, 100])
-def test_a_factor_is_refused_when_rounding_has_eaten_lambda(size: int) -> None:
+def test_a_factor_without_significant_lambda_is_refused(size: int) -> None:
     rng = np.random.default_rng(size)
     for _ in range(20):
         half = torch.from_numpy(rng.integers(0, 2, (size // 2, size)).astype(np.float32))

@@ -1,4 +1,4 @@
-"""Opinions that are carried from event to event: the same bits as those of the whole history, on any way to it."""
+"""Exact sums: updates equal recomputation bit for bit, for any sequence of histories."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ def _random(seed: int, scale: float = 1.0) -> tuple[torch.Tensor, npt.NDArray[np
 
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 1000), scale=st.sampled_from([1e-6, 0.1, 1.0, 1e4]), histories=_HISTORIES)
-def test_any_way_to_a_history_has_the_same_bits(seed: int, scale: float, histories: list[set[int]]) -> None:
+def test_updated_sums_equal_recomputed_sums(seed: int, scale: float, histories: list[set[int]]) -> None:
     weights, routing = _random(seed, scale)
     exact = ExactSummation(weights, routing)
-    carried = None
+    updated = None
     for history in histories:
         items = np.asarray(sorted(history), np.int32)
-        carried = exact.of(items, carried)
-        assert carried.items.tolist() == items.tolist()
-        assert carried.sums.tolist() == exact.of(items).sums.tolist()
+        updated = exact.of(items, updated)
+        assert updated.items.tolist() == items.tolist()
+        assert updated.sums.tolist() == exact.of(items).sums.tolist()
         table = weights.numpy().astype(np.float64)[np.ix_(items, items)]
-        told = routing[items].astype(np.float64).T @ table
+        expected = routing[items].astype(np.float64).T @ table
         rounding = len(items) * float(weights.abs().max()) * 2.0**-23
-        np.testing.assert_allclose(carried.sums * exact.unit, told, rtol=0, atol=rounding + 1e-300)
+        np.testing.assert_allclose(updated.sums * exact.unit, expected, rtol=0, atol=rounding + 1e-300)
 
 
-def test_a_history_that_grows_event_by_event_is_that_of_all_events() -> None:
+def test_sums_of_a_moving_window_equal_recomputed_sums() -> None:
     exact = ExactSummation(*_random(7))
     order = np.random.default_rng(7).permutation(40)
-    carried = exact.of(np.zeros(0, np.int32))
+    updated = exact.of(np.zeros(0, np.int32))
     for count in range(1, 41):  # and loses its oldest, as a window that moves
         items = np.sort(order[max(0, count - 25) : count]).astype(np.int32)
-        carried = exact.of(items, carried)
-    assert carried.sums.tolist() == exact.of(carried.items).sums.tolist()
+        updated = exact.of(items, updated)
+    assert updated.sums.tolist() == exact.of(updated.items).sums.tolist()
 
 
-def test_weights_of_nothing_have_sums_of_nothing() -> None:
+def test_zero_weights_have_zero_sums() -> None:
     exact = ExactSummation(torch.zeros(3, 3), np.ones((3, 1), np.float32))
     assert exact.of(np.asarray([0, 2], np.int32)).sums.tolist() == [[0, 0]]
 
@@ -64,9 +64,9 @@ def test_attention_and_scores_equal_those_of_the_model(personas: int) -> None:
     model = LinearAMPCF(personas=personas, factors=4).fit(log)
     chosen = np.sort(source.permutation(model.n_items)[:25]).astype(np.int32)
     attention, scores = model.attention_and_persona_scores(Queries.from_history([chosen]), chosen[None])
-    carried = model.attention_and_scores_of(model.exact_sums(chosen))
-    np.testing.assert_allclose(carried[0], attention[0], atol=1e-5)
-    np.testing.assert_allclose(carried[1], scores[0], atol=1e-6)
+    updated = model.attention_and_scores_of(model.exact_sums(chosen))
+    np.testing.assert_allclose(updated[0], attention[0], atol=1e-5)
+    np.testing.assert_allclose(updated[1], scores[0], atol=1e-6)
     # A model that is fitted again has other sums, and so has one that is restored.
     again = LinearAMPCF(personas=personas, factors=4).restore(FittedOn.of(log), model.arrays())
     assert again.exact_sums(chosen).sums.tolist() == model.exact_sums(chosen).sums.tolist()

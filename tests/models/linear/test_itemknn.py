@@ -47,7 +47,7 @@ def expected_similarity(
 
 @pytest.mark.parametrize("similarity", get_args(ItemSimilarity))
 @pytest.mark.parametrize(("shrinkage", "k"), [(0.0, 3), (5.0, 4), (1.0, 100)])
-def test_votes_follow_the_definition(similarity: ItemSimilarity, shrinkage: float, k: int) -> None:
+def test_similarities_follow_the_definition(similarity: ItemSimilarity, shrinkage: float, k: int) -> None:
     log = random_log()
     model = ItemKNN(k, similarity, shrinkage).fit(log)
     scores = model.score(Queries.from_history([[item] for item in range(log.n_items)])).numpy()
@@ -93,12 +93,12 @@ def test_largest_per_row_equals_sorting(entries: list[tuple[int, int, float]], k
     row = np.array([entry[0] for entry in entries], dtype=np.int64)
     column = np.array([entry[1] for entry in entries], dtype=np.int64)
     value = np.array([entry[2] for entry in entries], dtype=np.float32)
-    wanted = {
+    expected_positions = {
         position
         for r in set(row.tolist())
         for position in sorted(np.flatnonzero(row == r), key=lambda p: (-value[p], column[p]))[:k]
     }
-    assert set(largest_per_row(row, column, value, k).tolist()) == wanted
+    assert set(largest_per_row(row, column, value, k).tolist()) == expected_positions
 
 
 def test_an_empty_log_of_known_items_scores_zero() -> None:
@@ -116,7 +116,7 @@ def test_arguments_are_checked() -> None:
         ItemKNN(shrinkage=-1)
 
 
-def test_contributions_are_the_votes_of_what_counts() -> None:
+def test_contributions_are_weighted_similarities_of_counted_events() -> None:
     source = np.random.default_rng(4)
     log = Interactions.from_columns(source.integers(0, 50, 600), source.integers(0, 25, 600))
     model = ItemKNN(neighbours=6).fit(log)
@@ -126,9 +126,9 @@ def test_contributions_are_the_votes_of_what_counts() -> None:
     rows = [[0, 3, 7, 3], [], [UNKNOWN, 24, 2], [UNKNOWN]]
     weights = np.asarray([1, 0.5, 0.25, 0.75, 1, 1, 0, 1], np.float32)
     queries = Queries.from_history(rows).with_weights(weights)
-    asked = source.integers(0, 25, (4, 9)).astype(np.int32)
+    candidates = source.integers(0, 25, (4, 9)).astype(np.int32)
     counted = np.asarray([1, 0, 0.25, 0.75, 0, 1, 0, 0], np.float32)
-    expected = counted[:, None] * votes[queries.history.items][np.arange(8)[:, None], asked[queries.history.rows]]
-    np.testing.assert_array_equal(model.contributions(queries, asked).numpy(), expected)
+    expected = counted[:, None] * votes[queries.history.items][np.arange(8)[:, None], candidates[queries.history.rows]]
+    np.testing.assert_array_equal(model.contributions(queries, candidates).numpy(), expected)
     restored = ItemKNN(neighbours=6).restore(model.fitted_on, arrays)
-    np.testing.assert_array_equal(restored.contributions(queries, asked).numpy(), expected)
+    np.testing.assert_array_equal(restored.contributions(queries, candidates).numpy(), expected)

@@ -55,55 +55,55 @@ def test_weights_are_ridge_regression_on_every_state(later: float, horizon: floa
             targets.append(target)
     f, y = np.stack(features), np.stack(targets)
     expected = np.linalg.solve(f.T @ f + 3 * np.eye(f.shape[1]), f.T @ y)
-    found = LinearNextItem(HALF_LIVES, 3, later, horizon).fit(log).arrays()["weights"]
+    result = LinearNextItem(HALF_LIVES, 3, later, horizon).fit(log).arrays()["weights"]
     # The fast memory is cut off where less than a thousandth is left of an event.
-    np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=2e-4)
+    np.testing.assert_allclose(result.reshape(expected.shape), expected, atol=2e-4)
 
 
-def test_scores_are_faded_histories_times_the_weights() -> None:
+def test_scores_are_decayed_histories_times_the_weights() -> None:
     model = LinearNextItem(HALF_LIVES, regularization=3).fit(as_log(random_histories()))
     fast, slow = model.arrays()["weights"]
-    found = model.score(Queries.from_history([[0, 3, 7], [], [2]]))
+    result = model.score(Queries.from_history([[0, 3, 7], [], [2]]))
     expected = fast[7] + 0.5 * fast[3] + 0.25 * fast[0] + slow[7] + 0.5**0.25 * slow[3] + 0.5**0.5 * slow[0]
-    np.testing.assert_allclose(found, np.stack([expected, 0 * expected, fast[2] + slow[2]]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, np.stack([expected, 0 * expected, fast[2] + slow[2]]), rtol=1e-5, atol=1e-6)
 
 
-def test_what_follows_is_learned_and_not_only_what_occurs_together() -> None:
+def test_order_is_learned_and_not_only_cooccurrence() -> None:
     model = LinearNextItem(regularization=1).fit(cycle_log())
     number = {str(item): position for position, item in enumerate(model.fitted_on.items.ids)}
     ahead = np.array([number[str((item + 1) % 10)] for item in range(10)])
-    asked = Queries.from_history([[number[str(item)]] for item in range(10)])
-    np.testing.assert_array_equal(model.recommend(asked, 1).items[:, 0], ahead)
+    single = Queries.from_history([[number[str(item)]] for item in range(10)])
+    np.testing.assert_array_equal(model.recommend(single, 1).items[:, 0], ahead)
 
 
-def test_the_last_item_decides_more_than_the_one_before() -> None:
+def test_the_last_item_has_more_influence_than_the_one_before() -> None:
     model = LinearNextItem(regularization=1).fit(cycle_log())
     number = {str(item): position for position, item in enumerate(model.fitted_on.items.ids)}
-    asked = Queries.from_history([[number["1"], number["6"]], [number["6"], number["1"]]])
-    assert model.recommend(asked, 1).items[:, 0].tolist() == [number["7"], number["2"]]
+    single = Queries.from_history([[number["1"], number["6"]], [number["6"], number["1"]]])
+    assert model.recommend(single, 1).items[:, 0].tolist() == [number["7"], number["2"]]
 
 
-def test_weights_of_a_query_multiply_and_an_event_of_half_weight_makes_others_half_as_old() -> None:
+def test_query_weights_multiply_and_scale_ages() -> None:
     model = LinearNextItem((2.0,), regularization=3).fit(as_log(random_histories()))
     weights = model.arrays()["weights"][0]
-    found = model.score(Queries.from_history([[0, 3]]).with_weights(np.array([0.4, 0.5], np.float32)))
-    np.testing.assert_allclose(found[0], 0.5 * weights[3] + 0.4 * 0.5 ** (0.5 / 2) * weights[0], rtol=1e-5, atol=1e-6)
+    result = model.score(Queries.from_history([[0, 3]]).with_weights(np.array([0.4, 0.5], np.float32)))
+    np.testing.assert_allclose(result[0], 0.5 * weights[3] + 0.4 * 0.5 ** (0.5 / 2) * weights[0], rtol=1e-5, atol=1e-6)
 
 
-def test_an_event_of_weight_zero_is_no_event() -> None:
+def test_an_event_of_weight_zero_is_as_if_absent() -> None:
     model = LinearNextItem(HALF_LIVES, regularization=3).fit(as_log(random_histories()))
     dropped = Queries.from_history([[0, 5, 3, 9]]).with_weights(np.array([1, 0, 1, 0], np.float32))
     torch.testing.assert_close(model.score(dropped), model.score(Queries.from_history([[0, 3]])))
 
 
-def test_of_repeated_events_the_first_is_trained_on() -> None:
+def test_training_uses_the_first_of_repeated_events() -> None:
     plain = as_log([np.array([0, 1, 2]), np.array([2, 1, 0])])
     repeated = as_log([np.array([0, 1, 0, 2, 1]), np.array([2, 2, 1, 0, 2])])
     one, other = (LinearNextItem(regularization=1).fit(log).arrays()["weights"] for log in (plain, repeated))
     np.testing.assert_array_equal(one, other)
 
 
-def test_decay_wraps_it_with_one_half_life_or_each_users_own() -> None:
+def test_decay_wraps_it_with_global_and_per_user_half_lives() -> None:
     log = as_log(random_histories())
     queries = Queries.from_interactions(log)
     plain = LinearNextItem(regularization=3).fit(log)

@@ -1,4 +1,4 @@
-"""An index answers as the model does, and says how often it does not."""
+"""Retrieval from an index: exact scores, recall, tuning, and what cannot be indexed."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def index(catalogue: LargeCatalogue) -> PersonaIndex:
     return PersonaIndex.build(catalogue.model(), Search(24, 50, 10))
 
 
-def same(found: Recommendations, exact: Recommendations) -> None:
-    assert found.items.tolist() == exact.items.tolist()
-    np.testing.assert_allclose(found.scores, exact.scores, rtol=1e-4, atol=1e-5)
+def same(approximate: Recommendations, exact: Recommendations) -> None:
+    assert approximate.items.tolist() == exact.items.tolist()
+    np.testing.assert_allclose(approximate.scores, exact.scores, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{type(model).__name__}{MODELS.index(model)}")
@@ -72,7 +72,7 @@ def test_scores_of_candidates_are_those_of_the_model(model: Recommender, log: In
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{type(model).__name__}{MODELS.index(model)}")
-def test_no_score_is_above_that_of_the_persona_who_likes_the_item_best(model: Recommender, log: Interactions) -> None:
+def test_no_score_exceeds_the_largest_persona_score(model: Recommender, log: Interactions) -> None:
     model = model.unfitted().fit(log)
     queries = Queries.from_interactions(log, np.asarray([3, 17, 40], np.int32))
     points = persona_points(model, queries).points
@@ -86,10 +86,10 @@ def test_all_candidates_give_the_exact_list(model: Recommender, log: Interaction
     queries = Queries.from_interactions(log, np.arange(0, 60, 7, dtype=np.int32))
     # 20 used items, and of the rest so many that every persona hands in nearly all.
     depth = model.n_items - 25
-    found = PersonaIndex.build(model, Search(11, depth, 10), cells=12).recommend(queries, 10)
+    approximate = PersonaIndex.build(model, Search(11, depth, 10), cells=12).recommend(queries, 10)
     exact = model.recommend(queries, 10)
-    assert shares_found(found, exact).mean() > 0.97
-    assert not np.isin(found.items[0], queries.history.row(0)).any()
+    assert shares_found(approximate, exact).mean() > 0.97
+    assert not np.isin(approximate.items[0], queries.history.row(0)).any()
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_models_without_item_vectors_refuse_by_name(model: Recommender, log: Int
         PersonaIndex.build(model, Search(1, 10, 10))
 
 
-def test_a_bias_that_moves_with_time_is_not_one_vector_per_item() -> None:
+def test_time_dependent_biases_cannot_be_indexed() -> None:
     with pytest.raises(CapabilityError, match="TimeSVD cannot be indexed"):
         require_retrievable(TimeSVD())
 
 
-def test_questions_that_the_model_refuses_are_refused(log: Interactions) -> None:
+def test_queries_that_the_model_refuses_are_refused(log: Interactions) -> None:
     learned = PersonaIndex.build(BPR(8, epochs=1).fit(log), Search(1, 10, 10))
     with pytest.raises(CapabilityError, match="BPR cannot serve a user it was not trained on"):
         learned.recommend(Queries.from_history([[1]]), 3)
@@ -118,23 +118,23 @@ def test_questions_that_the_model_refuses_are_refused(log: Interactions) -> None
 def test_event_weights_reach_the_personas(log: Interactions) -> None:
     model = IALS(8, iterations=2).fit(log)
     weighted = Queries.from_history([[1, 150]]).with_weights(np.asarray([1.0, 0.0], np.float32))
-    found = PersonaIndex.build(model, Search(9, 100, 10), cells=10).recommend(weighted, 5)
-    same(found, model.recommend(weighted, 5))
+    approximate = PersonaIndex.build(model, Search(9, 100, 10), cells=10).recommend(weighted, 5)
+    same(approximate, model.recommend(weighted, 5))
 
 
-def test_most_of_the_list_is_found_and_scored_exactly(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
+def test_recall_is_high_and_scores_are_exact(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
     queries = catalogue.queries(60, seed=5)
-    found, exact = index.recommend(queries, 10), index.model.recommend(queries, 10)
-    assert shares_found(found, exact).mean() > 0.97
-    whole = np.flatnonzero(shares_found(found, exact) == 1)
+    approximate, exact = index.recommend(queries, 10), index.model.recommend(queries, 10)
+    assert shares_found(approximate, exact).mean() > 0.97
+    whole = np.flatnonzero(shares_found(approximate, exact) == 1)
     assert len(whole) > 30
     same(
-        Recommendations(found.items[whole], found.scores[whole]),
+        Recommendations(approximate.items[whole], approximate.scores[whole]),
         Recommendations(exact.items[whole], exact.scores[whole]),
     )
 
 
-def test_a_batch_is_answered_as_its_questions_one_by_one(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
+def test_a_batch_equals_single_queries(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
     queries = catalogue.queries(8, seed=5)
     alone = [index.recommend(queries.take(np.asarray([row])), 10).items[0].tolist() for row in range(8)]
     assert index.recommend(queries, 10).items.tolist() == alone
@@ -149,32 +149,32 @@ def test_the_same_seed_gives_the_same_cells(catalogue: LargeCatalogue, index: Pe
 def test_excluded_items_are_replaced_by_the_next_best(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
     queries = catalogue.queries(30, seed=7)
     best = index.model.recommend(queries, 400).items
-    left_out = replace(
+    excluding = replace(
         queries, exclude=Ragged.of([np.union1d(best[row], queries.history.row(row)) for row in range(30)])
     )
-    found, exact = index.recommend(left_out, 10), index.model.recommend(left_out, 10)
-    assert shares_found(found, exact).mean() > 0.97
+    approximate, exact = index.recommend(excluding, 10), index.model.recommend(excluding, 10)
+    assert shares_found(approximate, exact).mean() > 0.97
     for row in range(30):
-        assert not np.isin(found.items[row], left_out.excluded.row(row)).any()
+        assert not np.isin(approximate.items[row], excluding.excluded.row(row)).any()
 
 
-def test_where_the_cells_do_not_suffice_the_model_answers(index: PersonaIndex) -> None:
+def test_exact_lists_where_the_cells_do_not_suffice(index: PersonaIndex) -> None:
     everything = np.arange(index.model.n_items)
     queries = Queries.from_history([[5, 9]])
     few = replace(queries, exclude=Ragged.of([np.setdiff1d(everything, [7, 11_000, 3])]))
-    found = index.recommend(few, 5)
-    assert sorted(found.items[0].tolist()) == [UNKNOWN, UNKNOWN, 3, 7, 11_000]
-    same(found, index.model.recommend(few, 5))
+    approximate = index.recommend(few, 5)
+    assert sorted(approximate.items[0].tolist()) == [UNKNOWN, UNKNOWN, 3, 7, 11_000]
+    same(approximate, index.model.recommend(few, 5))
 
 
-def test_longer_lists_than_it_was_tuned_for(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
+def test_lists_longer_than_tuned_for(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
     queries = catalogue.queries(10, seed=8)
-    found, exact = index.recommend(queries, 60), index.model.recommend(queries, 60)
-    assert shares_found(found, exact).mean() > 0.97
+    approximate, exact = index.recommend(queries, 60), index.model.recommend(queries, 60)
+    assert shares_found(approximate, exact).mean() > 0.97
     same(index.recommend(queries, index.model.n_items), index.model.recommend(queries, index.model.n_items))
 
 
-def test_somebody_without_a_history_gets_the_exact_list(index: PersonaIndex, log: Interactions) -> None:
+def test_a_user_without_history_gets_the_exact_list(index: PersonaIndex, log: Interactions) -> None:
     nobody = Queries.from_history([[], [UNKNOWN]])
     same(index.recommend(nobody, 10), index.model.recommend(nobody, 10))
     # Without biases all scores are 0, and what is popular comes first.
@@ -184,7 +184,7 @@ def test_somebody_without_a_history_gets_the_exact_list(index: PersonaIndex, log
     same(unbiased.recommend(without, 10), model.recommend(without, 10))
 
 
-def test_equal_scores_are_listed_as_the_model_does() -> None:
+def test_ties_are_broken_as_in_recommend() -> None:
     vectors = np.repeat(np.eye(4, dtype=np.float32), 50, 0)
     source = np.random.default_rng(0)
     log = Interactions.from_columns(source.integers(0, 30, 2_000), source.integers(0, 200, 2_000))
@@ -200,25 +200,25 @@ def test_an_index_of_other_items_is_refused(catalogue: LargeCatalogue, index: Pe
         PersonaIndex(catalogue.model(), fewer, Search(1, 1, 1))
 
 
-def test_tuning_takes_as_few_cells_as_the_recall_allows(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
+def test_tuning_uses_the_fewest_cells_for_the_recall(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
     queries = catalogue.queries(100, seed=9)
     modest, thorough = (tuned(index, queries, recall)[0].search.probes for recall in (0.7, 0.97))
     assert 1 <= modest < thorough < index.vectors.cells // 2
     searched, recall = tuned(index, queries, 0.97)
     assert recall.low >= 0.97
-    found, exact = searched.recommend(queries, 10), index.model.recommend(queries, 10)
-    assert recall == Recall.of(found, exact)
+    approximate, exact = searched.recommend(queries, 10), index.model.recommend(queries, 10)
+    assert recall == Recall.of(approximate, exact)
     unused = replace(queries, exclude=Ragged.of([[]] * len(queries)))
     with pytest.raises(ConfigError, match=r"recall@10 is 0\.\d+ .* out of reach: ask for less recall"):
         tuned(index.searched(Search(1, 2, 10)), unused, 0.99)
 
 
-def test_measuring_says_what_is_found(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
+def test_measured_recall(catalogue: LargeCatalogue, index: PersonaIndex) -> None:
     queries = catalogue.queries(20, seed=10)
     threads = torch.get_num_threads()
     result = measured(index.searched(Search(2, 20, 10)), queries, 10)
-    found = index.searched(Search(2, 20, 10)).recommend(queries, 10)
-    assert result.recall == Recall.of(found, index.model.recommend(queries, 10))
+    approximate = index.searched(Search(2, 20, 10)).recommend(queries, 10)
+    assert result.recall == Recall.of(approximate, index.model.recommend(queries, 10))
     assert 0 < result.index.median <= result.index.p99
     assert result.index.processor_p99 > 0
     assert torch.get_num_threads() == threads
@@ -227,9 +227,9 @@ def test_measuring_says_what_is_found(catalogue: LargeCatalogue, index: PersonaI
 def test_recall_is_the_share_of_the_exact_list() -> None:
     scores = np.zeros((3, 4), np.float32)
     exact = Recommendations(np.asarray([[1, 2, 3, 4], [1, 2, -1, -1], [-1, -1, -1, -1]], np.int32), scores)
-    found = Recommendations(np.asarray([[4, 9, 8, 1], [2, 1, -1, -1], [-1, -1, -1, -1]], np.int32), scores)
-    assert shares_found(found, exact).tolist() == [0.5, 1.0]
-    recall = Recall.of(found, exact)
+    approximate = Recommendations(np.asarray([[4, 9, 8, 1], [2, 1, -1, -1], [-1, -1, -1, -1]], np.int32), scores)
+    assert shares_found(approximate, exact).tolist() == [0.5, 1.0]
+    recall = Recall.of(approximate, exact)
     assert (recall.mean, recall.whole, recall.questions) == (0.75, 0.5, 2)
     assert recall.low == pytest.approx(0.75 - 1.645 * 0.25 / np.sqrt(2))
     with pytest.raises(ConfigError, match="no question"):

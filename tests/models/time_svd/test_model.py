@@ -1,4 +1,4 @@
-"""timeSVD++: SVD++ when time is off, planted drift when it is on, and what it refuses."""
+"""TimeSVD: SVD++ without time terms, planted drift with them, and refused logs."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def ask(log: Interactions, now: int | None = None) -> tuple[Queries, np.ndarray]
     return replace(queries, now=times), log.item_num[:, None]
 
 
-def rmse(model: TimeSVD, seen: Interactions, asked: Interactions) -> float:
-    queries = replace(Queries.from_interactions(seen, asked.user_num), now=asked.time)
-    found = model.predict(queries, asked.item_num[:, None])[:, 0].numpy()
-    return float(np.sqrt(np.mean((found - asked.value) ** 2)))
+def rmse(model: TimeSVD, seen: Interactions, targets: Interactions) -> float:
+    queries = replace(Queries.from_interactions(seen, targets.user_num), now=targets.time)
+    predicted = model.predict(queries, targets.item_num[:, None])[:, 0].numpy()
+    return float(np.sqrt(np.mean((predicted - targets.value) ** 2)))
 
 
 def newest(log: Interactions, day: int = 450) -> tuple[Interactions, Interactions]:
@@ -80,7 +80,7 @@ def test_time_terms_at_zero_change_nothing() -> None:
         np.testing.assert_allclose(strong.arrays()[name], value, atol=0.02)
 
 
-def test_it_can_learn_a_tiny_log_by_heart() -> None:
+def test_it_can_overfit_a_tiny_log() -> None:
     log = drifting_log(6, 10, drift=0.0)
     settings = Optimization(epochs=400, batch_size=60, learning_rate=0.03)
     model = TimeSVD(8, **_STATIC, **_FREE, held_out=0.0, optimization=settings).fit(log)
@@ -109,7 +109,7 @@ def test_the_gradient_is_that_of_the_loss() -> None:
         assert float(parameter.grad.view(-1)[place]) == pytest.approx(slope, rel=2e-3, abs=1e-5), name
 
 
-def test_planted_drift_is_found_and_predicts_later_ratings() -> None:
+def test_planted_drift_is_learned_and_predicts_later_ratings() -> None:
     train, later = newest(drifting_log())
     settings: dict[str, Any] = {"embedding_size": 2, "held_out": 0.0, "time_regularization": 2.0, "optimization": _FAST}
     static = TimeSVD(**settings, **_STATIC).fit(train)
@@ -119,7 +119,7 @@ def test_planted_drift_is_found_and_predicts_later_ratings() -> None:
     assert np.mean((slopes > 0) == (np.arange(60) % 2 == 1)) > 0.95
 
 
-def test_without_drift_the_time_terms_do_little_harm() -> None:
+def test_time_terms_cost_little_without_drift() -> None:
     train, later = newest(drifting_log(drift=0.0))
     settings: dict[str, Any] = {"embedding_size": 2, "held_out": 0.0, "optimization": _FAST}
     static = TimeSVD(**settings, **_STATIC).fit(train)
@@ -127,7 +127,7 @@ def test_without_drift_the_time_terms_do_little_harm() -> None:
     assert rmse(moving, train, later) < 1.1 * rmse(static, train, later)
 
 
-def test_later_moments_have_the_last_bin_and_a_deviation_that_stays() -> None:
+def test_later_times_use_the_last_bin_and_a_clipped_deviation() -> None:
     log = drifting_log(10, 10)
     calendar, users = Calendar.of(log), np.asarray([0, 0, 0], np.int32)
     last = int(log.time[9])
@@ -145,8 +145,8 @@ def test_later_moments_have_the_last_bin_and_a_deviation_that_stays() -> None:
 def test_the_deviation_is_koren_s() -> None:
     log = Interactions.from_columns([1, 1], [1, 2], [1, 5], [0, 64 * _DAY])
     calendar = Calendar.of(log)
-    found = calendar.moments(log.user_num, log.time, 1, clip=True).deviation * calendar.scale[0]
-    np.testing.assert_allclose(found, [-4.0, 4.0], rtol=1e-6)
+    predicted = calendar.moments(log.user_num, log.time, 1, clip=True).deviation * calendar.scale[0]
+    np.testing.assert_allclose(predicted, [-4.0, 4.0], rtol=1e-6)
 
 
 def test_day_biases_predict_nothing_on_other_days() -> None:
@@ -171,20 +171,20 @@ def test_scores_are_the_predicted_ratings() -> None:
     torch.testing.assert_close(model.score(queries), model.predict(queries, every))
 
 
-def test_unknown_users_and_items_have_only_what_is_known() -> None:
+def test_predictions_for_unknown_users_and_items() -> None:
     log = drifting_log(10, 10)
     model = TimeSVD(4, **_STATIC, optimization=_FAST).fit(log)
     learned = model.arrays()
-    found = model.predict(Queries.from_history([[]]), np.asarray([[2, UNKNOWN]], np.int32))[0]
+    predicted = model.predict(Queries.from_history([[]]), np.asarray([[2, UNKNOWN]], np.int32))[0]
     expected = [learned["mean"] + learned["item_bias"][2], learned["mean"]]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(predicted, expected, atol=1e-6)
     known = model.predict(Queries.from_history([[]], users=[1]), np.asarray([[UNKNOWN]], np.int32))
     assert float(known) == pytest.approx(float(learned["mean"] + learned["user_bias"][1]), abs=1e-6)
     with pytest.raises(CapabilityError, match="not trained on"):
         model.score(Queries.from_history([[]]))
 
 
-def test_what_was_held_out_decides_when_to_stop() -> None:
+def test_early_stopping_on_held_out_ratings() -> None:
     log = drifting_log(30, 20)
     long = replace(_FAST, epochs=200, learning_rate=0.1, patience=2)
     model = TimeSVD(8, **_FREE, held_out=0.2, optimization=long).fit(log)
@@ -196,7 +196,7 @@ def test_what_was_held_out_decides_when_to_stop() -> None:
     assert not model.arrays()["item"][never].any()
 
 
-def test_a_bundle_and_a_resumed_training_keep_every_bit(tmp_path: Path) -> None:
+def test_saving_and_resuming_are_bit_identical(tmp_path: Path) -> None:
     log = drifting_log(10, 10)
     model = TimeSVD(4, day_biases=True, optimization=_FAST).fit(log)
     loaded = bundle.load(bundle.save(model, tmp_path / "model"))
