@@ -54,7 +54,7 @@ def class_named(setting: str, path: str, base: type[_Base], group: str, home: st
     kind = object_named(setting, path, group, home)
     if not (inspect.isclass(kind) and issubclass(kind, base)):
         raise ConfigError(f"{setting} {path!r} is not a {base.__name__}: it must derive from {public_name(base)}")
-    if inspect.isabstract(kind) or kind is base:
+    if inspect.isabstract(kind):
         raise ConfigError(f"{setting} {path!r} is abstract; name a class that derives from it")
     return kind
 
@@ -114,3 +114,16 @@ def public_name(kind: type) -> str:
         if kind.__name__ in getattr(exports, "__all__", ()) and getattr(exports, kind.__name__) is kind:
             return f"{package}.{kind.__name__}"
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def arguments_of(instance: object) -> dict[str, Any]:
+    """Return the constructor's arguments as they were given: the attributes `name` or `_name`.
+
+    Raises:
+        TypeError: an argument is not kept in such an attribute.
+    """
+    own, names = vars(instance), inspect.signature(type(instance)).parameters
+    for name in names:
+        if name not in own and f"_{name}" not in own:
+            raise TypeError(f"{type(instance).__name__} keeps its argument {name!r} in no attribute of that name")
+    return {name: own[name] if name in own else own[f"_{name}"] for name in names}

@@ -78,7 +78,6 @@ def test_models() -> None:
         "LinearAMPCF",
         "LinearNextItem",
         "MF",
-        "PerUserDecay",
         "PersonaPrior",
         "PersonaRecommender",
         "Popularity",

@@ -234,7 +234,7 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
         known = np.flatnonzero((numbers[stream.items] >= 0) & (stream.n_visible > 0))
         rng = np.random.default_rng(0)
         rows = np.sort(rng.choice(known, min(_SERVED, len(known)), replace=False))
-        rule = TemporalDecay(log.n_users, changepoints=True)
+        rule = TemporalDecay(caution=0.0).for_log(log.n_users, log.clock)
         seconds = np.zeros((len(rows), 3))
         for place, row in enumerate(rows):
             queries = stream.queries(np.asarray([row]), numbers)

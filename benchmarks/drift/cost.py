@@ -23,7 +23,7 @@ from recsys.data.queries import Queries
 from recsys.decay.base import OnlineForgetting
 from recsys.errors import ConfigError
 from recsys.experiments.configuration import Experiment
-from recsys.models.calibration_set import calibration_events, newest_part, query_batches
+from recsys.models.calibration_set import CalibrationSet, calibration_events, newest_part
 from recsys.models.decayed.model import Decayed
 from recsys.types import DAY
 
@@ -79,18 +79,18 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
     """
     built = experiment.build(seed)
     model = built if isinstance(built, Decayed) else Decayed(built)
-    if model.half_life is not None:
-        raise ConfigError(f"half_life is {model.half_life}, for everybody: nothing is observed; leave it out")
     late = newest_part(log, LATE)
     model.fit(log.select(~late))
+    if not isinstance(model.forgetting, OnlineForgetting):
+        raise ConfigError(f"{type(model.rule).__name__} observes nothing; use a rule that learns online")
     events = calibration_events(model.scoring_model, log, late, questions)
     if not len(events):
         raise ConfigError(f"{log.name} has no late event of a known item after a history: nothing can be asked")
-    batches = [
-        (batch, log.item_num[events[part]][BATCH * number : BATCH * (number + 1)])
-        for part, queries in query_batches(log, events)
-        for number, batch in enumerate(queries.batches(BATCH))
-    ]
+    batches, done = [], 0
+    for queries in CalibrationSet.of_events(model.scoring_model, log, events).batches():
+        for batch in queries.batches(BATCH):
+            batches.append((batch, log.item_num[events[done : done + len(batch)]]))
+            done += len(batch)
     single = [
         (queries.take(np.asarray([row])), items[row : row + 1])
         for queries, items in batches

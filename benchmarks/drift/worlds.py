@@ -31,7 +31,7 @@ from recsys.decay.temporal import TemporalDecay
 from recsys.errors import DataError
 from recsys.evaluation.drift.scores import position_at
 from recsys.evaluation.prequential.result import Replay
-from recsys.experiments.drift.arms import Chosen, Stage, choose
+from recsys.experiments.drift.arms import Stage, TunedRule, choose
 from recsys.experiments.drift.bases import Base
 from recsys.experiments.drift.names import ARMS
 from recsys.models.base import Recommender
@@ -220,7 +220,7 @@ class WorldBench:
 
     def __init__(self, world: World, base: Base, cells: Cells, candidates: int, say: Say = lambda _: None) -> None:
         self.world, self.base, self.cells, self.candidates, self.say = world, base, cells, candidates, say
-        self._chosen: dict[str, Chosen] = {}
+        self._chosen: dict[str, TunedRule] = {}
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -257,21 +257,21 @@ class WorldBench:
         assert arrays is not None
         return WorldReplay(Replay.load(table), stored, **arrays)
 
-    def _choose(self, arm: str) -> Chosen:
+    def _choose(self, arm: str) -> TunedRule:
         if arm not in self._chosen:
             self._chosen[arm] = self._oracle(arm) if arm in (ORACLE, ORACLE_GLOBAL) else self._tuned(arm)
         return self._chosen[arm]
 
-    def _tuned(self, arm: str) -> Chosen:
+    def _tuned(self, arm: str) -> TunedRule:
         detector = arm.endswith(DETECTORS)
         most = min(self.candidates, DETECTOR_CANDIDATES) if detector else self.candidates
         return choose(arm, self.stage(self.world.tune), candidates=most)
 
-    def _oracle(self, arm: str) -> Chosen:
+    def _oracle(self, arm: str) -> TunedRule:
         truth = self.world.truth
         inner = self._choose("global") if arm == ORACLE_GLOBAL else None
         rule = OracleReset(truth.stale_from, truth.stale_until, None if inner is None else inner.rule)
-        return Chosen(rule, "the truth" if inner is None else f"the truth, {inner.choice}", (), 0.0)
+        return TunedRule(rule, "the truth" if inner is None else f"the truth, {inner.choice}", (), 0.0)
 
     def _arrays(self, rule: Forgetting | None) -> Mapping[str, npt.NDArray[Any]]:
         test = self.world.test

@@ -300,7 +300,7 @@ def _factors(settings: Settings, arena: Arena, seed: int) -> tuple[Doubles, Doub
 def calibrated(settings: Settings, readout: ReadoutSettings, train: Interactions) -> TemporalDecay:
     """Return a rule that has learned from the newest training events, by a model that was not fitted on them."""
     own = {name: settings[name] for name in OVER_TIME[PER_USER]}
-    rule = TemporalDecay(train.n_users, **own, sharpness=1.0)
+    rule = TemporalDecay(**own, sharpness=1.0, changepoints=False, caution=0.0).for_log(train.n_users, train.clock)
     late = newest_part(train, _CALIBRATION)
     earlier = train.select(~late)
     held_out = ResidualReadout(readout).fit(earlier)

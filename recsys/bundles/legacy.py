@@ -44,9 +44,25 @@ def arguments(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         values: its arguments as plain data.
     """
     today = {key: section(value) if _is_section(value) else value for key, value in values.items()}
-    if name == _DECAYED and isinstance(today.get("per_user"), Mapping):
-        today["per_user"] = {_PER_USER.get(key, key): value for key, value in today["per_user"].items()}
-    return today
+    return _decayed(today) if name == _DECAYED else today
+
+
+def _decayed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `Decayed`, which had those of two rules of forgetting until version 0.1.
+
+    `half_life`, `clock` and `floor` are those of `GlobalHalfLife`; without a half-life `per_user` holds the settings of
+    `TemporalDecay`, and how it is calibrated.
+    """
+    shared = {key: values[key] for key in ("half_life", "clock", "floor") if key in values}
+    per_user = values.get("per_user")
+    today = {key: value for key, value in values.items() if key not in (*shared, "per_user")}
+    if not shared and not isinstance(per_user, Mapping):
+        return today
+    own = {_PER_USER.get(key, key): value for key, value in (per_user or {}).items()}
+    today |= {key: own.pop(key) for key in ("calibration", "calibration_events") if key in own}
+    if shared.get("half_life") is None:
+        return {**today, "rule": {CLASS: "recsys.decay.TemporalDecay", ARGUMENTS: own}}
+    return {**today, "rule": {CLASS: "recsys.decay.GlobalHalfLife", ARGUMENTS: shared}}
 
 
 def _is_section(value: object) -> bool:

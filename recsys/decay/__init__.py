@@ -1,1 +1,23 @@
-"""How much a user's past still counts: forgetting, independent of any model."""
+"""Rules of forgetting: how much a user's past events still count, independent of any model."""
+
+from recsys.decay.base import FixedRule, Forgetting, ForgettingRule, OnlineForgetting, OnlineRule
+from recsys.decay.detectors import DetectorReset
+from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
+from recsys.decay.gradient import GradientHalfLife
+from recsys.decay.situation_decay import SituationDecay
+from recsys.decay.temporal import TemporalDecay
+
+__all__ = [
+    "DetectorReset",
+    "FixedRule",
+    "Forgetting",
+    "ForgettingRule",
+    "GlobalHalfLife",
+    "GradientHalfLife",
+    "NoDecay",
+    "OnlineForgetting",
+    "OnlineRule",
+    "SituationDecay",
+    "SlidingWindow",
+    "TemporalDecay",
+]

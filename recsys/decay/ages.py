@@ -1,34 +1,51 @@
-"""How old the events of a history are, on the clocks that forgetting can run on."""
+"""Ages of the events of a history, on the clocks that forgetting can run on."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.checks import choice, positive
 from recsys.data.queries import Queries
-from recsys.types import DAY
+from recsys.errors import ConfigError
+from recsys.types import DAY, Doubles, Mask
 
 AgeClock = Literal["time", "events"]
 """What age is counted in: the unit of the log's times, or the user's own events that happened since."""
 
-Ages = npt.NDArray[np.float64]
+
+def check_clock(clock: AgeClock, log_clock: str) -> None:
+    """Refuse to count ages in time on a log whose times are positions.
+
+    Raises:
+        ConfigError: `clock` is "time", and no time passes on the clock of the log.
+    """
+    if clock == "time" and log_clock not in ("seconds", "period"):
+        raise ConfigError(
+            f"clock is 'time', and the log has clock {log_clock!r}, on which no time passes; use clock 'events'"
+        )
 
 
-def ages(queries: Queries, clock: AgeClock) -> Ages:
+def ages(queries: Queries, clock: AgeClock, event_age: Doubles | None = None) -> Doubles:
     """Return the age of every event of the histories on a clock, "events" >= 0; equal times have equal ages.
+
+    Args:
+        queries: the histories.
+        clock: what ages are counted in.
+        event_age: "events", takes the place of `event_ages`.
 
     Raises:
         ConfigError: an unknown clock.
         ValueError: on the clock "events", a history that is not sorted by time.
     """
     choice("clock", clock, AgeClock)
-    return time_ages(queries) if clock == "time" else event_ages(queries)
+    if clock == "time":
+        return time_ages(queries)
+    return event_ages(queries) if event_age is None else event_age
 
 
-def time_ages(queries: Queries) -> Ages:
+def time_ages(queries: Queries) -> Doubles:
     """Return now - time, "events", in the unit of the log's times: seconds, periods, or positions in a log of orders.
 
     An event that is not earlier than `now`, as splits that leak time have them, has age 0.
@@ -36,7 +53,7 @@ def time_ages(queries: Queries) -> Ages:
     return np.maximum(queries.ages, 0).astype(np.float64)
 
 
-def event_ages(queries: Queries) -> Ages:
+def event_ages(queries: Queries) -> Doubles:
     """Return how many events of the same history are strictly later, "events".
 
     The newest event has age 0, and so has every event of its time: equal times have the age of the youngest of them,
@@ -51,7 +68,7 @@ def event_ages(queries: Queries) -> Ages:
     return queries.later.astype(np.float64)
 
 
-def newest(queries: Queries) -> npt.NDArray[np.bool_]:
+def newest(queries: Queries) -> Mask:
     """Return which events have no later one in their history, "events"; several where they have the same time."""
     return np.asarray(event_ages(queries) == 0)
 
@@ -59,7 +76,7 @@ def newest(queries: Queries) -> npt.NDArray[np.bool_]:
 FEATURES = ("log_events", "log_median_gap", "share_of_last_day", "log_spread")
 
 
-def history_features(queries: Queries, day: float = DAY) -> npt.NDArray[np.float64]:
+def history_features(queries: Queries, day: float = DAY) -> Doubles:
     """Return simple statistics of when a history happened, "queries features", also for users never met.
 
     Names are `FEATURES`: log(1 + number of events); log(1 + median gap between consecutive events), 0 of equal times
@@ -85,7 +102,7 @@ def history_features(queries: Queries, day: float = DAY) -> npt.NDArray[np.float
     return np.stack([np.log1p(count), np.log1p(gap), recent, np.log1p(np.sqrt(variance))], axis=1)
 
 
-def _median_gap(queries: Queries) -> npt.NDArray[np.float64]:
+def _median_gap(queries: Queries) -> Doubles:
     """Return the median time between consecutive events, "queries"; 0 with fewer than two events."""
     rows = queries.history.rows
     inner = np.flatnonzero(rows[1:] == rows[:-1])

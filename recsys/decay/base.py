@@ -1,22 +1,26 @@
-"""The contract of everything that forgets: weights for the events of a visible history."""
+"""The contracts of forgetting: weights for the events of a history, and rules that are trained, saved and served."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, final
 
+import numpy as np
 import numpy.typing as npt
 
+from recsys.checks import arguments_of
 from recsys.data.queries import Queries
-from recsys.types import Floats
+from recsys.decay.ages import AgeClock, check_clock
+from recsys.types import Doubles, Floats, Ints, Mask
 
 
 class Forgetting(ABC):
-    """A rule for how much each past event still counts at the moment of a question.
+    """How much each past event still counts at the moment of a query.
 
-    It decides the read-out alone: the weights go into `Queries.weights`, and a fold-in model turns them into the user's
-    state. What the items mean was learned from undecayed data (Koren, KDD 2009: decaying the training instances was
+    Forgetting acts on the read-out alone: the weights go into `Queries.weights`, and a fold-in model turns them into
+    the user's state. The items are learned from undecayed data (Koren, KDD 2009: decaying the training instances was
     best with no decay at all).
     """
 
@@ -26,15 +30,15 @@ class Forgetting(ABC):
 
 
 class OnlineForgetting(Forgetting):
-    """A rule with a state per user (or one for all) that learns from every event as it happens, without retraining.
+    """Forgetting with a state per user (or one for all) that learns from every event as it happens.
 
-    Before an event is learned, it is asked under which `hypotheses` the event would have been predicted well; the
-    answers, the rank_utilities, are all it sees of a model. So it stays independent of the model, and every model can ask.
+    It is independent of the model: all it sees of one are the rank utilities of its `hypotheses`, that is, how well the
+    event would have been ranked under each of them.
     """
 
     @abstractmethod
     def hypotheses(self, queries: Queries) -> Floats:
-        """Return the alternatives to be judged, "hypotheses events": event weights, each row as `weights` returns."""
+        """Return alternative event weights, "hypotheses events", each row as `weights` returns."""
 
     @abstractmethod
     def observe(self, queries: Queries, utility: Floats) -> None:
@@ -47,7 +51,7 @@ class OnlineForgetting(Forgetting):
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget what was observed, of all users: back to what fitting left."""
+        """Forget what was observed, of all users: back to what calibration left."""
 
     @abstractmethod
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -55,8 +59,265 @@ class OnlineForgetting(Forgetting):
 
     @abstractmethod
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take back what `state` returned, on a rule with the same arguments that was fitted on the same events."""
+        """Take back what `state` returned, on a rule with the same arguments for the same log."""
 
     @abstractmethod
     def state_bytes(self) -> float:
         """Return the bytes of state per user."""
+
+
+class Calibration(ABC):
+    """Events that a rule learns from before the first query, evaluated by a model that was not fitted on them.
+
+    The events of each user are in the order of time.
+    """
+
+    @property
+    @abstractmethod
+    def users(self) -> npt.NDArray[Any]:
+        """ "events", known user numbers."""
+
+    @property
+    @abstractmethod
+    def visible(self) -> Ints:
+        """ "events", length of the history that was visible before each."""
+
+    @property
+    @abstractmethod
+    def n_items(self) -> int:
+        """Number of items that the events are ranked among."""
+
+    @abstractmethod
+    def batches(self) -> Iterator[Queries]:
+        """Yield the queries just before the events, in their order."""
+
+    @abstractmethod
+    def utilities(self, hypotheses: Callable[[Queries, Ints, Doubles | None], Floats]) -> Floats:
+        """Return "events hypotheses": the rank utility of each event under each hypothesis.
+
+        Args:
+            hypotheses: of the queries of some events, the numbers of these events, and their `event_age` (see
+                `ForgettingRule.weights`): event weights, "hypotheses events of the histories".
+        """
+
+    @abstractmethod
+    def contributions(self, most: int) -> list[tuple[Queries, Floats]]:
+        """Return batches of queries with "events of the histories, candidates": what each adds to candidates' scores.
+
+        Candidate 0 is the event that followed, the others are sampled negatives.
+
+        Args:
+            most: history events in all, at most; beyond, queries are left out evenly over time.
+        """
+
+    @abstractmethod
+    def replay(self, rule: OnlineForgetting, chunk: int) -> None:
+        """Let a rule observe the events in the order of time.
+
+        Args:
+            rule: observes.
+            chunk: events, about, after which a state that all users share is brought up to date.
+        """
+
+
+@final
+@dataclass(frozen=True)
+class Quantiles:
+    """A distribution of a length of time; infinity is "never".
+
+    Attributes:
+        median: of the distribution.
+        low: the 10% quantile.
+        high: the 90% quantile.
+        probability: that the distribution applies at all; for a half-life, that of its clock.
+    """
+
+    median: float
+    low: float
+    high: float
+    probability: float
+
+
+@final
+@dataclass(frozen=True)
+class HalfLifeBelief:
+    """What a rule believes about one user's half-life.
+
+    Attributes:
+        kind: "own", the user's; or "shared", the same for everybody.
+        clocks: the half-life by clock, given that it is on this clock or "never", in the unit of the clock.
+        never: the probability that nothing decays, or the floor of the weights where `learned_from` is None.
+        learned_from: number of the user's events it was learned from; None for a half-life without uncertainty.
+        lasted: how many of the newest events the user's present taste has lasted; infinite: all. Its probability is
+            that of a change. None where changes are not looked for.
+    """
+
+    kind: Literal["own", "shared"]
+    clocks: dict[AgeClock, Quantiles]
+    never: float
+    learned_from: int | None = None
+    lasted: Quantiles | None = None
+
+
+def certain_half_life(kind: Literal["own", "shared"], clock: AgeClock, value: float, floor: float) -> HalfLifeBelief:
+    """Return a half-life without uncertainty."""
+    return HalfLifeBelief(kind, {clock: Quantiles(value, value, value, 1.0)}, floor)
+
+
+def weigh_half(queries: Queries, weights: Floats) -> Mask:
+    """Return which events have at least half of the largest weight of their history, "events"."""
+    rows, largest = queries.history.rows, np.zeros(len(queries), np.float32)
+    np.maximum.at(largest, rows, weights)
+    return np.asarray(weights >= 0.5 * largest[rows])
+
+
+def measured_half_lives(queries: Queries, weights: Floats) -> list[HalfLifeBelief]:
+    """Return how many of each user's events have at least half of the largest weight; infinity for all of them.
+
+    The half-life of a rule that has no parameter of that kind.
+    """
+    count = np.bincount(queries.history.rows, weigh_half(queries, weights), len(queries))
+    values = np.where(count < queries.history.lengths, count, np.inf).tolist()
+    return [certain_half_life("own", "events", value, 0.0) for value in values]
+
+
+class ForgettingRule(Forgetting):
+    """A rule of forgetting that `recsys.models.Decayed` trains, saves and serves.
+
+    The constructor takes settings alone, and keeps each in an attribute of the same name. `for_log` returns a rule that
+    fits a log, `calibrate` teaches it, `state` and `restore` save it. A rule that goes on learning while it is served
+    derives from `OnlineRule`, one that never learns from `FixedRule`.
+    """
+
+    @abstractmethod
+    def for_log(self, n_users: int, clock: str) -> Self:
+        """Return a rule with these settings, which has learned nothing, for a log.
+
+        Args:
+            n_users: users of the log.
+            clock: of the log, see `recsys.data.interactions.Interactions`.
+
+        Raises:
+            ConfigError: the settings need another clock.
+        """
+
+    @property
+    @abstractmethod
+    def learns(self) -> bool:
+        """Whether `calibrate` has an effect."""
+
+    @property
+    @abstractmethod
+    def counts_events(self) -> bool:
+        """Whether `event_age` has an effect on the weights."""
+
+    @abstractmethod
+    def calibrate(self, calibration: Calibration | None) -> None:
+        """Learn from calibration events, forgetting anything learned before; None where there are no such events.
+
+        Raises:
+            ConfigError: the rule is useless without events.
+        """
+
+    @abstractmethod
+    def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
+        """Return the weight of every event, "events" in [0, 1], non-increasing in age.
+
+        Args:
+            queries: the histories.
+            event_age: "events", takes the place of the number of later events on the clock of events.
+        """
+
+    @abstractmethod
+    def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask | None:
+        """Return which events are younger than their user's half-life, "events"; None where nothing decays."""
+
+    @abstractmethod
+    def describe(self, queries: Queries) -> list[HalfLifeBelief] | None:
+        """Return the belief about the half-life of the user of each query; None where nothing decays."""
+
+    @abstractmethod
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything learned, as copies of plain arrays by name."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take back what `state` returned, on a rule with the same settings for the same log."""
+
+    @final
+    def unlearned(self) -> Self:
+        """Return a new rule with the same settings."""
+        return type(self)(**arguments_of(self))
+
+
+class FixedRule(ForgettingRule):
+    """A rule without anything to learn."""
+
+    clock: AgeClock
+    """What ages are counted in."""
+
+    @final
+    def for_log(self, n_users: int, clock: str) -> Self:
+        check_clock(self.clock, clock)
+        return self
+
+    @property
+    @final
+    def learns(self) -> bool:
+        return False
+
+    @final
+    def calibrate(self, calibration: Calibration | None) -> None:
+        pass
+
+    @final
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        return {}
+
+    @final
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        pass
+
+
+@final
+class WeightsOnly(FixedRule):
+    """Any forgetting that gives weights and learns nothing, as a rule.
+
+    Args:
+        forgetting: gives the weights.
+    """
+
+    clock: AgeClock = "events"
+
+    def __init__(self, forgetting: Forgetting) -> None:
+        self.forgetting = forgetting
+
+    @property
+    def counts_events(self) -> bool:
+        return False
+
+    def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
+        return self.forgetting.weights(queries)
+
+    def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
+        """Return which events have at least half of the largest weight of their history."""
+        return weigh_half(queries, self.weights(queries))
+
+    def describe(self, queries: Queries) -> list[HalfLifeBelief]:
+        return measured_half_lives(queries, self.weights(queries))
+
+
+class OnlineRule(ForgettingRule, OnlineForgetting):
+    """A rule that goes on learning from every event while it is served."""
+
+    @abstractmethod
+    def hypotheses(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
+        """Return alternative event weights, "hypotheses events"; `event_age` as for `weights`."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make what was learned so far what `reset` returns to."""
+
+    @abstractmethod
+    def extend(self, n_users: int) -> None:
+        """Make room for users who were not in the log, up to the number `n_users` - 1; never shrinks."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from recsys.checks import fraction, positive
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
-from recsys.types import Doubles, Floats, Ints
+from recsys.types import Doubles, Floats, Ints, Mask
 
 LENGTHS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160)
 """Events that the present taste may have lasted; beyond them, and where nothing has changed, it is the whole past."""
@@ -97,7 +97,7 @@ class Changepoints:
         self._belief = np.zeros((n_users + 1, cells), np.float32)
         self._changes = np.zeros((n_users + 1, cells), np.float16)
         self._until = np.full(n_users + 1, -1, np.int32)
-        self._settled = self._copies()
+        self._committed = self._copies()
         self._asked = (b"", b"")
         self._answer = (np.zeros((0, cells)), np.zeros((0, cells)))
 
@@ -130,7 +130,7 @@ class Changepoints:
         belief, _ = self._before(users, visible)
         return belief.astype(np.float32)
 
-    def kept(self, queries: Queries, belief: Floats) -> Floats:
+    def present_share(self, queries: Queries, belief: Floats) -> Floats:
         """Return how much of each event's weight is kept, "events", in [0, 1], non-increasing in age.
 
             kept = o^d / (1 + o^d),    o = [P(l > age) + (e^c - 1) P(l is all)] / P(l <= age)
@@ -169,8 +169,8 @@ class Changepoints:
         """
         before = np.empty((len(users), len(self)), np.float32)
         told = self._likelihood[self._steps_of(visible), _binned(utility)]
-        told[~_tells(utility)] = 0.0
-        for rows in turns(users):
+        told[~is_informative(utility)] = 0.0
+        for rows in occurrences(users):
             before[rows], _ = self._learn(users[rows], visible[rows], told[rows])
         if len(users) == 1:
             return before
@@ -193,11 +193,17 @@ class Changepoints:
         Raises:
             ConfigError: no event tells the lengths apart.
         """
-        telling = _tells(utility)
-        if not telling.any():
+        informative = is_informative(utility)
+        if not informative.any():
             raise ConfigError("there are no events to fit the changes on; give a longer calibration part")
         evidence = _Evidence(
-            users, visible, _binned(utility), self._steps_of(visible), telling, list(turns(users)), _log_width(n_items)
+            users,
+            visible,
+            _binned(utility),
+            self._steps_of(visible),
+            informative,
+            list(occurrences(users)),
+            _log_width(n_items),
         )
         self._likelihood = evidence.distributions(self._possible(visible))
         for _ in range(_ROUNDS):
@@ -219,24 +225,24 @@ class Changepoints:
         """Make room for users who were not there from the beginning; fewer than there are change nothing."""
         more = max(n_users - self.n_users, 0)
         self._belief, self._changes, self._until = _extended(self._copies(), more)
-        self._settled = _extended(self._settled, more)
+        self._committed = _extended(self._committed, more)
         self.n_users += more
         self._forget_answer()
 
     def forget(self) -> None:
         """Forget what was learned of users, and settle that."""
         self._clear()
-        self.settle()
+        self.commit()
 
-    def settle(self) -> None:
+    def commit(self) -> None:
         """Make what was learned so far what `reset` returns to."""
-        self._settled = self._copies()
+        self._committed = self._copies()
 
     def reset(self) -> None:
-        """Return to what `settle` kept."""
-        self._belief, self._changes, self._until = self._settled
+        """Return to what `commit` kept."""
+        self._belief, self._changes, self._until = self._committed
         self._forget_answer()
-        self.settle()
+        self.commit()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return copies of all that is learned, as arrays by name."""
@@ -273,10 +279,10 @@ class Changepoints:
         """Return the log-likelihood of all events, and the likelihood that the beliefs after them give."""
         self._clear()
         told = self._likelihood[evidence.steps, evidence.bins]
-        told[~evidence.telling] = 0.0
+        told[~evidence.informative] = 0.0
         total = 0.0
         responsibility = np.zeros((len(evidence.users), len(self)), np.float32)
-        for rows in evidence.turns:
+        for rows in evidence.occurrences:
             users = evidence.users[rows]
             _, said = self._learn(users, evidence.visible[rows], told[rows])
             total += said
@@ -380,8 +386,8 @@ class _Evidence:
         visible: "events".
         bins: "events lengths", of the ranks.
         steps: "events lengths", which of `_STEPS`.
-        telling: "events", whether it says anything.
-        turns: the first events of all users, the second ...
+        informative: "events", whether it says anything.
+        occurrences: the first events of all users, the second ...
         log_width: "bins", logarithm of the number of ranks in each.
     """
 
@@ -389,8 +395,8 @@ class _Evidence:
     visible: Ints
     bins: npt.NDArray[np.int8]
     steps: npt.NDArray[np.int8]
-    telling: npt.NDArray[np.bool_]
-    turns: list[Ints]
+    informative: Mask
+    occurrences: list[Ints]
     log_width: Doubles
 
     def distributions(self, responsibility: Floats) -> Floats:
@@ -399,15 +405,15 @@ class _Evidence:
         Args:
             responsibility: "events lengths", how much each event tells about each length.
         """
-        places = self.steps[self.telling].astype(np.int64) * _BINS + self.bins[self.telling]
-        mass = responsibility[self.telling].astype(np.float64)
+        places = self.steps[self.informative].astype(np.int64) * _BINS + self.bins[self.informative]
+        mass = responsibility[self.informative].astype(np.float64)
         count = np.bincount(places.ravel(), mass.ravel(), len(_STEPS) * _BINS).reshape(len(_STEPS), _BINS)
         common = (count.sum(0) + 1) / (count.sum() + _BINS)
         share = (count + _PSEUDO_EVENTS * common) / (count.sum(1, keepdims=True) + _PSEUDO_EVENTS)
         return np.asarray(np.log(share) - self.log_width, np.float32)
 
 
-def turns(users: npt.NDArray[np.integer]) -> Iterator[Ints]:
+def occurrences(users: npt.NDArray[np.integer]) -> Iterator[Ints]:
     """Yield the positions of the first event of each user, then those of the second ..."""
     if len(users) == 1:  # as events come while serving
         yield np.zeros(1, np.int64)
@@ -471,6 +477,6 @@ def _log_width(n_items: int) -> Doubles:
     return np.asarray(np.arange(_BINS) / _BINS * np.log1p(n_items))
 
 
-def _tells(utility: Floats) -> npt.NDArray[np.bool_]:
-    """Return "events": whether the lengths differ in how well they predict."""
+def is_informative(utility: Floats) -> Mask:
+    """Return "events": whether hypotheses, "events hypotheses", differ in how well they predict."""
     return np.asarray((utility != utility[:, :1]).any(1))

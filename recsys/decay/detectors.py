@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,10 @@ import numpy.typing as npt
 from recsys.checks import choice, positive
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.decay.ages import newest
-from recsys.decay.base import OnlineForgetting
+from recsys.decay.ages import check_clock, newest
+from recsys.decay.base import Calibration, HalfLifeBelief, OnlineRule, measured_half_lives
 from recsys.errors import CapabilityError, ConfigError
-from recsys.types import Floats
+from recsys.types import Doubles, Floats, Ints, Mask
 
 Detector = Literal["adwin", "page_hinkley"]
 Scope = Literal["population", "user"]
@@ -41,7 +41,7 @@ class _Watch:
 
 
 @final
-class DetectorReset(OnlineForgetting):
+class DetectorReset(OnlineRule):
     """A drift detector watches the errors; at its alarm everything before the alarm is forgotten.
 
         w_j = 1 if t_j >= (time of the last alarm), else 0;   all 1 before the first alarm
@@ -102,17 +102,48 @@ class DetectorReset(OnlineForgetting):
         self.tolerance = tolerance
         self.minimum = minimum
         self.only_worse = only_worse
-        self._new_detector()  # a missing library is told now, not in the middle of a stream
-        self.reset()
+        self._new_detector()  # fails here rather than in the middle of a stream where the library is missing
+        self._clear()
+        self._committed = self.state()
 
-    def weights(self, queries: Queries) -> Floats:
+    def for_log(self, n_users: int, clock: str) -> Self:
+        if self.scope == "population":
+            check_clock("time", clock)
+        return self.unlearned()
+
+    @property
+    def learns(self) -> bool:
+        return True
+
+    @property
+    def counts_events(self) -> bool:
+        return False
+
+    def calibrate(self, calibration: Calibration | None) -> None:
+        self._clear()
+        if calibration is not None:
+            calibration.replay(self, self.chunk)
+        self.commit()
+
+    @property
+    def chunk(self) -> int:
+        """Events of a replay after which the state has to be up to date: all users share that of a population."""
+        return 64 if self.scope == "population" else 1024
+
+    def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         since = self._since_population(queries.now) if self.scope == "population" else self._since_user(queries)
         rows = queries.history.rows
         kept = queries.times >= since[rows]
         emptied = np.bincount(rows, kept, len(queries)) == 0
         return np.where(emptied[rows], newest(queries), kept).astype(np.float32)
 
-    def hypotheses(self, queries: Queries) -> Floats:
+    def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
+        return self.weights(queries) > 0
+
+    def describe(self, queries: Queries) -> list[HalfLifeBelief]:
+        return measured_half_lives(queries, self.weights(queries))
+
+    def hypotheses(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return self.weights(queries)[None]
 
     def observe(self, queries: Queries, utility: Floats) -> None:
@@ -130,20 +161,29 @@ class DetectorReset(OnlineForgetting):
         errors = (1.0 - utility[known, 0]).astype(np.float32).tolist()
         users = queries.users[known]
         keys = users.tolist() if self.scope == "user" else [_POPULATION] * len(users)
-        self._make_room(users)
+        self._make_room(int(users.max(initial=-1)) + 1)
         for key, error, now in zip(keys, errors, queries.now[known].tolist(), strict=True):
             if self._alarm(key, error):
                 self._alarms.append((key, now))
                 if key != _POPULATION:
                     self._since[key] = now
 
-    def reset(self) -> None:
+    def _clear(self) -> None:
         self._watches: dict[int, _Watch] = {}
         self._alarms: list[tuple[int, int]] = []
         self._since = np.zeros(0, np.int64)  # "users", the time of the last alarm
 
+    def commit(self) -> None:
+        self._committed = self.state()
+
+    def reset(self) -> None:
+        self.restore(self._committed)
+
+    def extend(self, n_users: int) -> None:
+        self._make_room(n_users)
+
     @property
-    def alarms(self) -> npt.NDArray[np.int64]:
+    def alarms(self) -> Ints:
         """ "alarms 2", (user, time) in the order in which they came; user -1 stands for everybody."""
         return np.asarray(self._alarms, dtype=np.int64).reshape(-1, 2)
 
@@ -164,7 +204,7 @@ class DetectorReset(OnlineForgetting):
         }
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        self.reset()
+        self._clear()
         self._alarms = [(int(user), int(time)) for user, time in state["alarms"]]
         self._since = state["since"].astype(np.int64)
         ends = np.cumsum(state["counts"])
@@ -179,22 +219,21 @@ class DetectorReset(OnlineForgetting):
         users = len(self._since)
         return sum(values.nbytes for values in self.state().values()) / max(users, 1)
 
-    def _since_population(self, now: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _since_population(self, now: Ints) -> Ints:
         """Return the last alarm that was not later than each question, "queries"."""
         times = np.concatenate([[_NEVER], np.sort(self.alarms[:, 1])])
         return times[np.searchsorted(times, now, side="right") - 1]
 
-    def _since_user(self, queries: Queries) -> npt.NDArray[np.int64]:
+    def _since_user(self, queries: Queries) -> Ints:
         since = np.full(len(queries), _NEVER, np.int64)
         known = (queries.users != UNKNOWN) & (queries.users < len(self._since))
         since[known] = self._since[queries.users[known]]
         since[since > queries.now] = _NEVER
         return since
 
-    def _make_room(self, users: npt.NDArray[np.int32]) -> None:
-        needed = int(users.max(initial=-1)) + 1
-        if needed > len(self._since):
-            self._since = np.concatenate([self._since, np.full(needed - len(self._since), _NEVER, np.int64)])
+    def _make_room(self, n_users: int) -> None:
+        if n_users > len(self._since):
+            self._since = np.concatenate([self._since, np.full(n_users - len(self._since), _NEVER, np.int64)])
 
     def _alarm(self, key: int, error: float) -> bool:
         """Feed one error to a detector; return whether it raises an alarm."""

@@ -1,4 +1,4 @@
-"""Rules that are the same for everybody: no decay, one half-life, a sliding window; and how one of them is chosen."""
+"""Rules with fixed settings for all users: no decay, one half-life, a sliding window; and how to tune one."""
 
 from __future__ import annotations
 
@@ -8,44 +8,52 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar, final
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.checks import choice, positive, share
 from recsys.data.queries import Queries
 from recsys.decay.ages import AgeClock, ages
-from recsys.decay.base import Forgetting
+from recsys.decay.base import FixedRule, Forgetting, HalfLifeBelief, certain_half_life
 from recsys.errors import ConfigError
-from recsys.types import Floats
+from recsys.types import Doubles, Floats, Mask
 
 
-def half_life_weights(
-    age: npt.NDArray[np.float64], half_life: float | npt.NDArray[np.float64], floor: float | npt.NDArray[np.float64]
-) -> Floats:
+def half_life_weights(age: Doubles, half_life: float | Doubles, floor: float | Doubles) -> Floats:
     """Return w = floor + (1 - floor) 2^(-age / half_life), float32, of the shape of `age`.
 
     Args:
         age: "events", at least 0.
         half_life: the age at which half of what is above the floor is left; one, or one per event.
-        floor: what is never forgotten, in [0, 1]; one, or one per event.
+        floor: the weight that is never lost, in [0, 1]; one, or one per event.
 
     >>> half_life_weights(np.asarray([0.0, 3.0, 6.0]), 3.0, 0.0).tolist()
     [1.0, 0.5, 0.25]
     """
-    kept = floor + (1.0 - floor) * np.exp2(-age / half_life)
-    weights: Floats = np.clip(kept, 0.0, 1.0).astype(np.float32)
-    return weights
+    weights = floor + (1.0 - floor) * np.exp2(-age / half_life)
+    return np.asarray(np.clip(weights, 0.0, 1.0), np.float32)
 
 
 @final
-class NoDecay(Forgetting):
+class NoDecay(FixedRule):
     """w = 1: every event counts in full, for ever."""
 
-    def weights(self, queries: Queries) -> Floats:
+    clock: AgeClock = "events"
+
+    @property
+    def counts_events(self) -> bool:
+        return False
+
+    def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return np.ones(len(queries.history.items), np.float32)
+
+    def recent(self, queries: Queries, event_age: Doubles | None = None) -> None:
+        return None
+
+    def describe(self, queries: Queries) -> None:
+        return None
 
 
 @final
-class GlobalHalfLife(Forgetting):
+class GlobalHalfLife(FixedRule):
     """w = floor + (1 - floor) 2^(-age / half_life), with one half-life and one floor for everybody.
 
     Exponential forgetting as in Koychev, *Gradual Forgetting for Adaptation to Concept Drift* (2000), and Ding and Li,
@@ -68,12 +76,22 @@ class GlobalHalfLife(Forgetting):
         self.clock: AgeClock = clock
         self.floor = floor
 
-    def weights(self, queries: Queries) -> Floats:
-        return half_life_weights(ages(queries, self.clock), self.half_life, self.floor)
+    @property
+    def counts_events(self) -> bool:
+        return self.clock == "events"
+
+    def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
+        return half_life_weights(ages(queries, self.clock, event_age), self.half_life, self.floor)
+
+    def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
+        return np.asarray(ages(queries, self.clock, event_age) <= self.half_life)
+
+    def describe(self, queries: Queries) -> list[HalfLifeBelief]:
+        return [certain_half_life("shared", self.clock, self.half_life, self.floor)] * len(queries)
 
 
 @final
-class SlidingWindow(Forgetting):
+class SlidingWindow(FixedRule):
     """w = 1 inside the window, 0 outside: the newest events, or those of the last days.
 
     Args:
@@ -95,13 +113,22 @@ class SlidingWindow(Forgetting):
             positive("seconds", seconds)
         self.events = events
         self.seconds = seconds
+        self.clock: AgeClock = "time" if events is None else "events"
 
-    def weights(self, queries: Queries) -> Floats:
-        if self.events is not None:
-            inside = ages(queries, "events") < self.events
-        else:
-            inside = ages(queries, "time") <= (self.seconds or 0.0)
-        return inside.astype(np.float32)
+    @property
+    def counts_events(self) -> bool:
+        return self.clock == "events"
+
+    def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
+        return self.recent(queries, event_age).astype(np.float32)
+
+    def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
+        age = ages(queries, self.clock, event_age)
+        return np.asarray(age < self.events if self.events is not None else age <= (self.seconds or 0.0))
+
+    def describe(self, queries: Queries) -> list[HalfLifeBelief]:
+        length = self.seconds if self.events is None else self.events
+        return [certain_half_life("shared", self.clock, float(length or 0.0), 0.0)] * len(queries)
 
 
 _Rule = TypeVar("_Rule", bound=Forgetting)
@@ -110,7 +137,7 @@ _Rule = TypeVar("_Rule", bound=Forgetting)
 @final
 @dataclass(frozen=True, eq=False)
 class Tuned(Generic[_Rule]):
-    """What tuning found.
+    """The result of tuning.
 
     Attributes:
         rule: the candidate with the highest score, the first of equals.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,19 @@ from scipy.special import expit, log_softmax
 
 from recsys.checks import choice, positive
 from recsys.data.queries import Queries
-from recsys.decay.ages import FEATURES, AgeClock, ages, history_features
-from recsys.decay.base import Forgetting
+from recsys.decay.ages import FEATURES, AgeClock, ages, check_clock, history_features
+from recsys.decay.base import Calibration, ForgettingRule, HalfLifeBelief, certain_half_life
 from recsys.decay.fixed import half_life_weights
 from recsys.errors import ConfigError, NotFittedError
-from recsys.types import DAY, Doubles, Floats
+from recsys.types import DAY, Doubles, Floats, Mask
 
 FloorKind = Literal["none", "shared", "user"]
 """Whether something is never forgotten: no; the same share for everybody; or a share of each user's own."""
 
 Parameters = dict[str, Doubles]
 
+MOST_EVENTS = 300_000
+"""History events that are learned from, at most: 80 MB of contributions."""
 _LN2 = float(np.log(2.0))
 _START_FLOOR = -2.0  # log-odds: a floor of .12, from which the gradient reaches both ends
 _MOST_STANDARD = 3.0  # features of people unlike anybody in training count as if they were this far from the mean
@@ -68,7 +70,7 @@ class TrainingQuestions:
 
 
 @final
-class GradientHalfLife(Forgetting):
+class GradientHalfLife(ForgettingRule):
     """Half-lives per user, learned from the users' own past events by gradient descent.
 
         w_j        = rho_u + (1 - rho_u) 2^(-age_j / h_u)
@@ -95,7 +97,6 @@ class GradientHalfLife(Forgetting):
         floor: "none" rho = 0; "shared" one for everybody (e = 0); "user" one for each.
         spread: standard deviation of log h_u around the population; the smaller, the more shrinkage.
         floor_spread: the same of the log-odds of the floor.
-        day: a day in the unit of the log's times, for the features.
         epochs: passes over the batches.
         learning_rate: of Adam (Kingma and Ba 2015); it falls to 0 along a cosine.
 
@@ -110,13 +111,12 @@ class GradientHalfLife(Forgetting):
         floor: FloorKind = "shared",
         spread: float = 1.0,
         floor_spread: float = 1.0,
-        day: float = DAY,
         epochs: int = 100,
         learning_rate: float = 0.1,
     ) -> None:
         choice("clock", clock, AgeClock)
         choice("floor", floor, FloorKind)
-        for name, value in (("spread", spread), ("floor_spread", floor_spread), ("day", day)):
+        for name, value in (("spread", spread), ("floor_spread", floor_spread)):
             positive(name, value)
         positive("epochs", epochs)
         positive("learning_rate", learning_rate)
@@ -125,9 +125,9 @@ class GradientHalfLife(Forgetting):
         self.floor: FloorKind = floor
         self.spread = spread
         self.floor_spread = floor_spread
-        self.day = day
         self.epochs = epochs
         self.learning_rate = learning_rate
+        self._day: float = DAY
         self._parameters: Parameters | None = None
         self._centre = np.zeros(len(FEATURES))
         self._scale = np.ones(len(FEATURES))
@@ -139,6 +139,24 @@ class GradientHalfLife(Forgetting):
     ) -> Self:
         """Return Koren's rule: beta_u alone, no features, no floor."""
         return cls(clock, features=False, floor="none", spread=spread, epochs=epochs, learning_rate=learning_rate)
+
+    def for_log(self, n_users: int, clock: str) -> Self:
+        check_clock(self.clock, clock)
+        rule = self.unlearned()
+        rule._day = DAY if clock == "seconds" else 1.0
+        return rule
+
+    @property
+    def learns(self) -> bool:
+        return True
+
+    @property
+    def counts_events(self) -> bool:
+        return self.clock == "events"
+
+    def calibrate(self, calibration: Calibration | None) -> None:
+        batches = [] if calibration is None else calibration.contributions(MOST_EVENTS)
+        self.fit([self.questions(queries, contribution) for queries, contribution in batches])
 
     def questions(self, queries: Queries, contribution: npt.NDArray[np.floating]) -> TrainingQuestions:
         """Return past questions in the form that `fit` takes, with ages on this rule's clock.
@@ -152,7 +170,7 @@ class GradientHalfLife(Forgetting):
             queries.history.rows,
             ages(queries, self.clock),
             contribution,
-            history_features(queries, self.day),
+            history_features(queries, self._day),
         )
 
     def fit(self, batches: Sequence[TrainingQuestions]) -> Self:
@@ -206,12 +224,16 @@ class GradientHalfLife(Forgetting):
             raise NotFittedError("GradientHalfLife is not fitted; call fit(batches) with past questions first")
         return self._parameters
 
+    def describe(self, queries: Queries) -> list[HalfLifeBelief]:
+        learned = zip(self.half_lives(queries).tolist(), self.floors(queries).tolist(), strict=True)
+        return [certain_half_life("own", self.clock, half_life, floor) for half_life, floor in learned]
+
     def half_lives(self, queries: Queries) -> Doubles:
         """Return h_u, "queries", in the unit of the clock; Koren's beta_u is ln 2 / h_u."""
         learned = self.parameters
         logarithm = learned["mu"] + learned["d"][_places(queries.users, len(learned["d"]) - 1)]
         if self.features:
-            logarithm = logarithm + self._standard(history_features(queries, self.day)) @ learned["b"]
+            logarithm = logarithm + self._standard(history_features(queries, self._day)) @ learned["b"]
         half_lives: Doubles = np.exp(logarithm)
         return half_lives
 
@@ -223,9 +245,21 @@ class GradientHalfLife(Forgetting):
         floors: Doubles = expit(learned["r"] + learned["e"][_places(queries.users, len(learned["e"]) - 1)])
         return floors
 
-    def weights(self, queries: Queries) -> Floats:
-        rows = queries.history.rows
-        return half_life_weights(ages(queries, self.clock), self.half_lives(queries)[rows], self.floors(queries)[rows])
+    def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
+        rows, age = queries.history.rows, ages(queries, self.clock, event_age)
+        return half_life_weights(age, self.half_lives(queries)[rows], self.floors(queries)[rows])
+
+    def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
+        return np.asarray(ages(queries, self.clock, event_age) <= self.half_lives(queries)[queries.history.rows])
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        population = {"centre": self._centre.copy(), "scale": self._scale.copy()}
+        return population | {name: value.copy() for name, value in self.parameters.items()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        learned = {name: value.copy() for name, value in state.items()}
+        self._centre, self._scale = learned.pop("centre"), learned.pop("scale")
+        self._parameters = learned
 
     @property
     def _prior(self) -> Mapping[str, float]:

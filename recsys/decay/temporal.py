@@ -1,11 +1,10 @@
-"""Per-user temporal decay: what is believed of every user's half-life, updated event by event."""
+"""Per-user temporal decay: a belief about each user's half-life, updated event by event."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,109 +12,39 @@ import numpy.typing as npt
 from recsys.checks import positive, share
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.decay.ages import AgeClock, event_ages, time_ages
-from recsys.decay.base import OnlineForgetting
-from recsys.decay.changepoints import Changepoints, turns, with_rows
+from recsys.decay.ages import AgeClock
+from recsys.decay.base import Calibration, HalfLifeBelief, OnlineRule, Quantiles
+from recsys.decay.changepoints import Changepoints, is_informative, occurrences, with_rows
+from recsys.decay.half_lives import HalfLives, Posterior, mixture
 from recsys.decay.situation import SituationPrior, situations
 from recsys.errors import ConfigError
-from recsys.types import DAY, Floats
+from recsys.types import DAY, HOUR, Doubles, Floats, Ints, Mask
 
+_LEVELS = (0.5, 0.1, 0.9)
 _TINY = 1e-12
-_TABULATED = 4096  # ages in events, beyond those of nearly all histories
+_OF_USERS = ("evidence", "count", "seen", "changes.belief", "changes.changes", "changes.until")
+"""Names of the arrays of state that have one row per user."""
 
 
 @final
-@dataclass(frozen=True)
-class HalfLives:
-    """The grid of half-lives that a user can have. No decay at all always belongs to it, as the last.
+@dataclass(frozen=True, eq=False)
+class CalibrationUtilities:
+    """Calibration events in the light of a `TemporalDecay`.
 
     Attributes:
-        events: half-lives in the user's own events since.
-        time: half-lives in the unit of the log's times.
+        situations: "events features".
+        half_lives: "events half-lives", utility of each half-life, given the belief about changes at the time.
+        windows: "events lengths", utility of each run length; None where changes are not looked for.
     """
 
-    events: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-    time: tuple[float, ...] = tuple(days * DAY for days in (1.0, 4.0, 16.0, 64.0, 256.0))
-
-    def __post_init__(self) -> None:
-        for name in ("events", "time"):
-            values = getattr(self, name)
-            for value in values:
-                positive(f"half_lives.{name}", value)
-                if not np.isfinite(value):
-                    raise ConfigError(f"half_lives.{name} has {value}; no decay is always there, leave it out")
-            if list(values) != sorted(set(values)):
-                raise ConfigError(f"half_lives.{name} is {values}; the values must rise")
-
-    def __len__(self) -> int:
-        return len(self.events) + len(self.time) + 1
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Return each half-life as a person would read it, in the order of the grid."""
-        of_time = tuple(f"{value / DAY:g} days" if value >= DAY else f"{value:g}" for value in self.time)
-        return (*(f"{value:g} events" for value in self.events), *of_time, "never")
-
-    def weights(self, queries: Queries, *, from_newest: bool = False) -> Floats:
-        """Return 2^(-age / half-life), "half-lives events".
-
-        Args:
-            queries: the histories.
-            from_newest: count time from the newest event of each history instead of from now. Within a history this
-                multiplies all weights of a half-life by one number, and saves what somebody who was long away did
-                from falling below the smallest float.
-        """
-        weights = np.ones((len(self), len(queries.history.items)), np.float32)
-        by_events, by_time = weights[: len(self.events)], weights[len(self.events) : -1]
-        if self.events and int(queries.later.max(initial=0)) < _TABULATED:
-            np.take(self._by_events, queries.later, axis=1, out=by_events, mode="clip")
-        elif self.events:
-            _halved(event_ages(queries), self.events, by_events)
-        if self.time:
-            _halved(_since_newest(queries) if from_newest else time_ages(queries), self.time, by_time)
-        return weights
-
-    @cached_property
-    def _by_events(self) -> Floats:
-        """2^(-age / half-life) on the clock of events, "half-lives of events, ages"."""
-        table = np.empty((len(self.events), _TABULATED), np.float32)
-        _halved(np.arange(_TABULATED, dtype=np.float64), self.events, table)
-        return table
+    situations: Floats
+    half_lives: Floats
+    windows: Floats | None
 
 
 @final
-@dataclass(frozen=True)
-class Posterior:
-    """What is believed about one user's half-life.
-
-    Attributes:
-        names: "half-lives".
-        probability: "half-lives", float64, sums to 1.
-        events: number of events it was learned from.
-    """
-
-    names: tuple[str, ...]
-    probability: npt.NDArray[np.float64]
-    events: int
-
-    @property
-    def never(self) -> float:
-        """The probability that nothing fades: the floor of the weights, less what changes of taste take away."""
-        return float(self.probability[-1])
-
-    def quantile(self, clock: AgeClock, half_lives: HalfLives, level: float) -> float:
-        """Return the half-life below which a share `level` of the belief in this clock and in "never" lies."""
-        values = half_lives.events if clock == "events" else half_lives.time
-        first = 0 if clock == "events" else len(half_lives.events)
-        mass = np.append(self.probability[first : first + len(values)], self.never)
-        until = np.cumsum(mass) / max(float(mass.sum()), _TINY)
-        position = int(np.searchsorted(until, level))
-        return values[position] if position < len(values) else float("inf")
-
-
-@final
-class TemporalDecay(OnlineForgetting):
-    """Each user has a mixture of half-lives, inferred online by what would have predicted the user's own events.
+class TemporalDecay(OnlineRule):
+    """A mixture of half-lives for each user, inferred online from how well each predicts the user's own events.
 
         w_j(t)   = s_j(t) sum_h p_uh(t) 2^(-age_jh(t) / h) / Z_uh(t),   Z_uh(t) = sum_j s_j(t) 2^(-age_jh(t) / h)
         p_uh(t)  proportional to exp(eta [(tau + n_u) m_h(x_u(t)) + s_uh] + c [h is "never"])
@@ -123,76 +52,108 @@ class TemporalDecay(OnlineForgetting):
         g_uh     = utility_uh ^ sharpness
 
     The weights are scaled to max_j w_j = 1. s_j(t), with `changepoints`, is what changes of taste have probably left of
-    event j (`Changepoints.kept`): a half-life says that everything old counts less, a change that what came before it
-    does. h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of exponentials
-    forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
-    comparable: otherwise the slow half-lives, which add up more events, would speak loudest.
+    event j (`Changepoints.present_share`): under a half-life everything old counts less, after a change what came
+    before it. h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of
+    exponentials forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
+    comparable: otherwise the slow half-lives, which add up more events, would dominate.
 
-    p is the Gibbs posterior of a Bayesian mixture. The population's prior, worth tau events, is what an event is
-    expected to say for each half-life in a situation x like this one: how long ago the user was here last, and how much
-    the user has done (`recsys.decay.situation`). The user's own evidence s is what the events said beyond that. So few
-    events leave everybody close to the population, somebody never seen is the population; and a user who reads the far
-    past after a long absence, as everybody does, is not taken for one who forgets slowly. Evidence fades by alpha with
-    every event, so that a change of pace is followed (the aim of the fixed share of Herbster and Warmuth, *Tracking
+    p is the Gibbs posterior of a Bayesian mixture. The population's prior, worth tau events, is the gain that each
+    half-life is expected to have in a situation x like this one: the time since the user's last event, and the length
+    of the history (`recsys.decay.situation`). The user's own evidence s is what the events showed beyond that. Users
+    with few events stay close to the population, and unknown users are the population; and a user who returns to old
+    items after a long absence, as everybody does, is not taken for one who forgets slowly. Evidence decays by alpha
+    with every event, so that a change of pace is followed (the aim of the fixed share of Herbster and Warmuth, *Tracking
     the best expert*, 1998, which measured worse here; so did a prior without situations, by EM).
 
+    Before `for_log` a rule has a log of seconds without users.
+
     Args:
-        n_users: users of the log; their numbers index the state.
-        half_lives: the grid.
-        learning_rate: eta, how much an event tells.
+        events: grid of half-lives in the user's own events since.
+        days: grid of half-lives in days, for logs with times in seconds.
+        periods: grid of half-lives in periods, for logs with clock "period", whose length is not known.
+        learning_rate: eta, weight of the evidence of one event.
         shrinkage: tau, how many events the population's prior is worth.
-        fading: alpha, in [0, 1], what each event takes from the evidence of the earlier ones.
+        fading: alpha, in [0, 1], the share of the evidence that is lost with every event.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
-        hour: an hour in the unit of the log's times; 1 where the unit is a period or a position.
-        changepoints: whether changes of taste are looked for too, and the past before them counts less.
+        changepoints: whether changes of taste are looked for too, so that events before them count less.
         caution: c, by how much the evidence for forgetting has to exceed that for "never": the belief in "never" begins
-            at e^c times that in every half-life. It keeps those from harm who do not drift: where half-lives predict
-            about equally well, a mixture of them all would forget.
+            at e^c times that in every half-life. It protects users who do not drift: where half-lives predict about
+            equally well, a mixture of them all would forget.
+
+    Raises:
+        ConfigError: a value is out of range.
     """
 
     def __init__(
         self,
-        n_users: int,
-        half_lives: HalfLives = HalfLives(),
+        events: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0),
+        days: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0, 256.0),
+        periods: tuple[float, ...] = (),
         learning_rate: float = 10.0,
         shrinkage: float = 100.0,
         fading: float = 0.02,
         sharpness: float = 6.0,
-        hour: float = 3600.0,
-        changepoints: bool = False,
-        caution: float = 0.0,
+        changepoints: bool = True,
+        caution: float = 6.0,
     ) -> None:
-        positive("n_users", n_users, zero=True)
         positive("learning_rate", learning_rate, zero=True)
         positive("shrinkage", shrinkage, zero=True)
         positive("sharpness", sharpness)
-        positive("hour", hour)
         positive("caution", caution, zero=True)
         share("fading", fading)
-        self.n_users = n_users
-        self.half_lives = half_lives
+        self.events = tuple(events)
+        self.days = tuple(days)
+        self.periods = tuple(periods)
         self.learning_rate = learning_rate
         self.shrinkage = shrinkage
         self.fading = fading
         self.sharpness = sharpness
-        self.hour = hour
         self.caution = caution
-        self.changepoints = Changepoints(n_users) if changepoints else None
-        self._population = SituationPrior(len(half_lives))
-        # A last row that nothing is ever added to stands for whoever is unknown (-1).
-        self._evidence = np.zeros((n_users + 1, len(half_lives)), np.float32)
+        self._changepoints = changepoints
+        HalfLives(time=self.periods)
+        self._prepare(0, "seconds")
+
+    def for_log(self, n_users: int, clock: str) -> Self:
+        rule = self.unlearned()
+        rule._prepare(n_users, clock)
+        return rule
+
+    def _prepare(self, n_users: int, clock: str) -> None:
+        # A period has no known length and the position in an order is no time: there `days` means nothing.
+        time = {"seconds": tuple(days * DAY for days in self.days), "period": self.periods}.get(clock, ())
+        self.n_users = n_users
+        self._log_clock = clock
+        self.half_lives = HalfLives(self.events, time)
+        self._hour = float(HOUR) if clock == "seconds" else 1.0
+        self._changes = Changepoints(n_users) if self._changepoints else None
+        self._population = SituationPrior(len(self.half_lives))
+        # A last row that nothing is ever added to stands for unknown users (-1).
+        self._evidence = np.zeros((n_users + 1, len(self.half_lives)), np.float32)
         self._count = np.zeros(n_users + 1, np.float32)
         self._seen = np.zeros(n_users + 1, np.int32)
-        self._settled = self._copies()
+        self._committed = self._copies()
+
+    @property
+    def changepoints(self) -> Changepoints | None:
+        """The belief about changes of taste; None where they are not looked for."""
+        return self._changes
+
+    @property
+    def learns(self) -> bool:
+        return True
+
+    @property
+    def counts_events(self) -> bool:
+        return bool(self.half_lives.events)
 
     @property
     def prior(self) -> npt.NDArray[np.float32]:
-        """ "half-lives": what is believed of somebody without events, in an average situation."""
+        """ "half-lives": the belief about a user without events, in an average situation."""
         return np.asarray(self.belief(np.asarray([UNKNOWN]))[0])
 
     def situation(self, queries: Queries) -> Floats:
         """Return the situation of each question, "queries features"; see `recsys.decay.situation`."""
-        return situations(queries, self.hour)
+        return situations(queries, self._hour)
 
     def belief(self, users: npt.NDArray[np.integer]) -> Floats:
         """Return p_uh in an average situation, "users half-lives"; the prior for `UNKNOWN` users."""
@@ -207,76 +168,148 @@ class TemporalDecay(OnlineForgetting):
         return self._posterior(users, self._population.expected(situation))
 
     def posterior(self, user: int) -> Posterior:
-        """Return what is believed about one user in an average situation, to be shown to a person."""
+        """Return the belief about one user in an average situation."""
         probability = self.belief(np.asarray([user]))[0].astype(np.float64)
         return Posterior(self.half_lives.names, probability / probability.sum(), int(self._seen[user]))
 
-    def pace(self, users: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-        """Return the half-life of each user's evidence in the user's own events, "users"; infinite: nothing fades.
+    def pace(self, users: npt.NDArray[np.integer]) -> Doubles:
+        """Return the effective half-life of each user in the user's own events, "users"; infinite: no decay.
 
             1 / pace_u = sum_h P(h | h counts events, or is "never") / h - log2(1 - rate of changes_u)
 
-        Rates of decay add up: what fades by half-lives, and what a change of taste may have made worthless.
+        The rates of decay add up: that of the half-lives, and that at which changes of taste devalue the past.
         """
         count = len(self.half_lives.events)
         belief = self.belief(users).astype(np.float64)
         on_clock = belief[:, :count].sum(1) + belief[:, -1]
         rate = belief[:, :count] @ (1 / np.asarray(self.half_lives.events)) / np.maximum(on_clock, _TINY)
-        if self.changepoints is not None:
-            rate -= np.log2(1 - self.changepoints.rate(users))
+        if self._changes is not None:
+            rate -= np.log2(1 - self._changes.rate(users))
         return np.asarray(np.divide(1.0, rate, out=np.full(len(users), np.inf), where=rate > 0))
 
-    def weights(self, queries: Queries) -> Floats:
-        faded = self.faded(queries, self.half_lives.weights(queries, from_newest=True))
-        return mixture(queries, faded, self.belief_at(queries))
+    def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
+        by_half_life = self.half_lives.weights(queries, from_newest=True, event_age=event_age)
+        return mixture(queries, self.since_changes(queries, by_half_life), self.belief_at(queries))
 
-    def hypotheses(self, queries: Queries) -> Floats:
-        """Return what is judged, "hypotheses events": the half-lives, as `faded`, then the `windows` of the changes."""
-        return self.hypotheses_from(queries, self.half_lives.weights(queries, from_newest=True))
+    def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
+        """Return which events are recent, "events".
 
-    def hypotheses_from(self, queries: Queries, by_half_life: Floats) -> Floats:
-        """Return `hypotheses`, given the weights under each half-life, "half-lives events"."""
-        faded = self.faded(queries, by_half_life)
-        return faded if self.changepoints is None else np.concatenate([faded, self.changepoints.windows(queries)])
+            recent_j  =  sum_{h < never} p_uh [age_jh <= h]  >=  1/2 sum_{h < never} p_uh
 
-    def faded(self, queries: Queries, weights: Floats) -> Floats:
-        """Return weights, "rows events", of which what is likely of a former taste is taken off."""
-        if self.changepoints is None:
+        An event is younger than the user's half-life, which is a belief over half-lives on two clocks, with at least
+        even odds, given that the user forgets at all; and changes of taste have left at least half of its weight.
+        """
+        belief = self.belief_at(queries)[:, :-1].astype(np.float64)
+        by_half_life = self.half_lives.weights(queries, event_age=event_age)
+        younger = by_half_life[:-1] >= 0.5  # what 2^(-age / h) is at age h
+        odds = (belief[queries.history.rows].T * younger).sum(0)
+        present = self.since_changes(queries, np.ones((1, len(odds)), np.float32))[0] >= 0.5
+        return np.asarray(present & (odds >= 0.5 * belief.sum(1)[queries.history.rows]))
+
+    def hypotheses(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
+        """Return "hypotheses events": the half-lives, as `since_changes`, then the `windows` of the changepoints."""
+        by_half_life = self.half_lives.weights(queries, from_newest=True, event_age=event_age)
+        weights = self.since_changes(queries, by_half_life)
+        return weights if self._changes is None else np.concatenate([weights, self._changes.windows(queries)])
+
+    def since_changes(self, queries: Queries, weights: Floats) -> Floats:
+        """Return weights, "rows events", reduced where an event probably belongs to a former taste."""
+        if self._changes is None:
             return weights
-        believed = self.changepoints.belief(queries.users, queries.history.lengths)
-        return weights * self.changepoints.kept(queries, believed)
+        belief = self._changes.belief(queries.users, queries.history.lengths)
+        return weights * self._changes.present_share(queries, belief)
+
+    def describe(self, queries: Queries) -> list[HalfLifeBelief]:
+        grid, result = self.half_lives, []
+        for user, lasted in zip(queries.users.tolist(), self._lasted(queries), strict=True):
+            posterior, clocks = self.posterior(user), dict[AgeClock, Quantiles]()
+            of_events = float(posterior.probability[: len(grid.events)].sum())
+            probabilities: dict[AgeClock, float] = {}
+            if grid.events:
+                probabilities["events"] = of_events
+            if grid.time:
+                probabilities["time"] = 1.0 - of_events - posterior.never
+            for clock, probability in probabilities.items():
+                median, low, high = (posterior.quantile(clock, grid, level) for level in _LEVELS)
+                clocks[clock] = Quantiles(median, low, high, probability)
+            result.append(HalfLifeBelief("own", clocks, posterior.never, posterior.events, lasted))
+        return result
+
+    def _lasted(self, queries: Queries) -> list[Quantiles] | list[None]:
+        """Return how many events each user's present taste has lasted."""
+        if self._changes is None:
+            return [None] * len(queries)
+        lengths = np.append(self._changes.lengths.astype(np.float64), np.inf)
+        until = np.cumsum(self._changes.belief(queries.users, queries.history.lengths).astype(np.float64), axis=1)
+        lasted = []
+        for row in until:
+            places = np.minimum([(row < level).sum() for level in _LEVELS], len(row) - 1)
+            median, low, high = lengths[places].tolist()
+            lasted.append(Quantiles(median, low, high, float(row[-2])))
+        return lasted
+
+    def calibrate(self, calibration: Calibration | None) -> None:
+        """Learn the population's prior and the users' beliefs; without events every user has the uniform prior."""
+        if calibration is None or len(calibration.users) == 0:
+            self._clear()
+            return
+        utilities = self.evaluate(calibration)
+        self.fit_prior(utilities.situations, utilities.half_lives)
+        self.learn(calibration.users, utilities.situations, utilities.half_lives)
+        self.commit()
+
+    def evaluate(self, calibration: Calibration) -> CalibrationUtilities:
+        """Return the utilities of calibration events, and learn from them when tastes changed.
+
+        The belief about changes at each event does not depend on half-lives, so both are evaluated in large batches.
+        """
+        changes, belief, windows = self._changes, None, None
+        if changes is not None:
+            windows = calibration.utilities(lambda queries, events, event_age: changes.windows(queries))
+            changes.fit(calibration.users, calibration.visible, windows, calibration.n_items)
+            belief = changes.learn(calibration.users, calibration.visible, windows)
+
+        def weights(queries: Queries, events: Ints, event_age: Doubles | None) -> Floats:
+            by_half_life = self.half_lives.weights(queries, from_newest=True, event_age=event_age)
+            if changes is None or belief is None:
+                return by_half_life
+            return by_half_life * changes.present_share(queries, belief[events])
+
+        half_lives = calibration.utilities(weights)
+        situations = np.concatenate([self.situation(queries) for queries in calibration.batches()])
+        return CalibrationUtilities(situations, half_lives, windows)
 
     def observe(self, queries: Queries, utility: Floats) -> None:
         if (queries.users == UNKNOWN).any():
             known = np.flatnonzero(queries.users != UNKNOWN)
             queries, utility = queries.take(known), utility[known]
         self.learn(queries.users, self.situation(queries), utility[:, : len(self.half_lives)])
-        if self.changepoints is not None:
-            self.changepoints.learn(queries.users, queries.history.lengths, utility[:, len(self.half_lives) :])
+        if self._changes is not None:
+            self._changes.learn(queries.users, queries.history.lengths, utility[:, len(self.half_lives) :])
 
     def learn(self, users: npt.NDArray[np.integer], situation: Floats, utility: Floats) -> None:
         """Learn events whose situation is known already, in their order; users may repeat.
 
-        An event that all half-lives predict equally well says nothing, and is passed over.
+        An event that all half-lives predict equally well is skipped.
 
         Args:
             users: "events", known user numbers.
             situation: "events features", of `situation`.
             utility: "events half-lives", how well each predicted it.
         """
-        telling = np.flatnonzero(_tells(utility))
-        surprise = self._gain(utility[telling]) - self._population.expected(situation[telling])
-        for rows in turns(users[telling]):
-            now = users[telling[rows]]
+        informative = np.flatnonzero(is_informative(utility))
+        surprise = self._gain(utility[informative]) - self._population.expected(situation[informative])
+        for rows in occurrences(users[informative]):
+            now = users[informative[rows]]
             self._evidence[now] = (1 - self.fading) * self._evidence[now] + surprise[rows]
             self._count[now] = (1 - self.fading) * self._count[now] + 1
             self._seen[now] += 1
 
     def fit_prior(self, situation: Floats, utility: Floats) -> None:
-        """Learn what to expect of the population in each situation, and forget what was learned of users.
+        """Learn the gains to expect in each situation, and forget what was learned of users.
 
-        Use events that the judging model was not fitted on: on others the far past looks predictive, because the items
-        remember it, and the prior ends at "never".
+        The utilities must come from a model that was not fitted on the events: otherwise the far past looks predictive,
+        because the items remember it, and the prior ends at "never".
 
         Args:
             situation: "events features", of `situation`.
@@ -285,57 +318,64 @@ class TemporalDecay(OnlineForgetting):
         Raises:
             ConfigError: there are no events.
         """
-        telling = _tells(utility)
-        if not telling.any():
+        informative = is_informative(utility)
+        if not informative.any():
             raise ConfigError("there are no events to fit the prior on; give a longer calibration part")
-        self._population.fit(situation[telling], self._gain(utility[telling]), self.shrinkage)
+        self._population.fit(situation[informative], self._gain(utility[informative]), self.shrinkage)
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget what was learned of users' half-lives."""
         for array in (self._evidence, self._count, self._seen):
             array[:] = 0
-        self.settle()
+        self.commit()
+
+    def without_users(self) -> Self:
+        """Return a rule that knows what this one learned of the population, and no user."""
+        rule = self.for_log(0, self._log_clock)
+        own = rule.state()
+        rule.restore({name: own[name] if name in _OF_USERS else value for name, value in self.state().items()})
+        return rule
 
     def extend(self, n_users: int) -> None:
-        """Make room for users who were not there from the beginning: they have the prior, and learn like all others.
-
-        Args:
-            n_users: of whom numbers are used from now on; fewer than there are change nothing.
-        """
+        """Make room for users who were not in the log: they start with the prior, and learn like all others."""
         more = max(n_users - self.n_users, 0)
         self._evidence, self._count, self._seen = (with_rows(array, more, 0) for array in self._copies())
-        evidence, count, seen = self._settled
-        self._settled = with_rows(evidence, more, 0), with_rows(count, more, 0), with_rows(seen, more, 0)
+        evidence, count, seen = self._committed
+        self._committed = with_rows(evidence, more, 0), with_rows(count, more, 0), with_rows(seen, more, 0)
         self.n_users += more
-        if self.changepoints is not None:
-            self.changepoints.extend(n_users)
+        if self._changes is not None:
+            self._changes.extend(n_users)
 
-    def settle(self) -> None:
-        """Make what was learned so far what `reset` returns to."""
-        self._settled = self._copies()
-        if self.changepoints is not None:
-            self.changepoints.settle()
+    def commit(self) -> None:
+        self._committed = self._copies()
+        if self._changes is not None:
+            self._changes.commit()
 
     def reset(self) -> None:
-        self._evidence, self._count, self._seen = self._settled
-        self._settled = self._copies()
-        if self.changepoints is not None:
-            self.changepoints.reset()
+        self._evidence, self._count, self._seen = self._committed
+        self._committed = self._copies()
+        if self._changes is not None:
+            self._changes.reset()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         evidence, count, seen = self._copies()
         own = {"evidence": evidence, "count": count, "seen": seen}
-        parts = {"population": self._population} | ({} if self.changepoints is None else {"changes": self.changepoints})
-        return own | {f"{part}.{name}": value for part, it in parts.items() for name, value in it.state().items()}
+        state = own | {f"population.{name}": value for name, value in self._population.state().items()}
+        changes = {} if self._changes is None else self._changes.state()
+        return state | {f"changes.{name}": value for name, value in changes.items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._evidence, self._count = state["evidence"].copy(), state["count"].copy()
         self._seen = state["seen"].copy()
         self.n_users = len(self._seen) - 1
         self._population.restore(_part(state, "population."))
-        if self.changepoints is not None:
-            self.changepoints.restore(_part(state, "changes."))
+        if self._changes is not None:
+            self._changes.restore(_part(state, "changes."))
 
     def state_bytes(self) -> float:
         own = float(self._evidence.itemsize * (len(self.half_lives) + 1) + self._seen.itemsize)
-        return own if self.changepoints is None else own + self.changepoints.state_bytes()
+        return own if self._changes is None else own + self._changes.state_bytes()
 
     def _copies(self) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
         return self._evidence.copy(), self._count.copy(), self._seen.copy()
@@ -354,56 +394,5 @@ class TemporalDecay(OnlineForgetting):
         return np.asarray(exponent)
 
 
-def _halved(age: npt.NDArray[np.float64], half_lives: tuple[float, ...], out: Floats) -> None:
-    """Write 2^(-age / half-life), "half-lives events"."""
-    np.exp2(age / -np.asarray(half_lives)[:, None], out=out, casting="same_kind")
-
-
-def _tells(utility: Floats) -> npt.NDArray[np.bool_]:
-    """Return "events": whether half-lives differ in how well they predict. After a single event they cannot."""
-    return np.asarray((utility != utility[:, :1]).any(1))
-
-
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
-
-
-def mass_of(by_half_life: Floats) -> npt.NDArray[np.float64]:
-    """Return what a single history weighs under each half-life, "half-lives", given "half-lives events"."""
-    return np.asarray(np.add.reduceat(by_half_life, [0], axis=1, dtype=np.float64)[:, 0])
-
-
-def mixture(
-    queries: Queries, by_half_life: Floats, belief: Floats, mass: npt.NDArray[np.float64] | None = None
-) -> Floats:
-    """Return the weights, "events", of histories that are read under several half-lives at once; see `TemporalDecay`.
-
-    Args:
-        queries: the histories.
-        by_half_life: "half-lives events", weights under each half-life.
-        belief: "queries half-lives", how much each of them counts; rows sum to 1.
-        mass: `mass_of` a single history, where it is known already.
-    """
-    if len(queries) == 1 and len(queries.history.items):  # as it comes while serving
-        known = mass_of(by_half_life) if mass is None else mass
-        one = (by_half_life * (belief[0] / np.maximum(known, _TINY))[:, None]).sum(0)
-        return np.asarray(one / max(float(one.max()), _TINY), dtype=np.float32)
-    some = np.flatnonzero(queries.history.lengths)
-    if len(some) == 0:
-        return np.zeros(0, np.float32)
-    starts, lengths = queries.history.indptr[some], queries.history.lengths[some]
-    masses = np.add.reduceat(by_half_life, starts, axis=1, dtype=np.float64)
-    share = belief[some].T / np.maximum(masses, _TINY)
-    # Not a product of matrices: equal ages must have equal weights to the last bit.
-    total = (by_half_life * np.repeat(share, lengths, axis=1)).sum(0)
-    largest = np.maximum(np.maximum.reduceat(total, starts), _TINY)
-    return np.asarray(total / np.repeat(largest, lengths), dtype=np.float32)
-
-
-def _since_newest(queries: Queries) -> npt.NDArray[np.float64]:
-    """Return how much older each event is than the newest of its history, "events"; times ascend in a history."""
-    times, indptr = queries.times, queries.history.indptr
-    if len(queries) == 1:
-        return (times[-1:] - times).astype(np.float64)
-    newest = times[np.maximum(indptr[1:] - 1, 0)] if len(times) else np.zeros(len(queries), np.int64)
-    return (np.repeat(newest, queries.history.lengths) - times).astype(np.float64)

@@ -184,9 +184,11 @@ def _seeded(arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
 
 def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the dotted keys of all settings; those of a wrapped model follow `NAME.init_args.`."""
+    """Yield the dotted keys of all settings: `NAME` of a whole model or rule within, `NAME.init_args.` of its own."""
     for key, value in values.items():
         if isinstance(value, Mapping):
+            if CLASS in value:
+                yield f"{prefix}{key}"
             yield from _paths(value, f"{prefix}{key}.")
         elif key != CLASS:
             yield f"{prefix}{key}"

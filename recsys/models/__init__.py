@@ -6,7 +6,7 @@ from recsys.models.ampcf.model import AMPCF
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.bpr import BPR
 from recsys.models.capabilities import FoldIn, PersonaRecommender
-from recsys.models.decayed.model import Decayed, PerUserDecay
+from recsys.models.decayed.model import Decayed
 from recsys.models.decayed.persona_activity import PersonaPrior
 from recsys.models.ials import IALS
 from recsys.models.linear.ease import EASE
@@ -26,7 +26,6 @@ __all__ = [
     "ItemKNN",
     "LinearAMPCF",
     "LinearNextItem",
-    "PerUserDecay",
     "PersonaPrior",
     "PersonaRecommender",
     "Popularity",

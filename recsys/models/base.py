@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.checks import arguments_of
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries, Ragged
@@ -22,7 +23,7 @@ from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, NotFittedError
 from recsys.models.item_sample import ItemSample
-from recsys.models.parameters import arguments_of, to_plain
+from recsys.models.parameters import to_plain
 from recsys.models.top_n import SparseScores, mask, sparse_top_n, top_n
 from recsys.training.session import Effort, Session
 from recsys.types import Floats, Items, Mask
@@ -316,7 +317,7 @@ class Recommender(ABC):
     def parameters_of_constructor(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values.
 
-        Nested dataclasses become dictionaries, a wrapped model one of `class_path` and `init_args`.
+        Nested dataclasses become dictionaries, a wrapped model or a rule one of `class_path` and `init_args`.
         """
         return {name: to_plain(value) for name, value in arguments_of(self).items()}
 

@@ -1,29 +1,184 @@
-"""Events from which a rule of forgetting can learn before the first question: what they are, and how they are judged.
+"""Calibration sets: events from which a rule of forgetting learns before the first query.
 
 ::
 
-    user a   ====== ==  ===| ?  ? ? ?        =  the judging model was fitted on it
-    user b      ===   =====|   ?    x        ?  a lesson, asked with what is strictly earlier
-                          cut                x  none: of an item that the user had used, or the judge does not know
+    user a   ====== ==  ===| ?  ? ? ?        =  the evaluating model was fitted on it
+    user b      ===   =====|   ?    x        ?  a calibration event, with what is strictly earlier as its history
+                          cut                x  none: of an item that the user had used, or the model does not know
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self, final
 
 import numpy as np
-import numpy.typing as npt
+import torch
 
 from recsys.data.interactions import Interactions
-from recsys.data.queries import Queries, Ragged
+from recsys.data.queries import Queries, membership
+from recsys.data.stream import Stream
+from recsys.data.translation import Translation
+from recsys.decay.base import Calibration, OnlineForgetting
 from recsys.models.base import Recommender
-from recsys.types import Ints
+from recsys.models.capabilities import as_fold_in
+from recsys.models.decayed.persona_activity import PersonaWeighting
+from recsys.models.rank_utility import rank_utilities
+from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 _ENTRIES = 300_000
 """History events of a batch, at most (unless one history alone has more): about 50 MB for 13 half-lives."""
 
+_BATCH = 1024
+_NEGATIVES = 64
+"""Items that an event is compared with, by rules that learn by gradient."""
 
-def newest_part(log: Interactions, share: float) -> npt.NDArray[np.bool_]:
+
+@final
+@dataclass(frozen=True, eq=False)
+class CalibrationSet(Calibration):
+    """Events of a log, evaluated by a fold-in model that was not fitted on them.
+
+    Attributes:
+        model: evaluates.
+        stream: the events as queries in the order of time; users are numbers of its log.
+        rows: "events", their places in `stream`, in the order in which they are learned; ascending for each user.
+        personas: how personas take part in the weights; None where they do not.
+        seed: of the sampled negatives.
+    """
+
+    model: Recommender
+    stream: Stream
+    rows: Ints
+    personas: PersonaWeighting | None = None
+    seed: int = 0
+
+    @classmethod
+    def of_events(
+        cls, model: Recommender, log: Interactions, events: Ints, personas: PersonaWeighting | None = None
+    ) -> Self:
+        """Return the calibration set of some events, which are learned in the order of the log.
+
+        Args:
+            model: evaluates.
+            log: the whole log.
+            events: positions in the log, ascending; their items are known to the model.
+            personas: see the class.
+        """
+        order = np.argsort(log.time[events], kind="stable")
+        event = events[order]
+        visible_until, now = _moments(log)[event], log.time[event]
+        cuts = np.ones(len(event), np.bool_)
+        cuts[1:] = visible_until[1:] != visible_until[:-1]
+        start = int(now.min(initial=0))
+        return cls(
+            model, Stream(log, start, event, visible_until, now, visible_until, cuts, 0), np.argsort(order), personas
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def users(self) -> Items:
+        """ "events", numbers of the log's users."""
+        return self.stream.users[self.rows]
+
+    @property
+    def visible(self) -> Ints:
+        """ "events", length of the history that is visible before each."""
+        return self.stream.n_visible[self.rows]
+
+    @property
+    def n_items(self) -> int:
+        return int((self.model.fitted_on.item_counts > 0).sum())
+
+    def batches(self) -> Iterator[Queries]:
+        for part in self._parts():
+            yield self._queries(self.rows[part])
+
+    def utilities(self, hypotheses: Callable[[Queries, Ints, Doubles | None], Floats]) -> Floats:
+        utilities = []
+        for part in self._parts():
+            rows = self.rows[part]
+            queries = self._queries(rows)
+            event_age = None if self.personas is None else self.personas.event_age(queries)
+            utilities.append(
+                self._utility(rows, queries, hypotheses(queries, np.arange(part.start, part.stop), event_age))
+            )
+        return np.concatenate(utilities)
+
+    def replay(self, rule: OnlineForgetting, chunk: int) -> None:
+        included = np.zeros(len(self.stream), np.bool_)
+        included[self.rows] = True
+        for questions in self.stream.chunks(chunk, np.zeros(len(self.stream), np.int64)):
+            for rows in self.stream.rounds(questions):
+                evaluated = []
+                for part in self.stream.batches(rows[included[rows]], _BATCH):
+                    queries = self._queries(part)
+                    evaluated.append((queries, self._utility(part, queries, rule.hypotheses(queries))))
+                # Only now: all events of a round are evaluated with the state at its beginning.
+                for queries, utility in evaluated:
+                    rule.observe(queries, utility)
+
+    def contributions(self, most: int) -> list[tuple[Queries, Floats]]:
+        fold_in = as_fold_in(self.model, "learning half-lives")
+        rows = np.sort(self.rows)
+        total = int(self.stream.n_visible[rows].sum())
+        spaced = np.unique(np.arange(0, len(rows), max(1.0, total / most)).astype(np.int64))
+        batches = []
+        for part in self.stream.batches(rows[spaced], _BATCH):
+            queries, items, sampled = self._queries(part), self._answers(part), self._negatives(part)
+            possible = (sampled != items[:, None]) & ~membership(sampled, queries.history)
+            some = np.flatnonzero(possible.any(1))
+            # A negative that a list could not hold is replaced by one of the same query that it could.
+            first = np.take_along_axis(sampled, possible.argmax(1)[:, None], axis=1)
+            candidates = np.concatenate([items[:, None], np.where(possible, sampled, first)], axis=1).astype(np.int32)
+            queries = queries.take(some)
+            if len(some):
+                with torch.inference_mode():
+                    translated = self._translation.with_users(queries)
+                    added = fold_in.contributions(translated, candidates[some]).float().cpu().numpy()
+                batches.append((queries, added))
+        return batches
+
+    def _parts(self) -> Iterator[slice]:
+        """Yield consecutive slices of the events whose histories fit into memory."""
+        until = np.cumsum(self.visible)
+        begin = 0
+        while begin < len(self):
+            seen = until[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(until, seen + _ENTRIES, side="right")))
+            yield slice(begin, end)
+            begin = end
+
+    def _queries(self, rows: Ints) -> Queries:
+        return self.stream.queries(rows, self._translation.items)
+
+    def _answers(self, rows: Ints) -> Items:
+        """Return the model's numbers of the items of events."""
+        return self._translation.items[self.stream.items[rows]]
+
+    def _utility(self, rows: Ints, queries: Queries, hypotheses: Floats) -> Floats:
+        weights = hypotheses if self.personas is None else self.personas.with_prior(queries, hypotheses)
+        return rank_utilities(self.model, self._translation.with_users(queries), self._answers(rows), weights)
+
+    def _negatives(self, rows: Ints) -> Items:
+        """ "rows M", items by (training events)^.5: query q owns draws q M ... (q + 1) M - 1 of one random stream."""
+        bits = np.random.PCG64(self.seed)
+        bits.advance(int(rows[0]) * _NEGATIVES)
+        uniform = np.random.Generator(bits).random((int(rows[-1] - rows[0]) + 1, _NEGATIVES))[rows - rows[0]]
+        until = np.cumsum(np.sqrt(self.model.fitted_on.item_counts.astype(np.float64)))
+        drawn = np.searchsorted(until, uniform * until[-1], side="right")
+        return np.asarray(np.minimum(drawn, len(until) - 1), dtype=np.int32)
+
+    @cached_property
+    def _translation(self) -> Translation:
+        return self.model.fitted_on.translation(self.stream.log)
+
+
+def newest_part(log: Interactions, share: float) -> Mask:
     """Return "events": whether an event belongs to the newest share of the log.
 
     By time where times of users can be compared; otherwise the last ceil(share n) of each user's n events, but never
@@ -33,42 +188,29 @@ def newest_part(log: Interactions, share: float) -> npt.NDArray[np.bool_]:
         cut = np.quantile(log.time, 1 - share, method="higher") if len(log) else 0
         return np.asarray(log.time >= cut) & (share > 0)
     length = np.diff(log.indptr)
-    kept = np.minimum(np.ceil(share * length), np.maximum(length - 1, 0)).astype(np.int64)
-    return np.asarray(np.arange(len(log)) >= (log.indptr[1:] - kept)[log.user_num])
+    newest = np.minimum(np.ceil(share * length), np.maximum(length - 1, 0)).astype(np.int64)
+    return np.asarray(np.arange(len(log)) >= (log.indptr[1:] - newest)[log.user_num])
 
 
-def calibration_events(judge: Recommender, log: Interactions, late: npt.NDArray[np.bool_], most: int) -> Ints:
-    """Return the positions, ascending, of the late events that a model can judge: at most `most` of them.
+def calibration_events(model: Recommender, log: Interactions, late: Mask, most: int) -> Ints:
+    """Return the positions, ascending, of the late events that a model can evaluate: at most `most` of them.
 
-    Left out are events of items that the user had used before or the judge was not trained on, and those before which
+    Left out are events of items that the user had used before or the model was not trained on, and those before which
     nothing is visible. Where there are too many, everybody's newest stay: all last ones, then the last but one ...
 
     Args:
-        judge: fitted on a log with the vocabularies of `log`.
+        model: fitted on a log with the vocabularies of `log`.
         log: the whole log.
-        late: "events", which may be lessons.
+        late: "events", the candidates.
         most: how many.
     """
     first_use = np.zeros(len(log), np.bool_)
     first_use[np.unique(log.user_num.astype(np.int64) * log.n_items + log.item_num, return_index=True)[1]] = True
     visible = _moments(log) > log.indptr[log.user_num]
-    events = np.flatnonzero(late & first_use & visible & (judge.fitted_on.item_counts[log.item_num] > 0))
+    events = np.flatnonzero(late & first_use & visible & (model.fitted_on.item_counts[log.item_num] > 0))
     per_user = np.cumsum(np.bincount(log.user_num[events], minlength=log.n_users))
     newness = per_user[log.user_num[events]] - np.arange(len(events))
     return np.sort(events[np.argsort(newness, kind="stable")[:most]])
-
-
-def query_batches(log: Interactions, events: Ints) -> Iterator[tuple[slice, Queries]]:
-    """Yield consecutive slices of events, each with the queries of what their users had done strictly before them."""
-    moments = _moments(log)
-    until = np.cumsum((moments - log.indptr[log.user_num])[events])
-    begin = 0
-    while begin < len(events):
-        seen = until[begin - 1] if begin else 0
-        end = max(begin + 1, int(np.searchsorted(until, seen + _ENTRIES, side="right")))
-        rows = events[begin:end]
-        yield slice(begin, end), _just_before(log, rows, moments[rows])
-        begin = end
 
 
 def _moments(log: Interactions) -> Ints:
@@ -76,13 +218,3 @@ def _moments(log: Interactions) -> Ints:
     new = np.ones(len(log), np.bool_)
     new[1:] = (log.user_num[1:] != log.user_num[:-1]) | (log.time[1:] != log.time[:-1])
     return np.asarray(np.maximum.accumulate(np.where(new, np.arange(len(log)), 0)), dtype=np.int64)
-
-
-def _just_before(log: Interactions, events: Ints, moments: Ints) -> Queries:
-    """Return what each event's user had done strictly before it."""
-    users = log.user_num[events]
-    begin = log.indptr[users]
-    indptr = np.concatenate([[0], np.cumsum(moments - begin)]).astype(np.int64)
-    position = np.arange(indptr[-1]) + np.repeat(begin - indptr[:-1], np.diff(indptr))
-    history = Ragged(indptr, log.item_num[position])
-    return Queries(users, history, log.value[position], log.time[position], log.time[events])

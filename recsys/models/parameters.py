@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
-from recsys.checks import choice, public_name
+from recsys.checks import arguments_of, choice, public_name
 from recsys.errors import ConfigError, nearest
 
 Resolve = Callable[[str, str, type], type]
@@ -23,19 +23,6 @@ Resolve = Callable[[str, str, type], type]
 
 CLASS, ARGUMENTS = "class_path", "init_args"
 _Kind = TypeVar("_Kind")
-
-
-def arguments_of(instance: object) -> dict[str, Any]:
-    """Return the constructor's arguments as they were given: the attributes `name` or `_name`.
-
-    Raises:
-        TypeError: an argument is not kept in such an attribute.
-    """
-    own, names = vars(instance), inspect.signature(type(instance)).parameters
-    for name in names:
-        if name not in own and f"_{name}" not in own:
-            raise TypeError(f"{type(instance).__name__} keeps its argument {name!r} in no attribute of that name")
-    return {name: own[name] if name in own else own[f"_{name}"] for name in names}
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - any argument of a constructor

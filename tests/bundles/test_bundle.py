@@ -20,6 +20,7 @@ import recsys
 from recsys.bundles import manifest
 from recsys.bundles.bundle import FORMAT_VERSION, load, read_manifest, save
 from recsys.bundles.classes import configured
+from recsys.checks import arguments_of
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
@@ -27,7 +28,7 @@ from recsys.errors import BundleError, ConfigError, NotFittedError
 from recsys.models import AMPCF, EASE, IALS, Popularity
 from recsys.models.ampcf.settings import Attention, Objective
 from recsys.models.base import Recommender, Validate
-from recsys.models.parameters import arguments_of, from_plain, to_plain
+from recsys.models.parameters import from_plain, to_plain
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 

@@ -158,7 +158,8 @@ def test_the_service_answers_through_the_index_and_says_so(indexed: Path, caplog
 
 
 def test_the_faded_history_of_a_decayed_model_reaches_the_index(tmp_path: Path) -> None:
-    run = train(tmp_path / "run", write_log(tmp_path / "log.csv"), "ials_decay", embedding_size=4, half_life=5.0)
+    rule = "{class_path: recsys.decay.GlobalHalfLife, init_args: {half_life: 5.0}}"
+    run = train(tmp_path / "run", write_log(tmp_path / "log.csv"), "ials_decay", embedding_size=4, rule=rule)
     index_run(run, replace(SMALL, depth=18, recall=0.9))
     user, n = "u3", 5
     through, exact = (

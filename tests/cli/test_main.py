@@ -99,18 +99,18 @@ def test_activity_of_personas_without_decay(call: Call, runs: dict[str, Path], t
         assert entry["share_now"] == entry["activity"]["values"][-1] == pytest.approx(entry["share_long_term"])
 
 
-@pytest.mark.parametrize(("half_life", "kind"), [((), "own"), (("--half_life", "2"), "shared")])
+@pytest.mark.parametrize(
+    ("half_life", "kind"),
+    [((), "own"), (("--rule", "{class_path: recsys.decay.GlobalHalfLife, init_args: {half_life: 2}}"), "shared")],
+)
 def test_half_life_and_activity_of_a_decayed_model(
     call: Call, log_file: Path, tmp_path: Path, half_life: tuple[str, ...], kind: str
 ) -> None:
     run = tmp_path / "run"
     settings = ("--regularization", "5", "--factors", "8", *half_life)
     source = CONFIGS / "ampcf_decay.yaml"
-    if not half_life:  # what so few events teach may be that nobody forgets
-        settings += ("--per_user.calibration", "0", "--per_user.caution", "0")
-    else:  # the settings of per_user would not be used
-        source = tmp_path / "shared.yaml"
-        source.write_text((CONFIGS / "ampcf_decay.yaml").read_text().split("    per_user:")[0])
+    if not half_life:  # from so few events one may learn that nobody forgets
+        settings += ("--calibration", "0", "--caution", "0")
     assert call("train", "--config", source, "--data", log_file, "--out", run, "--quiet", *settings)[0] == 0
     code, out, _ = call("personas", "--run", run, "--user", "3", "--json")
     assert code == 0

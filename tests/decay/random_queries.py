@@ -1,8 +1,9 @@
-"""Random questions with ties, gaps, unknown users and empty histories, for property tests of forgetting."""
+"""Random queries with ties, gaps, unknown users and empty histories, and rules, for tests of forgetting."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,25 @@ from hypothesis import strategies as st
 
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
+from recsys.decay.half_lives import HalfLives
+from recsys.decay.temporal import TemporalDecay
 
 N_USERS = 5
+_GRID = HalfLives()
+
+
+def temporal(
+    n_users: int,
+    half_lives: HalfLives = _GRID,
+    *,
+    changepoints: bool = False,
+    caution: float = 0.0,
+    **learning: Any,
+) -> TemporalDecay:
+    """Return a rule with a grid of half-lives in the unit of the log, by default without changepoints and caution."""
+    settings = {"events": half_lives.events, "periods": half_lives.time, "days": ()} | learning
+    rule = TemporalDecay(changepoints=changepoints, caution=caution, **settings)
+    return rule.for_log(n_users, "period" if half_lives.time else "seconds")
 
 
 @st.composite

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from recsys.data.queries import Queries
 from recsys.decay import changepoints as module
 from recsys.decay.changepoints import LENGTHS, Changepoints
-from recsys.decay.temporal import HalfLives, TemporalDecay
+from recsys.decay.half_lives import HalfLives
 from recsys.errors import ConfigError
+from tests.decay.random_queries import temporal
 
 N_ITEMS = 1000
 CELLS = len(LENGTHS) + 1
@@ -51,7 +52,7 @@ def fitted(n_users: int) -> Changepoints:
     state = {name: value for name, value in changes.state().items() if name in ("parameters", "likelihood")}
     other = Changepoints(n_users)
     other.restore(other.state() | state)
-    other.settle()
+    other.commit()
     return other
 
 
@@ -64,7 +65,7 @@ def test_without_evidence_a_run_is_as_long_as_the_hazard_lets_it() -> None:
     changes = Changepoints(1, hazard=0.1, strength=40.0, returns=0.0, caution=0.0, decisiveness=1.0)
     queries = Queries.from_history([range(100)], users=[0], times=[range(100)])
     believed = changes.belief(queries.users, queries.history.lengths)
-    survives = changes.kept(queries, believed)
+    survives = changes.present_share(queries, believed)
     # On the lengths of the grid it is exact: (1 - hazard)^age, and once more for the question itself.
     for age in (0, 4, 16, 40, 64):
         assert survives[99 - age] == pytest.approx(0.9 ** (age + 1), rel=1e-4)
@@ -109,7 +110,7 @@ def test_a_change_is_noticed_and_nobody_else_is_cut(ready: Changepoints) -> None
         users, visible, runs = world(100, 60, change_at)
         ready.learn(users + first, visible, told(runs, visible, source))
     queries = Queries.from_history([range(61)] * 200, users=range(200), times=[range(61)] * 200)
-    survives = ready.kept(queries, ready.belief(queries.users, queries.history.lengths)).reshape(200, 61)
+    survives = ready.present_share(queries, ready.belief(queries.users, queries.history.lengths)).reshape(200, 61)
     old = survives[:, 20]  # 40 events ago, before the change of half of the users
     assert np.median(old[:100]) > 0.8
     assert np.median(old[100:]) < 0.2
@@ -125,7 +126,7 @@ def test_after_a_guest_the_past_comes_back(ready: Changepoints) -> None:
     runs = np.where((visible >= 40) & (visible < 50), visible - 40, visible)
     ready.learn(users, visible, told(runs, visible, source))
     queries = Queries.from_history([range(81)] * 100, users=range(100), times=[range(81)] * 100)
-    survives = ready.kept(queries, ready.belief(queries.users, queries.history.lengths)).reshape(100, 81)
+    survives = ready.present_share(queries, ready.belief(queries.users, queries.history.lengths)).reshape(100, 81)
     assert np.median(survives[:, 10]) > 0.7
 
 
@@ -155,11 +156,11 @@ def test_what_is_kept_is_a_share_that_falls_with_age(seed: int, n_events: int) -
         changes.learn(np.array([3]), np.array([n_events]), source.random((1, CELLS), dtype=np.float32))
         believed = changes.belief(queries.users, queries.history.lengths)
         np.testing.assert_allclose(believed.sum(1), 1.0, rtol=1e-5)
-        kept = changes.kept(queries, believed)
+        kept = changes.present_share(queries, believed)
         assert np.all((kept >= 0) & (kept <= 1))
         assert np.all(np.diff(kept) >= -1e-6)
         assert np.all(np.diff(kept)[np.diff(times) == 0] == 0)
-        np.testing.assert_array_equal(kept, changes.kept(shifted, believed))
+        np.testing.assert_array_equal(kept, changes.present_share(shifted, believed))
 
 
 _SHARED = Changepoints(5)
@@ -176,7 +177,7 @@ def test_what_is_kept_by_hand(caution: float, decisiveness: float) -> None:
     headed /= headed.sum()
     present = np.asarray([headed[2], headed[1:].sum(), headed[1:].sum(), 1.0])  # of the oldest to the newest
     kept = present**decisiveness / (present**decisiveness + (1 - present) ** decisiveness)
-    np.testing.assert_allclose(changes.kept(queries, believed), kept, rtol=1e-5)
+    np.testing.assert_allclose(changes.present_share(queries, believed), kept, rtol=1e-5)
 
 
 def test_a_batch_is_the_same_as_one_event_after_another(ready: Changepoints) -> None:
@@ -222,13 +223,13 @@ def test_the_state_is_small_survives_and_settles(ready: Changepoints) -> None:
     ready.reset()
     for name, value in ready.state().items():
         np.testing.assert_array_equal(value, fresh[name])
-    assert TemporalDecay(1, changepoints=True).state_bytes() < 200
+    assert temporal(1, changepoints=True).state_bytes() < 200
 
 
 def test_a_rule_with_changes_cuts_what_its_half_lives_would_keep(ready: Changepoints) -> None:
     """Half-lives and changes multiply: with "never" alone the weights are those of the changes."""
     source = np.random.default_rng(8)
-    rule = TemporalDecay(200, HalfLives((), ()), changepoints=True)
+    rule = temporal(200, HalfLives((), ()), changepoints=True)
     assert rule.changepoints is not None
     rule.changepoints.restore(ready.state())
     queries = Queries.from_history([range(50)], users=[0], times=[range(50)])

@@ -99,7 +99,7 @@ def test_features_tell_the_half_life_of_strangers() -> None:
     queries, contribution = _planted(true, np.full(60, 20))
     slow = np.repeat(np.repeat([1, 50], 30), 20)
     queries = replace(queries, times=queries.times * slow[queries.history.rows])
-    rule = GradientHalfLife(features=True, floor="none", day=3.0)
+    rule = GradientHalfLife(features=True, floor="none").for_log(60, "period")
     rule.fit([rule.questions(queries, contribution)])
     strangers = Queries.from_history(
         [np.zeros(EVENTS, int)] * 2, times=[np.arange(EVENTS), np.arange(EVENTS) * 50], users=[-1, -1]

@@ -15,14 +15,15 @@ from recsys.decay.ages import ages
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
 from recsys.decay.gradient import FloorKind, GradientHalfLife
-from recsys.decay.temporal import HalfLives, TemporalDecay
-from tests.decay.random_queries import N_USERS, random_queries, shifted, with_ties_shuffled
+from recsys.decay.half_lives import HalfLives
+from recsys.decay.temporal import TemporalDecay
+from tests.decay.random_queries import N_USERS, random_queries, shifted, temporal, with_ties_shuffled
 
 
 @cache
 def _learned(clock: str, floor: FloorKind, features: bool) -> GradientHalfLife:
     """A rule fitted on noise, so that every user has another half-life."""
-    rule = GradientHalfLife("time" if clock == "time" else "events", features, floor, day=2.0, epochs=20)
+    rule = GradientHalfLife("time" if clock == "time" else "events", features, floor, epochs=20).for_log(4, "period")
     draw = np.random.default_rng(0)
     rows = [np.sort(draw.integers(0, 20, draw.integers(0, 9))) for _ in range(60)]
     queries = Queries.from_history([np.zeros(len(row), int) for row in rows], users=np.arange(60) % 4, times=rows)
@@ -44,7 +45,7 @@ def _resets(scope: str) -> Forgetting:
 
 def _mixture() -> TemporalDecay:
     """A mixture that has learned noise, so that every user believes something else."""
-    rule = TemporalDecay(N_USERS, HalfLives(events=(1.0, 3.0), time=(2.0, 9.0)), learning_rate=3.0)
+    rule = temporal(N_USERS, HalfLives(events=(1.0, 3.0), time=(2.0, 9.0)), learning_rate=3.0)
     draw = np.random.default_rng(0)
     users = draw.integers(0, N_USERS, 40)
     rule.observe(Queries.from_history([[1]] * 40, users=users), draw.random((40, 5), dtype=np.float32))

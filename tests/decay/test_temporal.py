@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from recsys.data.queries import Queries
-from recsys.decay.temporal import HalfLives, TemporalDecay
+from recsys.decay.half_lives import HalfLives
 from recsys.errors import ConfigError
+from tests.decay.random_queries import temporal
 
 EVENTS_ONLY = HalfLives(events=(1.0, 4.0), time=())
 
@@ -26,7 +27,7 @@ def asked(users: list[int]) -> Queries:
 
 
 def test_the_mixture_by_hand() -> None:
-    decay = TemporalDecay(1, EVENTS_ONLY)
+    decay = temporal(1, EVENTS_ONLY)
     got = decay.weights(Queries.from_history([[5, 6, 7]], users=[0]))
     ages = np.array([2.0, 1.0, 0.0])
     parts = [2.0**-ages, 2.0 ** (-ages / 4), np.ones(3)]
@@ -35,7 +36,7 @@ def test_the_mixture_by_hand() -> None:
 
 
 def test_never_is_a_floor_that_old_events_keep() -> None:
-    decay = TemporalDecay(1, HalfLives(events=(1.0,), time=()))
+    decay = temporal(1, HalfLives(events=(1.0,), time=()))
     history = list(range(100))
     weights = decay.weights(Queries.from_history([history], users=[0]))
     newest = 0.5 / (2 - 2.0**-99) + 0.5 / 100
@@ -52,7 +53,7 @@ def test_time_and_events_are_clocks_of_one_grid() -> None:
 
 
 def test_belief_moves_to_what_predicts_and_strangers_have_the_prior() -> None:
-    decay = TemporalDecay(3, EVENTS_ONLY, learning_rate=2.0)
+    decay = temporal(3, EVENTS_ONLY, learning_rate=2.0)
     for _ in range(10):
         decay.observe(asked([0, 1, -1]), np.concatenate([favouring(0, 1), favouring(2, 1), favouring(1, 1)]))
     belief = decay.belief(np.array([0, 1, 2, -1]))
@@ -67,7 +68,7 @@ def test_belief_moves_to_what_predicts_and_strangers_have_the_prior() -> None:
 
 def test_the_belief_by_hand() -> None:
     """Two events in one situation: the second finds the evidence of the first faded."""
-    decay = TemporalDecay(1, EVENTS_ONLY, learning_rate=3.0, shrinkage=5.0, fading=0.1, sharpness=2.0)
+    decay = temporal(1, EVENTS_ONLY, learning_rate=3.0, shrinkage=5.0, fading=0.1, sharpness=2.0)
     source = np.random.default_rng(0)
     taught = source.random((20, 3), dtype=np.float32)
     decay.fit_prior(np.repeat(decay.situation(asked([0])), 20, axis=0), taught)
@@ -86,7 +87,7 @@ def test_a_batch_with_repeated_users_is_the_same_as_one_event_after_another() ->
     source = np.random.default_rng(0)
     users = source.integers(0, 4, 50)
     utility = source.random((50, 3), dtype=np.float32)
-    together, apart = TemporalDecay(4, EVENTS_ONLY), TemporalDecay(4, EVENTS_ONLY)
+    together, apart = temporal(4, EVENTS_ONLY), temporal(4, EVENTS_ONLY)
     together.observe(asked(users.tolist()), utility)
     for user, row in zip(users.tolist(), utility, strict=True):
         apart.observe(asked([user]), row[None])
@@ -95,7 +96,7 @@ def test_a_batch_with_repeated_users_is_the_same_as_one_event_after_another() ->
 
 def test_fading_evidence_follows_a_change_of_pace() -> None:
     def events_until_changed(fading: float) -> int:
-        decay = TemporalDecay(1, EVENTS_ONLY, fading=fading)
+        decay = temporal(1, EVENTS_ONLY, fading=fading)
         for _ in range(200):
             decay.observe(asked([0]), favouring(2, 1))
         for number in range(300):
@@ -113,7 +114,7 @@ def test_the_prior_becomes_that_of_the_population_and_shrinks_newcomers() -> Non
     users = np.repeat(np.arange(40), 30)
     utility = np.where((users < 30)[:, None], favouring(0, 1), favouring(2, 1))  # 30 of 40 forget fast
     utility = np.clip(utility + source.normal(0, 0.1, utility.shape), 0, 1).astype(np.float32)
-    decay = TemporalDecay(41, EVENTS_ONLY, learning_rate=1.0, shrinkage=10.0)
+    decay = temporal(41, EVENTS_ONLY, learning_rate=1.0, shrinkage=10.0)
     decay.fit_prior(decay.situation(asked(users.tolist())), utility)
     assert decay.prior[0] > decay.prior[2] > decay.prior[1]
     # Nobody has been observed yet: all are at the prior, and stay there after a reset.
@@ -129,7 +130,7 @@ def test_the_population_teaches_what_to_expect_after_an_absence() -> None:
     """Whoever was away for long reads the far past; nobody is taken for somebody who forgets slowly because of it."""
     soon = Queries.from_history([[1, 2, 3]] * 50, users=[0] * 50, times=[[0, 1, 2]] * 50, now=[3] * 50)
     late = Queries.from_history([[1, 2, 3]] * 50, users=[0] * 50, times=[[0, 1, 2]] * 50, now=[900_000] * 50)
-    decay = TemporalDecay(1, EVENTS_ONLY)
+    decay = temporal(1, EVENTS_ONLY)
     situations = np.concatenate([decay.situation(soon), decay.situation(late)])
     utility = np.concatenate([favouring(0, 50), favouring(2, 50)])
     decay.fit_prior(situations, utility)
@@ -142,7 +143,7 @@ def test_the_population_teaches_what_to_expect_after_an_absence() -> None:
 
 
 def test_without_evidence_caution_keeps_the_past() -> None:
-    decay = TemporalDecay(1, EVENTS_ONLY, caution=3.0)
+    decay = temporal(1, EVENTS_ONLY, caution=3.0)
     np.testing.assert_allclose(decay.prior, np.exp([0, 0, 3]) / np.exp([0, 0, 3]).sum(), rtol=1e-6)
     for _ in range(20):
         decay.observe(asked([0]), favouring(0, 1))
@@ -164,7 +165,7 @@ def test_learned_timescales_follow_planted_ones() -> None:
     users = np.repeat(np.arange(300), 50)
     distance = np.abs(np.log(np.array([*half_lives.events, 1000.0])) - np.log(true[users])[:, None])
     utility = np.clip(0.8 - 0.08 * distance + source.normal(0, 0.25, distance.shape), 0, 1).astype(np.float32)
-    decay = TemporalDecay(300, half_lives, learning_rate=1.0)
+    decay = temporal(300, half_lives, learning_rate=1.0)
     decay.observe(asked(users.tolist()), utility)
     medians = [decay.posterior(user).quantile("events", half_lives, 0.5) for user in range(300)]
     assert spearmanr(medians, true).statistic > 0.8
@@ -172,7 +173,7 @@ def test_learned_timescales_follow_planted_ones() -> None:
 
 def test_the_posterior_gives_an_interval() -> None:
     half_lives = HalfLives(events=(1.0, 4.0), time=(86_400.0,))
-    posterior = TemporalDecay(1, half_lives).posterior(0)
+    posterior = temporal(1, half_lives).posterior(0)
     assert posterior.names == ("1 events", "4 events", "1 days", "never")
     assert posterior.quantile("events", half_lives, 0.2) == 1.0
     assert posterior.quantile("events", half_lives, 0.5) == 4.0
@@ -182,35 +183,35 @@ def test_the_posterior_gives_an_interval() -> None:
 
 
 def test_state_survives_and_settles() -> None:
-    decay = TemporalDecay(2, EVENTS_ONLY)
+    decay = temporal(2, EVENTS_ONLY)
     decay.observe(asked([0]), favouring(1, 1))
-    decay.settle()
+    decay.commit()
     settled = decay.belief(np.array([0]))
     decay.observe(asked([0, 1]), favouring(0, 2))
-    other = TemporalDecay(2, EVENTS_ONLY)
+    other = temporal(2, EVENTS_ONLY)
     other.restore(decay.state())
     queries = asked([0, 1, -1])
     assert np.array_equal(other.weights(queries), decay.weights(queries))
     decay.reset()
     assert np.array_equal(decay.belief(np.array([0])), settled)
-    assert TemporalDecay(2).state_bytes() < 200
+    assert temporal(2).state_bytes() < 200
 
 
 @pytest.mark.parametrize("changes", [False, True])
 def test_users_who_come_later_learn_as_if_they_had_been_there(changes: bool) -> None:
     source = np.random.default_rng(3)
-    from_the_start, later = (TemporalDecay(n_users, EVENTS_ONLY, changepoints=changes) for n_users in (5, 2))
+    from_the_start, later = (temporal(n_users, EVENTS_ONLY, changepoints=changes) for n_users in (5, 2))
     queries = asked([1, 4, 4, -1])
     utility = source.random((4, len(from_the_start.hypotheses(queries))), dtype=np.float32)
     for rule in (from_the_start, later):
         rule.observe(asked([1]), utility[:1])
-        rule.settle()
+        rule.commit()
     later.extend(5)
     for rule in (from_the_start, later):
         rule.observe(queries, utility)
     for name, value in from_the_start.state().items():
         np.testing.assert_array_equal(later.state()[name], value)
-    other = TemporalDecay(2, EVENTS_ONLY, changepoints=changes)
+    other = temporal(2, EVENTS_ONLY, changepoints=changes)
     other.restore(later.state())
     np.testing.assert_array_equal(other.weights(queries), later.weights(queries))
     for rule in (from_the_start, later):
@@ -226,10 +227,10 @@ def test_users_who_come_later_learn_as_if_they_had_been_there(changes: bool) -> 
         (lambda: HalfLives(events=(4.0, 1.0)), "must rise"),
         (lambda: HalfLives(time=(float("inf"),)), "no decay is always there"),
         (lambda: HalfLives(events=(-1.0,)), "must be positive"),
-        (lambda: TemporalDecay(1, fading=1.5), "from 0 to 1"),
-        (lambda: TemporalDecay(1, learning_rate=-1.0), "at least 0"),
-        (lambda: TemporalDecay(1, caution=-1.0), "at least 0"),
-        (lambda: TemporalDecay(1).fit_prior(np.zeros((0, 5), np.float32), np.zeros((0, 13), np.float32)), "no events"),
+        (lambda: temporal(1, fading=1.5), "from 0 to 1"),
+        (lambda: temporal(1, learning_rate=-1.0), "at least 0"),
+        (lambda: temporal(1, caution=-1.0), "at least 0"),
+        (lambda: temporal(1).fit_prior(np.zeros((0, 5), np.float32), np.zeros((0, 13), np.float32)), "no events"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make: object, text: str) -> None:

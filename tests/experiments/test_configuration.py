@@ -24,6 +24,9 @@ def ampcf(**arguments: Any) -> dict[str, Any]:
 EASE = {"class_path": "recsys.models.EASE"}
 
 
+SHARED = {"class_path": "recsys.decay.GlobalHalfLife"}
+
+
 def decayed(model: object, **arguments: Any) -> dict[str, Any]:
     return {"model": {"class_path": "recsys.models.Decayed", "init_args": {"model": model} | arguments}}
 
@@ -63,8 +66,10 @@ def test_the_promised_configurations_are_there() -> None:
         (decayed(EASE | {"init_args": {"regularisation": 1}}), "model: EASE.*did you mean 'regularization'"),
         (decayed(EASE | {"init_args": {"regularization": "much"}}), "model: EASE.*regularization"),
         (decayed("EASE"), "model.class_path is missing"),
-        (decayed(EASE, halflife=3), "did you mean 'half_life'"),
-        (decayed(EASE, per_user={"day": [1]}), "per_user: unknown key 'day'; did you mean 'days'"),
+        (decayed(EASE, rule=SHARED | {"init_args": {"halflife": 3}}), "rule: GlobalHalfLife.*did you mean 'half_life'"),
+        (decayed(EASE, rule={"class_path": "recsys.decay.NoDecai"}), "did you mean 'recsys.decay.NoDecay'"),
+        (decayed(EASE, rule=EASE), "is not a Forgetting"),
+        (decayed(EASE, per_user={"day": [1]}), "TemporalDecay: unknown key 'day'; did you mean 'days'"),
         (decayed(EASE, clock="evnts", half_life=3), "clock"),
         ({"model": {"class_path": "recsys.models.Decayed"}}, "Decayed: model is missing"),
     ],
@@ -86,14 +91,16 @@ def test_overrides_reach_any_depth_by_full_or_short_name() -> None:
 def test_overrides_and_the_seed_reach_a_wrapped_model() -> None:
     nested = decayed({"class_path": "recsys.models.MF", "init_args": {"users": "history"}})
     pairs = [
-        ("half_life", "5"),
+        ("rule", "{class_path: recsys.decay.GlobalHalfLife, init_args: {half_life: 5}}"),
         ("model.init_args.embedding_size", "8"),
         ("batch_size", "32"),
         ("optimization.learning-rate", "1e-2"),
     ]
     experiment = check_experiment(nested, pairs)
     inner = experiment.arguments["model"]["init_args"]
-    assert experiment.arguments["half_life"] == 5
+    assert experiment.arguments["rule"]["init_args"] == {"half_life": 5, "clock": "events", "floor": 0.0}
+    caution = check_experiment(nested, [("caution", "0")]).arguments["rule"]
+    assert (caution["class_path"], caution["init_args"]["caution"]) == ("recsys.decay.TemporalDecay", 0)
     assert (inner["embedding_size"], inner["optimization"]["batch_size"]) == (8, 32)
     assert inner["optimization"]["learning_rate"] == 0.01
     assert experiment.build(7).parameters_of_constructor()["model"]["init_args"]["seed"] == 7

@@ -11,15 +11,17 @@ import pytest
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
+from recsys.decay import GlobalHalfLife
 from recsys.decay.ages import AgeClock
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import CapabilityError
 from recsys.explanations import describe_personas, explain
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.half_life import user_half_lives
-from recsys.models import EASE, Decayed, LinearAMPCF, PerUserDecay
+from recsys.models import EASE, Decayed, LinearAMPCF
 from recsys.models.base import Recommender
 from recsys.testing import block_log
+from recsys.types import Mask
 from tests.explanations.explanation_models import LearnedTastes, LinearItems, TastesFromHistory, movie_log
 
 DAY = 86_400
@@ -32,11 +34,16 @@ def linear() -> LinearItems:
     return LinearItems(matrix)
 
 
+def recent(model: Decayed, queries: Queries) -> Mask:
+    mask = model.read(queries).recent
+    assert mask is not None
+    return mask
+
+
 def believing(model: Recommender, log: Interactions, **belief: float) -> Decayed:
     """Return a fitted model in which user 0 has this belief over half-lives, named as in `HalfLives.names`."""
-    decayed = Decayed(model, per_user=PerUserDecay(calibration=0.0, events=(1.0, 4.0), days=(1.0,), caution=0.0)).fit(
-        log
-    )
+    prior = TemporalDecay(events=(1.0, 4.0), days=(1.0,), caution=0.0)
+    decayed = Decayed(model, prior, calibration=0.0).fit(log)
     rule = decayed.rule
     assert isinstance(rule, TemporalDecay)
     names = [name.replace(" ", "_") for name in rule.half_lives.names]
@@ -50,7 +57,7 @@ def believing(model: Recommender, log: Interactions, **belief: float) -> Decayed
 
 
 def test_evidence_is_recent_or_long_term() -> None:
-    model = Decayed(linear(), half_life=1.0).fit(movie_log())
+    model = Decayed(linear(), GlobalHalfLife(1.0)).fit(movie_log())
     ((best, *_),) = explain(model, Queries.from_history([[0, 5, 4, 1]]), 1)
     assert [(fact.item_id, fact.recent) for fact in best.evidence] == [(1, True), (0, False)]
     assert best.recent == pytest.approx(1 / (1 + 3 * 2**-3))
@@ -61,34 +68,34 @@ def test_evidence_is_recent_or_long_term() -> None:
 
 
 def test_recent_share_counts_the_whole_history() -> None:
-    model = Decayed(linear(), half_life=1.0, floor=0.5).fit(movie_log())
+    model = Decayed(linear(), GlobalHalfLife(1.0, floor=0.5)).fit(movie_log())
     ((best, *_),) = explain(model, Queries.from_history([[0, 5, 4, 1]]), 1, evidence=1)
     assert [fact.item_id for fact in best.evidence] == [0]
     assert best.recent == pytest.approx(1 / (1 + 3 * (0.5 + 0.5 * 2**-3)))
 
 
 def test_an_event_as_old_as_the_half_life_is_recent() -> None:
-    model = Decayed(linear(), half_life=3.0, floor=0.2).fit(movie_log())
+    model = Decayed(linear(), GlobalHalfLife(3.0, floor=0.2)).fit(movie_log())
     queries = Queries.from_history([[3, 0, 5, 4, 1], []])
-    assert model.recent(queries).tolist() == [False, True, True, True, True]
-    by_time = Decayed(linear(), half_life=3.0, clock="time").fit(movie_log())
-    assert by_time.recent(queries).tolist() == [False, False, True, True, True]  # now is one unit after the last
+    assert recent(model, queries).tolist() == [False, True, True, True, True]
+    by_time = Decayed(linear(), GlobalHalfLife(3.0, clock="time")).fit(movie_log())
+    assert recent(by_time, queries).tolist() == [False, False, True, True, True]  # now is one unit after the last
 
 
 def test_recency_under_a_belief_follows_the_odds() -> None:
     log = movie_log()
     queries = Queries.from_history([[0, 1, 2, 3]], users=[0], times=[[0, 1, 2, 3]], now=[2 * DAY])
     quick = believing(linear(), log, in_1_events=0.5, in_4_events=0.3, in_never=0.2)
-    assert quick.recent(queries).tolist() == [False, False, True, True]
+    assert recent(quick, queries).tolist() == [False, False, True, True]
     slow = believing(linear(), log, in_1_events=0.1, in_4_events=0.3, in_never=0.6)
-    assert slow.recent(queries).all()
+    assert recent(slow, queries).all()
     # Two days ago is long ago for one who counts days, whatever happened since.
-    assert not believing(linear(), log, in_1_days=1.0).recent(queries).any()
+    assert not recent(believing(linear(), log, in_1_days=1.0), queries).any()
 
 
 def test_no_recency_without_decay_or_order() -> None:
     ((plain, *_),) = explain(linear().fit(movie_log()), Queries.from_history([[0, 1]]), 1)
-    unordered = Decayed(linear(), half_life=2.0).fit(replace(movie_log(), clock="none"))
+    unordered = Decayed(linear(), GlobalHalfLife(2.0)).fit(replace(movie_log(), clock="none"))
     ((none, *_),) = explain(unordered, Queries.from_history([[0, 1]]), 1)
     for answer in (plain, none):
         assert answer.recent is None
@@ -96,7 +103,7 @@ def test_no_recency_without_decay_or_order() -> None:
         assert "recent" not in answer.to_dict()
         assert "recent" not in answer.evidence[0].to_dict()
         assert answer.reason == "Because you chose Crime 0 and Crime 1."
-    cold = explain(Decayed(linear(), half_life=2.0).fit(movie_log()), Queries.from_history([[]]), 1)[0][0]
+    cold = explain(Decayed(linear(), GlobalHalfLife(2.0)).fit(movie_log()), Queries.from_history([[]]), 1)[0][0]
     assert cold.recent is None
 
 
@@ -135,8 +142,8 @@ def test_half_life_includes_how_long_the_present_taste_has_lasted() -> None:
     assert (found.lasted.median, found.lasted.low, found.lasted.high) == (3.0, 3.0, None)
     assert found.lasted.probability == pytest.approx(4 / 5, abs=0.02)
     assert found.to_dict()["lasted"]["high"] is None
-    assert model.recent(queries).tolist() == [False] * 6 + [True] * 3  # by the half-life alone it would be five
-    plain = Decayed(linear(), per_user=PerUserDecay(calibration=0.0, changepoints=False)).fit(movie_log())
+    assert recent(model, queries).tolist() == [False] * 6 + [True] * 3  # by the half-life alone it would be five
+    plain = Decayed(linear(), TemporalDecay(changepoints=False), calibration=0.0).fit(movie_log())
     (without,) = user_half_lives(plain, queries) or []
     assert "lasted" not in without.to_dict()
 
@@ -147,7 +154,7 @@ def test_half_life_includes_how_long_the_present_taste_has_lasted() -> None:
 )
 def test_units_of_a_shared_half_life(clock: AgeClock, of_log: Clock, unit: str, value: float) -> None:
     log = replace(movie_log(), clock=of_log)
-    model = Decayed(linear(), half_life=3.0, clock=clock, floor=0.1).fit(log)
+    model = Decayed(linear(), GlobalHalfLife(3.0, clock=clock, floor=0.1)).fit(log)
     told = (user_half_lives(model, Queries.from_history([[0]])) or [])[0].to_dict()
     assert told["kind"] == "shared"
     assert told[unit]["median"] == value
@@ -158,7 +165,7 @@ def test_units_of_a_shared_half_life(clock: AgeClock, of_log: Clock, unit: str, 
 def test_activity_follows_a_drifting_taste() -> None:
     log = block_log()
     queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
-    faded = Decayed(LinearAMPCF(2, factors=4, routing_sharpness=20.0), half_life=1.0).fit(log)
+    faded = Decayed(LinearAMPCF(2, factors=4, routing_sharpness=20.0), GlobalHalfLife(1.0)).fit(log)
     (activity,) = persona_activity(faded, queries)
     assert activity.times.tolist() == list(range(11))  # ten events, and the question
     np.testing.assert_allclose(activity.values.sum(1), 1.0)
@@ -177,7 +184,7 @@ def test_activity_follows_a_drifting_taste() -> None:
 def test_decay_does_not_change_descriptions_of_personas() -> None:
     log = block_log()
     queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
-    faded = Decayed(LinearAMPCF(2, factors=4, temperature=1e4), half_life=0.2).fit(log)
+    faded = Decayed(LinearAMPCF(2, factors=4, temperature=1e4), GlobalHalfLife(0.2)).fit(log)
     plain, now = (describe_personas(model, queries)[0] for model in (faded.scoring_model, faded))
     assert [(persona.name, persona.share) for persona in now] == [(persona.name, persona.share) for persona in plain]
     assert [persona.recommended for persona in now] != [persona.recommended for persona in plain]

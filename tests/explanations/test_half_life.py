@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from recsys.data.queries import Queries
-from recsys.decay.base import Forgetting
-from recsys.decay.fixed import NoDecay, SlidingWindow
+from recsys.decay.base import Forgetting, WeightsOnly
+from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
 from recsys.decay.gradient import GradientHalfLife
-from recsys.explanations.half_life import _measured, user_half_lives
+from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.records import HalfLife, HalfLifeInterval
 from recsys.models import Decayed
 from recsys.types import DAY
@@ -21,7 +21,7 @@ _QUERIES = Queries.from_history([[0, 1, 2, 3], [4], []], users=[0, 1, 2])
 
 
 def _half_lives(rule: Forgetting) -> list[HalfLife] | None:
-    model = Decayed(TastesFromHistory(), half_life=1.0).fit(movie_log())
+    model = Decayed(TastesFromHistory(), GlobalHalfLife(1.0)).fit(movie_log())
     with mock.patch.object(Decayed, "rule", new_callable=mock.PropertyMock, return_value=rule):
         return user_half_lives(model, _QUERIES)
 
@@ -53,8 +53,9 @@ def test_a_half_life_learned_by_gradient_is_the_users_own() -> None:
 
 
 def test_other_rules_are_measured_by_their_weights() -> None:
-    model = Decayed(TastesFromHistory(), half_life=1.0).fit(movie_log())
-    assert _measured(model, _QUERIES).tolist() == [2.0, np.inf, np.inf]  # the newest weighs 1, the next one 1/2
+    half_lives = _half_lives(WeightsOnly(GlobalHalfLife(1.0))) or []
+    # The newest weighs 1, the next one 1/2.
+    assert [half_life.clocks[0].median for half_life in half_lives] == [2.0, None, None]
 
 
 def test_no_decay_has_no_half_life() -> None:

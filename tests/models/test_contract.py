@@ -18,7 +18,8 @@ import torch
 
 import recsys.models
 from recsys.data.interactions import Interactions
-from recsys.models import EASE, LinearAMPCF, PerUserDecay
+from recsys.decay import GlobalHalfLife
+from recsys.models import EASE, LinearAMPCF
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in, sample_contributions
@@ -41,9 +42,9 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
     "EASE": [{"regularization": 10.0}],
     "ItemKNN": [{}, {"neighbours": 3, "similarity": "jaccard", "shrinkage": 0.0}],
     "Decayed": [
-        {"model": EASE(regularization=10.0), "half_life": 3.0},
-        {"model": LinearAMPCF(personas=2, factors=4), "per_user": PerUserDecay(calibration=0.3)},
-        {"model": LinearAMPCF(personas=1, factors=4), "half_life": 40_000.0, "clock": "time", "floor": 0.2},
+        {"model": EASE(regularization=10.0), "rule": GlobalHalfLife(3.0)},
+        {"model": LinearAMPCF(personas=2, factors=4), "calibration": 0.3},
+        {"model": LinearAMPCF(personas=1, factors=4), "rule": GlobalHalfLife(40_000.0, "time", 0.2)},
     ],
     "LinearNextItem": [{"regularization": 1.0}, {"half_lives": (2.0,), "regularization": 1.0}],
     "RecentPopularity": [{}, {"fraction": None, "half_life": 2.0}],
@@ -107,7 +108,7 @@ def subjects() -> dict[str, Subject]:
                 rated(blocks) if name in READS_RATINGS else blocks,
                 additive=name not in NOT_ADDITIVE,
                 forgets=name in FORGETS,
-                learns_users=name == "Decayed" and arguments.get("half_life") is None,
+                learns_users=name == "Decayed" and not isinstance(arguments.get("rule"), GlobalHalfLife),
             )
     return named
 

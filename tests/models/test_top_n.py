@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as nst
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
+from recsys.decay import GlobalHalfLife
 from recsys.models.decayed.model import Decayed
 from recsys.models.linear import itemknn
 from recsys.models.linear.itemknn import ItemKNN
@@ -90,7 +91,7 @@ def test_a_model_recommends_the_same_from_sparse_scores(monkeypatch: pytest.Monk
     source = np.random.default_rng(0)
     users, items = source.integers(0, 300, 2_000), source.integers(0, 400, 2_000)
     log = Interactions.from_columns(users, items, times=np.arange(2_000))
-    model = (Decayed(ItemKNN(5), half_life=3.0) if decayed else ItemKNN(5)).fit(log)
+    model = (Decayed(ItemKNN(5), GlobalHalfLife(3.0)) if decayed else ItemKNN(5)).fit(log)
     queries = Queries.from_history([source.integers(0, 400, size) for size in (0, 1, 4, 12, 30)] * 3)
     monkeypatch.setattr(itemknn, "_SPARSE", 0)
     assert model.is_sparse(queries)

@@ -30,7 +30,7 @@ def write_log(path: Path) -> Path:
 
 
 def train(out: Path, log: Path | str, config: str = "ampcf_decay", **settings: object) -> Path:
-    """Train a run of a configuration on a log; a setting `per_user__events` is `--per_user.events`."""
+    """Train a run of a configuration on a log; a setting `objective__loss` is `--objective.loss`."""
     overrides = [(name.replace("__", "."), str(value)) for name, value in settings.items()]
     experiment = read_experiment(ROOT / "configs" / f"{config}.yaml", overrides)
     train_run(experiment, DataSettings(str(log)), out, cutoffs=[5])

@@ -16,12 +16,12 @@ from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[imp
 
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.queries import Queries
+from recsys.decay import GlobalHalfLife
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
 from recsys.events.store import Correction, Event, EventStore, Kind
 from recsys.models import EASE, Decayed, LinearAMPCF, Popularity
 from recsys.models.base import Recommender
-from recsys.models.decayed.model import PerUserDecay
 from recsys.serving.answers import HistoryEvent
 from recsys.serving.explained_lists import rounded_moment
 from recsys.serving.run_answers import RunAnswers, open_answers
@@ -203,8 +203,8 @@ def models(log: Interactions) -> dict[str, Recommender]:
     linear = LinearAMPCF(personas=2, factors=4)
     unfitted: dict[str, Recommender] = {
         "linear": linear,
-        "decayed": Decayed(linear, per_user=PerUserDecay(calibration=0.3)),
-        "without personas": Decayed(EASE(), half_life=3.0),
+        "decayed": Decayed(linear, calibration=0.3),
+        "without personas": Decayed(EASE(), GlobalHalfLife(3.0)),
     }
     return {name: model.fit(log) for name, model in unfitted.items()}
 
@@ -319,7 +319,7 @@ def test_a_log_without_a_clock_is_refused(log: Interactions, clock: Clock) -> No
 def test_a_run_answers_as_the_command_line_does(tmp_path: Path) -> None:
     from recsys.experiments.questions import recommend
 
-    run = train(tmp_path / "run", write_log(tmp_path / "log.csv"), per_user__calibration=0.3)
+    run = train(tmp_path / "run", write_log(tmp_path / "log.csv"), calibration=0.3)
     told = recommend(run, user="u5", n=5, at=str(NOW))
     with threadpool_limits():  # which gives back what opening takes
         served = open_answers(run, open_store("memory:"), "memory:").recommend("u5", 5, NOW, ())

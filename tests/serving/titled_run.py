@@ -43,4 +43,4 @@ def train_titled(folder: Path) -> Path:
     log.mkdir()
     (log / "ratings.csv").write_text("\n".join(ratings) + "\n", encoding="utf-8")
     (log / "movies.csv").write_text("\n".join(movies) + "\n", encoding="utf-8")
-    return train(folder / "run", log / "ratings.csv", per_user__calibration=0.3, per_user__caution=0.0)
+    return train(folder / "run", log / "ratings.csv", calibration=0.3, caution=0.0)

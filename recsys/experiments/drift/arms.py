@@ -1,11 +1,11 @@
-"""The rules of forgetting that are compared, each tuned with the same budget on a stage that is not reported.
+"""Tuning of the compared rules of forgetting, with the same budget each, on a stage that is not reported.
 
     validation stage   |==== earlier half ====|==== later half ====|
-    global, window     | every candidate replays all of it         |   what has nothing to learn, or learns online
+    global, window     | every candidate replays all of it         |   fixed, or learning online
     detectors          |                                           |
     koren, gradient    | learned here         | replayed here      |   then learned on all of it
     per_user           | prior, beliefs       | replayed here      |   then prior and beliefs from all of it
-    situation          | the same without beliefs of users: what the situations alone are worth
+    situation          | the same without beliefs about users: what the situations alone are worth
 
 A candidate's score is its prequential NDCG@10, the mean over questions.
 """
@@ -18,35 +18,35 @@ from dataclasses import dataclass, replace
 from typing import TypeVar, final
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.data.queries import Queries
-from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
 from recsys.decay.base import Forgetting
 from recsys.decay.detectors import Detector, DetectorReset, Scope
 from recsys.decay.fixed import GlobalHalfLife, SlidingWindow
-from recsys.decay.gradient import GradientHalfLife
-from recsys.decay.temporal import HalfLives, TemporalDecay, mixture
+from recsys.decay.gradient import MOST_EVENTS, GradientHalfLife
+from recsys.decay.half_lives import mixture
+from recsys.decay.situation_decay import SituationDecay
+from recsys.decay.temporal import CalibrationUtilities, TemporalDecay
 from recsys.errors import ConfigError, DataError, nearest
 from recsys.evaluation.ranking import Progress
 from recsys.experiments.drift.names import ARMS
-from recsys.experiments.drift.stage import CalibrationSet, Stage
+from recsys.experiments.drift.stage import Stage
+from recsys.models.calibration_set import CalibrationSet
 from recsys.types import DAY, Floats
 
-__all__ = ["Chosen", "Stage", "choose", "untaught"]
+__all__ = ["TunedRule", "Stage", "choose"]
 
 METRIC = "ndcg@10"
 
-_LESSON_EVENTS = 300_000
-"""History events that a rule learns from by gradient, at most: 80 MB of contributions."""
 _EPOCHS = 20
-"""Passes over about as many batches, so some hundred steps of Adam."""
+"""Passes of learning by gradient over about as many batches, so some hundred steps of Adam."""
 
 # Candidates in the order of precedence: a smaller budget takes the first ones.
 _EVENTS = (3.0, 8.0, 1.0, 32.0, 2.0, 5.0, 16.0)
 _DAYS = (64.0, 16.0, 256.0, 4.0, 1.0)
 _PERIODS = (2.0, 1.0, 4.0)
+_HALF_LIVES_IN_PERIODS = (1.0, 2.0, 4.0)
 _WINDOW_EVENTS = (10, 3, 20, 50, 5, 1, 2)
 _WINDOW_DAYS = (90.0, 30.0, 365.0, 7.0, 1.0)
 _SPREADS = (1.0, 0.3, 3.0, 0.1, 2.0, 0.6)  # each on both clocks
@@ -58,9 +58,6 @@ _THRESHOLDS: dict[Scope, tuple[float, ...]] = {
 Learning = tuple[float, float, float, float]
 """Learning rate, shrinkage, fading and sharpness of `TemporalDecay`."""
 
-_CAUTION = 6.0
-"""Of `TemporalDecay`, the same for every candidate."""
-
 _LEARNING: tuple[Learning, ...] = (  # the defaults, and what other lengths of history and catalogues may want
     *((10.0, 100.0, 0.02, 6.0), (10.0, 1000.0, 0.02, 2.0), (10.0, 10.0, 0.05, 2.0), (30.0, 100.0, 0.02, 8.0)),
     *((10.0, 100.0, 0.02, 4.0), (30.0, 1000.0, 0.02, 4.0), (3.0, 10.0, 0.02, 2.0), (10.0, 30.0, 0.02, 2.0)),
@@ -70,8 +67,8 @@ _LEARNING: tuple[Learning, ...] = (  # the defaults, and what other lengths of h
 
 @final
 @dataclass(frozen=True, eq=False)
-class Chosen:
-    """What tuning and learning on the validation stage found.
+class TunedRule:
+    """The result of tuning and learning on the validation stage.
 
     Attributes:
         rule: ready for the test stage; None: no decay.
@@ -86,7 +83,7 @@ class Chosen:
     seconds: float
 
 
-def choose(arm: str, validation: Stage, *, candidates: int = 12, progress: Progress | None = None) -> Chosen:
+def choose(arm: str, validation: Stage, *, candidates: int = 12, progress: Progress | None = None) -> TunedRule:
     """Tune an arm's rule on a validation stage.
 
     The rule with the highest prequential NDCG@10 (mean over questions) is taken, the first of equals. "global" and
@@ -96,11 +93,11 @@ def choose(arm: str, validation: Stage, *, candidates: int = 12, progress: Progr
         arm: one of `ARMS`.
         validation: whose model was not fitted on its questions, and whose log ends before the test.
         candidates: how many rules may be tried.
-        progress: told after each candidate how many were tried, of how many.
+        progress: called after each candidate with how many were tried, of how many.
 
     Raises:
         ConfigError: an unknown arm, or no candidate.
-        DataError: nothing can be asked or learned.
+        DataError: there are no questions, or none to learn from.
         CapabilityError: the model cannot fold in; or a detector is asked for without its library.
     """
     if arm not in ARMS:
@@ -108,31 +105,18 @@ def choose(arm: str, validation: Stage, *, candidates: int = 12, progress: Progr
     if candidates < 1:
         raise ConfigError(f"candidates is {candidates}; it must be at least 1")
     if arm == "none":
-        return Chosen(None, "no decay", (), 0.0)
+        return TunedRule(None, "no decay", (), 0.0)
     begin = time.perf_counter()
     if arm in ("koren", "gradient"):
         rule, choice, tried = _by_gradient(validation, candidates, progress, koren=arm == "koren")
     elif arm in ("situation", "per_user"):
-        rule, choice, tried = _per_user(validation, candidates, progress, told=arm == "per_user")
+        rule, choice, tried = _per_user(validation, candidates, progress, own=arm == "per_user")
     else:
         rule, choice, tried = _by_replay(validation, _candidates(arm, validation.log.clock, candidates), progress)
-    return Chosen(rule, choice, tried, time.perf_counter() - begin)
+    return TunedRule(rule, choice, tried, time.perf_counter() - begin)
 
 
-def untaught(n_users: int, clock: str, settings: Learning = _LEARNING[0]) -> TemporalDecay:
-    """Return the rule of "per_user" that has learned nothing, for a log with this clock; orders have no time.
-
-    Args:
-        n_users: of the log.
-        clock: of the log.
-        settings: learning rate, shrinkage, fading, sharpness.
-    """
-    time = {"seconds": HalfLives().time, "period": (1.0, 2.0, 4.0)}.get(clock, ())
-    hour = 3600.0 if clock == "seconds" else 1.0
-    return TemporalDecay(n_users, HalfLives(time=time), *settings, hour, changepoints=True, caution=_CAUTION)
-
-
-Found = tuple[Forgetting | None, str, tuple[tuple[str, float], ...]]
+_Result = tuple[Forgetting | None, str, tuple[tuple[str, float], ...]]
 Named = tuple[str, Forgetting | None]
 
 
@@ -142,7 +126,7 @@ def _unit(clock: str) -> tuple[float, str]:
 
 
 def _candidates(arm: str, clock: str, most: int) -> list[Named]:
-    """Return the rules of an arm that is tuned by replays of the whole stage."""
+    """Return the rules of an arm that is tuned by replaying the whole stage."""
     length, word = _unit(clock)
     if arm == "global":
         by_events: list[Named] = [(f"{value:g} events", GlobalHalfLife(value)) for value in _EVENTS]
@@ -172,7 +156,7 @@ def _detectors(arm: str) -> list[Named]:
     return [(f"threshold {value:g}", DetectorReset(detector, scope, threshold=value)) for value in _THRESHOLDS[scope]]
 
 
-def _by_replay(stage: Stage, rules: Sequence[Named], progress: Progress | None) -> Found:
+def _by_replay(stage: Stage, rules: Sequence[Named], progress: Progress | None) -> _Result:
     """Replay the stage with each rule."""
     scores = _scores(rules, lambda named: _score(stage, named[1]), progress)
     best = int(np.argmax(scores))
@@ -198,175 +182,150 @@ def _score(stage: Stage, rule: Forgetting | None) -> float:
     return stage.replay(rule, cutoffs=(10,)).summary[METRIC]
 
 
-def _halves(stage: Stage, calibration_set: CalibrationSet) -> tuple[CalibrationSet, Stage]:
-    """Return the calibration_set of the earlier half of a stage, and its later half as a stage.
+def _halves(stage: Stage, calibration: CalibrationSet) -> tuple[CalibrationSet, Stage]:
+    """Return the calibration events of the earlier half of a stage, and its later half as a stage.
 
     Raises:
-        DataError: all calibration_set are of one moment, so that none is earlier.
+        DataError: all calibration events are of one moment, so that none is earlier.
     """
-    times = calibration_set.stream.now  # the beginning of its window, where there are any: the halves must not cut one
-    later = np.unique(times[times > times[calibration_set.rows[0]]])
+    times = calibration.stream.now  # with windows the beginning of each: the halves must not cut one
+    later = np.unique(times[times > times[calibration.rows[0]]])
     if len(later) == 0:
         raise DataError(
-            f"{stage.log.name}: all validation questions that teach are of one time ({times[0]}), so that there is no "
+            f"{stage.log.name}: all validation questions to learn from are of one time ({times[0]}), so there is no "
             "earlier half to learn on and no later one to score; give a longer validation part"
         )
     middle = int(later[min(int(np.searchsorted(later, np.median(times))), len(later) - 1)])
-    asked_later = int((times >= middle).sum())
+    earlier = calibration.rows[calibration.stream.times[calibration.rows] < middle]
     # The limit counts questions, those of the earlier half too.
-    return calibration_set.before(middle), replace(
-        stage, start=middle, question_settings=replace(stage.question_settings, limit=asked_later)
-    )
+    questions = replace(stage.question_settings, limit=int((times >= middle).sum()))
+    return replace(calibration, rows=earlier), replace(stage, start=middle, question_settings=questions)
 
 
-def _by_gradient(stage: Stage, most: int, progress: Progress | None, *, koren: bool) -> Found:
+def _by_gradient(stage: Stage, most: int, progress: Progress | None, *, koren: bool) -> _Result:
     """Learn half-lives by gradient under each clock and amount of shrinkage."""
-    calibration_set = CalibrationSet.of(stage)
-    earlier, later = _halves(stage, calibration_set)
+    calibration = stage.calibration_set()
+    earlier, later = _halves(stage, calibration)
     clocks: tuple[AgeClock, ...] = ("events", "time") if stage.log.has_time else ("events",)
     settings = [(clock, spread) for spread in _SPREADS for clock in clocks][:most]
-    length, word = _unit(stage.log.clock)
-    names = {"events": "events", "time": word}
+    names = {"events": "events", "time": _unit(stage.log.clock)[1]}
+    contributions = earlier.contributions(MOST_EVENTS)
 
-    def learned(clock: AgeClock, spread: float, batches: Sequence[tuple[Queries, Floats]]) -> GradientHalfLife:
-        rule = (
-            GradientHalfLife.koren(clock, spread, _EPOCHS)
-            if koren
-            else GradientHalfLife(clock, spread=spread, day=length, epochs=_EPOCHS)
+    def new(clock: AgeClock, spread: float) -> GradientHalfLife:
+        rule = GradientHalfLife(
+            clock, features=not koren, floor="none" if koren else "shared", spread=spread, epochs=_EPOCHS
         )
-        return rule.fit([rule.questions(queries, added) for queries, added in batches])
+        return rule.for_log(stage.log.n_users, stage.log.clock)
 
-    first = earlier.contributions(_LESSON_EVENTS)
-    scores = _scores(settings, lambda setting: _score(later, learned(*setting, first)), progress)
+    def score(setting: tuple[AgeClock, float]) -> float:
+        rule = new(*setting)
+        return _score(later, rule.fit([rule.questions(queries, added) for queries, added in contributions]))
+
+    scores = _scores(settings, score, progress)
     words = [f"clock of {names[clock]}, spread {spread:g}" for clock, spread in settings]
     best = int(np.argmax(scores))
-    rule = learned(*settings[best], calibration_set.contributions(_LESSON_EVENTS))
+    rule = new(*settings[best])
+    rule.calibrate(calibration)
     return rule, words[best], tuple(zip(words, scores, strict=True))
 
 
-def _per_user(stage: Stage, most: int, progress: Progress | None, *, told: bool) -> Found:
-    """Learn population and users under each of the settings; every lesson is utilities once."""
-    calibration_set = CalibrationSet.of(stage)
-    earlier, later = _halves(stage, calibration_set)
-    rule = untaught(stage.log.n_users, stage.log.clock)
-    utilities = CalibrationUtilities.of(rule, calibration_set)
-    known = utilities.situations[calibration_set.rows]
-    settings = _LEARNING[:most]
+def temporal_decay(stage: Stage, settings: Learning = _LEARNING[0]) -> TemporalDecay:
+    """Return the rule of "per_user" for the log of a stage, which has learned nothing."""
+    learning_rate, shrinkage, fading, sharpness = settings
+    rule = TemporalDecay(
+        periods=_HALF_LIVES_IN_PERIODS,
+        learning_rate=learning_rate,
+        shrinkage=shrinkage,
+        fading=fading,
+        sharpness=sharpness,
+    )
+    return rule.for_log(stage.log.n_users, stage.log.clock)
 
-    def taught(setting: Learning, count: int) -> TemporalDecay:
-        own = untaught(stage.log.n_users, stage.log.clock, setting)
-        assert own.changepoints is not None
+
+def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) -> _Result:
+    """Learn the population, and with `own` the users, under each of the settings; utilities are computed once."""
+    calibration = stage.calibration_set()
+    earlier, later = _halves(stage, calibration)
+    judge = temporal_decay(stage)
+    utilities = judge.evaluate(calibration)
+    changes, windows = judge.changepoints, utilities.windows
+    assert changes is not None
+    assert windows is not None
+    changes.forget()
+    settings = _LEARNING[:most]
+    situations = all_situations(judge, calibration)
+
+    def learned(setting: Learning, count: int) -> TemporalDecay:
+        rule = temporal_decay(stage, setting)
         assert rule.changepoints is not None
-        own.changepoints.restore(rule.changepoints.state())
-        own.fit_prior(known[:count], utilities.utility[:count])
-        return own
+        rule.changepoints.restore(changes.state())
+        rule.fit_prior(utilities.situations[:count], utilities.half_lives[:count])
+        return rule
 
     def score(setting: Learning) -> float:
-        own = taught(setting, len(earlier))
-        return _score(later, Foreseen(own, calibration_set, utilities) if told else Situation(own))
+        rule = learned(setting, len(earlier))
+        online = PrecomputedBeliefs(rule, calibration, utilities, situations) if own else SituationDecay(rule)
+        return _score(later, online)
 
     scores = _scores(settings, score, progress)
     words = [f"eta {eta:g}, tau {tau:g}, alpha {alpha:g}, sharpness {power:g}" for eta, tau, alpha, power in settings]
     best = int(np.argmax(scores))
-    rule = taught(settings[best], len(calibration_set))
-    found = tuple(zip(words, scores, strict=True))
-    if not told:
-        return Situation(rule), words[best], found
-    rule.learn(calibration_set.users, known, utilities.utility)
+    rule = learned(settings[best], len(calibration))
+    tried = tuple(zip(words, scores, strict=True))
+    if not own:
+        return SituationDecay(rule), words[best], tried
+    rule.learn(calibration.users, utilities.situations, utilities.half_lives)
     assert rule.changepoints is not None
-    rule.changepoints.learn(calibration_set.users, calibration_set.visible, utilities.windows)
-    rule.settle()
-    return rule, words[best], found
+    rule.changepoints.learn(calibration.users, calibration.visible, windows)
+    rule.commit()
+    return rule, words[best], tried
+
+
+def all_situations(rule: TemporalDecay, calibration: CalibrationSet) -> Floats:
+    """Return the situation of every question of a stage, also of those that nothing is learned from."""
+    every = np.arange(len(calibration.stream))
+    return np.concatenate([rule.situation(queries) for queries in replace(calibration, rows=every).batches()])
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class CalibrationUtilities:
-    """The calibration_set of a stage, as a rule with changes judges them.
+class PrecomputedBeliefs(Forgetting):
+    """The weights of a rule that learns during a replay, from beliefs computed before it.
 
-    Attributes:
-        situations: "questions features", of all questions.
-        windows: "calibration_set lengths", utility of each run length.
-        utility: "calibration_set half-lives", utility of each half-life, given what was believed of changes by then.
-    """
-
-    situations: Floats
-    windows: Floats
-    utility: Floats
-
-    @classmethod
-    def of(cls, rule: TemporalDecay, calibration_set: CalibrationSet) -> CalibrationUtilities:
-        """Judge calibration_set; of the rule nothing is left but the population's parameters of its changes.
-
-        CalibrationSet of a stage come in the order of time, so what is believed of changes at each is known without a replay:
-        that of half-lives does not enter into it.
-        """
-        changes = rule.changepoints
-        assert changes is not None
-        windows = calibration_set.utility(lambda queries, _: changes.windows(queries))
-        n_items = int((calibration_set.stage.model.fitted_on.item_counts > 0).sum())
-        changes.fit(calibration_set.users, calibration_set.visible, windows, n_items)
-        believed = changes.learn(calibration_set.users, calibration_set.visible, windows)
-
-        def faded(queries: Queries, numbers: npt.NDArray[np.int64]) -> Floats:
-            by_half_life = rule.half_lives.weights(queries, from_newest=True)
-            return by_half_life * changes.kept(queries, believed[numbers])
-
-        utility = calibration_set.utility(faded)
-        changes.forget()
-        return cls(calibration_set.situations(rule), windows, utility)
-
-
-@final
-class Situation(Forgetting):
-    """The population's prior alone: users in one situation are all read alike, whatever they did.
+    The utilities of all events are there already, so the belief about a user at each moment is known without a replay.
+    A replay then only ranks, in large batches, and gives the lists of one that learns on the way.
 
     Args:
-        rule: of which nothing but the prior is used.
+        rule: as it is before the stage; it is left as the last event left it.
+        calibration: of the stage.
+        utilities: of the same events.
+        situations: "questions features", of all questions of the stage.
     """
 
-    def __init__(self, rule: TemporalDecay) -> None:
-        self.rule = rule
-
-    def weights(self, queries: Queries) -> Floats:
-        return self.rule.weights(replace(queries, users=np.full(len(queries), UNKNOWN, np.int32)))
-
-
-@final
-class Foreseen(Forgetting):
-    """What a rule will believe at each question of a stage, written down in advance.
-
-    The calibration_set are utilities already, so what is believed of a user at each moment is known without a replay. A replay
-    then only ranks, in large batches, and gives the lists of one that learns on the way.
-
-    Args:
-        rule: as it is before the stage; it is left as the last lesson left it.
-        calibration_set: of the stage.
-        utilities: the same calibration_set.
-    """
-
-    def __init__(self, rule: TemporalDecay, calibration_set: CalibrationSet, utilities: CalibrationUtilities) -> None:
-        stream, changes = calibration_set.stream, rule.changepoints
+    def __init__(
+        self, rule: TemporalDecay, calibration: CalibrationSet, utilities: CalibrationUtilities, situations: Floats
+    ) -> None:
+        stream, changes, windows = calibration.stream, rule.changepoints, utilities.windows
         assert changes is not None
-        lesson = np.full(len(stream), -1)
-        lesson[calibration_set.rows] = np.arange(len(calibration_set))
+        assert windows is not None
+        event = np.full(len(stream), -1)
+        event[calibration.rows] = np.arange(len(calibration))
         belief = np.empty((len(stream), len(rule.half_lives)), np.float32)
-        lasted = np.empty((len(stream), len(changes)), np.float32)
+        lengths = np.empty((len(stream), len(changes)), np.float32)
+        users, visible = stream.users, stream.n_visible
         for rows in stream.rounds(slice(0, len(stream))):
-            users, visible = stream.users, stream.n_visible
-            belief[rows] = rule.belief_in(utilities.situations[rows], users[rows])
-            lasted[rows] = changes.belief(users[rows], visible[rows])
-            taught = rows[lesson[rows] >= 0]
-            rule.learn(users[taught], utilities.situations[taught], utilities.utility[lesson[taught]])
-            changes.learn(users[taught], visible[taught], utilities.windows[lesson[taught]])
-        # A moment of asking is told by the end of what is visible.
+            belief[rows] = rule.belief_in(situations[rows], users[rows])
+            lengths[rows] = changes.belief(users[rows], visible[rows])
+            learned = rows[event[rows] >= 0]
+            rule.learn(users[learned], situations[learned], utilities.half_lives[event[learned]])
+            changes.learn(users[learned], visible[learned], windows[event[learned]])
+        # The end of what is visible identifies a moment.
         self._moments, first = np.unique(stream.visible_until, return_index=True)
-        self._beliefs, self._lasted = belief[first], lasted[first]
+        self._beliefs, self._lengths = belief[first], lengths[first]
         self._begin = stream.log.indptr
         self._rule, self._changes = rule, changes
 
     def weights(self, queries: Queries) -> Floats:
         moments = np.searchsorted(self._moments, self._begin[queries.users] + queries.history.lengths)
         by_half_life = self._rule.half_lives.weights(queries, from_newest=True)
-        by_half_life *= self._changes.kept(queries, self._lasted[moments])
+        by_half_life *= self._changes.present_share(queries, self._lengths[moments])
         return mixture(queries, by_half_life, self._beliefs[moments])

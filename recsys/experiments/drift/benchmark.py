@@ -17,10 +17,11 @@ from recsys.errors import CapabilityError, ConfigError, DataError, nearest
 from recsys.evaluation.prequential.checkpoint import digest
 from recsys.evaluation.prequential.replay import events_before
 from recsys.experiments.drift import summary
+from recsys.experiments.drift.arm_results import ArmResult, Bench, Say, Settings, read_json
 from recsys.experiments.drift.bases import Base, read_bases
-from recsys.experiments.drift.cells import Bench, Cell, Say, Settings, finite, read_json, write_json
 from recsys.experiments.drift.names import DRIFT_ARMS
 from recsys.experiments.drift.report import write_report
+from recsys.files import json_values, write_json
 
 __all__ = ["run_drift"]
 
@@ -50,10 +51,10 @@ def run_drift(
     command: str = "",
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
-    """Replay a log under each base and arm, and keep tables, report and pictures; return what `drift.json` holds.
+    """Replay a log under each base and arm, store tables, report and pictures; return the content of `drift.json`.
 
-    Finished cells in `out` are read back and a replay under way is gone on with, so an interrupted call only has to be
-    made again.
+    Finished results in `out` are read back and a replay under way is resumed, so an interrupted call only has to be
+    repeated.
 
     Args:
         log: with times that are common to all users.
@@ -68,7 +69,7 @@ def run_drift(
         retrain_days: days between two fits of "retraining"; on a clock of periods every period.
         seed: see `Settings`.
         command: with which it can be run again, for the report.
-        say: told what happens, a line at a time.
+        say: called with a line of progress at a time.
 
     Raises:
         ConfigError: an argument is unknown or out of range.
@@ -94,10 +95,12 @@ def run_drift(
         say(f"{out} holds this result already")
         return former
     say(f"{log}; {', '.join(base.name for base in models)} under {', '.join(arms)}")
-    found, refused = _cells(log, models, arms, settings, out, say)
-    content = finite(_content(log, found, settings) | {"refused": refused, "commands": [command], "identity": identity})
+    results, refused = _results(log, models, arms, settings, out, say)
+    content = json_values(
+        _content(log, results, settings) | {"refused": refused, "commands": [command], "identity": identity}
+    )
     write_report(content, out)
-    write_json(out / RESULT, content)  # last: it says that the run is done
+    write_json(out / RESULT, content)  # last: it marks the run as complete
     return dict(content)
 
 
@@ -118,7 +121,7 @@ def _check(log: Interactions, arms: Sequence[str], settings: Settings) -> None:
     if not arms or len(set(arms)) < len(arms):
         raise ConfigError(f"the arms are {', '.join(arms) or 'none'}; give at least one, and each once")
     if any(arm.endswith(("adwin", "page_hinkley")) for arm in arms):
-        DetectorReset()  # a missing library is told now, not after hours
+        DetectorReset()  # fails now rather than after hours where the library is missing
     if not 0 < settings.validation < settings.test < 1:
         raise ConfigError(
             f"validation is {settings.validation} and test {settings.test}; they must rise within 0 and 1"
@@ -129,11 +132,11 @@ def _check(log: Interactions, arms: Sequence[str], settings: Settings) -> None:
             raise ConfigError(f"{name} is {value}; it must be at least 1")
 
 
-def _cells(
+def _results(
     log: Interactions, bases: Sequence[Base], arms: Sequence[str], settings: Settings, out: Path, say: Say
-) -> tuple[dict[str, tuple[Bench, dict[str, Cell]]], dict[str, str]]:
-    """Return the cells of every base, and why bases refused the log."""
-    found: dict[str, tuple[Bench, dict[str, Cell]]] = {}
+) -> tuple[dict[str, tuple[Bench, dict[str, ArmResult]]], dict[str, str]]:
+    """Return the results of every base, and why bases refused the log."""
+    results: dict[str, tuple[Bench, dict[str, ArmResult]]] = {}
     refused: dict[str, str] = {}
     for base in bases:
         bench = Bench(base, log, settings, out / "replays", say)
@@ -144,30 +147,32 @@ def _cells(
                 refused[base.name] = str(error)
                 say(f"{base.name} refuses {log.name}: {error}")
                 continue
-        found[base.name] = (bench, {arm: bench.cell(arm) for arm in arms})
+        results[base.name] = (bench, {arm: bench.result(arm) for arm in arms})
         bench.release()
-    if not found:
+    if not results:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise CapabilityError(f"every base refuses {log.name}: {reasons}")
-    return found, refused
+    return results, refused
 
 
-def _content(log: Interactions, found: dict[str, tuple[Bench, dict[str, Cell]]], settings: Settings) -> dict[str, Any]:
-    first_bench, first_cells = next(iter(found.values()))
-    asked = np.unique(next(iter(first_cells.values())).replay.table["user_num"])
+def _content(
+    log: Interactions, benches: dict[str, tuple[Bench, dict[str, ArmResult]]], settings: Settings
+) -> dict[str, Any]:
+    first_bench, first_results = next(iter(benches.values()))
+    asked = np.unique(next(iter(first_results.values())).replay.table["user_num"])
     before = events_before(log, first_bench.test_start)
     mine = log.select(np.isin(log.user_num, asked))
     terciles = summary.drift_terciles(mine, before, asked)
     entries: dict[str, Any] = {}
-    for name, (bench, cells) in found.items():
+    for name, (bench, results) in benches.items():
         entries[name] = {
             "experiment": bench.base.experiment.to_dict()["model"],
-            "arms": {arm: summary.arm_entry(cell, log.clock) for arm, cell in cells.items()},
-            "paired": summary.paired_over_users(cells, settings.seed),
-            "strata": summary.by_stratum(cells, terciles, settings.seed),
+            "arms": {arm: summary.arm_entry(result, log.clock) for arm, result in results.items()},
+            "paired": summary.paired_over_users(results, settings.seed),
+            "strata": summary.by_stratum(results, terciles, settings.seed),
         }
-        if summary.OURS in cells:
-            entries[name]["half_lives"] = cells[summary.OURS].facts["half_lives"]
+        if summary.OURS in results:
+            entries[name]["half_lives"] = results[summary.OURS].facts["half_lives"]
     summary.correct([pair for entry in entries.values() for pair in entry["paired"].values()])
     first = next(iter(entries))
     packages = ("recsys", "torch", "numpy", "scipy", "pandas", "implicit")

@@ -17,7 +17,7 @@ from recsys.evaluation.resampling import DEFAULT
 from recsys.evaluation.significance import compare, holm
 from recsys.evaluation.strata import UNDEFINED
 from recsys.evaluation.tastes import Tastes
-from recsys.experiments.drift.cells import Cell
+from recsys.experiments.drift.arm_results import ArmResult
 from recsys.types import DAY
 
 METRIC = "ndcg@10"
@@ -26,13 +26,13 @@ OURS = "per_user"
 TERCILES = ("low", "middle", "high")
 
 
-def arm_entry(cell: Cell, clock: str) -> dict[str, Any]:
+def arm_entry(result: ArmResult, clock: str) -> dict[str, Any]:
     """Return what the report says of one arm; means are over questions, over the whole stream."""
-    replay = cell.replay
+    replay = result.replay
     means = {name: replay.summary[name] for name in METRICS}
     counts = {"n": replay.counts["questions"], "users": replay.counts["users"]}
     days = days_since_training(replay) if clock == "seconds" else []
-    facts = {name: value for name, value in cell.facts.items() if name != "half_lives"}
+    facts = {name: value for name, value in result.facts.items() if name != "half_lives"}
     return means | counts | facts | {"bytes_per_user": replay.state_bytes, "by_days": days}
 
 
@@ -56,14 +56,14 @@ def days_since_training(replay: Replay) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
-def paired_over_users(cells: Mapping[str, Cell], seed: int) -> dict[str, dict[str, Any]]:
+def paired_over_users(results: Mapping[str, ArmResult], seed: int) -> dict[str, dict[str, Any]]:
     """Return `per_user` minus every other arm by NDCG@10, paired over users; empty without `per_user`."""
-    if OURS not in cells:
+    if OURS not in results:
         return {}
-    ours = per_user(cells[OURS].replay.table, [METRIC])
+    ours = per_user(results[OURS].replay.table, [METRIC])
     return {
-        f"{OURS}-{arm}": _difference(per_user(cell.replay.table, [METRIC]), ours, seed)
-        for arm, cell in cells.items()
+        f"{OURS}-{arm}": _difference(per_user(result.replay.table, [METRIC]), ours, seed)
+        for arm, result in results.items()
         if arm != OURS
     }
 
@@ -91,9 +91,9 @@ def drift_terciles(log: Interactions, before: Interactions, users: npt.NDArray[n
     return labels
 
 
-def by_stratum(cells: Mapping[str, Cell], labels: npt.NDArray[np.object_], seed: int) -> list[dict[str, Any]]:
+def by_stratum(results: Mapping[str, ArmResult], labels: npt.NDArray[np.object_], seed: int) -> list[dict[str, Any]]:
     """Return NDCG@10 of every arm in each stratum (mean over its users), with the differences of `per_user`."""
-    tables = {arm: per_user(cell.replay.table, [METRIC]) for arm, cell in cells.items()}
+    tables = {arm: per_user(result.replay.table, [METRIC]) for arm, result in results.items()}
     rows = []
     for group in (*TERCILES, UNDEFINED):
         parts = {arm: table[labels[table["user_num"]] == group] for arm, table in tables.items()}

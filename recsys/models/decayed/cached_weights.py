@@ -9,7 +9,8 @@ import numpy as np
 
 from recsys.data.queries import Queries
 from recsys.decay.ages import event_ages
-from recsys.decay.temporal import TemporalDecay, mass_of, mixture
+from recsys.decay.half_lives import mass_of, mixture
+from recsys.decay.temporal import TemporalDecay
 from recsys.models.base import ReadOut, Recommender
 from recsys.types import Doubles, Floats, Ints, Mask
 
@@ -50,7 +51,7 @@ class CachedWeights:
         age = event_ages(queries)
         weights = rule.half_lives.weights(queries, from_newest=True)
         # One call for both: they share the belief about changepoints.
-        faded = rule.faded(queries, np.concatenate([weights, np.ones((1, len(age)), np.float32)]))
+        faded = rule.since_changes(queries, np.concatenate([weights, np.ones((1, len(age)), np.float32)]))
         younger = np.searchsorted(-age, -np.asarray(rule.half_lives.events, np.float64))
         mass = mass_of(faded[:-1]) if len(age) else None
         return cls(model, rule, faded[:-1], mass, younger, faded[-1] >= 0.5)
@@ -72,7 +73,7 @@ class CachedWeights:
         return ReadOut(self.model, weighted, self._recent(queries, belief[0]))
 
     def _recent(self, queries: Queries, belief: Floats) -> Mask:
-        """Return which events are recent, as `Decayed.recent` does."""
+        """Return which events are recent, as `TemporalDecay.recent` does."""
         odds = belief[:-1].astype(np.float64)
         # Times and ages are sorted: what is younger than a half-life is the end of the history.
         by_time = np.searchsorted(queries.times, queries.now[0] - np.asarray(self.rule.half_lives.time, np.float64))

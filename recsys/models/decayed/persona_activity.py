@@ -1,4 +1,4 @@
-"""Which of a user's personas are active: their shares of a weighted history, as a prior and as clocks of their own."""
+"""Active personas of a user: their shares of a weighted history, as a prior and as clocks of their own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ import numpy.typing as npt
 from recsys.checks import positive, share
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.decay.ages import ages, event_ages
-from recsys.decay.base import Forgetting, OnlineForgetting
-from recsys.decay.fixed import GlobalHalfLife, half_life_weights
-from recsys.decay.temporal import TemporalDecay, mixture
+from recsys.decay.ages import event_ages
+from recsys.decay.base import Forgetting, ForgettingRule, OnlineForgetting, OnlineRule
 from recsys.errors import ConfigError
-from recsys.types import Floats
+from recsys.types import Doubles, Floats
 
 _SLOW = 0.5
 
@@ -28,13 +26,13 @@ class PersonaPrior:
     """The prior over a user's personas, slow plus fast: personas stay, their activity drifts.
 
         slow_uk  = mean over the history of r_jk               the share of persona k in all that the user did
-        fast_uk  = sum_j w_j r_jk / sum_j w_j                  its share in what has not faded
+        fast_uk  = sum_j w_j r_jk / sum_j w_j                  its share of the weighted history
         pi_uk(t) = slow slow_uk + (1 - slow) fast_uk
         w'_j     = min(1, w_j sum_k r_jk (pi_uk(t) / fast_uk)^strength)
 
-    Weights that fade make fast_uk the prior: a persona that sleeps is soon not heard any more. Strength 1 puts pi_uk(t)
-    in its place; which of a persona's own events count stays as it was. It acts through the weights alone, so that
-    scores and contributions agree as ever: where evidence adds up (LinearAMPCF), persona k's evidence is multiplied.
+    Decaying weights alone make fast_uk the prior, and an inactive persona soon vanishes. Strength 1 puts pi_uk(t) in
+    its place; the relative weights of a persona's events stay. It acts through the weights alone, so that scores and
+    contributions agree: where evidence adds up (LinearAMPCF), persona k's evidence is multiplied.
     AMPCF has the logarithm of a persona's share of the weighted history, log fast_uk, in its attention logits, to which
     strength . log(pi_uk(t) / fast_uk) is added (as far as an item belongs to one persona, and but for its smoothing).
 
@@ -64,16 +62,14 @@ class PersonaPrior:
         return self.strength > 0
 
 
-def memberships(routing: npt.NDArray[np.float32], queries: Queries) -> npt.NDArray[np.float64]:
+def memberships(routing: Floats, queries: Queries) -> Doubles:
     """Return how much of each event belongs to each persona, "events personas"; nothing of an unknown item."""
     items = queries.history.items
     known = (items != UNKNOWN)[:, None]
     return np.where(known, routing[np.maximum(items, 0)], 0.0).astype(np.float64)
 
 
-def persona_shares(
-    membership: npt.NDArray[np.float64], queries: Queries, weights: npt.NDArray[np.floating]
-) -> npt.NDArray[np.float64]:
+def persona_shares(membership: Doubles, queries: Queries, weights: npt.NDArray[np.floating]) -> Doubles:
     """Return the share of each persona in a weighted history, "queries personas"; equal parts where nothing counts.
 
     Args:
@@ -89,7 +85,7 @@ def persona_shares(
     return equal
 
 
-def own_ages(membership: npt.NDArray[np.float64], queries: Queries) -> npt.NDArray[np.float64]:
+def own_ages(membership: Doubles, queries: Queries) -> Doubles:
     """Return how many later events are of an event's own persona, "events" >= 0.
 
         age_j = sum_{l strictly later than j} sum_k r_jk r_lk
@@ -110,52 +106,25 @@ def own_ages(membership: npt.NDArray[np.float64], queries: Queries) -> npt.NDArr
 @final
 @dataclass(frozen=True, eq=False)
 class PersonaWeighting:
-    """How a rule is read where personas have a say.
+    """How personas take part in the weights of a rule.
 
     Attributes:
         routing: "items personas", of the wrapped model.
         prior: over personas.
-        own_clock: whether the clock of events counts those of an event's own persona alone (`own_ages`), so that a
-            persona that sleeps does not fade. Half-lives, beliefs and the clock of time stay those of the rule.
+        own_clock: whether the clock of events counts those of an event's own persona alone (`own_ages`), so that an
+            inactive persona does not decay. Half-lives, beliefs and the clock of time stay those of the rule.
     """
 
-    routing: npt.NDArray[np.float32]
+    routing: Floats
     prior: PersonaPrior
     own_clock: bool
 
-    def weights(self, queries: Queries, rule: GlobalHalfLife | TemporalDecay) -> Floats:
-        """Return the weight of every event, "events" in [0, 1]."""
-        if not self.own_clock:
-            faded = rule.weights(queries)
-        elif isinstance(rule, GlobalHalfLife):
-            faded = half_life_weights(self._ages(queries), rule.half_life, rule.floor)
-        else:
-            faded = mixture(queries, rule.faded(queries, self.by_half_life(queries, rule)), rule.belief_at(queries))
-        return np.asarray(self.with_prior(queries, faded[None])[0])
-
-    def hypotheses(self, queries: Queries, rule: TemporalDecay) -> Floats:
-        """Return what the rule has judged, "hypotheses events"."""
-        return self.with_prior(queries, rule.hypotheses_from(queries, self.by_half_life(queries, rule)))
-
-    def by_half_life(self, queries: Queries, rule: TemporalDecay, *, from_newest: bool = True) -> Floats:
-        """Return 2^(-age / half-life), "half-lives events", whatever the prior; see `HalfLives.weights`."""
-        weights = rule.half_lives.weights(queries, from_newest=from_newest)
-        if not self.own_clock:
-            return weights
-        half_lives = np.asarray(rule.half_lives.events)[:, None]
-        own = np.exp2(-self._ages(queries) / half_lives).astype(np.float32)
-        return np.concatenate([own, weights[len(half_lives) :]])
-
-    def younger(self, queries: Queries, rule: GlobalHalfLife) -> npt.NDArray[np.bool_]:
-        """Return which events are no older than the half-life, "events"."""
-        age = self._ages(queries) if self.own_clock else ages(queries, rule.clock)
-        return np.asarray(age <= rule.half_life)
-
-    def _ages(self, queries: Queries) -> npt.NDArray[np.float64]:
-        return own_ages(memberships(self.routing, queries), queries)
+    def event_age(self, queries: Queries) -> Doubles | None:
+        """Return "events", the ages on the clock of events; None where they are the rule's own."""
+        return own_ages(memberships(self.routing, queries), queries) if self.own_clock else None
 
     def with_prior(self, queries: Queries, weights: Floats) -> Floats:
-        """Return weights, "rows events", in the light of the prior."""
+        """Return weights, "rows events", under the prior."""
         if not self.prior.acts:
             return weights
         membership = memberships(self.routing, queries)
@@ -169,48 +138,50 @@ class PersonaWeighting:
         return result
 
 
-def by_personas(rule: GlobalHalfLife | TemporalDecay, reading: PersonaWeighting) -> Forgetting:
-    """Return the rule as personas read it; a rule that learns goes on learning."""
-    if isinstance(rule, TemporalDecay):
-        return OnlinePersonaForgetting(rule, reading)
-    return PersonaForgetting(rule, reading)
+def by_personas(rule: ForgettingRule, personas: PersonaWeighting) -> Forgetting:
+    """Return the rule with personas in its weights; a rule that learns goes on learning."""
+    return (
+        OnlinePersonaForgetting(rule, personas) if isinstance(rule, OnlineRule) else PersonaForgetting(rule, personas)
+    )
 
 
 @final
 class PersonaForgetting(Forgetting):
-    """One half-life for all, read by personas. Weights never grow with age among events of one routing.
+    """A rule that does not learn online, with personas in its weights.
+
+    Weights never grow with age among events of one routing.
 
     Args:
-        rule: gives the half-life.
-        reading: what the personas make of it. Its items are those of the queries.
+        rule: gives the weights.
+        personas: change them. The items of queries are those of its routing.
     """
 
-    def __init__(self, rule: GlobalHalfLife, reading: PersonaWeighting) -> None:
+    def __init__(self, rule: ForgettingRule, personas: PersonaWeighting) -> None:
         self.rule = rule
-        self.reading = reading
+        self.personas = personas
 
     def weights(self, queries: Queries) -> Floats:
-        return self.reading.weights(queries, self.rule)
+        return _weights(self.rule, self.personas, queries)
 
 
 @final
 class OnlinePersonaForgetting(OnlineForgetting):
-    """Each user's own half-life, read by personas: its hypotheses are judged as they are read.
+    """A rule that learns online, with personas in its weights and hypotheses.
 
     Args:
-        rule: keeps the beliefs.
-        reading: what the personas make of them. Its items are those of the queries.
+        rule: keeps the state.
+        personas: change the weights. The items of queries are those of its routing.
     """
 
-    def __init__(self, rule: TemporalDecay, reading: PersonaWeighting) -> None:
+    def __init__(self, rule: OnlineRule, personas: PersonaWeighting) -> None:
         self.rule = rule
-        self.reading = reading
+        self.personas = personas
 
     def weights(self, queries: Queries) -> Floats:
-        return self.reading.weights(queries, self.rule)
+        return _weights(self.rule, self.personas, queries)
 
     def hypotheses(self, queries: Queries) -> Floats:
-        return self.reading.hypotheses(queries, self.rule)
+        return self.personas.with_prior(queries, self.rule.hypotheses(queries, self.personas.event_age(queries)))
 
     def observe(self, queries: Queries, utility: Floats) -> None:
         self.rule.observe(queries, utility)
@@ -226,3 +197,7 @@ class OnlinePersonaForgetting(OnlineForgetting):
 
     def state_bytes(self) -> float:
         return self.rule.state_bytes()
+
+
+def _weights(rule: ForgettingRule, personas: PersonaWeighting, queries: Queries) -> Floats:
+    return np.asarray(personas.with_prior(queries, rule.weights(queries, personas.event_age(queries))[None])[0])

@@ -21,7 +21,7 @@ from recsys.data.queries import Queries
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.evaluation.drift.scores import per_user
 from recsys.evaluation.resampling import Score
-from recsys.experiments.drift.arms import Chosen, Stage, choose
+from recsys.experiments.drift.arms import Stage, TunedRule, choose
 from recsys.experiments.drift.bases import read_bases
 from recsys.worlds.drift import Kind
 from recsys.worlds.simulation import simulated_log
@@ -87,7 +87,7 @@ def test_finished_replay_is_loaded_and_another_budget_is_another_replay(
     first = WorldBench(world, base, cells, 1).replay(OURS)
     chosen: list[str] = []
 
-    def counted(arm: str, validation: Stage, *, candidates: int) -> Chosen:
+    def counted(arm: str, validation: Stage, *, candidates: int) -> TunedRule:
         chosen.append(arm)
         return choose(arm, validation, candidates=candidates)
 

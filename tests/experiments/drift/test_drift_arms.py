@@ -15,11 +15,11 @@ from recsys.decay.detectors import DetectorReset
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import ConfigError, DataError
-from recsys.experiments.drift.arms import CalibrationUtilities, Foreseen, Stage, choose, untaught
+from recsys.experiments.drift.arms import PrecomputedBeliefs, Stage, all_situations, choose, temporal_decay
 from recsys.experiments.drift.names import ARMS
-from recsys.experiments.drift.stage import CalibrationSet
 from recsys.models import EASE, ItemKNN
 from recsys.models.base import Recommender
+from recsys.models.calibration_set import CalibrationSet
 from recsys.worlds.drift import DriftConfig, simulate_drift
 
 MODELS: tuple[Recommender, ...] = (EASE(regularization=20), ItemKNN(neighbours=30))
@@ -59,7 +59,7 @@ def test_a_score_is_the_ndcg_of_a_replay_of_the_whole_stage(validation: Stage) -
     assert tried["64 days"] == validation.replay(days).summary["ndcg@10"]
 
 
-def test_what_is_chosen_is_the_rule_that_scored(validation: Stage) -> None:
+def test_the_tuned_rule_has_the_best_score(validation: Stage) -> None:
     for arm in ("global", "window"):
         chosen = choose(arm, validation)
         assert validation.replay(chosen.rule).summary["ndcg@10"] == max(score for _, score in chosen.tried)
@@ -71,37 +71,39 @@ def test_more_candidates_begin_with_those_of_a_smaller_budget(validation: Stage)
         assert many[: len(few)] == few
 
 
-def test_beliefs_written_down_in_advance_rank_like_a_replay_that_learns(validation: Stage) -> None:
+def test_precomputed_beliefs_rank_like_a_replay_that_learns(validation: Stage) -> None:
     log = validation.log
     met = np.bincount(log.user_num[log.time < validation.start], minlength=log.n_users) > 0
     validation = replace(validation, log=log.select(met[log.user_num]))  # without a past there is nothing to learn from
-    calibration_set = CalibrationSet.of(validation)
-    rule = untaught(log.n_users, "seconds")
-    utilities = CalibrationUtilities.of(rule, calibration_set)
-    rule.fit_prior(utilities.situations[calibration_set.rows], utilities.utility)
+    calibration = validation.calibration_set()
+    rule = temporal_decay(validation)
+    utilities = rule.evaluate(calibration)
+    assert rule.changepoints is not None
+    rule.changepoints.forget()
+    rule.fit_prior(utilities.situations, utilities.half_lives)
     learned = validation.replay(rule)
     after = rule.state()
     rule.reset()
-    foreseen = Foreseen(rule, calibration_set, utilities)
-    np.testing.assert_array_equal(validation.replay(foreseen).table["rank"], learned.table["rank"])
+    precomputed = PrecomputedBeliefs(rule, calibration, utilities, all_situations(rule, calibration))
+    np.testing.assert_array_equal(validation.replay(precomputed).table["rank"], learned.table["rank"])
     for name in ("evidence", "changes.belief"):
         np.testing.assert_allclose(rule.state()[name], after[name], rtol=1e-4, atol=1e-5)
     assert not np.array_equal(learned.table["rank"], validation.replay(None).table["rank"])
 
 
-def test_per_user_begins_the_test_with_what_the_users_taught_before(validation: Stage) -> None:
+def test_per_user_begins_the_test_with_the_beliefs_of_the_validation_stage(validation: Stage) -> None:
     rule = choose("per_user", validation, candidates=2).rule
     assert isinstance(rule, TemporalDecay)
     before = rule.state()
-    calibration_set = CalibrationSet.of(validation)
+    calibration = validation.calibration_set()
     every = np.arange(validation.log.n_users)
-    utility = CalibrationUtilities.of(untaught(len(every), "seconds"), calibration_set).utility
-    telling = (utility != utility[:, :1]).any(1)
-    assert telling.sum() > 10
+    utility = temporal_decay(validation).evaluate(calibration).half_lives
+    informative = (utility != utility[:, :1]).any(1)
+    assert informative.sum() > 10
     np.testing.assert_array_equal(
-        before["seen"][every], np.bincount(calibration_set.users[telling], minlength=len(every))
+        before["seen"][every], np.bincount(calibration.users[informative], minlength=len(every))
     )
-    assert not np.allclose(rule.belief(np.unique(calibration_set.users)), rule.prior)
+    assert not np.allclose(rule.belief(np.unique(calibration.users)), rule.prior)
     validation.replay(rule)
     assert not np.array_equal(rule.state()["evidence"], before["evidence"])
     rule.reset()
@@ -120,16 +122,16 @@ def test_a_rule_that_learns_is_scored_on_events_it_did_not_learn_from(
         starts.append(stage.start)
         return replay(stage, rule, **more)
 
-    def learned(calibration_set: CalibrationSet, most: int) -> object:
-        learned_until.append(int(calibration_set.stream.times[calibration_set.rows].max()))
-        return contributions(calibration_set, most)
+    def learned(calibration: CalibrationSet, most: int) -> object:
+        learned_until.append(int(calibration.stream.times[calibration.rows].max()))
+        return contributions(calibration, most)
 
     monkeypatch.setattr(Stage, "replay", noted)
     monkeypatch.setattr(CalibrationSet, "contributions", learned)
     choose("koren", validation, candidates=2)
     assert learned_until[0] < min(starts)
     assert validation.start < min(starts)
-    assert learned_until[-1] >= max(starts), "the chosen rule learns from all calibration_set"
+    assert learned_until[-1] >= max(starts), "the chosen rule learns from all calibration events"
 
 
 def test_a_limit_holds_for_both_halves(validation: Stage) -> None:
@@ -150,7 +152,7 @@ def test_periods_have_half_lives_of_periods(log: Interactions) -> None:
     assert "1 periods" in dict(choose("global", stage).tried)
 
 
-def test_without_lessons_the_cure_is_told(log: Interactions) -> None:
+def test_an_empty_calibration_set_is_refused_with_a_cure(log: Interactions) -> None:
     start = int(np.quantile(log.time, 0.6))
     early = events_before(log, start)
     late_items = np.unique(log.item_num[log.time >= start])[:-1]

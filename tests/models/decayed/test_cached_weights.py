@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.decay import GlobalHalfLife, TemporalDecay
 from recsys.explanations import UserFacts
 from recsys.models import EASE, Decayed, LinearAMPCF, PersonaPrior
-from recsys.models.decayed.model import PerUserDecay
 
 _DAY = 86_400
 
@@ -29,12 +29,12 @@ def _log(clock: str = "seconds") -> Interactions:
 def models() -> dict[str, Decayed]:
     linear = LinearAMPCF(personas=2, factors=4)
     each = {
-        "changes": PerUserDecay(calibration=0.3, changepoints=True),
-        "no changes": PerUserDecay(calibration=0.3, changepoints=False),
-        "events only": PerUserDecay(calibration=0.3, days=()),
-        "time only": PerUserDecay(calibration=0.3, events=()),
+        "changes": TemporalDecay(changepoints=True),
+        "no changes": TemporalDecay(changepoints=False),
+        "events only": TemporalDecay(days=()),
+        "time only": TemporalDecay(events=()),
     }
-    return {name: Decayed(linear, per_user=per_user).fit(_log()) for name, per_user in each.items()}
+    return {name: Decayed(linear, rule, calibration=0.3).fit(_log()) for name, rule in each.items()}
 
 
 @pytest.mark.parametrize("name", ["changes", "no changes", "events only", "time only"])
@@ -72,7 +72,7 @@ def test_cached_weights_equal_fresh_weights_to_the_last_bit(
 def test_no_cache_unless_the_rule_alone_decides() -> None:
     log = _log()
     others = [
-        Decayed(EASE(), half_life=3.0),
+        Decayed(EASE(), GlobalHalfLife(3.0)),
         Decayed(LinearAMPCF(personas=2, factors=4), persona_prior=PersonaPrior(strength=0.5)),
         Decayed(LinearAMPCF(personas=2, factors=4), per_persona=True),
     ]

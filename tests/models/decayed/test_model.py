@@ -1,4 +1,4 @@
-"""Decay around a model: the read-out fades, the items do not."""
+"""Decay around a model: the read-out decays, the items do not."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from recsys.bundles.manifest import canonical
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
+from recsys.decay import GlobalHalfLife
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import BundleError, CapabilityError, ConfigError
 from recsys.evaluation.prequential.replay import QuestionSettings, events_before, replay
 from recsys.explanations import describe_personas, explain
-from recsys.models import BPR, EASE, IALS, MF, Decayed, ItemKNN, LinearAMPCF, PerUserDecay, Popularity
+from recsys.models import BPR, EASE, IALS, MF, Decayed, ItemKNN, LinearAMPCF, Popularity
 from recsys.models.base import Recommender
-from recsys.models.calibration_set import calibration_events, newest_part, query_batches
+from recsys.models.calibration_set import CalibrationSet, calibration_events, newest_part
 from recsys.training.trainable import Optimization
 from recsys.worlds.drift import DriftWorld, timescale_world
 
-EACH = PerUserDecay(calibration=0.3)
+EACH: dict[str, Any] = {"calibration": 0.3}
 
 
 BRIEF_MF = MF(4, users="history", optimization=Optimization(epochs=3, batch_size=32))
@@ -64,12 +65,12 @@ def world() -> DriftWorld:
 def own_pace(world: DriftWorld) -> Decayed:
     """Fitted on the first 80% of the time; half of that is for learning paces."""
     start = int(np.quantile(world.log.time, 0.8))
-    return Decayed(EASE(50.0), per_user=PerUserDecay(calibration=0.5)).fit(events_before(world.log, start))
+    return Decayed(EASE(50.0), calibration=0.5).fit(events_before(world.log, start))
 
 
 def test_one_half_life_is_scoring_with_these_weights_by_hand(block_log: Interactions) -> None:
     plain = EASE(10.0).fit(block_log)
-    model = Decayed(EASE(10.0), half_life=2.0, floor=0.1).fit(block_log)
+    model = Decayed(EASE(10.0), GlobalHalfLife(2.0, floor=0.1)).fit(block_log)
     queries = Queries.from_history([[0, 1, 2], [5]], users=[0, UNKNOWN])
     by_hand = np.asarray([0.1 + 0.9 * 0.5, 0.1 + 0.9 * 2**-0.5, 1.0, 1.0], np.float32)
     torch.testing.assert_close(model.score(queries), plain.score(queries.with_weights(by_hand)))
@@ -85,7 +86,7 @@ def test_one_half_life_is_scoring_with_these_weights_by_hand(block_log: Interact
 @pytest.mark.parametrize(
     "inner", [EASE(10.0), ItemKNN(), IALS(4, 1.0), LinearAMPCF(2, factors=4), BRIEF_MF], ids=name_of
 )
-@pytest.mark.parametrize("settings", [{"half_life": 3.0}, {"per_user": EACH}], ids=["global", "per_user"])
+@pytest.mark.parametrize("settings", [{"rule": GlobalHalfLife(3.0)}, EACH], ids=["global", "per_user"])
 def test_the_items_are_those_of_the_model_alone(
     inner: Recommender, settings: dict[str, Any], block_log: Interactions
 ) -> None:
@@ -118,40 +119,36 @@ def test_a_fading_past_predicts_drifting_users_better(world: DriftWorld, own_pac
 @pytest.mark.parametrize("inner", [BPR(), MF(users="embedding"), Popularity()], ids=name_of)
 def test_models_that_cannot_fold_in_are_refused_by_name(inner: Recommender) -> None:
     with pytest.raises(CapabilityError, match=f"{type(inner).__name__} cannot fold in a history, which decay"):
-        Decayed(inner, half_life=3.0)
+        Decayed(inner, GlobalHalfLife(3.0))
 
 
 def test_settings_that_would_not_be_used_are_refused(block_log: Interactions) -> None:
     with pytest.raises(CapabilityError, match="cannot wrap Decayed"):
         Decayed(Decayed(EASE()))
-    with pytest.raises(ConfigError, match="belong to half_life"):
-        Decayed(EASE(), floor=0.2)
-    with pytest.raises(ConfigError, match="leave per_user out"):
-        Decayed(EASE(), half_life=2.0, per_user=EACH)
     with pytest.raises(ConfigError, match="without decay"):
-        Decayed(EASE(), half_life=float("inf"))
+        Decayed(EASE(), GlobalHalfLife(float("inf")))
     with pytest.raises(ConfigError, match="half_life is 0"):
-        Decayed(EASE(), half_life=0.0)
+        Decayed(EASE(), GlobalHalfLife(0.0))
     with pytest.raises(ConfigError, match="calibration is 1"):
-        PerUserDecay(calibration=1.0)
+        Decayed(EASE(), calibration=1.0)
     with pytest.raises(ConfigError, match="must rise"):
-        PerUserDecay(events=(2.0, 1.0))
+        Decayed(EASE(), TemporalDecay(events=(2.0, 1.0)))
     ordered = replace(block_log, clock="order")
     with pytest.raises(ConfigError, match="no time passes; use clock 'events'"):
-        Decayed(EASE(), half_life=2.0, clock="time").fit(ordered)
+        Decayed(EASE(), GlobalHalfLife(2.0, clock="time")).fit(ordered)
 
 
 def test_a_log_without_seconds_has_the_clock_of_events_alone(block_log: Interactions) -> None:
     for clock in ("order", "period", "none"):
-        model = Decayed(EASE(10.0), per_user=EACH).fit(replace(block_log, clock=clock))
+        model = Decayed(EASE(10.0), **EACH).fit(replace(block_log, clock=clock))
         assert rule_of(model).half_lives.time == ()
         users = range(block_log.n_users)
         assert any(rule_of(model).posterior(user).events for user in users) == (clock != "none")
-    assert len(rule_of(Decayed(EASE(10.0), per_user=EACH).fit(block_log)).half_lives.time) == len(EACH.days)
+    assert len(rule_of(Decayed(EASE(10.0), **EACH).fit(block_log)).half_lives.time) == len(TemporalDecay().days)
 
 
 def test_observing_changes_the_observed_user_alone(mixed_log: Interactions) -> None:
-    model = Decayed(EASE(10.0), per_user=EACH).fit(mixed_log)
+    model = Decayed(EASE(10.0), **EACH).fit(mixed_log)
     queries = Queries.from_interactions(mixed_log)
     items = next_items(model, queries)
     before, items_before = model.score(queries), model.scoring_model.arrays()["weights"].copy()
@@ -166,14 +163,14 @@ def test_observing_changes_the_observed_user_alone(mixed_log: Interactions) -> N
     model.observe(queries, np.full(len(queries), UNKNOWN, np.int32))
     for name, value in rule_of(model).state().items():
         np.testing.assert_array_equal(value, learned[name])
-    everybody = Decayed(EASE(10.0), half_life=3.0).fit(mixed_log)
+    everybody = Decayed(EASE(10.0), GlobalHalfLife(3.0)).fit(mixed_log)
     before = everybody.score(queries)
     everybody.observe(queries, items)
     assert torch.equal(everybody.score(queries), before)
 
 
 def test_a_bundle_goes_on_learning_where_it_was_saved(mixed_log: Interactions, tmp_path: Path) -> None:
-    model = Decayed(LinearAMPCF(2, factors=4), per_user=EACH).fit(mixed_log)
+    model = Decayed(LinearAMPCF(2, factors=4), **EACH).fit(mixed_log)
     queries = Queries.from_interactions(mixed_log)
     items = next_items(model, queries)
     model.observe(queries, items)
@@ -203,7 +200,7 @@ def test_a_bundle_goes_on_learning_where_it_was_saved(mixed_log: Interactions, t
 def test_a_bundle_that_names_something_else_is_refused(
     inner: dict[str, Any], block_log: Interactions, tmp_path: Path
 ) -> None:
-    path = bundle.save(Decayed(EASE(10.0), half_life=2.0).fit(block_log), tmp_path / "model")
+    path = bundle.save(Decayed(EASE(10.0), GlobalHalfLife(2.0)).fit(block_log), tmp_path / "model")
     manifest = bundle.read_manifest(path)
     content = manifest.content() | {"parameters": {**manifest.parameters, "model": inner}}
     (path / bundle.MANIFEST).write_bytes(canonical(content))
@@ -213,11 +210,11 @@ def test_a_bundle_that_names_something_else_is_refused(
 
 def test_personas_are_seen_through_the_wrapper_where_there_are_some(block_log: Interactions) -> None:
     queries = Queries.from_interactions(block_log)
-    model = Decayed(LinearAMPCF(2, factors=4), half_life=2.0).fit(block_log)
+    model = Decayed(LinearAMPCF(2, factors=4), GlobalHalfLife(2.0)).fit(block_log)
     assert model.has_personas
     assert len(describe_personas(model, queries)[0]) == 2
     assert explain(model, queries, n=2)[0][0].personas
-    bare = Decayed(EASE(10.0), half_life=2.0).fit(block_log)
+    bare = Decayed(EASE(10.0), GlobalHalfLife(2.0)).fit(block_log)
     assert not bare.has_personas
     told = explain(bare, queries, n=2)[0][0]
     assert told.personas == ()
@@ -228,7 +225,7 @@ def test_personas_are_seen_through_the_wrapper_where_there_are_some(block_log: I
         describe_personas(bare, queries)
 
 
-def test_what_is_a_lesson() -> None:
+def test_calibration_events() -> None:
     log = Interactions.from_columns(
         ["a"] * 6 + ["b"] * 4, [1, 2, 3, 2, 1, 4, 1, 2, 3, 5], times=[1, 2, 3, 7, 7, 8, 1, 2, 7, 9]
     )
@@ -240,8 +237,7 @@ def test_what_is_a_lesson() -> None:
     knowing = EASE(1.0).fit(log)
     assert calibration_events(knowing, log, late, 9).tolist() == [5, 8, 9]
     assert calibration_events(knowing, log, late, 2).tolist() == [5, 9]
-    ((part, queries),) = query_batches(log, np.asarray([4, 8]))
-    assert part == slice(0, 2)
+    (queries,) = CalibrationSet.of_events(knowing, log, np.asarray([4, 8])).batches()
     assert queries.history.items.tolist() == [0, 1, 2, 0, 1]
     assert queries.now.tolist() == [7, 7]
     ordered = replace(log, clock="order")

@@ -17,16 +17,16 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting
 from recsys.decay.fixed import GlobalHalfLife, half_life_weights
-from recsys.decay.temporal import HalfLives, TemporalDecay
+from recsys.decay.half_lives import HalfLives
 from recsys.errors import CapabilityError, ConfigError
 from recsys.evaluation.prequential.replay import QuestionSettings, events_before, replay
 from recsys.experiments.configuration import check_experiment
-from recsys.models import AMPCF, EASE, MF, Decayed, LinearAMPCF, PerUserDecay
+from recsys.models import AMPCF, EASE, MF, Decayed, LinearAMPCF
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, by_personas, memberships, own_ages
 from recsys.training.trainable import Optimization
-from tests.decay.random_queries import N_USERS, random_queries
+from tests.decay.random_queries import N_USERS, random_queries, temporal
 
 SHARP = np.asarray([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
 """Items 0 and 1 are of one persona, 2 and 3 of the other."""
@@ -77,7 +77,7 @@ def test_weights_of_one_routing_keep_the_promise_of_every_rule(
 ) -> None:
     kind = np.arange(len(queries.history.items)) % len(MIXED)
     reading = PersonaWeighting(MIXED[np.append(kind, 0)], prior, own)  # items are numbered as the events
-    for rule in (GlobalHalfLife(2.0), TemporalDecay(N_USERS, HalfLives(events=(1.0, 4.0), time=(3.0,)))):
+    for rule in (GlobalHalfLife(2.0), temporal(N_USERS, HalfLives(events=(1.0, 4.0), time=(3.0,)))):
         weights = by_personas(rule, reading).weights(queries)
         assert weights.dtype == np.float32
         assert ((weights >= 0) & (weights <= 1)).all()
@@ -89,12 +89,12 @@ def test_weights_of_one_routing_keep_the_promise_of_every_rule(
 
 
 def test_without_a_say_the_rule_is_as_it_was(block_log: Interactions) -> None:
-    model = Decayed(LinearAMPCF(2, factors=4), half_life=2.0).fit(block_log)
+    model = Decayed(LinearAMPCF(2, factors=4), GlobalHalfLife(2.0)).fit(block_log)
     assert model.forgetting is model.rule
     queries = Queries.from_interactions(block_log)
     silent = by_personas(GlobalHalfLife(2.0), PersonaWeighting(model.scoring_model.routing(), OFF, False))  # type: ignore[attr-defined]
     np.testing.assert_array_equal(silent.weights(queries), model.forgetting.weights(queries))
-    rule = TemporalDecay(block_log.n_users, HalfLives(time=()))
+    rule = temporal(block_log.n_users, HalfLives(time=()))
     one = PersonaWeighting(np.ones((block_log.n_items, 1), np.float32), OFF, own_clock=True)
     np.testing.assert_allclose(by_personas(rule, one).weights(queries), rule.weights(queries), rtol=1e-5)
     hypotheses = by_personas(rule, one).hypotheses(queries)  # type: ignore[attr-defined]
@@ -107,7 +107,7 @@ def _both_blocks(model: Decayed, block_log: Interactions) -> Queries:
     return Queries.from_history([model.fitted_on.items.numbers(ids)])
 
 
-@pytest.mark.parametrize("settings", [{"half_life": 1.0}, {"per_user": PerUserDecay(calibration=0.3)}])
+@pytest.mark.parametrize("settings", [{"rule": GlobalHalfLife(1.0)}, {"calibration": 0.3}])
 def test_evidence_still_adds_up_to_the_score(settings: dict[str, Any], block_log: Interactions) -> None:
     model = Decayed(LinearAMPCF(2, factors=4), **settings, **BOTH).fit(block_log)
     queries = _both_blocks(model, block_log)
@@ -119,8 +119,8 @@ def test_the_prior_wakes_the_sleeping_persona_of_either_model(block_log: Interac
     brief = Optimization(epochs=3, batch_size=32)
     latent = AMPCF(4, 2, history=HistoryPooling(routing_temperature=50.0), optimization=brief)
     for inner in (LinearAMPCF(2, factors=4, routing_sharpness=20.0), latent):
-        faded = Decayed(inner, half_life=1.0).fit(block_log)
-        awake = Decayed(inner, half_life=1.0, persona_prior=PersonaPrior(1.0, 1.0)).fit(block_log)
+        faded = Decayed(inner, GlobalHalfLife(1.0)).fit(block_log)
+        awake = Decayed(inner, GlobalHalfLife(1.0), persona_prior=PersonaPrior(1.0, 1.0)).fit(block_log)
         queries = _both_blocks(faded, block_log)
         routing = faded.scoring_model.routing()[queries.history.items]  # type: ignore[attr-defined]
         oldest = routing[0].argmax()
@@ -139,8 +139,8 @@ def test_a_say_for_personas_needs_personas(block_log: Interactions) -> None:
         Decayed(EASE(), per_persona=True)
     with pytest.raises(CapabilityError, match="MF routes no items to personas, which persona_prior needs"):
         Decayed(MF(users="history"), persona_prior=PersonaPrior(1.0))
-    with pytest.raises(ConfigError, match="clock is 'time'"):
-        Decayed(LinearAMPCF(2), half_life=3.0, clock="time", per_persona=True)
+    with pytest.raises(ConfigError, match="GlobalHalfLife does not"):
+        Decayed(LinearAMPCF(2), GlobalHalfLife(3.0, clock="time"), per_persona=True)
     with pytest.raises(ConfigError, match="strength is -1"):
         PersonaPrior(-1.0)
     with pytest.raises(ConfigError, match="slow is 2"):
@@ -150,7 +150,7 @@ def test_a_say_for_personas_needs_personas(block_log: Interactions) -> None:
 
 
 def test_settings_survive_a_bundle_and_an_experiment_file(block_log: Interactions, tmp_path: Path) -> None:
-    model = Decayed(LinearAMPCF(2, factors=4), per_user=PerUserDecay(calibration=0.3), **BOTH).fit(block_log)
+    model = Decayed(LinearAMPCF(2, factors=4), calibration=0.3, **BOTH).fit(block_log)
     loaded = bundle.load(bundle.save(model, tmp_path / "model"))
     assert isinstance(loaded, Decayed)
     assert loaded.persona_prior == BOTH["persona_prior"]
@@ -171,7 +171,7 @@ def test_a_replay_reads_it_as_the_model_does() -> None:
     times = np.sort(source.integers(10**7, size=400))
     log = Interactions.from_columns(source.integers(20, size=400), source.integers(40, size=400), times=times)
     start = int(np.quantile(log.time, 0.7))
-    model = Decayed(LinearAMPCF(2, factors=4), half_life=2.0, **BOTH).fit(events_before(log, start))
+    model = Decayed(LinearAMPCF(2, factors=4), GlobalHalfLife(2.0), **BOTH).fit(events_before(log, start))
     question_settings = QuestionSettings(limit=60)
 
     def ranks(model: Recommender, forgetting: Forgetting | None = None) -> list[int]:

@@ -10,9 +10,9 @@ import torch
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.decay.fixed import GlobalHalfLife
+from recsys.decay import GlobalHalfLife
 from recsys.errors import CapabilityError, ConfigError
-from recsys.models import Decayed, LinearNextItem, PerUserDecay
+from recsys.models import Decayed, LinearNextItem
 
 HALF_LIVES = (1.0, 4.0)
 
@@ -107,10 +107,10 @@ def test_decay_wraps_it_with_global_and_per_user_half_lives() -> None:
     log = as_log(random_histories())
     queries = Queries.from_interactions(log)
     plain = LinearNextItem(regularization=3).fit(log)
-    wrapped = Decayed(LinearNextItem(regularization=3), half_life=2).fit(log)
+    wrapped = Decayed(LinearNextItem(regularization=3), GlobalHalfLife(2)).fit(log)
     weighted = queries.with_weights(GlobalHalfLife(2).weights(queries))
     torch.testing.assert_close(wrapped.score(queries), plain.score(weighted), rtol=0, atol=0)
-    own = Decayed(LinearNextItem(regularization=3), per_user=PerUserDecay(calibration=0.3)).fit(log)
+    own = Decayed(LinearNextItem(regularization=3), calibration=0.3).fit(log)
     assert bool(torch.isfinite(own.score(queries)).all())
 
 

@@ -12,6 +12,7 @@ from benchmarks.retrieval.large_catalogue import LargeCatalogue, Shape
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
+from recsys.decay import GlobalHalfLife
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models import AMPCF, BPR, EASE, IALS, MF, Decayed, ItemKNN, LinearAMPCF, Popularity, Recommender, TimeSVD
 from recsys.models.ampcf.settings import Attention
@@ -35,7 +36,7 @@ MODELS: list[Recommender] = [
     MF(8, users="history", item_bias=False, optimization=FAST),
     BPR(8, epochs=5),
     IALS(8, iterations=2),
-    Decayed(IALS(8, iterations=2), half_life=5.0),
+    Decayed(IALS(8, iterations=2), GlobalHalfLife(5.0)),
 ]
 
 
@@ -93,7 +94,7 @@ def test_all_candidates_give_the_exact_list(model: Recommender, log: Interaction
 
 
 @pytest.mark.parametrize(
-    "model", [EASE(), ItemKNN(), LinearAMPCF(personas=2, factors=4), Popularity(), Decayed(EASE(), half_life=3.0)]
+    "model", [EASE(), ItemKNN(), LinearAMPCF(personas=2, factors=4), Popularity(), Decayed(EASE(), GlobalHalfLife(3.0))]
 )
 def test_models_without_item_vectors_refuse_by_name(model: Recommender, log: Interactions) -> None:
     name = type(model.fit(log).scoring_model).__name__

@@ -1,12 +1,11 @@
-"""Cells of a benchmark of drift: one base under one arm, replayed, kept on disk and read back."""
+"""Results of one base under one arm of the drift benchmark: replayed, stored on disk and read back."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,10 +24,11 @@ from recsys.evaluation.prequential.checkpoint import digest
 from recsys.evaluation.prequential.replay import QuestionSettings, Refitting, events_before
 from recsys.evaluation.prequential.result import Replay
 from recsys.evaluation.ranking import Progress
-from recsys.experiments.drift.arms import Chosen, Stage, choose
+from recsys.experiments.drift.arms import Stage, TunedRule, choose
 from recsys.experiments.drift.bases import Base
 from recsys.experiments.drift.beliefs import describe_beliefs
 from recsys.experiments.drift.names import RETRAINED
+from recsys.files import write_json
 from recsys.models.base import Recommender
 from recsys.types import DAY
 
@@ -41,7 +41,7 @@ _HEARTBEAT = 20.0
 @final
 @dataclass(frozen=True)
 class Settings:
-    """What decides a benchmark of drift, beside the log, the bases and the arms.
+    """The settings of a drift benchmark, beside the log, the bases and the arms.
 
     Attributes:
         validation: share of the events, in time, before the validation stage.
@@ -64,8 +64,8 @@ class Settings:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Cell:
-    """What came out of one base under one arm.
+class ArmResult:
+    """The result of one base under one arm.
 
     Attributes:
         replay: of the test stage.
@@ -78,7 +78,7 @@ class Cell:
 
 @final
 class Bench:
-    """One base on one log: its two fits, its stages and its cells.
+    """One base on one log: its two fits, its stages and its results.
 
     ::
 
@@ -94,7 +94,7 @@ class Bench:
         self._folder = folder / base.name
         self.validation_start, self.test_start = time_cuts(log, [settings.validation, settings.test])
         self._fitted: dict[int, tuple[Recommender, float]] = {}
-        self._chosen: dict[str, Chosen] = {}
+        self._tuned: dict[str, TunedRule] = {}
 
     def prepare(self) -> None:
         """Fit both models.
@@ -106,35 +106,37 @@ class Bench:
             self._model(start)
 
     def release(self) -> None:
-        """Let go of the models, whose memory the next base needs."""
+        """Free the memory of the models for the next base."""
         self._fitted.clear()
-        self._chosen.clear()
+        self._tuned.clear()
 
     def missing(self, arm: str) -> bool:
-        """Whether a cell has to be made."""
+        """Whether the result of an arm has to be computed."""
         return self._read(arm) is None
 
-    def cell(self, arm: str) -> Cell:
-        """Return a cell, from disk where it is finished; go on where it was interrupted."""
-        found = self._read(arm)
-        if found is not None:
-            return found
+    def result(self, arm: str) -> ArmResult:
+        """Return the result of an arm, from disk where it is finished; resume where it was interrupted."""
+        stored = self._read(arm)
+        if stored is not None:
+            return stored
         name = f"{self.base.name}, {arm}"
-        chosen = self._choose(RETRAINED.get(arm, arm))
-        self.say(f"{name}: {chosen.choice}; replaying")
+        tuned = self._tune(RETRAINED.get(arm, arm))
+        self.say(f"{name}: {tuned.choice}; replaying")
         underway = self._folder / f"{arm}.underway"
         checkpoint = underway / self._identity(arm)[:16]
         refitting = self._refitting() if arm in RETRAINED else None
         stage = self.stage(self.test_start)
         replayed = stage.replay(
-            chosen.rule, refitting=refitting, checkpoint=checkpoint, progress=heartbeat(self.say, name)
+            tuned.rule, refitting=refitting, checkpoint=checkpoint, progress=heartbeat(self.say, name)
         )
-        facts = self._facts(chosen, replayed)
+        facts = self._facts(tuned, replayed)
         replayed.save(self._table(arm))
-        write_json(self._record(arm), {"identity": self._identity(arm)} | facts)  # last: it says that the cell is done
+        write_json(
+            self._record(arm), {"identity": self._identity(arm)} | facts
+        )  # last: it marks the result as complete
         shutil.rmtree(underway, ignore_errors=True)
         self.say(f"{name}: NDCG@10 {replayed.summary['ndcg@10']:.4f} on {len(replayed.table)} questions")
-        return Cell(replayed, facts)
+        return ArmResult(replayed, facts)
 
     def stage(self, start: int) -> Stage:
         """Return the stage that begins at one of the two boundaries."""
@@ -149,16 +151,16 @@ class Bench:
         question_settings = QuestionSettings(limit=self.settings.limit)
         return Stage(self._model(start), self.log.select(visible), start, question_settings, seed=self.settings.seed)
 
-    def _choose(self, arm: str) -> Chosen:
-        """Return what an arm chose; a rule learns in a replay, but begins anew with each."""
-        if arm not in self._chosen:
+    def _tune(self, arm: str) -> TunedRule:
+        """Return the tuned rule of an arm; a rule learns in a replay, but begins anew with each."""
+        if arm not in self._tuned:
             name = f"{self.base.name}, {arm}"
             if arm != "none":
                 self.say(f"{name}: tuning")
             stage = self.stage(self.validation_start)
             report = heartbeat(self.say, f"{name}, candidates")
-            self._chosen[arm] = choose(arm, stage, candidates=self.settings.candidates, progress=report)
-        return self._chosen[arm]
+            self._tuned[arm] = choose(arm, stage, candidates=self.settings.candidates, progress=report)
+        return self._tuned[arm]
 
     def _model(self, start: int) -> Recommender:
         if start not in self._fitted:
@@ -180,12 +182,12 @@ class Bench:
         boundary_of = dict(zip(earlier.tolist(), boundaries.tolist(), strict=True))
         return Refitting(lambda seen: self.base.fit(events_before(self.log, boundary_of[len(seen)])), every)
 
-    def _facts(self, chosen: Chosen, replayed: Replay) -> dict[str, Any]:
-        rule = chosen.rule
+    def _facts(self, tuned: TunedRule, replayed: Replay) -> dict[str, Any]:
+        rule = tuned.rule
         facts: dict[str, Any] = {
-            "choice": chosen.choice,
-            "tried": [list(entry) for entry in chosen.tried],
-            "seconds": {"fit": self._fitted[self.test_start][1], "tuning": chosen.seconds} | replayed.seconds,
+            "choice": tuned.choice,
+            "tried": [list(entry) for entry in tuned.tried],
+            "seconds": {"fit": self._fitted[self.test_start][1], "tuning": tuned.seconds} | replayed.seconds,
             "fits": int(replayed.table["trained_until"].nunique()),
         }
         if isinstance(rule, DetectorReset):
@@ -195,7 +197,7 @@ class Bench:
         return facts
 
     def _identity(self, arm: str) -> str:
-        """Return a digest of what decides a cell."""
+        """Return a digest of everything that an arm's result depends on."""
         facts = {
             "log": self.log.fingerprint,
             "clock": self.log.clock,
@@ -206,11 +208,11 @@ class Bench:
         }
         return digest(facts, {})
 
-    def _read(self, arm: str) -> Cell | None:
+    def _read(self, arm: str) -> ArmResult | None:
         record = read_json(self._record(arm))
         if record is None or record.pop("identity", None) != self._identity(arm):
             return None
-        return Cell(Replay.load(self._table(arm)), record)
+        return ArmResult(Replay.load(self._table(arm)), record)
 
     def _table(self, arm: str) -> Path:
         return self._folder / f"{arm}.parquet"
@@ -228,9 +230,9 @@ def drawn(active: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np
     2
     """
     order = np.random.default_rng(seed).permutation(len(active))
-    chosen = np.zeros(len(active), np.bool_)
-    chosen[order[active[order]][:most]] = True
-    return chosen
+    sample = np.zeros(len(active), np.bool_)
+    sample[order[active[order]][:most]] = True
+    return sample
 
 
 def heartbeat(say: Say, name: str) -> Progress:
@@ -259,22 +261,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON ({error}); delete it to make it again") from error
     return content
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all; NaN becomes null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(finite(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
-
-
-def finite(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
-    """Return plain values with null in place of NaN and infinity, which JSON does not have."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, np.generic):
-        return finite(value.item())
-    return None if isinstance(value, float) and not np.isfinite(value) else value

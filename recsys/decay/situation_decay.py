@@ -1,0 +1,69 @@
+"""The population's prior of `TemporalDecay` as a rule of its own: what situations alone are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Self, final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.decay.base import Calibration, ForgettingRule, HalfLifeBelief, measured_half_lives
+from recsys.decay.temporal import TemporalDecay
+from recsys.types import Doubles, Floats, Mask
+
+_DEFAULT = TemporalDecay()
+
+
+@final
+class SituationDecay(ForgettingRule):
+    """A mixture of half-lives that depends on the situation alone: users in the same one have the same weights.
+
+        w_j(t) = TemporalDecay's weights of a user without evidence of their own
+
+    Args:
+        temporal: settings of the mixture and of its prior.
+    """
+
+    def __init__(self, temporal: TemporalDecay = _DEFAULT) -> None:
+        self.temporal = temporal
+
+    def for_log(self, n_users: int, clock: str) -> Self:
+        return type(self)(self.temporal.for_log(n_users, clock))
+
+    @property
+    def learns(self) -> bool:
+        return True
+
+    @property
+    def counts_events(self) -> bool:
+        return self.temporal.counts_events
+
+    def calibrate(self, calibration: Calibration | None) -> None:
+        if calibration is None or len(calibration.users) == 0:
+            return
+        utilities = self.temporal.evaluate(calibration)
+        self.temporal.fit_prior(utilities.situations, utilities.half_lives)
+        self.temporal = self.temporal.without_users()
+
+    def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
+        return self.temporal.weights(_strangers(queries), event_age)
+
+    def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
+        return self.temporal.recent(_strangers(queries), event_age)
+
+    def describe(self, queries: Queries) -> list[HalfLifeBelief]:
+        return measured_half_lives(queries, self.weights(queries))
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        return self.temporal.state()
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.temporal.restore(state)
+
+
+def _strangers(queries: Queries) -> Queries:
+    return replace(queries, users=np.full(len(queries), UNKNOWN, np.int32))
