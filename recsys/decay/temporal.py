@@ -54,16 +54,16 @@ class TemporalDecay(OnlineRule):
     The weights are scaled to max_j w_j = 1. s_j(t), with `changepoints`, is what changes of taste have probably left of
     event j (`Changepoints.present_share`): under a half-life everything old counts less, after a change what came
     before it. h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of
-    exponentials forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
-    comparable: otherwise the slow half-lives, which add up more events, would dominate.
+    exponentials forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the
+    states comparable: otherwise the slow half-lives, which add up more events, would dominate.
 
     p is the Gibbs posterior of a Bayesian mixture. The population's prior, worth tau events, is the gain that each
     half-life is expected to have in a situation x like this one: the time since the user's last event, and the length
     of the history (`recsys.decay.situation`). The user's own evidence s is what the events showed beyond that. Users
     with few events stay close to the population, and unknown users are the population; and a user who returns to old
     items after a long absence, as everybody does, is not taken for one who forgets slowly. Evidence decays by alpha
-    with every event, so that a change of pace is followed (the aim of the fixed share of Herbster and Warmuth, *Tracking
-    the best expert*, 1998, which measured worse here; so did a prior without situations, by EM).
+    with every event, so that a change of pace is followed (the aim of the fixed share of Herbster and Warmuth,
+    *Tracking the best expert*, 1998, which measured worse here; so did a prior without situations, by EM).
 
     Before `for_log` a rule has a log of seconds without users.
 

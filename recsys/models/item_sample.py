@@ -1,4 +1,4 @@
-"""A item_sample of items that stands for the whole catalogue, so that ranks can be estimated without scoring everything."""
+"""A sample of items that represents the whole catalogue, to estimate ranks without scoring every item."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROUNDS = 50
 @final
 @dataclass(frozen=True, eq=False)
 class ItemSample:
-    """Items, and how many items of the catalogue each of them stands for.
+    """A sample of items, with the number of items of the catalogue that each represents.
 
     The most used items, which an item has to beat to be listed, are all there and stand for themselves. The others are
     a systematic sample with probability pi_i proportional to (events of the item)^.5, and stand for 1 / pi_i items each
@@ -23,7 +23,7 @@ class ItemSample:
 
         rank of i  ~  1 + sum over the item_sample of [score > score_i] / pi
 
-    is unbiased. It is the same for everybody: users and half-lives are measured by one ruler.
+    is unbiased. It is the same for all users and half-lives, so that their ranks can be compared.
 
     Attributes:
         items: "item_sample", int32, ascending.
@@ -34,7 +34,7 @@ class ItemSample:
     stands_for: npt.NDArray[np.float32]
 
     def places(self, items: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """Return where in the item_sample items are, "items"; -1 for those that are not, and for `UNKNOWN`."""
+        """Return where in the sample items are, "items"; -1 for those that are not, and for `UNKNOWN`."""
         return np.asarray(self._places[np.minimum(items, len(self._places) - 1)])
 
     @cached_property
@@ -46,11 +46,11 @@ class ItemSample:
 
     @classmethod
     def of(cls, item_counts: npt.NDArray[np.integer], size: int = 1024) -> Self:
-        """Draw a item_sample; always the same for the same counts.
+        """Draw a sample; always the same for the same counts.
 
         Args:
-            item_counts: "items", training events of each item; items without any are not in the item_sample.
-            size: of the item_sample, about; half of it are the most used items. A smaller catalogue is its own item_sample.
+            item_counts: "items", training events of each item; items without any are not in the sample.
+            size: of the sample, about; half of it are the most used items. A smaller catalogue is its own sample.
         """
         used = np.flatnonzero(item_counts > 0)
         if len(used) <= size:

@@ -1,7 +1,7 @@
-"""How well each hypothesis about a user's memory would have predicted what the user did next.
+"""Rank utilities: how well hypotheses about event weights predict a user's next event.
 
-The answer is a rank, not a score: scores under different weights differ in scale, so a likelihood with one shared
-temperature compares the scales of the hypotheses instead of their predictions.
+A utility is made of a rank, not of a score: scores under different weights differ in scale, so a likelihood with one
+shared temperature would compare the scales of the hypotheses instead of their predictions.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from recsys.models.item_sample import ItemSample
 from recsys.types import Floats
 
 UNDECIDED = 0.5
-"""The utility of every hypothesis where there is nothing to judge by."""
+"""The utility of every hypothesis where the history has no item that was trained on."""
 
 _NEWEST = 160
-"""Events of the longest run of a taste that is told from the whole past, and of the shortest half-lives."""
+"""Events of the longest run length below the whole past (`recsys.decay.changepoints`), and of short half-lives."""
 
 _SCALE = np.float32(2.0**60)
 """What hypotheses are multiplied by, which changes no rank. What is a hundred half-lives old would be subnormal, and
@@ -41,7 +41,7 @@ def rank_utilities(
     """Return how well each hypothesis ranks the event that followed each query, in the whole catalogue.
 
         s_h(i) = sum_j w_hj c_j(i)                       c_j(i): what history event j contributes to item i at weight 1
-        r_h = sum over the item_sample of stands_for(n) ([n is listed before i] + [nothing tells them apart] / 2)
+        r_h = sum over the item_sample of stands_for(n) ([n is listed before i] + [equal in all respects] / 2)
         utility_h = 1 - log2(1 + r_h) / log2(1 + N)      1: before all items, 0: behind all of them
 
     Equal scores are listed by training events, as `recommend` does, so that with no weight on anything the rank is that
@@ -66,18 +66,18 @@ def rank_utilities(
         CapabilityError: the model cannot fold in.
         ValueError: an item is unknown, or hypotheses are not aligned with the history.
     """
-    fold_in = as_fold_in(model, "judging how fast a user forgets")
+    fold_in = as_fold_in(model, "the utility of event weights")
     if len(items) and not 0 <= items.min() <= items.max() < model.n_items:
         raise ValueError("utilities need events whose item the model knows")
     if hypotheses.ndim != 2 or hypotheses.shape[1] != len(queries.history.items):
         raise ValueError(f"hypotheses of shape {hypotheses.shape} for {len(queries.history.items)} history events")
     item_sample = model.fitted_on.item_sample if item_sample is None else item_sample
-    asked = queries.with_weights(None)
+    unweighted = queries.with_weights(None)
     history, indptr = queries.history.items, queries.history.indptr.tolist()
     popularity = model.fitted_on.item_counts
     trained = (history != UNKNOWN) & (popularity[history] > 0)
     counts = popularity[item_sample.items]
-    used, asked_for = item_sample.places(history), item_sample.places(items)
+    used, own_places = item_sample.places(history), item_sample.places(items)
     stands_for = np.append(
         item_sample.stands_for, np.float32(0.0)
     )  # what is not in the item_sample takes the last place
@@ -87,10 +87,10 @@ def rank_utilities(
     while first < len(queries):
         last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + most, side="right")) - 1)
         with torch.inference_mode():
-            part = asked if last - first == len(asked) else asked.take(np.arange(first, last))
+            part = unweighted.take(np.arange(first, last))
             judged = sample_contributions(fold_in, part, item_sample.items, items[first:last])
             others, own = (each.float().cpu().numpy() for each in judged)
-        # A small dense product for each question: several times as fast as one sparse product for all.
+        # A small dense product for each query: several times as fast as one sparse product for all.
         for row in range(first, last):
             begin, end = indptr[row], indptr[row + 1]
             if trained[begin:end].any():
@@ -99,7 +99,7 @@ def rank_utilities(
                 scores = _weighed(weights, own[events]), _weighed(weights, others[events])
                 listed = stands_for.copy()
                 listed[used[begin:end]] = 0.0
-                listed[asked_for[row]] = 0.0
+                listed[own_places[row]] = 0.0
                 result[row] = _by_rank(*scores, popularity[items[row]], counts, listed[:-1])
         first = last
     return result
@@ -120,7 +120,7 @@ def _weighed(weights: Floats, contributions: Floats) -> Floats:
 
 
 def _by_rank(own: Floats, others: Floats, count: np.integer, counts: npt.NDArray[np.integer], listed: Floats) -> Floats:
-    """Return "hypotheses": the utility of an event's scores, "hypotheses 1", among a item_sample's, "hypotheses item_sample".
+    """Return "hypotheses": the utility of an event's scores, "hypotheses 1", among those of the sample.
 
     `listed` is how many items each of the item_sample stands for; `count` and `counts` are training events, which decide
     among equal scores.

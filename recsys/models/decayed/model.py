@@ -92,9 +92,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
                 f"{type(model).__name__} routes no items to personas, which {setting} needs; {_ROUTED}"
             )
         if isinstance(rule, OnlineForgetting) and not isinstance(rule, OnlineRule):
-            raise CapabilityError(
-                f"{type(rule).__name__} learns online, and cannot be saved; derive it from OnlineRule"
-            )
+            raise CapabilityError(f"{type(rule).__name__} learns online; derive it from OnlineRule")
         fitting = rule if isinstance(rule, ForgettingRule) else WeightsOnly(rule)
         if per_persona and not fitting.counts_events:
             raise ConfigError(
