@@ -71,6 +71,8 @@ class _BestEpoch(Callback):
     interrupted and resumed run ends with the same parameters as an uninterrupted one.
     """
 
+    _STATE = ("best", "best_state", "stale", "epochs_done", "finished")
+
     def __init__(
         self,
         validate: Callable[[], float] | None,
@@ -108,20 +110,11 @@ class _BestEpoch(Callback):
         self.finished = last
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "best": self.best,
-            "best_state": self.best_state,
-            "stale": self.stale,
-            "epochs_done": self.epochs_done,
-            "finished": self.finished,
-        }
+        return {name: getattr(self, name) for name in self._STATE}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
-        self.best_state = state_dict["best_state"]
-        self.stale = state_dict["stale"]
-        self.epochs_done = state_dict["epochs_done"]
-        self.finished = state_dict["finished"]
+        for name in self._STATE:
+            setattr(self, name, state_dict[name])
 
 
 @final

@@ -97,23 +97,6 @@ class LinearAMPCF(
         memory_limit_gb: float = 12.0,
         seed: int = 0,
     ) -> None:
-        above_zero = {
-            "personas": personas,
-            "regularization": regularization,
-            "temperature": temperature,
-            "factors": factors,
-            "memory_limit_gb": memory_limit_gb,
-        }
-        at_least_zero = {
-            "cohesion": cohesion,
-            "locality": locality,
-            "user_power": user_power,
-            "history_power": history_power,
-            "item_power": item_power,
-            "routing_sharpness": routing_sharpness,
-        }
-        for name, value in (above_zero | at_least_zero).items():
-            positive(name, value, zero=name in at_least_zero)
         self._personas = personas
         self.regularization = regularization
         self.cohesion = cohesion
@@ -126,6 +109,11 @@ class LinearAMPCF(
         self.factors = factors
         self.memory_limit_gb = memory_limit_gb
         self.seed = seed
+        positive("personas", personas)
+        for name in ("regularization", "temperature", "factors", "memory_limit_gb"):
+            positive(name, getattr(self, name))
+        for name in ("cohesion", "locality", "user_power", "history_power", "item_power", "routing_sharpness"):
+            positive(name, getattr(self, name), zero=True)
         self._weights: Tensor
         self._sample_columns = CachedColumns()
         self._routing: Floats

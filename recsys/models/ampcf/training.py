@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -16,27 +15,6 @@ from recsys.training import losses, sampling
 from recsys.training.trainable import Trainable
 
 
-@dataclass(frozen=True)
-class _Log:
-    """The training log as tensors: distinct (user, item) pairs, sorted by user."""
-
-    users: Int[Tensor, " pairs"]
-    items: Int[Tensor, " pairs"]
-    indptr: Int[Tensor, " users_1"]
-    n_users: int
-    n_items: int
-    counts: Float[Tensor, " items"]
-
-    @classmethod
-    def of(cls, train: Interactions) -> _Log:
-        matrix = train.matrix()
-        indptr = torch.from_numpy(matrix.indptr.astype("int64"))
-        items = torch.from_numpy(matrix.indices.astype("int64"))
-        users = torch.repeat_interleave(torch.arange(train.n_users), indptr[1:] - indptr[:-1])
-        counts = torch.bincount(items, minlength=train.n_items).float()
-        return cls(users, items, indptr, train.n_users, train.n_items, counts)
-
-
 class PersonaTask(Trainable):
     """Base of both tasks: the scorer, the negatives, the loss over scored positives and negatives."""
 
@@ -44,25 +22,27 @@ class PersonaTask(Trainable):
         self, scorer: PersonaScorer, objective: Objective, train: Interactions, batch_size: int, seed: int
     ) -> None:
         super().__init__()
-        log = _Log.of(train)
+        matrix = train.matrix()  # distinct (user, item) pairs, sorted by user
+        indptr, items = (torch.from_numpy(each.astype("int64")) for each in (matrix.indptr, matrix.indices))
+        users = torch.repeat_interleave(torch.arange(train.n_users), indptr[1:] - indptr[:-1])
         self.scorer = scorer
         self.objective = objective
         self.batch_size = batch_size
         self.seed = seed
-        self.n_items = log.n_items
-        self.n_users = log.n_users
+        self.n_items = train.n_items
         self.log_users: Tensor
         self.log_items: Tensor
         self.log_indptr: Tensor
         self.log_q: Tensor
         self.cumulative: Tensor
         # Not persistent, because checkpoints do not hold data.
-        self.register_buffer("log_users", log.users, persistent=False)
-        self.register_buffer("log_items", log.items, persistent=False)
-        self.register_buffer("log_indptr", log.indptr, persistent=False)
+        self.register_buffer("log_users", users, persistent=False)
+        self.register_buffer("log_items", items, persistent=False)
+        self.register_buffer("log_indptr", indptr, persistent=False)
         # In-batch negatives come in proportion to their count; otherwise count ** 0.5, or uniform (power 0).
         power = {"uniform": 0.0, "popularity": 0.5, "in_batch": 1.0}[objective.sampler]
-        log_q = sampling.popularity_log_probability(log.counts, power)
+        counts = torch.bincount(items, minlength=train.n_items).float()
+        log_q = sampling.popularity_log_probability(counts, power)
         self.register_buffer("log_q", log_q, persistent=False)
         self.register_buffer("cumulative", log_q.double().exp().cumsum(0), persistent=False)
         self._observed: sampling.Observed | None = None
