@@ -1,1 +1,1 @@
-"""Benchmarks: each module is one command (`python -m benchmarks.accuracy`) and writes a dated report."""
+"""Benchmarks: one command each (`python -m benchmarks.accuracy`), most of which write a dated report."""

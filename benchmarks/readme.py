@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.command import parser, program
 from benchmarks.tools.report import REPORT_NAME, REPORTS, table
 from recsys.errors import DataError
 from recsys.files import write_text
@@ -42,6 +42,7 @@ class Numbers:
     values: Mapping[str, str]
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the block of numbers; return the exit code."""
     command = parser("readme", __doc__)
@@ -49,16 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--readme", type=Path, default=README, metavar="FILE", help="file to rewrite")
     options = command.parse_args(arguments)
 
-    def run() -> int:
-        text = options.readme.read_text(encoding="utf-8")
-        text = replaced(text, block(newest(options.reports), options.readme.parent))
-        drift = sorted(options.reports.glob(f"????-??-??-drift/{REPORT_NAME}"))
-        if drift:
-            text = replaced(text, drift_block(drift[-1], options.readme.parent), (DRIFT_BEGIN, DRIFT_END))
-        print(f"written: {write_text(options.readme, text)}")
-        return 0
-
-    return exit_code(run)
+    text = options.readme.read_text(encoding="utf-8")
+    text = replaced(text, block(newest(options.reports), options.readme.parent))
+    drift = sorted(options.reports.glob(f"????-??-??-drift/{REPORT_NAME}"))
+    if drift:
+        text = replaced(text, drift_block(drift[-1], options.readme.parent), (DRIFT_BEGIN, DRIFT_END))
+    print(f"written: {write_text(options.readme, text)}")
+    return 0
 
 
 def newest(reports: Path) -> dict[str, Path]:

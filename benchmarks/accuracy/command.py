@@ -17,7 +17,7 @@ from benchmarks.accuracy import report as accuracy_report
 from benchmarks.accuracy.comparison import Result
 from benchmarks.accuracy.fidelity import measure_fidelity
 from benchmarks.tools.cells import CellContent, Cells, Progress, identity
-from benchmarks.tools.command import exit_code, parser, plans_named
+from benchmarks.tools.command import parser, plans_named, program
 from benchmarks.tools.fitting import one_persona_twin
 from benchmarks.tools.grid import Arena, Budget, Grid, expected_cost, is_seeded, trains_by_gradient
 from benchmarks.tools.report import report_folder, without_paths
@@ -83,7 +83,8 @@ PLANS = (
 QUICK = (Plan("simulated", "global_time", 5, fidelity=True),)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@program
+def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the exit code."""
     command = parser("accuracy", __doc__, quick="a simulated log, 2 epochs, 2 seeds", threads=True)
     command.add_argument("--datasets", nargs="+", metavar="NAME", help="logs, or log-split as ml-1m-ordered-random")
@@ -94,20 +95,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--validation-users", type=int, default=2000, metavar="N", help="of tuning, at most (2000)")
     command.add_argument("--update-configs", action="store_true", help="write tuned settings below configs/tuned")
     options = command.parse_args(arguments)
-    return exit_code(
-        lambda: run(
-            plans=_plans(options.datasets, quick=options.quick),
-            configs=_configs(options.configs),
-            budget=Budget(
-                trials=options.trials or (1 if options.quick else 3),
-                seconds=options.budget_seconds or 0.0,
-                seeds=tuple(range(options.seeds or (2 if options.quick else 3))),
-                validation_users=options.validation_users,
-            ),
-            out=report_folder("accuracy", options.out, quick=options.quick),
-            epochs=2 if options.quick else None,
-            update_configs=options.update_configs,
-        )
+    return run(
+        plans=_plans(options.datasets, quick=options.quick),
+        configs=_configs(options.configs),
+        budget=Budget(
+            trials=options.trials or (1 if options.quick else 3),
+            seconds=options.budget_seconds or 0.0,
+            seeds=tuple(range(options.seeds or (2 if options.quick else 3))),
+            validation_users=options.validation_users,
+        ),
+        out=report_folder("accuracy", options.out, quick=options.quick),
+        epochs=2 if options.quick else None,
+        update_configs=options.update_configs,
     )
 
 

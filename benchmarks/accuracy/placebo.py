@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.command import parser, program
 from benchmarks.tools.report import table
 from benchmarks.tools.search import shipped_experiment
 from recsys.data.catalogue import datasets
@@ -30,6 +30,7 @@ from recsys.models.ampcf.ridge import PersonaRidge
 METRICS = ("ndcg@10", "recall@10", "minority_recall@10", "tdd@10")
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison and print it as Markdown; return the exit code."""
     command = parser("placebo", __doc__)
@@ -38,15 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--seeds", type=int, default=3, help="seeds of personas and shuffles (default: 3)")
     options = command.parse_args(arguments)
 
-    def run() -> int:
-        cut = split(datasets.load(options.data), options.split, seed=0)
-        print(f"## {options.data}, {options.split}{' (leaks time)' if cut.leaks_time else ''}, test\n")
-        pairs = compare_with_placebo(cut, options.seeds)
-        rows = [[f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in pairs.to_numpy()]
-        print(table([str(name) for name in pairs.columns], rows))
-        return 0
-
-    return exit_code(run)
+    cut = split(datasets.load(options.data), options.split, seed=0)
+    print(f"## {options.data}, {options.split}{' (leaks time)' if cut.leaks_time else ''}, test\n")
+    pairs = compare_with_placebo(cut, options.seeds)
+    rows = [[f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in pairs.to_numpy()]
+    print(table([str(name) for name in pairs.columns], rows))
+    return 0
 
 
 def compare_with_placebo(cut: Split, seeds: int, experiment: Experiment | None = None) -> pd.DataFrame:

@@ -75,12 +75,12 @@ def _method(results: Sequence[Result], budget: Budget) -> str:
         [
             f"Every model had the same tuning budget: at most {budget.trials} settings (the first is that of its file, "
             f"the others are drawn at random from its declared space; fewer where there are fewer), chosen by "
-            f"validation {budget.metric} on the same at most {budget.validation_users} users. Test was asked once per "
-            f"seed of the chosen setting; seeds {', '.join(map(str, budget.seeds))}; models without randomness once.",
+            f"validation {budget.metric} on the same at most {budget.validation_users} users. The chosen setting "
+            f"was tested once per seed; seeds {', '.join(map(str, budget.seeds))}; models without randomness once.",
             "",
             f"Training of a trial was ended at the first validation after a wall-clock cap ({caps}); its best "
             "epoch counts. Only models trained by our own loop can be ended; closed-form models and those of "
-            "`implicit` run to their end, but nobody begins another trial once its trials have taken the cap times the "
+            "`implicit` run to their end, but none begins another trial once its trials have taken the cap times the "
             "number of trials. Further seeds repeat the epochs of a trial that was ended. A table "
             "marks what was ended with ⏱: it might have done better with more time, so "
             "that, there, speed is part of the result.",

@@ -81,8 +81,8 @@ def what_lost(rows: Sequence[Sequence[str]], pairs: Sequence[Difference], result
     level = [f"{other} on {where}" for where, other, _, p in tests if p >= LEVEL]
     return [
         *missed,
-        f"- {OURS} is worse than: {'; '.join(worse) or 'nobody'}.",
-        f"- {OURS} is not told apart from: {'; '.join(level) or 'nobody'}.",
+        f"- {OURS} is worse than: {'; '.join(worse) or 'none'}.",
+        f"- {OURS} does not differ significantly from: {'; '.join(level) or 'none'}.",
     ]
 
 

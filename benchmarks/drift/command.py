@@ -32,7 +32,7 @@ from benchmarks.drift.worlds import (
     timescale_world,
 )
 from benchmarks.tools.cells import Cells, identity
-from benchmarks.tools.command import Say, exit_code, parser, plans_named, require
+from benchmarks.tools.command import Say, parser, plans_named, program, require
 from benchmarks.tools.differences import Difference
 from benchmarks.tools.report import report_folder, slug, without_paths
 from benchmarks.tools.search import shipped_experiment, with_settings
@@ -140,29 +140,27 @@ QUICK_WORLDS = (
 QUICK_STREAMS = (StreamPlan("simulated-drift", ("ease",), (*_QUICK_ARMS, "retraining"), 60, 500),)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@program
+def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the exit code."""
     command = parser("drift", __doc__, quick="tiny worlds and a simulated log", threads=True)
-    worlds, logs = (", ".join(plan.name for plan in plans) for plans in (WORLDS, STREAMS))
-    command.add_argument("--worlds", nargs="*", metavar="NAME", help=f"of {worlds} (spliced); none: no world")
+    world_names, logs = (", ".join(plan.name for plan in plans) for plans in (WORLDS, STREAMS))
+    command.add_argument("--worlds", nargs="*", metavar="NAME", help=f"of {world_names} (spliced); none: no world")
     command.add_argument("--logs", nargs="*", metavar="NAME", help=f"of {logs}; none: no stream")
     help_text = "of worlds that are pooled (default: 0 to 2 of mixed, 0 and 1 of timescales, 0 of splices)"
     command.add_argument("--seeds", type=int, nargs="+", metavar="N", help=help_text)
     command.add_argument("--candidates", type=int, metavar="N", help="rules that an arm may try (default 12)")
     options = command.parse_args(arguments)
 
-    def work() -> Path:
-        worlds = {plan.name: plan for plan in (QUICK_WORLDS if options.quick else WORLDS)}
-        if options.seeds is not None:
-            worlds = {name: replace(plan, seeds=tuple(options.seeds)) for name, plan in worlds.items()}
-        streams = {plan.name: plan for plan in (QUICK_STREAMS if options.quick else STREAMS)}
-        plans = plans_named(options.worlds, worlds), plans_named(options.logs, streams)
-        if any(arm.endswith(DETECTORS) for part in plans for plan in part for arm in plan.arms):
-            require("drift", "river")
-        out = report_folder("drift", options.out, quick=options.quick)
-        return run(*plans, out, candidates=options.candidates or (2 if options.quick else 12))
-
-    return exit_code(work)
+    worlds = {plan.name: plan for plan in (QUICK_WORLDS if options.quick else WORLDS)}
+    if options.seeds is not None:
+        worlds = {name: replace(plan, seeds=tuple(options.seeds)) for name, plan in worlds.items()}
+    streams = {plan.name: plan for plan in (QUICK_STREAMS if options.quick else STREAMS)}
+    plans = plans_named(options.worlds, worlds), plans_named(options.logs, streams)
+    if any(arm.endswith(DETECTORS) for part in plans for plan in part for arm in plan.arms):
+        require("drift", "river")
+    out = report_folder("drift", options.out, quick=options.quick)
+    return run(*plans, out, candidates=options.candidates or (2 if options.quick else 12))
 
 
 def run(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.command import parser, program
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import table
 from benchmarks.tools.search import shipped_experiment
@@ -37,6 +37,7 @@ Batches = Sequence[tuple[Queries, npt.NDArray[np.int32]]]
 """Batches of queries with the item that followed each."""
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     command = parser("decay_cost", __doc__, threads=True)
@@ -46,16 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--questions", type=int, default=2048, metavar="N", help="questions (default 2048)")
     options = command.parse_args(arguments)
 
-    def run() -> int:
-        log = datasets.load(options.dataset)
-        experiments = {name: shipped_experiment(name) for name in options.config}
-        costs = {name: measure(log, each, questions=options.questions) for name, each in experiments.items()}
-        for name, value in environment().items():
-            print(f"{name}: {value}")
-        print(table(["", *costs], rows(costs)))
-        return 0
-
-    return exit_code(run)
+    log = datasets.load(options.dataset)
+    experiments = {name: shipped_experiment(name) for name in options.config}
+    costs = {name: measure(log, each, questions=options.questions) for name, each in experiments.items()}
+    for name, value in environment().items():
+        print(f"{name}: {value}")
+    print(table(["", *costs], rows(costs)))
+    return 0
 
 
 def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048, seed: int = 0) -> dict[str, Any]:

@@ -75,17 +75,17 @@ def _method(candidates: int) -> str:
         [
             "Arms: `none`, no decay; `global`, one half-life for all; `window`, the newest events or days; `koren`, a "
             "decay rate of each user by gradient; `gradient`, with floor and features; detectors of drift that reset "
-            f"everybody (`population_...`) or one user (`user_...`); `{OURS}`, ours; `situation`, of ours what the "
-            "situation alone says, without anything of the user's own; `retraining`, no decay, the model refitted on a "
-            "schedule; `oracle`, which knows who changed when. "
+            f"all users (`population_...`) or one user (`user_...`); `{OURS}`, ours; `situation`, the part of ours "
+            "that the situation alone determines, without the user's own; `retraining`, no decay, the model refitted "
+            "on a schedule; `oracle`, which knows who changed when. "
             f"Every arm may try up to {candidates} candidates (fewer where it has fewer; in worlds a detector up to "
             f"{DETECTOR_CANDIDATES}) and takes the one with the best prequential NDCG@10 on validation.",
             "Worlds: users are split in thirds, to learn the items, to tune, to report; all replays begin with each "
             "user's first event; the users of all seeds are pooled, for each seed is another population. Spliced "
             "users: items are learned from the users in no replay. Streams: items from the first 60% of time (70% for "
             "the report), tuning on the next 10%, the report on the rest.",
-            "Every event is asked just before it happens; all items are ranked, used ones masked. Intervals are 95% "
-            "over resamples of the users; p by Wilcoxon over users, corrected (Holm) over all worlds, and in each "
+            "Every event is predicted just before it happens; all items are ranked, used ones masked. Intervals are "
+            "95% over resamples of the users; p by Wilcoxon over users, corrected (Holm) over all worlds, and in each "
             "stream over its pairs.",
         ]
     )
@@ -95,7 +95,7 @@ def _world(out: Path, pool: Pool, scores: Mapping[str, ArmScores], pairs: Sequen
     file = slug(pool.title)
     made = {
         "world": f"{pool.world}, clock {pool.clock}, seeds {', '.join(map(str, pool.seeds))}",
-        "asked": f"{int(pool.tested.sum()):,} users, {len(pool.tables[OURS]):,} questions",
+        "test": f"{int(pool.tested.sum()):,} users, {len(pool.tables[OURS]):,} questions",
         "kinds": ", ".join(f"{int(pool.users(k).sum())} {k.name.lower()}" for k in Kind if pool.users(k).any()),
     }
     parts = [f"### {pool.title}", facts(made), _means(pool, scores)]
@@ -107,13 +107,8 @@ def _world(out: Path, pool: Pool, scores: Mapping[str, ArmScores], pairs: Sequen
         head = ["detector", "changes", "noticed", "delay, events", "median", "false alarms", "per 1,000 events"]
         rows = [
             [
-                arm,
-                str(d.changes),
-                f"{100 * d.detected:.0f}%",
-                number(d.delay, 1),
-                number(d.delay_median, 0),
-                f"{d.false_alarms:,}",
-                number(d.false_per_1000, 1),
+                *(arm, str(d.changes), f"{100 * d.detected:.0f}%", number(d.delay, 1), number(d.delay_median, 0)),
+                *(f"{d.false_alarms:,}", number(d.false_per_1000, 1)),
             ]
             for arm, d in alarms
         ]
@@ -154,13 +149,9 @@ def _drift_scores(scores: Mapping[str, ArmScores]) -> str:
     rows = [
         [
             arm,
-            events(s.recovery),
-            events(s.recovery_level),
-            events(s.recovery_all),
+            *(events(score) for score in (s.recovery, s.recovery_level, s.recovery_all)),
             with_interval(s.area, 2),
-            cost_text(s.stable_cost),
-            cost_text(s.burst_cost),
-            cost_text(s.burst_cost_after),
+            *(cost_text(cost) for cost in (s.stable_cost, s.burst_cost, s.burst_cost_after)),
         ]
         for arm, s in scores.items()
     ]
@@ -173,7 +164,7 @@ def _drift_text(oracle: str) -> str:
         f"Recovery: events after an abrupt change to 95% of the curve of `{oracle}`, the better oracle here, and to "
         "95% of the level at which it settles, which it has to reach itself first; the area is against it too. Costs "
         "are relative losses of NDCG@10 against no decay: of stable users, and of users after a guest has left "
-        "(later: from the second event on, as nobody can know before the first). "
+        "(later: from the second event on, as the first is needed to notice). "
         "Formulas: `recsys.evaluation.drift.scores`."
     )
 
@@ -264,9 +255,11 @@ def _arms(base: str, entry: Mapping[str, Any]) -> str:
                 values["choice"],
                 number(values["ndcg@10"]),
                 number(values["hr@10"]),
-                "-" if pair is None else signed(pair["diff"]),
-                "-" if pair is None else interval(pair["low"], pair["high"]),
-                "-" if pair is None else p_value(pair["p_holm"]),
+                *(
+                    ["-"] * 3
+                    if pair is None
+                    else [signed(pair["diff"]), interval(pair["low"], pair["high"]), p_value(pair["p_holm"])]
+                ),
                 f"{values['n']:,}",
                 number(1000 * sum(seconds.values()) / values["n"], 2),
                 number(values["bytes_per_user"], 0),

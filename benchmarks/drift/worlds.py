@@ -187,10 +187,10 @@ def spliced_world(log: Interactions, seed: int, pairs: int | None, minimum_event
     count = len(splices.kind) // 2
     part = np.tile(np.random.default_rng([seed, 1]).permutation(np.arange(count) % 2), 2)
     tune, test = (splices.log.select(part[splices.log.user_num] == number) for number in range(2))
-    nobody = np.full(len(splices.kind), -1)
+    no_return = np.full(len(splices.kind), -1)
     begin = np.where(splices.changed_at >= 0, 0, -1)
     scale = np.full(len(splices.kind), np.inf)
-    truth = Truth(splices.kind, splices.changed_at, begin, splices.changed_at, nobody, scale)
+    truth = Truth(splices.kind, splices.changed_at, begin, splices.changed_at, no_return, scale)
     return World(f"{log.name}, spliced", seed, fit, tune, test, truth)
 
 

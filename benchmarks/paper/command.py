@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, final
 
 from benchmarks.tools.cells import CellContent, Cells, Progress, identity
-from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.command import parser, program
 from benchmarks.tools.differences import Difference
 from benchmarks.tools.environment import environment
 from benchmarks.tools.fitting import count_parameters, fit_within
@@ -102,7 +102,8 @@ class LogResult:
         return self.mean(model, METRIC) / self.mean(other, METRIC) - 1
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@program
+def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the exit code."""
     command = parser("paper", __doc__, quick="a simulated log, 2 epochs, 2 seeds", threads=True)
     command.add_argument("--datasets", nargs="+", choices=[log.dataset for log in (*LOGS, *QUICK)], metavar="NAME")
@@ -111,14 +112,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command.parse_args(arguments)
     logs = [log for log in (*LOGS, *QUICK) if log.dataset in options.datasets] if options.datasets else None
     chosen = logs or (QUICK if options.quick else LOGS)
-    return exit_code(
-        lambda: run(
-            chosen,
-            range(options.seeds or (2 if options.quick else 3)),
-            report_folder("paper", options.out, quick=options.quick),
-            seconds=options.budget_seconds,
-            epochs=2 if options.quick else None,
-        )
+    return run(
+        chosen,
+        range(options.seeds or (2 if options.quick else 3)),
+        report_folder("paper", options.out, quick=options.quick),
+        seconds=options.budget_seconds,
+        epochs=2 if options.quick else None,
     )
 
 
@@ -129,12 +128,11 @@ def run(
     *,
     seconds: float | None = None,
     epochs: int | None = None,
-    verbose: bool = True,
 ) -> Path:
     """Run all logs, models and seeds and write the report; return its path."""
     experiments = models(epochs)
     total = sum((seconds or log.seconds) * len(experiments) * len(seeds) for log in logs)
-    cells, progress = Cells(out / "cells"), Progress(total, verbose)
+    cells, progress = Cells(out / "cells"), Progress(total)
     results = [_measure(log, experiments, seeds, seconds or log.seconds, cells, progress) for log in logs]
     return write_report(out, report(results, seeds, seconds, cells))
 

@@ -27,7 +27,7 @@ from benchmarks.ratings.rated_events import (
     rmse,
 )
 from benchmarks.ratings.residual_readout import ReadoutSettings, ResidualReadout
-from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.command import parser, program
 from benchmarks.tools.differences import LEVEL
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import (
@@ -181,7 +181,8 @@ class Result:
     failure: str | None = None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@program
+def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the exit code."""
     command = parser("ratings", __doc__, quick="a simulated log, 2 trials, 1 seed", threads=True)
     command.add_argument("--datasets", nargs="+", metavar="NAME", help=f"logs (default: {', '.join(LOGS)})")
@@ -190,17 +191,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command.parse_args(arguments)
     trials, seeds = options.trials or (2 if options.quick else 6), options.seeds or (1 if options.quick else 3)
 
-    def run() -> Path:
-        results = []
-        for name in options.datasets or (QUICK if options.quick else LOGS):
-            try:
-                results.append(measure(datasets.load(name), trials, seeds))
-            except RecsysError as error:
-                results.append(Result(name, {}, {}, without_paths(str(error))))
-                print(f"{name}: {error}")
-        return write(results, report_folder("ratings", options.out, quick=options.quick), trials, seeds)
-
-    return exit_code(run)
+    results = []
+    for name in options.datasets or (QUICK if options.quick else LOGS):
+        try:
+            results.append(measure(datasets.load(name), trials, seeds))
+        except RecsysError as error:
+            results.append(Result(name, {}, {}, without_paths(str(error))))
+            print(f"{name}: {error}")
+    return write(results, report_folder("ratings", options.out, quick=options.quick), trials, seeds)
 
 
 def measure(log: Interactions, trials: int, seeds: int) -> Result:

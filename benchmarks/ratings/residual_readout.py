@@ -59,7 +59,7 @@ class ResidualReadout:
     5): item parameters from undecayed data, a read-out that decays. It is not that model: his item-item weights are
     learned by gradient together with beta_u, here they are adjusted cosines (Sarwar, Karypis, Konstan, Riedl, WWW
     2001), and the weights may be any rule's. Both sums are divided by the sum of their weights: forgetting everything
-    leaves mu + b_i. Users are their histories, so nobody is unknown.
+    leaves mu + b_i. Users are their histories, so no user is unknown.
 
     It is not a `Recommender`: it ranks nothing.
     """

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.retrieval.large_catalogue import Plan, Shape
-from benchmarks.tools.command import exit_code, parser, require
+from benchmarks.tools.command import parser, program, require
 from benchmarks.tools.report import report_folder
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code: 1 where a bar is missed."""
     command = parser("retrieval", __doc__, quick="20,000 items")
@@ -27,12 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.quick:
         plan = Plan(Shape(items=20_000), 100, 20, **rest)
 
-    def work() -> int:
-        require("index", "faiss")
-        from benchmarks.retrieval.measurement import run  # noqa: PLC0415 (needs an optional library)
+    require("index", "faiss")
+    from benchmarks.retrieval.measurement import run  # noqa: PLC0415 (needs an optional library)
 
-        report, passed = run(plan, report_folder("retrieval", options.out, options.quick))
-        print(f"report: {report}")
-        return 0 if passed else 1
-
-    return exit_code(work)
+    report, passed = run(plan, report_folder("retrieval", options.out, options.quick))
+    print(f"report: {report}")
+    return 0 if passed else 1

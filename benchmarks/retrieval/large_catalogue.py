@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.command import parser, program
 from recsys.bundles import bundle
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
@@ -184,6 +184,7 @@ def write_run(folder: Path, catalogue: LargeCatalogue, readout: Readout = "atten
     return folder
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write a run; return the exit code."""
     default = Shape()
@@ -194,9 +195,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--seed", type=int, default=default.seed)
     options = command.parse_args(arguments)
 
-    def run() -> int:
-        catalogue = LargeCatalogue(Shape(items=options.items, users=options.users, seed=options.seed))
-        print(f"a run of {options.items} items: {write_run(options.out, catalogue)}")
-        return 0
-
-    return exit_code(run)
+    catalogue = LargeCatalogue(Shape(items=options.items, users=options.users, seed=options.seed))
+    print(f"a run of {options.items} items: {write_run(options.out, catalogue)}")
+    return 0

@@ -17,13 +17,14 @@ from pathlib import Path
 from benchmarks.serving.measurement import Settings, measure
 from benchmarks.serving.report import report
 from benchmarks.serving.results import STORES
-from benchmarks.tools.command import exit_code, parser, require
+from benchmarks.tools.command import parser, program, require
 from benchmarks.tools.report import report_folder, write_report, write_result
 
 CONFIGS = ("ampcf_decay", "ampcf", "ease_decay")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@program
+def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the exit code."""
     command = parser("serving", __doc__, quick="the simulated log, a second each")
     command.add_argument("--data", metavar="NAME", help="log (default ml-latest-small)")
@@ -47,13 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings(**(asdict(base) | {name: value for name, value in given.items() if value is not None}))
     data = options.data or ("simulated" if options.quick else "ml-latest-small")
 
-    def run() -> Path:
-        require("serving", "fastapi", "uvicorn", "sqlalchemy")
-        kills = None if options.kills is None else json.loads(options.kills.read_text(encoding="utf-8"))
-        result = measure(data, options.config, settings, options.stores, print)
-        result.kills = kills
-        out = report_folder("serving", options.out, options.quick)
-        write_result(out, asdict(result))
-        return write_report(out, report(result))
-
-    return exit_code(run)
+    require("serving", "fastapi", "uvicorn", "sqlalchemy")
+    kills = None if options.kills is None else json.loads(options.kills.read_text(encoding="utf-8"))
+    result = measure(data, options.config, settings, options.stores, print)
+    result.kills = kills
+    out = report_folder("serving", options.out, options.quick)
+    write_result(out, asdict(result))
+    return write_report(out, report(result))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import final
 
 from benchmarks.serving.processes.served_process import OPEN, UNLIMITED, ServedProcess, small_run
-from benchmarks.tools.command import Say, exit_code, parser, require
+from benchmarks.tools.command import Say, parser, program, require
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import facts, method, report_folder, table, verdict, write_report, write_result
 from recsys.errors import ConfigError
@@ -78,7 +78,7 @@ def fuzz_with_tokens(
     with ServedProcess(run, store, UNLIMITED) as service:
         return [
             _call(service.url, folder, "a token of all scopes", examples, seed, phases, secret),
-            _call(service.url, folder, "nobody known", max(1, examples // 4), seed, "fuzzing", None),
+            _call(service.url, folder, "no token", max(1, examples // 4), seed, "fuzzing", None),
         ]
 
 
@@ -118,6 +118,7 @@ def _call(url: str, folder: Path, who: str, examples: int, seed: int, phases: st
     )
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code: 1 if anything was found."""
     command = parser("serving_fuzz", __doc__, quick="few cases")
@@ -126,14 +127,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--seed", type=int, default=0, help="of the cases (default 0)")
     options = command.parse_args(arguments)
 
-    def work() -> int:
-        require("test", "schemathesis")
-        require("serving", "fastapi", "uvicorn", "sqlalchemy")
-        out = report_folder("serving-fuzz", options.out, options.quick)
-        outcomes = run(3 if options.quick else options.examples, options.seed, out, print)
-        return 1 if any(outcome.failures for outcome in outcomes) else 0
-
-    return exit_code(work)
+    require("test", "schemathesis")
+    require("serving", "fastapi", "uvicorn", "sqlalchemy")
+    out = report_folder("serving-fuzz", options.out, options.quick)
+    outcomes = run(3 if options.quick else options.examples, options.seed, out, print)
+    return 1 if any(outcome.failures for outcome in outcomes) else 0
 
 
 def run(examples: int, seed: int, out: Path, say: Say) -> list[Outcome]:

@@ -25,7 +25,7 @@ from typing import Literal, final, get_args
 
 from benchmarks.serving.processes.postgresql_server import PostgresqlServer, postgresql_programs
 from benchmarks.serving.processes.served_process import Client, ServedProcess, small_run
-from benchmarks.tools.command import Say, exit_code, parser, require
+from benchmarks.tools.command import Say, parser, program, require
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import facts, method, report_folder, table, verdict, write_report, write_result
 from recsys.events.addresses import open_store
@@ -276,6 +276,7 @@ def _exported(port: int, users: Sequence[str]) -> Iterator[str]:
             yield from (event["event_id"] for event in client.get(f"/v1/users/{user}/data")["events"])
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code: 1 if anything was lost."""
     command = parser("serving_kill", __doc__, quick="two kills of each kind")
@@ -283,15 +284,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--store", nargs="+", choices=TRIALS, default=list(TRIALS), help="what to kill (default all)")
     options = command.parse_args(arguments)
 
-    def work() -> int:
-        require("serving", "fastapi", "uvicorn", "sqlalchemy", "psycopg")
-        if any(trial.startswith("postgresql") for trial in options.store):
-            postgresql_programs()
-        out = report_folder("serving-kill", options.out, options.quick)
-        outcomes = run(options.store, 2 if options.quick else options.times, out, print)
-        return 0 if all(outcome.is_complete for outcome in outcomes) else 1
-
-    return exit_code(work)
+    require("serving", "fastapi", "uvicorn", "sqlalchemy", "psycopg")
+    if any(trial.startswith("postgresql") for trial in options.store):
+        postgresql_programs()
+    out = report_folder("serving-kill", options.out, options.quick)
+    outcomes = run(options.store, 2 if options.quick else options.times, out, print)
+    return 0 if all(outcome.is_complete for outcome in outcomes) else 1
 
 
 def run(trials: Sequence[Trial], times: int, out: Path, say: Say) -> list[Outcome]:

@@ -32,7 +32,7 @@ def report(result: ServingResult) -> list[str]:
         f'"{REPEATED}": the user\'s state is cached; the scores are computed again, as time has passed, or the '
         "last list is given again, where the time since the user's newest event is the same but for one part in 64, so "
         "that the list would be, too. Users of the log have been away for years, which makes this frequent for those "
-        "who bring no event; where no list is given again, a user's lists have 10 and 11 items in turns. "
+        "who bring no event; without cached lists, a user's lists have 10 and 11 items in turns. "
         f'"{NEW}": without a history. Processor time is that of the service, per request of any kind. The open '
         "loop sends at half of the rate of the best closed window, and for the first two kinds of traffic at half of "
         f"{BAR} answers a second, too.",
@@ -61,7 +61,7 @@ def report(result: ServingResult) -> list[str]:
 def _bars(result: ServingResult) -> list[list[str]]:
     config, traffic = next(iter(result.traffic.items()))
     rows, fast = [], f"under {_P99:.0f} ms"
-    for one, suffix in zip(traffic, ("", ", none of them given again"), strict=False):
+    for one, suffix in zip(traffic, ("", ", without cached lists"), strict=False):
         rate = one.best_rate
         claim = f"explained answers per second, one worker{suffix}"
         rows.append(bar(claim, f"at least {BAR}", f"{rate:.0f}", rate >= BAR))

@@ -17,7 +17,7 @@ from PIL import Image
 
 from benchmarks.serving.processes.chromium import open_chromium
 from benchmarks.serving.processes.served_process import ServedProcess
-from benchmarks.tools.command import exit_code, parser, require
+from benchmarks.tools.command import parser, program, require
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -28,6 +28,7 @@ _LIKED = ("alien", "blade runner", "matrix")
 """Titles that a new user likes; the run must have such items."""
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the pictures; return the exit code."""
     command = parser("screenshots", __doc__)
@@ -36,23 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures (default: docs/images)")
     options = command.parse_args(arguments)
 
-    def run() -> int:
-        require("serving", "fastapi", "uvicorn", "sqlalchemy")
-        options.out.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            open_chromium() as browser,
-            ServedProcess(options.run, str(Path(folder) / "events.db")) as service,
-        ):
-            for path in draw(browser, service.url, options.user, options.out):
-                print(path)
-        return 0
-
-    return exit_code(run)
+    require("serving", "fastapi", "uvicorn", "sqlalchemy")
+    options.out.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_chromium() as browser,
+        ServedProcess(options.run, str(Path(folder) / "events.db")) as service,
+    ):
+        for path in draw(browser, service.url, options.user, options.out):
+            print(path)
+    return 0
 
 
 def draw(browser: Browser, url: str, user: str | None, out: Path) -> list[Path]:
-    """Draw the page at an address: light, dark, on a phone, and as somebody new; return the pictures."""
+    """Draw the page at an address: light, dark, on a phone, and as a new user; return the pictures."""
     light = _page(browser, url, _DESK, "light")
     if user is None:
         user = str(light.locator(".chip").nth(2).get_attribute("data-user"))

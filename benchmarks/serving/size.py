@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.serving.processes.served_process import OPEN, Client, ServedProcess, resident_bytes, small_run
 from benchmarks.serving.traffic import event, recommendation_path
-from benchmarks.tools.command import Say, exit_code, parser, require
+from benchmarks.tools.command import Say, parser, program, require
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import facts, method, report_folder, table, write_report
 
@@ -89,6 +89,7 @@ def _recommend(client: Client, users: int) -> None:
         client.get(recommendation_path(f"new {user}"))
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     command = parser("serving_size", __doc__, quick="few users")
@@ -98,12 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command.parse_args(arguments)
     users, events = (20, 3) if options.quick else (options.users, max(2, options.events))
 
-    def work() -> int:
-        require("serving", "fastapi", "uvicorn", "sqlalchemy")
-        run(options.run, users, events, report_folder("serving-size", options.out, options.quick), print)
-        return 0
-
-    return exit_code(work)
+    require("serving", "fastapi", "uvicorn", "sqlalchemy")
+    run(options.run, users, events, report_folder("serving-size", options.out, options.quick), print)
+    return 0
 
 
 def run(runs: Sequence[Path], users: int, events: int, out: Path, say: Say) -> list[Size]:

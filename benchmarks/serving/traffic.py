@@ -49,9 +49,9 @@ class Mix:
 
     def __str__(self) -> str:
         parts = [f"users drawn {self.draw}"]
-        parts += [f"{self.events:.0%} of the requests bring an event"] if self.events else []
-        parts += [f"{self.new:.0%} ask for somebody new"] if self.new else []
-        parts += ["no list is given again"] if self.alternate else []
+        parts += [f"{self.events:.0%} of the requests send an event"] if self.events else []
+        parts += [f"{self.new:.0%} are for a new user"] if self.new else []
+        parts += ["no cached lists"] if self.alternate else []
         return ", ".join(parts)
 
 

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -19,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.tools.command import exit_code, parser, require
+from benchmarks.tools.command import parser, program, require
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import bar, bars_table, facts, number, report_folder, table, write_report
 from benchmarks.tools.search import shipped_experiment, with_settings
@@ -73,7 +74,8 @@ class GivenScores(Recommender):
         self.scores = arrays["scores"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@program
+def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the exit code."""
     command = parser("speed", __doc__, quick="the simulated log, 1 repeat", threads=True)
     command.add_argument("--dataset", metavar="NAME", help="log (default ml-1m-ordered)")
@@ -82,14 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = options.dataset or ("simulated" if options.quick else "ml-1m-ordered")
     repeats = options.repeats or (1 if options.quick else 3)
 
-    def work() -> Path:
-        require("benchmarks", "cornac")
-        return run(datasets.load(name), repeats, report_folder("speed", options.out, options.quick))
-
-    return exit_code(work)
+    require("benchmarks", "cornac")
+    return run(datasets.load(name), repeats, report_folder("speed", options.out, options.quick))
 
 
-def run(log: Interactions, repeats: int, out: Path, *, verbose: bool = True) -> Path:
+def run(log: Interactions, repeats: int, out: Path) -> Path:
     """Measure training and evaluation and write the report; return its path."""
     # Only here, so that the checks of this module do not need the peers.
     from benchmarks.speed import peers  # noqa: PLC0415
@@ -98,13 +97,11 @@ def run(log: Interactions, repeats: int, out: Path, *, verbose: bool = True) -> 
     matrix = cut.train.matrix()
     experiments = settings()
     tasks: dict[str, Callable[[], float]] = {
-        **{name: _rate_of(experiment, cut.train) for name, experiment in experiments.items()},
-        "implicit BPR": lambda: peers.implicit_rate("BPR", matrix, 2),
-        "implicit ALS": lambda: peers.implicit_rate("ALS", matrix, 2),
-        "Cornac BPR": lambda: peers.cornac_rate("BPR", matrix, 2),
-        "Cornac MF": lambda: peers.cornac_rate("MF", matrix, 2),
+        **{name: partial(training_rate, experiment, cut.train) for name, experiment in experiments.items()},
+        **{f"implicit {kind}": partial(peers.implicit_rate, kind, matrix, 2) for kind in ("BPR", "ALS")},
+        **{f"Cornac {kind}": partial(peers.cornac_rate, kind, matrix, 2) for kind in ("BPR", "MF")},
     }
-    rates = interleaved(tasks, repeats, "examples/s", verbose=verbose)
+    rates = interleaved(tasks, repeats, "examples/s")
     rng = np.random.default_rng(0)
     # Scores with some sense in them: popularity and noise. What is measured does not depend on them.
     popular = np.log1p(np.asarray(matrix.sum(0)).ravel())
@@ -122,7 +119,7 @@ def run(log: Interactions, repeats: int, out: Path, *, verbose: bool = True) -> 
         values["Cornac"], seconds = peers.cornac_evaluation(scores, common, CUTOFFS)
         return seconds
 
-    evaluations = interleaved({"ours": ours, "Cornac": theirs}, repeats, "s", verbose=verbose)
+    evaluations = interleaved({"ours": ours, "Cornac": theirs}, repeats, "s")
     return write_report(out, report(cut, log, repeats, rates, evaluations, values))
 
 
@@ -155,20 +152,13 @@ def training_rate(experiment: Experiment, train: Interactions, epochs: int = 1) 
     return epochs * int(train.matrix().nnz) / (clock[-1] - clock[0])
 
 
-def _rate_of(experiment: Experiment, train: Interactions) -> Callable[[], float]:
-    return lambda: training_rate(experiment, train)
-
-
-def interleaved(
-    tasks: Mapping[str, Callable[[], float]], repeats: int, unit: str, *, verbose: bool = True
-) -> dict[str, list[float]]:
+def interleaved(tasks: Mapping[str, Callable[[], float]], repeats: int, unit: str) -> dict[str, list[float]]:
     """Run all tasks in turn, several times, and return the results of each by name."""
     results: dict[str, list[float]] = {name: [] for name in tasks}
     for repeat in range(repeats):
         for name, task in tasks.items():
             results[name].append(task())
-            if verbose:
-                print(f"[{repeat + 1}/{repeats}] {name}: {results[name][-1]:,.2f} {unit}", flush=True)
+            print(f"[{repeat + 1}/{repeats}] {name}: {results[name][-1]:,.2f} {unit}", flush=True)
     return results
 
 

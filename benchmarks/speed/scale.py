@@ -15,7 +15,7 @@ from typing import TypeVar, final
 import numpy as np
 
 from benchmarks.speed.simulated_csv import write_simulated_csv
-from benchmarks.tools.command import exit_code, parser
+from benchmarks.tools.command import parser, program
 from benchmarks.tools.environment import environment, peak_memory_gb
 from benchmarks.tools.report import bar, bars_table, facts, report_folder, table, write_report
 from recsys.data.catalogue import datasets
@@ -83,7 +83,8 @@ def model_for_scale(users: str = "embedding") -> AMPCF:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@program
+def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the exit code."""
     default = Size()
     command = parser("scale", __doc__, quick="200,000 events", threads=True)
@@ -96,9 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     size = Size(options.events, options.users, options.items, options.asked)
     if options.quick:
         size = Size(200_000, 2_000, 1_000, 500)
-    return exit_code(
-        lambda: run(size, report_folder("scale", options.out, options.quick), personas_from=options.personas_from)
-    )
+    return run(size, report_folder("scale", options.out, options.quick), personas_from=options.personas_from)
 
 
 def run(size: Size, out: Path, *, personas_from: str = "embedding", verbose: bool = True) -> Path:

@@ -47,14 +47,14 @@ def write_simulated_csv(
     number_of_rank = rng.permutation(n_items)
     quality = rng.normal(3.5, 0.5, n_items)
     ends = np.cumsum(counts)
-    # Pieces end between users, so that repeats are found inside a piece.
+    # Pieces end between users, so that no repeat spans two pieces.
     bounds = np.unique(np.searchsorted(ends, np.arange(_EVENTS_PER_PIECE, n_events, _EVENTS_PER_PIECE)))
     schema = pa.schema(
         [("userId", pa.int64()), ("movieId", pa.int64()), ("rating", pa.float64()), ("timestamp", pa.int64())]
     )
     options = csv.WriteOptions(include_header=False, quoting_style="none")
     with path.open("wb") as file, csv.CSVWriter(file, schema, write_options=options) as writer:
-        # Arrow quotes the header; nobody else does.
+        # Arrow would quote the header.
         file.write((",".join(schema.names) + "\n").encode())
         for start, stop in zip([0, *bounds], [*bounds, n_users], strict=True):
 

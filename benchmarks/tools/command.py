@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from recsys.errors import ConfigError, RecsysError, nearest
 
@@ -14,6 +15,7 @@ Say = Callable[[str], object]
 """Receives a line about the progress of a benchmark."""
 
 _Plan = TypeVar("_Plan")
+_Arguments = ParamSpec("_Arguments")
 
 
 def parser(name: str, description: str | None, *, quick: str = "", threads: bool = False) -> argparse.ArgumentParser:
@@ -42,17 +44,22 @@ def _use_threads(count: str) -> int:
     return int(count)
 
 
-def exit_code(work: Callable[[], Path | int]) -> int:
-    """Run a benchmark and return the exit code: its own, 0 with a line for a report, or 2 for an error with a cure."""
-    try:
-        result = work()
-    except (RecsysError, OSError) as error:
-        print(f"error: {error}")
-        return 2
-    if isinstance(result, Path):
-        print(f"report: {result}")
-        return 0
-    return result
+def program(main: Callable[_Arguments, Path | int]) -> Callable[_Arguments, int]:
+    """Make `main` return an exit code: its own, 0 for a report, which it names, or 2 for an error, which it prints."""
+
+    @wraps(main)
+    def run(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> int:
+        try:
+            result = main(*arguments, **named)
+        except (RecsysError, OSError) as error:
+            print(f"error: {error}")
+            return 2
+        if isinstance(result, Path):
+            print(f"report: {result}")
+            return 0
+        return result
+
+    return run
 
 
 def require(extra: str, *libraries: str) -> None:

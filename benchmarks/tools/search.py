@@ -83,21 +83,17 @@ def setting(experiment: Experiment, key: str) -> Any:  # noqa: ANN401 - a settin
     return value
 
 
-def trials(
-    name: str, experiment: Experiment, count: int, seed: int = 0, space: Space | None = None
-) -> list[dict[str, Any]]:
+def trials(name: str, experiment: Experiment, count: int) -> list[dict[str, Any]]:
     """Return the changes of each trial: none in the first, then random ones, always the same for the same arguments.
 
     Args:
-        name: of the configuration.
+        name: of the configuration, whose space is that of `SPACES`.
         experiment: the configuration of the file.
         count: trials, the first included.
-        seed: of the draws.
-        space: the values to try; that of `SPACES` when None.
     """
-    chosen = SPACES.get(name, {}) if space is None else space
-    own = {key: setting(experiment, key) for key in chosen}
-    combinations = [dict(zip(chosen, values, strict=True)) for values in itertools.product(*chosen.values())]
+    space = SPACES.get(name, {})
+    own = {key: setting(experiment, key) for key in space}
+    combinations = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
     others = [combination for combination in combinations if combination != own]
-    order = np.random.default_rng([seed, zlib.crc32(name.encode())]).permutation(len(others))
+    order = np.random.default_rng([0, zlib.crc32(name.encode())]).permutation(len(others))
     return [{}, *(others[position] for position in order[: max(0, count - 1)])]

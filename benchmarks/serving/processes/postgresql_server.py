@@ -111,9 +111,9 @@ def postgresql_programs() -> Path:
     Raises:
         ConfigError: PostgreSQL is not installed.
     """
-    found = shutil.which("initdb")
-    if found is not None:
-        return Path(found).resolve().parent
+    initdb = shutil.which("initdb")
+    if initdb is not None:
+        return Path(initdb).resolve().parent
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     if not versions:
         raise ConfigError("no initdb is found; install the PostgreSQL server, or put its programs on the PATH")

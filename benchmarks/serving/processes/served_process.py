@@ -179,6 +179,6 @@ def small_run(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address on which nobody listens."""
+    """Return a free port of the loopback address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])

@@ -173,7 +173,7 @@ def test_what_lost_names_missed_bars_and_better_rivals() -> None:
     assert "Missed: claim" in text
     assert "other" not in text
     assert "worse than: window on world, ease (-0.0100)" in text
-    assert "not told apart from: koren on world, ease" in text
+    assert "does not differ significantly from: koren on world, ease" in text
 
 
 def test_gap_of_questions_and_of_users() -> None:
