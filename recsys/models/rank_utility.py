@@ -122,7 +122,7 @@ def _weighed(weights: Floats, contributions: Floats) -> Floats:
 def _by_rank(own: Floats, others: Floats, count: np.integer, counts: npt.NDArray[np.integer], listed: Floats) -> Floats:
     """Return "hypotheses": the utility of an event's scores, "hypotheses 1", among those of the sample.
 
-    `listed` is how many items each of the item_sample stands for; `count` and `counts` are training events, which decide
+    `listed` is how many items each sampled item stands for; `count` and `counts` are training events, which decide
     among equal scores.
     """
     rank = (others > own).astype(np.float32) @ listed
