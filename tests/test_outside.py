@@ -24,7 +24,8 @@ from recsys.experiments.configuration import check_experiment
 from recsys.experiments.runs import DataSettings, evaluate_run, load_model, train_run
 from recsys.models import EASE, Decayed
 from recsys.serving.run_answers import open_answers
-from recsys.testing import block_log, check_forgetting, check_metric, check_recommender
+from recsys.testing import check_forgetting, check_metric, check_recommender
+from recsys.worlds.blocks import block_log
 
 MODEL = "recsys_outside_example.model.CoUsers"
 RULE = "recsys_outside_example.rule.PowerLaw"

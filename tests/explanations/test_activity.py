@@ -20,8 +20,8 @@ from recsys.explanations.activity import persona_activity
 from recsys.explanations.half_life import user_half_lives
 from recsys.models import EASE, Decayed, LinearAMPCF
 from recsys.models.base import Recommender
-from recsys.testing import block_log
 from recsys.types import Mask
+from recsys.worlds.blocks import block_log
 from tests.explanations.explanation_models import LearnedTastes, LinearItems, TastesFromHistory, movie_log
 
 DAY = 86_400

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recsys.data.interactions import Interactions
-from recsys.testing import block_log as make_block_log
+from recsys.worlds.blocks import block_log as make_block_log
 
 
 @pytest.fixture(scope="session")

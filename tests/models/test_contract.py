@@ -23,8 +23,9 @@ from recsys.models import EASE, LinearAMPCF
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in, sample_contributions
-from recsys.testing import RECOMMENDER_CHECKS, Subject, block_log
+from recsys.testing import RECOMMENDER_CHECKS, Subject
 from recsys.training.trainable import Optimization
+from recsys.worlds.blocks import block_log
 
 _FAST = Optimization(epochs=40, batch_size=32, learning_rate=0.03)
 _READING = HistoryPooling(dropout=0.3)
