@@ -35,7 +35,6 @@ from recsys.evaluation.metrics import MetricFunction, RankedHits
 from recsys.models.base import Recommender
 from recsys.models.capabilities import FoldIn, PersonaRecommender, as_fold_in
 from recsys.models.parameters import from_plain
-from recsys.types import Floats
 from recsys.worlds.blocks import block_log
 
 
@@ -121,11 +120,7 @@ def check_forgetting(rule: Forgetting, *, monotone: bool = True) -> None:
 
 
 def check_metric(metric: MetricFunction) -> None:
-    """Check that a ranking metric has one value per query, NaN exactly without relevant items, and prefers good lists.
-
-    Args:
-        metric: the function; larger values are better.
-    """
+    """Check that a metric, larger for better lists, has one value per query, NaN exactly without relevant items."""
     top = np.array([[1, 2, 3, 4], [9, 8, 1, 7], [9, 8, 7, UNKNOWN], [1, 2, 3, 4]], np.int32)
     hits = RankedHits.of(top, Ragged.of([[1, 2, 3, 4], [1, 2], [1], []]))
     for k in (1, 2, 4):
@@ -237,7 +232,9 @@ def _uses_or_refuses_event_weights(subject: Subject) -> None:
         return
     plain = model.score(queries)
     _assert_equal(model.score(queries.with_weights(ones)), plain)
-    assert not torch.allclose(model.score(queries.with_weights(_ramp(events, 0.1))), plain), "weights change no score"
+    assert not torch.allclose(
+        model.score(queries.with_weights(np.linspace(0.1, 1, events, dtype=np.float32))), plain
+    ), "weights change no score"
     if subject.forgets:
         return
     chosen = np.arange(events) % 2 == 0
@@ -283,7 +280,7 @@ def _contributions_add_up(subject: Subject) -> None:
             as_fold_in(model, "this check")
         return
     assert isinstance(model, FoldIn)
-    weighted = queries.with_weights(_ramp(len(queries.history.items), 0.2))
+    weighted = queries.with_weights(np.linspace(0.2, 1, len(queries.history.items), dtype=np.float32))
     catalogue = np.tile(np.arange(subject.log.n_items, dtype=np.int32), (len(queries), 1))
     items = np.random.default_rng(0).permuted(catalogue, axis=1)[:, :5]
     each = model.contributions(weighted, items)
@@ -339,10 +336,6 @@ RECOMMENDER_CHECKS: tuple[Callable[[Subject], None], ...] = (
     _personas_have_their_shapes_and_attention_sums_to_one,
 )
 """What `check_recommender` checks, one after the other."""
-
-
-def _ramp(events: int, start: float) -> Floats:
-    return np.linspace(start, 1, events, dtype=np.float32)
 
 
 def _assert_equal(one: Tensor, other: Tensor) -> None:
