@@ -232,9 +232,8 @@ def _uses_or_refuses_event_weights(subject: Subject) -> None:
         return
     plain = model.score(queries)
     _assert_equal(model.score(queries.with_weights(ones)), plain)
-    assert not torch.allclose(
-        model.score(queries.with_weights(np.linspace(0.1, 1, events, dtype=np.float32))), plain
-    ), "weights change no score"
+    ramp = np.linspace(0.1, 1, events, dtype=np.float32)
+    assert not torch.allclose(model.score(queries.with_weights(ramp)), plain), "weights change no score"
     if subject.forgets:
         return
     chosen = np.arange(events) % 2 == 0
