@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 from importlib.metadata import PackageNotFoundError, version
@@ -142,12 +141,6 @@ def decayed(rule: str) -> Decayed:
     return built
 
 
-takes_rules = pytest.mark.skipif(
-    "rule" not in inspect.signature(Decayed).parameters, reason="Decayed takes no rule of forgetting"
-)
-
-
-@takes_rules
 @pytest.mark.parametrize("rule", [RULE, "power-law"])
 def test_rule_decays_a_model_and_is_saved_with_it(rule: str, tmp_path: Path) -> None:
     log = block_log()
@@ -160,7 +153,6 @@ def test_rule_decays_a_model_and_is_saved_with_it(rule: str, tmp_path: Path) -> 
     assert not np.allclose(scores, EASE(10.0).fit(log).score(queries))
 
 
-@takes_rules
 def test_rule_is_refused_unless_it_is_allowed(not_registered: None, tmp_path: Path) -> None:
     path = save(decayed(RULE).fit(block_log()), tmp_path / "model")
     with pytest.raises(BundleError, match=f"rule of forgetting of this library.*--allow-model {RULE}"):

@@ -93,8 +93,8 @@ def test_run_is_evaluated_equally(folder: Path) -> None:
 
 def test_experiment_of_the_run_is_that_of_its_bundle(folder: Path) -> None:
     experiment = read_experiment(folder / "run" / "config.yaml")
-    parameters = json.loads(json.dumps(experiment.build(0).parameters_of_constructor()))
-    assert parameters == read_manifest(folder / "run" / "model").parameters
+    model = load(folder / "run" / "model")
+    assert experiment.build(0).parameters_of_constructor() == model.parameters_of_constructor()
 
 
 def test_index_of_the_run_is_read(folder: Path) -> None:
