@@ -16,7 +16,7 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from recsys.bundles.bundle import read_manifest
-from recsys.bundles.index import Recommend, recommender_of, describe_index
+from recsys.bundles.index import Recommend, describe_index, recommender_of
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN

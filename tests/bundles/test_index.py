@@ -26,7 +26,7 @@ from recsys.models import AMPCF
 
 pytest.importorskip("faiss", reason="the index is an extra")
 
-from recsys.bundles.index import IndexRecord, digest_of, load_index, recommender_of, save_index, describe_index
+from recsys.bundles.index import IndexRecord, describe_index, digest_of, load_index, recommender_of, save_index
 from recsys.models.retrieval.index import PersonaIndex, Search
 from recsys.models.retrieval.tuning import Latency, Measured, Recall
 
