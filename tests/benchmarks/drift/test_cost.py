@@ -49,8 +49,9 @@ def test_log_without_days_has_no_events_per_day(log: Interactions) -> None:
 
 
 def test_models_without_per_user_decay_are_refused(log: Interactions) -> None:
-    with pytest.raises(ConfigError, match="for everybody"):
-        measure(log, shipped_experiment("ease_decay", ("half_life", "3")))
+    half_life = "{class_path: recsys.decay.GlobalHalfLife, init_args: {half_life: 3}}"
+    with pytest.raises(ConfigError, match="GlobalHalfLife observes nothing"):
+        measure(log, shipped_experiment("ease_decay", ("rule", half_life)))
     with pytest.raises(CapabilityError, match="cannot fold in"):
         measure(log, shipped_experiment("popularity"))
     with pytest.raises(ConfigError, match="nothing can be asked"):
