@@ -1,4 +1,4 @@
-"""When a user's taste changed: a belief over how many events the present one has lasted, updated event by event."""
+"""Bayesian online changepoint detection: a belief about how many events a user's present taste has lasted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BINS = 24
 """Of a utility, that is, of the logarithm of a rank."""
 
 _STEPS = (0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 22, 30, 45, 65, 90, 130, 200, 400)
-"""Lengths of a history from which on its predictions are told apart from those of shorter ones."""
+"""Lower bounds of the bins of history lengths; each bin has likelihoods of its own."""
 
 _PSEUDO_EVENTS = 30.0
 """Events of all lengths that are added to those of each, so that rare lengths are predicted like common ones."""
@@ -48,24 +48,24 @@ class Changepoints:
 
     Adams and MacKay, *Bayesian online changepoint detection*, 2007; the rate of change as in Wilson, Nassar and Gold,
     *Bayesian online learning of the hazard rate in change-point problems*, Neural Computation 2010 (each run length
-    carries the expected number of changes); the return to the whole past is ours, for guests and for tastes that take
-    turns. Run lengths are read on a grid that grows about geometrically: from one to the next a run moves with the
+    carries the expected number of changes); the return to the whole past is ours, for guests and alternating tastes.
+    Run lengths are read on a grid that grows about geometrically: from one to the next a run moves with the
     probability that keeps its mean pace.
 
     What makes it work is the likelihood. Scores of lists that rest on few and on many events have no common scale, and
     a rank has: q_l is the distribution of the event's rank over the catalogue, learned from the events of a
     calibration for every length l (EM: an event counts for a length with its belief). So q_l(rank) is a probability of
-    the item, lists from few events are trusted as far as they have deserved it, and nothing is tuned on a metric: the
+    the item, lists from few events are trusted as far as they predict, and nothing is tuned on a metric: the
     parameters a, b and kappa are those of the largest likelihood of the calibration.
 
     Args:
         n_users: users of the log; their numbers index the state.
-        hazard: a / (a + b), how often somebody unknown changes, per event, until `fit` finds it.
-        strength: a + b, how many events that is worth.
+        hazard: a / (a + b), changes per event of an unknown user, until `fit` estimates it.
+        strength: a + b, how many events that prior is worth.
         returns: kappa, share of the changes that bring the whole past back.
         caution: c, by how much the evidence for any change has to exceed that for none; .7 is two to one.
         decisiveness: d, the power of the odds that an event is of the present taste. A list that rests on two tastes at
-            once serves neither, so what is probable is taken for more than its probability.
+            once serves neither, so probable events get more than their probability.
     """
 
     def __init__(
@@ -92,21 +92,21 @@ class Changepoints:
         self._longest = LENGTHS[-1]
         self._steps = (np.searchsorted(_STEPS, (*LENGTHS, _STEPS[-1]), side="right") - 1).astype(np.int8)
         self._powers = _powers(self.lengths)
-        cells = len(self.lengths) + 1
-        # A last row that nothing is ever added to stands for whoever is unknown (-1).
-        self._belief = np.zeros((n_users + 1, cells), np.float32)
-        self._changes = np.zeros((n_users + 1, cells), np.float16)
+        width = len(self.lengths) + 1
+        # A last row that nothing is ever added to stands for unknown users (-1).
+        self._belief = np.zeros((n_users + 1, width), np.float32)
+        self._changes = np.zeros((n_users + 1, width), np.float16)
         self._until = np.full(n_users + 1, -1, np.int32)
         self._committed = self._copies()
-        self._asked = (b"", b"")
-        self._answer = (np.zeros((0, cells)), np.zeros((0, cells)))
+        self._cached_for = (b"", b"")
+        self._cached = (np.zeros((0, width)), np.zeros((0, width)))
 
     def __len__(self) -> int:
         return len(self.lengths) + 1
 
     @property
     def hazard(self) -> float:
-        """How often somebody unknown changes, per event."""
+        """Changes per event of an unknown user."""
         return float(self._parameters[0])
 
     @property
@@ -131,9 +131,9 @@ class Changepoints:
         return belief.astype(np.float32)
 
     def present_share(self, queries: Queries, belief: Floats) -> Floats:
-        """Return how much of each event's weight is kept, "events", in [0, 1], non-increasing in age.
+        """Return the factor of each event's weight, "events", in [0, 1], non-increasing in age.
 
-            kept = o^d / (1 + o^d),    o = [P(l > age) + (e^c - 1) P(l is all)] / P(l <= age)
+            s = o^d / (1 + o^d),    o = [P(l > age) + (e^c - 1) P(l is all)] / P(l <= age)
 
         See the class for the caution c and the decisiveness d; with c = 0 and d = 1 it is P(l > age).
 
@@ -157,7 +157,7 @@ class Changepoints:
         return np.asarray((hazard * strength + changes) / (strength + events))
 
     def learn(self, users: npt.NDArray[np.integer], visible: Ints, utility: Floats) -> Floats:
-        """Learn events in their order, users may repeat, and return what was believed at the moment of each.
+        """Learn events in their order, users may repeat, and return the belief just before each.
 
         Args:
             users: "events", known user numbers.
@@ -168,10 +168,10 @@ class Changepoints:
             "events lengths"; events of a user with the same visible history have one moment.
         """
         before = np.empty((len(users), len(self)), np.float32)
-        told = self._likelihood[self._steps_of(visible), _binned(utility)]
-        told[~is_informative(utility)] = 0.0
+        evidence = self._likelihood[self._steps_of(visible), _binned(utility)]
+        evidence[~is_informative(utility)] = 0.0
         for rows in occurrences(users):
-            before[rows], _ = self._learn(users[rows], visible[rows], told[rows])
+            before[rows], _ = self._learn(users[rows], visible[rows], evidence[rows])
         if len(users) == 1:
             return before
         _, first, moment = np.unique(
@@ -182,7 +182,7 @@ class Changepoints:
     def fit(self, users: npt.NDArray[np.integer], visible: Ints, utility: Floats, n_items: int) -> None:
         """Learn the population's parameters, and forget what was learned of users.
 
-        Use events that the judging model was not fitted on.
+        The utilities must come from a model that was not fitted on the events.
 
         Args:
             users: "events", as for `learn`.
@@ -191,7 +191,7 @@ class Changepoints:
             n_items: items in the catalogue that the ranks are of.
 
         Raises:
-            ConfigError: no event tells the lengths apart.
+            ConfigError: all lengths predict every event equally well.
         """
         informative = is_informative(utility)
         if not informative.any():
@@ -222,15 +222,15 @@ class Changepoints:
         self.forget()
 
     def extend(self, n_users: int) -> None:
-        """Make room for users who were not there from the beginning; fewer than there are change nothing."""
+        """Make room for users who were not in the log; never shrinks."""
         more = max(n_users - self.n_users, 0)
         self._belief, self._changes, self._until = _extended(self._copies(), more)
         self._committed = _extended(self._committed, more)
         self.n_users += more
-        self._forget_answer()
+        self._clear_cache()
 
     def forget(self) -> None:
-        """Forget what was learned of users, and settle that."""
+        """Forget what was learned of users, and make that what `reset` returns to."""
         self._clear()
         self.commit()
 
@@ -239,9 +239,9 @@ class Changepoints:
         self._committed = self._copies()
 
     def reset(self) -> None:
-        """Return to what `commit` kept."""
+        """Return to the last `commit`."""
         self._belief, self._changes, self._until = self._committed
-        self._forget_answer()
+        self._clear_cache()
         self.commit()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -259,7 +259,7 @@ class Changepoints:
         self._belief, self._changes, self._until = (state[name].copy() for name in ("belief", "changes", "until"))
         self._parameters, self._likelihood = state["parameters"].copy(), state["likelihood"].copy()
         self.n_users = len(self._until) - 1
-        self._forget_answer()
+        self._clear_cache()
 
     def state_bytes(self) -> float:
         """Return the bytes of state per user."""
@@ -270,22 +270,22 @@ class Changepoints:
 
     def _clear(self) -> None:
         self._belief[:], self._changes[:], self._until[:] = 0, 0, -1
-        self._forget_answer()
+        self._clear_cache()
 
-    def _forget_answer(self) -> None:
-        self._asked = (b"", b"")
+    def _clear_cache(self) -> None:
+        self._cached_for = (b"", b"")
 
     def _expect(self, evidence: _Evidence) -> tuple[float, Floats]:
         """Return the log-likelihood of all events, and the likelihood that the beliefs after them give."""
         self._clear()
-        told = self._likelihood[evidence.steps, evidence.bins]
-        told[~evidence.informative] = 0.0
+        log_likelihood = self._likelihood[evidence.steps, evidence.bins]
+        log_likelihood[~evidence.informative] = 0.0
         total = 0.0
         responsibility = np.zeros((len(evidence.users), len(self)), np.float32)
         for rows in evidence.occurrences:
             users = evidence.users[rows]
-            _, said = self._learn(users, evidence.visible[rows], told[rows])
-            total += said
+            _, part = self._learn(users, evidence.visible[rows], log_likelihood[rows])
+            total += part
             responsibility[rows] = self._belief[users]
         return total, evidence.distributions(responsibility)
 
@@ -301,10 +301,10 @@ class Changepoints:
 
     def _before(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Doubles, Doubles]:
         """Return P(l) and P(l) N_l just before the next event, "users lengths", which may be of another taste."""
-        question = (users.tobytes(), visible.tobytes())
-        if question != self._asked:  # weights, hypotheses and lesson of one question ask the same
-            self._asked, self._answer = question, self._predicted(users, visible)
-        return self._answer
+        key = (users.tobytes(), visible.tobytes())
+        if key != self._cached_for:  # weights, hypotheses and learning of one query ask for the same
+            self._cached_for, self._cached = key, self._predicted(users, visible)
+        return self._cached
 
     def _predicted(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Doubles, Doubles]:
         hazard, strength, returns = self._parameters.tolist()
@@ -337,26 +337,26 @@ class Changepoints:
         mass[..., 0] += (1 - returns) * moved
         return belief, changes
 
-    def _learn(self, users: npt.NDArray[np.integer], visible: Ints, told: Floats) -> tuple[Doubles, float]:
-        """Learn one event of each user from "users lengths", what it says for each length (log q).
+    def _learn(self, users: npt.NDArray[np.integer], visible: Ints, evidence: Floats) -> tuple[Doubles, float]:
+        """Learn one event of each user from "users lengths", log q of each length.
 
-        Returns what was believed before, and the log-likelihood.
+        Returns the belief before, and the log-likelihood.
         """
         before, changes = self._before(users, visible)
-        most = told.max(1, keepdims=True)
-        factor = np.exp((told - most).astype(np.float64))
+        most = evidence.max(1, keepdims=True)
+        factor = np.exp((evidence - most).astype(np.float64))
         after = before * factor
         total = np.maximum(after.sum(1, keepdims=True), _TINY)
         after /= total
         expected = changes * factor / total / np.maximum(after, _TINY)
-        self._forget_answer()
+        self._clear_cache()
         self._changes[users] = np.minimum(expected, _MOST_CHANGES)
         self._belief[users] = after
         self._until[users] = np.maximum(visible, self._until[users])
         return before, float((np.log(total) + most).sum())
 
     def _of_strangers(self, visible: Ints) -> Doubles:
-        """Return P(l) of people of whom nothing is known but the length of their history, "users lengths"."""
+        """Return P(l) of users of whom only the length of the history is known, "users lengths"."""
         stays = 1.0 - self.hazard * (1.0 - self.returns)
         until = stays ** self.lengths.astype(np.float64)
         mass = np.zeros((len(visible), len(self)))
@@ -386,7 +386,7 @@ class _Evidence:
         visible: "events".
         bins: "events lengths", of the ranks.
         steps: "events lengths", which of `_STEPS`.
-        informative: "events", whether it says anything.
+        informative: "events", whether it is informative.
         occurrences: the first events of all users, the second ...
         log_width: "bins", logarithm of the number of ranks in each.
     """
@@ -403,7 +403,7 @@ class _Evidence:
         """Return log q, "steps bins": of an item whose rank is in a bin, for each length of a history.
 
         Args:
-            responsibility: "events lengths", how much each event tells about each length.
+            responsibility: "events lengths", weight of each event for each length.
         """
         places = self.steps[self.informative].astype(np.int64) * _BINS + self.bins[self.informative]
         mass = responsibility[self.informative].astype(np.float64)
@@ -438,7 +438,7 @@ def _extended(state: _State, count: int) -> _State:
 
 
 def with_rows(array: npt.NDArray[Any], count: int, fill: float) -> npt.NDArray[Any]:
-    """Return a state with more users before its last row, which stands for whoever is unknown."""
+    """Return a state with more users before its last row, which stands for unknown users."""
     rows = np.full((count, *array.shape[1:]), fill, array.dtype)
     return np.concatenate([array[:-1], rows, array[-1:]])
 
@@ -456,11 +456,10 @@ def _by_age(queries: Queries, lengths: Ints, values: Floats) -> Floats:
 
 def _powers(lengths: Ints) -> list[Doubles]:
     """Return what 1, 2, 4 ... events without a change do to a belief: "lengths lengths", rows sum to 1."""
-    cells = len(lengths) + 1
-    step = np.eye(cells)
+    step = np.eye(len(lengths) + 1)
     # The longest run of the grid stays there: beyond it a window hardly differs from the next.
-    for cell, width in enumerate(np.diff(lengths).tolist()):
-        step[cell, cell], step[cell, cell + 1] = 1 - 1 / width, 1 / width
+    for place, width in enumerate(np.diff(lengths).tolist()):
+        step[place, place], step[place, place + 1] = 1 - 1 / width, 1 / width
     powers = [step]
     for _ in range(_LARGEST_STEP - 1):
         powers.append(powers[-1] @ powers[-1])

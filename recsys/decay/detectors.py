@@ -1,4 +1,4 @@
-"""Drift detectors, those of river, that reset: nothing is forgotten until an alarm, then everything before it."""
+"""Drift detectors of river that reset: nothing is forgotten until an alarm, then everything before it."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class DetectorReset(OnlineRule):
     then be common to all users: in a log of orders "after the alarm" means nothing. Scope "user" has one detector for
     each user, whose alarm resets this user.
 
-    The event that raised the alarm is the first that counts. Whoever would keep nothing keeps the newest event (with
-    those of the same time), in both scopes: a rival without any history would be a straw man. An alarm says nothing
-    of questions that were asked before it.
+    The event that raised the alarm is the first that counts. A history of which nothing would be left keeps its newest
+    event (with those of the same time), in both scopes: a baseline without any history would be a straw man. An alarm
+    does not affect queries at earlier moments.
 
     ADWIN: Bifet and Gavalda, *Learning from Time-Changing Data with Adaptive Windowing* (SDM 2007). Page-Hinkley: Page,
     *Continuous Inspection Schemes* (Biometrika 1954). Both start afresh after an alarm.
@@ -65,8 +65,8 @@ class DetectorReset(OnlineRule):
         check_every: ADWIN looks for a change every so many events.
         threshold: lambda of Page-Hinkley, in summed error above the mean; larger is calmer. None: 50, river's own,
             for the population, and 5 for a user, whose few events hardly ever sum up to 50.
-        tolerance: delta of Page-Hinkley, the rise of the error that is taken for nothing.
-        minimum: events that a detector must have seen before it may speak.
+        tolerance: delta of Page-Hinkley, the rise of the error that is ignored.
+        minimum: events that a detector must have seen before an alarm.
         only_worse: whether a fall of the error is no alarm; the detector starts afresh all the same.
 
     Raises:
@@ -133,9 +133,9 @@ class DetectorReset(OnlineRule):
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         since = self._since_population(queries.now) if self.scope == "population" else self._since_user(queries)
         rows = queries.history.rows
-        kept = queries.times >= since[rows]
-        emptied = np.bincount(rows, kept, len(queries)) == 0
-        return np.where(emptied[rows], newest(queries), kept).astype(np.float32)
+        inside = queries.times >= since[rows]
+        emptied = np.bincount(rows, inside, len(queries)) == 0
+        return np.where(emptied[rows], newest(queries), inside).astype(np.float32)
 
     def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
         return self.weights(queries) > 0
@@ -214,7 +214,7 @@ class DetectorReset(OnlineRule):
     def state_bytes(self) -> float:
         """Return the bytes of `state` per user: 4 for each event since the last alarm, and 32 or so beside them.
 
-        What river's own objects take is not counted; Python cannot see into them.
+        Not counted are river's own objects, which Python cannot measure.
         """
         users = len(self._since)
         return sum(values.nbytes for values in self.state().values()) / max(users, 1)
@@ -247,7 +247,7 @@ class DetectorReset(OnlineRule):
         self._watches[key] = self._watch([])
         if not self.only_worse or self.detector == "page_hinkley":  # which is one-sided itself
             return True
-        # ADWIN has dropped the errors from before the change: what it kept is compared with all it had
+        # ADWIN has dropped the errors from before the change: the mean of the rest is compared with that of all.
         return bool(watch.detector.estimation > np.mean([*watch.errors, error]))
 
     def _watch(self, errors: Sequence[float]) -> _Watch:

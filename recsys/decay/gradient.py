@@ -20,7 +20,7 @@ from recsys.errors import ConfigError, NotFittedError
 from recsys.types import DAY, Doubles, Floats, Mask
 
 FloorKind = Literal["none", "shared", "user"]
-"""Whether something is never forgotten: no; the same share for everybody; or a share of each user's own."""
+"""The floor of the weights: none, the same for everybody, or one of each user's own."""
 
 Parameters = dict[str, Doubles]
 
@@ -28,7 +28,7 @@ MOST_EVENTS = 300_000
 """History events that are learned from, at most: 80 MB of contributions."""
 _LN2 = float(np.log(2.0))
 _START_FLOOR = -2.0  # log-odds: a floor of .12, from which the gradient reaches both ends
-_MOST_STANDARD = 3.0  # features of people unlike anybody in training count as if they were this far from the mean
+_MOST_STANDARD = 3.0  # features beyond are clipped to this many deviations
 
 
 @final
@@ -37,7 +37,7 @@ class TrainingQuestions:
     """A batch of past questions whose answer is known, as plain arrays.
 
     Attributes:
-        users: "queries", user numbers; `UNKNOWN` (-1) teaches the population only.
+        users: "queries", user numbers; `UNKNOWN` (-1) counts for the population only.
         rows: "events", the query of each history event, ascending.
         ages: "events", at least 0, on the rule's clock.
         contribution: "events candidates", what the event would add to the candidate's score at weight 1; candidate 0 is
@@ -189,7 +189,7 @@ class GradientHalfLife(ForgettingRule):
         self._scale = np.where(deviation > 1e-9, deviation, 1.0)
         everybody = np.concatenate([batch.users for batch in batches])
         n_users = int(everybody.max(initial=-1)) + 1
-        # The last place stands for whoever was not seen.
+        # The last place stands for unseen users.
         counts = np.bincount(_places(everybody, n_users), minlength=n_users + 1).astype(np.int64)
         parts = [_Part.of(batch, self._standard(batch.features), n_users, counts, self._prior) for batch in batches]
         parameters = self._start(batches, parts, n_users)
@@ -294,14 +294,14 @@ class GradientHalfLife(ForgettingRule):
 
 
 def _places(users: npt.NDArray[np.integer], n_users: int) -> npt.NDArray[np.int64]:
-    """Return the place of each user among the parameters; whoever was not seen has the last."""
+    """Return the place of each user among the parameters; unseen users have the last."""
     return np.where((users < 0) | (users >= n_users), n_users, users).astype(np.int64)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """A batch made ready: its loss and the gradient of it.
+    """A prepared batch: its loss and gradient.
 
     Attributes:
         place: "queries", the user's place among the parameters.
@@ -359,8 +359,8 @@ class _Part:
         per_weight = by_mean * inverse[:, None]
         by_weight = np.einsum("ec,ec->e", self.contribution, per_weight[self.rows])
         by_weight -= (per_weight * means).sum(1)[self.rows]
-        kept = floors[self.rows]
-        by_log_half_life = self._per_query(by_weight * (1.0 - kept) * decayed * exponent)
+        floor = floors[self.rows]
+        by_log_half_life = self._per_query(by_weight * (1.0 - floor) * decayed * exponent)
         by_logit_floor = self._per_query(by_weight * (1.0 - decayed)) * floors * (1.0 - floors)
         size = len(self.of_user)
         gradient = {
@@ -377,7 +377,7 @@ class _Part:
             gradient[name] += portion * at[name] / deviation**2
             loss += float(np.sum(portion * at[name] ** 2)) / (2.0 * deviation**2)
         for name in ("d", "e"):
-            gradient[name][-1] = 0.0  # whoever was not seen is the population
+            gradient[name][-1] = 0.0  # unseen users are the population
         return loss, gradient
 
     def _weights(self, at: Parameters) -> tuple[Doubles, Doubles, Doubles, Doubles]:
@@ -386,8 +386,8 @@ class _Part:
         floors = expit(at["r"] + at["e"][self.place])
         exponent = self.ages * _LN2 / half_life[self.rows]
         decayed = np.exp(-exponent)
-        kept = floors[self.rows]
-        return kept + (1.0 - kept) * decayed, decayed, exponent, floors
+        floor = floors[self.rows]
+        return floor + (1.0 - floor) * decayed, decayed, exponent, floors
 
     def _pooled(self, weights: Doubles) -> tuple[Doubles, Doubles]:
         """Return the weighted means of the contributions, and 1 / the sum of the weights (0 where all weights are)."""

@@ -1,4 +1,4 @@
-"""The situation of a question, and what the population teaches about it."""
+"""The situation of a query, and the gain of each half-life to expect in it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ FEATURES = ("log_gap", "log_events", "log_gap^2", "log_gap log_events", "log_eve
 """log_gap: log(1 + hours since the newest event, or periods or positions); log_events: log(1 + events so far)."""
 
 _MOST = 3.0
-"""Situations unlike any in training count as if they were this many deviations from the mean."""
+"""Features are clipped to this many deviations from the mean."""
 
 
 def situations(queries: Queries, hour: float) -> Floats:
-    """Return the situation of each question, "queries features", float32; of an empty history all are 0.
+    """Return the situation of each query, "queries features", float32; of an empty history all are 0.
 
     Args:
-        queries: the questions; the events of a history ascend in time.
+        queries: the queries; the events of a history ascend in time.
         hour: an hour in the unit of the log's times; 1 where the unit is a period or a position.
     """
     history = queries.history
@@ -37,7 +37,7 @@ def situations(queries: Queries, hour: float) -> Floats:
 
 @final
 class SituationPrior:
-    """What an event is expected to say for each half-life in a situation: m_h(x), by ridge regression.
+    """The expected gain of each half-life in a situation, m_h(x), by ridge regression.
 
         m_h(x) = b_h + a_h . (x - mean) / deviation
 
@@ -71,19 +71,19 @@ class SituationPrior:
         Args:
             situation: "events features", at least one.
             gain: "events half-lives".
-            ridge: penalty of the slopes and of what tells half-lives apart, in events.
+            ridge: penalty of the slopes and of the differences between half-lives, in events.
         """
         self._mean = situation.mean(0, dtype=np.float64).astype(np.float32)
         deviation = situation.std(0, dtype=np.float64)
         self._deviation = np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
         standard = np.clip((situation - self._mean) / self._deviation, -_MOST, _MOST).astype(np.float64)
         centre = gain.mean(0, dtype=np.float64)
-        # Half-lives are alike until enough events say otherwise: the penalty holds for their differences too.
+        # Half-lives are alike until enough events differ: the penalty holds for their differences too.
         centre = centre.mean() + (centre - centre.mean()) * len(gain) / (len(gain) + ridge)
-        # Clipped features need not have mean 0: the intercept absorbs what is left.
+        # Clipped features need not have mean 0: the intercept absorbs the rest.
         offset = standard.mean(0)
         standard -= offset
-        # The penalty also decides where there is nothing to tell features apart (a log of orders has no gaps).
+        # The penalty also decides where features are constant (a log of orders has no gaps).
         matrix = standard.T @ standard + max(ridge, 1e-3) * np.eye(len(offset))
         slopes = np.linalg.solve(matrix, standard.T @ (gain - centre))
         self._slopes = slopes.astype(np.float32)

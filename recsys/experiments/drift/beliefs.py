@@ -1,4 +1,4 @@
-"""What is believed of the half-lives of all users together."""
+"""The distribution of half-lives over users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock:
     Args:
         rule: after the replay.
         users: who counts.
-        clock: of the log; times are told in days where it is "seconds".
+        clock: of the log; times are in days where it is "seconds".
 
     Returns:
         `users`; `names` of the grid; `mean_belief`, the mean over users; `prior`; and for each clock of the grid the
@@ -32,7 +32,7 @@ def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock:
     unit = DAY if clock == "seconds" else 1.0
     names = [*(f"{value:g} events" for value in grid.events)]
     names += [f"{value / unit:g} {'days' if clock == 'seconds' else 'periods'}" for value in grid.time]
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "users": len(users),
         "names": [*names, "never"],
         "mean_belief": belief.mean(0).tolist(),
@@ -48,12 +48,12 @@ def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock:
             continue
         medians = np.asarray([rule.posterior(int(user)).quantile(name, grid, 0.5) for user in users]) / length
         grid_values = [*(value / length for value in values), np.inf]
-        found["medians"][name] = {
+        summary["medians"][name] = {
             "values": [value if np.isfinite(value) else "never" for value in grid_values],
             "shares": [float((medians == value).mean()) for value in grid_values],
             "quantiles": {f"{level:g}": _order_statistic(medians, level) for level in _LEVELS},
         }
-    return found
+    return summary
 
 
 def _order_statistic(values: npt.NDArray[np.float64], level: float) -> float | None:

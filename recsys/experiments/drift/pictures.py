@@ -33,9 +33,9 @@ _BANDED = ("none", "global", "per_user")
 
 
 def draw_days(path: Path, arms: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Path:
-    """Write NDCG@10 by days since the model was trained, a curve for each arm, with its band where it can be seen.
+    """Write NDCG@10 by days since the model was trained, a curve for each arm, with the band of its interval.
 
-    Among more than a few arms only those have one that are looked at first: no decay, one half-life for all, and ours.
+    Among more than a few arms only no decay, one half-life for all and `per_user` have a band.
 
     Args:
         path: of the PNG.
@@ -49,12 +49,12 @@ def draw_days(path: Path, arms: Mapping[str, Sequence[Mapping[str, Any]]], title
     axis = figure.subplots()
     edges = [f"{row['days']:g}" + (f" to {row['until']:g}" if row["until"] else " and more") for row in _longest(arms)]
     for number, (arm, rows) in enumerate(arms.items()):
-        asked = [(place, row) for place, row in enumerate(rows) if row["questions"]]
-        place = [place for place, _ in asked]
+        points = [(place, row) for place, row in enumerate(rows) if row["questions"]]
+        place = [place for place, _ in points]
         colour = f"C{number % 10}"
         style = _STYLES[number // 10 % len(_STYLES)]
-        axis.plot(place, [row["ndcg@10"] for _, row in asked], style, marker="o", color=colour, label=arm)
-        low, high = [row["low"] for _, row in asked], [row["high"] for _, row in asked]
+        axis.plot(place, [row["ndcg@10"] for _, row in points], style, marker="o", color=colour, label=arm)
+        low, high = [row["low"] for _, row in points], [row["high"] for _, row in points]
         if len(arms) <= len(_BANDED) or arm in _BANDED:
             axis.fill_between(place, low, high, color=colour, alpha=0.12)
     axis.set_xticks(range(len(edges)), edges)
@@ -66,7 +66,7 @@ def draw_days(path: Path, arms: Mapping[str, Sequence[Mapping[str, Any]]], title
 
 
 def draw_half_lives(path: Path, bases: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Write what is believed of the users' half-lives: the mean belief, and the medians of the users on each clock.
+    """Write the distribution of half-lives: the mean belief, and the medians of the users on each clock.
 
     Args:
         path: of the PNG.

@@ -45,7 +45,7 @@ def write_report(content: Mapping[str, Any], out: Path) -> Path:
     if beliefs:
         draw_half_lives(out / "half_lives.png", beliefs)
         lines += ["## Half-lives", "", *_beliefs(beliefs), "![Half-lives of the users](half_lives.png)", ""]
-    lines += _made(content)
+    lines += _provenance(content)
     path = out / REPORT
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -71,18 +71,18 @@ def _refused(refused: Mapping[str, str], dataset: str) -> list[str]:
 
 
 def _verdict(bases: Mapping[str, Any]) -> list[str]:
-    """Return in words what was better, what was worse, and what made no difference."""
-    found: dict[str, list[str]] = {"better than": [], "worse than": [], "not told apart from": []}
+    """Return in words which arms `per_user` is better or worse than, or not different from."""
+    rivals_by_verdict: dict[str, list[str]] = {"better than": [], "worse than": [], "not told apart from": []}
     for base, entry in bases.items():
         for name, pair in entry["paired"].items():
             certain = pair["p_holm"] < _SIGNIFICANT and pair["low"] * pair["high"] > 0
             word = ("better than" if pair["diff"] > 0 else "worse than") if certain else "not told apart from"
-            found[word].append(f"{name.removeprefix('per_user-')} ({base})")
-    if not any(found.values()):
+            rivals_by_verdict[word].append(f"{name.removeprefix('per_user-')} ({base})")
+    if not any(rivals_by_verdict.values()):
         return []
-    lines = [f"- per_user is {word}: {', '.join(rivals) or 'none'}." for word, rivals in found.items()]
-    told = f"p below {_SIGNIFICANT} (Wilcoxon, Holm over all pairs of this report) and an interval without 0"
-    return [*lines, f"- Told apart: {told}.", ""]
+    lines = [f"- per_user is {word}: {', '.join(rivals) or 'none'}." for word, rivals in rivals_by_verdict.items()]
+    criterion = f"p below {_SIGNIFICANT} (Wilcoxon, Holm over all pairs of this report) and an interval without 0"
+    return [*lines, f"- Told apart: {criterion}.", ""]
 
 
 def _arms(arms: Mapping[str, Any]) -> list[str]:
@@ -136,17 +136,17 @@ def _beliefs(beliefs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = table(["mean belief", *names], rows)
     levels = list(next(iter(next(iter(beliefs.values()))["medians"].values()))["quantiles"])
     medians = [
-        [base, clock, *("never" if value is None else f"{value:g}" for value in found["quantiles"].values())]
+        [base, clock, *("never" if value is None else f"{value:g}" for value in median["quantiles"].values())]
         for base, entry in beliefs.items()
-        for clock, found in entry["medians"].items()
+        for clock, median in entry["medians"].items()
     ]
     head = ["median half-life", "clock", *(f"{float(level):.0%} of users" for level in levels)]
     return [*lines, *table(head, medians)]
 
 
-def _made(content: Mapping[str, Any]) -> list[str]:
+def _provenance(content: Mapping[str, Any]) -> list[str]:
     settings = ", ".join(f"{name} {value}" for name, value in content["settings"].items() if value is not None)
     versions = ", ".join(f"{name} {value}" for name, value in content["versions"].items())
     commands = [command for command in content["commands"] if command]
-    shown = ["```bash", *commands, "```", ""] if commands else []
-    return ["## How this was made", "", *shown, f"Settings: {settings}.", "", f"Versions: {versions}."]
+    block = ["```bash", *commands, "```", ""] if commands else []
+    return ["## How this was made", "", *block, f"Settings: {settings}.", "", f"Versions: {versions}."]
