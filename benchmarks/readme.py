@@ -29,17 +29,11 @@ METRIC = "NDCG@10"
 @final
 @dataclass(frozen=True)
 class Numbers:
-    """A column of the README's table.
+    """A column of the README's table."""
 
-    Attributes:
-        title: log and split, as the report's heading has it.
-        leaks_time: whether the report says that the split leaks time.
-        values: by model.
-    """
-
-    title: str
-    leaks_time: bool
-    values: Mapping[str, str]
+    title: str  # log and split, as the report's heading has it
+    leaks_time: bool  # whether the report says that the split leaks time
+    values: Mapping[str, str]  # by model
 
 
 @program

@@ -52,19 +52,12 @@ SPLIT_SEED = 0
 @final
 @dataclass(frozen=True)
 class Plan:
-    """A log, its split, and the cap of a trial there.
+    """A log, its split, and the cap of a trial there."""
 
-    Attributes:
-        dataset: name of a card.
-        split: name of the split.
-        seconds: wall-clock cap of the training of one trial.
-        fidelity: measure the fidelity of explanations here.
-    """
-
-    dataset: str
-    split: SplitName
-    seconds: float
-    fidelity: bool = False
+    dataset: str  # name of a card
+    split: SplitName  # name of the split
+    seconds: float  # wall-clock cap of the training of one trial
+    fidelity: bool = False  # measure the fidelity of explanations here
 
     @property
     def name(self) -> str:

@@ -21,25 +21,15 @@ BASELINES = ("popularity", "itemknn", "ease", "ials", "bpr", "mf")
 @final
 @dataclass(frozen=True)
 class Result:
-    """Outcomes of all configurations on a split.
+    """Outcomes of all configurations on a split."""
 
-    Attributes:
-        dataset: name of the log.
-        split: name of the split.
-        arena: the split itself; None where the log could not be used.
-        budget: of every model.
-        outcomes: by configuration.
-        failure: the reason, where the log could not be used.
-        fingerprint: of the whole log.
-    """
-
-    dataset: str
-    split: str
-    arena: Arena | None
-    budget: Budget
-    outcomes: dict[str, Outcome]
-    failure: str | None
-    fingerprint: str = ""
+    dataset: str  # name of the log
+    split: str  # name of the split
+    arena: Arena | None  # the split itself; None where the log could not be used
+    budget: Budget  # of every model
+    outcomes: dict[str, Outcome]  # by configuration
+    failure: str | None  # the reason, where the log could not be used
+    fingerprint: str = ""  # of the whole log
 
     @property
     def title(self) -> str:

@@ -57,23 +57,14 @@ _SERVED = 200
 @final
 @dataclass(frozen=True)
 class WorldPlan:
-    """A world, its bases and its arms.
+    """A world, its bases and its arms."""
 
-    Attributes:
-        name: "mixed", "timescales", or the name of a log whose users are spliced.
-        bases: the first with all `arms`, the others with those of `_FEW`.
-        arms: with "none", "global", "per_user" and "oracle" among them.
-        seeds: worlds that are pooled.
-        size: users of a simulated world; spliced users at most.
-        events: mean events of a user of a simulated world.
-    """
-
-    name: str
-    bases: tuple[str, ...]
-    arms: tuple[str, ...]
-    seeds: tuple[int, ...]
-    size: int | None
-    events: int = 120
+    name: str  # "mixed", "timescales", or the name of a log whose users are spliced
+    bases: tuple[str, ...]  # the first with all `arms`, the others with those of `_FEW`
+    arms: tuple[str, ...]  # with "none", "global", "per_user" and "oracle" among them
+    seeds: tuple[int, ...]  # worlds that are pooled
+    size: int | None  # users of a simulated world; spliced users at most
+    events: int = 120  # mean events of a user of a simulated world
 
     def worlds(self) -> list[World]:
         """Return the worlds, one for each seed."""
@@ -87,25 +78,15 @@ class WorldPlan:
 @final
 @dataclass(frozen=True)
 class StreamPlan:
-    """A real log, its bases and its arms.
+    """A real log, its bases and its arms."""
 
-    Attributes:
-        name: of the log.
-        bases: the first that does not refuse is the one whose bars count.
-        arms: of these, with "none", "global", "per_user" and "retraining" among them.
-        users: of each stage, at most.
-        limit: questions of each stage, at most.
-        retrain_days: days between two fits of "retraining".
-        together: bases under "none", "global" and "per_user" alone.
-    """
-
-    name: str
-    bases: tuple[str, ...]
-    arms: tuple[str, ...]
-    users: int | None
-    limit: int | None
-    retrain_days: int = 30
-    together: tuple[str, ...] = (AMPCF, TWIN)
+    name: str  # of the log
+    bases: tuple[str, ...]  # the first that does not refuse is the one whose bars count
+    arms: tuple[str, ...]  # of these, with "none", "global", "per_user" and "retraining" among them
+    users: int | None  # of each stage, at most
+    limit: int | None  # questions of each stage, at most
+    retrain_days: int = 30  # days between two fits of "retraining"
+    together: tuple[str, ...] = (AMPCF, TWIN)  # bases under "none", "global" and "per_user" alone
 
 
 _FEW = ("none", "global", OURS, ORACLE)

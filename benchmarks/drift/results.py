@@ -17,47 +17,28 @@ AMPCF, TWIN = "ampcf", "ampcf_twin"
 @final
 @dataclass(frozen=True)
 class Serving:
-    """Cost of a single query, medians in milliseconds.
+    """Cost of a single query, medians in milliseconds."""
 
-    Attributes:
-        world: of the queries.
-        base: name of the base.
-        questions: number of queries.
-        plain: `recommend` without decay.
-        decayed: weights and `recommend`.
-        observe: rank utilities of the event that followed, and the update.
-        bytes: state per user.
-    """
-
-    world: str
-    base: str
-    questions: int
-    plain: float
-    decayed: float
-    observe: float
-    bytes: float
+    world: str  # of the queries
+    base: str  # name of the base
+    questions: int  # number of queries
+    plain: float  # `recommend` without decay
+    decayed: float  # weights and `recommend`
+    observe: float  # rank utilities of the event that followed, and the update
+    bytes: float  # state per user
 
 
 @final
 @dataclass(frozen=True)
 class Gap:
-    """Possible sources of a difference between two arms: the hits of their lists.
+    """Possible sources of a difference between two arms: the hits of their lists."""
 
-    Attributes:
-        visible: median length of the visible history.
-        unknown: share of the questions whose item is newer than the model, which no rule of forgetting can find.
-        hit: share of the questions that either arm answers with a hit.
-        moved: of these, the share in which NDCG@10 differs.
-        better: share of the users for whom ours has the higher mean NDCG@10.
-        worse: share of the users for whom the rival has it.
-    """
-
-    visible: float
-    unknown: float
-    hit: float
-    moved: float
-    better: float
-    worse: float
+    visible: float  # median length of the visible history
+    unknown: float  # share of the questions whose item is newer than the model, which no rule of forgetting can find
+    hit: float  # share of the questions that either arm answers with a hit
+    moved: float  # of these, the share in which NDCG@10 differs
+    better: float  # share of the users for whom ours has the higher mean NDCG@10
+    worse: float  # share of the users for whom the rival has it
 
     @classmethod
     def of(cls, ours: pd.DataFrame, rival: pd.DataFrame) -> Gap:
@@ -91,21 +72,13 @@ class Gap:
 @final
 @dataclass(frozen=True)
 class StreamResult:
-    """Measurements on a real log.
+    """Measurements on a real log."""
 
-    Attributes:
-        name: of the log.
-        content: result of `run_drift`.
-        days: length of the reported stream in days; NaN where the clock has none.
-        together: comparisons of AMP-CF, not yet corrected.
-        gap: per-user decay beside the best global half-life, under the first base that did not refuse.
-    """
-
-    name: str
-    content: dict[str, Any]
-    days: float
-    together: tuple[Difference, ...]
-    gap: Gap
+    name: str  # of the log
+    content: dict[str, Any]  # result of `run_drift`
+    days: float  # length of the reported stream in days; NaN where the clock has none
+    together: tuple[Difference, ...]  # comparisons of AMP-CF, not yet corrected
+    gap: Gap  # per-user decay beside the best global half-life, under the first base that did not refuse
 
     @property
     def arms(self) -> Mapping[str, Any]:

@@ -39,29 +39,17 @@ TRUTHS = (ORACLE, ORACLE_GLOBAL)
 @final
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """One world under one base: the test users of all seeds, one after the other.
+    """One world under one base: the test users of all seeds, one after the other."""
 
-    Attributes:
-        world: name of the world.
-        base: name of the base.
-        clock: of its logs.
-        seeds: of the pooled worlds.
-        truth: of all users.
-        tables: by arm, questions as in `Replay.table`, users numbered through.
-        runs: by arm, the replay of each seed.
-        offsets: "seeds + 1", the first user of each seed.
-        lengths: "users", events of the user in the test log.
-    """
-
-    world: str
-    base: str
-    clock: str
-    seeds: tuple[int, ...]
-    truth: Truth
-    tables: Mapping[str, pd.DataFrame]
-    runs: Mapping[str, Sequence[WorldReplay]]
-    offsets: npt.NDArray[np.int64]
-    lengths: npt.NDArray[np.int64]
+    world: str  # name of the world
+    base: str  # name of the base
+    clock: str  # of its logs
+    seeds: tuple[int, ...]  # of the pooled worlds
+    truth: Truth  # of all users
+    tables: Mapping[str, pd.DataFrame]  # by arm, questions as in `Replay.table`, users numbered through
+    runs: Mapping[str, Sequence[WorldReplay]]  # by arm, the replay of each seed
+    offsets: npt.NDArray[np.int64]  # "seeds + 1", the first user of each seed
+    lengths: npt.NDArray[np.int64]  # "users", events of the user in the test log
 
     @classmethod
     def of(cls, worlds: Sequence[World], base: str, runs: Mapping[str, Sequence[WorldReplay]]) -> Pool:
@@ -132,35 +120,21 @@ class Pool:
 @final
 @dataclass(frozen=True)
 class ArmScores:
-    """Scores of one arm; a `Score` without users does not apply to the world.
+    """Scores of one arm; a `Score` without users does not apply to the world."""
 
-    Attributes:
-        means: mean over questions of each of `METRICS`.
-        by_kind: NDCG@10 over the questions of the users of each kind that the world has.
-        recovery: events to 95% of the oracle's curve: of ABRUPT users.
-        recovery_level: to 95% of the level that the oracle settles at.
-        recovery_all: to the oracle's curve, of ABRUPT and GRADUAL users.
-        area: degradation area of ABRUPT users.
-        stable_cost: relative loss of STABLE users against no decay.
-        burst_cost: of BURST users, once the guest has left.
-        burst_cost_after: the same from the second event on, as the first is needed to notice that the guest has left.
-        detection: of the alarms; None without a detector.
-        seconds_per_1000: of the replay, for 1,000 events.
-        bytes_per_user: state.
-    """
-
-    means: Mapping[str, float]
-    by_kind: Mapping[str, float]
-    recovery: Score
-    recovery_level: Score
-    recovery_all: Score
-    area: Score
-    stable_cost: Score
-    burst_cost: Score
+    means: Mapping[str, float]  # mean over questions of each of `METRICS`
+    by_kind: Mapping[str, float]  # NDCG@10 over the questions of the users of each kind that the world has
+    recovery: Score  # events to 95% of the oracle's curve: of ABRUPT users
+    recovery_level: Score  # to 95% of the level that the oracle settles at
+    recovery_all: Score  # to the oracle's curve, of ABRUPT and GRADUAL users
+    area: Score  # degradation area of ABRUPT users
+    stable_cost: Score  # relative loss of STABLE users against no decay
+    burst_cost: Score  # of BURST users, once the guest has left
+    # the same from the second event on, as the first is needed to notice that the guest has left
     burst_cost_after: Score
-    detection: Detection | None
-    seconds_per_1000: float
-    bytes_per_user: float
+    detection: Detection | None  # of the alarms; None without a detector
+    seconds_per_1000: float  # of the replay, for 1,000 events
+    bytes_per_user: float  # state
 
 
 def arm_scores(pool: Pool, arm: str) -> ArmScores:

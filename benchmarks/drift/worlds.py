@@ -87,23 +87,14 @@ class OracleReset(Forgetting):
 @final
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The truth about the users of a world, each "users".
+    """The truth about the users of a world, each "users"."""
 
-    Attributes:
-        kind: a `Kind`.
-        changed_at: position of the first event after the change; -1: no change.
-        stale_from: see `OracleReset`.
-        stale_until: see `OracleReset`.
-        returns_at: position of the first event after a guest's (BURST); else -1.
-        timescale: true half-life of the user's evidence in events; infinite where it does not age.
-    """
-
-    kind: Ints
-    changed_at: Ints
-    stale_from: Ints
-    stale_until: Ints
-    returns_at: Ints
-    timescale: Doubles
+    kind: Ints  # a `Kind`
+    changed_at: Ints  # position of the first event after the change; -1: no change
+    stale_from: Ints  # see `OracleReset`
+    stale_until: Ints  # see `OracleReset`
+    returns_at: Ints  # position of the first event after a guest's (BURST); else -1
+    timescale: Doubles  # true half-life of the user's evidence in events; infinite where it does not age
 
     @classmethod
     def of_world(cls, world: DriftWorld) -> Truth:
@@ -123,23 +114,14 @@ class Truth:
 @final
 @dataclass(frozen=True, eq=False)
 class World:
-    """A log with its truth, its users in three parts with the vocabularies of the whole log.
+    """A log with its truth, its users in three parts with the vocabularies of the whole log."""
 
-    Attributes:
-        name: of the world; worlds of one name and several seeds are pooled.
-        seed: of the simulation or the splices, and of the parts.
-        fit: the log of the item models.
-        tune: the log on which the arms are tuned, and learn.
-        test: the log of the report.
-        truth: of the users of `tune` and `test`.
-    """
-
-    name: str
-    seed: int
-    fit: Interactions
-    tune: Interactions
-    test: Interactions
-    truth: Truth
+    name: str  # of the world; worlds of one name and several seeds are pooled
+    seed: int  # of the simulation or the splices, and of the parts
+    fit: Interactions  # the log of the item models
+    tune: Interactions  # the log on which the arms are tuned, and learn
+    test: Interactions  # the log of the report
+    truth: Truth  # of the users of `tune` and `test`
 
     @property
     def clock(self) -> str:
@@ -197,20 +179,13 @@ def spliced_world(log: Interactions, seed: int, pairs: int | None, minimum_event
 @final
 @dataclass(frozen=True, eq=False)
 class WorldReplay:
-    """A world's test users under one arm.
+    """A world's test users under one arm."""
 
-    Attributes:
-        replay: of the test users.
-        facts: `choice`, `tried`, `tuning` (seconds).
-        alarm_users: "alarms", of a detector; an alarm for all users is one for each.
-        alarm_positions: "alarms", position in the user's history.
-        learned: "users", `TemporalDecay.pace` after the last event: a half-life in events; NaN where none was learned.
-    """
-
-    replay: Replay
-    facts: dict[str, Any]
-    alarm_users: Ints
-    alarm_positions: Ints
+    replay: Replay  # of the test users
+    facts: dict[str, Any]  # `choice`, `tried`, `tuning` (seconds)
+    alarm_users: Ints  # "alarms", of a detector; an alarm for all users is one for each
+    alarm_positions: Ints  # "alarms", position in the user's history
+    # "users", `TemporalDecay.pace` after the last event: a half-life in events; NaN where none was learned
     learned: Doubles
 
 

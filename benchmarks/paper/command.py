@@ -59,19 +59,13 @@ _THEIR_SAMPLING = {"objective.positives": "drawn", "objective.redraw": False}
 @final
 @dataclass(frozen=True)
 class Log:
-    """A log of the authors' protocol.
+    """A log of the authors' protocol."""
 
-    Attributes:
-        dataset: name of the card.
-        threshold: smallest rating that counts; None: all.
-        seconds: wall-clock cap of one training.
-        theirs: HR@10 and NDCG@10 of the authors' own code at d = 64, its epoch picked on test, by the model that is
-            trained in the same way.
-    """
-
-    dataset: str
-    threshold: float | None
-    seconds: float
+    dataset: str  # name of the card
+    threshold: float | None  # smallest rating that counts; None: all
+    seconds: float  # wall-clock cap of one training
+    # HR@10 and NDCG@10 of the authors' own code at d = 64, its epoch picked on test, by the model that is
+    # trained in the same way
     theirs: Mapping[str, tuple[float, float]]
 
 

@@ -126,20 +126,13 @@ _STATIC_TERMS: Settings = {"drift": "none", "time_bins": 0}
 @final
 @dataclass(frozen=True, eq=False)
 class Arena:
-    """A log cut for all arms.
+    """A log cut for all arms."""
 
-    Attributes:
-        log: the whole log.
-        train: the training events.
-        valid: the events of validation.
-        test: the events of the report.
-        readouts: fitted neighbourhood models by settings, as all arms of the family use the same.
-    """
-
-    log: Interactions
-    train: Interactions
-    valid: RatedEvents
-    test: RatedEvents
+    log: Interactions  # the whole log
+    train: Interactions  # the training events
+    valid: RatedEvents  # the events of validation
+    test: RatedEvents  # the events of the report
+    # fitted neighbourhood models by settings, as all arms of the family use the same
     readouts: dict[ReadoutSettings, ResidualReadout] = field(default_factory=dict)
 
     @classmethod

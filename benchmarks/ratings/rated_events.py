@@ -38,23 +38,14 @@ _BATCH = 4096
 @final
 @dataclass(frozen=True, eq=False)
 class RatedEvents:
-    """Events whose rating is predicted, in the order of time: of users and items of the training log.
+    """Events whose rating is predicted, in the order of time: of users and items of the training log."""
 
-    Attributes:
-        stream: the events of the log from a moment on.
-        rows: "events", positions of the predicted events in the stream.
-        ratings: "events".
-        numbers: from numbers of the log to those of training.
-        low: smallest rating in training.
-        high: largest rating in training.
-    """
-
-    stream: Stream
-    rows: Ints
-    ratings: Doubles
-    numbers: Translation
-    low: float
-    high: float
+    stream: Stream  # the events of the log from a moment on
+    rows: Ints  # "events", positions of the predicted events in the stream
+    ratings: Doubles  # "events"
+    numbers: Translation  # from numbers of the log to those of training
+    low: float  # smallest rating in training
+    high: float  # largest rating in training
 
     @classmethod
     def of(cls, log: Interactions, train: Interactions, start: int, stop: int | None = None) -> RatedEvents:

@@ -23,23 +23,17 @@ from recsys.types import Doubles
 class ReadoutSettings:
     """Settings of the read-out.
 
-    Attributes:
-        user_shrinkage: lambda_u, events of weight 1 at which the user's bias is halfway to its mean residual.
-        item_shrinkage: lambda_i, the same of items.
-        similarity_shrinkage: beta, added to the squared norms of the similarity.
-        neighbour_shrinkage: gamma, sum of weighted similarities at which the neighbours' term is half of their mean;
-            infinity leaves the biases alone, and no similarities are computed.
-        neighbours: number of similar items of each item.
-
     Raises:
         ConfigError: a value is out of range.
     """
 
-    user_shrinkage: float = 5.0
-    item_shrinkage: float = 5.0
-    similarity_shrinkage: float = 10.0
+    user_shrinkage: float = 5.0  # lambda_u, events of weight 1 at which the user's bias is halfway to its mean residual
+    item_shrinkage: float = 5.0  # lambda_i, the same of items
+    similarity_shrinkage: float = 10.0  # beta, added to the squared norms of the similarity
+    # gamma, sum of weighted similarities at which the neighbours' term is half of their mean; infinity leaves
+    # the biases alone, and no similarities are computed
     neighbour_shrinkage: float = 0.5
-    neighbours: int = 100
+    neighbours: int = 100  # number of similar items of each item
 
     def __post_init__(self) -> None:
         for name in ("user_shrinkage", "item_shrinkage", "similarity_shrinkage", "neighbour_shrinkage"):

@@ -45,41 +45,25 @@ _START = 1_700_000_000
 @final
 @dataclass(frozen=True)
 class Shape:
-    """Size of a catalogue.
+    """Size of a catalogue."""
 
-    Attributes:
-        items: number of items.
-        size: dimensions of the vectors.
-        personas: K.
-        users: number of users in the log.
-        seed: of everything.
-    """
-
-    items: int = 1_000_000
-    size: int = 64
-    personas: int = 4
-    users: int = 2_000
-    seed: int = 0
+    items: int = 1_000_000  # number of items
+    size: int = 64  # dimensions of the vectors
+    personas: int = 4  # K
+    users: int = 2_000  # number of users in the log
+    seed: int = 0  # of everything
 
 
 @final
 @dataclass(frozen=True)
 class Plan:
-    """Size of the benchmark.
+    """Size of the benchmark."""
 
-    Attributes:
-        shape: of the catalogue.
-        queries: number of queries that tune, and as many that measure.
-        long: queries with long histories, and with long lists.
-        others: compare other kinds of index, which takes longer than all else.
-        threads: that build.
-    """
-
-    shape: Shape
-    queries: int = 300
-    long: int = 100
-    others: bool = True
-    threads: int = 1
+    shape: Shape  # of the catalogue
+    queries: int = 300  # number of queries that tune, and as many that measure
+    long: int = 100  # queries with long histories, and with long lists
+    others: bool = True  # compare other kinds of index, which takes longer than all else
+    threads: int = 1  # that build
 
 
 @final

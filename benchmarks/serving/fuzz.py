@@ -39,21 +39,13 @@ _EXCLUDED_CHECK = "use_after_free"
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a series of cases.
+    """Result of a series of cases."""
 
-    Attributes:
-        caller: who called.
-        cases: requests that were generated and sent.
-        accepted: requests that the schema allows and that were answered with a success.
-        failures: number of findings.
-        output: of Schemathesis, where there is a finding.
-    """
-
-    caller: str
-    cases: int
-    accepted: int
-    failures: int
-    output: str
+    caller: str  # who called
+    cases: int  # requests that were generated and sent
+    accepted: int  # requests that the schema allows and that were answered with a success
+    failures: int  # number of findings
+    output: str  # of Schemathesis, where there is a finding
 
 
 def fuzz_with_tokens(

@@ -50,37 +50,21 @@ _PATIENCE = 60.0
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """Events of one trial.
+    """Events of one trial."""
 
-    Attributes:
-        killed: target of the kills.
-        times: number of kills.
-        confirmed: events that the service answered with 200.
-        held: events in the store at the end.
-        lost: confirmed events that are not in the store.
-        doubled: events that are in the store more than once.
-        altered: events that are in the store with other content.
-        reordered: positions at which the reader saw another event than the store holds at the end, or a gap.
-        not_shown: confirmed events that the export of their user does not show exactly once.
-        met_again: events that were in the store before they were confirmed (a kill between the disk and the answer).
-        sent_again: number of repeated batches, by the reason.
-        defects: answers that no client has to expect, such as a status 500.
-        seconds: duration.
-    """
-
-    killed: Trial
-    times: int
-    confirmed: int
-    held: int
-    lost: int
-    doubled: int
-    altered: int
-    reordered: int
-    not_shown: int
-    met_again: int
-    sent_again: dict[str, int]
-    defects: list[str]
-    seconds: float
+    killed: Trial  # target of the kills
+    times: int  # number of kills
+    confirmed: int  # events that the service answered with 200
+    held: int  # events in the store at the end
+    lost: int  # confirmed events that are not in the store
+    doubled: int  # events that are in the store more than once
+    altered: int  # events that are in the store with other content
+    reordered: int  # positions at which the reader saw another event than the store holds at the end, or a gap
+    not_shown: int  # confirmed events that the export of their user does not show exactly once
+    met_again: int  # events that were in the store before they were confirmed (a kill between the disk and the answer)
+    sent_again: dict[str, int]  # number of repeated batches, by the reason
+    defects: list[str]  # answers that no client has to expect, such as a status 500
+    seconds: float  # duration
 
     @property
     def is_complete(self) -> bool:

@@ -49,41 +49,26 @@ class Request:
 @final
 @dataclass(frozen=True)
 class Plan:
-    """Requests and their pace.
+    """Requests and their pace."""
 
-    Attributes:
-        port: of the service on the loopback address.
-        requests: in this order; the load ends when they are used up.
-        seconds: after which no request is sent.
-        connections: how many at once.
-        rate: requests per second of the open loop; None: a closed loop.
-        seed: of the moments of the open loop.
-    """
-
-    port: int
-    requests: Sequence[Request]
-    seconds: float
-    connections: int
-    rate: float | None = None
-    seed: int = 0
+    port: int  # of the service on the loopback address
+    requests: Sequence[Request]  # in this order; the load ends when they are used up
+    seconds: float  # after which no request is sent
+    connections: int  # how many at once
+    rate: float | None = None  # requests per second of the open loop; None: a closed loop
+    seed: int = 0  # of the moments of the open loop
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class LoadResult:
-    """Answers to a plan.
+    """Answers to a plan."""
 
-    Attributes:
-        kinds: "answers", of the requests.
-        statuses: "answers"; 0 where the connection broke.
-        milliseconds: "answers", from the moment a request was due (open loop) or sent (closed loop) to its end.
-        seconds: from the first request to the last answer.
-    """
-
-    kinds: npt.NDArray[np.str_]
-    statuses: npt.NDArray[np.int64]
+    kinds: npt.NDArray[np.str_]  # "answers", of the requests
+    statuses: npt.NDArray[np.int64]  # "answers"; 0 where the connection broke
+    # "answers", from the moment a request was due (open loop) or sent (closed loop) to its end
     milliseconds: npt.NDArray[np.float64]
-    seconds: float
+    seconds: float  # from the first request to the last answer
 
     @property
     def failed(self) -> int:

@@ -42,19 +42,12 @@ _SAMPLE_SECONDS: Final = 2.0
 @final
 @dataclass(frozen=True)
 class Settings:
-    """Length of the measurements.
+    """Length of the measurements."""
 
-    Attributes:
-        seconds: of a window.
-        windows: of each kind.
-        soak_seconds: of the soak; 0 leaves it out.
-        users: for whom the model's time is measured.
-    """
-
-    seconds: float = 8.0
-    windows: int = 3
-    soak_seconds: float = 600.0
-    users: int = 150
+    seconds: float = 8.0  # of a window
+    windows: int = 3  # of each kind
+    soak_seconds: float = 600.0  # of the soak; 0 leaves it out
+    users: int = 150  # for whom the model's time is measured
 
 
 def measure(data: str, configs: Sequence[str], settings: Settings, stores: Sequence[Store], say: Say) -> ServingResult:

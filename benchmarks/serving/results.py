@@ -20,25 +20,15 @@ STORES: Final[tuple[Store, ...]] = get_args(Store)
 @final
 @dataclass(frozen=True)
 class Window:
-    """One window of load.
+    """One window of load."""
 
-    Attributes:
-        rate: answers per second, without the events in between.
-        milliseconds: median and 99th percentile of all answers and of each kind.
-        counts: answers of each kind.
-        failures: answers that are not 200, by status; "0" for a broken connection.
-        target_rate: requests per second of an open loop; None: a closed loop.
-        processor: milliseconds of the service's processor time per request.
-        load: the machine's average of the last minute, at the end.
-    """
-
-    rate: float
-    milliseconds: dict[str, dict[str, float]]
-    counts: dict[str, int]
-    failures: dict[str, int]
-    target_rate: float | None
-    processor: float
-    load: float
+    rate: float  # answers per second, without the events in between
+    milliseconds: dict[str, dict[str, float]]  # median and 99th percentile of all answers and of each kind
+    counts: dict[str, int]  # answers of each kind
+    failures: dict[str, int]  # answers that are not 200, by status; "0" for a broken connection
+    target_rate: float | None  # requests per second of an open loop; None: a closed loop
+    processor: float  # milliseconds of the service's processor time per request
+    load: float  # the machine's average of the last minute, at the end
 
     @property
     def failed(self) -> int:
@@ -66,19 +56,12 @@ class Window:
 @final
 @dataclass(frozen=True)
 class TrafficResult:
-    """Windows of one mix of traffic.
+    """Windows of one mix of traffic."""
 
-    Attributes:
-        mix: the mix in words.
-        closed: windows of a closed loop.
-        open: windows of an open loop at half of the best rate of the closed ones.
-        at_bar: windows of an open loop at half of the bar.
-    """
-
-    mix: str
-    closed: list[Window]
-    open: list[Window]
-    at_bar: list[Window]
+    mix: str  # the mix in words
+    closed: list[Window]  # windows of a closed loop
+    open: list[Window]  # windows of an open loop at half of the best rate of the closed ones
+    at_bar: list[Window]  # windows of an open loop at half of the bar
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -108,27 +91,16 @@ def _best_p99(windows: Sequence[Window]) -> float:
 @final
 @dataclass(frozen=True)
 class EventsResult:
-    """Durable events of a store.
+    """Durable events of a store."""
 
-    Attributes:
-        store: kind of the store.
-        rates: events per second of each window.
-        loads: load of the machine after each window.
-        failed: batches that were not answered 200.
-        confirmed: events that were answered 200.
-        held: events that the service counts as accepted.
-        reflected: how many next answers reflect the event before.
-        checked: out of how many.
-    """
-
-    store: Store
-    rates: list[float]
-    loads: list[float]
-    failed: int
-    confirmed: int
-    held: int
-    reflected: int
-    checked: int
+    store: Store  # kind of the store
+    rates: list[float]  # events per second of each window
+    loads: list[float]  # load of the machine after each window
+    failed: int  # batches that were not answered 200
+    confirmed: int  # events that were answered 200
+    held: int  # events that the service counts as accepted
+    reflected: int  # how many next answers reflect the event before
+    checked: int  # out of how many
 
 
 @final

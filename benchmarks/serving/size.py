@@ -28,25 +28,15 @@ _HEADER = ["run", "items", "bundle, MB", "process, MB", "a user, bytes", "an eve
 @final
 @dataclass(frozen=True)
 class Size:
-    """Sizes of a served run, in bytes.
+    """Sizes of a served run, in bytes."""
 
-    Attributes:
-        name: of the directory.
-        items: number of items of the model.
-        bundle: files of the model on disk.
-        start: resident memory of the process after its first answer.
-        user: growth by a new user with one event.
-        event: growth by a further event of such a user.
-        stored: growth of the store's file by an event.
-    """
-
-    name: str
-    items: int
-    bundle: int
-    start: int
-    user: float
-    event: float
-    stored: float
+    name: str  # of the directory
+    items: int  # number of items of the model
+    bundle: int  # files of the model on disk
+    start: int  # resident memory of the process after its first answer
+    user: float  # growth by a new user with one event
+    event: float  # growth by a further event of such a user
+    stored: float  # growth of the store's file by an event
 
 
 def measure(run: Path, folder: Path, users: int, events: int) -> Size:

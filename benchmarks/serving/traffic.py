@@ -33,19 +33,12 @@ _CONNECTIONS = 8
 @final
 @dataclass(frozen=True)
 class Mix:
-    """Composition of traffic.
+    """Composition of traffic."""
 
-    Attributes:
-        draw: distribution of the users, whose whole history is in the log.
-        events: share of requests that send one event of the user.
-        new: share of requests for a new user.
-        alternate: whether lists have 10 and 11 items in turns, so that no user gets the cached list again.
-    """
-
-    draw: Draw
-    events: float = 0.0
-    new: float = 0.0
-    alternate: bool = False
+    draw: Draw  # distribution of the users, whose whole history is in the log
+    events: float = 0.0  # share of requests that send one event of the user
+    new: float = 0.0  # share of requests for a new user
+    alternate: bool = False  # whether lists have 10 and 11 items in turns, so that no user gets the cached list again
 
     def __str__(self) -> str:
         parts = [f"users drawn {self.draw}"]

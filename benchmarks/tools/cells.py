@@ -122,15 +122,10 @@ class Cells:
 @final
 @dataclass
 class Progress:
-    """Prints a line per cell, and an estimate of the time left from the measured times so far.
+    """Prints a line per cell, and an estimate of the time left from the measured times so far."""
 
-    Attributes:
-        total: expected cost of all cells, in seconds at most.
-        verbose: print at all.
-    """
-
-    total: float
-    verbose: bool = True
+    total: float  # expected cost of all cells, in seconds at most
+    verbose: bool = True  # print at all
     done: float = 0.0
     spent: float = 0.0
     measured: float = 0.0

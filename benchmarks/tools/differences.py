@@ -20,35 +20,20 @@ LOWER_IS_BETTER: Final = ("tdd@10", "tdd_excess@10")
 @final
 @dataclass(frozen=True)
 class Difference:
-    """Difference of two contenders in a metric, paired over users whose values are averaged over seeds.
+    """Difference of two contenders in a metric, paired over users whose values are averaged over seeds."""
 
-    Attributes:
-        where: log and split, world or stream.
-        own: contender A.
-        other: contender B.
-        metric: of the comparison.
-        diff: mean of A - B over users.
-        relative: diff over |B|.
-        low: lower end of the 95% bootstrap interval.
-        high: upper end.
-        p: Wilcoxon signed-rank.
-        p_holm: corrected over the family.
-        users: users with the metric in both.
-        by_seed: differences of the single pairs of runs.
-    """
-
-    where: str
-    own: str
-    other: str
-    metric: str
-    diff: float
-    relative: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    users: int
-    by_seed: tuple[float, ...] = ()
+    where: str  # log and split, world or stream
+    own: str  # contender A
+    other: str  # contender B
+    metric: str  # of the comparison
+    diff: float  # mean of A - B over users
+    relative: float  # diff over |B|
+    low: float  # lower end of the 95% bootstrap interval
+    high: float  # upper end
+    p: float  # Wilcoxon signed-rank
+    p_holm: float  # corrected over the family
+    users: int  # users with the metric in both
+    by_seed: tuple[float, ...] = ()  # differences of the single pairs of runs
 
     @classmethod
     def of_row(

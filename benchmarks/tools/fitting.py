@@ -23,21 +23,13 @@ class _TimeUpError(Exception):
 @final
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted model and its cost.
+    """A fitted model and its cost."""
 
-    Attributes:
-        model: with the parameters of its best validated epoch.
-        valid: the validation metric of these parameters.
-        epochs: epochs run, those after the best one included.
-        seconds: wall-clock time of the fit, its validations included.
-        capped: whether the budget ended the training.
-    """
-
-    model: Recommender
-    valid: float
-    epochs: int
-    seconds: float
-    capped: bool
+    model: Recommender  # with the parameters of its best validated epoch
+    valid: float  # the validation metric of these parameters
+    epochs: int  # epochs run, those after the best one included
+    seconds: float  # wall-clock time of the fit, its validations included
+    capped: bool  # whether the budget ended the training
 
     @property
     def effort(self) -> dict[str, Any]:

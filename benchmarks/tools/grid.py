@@ -38,23 +38,14 @@ Record = dict[str, Any]
 @final
 @dataclass(frozen=True)
 class Budget:
-    """Tuning budget, the same for every model.
+    """Tuning budget, the same for every model."""
 
-    Attributes:
-        trials: number of settings, the file's own included.
-        seconds: wall-clock cap of the training of one trial.
-        seeds: seeds of the final runs; the first is also that of the trials.
-        validation_users: number of validation users, at most; the same for all models.
-        metric: of validation, for early stopping and for tuning.
-        cutoff: length of the lists on test.
-    """
-
-    trials: int = 3
-    seconds: float = 45.0
-    seeds: tuple[int, ...] = (0, 1, 2)
-    validation_users: int = 2000
-    metric: str = "ndcg@10"
-    cutoff: int = 10
+    trials: int = 3  # number of settings, the file's own included
+    seconds: float = 45.0  # wall-clock cap of the training of one trial
+    seeds: tuple[int, ...] = (0, 1, 2)  # seeds of the final runs; the first is also that of the trials
+    validation_users: int = 2000  # number of validation users, at most; the same for all models
+    metric: str = "ndcg@10"  # of validation, for early stopping and for tuning
+    cutoff: int = 10  # length of the lists on test
 
     @property
     def identity(self) -> Record:
@@ -65,42 +56,28 @@ class Budget:
 @final
 @dataclass(frozen=True, eq=False)
 class Arena:
-    """A split on which configurations are compared.
+    """A split on which configurations are compared."""
 
-    Attributes:
-        name: folder of its cells, as "ml-100k-global_time".
-        split: training log and questions.
-        tastes: the partition of the items, the same for all.
-    """
-
-    name: str
-    split: Split
-    tastes: Tastes
+    name: str  # folder of its cells, as "ml-100k-global_time"
+    split: Split  # training log and questions
+    tastes: Tastes  # the partition of the items, the same for all
 
 
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """Trials and final runs of a configuration on a split.
+    """Trials and final runs of a configuration on a split."""
 
-    Attributes:
-        name: of the configuration.
-        failure: the reason, where there is no result.
-        trials: records of the trials that did not fail: `changes`, `valid`, `epochs`, `seconds`, `capped`.
-        chosen: position in `trials` of the best on validation.
-        experiment: the chosen setting.
-        runs: one record per seed: `seed`, `valid`, `test`, `counts`, `seconds`, `epochs`, `capped`, `parameters`,
-            `health`.
-        tables: name of the cell with the per-user table of each run.
-    """
-
-    name: str
-    failure: str | None
+    name: str  # of the configuration
+    failure: str | None  # the reason, where there is no result
+    # records of the trials that did not fail: `changes`, `valid`, `epochs`, `seconds`, `capped`
     trials: tuple[Record, ...] = ()
-    chosen: int = 0
-    experiment: Experiment | None = None
+    chosen: int = 0  # position in `trials` of the best on validation
+    experiment: Experiment | None = None  # the chosen setting
+    # one record per seed: `seed`, `valid`, `test`, `counts`, `seconds`, `epochs`, `capped`, `parameters`,
+    # `health`
     runs: tuple[Record, ...] = ()
-    tables: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()  # name of the cell with the per-user table of each run
 
     def values(self, metric: str) -> list[float]:
         """Return a test metric of every run."""
@@ -139,21 +116,13 @@ def _further_runs(experiment: Experiment, budget: Budget) -> int:
 @final
 @dataclass(frozen=True)
 class Grid:
-    """Tunes configurations on a split and evaluates them; finished cells are read from disk.
+    """Tunes configurations on a split and evaluates them; finished cells are read from disk."""
 
-    Attributes:
-        arena: the split.
-        budget: of every configuration.
-        cells: results on disk.
-        progress: receives a line for each cell.
-        inspect: further measurements of the final models.
-    """
-
-    arena: Arena
-    budget: Budget
-    cells: Cells
-    progress: Progress
-    inspect: Inspect | None = None
+    arena: Arena  # the split
+    budget: Budget  # of every configuration
+    cells: Cells  # results on disk
+    progress: Progress  # receives a line for each cell
+    inspect: Inspect | None = None  # further measurements of the final models
 
     def run(self, name: str, experiment: Experiment) -> Outcome:
         """Tune a configuration and evaluate the chosen setting."""
