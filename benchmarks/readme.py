@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -60,19 +60,12 @@ def newest(reports: Path) -> dict[str, Path]:
 
 
 def block(reports: Mapping[str, Path], root: Path) -> str:
-    """Return the text between the markers.
-
-    Args:
-        reports: a report by kind.
-        root: folder of the README; links are relative to it.
-    """
-    links = [
-        f"[{KINDS[kind]}, {path.parent.name[:10]}]({Path(os.path.relpath(path, root)).as_posix()})"
-        for kind, path in reports.items()
-    ]
+    """Return the text between the markers, of a report by kind; links are relative to `root`."""
+    paths = {kind: Path(os.path.relpath(path, root)).as_posix() for kind, path in reports.items()}
+    links = "; ".join(f"[{KINDS[kind]}, {reports[kind].parent.name[:10]}]({path})" for kind, path in paths.items())
     if "accuracy" not in reports:
         missing = "No accuracy has been measured yet: run `python -m benchmarks.accuracy`."
-        return "\n\n".join([missing, *([f"Reports: {'; '.join(links)}."] if links else [])])
+        return f"{missing}\n\nReports: {links}." if links else missing
     columns = read_numbers(reports["accuracy"].read_text(encoding="utf-8"))
     if not columns:
         raise DataError(f"{reports['accuracy']}: no table of models with {METRIC}; run the benchmark again")
@@ -83,7 +76,7 @@ def block(reports: Mapping[str, Path], root: Path) -> str:
         f"Test {METRIC}, all items ranked, mean ± standard deviation over seeds. A `_twin` is the same model with one "
         "persona. † the split leaks time. ⏱ training was ended by a cap on its time."
     )
-    return "\n\n".join([legend, table(header, rows), f"Reports: {'; '.join(links)}."])
+    return "\n\n".join([legend, table(header, rows), f"Reports: {links}."])
 
 
 def read_numbers(report: str) -> list[Numbers]:
@@ -93,35 +86,22 @@ def read_numbers(report: str) -> list[Numbers]:
     [Numbers(title='log, random', leaks_time=True, values={'ease': '.3'})]
     """
     columns = []
-    for section in re.split(r"^## ", report, flags=re.MULTILINE)[1:]:
-        title, _, body = section.partition("\n")
-        rows = list(_first_table(body.splitlines()))
-        if not rows or rows[0][0] != "model" or METRIC not in rows[0]:
-            continue
-        position = rows[0].index(METRIC)
-        values = dict(_entry(row[0], row[position]) for row in rows[2:])
-        columns.append(Numbers(title.strip(), "leaks time" in body, values))
+    for title, body, head, values in _sections(report, "## "):
+        if head == "model":
+            numbers = dict(_entry(*entry) for entry in values.items())
+            columns.append(Numbers(title, "leaks time" in body, numbers))
     return columns
 
 
 def drift_block(report: Path, root: Path) -> str:
     """Return the text on drift: the picture of the streams, a table of arms by streams, and a link.
 
-    Args:
-        report: of `python -m benchmarks.drift`.
-        root: folder of the README.
-
     Raises:
         DataError: the report has no stream.
     """
     text = report.read_text(encoding="utf-8")
-    columns: dict[str, dict[str, str]] = {}
-    for section in re.split(r"^### ", text.partition("## Real streams")[2], flags=re.MULTILINE)[1:]:
-        title, _, body = section.partition("\n")
-        rows = list(_first_table(body.splitlines()))
-        if rows and METRIC in rows[0]:
-            position = rows[0].index(METRIC)
-            columns[f"{title.strip()}, {rows[0][0]}"] = {row[0]: row[position] for row in rows[2:]}
+    sections = _sections(text.partition("## Real streams")[2], "### ")
+    columns = {f"{title}, {head}": values for title, _, head, values in sections}
     if not columns:
         raise DataError(f"{report}: no stream with {METRIC}; run the benchmark again")
     arms = dict.fromkeys(arm for column in columns.values() for arm in column)
@@ -149,6 +129,16 @@ def replaced(text: str, content: str, markers: tuple[str, str] = (BEGIN, END)) -
         )
     before, _, rest = text.partition(begin)
     return f"{before}{begin}\n{content}\n{end}{rest.partition(end)[2]}"
+
+
+def _sections(text: str, mark: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
+    """Yield title, body, head of the first column, and `METRIC` by first column, of sections whose table has it."""
+    for section in re.split(f"^{mark}", text, flags=re.MULTILINE)[1:]:
+        title, _, body = section.partition("\n")
+        rows = list(_first_table(body.splitlines()))
+        if rows and METRIC in rows[0]:
+            position = rows[0].index(METRIC)
+            yield title.strip(), body, rows[0][0], {row[0]: row[position] for row in rows[2:]}
 
 
 def _first_table(lines: Sequence[str]) -> Iterable[list[str]]:

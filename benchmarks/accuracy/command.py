@@ -14,7 +14,7 @@ from typing import final
 import yaml
 
 from benchmarks.accuracy import report as accuracy_report
-from benchmarks.accuracy.comparison import Result
+from benchmarks.accuracy.comparison import BASELINES, OWN, Result
 from benchmarks.accuracy.fidelity import measure_fidelity
 from benchmarks.tools.cells import CellContent, Cells, Progress, identity
 from benchmarks.tools.command import parser, plans_named, program
@@ -31,20 +31,9 @@ from recsys.experiments.configuration import Experiment, check_experiment
 from recsys.files import write_text
 
 CONFIGS = (
-    "popularity",
-    "itemknn",
-    "ease",
-    "ials",
-    "bpr",
-    "mf",
-    "ampcf_paper_dot",
-    "ampcf_paper_cosine",
-    "ampcf_latent_twin",
-    "ampcf_latent",
-    "ampcf_twin",
-    "ampcf",
+    *BASELINES,
+    *("ampcf_paper_dot", "ampcf_paper_cosine", "ampcf_latent_twin", "ampcf_latent", "ampcf_twin", "ampcf"),
 )
-OWN = "ampcf"
 _TWIN = "_twin"
 SPLIT_SEED = 0
 
@@ -111,23 +100,16 @@ def run(
     *,
     epochs: int | None = None,
     update_configs: bool = False,
-    verbose: bool = True,
 ) -> Path:
     """Run the grid and write the report; return its path.
 
-    Args:
-        plans: logs and splits.
-        configs: names of configurations; "X_twin" is made from "X".
-        budget: of every model; its `seconds`, where not 0, replace those of the plans.
-        out: folder of cells, report and pictures.
-        epochs: at most so many epochs, for a quick trial of the benchmark itself.
-        update_configs: write the chosen settings below `configs/tuned`.
-        verbose: print progress.
+    The `seconds` of the budget, where not 0, replace those of the plans. At most so many `epochs`, for a quick trial of
+    the benchmark itself. `update_configs` writes the chosen settings below `configs/tuned`.
     """
     experiments = {name: _experiment(name, epochs) for name in configs}
     budgets = {plan: replace(budget, seconds=budget.seconds or plan.seconds) for plan in plans}
     total = sum(expected_cost(name, e, budgets[plan]) for plan in plans for name, e in experiments.items())
-    cells, progress = Cells(out / "cells"), Progress(total, verbose)
+    cells, progress = Cells(out / "cells"), Progress(total)
     results: list[Result] = []
     for plan in plans:
         results.append(_run_plan(plan, experiments, budgets[plan], cells, progress))
@@ -167,8 +149,7 @@ def _twin(name: str, experiment: Experiment, arena: Arena, cells: Cells) -> Expe
 
 def _experiment(name: str, epochs: int | None) -> Experiment:
     """Return a configuration; the twin starts as a copy of the model whose twin it will be."""
-    stem = name.removesuffix(_TWIN)
-    experiment = shipped_experiment(stem)
+    experiment = shipped_experiment(name.removesuffix(_TWIN))
     if epochs is not None and trains_by_gradient(experiment):
         return with_settings(experiment, {"optimization.epochs": epochs})
     return experiment
@@ -180,8 +161,7 @@ def _write_tuned(result: Result, plan: Plan) -> None:
         if outcome.experiment is None:
             continue
         runs = "mean of seeds" if is_seeded(outcome.experiment) else "one run"
-        values = outcome.values("ndcg@10")
-        mean = sum(values) / len(values)
+        mean = result.mean(name, "ndcg@10")
         head = f"# {name}, tuned for {plan.dataset}, split {plan.split}; test NDCG@10 {mean:.4f} ({runs})\n"
         write_text(folder / f"{name}.yaml", head + yaml.safe_dump(outcome.experiment.to_dict(), sort_keys=False))
 

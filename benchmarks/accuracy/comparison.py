@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 from benchmarks.tools.cells import Cells
 from benchmarks.tools.differences import Difference
 from benchmarks.tools.grid import Arena, Budget, Outcome
 from benchmarks.tools.report import mean_and_deviation
-from recsys.evaluation.significance import compare_seeds
 
-TWINS = (("ampcf", "ampcf_twin"), ("ampcf_latent", "ampcf_latent_twin"))
+OWN, TWIN = "ampcf", "ampcf_twin"
+TWINS = ((OWN, TWIN), ("ampcf_latent", "ampcf_latent_twin"))
 """Models of several personas and their one-persona twins; the first is the one whose bars count."""
 
 BASELINES = ("popularity", "itemknn", "ease", "ials", "bpr", "mf")
@@ -41,6 +41,20 @@ class Result:
         outcome = self.outcomes.get(name)
         return outcome if outcome is not None and outcome.runs else None
 
+    @property
+    def fidelity(self) -> dict[str, Any] | None:
+        """What `measure_fidelity` returned for our model; None where it was not measured."""
+        own = self.ok(OWN)
+        return own.runs[0].get("fidelity") if own else None
+
+    def effective_personas(self) -> tuple[float, int] | None:
+        """Return the fewest effective personas of our model over its seeds, and K; None where they do not apply."""
+        own = self.ok(OWN)
+        if own is None or own.experiment is None or not own.runs[0]["health"]:
+            return None
+        effective = min(float(run["health"]["effective"]) for run in own.runs)
+        return effective, int(own.experiment.arguments["personas"])
+
     def mean(self, name: str, metric: str) -> float:
         """Return the mean of a test metric over seeds."""
         return mean_and_deviation(self.outcomes[name].values(metric))[0]
@@ -55,14 +69,7 @@ def paired(result: Result, own: str, other: str, metrics: Sequence[str], cells: 
     b = [evaluation.per_user for evaluation in second.evaluations(cells)]
     if len(a) != len(b) and 1 not in (len(a), len(b)):
         a, b = a[: min(len(a), len(b))], b[: min(len(a), len(b))]
-    table = compare_seeds(b, a, metrics)
-    differences = []
-    for metric in metrics:
-        rows = table[table["metric"] == metric]
-        average = rows[rows["runs"] == "average"].iloc[0]
-        by_seed = rows[rows["runs"] != "average"]["diff"].astype(float)
-        differences.append(Difference.of_row(result.title, own, other, average, tuple(by_seed)))
-    return differences
+    return Difference.over_seeds(result.title, (own, a), (other, b), metrics)
 
 
 def best_baseline(result: Result, metric: str = "ndcg@10") -> str | None:

@@ -49,11 +49,6 @@ def fidelity_table(result: dict[str, Any]) -> str:
     return table(header, rows)
 
 
-def beats_all(result: dict[str, Any], level: float = 0.05) -> bool:
-    """Whether the model's evidence is significantly better than every other on every metric."""
-    return all(test["gain"] > 0 and test["p_holm"] < level for test in result["tests"])
-
-
 def lost(result: dict[str, Any], level: float = 0.05) -> Sequence[str]:
     """Return the tests in which the model's evidence is not significantly better, as texts."""
     return [

@@ -50,10 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def compare_with_placebo(cut: Split, seeds: int, experiment: Experiment | None = None) -> pd.DataFrame:
     """Return the paired differences of personas and placebo from the twin, and of personas from placebo.
 
-    Args:
-        cut: training log and test questions.
-        seeds: seeds of personas and shuffles.
-        experiment: of a LinearAMPCF; the shipped `ampcf.yaml` when None.
+    The experiment is that of a `LinearAMPCF`; the shipped `ampcf.yaml` when None.
     """
     tastes = Tastes.of(cut.train)
     arguments = dict((experiment or shipped_experiment("ampcf")).arguments)

@@ -8,29 +8,25 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.accuracy.bars import bars
-from benchmarks.accuracy.comparison import TWINS, Result, best_baseline, paired
+from benchmarks.accuracy.comparison import OWN, TWIN, TWINS, Result, best_baseline, paired
 from benchmarks.accuracy.fidelity import fidelity_table
 from benchmarks.accuracy.losses import what_lost
 from benchmarks.tools.cells import Cells
-from benchmarks.tools.differences import Difference, corrected
+from benchmarks.tools.differences import COLUMNS, Difference, corrected
 from benchmarks.tools.environment import environment
 from benchmarks.tools.grid import Budget, seed_agreement
 from benchmarks.tools.report import (
     REPORT_NAME,
     bars_table,
     facts,
-    interval,
     mean_and_deviation,
     number,
-    p_value,
-    percent,
     spread,
     table,
     write_report,
 )
 from recsys import pictures
 
-OWN, TWIN = "ampcf", "ampcf_twin"
 METRICS = {
     "ndcg@10": "NDCG@10",
     "recall@10": "Recall@10",
@@ -71,24 +67,19 @@ def _ours(result: Result) -> str:
 
 def _method(results: Sequence[Result], budget: Budget) -> str:
     caps = ", ".join(f"{result.title}: {result.budget.seconds:g} s" for result in results)
-    return "\n".join(
-        [
-            f"Every model had the same tuning budget: at most {budget.trials} settings (the first is that of its file, "
-            f"the others are drawn at random from its declared space; fewer where there are fewer), chosen by "
-            f"validation {budget.metric} on the same at most {budget.validation_users} users. The chosen setting "
-            f"was tested once per seed; seeds {', '.join(map(str, budget.seeds))}; models without randomness once.",
-            "",
-            f"Training of a trial was ended at the first validation after a wall-clock cap ({caps}); its best "
-            "epoch counts. Only models trained by our own loop can be ended; closed-form models and those of "
-            "`implicit` run to their end, but none begins another trial once its trials have taken the cap times the "
-            "number of trials. Further seeds repeat the epochs of a trial that was ended. A table "
-            "marks what was ended with ⏱: it might have done better with more time, so "
-            "that, there, speed is part of the result.",
-            "",
-            "A twin is its model with one persona and, where the model has an embedding, that one enlarged until the "
-            f"twin has at least as many parameters. `{TWIN}` has as many as its model without that. "
-            "TDD (taste distribution distance) and its excess over chance are better when lower.",
-        ]
+    return (
+        f"Every model had the same tuning budget: at most {budget.trials} settings (the first is that of its file, "
+        f"the others are drawn at random from its declared space; fewer where there are fewer), chosen by "
+        f"validation {budget.metric} on the same at most {budget.validation_users} users. The chosen setting "
+        f"was tested once per seed; seeds {', '.join(map(str, budget.seeds))}; models without randomness once.\n\n"
+        f"Training of a trial was ended at the first validation after a wall-clock cap ({caps}); its best "
+        "epoch counts. Only models trained by our own loop can be ended; closed-form models and those of "
+        "`implicit` run to their end, but none begins another trial once its trials have taken the cap times the "
+        "number of trials. Further seeds repeat the epochs of a trial that was ended. A table marks what was ended "
+        "with ⏱: it might have done better with more time, so that, there, speed is part of the result.\n\n"
+        "A twin is its model with one persona and, where the model has an embedding, that one enlarged until the "
+        f"twin has at least as many parameters. `{TWIN}` has as many as its model without that. "
+        "TDD (taste distribution distance) and its excess over chance are better when lower."
     )
 
 
@@ -101,24 +92,11 @@ _PAIRED = (
 
 
 def _pairs(pairs: Sequence[Difference]) -> str:
-    rows = [
-        [
-            p.where,
-            f"{p.own} - {p.other}",
-            p.metric,
-            number(p.diff),
-            percent(p.relative),
-            interval(p.low, p.high),
-            p_value(p.p),
-            p_value(p.p_holm),
-            ", ".join(number(value) for value in p.by_seed) or "-",
-            str(p.users),
-            p.outcome,
-        ]
-        for p in pairs
-    ]
-    header = ["log, split", "pair", "metric", "diff", "relative", "95%", "p", "p (Holm)", "by seed", "users", ""]
-    return table(header, rows)
+    rows = []
+    for p in pairs:
+        by_seed = ", ".join(number(value) for value in p.by_seed) or "-"
+        rows.append([p.where, f"{p.own} - {p.other}", p.metric, *p.columns(), by_seed, p.outcome])
+    return table(["log, split", "pair", "metric", *COLUMNS, "by seed", ""], rows)
 
 
 def _section(result: Result, cells: Cells) -> str:
@@ -142,8 +120,7 @@ def _section(result: Result, cells: Cells) -> str:
         if result.ok(own) and result.ok(twin):
             parts += [f"### Who gains: {own} and its twin by group of users", _strata(result, cells, own, twin)]
     parts += ["### Personas", _health(result, cells)]
-    ours = result.ok(OWN)
-    fidelity = ours.runs[0].get("fidelity") if ours else None
+    fidelity = result.fidelity
     if fidelity and "failure" not in fidelity:
         text = (
             f"{fidelity['users']} users, mean over 1 to 5 removed or kept items, POS at {fidelity['k']}; the p-value "
@@ -161,18 +138,12 @@ def _models(result: Result) -> str:
         if not outcome.runs:
             rows.append([name, f"failed: {outcome.failure}", *["-"] * (len(METRICS) + 2)])
             continue
-        seconds = [float(run["seconds"]) for run in outcome.runs]
+        seconds, _ = mean_and_deviation([float(run["seconds"]) for run in outcome.runs])
         capped = outcome.trials[outcome.chosen]["capped"] or any(run["capped"] for run in outcome.runs)
         epochs = "/".join(str(run["epochs"]) for run in outcome.runs)
-        rows.append(
-            [
-                name + (" ⏱" if capped else ""),
-                *(spread(outcome.values(metric)) for metric in METRICS),
-                f"{mean_and_deviation(seconds)[0]:.1f}",
-                epochs,
-                f"{outcome.runs[0]['parameters']:,}",
-            ]
-        )
+        values = [spread(outcome.values(metric)) for metric in METRICS]
+        cost = [f"{seconds:.1f}", epochs, f"{outcome.runs[0]['parameters']:,}"]
+        rows.append([name + (" ⏱" if capped else ""), *values, *cost])
     return table(["model", *METRICS.values(), "train s", "epochs", "parameters"], rows)
 
 
@@ -211,15 +182,9 @@ def _health(result: Result, cells: Cells) -> str:
         healths = [run["health"] for run in outcome.runs if run["health"]]
         if not healths or outcome.experiment is None:
             continue
-        agreement = seed_agreement(cells, outcome.tables)
-        rows.append(
-            [
-                name,
-                str(outcome.experiment.arguments["personas"]),
-                *(spread([float(one[name]) for one in healths], 2) for name in ("effective", "mean_cosine", "dead")),
-                number(agreement, 2),
-            ]
-        )
+        values = [spread([float(one[key]) for one in healths], 2) for key in ("effective", "mean_cosine", "dead")]
+        agreement = number(seed_agreement(cells, outcome.tables), 2)
+        rows.append([name, str(outcome.experiment.arguments["personas"]), *values, agreement])
     if not rows:
         return "No model with several personas was run."
     return table(["model", "K", "effective", "mean cosine", "dead", "agreement of seeds"], rows)
@@ -229,10 +194,7 @@ def _draw_bars(path: Path, results: Sequence[Result]) -> None:
     finished = [result for result in results if any(outcome.runs for outcome in result.outcomes.values())]
     names = list(dict.fromkeys(name for result in finished for name in result.outcomes))
     heights = {
-        name: [
-            mean_and_deviation(outcome.values("ndcg@10")) if (outcome := result.ok(name)) else (0.0, 0.0)
-            for result in finished
-        ]
+        name: [mean_and_deviation(o.values("ndcg@10")) if (o := result.ok(name)) else (0.0, 0.0) for result in finished]
         for name in names
     }
     pictures.draw_bars(path, [result.title for result in finished], heights, "test NDCG@10 (sd over seeds)")

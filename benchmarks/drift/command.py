@@ -144,23 +144,12 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     return run(*plans, out, candidates=options.candidates or (2 if options.quick else 12))
 
 
-def run(
-    worlds: Sequence[WorldPlan], streams: Sequence[StreamPlan], out: Path, *, candidates: int = 12, verbose: bool = True
-) -> Path:
-    """Run worlds and streams, and write the report; return its path.
-
-    Args:
-        worlds: worlds with known truth.
-        streams: real logs.
-        out: folder of cells, report and pictures.
-        candidates: rules that an arm may try.
-        verbose: print progress.
-    """
+def run(worlds: Sequence[WorldPlan], streams: Sequence[StreamPlan], out: Path, *, candidates: int = 12) -> Path:
+    """Run worlds and streams, and write the report; return its path. An arm may try so many `candidates`."""
     begin = time.monotonic()
 
     def say(text: str) -> None:
-        if verbose:
-            print(f"[{(time.monotonic() - begin) / 60:5.1f} min] {text}", flush=True)
+        print(f"[{(time.monotonic() - begin) / 60:5.1f} min] {text}", flush=True)
 
     cells = Cells(out / "cells")
     failures: dict[str, str] = {}
@@ -169,11 +158,10 @@ def run(
     for plan in worlds:
         try:
             replayed, served = _run_world(plan, cells, candidates, say)
+            pools += replayed
+            serving += served
         except RecsysError as error:
             failures[f"world {plan.name}"] = without_paths(str(error))
-            continue
-        pools += replayed
-        serving += served
     results: list[StreamResult] = []
     twin = _write_twin(cells)
     for stream in streams:

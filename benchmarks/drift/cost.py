@@ -7,7 +7,7 @@ work of the machine falls on all three alike; medians count. Use one thread (`--
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,11 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048, seed: int = 0) -> dict[str, Any]:
     """Return the cost of decay: seconds a query, bytes a user, and a day's learning against a retraining.
 
-    Args:
-        log: with an order; the models are fitted before its newest 30%.
-        experiment: a model in `Decayed` with half-lives per user, or a fold-in model, which is then wrapped.
-        questions: number of queries, at most: the newest events of every user.
-        seed: of the model.
+    The models are fitted before the newest 30% of the log. A fold-in model without decay is wrapped in `Decayed`. The
+    queries, at most so many, are the newest events of every user.
 
     Returns:
         `alone` and `batches`, each with the median seconds a question of `undecayed`, `decayed` (recommend 10 items)
@@ -90,9 +87,7 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
             batches.append((batch, log.item_num[events[done : done + len(batch)]]))
             done += len(batch)
     single = [
-        (queries.take(np.asarray([row])), items[row : row + 1])
-        for queries, items in batches
-        for row in range(len(items))
+        (queries.take(np.asarray([k])), items[k : k + 1]) for queries, items in batches for k in range(len(items))
     ]
     seconds = {"alone": _seconds(model, single), "batches": _seconds(model, batches)}
     rule, effort = model.forgetting, model.scoring_model.effort
@@ -119,13 +114,8 @@ def rows(costs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
             [f"{label}: {step}, ms", *(f"{1e3 * cost[way][step]:.3f}" for cost in costs.values())] for step in _STEPS
         ]
         lines.append([f"{label}: (decayed + observe) / undecayed", *(f"{c[way]['ratio']:.2f}" for c in costs.values())])
-    keys = {
-        "bytes per user": "bytes_per_user",
-        "one fit, s": "fit_seconds",
-        "events per day": "events_per_day",
-        "observing a day, s": "day_seconds",
-        "fit / day": "retraining_factor",
-    }
+    keys = {"bytes per user": "bytes_per_user", "one fit, s": "fit_seconds", "events per day": "events_per_day"}
+    keys |= {"observing a day, s": "day_seconds", "fit / day": "retraining_factor"}
     return lines + [[label, *(f"{cost[name]:.4g}" for cost in costs.values())] for label, name in keys.items()]
 
 
@@ -134,8 +124,7 @@ def _seconds(model: Decayed, batches: Batches) -> dict[str, float]:
     taken = np.empty((len(batches), len(_STEPS)))
     _steps(model, *batches[0])  # warm-up
     for number, (queries, items) in enumerate(batches):
-        taken[number] = _steps(model, queries, items)
-        taken[number] /= len(queries)
+        taken[number] = _steps(model, queries, items) / len(queries)
     rule = model.forgetting
     assert isinstance(rule, OnlineForgetting)
     rule.reset()
@@ -143,20 +132,16 @@ def _seconds(model: Decayed, batches: Batches) -> dict[str, float]:
     return median | {"ratio": (median["decayed"] + median["observe"]) / median["undecayed"]}
 
 
-def _steps(model: Decayed, queries: Queries, items: npt.NDArray[np.int32]) -> list[float]:
+def _steps(model: Decayed, queries: Queries, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
     """Return the seconds of each step."""
-    undecayed = model.scoring_model
-    return [
-        _timed(lambda: undecayed.recommend(queries, _LENGTH)),
-        _timed(lambda: model.recommend(queries, _LENGTH)),
-        _timed(lambda: model.observe(queries, items)),
-    ]
-
-
-def _timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    moments = [time.perf_counter()]
+    model.scoring_model.recommend(queries, _LENGTH)
+    moments.append(time.perf_counter())
+    model.recommend(queries, _LENGTH)
+    moments.append(time.perf_counter())
+    model.observe(queries, items)
+    moments.append(time.perf_counter())
+    return np.diff(moments)
 
 
 def _events_per_day(log: Interactions, late: npt.NDArray[np.bool_]) -> float:

@@ -12,15 +12,8 @@ from recsys.pictures import new_figure, save_figure
 from recsys.worlds.drift import Kind
 
 _COLOURS = {
-    "none": "#9aa5b1",
-    "global": "#54728c",
-    "window": "#c3ae8e",
-    "koren": "#6b8f71",
-    "population_adwin": "#8d6a9f",
-    "user_adwin": "#e09f3e",
-    OURS: "#9e2a2b",
-    "oracle": "#000000",
-    "oracle+global": "#000000",
+    **{"none": "#9aa5b1", "global": "#54728c", "window": "#c3ae8e", "koren": "#6b8f71", "population_adwin": "#8d6a9f"},
+    **{"user_adwin": "#e09f3e", OURS: "#9e2a2b", "oracle": "#000000", "oracle+global": "#000000"},
 }
 """Arms whose curves are drawn; more would hide each other."""
 

@@ -22,7 +22,7 @@ from benchmarks.drift.world_scores import (
     timescales,
 )
 from benchmarks.drift.worlds import DETECTOR_CANDIDATES
-from benchmarks.tools.differences import Difference
+from benchmarks.tools.differences import COLUMNS, Difference
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import bars_table, facts, interval, number, p_value, signed, slug, table, write_report
 from recsys.experiments.drift.pictures import draw_days, draw_half_lives
@@ -41,16 +41,7 @@ def write(
     failures: Mapping[str, str],
     candidates: int,
 ) -> Path:
-    """Write the report and its pictures; return the report's path.
-
-    Args:
-        out: the folder.
-        pools: worlds under a base each.
-        results: real streams.
-        serving: costs of single queries.
-        failures: reasons by the name of a part that could not be run.
-        candidates: rules that an arm might try.
-    """
+    """Write the report and its pictures; return its path. Failures are reasons by the part that could not be run."""
     out.mkdir(parents=True, exist_ok=True)
     scores: Scores = {pool.title: {arm: arm_scores(pool, arm) for arm in pool.tables} for pool in pools}
     pairs = differences(pools)
@@ -71,23 +62,21 @@ def write(
 
 
 def _method(candidates: int) -> str:
-    return "\n\n".join(
-        [
-            "Arms: `none`, no decay; `global`, one half-life for all; `window`, the newest events or days; `koren`, a "
-            "decay rate of each user by gradient; `gradient`, with floor and features; detectors of drift that reset "
-            f"all users (`population_...`) or one user (`user_...`); `{OURS}`, ours; `situation`, the part of ours "
-            "that the situation alone determines, without the user's own; `retraining`, no decay, the model refitted "
-            "on a schedule; `oracle`, which knows who changed when. "
-            f"Every arm may try up to {candidates} candidates (fewer where it has fewer; in worlds a detector up to "
-            f"{DETECTOR_CANDIDATES}) and takes the one with the best prequential NDCG@10 on validation.",
-            "Worlds: users are split in thirds, to learn the items, to tune, to report; all replays begin with each "
-            "user's first event; the users of all seeds are pooled, for each seed is another population. Spliced "
-            "users: items are learned from the users in no replay. Streams: items from the first 60% of time (70% for "
-            "the report), tuning on the next 10%, the report on the rest.",
-            "Every event is predicted just before it happens; all items are ranked, used ones masked. Intervals are "
-            "95% over resamples of the users; p by Wilcoxon over users, corrected (Holm) over all worlds, and in each "
-            "stream over its pairs.",
-        ]
+    return (
+        "Arms: `none`, no decay; `global`, one half-life for all; `window`, the newest events or days; `koren`, a "
+        "decay rate of each user by gradient; `gradient`, with floor and features; detectors of drift that reset "
+        f"all users (`population_...`) or one user (`user_...`); `{OURS}`, ours; `situation`, the part of ours "
+        "that the situation alone determines, without the user's own; `retraining`, no decay, the model refitted "
+        "on a schedule; `oracle`, which knows who changed when. "
+        f"Every arm may try up to {candidates} candidates (fewer where it has fewer; in worlds a detector up to "
+        f"{DETECTOR_CANDIDATES}) and takes the one with the best prequential NDCG@10 on validation.\n\n"
+        "Worlds: users are split in thirds, to learn the items, to tune, to report; all replays begin with each "
+        "user's first event; the users of all seeds are pooled, for each seed is another population. Spliced "
+        "users: items are learned from the users in no replay. Streams: items from the first 60% of time (70% for "
+        "the report), tuning on the next 10%, the report on the rest.\n\n"
+        "Every event is predicted just before it happens; all items are ranked, used ones masked. Intervals are "
+        "95% over resamples of the users; p by Wilcoxon over users, corrected (Holm) over all worlds, and in each "
+        "stream over its pairs."
     )
 
 
@@ -105,13 +94,10 @@ def _world(out: Path, pool: Pool, scores: Mapping[str, ArmScores], pairs: Sequen
     alarms = [(arm, s.detection) for arm, s in scores.items() if s.detection is not None and s.detection.changes]
     if alarms:
         head = ["detector", "changes", "noticed", "delay, events", "median", "false alarms", "per 1,000 events"]
-        rows = [
-            [
-                *(arm, str(d.changes), f"{100 * d.detected:.0f}%", number(d.delay, 1), number(d.delay_median, 0)),
-                *(f"{d.false_alarms:,}", number(d.false_per_1000, 1)),
-            ]
-            for arm, d in alarms
-        ]
+        rows = []
+        for arm, d in alarms:
+            noticed = [f"{100 * d.detected:.0f}%", number(d.delay, 1), number(d.delay_median, 0)]
+            rows.append([arm, str(d.changes), *noticed, f"{d.false_alarms:,}", number(d.false_per_1000, 1)])
         parts += [table(head, rows), f"Of abrupt and stable users; an alarm within {HORIZON} events notices a change."]
     if pool.users(Kind.RENEWAL).any():
         score = timescales(pool)
@@ -129,32 +115,21 @@ def _world(out: Path, pool: Pool, scores: Mapping[str, ArmScores], pairs: Sequen
 
 def _means(pool: Pool, scores: Mapping[str, ArmScores]) -> str:
     kinds = list(scores[OURS].by_kind)
-    rows = [
-        [
-            arm,
-            pool.choices(arm),
-            number(s.means["ndcg@10"]),
-            number(s.means["hr@10"]),
-            *(number(s.by_kind[kind]) for kind in kinds),
-            number(s.seconds_per_1000, 2),
-            number(s.bytes_per_user, 0),
-        ]
-        for arm, s in scores.items()
-    ]
+    rows = []
+    for arm, s in scores.items():
+        means = (s.means["ndcg@10"], s.means["hr@10"], *(s.by_kind[kind] for kind in kinds))
+        cost = [number(s.seconds_per_1000, 2), number(s.bytes_per_user, 0)]
+        rows.append([arm, pool.choices(arm), *map(number, means), *cost])
     head = ["arm", "choice", "NDCG@10", "HR@10", *(f"{kind} users" for kind in kinds), "s per 1,000", "bytes/user"]
     return table(head, rows)
 
 
 def _drift_scores(scores: Mapping[str, ArmScores]) -> str:
-    rows = [
-        [
-            arm,
-            *(events(score) for score in (s.recovery, s.recovery_level, s.recovery_all)),
-            with_interval(s.area, 2),
-            *(cost_text(cost) for cost in (s.stable_cost, s.burst_cost, s.burst_cost_after)),
-        ]
-        for arm, s in scores.items()
-    ]
+    rows = []
+    for arm, s in scores.items():
+        recovery = [events(score) for score in (s.recovery, s.recovery_level, s.recovery_all)]
+        costs = [cost_text(cost) for cost in (s.stable_cost, s.burst_cost, s.burst_cost_after)]
+        rows.append([arm, *recovery, with_interval(s.area, 2), *costs])
     head = ["arm", "recovery", "to the level", "with gradual", "degradation area", "stable cost", "burst cost", "later"]
     return table(head, rows)
 
@@ -171,7 +146,7 @@ def _drift_text(oracle: str) -> str:
 
 def _pairs(pairs: Sequence[Difference]) -> str:
     rows = [[f"{OURS} - {pair.other}", *pair.columns()] for pair in pairs]
-    return table(["NDCG@10, mean over users", "diff", "relative", "95%", "p", "p (Holm)", "users"], rows)
+    return table(["NDCG@10, mean over users", *COLUMNS], rows)
 
 
 def _overview(out: Path, results: Sequence[StreamResult]) -> list[str]:
@@ -193,19 +168,12 @@ def _gaps(results: Sequence[StreamResult]) -> list[str]:
     """Return the possible sources of the differences from the best global half-life."""
     rows = []
     for result in results:
-        beliefs, gap = result.content["bases"][result.content["base"]]["half_lives"], result.gap
-        rows.append(
-            [
-                f"{result.name}, {result.content['base']}",
-                result.arms["global"]["choice"],
-                f"{100 * beliefs['mean_belief'][-1]:.0f}%",
-                number(gap.visible, 0),
-                f"{100 * gap.unknown:.0f}%",
-                f"{100 * gap.hit:.1f}%",
-                f"{100 * gap.moved:.0f}%",
-                f"{100 * gap.better:.0f}% / {100 * gap.worse:.0f}%",
-            ]
-        )
+        base, gap = result.content["base"], result.gap
+        never = result.content["bases"][base]["half_lives"]["mean_belief"][-1]
+        shares = [f"{100 * gap.unknown:.0f}%", f"{100 * gap.hit:.1f}%", f"{100 * gap.moved:.0f}%"]
+        users = f"{100 * gap.better:.0f}% / {100 * gap.worse:.0f}%"
+        row = [f"{result.name}, {base}", result.arms["global"]["choice"], f"{100 * never:.0f}%"]
+        rows.append([*row, number(gap.visible, 0), *shares, users])
     head = ["log", "half-life for all", "belief in never", "events seen", "new items", "hits of either"]
     return [
         f"Where a gap between `{OURS}` and `global` can come from:",
@@ -248,23 +216,13 @@ def _arms(base: str, entry: Mapping[str, Any]) -> str:
     rows = []
     for arm, values in entry["arms"].items():
         pair = entry["paired"].get(f"{OURS}-{arm}")
-        seconds = {name: value for name, value in values["seconds"].items() if name not in ("fit", "tuning")}
-        rows.append(
-            [
-                arm,
-                values["choice"],
-                number(values["ndcg@10"]),
-                number(values["hr@10"]),
-                *(
-                    ["-"] * 3
-                    if pair is None
-                    else [signed(pair["diff"]), interval(pair["low"], pair["high"]), p_value(pair["p_holm"])]
-                ),
-                f"{values['n']:,}",
-                number(1000 * sum(seconds.values()) / values["n"], 2),
-                number(values["bytes_per_user"], 0),
-            ]
-        )
+        gain = ["-"] * 3
+        if pair is not None:
+            gain = [signed(pair["diff"]), interval(pair["low"], pair["high"]), p_value(pair["p_holm"])]
+        seconds = sum(value for name, value in values["seconds"].items() if name not in ("fit", "tuning"))
+        cost = [number(1000 * seconds / values["n"], 2), number(values["bytes_per_user"], 0)]
+        means = [number(values["ndcg@10"]), number(values["hr@10"])]
+        rows.append([arm, values["choice"], *means, *gain, f"{values['n']:,}", *cost])
     head = [base, "choice", "NDCG@10", "HR@10", f"{OURS} minus it", "95%", "p (Holm)", "questions", "s per 1,000"]
     return table([*head, "bytes/user"], rows)
 
@@ -279,36 +237,25 @@ def _strata(strata: Sequence[Mapping[str, Any]]) -> str:
 
 def _together(results: Sequence[StreamResult]) -> list[str]:
     rows = [[pair.where, f"{pair.own} - {pair.other}", *pair.columns()] for pair in together(results)]
-    head = ["log", "NDCG@10, mean over users", "diff", "relative", "95%", "p", "p (Holm)", "users"]
+    head = ["log", "NDCG@10, mean over users", *COLUMNS]
     return ["## Personas and decay together", table(head, rows)] if rows else []
 
 
 def _cost(results: Sequence[StreamResult], serving: Sequence[Serving]) -> list[str]:
     parts = ["## Cost"]
     if serving:
-        rows = [
-            [
-                f"{one.world}, {one.base}",
-                *(number(milliseconds, 2) for milliseconds in (one.plain, one.decayed, one.observe)),
-                number(one.bytes, 0),
-            ]
-            for one in serving
-        ]
+        rows = []
+        for one in serving:
+            times = [number(milliseconds, 2) for milliseconds in (one.plain, one.decayed, one.observe)]
+            rows.append([f"{one.world}, {one.base}", *times, number(one.bytes, 0)])
         head = ["one question at a time, ms", "recommend, no decay", "recommend, decayed", "observe", "bytes/user"]
         parts.append(table(head, rows))
     rows = []
     for result in results:
-        if np.isnan(result.days):
-            continue
-        rows.append(
-            [
-                f"{result.name}, {result.content['base']}",
-                number(result.own_seconds(), 1),
-                number(result.arms[OURS]["seconds"]["fit"], 1),
-                number(result.days, 0),
-                f"{result.daily_retraining:.0f}x",
-            ]
-        )
+        if not np.isnan(result.days):
+            seconds = [number(result.own_seconds(), 1), number(result.arms[OURS]["seconds"]["fit"], 1)]
+            days = [number(result.days, 0), f"{result.daily_retraining:.0f}x"]
+            rows.append([f"{result.name}, {result.content['base']}", *seconds, *days])
     if rows:
         head = ["seconds over the stream", "decay, beyond no decay", "one fit", "days", "a fit a day costs"]
         parts.append(table(head, rows))

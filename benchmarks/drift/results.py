@@ -44,10 +44,6 @@ class Gap:
     def of(cls, ours: pd.DataFrame, rival: pd.DataFrame) -> Gap:
         """Compare the tables of two replays of the same questions.
 
-        Args:
-            ours: with "user_num", "position", "n_visible", "known", "ndcg@10"; a row is a question.
-            rival: the same questions.
-
         Raises:
             ValueError: the questions differ.
         """
@@ -59,14 +55,8 @@ class Gap:
         hit = (one > 0) | (other > 0)
         gain = (one - other).groupby(both["user_num"]).mean()
         moved = float((one != other)[hit].mean()) if hit.any() else 0.0
-        return cls(
-            float(both["n_visible"].median()),
-            1.0 - float(both["known"].mean()),
-            float(hit.mean()),
-            moved,
-            float((gain > 0).mean()),
-            float((gain < 0).mean()),
-        )
+        visible, unknown = float(both["n_visible"].median()), 1.0 - float(both["known"].mean())
+        return cls(visible, unknown, float(hit.mean()), moved, float((gain > 0).mean()), float((gain < 0).mean()))
 
 
 @final

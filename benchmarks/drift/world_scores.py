@@ -17,13 +17,7 @@ import pandas as pd
 from benchmarks.drift.worlds import DETECTORS, ORACLE, ORACLE_GLOBAL, Truth, World, WorldReplay
 from benchmarks.tools.differences import Difference, corrected
 from recsys.evaluation.drift.detection import Detection, detection
-from recsys.evaluation.drift.scores import (
-    degradation_area,
-    per_user,
-    recovery,
-    relative_cost,
-    timescale_recovery,
-)
+from recsys.evaluation.drift.scores import degradation_area, per_user, recovery, relative_cost, timescale_recovery
 from recsys.evaluation.resampling import Score
 from recsys.worlds.drift import Kind
 
@@ -53,13 +47,7 @@ class Pool:
 
     @classmethod
     def of(cls, worlds: Sequence[World], base: str, runs: Mapping[str, Sequence[WorldReplay]]) -> Pool:
-        """Pool worlds of one name.
-
-        Args:
-            worlds: of several seeds.
-            base: name of the base.
-            runs: by arm, one for each world.
-        """
+        """Pool worlds of one name and several seeds, with one replay of each world by arm."""
         offsets = np.cumsum([0, *(world.test.n_users for world in worlds)])
         tables = {}
         for arm, replays in runs.items():

@@ -238,8 +238,7 @@ class WorldBench:
         return self._chosen[arm]
 
     def _tuned(self, arm: str) -> TunedRule:
-        detector = arm.endswith(DETECTORS)
-        most = min(self.candidates, DETECTOR_CANDIDATES) if detector else self.candidates
+        most = min(self.candidates, DETECTOR_CANDIDATES) if arm.endswith(DETECTORS) else self.candidates
         return choose(arm, self.stage(self.world.tune), candidates=most)
 
     def _oracle(self, arm: str) -> TunedRule:
@@ -266,11 +265,8 @@ class WorldBench:
 
 
 def alarms_by_user(alarms: Ints, log: Interactions) -> tuple[Ints, Ints]:
-    """Return users and positions of alarms; one for all users (-1) becomes one for each, at the next event.
-
-    Args:
-        alarms: "alarms 2", (user, time), as `DetectorReset.alarms`.
-        log: the stream.
+    """Return users and positions of `DetectorReset.alarms`; one for all users (-1) becomes one for each, at the next
+    event.
     """
     lengths = np.diff(log.indptr)
     users, positions = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]

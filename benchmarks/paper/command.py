@@ -16,7 +16,7 @@ from typing import Any, final
 
 from benchmarks.tools.cells import CellContent, Cells, Progress, identity
 from benchmarks.tools.command import parser, program
-from benchmarks.tools.differences import Difference
+from benchmarks.tools.differences import COLUMNS, Difference
 from benchmarks.tools.environment import environment
 from benchmarks.tools.fitting import count_parameters, fit_within
 from benchmarks.tools.grid import health
@@ -24,10 +24,8 @@ from benchmarks.tools.report import (
     bar,
     bars_table,
     facts,
-    interval,
     mean_and_deviation,
     number,
-    p_value,
     percent,
     report_folder,
     spread,
@@ -41,7 +39,6 @@ from recsys.data.splits.holdout import Split
 from recsys.data.splits.standard import split
 from recsys.errors import RecsysError
 from recsys.evaluation.holdout import evaluate, validator
-from recsys.evaluation.significance import compare_seeds
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.configuration import Experiment
 
@@ -104,10 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     command.add_argument("--seeds", type=int, metavar="N", help="seeds of split and model (default 3)")
     command.add_argument("--budget-seconds", type=float, metavar="S", help="cap of one training (default 90 to 120)")
     options = command.parse_args(arguments)
-    logs = [log for log in (*LOGS, *QUICK) if log.dataset in options.datasets] if options.datasets else None
-    chosen = logs or (QUICK if options.quick else LOGS)
+    named = [log for log in (*LOGS, *QUICK) if log.dataset in (options.datasets or ())]
     return run(
-        chosen,
+        named or (QUICK if options.quick else LOGS),
         range(options.seeds or (2 if options.quick else 3)),
         report_folder("paper", options.out, quick=options.quick),
         seconds=options.budget_seconds,
@@ -116,12 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
 
 
 def run(
-    logs: Sequence[Log],
-    seeds: Sequence[int],
-    out: Path,
-    *,
-    seconds: float | None = None,
-    epochs: int | None = None,
+    logs: Sequence[Log], seeds: Sequence[int], out: Path, *, seconds: float | None = None, epochs: int | None = None
 ) -> Path:
     """Run all logs, models and seeds and write the report; return its path."""
     experiments = models(epochs)
@@ -182,15 +173,9 @@ def _run(
 ) -> CellContent:
     fitted = fit_within(experiment, seed, cut.train, validator(cut.valid, METRIC), seconds)
     evaluation = evaluate(fitted.model, cut.test, cut.train, cutoffs=(10,), tastes=tastes)
-    values = {
-        **fitted.effort,
-        "test": evaluation.summary,
-        "parameters": count_parameters(fitted.model),
-        "health": health(fitted.model, cut.test),
-        "notes": cut.notes,
-        "fingerprint": fingerprint,
-    }
-    return CellContent(values, evaluation)
+    values = {"test": evaluation.summary, "parameters": count_parameters(fitted.model), "notes": cut.notes}
+    own = {"health": health(fitted.model, cut.test), "fingerprint": fingerprint}
+    return CellContent({**fitted.effort, **values, **own}, evaluation)
 
 
 _CODE = """\
@@ -249,39 +234,31 @@ def bars(results: Sequence[LogResult]) -> list[list[str]]:
         f"{AMPCF_THEIRS} over MF with bias from 0 (their sampling), and {AMPCF} over {MF} (fresh samples), "
         f"on amazon-video-games, {METRIC}"
     )
-    fair = None if games is None else (games.gain(AMPCF_THEIRS, MF_FROM_ZERO), games.gain(AMPCF, MF))
-    rows.append(
-        bar(claim, "no bar", "-", None) if fair is None else [claim, "no bar", "; ".join(map(percent, fair)), "-"]
-    )
-    return rows
+    if games is None:
+        return [*rows, bar(claim, "no bar", "-", None)]
+    fair = (games.gain(AMPCF_THEIRS, MF_FROM_ZERO), games.gain(AMPCF, MF))
+    return [*rows, [claim, "no bar", "; ".join(map(percent, fair)), "-"]]
 
 
 def _section(one: LogResult, cells: Cells) -> list[str]:
     rows = []
     for name, runs in one.runs.items():
-        theirs = one.log.theirs.get(name)
+        theirs = " / ".join(number(value, 3) for value in one.log.theirs.get(name, ())) or "-"
         effective = [run["health"]["effective"] for run in runs if run["health"]]
-        rows.append(
-            [
-                name + (" ⏱" if any(run["capped"] for run in runs) else ""),
-                spread([run["test"]["hr@10"] for run in runs]),
-                spread([run["test"][METRIC] for run in runs]),
-                " / ".join(number(value, 3) for value in theirs) if theirs else "-",
-                "/".join(str(run["epochs"]) for run in runs),
-                f"{mean_and_deviation([run['seconds'] for run in runs])[0]:.0f}",
-                f"{runs[0]['parameters']:,}",
-                spread(effective, 2) if effective else "-",
-            ]
-        )
+        metrics = [spread([run["test"][metric] for run in runs]) for metric in ("hr@10", METRIC)]
+        seconds, _ = mean_and_deviation([run["seconds"] for run in runs])
+        cost = ["/".join(str(run["epochs"]) for run in runs), f"{seconds:.0f}", f"{runs[0]['parameters']:,}"]
+        capped = " ⏱" if any(run["capped"] for run in runs) else ""
+        rows.append([name + capped, *metrics, theirs, *cost, spread(effective, 2) if effective else "-"])
     header = ["model", "HR@10", "NDCG@10", "authors' code", "epochs", "train s", "parameters", "effective personas"]
-    pairs = []
-    for model, other in PAIRS:
-        a, b = ([cells.evaluation(cell).per_user for cell in one.tables[name]] for name in (other, model))
-        compared = compare_seeds(a, b, ["hr@10", METRIC])
-        for row in compared[compared["runs"] == "average"].to_dict("records"):
-            pair = Difference.of_row(one.log.dataset, model, other, row)
-            values = [number(pair.diff), percent(pair.relative), interval(pair.low, pair.high), p_value(pair.p_holm)]
-            pairs.append([f"{model} - {other}", pair.metric, *values])
+    tables = {name: [cells.evaluation(cell).per_user for cell in one.tables[name]] for name in one.tables}
+    pairs = [
+        [f"{pair.own} - {pair.other}", pair.metric, *pair.columns()]
+        for own, other in PAIRS
+        for pair in Difference.over_seeds(
+            one.log.dataset, (own, tables[own]), (other, tables[other]), ["hr@10", METRIC]
+        )
+    ]
     first = next(iter(one.runs.values()))[0]
     made = {
         "log": f"{one.log.dataset}, fingerprint {first['fingerprint'][:12]}",
@@ -293,4 +270,4 @@ def _section(one: LogResult, cells: Cells) -> list[str]:
             f"{AMPCF} {percent(one.gain(AMPCF_THEIRS, AMPCF))}, {METRIC}"
         ),
     }
-    return [facts(made), table(header, rows), table(["pair", "metric", "diff", "relative", "95%", "p (Holm)"], pairs)]
+    return [facts(made), table(header, rows), table(["pair", "metric", *COLUMNS], pairs)]

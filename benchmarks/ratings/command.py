@@ -28,13 +28,11 @@ from benchmarks.ratings.rated_events import (
 )
 from benchmarks.ratings.residual_readout import ReadoutSettings, ResidualReadout
 from benchmarks.tools.command import parser, program
-from benchmarks.tools.differences import LEVEL
+from benchmarks.tools.differences import COLUMNS, Difference, corrected
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import (
     facts,
-    interval,
     number,
-    p_value,
     report_folder,
     spread,
     table,
@@ -50,7 +48,6 @@ from recsys.decay.base import Forgetting
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import RecsysError
-from recsys.evaluation.significance import compare_seeds, holm
 from recsys.models import TimeSVD
 from recsys.models.base import Recommender
 from recsys.models.calibration_set import newest_part
@@ -63,15 +60,11 @@ MEAN, BIASES, STATIC, TIME = "global mean", "biases", "SVD++", "timeSVD++"
 NONE, GLOBAL, PER_USER = "neighbours, no decay", "neighbours, global half-life", "neighbours, per-user decay"
 ARMS = (MEAN, BIASES, STATIC, TIME, NONE, GLOBAL, PER_USER)
 PAIRS = (
-    (TIME, STATIC),
-    (GLOBAL, NONE),
-    (PER_USER, NONE),
-    (PER_USER, GLOBAL),
-    (PER_USER, TIME),
-    (TIME, BIASES),
-    (NONE, BIASES),
+    *((TIME, STATIC), (GLOBAL, NONE), (PER_USER, NONE), (PER_USER, GLOBAL)),
+    *((PER_USER, TIME), (TIME, BIASES), (NONE, BIASES)),
 )
 """Pairs that are compared on users: the first minus the second."""
+OUTCOMES = {"won": "better", "lost": "**worse**", "tie": "no difference shown"}
 FRACTIONS = (0.8, 0.9)
 _CALIBRATION = 0.1
 _OPTIMIZATION = Optimization(epochs=40, batch_size=4096, learning_rate=0.02, patience=3, validate_every=2)
@@ -93,11 +86,8 @@ _NEIGHBOURS: Space = {
 }
 STATICS: Mapping[str, Space] = {
     BIASES: {name: _NEIGHBOURS[name] for name in ("user_shrinkage", "item_shrinkage")},
-    STATIC: _FACTORS,
-    TIME: _FACTORS,
-    NONE: _NEIGHBOURS,
-    GLOBAL: _NEIGHBOURS,
-    PER_USER: _NEIGHBOURS,
+    **dict.fromkeys((STATIC, TIME), _FACTORS),
+    **dict.fromkeys((NONE, GLOBAL, PER_USER), _NEIGHBOURS),
 }
 """Settings that an arm shares with its family."""
 OVER_TIME: Mapping[str, Space] = {
@@ -109,12 +99,8 @@ OVER_TIME: Mapping[str, Space] = {
     },
     GLOBAL: {
         "half_life": (
-            ("events", 10.0),
-            ("events", 30.0),
-            ("events", 300.0),
-            ("events", 100.0),
-            ("time", 90 * DAY),
-            ("time", 365 * DAY),
+            *(("events", 10.0), ("events", 30.0), ("events", 300.0), ("events", 100.0)),
+            *(("time", 90 * DAY), ("time", 365 * DAY)),
         )
     },
     PER_USER: {"learning_rate": (1.0, 5.0, 20.0), "shrinkage": (30.0, 100.0, 300.0), "fading": (0.005, 0.02, 0.05)},
@@ -305,25 +291,16 @@ def calibrated(settings: Settings, readout: ReadoutSettings, train: Interactions
     return rule
 
 
-def comparisons(results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row per log and pair: differences of the users' mean squared errors, corrected over all of them."""
-    rows = []
+def comparisons(results: Sequence[Result]) -> list[Difference]:
+    """Return the differences of the users' mean squared errors, for each log and pair, corrected over all of them."""
+    pairs = []
     for result in results:
+        tables = {arm: outcome.per_user for arm, outcome in result.outcomes.items()}
         for own, other in PAIRS:
-            if own in result.outcomes and other in result.outcomes:
-                a, b = result.outcomes[other].per_user, result.outcomes[own].per_user
-                row = compare_seeds(a, b, [SQUARED]).iloc[0]
-                rows.append({"log": result.name, "own": own, "other": other, **row[["n", "diff", "low", "high", "p"]]})
-    pairs = pd.DataFrame(rows, columns=["log", "own", "other", "n", "diff", "low", "high", "p"])
-    pairs["p_holm"] = holm(pairs["p"].to_numpy(np.float64))
-    return pairs
-
-
-def verdict(row: pd.Series) -> str:
-    """Return whether the first arm of a pair is better, by the corrected p-value and the sign of the mean."""
-    if not row["p_holm"] < LEVEL:
-        return "no difference shown"
-    return "better" if row["diff"] < 0 else "**worse**"
+            if own in tables and other in tables:
+                arms = (own, tables[own]), (other, tables[other])
+                pairs += Difference.over_seeds(result.name, *arms, [SQUARED])
+    return corrected(pairs)
 
 
 def write(results: Sequence[Result], out: Path, trials: int, seeds: int) -> Path:
@@ -348,23 +325,15 @@ def write(results: Sequence[Result], out: Path, trials: int, seeds: int) -> Path
         ]
         parts += [facts(result.facts), table(["arm", "test RMSE", "test MAE", "validation RMSE", "chosen"], rows)]
     rows = [
-        [
-            str(row["log"]),
-            f"{row['own']} - {row['other']}",
-            str(row["n"]),
-            f"{number(row['diff'])} {interval(row['low'], row['high'])}",
-            p_value(row["p"]),
-            p_value(row["p_holm"]),
-            verdict(row),
-        ]
-        for _, row in comparisons(results).iterrows()
+        [pair.where, f"{pair.own} - {pair.other}", *pair.columns(), OUTCOMES[pair.outcome]]
+        for pair in comparisons(results)
     ]
     parts += [
         "## Paired over users",
         "Difference of the users' mean squared errors, first minus second (below 0: the first is better), averaged "
         "over seeds; 95% bootstrap interval; Wilcoxon signed-rank, Holm over all rows. Every user counts once here, "
         "every event in the tables above.",
-        table(["log", "pair", "users", "difference", "p", "p Holm", "the first is"], rows),
+        table(["log", "pair", *COLUMNS, "the first is"], rows),
     ]
     return write_report(out, parts)
 

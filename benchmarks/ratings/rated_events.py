@@ -52,13 +52,7 @@ class RatedEvents:
         """Select the events from `start` to `stop` (the end when None) that can be predicted.
 
         Blank ratings, users and items without an event in training, and items that the user had rated before are left
-        out.
-
-        Args:
-            log: the whole log, with times in seconds or periods.
-            train: the training log of the model, with its own numbers.
-            start: time of the first event.
-            stop: time after the last one.
+        out. The training log has numbers of its own.
 
         Raises:
             DataError: no event is left.
@@ -110,11 +104,8 @@ class RatedEvents:
 def predicted_ratings(predict: Predict, events: RatedEvents, forgetting: Forgetting | None = None) -> Doubles:
     """Return the prediction of every event, "events", clipped to the scale.
 
-    Args:
-        predict: a fitted model; it must read event weights where there is a forgetting.
-        events: the events.
-        forgetting: gives the event weights, from user numbers of training; None: no weights. An online rule observes
-            after each event how well its hypotheses predicted it (`rating_utility`), and keeps its final state.
+    The rule of forgetting gives the event weights. An online rule observes after each event how well its hypotheses
+    predicted it (`rating_utility`), and keeps its final state.
     """
     predicted = np.empty(len(events))
     online = forgetting if isinstance(forgetting, OnlineForgetting) else None

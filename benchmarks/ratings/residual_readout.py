@@ -97,10 +97,6 @@ class ResidualReadout:
 
         An unknown item has neither bias nor neighbours. Events of unknown items and blank ratings in the history are
         ignored; of several ratings of an item the one with the largest weight (the latest of equals) counts.
-
-        Args:
-            queries: the visible histories, with or without event weights.
-            items: "queries", item numbers or `UNKNOWN`.
         """
         used = np.flatnonzero(queries.counted & np.isfinite(queries.values))
         row, item = queries.history.rows[used], queries.history.items[used]

@@ -118,18 +118,11 @@ class LargeCatalogue:
         """Return AMP-CF as if it had learned this catalogue."""
         shape = self.shape
         source = np.random.default_rng([shape.seed, 0])
-        history = HistoryPooling(pooling_power=1.0)
-        model = AMPCF(
-            shape.size,
-            personas=shape.personas,
-            attention=Attention(readout=readout, item_bias=True),
-            history=history,
-            seed=shape.seed,
-        )
+        history, attention = HistoryPooling(pooling_power=1.0), Attention(readout=readout, item_bias=True)
+        model = AMPCF(shape.size, personas=shape.personas, attention=attention, history=history, seed=shape.seed)
         prototype = source.standard_normal((shape.personas, history.routing_size))
-        router = prototype[self.persona[self.cluster]] + 0.5 * source.standard_normal(
-            (shape.items, history.routing_size)
-        )
+        noise = source.standard_normal((shape.items, history.routing_size))
+        router = prototype[self.persona[self.cluster]] + 0.5 * noise
         arrays = {
             "users.input": _INPUT_SCALE * self.vectors,
             "users.router": router.astype(np.float32),
@@ -150,21 +143,14 @@ class LargeCatalogue:
 
 
 def write_run(folder: Path, catalogue: LargeCatalogue, readout: Readout = "attentive") -> Path:
-    """Write a run of the catalogue: a bundle, a log of its users, and the metrics that the commands read.
-
-    Args:
-        folder: directory of the run, to be made.
-        catalogue: its items and users.
-        readout: of the model.
-    """
+    """Write a run of the catalogue: a bundle, a log of its users, and the metrics that the commands read."""
     folder.mkdir(parents=True)
     queries = catalogue.queries(catalogue.shape.users, seed=1)
     log = folder / "log.csv"
     times = _START + DAY * queries.times
     pd.DataFrame({"user": queries.history.rows, "item": queries.history.items, "time": times}).to_csv(log, index=False)
     bundle.save(catalogue.model(readout), folder / "model")
-    metrics = {"data": asdict(DataSettings(str(log.resolve())))}
-    write_json(folder / METRICS, metrics)
+    write_json(folder / METRICS, {"data": asdict(DataSettings(str(log.resolve())))})
     return folder
 
 

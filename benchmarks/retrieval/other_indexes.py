@@ -91,12 +91,7 @@ def _lengthened(points: Floats) -> Floats:
     return np.column_stack([points, np.sqrt(squared.max() - squared)]).astype(np.float32)
 
 
-def _search(
-    model: AMPCF,
-    other: Any,  # noqa: ANN401 (faiss is untyped)
-    queries: Queries,
-    effort: int,
-) -> tuple[Recommendations, Latency]:
+def _search(model: AMPCF, other: Any, queries: Queries, effort: int) -> tuple[Recommendations, Latency]:  # noqa: ANN401
     """Return the lists of another index, and their latency."""
     items, seconds = [], []
     for row in range(len(queries)):

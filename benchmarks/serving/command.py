@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks.serving.measurement import Settings, measure
@@ -28,24 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the exit code."""
     command = parser("serving", __doc__, quick="the simulated log, a second each")
     command.add_argument("--data", metavar="NAME", help="log (default ml-latest-small)")
-    command.add_argument(
-        "--config",
-        nargs="+",
-        default=list(CONFIGS),
-        metavar="NAME",
-        help=f"shipped configurations; the first is measured in every respect (default {' '.join(CONFIGS)})",
-    )
+    configs = f"shipped configurations; the first is measured in every respect (default {' '.join(CONFIGS)})"
+    command.add_argument("--config", nargs="+", default=list(CONFIGS), metavar="NAME", help=configs)
     command.add_argument("--seconds", type=float, metavar="S", help="of a window (default 8)")
     command.add_argument("--windows", type=int, metavar="N", help="windows of each kind (default 3)")
     command.add_argument("--soak-seconds", type=float, metavar="S", help="of the soak; 0: none (default 600)")
     command.add_argument("--stores", nargs="*", choices=STORES, default=list(STORES), help="that take events (both)")
-    command.add_argument(
-        "--kills", type=Path, metavar="FILE", help="a result.json of benchmarks.serving_kill to include"
-    )
+    kills_help = "a result.json of benchmarks.serving_kill to include"
+    command.add_argument("--kills", type=Path, metavar="FILE", help=kills_help)
     options = command.parse_args(arguments)
     base = Settings(seconds=1.0, windows=1, soak_seconds=5.0, users=10) if options.quick else Settings()
     given = {name: getattr(options, name) for name in ("seconds", "windows", "soak_seconds")}
-    settings = Settings(**(asdict(base) | {name: value for name, value in given.items() if value is not None}))
+    settings = replace(base, **{name: value for name, value in given.items() if value is not None})
     data = options.data or ("simulated" if options.quick else "ml-latest-small")
 
     require("serving", "fastapi", "uvicorn", "sqlalchemy")

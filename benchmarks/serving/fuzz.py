@@ -53,12 +53,7 @@ def fuzz_with_tokens(
 ) -> list[Outcome]:
     """Call a service with tokens, with a token and (fewer cases) without one.
 
-    Args:
-        run: directory of a finished run.
-        folder: for the store and reports.
-        examples: most cases of an operation and a phase; values at bounds come in addition.
-        seed: of the cases.
-        phases: of Schemathesis.
+    There are at most so many `examples` of an operation and a phase of Schemathesis; values at bounds come in addition.
 
     Raises:
         ConfigError: Schemathesis is not installed, or could not call the service.
@@ -82,7 +77,7 @@ def fuzz_without_tokens(
         return _call(service.url, folder, "this machine, without tokens", examples, seed, phases, None)
 
 
-def _call(url: str, folder: Path, who: str, examples: int, seed: int, phases: str, secret: str | None) -> Outcome:
+def _call(url: str, folder: Path, caller: str, examples: int, seed: int, phases: str, secret: str | None) -> Outcome:
     report_file = folder / "schemathesis.json"
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--no-color", "--no-shrink"]
     command += ["--continue-on-failure", "--seed", str(seed), "--max-examples", str(examples), "--phases", phases]
@@ -101,13 +96,8 @@ def _call(url: str, folder: Path, who: str, examples: int, seed: int, phases: st
         raise ConfigError(f"Schemathesis could not call the service: {result['errors']} {completed.stdout[-1000:]}")
     rates = [rate for phases in result["valid_rates"].values() for rate in phases.values()]
     failures = len(result["failures"]) + len(result["errors"])
-    return Outcome(
-        who,
-        result["test_cases"]["generated"],
-        sum(rate["accepted"] for rate in rates),
-        failures,
-        completed.stdout if failures else "",
-    )
+    generated, accepted = result["test_cases"]["generated"], sum(rate["accepted"] for rate in rates)
+    return Outcome(caller, generated, accepted, failures, completed.stdout if failures else "")
 
 
 @program

@@ -75,11 +75,7 @@ class Outcome:
 
 @final
 class Writers:
-    """Threads that send batches until they are stopped, each over a connection of its own.
-
-    Args:
-        port: of the service on the loopback address.
-    """
+    """Threads that send batches to a port of this machine until they are stopped, each over its own connection."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -169,12 +165,7 @@ def batch_of(writer: int, number: int) -> list[Event]:
 def run_trial(trial: Trial, run: Path, folder: Path, times: int, seed: int = 0) -> Outcome:
     """Kill so many times under load, and compare the store with the confirmed events.
 
-    Args:
-        trial: target of the kills.
-        run: directory of a finished run.
-        folder: for a store in a file.
-        times: kills.
-        seed: of the moments.
+    The seed determines the moments; the folder holds a store in a file.
 
     Raises:
         TimeoutError: the service no longer confirms events.
@@ -221,11 +212,8 @@ def compare(
 ) -> dict[str, int]:
     """Return the numbers of wrong events, by the names of `Outcome`.
 
-    Args:
-        confirmed: confirmed events by id.
-        held: the store at the end.
-        followed: the store as a reader followed it.
-        shown: by id, how often the service shows an event.
+    Compares the `confirmed` events by id with the store at the end (`held`), the store as a reader followed it, and how
+    often the service shows each event.
     """
     by_id = {record.event.event_id: record.event for record in held}
     places = zip_longest(followed, held)
@@ -292,17 +280,13 @@ def run(trials: Sequence[Trial], times: int, out: Path, say: Say) -> list[Outcom
 
 def report(outcomes: Sequence[Outcome], made: dict[str, str]) -> list[str]:
     """Return the paragraphs of the report."""
-    rows = [
-        [
-            outcome.killed,
-            *map(str, (outcome.times, outcome.confirmed, outcome.held, outcome.lost, outcome.doubled)),
-            *map(str, (outcome.altered, outcome.reordered, outcome.not_shown, outcome.met_again)),
-            ", ".join(f"{number} {why}" for why, number in outcome.sent_again.items()) or "-",
-            verdict(outcome.is_complete),
-        ]
-        for outcome in outcomes
-    ]
-    header = ["killed", "times", "confirmed", "held", "lost", "doubled", "altered", "reordered", "not shown"]
+    numbers = ("killed", "times", "confirmed", "held", "lost", "doubled", "altered", "reordered", "not_shown")
+    rows = []
+    for outcome in outcomes:
+        again = ", ".join(f"{number} {why}" for why, number in outcome.sent_again.items()) or "-"
+        counts = [str(getattr(outcome, name)) for name in (*numbers, "met_again")]
+        rows.append([*counts, again, verdict(outcome.is_complete)])
+    header = [name.replace("_", " ") for name in numbers]
     columns = [*header, "held before confirmed", "sent again", "every confirmed event is there, once"]
     defects = [f"{outcome.killed}: {defect}" for outcome in outcomes for defect in outcome.defects]
     writers = {"writers": f"{WRITERS}, batches of {BATCH}"}

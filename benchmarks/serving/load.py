@@ -96,23 +96,13 @@ def put_load(plan: Plan) -> LoadResult:
     Raises:
         ConfigError: that process failed.
     """
-    completed = subprocess.run(
-        [sys.executable, "-m", "benchmarks.serving_load"],
-        input=json.dumps(asdict(plan)),
-        capture_output=True,
-        text=True,
-        cwd=_ROOT,
-        check=False,
-    )
+    command, content = [sys.executable, "-m", "benchmarks.serving_load"], json.dumps(asdict(plan))
+    completed = subprocess.run(command, input=content, capture_output=True, text=True, cwd=_ROOT, check=False)
     if completed.returncode != 0:
         raise ConfigError(f"the load failed: {completed.stderr.strip()[-500:]}")
     result = json.loads(completed.stdout)
-    return LoadResult(
-        np.asarray(result["kinds"], np.str_),
-        np.asarray(result["statuses"], np.int64),
-        np.asarray(result["milliseconds"], np.float64),
-        result["seconds"],
-    )
+    kinds, statuses = np.asarray(result["kinds"], np.str_), np.asarray(result["statuses"], np.int64)
+    return LoadResult(kinds, statuses, np.asarray(result["milliseconds"], np.float64), result["seconds"])
 
 
 @final

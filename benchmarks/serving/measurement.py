@@ -51,18 +51,9 @@ class Settings:
 
 
 def measure(data: str, configs: Sequence[str], settings: Settings, stores: Sequence[Store], say: Say) -> ServingResult:
-    """Train and measure everything.
-
-    Args:
-        data: a log whose times are seconds.
-        configs: names of shipped configurations; the first is measured in every respect.
-        settings: length of the measurements.
-        stores: that take events.
-        say: receives a line for each measurement.
-    """
-    result = ServingResult(
-        environment() | {"seconds": f"{settings.seconds:g} a window, {settings.windows} windows each"}
-    )
+    """Train and measure shipped configurations, the first in every respect, on a log whose times are seconds."""
+    lengths = {"seconds": f"{settings.seconds:g} a window, {settings.windows} windows each"}
+    result = ServingResult(environment() | lengths)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number, config in enumerate(configs):

@@ -36,12 +36,6 @@ def model_times(run: Path, log: Interactions, *, users: int, seed: int = 0) -> d
     last one. Those of `implicit` are bare lists of ten items from the same log without the user's own: ALS with 64
     factors, item-item with the 20 nearest neighbours (its default) and with all, which has, like ours, a weight for
     every pair of items that occur together.
-
-    Args:
-        run: a finished run.
-        log: its log.
-        users: number of draws.
-        seed: of the draws.
     """
     lengths = np.diff(log.indptr)
     drawn = np.random.default_rng(seed).choice(log.n_users, users, p=lengths / lengths.sum()).tolist()

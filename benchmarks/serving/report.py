@@ -49,13 +49,8 @@ def report(result: ServingResult) -> list[str]:
         parts += ["Batches of 50 on four connections; each is confirmed when it is on disk."]
     else:
         parts += ["Not measured."]
-    return [
-        *parts,
-        "## Soak",
-        _soak(result.soak) if result.soak else "Not measured.",
-        "## Nothing lost",
-        _kills(result),
-    ]
+    parts += ["## Soak", _soak(result.soak) if result.soak else "Not measured."]
+    return [*parts, "## Nothing lost", _kills(result)]
 
 
 def _bars(result: ServingResult) -> list[list[str]]:
@@ -71,9 +66,8 @@ def _bars(result: ServingResult) -> list[list[str]]:
     rows.append(bar("answers that failed", "0", str(failed), failed == 0))
     for peer in _PEERS:
         ratio = result.model[config][READY] / result.model[config][peer]
-        rows.append(
-            bar(f"the model's time over that of {peer}", f"at most {_RATIO:.0f}", f"{ratio:.1f}", ratio <= _RATIO)
-        )
+        claim = f"the model's time over that of {peer}"
+        rows.append(bar(claim, f"at most {_RATIO:.0f}", f"{ratio:.1f}", ratio <= _RATIO))
     for events in result.events:
         best = max(events.rates)
         claim = f"durable events per second, {events.store}"
@@ -94,25 +88,16 @@ _HEADER = ["window", "answers/s", "p50 / p99 ms", *(f"{kind} ms" for kind in _KI
 
 
 def _windows(traffic: TrafficResult) -> list[list[str]]:
-    return [
-        *(_window(f"closed {number}", window) for number, window in enumerate(traffic.closed, start=1)),
-        *(
-            _window(f"open {number}, {window.target_rate:.0f} requests/s", window)
-            for windows in (traffic.open, traffic.at_bar)
-            for number, window in enumerate(windows, start=1)
-        ),
-    ]
+    rows = [_window(f"closed {n}", window) for n, window in enumerate(traffic.closed, start=1)]
+    for windows in (traffic.open, traffic.at_bar):
+        rows += [_window(f"open {n}, {w.target_rate:.0f} requests/s", w) for n, w in enumerate(windows, start=1)]
+    return rows
 
 
 def _window(name: str, window: Window) -> list[str]:
-    return [
-        name,
-        f"{window.rate:.0f}",
-        *(_times(window, kind) for kind in ("answers", *_KINDS)),
-        ", ".join(f"{count} with {status}" for status, count in window.failures.items()) or "0",
-        f"{window.processor:.2f}",
-        f"{window.load:.1f}",
-    ]
+    failures = ", ".join(f"{count} with {status}" for status, count in window.failures.items()) or "0"
+    times = [_times(window, kind) for kind in ("answers", *_KINDS)]
+    return [name, f"{window.rate:.0f}", *times, failures, f"{window.processor:.2f}", f"{window.load:.1f}"]
 
 
 def _times(window: Window, kind: str) -> str:
@@ -121,14 +106,10 @@ def _times(window: Window, kind: str) -> str:
 
 
 def _model(result: ServingResult) -> str:
-    rows = [
-        [
-            config,
-            *(number(times[name], 3) for name in _TIMES),
-            *(number(times[READY] / times[peer], 1) for peer in _PEERS),
-        ]
-        for config, times in result.model.items()
-    ]
+    rows = []
+    for config, times in result.model.items():
+        ratios = [number(times[READY] / times[peer], 1) for peer in _PEERS]
+        rows.append([config, *(number(times[name], 3) for name in _TIMES), *ratios])
     return table(["configuration", *(f"{name}, ms" for name in _TIMES), "over ALS", "over 20", "over all"], rows)
 
 
@@ -136,21 +117,15 @@ _EVENTS_HEADER = ["store", "events/s, each window", "load", "confirmed", "held",
 
 
 def _events(events: EventsResult) -> list[str]:
-    return [
-        events.store,
-        ", ".join(f"{rate:,.0f}" for rate in events.rates),
-        ", ".join(f"{load:.1f}" for load in events.loads),
-        *map(str, (events.confirmed, events.held, events.failed)),
-        f"{events.reflected} of {events.checked}",
-    ]
+    rates, loads = ", ".join(f"{rate:,.0f}" for rate in events.rates), ", ".join(f"{x:.1f}" for x in events.loads)
+    counts = map(str, (events.confirmed, events.held, events.failed))
+    return [events.store, rates, loads, *counts, f"{events.reflected} of {events.checked}"]
 
 
 def _soak(soak: SoakResult) -> str:
     samples, last = _positions(len(soak.megabytes)), max(1, len(soak.megabytes) - 1)
-    line = table(
-        ["", *(f"{position / last:.0%}" for position in samples)],
-        [["resident memory, MB", *(f"{soak.megabytes[position]:.0f}" for position in samples)]],
-    )
+    header, memory = (f"{position / last:.0%}" for position in samples), (f"{soak.megabytes[k]:.0f}" for k in samples)
+    line = table(["", *header], [["resident memory, MB", *memory]])
     text = (
         f"{soak.seconds:.0f} seconds of the first kind of traffic at {soak.rate:.0f} requests/s: {soak.answers} "
         f"answers, {soak.failed} failed, p99 {soak.window.milliseconds['answers']['p99']:.1f} ms. Growth is that "

@@ -41,16 +41,14 @@ class Window:
         before = processor_seconds(pid)
         result = put()
         seconds = processor_seconds(pid) - before
-        kinds = (*ANSWERS, EVENT)
-        return cls(
-            result.rate(*ANSWERS),
-            {"answers": percentiles(result.of(*ANSWERS))} | {kind: percentiles(result.of(kind)) for kind in kinds},
-            {kind: len(result.of(kind)) for kind in kinds},
-            result.failures,
-            target_rate,
-            1000 * seconds / max(1, len(result.kinds)),
-            os.getloadavg()[0],
-        )
+        times = {kind: result.of(kind) for kind in (*ANSWERS, EVENT)}
+        counts = {kind: len(values) for kind, values in times.items()}
+        milliseconds = {
+            kind: percentiles(values) for kind, values in ({"answers": result.of(*ANSWERS)} | times).items()
+        }
+        processor = 1000 * seconds / max(1, len(result.kinds))
+        rate, load = result.rate(*ANSWERS), os.getloadavg()[0]
+        return cls(rate, milliseconds, counts, result.failures, target_rate, processor, load)
 
 
 @final

@@ -99,16 +99,11 @@ def run(runs: Sequence[Path], users: int, events: int, out: Path, say: Say) -> l
     with tempfile.TemporaryDirectory() as folder:
         measured = list(runs) or [small_run(Path(folder) / "simulated-ease")]
         sizes = [measure(one, Path(folder), users, events) for one in measured]
-    rows = [
-        [
-            size.name,
-            f"{size.items:,}",
-            f"{size.bundle / 1e6:,.1f}",
-            f"{size.start / 1e6:,.0f}",
-            *(f"{value:,.0f}" for value in (size.user, size.event, size.stored)),
-        ]
-        for size in sizes
-    ]
+    rows = []
+    for size in sizes:
+        megabytes = [f"{size.bundle / 1e6:,.1f}", f"{size.start / 1e6:,.0f}"]
+        growth = [f"{value:,.0f}" for value in (size.user, size.event, size.stored)]
+        rows.append([size.name, f"{size.items:,}", *megabytes, *growth])
     traffic = {"users": f"{users:,} new ones, {events} events each, all get answers"}
     say(table(_HEADER, rows))
     parts = ["# Size of serving", facts(environment() | traffic), method(__doc__), table(_HEADER, rows)]

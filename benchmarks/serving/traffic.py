@@ -50,14 +50,7 @@ class Mix:
 
 @final
 class Traffic:
-    """Traffic in several loads, each of which continues the last: users with cached state are known.
-
-    Args:
-        log: of the run that is served.
-        mix: what to send.
-        port: of the service on the loopback address.
-        seed: of the draws.
-    """
+    """Traffic in several loads, each of which continues the last: users with cached state are known."""
 
     def __init__(self, log: Interactions, mix: Mix, port: int, seed: int = 0) -> None:
         self._users = [str(user) for user in log.users.ids.tolist()]
@@ -75,13 +68,7 @@ class Traffic:
         self._number = 0
 
     def put(self, seconds: float, *, most: int, rate: float | None = None) -> LoadResult:
-        """Put load on the service, by a closed loop or (with a rate) an open one.
-
-        Args:
-            seconds: after which no request is sent.
-            most: requests, at most.
-            rate: requests per second.
-        """
+        """Send at most `most` requests for some seconds, in a closed loop or (with a rate per second) an open one."""
         users, requests = self._plan(most)
         result = put_load(Plan(self._port, requests, seconds, _CONNECTIONS, rate, seed=self._number))
         for user, request in list(zip(users, requests, strict=True))[: len(result.kinds)]:
@@ -112,9 +99,8 @@ class Traffic:
         return users, requests
 
     def _request(self, kind: str, user: str, like: str) -> Request:
-        return Request(
-            kind, "GET", recommendation_path(user, self._lengths.next(like) if self._mix.alternate else LENGTH)
-        )
+        length = self._lengths.next(like) if self._mix.alternate else LENGTH
+        return Request(kind, "GET", recommendation_path(user, length))
 
     @staticmethod
     def _update(user: str, kind: str, cached: set[str]) -> None:

@@ -125,10 +125,8 @@ def run(log: Interactions, repeats: int, out: Path) -> Path:
 
 def settings() -> dict[str, Experiment]:
     """Return the settings of AMP-CF that are timed, all with d = 64 and personas per user."""
-    paper = with_settings(
-        shipped_experiment("ampcf_paper_dot"),
-        {"embedding_size": 64, "objective.negatives": 4, "optimization.batch_size": 256},
-    )
+    setting = {"embedding_size": 64, "objective.negatives": 4, "optimization.batch_size": 256}
+    paper = with_settings(shipped_experiment("ampcf_paper_dot"), setting)
     return {
         PAPER: with_settings(paper, {"personas": 3}),
         TWIN: with_settings(paper, {"personas": 1}),
@@ -193,9 +191,7 @@ def report(
     )
     ratio = statistics.median(theirs / ours for ours, theirs in zip(seconds["ours"], seconds["Cornac"], strict=True))
     evaluation = [[name, _range(repeated, 2)] for name, repeated in seconds.items()]
-    agreement = [
-        [name, number(values["ours"][name], 6), number(values["Cornac"][_cornac_name(name)], 6)] for name in _CHECKED
-    ]
+    agreement = [[name, *(number(values[side][name], 6) for side in ("ours", "Cornac"))] for name in _CHECKED]
     work = (
         f"The same score matrix, {cut.train.n_items} items for each user, at {', '.join(map(str, CUTOFFS))}. Ours: "
         "NDCG, recall, precision, hit rate, MRR, MAP, novelty, diversity, calibration, taste distances with their "
@@ -222,8 +218,3 @@ def bars(rate: Mapping[str, float], evaluation_ratio: float) -> list[list[str]]:
 def _range(values: Sequence[float], digits: int) -> str:
     median, low, high = (f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
     return f"{median} [{low}, {high}]"
-
-
-def _cornac_name(name: str) -> str:
-    metric, _, k = name.partition("@")
-    return f"{ {'ndcg': 'NDCG', 'recall': 'Recall', 'precision': 'Precision'}[metric] }@{k}"

@@ -48,7 +48,7 @@ def cornac_evaluation(scores: Scores, split: Split, cutoffs: Sequence[int]) -> t
     """Evaluate given scores with Cornac: NDCG, recall, precision and hit ratio at the cutoffs, MRR and MAP.
 
     Returns:
-        Means by name, as "NDCG@10", and the seconds of `ranking_eval` alone, without making data sets.
+        Means by name in small letters, as "ndcg@10", and the seconds of `ranking_eval` alone, without making data sets.
     """
     train = split.train
     n_users, n_items = train.n_users, train.n_items
@@ -66,7 +66,7 @@ def cornac_evaluation(scores: Scores, split: Split, cutoffs: Sequence[int]) -> t
     started = time.perf_counter()
     means, _ = ranking_eval(model, chosen, train_set, test_set, valid_set)
     seconds = time.perf_counter() - started
-    return {metric.name: float(mean) for metric, mean in zip(chosen, means, strict=True)}, seconds
+    return {metric.name.lower(): float(mean) for metric, mean in zip(chosen, means, strict=True)}, seconds
 
 
 def cornac_rate(kind: str, matrix: sp.csr_matrix, epochs: int, size: int = 64) -> float:

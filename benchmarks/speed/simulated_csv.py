@@ -25,12 +25,7 @@ def write_simulated_csv(
     with probability about proportional to 1 / (rank + 5). Numbers of events per user are log-normal. The defaults
     have the size of MovieLens 20M.
 
-    Args:
-        path: the file; replaced where it exists.
-        n_events: rows.
-        n_users: users, numbered from 1; every one occurs.
-        n_items: items, numbered from 1.
-        seed: of every draw.
+    Users and items are numbered from 1; every user occurs.
 
     Raises:
         ConfigError: more events than users with half of the items each can have, or fewer than users.

@@ -50,9 +50,8 @@ class Cells:
 
     def load(self, name: str, identity: str) -> dict[str, Any] | None:
         """Return a cell's content, or None where it is missing, unreadable or of another identity."""
-        path = self.path(name, "json")
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = json.loads(self.path(name, "json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         if not isinstance(stored, dict) or stored.get("identity") != identity:
@@ -125,26 +124,18 @@ class Progress:
     """Prints a line per cell, and an estimate of the time left from the measured times so far."""
 
     total: float  # expected cost of all cells, in seconds at most
-    verbose: bool = True  # print at all
     done: float = 0.0
     spent: float = 0.0
     measured: float = 0.0
 
     def add(self, text: str, cost: float, seconds: float | None) -> None:
-        """Report a finished cell.
-
-        Args:
-            text: its name and result.
-            cost: its expected cost, out of `total`.
-            seconds: its time; None where it was on disk.
-        """
+        """Report a finished cell, its expected cost out of `total`, and its time; None where it was on disk."""
         self.done += cost
         if seconds is not None:
             self.spent += seconds
             self.measured += cost
-        if self.verbose:
-            took = "cached" if seconds is None else f"{seconds:.0f} s"
-            print(f"[{100 * self.done / max(self.total, 1e-9):3.0f}%] {text} ({took}); {self.eta()}", flush=True)
+        took = "cached" if seconds is None else f"{seconds:.0f} s"
+        print(f"[{100 * self.done / max(self.total, 1e-9):3.0f}%] {text} ({took}); {self.eta()}", flush=True)
 
     def eta(self) -> str:
         """Return the estimated time left, as a text."""

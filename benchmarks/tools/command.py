@@ -19,14 +19,7 @@ _Arguments = ParamSpec("_Arguments")
 
 
 def parser(name: str, description: str | None, *, quick: str = "", threads: bool = False) -> argparse.ArgumentParser:
-    """Return the parser of a benchmark that writes a report.
-
-    Args:
-        name: of the command, as in `python -m benchmarks.NAME`.
-        description: docstring of its module.
-        quick: what `--quick` does; without it there is no such option.
-        threads: add `--threads`, the threads of torch.
-    """
+    """Return the parser of `python -m benchmarks.NAME`, with `--out` and `--quick` where there is a `quick` trial."""
     command = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     if quick:
         command.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: dated)")

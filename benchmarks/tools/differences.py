@@ -9,12 +9,15 @@ from typing import Any, Final, final
 import pandas as pd
 
 from benchmarks.tools.report import interval, p_value, percent, signed
-from recsys.evaluation.significance import compare, holm
+from recsys.evaluation.significance import compare, compare_seeds, holm
 
 LEVEL: Final = 0.05
 """Of the tests: a corrected p-value below it tells two contenders apart."""
 
-LOWER_IS_BETTER: Final = ("tdd@10", "tdd_excess@10")
+LOWER_IS_BETTER: Final = ("tdd@10", "tdd_excess@10", "squared_error")
+
+COLUMNS: Final = ("diff", "relative", "95%", "p", "p (Holm)", "users")
+"""Headings of `Difference.columns`."""
 
 
 @final
@@ -40,8 +43,7 @@ class Difference:
         cls, where: str, own: str, other: str, row: Mapping[Any, Any] | pd.Series, by_seed: Sequence[float] = ()
     ) -> Difference:
         """Take a row of `compare` or `compare_seeds`, with B as the baseline."""
-        names = ("diff", "relative", "low", "high", "p", "p_holm")
-        values = {name: float(row[name]) for name in names}
+        values = {name: float(row[name]) for name in ("diff", "relative", "low", "high", "p", "p_holm")}
         return cls(where, own, other, str(row["metric"]), **values, users=int(row["n"]), by_seed=tuple(by_seed))
 
     @classmethod
@@ -50,6 +52,23 @@ class Difference:
     ) -> Difference:
         """Compare two tables with one row per user."""
         return cls.of_row(where, own, other, compare(theirs, ours, [metric]).iloc[0])
+
+    @classmethod
+    def over_seeds(
+        cls,
+        where: str,
+        own: tuple[str, Sequence[pd.DataFrame]],
+        other: tuple[str, Sequence[pd.DataFrame]],
+        metrics: Sequence[str],
+    ) -> list[Difference]:
+        """Compare the runs of two contenders, each a name and a table per seed, in several metrics."""
+        compared = compare_seeds(other[1], own[1], metrics)
+        average = compared["runs"] == "average"
+        seeds = compared[~average].groupby("metric")["diff"].agg(list).to_dict()
+        return [
+            cls.of_row(where, own[0], other[0], row, seeds.get(row["metric"], ()))
+            for row in compared[average].to_dict("records")
+        ]
 
     @property
     def gain(self) -> float:
@@ -69,7 +88,7 @@ class Difference:
         return f"{signed(self.diff)} ({percent(self.relative)}), p {p_value(self.p_holm)}"
 
     def columns(self) -> list[str]:
-        """Return the columns of a table: difference, relative, interval, p, corrected p, users."""
+        """Return the cells of a table below `COLUMNS`."""
         ends, tests = interval(self.low, self.high), (p_value(self.p), p_value(self.p_holm))
         return [signed(self.diff), percent(self.relative), ends, *tests, str(self.users)]
 

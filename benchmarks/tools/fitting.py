@@ -84,10 +84,6 @@ def one_persona_twin(experiment: Experiment, train: Interactions) -> Experiment:
     """Return the experiment with one persona and, if need be, a larger embedding, for at least as many parameters.
 
     The twin of a model without embedding differs in its personas alone.
-
-    Args:
-        experiment: of a model with the setting `personas`.
-        train: the training log, whose users and items are counted.
     """
     if "embedding_size" not in experiment.arguments:
         return with_settings(experiment, {"personas": 1})

@@ -170,15 +170,16 @@ class Grid:
             if record["valid"] < best:
                 self.cells.drop_arrays(record["cell"])
 
-    def _identity(self, experiment: Experiment, seed: int) -> tuple[Any, ...]:
-        return experiment.to_dict(), seed, self.arena.split.train.fingerprint, self.arena.name, self.budget.identity
+    def _identity(self, experiment: Experiment, seed: int) -> str:
+        log = self.arena.split.train.fingerprint
+        return identity(experiment.to_dict(), seed, log, self.arena.name, self.budget.identity)
 
     def _trial(
         self, cell: str, experiment: Experiment, changes: Mapping[str, Any], validate: Validate
     ) -> tuple[Record, float | None]:
         """Fit one setting and validate it; its parameters are stored for the final run of the first seed."""
         budget = self.budget
-        settings, seed, fingerprint, *rest = self._identity(experiment, budget.seeds[0])
+        seed = budget.seeds[0]
 
         def fit() -> CellContent:
             try:
@@ -189,7 +190,7 @@ class Grid:
             reused = arrays if sum(array.nbytes for array in arrays.values()) <= _REUSED_BYTES else None
             return CellContent({"changes": dict(changes), **fitted.effort}, arrays=reused)
 
-        return self.cells.make(cell, identity(settings, fingerprint, seed, *rest), fit)
+        return self.cells.make(cell, self._identity(experiment, seed), fit)
 
     def _run(
         self, cell: str, experiment: Experiment, seed: int, trial: Record, validate: Validate
@@ -218,12 +219,10 @@ class Grid:
                 }
             except RecsysError as error:
                 return CellContent({"failure": without_paths(str(error))})
-            routing = (
-                {"routing": model.routing()} if isinstance(model, AMPCF | LinearAMPCF) and model.folds_in else None
-            )
-            return CellContent(record, evaluation, routing)
+            arrays = {"routing": model.routing()} if isinstance(model, AMPCF | LinearAMPCF) and model.folds_in else None
+            return CellContent(record, evaluation, arrays)
 
-        return self.cells.make(cell, identity(*self._identity(experiment, seed)), evaluated)
+        return self.cells.make(cell, self._identity(experiment, seed), evaluated)
 
 
 def _final_changes(experiment: Experiment, trial: Record) -> Record:

@@ -65,12 +65,7 @@ def shipped_experiment(name: str) -> Experiment:
 
 
 def with_settings(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
-    """Return an experiment with other constructor arguments, checked.
-
-    Args:
-        experiment: the experiment.
-        changes: values by path below `model.init_args`.
-    """
+    """Return an experiment with other constructor arguments, by path below `model.init_args`, checked."""
     overrides = [(f"model.{key}", yaml.safe_dump(value)) for key, value in changes.items()]
     return check_experiment(experiment.to_dict(), overrides, "benchmark")
 
@@ -86,10 +81,7 @@ def setting(experiment: Experiment, key: str) -> Any:  # noqa: ANN401 - a settin
 def trials(name: str, experiment: Experiment, count: int) -> list[dict[str, Any]]:
     """Return the changes of each trial: none in the first, then random ones, always the same for the same arguments.
 
-    Args:
-        name: of the configuration, whose space is that of `SPACES`.
-        experiment: the configuration of the file.
-        count: trials, the first included.
+    The name of the configuration determines its space in `SPACES`.
     """
     space = SPACES.get(name, {})
     own = {key: setting(experiment, key) for key in space}

@@ -99,7 +99,7 @@ def test_cornac_gives_the_same_metrics_for_the_same_scores() -> None:
     scores = np.random.default_rng(0).normal(size=(cut.train.n_users, cut.train.n_items)).astype(np.float32)
     theirs, _ = cornac_evaluation(scores, common, (5, 10))
     ours = evaluate(speed.GivenScores(scores).fit(cut.train), common.test, cut.train, cutoffs=(5, 10)).summary
-    names = {"ndcg": "NDCG", "recall": "Recall", "precision": "Precision", "hr": "HitRatio"}
+    names = {"ndcg": "ndcg", "recall": "recall", "precision": "precision", "hr": "hitratio"}
     for ours_name, theirs_name in names.items():
         for k in (5, 10):
             assert ours[f"{ours_name}@{k}"] == pytest.approx(theirs[f"{theirs_name}@{k}"])

@@ -63,12 +63,9 @@ class ServedProcess:
         Raises:
             ConfigError: it ended instead; with its output.
         """
+        variables = {**os.environ, "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            self._command,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            self._command, stdout=subprocess.PIPE, stderr=self._stderr, text=True, env=variables
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished report on the simulated log."""
     out = tmp_path_factory.mktemp("accuracy")
     plans = (Plan("simulated", "random", 60.0, fidelity=True), Plan("no-such-log", "random", 60.0))
-    accuracy.run(plans, _CONFIGS, _BUDGET, out, epochs=1, verbose=False)
+    accuracy.run(plans, _CONFIGS, _BUDGET, out, epochs=1)
     return out
 
 
@@ -61,7 +61,7 @@ def test_interrupted_benchmark_computes_nothing_twice(folder: Path, monkeypatch:
         return fit_within(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(grid, "fit_within", counted)
-    accuracy.run((plan,), _CONFIGS, _BUDGET, folder, epochs=1, verbose=False)
+    accuracy.run((plan,), _CONFIGS, _BUDGET, folder, epochs=1)
     assert len(fits) == 1
     rows = [line.rsplit("|", 4)[0] for line in before.splitlines() if line.startswith("| ease |")]
     after = (folder / REPORT_NAME).read_text()
@@ -75,7 +75,7 @@ def test_best_setting_on_validation_is_tested(tmp_path: Path) -> None:
     arena = Arena("log-random", cut, Tastes.of(cut.train))
     experiment = shipped_experiment("ease")
     cells = Cells(tmp_path)
-    outcome = Grid(arena, _BUDGET, cells, Progress(1.0, False)).run("ease", experiment)
+    outcome = Grid(arena, _BUDGET, cells, Progress(1.0)).run("ease", experiment)
     valid = [trial["valid"] for trial in outcome.trials]
     assert len(valid) == 2
     assert valid[outcome.chosen] == max(valid)
@@ -91,7 +91,7 @@ def test_the_first_seed_is_the_trial_itself(tmp_path: Path) -> None:
     changes = {"optimization.epochs": 2, "embedding_size": 8}
     experiment = with_settings(shipped_experiment("ampcf_latent"), changes)
     cells = Cells(tmp_path)
-    outcome = Grid(arena, _BUDGET, cells, Progress(1.0, False)).run("ampcf_latent", experiment)
+    outcome = Grid(arena, _BUDGET, cells, Progress(1.0)).run("ampcf_latent", experiment)
     assert outcome.experiment is not None
     assert outcome.runs[0]["valid"] == outcome.trials[outcome.chosen]["valid"]
     model = outcome.experiment.build(1).fit(cut.train, validator(cut.valid, "ndcg@10", 100))
@@ -105,7 +105,7 @@ def test_no_further_trial_after_the_time_is_used_up(tmp_path: Path) -> None:
     arena = Arena("log-random", cut, Tastes.of(cut.train))
     experiment = shipped_experiment("ease")
     budget = replace(_BUDGET, trials=3, seconds=1e-9)
-    outcome = Grid(arena, budget, Cells(tmp_path), Progress(1.0, False)).run("ease", experiment)
+    outcome = Grid(arena, budget, Cells(tmp_path), Progress(1.0)).run("ease", experiment)
     assert len(outcome.trials) == 1
     assert len(outcome.runs) == 1
 
@@ -114,7 +114,7 @@ def test_failure_of_a_model_has_its_reason(tmp_path: Path) -> None:
     cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
     arena = Arena("log-random", cut, Tastes.of(cut.train))
     content = {"model": {"class_path": "recsys.models.EASE", "init_args": {"memory_limit_gb": 1e-9}}}
-    grid = Grid(arena, _BUDGET, Cells(tmp_path), Progress(1.0, False))
+    grid = Grid(arena, _BUDGET, Cells(tmp_path), Progress(1.0))
     outcome = grid.run("ease", check_experiment(content))
     assert outcome.runs == ()
     assert outcome.failure is not None

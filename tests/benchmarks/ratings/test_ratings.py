@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.ratings import command as ratings
+from benchmarks.tools.differences import Difference
 from recsys.data.interactions import Interactions
 
 
@@ -38,7 +39,7 @@ def test_report_names_every_arm_and_every_pair(tmp_path: Path) -> None:
     assert result.outcomes[ratings.BIASES].rmse[0] < 1.2 * result.outcomes[ratings.MEAN].rmse[0]
     table = ratings.comparisons([result])
     assert len(table) == len(ratings.PAIRS)
-    assert (table["p_holm"] >= table["p"]).all()
+    assert all(pair.p_holm >= pair.p for pair in table)
     text = ratings.write([result], tmp_path, 1, 2).read_text(encoding="utf-8")
     for arm in ratings.ARMS:
         assert f"| {arm} |" in text
@@ -53,6 +54,9 @@ def test_unusable_log_is_reported_as_not_run(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_larger_error_is_a_loss() -> None:
-    table = ratings.comparisons([]).reindex(range(3))
-    table["diff"], table["p_holm"] = [0.1, -0.1, -0.1], [0.01, 0.01, 0.2]
-    assert [ratings.verdict(row) for _, row in table.iterrows()] == ["**worse**", "better", "no difference shown"]
+    assert ratings.comparisons([]) == []
+    pairs = [
+        Difference("rated", ratings.TIME, ratings.STATIC, "squared_error", diff, 0.1, -0.2, 0.2, p, p, 9)
+        for diff, p in ((0.1, 0.01), (-0.1, 0.01), (-0.1, 0.2))
+    ]
+    assert [ratings.OUTCOMES[pair.outcome] for pair in pairs] == ["**worse**", "better", "no difference shown"]

@@ -49,7 +49,7 @@ def test_tables_and_arrays_are_stored_beside_the_cell(tmp_path: Path) -> None:
 
 
 def test_time_left_is_estimated_from_measured_cells_only() -> None:
-    progress = Progress(total=100.0, verbose=False)
+    progress = Progress(total=100.0)
     progress.add("cached", 50.0, None)
     progress.add("measured", 10.0, 30.0)
     # 40 of 100 are left, at 3 seconds for one.
