@@ -41,11 +41,10 @@ class Window:
         before = processor_seconds(pid)
         result = put()
         seconds = processor_seconds(pid) - before
-        times = {kind: result.of(kind) for kind in (*ANSWERS, EVENT)}
-        counts = {kind: len(values) for kind, values in times.items()}
-        milliseconds = {
-            kind: percentiles(values) for kind, values in ({"answers": result.of(*ANSWERS)} | times).items()
-        }
+        kinds = (*ANSWERS, EVENT)
+        times = {"answers": result.of(*ANSWERS)} | {kind: result.of(kind) for kind in kinds}
+        milliseconds = {kind: percentiles(values) for kind, values in times.items()}
+        counts = {kind: len(times[kind]) for kind in kinds}
         processor = 1000 * seconds / max(1, len(result.kinds))
         rate, load = result.rate(*ANSWERS), os.getloadavg()[0]
         return cls(rate, milliseconds, counts, result.failures, target_rate, processor, load)
