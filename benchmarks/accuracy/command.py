@@ -148,7 +148,7 @@ def _twin(name: str, experiment: Experiment, arena: Arena, cells: Cells) -> Expe
 
 
 def _experiment(name: str, epochs: int | None) -> Experiment:
-    """Return a configuration; the twin starts as a copy of the model whose twin it will be."""
+    """Return a configuration; a twin starts as a copy of its model."""
     experiment = shipped_experiment(name.removesuffix(_TWIN))
     if epochs is not None and trains_by_gradient(experiment):
         return with_settings(experiment, {"optimization.epochs": epochs})

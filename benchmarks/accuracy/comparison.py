@@ -43,7 +43,7 @@ class Result:
 
     @property
     def fidelity(self) -> dict[str, Any] | None:
-        """What `measure_fidelity` returned for our model; None where it was not measured."""
+        """Result of `measure_fidelity` for our model; None where it was not measured."""
         own = self.ok(OWN)
         return own.runs[0].get("fidelity") if own else None
 

@@ -80,7 +80,7 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
         raise ConfigError(f"{type(model.rule).__name__} observes nothing; use a rule that learns online")
     events = calibration_events(model.scoring_model, log, late, questions)
     if not len(events):
-        raise ConfigError(f"{log.name} has no late event of a known item after a history: nothing can be asked")
+        raise ConfigError(f"{log.name} has no late event of a known item after a history: there is no query")
     batches, done = [], 0
     for queries in CalibrationSet.of_events(model.scoring_model, log, events).batches():
         for batch in queries.batches(BATCH):
@@ -109,7 +109,7 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
 def rows(costs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     """Return the rows of a table with a column for each model."""
     lines: list[list[str]] = []
-    for way, label in (("alone", "asked alone"), ("batches", f"in batches of {BATCH}")):
+    for way, label in (("alone", "one by one"), ("batches", f"in batches of {BATCH}")):
         lines += [
             [f"{label}: {step}, ms", *(f"{1e3 * cost[way][step]:.3f}" for cost in costs.values())] for step in _STEPS
         ]

@@ -180,7 +180,7 @@ def _gaps(results: Sequence[StreamResult]) -> list[str]:
         table([*head, "of these moved", "users better / worse"], rows),
         "Events seen: median over the questions. New items: questions whose item is newer than the model, which only "
         "retraining can find. A hit is moved if the two lists have it at different places, or only "
-        f"one has it. Belief in never: mean over users of the belief of `{OURS}` in no decay. Where hardly anybody is "
+        f"one has it. Belief in never: mean over users of the belief of `{OURS}` in no decay. Where few users are "
         "better or worse off, few questions are hit, histories are short, or both read them alike; where as many are "
         "better as worse, one half-life costs some users what it gives to others.",
     ]

@@ -37,8 +37,8 @@ class Gap:
     unknown: float  # share of the questions whose item is newer than the model, which no rule of forgetting can find
     hit: float  # share of the questions that either arm answers with a hit
     moved: float  # of these, the share in which NDCG@10 differs
-    better: float  # share of the users for whom ours has the higher mean NDCG@10
-    worse: float  # share of the users for whom the rival has it
+    better: float  # share of the users with the higher mean NDCG@10 under ours
+    worse: float  # share of the users with the higher one under the rival
 
     @classmethod
     def of(cls, ours: pd.DataFrame, rival: pd.DataFrame) -> Gap:

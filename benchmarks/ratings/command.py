@@ -30,15 +30,7 @@ from benchmarks.ratings.residual_readout import ReadoutSettings, ResidualReadout
 from benchmarks.tools.command import parser, program
 from benchmarks.tools.differences import COLUMNS, Difference, corrected
 from benchmarks.tools.environment import environment
-from benchmarks.tools.report import (
-    facts,
-    number,
-    report_folder,
-    spread,
-    table,
-    without_paths,
-    write_report,
-)
+from benchmarks.tools.report import facts, number, report_folder, spread, table, without_paths, write_report
 from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries

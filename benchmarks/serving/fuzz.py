@@ -33,7 +33,7 @@ BAR = 5_000
 
 _ROOT = Path(__file__).resolve().parents[2]
 _EXCLUDED_CHECK = "use_after_free"
-"""An erased user can be asked for and is a new one: that is the meaning of the route, and not a defect."""
+"""An erased user is a new one to the next request: that is the meaning of the route, and not a defect."""
 
 
 @final
@@ -41,7 +41,7 @@ _EXCLUDED_CHECK = "use_after_free"
 class Outcome:
     """Result of a series of cases."""
 
-    caller: str  # who called
+    caller: str  # with or without a token
     cases: int  # requests that were generated and sent
     accepted: int  # requests that the schema allows and that were answered with a success
     failures: int  # number of findings
@@ -102,7 +102,7 @@ def _call(url: str, folder: Path, caller: str, examples: int, seed: int, phases:
 
 @program
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return the exit code: 1 if anything was found."""
+    """Run the benchmark; return the exit code: 1 if there is a failure."""
     command = parser("serving_fuzz", __doc__, quick="few cases")
     help_text = "cases of an operation and a phase, at most (default 400)"
     command.add_argument("--examples", type=int, default=400, metavar="N", help=help_text)
@@ -138,4 +138,4 @@ def report(outcomes: Sequence[Outcome], made: dict[str, str]) -> list[str]:
     cases, failures = sum(o.cases for o in outcomes), sum(o.failures for o in outcomes)
     bar = [[f"no finding in {BAR:,} cases", f"{failures} in {cases:,}", verdict(failures == 0 and cases >= BAR)]]
     callers = table(["called by", "cases", "allowed and accepted", "failures"], rows)
-    return ["# Bad input", facts(made), method(__doc__), table(["bar", "found", ""], bar), callers]
+    return ["# Bad input", facts(made), method(__doc__), table(["bar", "measured", ""], bar), callers]

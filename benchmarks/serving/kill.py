@@ -154,7 +154,7 @@ class Writers:
 
 
 def batch_of(writer: int, number: int) -> list[Event]:
-    """Return a batch of one writer, half of a user of its own and half of one whom all share."""
+    """Return a batch of one writer, half of a user of its own and half of one that all writers share."""
     users = (f"writer-{writer}", "everybody")
     return [
         Event(f"{writer}-{number}-{at}", users[at % 2], f"item-{at}", at + 0.5, 1_500_000_000 + number)
@@ -253,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code: 1 if anything was lost."""
     command = parser("serving_kill", __doc__, quick="two kills of each kind")
     command.add_argument("--times", type=int, default=20, metavar="N", help="kills of each kind (default 20)")
-    command.add_argument("--store", nargs="+", choices=TRIALS, default=list(TRIALS), help="what to kill (default all)")
+    command.add_argument("--store", nargs="+", choices=TRIALS, default=list(TRIALS), help="targets (default all)")
     options = command.parse_args(arguments)
 
     require("serving", "fastapi", "uvicorn", "sqlalchemy", "psycopg")

@@ -47,7 +47,7 @@ class Settings:
     seconds: float = 8.0  # of a window
     windows: int = 3  # of each kind
     soak_seconds: float = 600.0  # of the soak; 0 leaves it out
-    users: int = 150  # for whom the model's time is measured
+    users: int = 150  # of the model's own times
 
 
 def measure(data: str, configs: Sequence[str], settings: Settings, stores: Sequence[Store], say: Say) -> ServingResult:

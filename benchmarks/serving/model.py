@@ -21,7 +21,8 @@ from recsys.serving.run_answers import RunAnswers, open_answers
 
 READY, AGAIN = "explained, ready", "given again"
 LEARNED, COLD = "learned and explained, after an event", "explained, first"
-ALS, NEIGHBOURS, EVERYBODY = "implicit ALS", "implicit item-item, 20 neighbours", "implicit item-item, all neighbours"
+ALS = "implicit ALS"
+NEIGHBOURS, ALL_NEIGHBOURS = "implicit item-item, 20 neighbours", "implicit item-item, all neighbours"
 FACTORS = 64
 _ROUNDS = 7
 
@@ -77,7 +78,7 @@ def _peers(matrix: Any) -> dict[str, Any]:  # noqa: ANN401 (implicit has no type
     peers = {
         ALS: AlternatingLeastSquares(factors=FACTORS, iterations=5, num_threads=1, use_gpu=False, random_state=0),
         NEIGHBOURS: CosineRecommender(K=20, num_threads=1),
-        EVERYBODY: CosineRecommender(K=matrix.shape[1], num_threads=1),
+        ALL_NEIGHBOURS: CosineRecommender(K=matrix.shape[1], num_threads=1),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of converting the matrix

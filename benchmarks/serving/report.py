@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks.serving.model import AGAIN, ALS, COLD, EVERYBODY, LEARNED, NEIGHBOURS, READY
+from benchmarks.serving.model import AGAIN, ALL_NEIGHBOURS, ALS, COLD, LEARNED, NEIGHBOURS, READY
 from benchmarks.serving.results import EventsResult, ServingResult, SoakResult, TrafficResult, Window
 from benchmarks.serving.traffic import BAR, EVENT, FIRST, NEW, REPEATED
 from benchmarks.tools.report import bar, bars_table, facts, number, table
 
 _P99, _RATIO, _EVENTS, _GROWTH = 25.0, 3.0, 2_000, 0.05
-_PEERS = (ALS, NEIGHBOURS, EVERYBODY)
+_PEERS = (ALS, NEIGHBOURS, ALL_NEIGHBOURS)
 _TIMES = (READY, AGAIN, LEARNED, COLD, *_PEERS)
 
 

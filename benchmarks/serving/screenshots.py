@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the pictures; return the exit code."""
     command = parser("screenshots", __doc__)
     command.add_argument("--run", type=Path, required=True, help="directory of a finished run")
-    command.add_argument("--user", help="whose page (default: the third of those that the page offers)")
+    command.add_argument("--user", help="user of the page (default: the third that it offers)")
     command.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures (default: docs/images)")
     options = command.parse_args(arguments)
 

@@ -57,10 +57,7 @@ def test_missing_library_is_named_with_its_cure_before_the_benchmark_begins(
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *("readme", "drift.bars", "ratings.rated_events", "serving.report", "speed.scale", "tools.cells"),
-        "tools.report",
-    ],
+    ["readme", "drift.bars", "ratings.rated_events", "serving.report", "speed.scale", "tools.cells", "tools.report"],
 )
 def test_examples_in_docstrings(name: str) -> None:
     results = doctest.testmod(importlib.import_module(f"benchmarks.{name}"))

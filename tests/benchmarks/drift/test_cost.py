@@ -28,10 +28,10 @@ def shipped_experiment(name: str, *overrides: tuple[str, str]) -> Experiment:
 def test_table_has_every_cost(log: Interactions, name: str) -> None:
     cost = measure(log, shipped_experiment(name), questions=BATCH + 7)
     for way in ("alone", "batches"):
-        found = cost[way]
-        assert set(found) == {"undecayed", "decayed", "observe", "ratio"}
-        assert min(found.values()) > 0
-        assert found["ratio"] == pytest.approx((found["decayed"] + found["observe"]) / found["undecayed"])
+        costs = cost[way]
+        assert set(costs) == {"undecayed", "decayed", "observe", "ratio"}
+        assert min(costs.values()) > 0
+        assert costs["ratio"] == pytest.approx((costs["decayed"] + costs["observe"]) / costs["undecayed"])
     assert 0 < cost["questions"] <= BATCH + 7
     assert cost["bytes_per_user"] == 196
     assert cost["day_seconds"] == pytest.approx(cost["events_per_day"] * cost["batches"]["observe"])
@@ -54,7 +54,7 @@ def test_models_without_per_user_decay_are_refused(log: Interactions) -> None:
         measure(log, shipped_experiment("ease_decay", ("rule", half_life)))
     with pytest.raises(CapabilityError, match="cannot fold in"):
         measure(log, shipped_experiment("popularity"))
-    with pytest.raises(ConfigError, match="nothing can be asked"):
+    with pytest.raises(ConfigError, match="there is no query"):
         measure(log.select(np.arange(len(log)) == 0), shipped_experiment("itemknn"))
 
 

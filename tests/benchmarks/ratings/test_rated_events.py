@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from benchmarks.ratings.rated_events import (
-    RatedEvents,
-    errors_per_user,
-    mae,
-    predicted_ratings,
-    rating_utility,
-    rmse,
-)
+from benchmarks.ratings.rated_events import RatedEvents, errors_per_user, mae, predicted_ratings, rating_utility, rmse
 from benchmarks.ratings.residual_readout import ReadoutSettings, ResidualReadout
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
@@ -42,7 +35,7 @@ def cut(log: Interactions, day: int) -> tuple[Interactions, RatedEvents]:
     return train, RatedEvents.of(log, train, day * 86_400)
 
 
-def test_known_users_and_items_with_a_rating_are_asked_in_the_order_of_time() -> None:
+def test_known_users_and_items_with_a_rating_are_predicted_in_the_order_of_time() -> None:
     log = Interactions.from_columns(
         users=["a", "a", "b", "a", "c", "b", "b", "a"],
         items=["x", "y", "x", "z", "x", "y", "x", "y"],
@@ -50,7 +43,7 @@ def test_known_users_and_items_with_a_rating_are_asked_in_the_order_of_time() ->
         times=[1, 2, 3, 11, 12, 13, 14, 15],
     )
     train = events_before(log, 10).compact()
-    with pytest.raises(DataError, match="none of the"):  # z, c, a blank and two ratings given again
+    with pytest.raises(DataError, match="none of the"):  # z, c, a blank and two repeated ratings
         RatedEvents.of(log, train, 10)
     more = Interactions.from_columns(
         users=["a", "a", "b", "b", "a"],
@@ -77,7 +70,7 @@ def test_an_event_sees_what_is_strictly_earlier_and_nothing_else() -> None:
     assert sorted(np.concatenate(list(events.rounds()))) == every.tolist()
 
 
-def test_rounds_ask_a_user_once_each() -> None:
+def test_a_round_has_one_event_of_each_user() -> None:
     _, events = cut(switching_log(), 30)
     users = events.stream.users[events.rows]
     for turn in events.rounds():
@@ -105,8 +98,8 @@ def test_the_table_per_user_adds_up_to_the_whole() -> None:
 
 def test_predictions_are_clipped_to_the_scale_of_training() -> None:
     _, events = cut(switching_log(), 30)
-    found = predicted_ratings(lambda queries, items: np.full(len(items), 99.0), events)
-    assert (found == events.high).all()
+    predicted = predicted_ratings(lambda queries, items: np.full(len(items), 99.0), events)
+    assert (predicted == events.high).all()
 
 
 def test_the_read_out_is_its_formula() -> None:
@@ -143,8 +136,8 @@ def test_similarities_are_shrunk_cosines_of_the_residuals() -> None:
     norm = (residual**2).sum(0) + 5.0
     cosine = residual.T @ residual / np.sqrt(np.outer(norm, norm))
     np.fill_diagonal(cosine, 0.0)
-    kept = np.where(cosine >= np.sort(cosine, axis=1)[:, -2:-1], np.maximum(cosine, 0.0), 0.0)
-    np.testing.assert_allclose(model._similar.toarray(), kept, atol=1e-3)
+    expected = np.where(cosine >= np.sort(cosine, axis=1)[:, -2:-1], np.maximum(cosine, 0.0), 0.0)
+    np.testing.assert_allclose(model._similar.toarray(), expected, atol=1e-3)
 
 
 def test_neighbours_find_a_taste_that_biases_cannot() -> None:

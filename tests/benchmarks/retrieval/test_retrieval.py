@@ -58,11 +58,11 @@ def test_the_same_seed_draws_the_same(catalogue: LargeCatalogue) -> None:
     assert again.queries(3, 2).history.items.tolist() != catalogue.queries(3, 1).history.items.tolist()
 
 
-def test_the_run_is_one_that_can_be_asked(catalogue: LargeCatalogue, tmp_path: Path) -> None:
+def test_written_run_recommends_like_its_model(catalogue: LargeCatalogue, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", catalogue, "log_sum_exp")
-    found = recommend(run, user="7", n=5)
-    assert [item["title"].startswith("Item ") for item in found] == [True] * 5
-    assert all(item["evidence"] for item in found)
+    recommendations = recommend(run, user="7", n=5)
+    assert [item["title"].startswith("Item ") for item in recommendations] == [True] * 5
+    assert all(item["evidence"] for item in recommendations)
     history = Queries.from_history([[4, 9]])
     assert (
         load_model(run).recommend(history, 5).items.tolist()

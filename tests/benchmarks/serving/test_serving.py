@@ -18,7 +18,7 @@ from benchmarks.serving.traffic import EVENT, FIRST, NEW, REPEATED, Mix, Traffic
 from recsys.data.interactions import Interactions
 
 _SLOW = 0.05
-_ASK = Request("ask", "GET", "/")
+_REQUEST = Request("answer", "GET", "/")
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def _one_at_a_time() -> Iterator[int]:
 
 def test_a_closed_loop_waits_for_answers() -> None:
     with _one_at_a_time() as port:
-        answered = put_load(Plan(port, [_ASK] * 5, seconds=30, connections=1))
+        answered = put_load(Plan(port, [_REQUEST] * 5, seconds=30, connections=1))
     assert (len(answered.kinds), answered.failed) == (5, 0)
     assert answered.milliseconds.min() >= 1000 * _SLOW
     assert answered.seconds >= 5 * _SLOW
@@ -49,20 +49,20 @@ def test_a_closed_loop_waits_for_answers() -> None:
 
 def test_an_open_loop_counts_what_waits_for_a_slow_service() -> None:
     with _one_at_a_time() as port:
-        answered = put_load(Plan(port, [_ASK] * 20, seconds=30, connections=1, rate=1_000))
+        answered = put_load(Plan(port, [_REQUEST] * 20, seconds=30, connections=1, rate=1_000))
     assert (len(answered.kinds), answered.failed) == (20, 0)
     # All were due within moments, and the last was answered after all others.
     assert answered.milliseconds.max() >= 1000 * 15 * _SLOW
 
 
 def test_connections_take_turns() -> None:
-    asked: list[int] = []
+    served: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer(connection: socket.socket, number: int) -> None:
             with closing(connection):
                 while connection.recv(1_000):
-                    asked.append(number)
+                    served.append(number)
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
         def accept() -> None:
@@ -74,10 +74,10 @@ def test_connections_take_turns() -> None:
 
         accepting = threading.Thread(target=accept)
         accepting.start()
-        answered = put_load(Plan(listener.getsockname()[1], [_ASK] * 40, seconds=30, connections=4, rate=50))
+        answered = put_load(Plan(listener.getsockname()[1], [_REQUEST] * 40, seconds=30, connections=4, rate=50))
         accepting.join()
     assert answered.failures == {}
-    assert min(asked.count(number) for number in range(4)) >= 5
+    assert min(served.count(number) for number in range(4)) >= 5
 
 
 def test_a_connection_that_breaks_is_a_failure() -> None:
@@ -89,12 +89,12 @@ def test_a_connection_that_breaks_is_a_failure() -> None:
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        answered = put_load(Plan(listener.getsockname()[1], [_ASK], seconds=30, connections=1))
+        answered = put_load(Plan(listener.getsockname()[1], [_REQUEST], seconds=30, connections=1))
         thread.join()
     assert (answered.statuses.tolist(), answered.failed, answered.failures) == ([0], 1, {"0": 1})
 
 
-def test_traffic_tells_first_from_repeated_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traffic_distinguishes_first_from_repeated_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[Plan] = []
 
     def answer_half(plan: Plan) -> LoadResult:
@@ -122,8 +122,8 @@ def test_traffic_tells_first_from_repeated_answers(monkeypatch: pytest.MonkeyPat
     assert len({request.path for request in sent if request.kind == NEW}) == sum(r.kind == NEW for r in sent)
     bodies = [request.body for request in sent if request.kind == EVENT]
     assert len(set(bodies)) == len(bodies)
-    asked = [request.path for request in sent if request.kind in (FIRST, REPEATED)]
-    assert sum("/users/1/" in path for path in asked) > 2 * sum("/users/2/" in path for path in asked)
+    paths = [request.path for request in sent if request.kind in (FIRST, REPEATED)]
+    assert sum("/users/1/" in path for path in paths) > 2 * sum("/users/2/" in path for path in paths)
 
 
 def test_percentiles_of_no_values_are_nan() -> None:

@@ -15,12 +15,12 @@ from benchmarks.serving.processes.served_process import resident_bytes
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
-def test_resident_memory_grows_by_the_pages_that_are_held() -> None:
+def test_resident_memory_grows_by_written_pages() -> None:
     before = resident_bytes(os.getpid())
     # Pages of its own: a large object may be given memory that was freed, and is resident already.
-    with mmap.mmap(-1, 50_000_000) as held:
+    with mmap.mmap(-1, 50_000_000) as pages:
         for _ in range(50):
-            held.write(b"x" * 1_000_000)
+            pages.write(b"x" * 1_000_000)
         assert 40_000_000 < resident_bytes(os.getpid()) - before < 80_000_000
 
 
