@@ -39,14 +39,7 @@ def share(name: str, value: float) -> None:
 
 
 def class_named(setting: str, path: str, base: type[_Base], group: str, home: str = "") -> type[_Base]:
-    """Return the concrete class that a setting names; see `object_named`.
-
-    Args:
-        setting: what the name was given for, for messages.
-        path: the name.
-        base: what the class must derive from.
-        group: the entry points in which short names are found.
-        home: the package that exports the built-in classes, for suggestions.
+    """Return the concrete subclass of `base` that a setting names; see `object_named`.
 
     Raises:
         ConfigError: nothing of that name can be imported, or it is not a concrete subclass of `base`.

@@ -51,7 +51,7 @@ def draw_events(
     spans: Doubles,
     clock: str,
 ) -> Path:
-    """Write the histograms of a log of events.
+    """Write the histograms of a log of events, and return `path`.
 
     Args:
         path: of the PNG.
@@ -62,9 +62,6 @@ def draw_events(
         times: "events", in the unit of `clock`; None leaves the panels on time empty.
         spans: "users", length of each user's history, in days or periods.
         clock: unit of the times: "seconds" (shown as dates) or "period".
-
-    Returns:
-        `path`.
     """
     figure = new_figure(12, 7)
     figure.suptitle(title)
@@ -118,16 +115,13 @@ def _times(axis: Axes, times: Ints, clock: str) -> None:
 
 
 def draw_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[tuple[float, float]]], y: str) -> Path:
-    """Write grouped bars with error bars.
+    """Write grouped bars with error bars, and return `path`.
 
     Args:
         path: of the PNG.
         groups: names below the groups.
         series: for each name in the legend, height and half length of the error bar in every group.
         y: label of the vertical axis.
-
-    Returns:
-        `path`.
     """
     figure = new_figure(max(8.0, 2.2 * len(groups)), 5)
     axis = figure.subplots()
@@ -144,15 +138,12 @@ def draw_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[t
 
 
 def draw_forest(path: Path, rows: Sequence[tuple[str, float, float, float]], x: str) -> Path:
-    """Write a forest plot: differences with their intervals, one below the other, beside a line at 0.
+    """Write a forest plot, differences with their intervals beside a line at 0, and return `path`.
 
     Args:
         path: of the PNG.
         rows: name, difference, lower and upper end of the interval.
         x: label of the horizontal axis.
-
-    Returns:
-        `path`.
     """
     figure = new_figure(8, 1.5 + 0.45 * len(rows))
     axis = figure.subplots()
@@ -169,7 +160,7 @@ def draw_forest(path: Path, rows: Sequence[tuple[str, float, float, float]], x: 
 def draw_activity(
     path: Path, times: npt.ArrayLike, values: Mapping[str, Sequence[float]], *, dates: bool, title: str = ""
 ) -> Path:
-    """Write a stacked area chart of shares that add up to 1 over time.
+    """Write a stacked area chart of shares that add up to 1 over time, and return `path`.
 
     Args:
         path: of the PNG.
@@ -177,14 +168,10 @@ def draw_activity(
         values: for each name in the legend, the share from each moment on.
         dates: whether the times are dates.
         title: above the picture.
-
-    Returns:
-        `path`.
     """
     figure = new_figure(9, 4.5)
     axis = figure.subplots()
-    moments = np.asarray(times, dtype=np.int64)
-    places = moments.astype("datetime64[s]") if dates else moments
+    places = np.asarray(times, dtype=np.int64).astype("datetime64[s]" if dates else np.int64)
     colours = [_SERIES[number % len(_SERIES)] for number in range(len(values))]
     axis.stackplot(places, list(values.values()), labels=list(values), colors=colours, step="post")
     axis.set_ylim(0, 1)

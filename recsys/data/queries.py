@@ -34,9 +34,12 @@ class Ragged:
         [0, 2, 2, 3]
         """
         arrays = [np.asarray(row, dtype=np.int32) for row in rows]
-        lengths = [len(array) for array in arrays]
-        items = np.concatenate(arrays) if arrays else np.zeros(0, np.int32)
-        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), items.astype(np.int32))
+        return cls.from_lengths([len(array) for array in arrays], np.concatenate([*arrays, np.zeros(0, np.int32)]))
+
+    @classmethod
+    def from_lengths(cls, lengths: npt.ArrayLike, items: npt.NDArray[np.int32]) -> Ragged:
+        """Build from the length of each row and the items of all rows, one row after the other."""
+        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), items)
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -61,8 +64,7 @@ class Ragged:
 
     def take(self, rows: npt.NDArray[np.integer]) -> Ragged:
         """Return the given rows, in that order."""
-        indptr = np.concatenate([[0], np.cumsum(self.lengths[rows])]).astype(np.int64)
-        return Ragged(indptr, self.items[self.positions(rows)])
+        return Ragged.from_lengths(self.lengths[rows], self.items[self.positions(rows)])
 
     def select(self, mask: npt.NDArray[np.bool_]) -> Ragged:
         """Return the rows without the entries whose mask is False.

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import sys
+from dataclasses import astuple, dataclass, field
 from enum import IntEnum
 from typing import final
 
 import numpy as np
 
 from recsys.data.interactions import Interactions
-from recsys.data.vocabulary import Vocabulary
 from recsys.errors import ConfigError
 from recsys.types import DAY, Doubles, Ints
-from recsys.worlds.simulation import (
-    GENRES,
-    START,
-    YEAR,
-    add_new,
-    check_limits,
-    choose,
-    draw_activity,
-    draw_ranks,
-    item_metadata,
-)
+from recsys.worlds import simulation
+from recsys.worlds.simulation import GENRES, START, YEAR, check_limits
 
 
 @final
@@ -70,7 +61,7 @@ class KindShares:
     renewal: float = 0.0
 
     def __post_init__(self) -> None:
-        check_limits("shares of drift", self, dict.fromkeys(KINDS, (0, float(np.finfo(np.float64).max))))
+        check_limits("shares of drift", self, **dict.fromkeys(KINDS, (0, sys.float_info.max)))
         if not any(getattr(self, name) for name in KINDS):
             raise ConfigError("shares of drift: all are 0; give one kind a share above 0")
 
@@ -127,16 +118,14 @@ class DriftConfig:
         check_limits(
             "drift world",
             self,
-            {
-                "n_genres": (2, len(GENRES)),
-                "clusters_per_genre": (1, 1000),
-                "n_users": (1, 10_000_000),
-                "n_items": (max(self.n_genres * self.clusters_per_genre, 8), 10_000_000),
-                "events_per_user": (4, self.n_items // 2),
-                "least_events": (4, self.events_per_user),
-                "focus": (0, 1),
-                "years": (0.01, 100),
-            },
+            n_genres=(2, len(GENRES)),
+            clusters_per_genre=(1, 1000),
+            n_users=(1, 10_000_000),
+            n_items=(max(self.n_genres * self.clusters_per_genre, 8), 10_000_000),
+            events_per_user=(4, self.n_items // 2),
+            least_events=(4, self.events_per_user),
+            focus=(0, 1),
+            years=(0.01, 100),
         )
         ranges: dict[str, tuple[float, float]] = {
             "personas": (1, self.n_genres // 2),
@@ -249,28 +238,19 @@ def simulate_drift(config: DriftConfig) -> DriftWorld:
     item_cluster = rng.permutation(np.arange(config.n_items, dtype=np.int64) % n_clusters)
     most = config.n_items // 2 - config.least_events + 1
     rest = config.n_users * (config.events_per_user - config.least_events + 1)
-    counts = config.least_events - 1 + draw_activity(config.n_users, rest, most, 0.5, rng)
+    counts = config.least_events - 1 + simulation.draw_activity(config.n_users, rest, most, 0.5, rng)
     user = np.repeat(np.arange(config.n_users), counts)
     position = np.arange(len(user)) - (np.cumsum(counts) - counts)[user]
     life = _draw_lives(config, counts, rng)
     mixture = _draw_mixture(life, user, position, rng)
     persona = _draw_personas(config, life.kind, user, mixture, rng)
     item = _draw_items(config, item_cluster, user, persona, rng)
-    liked = item_cluster[item] == persona
-    rating = 3.1 + 0.8 * liked + rng.normal(0, 0.5, config.n_items)[item]
-    rating += rng.normal(0, 0.3, config.n_users)[user] + rng.normal(0, 0.5, len(user))
+    expected = 3.1 + 0.8 * (item_cluster[item] == persona)
+    rating = simulation.draw_ratings(expected, user, item, config.n_users, config.n_items, rng)
+    time = _draw_times(config, counts, user, rng)
     item_genre = item_cluster // config.clusters_per_genre
-    log = Interactions(
-        user.astype(np.int32),
-        item.astype(np.int32),
-        np.clip(np.round(rating), 1, 5).astype(np.float32),
-        _draw_times(config, counts, user, rng),
-        Vocabulary(np.arange(1, config.n_users + 1)),
-        Vocabulary(np.arange(1, config.n_items + 1)),
-        item_metadata(item_genre, config.n_genres, rng),
-        "seconds",
-        "simulated-drift",
-    )
+    metadata = simulation.item_metadata(item_genre, config.n_genres, rng)
+    log = simulation.numbered_log("simulated-drift", user, item, rating, time, metadata)
     renewed = np.flatnonzero((life.kind[user] == Kind.RENEWAL) & (mixture == 1))
     owners, first = np.unique(user[renewed], return_index=True)
     changed_at = np.where(np.isin(life.kind, (Kind.STABLE, Kind.RENEWAL)), -1, life.change)
@@ -314,15 +294,12 @@ class _Lives:
             Kind.RECURRING: since // self.half_period[user] % 2 == 0,
             Kind.BURST: (since >= 0) & (since < self.burst[user]),
         }
-        share = np.zeros(len(user))
-        for kind, value in by_kind.items():
-            share[self.kind[user] == kind] = value[self.kind[user] == kind]
-        return share
+        return np.select([self.kind[user] == kind for kind in by_kind], list(by_kind.values()), 0.0)
 
 
 def _draw_lives(config: DriftConfig, counts: Ints, rng: np.random.Generator) -> _Lives:
     n_users = config.n_users
-    shares = np.array([getattr(config.shares, entry.name) for entry in fields(config.shares)])
+    shares = np.array(astuple(config.shares))
     ends = np.cumsum(shares / shares.max())
     kind = np.searchsorted(ends, (rng.permutation(n_users) + 0.5) / n_users * ends[-1], side="right")
     moment, span = rng.uniform(*config.moment, n_users), rng.uniform(*config.span, n_users)
@@ -339,8 +316,7 @@ def _draw_lives(config: DriftConfig, counts: Ints, rng: np.random.Generator) -> 
 
 
 def _log_uniform(limits: tuple[float, float], size: int, rng: np.random.Generator) -> Doubles:
-    drawn: Doubles = np.exp(rng.uniform(np.log(limits[0]), np.log(limits[1]), size))
-    return drawn
+    return np.asarray(np.exp(rng.uniform(np.log(limits[0]), np.log(limits[1]), size)))
 
 
 def _draw_mixture(life: _Lives, user: Ints, position: Ints, rng: np.random.Generator) -> Ints:
@@ -348,8 +324,7 @@ def _draw_mixture(life: _Lives, user: Ints, position: Ints, rng: np.random.Gener
     guests = rng.random(len(user)) < life.blend(user, position)
     renewals = np.cumsum((rng.random(len(user)) < 1 / life.dwell[user]) & (position > 0))
     starts = np.flatnonzero(position == 0)
-    mixture: Ints = np.where(life.kind[user] == Kind.RENEWAL, renewals - renewals[starts][user], guests)
-    return mixture
+    return np.where(life.kind[user] == Kind.RENEWAL, renewals - renewals[starts][user], guests)
 
 
 def _draw_personas(config: DriftConfig, kind: Ints, user: Ints, mixture: Ints, rng: np.random.Generator) -> Ints:
@@ -370,14 +345,13 @@ def _draw_personas(config: DriftConfig, kind: Ints, user: Ints, mixture: Ints, r
     present = np.arange(most) < rng.integers(config.personas[0], most + 1, config.n_users)[owner, None]
     shares = rng.gamma(2.0, size=present.shape) * present
     row = first[user] + mixture
-    return clusters[row, choose(shares[row], rng)]
+    return clusters[row, simulation.choose(shares[row], rng)]
 
 
 def _draw_siblings(config: DriftConfig, shape: int | tuple[int, int], rng: np.random.Generator) -> Ints:
     """Draw clusters of a genre, counted from 0; earlier ones are more popular."""
     appeal = 1 / np.arange(1, config.clusters_per_genre + 1) ** 0.5
-    siblings: Ints = rng.choice(config.clusters_per_genre, shape, p=appeal / appeal.sum())
-    return siblings
+    return np.asarray(rng.choice(config.clusters_per_genre, shape, p=appeal / appeal.sum()))
 
 
 def _draw_items(config: DriftConfig, item_cluster: Ints, user: Ints, persona: Ints, rng: np.random.Generator) -> Ints:
@@ -386,7 +360,7 @@ def _draw_items(config: DriftConfig, item_cluster: Ints, user: Ints, persona: In
     start = np.cumsum(size) - size
     by_cluster = np.lexsort((rng.random(config.n_items), item_cluster))
     item = np.full(len(user), -1, dtype=np.int64)
-    taken, attempt = np.zeros(0, np.int64), 0
+    taken, attempt = simulation.NO_KEYS, 0
     while len(missing := np.flatnonzero(item < 0)):
         chance, cluster = rng.random(len(missing)), persona[missing]
         genre = cluster // config.clusters_per_genre
@@ -396,10 +370,10 @@ def _draw_items(config: DriftConfig, item_cluster: Ints, user: Ints, persona: In
         genre = np.where(chance < near, genre, rng.integers(config.n_genres, size=len(missing)))
         sibling = genre * config.clusters_per_genre + _draw_siblings(config, len(missing), rng)
         cluster = np.where(chance < focus, cluster, sibling)
-        drawn = by_cluster[start[cluster] + draw_ranks(size[cluster], rng)]
+        drawn = by_cluster[start[cluster] + simulation.draw_ranks(size[cluster], rng)]
         if attempt >= 12:
             drawn = rng.integers(config.n_items, size=len(missing))
-        taken, fresh = add_new(taken, user[missing] * config.n_items + drawn)
+        taken, fresh = simulation.add_new(taken, user[missing] * config.n_items + drawn)
         item[missing[fresh]] = drawn[fresh]
         attempt += 1
     return item
@@ -415,8 +389,7 @@ def _draw_times(config: DriftConfig, counts: Ints, user: Ints, rng: np.random.Ge
     age = total - total[ends - counts + 1][user]
     slack = np.maximum(config.years * YEAR - age[ends], 0)
     begin = START + (slack * rng.random(config.n_users)).astype(np.int64)
-    times: Ints = begin[user] + age
-    return times
+    return np.asarray(begin[user] + age)
 
 
 def _timescale(life: _Lives, counts: Ints, user: Ints, position: Ints) -> Doubles:

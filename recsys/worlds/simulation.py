@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -30,6 +30,7 @@ _NOUNS = (
 )
 START = 1_325_376_000  # 2012-01-01T00:00:00Z
 YEAR = 31_557_600
+NO_KEYS: Ints = np.full(1, -1)  # below all keys, so that each has a predecessor
 _SHIFT = 5.0
 
 
@@ -62,16 +63,17 @@ class WorldConfig:
     years: float = 4.0
 
     def __post_init__(self) -> None:
-        limits = {
-            "n_users": (1, 10_000_000),
-            "n_items": (self.n_genres, 10_000_000),
-            "events_per_user": (1, self.n_items // 2),
-            "n_genres": (2, len(GENRES)),
-            "max_personas": (1, self.n_genres),
-            "drift": (0, np.inf),
-            "years": (0.01, 100),
-        }
-        check_limits("simulated world", self, limits)
+        check_limits(
+            "simulated world",
+            self,
+            n_users=(1, 10_000_000),
+            n_items=(self.n_genres, 10_000_000),
+            events_per_user=(1, self.n_items // 2),
+            n_genres=(2, len(GENRES)),
+            max_personas=(1, self.n_genres),
+            drift=(0, np.inf),
+            years=(0.01, 100),
+        )
 
 
 @final
@@ -96,7 +98,7 @@ class World:
     genres: tuple[str, ...]
 
 
-def check_limits(what: str, config: object, limits: Mapping[str, tuple[float, float]]) -> None:
+def check_limits(what: str, config: object, **limits: tuple[float, float]) -> None:
     """Raise a ConfigError that names the first attribute of `config` outside its limits (inclusive)."""
     for name, (low, high) in limits.items():
         value = getattr(config, name)
@@ -138,8 +140,7 @@ def simulate(config: WorldConfig) -> World:
     def shares_at(user: Ints, year: Doubles) -> Doubles:
         wave = np.sin(2 * np.pi * (year[:, None] / waves[user] + phases[user]))
         odds = np.exp(logits[user] + config.drift * wave)
-        shares: Doubles = odds / odds.sum(1, keepdims=True)
-        return shares
+        return np.asarray(odds / odds.sum(1, keepdims=True))
 
     def draw(user: Ints, attempt: int) -> Ints:
         year = begin[user] + length[user] * rng.random(len(user))
@@ -156,40 +157,39 @@ def simulate(config: WorldConfig) -> World:
     everyone = np.repeat(np.arange(config.n_users), grid.shape[1])
     mixtures = shares_at(everyone, grid.ravel()).reshape(config.n_users, -1, config.max_personas).mean(1)
     appeal = np.log(np.einsum("uk,ukg->ug", mixtures, tastes) * config.n_genres + 0.1)
-    rating = 3.4 + 0.7 * appeal[user, item_genre[item]] + rng.normal(0, 0.5, config.n_items)[item]
-    rating += rng.normal(0, 0.3, config.n_users)[user] + rng.normal(0, 0.5, len(user))
-    items = Vocabulary(np.arange(1, config.n_items + 1))
-    log = Interactions(
-        user.astype(np.int32),
-        item.astype(np.int32),
-        np.clip(np.round(rating), 1, 5).astype(np.float32),
-        time.copy(),
-        Vocabulary(np.arange(1, config.n_users + 1)),
-        items,
-        item_metadata(item_genre, config.n_genres, rng),
-        "seconds",
-        "simulated",
-    )
+    rating = draw_ratings(3.4 + 0.7 * appeal[user, item_genre[item]], user, item, config.n_users, config.n_items, rng)
+    log = numbered_log("simulated", user, item, rating, time.copy(), item_metadata(item_genre, config.n_genres, rng))
     return World(log, persona.copy(), mixtures, tastes, item_genre, GENRES[: config.n_genres])
 
 
+def draw_ratings(
+    mean: Doubles, user: Ints, item: Ints, n_users: int, n_items: int, rng: np.random.Generator
+) -> Doubles:
+    """ "events": whole ratings from 1 to 5 around a mean, with an offset of the item, one of the user, and noise."""
+    rating = mean + rng.normal(0, 0.5, n_items)[item]
+    rating += rng.normal(0, 0.3, n_users)[user] + rng.normal(0, 0.5, len(user))
+    return np.asarray(np.clip(np.round(rating), 1, 5))
+
+
+def numbered_log(
+    name: str, user: Ints, item: Ints, rating: Doubles, time: Ints, metadata: ItemMetadata
+) -> Interactions:
+    """Return the log of sorted events; ids are 1, 2, ...; every user has events."""
+    users, items = Vocabulary(np.arange(1, user[-1] + 2)), Vocabulary(np.arange(1, len(metadata) + 1))
+    numbers = user.astype(np.int32), item.astype(np.int32)
+    return Interactions(*numbers, rating.astype(np.float32), time, users, items, metadata, "seconds", name)
+
+
 def draw_distinct(counts: Ints, n_items: int, draw: Callable[[Ints, int], Ints]) -> tuple[Ints, Ints]:
-    """Draw for each user until the user has the given number of different items.
+    """Draw until each user has the given number of different items.
 
-    Args:
-        counts: "users", number of different items of each user; fewer than `n_items`.
-        n_items: size of the catalogue.
-        draw: given the user of each draw and the number of the attempt (from 0), returns "draws columns" with the item
-            in column 0. Later attempts must be able to draw every item, or the loop does not end.
-
-    Returns:
-        "events" users, ascending, and "events columns" draws.
+    `draw`, called with the user of each draw and the number of the attempt, returns "draws columns" with the item in
+    column 0. Later attempts must be able to draw every item, or the loop does not end. Returns "events" users,
+    ascending, and "events columns" draws.
     """
     users: list[Ints] = []
     rows: list[Ints] = []
-    # The sorted keys of all draws, in which the few draws of a late attempt are looked up.
-    keys = np.zeros(0, np.int64)
-    missing, attempt = counts.copy(), 0
+    keys, missing, attempt = NO_KEYS, counts.copy(), 0
     while missing.any():
         user = np.repeat(np.arange(len(counts)), missing)
         drawn = draw(user, attempt)
@@ -204,12 +204,13 @@ def draw_distinct(counts: Ints, n_items: int, draw: Callable[[Ints, int], Ints])
 
 
 def add_new(keys: Ints, drawn: Ints) -> tuple[Ints, Ints]:
-    """Return sorted `keys` with those of `drawn` added, and the first position in `drawn` of each new key, by key."""
+    """Return sorted `keys` with those of `drawn` added, and the first position in `drawn` of each new key, by key.
+
+    Start with `NO_KEYS`. The few draws of a late attempt are looked up among the many keys, not the reverse.
+    """
     new, first = np.unique(drawn, return_index=True)
-    place = np.searchsorted(keys, new)
-    fresh = np.ones(len(new), dtype=np.bool_)
-    inside = place < len(keys)
-    fresh[inside] = keys[place[inside]] != new[inside]
+    place = np.searchsorted(keys, new, side="right")
+    fresh = keys[place - 1] != new
     return np.insert(keys, place[fresh], new[fresh]), first[fresh]
 
 
@@ -239,15 +240,13 @@ def draw_activity(n_users: int, total: int, most: int, spread: float, rng: np.ra
 def choose(weights: Doubles, rng: np.random.Generator) -> Ints:
     """ "draws": a column of each row, drawn with probability proportional to the weight."""
     total = np.cumsum(weights, axis=1)
-    column: Ints = (rng.random((len(weights), 1)) * total[:, -1:] >= total[:, :-1]).sum(1)
-    return column
+    return np.asarray((rng.random((len(weights), 1)) * total[:, -1:] >= total[:, :-1]).sum(1))
 
 
 def draw_ranks(sizes: Ints, rng: np.random.Generator) -> Ints:
     """ "draws": ranks below `sizes`, with probability about proportional to 1 / (rank + 5): inverse transform."""
     rank = _SHIFT * ((sizes / _SHIFT + 1) ** rng.random(len(sizes)) - 1)
-    bounded: Ints = np.minimum(rank.astype(np.int64), sizes - 1)
-    return bounded
+    return np.asarray(np.minimum(rank.astype(np.int64), sizes - 1))
 
 
 def item_metadata(item_genre: Ints, n_genres: int, rng: np.random.Generator) -> ItemMetadata:
@@ -257,7 +256,7 @@ def item_metadata(item_genre: Ints, n_genres: int, rng: np.random.Generator) -> 
     genres = tuple(
         tuple(sorted({GENRES[leading], GENRES[other]})) for leading, other in zip(item_genre, second, strict=True)
     )
-    return ItemMetadata(tuple(_title(number) for number in range(n_items)), genres)
+    return ItemMetadata(tuple(map(_title, range(n_items))), genres)
 
 
 def _title(number: int) -> str:

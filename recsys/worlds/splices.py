@@ -113,6 +113,8 @@ def splice_users(
     if log.clock == "order":
         time = np.arange(len(user)) - (np.cumsum(lengths) - lengths)[user]
     none = np.full(len(chosen), -1)
+    ids = log.users.ids
+    names = [f"{a}+{b}" for a, b in zip(ids[first], ids[second], strict=True)]
     first_length = np.concatenate([cut, counts[controls]])
     return SplicedUsers(
         Interactions(
@@ -120,7 +122,7 @@ def splice_users(
             log.item_num[source],
             log.value[source],
             time,
-            _names(log.users, first, second, controls),
+            Vocabulary(np.array([*names, *ids[controls]], dtype=object)),
             log.items,
             log.metadata,
             log.clock,
@@ -175,8 +177,7 @@ def taste_vectors(log: Interactions, seed: int = 0) -> Doubles:
     start = np.random.default_rng(seed).random(min(matrix.shape))
     vectors, strength, _ = svds(scaled, k=size, v0=start)
     order = np.argsort(-strength)[1:]
-    tastes: Doubles = vectors[:, order] * strength[order]
-    return tastes
+    return np.asarray(vectors[:, order] * strength[order])
 
 
 def _dissimilar(first: Ints, second: Ints, tastes: Doubles, most: float, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -217,10 +218,4 @@ def _shifts(log: Interactions, first: Ints, cut: Ints, pair: Ints, event: Ints) 
     at_cut = log.indptr[first] + cut
     begin = np.maximum(log.time[at_cut], log.time[at_cut - 1] + tick)
     _, heads = np.unique(pair, return_index=True)
-    shifts: Ints = (begin - log.time[event[heads]])[pair]
-    return shifts
-
-
-def _names(users: Vocabulary, first: Ints, second: Ints, controls: Ints) -> Vocabulary:
-    joined = [f"{a}+{b}" for a, b in zip(users.ids[first], users.ids[second], strict=True)]
-    return Vocabulary(np.array([*joined, *users.ids[controls]], dtype=object))
+    return np.asarray((begin - log.time[event[heads]])[pair])

@@ -5,8 +5,7 @@ Imports neither numpy nor pandas, so that a list of the data sets costs next to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, final
@@ -14,7 +13,7 @@ from typing import Any, Literal, final
 import yaml
 
 from recsys.data.catalogue import locations
-from recsys.data.readers.columns import Columns
+from recsys.data.readers.columns import Columns, check_keys
 from recsys.errors import DataError, nearest
 
 
@@ -105,12 +104,12 @@ class Card:
         if not isinstance(content, dict):
             raise DataError(f"card {path}: expected keys and values, found {type(content).__name__}")
         values: dict[str, Any] = {**content, "name": path.stem}
-        _check_keys(cls, values, f"card {path}")
+        check_keys(cls, values, f"card {path}")
         try:
             if "columns" in values:
                 values["columns"] = Columns.from_mapping(values["columns"])
             if "derivation" in values:
-                _check_keys(Derivation, values["derivation"], f"card {path}, derivation")
+                check_keys(Derivation, values["derivation"], "derivation")
                 values["derivation"] = Derivation(**values["derivation"])
             for key in ("paths", "notes"):
                 values[key] = tuple(values.get(key, ()))
@@ -142,10 +141,3 @@ def card(name: str) -> Card:
     if name not in known:
         raise DataError(f"no data set {name!r}{nearest(name, known)}; known: {', '.join(known)}; or give a file")
     return known[name]
-
-
-def _check_keys(kind: type, values: Mapping[str, Any], where: str) -> None:
-    known = [entry.name for entry in fields(kind)]
-    for key in values:
-        if key not in known:
-            raise DataError(f"{where}: unknown key {key!r}{nearest(str(key), known)}; known: {', '.join(known)}")

@@ -96,8 +96,7 @@ def _copy(url: str, write: Callable[[bytes], object], progress: Progress | None,
     done = 0
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - cards hold http(s) only
-            length = response.headers.get("Content-Length")
-            total = int(length) if length else None
+            total = int(response.headers.get("Content-Length") or 0) or None
             while piece := response.read(_PIECE):
                 write(piece)
                 sha256.update(piece)

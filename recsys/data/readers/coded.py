@@ -69,9 +69,10 @@ class Chunk:
         return [self._row_text(int(np.searchsorted(np.asarray(self.lines), line))) for line in lines]
 
     def _row_text(self, row: int) -> str:
-        codes = {role: int(column.codes[row]) for role, column in self.columns.items()}
-        fields = {role: None if code < 0 else self.columns[role].texts[code].as_py() for role, code in codes.items()}
-        return json.dumps({role: None if entry is None else entry.decode() for role, entry in fields.items()})
+        columns = {role: (column.texts, int(column.codes[row])) for role, column in self.columns.items()}
+        return json.dumps(
+            {role: texts[code].as_py().decode() if code >= 0 else None for role, (texts, code) in columns.items()}
+        )
 
 
 def combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -116,10 +116,7 @@ class Columns:
         >>> Columns.from_mapping({"item": "isbn", "value_range": [1, 10]}).value_range
         (1.0, 10.0)
         """
-        known = [field.name for field in fields(cls)]
-        for key in mapping:
-            if key not in known:
-                raise DataError(f"unknown key {key!r} in columns{nearest(str(key), known)}; known: {', '.join(known)}")
+        check_keys(cls, mapping, "columns")
         values = dict(mapping)
         if values.get("names") is not None:
             values["names"] = tuple(str(name) for name in values["names"])
@@ -170,9 +167,15 @@ class Columns:
                 )
         clocks = [role for role in _CLOCKS if role in positions]
         clocks.sort(key=lambda role: getattr(self, role) is None)  # declared before recognised
-        for role in clocks[1:]:
-            del positions[role]
-        return {role: positions[role] for role in ROLES if role in positions}
+        return {role: positions[role] for role in ROLES if role in positions and role not in clocks[1:]}
+
+
+def check_keys(kind: type, mapping: Mapping[str, Any], where: str) -> None:
+    """Raise a DataError that names the nearest field if a key is not a field of the dataclass."""
+    known = [field.name for field in fields(kind)]
+    for key in mapping:
+        if key not in known:
+            raise DataError(f"{where}: unknown key {key!r}{nearest(str(key), known)}; known: {', '.join(known)}")
 
 
 def clock_of(roles: Iterable[Role]) -> Clock:
@@ -197,7 +200,7 @@ def recognised(header: Sequence[str]) -> dict[Role, int]:
 
 def _declared(name: str, role: str, header: Sequence[str], where: str) -> int:
     if name in header:
-        return list(header).index(name)
+        return header.index(name)
     folded = [_fold(entry) for entry in header]
     if folded.count(_fold(name)) == 1:
         return folded.index(_fold(name))

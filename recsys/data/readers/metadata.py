@@ -61,34 +61,32 @@ def read_attributes(path: Path, items: Vocabulary, metadata: ItemMetadata) -> It
     Raises:
         DataError: the file is not such a JSON object.
     """
-    text, _ = _text(Source(path))
     try:
-        entries = json.loads(text)
-        ids = list(entries)
+        entries = json.loads(_text(Source(path)))
         rows = [tuple(f"attribute {number}" for number in numbers) for numbers in entries.values()]
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(
             f'{path} is not a JSON object of the form {{"item id": [1, 2]}} ({error}); correct it'
         ) from error
     tags: list[tuple[str, ...]] = [()] * len(items)
-    for number, row in zip(items.numbers(ids).tolist(), rows, strict=True):
+    for number, row in zip(items.numbers(list(entries)).tolist(), rows, strict=True):
         if number != UNKNOWN:
             tags[number] = row
     return replace(metadata, tags=tuple(tags))
 
 
-def _text(source: Source) -> tuple[str, str]:
-    """Return the text of a file and its encoding: UTF-8, or else Latin-1, as in the older MovieLens releases."""
+def _text(source: Source) -> str:
+    """Return the text of a file in UTF-8, or else Latin-1, as in the older MovieLens releases."""
     with source.open() as stream:
         raw = stream.read()
     try:
-        return raw.decode("utf-8-sig"), "utf-8"
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("latin-1"), "latin-1"
+        return raw.decode("latin-1")
 
 
 def _lines(source: Source) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(_text(source)[0].split("\n"), start=1):
+    for number, line in enumerate(_text(source).split("\n"), start=1):
         if line.strip():
             yield number, line.rstrip("\r")
 
@@ -118,12 +116,12 @@ def _descriptions(source: Source, genre_flags: list[str]) -> Iterator[Described]
                 raise _malformed(source, number, line, "ID::TITLE::GENRE|GENRE")
             yield fields[0], "::".join(fields[1:-1]), genre_names(fields[-1].split("|"))
     else:
-        for _, fields in _csv_rows(source, ("movieId", "title", "genres")):
-            yield fields[0], fields[1], genre_names(fields[2].split("|"))
+        for item, title, genres in _csv_rows(source, ("movieId", "title", "genres")):
+            yield item, title, genre_names(genres.split("|"))
 
 
-def _csv_rows(source: Source, names: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(_text(source)[0], newline=""), strict=True)
+def _csv_rows(source: Source, names: tuple[str, ...]) -> Iterator[list[str]]:
+    reader = csv.reader(io.StringIO(_text(source), newline=""), strict=True)
     header = next(reader, [])
     missing = [name for name in names if name not in header]
     if missing:
@@ -131,11 +129,10 @@ def _csv_rows(source: Source, names: tuple[str, ...]) -> Iterator[tuple[int, lis
     positions = [header.index(name) for name in names]
     try:
         for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
+            if len(row) not in (0, len(header)):
                 raise _malformed(source, reader.line_num, ",".join(row), ",".join(header))
-            yield reader.line_num, [row[position] for position in positions]
+            if row:
+                yield [row[position] for position in positions]
     except csv.Error as error:
         raise DataError(f"{source.label}, line {reader.line_num}: {error}; fetch the file again") from error
 
@@ -152,27 +149,20 @@ def _described(metadata: ItemMetadata, items: Vocabulary, descriptions: Iterable
 
 def _tags(source: Source, items: Vocabulary) -> tuple[tuple[str, ...], ...]:
     """Return the distinct tags of each item, the most used first."""
-    ids: list[str] = []
-    texts: list[str] = []
+    tags: list[list[str]] = []
     if source.base == "tags.csv":
-        for _, fields in _csv_rows(source, ("movieId", "tag")):
-            ids.append(fields[0])
-            texts.append(fields[1])
+        tags.extend(_csv_rows(source, ("movieId", "tag")))
     else:
         for number, line in _lines(source):
             fields = split_fields(line, "::")
             if len(fields) < 4:
                 raise _malformed(source, number, line, "USER::ITEM::TAG::TIME")
-            ids.append(fields[1])
-            texts.append("::".join(fields[2:-1]))
-    counts: dict[int, Counter[str]] = {}
-    for number, text in zip(items.numbers(ids).tolist(), texts, strict=True):
+            tags.append([fields[1], "::".join(fields[2:-1])])
+    counts: list[Counter[str]] = [Counter() for _ in range(len(items))]
+    for number, (_, text) in zip(items.numbers([item for item, _ in tags]).tolist(), tags, strict=True):
         if number != UNKNOWN and text.strip():
-            counts.setdefault(number, Counter())[text.strip()] += 1
-    return tuple(
-        tuple(sorted(counts[number], key=lambda text: (-counts[number][text], text))) if number in counts else ()
-        for number in range(len(items))
-    )
+            counts[number][text.strip()] += 1
+    return tuple(tuple(sorted(count, key=lambda text: (-count[text], text))) for count in counts)
 
 
 def _malformed(source: Source, number: int, line: str, form: str) -> DataError:

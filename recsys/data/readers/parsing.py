@@ -38,11 +38,9 @@ def chunks(layout: Layout) -> Iterator[Chunk]:
         return
     parse = _text_fast if layout.kind == "text" else _json_fast
     for start, block in line_blocks(layout.source):
-        body = block[3:] if start == 1 and block.startswith(b"\xef\xbb\xbf") else block
-        first = start
+        first, body = start, block.removeprefix(b"\xef\xbb\xbf") if start == 1 else block
         if start == 1 and layout.kind == "text" and layout.header:
-            body = body[body.find(b"\n") + 1 :] if b"\n" in body else b""
-            first = 2
+            first, body = 2, body.partition(b"\n")[2]
         if not body.strip():
             continue
         columns = parse(body, layout)
@@ -57,8 +55,7 @@ def _line_count(body: bytes) -> int:
 
 
 def _text_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
-    expected = _line_count(body)
-    delimiter: str = layout.separator
+    expected, delimiter = _line_count(body), layout.separator
     if not _is_utf8(layout):
         try:
             body = body.decode(layout.encoding).encode()
@@ -77,11 +74,7 @@ def _text_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
                 delimiter=delimiter, quote_char='"' if len(layout.separator) == 1 else False
             ),
             convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(used, _CODED),
-                include_columns=used,
-                null_values=[],
-                strings_can_be_null=False,
-                check_utf8=False,
+                column_types=dict.fromkeys(used, _CODED), include_columns=used, null_values=[], check_utf8=False
             ),
         )
     except pa.ArrowInvalid:
@@ -102,13 +95,13 @@ def _json_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
         )
     except pa.ArrowInvalid:
         return None
-    if table.num_rows != _line_count(body):
-        return None
-    return {role: _typed(table.column(layout.names[at]), role, layout) for role, at in layout.roles.items()}
+    return _typed(table, layout) if table.num_rows == _line_count(body) else None
 
 
-def _typed(column: pa.Array | pa.ChunkedArray, role: Role, layout: Layout) -> Coded:
-    return typed(column, role, f"{layout.source.label}: column {layout.names[layout.roles[role]]!r}")
+def _typed(table: pa.Table | pa.RecordBatch, layout: Layout) -> dict[Role, Coded]:
+    names = {role: layout.names[at] for role, at in layout.roles.items()}
+    where = layout.source.label
+    return {role: typed(table.column(name), role, f"{where}: column {name!r}") for role, name in names.items()}
 
 
 def _is_utf8(layout: Layout) -> bool:
@@ -120,17 +113,14 @@ def _line_by_line(body: bytes, first: int, layout: Layout) -> Chunk:
     lines: list[int] = []
     rows: list[list[bytes | None]] = []
     malformed: list[Reject] = []
-    for number, raw in enumerate(body.split(b"\n"), start=first):
-        text = raw.rstrip(b"\r")
+    for number, text in enumerate(body.split(b"\n"), start=first):
         if not text.strip():
             continue
         try:
-            fields = split(text, layout)
+            rows.append(split(text.rstrip(b"\r"), layout))
+            lines.append(number)
         except ValueError as error:
             malformed.append(Reject(number, str(error)))
-            continue
-        lines.append(number)
-        rows.append(fields)
     columns = {
         role: Coded.of(pa.array([fields[at] for fields in rows], pa.binary())) for role, at in layout.roles.items()
     }
@@ -166,10 +156,8 @@ def _json_fields(raw: bytes, layout: Layout) -> list[bytes | None]:
         raise ValueError(f"malformed row: {_short(raw)} is not JSON ({error}); correct the row") from None
     if not isinstance(entry, dict):
         raise ValueError(f"malformed row: {_short(raw)} is not a JSON object; write one object per line")
-    return [
-        _json_text(entry.get(name), name) if at in layout.roles.values() else None
-        for at, name in enumerate(layout.names)
-    ]
+    used = layout.roles.values()
+    return [_json_text(entry.get(name), name) if at in used else None for at, name in enumerate(layout.names)]
 
 
 def _json_text(value: object, name: str) -> bytes | None:
@@ -188,8 +176,7 @@ def _parquet_chunks(layout: Layout) -> Iterator[Chunk]:
     with layout.source.open() as stream:
         file = pq.ParquetFile(stream if layout.source.member is None else pa.BufferReader(stream.read()))
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
-            columns = {role: _typed(batch.column(layout.names[at]), role, layout) for role, at in layout.roles.items()}
-            yield Chunk(range(row, row + batch.num_rows), columns, start=row)
+            yield Chunk(range(row, row + batch.num_rows), _typed(batch, layout), start=row)
             row += batch.num_rows
 
 

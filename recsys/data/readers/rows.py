@@ -20,6 +20,10 @@ from recsys.types import Floats, Ints, Items
 
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _NO_GENRE = {"", "(no genres listed)", "unknown"}
+_DUPLICATE = (
+    "repeats an earlier event exactly (user, item, rating and time); delete it, or declare columns.duplicates: drop"
+)
+_RE_RATING = "rates an item that the user has rated before; delete one of them, or declare columns.re_ratings: last"
 
 
 @final
@@ -60,7 +64,8 @@ class Rows:
         """Append the good rows of a chunk."""
         columns: dict[Role, Coded] = {"user": checked.user, "item": checked.item, **checked.attributes}
         for role, column in columns.items():
-            self._coded.setdefault(role, []).append(_dictionary(column))
+            codes = pa.array(column.codes, mask=column.codes < 0)
+            self._coded.setdefault(role, []).append(pa.DictionaryArray.from_arrays(codes, column.texts))
         self._value.append(checked.value)
         self._time.append(checked.time)
         self._lines.append(checked.lines)
@@ -112,39 +117,17 @@ class Rows:
 
     def _refuse(self, repeats: Repeats, columns: Columns) -> None:
         for policy, wrong, fault in (
-            (
-                columns.duplicates,
-                repeats.duplicate,
-                "repeats an earlier event exactly (user, item, rating and time); delete it, or declare "
-                "columns.duplicates: drop",
-            ),
-            (
-                columns.re_ratings,
-                repeats.later,
-                "rates an item that the user has rated before; delete one of them, or declare columns.re_ratings: last",
-            ),
+            (columns.duplicates, repeats.duplicate, _DUPLICATE),
+            (columns.re_ratings, repeats.later, _RE_RATING),
         ):
             if policy == "error" and wrong.any():
-                line = self._line(int(repeats.pairs[wrong][0]))
+                line = np.concatenate(self._lines)[repeats.pairs[wrong][0]]
                 raise DataError(f"{self._where}, {self._unit} {line}: this row {fault}")
-
-    def _line(self, position: int) -> int:
-        for lines in self._lines:
-            if position < len(lines):
-                return int(lines[position])
-            position -= len(lines)
-        raise IndexError(position)
 
 
 def genre_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return the names of genres, trimmed, without those that mean "none"."""
     return tuple(name.strip() for name in names if name.strip() not in _NO_GENRE)
-
-
-def _dictionary(column: Coded) -> pa.Array:
-    mask = column.codes < 0
-    indices = pa.array(column.codes, mask=mask) if mask.any() else pa.array(column.codes)
-    return pa.DictionaryArray.from_arrays(indices, column.texts)
 
 
 def _joined(parts: list[pa.Array]) -> tuple[Items, pa.Array]:

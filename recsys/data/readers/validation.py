@@ -87,14 +87,13 @@ class Validator:
         attributes = {
             role: Coded(columns[role].codes, _decode(columns[role].texts)[0]) for role in ATTRIBUTES if role in columns
         }
-        lines: range | Ints = chunk.lines
         if not faults.by_row:
-            return Checked(lines, user, item, value, time, attributes, sorted(chunk.malformed))
-        rejected = [Reject(int(lines[row]), *fault) for row, fault in faults.by_row.items()]
+            return Checked(chunk.lines, user, item, value, time, attributes, sorted(chunk.malformed))
+        rejected = [Reject(int(chunk.lines[row]), *fault) for row, fault in faults.by_row.items()]
         rejected = sorted([*chunk.malformed, *rejected], key=lambda reject: reject.line)
         good = np.ones(rows, np.bool_)
         good[list(faults.by_row)] = False
-        lines = np.asarray(lines, dtype=np.int64)[good]
+        lines = np.asarray(chunk.lines, dtype=np.int64)[good]
         attributes = {role: column.take(good) for role, column in attributes.items()}
         return Checked(lines, user.take(good), item.take(good), value[good], time[good], attributes, rejected)
 
@@ -124,9 +123,7 @@ class Validator:
 
         def reason(text: str) -> str:
             if not text:
-                return (
-                    "blank rating ''; fill it in, or declare columns.blank_values: keep if the event counts without it"
-                )
+                return "blank rating ''; fill it in, or declare columns.blank_values: keep if it counts without one"
             number = float(_floats(pa.array([text]))[0])
             if text.lower().lstrip("+-") in _NOT_FINITE or (np.isfinite(number) and abs(number) > _LARGEST):
                 return f"rating {text!r} is not a finite number; correct it"
@@ -159,10 +156,7 @@ class Validator:
 
             def mixed(text: str) -> str:
                 other = UNIT_NAMES[int(parse_times(pa.array([text]), unit).unit[0])]
-                return (
-                    f"time {text!r} is in {other} where the file has {expected}: mixed-up time units; "
-                    "convert the file to one unit"
-                )
+                return f"time {text!r} is in {other} where the file has {expected}: mixed-up time units; use one"
 
             faults.add("time", column, texts, (parsed.unit >= 0) & (parsed.unit != self._unit), mixed, absent=False)
         return np.append(parsed.seconds, np.int64(0))[column.codes]
@@ -176,19 +170,12 @@ class _Faults:
         self.by_row: dict[int, tuple[str, Role]] = {}
 
     def add(
-        self,
-        role: Role,
-        column: Coded,
-        texts: pa.Array,
-        bad: Mask,
-        reason: Callable[[str], str],
-        *,
-        absent: bool = True,
+        self, role: Role, column: Coded, texts: pa.Array, bad: Mask, reason: Callable[[str], str], absent: bool = True
     ) -> None:
         """Record every row whose text is bad, or missing if `absent` is a fault."""
         if not bad.any() and not (absent and np.any(column.codes < 0)):
             return
-        reasons: dict[int, str] = {int(code): reason(str(texts[int(code)])) for code in np.flatnonzero(bad)}
+        reasons = {code: reason(str(texts[code])) for code in np.flatnonzero(bad).tolist()}
         if absent:
             reasons[-1] = reason("")
         for row in np.flatnonzero(np.append(bad, np.bool_(absent))[column.codes]).tolist():
@@ -211,11 +198,6 @@ def _floats(texts: pa.Array) -> Doubles:
     try:
         return np.asarray(texts.cast(pa.float64()).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
-        return np.asarray([_float(text) for text in texts.to_pylist()], dtype=np.float64)
-
-
-def _float(text: str) -> float:
-    try:
-        return float(pa.scalar(text, pa.string()).cast(pa.float64()).as_py())
-    except pa.ArrowInvalid:
-        return float("nan")
+        if len(texts) == 1:
+            return np.array([np.nan])
+        return np.concatenate([_floats(texts.slice(at, 1)) for at in range(len(texts))])

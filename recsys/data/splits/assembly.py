@@ -56,7 +56,7 @@ def assemble(
     test: Marks,
     *,
     name: str,
-    leaks_time: bool,
+    leaks_time: bool = True,
     seed: int | None = None,
     minima: Minima | None = None,
     notes: Sequence[str] = (),
@@ -75,25 +75,19 @@ def assemble(
                 f"{log.name}: the {name} split leaves no event for {part} (of {len(log)} events of {log.n_users} "
                 "users); use a larger log, other fractions or another split"
             )
-    limits = minima or Minima()
-    chosen = log.select(train)
-    fitted = minimum_events(chosen, limits.users, limits.items)
-    removed = len(chosen) - len(fitted)
+    users, items = (minima.users, minima.items) if minima else (1, 1)
+    fitted = minimum_events(log.select(train), users, items)
     facts = [*notes, f"train: {len(fitted)} events, {fitted.n_users} users, {fitted.n_items} items"]
-    if removed:
-        facts.append(
-            f"train: {removed} events removed by the minima of {limits.users} per user and {limits.items} per item"
-        )
-    holdouts = []
-    for part, marks in (("valid", valid), ("test", test)):
-        holdout, repeated = _holdout(log, fitted, marks)
-        holdouts.append(holdout)
-        facts.extend(_facts(part, holdout, int(marks.held_out.sum()), repeated))
-    return Split(fitted, holdouts[0], holdouts[1], name, leaks_time, seed, tuple(facts))
+    if removed := int(train.sum()) - len(fitted):
+        facts.append(f"train: {removed} events removed by the minima of {users} per user and {items} per item")
+    valid_queries, valid_facts = _holdout(log, fitted, valid, "valid")
+    test_queries, test_facts = _holdout(log, fitted, test, "test")
+    facts += valid_facts + test_facts
+    return Split(fitted, valid_queries, test_queries, name, leaks_time, seed, tuple(facts))
 
 
-def _holdout(log: Interactions, train: Interactions, marks: Marks) -> tuple[Holdout, int]:
-    """Return the queries, and how many held-out events repeat an item that is visible, forbidden or held out."""
+def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) -> tuple[Holdout, list[str]]:
+    """Return the queries of a part, and facts on them for the notes."""
     has_query = np.zeros(log.n_users, dtype=np.bool_)
     has_query[log.user_num[marks.held_out]] = True
     users = np.flatnonzero(has_query)
@@ -102,8 +96,7 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks) -> tuple[Hold
 
     def rows(positions: Ints) -> Ragged:
         counts = np.bincount(log.user_num[positions], minlength=log.n_users)[users]
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return Ragged(indptr, numbers.items[log.item_num[positions]])
+        return Ragged.from_lengths(counts, numbers.items[log.item_num[positions]])
 
     past = np.flatnonzero(marks.visible & candidate)
     masked = past if marks.forbidden is None else np.flatnonzero((marks.visible | marks.forbidden) & candidate)
@@ -123,17 +116,15 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks) -> tuple[Hold
         marks.now[users],
         exclude=None if marks.forbidden is None else rows(masked),
     )
-    return Holdout(queries, rows(relevant), log.users.ids[users].astype(object)), len(held_out) - len(relevant)
-
-
-def _facts(part: str, holdout: Holdout, events: int, repeated: int) -> list[str]:
+    holdout = Holdout(queries, rows(relevant), log.users.ids[users].astype(object))
     counts = {
         "of cold users": int((holdout.queries.users == UNKNOWN).sum()),
         "without history": int((holdout.queries.history.lengths == 0).sum()),
         "without relevant items": int((holdout.relevant.lengths == 0).sum()),
     }
-    cold = int((holdout.relevant.items == UNKNOWN).sum())
-    return [
+    events, cold = len(held_out), int((holdout.relevant.items == UNKNOWN).sum())
+    repeated = events - len(relevant)
+    return holdout, [
         f"{part}: {events} held-out events, of them {repeated} repeated items dropped and {cold} cold items kept",
         f"{part}: {len(holdout)} queries, " + ", ".join(f"{count} {what}" for what, count in counts.items()),
     ]

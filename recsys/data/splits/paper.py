@@ -63,7 +63,6 @@ def paper_split(log: Interactions, *, threshold: float | None = None, seed: int 
         Marks(valid, train, now),
         Marks(test, train, now),
         name="paper",
-        leaks_time=True,
         seed=seed,
         notes=[
             f"threshold {'none' if threshold is None else f'{threshold:g}'}: {len(positives)} of {len(log)} events, "
@@ -87,16 +86,13 @@ def reserved_items(split: Split) -> Ragged:
     >>> len(reserved_items(paper_split(log)))
     2
     """
-    users, items = [], []
-    for part in (split.valid, split.test):
-        owner = part.queries.users[part.relevant.rows]
-        known = (owner != UNKNOWN) & (part.relevant.items != UNKNOWN)
-        users.append(owner[known])
-        items.append(part.relevant.items[known])
-    owner, item = np.concatenate(users), np.concatenate(items)
-    order = np.lexsort((item, owner))
+    parts = (split.valid, split.test)
+    owner = np.concatenate([part.queries.users[part.relevant.rows] for part in parts])
+    item = np.concatenate([part.relevant.items for part in parts])
+    known = (owner != UNKNOWN) & (item != UNKNOWN)
+    owner, item = owner[known], item[known]
     counts = np.bincount(owner, minlength=split.train.n_users)
-    return Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), item[order])
+    return Ragged.from_lengths(counts, item[np.lexsort((item, owner))])
 
 
 def _binarised(log: Interactions, threshold: float | None) -> Interactions:
@@ -117,7 +113,7 @@ def _with_candidates(
     known = number != UNKNOWN
     # Rows are users of the filtered log, with their items of the training catalogue in all three parts.
     counts = np.bincount(positives.user_num[known], minlength=positives.n_users)
-    touched = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), number[known]).take(users)
+    touched = Ragged.from_lengths(counts, number[known]).take(users)
     sampled = sample_untouched(touched, train.n_items, negatives, rng)
     rows = np.concatenate([part.relevant.rows, sampled.rows])
     items = np.concatenate([part.relevant.items, sampled.items])
@@ -137,30 +133,29 @@ def sample_untouched(touched: Ragged, n_items: int, n: int, rng: np.random.Gener
     >>> sample_untouched(Ragged.of([[0, 2], [1]]), 4, 3, np.random.default_rng(0)).lengths.tolist()
     [2, 3]
     """
-    key = np.sort(touched.rows * n_items + touched.items)
     free = n_items - touched.lengths
     drawn = np.full((len(touched), n), UNKNOWN, dtype=np.int64)
     # By rejection if that ends soon; else from a shuffled row of the whole catalogue, few rows at a time.
     plenty = np.flatnonzero(free >= 4 * n)
-    drawn[plenty] = _by_rejection(plenty, key, n_items, n, rng)
+    drawn[plenty] = _by_rejection(plenty, touched, n_items, n, rng)
     scarce = np.flatnonzero(free < 4 * n)
     size = max(1, 2_000_000 // max(1, n_items))
     for start in range(0, len(scarce), size):
         rows = scarce[start : start + size]
-        drawn[rows] = _by_shuffle(touched.take(rows), n_items, n, rng)
+        drawn[rows, :n_items] = _by_shuffle(touched.take(rows), n_items, n, rng)
     drawn.sort(axis=1)
     valid = drawn != UNKNOWN
-    return Ragged(np.concatenate([[0], np.cumsum(valid.sum(1))]).astype(np.int64), drawn[valid].astype(np.int32))
+    return Ragged.from_lengths(valid.sum(1), drawn[valid].astype(np.int32))
 
 
-def _by_rejection(rows: Ints, key: Ints, n_items: int, n: int, rng: np.random.Generator) -> Ints:
+def _by_rejection(rows: Ints, touched: Ragged, n_items: int, n: int, rng: np.random.Generator) -> Ints:
+    key = np.append(np.sort(touched.rows * n_items + touched.items), len(touched) * n_items)  # above every pair
     drawn = rng.integers(n_items, size=(len(rows), n))
     pending = np.arange(len(rows))
     while len(pending):
         block = np.sort(drawn[pending], axis=1)
         pairs = rows[pending, None] * n_items + block
-        position = np.minimum(np.searchsorted(key, pairs), max(len(key) - 1, 0))
-        wrong = key[position] == pairs if len(key) else np.zeros_like(pairs, dtype=np.bool_)
+        wrong = key[np.searchsorted(key, pairs)] == pairs
         wrong[:, 1:] |= block[:, 1:] == block[:, :-1]
         block[wrong] = rng.integers(n_items, size=int(wrong.sum()))
         drawn[pending] = block
@@ -172,7 +167,4 @@ def _by_shuffle(touched: Ragged, n_items: int, n: int, rng: np.random.Generator)
     priority = rng.random((len(touched), n_items))
     priority[touched.rows, touched.items] = 2.0
     order = np.argsort(priority, axis=1)[:, :n]
-    chosen = np.where(np.take_along_axis(priority, order, axis=1) < 2.0, order, UNKNOWN)
-    padded = np.full((len(touched), n), UNKNOWN, dtype=np.int64)
-    padded[:, : chosen.shape[1]] = chosen
-    return padded
+    return np.where(np.take_along_axis(priority, order, axis=1) < 2.0, order, UNKNOWN)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from recsys.data.interactions import Interactions
 from recsys.data.splits.assembly import Minima, time_cuts
 from recsys.data.splits.holdout import Split
-from recsys.data.splits.standard import between_cuts, offered
-from recsys.errors import ConfigError, DataError
+from recsys.data.splits.standard import between_cuts, clock_error
+from recsys.errors import ConfigError
 
 
 def prequential_windows(
@@ -51,14 +51,11 @@ def prequential_windows(
     if not 0 < start < 1:
         raise ConfigError(f"prequential: start is {start}; it must lie between 0 and 1")
     if not log.has_time:
-        raise DataError(
-            f"{log.name} has clock {log.clock!r}: times of different users cannot be compared, so there are no "
-            f"prequential windows; it offers {', '.join(offered(log.clock))}"
-        )
+        raise clock_error(log, "prequential windows")
     width = (1 - start) / (windows + 1)
     cuts = time_cuts(log, [start + width * number for number in range(windows + 1)])
     minima = Minima(min_user_events, min_item_events)
     return (
-        between_cuts(log, cut1, cut2, stop, name="prequential", minima=minima, notes=[f"window {number} of {windows}"])
+        between_cuts(log, cut1, cut2, stop, "prequential", minima, f"window {number} of {windows}")
         for number, (cut1, cut2, stop) in enumerate(zip(cuts, cuts[1:], [*cuts[2:], None], strict=False), start=1)
     )

@@ -93,18 +93,18 @@ def split(
             users = ", ".join(known for known in SPLIT_NAMES if option in _OPTIONS[known])
             raise ConfigError(f"the {name} split has no option {option!r} (it belongs to {users}); leave it out")
     if name not in offered(log.clock):
-        raise _clock_error(log, name)
+        raise clock_error(log, f"{name} split")
     minima = Minima(min_user_events, min_item_events)
     shares = DEFAULT_FRACTIONS if fractions is None else fractions
     match name:
         case "global_time":
-            return global_time_split(log, shares, minima=minima)
+            return _global_time(log, shares, minima)
         case "last_one":
-            return last_n_split(log, 1, minima=minima)
+            return _last_n(log, 1, name, minima)
         case "last_n":
-            return last_n_split(log, 1 if n is None else n, minima=minima, name="last_n")
+            return _last_n(log, 1 if n is None else n, name, minima)
         case "random":
-            return random_split(log, shares, seed=seed, minima=minima)
+            return _random(log, shares, seed, minima)
         case "held_out_users":
             return held_out_users_split(log, shares, history=history or "random", seed=seed, minima=minima)
         case "paper":
@@ -113,9 +113,7 @@ def split(
             return paper_split(log, threshold=threshold, seed=seed)
 
 
-def global_time_split(
-    log: Interactions, fractions: Sequence[float] = DEFAULT_FRACTIONS, *, minima: Minima | None = None
-) -> Split:
+def _global_time(log: Interactions, fractions: Sequence[float], minima: Minima) -> Split:
     """One cut in time for all users. The only split here in which no training event is later than a query.
 
     ::
@@ -127,31 +125,14 @@ def global_time_split(
 
     The cuts are quantiles of the events' times; events at a cut are on its later side. Items in a user's history are
     not relevant (the notes count repeated consumption).
-
-    Args:
-        log: a log with clock "seconds" or "period".
-        fractions: shares of events in train, validation and test.
-        minima: minimum training events of users and items.
-
-    Raises:
-        DataError: times of different users cannot be compared, or there are too few.
     """
-    if not log.has_time:
-        raise _clock_error(log, "global_time")
     first, second, _ = check_fractions(fractions)
     cut1, cut2 = time_cuts(log, [first, first + second])
-    return between_cuts(log, cut1, cut2, None, name="global_time", minima=minima)
+    return between_cuts(log, cut1, cut2, None, "global_time", minima)
 
 
 def between_cuts(
-    log: Interactions,
-    cut1: int,
-    cut2: int,
-    stop: int | None,
-    *,
-    name: str,
-    minima: Minima | None = None,
-    notes: Sequence[str] = (),
+    log: Interactions, cut1: int, cut2: int, stop: int | None, name: str, minima: Minima, *notes: str
 ) -> Split:
     """Train before `cut1`, validate from `cut1` to `cut2`, test from `cut2` to `stop` (to the end when None)."""
     early, middle = log.time < cut1, log.time < cut2
@@ -168,7 +149,7 @@ def between_cuts(
     )
 
 
-def last_n_split(log: Interactions, n: int = 1, *, minima: Minima | None = None, name: str | None = None) -> Split:
+def _last_n(log: Interactions, n: int, name: SplitName, minima: Minima) -> Split:
     """The last events of every user: `last_one` (n = 1, "leave one out") and `last_n`. Leaks the future of others.
 
     ::
@@ -179,25 +160,12 @@ def last_n_split(log: Interactions, n: int = 1, *, minima: Minima | None = None,
 
     "Last" is by position in the sorted log, so that equal times keep their input order. The moment of a query is the
     time of its first held-out event, its history every event before that one, in the test those of validation too.
-
-    Args:
-        log: a log with any clock but "none".
-        n: held-out events per user and part.
-        minima: minimum training events of users and items.
-        name: name of the split; by default "last_one" for n = 1, else "last_n".
-
-    Raises:
-        ConfigError: n is below 1.
-        DataError: the log has no order, or no user has enough events.
     """
-    name = name or ("last_one" if n == 1 else "last_n")
-    if log.clock == "none":
-        raise _clock_error(log, "last_one" if name == "last_one" else "last_n")
     if n < 1:
         raise ConfigError(f"last_n: n is {n}; it must be at least 1")
-    count = np.diff(log.indptr)[log.user_num]
-    to_end = count - log.positions
-    long = count >= 2 * n + 1
+    counts = np.diff(log.indptr)
+    long = (counts >= 2 * n + 1)[log.user_num]
+    to_end = counts[log.user_num] - log.positions
     test, valid = long & (to_end <= n), long & (to_end > n) & (to_end <= 2 * n)
     return assemble(
         log,
@@ -205,21 +173,12 @@ def last_n_split(log: Interactions, n: int = 1, *, minima: Minima | None = None,
         Marks(valid, ~(test | valid), first_time(log, valid)),
         Marks(test, ~test, first_time(log, test)),
         name=name,
-        leaks_time=True,
         minima=minima,
-        notes=[
-            f"{int((np.diff(log.indptr) < 2 * n + 1).sum())} users with fewer than {2 * n + 1} events only in train"
-        ],
+        notes=[f"{int((counts < 2 * n + 1).sum())} users with fewer than {2 * n + 1} events only in train"],
     )
 
 
-def random_split(
-    log: Interactions,
-    fractions: Sequence[float] = DEFAULT_FRACTIONS,
-    *,
-    seed: int = 0,
-    minima: Minima | None = None,
-) -> Split:
+def _random(log: Interactions, fractions: Sequence[float], seed: int, minima: Minima) -> Split:
     """Every event goes to a random part. Leaks the future, of others and of the user.
 
     ::
@@ -229,27 +188,19 @@ def random_split(
 
     Time has no meaning here: the history of both queries is the user's training events, their moment one unit after
     the last of them. Items of training are not recommended; in the test neither are those of validation.
-
-    Args:
-        log: any log.
-        fractions: shares of events in train, validation and test.
-        seed: of the permutation.
-        minima: minimum training events of users and items.
     """
     first, second, _ = check_fractions(fractions)
     order = np.random.default_rng(seed).permutation(len(log))
-    part = np.full(len(log), 2, dtype=np.int8)
-    part[order[: round(first * len(log))]] = 0
-    part[order[round(first * len(log)) : round((first + second) * len(log))]] = 1
-    train, valid = part == 0, part == 1
+    train, valid = np.zeros((2, len(log)), np.bool_)
+    train[order[: round(first * len(log))]] = True
+    valid[order[round(first * len(log)) : round((first + second) * len(log))]] = True
     now = after_last(log, train)
     return assemble(
         log,
         train,
         Marks(valid, train, now),
-        Marks(part == 2, train, now, forbidden=valid),
+        Marks(~(train | valid), train, now, forbidden=valid),
         name="random",
-        leaks_time=True,
         seed=seed,
         minima=minima,
     )
@@ -312,17 +263,15 @@ def held_out_users_split(
         Marks((part_of == 1) & held_out, ~held_out, now),
         Marks((part_of == 2) & held_out, ~held_out, now),
         name="held_out_users",
-        leaks_time=True,
         seed=seed,
         minima=minima,
     )
 
 
-def _clock_error(log: Interactions, name: SplitName) -> DataError:
+def clock_error(log: Interactions, what: str) -> DataError:
+    """Return the error for a split that needs more than the clock of the log."""
     reason = {
         "order": "knows only the order inside each user's history, so times of different users cannot be compared",
         "none": "has neither times nor an order",
     }[log.clock]
-    return DataError(
-        f"{log.name} {reason} (clock {log.clock!r}): no {name} split; it offers {', '.join(offered(log.clock))}"
-    )
+    return DataError(f"{log.name} {reason} (clock {log.clock!r}): no {what}; it offers {', '.join(offered(log.clock))}")
