@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, final
+from typing import NoReturn, TypeAlias, final
 
 from recsys.errors import nearest
 
@@ -26,8 +26,7 @@ class Parser(argparse.ArgumentParser):
 
 
 Call = Callable[[argparse.Namespace], None]
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[Parser]
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def add_command(commands: Commands, name: str, call: Call | None, summary: str, details: str = "") -> Parser:

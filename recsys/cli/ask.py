@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from recsys.cli.arguments import add_command, add_json, add_moment, add_run
+from recsys.cli.arguments import Commands, add_command, add_json, add_moment, add_run
 from recsys.cli.render import print_json, print_personas, print_recommendations, say
 from recsys.errors import ConfigError
-
-if TYPE_CHECKING:
-    from recsys.cli.arguments import Commands
 
 
 def add_recommend(commands: Commands) -> None:

@@ -6,14 +6,11 @@ import argparse
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from recsys.cli.arguments import add_actions, add_bad_rows, add_columns, add_command, add_json
+from recsys.cli.arguments import Commands, add_actions, add_bad_rows, add_columns, add_command, add_json
 from recsys.cli.render import print_json, print_table, say
 from recsys.experiments.drift.names import DRIFT_ARMS
-
-if TYPE_CHECKING:
-    from recsys.cli.arguments import Commands
 
 _BASES = ("ease", "itemknn", "ials", "ampcf")
 _ARMS = ("none", "global", "window", "koren", "population_adwin", "user_adwin", "per_user")

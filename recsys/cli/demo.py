@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsys.cli.arguments import add_command
+from recsys.cli.arguments import Commands, add_command
 from recsys.cli.render import output, print_personas, print_recommendations, program
 from recsys.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from recsys.cli.arguments import Commands
 
 DATASET = "ml-latest-small"
 FALLBACK = "simulated"

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from recsys.cli.arguments import add_actions, add_columns, add_command, add_json
+from recsys.cli.arguments import Commands, add_actions, add_columns, add_command, add_json
 from recsys.cli.render import print_json
-
-if TYPE_CHECKING:
-    from recsys.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

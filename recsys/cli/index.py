@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from recsys.cli.arguments import add_command, add_json, add_run
+from recsys.cli.arguments import Commands, add_command, add_json, add_run
 from recsys.cli.render import print_json, say
 from recsys.experiments.index_settings import IndexSettings
-
-if TYPE_CHECKING:
-    from recsys.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

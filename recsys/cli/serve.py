@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from recsys.cli.arguments import add_command, add_run
+from recsys.cli.arguments import Commands, add_command, add_run
 from recsys.cli.render import program
 from recsys.errors import ConfigError
 from recsys.serving.access import Limits
-
-if TYPE_CHECKING:
-    from recsys.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

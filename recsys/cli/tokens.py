@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from recsys.cli.arguments import add_actions, add_command, add_json
+from recsys.cli.arguments import Commands, add_actions, add_command, add_json
 from recsys.cli.events import add_store
 from recsys.cli.render import print_json
 from recsys.errors import DataError
 from recsys.events.store import SCOPES, Token
-
-if TYPE_CHECKING:
-    from recsys.cli.arguments import Commands
 
 _ID_DIGITS = 12
 """Digits of a token's hash that serve as its id."""

@@ -5,20 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from recsys.cli.arguments import add_bad_rows, add_columns, add_command, add_cutoffs, add_json, add_run
+from recsys.cli.arguments import Commands, add_bad_rows, add_columns, add_command, add_cutoffs, add_json, add_run
 from recsys.cli.render import print_json, print_table, say
 from recsys.data.splits.names import SPLIT_NAMES
 from recsys.errors import ConfigError
 
-if TYPE_CHECKING:
-    from recsys.cli.arguments import Commands
-
-_HEADLINE = (
-    *("ndcg@10", "recall@10", "hr@10", "mrr@10"),
-    *("coverage@10", "tdd@10", "minority_recall@10"),
-)
+_HEADLINE = ("ndcg@10", "recall@10", "hr@10", "mrr@10", "coverage@10", "tdd@10", "minority_recall@10")
 
 
 def add_train(commands: Commands) -> None:
@@ -155,10 +149,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from recsys.experiments import runs
 
-    rows: list[dict[str, Any]] = [
-        {str(name): value for name, value in row.items()}
-        for row in runs.compare_runs(options.first, options.second, options.metric).to_dict(orient="records")
-    ]
+    rows = runs.compare_runs(options.first, options.second, options.metric).to_dict(orient="records")
     if options.json:
         print_json(rows)
         return

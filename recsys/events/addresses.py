@@ -78,11 +78,14 @@ def _scheme(address: str) -> str | None:
 
 def _open_sql(address: str, *, create: bool) -> EventStore:
     try:
-        from recsys.events.sql import open_postgresql, open_sqlite  # noqa: PLC0415 (an optional library)
+        from recsys.events.sql import SqlStore  # noqa: PLC0415 (an optional library)
+        from recsys.events.sql_database import postgresql_database, sqlite_database  # noqa: PLC0415
 
         if address.startswith(_POSTGRESQL):
-            return open_postgresql(address, located(address).partition("?")[0], create=create)
-        return open_sqlite(Path(address.removeprefix(_SQLITE)).expanduser(), create=create)
+            database = postgresql_database(address, located(address).partition("?")[0])
+        else:
+            database = sqlite_database(Path(address.removeprefix(_SQLITE)).expanduser(), create=create)
+        return SqlStore(database, create=create)
     except ModuleNotFoundError as error:
         raise StoreError(
             f"this event store needs {error.name}, which is not installed; pip install 'recsys[serving]'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import TypeGuard
 
 from recsys.data.readers.columns import MILLISECONDS_FROM
 from recsys.errors import DataError
@@ -75,12 +76,11 @@ def check_time(field: str, time: object) -> None:
     """Raise a DataError unless this can be Unix seconds."""
     if not _is_whole(time):
         raise DataError(f"{field} is {shown(time)}; it must be a whole number of Unix seconds")
-    assert isinstance(time, int)
     if not -LARGEST_TIME < time < LARGEST_TIME:
         raise DataError(f"{field} is {shown(time)}, too large for Unix seconds; divide milliseconds by 1000")
 
 
-def _is_whole(value: object) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

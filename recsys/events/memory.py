@@ -71,10 +71,6 @@ class MemoryStore(EventStore):
         with self._lock:
             return len(self._by_id)
 
-    def users(self) -> list[str]:
-        with self._lock:
-            return sorted(self._histories)
-
     def erase_user(self, user_id: str) -> Erased:
         check_id("user_id", user_id)
         with self._lock:

@@ -48,7 +48,6 @@ HISTORIES = """
     WHERE sequence > ? AND user_id {among} ORDER BY user_id, time, sequence
 """
 COUNT = "SELECT count(*) FROM recsys_events"
-USERS = "SELECT DISTINCT user_id FROM recsys_events ORDER BY user_id"
 
 ERASE = tuple(f"DELETE FROM recsys_{table} WHERE user_id = ?" for table in ("events", "corrections", "tokens"))  # noqa: S608
 INSERT_ERASURE = "INSERT INTO recsys_erasures (sequence, user_hash) VALUES (?, ?)"

@@ -11,7 +11,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Literal, Self, final, get_args
 
 from recsys.errors import DataError, RecsysError, nearest
@@ -256,10 +255,6 @@ class EventStore(ABC):
         """Return the number of events."""
 
     @abstractmethod
-    def users(self) -> list[str]:
-        """Return the ids of all users with events, sorted by code point."""
-
-    @abstractmethod
     def erase_user(self, user_id: str) -> Erased:
         """Remove a user's events, corrections and tokens, also from the database's file when it returns.
 
@@ -311,9 +306,7 @@ class EventStore(ABC):
         return self
 
     @final
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

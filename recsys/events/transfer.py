@@ -10,10 +10,11 @@ import csv
 import hashlib
 import io
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import cast, final
+from typing import TypeVar, cast, final
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +50,9 @@ INTERACTIONS: tuple[Kind, ...] = ("use", "like")
 """The kinds of events that models are trained on."""
 
 _BATCH = 5000
+_WRITERS = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}
+
+T = TypeVar("T")
 
 
 @final
@@ -85,18 +89,21 @@ def export_events(
     Raises:
         DataError: the format is unknown, the file is there, or it cannot be written.
     """
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".parquet"):
+    file_writer = _WRITERS.get(path.suffix.lower())
+    if file_writer is None:
         raise DataError(f"{path} is neither .csv nor .parquet; give one of the two")
     if path.exists() and not overwrite:
         raise DataError(f"{path} is there already; give another name, or replace it with --overwrite")
+    last = store.last_sequence() if until is None else until
+    changes = takewhile(lambda change: change.sequence <= last, store.replay(page=batch))
+    of_kinds = (change.event for change in changes if isinstance(change, Recorded) and change.event.kind in kinds)
     count = 0
     try:
-        with replacing(path) as temporary, _writer(temporary, suffix) as writer:
-            for events in _pages(store, until, batch):
-                of_kinds = [event for event in events if event.kind in kinds]
-                writer.write_table(_table(of_kinds))
-                count += len(of_kinds)
+        with replacing(path) as temporary, file_writer(temporary, SCHEMA) as writer:
+            for events in _batches(of_kinds, batch):
+                columns = {field: [getattr(event, field) for event in events] for field in SCHEMA.names}
+                writer.write_table(pa.Table.from_pydict(columns, SCHEMA))
+                count += len(events)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}; give another path") from error
     return count
@@ -192,30 +199,10 @@ def log_of(address: str) -> Interactions:
         return interactions_of(store, name=name, until=None if as_of is None else int(as_of[1]))
 
 
-def _pages(store: EventStore, until: int | None, size: int) -> Iterator[list[Event]]:
-    last = store.last_sequence() if until is None else until
-    page: list[Event] = []
-    for change in store.replay(page=size):
-        if change.sequence > last:
-            break
-        if isinstance(change, Recorded):
-            page.append(change.event)
-            if len(page) == size:
-                yield page
-                page = []
-    if page:
-        yield page
-
-
-def _table(events: Sequence[Event]) -> pa.Table:
-    columns = [[getattr(event, field) for event in events] for field in SCHEMA.names]
-    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
-
-
-def _writer(path: Path, suffix: str) -> pq.ParquetWriter | pacsv.CSVWriter:
-    if suffix == ".csv":
-        return pacsv.CSVWriter(path, SCHEMA)
-    return pq.ParquetWriter(path, SCHEMA)
+def _batches(entries: Iterable[T], size: int) -> Iterator[list[T]]:
+    remaining = iter(entries)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 def _cells(layout: Layout, size: int) -> Iterator[tuple[Sequence[int], Mapping[str, Sequence[str]]]]:
@@ -223,21 +210,9 @@ def _cells(layout: Layout, size: int) -> Iterator[tuple[Sequence[int], Mapping[s
     if layout.kind == "parquet":
         yield from _parquet_cells(layout, size)
         return
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    for line, fields in _text_rows(layout):
-        if len(fields) != len(layout.names):
-            raise DataError(
-                f"{layout.source.label}, line {line}: {len(fields)} fields where {len(layout.names)} are expected; "
-                "correct the row"
-            )
-        lines.append(line)
-        rows.append(fields)
-        if len(rows) == size:
-            yield lines, dict(zip(layout.names, zip(*rows, strict=True), strict=True))
-            lines, rows = [], []
-    if rows:
-        yield lines, dict(zip(layout.names, zip(*rows, strict=True), strict=True))
+    for rows in _batches(_text_rows(layout), size):
+        lines, fields = zip(*rows, strict=True)
+        yield lines, dict(zip(layout.names, zip(*fields, strict=True), strict=True))
 
 
 def _text_rows(layout: Layout) -> Iterator[tuple[int, list[str]]]:
@@ -247,12 +222,18 @@ def _text_rows(layout: Layout) -> Iterator[tuple[int, list[str]]]:
             if (layout.header and line == 1) or not raw.strip():
                 continue
             try:
-                yield line, split_fields(raw.decode(encoding).rstrip("\r\n"), layout.separator)
+                fields = split_fields(raw.decode(encoding).rstrip("\r\n"), layout.separator)
             except (UnicodeDecodeError, csv.Error) as error:
                 raise DataError(
                     f"{layout.source.label}, line {line}: it cannot be read ({error}); keep each row on one line, "
                     f"close quotation marks, and save the file as {layout.encoding}"
                 ) from None
+            if len(fields) != len(layout.names):
+                raise DataError(
+                    f"{layout.source.label}, line {line}: {len(fields)} fields where {len(layout.names)} are expected; "
+                    "correct the row"
+                )
+            yield line, fields
 
 
 def _parquet_cells(layout: Layout, size: int) -> Iterator[tuple[range, dict[str, list[str]]]]:
@@ -299,7 +280,6 @@ class _RowReader:
         events: list[Event] = []
         for place, line in enumerate(lines):
             row = {field: column[place] for field, column in texts.items()}
-            value = float("nan")
             try:
                 value = float(row.get("value", "1"))
             except ValueError:

@@ -107,13 +107,8 @@ class Denied(Exception):  # noqa: N818 (an answer, not a defect)
         self.headers = headers or {}
 
 
-def new_secret() -> str:
-    """Return a secret with 256 random bits."""
-    return _PREFIX + secrets.token_urlsafe(32)
-
-
 def secret_hash(secret: str) -> str:
-    """Return the SHA-256 under which a store keeps a secret; 256 random bits need no slow hash."""
+    """Return the SHA-256 of a secret, for the store; 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -123,7 +118,7 @@ def new_token(label: str, scopes: Collection[Scope], user_id: str | None, expire
     Raises:
         DataError: naming field, value and cure.
     """
-    secret = new_secret()
+    secret = _PREFIX + secrets.token_urlsafe(32)  # 256 random bits
     return secret, Token(secret_hash(secret), label, frozenset(scopes), int(time.time()), user_id, expires)
 
 

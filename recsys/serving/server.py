@@ -23,12 +23,11 @@ from recsys.errors import ConfigError, RecsysError
 from recsys.events.addresses import open_store
 from recsys.events.store import EventStore
 from recsys.serving.access import Denied, Limits
-from recsys.serving.answers import Answers
 from recsys.serving.garbage import Garbage
 from recsys.serving.http.app import create_app
 from recsys.serving.http.connection import HEAD_BYTES, BoundedHead
 from recsys.serving.service import Service
-from recsys.serving.workers import READY, RELOADED, Parent, Workers
+from recsys.serving.workers import READY, RELOADED, Notify, Workers
 
 _KEEP_ALIVE, _SHUTDOWN = 5, 30
 """Seconds that an idle connection stays, and that answers under way are waited for when the service ends."""
@@ -120,17 +119,16 @@ class Server:
         garbage = Garbage()
         garbage.prepare()
 
-        def load() -> Answers:
-            return open_answers(
-                self.run_directory,
-                store,
-                self.store,
-                source=self.source,
-                history=self.limits.history,
-                exact=self.exact,
-                allow=self.allow,
-            )
-
+        load = partial(
+            open_answers,
+            self.run_directory,
+            store,
+            self.store,
+            source=self.source,
+            history=self.limits.history,
+            exact=self.exact,
+            allow=self.allow,
+        )
         return Service(
             store, load, self.limits, authenticated=self.authenticated, announce=announce, after_answer=garbage.collect
         )
@@ -154,14 +152,14 @@ class Server:
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def _work(server: Server, listener: socket.socket, parent: Parent) -> None:
+def _work(server: Server, listener: socket.socket, notify: Notify) -> None:
     """Answer as one of several processes."""
     try:
         with open_store(server.store, create=False) as store:
-            service = server._service(store, lambda: parent.notify(RELOADED))
-            server._answer(service, listener, lambda: parent.notify(READY))
+            service = server._service(store, lambda: notify(RELOADED))
+            server._answer(service, listener, lambda: notify(READY))
     except RecsysError as error:
-        parent.notify(str(error))
+        notify(str(error))
 
 
 def listen(host: str, port: int) -> socket.socket:

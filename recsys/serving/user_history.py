@@ -16,7 +16,7 @@ import numpy.typing as npt
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
-from recsys.events.store import Change, Corrected, Correction, Erased, EventStore, Recorded, user_hash
+from recsys.events.store import Change, Corrected, Correction, Erased, EventStore, user_hash
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
 from recsys.serving.answers import LoggedEvent
@@ -201,19 +201,16 @@ class UserHistories:
         elif isinstance(change, Corrected):
             self._history(change.user_id, keep=True).corrections[change.persona] = change.correction
         else:
-            self._record(change)
-
-    def _record(self, record: Recorded) -> None:
-        event = record.event
-        self._history(event.user_id, keep=True).pending.append(
-            PendingEvent(
-                self._item_numbers.get(event.item_id, UNKNOWN),
-                event.value,
-                event.time,
-                event.kind == "dismiss",
-                record.sequence > self._trained_until,
+            event = change.event
+            self._history(event.user_id, keep=True).pending.append(
+                PendingEvent(
+                    self._item_numbers.get(event.item_id, UNKNOWN),
+                    event.value,
+                    event.time,
+                    event.kind == "dismiss",
+                    change.sequence > self._trained_until,
+                )
             )
-        )
 
     def _history(self, user_id: str, *, keep: bool) -> UserHistory:
         """Return the history of a user; an empty one stays in memory only with `keep`."""

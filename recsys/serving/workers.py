@@ -34,24 +34,10 @@ _POLL: Final = 0.5
 """The most seconds between two checks for signals."""
 
 
-@final
-class Parent:
-    """The process that started a worker, as the worker sees it.
+Notify = Callable[[str], None]
+"""Sends `READY`, `RELOADED`, or why a worker ends, to the process that started it."""
 
-    Args:
-        connection: to it.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def notify(self, message: str) -> None:
-        """Send `READY`, `RELOADED`, or why this worker ends."""
-        self._connection.send(message)
-
-
-Work = Callable[[Parent], None]
+Work = Callable[[Notify], None]
 """The work of a process until SIGTERM; it can be pickled. On SIGHUP it loads its bundle anew."""
 
 
@@ -183,7 +169,8 @@ def _start_work(work: Work, connection: Connection) -> None:
     """Run as a worker, in a process group of its own: the parent alone gets the signals of the terminal."""
     os.setpgrp()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    work(Parent(connection))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    work(connection.send)
 
 
 def _end_with_parent() -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from benchmarks.serving.processes.postgresql_server import is_installed
+from recsys.events.store import EventStore, Recorded
 
 POSTGRESQL = "postgresql://127.0.0.1:5432/test"
 _VARIABLE = "RECSYS_TEST_POSTGRESQL"
@@ -49,3 +50,8 @@ def address_of(kind: str, folder: Path) -> Iterator[str]:
             yield f"{url}{'&' if '?' in url else '?'}options={quote(f'-csearch_path={schema}')}"
         finally:
             connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+def users_of(store: EventStore) -> list[str]:
+    """Return the ids of all users with events, sorted by code point."""
+    return sorted({change.event.user_id for change in store.replay() if isinstance(change, Recorded)})

@@ -14,7 +14,7 @@ import pytest
 from recsys.events import migrations
 from recsys.events.addresses import is_address, located, open_store
 from recsys.events.store import Appended, Event, EventStore, StoreError
-from tests.events.store_addresses import address_of
+from tests.events.store_addresses import address_of, users_of
 
 if TYPE_CHECKING:
     from recsys.events.sql import SqlStore
@@ -150,7 +150,7 @@ def test_no_trace_of_an_erased_user_is_left_in_the_file(file: Path) -> None:
             assert user.encode() in _bytes(file)
             (store, other)[number % 2].erase_user(user)
             assert user.encode() not in _bytes(file)
-        assert store.users() == sorted(users[5:])
+        assert users_of(store) == sorted(users[5:])
 
 
 def test_an_erasure_that_was_cut_short_is_finished_at_the_next_opening(
@@ -169,9 +169,9 @@ def test_an_erasure_that_was_cut_short_is_finished_at_the_next_opening(
 
 
 def test_an_erasure_says_when_a_reader_keeps_traces_in_the_log(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql_engines
+    from recsys.events import sql_database
 
-    monkeypatch.setattr(sql_engines, "PATIENCE", 0.05)
+    monkeypatch.setattr(sql_database, "PATIENCE", 0.05)
     with open_store(str(file)) as store:
         store.append([event(1)])
         reader = sqlite3.connect(file, isolation_level=None)
@@ -186,10 +186,10 @@ def test_an_erasure_says_when_a_reader_keeps_traces_in_the_log(file: Path, monke
 
 
 def test_a_store_that_stays_locked_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql_engines
+    from recsys.events import sql_database
 
     open_store(str(file)).close()
-    monkeypatch.setattr(sql_engines, "PATIENCE", 0.05)
+    monkeypatch.setattr(sql_database, "PATIENCE", 0.05)
     with open_store(str(file)) as store:
         holder = sqlite3.connect(file, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
@@ -201,9 +201,10 @@ def test_a_store_that_stays_locked_says_so(file: Path, monkeypatch: pytest.Monke
 
 
 def test_sqlite_syncs_every_commit(file: Path) -> None:
-    from recsys.events.sql import open_sqlite
+    from recsys.events.sql import SqlStore
+    from recsys.events.sql_database import sqlite_database
 
-    with open_sqlite(file) as store, store._engine.connect() as connection:
+    with SqlStore(sqlite_database(file, create=True)) as store, store._database._engine.connect() as connection:
         modes = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "secure_delete")
@@ -243,7 +244,7 @@ def test_postgresql_commits_durably_even_where_the_server_does_not(tmp_path: Pat
     with address_of("postgresql", tmp_path) as address:
         lazy = open_store(address + "%20-csynchronous_commit%3Doff")
         assert isinstance(lazy, SqlStore)
-        with lazy, lazy._engine.connect() as connection:
+        with lazy, lazy._database._engine.connect() as connection:
             assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
 
 
@@ -254,21 +255,21 @@ def test_a_broken_connection_is_replaced(tmp_path: Path) -> None:
         assert isinstance(store, SqlStore)
         assert isinstance(other, SqlStore)
         store.append([event(1)])
-        with store._engine.connect() as connection:
+        with store._database._engine.connect() as connection:
             backend = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
-        with other._engine.connect() as connection:
+        with other._database._engine.connect() as connection:
             connection.exec_driver_sql(f"SELECT pg_terminate_backend({backend})")
         assert store.append([event(1), event(2)]) == Appended(1, 1)
 
 
 def _reading(store: SqlStore, count: int) -> list[int]:
     """Let as many connections of a store be used and kept; return what their processes in the server are called."""
-    store._readers._idle.extend([store._reader() for _ in range(count - len(store._readers._idle))])
-    return [reader.connection.info.backend_pid for reader in store._readers._idle]
+    store._database._idle.extend([store._database._new_reader() for _ in range(count - len(store._database._idle))])
+    return [reader.connection.info.backend_pid for reader in store._database._idle]
 
 
 def _states(store: SqlStore, backends: list[int]) -> list[str]:
-    with store._engine.connect() as connection:
+    with store._database._engine.connect() as connection:
         asked = f"SELECT state FROM pg_stat_activity WHERE pid IN ({', '.join(map(str, backends))})"
         return list(connection.exec_driver_sql(asked).scalars())
 
@@ -282,11 +283,11 @@ def test_broken_connections_of_readers_are_replaced(tmp_path: Path, ask: Callabl
         assert isinstance(other, SqlStore)
         store.append([event(1)])
         backends = _reading(store, 3)
-        with other._engine.connect() as connection:
+        with other._database._engine.connect() as connection:
             for backend in backends:
                 connection.exec_driver_sql(f"SELECT pg_terminate_backend({backend}, 5000)")
         assert ask(store) == 1
-        assert len(store._readers._idle) == 1
+        assert len(store._database._idle) == 1
 
 
 def test_readers_are_never_idle_in_a_transaction_and_end_with_the_store(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from recsys.events.store import (
     user_hash,
 )
 from tests.events import store_writer
-from tests.events.store_addresses import KINDS, address_of
+from tests.events.store_addresses import KINDS, address_of, users_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPICursor
@@ -101,7 +101,7 @@ def test_other_bad_values_are_refused(make: object, told: str) -> None:
 
 
 def test_a_new_store_is_empty(store: EventStore) -> None:
-    assert (store.count(), store.users(), store.last_sequence(), store.since(0, 10)) == (0, [], 0, ())
+    assert (store.count(), users_of(store), store.last_sequence(), store.since(0, 10)) == (0, [], 0, ())
     assert store.of_users(["ada"]) == {"ada": ()}
     assert store.append([]) == Appended(0, 0)
 
@@ -111,7 +111,7 @@ def test_events_come_back_as_they_were(store: EventStore) -> None:
     tiny = Event("tiny", "ada", "item", 5e-324, 99_999_999_999)
     store.append([odd, tiny, event(1)])
     assert [change.event for change in store.replay() if isinstance(change, Recorded)] == [odd, tiny, event(1)]
-    assert store.users() == ["ada", "Ада 🎬"]
+    assert users_of(store) == ["ada", "Ада 🎬"]
 
 
 def test_sending_again_changes_nothing(store: EventStore) -> None:
@@ -195,7 +195,7 @@ def test_erasing_leaves_nothing_but_the_erasure(store: EventStore) -> None:
     assert erased.user_hash != user_hash("bob")
     assert store.since(0, 10) == (Recorded(2, event(2, "bob")), erased)
     assert (store.of_users(["ada"]), store.corrections("ada"), store.tokens()) == ({"ada": ()}, {}, [])
-    assert (store.count(), store.users(), store.last_sequence()) == (1, ["bob"], 4)
+    assert (store.count(), users_of(store), store.last_sequence()) == (1, ["bob"], 4)
     assert store.append([event(1)]) == Appended(1, 0)
     assert store.since(4, 10) == (Recorded(5, event(1)),)
     assert "ada" not in repr(erased)
@@ -268,7 +268,7 @@ def _state(store: EventStore) -> object:
         store.of_users(users),
         store.of_users(users, after=3),
         [store.corrections(user) for user in users],
-        (store.count(), store.users(), store.last_sequence()),
+        (store.count(), users_of(store), store.last_sequence()),
     )
 
 
@@ -304,7 +304,7 @@ def test_a_reader_in_step_knows_what_one_who_reads_it_all_at_the_end_knows(
     while at_the_end.read(store, 1000):
         pass
     assert in_step.histories == at_the_end.histories
-    by_user = store.of_users(store.users())
+    by_user = store.of_users(users_of(store))
     assert {user: sorted(r.sequence for r in history) for user, history in by_user.items()} == in_step.histories
 
 
@@ -387,7 +387,7 @@ def test_what_another_store_commits_is_seen_at_once(shared_address: str) -> None
 
 
 def test_many_threads_read_at_once_over_few_connections(shared_address: str) -> None:
-    from recsys.events import sql, sql_readers
+    from recsys.events import sql, sql_database
 
     together, read = threading.Barrier(20), []
     with open_store(shared_address) as store:
@@ -404,31 +404,31 @@ def test_many_threads_read_at_once_over_few_connections(shared_address: str) -> 
         for thread in threads:
             thread.join()
         assert read == [(1, (Recorded(1, event(1)),))] * 400
-        assert 1 <= len(store._readers._idle) <= sql_readers.MOST
+        assert 1 <= len(store._database._idle) <= sql_database.READERS
 
 
 def test_a_reading_does_not_wait_for_ever(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql, sql_readers
+    from recsys.events import sql, sql_database
 
-    monkeypatch.setattr(sql_readers, "_PATIENCE", 0.01)
+    monkeypatch.setattr(sql_database, "PATIENCE", 0.01)
     with open_store(shared_address) as store:
         assert isinstance(store, sql.SqlStore)
-        for _ in range(sql_readers.MOST):
-            store._readers._turns.acquire()
+        for _ in range(sql_database.READERS):
+            store._database._turns.acquire()
         with pytest.raises(StoreError, match="cannot be read: 4 statements have been waiting"):
             store.last_sequence()
-        store._readers._turns.release(sql_readers.MOST)
+        store._database._turns.release(sql_database.READERS)
         assert store.last_sequence() == 0
 
 
 def test_a_reading_that_fails_stands_in_nobodys_way(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recsys.events import sql_readers, sql_statements
+    from recsys.events import sql_database, sql_statements
 
     with open_store(shared_address) as store:
         store.append([event(1)])
         with monkeypatch.context() as failing:
             failing.setattr(sql_statements, "LAST", "SELECT nonsense FROM nowhere")
-            for _ in range(2 * sql_readers.MOST):
+            for _ in range(2 * sql_database.READERS):
                 with pytest.raises(StoreError, match=r"cannot be read: .*nowhere"):
                     store.last_sequence()
         assert store.last_sequence() == 1

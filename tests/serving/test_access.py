@@ -25,6 +25,7 @@ from recsys.serving.answers import Answers
 from recsys.serving.http.app import create_app
 from recsys.serving.http.schemas import EventIn
 from recsys.serving.service import Service
+from tests.events.store_addresses import users_of
 from tests.serving.client import ALL, Client, bearer, client_of, event, service_of, token
 from tests.serving.serving_run import ROOT
 
@@ -412,11 +413,11 @@ def test_ids_are_only_ever_ids(run: Path, address: str) -> None:
             history = {"history": [{"item_id": hostile}], "exclude": [hostile]}
             assert client.post("/v1/recommendations", json=history).json()["unknown_items"] == [hostile]
             assert of_u0.get(f"{path}/data").status_code == 403, hostile
-        assert set(store.users()) == {"u0", *HOSTILE}
+        assert set(users_of(store)) == {"u0", *HOSTILE}
         for left, hostile in enumerate(HOSTILE, start=1):
             assert client.delete(f"/v1/users/{_id_of(hostile)}/data").status_code == 200
-            assert len(store.users()) == 1 + len(HOSTILE) - left, hostile
-        assert store.users() == ["u0"]
+            assert len(users_of(store)) == 1 + len(HOSTILE) - left, hostile
+        assert users_of(store) == ["u0"]
 
 
 def test_ids_with_controls_or_without_end_are_refused_wherever_one_stands(run: Path, address: str) -> None:

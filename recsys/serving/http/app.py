@@ -18,16 +18,10 @@ from starlette.routing import Match
 import recsys
 from recsys.errors import DataError
 from recsys.events.checks import MOST_PERSONAS, check_id
-from recsys.events.store import Correction, Event, Token
+from recsys.events.store import Appended, Correction, Event, Token
 from recsys.events.store import Scope as TokenScope
 from recsys.serving.access import CODES, Code, Denied, Limits, require
-from recsys.serving.answers import (
-    Personas,
-    RecommendationList,
-    SimilarItems,
-    TitleMatches,
-    UserSummaries,
-)
+from recsys.serving.answers import Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
 from recsys.serving.http import schemas
 from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import TOKEN, Guard
@@ -43,11 +37,9 @@ _At = Annotated[
     schemas.Moment | None, Query(max_length=40, description="see only what is earlier: Unix seconds or ISO 8601")
 ]
 _Exclude = Annotated[
-    list[str],
-    Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude}),
+    list[str], Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude})
 ]
 _Title = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
-_MOST_USERS = 20
 _LENGTH = 10
 _LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
 T = TypeVar("T")
@@ -90,7 +82,7 @@ def _events(service: Service) -> APIRouter:
     router = APIRouter(tags=["events"])
 
     @router.post("/v1/events", dependencies=[Depends(_allowing("write"))])
-    def take(request: Request, body: schemas.EventsIn) -> schemas.EventsOut:
+    def take(request: Request, body: schemas.EventsIn) -> Appended:
         """Take events. They are on disk when the answer comes; sent again, they count once."""
         if len(body.events) > service.limits.batch:
             raise DataError(f"{len(body.events)} events at once; send at most {service.limits.batch} in a request")
@@ -101,8 +93,7 @@ def _events(service: Service) -> APIRouter:
                 events.append(sent.event())
             except DataError as error:
                 raise DataError(f"events[{place}]: {error}") from None
-        appended = service.append(events)
-        return schemas.EventsOut(accepted=appended.accepted, repeated=appended.repeated)
+        return service.append(events)
 
     return router
 
@@ -112,11 +103,7 @@ def _recommendations(service: Service) -> APIRouter:
     limits = service.limits
     n_items = Annotated[int, Query(ge=1, le=limits.n, description="length of the list")]
 
-    @router.get(
-        _RECOMMENDATIONS,
-        dependencies=[Depends(_allowing_user("read"))],
-        response_model=RecommendationList,
-    )
+    @router.get(_RECOMMENDATIONS, dependencies=[Depends(_allowing_user("read"))], response_model=RecommendationList)
     async def recommend(user_id: schemas.Id, n: n_items = _LENGTH, at: _At = None, exclude: _Exclude = []) -> Response:  # noqa: B006
         """Recommend items to a user, known or not, and say why."""
         now = None if at is None else schemas.moment(at)
@@ -156,7 +143,7 @@ def _users(service: Service) -> APIRouter:
     number = Annotated[int, Path(ge=0, lt=MOST_PERSONAS)]
 
     @router.get("/v1/users", dependencies=[Depends(_allowing("read"))])
-    def known(request: Request, n: Annotated[int, Query(ge=1, le=_MOST_USERS)] = 6) -> UserSummaries:
+    def known(request: Request, n: Annotated[int, Query(ge=1, le=20)] = 6) -> UserSummaries:
         """Return a few users that the model knows, with long histories; to a token of one user, that user."""
         answers, own = service.answers, _token(request).user_id
         if own is None:
@@ -182,25 +169,10 @@ def _users(service: Service) -> APIRouter:
         """Return everything that is held of a user."""
         return schemas.DataOut(
             user_id=user_id,
-            events=[
-                schemas.StoredEvent(
-                    event_id=event.event_id, item_id=event.item_id, value=event.value, time=event.time, kind=event.kind
-                )
-                for event in (record.event for record in service.store.of_users([user_id])[user_id])
-            ],
-            logged=[schemas.LoggedEvent(**asdict(event)) for event in service.answers.logged_events(user_id)],
+            events=[schemas.StoredEvent(**asdict(one.event)) for one in service.store.of_users([user_id])[user_id]],
+            logged=list(service.answers.logged_events(user_id)),
             corrections=[_correction(k, one) for k, one in service.store.corrections(user_id).items()],
-            tokens=[
-                schemas.TokenOut(
-                    label=token.label,
-                    scopes=sorted(token.scopes),
-                    created=token.created,
-                    expires=token.expires,
-                    revoked=token.revoked,
-                )
-                for token in service.store.tokens()
-                if token.user_id == user_id
-            ],
+            tokens=[schemas.TokenOut(**asdict(one)) for one in service.store.tokens() if one.user_id == user_id],
         )
 
     @router.delete(_USER + "/data", dependencies=[Depends(_allowing_user("write"))])
@@ -255,7 +227,7 @@ def _page() -> APIRouter:
         file = page_files().get(request.scope["path"])
         if file is None:
             raise HTTPException(404)
-        if file.is_known(request.headers.get("if-none-match", "")):
+        if file.headers["etag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=file.headers)
         return Response(file.content, headers=file.headers)
 
@@ -298,13 +270,7 @@ def _excluded(items: Collection[str], limits: Limits) -> Collection[str]:
 
 
 def _correction(persona: int, correction: Correction) -> schemas.CorrectionOut:
-    return schemas.CorrectionOut(
-        model=correction.model,
-        persona=persona,
-        weight=correction.weight,
-        muted=correction.muted,
-        name=correction.name,
-    )
+    return schemas.CorrectionOut(persona=persona, muted=correction.muted, **asdict(correction))
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Final, final
 
 from recsys.events.checks import check_id
@@ -20,14 +20,6 @@ from recsys.serving.service import Service
 
 _PATH: Final = re.compile(r"/v1/users/([^/]+)/recommendations")
 _QUERY: Final = re.compile(rb"(?:n=([1-9][0-9]{0,2}))?")
-
-
-@final
-@dataclass(frozen=True)
-class _Route:
-    """Stands for a route of the framework in metrics."""
-
-    path: str
 
 
 @final
@@ -50,7 +42,7 @@ class FastRoute:
     ) -> None:
         self._app = app
         self._service = service
-        self._route = _Route(route)
+        self._route = SimpleNamespace(path=route)  # for metrics, like a route of the framework
         self._n = n
         self._to_json = to_json
 

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import time
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Final, final
@@ -38,12 +39,7 @@ _ERRORS: Final[tuple[tuple[type[Exception], int, Code, str | None], ...]] = (
     (TimeoutError, 503, "timeout", "it took too long; send the same again, events count once"),
     (ConflictError, 409, "event_conflict", None),
     (UnknownError, 404, "not_found", None),
-    (
-        StoreError,
-        503,
-        "store_unavailable",
-        "the event store does not answer; send the same again, events count once",
-    ),
+    (StoreError, 503, "store_unavailable", "the event store does not answer; send the same again, events count once"),
     (DataError, 422, "invalid_value", None),
     (CapabilityError, 409, "not_supported", None),
 )
@@ -155,10 +151,8 @@ def denial(error: Exception) -> Denied:
             if kind is StoreError:
                 LOGGER.error("the event store failed")
             return Denied(status, code, message or str(error))
-    where = error.__traceback__
-    while where is not None and where.tb_next is not None:
-        where = where.tb_next
-    place = "" if where is None else f" at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     LOGGER.error("defect: %s%s", type(error).__name__, place)
     return Denied(500, "internal", "this is a defect of the service; tell its operator the time of the request")
 

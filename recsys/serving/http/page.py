@@ -38,32 +38,10 @@ _POLICY: Final = "; ".join(
 @final
 @dataclass(frozen=True)
 class PageFile:
-    """A file of the page.
-
-    Attributes:
-        content: its bytes.
-        media_type: with the character set.
-        etag: changes when the content does.
-    """
+    """A file of the page, with its headers: browsers cache it and revalidate each time, mostly with a 304."""
 
     content: bytes
-    media_type: str
-    etag: str
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers of the file: browsers cache it and revalidate each time, mostly with a 304."""
-        return {
-            "content-type": self.media_type,
-            "etag": self.etag,
-            "cache-control": "no-cache",
-            "content-security-policy": _POLICY,
-            "cross-origin-opener-policy": "same-origin",
-        }
-
-    def is_known(self, if_none_match: str) -> bool:
-        """Return whether a browser that sends this header has the file already."""
-        return self.etag in if_none_match
+    headers: Mapping[str, str]
 
 
 @cache
@@ -72,7 +50,15 @@ def page_files() -> Mapping[str, PageFile]:
     files = {}
     for path in sorted(path for path in _STATIC.iterdir() if path.suffix in _TYPES):
         content = path.read_bytes()
-        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         url = "/" if path.name == "index.html" else f"/page/{path.name}"
-        files[url] = PageFile(content, _TYPES[path.suffix], etag)
+        files[url] = PageFile(
+            content,
+            {
+                "content-type": _TYPES[path.suffix],
+                "etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+                "cache-control": "no-cache",
+                "content-security-policy": _POLICY,
+                "cross-origin-opener-policy": "same-origin",
+            },
+        )
     return files

@@ -9,18 +9,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from recsys.errors import DataError
-from recsys.events.checks import (
-    DOTS,
-    LARGEST_TIME,
-    LARGEST_VALUE,
-    LARGEST_WEIGHT,
-    LONGEST_ID,
-    LONGEST_NAME,
-    check_id,
-)
+from recsys.events.checks import DOTS, LARGEST_TIME, LARGEST_VALUE, LARGEST_WEIGHT, LONGEST_ID, LONGEST_NAME, check_id
 from recsys.events.store import Correction, Event, Kind
 from recsys.serving.access import Code, Limits
-from recsys.serving.answers import HistoryEvent
+from recsys.serving.answers import HistoryEvent, LoggedEvent
 
 # The schema documents the checks of `recsys.events.checks` and the limits; their errors tell a cure.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
@@ -152,13 +144,6 @@ class ErrorOut(BaseModel):
     error: ErrorDetail
 
 
-class EventsOut(BaseModel):
-    """What became of a batch that is on disk: how many events are new, and how many were there already."""
-
-    accepted: int
-    repeated: int
-
-
 class CorrectionOut(BaseModel):
     """A correction that counts from the next answer on."""
 
@@ -179,19 +164,11 @@ class StoredEvent(BaseModel):
     kind: Kind
 
 
-class LoggedEvent(BaseModel):
-    """An event of the log that the model was trained on."""
-
-    item_id: str
-    value: float | None
-    time: int
-
-
 class TokenOut(BaseModel):
     """A token of the user; its secret is not kept."""
 
     label: str
-    scopes: list[str]
+    scopes: Annotated[list[str], BeforeValidator(sorted)]
     created: int
     expires: int | None
     revoked: int | None

@@ -47,7 +47,7 @@ def test_a_file_needs_no_token_and_is_sent_once(service: Service, path: str) -> 
 
 
 def test_etags_differ_between_files() -> None:
-    assert len({file.etag for file in page_files().values()}) == len(page_files())
+    assert len({file.headers["etag"] for file in page_files().values()}) == len(page_files())
 
 
 @FILES
