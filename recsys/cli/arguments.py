@@ -30,14 +30,9 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def add_command(commands: Commands, name: str, call: Call | None, summary: str, details: str = "") -> Parser:
-    """Add a command to a parser, or an action to a command.
+    """Add a command to a parser, or an action to a command, which `call` runs (None: its actions do).
 
-    Args:
-        commands: the collection to add it to.
-        name: of the command.
-        call: runs it; None where its actions do.
-        summary: one line, without a full stop.
-        details: further sentences of its help.
+    Its help is the summary, one line without a full stop, and further sentences.
     """
     parser = commands.add_parser(
         name,

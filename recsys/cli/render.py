@@ -124,12 +124,11 @@ def half_life_sentence(half_life: Mapping[str, Any]) -> str:
     'The taste changed (80% likely): of the present one are the newest 9 events (5 to 20).'
     """
     units = [unit for unit in ("events", "days", "periods", "positions") if unit in half_life]
-    if half_life["kind"] == "shared":
+    shared = half_life["kind"] == "shared"
+    if shared or half_life["learned_from"] is None:  # a rule without uncertainty
         (unit,) = units
-        return f"Half-life: {_duration(half_life[unit]['median'], unit)}, the same for everybody."
-    if half_life["learned_from"] is None:  # a rule without uncertainty
-        (unit,) = units
-        return f"Half-life: {_duration(half_life[unit]['median'], unit)}, the user's own."
+        owner = "the same for everybody" if shared else "the user's own"
+        return f"Half-life: {_duration(half_life[unit]['median'], unit)}, {owner}."
     likeliest = max(half_life[unit]["probability"] for unit in units)
     clocks = [
         f"{_duration(half_life[unit]['median'], unit)} ({_duration(half_life[unit]['low'])} to "

@@ -35,12 +35,25 @@ def open_store(address: str, *, create: bool = True) -> EventStore:
     """
     if address == "memory:":
         return MemoryStore()
-    scheme = _scheme(address)
+    match = _SCHEME.match(address)
+    scheme = None if match is None else match[1].lower()
     complete = is_address(address) and address != _SQLITE
     if not complete and (scheme is not None or not address):
         hint = "" if scheme in _SCHEMES else nearest(scheme or "", _SCHEMES)
         raise StoreError(f"this is no address of an event store: {scheme or 'nothing'!r}{hint}; give {_KNOWN}")
-    return _open_sql(address, create=create)
+    try:
+        from recsys.events.sql import SqlStore  # noqa: PLC0415 (an optional library)
+        from recsys.events.sql_database import postgresql_database, sqlite_database  # noqa: PLC0415
+
+        if address.startswith(_POSTGRESQL):
+            database = postgresql_database(address, located(address).partition("?")[0])
+        else:
+            database = sqlite_database(Path(address.removeprefix(_SQLITE)).expanduser(), create=create)
+        return SqlStore(database, create=create)
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"this event store needs {error.name}, which is not installed; pip install 'recsys[serving]'"
+        ) from None
 
 
 def is_address(text: str) -> bool:
@@ -69,24 +82,3 @@ def located(address: str) -> str:
     credentials, at, host = place.rpartition("@")
     options = "&".join(part for part in query.split("&") if "password" not in part.partition("=")[0].lower())
     return f"{_POSTGRESQL}{credentials.partition(':')[0]}{at}{host}{mark if options else ''}{options}"
-
-
-def _scheme(address: str) -> str | None:
-    match = _SCHEME.match(address)
-    return None if match is None else match[1].lower()
-
-
-def _open_sql(address: str, *, create: bool) -> EventStore:
-    try:
-        from recsys.events.sql import SqlStore  # noqa: PLC0415 (an optional library)
-        from recsys.events.sql_database import postgresql_database, sqlite_database  # noqa: PLC0415
-
-        if address.startswith(_POSTGRESQL):
-            database = postgresql_database(address, located(address).partition("?")[0])
-        else:
-            database = sqlite_database(Path(address.removeprefix(_SQLITE)).expanduser(), create=create)
-        return SqlStore(database, create=create)
-    except ModuleNotFoundError as error:
-        raise StoreError(
-            f"this event store needs {error.name}, which is not installed; pip install 'recsys[serving]'"
-        ) from None

@@ -47,15 +47,16 @@ class MemoryStore(EventStore):
                 record = Recorded(self._next(), event)
                 self._changes.append(record)
                 self._by_id[event.event_id] = event
-                insort(self._histories.setdefault(event.user_id, []), record, key=_by_time)
+                insort(
+                    self._histories.setdefault(event.user_id, []),
+                    record,
+                    key=lambda one: (one.event.time, one.sequence),
+                )
         return Appended(len(new), len(events) - len(new))
 
-    def of_users(self, user_ids: Iterable[str], after: int | None = None) -> dict[str, tuple[Recorded, ...]]:
+    def of_users(self, user_ids: Iterable[str]) -> dict[str, tuple[Recorded, ...]]:
         with self._lock:
-            return {
-                user: tuple(r for r in self._histories.get(user, ()) if after is None or r.sequence > after)
-                for user in user_ids
-            }
+            return {user: tuple(self._histories.get(user, ())) for user in user_ids}
 
     def since(self, sequence: int, limit: int) -> tuple[Change, ...]:
         check_page(sequence, limit)
@@ -128,10 +129,6 @@ class MemoryStore(EventStore):
     def _next(self) -> int:
         self._last += 1
         return self._last
-
-
-def _by_time(record: Recorded) -> tuple[int, int]:
-    return record.event.time, record.sequence
 
 
 def _user(change: Change) -> str | None:

@@ -68,8 +68,10 @@ class SqlStore(EventStore):
         try:
             with self._transaction("be opened", writing=True) as cursor:
                 self._migrate(cursor, create=create)
-            if self._sqlite and (mark := self._erasure_mark()):
-                self._scrub(mark, required=False)
+            if self._sqlite:
+                ((mark,),) = self._read("be opened", "PRAGMA user_version")  # of an erasure with traces in the file
+                if mark:
+                    self._scrub(mark, required=False)
         except BaseException:
             database.close()
             raise
@@ -87,12 +89,12 @@ class SqlStore(EventStore):
                 self._reserve(cursor, len(new) - len(batch))
         return Appended(len(new), len(events) - len(new))
 
-    def of_users(self, user_ids: Iterable[str], after: int | None = None) -> dict[str, tuple[Recorded, ...]]:
+    def of_users(self, user_ids: Iterable[str]) -> dict[str, tuple[Recorded, ...]]:
         histories: dict[str, list[Recorded]] = {user: [] for user in user_ids}
         with self._transaction("read histories") as cursor:
             for users in _chunks(list(histories)):
                 among, parameters = self._among(users)
-                for row in self._run(cursor, sql.HISTORIES.format(among=among), (after or 0, *parameters)):
+                for row in self._run(cursor, sql.HISTORIES.format(among=among), parameters):
                     histories[row[2]].append(Recorded(row[0], Event(*row[1:])))
         return {user: tuple(records) for user, records in histories.items()}
 
@@ -203,11 +205,6 @@ class SqlStore(EventStore):
                 self._run(cursor, statement.format_map(types))
             applied = "INSERT INTO recsys_schema (version, applied) VALUES (?, ?)"
             self._run(cursor, applied, (number, int(time.time())))
-
-    def _erasure_mark(self) -> int:
-        """Return the mark of an erasure whose traces are still in the file; 0: none."""
-        ((mark,),) = self._read("be opened", "PRAGMA user_version")
-        return int(mark)
 
     def _scrub(self, mark: int, *, required: bool) -> None:
         """Rewrite the file without erased data, and remove the mark unless a later erasure has set its own."""

@@ -45,7 +45,7 @@ INSERT_COLUMNS = """
 
 HISTORIES = """
     SELECT sequence, event_id, user_id, item_id, value, time, kind FROM recsys_events
-    WHERE sequence > ? AND user_id {among} ORDER BY user_id, time, sequence
+    WHERE user_id {among} ORDER BY user_id, time, sequence
 """
 COUNT = "SELECT count(*) FROM recsys_events"
 

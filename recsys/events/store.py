@@ -230,13 +230,8 @@ class EventStore(ABC):
         """
 
     @abstractmethod
-    def of_users(self, user_ids: Iterable[str], after: int | None = None) -> dict[str, tuple[Recorded, ...]]:
-        """Return the history of each of some users: by time, equal times in order of arrival.
-
-        Args:
-            user_ids: external ids; an unknown user has an empty history.
-            after: only events with a larger sequence number.
-        """
+    def of_users(self, user_ids: Iterable[str]) -> dict[str, tuple[Recorded, ...]]:
+        """Return the history of each of some users: by time, equal times in order of arrival; empty if unknown."""
 
     @abstractmethod
     def since(self, sequence: int, limit: int) -> tuple[Change, ...]:

@@ -128,16 +128,7 @@ def full_access() -> Token:
 
 
 def require(token: Token, scope: Scope, user_id: str | None = None) -> None:
-    """Raise unless a token allows a request.
-
-    Args:
-        token: a valid one.
-        scope: that the request needs.
-        user_id: of the user that the request is about; None: no particular user.
-
-    Raises:
-        Denied: 403.
-    """
+    """Raise `Denied` (403) unless a valid token allows a request, which is about a user or (None) no particular one."""
     if scope not in token.scopes:
         raise Denied(403, "scope_missing", f"this token lacks the scope {scope!r}; use one that has it")
     if token.user_id is not None and scope == "admin":
@@ -148,13 +139,7 @@ def require(token: Token, scope: Scope, user_id: str | None = None) -> None:
 
 @final
 class TokenCache:
-    """The tokens of a store, cached for a moment.
-
-    Args:
-        store: keeps the tokens.
-        limits: for `token_seconds`.
-        clock: Unix seconds.
-    """
+    """The tokens of a store, cached for `Limits.token_seconds`; `clock` gives Unix seconds."""
 
     def __init__(self, store: EventStore, limits: Limits, clock: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -197,12 +182,7 @@ class TokenCache:
 
 @final
 class RateLimiter:
-    """A token bucket per client: `burst` requests at once, `rate` per second in the long run.
-
-    Args:
-        limits: for `rate` and `burst`.
-        clock: seconds, monotonic.
-    """
+    """A token bucket per client: `burst` requests at once, `rate` per second in the long run."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
@@ -210,11 +190,7 @@ class RateLimiter:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def acquire(self, client: str) -> None:
-        """Count a request of a client.
-
-        Raises:
-            Denied: 429, the client's bucket is empty.
-        """
+        """Count a request of a client; raise `Denied` (429) if its bucket is empty."""
         now = self._clock()
         left, seen = self._left.get(client, (float(self._limits.burst), now))
         left = min(float(self._limits.burst), left + (now - seen) * self._limits.rate)

@@ -56,22 +56,14 @@ class ExplainedLists:
     def recommend(
         self, history: UserHistory, queries: Queries, state: UserState, n: int, *, exact_time: bool
     ) -> tuple[Explanation, ...]:
-        """Return the n best items, explained.
-
-        Args:
-            history: of the user.
-            queries: the user as one query, at the moment of the request.
-            state: of the user.
-            n: length of the list.
-            exact_time: whether to read the history as of the very second.
-        """
+        """Return the n best items for a user at the moment of the queries; `exact_time`: as of the very second."""
         now = int(queries.now[0])
         moment = now if exact_time else rounded_moment(now, queries.times)
         corrections = self._corrections.of_model(history.corrections)
         cached = state.cached_list
         if queries.exclude is not state.queries.exclude:  # the request excludes more items
             return self._explained(queries, moment, state, n, corrections)
-        if cached is not None and cached.answers(moment, n, corrections):
+        if cached is not None and (cached.moment, cached.n, cached.corrections) == (moment, n, corrections):
             later = now - cached.now
             return tuple([_aged(one, later) for one in cached.items]) if later else cached.items
         items = self._explained(queries, moment, state, n, corrections)

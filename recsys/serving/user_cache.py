@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -61,10 +61,6 @@ class UserCache:
         _, _, size = self._entries.pop(history, (None, 0, 0))
         self._size -= size
 
-    def __iter__(self) -> Iterator[UserHistory]:
-        """Yield the histories that have a state, the least recently used first."""
-        return iter(self._entries)
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -105,7 +101,7 @@ class UserStates:
         state = self.cache.get(history) if whole else None
         if state is None:
             state = self._new(history, stop, now, keep=whole and keep)
-        queries = state.at(now)
+        queries = state.queries.at(np.asarray([now], np.int64))
         if exclude:
             more = np.asarray([self.item_numbers.get(item, UNKNOWN) for item in exclude], np.int32)
             queries = replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, more)]))

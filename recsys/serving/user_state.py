@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-import numpy as np
 import numpy.typing as npt
 
 from recsys.data.queries import Queries
@@ -27,7 +26,7 @@ _EXPLANATION_BYTES = 1_500
 @final
 @dataclass(frozen=True, eq=False)
 class CachedList:
-    """The last list that was recommended to a user.
+    """The last list that was recommended to a user; with the same moment, n and corrections a new one is the same.
 
     Attributes:
         moment: the moment as of which the history was read, Unix seconds.
@@ -42,10 +41,6 @@ class CachedList:
     n: int
     corrections: dict[int, Correction]
     items: tuple[Explanation, ...]
-
-    def answers(self, moment: int, n: int, corrections: dict[int, Correction]) -> bool:
-        """Return whether a new list would be the same, given that the history is."""
-        return (self.moment, self.n, self.corrections) == (moment, n, corrections)
 
 
 @final
@@ -66,10 +61,6 @@ class UserState:
     cached_weights: CachedWeights | None = None
     bounded: BoundedScores | None = None
     cached_list: CachedList | None = None
-
-    def at(self, now: int) -> Queries:
-        """Return the query at a moment."""
-        return self.queries.at(np.asarray([now], np.int64))
 
     @property
     def size(self) -> int:

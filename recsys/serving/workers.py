@@ -57,10 +57,7 @@ class Workers:
     When one of them has a new bundle, the others are signalled to load it. All keep their counters in one folder, so
     that each of them reports to Prometheus for all.
 
-    Args:
-        work: of each process.
-        count: how many.
-        seconds: that a worker has to end after SIGTERM; then it is killed.
+    A worker that has not ended some seconds after SIGTERM is killed.
     """
 
     def __init__(self, work: Work, count: int, *, seconds: float) -> None:

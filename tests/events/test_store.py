@@ -144,7 +144,6 @@ def test_histories_are_in_time_order_then_in_order_of_arrival(store: EventStore)
     assert [record.event for record in histories["ada"]] == [early, late, same]
     assert [record.event for record in histories["bob"]] == [event(4, "bob", time=5)]
     assert histories["nobody"] == ()
-    assert store.of_users(["ada"], after=2) == {"ada": (Recorded(3, same),)}
 
 
 def test_many_users_and_many_events_at_once(store: EventStore) -> None:
@@ -266,7 +265,6 @@ def _state(store: EventStore) -> object:
     return (
         list(store.replay(page=2)),
         store.of_users(users),
-        store.of_users(users, after=3),
         [store.corrections(user) for user in users],
         (store.count(), users_of(store), store.last_sequence()),
     )

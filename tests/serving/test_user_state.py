@@ -26,7 +26,7 @@ def _state(events: int) -> tuple[UserHistory, UserState]:
 
 def test_a_state_gives_the_query_at_another_moment() -> None:
     history, state = _state(4)
-    queries = state.at(99)
+    queries = state.queries.at(np.asarray([99]))
     assert queries.now.tolist() == [99]
     assert (queries.history.items.tolist(), queries.times.tolist()) == ([0, 1, 2, 3], [0, 1, 2, 3])
     history.dismissed.add(5)
@@ -41,7 +41,7 @@ def test_the_least_recently_used_state_is_dropped_first() -> None:
     cache.put(second, state)
     assert cache.get(first) is state
     cache.put(third, state)
-    assert list(cache) == [first, third]
+    assert list(cache._entries) == [first, third]
     assert cache.get(second) is None
 
 
@@ -71,11 +71,11 @@ def test_a_state_that_has_grown_is_measured_again() -> None:
     cache = UserCache(2 * state.size + 100)
     cache.put(history, state)
     cache.put(other, replace(state))
-    assert list(cache) == [history, other]
+    assert list(cache._entries) == [history, other]
     grown = replace(state, bounded=bounded)
     assert grown.size - state.size == 3 * 4 + 3 * 8 + 1000 * 4
     cache.put(other, grown)
-    assert list(cache) == [other]
+    assert list(cache._entries) == [other]
 
 
 def test_memory_is_bounded_whatever_is_put_and_dropped() -> None:
@@ -85,14 +85,14 @@ def test_memory_is_bounded_whatever_is_put_and_dropped() -> None:
     for history in histories + histories:
         cache.put(history, state)
         cache.put(history, state)
-        assert len(list(cache)) <= 3
+        assert len(list(cache._entries)) <= 3
     for history in histories:
         cache.drop(history)
         cache.drop(history)
-    assert list(cache) == []
+    assert list(cache._entries) == []
     for history in histories:
         cache.put(history, state)
-    assert list(cache) == histories[-3:]
+    assert list(cache._entries) == histories[-3:]
 
 
 def test_a_state_larger_than_the_cache_is_not_cache() -> None:

@@ -31,7 +31,7 @@ class FastRoute:
 
     Args:
         app: the routes.
-        service: the model, limits.
+        service: answers.
         route: the template of the path, for metrics.
         n: length of the list where the request gives none.
         to_json: serialises an answer.

@@ -59,12 +59,7 @@ _HEADERS: Final = (
 
 @final
 class Guard:
-    """Admits requests with a token and a budget, limits size and time of the body, and answers errors as JSON.
-
-    Args:
-        app: the application behind it.
-        service: tokens, limits, metrics.
-    """
+    """Admits requests with a token and a budget, limits size and time of the body, and answers errors as JSON."""
 
     def __init__(self, app: App, service: Service) -> None:
         self._app = app
