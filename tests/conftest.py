@@ -69,4 +69,4 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Path:
     """A small run of personas whose past fades."""
-    return train(tmp_path_factory.mktemp("runs") / "decayed", log, per_user__calibration=0.3, per_user__caution=0.0)
+    return train(tmp_path_factory.mktemp("runs") / "decayed", log, calibration=0.3, caution=0.0)
