@@ -74,10 +74,7 @@ class FittedOn:
         return Translation.of(log, self.users, self.items)
 
     def queries(
-        self,
-        log: Interactions,
-        users: npt.NDArray[np.int32] | None = None,
-        now: npt.NDArray[np.int64] | None = None,
+        self, log: Interactions, users: npt.NDArray[np.int32] | None = None, now: npt.NDArray[np.int64] | None = None
     ) -> Queries:
         """Return queries for users of a log, which need not be the training log, in the model's numbers.
 

@@ -35,9 +35,7 @@ class PersonaHealth:
 
     @classmethod
     def of(
-        cls,
-        attention: Float[Tensor, "queries personas n"],
-        personas: Float[Tensor, "queries personas dim"],
+        cls, attention: Float[Tensor, "queries personas n"], personas: Float[Tensor, "queries personas dim"]
     ) -> PersonaHealth:
         """Compute from the attention of some users on some items, and those users' personas.
 

@@ -70,10 +70,7 @@ def popularity_log_probability(counts: Float[Tensor, " items"], power: float) ->
 
 
 def draw_items(
-    cumulative: Float[Tensor, " items"] | None,
-    n_items: int,
-    shape: tuple[int, ...],
-    source: torch.Generator,
+    cumulative: Float[Tensor, " items"] | None, n_items: int, shape: tuple[int, ...], source: torch.Generator
 ) -> Int[Tensor, "*shape"]:
     """Draw item numbers with replacement: uniform, or by a cumulative distribution (inverse transform)."""
     if cumulative is None:

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from recsys.training import sampling
+
+LossAndParts = tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]
+"""The loss of a batch, and parts of it by name, for the log."""
 
 
 class Trainable(nn.Module, ABC):
@@ -16,12 +21,22 @@ class Trainable(nn.Module, ABC):
 
     It draws its batches on its own device as a function of (epoch, step), so that a resumed run equals an uninterrupted
     one.
+
+    Args:
+        batch_size: rows of the data per step.
+        seed: of the order of the rows.
     """
+
+    def __init__(self, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.seed = seed
+        self._order: tuple[int, Tensor] | None = None
 
     @property
     @abstractmethod
-    def steps_per_epoch(self) -> int:
-        """Number of optimiser steps in one epoch."""
+    def rows_per_epoch(self) -> int:
+        """Number of rows that the batches of an epoch are made of."""
 
     @property
     @abstractmethod
@@ -29,8 +44,22 @@ class Trainable(nn.Module, ABC):
         """Number of positives presented in one epoch."""
 
     @abstractmethod
-    def loss(self, epoch: int, step: int) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    def loss(self, epoch: int, step: int) -> LossAndParts:
         """Return the loss of one batch, and named parts of it to log."""
+
+    @property
+    @final
+    def steps_per_epoch(self) -> int:
+        """Number of optimiser steps in one epoch."""
+        return -(-self.rows_per_epoch // self.batch_size)
+
+    @final
+    def batch(self, epoch: int, step: int, device: torch.device) -> Int[Tensor, " batch"]:
+        """Return the rows of one step, in the random order of the epoch."""
+        if self._order is None or self._order[0] != epoch:
+            source = sampling.generator(device, self.seed, epoch)
+            self._order = epoch, torch.randperm(self.rows_per_epoch, generator=source, device=device)
+        return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
 
 
 @final

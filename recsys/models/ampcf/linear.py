@@ -41,13 +41,7 @@ from recsys.types import Floats, Items
 
 @final
 class LinearAMPCF(
-    PersonaRecommender,
-    FoldIn,
-    SampledContributions,
-    RoutesItems,
-    AdditivePersonas,
-    LinearRows,
-    IncrementalPersonas,
+    PersonaRecommender, FoldIn, SampledContributions, RoutesItems, AdditivePersonas, LinearRows, IncrementalPersonas
 ):
     """Personas split the history, and each has a linear expert to which the candidate items attend, in closed form.
 

@@ -16,19 +16,23 @@ from recsys.checks import choice, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
-from recsys.models.ampcf.network import Bags, EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
+from recsys.models.ampcf.network import EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
 from recsys.models.ampcf.training import EmbeddingTask, HistoryTask, log_share
 from recsys.models.base import Validate
 from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable, RoutesItems
 from recsys.models.health import PersonaHealth
 from recsys.models.retrieval.points import with_coordinate
+from recsys.training.bags import Bags
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 from recsys.types import Floats, Items, Mask
 
 _HEALTH_USERS = 200
 """Users on whom the health of the personas is logged after each epoch."""
+
+_State = tuple[Float[Tensor, "queries personas dim"], Float[Tensor, "queries personas"] | None]
+"""The personas of queries and the logarithm of their prior."""
 
 
 @final
@@ -95,20 +99,19 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
     def folds_in(self) -> bool:
         return self.users == "history"
 
+    @torch.inference_mode()
     def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
-        with torch.inference_mode():
-            return self._state(queries)[0]
+        return self._state(queries)[0]
 
     def item_vectors(self) -> Float[Tensor, "items dim"]:
         _ = self.fitted_on
         return self._scorer.item.detach()
 
+    @torch.inference_mode()
     def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
-        with torch.inference_mode():
-            personas, log_prior = self._state(queries)
-            scores: Scores = self._scorer(personas, self._numbers(items), log_prior)
-            return scores.attention
+        return self._scores(self._state(queries), items).attention
 
+    @torch.inference_mode()
     def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
         """Return what each event adds to each score, the attention held fixed.
 
@@ -122,41 +125,35 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         """
         if not isinstance(self._reader, HistoryPersonas):
             raise CapabilityError("AMPCF with users='embedding' has no evidence in the history; use users='history'")
-        with torch.inference_mode():
-            bags, counted = self._bags(queries)
-            personas, mass = self._reader(bags)
-            candidates = self._numbers(items)
-            attention = self._scorer(personas, candidates, log_share(mass)).attention
-            share = self._reader.routing(bags.items) * bags.weights[:, None]
-            rows = bags.rows
-            gate = torch.einsum("ek,ekn->en", share / self._reader.norm(mass)[rows], attention[rows])
-            product = torch.einsum("ed,end->en", self._reader.input[bags.items], self._scorer.item[candidates[rows]])
-            result = torch.zeros(len(counted), candidates.shape[1], device=product.device)
-            result[torch.from_numpy(np.flatnonzero(counted)).to(product.device)] = gate * product
-            return result
+        bags, weights, counted = self._bags(queries)
+        personas, mass = self._reader(bags)
+        candidates = self._numbers(items)
+        attention = self._scorer(personas, candidates, log_share(mass)).attention
+        share = self._reader.routing(bags.items) * weights[:, None]
+        rows = bags.rows
+        gate = torch.einsum("ek,ekn->en", share / self._reader.norm(mass)[rows], attention[rows])
+        product = torch.einsum("ed,end->en", self._reader.input[bags.items], self._scorer.item[candidates[rows]])
+        result = torch.zeros(len(counted), candidates.shape[1], device=product.device)
+        result[torch.from_numpy(np.flatnonzero(counted)).to(product.device)] = gate * product
+        return result
 
     def item_points(self) -> Float[Tensor, "items point"]:
         vectors, bias = self.item_vectors(), self._scorer.bias
         return vectors if bias is None else with_coordinate(vectors, bias.detach())
 
+    @torch.inference_mode()
     def persona_points(self, queries: Queries) -> PersonaPoints:
-        with torch.inference_mode():
-            personas, log_prior = self._state(queries)
+        state = self._state(queries)
+        points = state[0]
+        if self._scorer.bias is not None:
+            points = with_coordinate(points, torch.ones_like(points[..., 0]))
+        return PersonaPoints(points, torch.inference_mode()(lambda items: self._scores(state, items).score))
 
-        def score(items: Items) -> Float[Tensor, "queries n"]:
-            with torch.inference_mode():
-                scores: Scores = self._scorer(personas, self._numbers(items), log_prior)
-                return scores.score
-
-        if self._scorer.bias is None:
-            return PersonaPoints(personas, score)
-        return PersonaPoints(with_coordinate(personas, torch.ones_like(personas[..., 0])), score)
-
+    @torch.inference_mode()
     def routing(self) -> Floats:
         if not isinstance(self._reader, HistoryPersonas):
             raise CapabilityError("AMPCF with users='embedding' does not route items to personas; use users='history'")
-        with torch.inference_mode():
-            return self._reader.routing().cpu().numpy()
+        return self._reader.routing().cpu().numpy()
 
     def _build(self, n_users: int, n_items: int) -> None:
         source = torch.Generator().manual_seed(self.seed)
@@ -168,12 +165,8 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         self._build(train.n_users, train.n_items)
-        batch_size = self.optimization.batch_size
-        task: HistoryTask | EmbeddingTask
-        if isinstance(self._reader, HistoryPersonas):
-            task = HistoryTask(self._reader, self._scorer, self.objective, self.history, train, batch_size, self.seed)
-        else:
-            task = EmbeddingTask(self._reader, self._scorer, self.objective, train, batch_size, self.seed)
+        kind = HistoryTask if self.users == "history" else EmbeddingTask
+        task = kind(self._reader, self._scorer, self.objective, train, self.optimization.batch_size, self.seed)
         chosen = np.linspace(0, train.n_users - 1, min(train.n_users, _HEALTH_USERS)).astype(np.int32)
         sample = Queries.from_interactions(train, chosen)
         identity = json.dumps([self.parameters_of_constructor(), train.fingerprint], sort_keys=True)
@@ -191,21 +184,21 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
 
     def _health(self, sample: Queries) -> dict[str, float]:
         """Return the health of the personas on the items they would be recommended, for the training log."""
-        personas, log_prior = self._state(sample)
-        scores: Scores = self._scorer(personas, None, log_prior)
+        state = self._state(sample)
+        scores = self._scores(state)
         best = scores.score.topk(min(20, scores.score.shape[1]), 1).indices
         attention = scores.attention.gather(2, best[:, None, :].expand(-1, scores.attention.shape[1], -1))
-        health = PersonaHealth.of(attention, personas)
+        health = PersonaHealth.of(attention, state[0])
         return {"effective": health.effective, "mean_cosine": health.mean_cosine, "dead": health.dead}
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        personas, log_prior = self._state(queries)
-        scores: Scores = self._scorer(personas, None, log_prior)
-        return scores.score
+        return self._scores(self._state(queries)).score
 
-    def _state(
-        self, queries: Queries
-    ) -> tuple[Float[Tensor, "queries personas dim"], Float[Tensor, "queries personas"] | None]:
+    def _scores(self, state: _State, items: Items | None = None) -> Scores:
+        scores: Scores = self._scorer(state[0], None if items is None else self._numbers(items), state[1])
+        return scores
+
+    def _state(self, queries: Queries) -> _State:
         _ = self.fitted_on
         if isinstance(self._reader, HistoryPersonas):
             personas, mass = self._reader(self._bags(queries)[0])
@@ -215,16 +208,14 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
     def _numbers(self, numbers: Items) -> Tensor:
         return torch.from_numpy(numbers.astype(np.int64)).to(self._scorer.item.device)
 
-    def _bags(self, queries: Queries) -> tuple[Bags, Mask]:
-        counted, device = queries.counted, self._scorer.item.device
+    def _bags(self, queries: Queries) -> tuple[Bags, Float[Tensor, " entries"], Mask]:
+        """Return the counted events of the histories, their weights, and which events these are."""
+        counted = queries.counted
         history = queries.history.select(counted)
-        weights = np.ones(len(history.items), np.float32) if queries.weights is None else queries.weights[counted]
-        bags = Bags(
-            self._numbers(history.items),
-            torch.from_numpy(history.indptr).to(device),
-            torch.from_numpy(weights.astype(np.float32)).to(device),
-        )
-        return bags, counted
+        weights = np.ones(len(history.items)) if queries.weights is None else queries.weights[counted]
+        bags = Bags.of(history, weights.astype(np.float32)).to(self._scorer.item.device)
+        assert bags.weights is not None
+        return bags, bags.weights, counted
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         state = {f"users.{name}": value for name, value in self._reader.state_dict().items()}

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recsys.models.ampcf.settings import Attention, HistoryPooling
+from recsys.training.bags import Bags
 
 
 def _normal(shape: tuple[int, ...], std: float, source: torch.Generator) -> nn.Parameter:
@@ -125,39 +126,6 @@ class EmbeddedPersonas(nn.Module):
 
 
 @final
-@dataclass(frozen=True)
-class Bags:
-    """Weighted histories in compressed form, on the network's device.
-
-    Attributes:
-        items: "entries", int64 item numbers.
-        offsets: "queries+1", int64: entries of query q are `offsets[q]:offsets[q+1]`.
-        weights: "entries", float32.
-    """
-
-    items: Int[Tensor, " entries"]
-    offsets: Int[Tensor, " queries_1"]
-    weights: Float[Tensor, " entries"]
-
-    @property
-    def rows(self) -> Int[Tensor, " entries"]:
-        """The query of each entry."""
-        lengths = self.offsets[1:] - self.offsets[:-1]
-        return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
-
-    def sum(self, table: Float[Tensor, "items width"]) -> Float[Tensor, "queries width"]:
-        """Return the weighted sum of the entries' rows of a table, for each query."""
-        return F.embedding_bag(
-            self.items,
-            table,
-            self.offsets,
-            mode="sum",
-            per_sample_weights=self.weights,
-            include_last_offset=True,
-        )
-
-
-@final
 class HistoryPersonas(nn.Module):
     """Personas computed from the visible, weighted history {(j, w_j)}.
 
@@ -172,28 +140,22 @@ class HistoryPersonas(nn.Module):
         n_items: number of items.
         personas: K.
         size: dimensions of a persona.
-        reading: routing size and temperature tau_r, pooling power p.
+        settings: routing size and temperature tau_r, pooling power p.
         source: random numbers of the initial values.
     """
 
     _EPSILON = 1e-6
 
     def __init__(
-        self,
-        n_items: int,
-        personas: int,
-        size: int,
-        reading: HistoryPooling,
-        source: torch.Generator,
+        self, n_items: int, personas: int, size: int, settings: HistoryPooling, source: torch.Generator
     ) -> None:
         super().__init__()
         self.input = _normal((n_items, size), math.sqrt(2.0 / (n_items + size)), source)
         self.personas = personas
-        self.temperature = reading.routing_temperature
-        self.power = reading.pooling_power
+        self.settings = settings
         several = personas > 1
-        self.router = _normal((n_items, reading.routing_size), 1.0, source) if several else None
-        self.prototype = _normal((personas, reading.routing_size), 1.0, source) if several else None
+        self.router = _normal((n_items, settings.routing_size), 1.0, source) if several else None
+        self.prototype = _normal((personas, settings.routing_size), 1.0, source) if several else None
 
     def routing(self, items: Int[Tensor, " entries"] | None = None) -> Float[Tensor, "rows personas"]:
         """Return r_jk of every item (None), or of the given ones."""
@@ -201,7 +163,7 @@ class HistoryPersonas(nn.Module):
             return torch.ones(len(self.input if items is None else items), 1, device=self.input.device)
         router = self.router if items is None else self.router[items]
         cosine = F.normalize(router, dim=1) @ F.normalize(self.prototype, dim=1).T
-        return torch.softmax(self.temperature * cosine, 1)
+        return torch.softmax(self.settings.routing_temperature * cosine, 1)
 
     def forward(self, bags: Bags) -> tuple[Float[Tensor, "queries personas dim"], Float[Tensor, "queries personas"]]:
         """Return the personas U_uk and their masses m_uk."""
@@ -219,4 +181,4 @@ class HistoryPersonas(nn.Module):
 
     def norm(self, mass: Float[Tensor, "queries personas"]) -> Float[Tensor, "queries personas"]:
         """Return (m + eps) ** p, the divisor of the weighted sums."""
-        return (mass + self._EPSILON).pow(self.power)
+        return (mass + self._EPSILON).pow(self.settings.pooling_power)

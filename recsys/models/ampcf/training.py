@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import final
 
 import torch
@@ -9,44 +10,52 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.models.ampcf.network import Bags, EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
-from recsys.models.ampcf.settings import HistoryPooling, Objective
+from recsys.models.ampcf.network import EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
+from recsys.models.ampcf.settings import Objective
 from recsys.training import losses, sampling
-from recsys.training.trainable import Trainable
+from recsys.training.bags import Bags
+from recsys.training.trainable import LossAndParts, Trainable
 
 
 class PersonaTask(Trainable):
-    """Base of both tasks: the scorer, the negatives, the loss over scored positives and negatives."""
+    """Base of both tasks: the personas, the scorer, the negatives, the loss over scored positives and negatives."""
+
+    users: HistoryPersonas | EmbeddedPersonas
+    log_users: Tensor
+    log_items: Tensor
+    log_indptr: Tensor
+    log_q: Tensor
+    cumulative: Tensor
 
     def __init__(
-        self, scorer: PersonaScorer, objective: Objective, train: Interactions, batch_size: int, seed: int
+        self,
+        users: HistoryPersonas | EmbeddedPersonas,
+        scorer: PersonaScorer,
+        objective: Objective,
+        train: Interactions,
+        batch_size: int,
+        seed: int,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size, seed)
+        self.scorer = scorer
+        self.users = users
+        self.objective = objective
+        self.n_items = train.n_items
         matrix = train.matrix()  # distinct (user, item) pairs, sorted by user
         indptr, items = (torch.from_numpy(each.astype("int64")) for each in (matrix.indptr, matrix.indices))
-        users = torch.repeat_interleave(torch.arange(train.n_users), indptr[1:] - indptr[:-1])
-        self.scorer = scorer
-        self.objective = objective
-        self.batch_size = batch_size
-        self.seed = seed
-        self.n_items = train.n_items
-        self.log_users: Tensor
-        self.log_items: Tensor
-        self.log_indptr: Tensor
-        self.log_q: Tensor
-        self.cumulative: Tensor
-        # Not persistent, because checkpoints do not hold data.
-        self.register_buffer("log_users", users, persistent=False)
-        self.register_buffer("log_items", items, persistent=False)
-        self.register_buffer("log_indptr", indptr, persistent=False)
         # In-batch negatives come in proportion to their count; otherwise count ** 0.5, or uniform (power 0).
         power = {"uniform": 0.0, "popularity": 0.5, "in_batch": 1.0}[objective.sampler]
         counts = torch.bincount(items, minlength=train.n_items).float()
         log_q = sampling.popularity_log_probability(counts, power)
-        self.register_buffer("log_q", log_q, persistent=False)
-        self.register_buffer("cumulative", log_q.double().exp().cumsum(0), persistent=False)
-        self._observed: sampling.Observed | None = None
-        self._order: tuple[int, Tensor] | None = None
+        buffers = {
+            "log_users": Bags(items, indptr).rows,
+            "log_items": items,
+            "log_indptr": indptr,
+            "log_q": log_q,
+            "cumulative": log_q.double().exp().cumsum(0),
+        }
+        for name, values in buffers.items():
+            self.register_buffer(name, values, persistent=False)  # checkpoints do not hold data
 
     @property
     @final
@@ -54,20 +63,10 @@ class PersonaTask(Trainable):
         """Device of the network."""
         return self.scorer.item.device
 
-    @final
-    def batch(self, epoch: int, step: int, count: int) -> Int[Tensor, " batch"]:
-        """Return the rows of one batch, out of `count` rows in the random order of the epoch."""
-        if self._order is None or self._order[0] != epoch:
-            source = sampling.generator(self.device, self.seed, epoch)
-            self._order = epoch, torch.randperm(count, generator=source, device=self.device)
-        return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
-
-    @final
+    @cached_property
     def observed(self) -> sampling.Observed:
-        """Return the membership test of the training pairs, built once."""
-        if self._observed is None:
-            self._observed = sampling.Observed(self.log_users, self.log_items, self.n_items)
-        return self._observed
+        """The membership test of the training pairs."""
+        return sampling.Observed(self.log_users, self.log_items, self.n_items)
 
     @final
     def negatives(
@@ -77,21 +76,17 @@ class PersonaTask(Trainable):
 
         Shared and in-batch negatives are the same list for all examples.
         """
-        objective = self.objective
+        objective, n = self.objective, self.objective.negatives
+        cumulative = self.cumulative if objective.sampler == "popularity" else None
         if objective.sampler == "in_batch":
             drawn = items
         elif objective.shared_negatives:
-            cumulative = self.cumulative if objective.sampler == "popularity" else None
-            drawn = sampling.draw_items(cumulative, self.n_items, (objective.negatives,), source)
+            drawn = sampling.draw_items(cumulative, self.n_items, (n,), source)
         else:
-            cumulative = self.cumulative if objective.sampler == "popularity" else None
-            own = sampling.draw_unobserved(
-                self.observed(), users, objective.negatives, cumulative, self.n_items, source
-            )
-            return own, None
+            return sampling.draw_unobserved(self.observed, users, n, cumulative, self.n_items, source), None
         if not objective.exclude_observed:
             return drawn, items[:, None] == drawn[None, :]
-        return drawn, self.observed().among(users, drawn)
+        return drawn, self.observed.among(users, drawn)
 
     @final
     def sampled_loss(
@@ -101,16 +96,17 @@ class PersonaTask(Trainable):
         positives: Int[Tensor, " examples"],
         negatives: Int[Tensor, "examples n"] | Int[Tensor, " n"],
         false: Bool[Tensor, "examples n"] | None,
-    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    ) -> LossAndParts:
         """Return the whole loss of scored positives ("examples 1") and negatives ("examples n")."""
         objective = self.objective
         if objective.loss == "bpr":
             score = negative.score if false is None else negative.score.masked_fill(false, -torch.inf)
             main = losses.bpr(positive.score[:, 0], score)
         else:
-            log_q = (self.log_q[positives], self.log_q[negatives]) if objective.log_q else (None, None)
-            drawn = log_q[1] if log_q[1] is None or log_q[1].dim() == 2 else log_q[1][None, :]
-            main = losses.sampled_softmax(positive.score[:, 0], negative.score, log_q[0], drawn, false)
+            log_q = negative_log_q = None
+            if objective.log_q:
+                log_q, negative_log_q = self.log_q[positives], self.log_q[negatives].view(-1, negatives.shape[-1])
+            main = losses.sampled_softmax(positive.score[:, 0], negative.score, log_q, negative_log_q, false)
         return self._with_entropy(main, positive.attention[:, :, 0], negative.attention)
 
     @final
@@ -119,7 +115,7 @@ class PersonaTask(Trainable):
         main: Float[Tensor, ""],
         positive: Float[Tensor, "examples personas"],
         negative: Float[Tensor, "queries personas n"],
-    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    ) -> LossAndParts:
         objective = self.objective
         parts = {"main_loss": main}
         total = main if objective.ce_weight == 1 else objective.ce_weight * main
@@ -148,31 +144,21 @@ class EmbeddingTask(PersonaTask):
     `Objective.positives` and `Objective.redraw` reproduce two properties of the authors' research code.
     """
 
-    def __init__(
-        self,
-        users: EmbeddedPersonas,
-        scorer: PersonaScorer,
-        objective: Objective,
-        train: Interactions,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        super().__init__(scorer, objective, train, batch_size, seed)
-        self.users = users
+    users: EmbeddedPersonas
 
     @property
-    def steps_per_epoch(self) -> int:
-        return -(-len(self.log_users) // self.batch_size)
+    def rows_per_epoch(self) -> int:
+        return len(self.log_users)
 
     @property
     def examples_per_epoch(self) -> int:
         return len(self.log_users)
 
-    def loss(self, epoch: int, step: int) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    def loss(self, epoch: int, step: int) -> LossAndParts:
         if not self.objective.redraw:
             # Still a function of (epoch, step): a resumed run repeats the same sample.
             epoch = min(epoch, 1)
-        rows = self.batch(epoch, step, len(self.log_users))
+        rows = self.batch(epoch, step, self.device)
         source = sampling.generator(self.device, self.seed, epoch, step)
         users = self.log_users[rows]
         items = self.log_items[rows] if self.objective.positives == "events" else self._drawn(users, source)
@@ -206,72 +192,44 @@ class HistoryTask(PersonaTask):
     user's items are predicted (full softmax: Liang et al., WWW 2018).
     """
 
-    def __init__(
-        self,
-        users: HistoryPersonas,
-        scorer: PersonaScorer,
-        objective: Objective,
-        reading: HistoryPooling,
-        train: Interactions,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        super().__init__(scorer, objective, train, batch_size, seed)
-        self.users = users
-        self.reading = reading
-        lengths = self.log_indptr[1:] - self.log_indptr[:-1]
-        self.active = torch.nonzero(lengths > 0)[:, 0]
+    users: HistoryPersonas
+
+    @cached_property
+    def active(self) -> Int[Tensor, " users"]:
+        """Users with an event."""
+        return torch.nonzero(Bags(self.log_items, self.log_indptr).lengths > 0)[:, 0]
 
     @property
-    def steps_per_epoch(self) -> int:
-        return -(-len(self.active) // self.batch_size)
+    def rows_per_epoch(self) -> int:
+        return len(self.active)
 
     @property
     def examples_per_epoch(self) -> int:
         if self.objective.loss == "full_softmax":
             return len(self.log_users)
-        return len(self.active) * self.reading.positives
+        return len(self.active) * self.users.settings.positives
 
-    def loss(self, epoch: int, step: int) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-        rows = self.batch(epoch, step, len(self.active))
-        users = self.active.to(self.device)[rows]
+    def loss(self, epoch: int, step: int) -> LossAndParts:
+        users = self.active.to(self.device)[self.batch(epoch, step, self.device)]
         source = sampling.generator(self.device, self.seed, epoch, step)
-        positions, owner = self._events(users)
-        items = self.log_items[positions]
-        hidden = torch.rand(len(items), generator=source, device=self.device) < self.reading.dropout
+        histories = Bags(self.log_items, self.log_indptr).take(users)
+        items, owner = histories.items, histories.rows
+        hidden = torch.rand(len(items), generator=source, device=self.device) < self.users.settings.dropout
         personas, mass = self.users(self._bags(items[~hidden], owner[~hidden], len(users)))
         log_prior = log_share(mass)
+        if self.users.settings.target == "held_out":
+            items, owner = items[hidden], owner[hidden]
         if self.objective.loss == "full_softmax":
-            return self._full(personas, log_prior, items, owner, hidden)
-        chosen, owner = self._positives(items, owner, hidden, len(users), source)
+            targets = torch.zeros(len(users), self.n_items, device=self.device)
+            targets[owner, items] = 1.0
+            scores = self.scorer(personas, None, log_prior)
+            main = losses.full_softmax(scores.score, targets)
+            return self._with_entropy(main, scores.attention[owner, :, items], scores.attention)
+        chosen, owner = self._positives(items, owner, len(users), source)
         negatives, false = self.negatives(users[owner], chosen, source)
         positive = self.scorer(personas[owner], chosen[:, None], log_prior[owner])
         negative = self.scorer(personas[owner], negatives, log_prior[owner])
         return self.sampled_loss(positive, negative, chosen, negatives, false)
-
-    def _full(
-        self,
-        personas: Float[Tensor, "users personas dim"],
-        log_prior: Float[Tensor, "users personas"],
-        items: Int[Tensor, " events"],
-        owner: Int[Tensor, " events"],
-        hidden: Bool[Tensor, " events"],
-    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-        targets = torch.zeros(len(personas), self.n_items, device=self.device)
-        if self.reading.target == "held_out":
-            items, owner = items[hidden], owner[hidden]
-        targets[owner, items] = 1.0
-        scores = self.scorer(personas, None, log_prior)
-        main = losses.full_softmax(scores.score, targets)
-        return self._with_entropy(main, scores.attention[owner, :, items], scores.attention)
-
-    def _events(self, users: Int[Tensor, " users"]) -> tuple[Int[Tensor, " events"], Int[Tensor, " events"]]:
-        """Return the positions of the users' events in the log, and the row in the batch of each."""
-        start, stop = self.log_indptr[users], self.log_indptr[users + 1]
-        lengths = stop - start
-        owner = torch.repeat_interleave(torch.arange(len(users), device=self.device), lengths)
-        first = torch.cumsum(lengths, 0) - lengths
-        return torch.arange(len(owner), device=self.device) - first[owner] + start[owner], owner
 
     def _bags(self, items: Int[Tensor, " events"], owner: Int[Tensor, " events"], users: int) -> Bags:
         counts = torch.bincount(owner, minlength=users)
@@ -279,22 +237,15 @@ class HistoryTask(PersonaTask):
         return Bags(items, offsets, torch.ones(len(items), device=self.device))
 
     def _positives(
-        self,
-        items: Int[Tensor, " events"],
-        owner: Int[Tensor, " events"],
-        hidden: Bool[Tensor, " events"],
-        users: int,
-        source: torch.Generator,
+        self, items: Int[Tensor, " events"], owner: Int[Tensor, " events"], users: int, source: torch.Generator
     ) -> tuple[Int[Tensor, " examples"], Int[Tensor, " examples"]]:
-        """Draw `positives` events per user, with replacement, among the targets."""
-        if self.reading.target == "held_out":
-            items, owner = items[hidden], owner[hidden]
+        """Draw `positives` events per user that has any, with replacement; return their items and users."""
         counts = torch.bincount(owner, minlength=users)
         first = torch.cumsum(counts, 0) - counts
-        some = torch.nonzero(counts > 0)[:, 0]
-        uniform = torch.rand(len(some), self.reading.positives, generator=source, device=self.device)
+        some, n = torch.nonzero(counts > 0)[:, 0], self.users.settings.positives
+        uniform = torch.rand(len(some), n, generator=source, device=self.device)
         position = first[some, None] + (uniform * counts[some, None]).long()
-        return items[position.flatten()], some.repeat_interleave(self.reading.positives)
+        return items[position.flatten()], some.repeat_interleave(n)
 
 
 def log_share(mass: Float[Tensor, "queries personas"]) -> Float[Tensor, "queries personas"]:

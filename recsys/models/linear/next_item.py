@@ -17,13 +17,7 @@ from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Recommender, Validate
 from recsys.models.capabilities import FoldIn
-from recsys.models.linear.operations import (
-    check_memory,
-    event_weights,
-    pair_weights,
-    regularized_factor,
-    sum_of_rows,
-)
+from recsys.models.linear.operations import check_memory, event_weights, pair_weights, regularized_factor, sum_of_rows
 from recsys.training.session import Session
 from recsys.types import Doubles, Floats, Ints, Items
 

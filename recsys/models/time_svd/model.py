@@ -19,7 +19,8 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import Recommender, Validate
 from recsys.models.calibration_set import newest_part
-from recsys.models.time_svd.network import Calendar, Drift, Examples, Implicit, Moments, RatingTask, TimeSVDNetwork
+from recsys.models.time_svd.network import Calendar, Drift, Examples, Moments, RatingTask, TimeSVDNetwork
+from recsys.training.bags import Bags
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 from recsys.types import Ints, Items, Mask
@@ -82,15 +83,7 @@ class TimeSVD(Recommender):
         optimization: Optimization = Optimization(epochs=60, batch_size=4096, learning_rate=0.02),
         seed: int = 0,
     ) -> None:
-        positive("embedding_size", embedding_size, zero=True)
         choice("drift", drift, Drift)
-        positive("time_bins", time_bins, zero=True)
-        for name, value in (
-            ("regularization", regularization),
-            ("bias_regularization", bias_regularization),
-            ("time_regularization", time_regularization),
-        ):
-            positive(name, value, zero=True)
         fraction("held_out", held_out)
         self.embedding_size = embedding_size
         self.drift: Drift = drift
@@ -103,6 +96,8 @@ class TimeSVD(Recommender):
         self.held_out = held_out
         self.optimization = optimization
         self.seed = seed
+        for name in ("embedding_size", "time_bins", "regularization", "bias_regularization", "time_regularization"):
+            positive(name, getattr(self, name), zero=True)
         self._network: TimeSVDNetwork
         self._calendar: Calendar | None = None
 
@@ -111,6 +106,7 @@ class TimeSVD(Recommender):
         """Whether any term depends on time; without one it is SVD++."""
         return self.drift != "none" or self.time_bins > 0 or self.day_biases
 
+    @torch.inference_mode()
     def predict(self, queries: Queries, items: Items) -> Float[Tensor, "queries n"]:
         """Return the predicted rating of each item by each query's user at `now`, not clipped to the scale.
 
@@ -128,28 +124,27 @@ class TimeSVD(Recommender):
         _ = self.fitted_on
         if queries.weights is not None:
             raise CapabilityError("TimeSVD cannot use event weights: N(u) is a set; use a fold-in model to forget")
-        with torch.inference_mode():
-            bias, vector, moments = self._user_side(queries)
-            bins = moments.bin[:, None].expand(-1, items.shape[1])
-            item_bias, item_vector = self._network.item_side(self._rows(items, self.n_items), bins)
-            return bias[:, None] + item_bias + torch.einsum("qd,qnd->qn", vector, item_vector)
+        bias, vector, moments = self._user_side(queries)
+        bins = moments.bin[:, None].expand(-1, items.shape[1])
+        item_bias, item_vector = self._network.item_side(self._rows(items, self.n_items), bins)
+        return bias[:, None] + item_bias + torch.einsum("qd,qnd->qn", vector, item_vector)
 
+    @torch.inference_mode()
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        with torch.inference_mode():
-            bias, vector, moments = self._user_side(queries)
-            network = self._network
-            scores = bias[:, None] + network.item_bias[:-1] + vector @ network.item[:-1].T
-            if network.item_bin is not None:
-                scores += network.item_bin[:-1].T[moments.bin]
-            return scores
+        bias, vector, moments = self._user_side(queries)
+        network = self._network
+        scores = bias[:, None] + network.item_bias[:-1] + vector @ network.item[:-1].T
+        if network.item_bin is not None:
+            scores += network.item_bin[:-1].T[moments.bin]
+        return scores
 
     def _user_side(self, queries: Queries) -> tuple[Float[Tensor, " queries"], Float[Tensor, "queries dim"], Moments]:
         """Return mu + b_u(t), the whole vector of the user, and the moments."""
         device = self._network.mean.device
-        moments = self._moments(queries.users, queries.now).to(device)
+        moments = self._moments(queries.users, queries.now).map(lambda each: each.to(device))
         users = self._rows(queries.users, len(self.fitted_on.users))
         bias, vector = self._network.user_side(users, moments)
-        return bias, vector + self._network.history_vectors(Implicit.of(queries).to(device)), moments
+        return bias, vector + self._network.history_vectors(_used(queries).to(device)), moments
 
     def _moments(self, users: Items, times: Ints) -> Moments:
         if self._calendar is None:
@@ -191,7 +186,7 @@ class TimeSVD(Recommender):
         return RatingTask(
             self._network,
             self._examples(log, rated),
-            Implicit.of(Queries.from_interactions(log)),
+            _used(Queries.from_interactions(log)),
             (self.bias_regularization, self.regularization, self.time_regularization),
             self.optimization.batch_size,
             self.seed,
@@ -223,7 +218,8 @@ class TimeSVD(Recommender):
     @staticmethod
     def _negative_rmse(task: RatingTask, examples: Examples) -> float:
         with torch.inference_mode():
-            return -float(task.squared_error(examples.to(task.network.mean.device)).sqrt())
+            examples = examples.map(lambda each: each.to(task.network.mean.device))
+            return -float(task.squared_error(examples).sqrt())
 
     def _build(self, n_users: int, n_items: int) -> None:
         days = len(self._calendar.days) if self._calendar is not None and self.day_biases else 0
@@ -250,3 +246,8 @@ class TimeSVD(Recommender):
         own = {k: torch.from_numpy(v.copy()) for k, v in arrays.items() if not k.startswith(_CALENDAR)}
         self._network.load_state_dict(own)
         self._network.eval()
+
+
+def _used(queries: Queries) -> Bags:
+    """Return N(u) of each query: the known items of its history, each once."""
+    return Bags.of(queries.history.select(queries.counted))

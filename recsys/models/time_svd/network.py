@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, final
 
@@ -13,10 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
-from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.training import sampling
-from recsys.training.trainable import Trainable
+from recsys.training.bags import Bags
+from recsys.training.trainable import LossAndParts, Trainable
 from recsys.types import DAY, Doubles, Ints, Items, Mask
 
 Drift = Literal["none", "bias", "all"]
@@ -50,13 +49,9 @@ class Moments:
         zero = torch.zeros(count, dtype=torch.int64)
         return cls(torch.zeros(count), zero, zero)
 
-    def to(self, device: torch.device) -> Moments:
-        """Return the same on a device."""
-        return Moments(self.deviation.to(device), self.bin.to(device), self.day.to(device))
-
-    def take(self, rows: Int[Tensor, " chosen"]) -> Moments:
-        """Return the given examples, in that order."""
-        return Moments(self.deviation[rows], self.bin[rows], self.day[rows])
+    def map(self, change: Callable[[Tensor], Tensor]) -> Moments:
+        """Return the moments with each tensor changed, such as moved to a device."""
+        return Moments(change(self.deviation), change(self.bin), change(self.day))
 
 
 @final
@@ -144,39 +139,6 @@ def _keys(users: Items, times: Ints) -> Ints:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Implicit:
-    """The sets N(u), one row per user (or query).
-
-    Attributes:
-        items: "entries", item numbers.
-        offsets: "rows + 1".
-    """
-
-    items: Int[Tensor, " entries"]
-    offsets: Int[Tensor, " rows_1"]
-
-    @classmethod
-    def of(cls, queries: Queries) -> Implicit:
-        """Return the known items of each history, each once."""
-        history = queries.history.select(queries.counted)
-        return cls(torch.from_numpy(history.items.astype(np.int64)), torch.from_numpy(history.indptr))
-
-    def to(self, device: torch.device) -> Implicit:
-        """Return the same on a device."""
-        return Implicit(self.items.to(device), self.offsets.to(device))
-
-    def take(self, rows: Int[Tensor, " chosen"]) -> Implicit:
-        """Return the given rows, in that order."""
-        start = self.offsets[rows]
-        lengths = self.offsets[rows + 1] - start
-        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-        position = torch.arange(int(offsets[-1]), device=rows.device)
-        position = position + torch.repeat_interleave(start - offsets[:-1], lengths)
-        return Implicit(self.items[position], offsets)
-
-
-@final
-@dataclass(frozen=True, eq=False)
 class Examples:
     """Rated events of known users and items.
 
@@ -201,13 +163,9 @@ class Examples:
     def __len__(self) -> int:
         return len(self.users)
 
-    def to(self, device: torch.device) -> Examples:
-        """Return the same on a device."""
-        return Examples(self.users.to(device), self.items.to(device), self.ratings.to(device), self.moments.to(device))
-
-    def take(self, rows: Int[Tensor, " chosen"]) -> Examples:
-        """Return the given examples, in that order."""
-        return Examples(self.users[rows], self.items[rows], self.ratings[rows], self.moments.take(rows))
+    def map(self, change: Callable[[Tensor], Tensor]) -> Examples:
+        """Return the examples with each tensor changed, such as moved to a device."""
+        return Examples(change(self.users), change(self.items), change(self.ratings), self.moments.map(change))
 
 
 @final
@@ -253,12 +211,9 @@ class TimeSVDNetwork(nn.Module):
         every = (self.bias_drift, self.user_drift, self.item_bin, self.day_bias)
         return [parameter for parameter in every if parameter is not None]
 
-    def history_vectors(self, implicit: Implicit) -> Float[Tensor, "rows dim"]:
-        """Return |N(u)|^-1/2 sum_j y_j of each row; 0 for an empty set."""
-        total = torch.nn.functional.embedding_bag(
-            implicit.items, self.implicit, implicit.offsets, mode="sum", include_last_offset=True
-        )
-        return total / (implicit.offsets[1:] - implicit.offsets[:-1]).clamp(min=1).sqrt()[:, None]
+    def history_vectors(self, used: Bags) -> Float[Tensor, "rows dim"]:
+        """Return |N(u)|^-1/2 sum_j y_j of each set of used items N(u); 0 for an empty set."""
+        return used.sum(self.implicit) / used.lengths.clamp(min=1).sqrt()[:, None]
 
     def user_side(
         self, users: Int[Tensor, " examples"], moments: Moments
@@ -300,7 +255,7 @@ class RatingTask(Trainable):
     Args:
         network: what is trained.
         examples: the rated events.
-        seen: N(u) of every user.
+        used: N(u) of every user.
         regularization: of biases, of vectors, of time terms.
         batch_size: events per step.
         seed: of the order of the events.
@@ -310,33 +265,31 @@ class RatingTask(Trainable):
         self,
         network: TimeSVDNetwork,
         examples: Examples,
-        seen: Implicit,
+        used: Bags,
         regularization: tuple[float, float, float],
         batch_size: int,
         seed: int,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size, seed)
         self.network = network
         self.regularization = regularization
-        self.batch_size = batch_size
-        self.seed = seed
         self._examples = examples
-        self._seen = seen
-        self._order: tuple[int, Tensor] | None = None
+        self._used = used
 
     @property
-    def steps_per_epoch(self) -> int:
-        return -(-len(self._examples) // self.batch_size)
+    def rows_per_epoch(self) -> int:
+        return len(self._examples)
 
     @property
     def examples_per_epoch(self) -> int:
         return len(self._examples)
 
-    def loss(self, epoch: int, step: int) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    def loss(self, epoch: int, step: int) -> LossAndParts:
         device = self.network.mean.device
         if self._examples.users.device != device:
-            self._examples, self._seen = self._examples.to(device), self._seen.to(device)
-        error = self.squared_error(self._examples.take(self._rows(epoch, step, device)))
+            self._examples, self._used = self._examples.map(lambda each: each.to(device)), self._used.to(device)
+        rows = self.batch(epoch, step, device)
+        error = self.squared_error(self._examples.map(lambda each: each[rows]))
         return error + self._penalty() / len(self._examples), {"squared_error": error}
 
     def squared_error(self, examples: Examples) -> Float[Tensor, ""]:
@@ -344,7 +297,7 @@ class RatingTask(Trainable):
         network = self.network
         # The y_j of a user are summed once for all of the user's events.
         distinct, inverse = torch.unique(examples.users, return_inverse=True)
-        history = network.history_vectors(self._seen.take(distinct))[inverse]
+        history = network.history_vectors(self._used.take(distinct))[inverse]
         user_bias, user_vector = network.user_side(examples.users, examples.moments)
         item_bias, item_vector = network.item_side(examples.items, examples.moments.bin)
         predicted = user_bias + item_bias + ((user_vector + history) * item_vector).sum(1)
@@ -357,9 +310,3 @@ class RatingTask(Trainable):
             for parameter in group:
                 penalty = penalty + strength * parameter.square().sum()
         return penalty
-
-    def _rows(self, epoch: int, step: int, device: torch.device) -> Int[Tensor, " batch"]:
-        if self._order is None or self._order[0] != epoch:
-            source = sampling.generator(device, self.seed, epoch)
-            self._order = epoch, torch.randperm(len(self._examples), generator=source, device=device)
-        return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
