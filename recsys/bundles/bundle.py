@@ -15,7 +15,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -79,7 +79,13 @@ def save(model: Recommender, path: str | Path, *, extra: Mapping[str, Any] | Non
     _refuse_to_replace_other_things(path)
     fitted_on, arrays = model.fitted_on, model.arrays()
     description = to_plain(model)
-    _check_importable(description)
+    for section in _sections(description):
+        module, _, attribute = section[CLASS].rpartition(".")
+        if module == "__main__" or not hasattr(sys.modules.get(module), attribute):
+            raise BundleError(
+                f"{section[CLASS]} cannot be imported by that name, so no bundle of it could be loaded; define it at "
+                "the top level of an installed module"
+            )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
     try:
@@ -126,6 +132,12 @@ def load(path: str | Path, allow: Iterable[type | str] = ()) -> Recommender:
     manifest = read_manifest(path)
     _verify_files(path, manifest)
     description = {CLASS: manifest.model, ARGUMENTS: manifest.parameters}
+    for section in _sections(description):
+        if ARGUMENTS not in section:  # only a user's own file may leave them to the defaults
+            raise BundleError(
+                f"{path / MANIFEST}: {section[CLASS]!r} without {ARGUMENTS} is not a model of this library as `save` "
+                "describes it; copy the bundle again, or train again"
+            )
     resolve = permitted(allow)
     try:
         model = from_section(description, Recommender, f"{path / MANIFEST}: model", resolve)
@@ -148,10 +160,8 @@ def facts_of(file: Path) -> dict[str, Any]:
 def _verify_files(path: Path, manifest: Manifest) -> None:
     files = _FILES if manifest.index is None else (*_FILES, str(manifest.index.get("file")))
     if sorted(manifest.files) != sorted(files) or not all(fnmatchcase(name, INDEXES) for name in files[len(_FILES) :]):
-        raise BundleError(
-            f"{path / MANIFEST}: lists the files {sorted(manifest.files)}, a bundle of format {FORMAT_VERSION} holds "
-            f"{sorted(files)}; train again"
-        )
+        held = f"lists the files {sorted(manifest.files)}, a bundle of format {FORMAT_VERSION} holds {sorted(files)}"
+        raise BundleError(f"{path / MANIFEST}: {held}; train again")
     for extra in sorted({entry.name for entry in path.iterdir()} - {MANIFEST, *files}):
         if not fnmatchcase(extra, INDEXES):
             raise BundleError(f"{path / extra}: does not belong to the bundle; move it elsewhere")
@@ -169,19 +179,13 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             raise BundleError(f"{file}: its SHA-256 is not the one in the manifest, it was altered; {cure}")
 
 
-def _check_importable(plain: object) -> None:
-    """Refuse to save classes that no name leads to, of the model and of everything within it."""
-    if not isinstance(plain, Mapping):
-        return
-    if isinstance(name := plain.get(CLASS), str):
-        module, _, attribute = name.rpartition(".")
-        if module == "__main__" or not hasattr(sys.modules.get(module), attribute):
-            raise BundleError(
-                f"{name} cannot be imported by that name, so no bundle of it could be loaded; define it at the top "
-                "level of an installed module"
-            )
-    for value in plain.values():
-        _check_importable(value)
+def _sections(plain: object) -> Iterator[Mapping[str, Any]]:
+    """Yield the mappings that name a class: of the model and of everything within it."""
+    if isinstance(plain, Mapping):
+        if isinstance(plain.get(CLASS), str):
+            yield plain
+        for value in plain.values():
+            yield from _sections(value)
 
 
 def _write_vocabularies(fitted_on: FittedOn, directory: Path) -> None:
@@ -212,15 +216,8 @@ def _read_fitted_on(path: Path, manifest: Manifest) -> FittedOn:
     items, users = pq.read_table(path / ITEMS), pq.read_table(path / USERS)
     genres, tags = (tuple(map(tuple, items[name].to_pylist())) for name in ("genres", "tags"))
     metadata = ItemMetadata(tuple(items["title"].to_pylist()), genres, tags)
-    return FittedOn(
-        _vocabulary(users["user_id"]),
-        _vocabulary(items["item_id"]),
-        metadata,
-        items["count"].to_numpy(),
-        manifest.clock,
-        manifest.dataset,
-        manifest.fingerprint,
-    )
+    ids, counts = (_vocabulary(users["user_id"]), _vocabulary(items["item_id"])), items["count"].to_numpy()
+    return FittedOn(*ids, metadata, counts, manifest.clock, manifest.dataset, manifest.fingerprint)
 
 
 def _refuse_to_replace_other_things(path: Path) -> None:

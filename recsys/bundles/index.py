@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from recsys.models.retrieval.index import PersonaIndex
     from recsys.models.retrieval.tuning import Measured, Recall
 
+_CURE = "make it again with `recsys index`, or use --exact"
+
 Recommend = Callable[[Queries, int], Recommendations]
 """The n best items of each query."""
 
@@ -69,16 +71,8 @@ def save_index(path: Path, index: PersonaIndex, record: IndexRecord, *, model_di
         if digest_of(manifest) != model_digest:
             raise BundleError(f"{path}: the model was replaced while its index was made; make the index again")
         name = INDEXES.replace("*", facts["sha256"][:16])
-        entry: dict[str, Any] = json_values(
-            {
-                "file": name,
-                "model_sha256": model_digest,
-                "library": LIBRARY,
-                "cells": index.vectors.cells,
-                "search": asdict(index.search),
-                **asdict(record),
-            }
-        )
+        made = {"file": name, "model_sha256": model_digest, "library": LIBRARY, "cells": index.vectors.cells}
+        entry: dict[str, Any] = json_values(made | {"search": asdict(index.search)} | asdict(record))
         others = {file: facts for file, facts in manifest.files.items() if not Path(file).match(INDEXES)}
         content = replace(manifest, files={**others, name: facts}, index=entry).content()
         described = Path(folder) / MANIFEST
@@ -106,9 +100,7 @@ def load_index(path: Path, model: Recommender) -> PersonaIndex | None:
     if manifest.index is None:
         return None
     if manifest.index.get("model_sha256") != digest_of(manifest):
-        raise BundleError(
-            f"{path}: its index was made of another model; make it again with `recsys index`, or use --exact"
-        )
+        raise BundleError(f"{path}: its index was made of another model; {_CURE}")
     require_library("the bundle holds an index", "; or use --exact")
     from recsys.models.retrieval.index import PersonaIndex, Search  # noqa: PLC0415 (an optional library)
     from recsys.models.retrieval.vector_index import VectorIndex  # noqa: PLC0415
@@ -117,9 +109,7 @@ def load_index(path: Path, model: Recommender) -> PersonaIndex | None:
     try:
         return PersonaIndex(model, VectorIndex.read(file), Search(**manifest.index["search"]))
     except (RecsysError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(
-            f"{file}: cannot be used ({error}); make it again with `recsys index`, or use --exact"
-        ) from error
+        raise BundleError(f"{file}: cannot be used ({error}); {_CURE}") from error
 
 
 def recommender_of(path: Path, model: Recommender, *, exact: bool = False) -> Recommend:
@@ -157,6 +147,5 @@ def require_library(what: str, otherwise: str = "") -> None:
     try:
         import recsys.models.retrieval.vector_index  # noqa: F401, PLC0415 (imports it)
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{what}, and {error.name} is not installed; pip install 'recsys[index]'{otherwise}"
-        ) from None
+        missing = f"{error.name} is not installed; pip install 'recsys[index]'"
+        raise ConfigError(f"{what}, and {missing}{otherwise}") from None

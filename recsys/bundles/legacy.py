@@ -20,8 +20,10 @@ def manifest_of_version_1(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "format_version": 2, "model": name, "parameters": arguments(name, content["parameters"])}
 
 
-def section(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping of `class_path` and `init_args`, of any version, with today's names."""
+def section(value: Any) -> Any:  # noqa: ANN401 - any plain value
+    """Return a mapping of `class_path` and `init_args` of any version with today's names, other values as they are."""
+    if not (isinstance(value, Mapping) and isinstance(value.get(CLASS), str)):
+        return value
     name = public_path(value[CLASS])
     given = value.get(ARGUMENTS)
     return {**value, CLASS: name} | ({ARGUMENTS: arguments(name, given)} if isinstance(given, Mapping) else {})
@@ -43,7 +45,7 @@ def arguments(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         name: public name of the class.
         values: its arguments as plain data.
     """
-    today = {key: section(value) if _is_section(value) else value for key, value in values.items()}
+    today = {key: section(value) for key, value in values.items()}
     return _decayed(today) if name == _DECAYED else today
 
 
@@ -63,7 +65,3 @@ def _decayed(values: Mapping[str, Any]) -> dict[str, Any]:
     if shared.get("half_life") is None:
         return {**today, "rule": {CLASS: "recsys.decay.TemporalDecay", ARGUMENTS: own}}
     return {**today, "rule": {CLASS: "recsys.decay.GlobalHalfLife", ARGUMENTS: shared}}
-
-
-def _is_section(value: object) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get(CLASS), str)

@@ -143,7 +143,6 @@ def git_commit() -> str | None:
     # Without this check, git would find another repository that the environment lies in.
     if git is None or not (root / ".git").exists():
         return None
-    done = subprocess.run(  # noqa: S603 - fixed arguments
-        [git, "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    command = [git, "-C", str(root), "rev-parse", "HEAD"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    return result.stdout.strip() or None if result.returncode == 0 else None

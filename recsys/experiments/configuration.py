@@ -89,19 +89,20 @@ class Experiment:
         }
 
 
-def read_experiment(name: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> Experiment:
+def read_experiment(name: str | Path, overrides: Sequence[tuple[str, str]] = (), *, dashes: str = "--") -> Experiment:
     """Read and check an experiment file.
 
     Args:
         name: of a shipped experiment, such as "ampcf", or the path of a YAML file.
         overrides: (key, text) pairs that replace settings; a key is a path below `model.init_args` or the file
             ("objective.loss", "validation.metric"), or the last part of one where that is unambiguous ("loss").
+        dashes: what messages write before a key: those of the command line, or "" for settings in Python.
 
     Raises:
         ConfigError: the file is missing or not YAML, names an unknown class or key, or a value has the wrong type.
     """
     path = experiment_file(name)
-    return check_experiment(_content(path), overrides, str(path))
+    return check_experiment(_content(path), overrides, str(path), dashes=dashes)
 
 
 def read_filters(path: Path) -> Filters:
@@ -115,18 +116,20 @@ def read_filters(path: Path) -> Filters:
     return filters
 
 
-def check_experiment(content: object, overrides: Sequence[tuple[str, str]] = (), source: str = "config") -> Experiment:
+def check_experiment(
+    content: object, overrides: Sequence[tuple[str, str]] = (), source: str = "config", *, dashes: str = "--"
+) -> Experiment:
     """Check the content of an experiment file; see `read_experiment`."""
     if not isinstance(content, dict) or "model" not in content:
         raise ConfigError(f"{source}: an experiment file needs a section 'model' with class_path and init_args")
     check_keys(content, ("model", *_SECTIONS), source)
-    model = _model(content["model"], source)
+    model = from_section(legacy.section(content["model"]), Recommender, f"{source}: model", configured)
     sections = {name: _section(name, content, source) for name in _SECTIONS}
     if overrides:
         complete = {"model": to_plain(model)[ARGUMENTS]} | {name: to_plain(part) for name, part in sections.items()}
         keys = list(_paths(complete))
         for key, text in overrides:
-            *parts, last = _resolve(key, keys).split(".")
+            *parts, last = _resolve(key, keys, dashes).split(".")
             target = complete
             for part in parts:
                 target = target[part]
@@ -164,12 +167,6 @@ def _content(path: Path) -> object:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
-def _model(section: object, source: str) -> Recommender:
-    if isinstance(section, dict) and isinstance(section.get(CLASS), str):
-        section = legacy.section(section)
-    return from_section(section, Recommender, f"{source}: model", configured)
-
-
 def _section(name: str, content: Mapping[str, Any], source: str) -> Any:  # noqa: ANN401 - of the type in _SECTIONS
     return from_plain(_SECTIONS[name], content.get(name) or {}, f"{source}: {name}", configured)
 
@@ -194,8 +191,8 @@ def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _resolve(key: str, keys: Sequence[str]) -> str:
-    """Return the full key that a command-line key means: itself, or the one that ends with it."""
+def _resolve(key: str, keys: Sequence[str], dashes: str) -> str:
+    """Return the full key that the key of an override means: itself, or the one that ends with it."""
     name = key.replace("-", "_")
     for candidate in (name, f"model.{name}"):
         if candidate in keys:
@@ -204,8 +201,8 @@ def _resolve(key: str, keys: Sequence[str]) -> str:
     if len(ending) == 1:
         return ending[0]
     if ending:
-        names = ", ".join(f"--{full.removeprefix('model.')}" for full in ending)
-        raise ConfigError(f"--{key} is ambiguous; say which: {names}")
+        names = ", ".join(dashes + full.removeprefix("model.") for full in ending)
+        raise ConfigError(f"{dashes}{key} is ambiguous; say which: {names}")
     short = [full.removeprefix("model.") for full in keys]
     hint = nearest(name, [*short, *(other.rpartition(".")[2] for other in short)])
-    raise ConfigError(f"unknown option --{key}{hint.replace(chr(39), '--', 1).replace(chr(39), '') if hint else ''}")
+    raise ConfigError(f"unknown option {dashes}{key}{hint.replace(chr(39), dashes, 1).replace(chr(39), '')}")

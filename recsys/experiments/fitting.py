@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, astuple, is_dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ from typing import Any
 import yaml
 
 import recsys.models
-from recsys.data.catalogue.locations import shipped
 from recsys.data.interactions import Interactions
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Split
 from recsys.errors import ConfigError, nearest
 from recsys.evaluation.ranking import validator
-from recsys.experiments.configuration import Experiment, Validation, check_experiment, read_experiment
+from recsys.experiments.configuration import Experiment, Filters, Validation, check_experiment, read_experiment
+from recsys.experiments.shipped import experiment_files
 from recsys.models.base import Recommender
+from recsys.models.parameters import check_keys
 from recsys.training.session import Session
 
 
@@ -54,25 +55,20 @@ def train(
     """
     if not isinstance(data, Interactions | Split):
         raise ConfigError(f"train needs a log or a split, not {data!r}; read the log with load or read")
-    validation, minima = Validation(), (1, 1)
+    validation, filters = Validation(), Filters()
     if isinstance(model, Recommender):
         if settings:
             raise ConfigError(f"{', '.join(settings)}: the model is made already; give its settings to its constructor")
         fresh = model
     elif isinstance(model, type):
-        known = list(inspect.signature(model).parameters)
-        for setting in settings:
-            if setting not in known:
-                hint = nearest(setting, known) or f"; known are {', '.join(known)}"
-                raise ConfigError(f"{model.__name__} has no setting {setting!r}{hint}")
+        check_keys(settings, inspect.signature(model).parameters, model.__name__)
         fresh = model(**settings)
     else:
-        experiment = _experiment(model, settings)
-        fresh, validation = experiment.build(), experiment.validation
-        minima = experiment.filters.min_user_events, experiment.filters.min_item_events
+        experiment = _experiment(str(model), settings)
+        fresh, validation, filters = experiment.build(), experiment.validation, experiment.filters
     if isinstance(data, Split):
         return fresh.fit(data.train, validator_of(data, validation), session)
-    return fresh.fit(data if minima == (1, 1) else minimum_events(data, *minima), None, session)
+    return fresh.fit(data if filters == Filters() else minimum_events(data, *astuple(filters)), None, session)
 
 
 def validator_of(split: Split, validation: Validation) -> Callable[[Recommender], float] | None:
@@ -82,20 +78,14 @@ def validator_of(split: Split, validation: Validation) -> Callable[[Recommender]
     return validator(split.valid, metric=validation.metric, sample=validation.users)
 
 
-def _experiment(model: str | Path, settings: Mapping[str, Any]) -> Experiment:
+def _experiment(name: str, settings: Mapping[str, Any]) -> Experiment:
     overrides = [(key, yaml.safe_dump(value)) for key, value in _flat(settings)]
-    path, files = Path(model), {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
-    try:
-        if path.suffix in (".yaml", ".yml"):
-            return read_experiment(path, overrides)
-        name = str(model)
-        if name in files:
-            return read_experiment(files[name], overrides)
-        if name in recsys.models.__all__ or "." in name or entry_points(group="recsys.models", name=name):
-            class_path = f"recsys.models.{name}" if name in recsys.models.__all__ else name
-            return check_experiment({"model": {"class_path": class_path}}, overrides, name)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("--", "")) from error  # options of the command line are settings here
+    files = experiment_files()
+    if name in files or name.endswith((".yaml", ".yml")):
+        return read_experiment(files.get(name, name), overrides, dashes="")
+    if name in recsys.models.__all__ or "." in name or entry_points(group="recsys.models", name=name):
+        class_path = f"recsys.models.{name}" if name in recsys.models.__all__ else name
+        return check_experiment({"model": {"class_path": class_path}}, overrides, name, dashes="")
     names = [*files, *recsys.models.__all__]
     hint = nearest(name, names) or f"; there are {', '.join(files)}, the classes of recsys.models, and paths of files"
     raise ConfigError(f"no model {name!r}{hint}")

@@ -59,9 +59,7 @@ def parse_time(text: str, clock: str) -> int:
     try:
         moment = pd.Timestamp(text)
     except ValueError as error:
-        raise DataError(
-            f"time {text!r} is neither Unix seconds nor an ISO-8601 date or time such as 2015-06-30"
-        ) from error
+        raise DataError(f"time {text!r} is neither Unix seconds nor an ISO-8601 time such as 2015-06-30") from error
     moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment
     return int(moment.timestamp())
 
@@ -95,9 +93,8 @@ def _from_lines(path: Path, text: str) -> tuple[list[str], list[str] | None]:
     time = next((columns[role] for role in clocks if role in columns), None)
     for number, row in enumerate(rows, 1):
         if len(row) != len(names):
-            raise DataError(
-                f"{path}, line {number}: {len(row)} fields where the header has {len(names)}: {lines[number - 1]!r}"
-            )
+            line = lines[number - 1]
+            raise DataError(f"{path}, line {number}: {len(row)} fields where the header has {len(names)}: {line!r}")
     body = [[field.strip() for field in row] for row in rows[1:]]
     if not body:
         raise DataError(f"{path}: only a header; give the ids of the items, one to a line")

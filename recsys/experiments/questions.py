@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from recsys.bundles.index import recommender_of
-from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.data.vocabulary import UNKNOWN
-from recsys.errors import CapabilityError, DataError
 from recsys.experiments.history_files import parse_time, read_history
 from recsys.experiments.runs import load_model, run_data
 from recsys.explanations import describe_personas, explain_items
 from recsys.explanations.activity import persona_activity
+from recsys.explanations.external_ids import queries_by_id
 from recsys.explanations.half_life import user_half_lives
 from recsys.models.base import Recommender
 
@@ -37,7 +35,7 @@ def recommend(
     Args:
         run: directory of a finished run.
         user: an external user id of the run's log; give this or `history`.
-        history: a file with the items of somebody unknown.
+        history: a file with the items of a person who need not be in the log.
         n: length of the list.
         at: the moment of the question (an ISO date or time, or a number in the log's unit); only earlier events are
             seen. None: after everything.
@@ -79,20 +77,6 @@ def personas(
     return sorted(described, key=lambda persona: -float(persona["share"]))
 
 
-def queries_of_user(model: Recommender, log: Interactions, user: str | int, at: int | None = None) -> Queries:
-    """Return the question of one user of a log, whose item numbers need not be the model's.
-
-    Raises:
-        DataError: the log has no such user.
-    """
-    number = int(log.users.numbers([user])[0])
-    if number == UNKNOWN:
-        some = ", ".join(str(identifier) for identifier in log.users.ids[:5])
-        raise DataError(f"{log.name} has no user {user!r}; its users are such as {some}")
-    now = None if at is None else np.asarray([at], dtype=np.int64)
-    return model.fitted_on.queries(log, np.asarray([number], dtype=np.int32), now)
-
-
 def _queries(
     model: Recommender, run: Path, user: str | None, history: Path | None, at: str | None, source: str | None
 ) -> Queries:
@@ -100,13 +84,7 @@ def _queries(
     if history is not None:
         return _queries_of_file(model, history, moment)
     assert user is not None
-    log = run_data(run, source).load()
-    queries = queries_of_user(model, log, user, moment)
-    if queries.users[0] == UNKNOWN and not model.folds_in and model.needs_known_users:
-        raise CapabilityError(
-            f"user {user!r} is not in the training part of the log, and {type(model).__name__} cannot fold in a "
-            "history; use a model that can (EASE, ItemKNN, IALS, or AMPCF and MF with users='history')"
-        )
+    queries, _ = queries_by_id(model, user, log=run_data(run, source).load(), at=moment)
     return queries
 
 
@@ -115,8 +93,6 @@ def _queries_of_file(model: Recommender, path: Path, at: int | None) -> Queries:
     if times is None:
         times = np.arange(len(items), dtype=np.int64)
     order = np.argsort(times, kind="stable")
-    items, times = items[order], times[order]
     if at is not None:
-        items, times = items[times < at], times[times < at]
-    now = at if at is not None else int(times.max(initial=-1)) + 1
-    return Queries.from_history([items], times=[times], now=[now])
+        order = order[times[order] < at]
+    return Queries.from_history([items[order]], times=[times[order]], now=None if at is None else [at])

@@ -28,6 +28,7 @@ from recsys.bundles import bundle
 from recsys.data.catalogue import cards, datasets
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns
+from recsys.data.readers.log import OnError
 from recsys.data.splits.holdout import Split
 from recsys.data.splits.names import SplitName
 from recsys.data.splits.standard import split
@@ -71,27 +72,18 @@ class DataSettings:
     seed: int = 0
     threshold: float | None = None
     columns: Mapping[str, Any] | None = None
-    on_error: str = "raise"
+    on_error: OnError = "raise"
 
     def load(self) -> Interactions:
         """Return the log."""
         if is_address(self.source):
             return log_of(self.source)
-        columns = None if not self.columns else Columns.from_mapping(self.columns)
-        return datasets.load(
-            self.source, columns=columns, on_error="skip" if self.on_error == "skip" else "raise", seed=self.seed
-        )
+        columns = Columns.from_mapping(self.columns) if self.columns else None
+        return datasets.load(self.source, columns=columns, on_error=self.on_error, seed=self.seed)
 
     def cut(self, log: Interactions, filters: Filters) -> Split:
         """Return the split of the log, with an experiment's filters."""
-        return split(
-            log,
-            self.split,
-            seed=self.seed,
-            min_user_events=filters.min_user_events,
-            min_item_events=filters.min_item_events,
-            threshold=self.threshold,
-        )
+        return split(log, self.split, seed=self.seed, threshold=self.threshold, **asdict(filters))
 
 
 def train_run(
@@ -129,17 +121,14 @@ def train_run(
     write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
     model = experiment.build(seed)
     say(f"training {type(model).__name__}")
-    model.fit(
-        cut.train, validator_of(cut, experiment.validation), replace(session or Session(), directory=out / "logs")
-    )
+    session = replace(session or Session(), directory=out / "logs")
+    model.fit(cut.train, validator_of(cut, experiment.validation), session)
     say("evaluating")
     tastes = Tastes.of(cut.train)
-    evaluations = {
-        name: evaluate(model, holdout, cut.train, cutoffs=sorted({*cutoffs, 10}), tastes=tastes)
-        for name, holdout in (("valid", cut.valid), ("test", cut.test))
-    }
-    for name, evaluation in evaluations.items():
-        evaluation.save(out / f"{name}.parquet")
+    evaluations = {}
+    for name, holdout in (("valid", cut.valid), ("test", cut.test)):
+        evaluations[name] = evaluate(model, holdout, cut.train, cutoffs=sorted({*cutoffs, 10}), tastes=tastes)
+        evaluations[name].save(out / f"{name}.parquet")
     metrics: dict[str, Any] = json_values(_metrics(model, data, cut, seed, evaluations))
     bundle.save(model, out / "model", extra={"split": cut.name, "seed": seed, "metrics": metrics["test"]})
     write_json(out / METRICS, metrics)
@@ -150,9 +139,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
     """Return the content of `DIR/metrics.json` of a finished run."""
     path = run / METRICS
     if not path.exists():
-        raise DataError(
-            f"{run} holds no finished run ({METRICS} is missing); train one with `recsys train --out {run}`"
-        )
+        raise DataError(f"{run} holds no finished run ({METRICS} is missing); make one: `recsys train --out {run}`")
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -261,19 +248,18 @@ def _metrics(
 
 
 def _personas(model: Recommender, cut: Split) -> dict[str, float | None]:
-    unknown: dict[str, float | None] = {"effective": None, "mean_cosine": None, "dead": None}
+    unknown = dict.fromkeys(("effective", "mean_cosine", "dead"))
     if not (isinstance(model, PersonaRecommender) and model.has_personas):
         return unknown
     queries = cut.test.queries
     if not model.folds_in:
         queries = queries.take(np.flatnonzero(queries.users >= 0))
     queries = queries.take(np.arange(min(len(queries), _HEALTH_USERS)))
-    n = min(20, max(1, model.n_items // 10))
     try:
-        health = persona_health(model, queries, n)
+        health = persona_health(model, queries, min(20, max(1, model.n_items // 10)))
     except ValueError:
         return unknown
-    return {"effective": health.effective, "mean_cosine": health.mean_cosine, "dead": health.dead}
+    return {name: getattr(health, name) for name in unknown}
 
 
 def _located(source: str) -> str:

@@ -8,6 +8,11 @@ from recsys.data.catalogue.locations import shipped
 from recsys.errors import ConfigError, nearest
 
 
+def experiment_files() -> dict[str, Path]:
+    """Return the files of the shipped experiments by name."""
+    return {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
+
+
 def experiment_file(name: str | Path) -> Path:
     """Return the file of a shipped experiment by its name, such as "ampcf"; a path is returned as it is.
 
@@ -17,9 +22,8 @@ def experiment_file(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix or len(path.parts) != 1 or path.is_file():
         return path
-    shipped_files = {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
-    if path.name not in shipped_files:
-        known = ", ".join(shipped_files)
-        hint = nearest(path.name, shipped_files)
-        raise ConfigError(f"no experiment {path.name!r}{hint}; there are {known}, or give a YAML file")
-    return shipped_files[path.name]
+    files = experiment_files()
+    if path.name not in files:
+        hint = nearest(path.name, files)
+        raise ConfigError(f"no experiment {path.name!r}{hint}; there are {', '.join(files)}, or give a YAML file")
+    return files[path.name]

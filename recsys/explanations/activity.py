@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from recsys.data.queries import Queries, Ragged
@@ -15,6 +14,7 @@ from recsys.explanations.personas import as_personas
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender, RoutesItems
 from recsys.models.decayed.persona_activity import memberships, persona_shares
+from recsys.types import Doubles, Ints
 
 _MOMENTS = 100
 """The most moments of a history at which activity is computed: a picture shows no more."""
@@ -37,12 +37,12 @@ class PersonaActivity:
         long_term: "personas", the share of each persona in the whole history without decay; sums to 1.
     """
 
-    times: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64]
-    long_term: npt.NDArray[np.float64]
+    times: Ints
+    values: Doubles
+    long_term: Doubles
 
     @property
-    def now(self) -> npt.NDArray[np.float64]:
+    def now(self) -> Doubles:
         """ "personas": the share of each persona at the moment of the query."""
         return np.asarray(self.values[-1])
 
@@ -58,7 +58,6 @@ def persona_activity(model: Recommender, queries: Queries) -> list[PersonaActivi
 
 
 def _activity(model: PersonaRecommender, query: Queries) -> PersonaActivity:
-    """Return the activity of one user's personas."""
     membership = _memberships(model, query)
     long_term = persona_shares(membership, query, np.ones(len(membership)))
     times = _moments(query)
@@ -69,7 +68,7 @@ def _activity(model: PersonaRecommender, query: Queries) -> PersonaActivity:
 
 
 @torch.inference_mode()
-def _memberships(model: PersonaRecommender, query: Queries) -> npt.NDArray[np.float64]:
+def _memberships(model: PersonaRecommender, query: Queries) -> Doubles:
     """Return r_jk, "events personas"; 0 for unknown items."""
     within = model.scoring_model
     if isinstance(within, RoutesItems) and within.folds_in:
@@ -80,14 +79,14 @@ def _memberships(model: PersonaRecommender, query: Queries) -> npt.NDArray[np.fl
     return np.asarray(np.where(known[:, None], attention.double().cpu().numpy(), 0.0))
 
 
-def _moments(query: Queries) -> npt.NDArray[np.int64]:
+def _moments(query: Queries) -> Ints:
     """Return times of events, evenly spread over a long history, and the moment of the query."""
     times = np.unique(query.times)
     chosen = np.unique(np.linspace(0, max(len(times) - 1, 0), min(len(times), _MOMENTS)).astype(np.int64))
     return np.unique(np.append(times[chosen], query.now))
 
 
-def _as_of(query: Queries, times: npt.NDArray[np.int64]) -> tuple[Queries, npt.NDArray[np.int64]]:
+def _as_of(query: Queries, times: Ints) -> tuple[Queries, Ints]:
     """Return the user's query as of just after each moment, and the positions of its events in `query`."""
     until = np.searchsorted(query.times, times, side="right").astype(np.int64)
     indptr = np.concatenate([[0], np.cumsum(until)]).astype(np.int64)

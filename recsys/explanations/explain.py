@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Self, final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from recsys.explanations.similarity import persona_similarity
 from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import AdditivePersonas, FoldIn, PersonaRecommender
 from recsys.models.linear.exact_sums import ExactSums
+from recsys.types import Doubles, Items, Mask
 
 
 def explain(model: Recommender, queries: Queries, n: int = 10, *, evidence: int = 3) -> list[list[Explanation]]:
@@ -52,12 +52,11 @@ def explain_items(
     """Explain lists that were already made by `model.recommend`; see `explain`."""
     lists: list[list[Explanation]] = []
     ids = model.fitted_on.items.ids.tolist()
-    for start in range(0, len(queries), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(queries)))
-        batch = queries.take(rows)
+    for batch in queries.batches(BATCH):
+        rows = slice(len(lists), len(lists) + len(batch))
         part = Recommendations(recommendations.items[rows], recommendations.scores[rows])
         read = model.read(batch)
-        lists.extend(explain_read(read, UserFacts.of(read.model, batch), part, ids, evidence=evidence))
+        lists += explain_read(read, UserFacts.of(read.model, batch), part, ids, evidence=evidence)
     return lists
 
 
@@ -75,7 +74,7 @@ class UserFacts:
 
     history: PaddedHistory
     personas: list[list[PersonaDescription]]
-    explicit: npt.NDArray[np.bool_]
+    explicit: Mask
     sums: ExactSums | None = None
 
     @classmethod
@@ -94,11 +93,10 @@ class UserFacts:
         sums = history_sums(model, queries, None if former is None else former.sums)
         personas: list[list[PersonaDescription]] = [[] for _ in range(len(queries))]
         if isinstance(model, PersonaRecommender) and model.has_personas:
-            personas = (
-                describe_personas(model, queries, recommended=False)
-                if sums is None
-                else [describe_from(model, queries, history, sums)]
-            )
+            if sums is None:
+                personas = describe_personas(model, queries, recommended=False)
+            else:
+                personas = [describe_from(model, queries, history, sums)]
         is_rating = np.isfinite(queries.values) & (queries.values != 1.0)
         return cls(history, personas, queries.history.sum(is_rating) > 0, sums)
 
@@ -139,14 +137,7 @@ def persona_phrases(personas: Sequence[PersonaDescription]) -> list[str | None]:
 def evidence_sentence(
     kind: EvidenceKind, evidence: Sequence[Evidence], persona: str | None, recent: float | None
 ) -> str:
-    """Return the sentence about some evidence, of which there is at least one event.
-
-    Args:
-        kind: "contribution" or "similarity".
-        evidence: strongest first.
-        persona: the phrase of the leading persona.
-        recent: the recent share of all evidence.
-    """
+    """Return the sentence about one or more events, strongest first; see `text.because` and `text.resembles`."""
     titles = [event.title for event in evidence]
     rated = [event.rating is not None for event in evidence]
     if kind == "contribution":
@@ -157,23 +148,25 @@ def evidence_sentence(
 @final
 @dataclass(frozen=True, eq=False)
 class _Support:
-    """What speaks for each item of a batch of lists.
+    """The evidence for each item of a batch of lists.
 
     `strength`: "queries length n", contributions or similarities, 0 in the padding; `attention`: "queries personas n";
-    `recent`: "queries length", which events are younger than the user's half-life, None where nothing fades.
+    `recent`: "queries length", which events are younger than the user's half-life, None where nothing decays.
     """
 
     kind: EvidenceKind
-    strength: npt.NDArray[np.float64]
-    attention: npt.NDArray[np.float64]
-    recent: npt.NDArray[np.bool_] | None
+    strength: Doubles
+    attention: Doubles
+    recent: Mask | None
 
 
 @torch.inference_mode()
-def _support(read: ReadOut, facts: UserFacts, items: npt.NDArray[np.int32], contributions: Tensor | None) -> _Support:
+def _support(read: ReadOut, facts: UserFacts, items: Items, contributions: Tensor | None) -> _Support:
     model, queries, history = read.model, read.queries, facts.history
     personas = model if isinstance(model, PersonaRecommender) and model.has_personas else None
-    attention = None
+    attention = torch.zeros(len(items), 0, items.shape[1])
+    if personas is not None and not isinstance(model, AdditivePersonas):
+        attention = personas.attention(queries, items)
     if isinstance(model, FoldIn) and model.folds_in:
         kind: EvidenceKind = "contribution"
         added = (model.contributions(queries, items) if contributions is None else contributions).double()
@@ -186,10 +179,6 @@ def _support(read: ReadOut, facts: UserFacts, items: npt.NDArray[np.int32], cont
     else:
         kind = "none"
         strength = np.zeros((*history.items.shape, items.shape[1]))
-    if attention is None:
-        attention = (
-            torch.zeros(len(items), 0, items.shape[1]) if personas is None else personas.attention(queries, items)
-        )
     recent = None if read.recent is None else history.gather(read.recent, False)
     return _Support(kind, strength, attention.double().cpu().numpy(), recent)
 
@@ -244,23 +233,12 @@ def _evidence(
     facts: UserFacts,
     support: _Support,
     row: int,
-    positive: npt.NDArray[np.float64],
-    total: npt.NDArray[np.float64],
+    positive: Doubles,
+    total: Doubles,
     ids: Sequence[ItemId],
     most: int,
 ) -> list[tuple[Evidence, ...]]:
-    """Return the evidence for each item of a row.
-
-    Args:
-        read: of the queries.
-        facts: of their users.
-        support: of the batch.
-        row: of the batch.
-        positive: "n length", the positive part of the strength of each event.
-        total: "n", its sums.
-        ids: "items".
-        most: the most events of an explanation.
-    """
+    """Return the evidence for each item of a row, from the positive strengths, "n length", and their sums, "n"."""
     fitted, queries = read.model.fitted_on, read.queries
     titles = fitted.metadata.titles
     places = largest(positive, most)
@@ -271,18 +249,15 @@ def _evidence(
     is_rating = np.isfinite(value) & facts.explicit[row]
     nothing = np.full(events.shape, None)
     items = facts.history.items[row][places].ravel().tolist()
-    evidence = [
-        *map(
-            Evidence,
-            [ids[item] for item in items],
-            [titles[item] for item in items],
-            strength.ravel().tolist(),
-            share.ravel().tolist(),
-            (value if is_rating.all() else np.where(is_rating, value, nothing)).ravel().tolist(),
-            (nothing if fitted.clock == "none" else age).ravel().tolist(),
-            (nothing if support.recent is None else support.recent[row][places]).ravel().tolist(),
-        )
-    ]
+    columns = (
+        strength,
+        share,
+        value if is_rating.all() else np.where(is_rating, value, nothing),
+        nothing if fitted.clock == "none" else age,
+        nothing if support.recent is None else support.recent[row][places],
+    )
+    values = [column.ravel().tolist() for column in columns]
+    evidence = [*map(Evidence, [ids[item] for item in items], [titles[item] for item in items], *values)]
     width = places.shape[1]
     # Strongest first, so that events that do not speak for the item come last.
     counts = (strength > 0).sum(1).tolist()

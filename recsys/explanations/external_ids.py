@@ -1,4 +1,4 @@
-"""Queries by external ids: of users of a log, or of somebody with a given history."""
+"""Queries by external ids: of users of a log, or of a person with a given history."""
 
 from __future__ import annotations
 
@@ -96,10 +96,9 @@ def known_numbers(vocabulary: Vocabulary, ids: Id | Iterable[Id], kind: str, own
     numbers = vocabulary.numbers(several)
     unknown = [one for one, number in zip(several, numbers.tolist(), strict=True) if number == UNKNOWN]
     if unknown:
-        raise DataError(
-            f"{owner} has no {kind} {_some(unknown)} ({len(unknown)} of {len(several)}); its {kind} are such as "
-            f"{_some(vocabulary.ids)}"
-        )
+        single, counted = f"{kind[:-1]} {unknown[0]!r}", f"{kind} {_some(unknown)} ({len(unknown)} of {len(several)})"
+        missing = single if len(several) == 1 else counted
+        raise DataError(f"{owner} has no {missing}; its {kind} are such as {_some(vocabulary.ids)}")
     return numbers
 
 

@@ -27,7 +27,6 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -38,6 +37,7 @@ from recsys.errors import ConfigError, DataError, nearest
 from recsys.explanations.methods import EvidenceMethod, standard_methods
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
+from recsys.types import Doubles, Ints, Items, Mask
 
 METRICS: Final = ("pos", "cdcg", "del", "ins")
 """The metrics, in the order of the tables."""
@@ -91,7 +91,7 @@ class FidelityReport:
         self._check(metric, method)
         return float(self.per_user.loc[self.per_user["method"] == method, metric].mean())
 
-    def paired(self, metric: str, method: str, against: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def paired(self, metric: str, method: str, against: str) -> tuple[Doubles, Doubles]:
         """Return the per-user means over m of two methods, aligned, negated where lower is better.
 
         For a paired test of whether `method` is better: larger is better in both arrays.
@@ -102,10 +102,7 @@ class FidelityReport:
         self._check(metric, method, against)
         table = self.per_user.pivot_table(index="query", columns="method", values=metric, aggfunc="mean")
         sign = 1.0 if ORIENTATION[metric] == "higher" else -1.0
-        return (
-            sign * table[method].to_numpy(dtype=np.float64),
-            sign * table[against].to_numpy(dtype=np.float64),
-        )
+        return sign * table[method].to_numpy(dtype=np.float64), sign * table[against].to_numpy(dtype=np.float64)
 
     def _check(self, metric: str, *methods: str) -> None:
         if metric not in METRICS:
@@ -171,24 +168,21 @@ def fidelity(
             evidence = place < count
             without, rank = _scores_and_ranks(model, sample, ~evidence, items)
             only, _ = _scores_and_ranks(model, sample, evidence, items)
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "query": rows,
-                        "item": items,
-                        "method": name,
-                        "m": count,
-                        "pos": (rank <= k).astype(np.float64),
-                        "cdcg": 1.0 / np.log2(1.0 + rank),
-                        "del": (without - empty) / scale,
-                        "ins": (only - empty) / scale,
-                    }
-                )
-            )
+            columns = {
+                "query": rows,
+                "item": items,
+                "method": name,
+                "m": count,
+                "pos": (rank <= k).astype(np.float64),
+                "cdcg": 1.0 / np.log2(1.0 + rank),
+                "del": (without - empty) / scale,
+                "ins": (only - empty) / scale,
+            }
+            tables.append(pd.DataFrame(columns))
     return FidelityReport(pd.concat(tables, ignore_index=True), k, eligible)
 
 
-def evidence_places(queries: Queries, strengths: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def evidence_places(queries: Queries, strengths: Doubles) -> Ints:
     """Return the place of each event's item among the query's distinct items, strongest first, from 0.
 
     All events with one item share its place: to remove an item is to remove every event with it. The item's strength is
@@ -216,7 +210,7 @@ def evidence_places(queries: Queries, strengths: npt.NDArray[np.float64]) -> npt
     return result
 
 
-def keep_events(queries: Queries, keep: npt.NDArray[np.bool_]) -> Queries:
+def keep_events(queries: Queries, keep: Mask) -> Queries:
     """Return the queries with only some of the history visible; excluded items stay excluded.
 
     Args:
@@ -234,7 +228,7 @@ def keep_events(queries: Queries, keep: npt.NDArray[np.bool_]) -> Queries:
     )
 
 
-def _draw(queries: Queries, most: int, users: int, seed: int) -> tuple[npt.NDArray[np.int64], int]:
+def _draw(queries: Queries, most: int, users: int, seed: int) -> tuple[Ints, int]:
     """Return the rows of a seeded sample of the queries with enough history, ascending, and how many have enough."""
     enough = np.flatnonzero(queries.history.sum(queries.counted) > most)
     if len(enough) == 0:
@@ -246,27 +240,23 @@ def _draw(queries: Queries, most: int, users: int, seed: int) -> tuple[npt.NDArr
 
 
 @torch.inference_mode()
-def _scores_and_ranks(
-    model: Recommender, queries: Queries, keep: npt.NDArray[np.bool_], items: npt.NDArray[np.int32]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def _scores_and_ranks(model: Recommender, queries: Queries, keep: Mask, items: Items) -> tuple[Doubles, Ints]:
     """Return each item's score and its rank among the items that are not excluded, given only some events.
 
     Equal scores are ordered by ascending item number, as `Recommender.recommend` does.
     """
     visible = keep_events(queries, keep)
-    size = max(1, 64_000_000 // max(1, model.n_items))
-    scores, ranks = [], []
-    for start in range(0, len(visible), size):
-        rows = np.arange(start, min(start + size, len(visible)))
-        batch = visible.take(rows)
+    targets = torch.from_numpy(items.astype(np.int64))[:, None]
+    scores, ranks, done = [], [], 0
+    for batch in visible.batches(max(1, 64_000_000 // max(1, model.n_items))):
         matrix = model.score(batch).to(torch.float64, copy=True)
-        target = torch.from_numpy(items[rows].astype(np.int64)).to(matrix.device)[:, None]
+        target = targets[done : done + len(batch)].to(matrix.device)
+        done += len(batch)
         score = matrix.gather(1, target)
         excluded = batch.excluded
         known = excluded.items != UNKNOWN
-        matrix[
-            torch.from_numpy(excluded.rows[known]), torch.from_numpy(excluded.items[known].astype(np.int64))
-        ] = -torch.inf
+        cells = torch.from_numpy(excluded.rows[known]), torch.from_numpy(excluded.items[known].astype(np.int64))
+        matrix[cells] = -torch.inf
         number = torch.arange(matrix.shape[1], device=matrix.device)[None, :]
         ahead = (matrix > score) | ((matrix == score) & (number < target))
         scores.append(score[:, 0].cpu().numpy())

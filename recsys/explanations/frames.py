@@ -16,7 +16,7 @@ from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.explanations.explain import explain_items
+from recsys.explanations.explain import explain, explain_items
 from recsys.explanations.external_ids import Id, known_numbers, queries_by_id, user_numbers
 from recsys.explanations.personas import describe_personas
 from recsys.explanations.records import Explanation
@@ -38,7 +38,7 @@ def recommend(
     at: int | None = None,
     reasons: bool = True,
 ) -> pd.DataFrame:
-    """Recommend n items to users of a log, or to somebody of whom a history is given.
+    """Recommend n items to users of a log, or to a person with a given history.
 
     Args:
         model: a fitted model.
@@ -98,16 +98,13 @@ def recommend_all(
     numbers = user_numbers(model, log, users)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    user, item = (
-        pa.int64() if vocabulary.is_integer else pa.string() for vocabulary in (log.users, model.fitted_on.items)
-    )
+    user, item = (pa.int64() if ids.is_integer else pa.string() for ids in (log.users, model.fitted_on.items))
     fields = {"user": user, "rank": pa.int32(), "item": item, "title": pa.string(), "score": pa.float32()}
     schema = pa.schema(fields | ({"persona": pa.string(), "reason": pa.string()} if reasons else {}))
     with replacing(target) as partial, pq.ParquetWriter(partial, schema) as writer:
         for start in range(0, len(numbers), batch_size):
             batch = numbers[start : start + batch_size]
-            queries = model.fitted_on.queries(log, batch)
-            frame = _frame(model, queries, log.users.ids[batch], n, reasons=reasons)
+            frame = _frame(model, model.fitted_on.queries(log, batch), log.users.ids[batch], n, reasons=reasons)
             writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
             if progress is not None:
                 progress(start + len(batch), len(numbers))
@@ -142,9 +139,9 @@ def explain_to(
         DataError: the log lacks the user, or the model an item.
         CapabilityError: the model cannot serve the user.
     """
-    queries, _ = queries_by_id(model, None if user is None else [user], history=history, log=log, at=at)
+    queries, _ = queries_by_id(model, user, history=history, log=log, at=at)
     if items is None:
-        return explain_items(model, queries, model.recommend(queries, n), evidence=evidence)[0]
+        return explain(model, queries, n, evidence=evidence)[0]
     numbers = known_numbers(model.fitted_on.items, items, "items", "the model")[None]
     scores = model.score(queries)[0].float().cpu().numpy()[numbers]
     return explain_items(model, queries, Recommendations(numbers, scores), evidence=evidence)[0]
@@ -178,19 +175,11 @@ def personas(
         ConfigError, DataError: see `recommend`.
     """
     queries, user_ids = queries_by_id(model, users, history=history, log=log, at=at)
+    descriptions = describe_personas(model, queries, top=top, recommended=False)
     rows = [
-        {
-            "user": user,
-            "persona": persona.persona,
-            "name": persona.name,
-            "share": persona.share,
-            "items": [item.title for item in persona.items],
-            "genres": [genre.genre for genre in persona.genres],
-        }
-        for user, described in zip(
-            user_ids.tolist(), describe_personas(model, queries, top=top, recommended=False), strict=True
-        )
-        for persona in sorted(described, key=lambda one: -one.share)
+        (user, one.persona, one.name, one.share, [item.title for item in one.items], [has.genre for has in one.genres])
+        for user, personas_of_user in zip(user_ids.tolist(), descriptions, strict=True)
+        for one in sorted(personas_of_user, key=lambda persona: -persona.share)
     ]
     return pd.DataFrame(rows, columns=["user", "persona", "name", "share", "items", "genres"])
 
@@ -217,12 +206,12 @@ def similar_items(model: Recommender, items: Id | Iterable[Id], *, n: int = 10) 
         np.concatenate([np.zeros((0, n), np.int32), *(one.items for one in lists)]),
         np.concatenate([np.zeros((0, n), np.float32), *(one.scores for one in lists)]),
     )
-    return _listed(model, every, "item", model.fitted_on.items.ids[numbers], "similar_item")
+    return _ranked(model, every, "item", model.fitted_on.items.ids[numbers], "similar_item")
 
 
 def _frame(model: Recommender, queries: Queries, user_ids: npt.NDArray[Any], n: int, *, reasons: bool) -> pd.DataFrame:
     recommendations = model.recommend(queries, n)
-    frame = _listed(model, recommendations, "user", user_ids, "item")
+    frame = _ranked(model, recommendations, "user", user_ids, "item")
     if reasons:
         explanations = [one for row in explain_items(model, queries, recommendations) for one in row]
         frame["persona"] = [one.personas[0].name if one.personas else None for one in explanations]
@@ -230,19 +219,12 @@ def _frame(model: Recommender, queries: Queries, user_ids: npt.NDArray[Any], n: 
     return frame
 
 
-def _listed(
-    model: Recommender, lists: Recommendations, owner: str, owner_ids: npt.NDArray[Any], listed: str
+def _ranked(
+    model: Recommender, lists: Recommendations, owner: str, owner_ids: npt.NDArray[Any], item: str
 ) -> pd.DataFrame:
-    """Return one row per listed item."""
+    """Return one row per item of the lists; `owner` and `item` name the columns of ids."""
     row, place = np.nonzero(lists.items != UNKNOWN)
-    items = lists.items[row, place]
-    titles = model.fitted_on.metadata.titles
-    return pd.DataFrame(
-        {
-            owner: owner_ids[row],
-            "rank": (place + 1).astype(np.int32),
-            listed: model.fitted_on.items.ids[items],
-            "title": [titles[item] for item in items.tolist()],
-            "score": lists.scores[row, place],
-        }
-    )
+    items, fitted = lists.items[row, place], model.fitted_on
+    columns = {owner: owner_ids[row], "rank": (place + 1).astype(np.int32), item: fitted.items.ids[items]}
+    titles = [fitted.metadata.titles[number] for number in items.tolist()]
+    return pd.DataFrame(columns | {"title": titles, "score": lists.scores[row, place]})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
@@ -13,8 +12,9 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
+from recsys.types import Doubles, Items
 
-EvidenceMethod = Callable[[Queries, npt.NDArray[np.int32]], npt.NDArray[np.float64]]
+EvidenceMethod = Callable[[Queries, Items], Doubles]
 """(queries, one item "queries" each) -> "events" strengths aligned with `queries.history.items`, larger is stronger.
 
 An event that does not count (see `Queries.counted`) has strength 0; its item has the strength of the one that does.
@@ -29,7 +29,7 @@ def model_evidence(model: Recommender) -> EvidenceMethod:
     """
     fold_in = as_fold_in(model, "evidence by contribution")
 
-    def strengths(queries: Queries, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    def strengths(queries: Queries, items: Items) -> Doubles:
         with torch.inference_mode():
             contributions = fold_in.contributions(queries, items[:, None])
         return np.asarray(contributions[:, 0].double().cpu().numpy(), dtype=np.float64)
@@ -40,7 +40,7 @@ def model_evidence(model: Recommender) -> EvidenceMethod:
 def random_evidence(seed: int = 0) -> EvidenceMethod:
     """Return the method that draws strengths at random; the same seed gives the same for the same queries."""
 
-    def strengths(queries: Queries, _: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    def strengths(queries: Queries, _: Items) -> Doubles:
         return np.random.default_rng(seed).random(len(queries.history.items)) * queries.counted
 
     return strengths
@@ -50,7 +50,7 @@ def popularity_evidence(train: Interactions) -> EvidenceMethod:
     """Return the method whose strength is the number of users of an item in the training log."""
     users = np.bincount(train.matrix().indices, minlength=train.n_items).astype(np.float64)
 
-    def strengths(queries: Queries, _: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    def strengths(queries: Queries, _: Items) -> Doubles:
         return np.where(queries.counted, users[np.maximum(queries.history.items, 0)], 0.0)
 
     return strengths
@@ -65,7 +65,7 @@ def cosine_evidence(train: Interactions) -> EvidenceMethod:
     norm = np.sqrt(np.maximum(1, np.diff(used.indptr)))
     unit = (used @ sp.diags(1.0 / norm)).tocsc()
 
-    def strengths(queries: Queries, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    def strengths(queries: Queries, items: Items) -> Doubles:
         targets, column = np.unique(items, return_inverse=True)
         cosine = sp.csr_matrix(unit.T @ unit[:, targets])
         past = queries.history.items

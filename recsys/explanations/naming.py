@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.explanations.records import NamedBy
+from recsys.types import Doubles, Ints
 
 _MIN_LIFT = 1.1
 _MIN_SHARE = 0.15
@@ -17,7 +18,7 @@ _GENRES_TRIED = 4
 
 def genre_lift(
     mass: npt.NDArray[np.floating], total: npt.NDArray[np.floating], base: npt.NDArray[np.floating]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[Doubles, Doubles]:
     """Return each persona's genre shares and their lift over a base rate.
 
         share_kg = sum_j a_ujk [j has g] / sum_j a_ujk
@@ -40,7 +41,7 @@ def genre_lift(
     return share, lift
 
 
-def distinctive(share: npt.NDArray[np.float64], lift: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def distinctive(share: Doubles, lift: Doubles) -> Ints:
     """Return the genres of a persona, or of each persona, most distinctive first: descending share . ln(lift).
 
     This is the genre's term of a Kullback-Leibler divergence: both frequent and unusual.
@@ -52,11 +53,7 @@ def distinctive(share: npt.NDArray[np.float64], lift: npt.NDArray[np.float64]) -
 
 
 def names(
-    genres: Sequence[str],
-    share: npt.NDArray[np.float64],
-    lift: npt.NDArray[np.float64],
-    titles: Sequence[Sequence[str]],
-    order: Sequence[int],
+    genres: Sequence[str], share: Doubles, lift: Doubles, titles: Sequence[Sequence[str]], order: Sequence[int]
 ) -> list[tuple[str, NamedBy]]:
     """Name the personas of one user.
 
@@ -65,8 +62,7 @@ def names(
 
     Args:
         genres: "genres", their names.
-        share: "personas genres".
-        lift: "personas genres".
+        share: "personas genres", as `lift`.
         titles: each persona's own top titles.
         order: in which personas choose their names.
 
@@ -87,13 +83,7 @@ def names(
 
 
 def _candidates(persona: int, genres: Sequence[str], titles: Sequence[str]) -> Iterator[tuple[str, NamedBy]]:
-    """Yield names from the most to the least informative; the last is always free.
-
-    Args:
-        persona: its number.
-        genres: its distinctive genres, the most distinctive first.
-        titles: its own top titles.
-    """
+    """Yield names from the most to the least informative; the last is always free."""
     pairs = [" & ".join(pair) for pair in combinations(genres, 2)]
     for name in [*pairs[:1], *genres, *pairs[1:]]:
         yield name, "genres"

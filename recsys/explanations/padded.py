@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.queries import Queries
+from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 BATCH = 128
 """Queries explained at a time: keeps "queries events items" rectangles of long histories in the tens of megabytes."""
@@ -26,10 +27,10 @@ class PaddedHistory:
         weights: "queries length", float32; 0 in the padding.
     """
 
-    items: npt.NDArray[np.int32]
-    events: npt.NDArray[np.int64]
-    mask: npt.NDArray[np.bool_]
-    weights: npt.NDArray[np.float32]
+    items: Items
+    events: Ints
+    mask: Mask
+    weights: Floats
 
     @classmethod
     def of(cls, queries: Queries) -> PaddedHistory:
@@ -50,7 +51,7 @@ class PaddedHistory:
         return cls(items, events, mask, weights)
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> Ints:
         """ "queries", int64: counted events of each query."""
         return np.asarray(self.mask.sum(1), dtype=np.int64)
 
@@ -62,7 +63,7 @@ class PaddedHistory:
         return np.where(mask, values[self.events], np.asarray(fill, values.dtype))
 
 
-def largest(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.int64]:
+def largest(values: Doubles, most: int) -> Ints:
     """Return the places of the largest values of each row, "rows most", largest first, the first of equals first.
 
     The place of a value of -inf has no meaning.

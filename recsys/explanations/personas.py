@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from recsys.data.queries import Queries
@@ -20,6 +19,7 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import IncrementalPersonas, PersonaRecommender, attention_and_persona_scores
 from recsys.models.health import PersonaHealth
 from recsys.models.linear.exact_sums import MOST_ITEMS, ExactSums
+from recsys.types import Doubles, Mask
 
 _LIST = 50
 """Length of the recommendation list from which each persona's own recommendations are taken."""
@@ -59,10 +59,11 @@ def describe_personas(
     """
     personas = as_personas(model)
     _check_users(model, queries)
+    undecayed = as_personas(personas.scoring_model)
     return [
         description
         for batch in queries.batches(BATCH)
-        for description in _describe(_PersonaReading.undecayed(personas, batch), personas, batch, top, recommended)
+        for description in _describe(_PersonaReading.of(undecayed, batch), personas, batch, top, recommended)
     ]
 
 
@@ -95,8 +96,7 @@ def history_sums(model: Recommender, queries: Queries, former: ExactSums | None 
     within = model.scoring_model
     if not isinstance(within, IncrementalPersonas) or len(queries) != 1 or queries.weights is not None:
         return None
-    items = np.unique(queries.history.items)
-    items = items[items != UNKNOWN]
+    items = np.setdiff1d(queries.history.items, UNKNOWN)
     return within.exact_sums(items, former) if len(items) <= MOST_ITEMS else None
 
 
@@ -135,8 +135,8 @@ class _PersonaReading:
     """
 
     history: PaddedHistory
-    attention: npt.NDArray[np.float64]
-    part: npt.NDArray[np.float64]
+    attention: Doubles
+    part: Doubles
 
     @classmethod
     @torch.inference_mode()
@@ -154,11 +154,6 @@ class _PersonaReading:
         return cls(history, np.where(keep, weight, 0.0), np.where(keep, part, -np.inf))
 
     @classmethod
-    def undecayed(cls, model: PersonaRecommender, queries: Queries) -> _PersonaReading:
-        """Read histories with the model without its decay."""
-        return cls.of(as_personas(model.scoring_model), queries)
-
-    @classmethod
     @torch.inference_mode()
     def from_sums(cls, model: PersonaRecommender, history: PaddedHistory, sums: ExactSums) -> _PersonaReading:
         """Read one history, given its sums."""
@@ -169,7 +164,7 @@ class _PersonaReading:
         return cls(history, attention[None, :, place], (attention * scores)[None, :, place])
 
     @property
-    def shares(self) -> npt.NDArray[np.float64]:
+    def shares(self) -> Doubles:
         """ "queries personas": sums to 1; equal parts where there is no history."""
         weights = self.history.weights.astype(np.float64)
         total = weights.sum(1)[:, None]
@@ -185,7 +180,6 @@ def _describe(
     shares = reading.shares
     count = shares.shape[1]
     alive = (shares >= 0.1 / count) & (reading.history.lengths > 0)[:, None]
-    own = _own_items(model, reading, alive, top)
     led = _led_recommendations(model, queries, count, top) if recommended else [[()] * count] * len(queries)
     metadata = model.fitted_on.metadata
     genre_names, genre_matrix = metadata.genre_matrix()
@@ -196,38 +190,33 @@ def _describe(
     # A persona that speaks for most of the history has nothing to stand out from in it, only in the catalogue.
     base = np.where(shares[:, :, None] > _DOMINANT, metadata.genre_shares, user_base[:, None, :])
     share, lift = genre_lift(mass * alive[:, :, None], reading.attention.sum(2) * alive, base)
-    for row in range(len(queries)):
+    for row, own in enumerate(_own_items(model, reading, alive, top)):
         order = np.argsort(-shares[row], kind="stable").tolist()
-        titles = [[item.title for item in items] for items in own[row]]
+        titles = [[item.title for item in items] for items in own]
         named = names(genre_names, share[row], lift[row], titles, order)
         genres = _genres(genre_names, share[row], lift[row], top)
         yield [
-            PersonaDescription(persona, *named[persona], weight, own[row][persona], genres[persona], led[row][persona])
+            PersonaDescription(persona, *named[persona], weight, own[persona], genres[persona], led[row][persona])
             for persona, weight in enumerate(shares[row].tolist())
         ]
 
 
 def _own_items(
-    model: PersonaRecommender, reading: _PersonaReading, alive: npt.NDArray[np.bool_], top: int
-) -> list[list[tuple[PersonaItem, ...]]]:
-    """Return the top own history items of each living persona of each query."""
+    model: PersonaRecommender, reading: _PersonaReading, alive: Mask, top: int
+) -> Iterator[list[tuple[PersonaItem, ...]]]:
+    """Yield, per query, the top own history items of each living persona."""
     mean = reading.attention.sum(2) / np.maximum(1, reading.history.lengths)[:, None]
     # The tolerance keeps items that differ from the mean by rounding only, as all do with a single persona.
     owned = reading.history.mask[:, None, :] & (reading.attention >= (1.0 - 1e-6) * mean[:, :, None])
     owned &= alive[:, :, None]
-    counts = owned.sum(2).tolist()
-    items_of_personas = []
-    for row, count in enumerate(counts):
+    for row, counts in enumerate(owned.sum(2).tolist()):
         places = largest(np.where(owned[row], reading.part[row], -np.inf), top)
         items = reading.history.items[row][places].tolist()
         weights = np.take_along_axis(reading.attention[row], places, 1).tolist()
-        items_of_personas.append(
-            [
-                tuple([_item(model, *each) for each in zip(items[k][:some], weights[k][:some], strict=True)])
-                for k, some in enumerate(count)
-            ]
-        )
-    return items_of_personas
+        yield [
+            tuple([_item(model, *each) for each in zip(items[k][:count], weights[k][:count], strict=True)])
+            for k, count in enumerate(counts)
+        ]
 
 
 @torch.inference_mode()
@@ -250,9 +239,7 @@ def _led_recommendations(
     ]
 
 
-def _genres(
-    genres: tuple[str, ...], share: npt.NDArray[np.float64], lift: npt.NDArray[np.float64], top: int
-) -> list[tuple[GenreShare, ...]]:
+def _genres(genres: tuple[str, ...], share: Doubles, lift: Doubles, top: int) -> list[tuple[GenreShare, ...]]:
     """Return the most distinctive genres of each persona."""
     order = distinctive(share, lift)[:, :top]
     shares, lifts = (np.take_along_axis(each, order, 1).tolist() for each in (share, lift))

@@ -6,7 +6,7 @@ An answer has dozens of these records. They are not frozen, because a frozen dat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, final
 
 EvidenceKind = Literal["contribution", "similarity", "none"]
@@ -155,7 +155,7 @@ class GenreShare:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"genre": self.genre, "share": self.share, "lift": self.lift}
+        return asdict(self)
 
 
 @final

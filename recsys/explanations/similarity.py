@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from recsys.data.queries import Queries
@@ -12,12 +11,11 @@ from recsys.errors import CapabilityError
 from recsys.explanations.padded import PaddedHistory
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.capabilities import PersonaRecommender
+from recsys.types import Doubles, Items
 
 
 @torch.inference_mode()
-def persona_similarity(
-    model: PersonaRecommender, queries: Queries, history: PaddedHistory, items: npt.NDArray[np.int32]
-) -> npt.NDArray[np.float64]:
+def persona_similarity(model: PersonaRecommender, queries: Queries, history: PaddedHistory, items: Items) -> Doubles:
     """Return how much each past item resembles each candidate in the view of the user's personas.
 
         c_uji = ( sum_k a_ujk a_uik ) . max(0, cos(v_j, v_i))
@@ -39,13 +37,10 @@ def persona_similarity(
     vectors = torch.nn.functional.normalize(model.item_vectors().double(), dim=1)
     past = vectors[torch.from_numpy(history.items.astype(np.int64)).to(vectors.device)]
     candidates = vectors[torch.from_numpy(items.astype(np.int64)).to(vectors.device)]
-    agreement = torch.einsum(
-        "qkl,qkn->qln",
-        model.attention(queries, history.items).double(),
-        model.attention(queries, items).double(),
-    )
+    attentions = [model.attention(queries, numbers).double() for numbers in (history.items, items)]
+    agreement = torch.einsum("qkl,qkn->qln", *attentions)
     cosine = torch.einsum("qld,qnd->qln", past, candidates).clamp_min(0.0)
-    similarity: npt.NDArray[np.float64] = (agreement * cosine).cpu().numpy()
+    similarity: Doubles = (agreement * cosine).cpu().numpy()
     return similarity * history.mask[:, :, None]
 
 

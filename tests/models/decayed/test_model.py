@@ -193,6 +193,7 @@ def test_a_bundle_goes_on_learning_where_it_was_saved(mixed_log: Interactions, t
         {"class_path": "os.system", "init_args": {"command": "true"}},
         {"class_path": "recsys.bundles.bundle.load", "init_args": {"path": "x"}},
         {"class_path": ["recsys.models.EASE"], "init_args": {}},
+        {"class_path": "recsys.models.EASE"},
         {"class_path": "recsys.models.EASE", "init_args": []},
         {"init_args": {}},
     ],
