@@ -223,7 +223,7 @@ def test_explanations_are_those_of_the_model(split: recsys.Split, model: recsys.
     assert [one.score for one in chosen] == pytest.approx([one.score for one in best[::-1]])
     assert [one.evidence for one in chosen] == [one.evidence for one in best[::-1]]
     assert len(recsys.explain(model, history=["i1"], items="i2")) == 1
-    with pytest.raises(recsys.DataError, match="the model has no items never"):
+    with pytest.raises(recsys.DataError, match="the model has no item 'never'"):
         recsys.explain(model, "u3", log=log, items=["never"])
 
 
@@ -250,7 +250,7 @@ def test_similar_items_come_from_fold_in_or_from_vectors(split: recsys.Split, mo
     assert cosine["score"].is_monotonic_decreasing
     with pytest.raises(recsys.CapabilityError, match="no similarity between items"):
         recsys.similar_items(Popularity().fit(split.train), "i1")
-    with pytest.raises(recsys.DataError, match="the model has no items x"):
+    with pytest.raises(recsys.DataError, match="the model has no item 'x'"):
         recsys.similar_items(model, "x")
 
 
