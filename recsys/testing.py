@@ -102,9 +102,9 @@ def check_forgetting(rule: Forgetting, *, monotone: bool = True) -> None:
         rule: the rule; it may have learned something.
         monotone: whether weights never grow with age within a history.
     """
-    source = np.random.default_rng(0)
-    times = [np.sort(source.integers(0, 40, size)) for size in (5, 0, 1, 30, 2)]
-    items = [source.integers(-1, 9, len(row)) for row in times]
+    rng = np.random.default_rng(0)
+    times = [np.sort(rng.integers(0, 40, size)) for size in (5, 0, 1, 30, 2)]
+    items = [rng.integers(-1, 9, len(row)) for row in times]
     queries = Queries.from_history(items, times=times, now=[50] * len(times))
     weights = rule.weights(queries)
     assert weights.dtype == np.float32, f"weights are {weights.dtype}, not float32"
@@ -209,10 +209,10 @@ def _ignores_unknown_items_and_repeated_events(subject: Subject) -> None:
 
 
 def _answers_empty_histories_and_no_query(subject: Subject) -> None:
-    model = subject.model
-    assert bool(torch.isfinite(model.score(Queries.from_history([[], []], users=[0, 1]))).all())
-    assert bool(torch.isfinite(model.score(Queries.from_history([[], [0, 3], []], users=[0, 1, 2]))).all())
-    assert model.recommend(Queries.from_history([]), 5).items.shape == (0, 5)
+    score = subject.model.score
+    assert bool(torch.isfinite(score(Queries.from_history([[], []], users=[0, 1]))).all())
+    assert bool(torch.isfinite(score(Queries.from_history([[], [0, 3], []], users=[0, 1, 2]))).all())
+    assert subject.model.recommend(Queries.from_history([]), 5).items.shape == (0, 5)
 
 
 def _gives_the_same_lists_in_any_batch(subject: Subject) -> None:
@@ -224,19 +224,18 @@ def _gives_the_same_lists_in_any_batch(subject: Subject) -> None:
 
 def _uses_or_refuses_event_weights(subject: Subject) -> None:
     model, queries = subject.model, subject.queries
-    events = len(queries.history.items)
-    ones = np.ones(events, np.float32)
+    ones = np.ones(len(queries.history.items), np.float32)
     if not model.folds_in:
         with _raises(CapabilityError, "weights"):
             model.score(queries.with_weights(ones))
         return
     plain = model.score(queries)
     _assert_equal(model.score(queries.with_weights(ones)), plain)
-    ramp = np.linspace(0.1, 1, events, dtype=np.float32)
+    ramp = np.linspace(0.1, 1, len(ones), dtype=np.float32)
     assert not torch.allclose(model.score(queries.with_weights(ramp)), plain), "weights change no score"
     if subject.forgets:
         return
-    chosen = np.arange(events) % 2 == 0
+    chosen = np.arange(len(ones)) % 2 == 0
     rows = [queries.history.items[chosen & (queries.history.rows == row)] for row in range(len(queries))]
     shorter = Queries.from_history(rows, users=queries.users)
     dropped = model.score(queries.with_weights(chosen.astype(np.float32)))
@@ -256,9 +255,9 @@ def _lists_are_sorted_unique_unseen_and_padded(subject: Subject) -> None:
 
 
 def _obeys_exclusions_and_candidates(subject: Subject) -> None:
-    count = len(subject.queries)
-    excluding = replace(subject.queries, exclude=Ragged.of([[0, UNKNOWN, 2]] * count))
-    candidates = Ragged.of([[0, 1, 2, 3, UNKNOWN]] * count)
+    queries = subject.queries
+    candidates = Ragged.of([[0, 1, 2, 3, UNKNOWN]] * len(queries))
+    excluding = replace(queries, exclude=Ragged.of([[0, UNKNOWN, 2]] * len(queries)))
     items = subject.model.recommend(excluding, 4, candidates=candidates).items
     assert bool((np.sort(items, axis=1) == [UNKNOWN, UNKNOWN, 1, 3]).all())
 

@@ -102,7 +102,6 @@ def minority_recall(tastes: Tastes, p: Distributions, top: Items, relevant: Ragg
     low, high = MINORITY
     share = tastes.home_share(p, relevant.rows, relevant.items)
     minority = (share >= low) & (share <= high)
-    counts = np.bincount(relevant.rows[minority], minlength=len(relevant))
-    rows = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), relevant.items[minority])
+    rows = relevant.select(minority)
     hits = sums_at(membership(top, rows).astype(np.float64), cutoffs)
-    return np.where(counts > 0, hits / np.where(counts > 0, counts, 1), np.nan)
+    return np.where(rows.lengths > 0, hits / np.maximum(rows.lengths, 1), np.nan)

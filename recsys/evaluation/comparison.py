@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ def compare_models(
     Args:
         a: the baseline: a fitted model, or its evaluation.
         b: the other model, likewise.
-        questions: a split (its test questions are asked), or a holdout; not needed for evaluations.
+        questions: a split (for its test questions) or a holdout; not needed for evaluations.
         train: the training log, beside a holdout.
         metrics: columns of `Evaluation.per_user`, with cutoff; together they are the family of Holm's correction.
         bootstrap: resamples of the users.
@@ -41,23 +41,24 @@ def compare_models(
         ConfigError: a metric is unknown, or there is nothing to evaluate a model on.
         DataError: the models were not evaluated on the same users.
     """
-    evaluations = []
+    tables = []
     tastes: Tastes | None = None
     for model in (a, b):
         if isinstance(model, Evaluation):
-            evaluations.append(model)
+            tables.append(model.per_user)
             continue
         if questions is None:
             raise ConfigError("compare needs the split that the models are evaluated on: compare(a, b, split)")
         holdout, log = holdout_of(questions, train)
         tastes = tastes or Tastes.of(log)
-        evaluations.append(evaluate(model, holdout, log, cutoffs=(5, 10, 20, *_cutoffs(metrics)), tastes=tastes))
-    return compare(evaluations[0].per_user, evaluations[1].per_user, metrics, bootstrap=bootstrap, seed=seed)
+        cutoffs = (5, 10, 20, *_cutoffs(metrics))
+        tables.append(evaluate(model, holdout, log, cutoffs=cutoffs, tastes=tastes).per_user)
+    return compare(tables[0], tables[1], metrics, bootstrap=bootstrap, seed=seed)
 
 
-def _cutoffs(metrics: Sequence[str]) -> list[int]:
-    cutoffs = [metric.rpartition("@")[2] for metric in metrics]
-    for metric, cutoff in zip(metrics, cutoffs, strict=True):
+def _cutoffs(metrics: Sequence[str]) -> Iterator[int]:
+    for metric in metrics:
+        name, _, cutoff = metric.rpartition("@")
         if not (cutoff.isascii() and cutoff.isdigit()):
-            raise ConfigError(f"metric {metric!r} has no cutoff; give one, as in {metric.partition('@')[0]}@10")
-    return [int(cutoff) for cutoff in cutoffs]
+            raise ConfigError(f"metric {metric!r} has no cutoff; give one, as in {name or cutoff}@10")
+        yield int(cutoff)

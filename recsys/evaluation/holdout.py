@@ -83,10 +83,8 @@ def evaluate(
             f"the {train.n_items} items of the training log {train.name!r}; evaluate it with the log and split that it "
             "was fitted on"
         )
-    lists = rank(model, holdout, lengths[-1], batch_size=batch_size, progress=progress)
-    return evaluate_lists(
-        lists.top, holdout, train, metrics=metrics, cutoffs=lengths, tastes=tastes, served=lists.served
-    )
+    top, served = rank(model, holdout, lengths[-1], batch_size=batch_size, progress=progress)
+    return evaluate_lists(top, holdout, train, metrics=metrics, cutoffs=lengths, tastes=tastes, served=served)
 
 
 def holdout_of(questions: Split | Holdout, train: Interactions | None) -> tuple[Holdout, Interactions]:
@@ -140,7 +138,6 @@ def evaluate_lists(
     ranking = ranking_metrics(top, holdout.relevant, lengths, metrics)
     taste_entropy, described = _describe(partition, self_information(train), history, top, holdout.relevant, lengths)
     active = np.where(history.lengths > 0, history.lengths.astype(np.float64), np.nan)
-    cold = holdout.queries.users == UNKNOWN
     columns: dict[str, Any] = {
         "user_id": _plain_ids(holdout.user_ids),
         "n_relevant": holdout.relevant.lengths,
@@ -149,7 +146,7 @@ def evaluate_lists(
         "taste_entropy": taste_entropy,
         "taste_entropy_quartile": quartiles(taste_entropy),
         "activity_quartile": quartiles(active),
-        "user_kind": np.where(cold, "cold", "warm").astype(object),
+        "user_kind": np.where(holdout.queries.users == UNKNOWN, "cold", "warm").astype(object),
     }
     if reserved := sorted(set(ranking) & {*columns, *described}):
         raise ConfigError(f"a metric of one's own is named {reserved[0]!r}, which every evaluation has; rename it")
@@ -171,8 +168,7 @@ def _ascending(cutoffs: Sequence[int]) -> tuple[int, ...]:
 
 def _plain_ids(user_ids: npt.NDArray[np.object_]) -> pd.Series[Any]:
     """Return external ids as one column of integers, or else of text, so that it can be stored and joined on."""
-    kind = pd.api.types.infer_dtype(user_ids, skipna=False)
-    if kind == "integer":
+    if pd.api.types.infer_dtype(user_ids, skipna=False) == "integer":
         return pd.Series(user_ids.astype(np.int64))
     return pd.Series([str(user_id) for user_id in user_ids], dtype=object)
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
@@ -124,16 +123,14 @@ def map_at(ranked: RankedHits, k: int) -> PerQuery:
     return ranked.per_relevant((hits * precision).sum(1), np.minimum(ranked.n_relevant, k).astype(np.float64))
 
 
-RANKING_METRICS: Mapping[str, MetricFunction] = MappingProxyType(
-    {
-        "ndcg": ndcg_at,
-        "recall": recall_at,
-        "precision": precision_at,
-        "hr": hit_rate_at,
-        "mrr": mrr_at,
-        "map": map_at,
-    }
-)
+RANKING_METRICS: Final[Mapping[str, MetricFunction]] = {
+    "ndcg": ndcg_at,
+    "recall": recall_at,
+    "precision": precision_at,
+    "hr": hit_rate_at,
+    "mrr": mrr_at,
+    "map": map_at,
+}
 """The metrics of this module by the short name that tables use before the "@"."""
 
 
@@ -181,9 +178,9 @@ def ranking_metrics(
         for k in cutoffs:
             values = np.asarray(function(ranked, k), dtype=np.float64)
             if values.shape != (len(top),):
+                shape = f"an array of shape {values.shape}"
                 raise ConfigError(
-                    f"metric {name!r} returned an array of shape {values.shape}; give one value for each of the "
-                    f"{len(top)} queries"
+                    f"metric {name!r} returned {shape}; give one value for each of the {len(top)} queries"
                 )
             columns[f"{name}@{k}"] = values
     return columns

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import final
 
 import numpy as np
 
@@ -21,24 +19,9 @@ Progress = Callable[[int, int], None]
 _SCORES_IN_MEMORY = 64_000_000
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class RankedLists:
-    """The lists of a model for every question of a holdout.
-
-    Attributes:
-        top: "queries n", int32, item numbers, best first, `UNKNOWN` where there is no item.
-        served: "queries": whether the model can answer. A model of learned user vectors cannot serve a user it was not
-            trained on; the list is then empty.
-    """
-
-    top: Items
-    served: Mask
-
-
 def rank(
     model: Recommender, holdout: Holdout, n: int, *, batch_size: int | None = None, progress: Progress | None = None
-) -> RankedLists:
+) -> tuple[Items, Mask]:
     """Rank all items (or the holdout's candidates) for every question, keeping the best n.
 
     Memory is bounded by one score matrix of "batch items" beside the lists. A model that cannot serve unknown users
@@ -51,6 +34,10 @@ def rank(
         n: length of the lists.
         batch_size: queries scored at a time; by default what keeps the score matrix under about 256 MB.
         progress: called after each batch.
+
+    Returns:
+        "queries n", item numbers, best first, `UNKNOWN` where there is no item; and "queries", whether the model can
+        serve the user.
     """
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}; it must be at least 1 (or None for an automatic size)")
@@ -64,7 +51,7 @@ def rank(
         top[batch_rows] = model.recommend(batch.queries, n, candidates=batch.candidates, batch_size=size).items
         if progress is not None:
             progress(start + len(batch_rows), len(rows))
-    return RankedLists(top, served)
+    return top, served
 
 
 def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = None, seed: int = 0) -> Validate:
@@ -96,7 +83,8 @@ def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = No
     sampled = holdout.take(rows)
 
     def validate(model: Recommender) -> float:
-        (values,) = ranking_metrics(rank(model, sampled, cutoff).top, sampled.relevant, [cutoff], [name]).values()
+        top, _ = rank(model, sampled, cutoff)
+        (values,) = ranking_metrics(top, sampled.relevant, [cutoff], [name]).values()
         return float(values.mean())
 
     return validate

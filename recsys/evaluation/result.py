@@ -70,27 +70,16 @@ class Evaluation:
     @property
     def counts(self) -> dict[str, int]:
         """All counts by name, for reports."""
-        return {
-            "users": self.users,
-            "users_without_relevant": self.users_without_relevant,
-            "cold_users": self.cold_users,
-            "unserved_users": self.unserved_users,
-            "unreachable_relevant": self.unreachable_relevant,
-        }
+        names = ("users", "users_without_relevant", "cold_users", "unserved_users", "unreachable_relevant")
+        return {name: getattr(self, name) for name in names}
 
     def save(self, path: str | Path) -> Path:
         """Write one Parquet file; it appears complete or not at all.
 
         The rows are `per_user`; the rest is in the file's metadata.
         """
-        extra = {
-            "format": _FORMAT,
-            "metrics": self.metrics,
-            "overall": self.overall,
-            "cutoffs": self.cutoffs,
-            "unreachable_relevant": self.unreachable_relevant,
-        }
-        return write_table(self.per_user, Path(path), _KEY, extra)
+        extra = {name: getattr(self, name) for name in ("metrics", "overall", "cutoffs", "unreachable_relevant")}
+        return write_table(self.per_user, Path(path), _KEY, {"format": _FORMAT} | extra)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -107,10 +96,5 @@ class Evaluation:
                 f"{path}: format {extra['format']} of the per-user table is unknown to this version, which reads "
                 f"{_FORMAT}; evaluate the run again or update the library"
             )
-        return cls(
-            rows,
-            tuple(extra["metrics"]),
-            {name: float(value) for name, value in extra["overall"].items()},
-            tuple(extra["cutoffs"]),
-            int(extra["unreachable_relevant"]),
-        )
+        metrics, cutoffs = tuple(extra["metrics"]), tuple(extra["cutoffs"])
+        return cls(rows, metrics, extra["overall"], cutoffs, extra["unreachable_relevant"])

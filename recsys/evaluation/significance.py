@@ -61,25 +61,15 @@ def compare(
     for column, metric in enumerate(metrics):
         both = defined[:, column]
         n = int(both.sum())
-        mean_a = float(first[both, column].mean()) if n else float("nan")
-        mean_b = float(second[both, column].mean()) if n else float("nan")
+        mean_a, mean_b = (float(table[both, column].mean()) if n else float("nan") for table in (first, second))
         drawn = means[np.isfinite(means[:, column]), column]
         low, high = np.quantile(drawn, [tail, 1.0 - tail]) if len(drawn) else (float("nan"), float("nan"))
         diff = mean_b - mean_a
-        rows.append(
-            {
-                "metric": metric,
-                "n": n,
-                "mean_a": mean_a,
-                "mean_b": mean_b,
-                "diff": diff,
-                "relative": diff / abs(mean_a) if mean_a else float("nan"),
-                "low": float(low),
-                "high": float(high),
-                "p": signed_rank_p(difference[both, column]),
-            }
-        )
-    table = pd.DataFrame(rows)
+        relative = diff / abs(mean_a) if mean_a else float("nan")
+        p = signed_rank_p(difference[both, column])
+        rows.append((metric, n, mean_a, mean_b, diff, relative, float(low), float(high), p))
+    names = ["metric", "n", "mean_a", "mean_b", "diff", "relative", "low", "high", "p"]
+    table = pd.DataFrame(rows, columns=names)
     table["p_holm"] = holm(table["p"].to_numpy())
     table["only_a"], table["only_b"] = only_a, only_b
     return table
@@ -102,9 +92,7 @@ def compare_seeds(
         a: per-user tables of the first model, one per seed; a single one (a model without randomness) is paired with
             every b.
         b: per-user tables of the second model, likewise.
-        metrics: columns to compare.
-        bootstrap: number of resamples of the users.
-        seed: of the resamples.
+        metrics, bootstrap, seed: see `compare`.
 
     Returns:
         The rows of `compare` with a first column `runs`: "average", then "1", "2", ... for the pairs.
@@ -122,7 +110,8 @@ def compare_seeds(
         _check_metrics(table, table, metrics)
     average = compare(_average(a, metrics), _average(b, metrics), metrics, bootstrap=bootstrap, seed=seed)
     tables = [average.assign(runs="average")]
-    for number in range(max(len(a), len(b)) if max(len(a), len(b)) > 1 else 0):
+    pairs = max(len(a), len(b))
+    for number in range(pairs if pairs > 1 else 0):
         pair = a[number % len(a)], b[number % len(b)]
         tables.append(compare(*pair, metrics, bootstrap=bootstrap, seed=seed).assign(runs=str(number + 1)))
     whole = pd.concat(tables, ignore_index=True)
@@ -202,17 +191,11 @@ def _paired(a: pd.DataFrame, b: pd.DataFrame, metrics: Sequence[str]) -> tuple[D
             f"{_examples(index_a, index_b)} and {only_b} only in B {_examples(index_b, index_a)}; evaluate both on "
             "the same data, split and seed"
         )
-    names = list(metrics)
-    return (
-        a[names].to_numpy(np.float64)[shared],
-        b[names].to_numpy(np.float64)[position[shared]],
-        only_a,
-        only_b,
-    )
+    values_a, values_b = (table[list(metrics)].to_numpy(np.float64) for table in (a, b))
+    return values_a[shared], values_b[position[shared]], only_a, only_b
 
 
 def _user_index(table: pd.DataFrame, name: str) -> pd.Index:
-    """Return the user ids of a table."""
     index: pd.Index = pd.Index(table["user_id"])
     twice = index[index.duplicated()].tolist()
     if twice:

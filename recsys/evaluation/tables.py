@@ -16,14 +16,7 @@ from recsys.files import replacing
 
 
 def write_table(rows: pd.DataFrame, target: Path, key: bytes, facts: Mapping[str, Any]) -> Path:
-    """Write a table to a file that appears complete or not at all, and return its path.
-
-    Args:
-        rows: the table; its index is not kept.
-        target: the file; its folder is made.
-        key: of the file's metadata, under which the facts travel.
-        facts: JSON values.
-    """
+    """Write a table, without its index, and JSON values under a key of the file's metadata; return the file's path."""
     table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), key: json.dumps(facts).encode()})
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -35,14 +28,8 @@ def write_table(rows: pd.DataFrame, target: Path, key: bytes, facts: Mapping[str
 def read_table(path: str | Path, key: bytes, what: str, cure: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read what `write_table` wrote: the rows, and the facts; {} in a file without them.
 
-    Args:
-        path: the file.
-        key: of the file's metadata.
-        what: the table, for the error message.
-        cure: the cure, for the error message.
-
     Raises:
-        DataError: the file is missing or unreadable.
+        DataError: the file is missing or unreadable; the message names the table (`what`) and the cure.
     """
     try:
         table = pq.read_table(path)

@@ -84,11 +84,10 @@ def _from_lines(path: Path, text: str) -> tuple[list[str], list[str] | None]:
     rows = list(csv.reader(lines, delimiter="\t" if "\t" in lines[0] else ","))
     names = [name.strip() for name in rows[0]]
     columns = recognised(names)
-    if "item" not in columns and len(names) == 1:
-        return [row[0].strip() for row in rows if row], None
     if "item" not in columns:
+        if len(names) == 1:
+            return [row[0].strip() for row in rows if row], None
         raise DataError(f"{path}, line 1: no item column in {', '.join(names)}; name one 'item'")
-    item = columns["item"]
     clocks: tuple[Role, ...] = ("time", "order", "period")
     time = next((columns[role] for role in clocks if role in columns), None)
     for number, row in enumerate(rows, 1):
@@ -98,4 +97,4 @@ def _from_lines(path: Path, text: str) -> tuple[list[str], list[str] | None]:
     body = [[field.strip() for field in row] for row in rows[1:]]
     if not body:
         raise DataError(f"{path}: only a header; give the ids of the items, one to a line")
-    return [row[item] for row in body], None if time is None else [row[time] for row in body]
+    return [row[columns["item"]] for row in body], None if time is None else [row[time] for row in body]

@@ -8,8 +8,9 @@ from typing import final
 import numpy as np
 import torch
 
-from recsys.data.queries import Queries, Ragged
+from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations.fidelity import keep_events
 from recsys.explanations.personas import as_personas
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender, RoutesItems
@@ -88,15 +89,6 @@ def _moments(query: Queries) -> Ints:
 
 def _as_of(query: Queries, times: Ints) -> tuple[Queries, Ints]:
     """Return the user's query as of just after each moment, and the positions of its events in `query`."""
-    until = np.searchsorted(query.times, times, side="right").astype(np.int64)
-    indptr = np.concatenate([[0], np.cumsum(until)]).astype(np.int64)
-    position = np.arange(indptr[-1]) - np.repeat(indptr[:-1], until)
-    then = Queries(
-        np.repeat(query.users, len(times)),
-        Ragged(indptr, query.history.items[position]),
-        query.values[position],
-        query.times[position],
-        times,
-        None if query.weights is None else query.weights[position],
-    )
-    return then, position
+    visible = (query.times <= times[:, None]).ravel()
+    then = keep_events(query.take(np.zeros(len(times), np.int64)).at(times), visible)
+    return then, np.tile(np.arange(len(query.times)), len(times))[visible]

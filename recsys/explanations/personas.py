@@ -70,14 +70,7 @@ def describe_personas(
 def describe_from(
     model: PersonaRecommender, queries: Queries, history: PaddedHistory, sums: ExactSums
 ) -> list[PersonaDescription]:
-    """Describe one user's personas as `describe_personas` does, without what they recommend.
-
-    Args:
-        model: a model with personas; `Decayed` or not.
-        queries: the user.
-        history: of the user.
-        sums: of that history, see `history_sums`.
-    """
+    """Describe one user's personas as `describe_personas` does, from `history_sums`, without what they recommend."""
     (described,) = _describe(_PersonaReading.from_sums(model, history, sums), model, queries, _TOP, recommended=False)
     return described
 
@@ -85,13 +78,8 @@ def describe_from(
 def history_sums(model: Recommender, queries: Queries, former: ExactSums | None = None) -> ExactSums | None:
     """Return the sums that the personas of a history are made of, which the next event updates.
 
-    Args:
-        model: `Decayed` or not.
-        queries: the user.
-        former: of the same user, before the last events.
-
-    Returns:
-        None for several users, a weighted history, one of more than `MOST_ITEMS` items, or a model without such sums.
+    They follow from `former`, those before the last events, where given. None for several users, a weighted history,
+    one of more than `MOST_ITEMS` items, or a model without such sums.
     """
     within = model.scoring_model
     if not isinstance(within, IncrementalPersonas) or len(queries) != 1 or queries.weights is not None:

@@ -6,7 +6,7 @@ An answer has dozens of these records. They are not frozen, because a frozen dat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, final
 
 EvidenceKind = Literal["contribution", "similarity", "none"]
@@ -29,6 +29,18 @@ class _TextInSchemas:
 
 ItemId = Annotated[int | str, _TextInSchemas()]
 """An external id: as the log has it; always text in answers of the service."""
+
+
+_JSON_NAMES = {"item_id": "item", "reason": "text"}
+
+
+def _plain(record: Any, *omitted: str) -> dict[str, Any]:  # noqa: ANN401 - a record of this module
+    """Return the fields of a record under their names in the command's JSON, records within it as plain values too."""
+    plain = {}
+    for name in (field.name for field in fields(record) if field.name not in omitted):
+        value = getattr(record, name)
+        plain[_JSON_NAMES.get(name, name)] = [one.to_dict() for one in value] if isinstance(value, tuple) else value
+    return plain
 
 
 @final
@@ -72,9 +84,7 @@ class Evidence:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; `rating`, `age` and `recent` only where there are any."""
-        optional = {"rating": self.rating, "age": self.age, "recent": self.recent}
-        base = {"item": self.item_id, "title": self.title, "contribution": self.contribution, "share": self.share}
-        return base | {key: value for key, value in optional.items() if value is not None}
+        return {key: value for key, value in _plain(self).items() if value is not None}
 
 
 @final
@@ -117,17 +127,7 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`; `recent` and `long_term` only where something fades."""
         split = {} if self.recent is None else {"recent": self.recent, "long_term": 1.0 - self.recent}
-        return {
-            "item": self.item_id,
-            "title": self.title,
-            "score": self.score,
-            "personas": [persona.to_dict() for persona in self.personas],
-            "evidence": [evidence.to_dict() for evidence in self.evidence],
-            "evidence_kind": self.evidence_kind,
-            "certainty": self.certainty,
-            "text": self.reason,
-            **split,
-        }
+        return _plain(self, "recent") | split
 
 
 @final
@@ -141,7 +141,7 @@ class PersonaItem:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"item": self.item_id, "title": self.title, "weight": self.weight}
+        return _plain(self)
 
 
 @final
@@ -155,7 +155,7 @@ class GenreShare:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return asdict(self)
+        return _plain(self)
 
 
 @final
@@ -194,14 +194,7 @@ class PersonaDescription:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`."""
-        return {
-            "persona": self.persona,
-            "name": self.name,
-            "share": self.share,
-            "items": [item.to_dict() for item in self.items],
-            "genres": [genre.to_dict() for genre in self.genres],
-            "recommended": [item.to_dict() for item in self.recommended],
-        }
+        return _plain(self, "named_by")
 
 
 @final
@@ -225,7 +218,7 @@ class HalfLifeInterval:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, without the unit."""
-        return {"median": self.median, "low": self.low, "high": self.high, "probability": self.probability}
+        return _plain(self, "unit")
 
 
 @final

@@ -42,11 +42,9 @@ def at_distances(
     place = (row, distance[inside])
     present = np.zeros((len(users), horizon))
     present[place] = 1.0
-    values = []
-    for number in range(len(tables)):
-        matrix = np.zeros((len(users), horizon))
+    values = [np.zeros(present.shape) for _ in tables]
+    for number, matrix in enumerate(values):
         matrix[place] = pairs[f"x{number}"].to_numpy(np.float64)[inside]
-        values.append(matrix)
     return values, present, users.astype(np.int64)
 
 
@@ -74,15 +72,11 @@ def windowed(values: Doubles, smooth: int) -> Doubles:
 def recovered(
     model: Doubles, oracle: Doubles, count: Doubles, share: float, against: Literal["curve", "level"], smooth: int
 ) -> Doubles:
-    """Return "resamples": the events until recovery (see `scores.recovery`), infinity where never.
+    """Return "resamples": the events until recovery, infinity where never; see `scores.recovery`.
 
     Args:
-        model: "resamples distances", sums of the model's metric over the users.
-        oracle: "resamples distances", the same of the oracle.
+        model: "resamples distances", sums of the model's metric over the users, as `oracle`.
         count: "resamples distances", numbers of questions.
-        share: of the oracle, to be reached.
-        against: the oracle's curve, or the level of its later half.
-        smooth: distances averaged over.
     """
     own, best = curve(model, count, smooth), curve(oracle, count, smooth)
     distance = np.arange(own.shape[1])
@@ -90,8 +84,7 @@ def recovered(
         later = slice(own.shape[1] // 2, None)
         total = count[:, later].sum(1)
         level = np.where(total > 0, oracle[:, later].sum(1) / np.where(total > 0, total, 1.0), np.nan)
-        reached = own >= share * level[:, None] - _ROUNDING
-        searched = reached
+        searched = own >= share * level[:, None] - _ROUNDING
     else:
         reached = own >= share * best - _ROUNDING
         shortfall = np.where(np.isfinite(own), best - own, -np.inf)

@@ -42,7 +42,7 @@ def detection(
     *,
     horizon: int = 50,
 ) -> Detection:
-    """Return how soon alarms follow changes, and how often they are false.
+    """Compare the alarms of a change detector with the true changes.
 
     An alarm of user u at position p is right if 0 <= p - c_u < horizon, else false. The delay of u is the least p - c_u
     of a right alarm. Further right alarms do not count. An alarm that resets everyone is one alarm of every user, at
@@ -67,11 +67,7 @@ def detection(
     quiet = int((monitored - np.where(changed, end - begin, 0)).sum())
     wrong = int((~right).sum())
     changes = int(changed.sum())
-    return Detection(
-        changes,
-        len(delays) / changes if changes else float("nan"),
-        float(delays.mean()) if len(delays) else float("nan"),
-        float(np.median(delays)) if len(delays) else float("nan"),
-        wrong,
-        1000.0 * wrong / quiet if quiet else float("nan"),
-    )
+    nan = float("nan")
+    mean, median = (float(delays.mean()), float(np.median(delays))) if len(delays) else (nan, nan)
+    detected = len(delays) / changes if changes else nan
+    return Detection(changes, detected, mean, median, wrong, 1000.0 * wrong / quiet if quiet else nan)

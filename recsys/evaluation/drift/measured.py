@@ -52,9 +52,8 @@ def measured_drift(
         events = slice(int(log.indptr[begin]), int(log.indptr[end]))
         user, item = log.user_num[events].astype(np.int64) - begin, log.item_num[events]
         _, first = np.unique(user * log.n_items + item, return_index=True)
-        first = np.sort(first)
-        kept = first[tastes.has_taste[item[first]]]
-        user, item = user[kept], item[kept]
+        first = np.sort(first[tastes.has_taste[item[first]]])
+        user, item = user[first], item[first]
         count = np.bincount(user, minlength=end - begin)
         generator = np.random.default_rng([seed, begin])
         chance = np.zeros(end - begin)

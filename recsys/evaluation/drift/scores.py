@@ -10,7 +10,7 @@ in arrays of floats) marks a user without the property.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -88,8 +88,8 @@ def recovery_curve(
         return curve(times @ values[0], times @ present, smooth)
 
     mean, low, high = resampling.interval(len(users), smoothed)
-    columns: dict[str, Any] = {"distance": np.arange(horizon), "mean": mean, "low": low, "high": high}
-    return pd.DataFrame(columns | {"users": present.sum(0).astype(np.int64)})
+    asked = present.sum(0).astype(np.int64)
+    return pd.DataFrame({"distance": np.arange(horizon), "mean": mean, "low": low, "high": high, "users": asked})
 
 
 def recovery(
@@ -128,9 +128,8 @@ def recovery(
     values, present, users = at_distances([table, oracle], changed_at, metric, horizon)
 
     def events_needed(times: Doubles) -> Doubles:
-        count = times @ present
         model, best = times @ values[0], times @ values[1]
-        return recovered(model, best, count, share, against, smooth)[:, None]
+        return recovered(model, best, times @ present, share, against, smooth)[:, None]
 
     return resampling.score(len(users), events_needed)
 
@@ -149,13 +148,7 @@ def degradation_area(
     Curves are not smoothed. Distances without questions count 0. Negative where the model beats the oracle,
     which happens if the old taste still predicts something of the new.
 
-    Args:
-        table: of the model's replay.
-        oracle: of the replay with histories that begin at the true change.
-        changed_at: "users", c_u; -1 for users without a change.
-        metric: a column of both tables.
-        horizon: distances 0 ... horizon - 1.
-        resampling: settings of the interval.
+    The arguments are those of `recovery`.
     """
     values, present, users = at_distances([table, oracle], changed_at, metric, horizon)
 

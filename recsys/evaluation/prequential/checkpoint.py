@@ -71,9 +71,10 @@ class Checkpoint:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            facts = json.loads(str(arrays.pop("facts")))
-            rank, known, state = arrays.pop("rank"), arrays.pop("known"), _state(arrays)
-            checkpoint = cls(facts["call"], facts["chunks"], rank, known, facts["seconds"], state)
+            facts = json.loads(str(arrays["facts"]))
+            state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
+            made = facts["call"], facts["chunks"], arrays["rank"], arrays["known"]
+            checkpoint = cls(*made, facts["seconds"], state)
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(f"{path}: cannot read this checkpoint ({error}); delete it to start again") from error
         if checkpoint.call != call:
@@ -92,7 +93,3 @@ def digest(facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> 
         total.update(f"{name} {array.dtype} {array.shape}".encode())
         total.update(array.tobytes())
     return total.hexdigest()
-
-
-def _state(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    return {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}

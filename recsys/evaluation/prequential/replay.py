@@ -157,12 +157,7 @@ class _Run:
     """The state of a replay: the current model, the ranks so far, the time used."""
 
     def __init__(
-        self,
-        model: Recommender,
-        stream: Stream,
-        forgetting: Forgetting | None,
-        depth: int,
-        chunk: int,
+        self, model: Recommender, stream: Stream, forgetting: Forgetting | None, depth: int, chunk: int
     ) -> None:
         self.model, self.stream, self.forgetting = model, stream, forgetting
         self.depth, self.chunk = depth, chunk

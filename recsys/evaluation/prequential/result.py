@@ -64,14 +64,8 @@ class Replay:
 
     def save(self, path: str | Path) -> Path:
         """Write one Parquet file; it appears complete or not at all."""
-        extra = {
-            "format": _FORMAT,
-            "cutoffs": self.cutoffs,
-            "repeats": self.repeats,
-            "seconds": self.seconds,
-            "state_bytes": self.state_bytes,
-        }
-        return write_table(self.table, Path(path), _KEY, extra)
+        extra = {name: getattr(self, name) for name in ("cutoffs", "repeats", "seconds", "state_bytes")}
+        return write_table(self.table, Path(path), _KEY, {"format": _FORMAT} | extra)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -87,11 +81,7 @@ class Replay:
 
 
 def question_table(
-    stream: Stream,
-    rank: Items,
-    known: Mask,
-    trained_until: Ints,
-    cutoffs: tuple[int, ...],
+    stream: Stream, rank: Items, known: Mask, trained_until: Ints, cutoffs: tuple[int, ...]
 ) -> pd.DataFrame:
     """Return one row per question. With one relevant item NDCG@k is 1 / log2(1 + rank), its ideal being 1."""
     gain = np.where(rank > 0, 1.0 / np.log2(1.0 + np.maximum(rank, 1)), 0.0)
