@@ -69,53 +69,48 @@ def test_interrupted_benchmark_computes_nothing_twice(folder: Path, monkeypatch:
     assert all(row in after for row in rows)
 
 
+def _grid(folder: Path, budget: Budget = _BUDGET, users: int = 40, items: int = 40, events: int = 10) -> Grid:
+    """A grid on a random split of a simulated log."""
+    cut = split(simulated_log(n_users=users, n_items=items, events_per_user=events), "random")
+    return Grid(Arena("log-random", cut, Tastes.of(cut.train)), budget, Cells(folder), Progress(1.0))
+
+
 def test_best_setting_on_validation_is_tested(tmp_path: Path) -> None:
-    log = simulated_log(n_users=80, n_items=60, events_per_user=15)
-    cut = split(log, "random")
-    arena = Arena("log-random", cut, Tastes.of(cut.train))
-    experiment = shipped_experiment("ease")
-    cells = Cells(tmp_path)
-    outcome = Grid(arena, _BUDGET, cells, Progress(1.0)).run("ease", experiment)
+    grid = _grid(tmp_path, users=80, items=60, events=15)
+    cut, tastes = grid.arena.split, grid.arena.tastes
+    outcome = grid.run("ease", shipped_experiment("ease"))
     valid = [trial["valid"] for trial in outcome.trials]
     assert len(valid) == 2
     assert valid[outcome.chosen] == max(valid)
     assert outcome.experiment is not None
     model = EASE(**outcome.experiment.arguments).fit(cut.train)
-    expected = evaluate(model, cut.test, cut.train, cutoffs=(10,), tastes=arena.tastes).summary
+    expected = evaluate(model, cut.test, cut.train, cutoffs=(10,), tastes=tastes).summary
     assert outcome.values("ndcg@10") == [pytest.approx(expected["ndcg@10"])]
 
 
 def test_the_first_seed_is_the_trial_itself(tmp_path: Path) -> None:
-    cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
-    arena = Arena("log-random", cut, Tastes.of(cut.train))
+    grid = _grid(tmp_path)
+    cut, tastes = grid.arena.split, grid.arena.tastes
     changes = {"optimization.epochs": 2, "embedding_size": 8}
-    experiment = with_settings(shipped_experiment("ampcf_latent"), changes)
-    cells = Cells(tmp_path)
-    outcome = Grid(arena, _BUDGET, cells, Progress(1.0)).run("ampcf_latent", experiment)
+    outcome = grid.run("ampcf_latent", with_settings(shipped_experiment("ampcf_latent"), changes))
     assert outcome.experiment is not None
     assert outcome.runs[0]["valid"] == outcome.trials[outcome.chosen]["valid"]
     model = outcome.experiment.build(1).fit(cut.train, validator(cut.valid, "ndcg@10", 100))
-    expected = evaluate(model, cut.test, cut.train, cutoffs=(10,), tastes=arena.tastes).summary
+    expected = evaluate(model, cut.test, cut.train, cutoffs=(10,), tastes=tastes).summary
     assert outcome.values("ndcg@10")[1] == pytest.approx(expected["ndcg@10"])
-    assert cells.arrays("log-random/ampcf_latent/trial-0") is None
+    assert grid.cells.arrays("log-random/ampcf_latent/trial-0") is None
 
 
 def test_no_further_trial_after_the_time_is_used_up(tmp_path: Path) -> None:
-    cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
-    arena = Arena("log-random", cut, Tastes.of(cut.train))
-    experiment = shipped_experiment("ease")
-    budget = replace(_BUDGET, trials=3, seconds=1e-9)
-    outcome = Grid(arena, budget, Cells(tmp_path), Progress(1.0)).run("ease", experiment)
+    grid = _grid(tmp_path, replace(_BUDGET, trials=3, seconds=1e-9))
+    outcome = grid.run("ease", shipped_experiment("ease"))
     assert len(outcome.trials) == 1
     assert len(outcome.runs) == 1
 
 
 def test_failure_of_a_model_has_its_reason(tmp_path: Path) -> None:
-    cut = split(simulated_log(n_users=40, n_items=40, events_per_user=10), "random")
-    arena = Arena("log-random", cut, Tastes.of(cut.train))
     content = {"model": {"class_path": "recsys.models.EASE", "init_args": {"memory_limit_gb": 1e-9}}}
-    grid = Grid(arena, _BUDGET, Cells(tmp_path), Progress(1.0))
-    outcome = grid.run("ease", check_experiment(content))
+    outcome = _grid(tmp_path).run("ease", check_experiment(content))
     assert outcome.runs == ()
     assert outcome.failure is not None
     assert "GB" in outcome.failure
