@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> Parser:
     """Return the parser of all commands."""
-    parser = Parser(prog="recsys", description=recsys.__doc__)
+    parser = Parser(prog="recsys", description=(recsys.__doc__ or "").splitlines()[0])
     parser.add_argument("--version", action="version", version=f"recsys {recsys.__version__}")
     parser.add_argument(
         "--print-completion", action=_PrintCompletion, choices=("bash", "zsh"), help="print what completes in a shell"
