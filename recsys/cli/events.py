@@ -24,10 +24,10 @@ def add(commands: Commands) -> None:
         add_json(parser)
 
 
-def add_store(parser: argparse.ArgumentParser) -> None:
-    """Add the address of an event store."""
+def add_store(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """Add the address of an event store, required unless there is a default."""
     text = "the event store: a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE"
-    parser.add_argument("--events", required=True, metavar="STORE", help=text)
+    parser.add_argument("--events", required=not default, metavar="STORE", help=text + default)
 
 
 def _import(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from recsys.cli.arguments import Commands, add_command, add_run
+from recsys.cli.events import add_store
 from recsys.cli.render import program
 from recsys.errors import ConfigError
 from recsys.serving.access import Limits
@@ -16,12 +17,7 @@ def add(commands: Commands) -> None:
     add_run(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port; 0: any that is free (default: %(default)s)")
-    parser.add_argument(
-        "--events",
-        metavar="STORE",
-        help="the event store: a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE (default: RUN.events.db, "
-        "beside the run)",
-    )
+    add_store(parser, default=" (default: RUN.events.db, beside the run)")
     parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
     parser.add_argument(
         "--workers",

@@ -79,7 +79,7 @@ class MemoryStore(EventStore):
                 del self._by_id[record.event.event_id]
             self._corrections.pop(user_id, None)
             self._tokens = {key: token for key, token in self._tokens.items() if token.user_id != user_id}
-            self._changes = [change for change in self._changes if _user(change) != user_id]
+            self._changes = [one for one in self._changes if isinstance(one, Erased) or _user(one) != user_id]
             erased = Erased(self._next(), user_hash(user_id))
             self._changes.append(erased)
         return erased
@@ -131,7 +131,5 @@ class MemoryStore(EventStore):
         return self._last
 
 
-def _user(change: Change) -> str | None:
-    if isinstance(change, Recorded):
-        return change.event.user_id
-    return change.user_id if isinstance(change, Corrected) else None
+def _user(change: Recorded | Corrected) -> str:
+    return change.event.user_id if isinstance(change, Recorded) else change.user_id

@@ -122,9 +122,8 @@ def new_token(label: str, scopes: Collection[Scope], user_id: str | None, expire
     return secret, Token(secret_hash(secret), label, frozenset(scopes), int(time.time()), user_id, expires)
 
 
-def full_access() -> Token:
-    """Return the token of requests to a service without authentication."""
-    return Token("0" * 64, "no authentication", frozenset(SCOPES), 0)
+FULL_ACCESS: Final = Token("0" * 64, "no authentication", frozenset(SCOPES), 0)
+"""The token of requests to a service without authentication."""
 
 
 def require(token: Token, scope: Scope, user_id: str | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 import torch
 
-from recsys.data.queries import Queries, Ragged
+from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.events.store import Correction
 from recsys.explanations import Explanation, PersonaDescription, PersonaShare
@@ -72,10 +72,8 @@ class PersonaCorrections:
         if self._routing is None or bool((factors == 1).all()):
             return queries
         if not factors.any():
-            none = np.zeros(0, np.int64)
-            return Queries(
-                queries.users, Ragged.of([[]]), none.astype(np.float32), none, queries.now, exclude=queries.excluded
-            )
+            empty = Queries.from_history([[]], users=queries.users, now=queries.now)
+            return replace(empty, exclude=queries.excluded)
         # Scaled to at most 1, as weights are; the order of the items stays.
         routed = self._routing[np.maximum(queries.history.items, 0)] @ (factors / factors.max())
         return queries.with_weights(np.minimum(routed, 1.0).astype(np.float32))

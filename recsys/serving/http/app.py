@@ -90,7 +90,7 @@ def _events(service: Service) -> APIRouter:
         for place, sent in enumerate(body.events):
             require(_token(request), "write", sent.user_id)
             try:
-                events.append(sent.event())
+                events.append(Event(**dict(sent)))
             except DataError as error:
                 raise DataError(f"events[{place}]: {error}") from None
         return service.append(events)
@@ -160,7 +160,7 @@ def _users(service: Service) -> APIRouter:
     def correct(user_id: schemas.Id, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectionOut:
         """Mute, boost or rename a persona; the next answer honours it."""
         answers = service.answers
-        correction = body.correction(answers.model)
+        correction = Correction(**dict(body), model=answers.model)
         service.correct(user_id, persona, correction, answers)
         return _correction(persona, correction)
 

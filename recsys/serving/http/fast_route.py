@@ -48,11 +48,14 @@ class FastRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request that `Guard` has admitted."""
-        request = _parse(scope)
-        if request is None or (request[1] or self._n) > self._service.limits.n:
+        get = scope["type"] == "http" and scope["method"] == "GET"
+        path = _PATH.fullmatch(scope["path"]) if get else None
+        query = _QUERY.fullmatch(scope.get("query_string", b""))
+        n = int(query[1] or self._n) if query else 0
+        if path is None or not 0 < n <= self._service.limits.n:
             await self._app(scope, receive, send)
             return
-        user_id, n = request[0], request[1] or self._n
+        user_id = path[1]
         scope["route"] = self._route
         token: Token = scope[TOKEN]
         check_id("user_id", user_id)
@@ -62,11 +65,3 @@ class FastRoute:
         headers = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-
-
-def _parse(scope: Scope) -> tuple[str, int] | None:
-    """Return user and n (0: not given) of a request for recommendations; None for any other request."""
-    if scope["type"] != "http" or scope["method"] != "GET":
-        return None
-    path, query = _PATH.fullmatch(scope["path"]), _QUERY.fullmatch(scope.get("query_string", b""))
-    return None if path is None or query is None else (path[1], int(query[1] or 0))

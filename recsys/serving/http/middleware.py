@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from recsys.errors import CapabilityError, DataError
 from recsys.events.store import ConflictError, StoreError, Token
-from recsys.serving.access import Code, Denied, full_access
+from recsys.serving.access import FULL_ACCESS, Code, Denied
 from recsys.serving.answers import UnknownError
 from recsys.serving.http.page import page_files
 from recsys.serving.service import Service
@@ -100,7 +100,7 @@ class Guard:
             if (host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host) not in _LOOPBACK:
                 raise Denied(403, "wrong_host", "without tokens only localhost is served; ask http://127.0.0.1")
             self._service.rate_limiter.acquire(address)
-            return full_access()
+            return FULL_ACCESS
         scheme, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         secret = secret.strip()
         token = self._service.tokens.cached(secret) if secret else None
@@ -108,7 +108,7 @@ class Guard:
         if token is not None and scheme.lower() == "bearer":
             return token
         if scope["path"] in OPEN_PATHS or scope["path"] in page_files():
-            return full_access()
+            return FULL_ACCESS
         if not secret or scheme.lower() != "bearer":
             raise Denied(401, "token_missing", "send a token: the header `Authorization: Bearer TOKEN`")
         return await asyncio.to_thread(self._service.tokens.token, secret)
@@ -198,13 +198,9 @@ def _check_path(scope: Scope) -> None:
 
 def _once(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that replays a body."""
-    sent = False
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def again() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return next(messages, None) or await receive()
 
     return again

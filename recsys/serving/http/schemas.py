@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from recsys.errors import DataError
 from recsys.events.checks import DOTS, LARGEST_TIME, LARGEST_VALUE, LARGEST_WEIGHT, LONGEST_ID, LONGEST_NAME, check_id
-from recsys.events.store import Correction, Event, Kind
+from recsys.events.store import Kind
 from recsys.serving.access import Code, Limits
 from recsys.serving.answers import HistoryEvent, LoggedEvent
 
@@ -77,10 +77,6 @@ class EventIn(_Body):
     time: _Whole = Field(description="Unix seconds", json_schema_extra=_TIME)
     kind: Kind = "use"
 
-    def event(self) -> Event:
-        """Return the event, checked."""
-        return Event(self.event_id, self.user_id, self.item_id, self.value, self.time, self.kind)
-
 
 class EventsIn(_Body):
     """One event or many; all are taken, or none."""
@@ -125,10 +121,6 @@ class CorrectionIn(_Body):
     name: Annotated[str, WithJsonSchema(_text(LONGEST_NAME))] | None = Field(
         None, description="the person's own name for it; null: the one that was found"
     )
-
-    def correction(self, model: str) -> Correction:
-        """Return the correction of a persona of a model, checked."""
-        return Correction(self.weight, self.name, model)
 
 
 class ErrorDetail(BaseModel):
