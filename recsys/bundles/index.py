@@ -53,10 +53,9 @@ def save_index(path: Path, index: PersonaIndex, record: IndexRecord, *, model_di
     """Add an index to the bundle of its model, replacing any other; return its record in the manifest.
 
     Args:
-        path: the bundle.
-        index: of its model.
-        record: how it was made, and its recall.
-        model_digest: `model_digest` of the bundle when the model was loaded.
+        path: the bundle of the model that the index is of.
+        record: how the index was made, and its recall.
+        model_digest: `digest_of` the bundle's manifest when the model was loaded.
 
     Raises:
         BundleError: there is no bundle, or it now holds another model.
@@ -86,11 +85,7 @@ def save_index(path: Path, index: PersonaIndex, record: IndexRecord, *, model_di
 
 
 def load_index(path: Path, model: Recommender) -> PersonaIndex | None:
-    """Return the index of a bundle; None when it has none.
-
-    Args:
-        path: the bundle, whose files `recsys.bundles.bundle.load` has checked.
-        model: its model.
+    """Return the index of a bundle, whose files `recsys.bundles.bundle.load` has checked; None when it has none.
 
     Raises:
         BundleError: the index is of another model, or not readable.
@@ -115,10 +110,7 @@ def load_index(path: Path, model: Recommender) -> PersonaIndex | None:
 def recommender_of(path: Path, model: Recommender, *, exact: bool = False) -> Recommend:
     """Return the function by which the model of a bundle recommends: through its index if it has one, else exactly.
 
-    Args:
-        path: the bundle.
-        model: its model.
-        exact: ignore the index.
+    With `exact` the index is ignored.
 
     Raises:
         BundleError, ConfigError: as for `load_index`.

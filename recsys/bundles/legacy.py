@@ -1,4 +1,4 @@
-"""Names and arguments of earlier versions, translated to today's: bundles and configuration files outlive changes."""
+"""Names and arguments of earlier versions, translated to today's, for bundles and configuration files."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def gini(counts: npt.NDArray[np.integer]) -> float:
 def self_information(train: Interactions) -> Doubles:
     """Return "items", float64: -log2 p(i) in bits, p(i) = the share of training users who used item i.
 
-    An item that nobody used counts as used by one user.
+    An item without users counts as used by one.
     """
     users = np.asarray(train.matrix().sum(axis=0)).ravel()
     active = max(1, int((np.diff(train.indptr) > 0).sum()))

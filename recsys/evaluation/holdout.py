@@ -117,10 +117,7 @@ def evaluate_lists(
     Args:
         top: "queries n", item numbers, best first, `UNKNOWN` padding; n >= max(cutoffs).
         holdout: the questions and the relevant items.
-        train: the training log.
-        metrics: see `evaluate`.
-        cutoffs: list lengths.
-        tastes: the partition of the items; made from `train` when None.
+        train, metrics, cutoffs, tastes: see `evaluate`.
         served: "queries", whether the model could answer; everyone when None.
 
     Raises:

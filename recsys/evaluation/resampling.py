@@ -33,7 +33,7 @@ class Score:
     """A number with its interval.
 
     Attributes:
-        value: the score; NaN where nobody has it.
+        value: the score; NaN without users.
         low: lower end of the interval.
         high: upper end of the interval.
         users: number of users behind it.

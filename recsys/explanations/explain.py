@@ -81,10 +81,7 @@ class UserFacts:
     def of(cls, model: Recommender, queries: Queries, former: UserFacts | None = None) -> Self:
         """Describe the users of the queries.
 
-        Args:
-            model: a fitted model.
-            queries: the users.
-            former: facts of the same single user before the last events, which save work and change no bit.
+        `former`, the facts of the same single user before the last events, saves work and changes no bit.
 
         Raises:
             CapabilityError: the model cannot serve one of them.
@@ -123,7 +120,7 @@ def explain_read(
     """
     items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
     support = _support(read, facts, items, contributions)
-    return [_explain_row(read, facts, support, recommendations, row, ids, evidence) for row in range(len(items))]
+    return [_explain_row(support, recommendations, row, ids, evidence) for row in range(len(items))]
 
 
 def persona_phrases(personas: Sequence[PersonaDescription]) -> list[str | None]:
@@ -154,6 +151,8 @@ class _Support:
     `recent`: "queries length", which events are younger than the user's half-life, None where nothing decays.
     """
 
+    read: ReadOut
+    facts: UserFacts
     kind: EvidenceKind
     strength: Doubles
     attention: Doubles
@@ -180,19 +179,14 @@ def _support(read: ReadOut, facts: UserFacts, items: Items, contributions: Tenso
         kind = "none"
         strength = np.zeros((*history.items.shape, items.shape[1]))
     recent = None if read.recent is None else history.gather(read.recent, False)
-    return _Support(kind, strength, attention.double().cpu().numpy(), recent)
+    return _Support(read, facts, kind, strength, attention.double().cpu().numpy(), recent)
 
 
 def _explain_row(
-    read: ReadOut,
-    facts: UserFacts,
-    support: _Support,
-    recommendations: Recommendations,
-    row: int,
-    ids: Sequence[ItemId],
-    most: int,
+    support: _Support, recommendations: Recommendations, row: int, ids: Sequence[ItemId], most: int
 ) -> list[Explanation]:
-    model, titles = read.model, read.model.fitted_on.metadata.titles
+    model, facts = support.read.model, support.facts
+    titles = model.fitted_on.metadata.titles
     columns = np.flatnonzero(recommendations.items[row] != UNKNOWN)
     positive = np.maximum(support.strength[row].T.take(columns, 0), 0.0)  # "n length"
     total = positive.sum(1)
@@ -209,7 +203,7 @@ def _explain_row(
         recommendations.scores[row, columns].tolist(),
         np.argsort(-attention, axis=1, kind="stable").tolist(),
         attention.tolist(),
-        _evidence(read, facts, support, row, positive, total, ids, most),
+        _evidence(support, row, positive, total, ids, most),
         recent,
         strict=True,
     ):
@@ -229,17 +223,10 @@ def _explain_row(
 
 
 def _evidence(
-    read: ReadOut,
-    facts: UserFacts,
-    support: _Support,
-    row: int,
-    positive: Doubles,
-    total: Doubles,
-    ids: Sequence[ItemId],
-    most: int,
+    support: _Support, row: int, positive: Doubles, total: Doubles, ids: Sequence[ItemId], most: int
 ) -> list[tuple[Evidence, ...]]:
     """Return the evidence for each item of a row, from the positive strengths, "n length", and their sums, "n"."""
-    fitted, queries = read.model.fitted_on, read.queries
+    fitted, queries, facts = support.read.model.fitted_on, support.read.queries, support.facts
     titles = fitted.metadata.titles
     places = largest(positive, most)
     strength = positive[np.arange(len(places))[:, None], places]

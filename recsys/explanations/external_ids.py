@@ -81,16 +81,10 @@ def user_numbers(model: Recommender, log: Interactions, users: Id | Iterable[Id]
 
 
 def known_numbers(vocabulary: Vocabulary, ids: Id | Iterable[Id], kind: str, owner: str) -> Items:
-    """Return the numbers of ids.
-
-    Args:
-        vocabulary: holds the ids.
-        ids: one or more.
-        kind: "users" or "items", for the message.
-        owner: of the vocabulary, for the message.
+    """Return the numbers of one or more ids.
 
     Raises:
-        DataError: naming the ids that are unknown.
+        DataError: naming the unknown ids, their kind ("users" or "items") and the owner of the vocabulary.
     """
     several = [ids] if isinstance(ids, int | str | np.integer) else list(ids)
     numbers = vocabulary.numbers(several)

@@ -211,12 +211,7 @@ def evidence_places(queries: Queries, strengths: Doubles) -> Ints:
 
 
 def keep_events(queries: Queries, keep: Mask) -> Queries:
-    """Return the queries with only some of the history visible; excluded items stay excluded.
-
-    Args:
-        queries: the users.
-        keep: "events", aligned with `queries.history.items`.
-    """
+    """Return the queries with only some "events" of their histories visible; excluded items stay excluded."""
     return Queries(
         queries.users,
         queries.history.select(keep),

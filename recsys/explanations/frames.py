@@ -160,10 +160,7 @@ def personas(
 
     Args:
         model: a fitted model with personas.
-        users: ids of users of the log; all of its users when None.
-        history: item ids of one person, oldest first, in place of users and log.
-        log: holds the users' events.
-        at: only events strictly before this moment are visible, in the unit of the log's clock.
+        users, history, log, at: see `recommend`.
         top: items and genres of each persona at most.
 
     Returns:

@@ -25,8 +25,7 @@ def persona_similarity(model: PersonaRecommender, queries: Queries, history: Pad
 
     Args:
         model: a model with personas.
-        queries: the users.
-        history: their padded histories.
+        queries: the users, with their padded `history`.
         items: "queries n", known item numbers, the candidates.
 
     Returns:
@@ -50,11 +49,6 @@ def similar(model: Recommender, item: int, n: int) -> Recommendations:
 
     A fold-in model gives what it recommends to a user with this item alone; a model of learned users the items with the
     largest cosine of their vectors.
-
-    Args:
-        model: a fitted model.
-        item: its number.
-        n: length of the list.
 
     Raises:
         CapabilityError: the model has no similarity between items.

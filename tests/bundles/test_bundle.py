@@ -62,7 +62,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     (path / "manifest.json").write_bytes(manifest.canonical(content))
 
 
-def test_everything_that_was_known_comes_back(pristine: Path) -> None:
+def test_fitted_model_is_restored_completely(pristine: Path) -> None:
     log = small_log()
     model, loaded = EASE(10).fit(log), load(pristine)
     for name, value in vars(model.fitted_on).items():
@@ -93,7 +93,7 @@ def test_the_manifest_says_how_the_model_was_made(tmp_path: Path) -> None:
     assert manifest.git_commit is None or len(manifest.git_commit) == 40
 
 
-def test_without_a_word_the_seed_is_the_models(tmp_path: Path) -> None:
+def test_seed_of_a_bundle_defaults_to_that_of_the_model(tmp_path: Path) -> None:
     assert read_manifest(save(IALS(3, seed=4).fit(small_log()), tmp_path / "m")).seed == 4
     assert read_manifest(save(EASE().fit(small_log()), tmp_path / "n")).seed is None
 
@@ -350,7 +350,7 @@ def test_a_manifest_of_the_wrong_shape_is_refused(key: str, value: object, copy:
 @pytest.mark.parametrize(
     "text", ["", "[]", "null", "{", '{"format_version": 1}', '{"format_version": NaN}', "[" * 100_000]
 )
-def test_what_is_no_manifest_is_refused(text: str, copy: Path) -> None:
+def test_malformed_manifest_is_refused(text: str, copy: Path) -> None:
     (copy / "manifest.json").write_text(text)
     with pytest.raises(BundleError, match=r"manifest\.json"):
         load(copy)

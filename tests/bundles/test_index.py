@@ -90,7 +90,7 @@ def test_the_manifest_says_how_the_index_was_made_and_what_it_finds(path: Path, 
     assert {name: manifest.files[name] for name in before.files} == before.files
 
 
-def test_an_index_that_was_kept_answers_as_before(path: Path, model: AMPCF) -> None:
+def test_saved_index_gives_the_same_lists(path: Path, model: AMPCF) -> None:
     add(path, model)
     queries = Queries.from_history([[5, 800, 1_700], []])
     fresh = PersonaIndex.build(model, Search(20, 50, 10), cells=50, seed=5)

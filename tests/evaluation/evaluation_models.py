@@ -1,4 +1,4 @@
-"""Small models, logs and holdouts whose answers are known."""
+"""Small models, logs and holdouts with known scores."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FixedScores(Recommender):
 
 @final
 class MostUsed(Recommender):
-    """Scores by number of events, the same for everybody, unknown users included."""
+    """Scores by number of events, the same for all users, also unknown ones."""
 
     @property
     def needs_known_users(self) -> bool:
@@ -67,9 +67,9 @@ class MostUsed(Recommender):
 def random_log(users: int = 40, items: int = 30, *, genres: int = 0, seed: int = 0) -> Interactions:
     """A log of random events in which every item and user occurs; with `genres`, items have one or two of them."""
     rng = np.random.default_rng(seed)
-    who = np.concatenate([rng.integers(users, size=users * 6), np.arange(users), np.arange(items) % users])
-    what = np.concatenate([rng.integers(items, size=users * 6), np.arange(users) % items, np.arange(items)])
-    log = Interactions.from_columns(who, what, times=np.arange(len(who)))
+    users_of_events = np.concatenate([rng.integers(users, size=users * 6), np.arange(users), np.arange(items) % users])
+    items_of_events = np.concatenate([rng.integers(items, size=users * 6), np.arange(users) % items, np.arange(items)])
+    log = Interactions.from_columns(users_of_events, items_of_events, times=np.arange(len(users_of_events)))
     if not genres:
         return log
     drawn = [tuple(sorted({f"g{g}" for g in rng.integers(genres, size=2)})) for _ in range(items)]
@@ -144,7 +144,7 @@ class FollowTheLeader(OnlineForgetting):
     """Half-lives of 1, 4 and infinitely many events; a user gets the one with the largest sum of utilities so far.
 
     Attributes:
-        seen: what it was shown, in order: user, history length and time of asking.
+        seen: the observed queries in order: user, history length and time.
     """
 
     def __init__(self, users: int) -> None:

@@ -61,7 +61,7 @@ def test_chance_distance_equals_its_expectation() -> None:
     np.testing.assert_allclose(chance, [[expected, 0.0, np.nan]], atol=1e-9)
 
 
-def test_lists_drawn_from_the_own_history_have_no_excess() -> None:
+def test_lists_drawn_from_the_users_history_have_no_excess() -> None:
     """Lists made as the bootstrap makes them: the mean excess is zero within its error, while the raw TDD is not."""
     log = random_log(users=300, genres=5)
     tastes = Tastes.of(log)

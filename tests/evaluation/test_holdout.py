@@ -43,7 +43,7 @@ def test_the_table_has_a_row_per_user_and_a_column_per_metric(popular: tuple[Mos
         assert np.isfinite(value), name
 
 
-def test_nobody_is_dropped_in_silence(popular: tuple[MostUsed, Evaluation]) -> None:
+def test_users_without_relevant_items_and_cold_users_are_counted(popular: tuple[MostUsed, Evaluation]) -> None:
     _, result = popular
     without = result.per_user["n_relevant"] == 0
     assert result.users_without_relevant == int(without.sum()) > 0
@@ -70,21 +70,21 @@ def test_a_model_that_needs_known_users_scores_zero_on_the_others() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
-def test_batches_change_nothing_and_progress_is_told(popular: tuple[MostUsed, Evaluation], batch_size: int) -> None:
+def test_batches_change_nothing_and_progress_is_reported(popular: tuple[MostUsed, Evaluation], batch_size: int) -> None:
     model, whole = popular
     log = random_log(genres=4)
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     parts = evaluate(
         model,
         random_holdout(log, cold=6),
         log,
         batch_size=batch_size,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reports.append((done, total)),
     )
     pd.testing.assert_frame_equal(parts.per_user, whole.per_user)
     assert parts.summary == whole.summary
-    assert told[-1] == (46, 46)
-    assert len(told) == -(-46 // batch_size)
+    assert reports[-1] == (46, 46)
+    assert len(reports) == -(-46 // batch_size)
 
 
 def test_strata_average_the_users_of_each_group(popular: tuple[MostUsed, Evaluation]) -> None:
@@ -204,7 +204,7 @@ def test_validator_samples_once() -> None:
     assert validator(holdout, sample=1000)(model) == validator(holdout)(model)
 
 
-def test_validator_refuses_what_it_cannot_measure() -> None:
+def test_validator_refuses_unknown_metrics_and_empty_holdouts() -> None:
     log = random_log()
     holdout = random_holdout(log)
     with pytest.raises(ConfigError, match="did you mean 'recall'"):

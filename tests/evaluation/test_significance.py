@@ -76,7 +76,7 @@ def test_the_interval_equals_a_plain_bootstrap(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose([row["low"], row["high"]], np.quantile(means, [0.025, 0.975]), atol=error / 5)
 
 
-def test_equal_tables_differ_by_nothing() -> None:
+def test_equal_tables_have_no_difference() -> None:
     a = table(np.random.default_rng(0).random(30))
     row = compare(a, a, ["ndcg@10"]).iloc[0]
     assert (row["diff"], row["low"], row["high"], row["p"], row["p_holm"]) == (0, 0, 0, 1, 1)
@@ -90,7 +90,7 @@ def test_undefined_metrics_and_zero_baselines_are_not_numbers() -> None:
     assert math.isnan(compare(table([0.0, 0.0]), b.fillna(1.0), ["ndcg@10"]).iloc[0]["relative"])
 
 
-def test_the_family_is_what_was_asked() -> None:
+def test_family_of_holm_is_the_compared_metrics() -> None:
     rng = np.random.default_rng(7)
     first = rng.random((50, 3))
     second = np.stack([first[:, 0] + 0.1, rng.random(50), first[:, 2]], axis=1)
@@ -110,7 +110,7 @@ def test_different_users_are_refused_and_few_are_counted() -> None:
         compare(a, table(np.ones(3), users=[0, 1, 1]), ["ndcg@10"])
 
 
-def test_integer_and_text_ids_meet() -> None:
+def test_integer_and_text_ids_are_matched() -> None:
     a, b = table([0.1, 0.2]), table([0.2, 0.1], users=["1", "0"])
     assert compare(a, b, ["ndcg@10"]).iloc[0]["diff"] == 0
 
@@ -139,7 +139,7 @@ def test_seeds_are_averaged_per_user_before_the_test() -> None:
     assert result.loc[2, "diff"] == pytest.approx((b[1]["ndcg@10"] - a[1]["ndcg@10"]).mean())
 
 
-def test_a_model_without_randomness_meets_every_seed() -> None:
+def test_single_run_is_paired_with_every_seed() -> None:
     rng = np.random.default_rng(0)
     a, b = [table(rng.random(40))], [table(rng.random(40)) for _ in range(2)]
     result = compare_seeds(a, b, ["ndcg@10"])

@@ -73,7 +73,7 @@ def test_pure_svd_equals_the_dense_decomposition() -> None:
     np.testing.assert_allclose(ours @ ours.T, factors @ factors.T, atol=1e-9)
 
 
-def test_kmeans_never_returns_fewer_clusters_than_asked_on_distinct_points() -> None:
+def test_kmeans_returns_all_clusters_on_distinct_points() -> None:
     angle = np.linspace(0, np.pi, 9, endpoint=False)
     assert len(set(spherical_kmeans(np.stack([np.cos(angle), np.sin(angle)], 1), 6, seed=1))) == 6
 

@@ -62,9 +62,9 @@ def test_evidence_is_recent_or_long_term() -> None:
     assert [(fact.item_id, fact.recent) for fact in best.evidence] == [(1, True), (0, False)]
     assert best.recent == pytest.approx(1 / (1 + 3 * 2**-3))
     assert best.reason == "Because you chose Crime 1 and Crime 0; of all the evidence 73% is recent and 27% long-term."
-    told = json.loads(json.dumps(best.to_dict()))
-    assert told["recent"] + told["long_term"] == pytest.approx(1)
-    assert [fact["recent"] for fact in told["evidence"]] == [True, False]
+    record = json.loads(json.dumps(best.to_dict()))
+    assert record["recent"] + record["long_term"] == pytest.approx(1)
+    assert [fact["recent"] for fact in record["evidence"]] == [True, False]
 
 
 def test_recent_share_counts_the_whole_history() -> None:
@@ -109,18 +109,18 @@ def test_no_recency_without_decay_or_order() -> None:
 
 def test_half_lives_have_intervals() -> None:
     model = believing(linear(), movie_log(), in_1_events=0.15, in_4_events=0.6, in_1_days=0.05, in_never=0.2)
-    found = user_half_lives(model, Queries.from_history([[0], [1]], users=[0, UNKNOWN]))
-    assert found is not None
-    known, stranger = found
+    half_life = user_half_lives(model, Queries.from_history([[0], [1]], users=[0, UNKNOWN]))
+    assert half_life is not None
+    known, stranger = half_life
     events, days = known.clocks
     assert (events.unit, days.unit) == ("events", "days")
     assert (events.median, events.low, events.high) == (4.0, 1.0, None)
     assert [events.probability, days.probability, known.never] == pytest.approx([0.75, 0.05, 0.2])
     assert (days.low, days.median) == (1.0, None)
     assert (known.learned_from, stranger.learned_from) == (9, 0)
-    told = json.loads(json.dumps(known.to_dict()))
-    assert told["kind"] == "own"
-    assert told["events"]["high"] is None
+    record = json.loads(json.dumps(known.to_dict()))
+    assert record["kind"] == "own"
+    assert record["events"]["high"] is None
 
 
 def test_half_life_includes_how_long_the_present_taste_has_lasted() -> None:
@@ -137,11 +137,11 @@ def test_half_life_includes_how_long_the_present_taste_has_lasted() -> None:
     state["parameters"][0] = 1e-9  # nothing changes at the question itself
     rule.changepoints.restore(state)
     queries = Queries.from_history([[0, 1, 2, 3, 4, 5, 0, 1, 2]], users=[0], times=[range(9)])
-    (found,) = user_half_lives(model, queries) or []
-    assert found.lasted is not None
-    assert (found.lasted.median, found.lasted.low, found.lasted.high) == (3.0, 3.0, None)
-    assert found.lasted.probability == pytest.approx(4 / 5, abs=0.02)
-    assert found.to_dict()["lasted"]["high"] is None
+    (half_life,) = user_half_lives(model, queries) or []
+    assert half_life.lasted is not None
+    assert (half_life.lasted.median, half_life.lasted.low, half_life.lasted.high) == (3.0, 3.0, None)
+    assert half_life.lasted.probability == pytest.approx(4 / 5, abs=0.02)
+    assert half_life.to_dict()["lasted"]["high"] is None
     assert recent(model, queries).tolist() == [False] * 6 + [True] * 3  # by the half-life alone it would be five
     plain = Decayed(linear(), TemporalDecay(changepoints=False), calibration=0.0).fit(movie_log())
     (without,) = user_half_lives(plain, queries) or []
@@ -155,10 +155,10 @@ def test_half_life_includes_how_long_the_present_taste_has_lasted() -> None:
 def test_units_of_a_shared_half_life(clock: AgeClock, of_log: Clock, unit: str, value: float) -> None:
     log = replace(movie_log(), clock=of_log)
     model = Decayed(linear(), GlobalHalfLife(3.0, clock=clock, floor=0.1)).fit(log)
-    told = (user_half_lives(model, Queries.from_history([[0]])) or [])[0].to_dict()
-    assert told["kind"] == "shared"
-    assert told[unit]["median"] == value
-    assert (told["never"], told["learned_from"]) == (0.1, None)
+    record = (user_half_lives(model, Queries.from_history([[0]])) or [])[0].to_dict()
+    assert record["kind"] == "shared"
+    assert record[unit]["median"] == value
+    assert (record["never"], record["learned_from"]) == (0.1, None)
     assert user_half_lives(linear().fit(log), Queries.from_history([[0]])) is None
 
 

@@ -80,7 +80,7 @@ def recovery_curve(
 
     Returns:
         One row per distance: `distance`, `mean`, `low`, `high`, `users` (with a question at exactly this distance).
-        NaN where there is nobody.
+        NaN where no user has one.
     """
     values, present, users = at_distances([table], changed_at, metric, horizon)
 
@@ -117,13 +117,9 @@ def recovery(
     Args:
         table: of the model's replay.
         oracle: of the replay with histories that begin at the true change.
-        changed_at: "users", c_u; -1 for users without a change.
-        metric: a column of both tables.
         share: of the oracle, to be reached.
         against: the oracle's curve, distance by distance, or its level over the later half.
-        horizon: distances 0 ... horizon - 1.
-        smooth: s, see `recovery_curve`.
-        resampling: settings of the interval.
+        changed_at, metric, horizon, smooth, resampling: see `recovery_curve`.
     """
     values, present, users = at_distances([table, oracle], changed_at, metric, horizon)
 

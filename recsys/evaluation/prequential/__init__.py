@@ -1,1 +1,1 @@
-"""Prequential replay: every event is asked before it is learned from."""
+"""Prequential replay: every event is predicted before it is learned from."""

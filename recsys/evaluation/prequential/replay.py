@@ -32,7 +32,7 @@ from recsys.evaluation.ranking import Progress
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.rank_utility import rank_utilities
-from recsys.types import Floats, Ints
+from recsys.types import Ints
 
 __all__ = ["QuestionSettings", "Refitting", "Replay", "events_before", "replay"]
 
@@ -202,7 +202,9 @@ class _Run:
                 if known.any():
                     with self.measured("judging"):
                         learned = queries if known.all() else queries.take(np.flatnonzero(known))
-                        utility = self._utility(self.forgetting, learned, rows[known])
+                        items = self._items[self.stream.items[rows[known]]]
+                        hypotheses = self.forgetting.hypotheses(learned)
+                        utility = rank_utilities(self.model, self._numbers.with_users(learned), items, hypotheses)
                     utilities.append((rows[known], utility))
             # Only now: all questions of a round use the state at its beginning.
             for rows, utility in utilities:
@@ -255,7 +257,3 @@ class _Run:
             top = self.model.recommend(weighted, self.depth).items
         hit = (top == self._items[self.stream.items[rows]][:, None]) & self.known[rows][:, None]
         self.rank[rows] = np.where(hit.any(1), hit.argmax(1) + 1, 0)
-
-    def _utility(self, forgetting: OnlineForgetting, queries: Queries, rows: Ints) -> Floats:
-        items = self._items[self.stream.items[rows]]
-        return rank_utilities(self.model, self._numbers.with_users(queries), items, forgetting.hypotheses(queries))

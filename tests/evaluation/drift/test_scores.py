@@ -57,7 +57,7 @@ def test_means_per_user_and_their_comparison() -> None:
     assert summarise_strata(labelled, ["ndcg@10"], ["drift_quartile"])["users"].tolist() == [2, 2, 2, 2]
 
 
-def test_moments_become_positions() -> None:
+def test_positions_of_moments() -> None:
     log = Interactions.from_columns([1, 1, 1, 2, 2], [1, 2, 3, 1, 2], times=[3, 5, 5, 4, 9])
     assert position_at(log, np.array([5.0, np.nan])).tolist() == [1, -1]
     assert position_at(log, np.array([3, 10])).tolist() == [0, 2]
@@ -129,7 +129,7 @@ def test_users_who_differ_widen_the_interval_of_recovery_to_infinity() -> None:
     assert (score.value, score.low, score.high) == (4, 4, np.inf)
 
 
-def test_area_is_the_sum_of_what_is_missing() -> None:
+def test_degradation_area_is_the_sum_of_the_shortfalls() -> None:
     changed = np.array([3, 3, -1])
     oracle = table(3, 9, lambda u, p: np.ones(len(p)))
     model = table(3, 9, lambda u, p: np.where(p < 3, -7, np.where(p < 5, 0.5, 1.25)))
@@ -141,7 +141,7 @@ def test_area_is_the_sum_of_what_is_missing() -> None:
     assert degradation_area(model, oracle, changed, horizon=50, resampling=FEW).value == pytest.approx(0.0)
 
 
-def test_cost_is_relative_and_over_the_users_and_positions_asked_for() -> None:
+def test_cost_is_relative_and_over_the_given_users_and_positions() -> None:
     base = table(4, 10, lambda u, p: np.ones(len(p)) * (u + 1))
     model = table(4, 10, lambda u, p: (u + 1) * np.where(u >= 2, 0, np.where(p < 5, 0.9, 0.7)))
     stable = np.array([True, True, False, False])
@@ -230,7 +230,7 @@ def genred_log() -> Interactions:
     return Interactions(*columns, log.users, log.items, ItemMetadata(log.metadata.titles, genres), log.clock, log.name)
 
 
-def test_measured_drift_is_large_for_those_who_moved_alone() -> None:
+def test_measured_drift_is_large_for_drifting_users_only() -> None:
     log = genred_log()
     tastes = Tastes.of(log)
     drift = measured_drift(log, tastes, draws=50)

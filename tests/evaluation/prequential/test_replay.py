@@ -75,7 +75,7 @@ def same(replayed: Replay, expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(replayed.table[expected.columns], expected, check_dtype=False)
 
 
-def test_by_hand() -> None:
+def test_replay_by_hand() -> None:
     # Item j is followed by item j + 1 (of 6): score 2 for the next, 1 for the one after.
     rows = np.zeros((6, 6), np.float32)
     for item in range(6):
@@ -147,7 +147,7 @@ def test_a_plain_forgetting_needs_no_rounds() -> None:
     assert not replay(model, log, START, LastEvents(1), **FULL).table["rank"].equals(expected["rank"])
 
 
-def test_a_window_is_asked_with_what_was_known_at_its_beginning() -> None:
+def test_questions_of_a_window_use_the_state_at_its_beginning() -> None:
     log = crowded()
     model = linear(log)
     forgetting, naive = FollowTheLeader(log.n_users), FollowTheLeader(log.n_users)
@@ -158,7 +158,7 @@ def test_a_window_is_asked_with_what_was_known_at_its_beginning() -> None:
     np.testing.assert_allclose(forgetting.total, naive.total, atol=1e-5)
 
 
-def test_equal_times_are_hidden_unless_asked_for() -> None:
+def test_equal_times_are_hidden_by_default() -> None:
     log = Interactions.from_columns([1] * 4, [0, 1, 2, 3], times=[1, 5, 5, 5])
     model = SumOfRows(np.ones((4, 4), np.float32)).fit(log)
     assert replay(model, log, 5).table["n_visible"].tolist() == [1, 1, 1]
@@ -188,7 +188,7 @@ def test_without_comparable_times_the_start_is_a_number_of_events(clock: Any) ->
         assert table["n_visible"].tolist() == [1, 1, 2, 3]
 
 
-def test_an_empty_history_is_asked_and_judged_undecided() -> None:
+def test_empty_history_has_equal_utilities() -> None:
     log = Interactions.from_columns([1, 2, 2], [0, 1, 0], times=[1, 5, 6])
     model = SumOfRows(np.ones((2, 2), np.float32)).fit(log)
     forgetting = FollowTheLeader(2)
