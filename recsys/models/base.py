@@ -23,10 +23,10 @@ from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, NotFittedError
 from recsys.models.item_sample import ItemSample
-from recsys.models.parameters import to_plain
+from recsys.models.parameters import to_call, to_plain
 from recsys.models.top_n import SparseScores, mask, sparse_top_n, top_n
 from recsys.training.session import Effort, Session
-from recsys.types import Floats, Items, Mask
+from recsys.types import Floats, Ints, Items, Mask
 
 Validate = Callable[["Recommender"], float]
 """A validation metric of a model, larger is better. Models trained by gradient use it for early stopping."""
@@ -50,7 +50,7 @@ class FittedOn:
     users: Vocabulary
     items: Vocabulary
     metadata: ItemMetadata
-    item_counts: npt.NDArray[np.int64]
+    item_counts: Ints
     clock: str
     dataset: str
     fingerprint: str
@@ -58,24 +58,14 @@ class FittedOn:
     @classmethod
     def of(cls, train: Interactions) -> FittedOn:
         """Describe a training log."""
-        counts = np.bincount(train.item_num, minlength=train.n_items)
-        return cls(
-            train.users,
-            train.items,
-            train.metadata,
-            counts.astype(np.int64),
-            train.clock,
-            train.name,
-            train.fingerprint,
-        )
+        counts = np.bincount(train.item_num, minlength=train.n_items).astype(np.int64)
+        return cls(train.users, train.items, train.metadata, counts, train.clock, train.name, train.fingerprint)
 
     def translation(self, log: Interactions) -> Translation:
         """Return the model's numbers of every user and item of a log."""
         return Translation.of(log, self.users, self.items)
 
-    def queries(
-        self, log: Interactions, users: npt.NDArray[np.int32] | None = None, now: npt.NDArray[np.int64] | None = None
-    ) -> Queries:
+    def queries(self, log: Interactions, users: Items | None = None, now: Ints | None = None) -> Queries:
         """Return queries for users of a log, which need not be the training log, in the model's numbers.
 
         Args:
@@ -117,8 +107,8 @@ class Recommendations:
         scores: "queries n", float32; -inf where there is no item.
     """
 
-    items: npt.NDArray[np.int32]
-    scores: npt.NDArray[np.float32]
+    items: Items
+    scores: Floats
 
 
 @final
@@ -317,6 +307,10 @@ class Recommender(ABC):
         Nested dataclasses become dictionaries, a wrapped model or a rule one of `class_path` and `init_args`.
         """
         return {name: to_plain(value) for name, value in arguments_of(self).items()}
+
+    @final
+    def __repr__(self) -> str:
+        return to_call(self)
 
     @final
     def unfitted(self) -> Self:

@@ -14,8 +14,6 @@ from torch import Tensor
 from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.data.vocabulary import UNKNOWN
-from recsys.errors import CapabilityError
 from recsys.models.base import Validate
 from recsys.models.capabilities import PersonaPoints, PersonaRecommender, Retrievable
 from recsys.models.retrieval.points import by_inner_product
@@ -63,25 +61,20 @@ class BPR(PersonaRecommender, Retrievable):
         popularity_correction: bool = True,
         seed: int = 0,
     ) -> None:
-        positive("embedding_size", embedding_size)
-        positive("learning_rate", learning_rate)
-        positive("regularization", regularization, zero=True)
-        positive("epochs", epochs)
         self.embedding_size = embedding_size
         self.learning_rate = learning_rate
         self.regularization = regularization
         self.epochs = epochs
         self.popularity_correction = popularity_correction
         self.seed = seed
+        for name in ("embedding_size", "learning_rate", "epochs"):
+            positive(name, getattr(self, name))
+        positive("regularization", regularization, zero=True)
         self._users: Tensor
         self._items: Tensor
 
     def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
-        _ = self.fitted_on
-        if bool(np.any(queries.users == UNKNOWN)):
-            raise CapabilityError(
-                "BPR has no vector for a user it was not trained on; retrain with the user in the log"
-            )
+        self.check_queries(queries)
         return self._users[torch.from_numpy(queries.users.astype(np.int64))][:, None, :]
 
     def item_vectors(self) -> Float[Tensor, "items dim"]:

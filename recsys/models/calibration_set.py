@@ -61,21 +61,15 @@ class CalibrationSet(Calibration):
     ) -> Self:
         """Return the calibration set of some events, which are learned in the order of the log.
 
-        Args:
-            model: evaluates.
-            log: the whole log.
-            events: positions in the log, ascending; their items are known to the model.
-            personas: see the class.
+        `events` are positions in the whole log, ascending; the model knows their items.
         """
         order = np.argsort(log.time[events], kind="stable")
         event = events[order]
         visible_until, now = _moments(log)[event], log.time[event]
         cuts = np.ones(len(event), np.bool_)
         cuts[1:] = visible_until[1:] != visible_until[:-1]
-        start = int(now.min(initial=0))
-        return cls(
-            model, Stream(log, start, event, visible_until, now, visible_until, cuts, 0), np.argsort(order), personas
-        )
+        stream = Stream(log, int(now.min(initial=0)), event, visible_until, now, visible_until, cuts, 0)
+        return cls(model, stream, np.argsort(order), personas)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,12 +95,10 @@ class CalibrationSet(Calibration):
     def utilities(self, hypotheses: Callable[[Queries, Ints, Doubles | None], Floats]) -> Floats:
         utilities = []
         for part in self._parts():
-            rows = self.rows[part]
-            queries = self._queries(rows)
+            queries = self._queries(self.rows[part])
             event_age = None if self.personas is None else self.personas.event_age(queries)
-            utilities.append(
-                self._utility(rows, queries, hypotheses(queries, np.arange(part.start, part.stop), event_age))
-            )
+            weights = hypotheses(queries, np.arange(part.start, part.stop), event_age)
+            utilities.append(self._utility(self.rows[part], queries, weights))
         return np.concatenate(utilities)
 
     def replay(self, rule: OnlineForgetting, chunk: int) -> None:
@@ -138,9 +130,8 @@ class CalibrationSet(Calibration):
             queries = queries.take(some)
             if len(some):
                 with torch.inference_mode():
-                    translated = self._translation.with_users(queries)
-                    added = fold_in.contributions(translated, candidates[some]).float().cpu().numpy()
-                batches.append((queries, added))
+                    added = fold_in.contributions(self._translation.with_users(queries), candidates[some])
+                batches.append((queries, added.float().cpu().numpy()))
         return batches
 
     def _parts(self) -> Iterator[slice]:
@@ -148,8 +139,8 @@ class CalibrationSet(Calibration):
         until = np.cumsum(self.visible)
         begin = 0
         while begin < len(self):
-            seen = until[begin - 1] if begin else 0
-            end = max(begin + 1, int(np.searchsorted(until, seen + _ENTRIES, side="right")))
+            before = until[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(until, before + _ENTRIES, side="right")))
             yield slice(begin, end)
             begin = end
 

@@ -40,12 +40,7 @@ class PersonaRecommender(Recommender):
 
     @abstractmethod
     def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
-        """Return the attention of each persona for each item; sums to 1 over personas.
-
-        Args:
-            queries: the queries.
-            items: "queries n", known item numbers, different ones for each query.
-        """
+        """Return the attention of each persona for each item ("queries n", known items); sums to 1 over personas."""
 
 
 class FoldIn(ABC):
@@ -101,13 +96,8 @@ def sample_contributions(
 ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
     """Return the contributions to an item sample and to one further item per query.
 
-    All contributions of a query may be multiplied by one positive number, which changes no ranking.
-
-    Args:
-        model: a fold-in model.
-        queries: the queries.
-        item_sample: "item_sample", known item numbers, the same for every query.
-        items: "queries", known item numbers.
+    All contributions of a query may be multiplied by one positive number, which changes no ranking. `item_sample` is
+    the same for every query, `items` has one item per query; all are known.
     """
     if isinstance(model, SampledContributions):
         return model.contributions_to_sample(queries, item_sample, items)
@@ -145,13 +135,7 @@ class AdditivePersonas(ABC):
 def attention_and_persona_scores(
     model: PersonaRecommender, queries: Queries, items: Items
 ) -> tuple[Float[Tensor, "queries personas n"], Float[Tensor, "queries personas n"]]:
-    """Return the attention and the persona scores U_uk . v_i of some items.
-
-    Args:
-        model: a model with personas.
-        queries: the queries.
-        items: "queries n", known item numbers, different ones for each query.
-    """
+    """Return the attention and the persona scores U_uk . v_i of some known items, "queries n"."""
     if isinstance(model, AdditivePersonas):
         return model.attention_and_persona_scores(queries, items)
     vectors = model.item_vectors()

@@ -63,15 +63,13 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         iterations: int = 15,
         seed: int = 0,
     ) -> None:
-        positive("embedding_size", embedding_size)
-        positive("regularization", regularization)
-        positive("alpha", alpha)
-        positive("iterations", iterations)
         self.embedding_size = embedding_size
         self.regularization = regularization
         self.alpha = alpha
         self.iterations = iterations
         self.seed = seed
+        for name in ("embedding_size", "regularization", "alpha", "iterations"):
+            positive(name, getattr(self, name))
         self._items: Tensor
         self._gram: Tensor
 
@@ -181,18 +179,10 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
 @final
 @dataclass(frozen=True)
 class _Systems:
-    """The normal equations of some queries, their histories padded to one length.
-
-    Attributes:
-        rows: which queries.
-        event: position of each place in `queries.history.items`, -1 where padded.
-        weight: w_j, 0 where padded or not counted.
-        vectors: y_j.
-        factor: lower Cholesky factor of A_u.
-    """
+    """The normal equations of some queries, their histories padded to one length."""
 
     rows: Int[Tensor, " rows"]
-    event: Int[Tensor, "rows length"]
-    weight: Float[Tensor, "rows length"]
-    vectors: Float[Tensor, "rows length dim"]
-    factor: Float[Tensor, "rows dim dim"]
+    event: Int[Tensor, "rows length"]  # its position in `queries.history.items`, -1 where padded
+    weight: Float[Tensor, "rows length"]  # w_j, 0 where padded or not counted
+    vectors: Float[Tensor, "rows length dim"]  # y_j
+    factor: Float[Tensor, "rows dim dim"]  # lower Cholesky factor of A_u

@@ -71,6 +71,24 @@ def from_section(section: object, base: type[_Kind], where: str, resolve: Resolv
     return from_plain(kind, {} if arguments is None else arguments, f"{where}: {kind.__name__}", resolve)
 
 
+def to_call(value: object) -> str:
+    """Return the constructor call of an object of a class hierarchy, without arguments at their defaults.
+
+    >>> from recsys.models import EASE, Decayed
+    >>> to_call(Decayed(EASE(10.0), per_persona=False))
+    'Decayed(model=EASE(regularization=10.0))'
+    """
+    if not _is_hierarchy(type(value)):
+        return repr(value)
+    parameters = inspect.signature(type(value)).parameters
+    given = [
+        f"{name}={to_call(argument)}"
+        for name, argument in arguments_of(value).items()
+        if to_plain(argument) != to_plain(parameters[name].default)
+    ]
+    return f"{type(value).__name__}({', '.join(given)})"
+
+
 def check_keys(values: object, known: Iterable[str], where: str) -> None:
     """Raise a ConfigError that names the nearest known key unless `values` is a mapping with known keys only."""
     if not isinstance(values, Mapping):

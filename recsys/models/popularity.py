@@ -93,23 +93,21 @@ class RecentPopularity(Recommender):
         return False
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
-        age = _age(train)
+        age, share = _age(train), 1.0 if self.fraction is None else self.fraction
         if self.half_life is not None:
             weight = np.exp2(-age / self.half_life)
         elif train.clock == "order":
             length = np.diff(train.indptr)[train.user_num]
-            weight = (age < np.ceil(self._share * length)).astype(np.float64)
+            weight = (age < np.ceil(share * length)).astype(np.float64)
         else:
-            inside = int(np.ceil(self._share * len(age)))
+            inside = int(np.ceil(share * len(age)))
             newest = np.partition(age, inside - 1)[inside - 1] if inside else 0.0
             weight = (age <= newest).astype(np.float64)
-        latest = _latest_of_pair(train)
+        # A user counts once per item, with the latest event.
+        pair = train.user_num.astype(np.int64) * train.n_items + train.item_num
+        latest = len(pair) - 1 - np.unique(pair[::-1], return_index=True)[1]
         total = np.bincount(train.item_num[latest], weight[latest], minlength=train.n_items)
         self._weight = torch.from_numpy(total.astype(np.float32))
-
-    @property
-    def _share(self) -> float:
-        return 1.0 if self.fraction is None else self.fraction
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         return self._weight.repeat(len(queries), 1)
@@ -129,10 +127,3 @@ def _age(train: Interactions) -> npt.NDArray[np.float64]:
         return (train.indptr[1:][train.user_num] - 1 - np.arange(len(train))).astype(np.float64)
     unit = DAY if train.clock == "seconds" else 1
     return np.asarray((train.time.max() - train.time) / unit, dtype=np.float64)
-
-
-def _latest_of_pair(train: Interactions) -> npt.NDArray[np.int64]:
-    """Return the positions of each (user, item) pair's latest event: a user counts once per item."""
-    pair = train.user_num.astype(np.int64) * train.n_items + train.item_num
-    _, first = np.unique(pair[::-1], return_index=True)
-    return np.asarray(len(pair) - 1 - first, dtype=np.int64)

@@ -15,7 +15,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in, sample_contributions
 from recsys.models.item_sample import ItemSample
-from recsys.types import Floats
+from recsys.types import Floats, Items
 
 UNDECIDED = 0.5
 """The utility of every hypothesis where the history has no item that was trained on."""
@@ -34,7 +34,7 @@ _CONTRIBUTIONS = 1_000_000
 def rank_utilities(
     model: Recommender,
     queries: Queries,
-    items: npt.NDArray[np.int32],
+    items: Items,
     hypotheses: Floats,
     item_sample: ItemSample | None = None,
 ) -> Floats:
@@ -45,12 +45,10 @@ def rank_utilities(
         utility_h = 1 - log2(1 + r_h) / log2(1 + N)      1: before all items, 0: behind all of them
 
     Equal scores are listed by training events, as `recommend` does, so that with no weight on anything the rank is that
-    in the order of popularity. The item_sample (`recsys.models.item_sample`) estimates the rank; what a list could
-    not hold beside
-    i (i itself, and what the history has used) is left out, and N is what the rest stands for. Contributions are taken
-    at weight 1: exact for linear models, and for a model whose state is not linear in the weights (IALS, attention) the
-    first-order answer. The utility is ours; its trap, the scale of scores, was measured (see the module), and so was
-    the item_sample: ranks among 64 sampled items instead cost 4% of NDCG@10.
+    in the order of popularity. The item sample estimates the rank; what a list could not hold beside i (i itself, and
+    what the history has used) is left out, and N is what the rest stands for. Contributions are taken at weight 1:
+    exact for linear models, and the first-order answer for a model whose state is not linear in the weights (IALS,
+    attention). The utility is ours; ranks among 64 sampled items instead of the item sample cost 4% of NDCG@10.
 
     Args:
         model: a fitted fold-in model.
@@ -78,9 +76,7 @@ def rank_utilities(
     trained = (history != UNKNOWN) & (popularity[history] > 0)
     counts = popularity[item_sample.items]
     used, own_places = item_sample.places(history), item_sample.places(items)
-    stands_for = np.append(
-        item_sample.stands_for, np.float32(0.0)
-    )  # what is not in the item_sample takes the last place
+    stands_for = np.append(item_sample.stands_for, np.float32(0.0))  # the last place is for items outside the sample
     result = np.full((len(queries), len(hypotheses)), UNDECIDED, np.float32)
     most = max(1, _CONTRIBUTIONS // (len(item_sample.items) + 1))
     first = 0
@@ -88,8 +84,8 @@ def rank_utilities(
         last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + most, side="right")) - 1)
         with torch.inference_mode():
             part = unweighted.take(np.arange(first, last))
-            judged = sample_contributions(fold_in, part, item_sample.items, items[first:last])
-            others, own = (each.float().cpu().numpy() for each in judged)
+            pair = sample_contributions(fold_in, part, item_sample.items, items[first:last])
+            others, own = (each.float().cpu().numpy() for each in pair)
         # A small dense product for each query: several times as fast as one sparse product for all.
         for row in range(first, last):
             begin, end = indptr[row], indptr[row + 1]

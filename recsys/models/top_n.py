@@ -35,13 +35,7 @@ class SparseScores(ABC):
 
 
 def mask(scores: Float[Tensor, "queries items"], excluded: Ragged, candidates: Ragged | None) -> None:
-    """Set the scores of items that must not be recommended to -inf, in place.
-
-    Args:
-        scores: changed.
-        excluded: items never recommended, one row per query.
-        candidates: the only items that may be recommended; all when None.
-    """
+    """Set the scores of excluded items, and of all but the candidates if given, to -inf, in place."""
     scores.view(-1)[_flat(excluded, scores)] = -torch.inf
     if candidates is not None:
         allowed = torch.zeros(scores.numel(), dtype=torch.bool, device=scores.device)

@@ -26,13 +26,7 @@ def generator(device: torch.device, seed: int, epoch: int, step: int = -1) -> to
 
 @final
 class Observed:
-    """Membership test for (user, item) pairs, vectorised: a sorted list of keys and a binary search.
-
-    Args:
-        users: "pairs", user numbers.
-        items: "pairs", item numbers.
-        n_items: size of the catalogue.
-    """
+    """Membership test for (user, item) pairs, vectorised: a sorted list of keys and a binary search."""
 
     def __init__(self, users: Int[Tensor, " pairs"], items: Int[Tensor, " pairs"], n_items: int) -> None:
         self._keys = torch.unique(users.long() * n_items + items.long())
@@ -98,7 +92,6 @@ def draw_unobserved(
     for _ in range(tries):
         if len(wrong) == 0:
             break
-        again = draw_items(cumulative, n_items, (len(wrong),), source)
-        drawn[wrong] = again
-        wrong = wrong[observed.contains(owner[wrong], again)]
+        drawn[wrong] = draw_items(cumulative, n_items, (len(wrong),), source)
+        wrong = wrong[observed.contains(owner[wrong], drawn[wrong])]
     return drawn.view(len(users), per_user)

@@ -8,11 +8,14 @@ import pytest
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
+from recsys.decay import GlobalHalfLife
 from recsys.errors import CapabilityError
+from recsys.models import AMPCF, Decayed
 from recsys.models.bpr import BPR
 from recsys.models.capabilities import as_fold_in
 from recsys.models.linear.ease import EASE
 from recsys.models.popularity import Popularity
+from recsys.training.trainable import Optimization
 
 
 @pytest.fixture
@@ -77,3 +80,11 @@ def test_a_user_without_history_is_recommended_popular_items() -> None:
     log = Interactions.from_columns([0, 1, 2, 0, 1, 0], [7, 7, 7, 5, 5, 6])
     top = EASE(1.0).fit(log).recommend(Queries.from_history([[]]), 3).items
     assert log.items.ids[top[0]].tolist() == [7, 5, 6]
+
+
+def test_a_model_is_shown_with_the_arguments_that_are_not_its_defaults() -> None:
+    assert repr(EASE()) == "EASE()"
+    model = Decayed(AMPCF(8, optimization=Optimization(epochs=3)), GlobalHalfLife(3.0), calibration=0.2)
+    optimization = repr(Optimization(epochs=3))
+    inner = f"AMPCF(embedding_size=8, optimization={optimization})"
+    assert repr(model) == f"Decayed(model={inner}, rule=GlobalHalfLife(half_life=3.0), calibration=0.2)"

@@ -188,9 +188,8 @@ class LinearAMPCF(
             "use AMPCF (configs/ampcf_latent.yaml), IALS or ItemKNN",
         )
         self._routing = self._route(train)
-        ridge = PersonaRidge(
-            self.regularization, self.user_power, self.history_power, self.item_power, self.cohesion, self.locality
-        )
+        powers = (self.user_power, self.history_power, self.item_power)
+        ridge = PersonaRidge(self.regularization, *powers, self.cohesion, self.locality)
         # Equal experts are one expert.
         equal = self.cohesion == self.locality == 0
         routing = np.ones((train.n_items, 1), np.float32) if equal else self._routing

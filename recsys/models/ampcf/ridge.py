@@ -41,7 +41,7 @@ _SHARE_FLOOR = 0.02
 @final
 @dataclass(frozen=True)
 class PersonaRidge:
-    """The settings of the regression.
+    """The regression, by its settings.
 
     Attributes:
         regularization: lambda, for an item of typical popularity, on average over the personas of items.
@@ -79,6 +79,8 @@ class PersonaRidge:
             ConfigError: the regularisation is too small to invert in single precision.
         """
         matrix = matrix[np.flatnonzero(np.diff(matrix.indptr) > 1)]  # a single item has no co-occurrence
+        if matrix.shape[0] == 0:
+            return torch.zeros(matrix.shape[1], matrix.shape[1])
         counts = np.diff(matrix.indptr).astype(np.float64)
         popularity = np.asarray(matrix.sum(0)).ravel() + 1.0
         common = (popularity / np.exp(np.log(popularity).mean())) ** -self.item_power

@@ -41,20 +41,14 @@ class CachedWeights:
 
     @classmethod
     def of(cls, model: Recommender, rule: TemporalDecay, queries: Queries) -> Self:
-        """Weigh one user's history.
-
-        Args:
-            model: the wrapped model.
-            rule: the fitted rule; the cache is valid until the rule observes this user's next event.
-            queries: a single query, as of any moment.
-        """
+        """Weigh the history of a single query; valid until the rule observes this user's next event."""
         age = event_ages(queries)
         weights = rule.half_lives.weights(queries, from_newest=True)
         # One call for both: they share the belief about changepoints.
-        faded = rule.since_changes(queries, np.concatenate([weights, np.ones((1, len(age)), np.float32)]))
+        reduced = rule.since_changes(queries, np.concatenate([weights, np.ones((1, len(age)), np.float32)]))
         younger = np.searchsorted(-age, -np.asarray(rule.half_lives.events, np.float64))
-        mass = mass_of(faded[:-1]) if len(age) else None
-        return cls(model, rule, faded[:-1], mass, younger, faded[-1] >= 0.5)
+        mass = mass_of(reduced[:-1]) if len(age) else None
+        return cls(model, rule, reduced[:-1], mass, younger, reduced[-1] >= 0.5)
 
     @property
     def nbytes(self) -> int:
@@ -62,11 +56,7 @@ class CachedWeights:
         return self.weights.nbytes + self.younger.nbytes + self.present.nbytes
 
     def read(self, queries: Queries) -> ReadOut:
-        """Return what `Decayed.read` does.
-
-        Args:
-            queries: the query that `of` was given, at any moment, with or without weights.
-        """
+        """Return what `Decayed.read` does, for the query given to `of`, at any moment and with any weights."""
         belief = self.rule.belief_at(queries)
         weights = mixture(queries, self.weights, belief, self.mass)
         weighted = queries.with_weights(weights if queries.weights is None else queries.weights * weights)

@@ -161,11 +161,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
             rule.observe(queries, rank_utilities(self._inner, queries, items[known], rule.hypotheses(queries)))
 
     def extend(self, n_users: int) -> None:
-        """Make room for users who were not in training: `observe` then learns from them too, as from all others.
-
-        Args:
-            n_users: user numbers below it can be observed from now on.
-        """
+        """Make room for users who were not in training: `observe` then learns from all numbers below `n_users`."""
         if isinstance(self.rule, OnlineRule):
             self.rule.extend(n_users)
 

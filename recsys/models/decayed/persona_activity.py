@@ -72,10 +72,7 @@ def memberships(routing: Floats, queries: Queries) -> Doubles:
 def persona_shares(membership: Doubles, queries: Queries, weights: npt.NDArray[np.floating]) -> Doubles:
     """Return the share of each persona in a weighted history, "queries personas"; equal parts where nothing counts.
 
-    Args:
-        membership: "events personas".
-        queries: the histories.
-        weights: "events".
+    `membership` is "events personas", `weights` is "events".
     """
     rows, personas = queries.history.rows, membership.shape[1]
     mass = np.stack([np.bincount(rows, weights * part, len(queries)) for part in membership.T], axis=1)
@@ -91,11 +88,7 @@ def own_ages(membership: Doubles, queries: Queries) -> Doubles:
         age_j = sum_{l strictly later than j} sum_k r_jk r_lk
 
     Where every item belongs to one persona it is a count; otherwise the expected one, each event taken to be of one of
-    its personas. Events of one time and one routing have the same age. Unknown items make nobody older.
-
-    Args:
-        membership: "events personas".
-        queries: the histories.
+    its personas. Events of one time and one routing have the same age. Unknown items age no event.
     """
     until = np.concatenate([np.zeros((1, membership.shape[1])), np.cumsum(membership, axis=0)])
     ends = np.repeat(queries.history.indptr[1:], queries.history.lengths)
@@ -137,48 +130,43 @@ class PersonaWeighting:
             result[row] = np.minimum(weight * np.einsum("ek,ek->e", membership, raised[queries.history.rows]), 1.0)
         return result
 
+    def weights(self, rule: ForgettingRule, queries: Queries) -> Floats:
+        """Return the weights that a rule gives with these personas, "events"."""
+        return np.asarray(self.with_prior(queries, rule.weights(queries, self.event_age(queries))[None])[0])
+
 
 def by_personas(rule: ForgettingRule, personas: PersonaWeighting) -> Forgetting:
-    """Return the rule with personas in its weights; a rule that learns goes on learning."""
-    return (
-        OnlinePersonaForgetting(rule, personas) if isinstance(rule, OnlineRule) else PersonaForgetting(rule, personas)
-    )
+    """Return the rule with personas in its weights; the items of queries must be those of the personas' routing.
+
+    A rule that learns online goes on learning. Weights never grow with age among events of one routing.
+    """
+    if isinstance(rule, OnlineRule):
+        return _OnlinePersonaForgetting(rule, personas)
+    return _PersonaForgetting(rule, personas)
 
 
 @final
-class PersonaForgetting(Forgetting):
-    """A rule that does not learn online, with personas in its weights.
-
-    Weights never grow with age among events of one routing.
-
-    Args:
-        rule: gives the weights.
-        personas: change them. The items of queries are those of its routing.
-    """
+class _PersonaForgetting(Forgetting):
+    """A rule that does not learn online, with personas in its weights."""
 
     def __init__(self, rule: ForgettingRule, personas: PersonaWeighting) -> None:
         self.rule = rule
         self.personas = personas
 
     def weights(self, queries: Queries) -> Floats:
-        return _weights(self.rule, self.personas, queries)
+        return self.personas.weights(self.rule, queries)
 
 
 @final
-class OnlinePersonaForgetting(OnlineForgetting):
-    """A rule that learns online, with personas in its weights and hypotheses.
-
-    Args:
-        rule: keeps the state.
-        personas: change the weights. The items of queries are those of its routing.
-    """
+class _OnlinePersonaForgetting(OnlineForgetting):
+    """A rule that learns online, with personas in its weights and hypotheses."""
 
     def __init__(self, rule: OnlineRule, personas: PersonaWeighting) -> None:
         self.rule = rule
         self.personas = personas
 
     def weights(self, queries: Queries) -> Floats:
-        return _weights(self.rule, self.personas, queries)
+        return self.personas.weights(self.rule, queries)
 
     def hypotheses(self, queries: Queries) -> Floats:
         return self.personas.with_prior(queries, self.rule.hypotheses(queries, self.personas.event_age(queries)))
@@ -197,7 +185,3 @@ class OnlinePersonaForgetting(OnlineForgetting):
 
     def state_bytes(self) -> float:
         return self.rule.state_bytes()
-
-
-def _weights(rule: ForgettingRule, personas: PersonaWeighting, queries: Queries) -> Floats:
-    return np.asarray(personas.with_prior(queries, rule.weights(queries, personas.event_age(queries))[None])[0])

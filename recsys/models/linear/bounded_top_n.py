@@ -77,8 +77,7 @@ class BoundedList:
 
     Attributes:
         recommendations: equal to those of `model.recommend`, to the last bit.
-        contributions: "events n", equal to `model.contributions` of these items; None where they were not computed or
-            the list has an empty place.
+        contributions: "events n", of these items; None where they were not computed or the list has an empty place.
         bounded: the scores, from which the next query of the same user can start; None without event weights.
     """
 
@@ -162,12 +161,9 @@ class BoundedTopN:
         order = np.lexsort((self._tie_rank[candidates], -scores))[:n]  # as in `top_n`
         best = candidates[order]
         contributions = torch.from_numpy(weights[:, None] * pairs.take(order, axis=1))
-        unchanged = bounded.best is not None and np.array_equal(bounded.best[:n], best)
-        return BoundedList(
-            Recommendations(best[None], scores[None, order]),
-            contributions,
-            bounded if unchanged else replace(bounded, best=best),
-        )
+        if bounded.best is None or not np.array_equal(bounded.best[:n], best):
+            bounded = replace(bounded, best=best)
+        return BoundedList(Recommendations(best[None], scores[None, order]), contributions, bounded)
 
     def _most_popular(self, queries: Queries, n: int) -> BoundedList:
         """Return the list of a history without weights: all scores are 0, so ties decide."""
@@ -187,12 +183,7 @@ class BoundedTopN:
     ) -> Items | None:
         """Return the items that can be among the n best, ascending; None if they are too many, or fewer than n.
 
-        Args:
-            bounded: the scores.
-            rounding: rounding error of sums over the whole history.
-            excluded: items that must not be recommended; may contain `UNKNOWN`.
-            n: length of the list.
-            best: a guess of the best items, distinct; ignored if shorter than the list.
+        `best`, distinct items that are likely among the n best, saves work.
         """
         scores = bounded.scores
         if n > len(scores) or len(scores) == 1:
@@ -217,14 +208,7 @@ class BoundedTopN:
     def _scores(
         self, history: Items, weights: Floats, former: BoundedScores | None, slack: float = _SLACK
     ) -> BoundedScores:
-        """Return the bounded scores of a history, updated from the former ones if their intervals are narrow.
-
-        Args:
-            history: "events", known items.
-            weights: "events".
-            former: scores to start from.
-            slack: width of the intervals, see `_SLACK`.
-        """
+        """Return the bounded scores of a history, updated from the former ones if their intervals are narrow."""
         items, inverse = np.unique(history, return_inverse=True)
         weight: Doubles = np.bincount(inverse, weights, len(items)).astype(np.float64, copy=False)
         width = slack * float(np.abs(weight) @ self._spread.take(items))
@@ -264,8 +248,7 @@ def _just_below(value: float) -> float:
 
 def _row_sum(rows: Float[Tensor, "rows n"], index: npt.NDArray[np.integer], weights: Floats) -> Floats:
     """Return sum_j weights_j rows[index_j], "n"; several columns are each summed in the same order."""
-    sums: Floats = sum_of_rows(rows, index, np.asarray([0, len(index)]), weights)[0].numpy()
-    return sums
+    return np.asarray(sum_of_rows(rows, index, np.asarray([0, len(index)]), weights)[0])
 
 
 def _difference(items: Items, weight: Doubles, former: BoundedScores) -> tuple[float, Items, Doubles]:

@@ -142,8 +142,7 @@ class ItemKNN(Recommender, FoldIn, SampledContributions, SparseScores):
         return stored * _SPARSE <= len(queries) * self.n_items
 
     def sparse_scores(self, queries: Queries) -> sp.csr_matrix:
-        scores: sp.csr_matrix = queries.matrix(self.n_items) @ self._by_neighbour
-        return scores
+        return sp.csr_matrix(queries.matrix(self.n_items) @ self._by_neighbour)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         votes = self._by_neighbour

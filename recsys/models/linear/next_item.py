@@ -126,9 +126,7 @@ class LinearNextItem(Recommender, FoldIn):
             self.memory_limit_gb,
             "give fewer half_lives, use ItemKNN, IALS or AMPCF",
         )
-        gram, cross = (
-            torch.from_numpy(moment) for moment in _moments(train, self.half_lives, self.later, self.horizon)
-        )
+        gram, cross = map(torch.from_numpy, _moments(train, self.half_lives, self.later, self.horizon))
         gram.diagonal().add_(self.regularization)
         factor = regularized_factor(gram, self.regularization)
         del gram
@@ -169,9 +167,6 @@ def _moments(train: Interactions, half_lives: tuple[float, ...], later: float, h
         c_p(n)       = d_p^(n - 1) + later (1 - g) sum_{0 < k < n} g^(k - 1) d_p^(n - 1 - k)
 
     so that each pair costs one addition, whatever the number of states. Pairs are processed lag by lag.
-
-    Returns:
-        "memories*items memories*items" and "memories*items items".
     """
     item, position, after = _first_events(train)
     n_items, log_decay = train.n_items, -np.log(2) / np.asarray(half_lives)
@@ -215,5 +210,4 @@ def _first_events(train: Interactions) -> tuple[Ints, Ints, Ints]:
 
 def _geometric_sum(log_ratio: float, terms: Ints) -> Doubles:
     """Return 1 + r + ... + r^(terms - 1), for log r < 0."""
-    total: Doubles = np.expm1(log_ratio * terms) / np.expm1(log_ratio)
-    return total
+    return np.asarray(np.expm1(log_ratio * terms) / np.expm1(log_ratio))

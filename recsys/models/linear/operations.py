@@ -27,16 +27,9 @@ _ROUNDING = 8 * torch.finfo(torch.float32).eps
 
 
 def check_memory(fit: str, needed_gb: float, limit_gb: float, alternatives: str) -> None:
-    """Refuse a fit that needs more memory than allowed.
+    """Raise a CapabilityError when the estimated memory of a fit, in 10^9 bytes, exceeds the model's limit.
 
-    Args:
-        fit: the model and the size of the log, for the message.
-        needed_gb: estimated peak memory in 10^9 bytes.
-        limit_gb: `memory_limit_gb` of the model.
-        alternatives: what to use or change instead.
-
-    Raises:
-        CapabilityError: the estimate exceeds the limit.
+    The message names the fit (the model and the size of the log) and the alternatives.
     """
     _LOG.info("%s needs about %.2f GB of memory", fit, needed_gb)
     if needed_gb > limit_gb:
@@ -50,11 +43,7 @@ def cooccurrence_blocks(matrix: sp.csr_matrix, entries: int = BLOCK_ENTRIES) -> 
     """Yield X^T X ("items items": how many users have both) in blocks of rows, as (first row, sparse block).
 
     Blocks are sized in advance from a bound on their entries: item i co-occurs with at most as many items as its users
-    have events in total. So no quadratic allocation is needed for a large catalogue.
-
-    Args:
-        matrix: X, "users items".
-        entries: maximal entries per block.
+    have events in total. So no quadratic allocation is needed for a large catalogue. X is "users items".
 
     >>> x = sp.csr_matrix(np.array([[1, 1, 0], [1, 0, 1]], dtype=np.float32))
     >>> [(first, block.toarray().tolist()) for first, block in cooccurrence_blocks(x, entries=3)]
@@ -77,10 +66,6 @@ def regularized_factor(matrix: Float[Tensor, "n n"], regularization: float) -> F
     Every pivot of such a matrix is at least lambda. If lambda is lost in the rounding of the largest entry, a pivot can
     become negative, which the factorisation reports, or a tiny positive number, which it does not report and whose
     inverse is noise.
-
-    Args:
-        matrix: the sum, float32.
-        regularization: lambda, for the message.
 
     Raises:
         ConfigError: lambda is too small for single precision.
@@ -116,24 +101,18 @@ def sum_of_rows(
 
 
 def pair_weights(weights: Float[Tensor, "items items"], queries: Queries, items: Items) -> Floats:
-    """Return "events n": the weight from each history event's item to each of its query's candidates.
+    """Return "events n": the weights from each event's item to its query's candidates, `items` "queries n".
 
-    Args:
-        weights: "items items", contiguous: from an item of the history to a candidate.
-        queries: the queries; unknown items read item 0.
-        items: "queries n", known item numbers.
+    `weights` is contiguous, from an item of the history to a candidate; unknown items of histories read item 0.
     """
     candidates = items[0] if len(queries) == 1 else items[queries.history.rows]
     return table_weights(weights, queries.history.items, candidates)
 
 
 def table_weights(weights: Float[Tensor, "items items"], history: Items, items: Items) -> Floats:
-    """Return "events n": the weight from each event's item to the candidates.
+    """Return "events n": the weights from each event's item to candidates, the same "n" for all or "events n".
 
-    Args:
-        weights: "items items", contiguous.
-        history: "events"; unknown items read item 0.
-        items: "n", the same for all events, or "events n".
+    `weights` is contiguous; unknown items of the history ("events") read item 0.
     """
     # One flat look-up takes half the time of indexing by two arrays.
     source = np.maximum(history, 0).astype(np.int64) * weights.shape[1]
@@ -161,10 +140,7 @@ class CachedColumns:
     def rows(self, weights: Float[Tensor, "items items"], columns: Items, items: Items) -> Floats:
         """Return `weights[items][:, columns]`, "events columns"; unknown items read item 0.
 
-        Args:
-            weights: "items items".
-            columns: "columns", item numbers; the copy is reused while the caller passes the same array object.
-            items: "events", of histories.
+        The copy is reused while the caller passes the same array objects as weights and columns.
         """
         if weights is not self._weights or columns is not self._columns:
             self._cache = np.take(weights.numpy(), columns, axis=1)

@@ -87,8 +87,7 @@ class PersonaIndex:
         self.vectors = vectors
         self.search = search
         self._order = model.fitted_on.tie_order.numpy()
-        self._rank = np.empty(len(self._order), np.int32)
-        self._rank[self._order] = np.arange(len(self._order), dtype=np.int32)
+        self._rank = model.fitted_on.tie_rank.numpy()
 
     @classmethod
     def build(
@@ -152,13 +151,7 @@ class PersonaIndex:
         return Recommendations(items.astype(np.int32), scores)
 
     def _candidates(self, points: Floats, excluded: Items, n: int) -> Items | None:
-        """Return the candidates of one query in tie order; None where only all items would suffice.
-
-        Args:
-            points: "personas point".
-            excluded: items that must not be recommended.
-            n: length of the list.
-        """
+        """Return the candidates of one query ("personas point") in tie order; None where only all would suffice."""
         excluded = excluded[excluded != UNKNOWN]
         nonzero = points[points.any(1)]
         if not len(nonzero):  # all scores are equal

@@ -50,11 +50,7 @@ class Recall:
         Raises:
             ConfigError: there is no query.
         """
-        return cls.of_shares(shares_found(approximate, exact))
-
-    @classmethod
-    def of_shares(cls, shares: npt.NDArray[np.float64]) -> Recall:
-        """Summarise the shares of queries."""
+        shares = shares_found(approximate, exact)
         if not len(shares):
             raise ConfigError("there is no question to measure an index with")
         error = shares.std() / math.sqrt(len(shares))
@@ -150,10 +146,7 @@ def tuned(index: PersonaIndex, queries: Queries, recall: float) -> tuple[Persona
 def measured(index: PersonaIndex, queries: Queries, n: int) -> Measured:
     """Return the recall of an index, and its latency and the exact model's for single queries on one thread.
 
-    Args:
-        index: the index.
-        queries: queries on which it was not tuned.
-        n: length of the lists.
+    Give it other `queries` than it was tuned on; `n` is the length of the lists.
     """
     with _one_thread():
         approximate, index_seconds = _one_by_one(index.recommend, queries, n)

@@ -108,7 +108,4 @@ class VectorIndex:
 
 def _lifted(vectors: npt.NDArray[np.float32], last: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Append a coordinate to vectors."""
-    lifted = np.empty((len(vectors), vectors.shape[1] + 1), np.float32)
-    lifted[:, :-1] = vectors
-    lifted[:, -1] = last
-    return lifted
+    return np.column_stack([vectors, last.astype(np.float32)])

@@ -236,12 +236,12 @@ class TimeSVD(Recommender):
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()}
         if self._calendar is not None:
-            arrays |= {_CALENDAR + name: value for name, value in self._calendar.arrays().items()}
+            arrays |= {_CALENDAR + name: value for name, value in vars(self._calendar).items()}
         return arrays
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         dated = {k.removeprefix(_CALENDAR): v.copy() for k, v in arrays.items() if k.startswith(_CALENDAR)}
-        self._calendar = Calendar.from_arrays(dated) if dated else None
+        self._calendar = Calendar(**dated) if dated else None
         self._build(len(self.fitted_on.users), len(self.fitted_on.items))
         own = {k: torch.from_numpy(v.copy()) for k, v in arrays.items() if not k.startswith(_CALENDAR)}
         self._network.load_state_dict(own)

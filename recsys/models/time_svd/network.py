@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, Self, final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -31,17 +30,11 @@ _DAYS = 1 << 20
 @final
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """The features of time of some examples.
+    """The features of time of some examples."""
 
-    Attributes:
-        deviation: "examples", dev_u(t), scaled.
-        bin: "examples", the bin of item biases.
-        day: "examples", the (user, day) pair; the last one for a day on which the user has no training event.
-    """
-
-    deviation: Float[Tensor, " examples"]
-    bin: Int[Tensor, " examples"]
-    day: Int[Tensor, " examples"]
+    deviation: Float[Tensor, " examples"]  # dev_u(t), scaled
+    bin: Int[Tensor, " examples"]  # of item biases
+    day: Int[Tensor, " examples"]  # the (user, day) pair; the last one for a day without a training event of the user
 
     @classmethod
     def none(cls, count: int) -> Moments:
@@ -114,15 +107,6 @@ class Calendar:
         pair = np.where(in_training & known, pair, len(self.days))
         return Moments(torch.from_numpy(deviation.astype(np.float32)), torch.from_numpy(number), torch.from_numpy(pair))
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return everything by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Restore the result of `arrays`."""
-        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
-
 
 def signed_power(days: Doubles) -> Doubles:
     """Return sign(x) |x|^0.4, the drift of Koren (KDD 2009), where .4 was found by cross-validation.
@@ -140,14 +124,7 @@ def _keys(users: Items, times: Ints) -> Ints:
 @final
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Rated events of known users and items.
-
-    Attributes:
-        users: "examples", user numbers.
-        items: "examples", item numbers.
-        ratings: "examples".
-        moments: of the events.
-    """
+    """Rated events of known users and items, by number."""
 
     users: Int[Tensor, " examples"]
     items: Int[Tensor, " examples"]
@@ -194,22 +171,6 @@ class TimeSVDNetwork(nn.Module):
         self.user_drift = nn.Parameter(torch.zeros(n_users + 1, size)) if drift == "all" else None
         self.item_bin = nn.Parameter(torch.zeros(n_items + 1, bins)) if bins else None
         self.day_bias = nn.Parameter(torch.zeros(days + 1)) if days else None
-
-    @property
-    def biases(self) -> list[Tensor]:
-        """The parameters b_u and b_i."""
-        return [self.user_bias, self.item_bias]
-
-    @property
-    def vectors(self) -> list[Tensor]:
-        """The parameters q_i, p_u and y_j."""
-        return [self.item, self.user, self.implicit]
-
-    @property
-    def over_time(self) -> list[Tensor]:
-        """The parameters that switching time off removes."""
-        every = (self.bias_drift, self.user_drift, self.item_bin, self.day_bias)
-        return [parameter for parameter in every if parameter is not None]
 
     def history_vectors(self, used: Bags) -> Float[Tensor, "rows dim"]:
         """Return |N(u)|^-1/2 sum_j y_j of each set of used items N(u); 0 for an empty set."""
@@ -304,9 +265,12 @@ class RatingTask(Trainable):
         return torch.nn.functional.mse_loss(predicted, examples.ratings)
 
     def _penalty(self) -> Float[Tensor, ""]:
-        groups = (self.network.biases, self.network.vectors, self.network.over_time)
-        penalty = self.network.mean.new_zeros(())
-        for strength, group in zip(self.regularization, groups, strict=True):
+        net = self.network
+        biases, vectors = (net.user_bias, net.item_bias), (net.item, net.user, net.implicit)
+        time_terms = (net.bias_drift, net.user_drift, net.item_bin, net.day_bias)
+        penalty = net.mean.new_zeros(())
+        for strength, group in zip(self.regularization, (biases, vectors, time_terms), strict=True):
             for parameter in group:
-                penalty = penalty + strength * parameter.square().sum()
+                if parameter is not None:
+                    penalty = penalty + strength * parameter.square().sum()
         return penalty

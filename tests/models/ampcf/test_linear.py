@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -163,3 +165,11 @@ def test_persona_scores_do_not_depend_on_the_other_queries_of_a_batch() -> None:
     assert torch.equal(scores[0], model.attention_and_persona_scores(together, np.repeat(candidates, 2, 0))[1][0])
     assert torch.equal(attention, model.attention(alone, candidates))
     assert torch.equal(attention, model.attention_of(alone, model.contributions(alone, candidates)))
+
+
+def test_a_log_in_which_no_user_has_two_items_scores_nothing() -> None:
+    log = Interactions.from_columns(list(range(9)), list("abcabcabc"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = LinearAMPCF(personas=2, factors=2).fit(log)
+    assert not model.score(Queries.from_interactions(log)).any()

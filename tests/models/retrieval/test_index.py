@@ -233,5 +233,6 @@ def test_recall_is_the_share_of_the_exact_list() -> None:
     recall = Recall.of(approximate, exact)
     assert (recall.mean, recall.whole, recall.questions) == (0.75, 0.5, 2)
     assert recall.low == pytest.approx(0.75 - 1.645 * 0.25 / np.sqrt(2))
+    nothing = Recommendations(exact.items[2:], scores[2:])
     with pytest.raises(ConfigError, match="no question"):
-        Recall.of_shares(np.zeros(0))
+        Recall.of(nothing, nothing)
