@@ -56,13 +56,8 @@ def object_named(setting: str, path: str, group: str, home: str = "") -> Any:  #
     """Return the class or function that a setting names, importing it.
 
     A name is public (`recsys.models.EASE`), a dotted path (`my_package.module.MyModel`), or the short name of an entry
-    point that an installed package declares. Give it only names that the user wrote: importing a module runs it.
-
-    Args:
-        setting: what the name was given for, for messages.
-        path: the name.
-        group: the entry points in which short names are found.
-        home: the package that exports the built-in objects, for suggestions.
+    point of `group` that an installed package declares. Give it only names that the user wrote: importing a module runs
+    it. Messages name the `setting`, and suggest objects that the package `home` exports.
 
     Raises:
         ConfigError: nothing of that name can be imported.

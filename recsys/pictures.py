@@ -54,8 +54,6 @@ def draw_events(
     """Write the histograms of a log of events, and return `path`.
 
     Args:
-        path: of the PNG.
-        title: above the picture.
         per_user: "users", number of events of each; zeros are left out.
         per_item: "items", the same per item.
         values: number of events of each value.
@@ -69,12 +67,12 @@ def draw_events(
     per_item = np.sort(per_item[per_item > 0])[::-1]
     _log_histogram(axes[0], per_user[per_user > 0], "events per user", "users")
     axes[1].loglog(np.arange(1, len(per_item) + 1), per_item, color=_COLOUR)
-    _label(axes[1], "popularity", "rank of the item", "events")
+    axes[1].set(title="popularity", xlabel="rank of the item", ylabel="events")
     _log_histogram(axes[2], per_item, "events per item", "items")
     axes[3].bar(list(values), list(values.values()), color=_COLOUR)
     if len(values) > 12:
         axes[3].tick_params(axis="x", rotation=90)
-    _label(axes[3], "values", "rating", "events")
+    axes[3].set(title="values", xlabel="rating", ylabel="events")
     if times is None:
         for axis in axes[4:]:
             axis.set_axis_off()
@@ -82,43 +80,35 @@ def draw_events(
         return save_figure(figure, path)
     _times(axes[4], times, clock)
     axes[5].hist(spans, bins=_BINS, color=_COLOUR)
-    axes[5].set_yscale("log")
-    _label(axes[5], "span per user", "days" if clock == "seconds" else "periods", "users")
+    unit = "days" if clock == "seconds" else "periods"
+    axes[5].set(yscale="log", title="span per user", xlabel=unit, ylabel="users")
     return save_figure(figure, path)
-
-
-def _label(axis: Axes, title: str, x: str, y: str) -> None:
-    axis.set_title(title)
-    axis.set_xlabel(x)
-    axis.set_ylabel(y)
 
 
 def _log_histogram(axis: Axes, counts: Ints, title: str, y: str) -> None:
     top = max(int(counts.max()), 2)
     edges = np.unique(np.round(np.geomspace(1, top + 1, _BINS)))
     axis.hist(counts, bins=edges.tolist(), color=_COLOUR)
-    axis.set_xscale("log")
-    _label(axis, title, title, y)
+    axis.set(xscale="log", title=title, xlabel=title, ylabel=y)
 
 
 def _times(axis: Axes, times: Ints, clock: str) -> None:
     if clock == "period":
         periods, counts = np.unique(times, return_counts=True)
         axis.bar(periods, counts, color=_COLOUR)
-        _label(axis, "events over time", "period", "events")
+        axis.set(title="events over time", xlabel="period", ylabel="events")
         return
     counts, edges = np.histogram(times, bins=_BINS)
     middles = ((edges[:-1] + edges[1:]) / 2).astype(np.int64).astype("datetime64[s]")
     axis.step(middles, counts, where="mid", color=_COLOUR)
     axis.tick_params(axis="x", rotation=30)
-    _label(axis, "events over time", "date (UTC)", "events")
+    axis.set(title="events over time", xlabel="date (UTC)", ylabel="events")
 
 
 def draw_bars(path: Path, groups: Sequence[str], series: Mapping[str, Sequence[tuple[float, float]]], y: str) -> Path:
     """Write grouped bars with error bars, and return `path`.
 
     Args:
-        path: of the PNG.
         groups: names below the groups.
         series: for each name in the legend, height and half length of the error bar in every group.
         y: label of the vertical axis.
@@ -141,7 +131,6 @@ def draw_forest(path: Path, rows: Sequence[tuple[str, float, float, float]], x: 
     """Write a forest plot, differences with their intervals beside a line at 0, and return `path`.
 
     Args:
-        path: of the PNG.
         rows: name, difference, lower and upper end of the interval.
         x: label of the horizontal axis.
     """
@@ -163,18 +152,15 @@ def draw_activity(
     """Write a stacked area chart of shares that add up to 1 over time, and return `path`.
 
     Args:
-        path: of the PNG.
         times: "moments", rising; Unix seconds where they are dates.
         values: for each name in the legend, the share from each moment on.
         dates: whether the times are dates.
-        title: above the picture.
     """
     figure = new_figure(9, 4.5)
     axis = figure.subplots()
     places = np.asarray(times, dtype=np.int64).astype("datetime64[s]" if dates else np.int64)
     colours = [_SERIES[number % len(_SERIES)] for number in range(len(values))]
     axis.stackplot(places, list(values.values()), labels=list(values), colors=colours, step="post")
-    axis.set_ylim(0, 1)
-    _label(axis, title, "date (UTC)" if dates else "time", "share of what counts")
+    axis.set(ylim=(0, 1), title=title, xlabel="date (UTC)" if dates else "time", ylabel="share of what counts")
     figure.legend(loc="outside lower center", ncols=2)
     return save_figure(figure, path)

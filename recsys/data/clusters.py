@@ -68,9 +68,8 @@ def spherical_kmeans(vectors: Doubles, clusters: int, seed: int = 0, iterations:
         if np.array_equal(nearest, assigned):
             break
         assigned = nearest
-        membership = sp.csr_matrix(
-            (np.ones(len(vectors)), (assigned, np.arange(len(vectors)))), shape=(len(centres), len(vectors))
-        )
+        ones = np.ones(len(vectors)), (assigned, np.arange(len(vectors)))
+        membership = sp.csr_matrix(ones, shape=(len(centres), len(vectors)))
         centres = unit_rows(np.asarray(membership @ vectors))
     return assigned
 

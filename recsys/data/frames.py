@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -30,10 +29,9 @@ def read_frame(frame: Any, columns: Columns) -> NumberedRows:  # noqa: ANN401 - 
     for option in _OF_FILES:
         if getattr(columns, option) is not None:
             raise DataError(f"{_WHERE}: columns.{option} is for files; leave it out")
-    if columns.title is None and "title" in names:
-        columns = replace(columns, title="title")
-    if columns.genres is None and "genres" in names:
-        columns = replace(columns, genres="genres")
+    for name in ("title", "genres"):
+        if getattr(columns, name) is None and name in names:
+            columns = columns.naming(**{name: name})
     roles = columns.resolve(names, _WHERE)
     coded = {role: typed(column(at), role, f"{_WHERE}: column {names[at]!r}") for role, at in roles.items()}
     count = len(coded["user"].codes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, final
 
 import numpy as np
@@ -89,11 +88,10 @@ def inspect(log: Interactions) -> Inspection:
     per_user, per_item = np.bincount(log.user_num), np.bincount(log.item_num)
     per_user, per_item = per_user[per_user > 0], per_item[per_item > 0]
     repeats = find_repeats(log.user_num, log.item_num, log.value, log.time)
-    pairs = repeats.pairs
-    distinct = len(log) - len(pairs) + int((~repeats.duplicate & ~repeats.later).sum())
+    distinct = len(log) - len(repeats.pairs) + int((~repeats.duplicate & ~repeats.later).sum())
     unit = DAY if log.clock == "seconds" else 1
     first, last = int(log.time.min()), int(log.time.max())
-    begin, end = (_iso(first), _iso(last)) if log.clock == "seconds" else (first, last)
+    begin, end = (f"{np.datetime64(time, 's')}Z" if log.clock == "seconds" else time for time in (first, last))
     return Inspection(
         name=log.name,
         clock=log.clock,
@@ -126,10 +124,6 @@ def user_spans(log: Interactions, unit: int = 1) -> Ints:
     active = np.flatnonzero(np.diff(log.indptr))
     first, last = log.time[log.indptr[active]], log.time[log.indptr[active + 1] - 1]
     return np.asarray(last // unit - first // unit)
-
-
-def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _quantiles(values: Ints | Doubles) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
 
@@ -47,7 +47,7 @@ class Interactions:
     items: Vocabulary
     metadata: ItemMetadata
     clock: Clock = "seconds"
-    name: str = field(default="log")
+    name: str = "log"
 
     def __post_init__(self) -> None:
         lengths = {len(self.user_num), len(self.item_num), len(self.value), len(self.time)}
@@ -83,22 +83,14 @@ class Interactions:
         >>> log.items.ids[log.item_num].tolist(), log.time.tolist()
         ([9, 7, 7], [2, 9, 5])
         """
-        user_vocabulary, user_num = Vocabulary.encode(users)
-        item_vocabulary, item_num = Vocabulary.encode(items)
+        user_ids, user_num = Vocabulary.encode(users)
+        item_ids, item_num = Vocabulary.encode(items)
         count = len(user_num)
         value = np.ones(count, np.float32) if values is None else np.asarray(values, dtype=np.float32)
         time = np.zeros(count, np.int64) if times is None else np.asarray(times, dtype=np.int64)
-        return cls.sorted(
-            user_num,
-            item_num,
-            value,
-            time,
-            user_vocabulary,
-            item_vocabulary,
-            ItemMetadata.untitled(item_vocabulary),
-            clock or ("none" if times is None else "seconds"),
-            name,
-        )
+        clock = clock or ("none" if times is None else "seconds")
+        metadata = ItemMetadata.untitled(item_ids)
+        return cls.sorted(user_num, item_num, value, time, user_ids, item_ids, metadata, clock, name)
 
     @classmethod
     def from_pandas(
@@ -122,10 +114,8 @@ class Interactions:
 
         Args:
             frame: of pandas, or of any library with the Arrow or the dataframe interchange protocol, such as polars.
-            user: name of the column of user ids; None: recognised.
-            item: name of the column of item ids; None: recognised.
-            value: name of the column of ratings; None: recognised, else all values are 1.
-            time: name of the column of times; None: recognised, else the log has no clock.
+            user, item, value, time: names of the columns of user ids, item ids, ratings and times; None: recognised.
+                Without ratings all values are 1, without times the log has no clock.
             columns: further declarations, as for files.
             name: short name for reports.
 
@@ -201,13 +191,8 @@ class Interactions:
 
     def select(self, keep: Mask | npt.NDArray[np.integer]) -> Interactions:
         """Return the log of some events (mask or increasing positions), with the same vocabularies."""
-        return replace(
-            self,
-            user_num=self.user_num[keep],
-            item_num=self.item_num[keep],
-            value=self.value[keep],
-            time=self.time[keep],
-        )
+        user_num, item_num = self.user_num[keep], self.item_num[keep]
+        return replace(self, user_num=user_num, item_num=item_num, value=self.value[keep], time=self.time[keep])
 
     def compact(self) -> Interactions:
         """Return the same events with vocabularies of only the users and items that occur.
@@ -216,21 +201,13 @@ class Interactions:
         """
         users, user_num = _renumbered(self.user_num, self.n_users)
         items, item_num = _renumbered(self.item_num, self.n_items)
-        return replace(
-            self,
-            user_num=user_num,
-            item_num=item_num,
-            users=self.users.take(users),
-            items=self.items.take(items),
-            metadata=self.metadata.take(items),
-        )
+        described = self.users.take(users), self.items.take(items), self.metadata.take(items)
+        return Interactions(user_num, item_num, self.value, self.time, *described, self.clock, self.name)
 
     def matrix(self) -> sp.csr_matrix:
         """Return "users items" as a sparse float32 matrix of ones, duplicates merged."""
-        matrix = sp.csr_matrix(
-            (np.ones(len(self), np.float32), self.item_num.copy(), self.indptr.copy()),
-            shape=(self.n_users, self.n_items),
-        )
+        entries = np.ones(len(self), np.float32), self.item_num.copy(), self.indptr.copy()
+        matrix = sp.csr_matrix(entries, shape=(self.n_users, self.n_items))
         matrix.sum_duplicates()
         matrix.data[:] = 1.0
         return matrix

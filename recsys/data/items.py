@@ -48,17 +48,14 @@ class ItemMetadata:
         """Whether any item has a genre."""
         return any(self.genres)
 
-    def genre_matrix(self) -> tuple[tuple[str, ...], Floats]:
-        """Return the sorted genre names and "items genres", read-only: 1 if the item has the genre."""
-        return self._genre_matrix
-
     @cached_property
     def genre_shares(self) -> Floats:
         """ "genres", the share of the items with each genre."""
-        return np.asarray(self._genre_matrix[1].mean(0))
+        return np.asarray(self.genre_matrix[1].mean(0))
 
     @cached_property
-    def _genre_matrix(self) -> tuple[tuple[str, ...], Floats]:
+    def genre_matrix(self) -> tuple[tuple[str, ...], Floats]:
+        """The sorted genre names and "items genres", read-only: 1 if the item has the genre."""
         names = tuple(sorted({name for row in self.genres for name in row}))
         column = {name: position for position, name in enumerate(names)}
         matrix = np.zeros((len(self), len(names)), dtype=np.float32)

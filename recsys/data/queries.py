@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
+from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 
 @final
@@ -20,8 +21,8 @@ from recsys.data.vocabulary import UNKNOWN
 class Ragged:
     """Rows of item numbers of different lengths in compressed sparse form: row q is `items[indptr[q]:indptr[q+1]]`."""
 
-    indptr: npt.NDArray[np.int64]
-    items: npt.NDArray[np.int32]
+    indptr: Ints
+    items: Items
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -37,25 +38,25 @@ class Ragged:
         return cls.from_lengths([len(array) for array in arrays], np.concatenate([*arrays, np.zeros(0, np.int32)]))
 
     @classmethod
-    def from_lengths(cls, lengths: npt.ArrayLike, items: npt.NDArray[np.int32]) -> Ragged:
+    def from_lengths(cls, lengths: npt.ArrayLike, items: Items) -> Ragged:
         """Build from the length of each row and the items of all rows, one row after the other."""
         return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), items)
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> Ints:
         """ "rows", int64."""
         return self.indptr[1:] - self.indptr[:-1]
 
     @property
-    def rows(self) -> npt.NDArray[np.int64]:
+    def rows(self) -> Ints:
         """ "entries", int64: the row of each entry."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
 
-    def row(self, number: int) -> npt.NDArray[np.int32]:
+    def row(self, number: int) -> Items:
         """Return one row."""
         return self.items[self.indptr[number] : self.indptr[number + 1]]
 
-    def positions(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    def positions(self, rows: npt.NDArray[np.integer]) -> Ints:
         """Return the positions of the entries of the given rows, concatenated in that order."""
         lengths = self.lengths[rows]
         total = int(lengths.sum())
@@ -66,7 +67,7 @@ class Ragged:
         """Return the given rows, in that order."""
         return Ragged.from_lengths(self.lengths[rows], self.items[self.positions(rows)])
 
-    def select(self, mask: npt.NDArray[np.bool_]) -> Ragged:
+    def select(self, mask: Mask) -> Ragged:
         """Return the rows without the entries whose mask is False.
 
         >>> Ragged.of([[3, 1], [], [2]]).select(np.array([True, False, True])).indptr.tolist()
@@ -74,22 +75,21 @@ class Ragged:
         """
         return Ragged(np.concatenate([[0], np.cumsum(mask)])[self.indptr], self.items[mask])
 
-    def sum(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def sum(self, values: npt.NDArray[Any]) -> Doubles:
         """Return the sum over each row of one value per entry, "rows", added in order in double precision."""
         return np.bincount(self.rows, values, len(self)).astype(np.float64, copy=False)
 
-    def matrix(self, n_items: int, weights: npt.NDArray[np.float32] | None = None) -> sp.csr_matrix:
+    def matrix(self, n_items: int, weights: Floats | None = None) -> sp.csr_matrix:
         """Return "rows items" sparse float32; entries of unknown items are dropped, repeated ones summed."""
         data = np.ones(len(self.items), np.float32) if weights is None else weights.astype(np.float32)
         known = self.items != UNKNOWN
-        matrix = sp.csr_matrix(
-            (data[known], (self.rows[known], self.items[known])), shape=(len(self), n_items), dtype=np.float32
-        )
+        entries = data[known], (self.rows[known], self.items[known])
+        matrix = sp.csr_matrix(entries, shape=(len(self), n_items), dtype=np.float32)
         matrix.sum_duplicates()
         return matrix
 
 
-def membership(top: npt.NDArray[np.int32], rows: Ragged) -> npt.NDArray[np.bool_]:
+def membership(top: Items, rows: Ragged) -> Mask:
     """Return "queries n": whether each item of a list occurs in the row of its query. `UNKNOWN` never does.
 
     Encodes each (query, item) pair as one integer, so that one binary search covers all lists.
@@ -124,12 +124,12 @@ class Queries:
         exclude: rows of items that must not be recommended; None means the items of the history.
     """
 
-    users: npt.NDArray[np.int32]
+    users: Items
     history: Ragged
-    values: npt.NDArray[np.float32]
-    times: npt.NDArray[np.int64]
-    now: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float32] | None = None
+    values: Floats
+    times: Ints
+    now: Ints
+    weights: Floats | None = None
     exclude: Ragged | None = None
 
     def __post_init__(self) -> None:
@@ -177,12 +177,7 @@ class Queries:
         )
 
     @classmethod
-    def from_interactions(
-        cls,
-        log: Interactions,
-        users: npt.NDArray[np.int32] | None = None,
-        now: npt.NDArray[np.int64] | None = None,
-    ) -> Queries:
+    def from_interactions(cls, log: Interactions, users: Items | None = None, now: Ints | None = None) -> Queries:
         """Build from users of a log, with their history in it.
 
         Args:
@@ -209,7 +204,7 @@ class Queries:
         return len(self.users)
 
     @property
-    def ages(self) -> npt.NDArray[np.int64]:
+    def ages(self) -> Ints:
         """ "events", int64: `now` minus the time of the event."""
         return np.repeat(self.now, self.history.lengths) - self.times
 
@@ -238,7 +233,7 @@ class Queries:
         for start in range(0, len(self), size):
             yield self.take(np.arange(start, min(start + size, len(self))))
 
-    def with_weights(self, weights: npt.NDArray[np.float32] | None) -> Queries:
+    def with_weights(self, weights: Floats | None) -> Queries:
         """Return the same queries with other event weights."""
         if weights is self.weights:
             return self
@@ -247,7 +242,7 @@ class Queries:
             other.__dict__.pop("counted", None)
         return other
 
-    def at(self, now: npt.NDArray[np.int64]) -> Queries:
+    def at(self, now: Ints) -> Queries:
         """Return the same queries at other times, "queries"."""
         return self._with(now=now)
 
@@ -259,7 +254,7 @@ class Queries:
         return other
 
     @cached_property
-    def _duplicates(self) -> npt.NDArray[np.int64]:
+    def _duplicates(self) -> Ints:
         """Positions of the events whose (known) item is in the history more than once."""
         items = self.history.items
         pairs = self.history.rows * (int(items.max(initial=0)) + 2) + items
@@ -271,7 +266,7 @@ class Queries:
         return np.flatnonzero((repeated[position] == pairs) & (items != UNKNOWN))
 
     @cached_property
-    def later(self) -> npt.NDArray[np.int64]:
+    def later(self) -> Ints:
         """ "events", int64: number of strictly later events in the same history; equal for equal times.
 
         Raises:
@@ -291,14 +286,14 @@ class Queries:
         return np.asarray(ends - group_ends[np.cumsum(first) - 1])
 
     @cached_property
-    def counted(self) -> npt.NDArray[np.bool_]:
+    def counted(self) -> Mask:
         """ "events", bool: the events that enter a user's state.
 
         Excludes unknown items; of several events with one item only the one with the largest weight counts (the latest
         of equals), as in the binary training matrix.
         """
         items = self.history.items
-        counted: npt.NDArray[np.bool_] = np.asarray(items != UNKNOWN)
+        counted: Mask = np.asarray(items != UNKNOWN)
         events = self._duplicates
         if len(events) == 0:
             return counted

@@ -45,11 +45,8 @@ def comparable(log: Interactions) -> Interactions:
 def events_before(log: Interactions, start: int) -> Interactions:
     """Return the events before the first query: the training data of a replay, with the vocabularies of the log.
 
-    `compact()` of the result drops items that occur only later, which saves memory; a replay matches items by id.
-
-    Args:
-        log: the whole log.
-        start: a time; for logs with clock "order" or "none" a number of events per user.
+    `start` is a time; for logs with clock "order" or "none" a number of events per user. `compact()` of the result
+    drops items that occur only later, which saves memory; a replay matches items by id.
     """
     return log.select(comparable(log).time < start)
 
@@ -75,10 +72,8 @@ class QuestionSettings:
 
     def __post_init__(self) -> None:
         if self.window is not None and (self.window < 1 or self.see_equal_times):
-            raise ConfigError(
-                f"replay: window is {self.window} and see_equal_times {self.see_equal_times}; a window must be "
-                "at least 1 and shows nothing of itself"
-            )
+            given = f"window is {self.window} and see_equal_times {self.see_equal_times}"
+            raise ConfigError(f"replay: {given}; a window must be at least 1 and shows nothing of itself")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"replay: limit is {self.limit}; it must be at least 1 (or None for every question)")
 
@@ -112,10 +107,7 @@ class Stream:
     def of(cls, log: Interactions, start: int, question_settings: QuestionSettings) -> Stream:
         """Build the queries of a log: the events from `start` on, except those whose item the user has used before.
 
-        Args:
-            log: the whole log.
-            start: a time; for logs with clock "order" or "none" a number of events to skip per user.
-            question_settings: which of them, and with what history.
+        `start` is a time; for logs with clock "order" or "none" a number of events to skip per user.
 
         Raises:
             DataError: there are no queries.
@@ -210,11 +202,9 @@ class Stream:
             begin = end
 
     def queries(self, rows: Ints, items: Items) -> Queries:
-        """Return some queries; users are numbers of the log.
+        """Return the queries at some positions of the stream; users are numbers of the log.
 
-        Args:
-            rows: positions in the stream.
-            items: "items", the model's number of each item of the log; `UNKNOWN` for those it lacks.
+        `items`, "items", is the model's number of each item of the log, `UNKNOWN` for those it lacks.
         """
         users = self.users[rows]
         begin = self.log.indptr[users]

@@ -44,9 +44,8 @@ class Vocabulary:
         array = array.astype(np.int64) if array.dtype.kind in "iu" else array.astype(str).astype(object)
         index = pd.Index(array)
         if not index.is_unique:
-            raise DataError(
-                f"id {str(index[index.duplicated()][0])!r} occurs twice in a vocabulary; ids must be unique"
-            )
+            repeated = str(index[index.duplicated()][0])
+            raise DataError(f"id {repeated!r} occurs twice in a vocabulary; ids must be unique")
         array.setflags(write=False)
         self._ids = array
         self._index = index

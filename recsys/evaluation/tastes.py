@@ -62,7 +62,7 @@ class Tastes:
         """
         if clusters < 1:
             raise ConfigError(f"clusters is {clusters}; at least 1 is needed")
-        names, genres = train.metadata.genre_matrix()
+        names, genres = train.metadata.genre_matrix
         columns = [column for column, name in enumerate(names) if name not in NO_GENRE]
         if columns:
             has = genres[:, columns].astype(np.float64)

@@ -170,7 +170,7 @@ def _describe(
     alive = (shares >= 0.1 / count) & (reading.history.lengths > 0)[:, None]
     led = _led_recommendations(model, queries, count, top) if recommended else [[()] * count] * len(queries)
     metadata = model.fitted_on.metadata
-    genre_names, genre_matrix = metadata.genre_matrix()
+    genre_names, genre_matrix = metadata.genre_matrix
     has_genre = genre_matrix[reading.history.items]
     mass = reading.attention @ has_genre
     user_base = (reading.history.mask[:, None, :].astype(np.float64) @ has_genre)[:, 0]

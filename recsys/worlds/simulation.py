@@ -99,11 +99,15 @@ class World:
 
 
 def check_limits(what: str, config: object, **limits: tuple[float, float]) -> None:
-    """Raise a ConfigError that names the first attribute of `config` outside its limits (inclusive)."""
-    for name, (low, high) in limits.items():
+    """Raise a ConfigError for the first attribute of `config` outside its limits (inclusive); a pair must also rise."""
+    for name, (least, most) in limits.items():
         value = getattr(config, name)
-        if not low <= value <= high:
-            raise ConfigError(f"{what}: {name} is {value}; it must lie between {low} and {high}")
+        if isinstance(value, tuple):
+            low, high = value
+            if not least <= low <= high <= most:
+                raise ConfigError(f"{what}: {name} is {low} to {high}; it must rise and lie in {least} to {most}")
+        elif not least <= value <= most:
+            raise ConfigError(f"{what}: {name} is {value}; it must lie between {least} and {most}")
 
 
 def simulated_log(seed: int = 0, n_users: int = 400, n_items: int = 300, events_per_user: int = 60) -> Interactions:

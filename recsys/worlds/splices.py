@@ -30,8 +30,6 @@ class SplicedUsers:
         log: ids are "a+b" for spliced users, and the text of the source's id for controls; items as in the source.
         kind: "users", int64, `Kind.ABRUPT` for spliced users, `Kind.STABLE` for controls.
         changed_at: "users", int64, position in the history of the first event of B; -1 for controls.
-        first_length: "users", int64, events from A, or of the control.
-        second_length: "users", int64, events from B; 0 for controls.
         first: "users", int64, number of A, or of the control, in the source's vocabulary.
         second: "users", int64, number of B in the source's vocabulary; -1 for controls.
         source: "events", int64, position in the source of each event.
@@ -40,8 +38,6 @@ class SplicedUsers:
     log: Interactions
     kind: Ints
     changed_at: Ints
-    first_length: Ints
-    second_length: Ints
     first: Ints
     second: Ints
     source: Ints
@@ -109,13 +105,12 @@ def splice_users(
     user, source = np.concatenate([pair, len(chosen) + owner]), np.concatenate([event, unchanged])
     time = log.time[source].copy()
     time[: len(pair)][from_second] += _shifts(log, first, cut, pair[from_second], event[from_second])
-    lengths = np.bincount(user)
     if log.clock == "order":
+        lengths = np.bincount(user)
         time = np.arange(len(user)) - (np.cumsum(lengths) - lengths)[user]
     none = np.full(len(chosen), -1)
     ids = log.users.ids
     names = [f"{a}+{b}" for a, b in zip(ids[first], ids[second], strict=True)]
-    first_length = np.concatenate([cut, counts[controls]])
     return SplicedUsers(
         Interactions(
             user.astype(np.int32),
@@ -130,8 +125,6 @@ def splice_users(
         ),
         np.repeat(np.array([Kind.ABRUPT, Kind.STABLE], dtype=np.int64), len(chosen)),
         np.concatenate([cut, none]),
-        first_length,
-        lengths - first_length,
         np.concatenate([first, controls]),
         np.concatenate([second, none]),
         source,
@@ -140,9 +133,7 @@ def splice_users(
 
 def _check(log: Interactions, pairs: int | None, minimum_events: int, maximum_cosine: float | None) -> None:
     if log.clock == "none":
-        raise DataError(
-            f"{log.name} has no clock, so no history can follow another; splice a log with times or an order"
-        )
+        raise DataError(f"{log.name} has no clock to join histories by; splice a log with times or an order")
     if minimum_events < 1:
         raise ConfigError(f"splice_users: minimum_events is {minimum_events}; it must be at least 1")
     if pairs is not None and pairs < 1:

@@ -106,7 +106,7 @@ def test_metadata_follows_its_items() -> None:
     metadata = ItemMetadata(("A", "B", "C"), (("x",), (), ("x", "y")), (("t",), (), ()))
     taken = metadata.take([2, 0])
     assert (taken.titles, taken.genres, taken.tags) == (("C", "A"), (("x", "y"), ("x",)), ((), ("t",)))
-    names, matrix = metadata.genre_matrix()
+    names, matrix = metadata.genre_matrix
     assert names == ("x", "y")
     assert matrix.tolist() == [[1, 0], [0, 0], [1, 1]]
     assert not ItemMetadata.untitled(Vocabulary([1])).has_genres

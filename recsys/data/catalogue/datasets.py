@@ -76,10 +76,8 @@ def _existing(name_or_file: str | Path) -> Path:
         if len(path.parts) == 1 and not path.suffix:
             cards.card(str(name_or_file))  # raises: it can only be a misspelt name
         known = cards.all_cards()
-        raise DataError(
-            f"{name_or_file} is neither a file nor a data set{nearest(str(name_or_file), known)}; "
-            f"data sets: {', '.join(known)}"
-        )
+        hint = f"{nearest(str(name_or_file), known)}; data sets: {', '.join(known)}"
+        raise DataError(f"{name_or_file} is neither a file nor a data set{hint}")
     return path
 
 

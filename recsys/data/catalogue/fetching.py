@@ -42,7 +42,6 @@ def fetch(name: str, *, root: Path | None = None, progress: Progress | None = No
     """Return the path of a card's log, downloading it if it is missing.
 
     Args:
-        name: of the card.
         root: folder to search first and to download to; None: `RECSYS_DATA` if it is set and writable, else the user's
             cache.
         progress: called after each piece of the download.
@@ -106,9 +105,8 @@ def _copy(url: str, write: Callable[[bytes], object], progress: Progress | None,
                     progress(done, total)
     except urllib.error.HTTPError as error:
         error.close()
-        raise DataError(
-            f"{card.name}: {url} answers {error.code} {error.reason}; see {card.homepage or url}"
-        ) from error
+        page = card.homepage or url
+        raise DataError(f"{card.name}: {url} answers {error.code} {error.reason}; see {page}") from error
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
         raise DataError(
             f"{card.name} cannot be downloaded from {url}: no network, or the server does not answer ({error}); "

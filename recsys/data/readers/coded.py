@@ -85,13 +85,8 @@ def combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 def typed(column: pa.Array | pa.ChunkedArray, role: Role, where: str) -> Coded:
     """Code a typed column as text: whole numbers without a decimal point, times in ISO-8601, lists joined by "|".
 
-    Args:
-        column: of any type that has a text.
-        role: the meaning of the column.
-        where: names the column in the error.
-
     Raises:
-        DataError: the type has no text.
+        DataError: the type has no text; the message names the column as `where`.
     """
     array = combined(column)
     try:

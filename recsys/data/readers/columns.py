@@ -120,13 +120,11 @@ class Columns:
         values = dict(mapping)
         if values.get("names") is not None:
             values["names"] = tuple(str(name) for name in values["names"])
-        if values.get("value_range") is not None:
+        if (bounds := values.get("value_range")) is not None:
             try:
-                low, high = (float(bound) for bound in values["value_range"])
+                low, high = (float(bound) for bound in bounds)
             except (TypeError, ValueError):
-                raise DataError(
-                    f"columns.value_range is {values['value_range']!r}; give two numbers, smallest first"
-                ) from None
+                raise DataError(f"columns.value_range is {bounds!r}; give two numbers, smallest first") from None
             values["value_range"] = (low, high)
         return cls(**values)
 
@@ -144,12 +142,8 @@ class Columns:
 
         Of time, order and period only one is returned: the first declared, else the first recognised.
 
-        Args:
-            header: the names of the file's columns.
-            where: the file and line of the header, for the error.
-
         Raises:
-            DataError: a declared column is missing, or no column for users or items is recognised.
+            DataError: a declared column is missing, or no column for users or items is recognised; at `where`.
 
         >>> Columns().resolve(["userId", "movieId", "rating", "timestamp"], "ratings.csv")
         {'user': 0, 'item': 1, 'value': 2, 'time': 3}
@@ -204,10 +198,8 @@ def _declared(name: str, role: str, header: Sequence[str], where: str) -> int:
     folded = [_fold(entry) for entry in header]
     if folded.count(_fold(name)) == 1:
         return folded.index(_fold(name))
-    raise DataError(
-        f"{where}: no column {name!r} (columns.{role}){nearest(name, header)}; "
-        f"the file has {', '.join(map(repr, header))}"
-    )
+    names = ", ".join(map(repr, header))
+    raise DataError(f"{where}: no column {name!r} (columns.{role}){nearest(name, header)}; the file has {names}")
 
 
 def _fold(name: str) -> str:

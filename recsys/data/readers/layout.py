@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -15,9 +16,7 @@ from recsys.data.readers.columns import Columns, Role
 from recsys.data.readers.sources import Source
 from recsys.errors import DataError
 
-GROUPLENS_NAMES = ("user_id", "item_id", "rating", "timestamp")
-"""The columns of `u.data` and of `ratings.dat`, which have no header."""
-
+_GROUPLENS_NAMES = ("user_id", "item_id", "rating", "timestamp")  # u.data and ratings.dat have no header
 _GROUPLENS_FILE = re.compile(r"u\.data|u[1-5ab]\.(base|test)|ratings\.dat")
 _SAMPLE_LINES = 100
 
@@ -73,7 +72,7 @@ def detect(source: Source, columns: Columns) -> Layout:
     if columns.names is not None:
         names, header = columns.names, False
     elif _GROUPLENS_FILE.fullmatch(source.base):
-        names, header = GROUPLENS_NAMES, False
+        names, header = _GROUPLENS_NAMES, False
     else:
         names, header = tuple(name.strip() for name in split_fields(line, separator)), True
     roles = columns.resolve(names, f"{source.label}, line 1")
@@ -125,14 +124,11 @@ def _detect_parquet(source: Source, columns: Columns) -> Layout:
 
 def _detect_json(source: Source, columns: Columns, first: list[bytes]) -> Layout:
     # Malformed lines are left to the parser, which counts them.
-    sample: list[dict[str, Any]] = []
+    entries: list[Any] = []
     for line in first:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            sample.append(entry)
+        with suppress(ValueError):
+            entries.append(json.loads(line))
+    sample = [entry for entry in entries if isinstance(entry, dict)]
     names = tuple(dict.fromkeys(name for entry in sample for name in entry))
     if not names:
         raise DataError(

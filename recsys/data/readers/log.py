@@ -76,10 +76,7 @@ def read_log(
     Args:
         path: file, folder or zip archive.
         columns: which column holds what, and the policies; None: all recognised, all defaults.
-        user: name of the column of user ids, as `columns.user`.
-        item: name of the column of item ids.
-        value: name of the column of ratings.
-        time: name of the column of times.
+        user, item, value, time: names of the columns of user ids, item ids, ratings and times, as in `columns`.
         on_error: "raise", or "skip" to leave bad rows out and write them to `rejects`.
         rejects: file for bad rows; None: `<file name>.rejected.csv` in the working directory.
         name: of the log, for reports; None: the file's name.

@@ -29,12 +29,7 @@ def read_metadata(log: Source, items: Vocabulary, metadata: ItemMetadata) -> Ite
     """Read the descriptions of items from the files beside a log.
 
     Known are `u.item` with `u.genre`, `movies.dat` and `tags.dat`, `movies.csv` and `tags.csv`, as GroupLens writes
-    them. They are read only beside a log with one of GroupLens' own names.
-
-    Args:
-        log: the log; its folder or archive is searched.
-        items: vocabulary of the log.
-        metadata: descriptions from the log itself, for items that the files lack.
+    them. They are read only beside a log with one of GroupLens' own names. Items that they lack keep their `metadata`.
 
     Raises:
         DataError: such a file exists but has a malformed line.
@@ -65,9 +60,8 @@ def read_attributes(path: Path, items: Vocabulary, metadata: ItemMetadata) -> It
         entries = json.loads(_text(Source(path)))
         rows = [tuple(f"attribute {number}" for number in numbers) for numbers in entries.values()]
     except (ValueError, TypeError, AttributeError) as error:
-        raise DataError(
-            f'{path} is not a JSON object of the form {{"item id": [1, 2]}} ({error}); correct it'
-        ) from error
+        form = '{"item id": [1, 2]}'
+        raise DataError(f"{path} is not a JSON object of the form {form} ({error}); correct it") from error
     tags: list[tuple[str, ...]] = [()] * len(items)
     for number, row in zip(items.numbers(list(entries)).tolist(), rows, strict=True):
         if number != UNKNOWN:

@@ -132,9 +132,8 @@ def _text_fields(raw: bytes, layout: Layout) -> list[bytes | None]:
     try:
         text = raw.decode("utf-8", errors="surrogateescape") if _is_utf8(layout) else raw.decode(layout.encoding)
     except UnicodeDecodeError:
-        raise ValueError(
-            f"undecodable text {_short(raw)}; it is not {layout.encoding}: correct columns.encoding"
-        ) from None
+        fault = f"undecodable text {_short(raw)}; it is not {layout.encoding}: correct columns.encoding"
+        raise ValueError(fault) from None
     try:
         fields = split_fields(text, layout.separator)
     except csv.Error:

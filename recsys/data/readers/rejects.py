@@ -33,9 +33,6 @@ class Rejects:
     """Collects rejected rows in a CSV file with the columns line, reason, text.
 
     A context manager: the file appears when the block ends without an error, and only if there are rejected rows.
-
-    Args:
-        path: the file.
     """
 
     def __init__(self, path: Path) -> None:

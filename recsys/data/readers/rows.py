@@ -42,12 +42,7 @@ class NumberedRows(NamedTuple):
 
 @final
 class Rows:
-    """The rows of the chunks read so far.
-
-    Args:
-        where: name of the file, for errors.
-        unit: what errors count, "line" or "row".
-    """
+    """The rows of the chunks read so far. Errors name the file, `where`, and the number of the line or row, `unit`."""
 
     def __init__(self, where: str, unit: str) -> None:
         self._where, self._unit = where, unit
@@ -55,10 +50,9 @@ class Rows:
         self._value: list[Floats] = []
         self._time: list[Ints] = []
         self._lines: list[range | Ints] = []
-        self._count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return sum(map(len, self._lines))
 
     def add(self, checked: Checked) -> None:
         """Append the good rows of a chunk."""
@@ -69,17 +63,11 @@ class Rows:
         self._value.append(checked.value)
         self._time.append(checked.time)
         self._lines.append(checked.lines)
-        self._count += len(checked.lines)
 
     def numbered(self, columns: Columns, roles: Iterable[Role]) -> tuple[NumberedRows, int, int]:
-        """Number users and items, and apply the policies for repeats; the collected rows are used up.
+        """Number users and items, and apply the policies of `columns` for repeats; the collected rows are used up.
 
-        Args:
-            columns: declares the policies.
-            roles: of the columns of the log.
-
-        Returns:
-            The rows, the number of exact duplicates dropped, and that of re-ratings dropped.
+        Returns the rows, and the numbers of exact duplicates and of re-ratings that were dropped.
 
         Raises:
             DataError: there is a repeat whose policy is "error".

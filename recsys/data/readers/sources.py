@@ -6,17 +6,16 @@ import gzip
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast, final
 
 from recsys.errors import DataError
 
-BLOCK_BYTES = 1 << 24
-
-RATINGS_NAMES = ("u.data", "ratings.dat", "ratings.csv", "ratings.tsv", "ratings.parquet", "ratings.jsonl")
-LOG_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".inter", ".parquet", ".jsonl", ".ndjson", ".json")
+_BLOCK_BYTES = 1 << 24
+_RATINGS_NAMES = ("u.data", "ratings.dat", "ratings.csv", "ratings.tsv", "ratings.parquet", "ratings.jsonl")
+_LOG_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".inter", ".parquet", ".jsonl", ".ndjson", ".json")
 
 
 @final
@@ -51,16 +50,13 @@ class Source:
             DataError: the file cannot be read, or its compression is damaged.
         """
         try:
-            if self.member is None:
-                with self.path.open("rb") as raw, _unpacked(raw, self.path.name) as stream:
-                    yield stream
-            else:
-                with (
-                    zipfile.ZipFile(self.path) as archive,
-                    archive.open(self.member) as inside,
-                    _unpacked(inside, self.member) as stream,
-                ):
-                    yield stream
+            with ExitStack() as stack:
+                if self.member is None:
+                    raw: IO[bytes] = stack.enter_context(self.path.open("rb"))
+                else:
+                    raw = stack.enter_context(stack.enter_context(zipfile.ZipFile(self.path)).open(self.member))
+                packed = (self.member or self.path.name).lower().endswith(".gz")
+                yield stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=raw))) if packed else raw
         except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise DataError(f"{self.label} is damaged ({error}); fetch or copy it again") from error
         except OSError as error:
@@ -69,21 +65,19 @@ class Source:
     def siblings(self) -> list[Source]:
         """Return the files in the same folder of the disk or the archive."""
         if self.member is None:
-            return [Source(path) for path in sorted(self.path.parent.iterdir()) if path.is_file()]
+            return members(self.path.parent)
         folder = PurePosixPath(self.member).parent
         return [source for source in members(self.path) if PurePosixPath(source.member or "").parent == folder]
 
 
-def _unpacked(stream: IO[bytes], name: str) -> IO[bytes]:
-    return cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if name.lower().endswith(".gz") else stream
-
-
 def members(archive: Path) -> list[Source]:
-    """Return the files in a zip archive.
+    """Return the files in a folder or zip archive.
 
     Raises:
-        DataError: it is not a zip archive.
+        DataError: it is neither.
     """
+    if archive.is_dir():
+        return [Source(path) for path in sorted(archive.iterdir()) if path.is_file()]
     try:
         with zipfile.ZipFile(archive) as opened:
             names = [name for name in opened.namelist() if not name.endswith("/")]
@@ -103,39 +97,28 @@ def find_log(path: Path) -> Source:
     """
     if not path.exists():
         raise DataError(f"{path} does not exist; give the path of a log or the name of a dataset card")
-    is_archive = path.is_file() and path.suffix.lower() == ".zip"
-    if path.is_file() and not is_archive:
+    if path.is_file() and path.suffix.lower() != ".zip":
         return Source(path)
-    inside = members(path) if is_archive else [Source(entry) for entry in sorted(path.iterdir()) if entry.is_file()]
-    for name in RATINGS_NAMES:
+    inside = members(path)
+    for name in _RATINGS_NAMES:
         named = [source for source in inside if source.base == name]
         if len(named) == 1:
             return named[0]
-    candidates = [source for source in inside if source.base.endswith(LOG_SUFFIXES)]
+    candidates = [source for source in inside if source.base.endswith(_LOG_SUFFIXES)]
     if len(candidates) == 1:
         return candidates[0]
-    kind = "archive" if is_archive else "folder"
     names = ", ".join(source.member or source.path.name for source in candidates or inside) or "nothing"
     problem = "several files can be the log" if candidates else "no file is a log"
-    raise DataError(f"{path}: in this {kind} {problem} ({names}); give the path of one file")
+    raise DataError(f"{path}: {problem} ({names}); give the path of one file")
 
 
-def line_blocks(source: Source, size: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
+def line_blocks(source: Source, size: int = _BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
     """Yield (1-based number of the first line, bytes) of consecutive blocks that end with a line.
 
     The blocks are about `size` bytes, so that memory does not grow with the file.
     """
     line = 1
-    rest = b""
     with source.open() as stream:
-        while piece := stream.read(size):
-            cut = piece.rfind(b"\n") + 1
-            if not cut:
-                rest += piece
-                continue
-            block = rest + piece[:cut]
-            rest = piece[cut:]
+        while block := stream.read(size) + stream.readline():
             yield line, block
             line += block.count(b"\n")
-    if rest:
-        yield line, rest

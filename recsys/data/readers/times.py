@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import final
 
@@ -44,6 +45,7 @@ def parse_times(texts: pa.Array, declared: TimeUnit = "auto") -> Times:
         return Times(moments, np.full(len(texts), _ISO, dtype=np.int64))
     unit = np.full(len(texts), _UNREADABLE, dtype=np.int64)
     seconds = np.zeros(len(texts), dtype=np.int64)
+    good = np.zeros(len(texts), dtype=np.bool_)
     if declared != "iso":
         numbers, good = whole_numbers(texts, fractions=True)
         size = np.abs(numbers)
@@ -54,28 +56,21 @@ def parse_times(texts: pa.Array, declared: TimeUnit = "auto") -> Times:
         unit[is_milliseconds] = _MILLISECONDS
         seconds[is_seconds] = numbers[is_seconds]
         seconds[is_milliseconds] = numbers[is_milliseconds] // 1000
-    else:
-        good = np.zeros(len(texts), dtype=np.bool_)
     if declared in ("auto", "iso") and not good.all():
         rest = np.flatnonzero(~good)
-        stamps = pd.to_datetime(
-            pd.Series(texts.take(pa.array(rest)).to_pylist(), dtype=object), format="ISO8601", utc=True, errors="coerce"
-        )
-        readable = stamps.notna().to_numpy()
-        unit[rest[readable]] = _ISO
-        seconds[rest[readable]] = (
-            stamps[readable].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
-        )
+        written = pd.Series(texts.take(pa.array(rest)).to_pylist(), dtype=object)
+        stamps = pd.to_datetime(written, format="ISO8601", utc=True, errors="coerce")
+        rest, stamps = rest[stamps.notna()], stamps.dropna()
+        unit[rest] = _ISO
+        seconds[rest] = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
     return Times(seconds, unit)
 
 
 def _plain_iso(texts: pa.Array) -> Ints | None:
     """Return Unix seconds, if all texts are ISO-8601 of one form without fractions: three times as fast as pandas."""
     for zone in (None, "UTC"):
-        try:
+        with suppress(pa.ArrowInvalid):
             return np.asarray(texts.cast(pa.timestamp("s", zone)).cast(pa.int64()).to_numpy(zero_copy_only=False))
-        except pa.ArrowInvalid:
-            continue
     return None
 
 

@@ -58,11 +58,7 @@ class Checked:
 
 @final
 class Validator:
-    """Checks chunk after chunk of one log; remembers the unit of its times.
-
-    Args:
-        columns: what is declared of the log.
-    """
+    """Checks chunk after chunk of one log; remembers the unit of its times."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns

@@ -41,10 +41,8 @@ def minimum_events(train: Interactions, users: int = 1, items: int = 1, passes: 
         keep &= _frequent(train.item_num, keep, train.n_items, items)
         done, changed = done + 1, int(keep.sum()) < before
     if not keep.any():
-        raise DataError(
-            f"{train.name}: of {len(train)} events none is left with at least {users} per user and {items} per item; "
-            "lower the minima"
-        )
+        limits = f"at least {users} per user and {items} per item"
+        raise DataError(f"{train.name}: of {len(train)} events none is left with {limits}; lower the minima")
     return train.select(keep).compact()
 
 

@@ -124,11 +124,7 @@ def _with_candidates(
 def sample_untouched(touched: Ragged, n_items: int, n: int, rng: np.random.Generator) -> Ragged:
     """Draw n different items per row, uniformly from those not in the row; all of them if there are at most n.
 
-    Args:
-        touched: rows of item numbers without repetition.
-        n_items: size of the catalogue.
-        n: items per row.
-        rng: source of randomness.
+    No row of `touched` holds an item twice.
 
     >>> sample_untouched(Ragged.of([[0, 2], [1]]), 4, 3, np.random.default_rng(0)).lengths.tolist()
     [2, 3]

@@ -30,7 +30,6 @@ from recsys.errors import ConfigError, DataError, nearest
 HistoryPart = Literal["random", "first"]
 """The visible events of a held-out user: a random part of them, or the first ones."""
 
-DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
 _TIMELESS: tuple[SplitName, ...] = ("random", "held_out_users", "paper")
 _ORDERED: tuple[SplitName, ...] = ("last_one", "last_n", *_TIMELESS)
 _OPTIONS: dict[SplitName, tuple[str, ...]] = {
@@ -95,7 +94,7 @@ def split(
     if name not in offered(log.clock):
         raise clock_error(log, f"{name} split")
     minima = Minima(min_user_events, min_item_events)
-    shares = DEFAULT_FRACTIONS if fractions is None else fractions
+    shares = (0.8, 0.1, 0.1) if fractions is None else fractions
     match name:
         case "global_time":
             return _global_time(log, shares, minima)
@@ -208,7 +207,7 @@ def _random(log: Interactions, fractions: Sequence[float], seed: int, minima: Mi
 
 def held_out_users_split(
     log: Interactions,
-    fractions: Sequence[float] = DEFAULT_FRACTIONS,
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
     *,
     history: HistoryPart = "random",
     visible: float = 0.8,
