@@ -83,8 +83,11 @@ class SqlStore(EventStore):
         with self._transaction("take events", writing=True) as cursor:
             first = self._reserve(cursor, len(batch))
             new = fresh(batch, self._stored(cursor, list(batch)))
-            if new:
-                self._insert(cursor, first, new)
+            rows = [sql.event_row(sequence, event) for sequence, event in enumerate(new, start=first)]
+            if rows and self._sqlite:
+                cursor.executemany(sql.INSERT_ROW, rows)
+            elif rows:
+                self._run(cursor, sql.INSERT_COLUMNS, [list(column) for column in zip(*rows, strict=True)])
             if len(new) < len(batch):
                 self._reserve(cursor, len(new) - len(batch))
         return Appended(len(new), len(events) - len(new))
@@ -172,13 +175,6 @@ class SqlStore(EventStore):
             among, parameters = self._among(ids)
             stored.update((row[0], Event(*row)) for row in self._run(cursor, f"{sql.STORED} {among}", parameters))
         return stored
-
-    def _insert(self, cursor: Cursor, first: int, events: Sequence[Event]) -> None:
-        rows = [sql.event_row(sequence, event) for sequence, event in enumerate(events, start=first)]
-        if self._sqlite:
-            cursor.executemany(sql.INSERT_ROW, rows)
-        else:
-            self._run(cursor, sql.INSERT_COLUMNS, [list(column) for column in zip(*rows, strict=True)])
 
     def _among(self, ids: Sequence[str]) -> tuple[str, Sequence[object]]:
         """Return the condition that a column is one of some ids, and its parameters."""

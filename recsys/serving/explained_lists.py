@@ -31,7 +31,7 @@ class ExplainedLists:
     Args:
         model: a fitted model.
         ids: "items", external ids as text.
-        corrections: of the model's personas.
+        corrections: of its personas.
         cache: measures the state of a user again after it has grown by a list.
         recommend: finds the best items of the scoring model; that model itself when None.
     """

@@ -35,9 +35,6 @@ _KEEP_ALIVE, _SHUTDOWN = 5, 30
 _CONNECTIONS = 512
 """Connections at once; a further one is refused and may try again."""
 
-Ready = Callable[[str, bool], None]
-"""Called when the service answers, with its URL and whether the store holds a token."""
-
 
 def default_store(run: Path) -> Path:
     """Return the event store of a run: beside it, for training it again deletes the folder.
@@ -96,8 +93,8 @@ class Server:
                 "database, on Linux or macOS, or leave --workers out"
             )
 
-    def run(self, ready: Ready) -> None:
-        """Serve until a signal says that this is enough.
+    def run(self, ready: Callable[[str, bool], None]) -> None:
+        """Serve until a signal; call `ready` once it answers, with the URL and whether the store holds a token.
 
         Raises:
             RecsysError: the run cannot be served, the store cannot be opened, or the port is taken.
