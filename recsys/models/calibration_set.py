@@ -121,7 +121,7 @@ class CalibrationSet(Calibration):
         spaced = np.unique(np.arange(0, len(rows), max(1.0, total / most)).astype(np.int64))
         batches = []
         for part in self.stream.batches(rows[spaced], _BATCH):
-            queries, items, sampled = self._queries(part), self._answers(part), self._negatives(part)
+            queries, items, sampled = self._queries(part), self._items(part), self._negatives(part)
             possible = (sampled != items[:, None]) & ~membership(sampled, queries.history)
             some = np.flatnonzero(possible.any(1))
             # A negative that a list could not hold is replaced by one of the same query that it could.
@@ -147,13 +147,13 @@ class CalibrationSet(Calibration):
     def _queries(self, rows: Ints) -> Queries:
         return self.stream.queries(rows, self._translation.items)
 
-    def _answers(self, rows: Ints) -> Items:
+    def _items(self, rows: Ints) -> Items:
         """Return the model's numbers of the items of events."""
         return self._translation.items[self.stream.items[rows]]
 
     def _utility(self, rows: Ints, queries: Queries, hypotheses: Floats) -> Floats:
         weights = hypotheses if self.personas is None else self.personas.with_prior(queries, hypotheses)
-        return rank_utilities(self.model, self._translation.with_users(queries), self._answers(rows), weights)
+        return rank_utilities(self.model, self._translation.with_users(queries), self._items(rows), weights)
 
     def _negatives(self, rows: Ints) -> Items:
         """ "rows M", items by (training events)^.5: query q owns draws q M ... (q + 1) M - 1 of one random stream."""
@@ -187,13 +187,8 @@ def calibration_events(model: Recommender, log: Interactions, late: Mask, most: 
     """Return the positions, ascending, of the late events that a model can evaluate: at most `most` of them.
 
     Left out are events of items that the user had used before or the model was not trained on, and those before which
-    nothing is visible. Where there are too many, everybody's newest stay: all last ones, then the last but one ...
-
-    Args:
-        model: fitted on a log with the vocabularies of `log`.
-        log: the whole log.
-        late: "events", the candidates.
-        most: how many.
+    nothing is visible. Where there are too many, each user's newest remain: all last ones, then the last but one ...
+    The model was fitted on a log with the vocabularies of `log`; `late` is "events".
     """
     first_use = np.zeros(len(log), np.bool_)
     first_use[np.unique(log.user_num.astype(np.int64) * log.n_items + log.item_num, return_index=True)[1]] = True

@@ -25,13 +25,11 @@ class PersonaHealth:
         effective: exp(H(mean attention)), the effective number of personas, in [1, K]; goal at least .8 K.
         mean_cosine: mean cosine between two personas of one user; 1 if they are identical.
         dead: share of personas whose mean attention is below a tenth of 1 / K.
-        matched_correlation: see `matched_correlation`; None unless two models were compared.
     """
 
     effective: float
     mean_cosine: float
     dead: float
-    matched_correlation: float | None = None
 
     @classmethod
     def of(

@@ -46,11 +46,9 @@ class ItemSample:
 
     @classmethod
     def of(cls, item_counts: npt.NDArray[np.integer], size: int = 1024) -> Self:
-        """Draw a sample; always the same for the same counts.
+        """Draw a sample of about `size` items, half of them the most used; always the same for the same counts.
 
-        Args:
-            item_counts: "items", training events of each item; items without any are not in the sample.
-            size: of the sample, about; half of it are the most used items. A smaller catalogue is its own sample.
+        `item_counts` is "items"; items without events are not in the sample. A smaller catalogue is its own sample.
         """
         used = np.flatnonzero(item_counts > 0)
         if len(used) <= size:

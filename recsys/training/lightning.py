@@ -159,8 +159,7 @@ def train(
     checkpoint = None if session.directory is None else session.directory / _CHECKPOINT
     resume_from = checkpoint if session.resume and checkpoint is not None and checkpoint.exists() else None
     if resume_from is not None:
-        state = _read_checkpoint(resume_from, identity)
-        best.load_state_dict(state)
+        best.load_state_dict(_read_checkpoint(resume_from, identity))
     if not best.finished:
         module = _Module(trainable, optimization)
         trainer = _trainer(optimization, session, trainable.steps_per_epoch, [best, _Identity(identity)])

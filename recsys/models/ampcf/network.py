@@ -22,12 +22,7 @@ def _normal(shape: tuple[int, ...], std: float, source: torch.Generator) -> nn.P
 @final
 @dataclass(frozen=True)
 class Scores:
-    """Scores and attention of candidate items.
-
-    Attributes:
-        score: "queries n".
-        attention: "queries personas n", sums to 1 over personas.
-    """
+    """Scores and attention of candidate items; the attention sums to 1 over personas."""
 
     score: Float[Tensor, "queries n"]
     attention: Float[Tensor, "queries personas n"]
@@ -136,12 +131,7 @@ class HistoryPersonas(nn.Module):
     Given the routing, personas are linear in the history, so that contributions of past items are exact. Routing by
     the cosine with shared prototypes follows MacridVAE (Ma et al., NeurIPS 2019, eq. 5).
 
-    Args:
-        n_items: number of items.
-        personas: K.
-        size: dimensions of a persona.
-        settings: routing size and temperature tau_r, pooling power p.
-        source: random numbers of the initial values.
+    K is `personas`; `settings` has tau_r and the pooling power p.
     """
 
     _EPSILON = 1e-6

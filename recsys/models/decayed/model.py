@@ -29,6 +29,7 @@ from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeightin
 from recsys.models.rank_utility import rank_utilities
 from recsys.models.top_n import SparseScores
 from recsys.training.session import Session
+from recsys.types import Items
 
 _LOG = logging.getLogger(__name__)
 _PURPOSE = "decay of the user's past"
@@ -49,7 +50,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
 
     A rule that learns does so from the newest events of the training log, evaluated by a copy of the model that was
     fitted on the earlier ones alone: to items that were fitted on the very events, the far past looks predictive, and
-    nobody would forget. A rule that learns online goes on with `observe`, event by event, without retraining.
+    nothing would decay. A rule that learns online goes on with `observe`, event by event, without retraining.
 
     Where the model routes items to personas (LinearAMPCF, AMPCF), these can take part in the weights: through a prior
     that follows which of them are active, and through clocks of their own (see
@@ -60,7 +61,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         rule: the rule of forgetting, or anything else that gives weights and learns nothing. It stays as it is, too. By
             default each user has half-lives of their own.
         calibration: share of the newest training events that the rule learns from, in [0, 1); 0: none before `observe`.
-        calibration_events: at most this many of them, everybody's newest first.
+        calibration_events: at most this many of them, each user's newest first.
         per_persona: only later events of the same persona make an event older, so that an inactive persona does not
             decay.
         persona_prior: how much each persona counts now, whatever has decayed.
@@ -145,14 +146,12 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
             return None
         return None if self.fitted_on.clock == "none" else CachedWeights.of(self._inner, rule, queries)
 
-    def observe(self, queries: Queries, items: npt.NDArray[np.int32]) -> None:
+    def observe(self, queries: Queries, items: Items) -> None:
         """Learn from the event that followed each query, without retraining, if the rule learns online.
 
-        Unknown users and items are skipped.
-
         Args:
-            queries: what was visible just before each event, in the order of time; users may repeat.
-            items: "queries", number of the item of the event.
+            queries: what was visible just before each event, in the order of time; unknown users are skipped.
+            items: "queries", number of the item of the event; unknown ones are skipped.
         """
         rule = self.forgetting
         known = np.flatnonzero((items != UNKNOWN) & (queries.users != UNKNOWN))
@@ -165,7 +164,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         if isinstance(self.rule, OnlineRule):
             self.rule.extend(n_users)
 
-    def contributions(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "events n"]:
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
         return as_fold_in(self._inner, _PURPOSE).contributions(self._weighted(queries), items)
 
     def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
@@ -174,7 +173,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
     def item_vectors(self) -> Float[Tensor, "items dim"]:
         return self._with_personas().item_vectors()
 
-    def attention(self, queries: Queries, items: npt.NDArray[np.int32]) -> Float[Tensor, "queries personas n"]:
+    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
         return self._with_personas().attention(self._weighted(queries), items)
 
     def _weighted(self, queries: Queries) -> Queries:

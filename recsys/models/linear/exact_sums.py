@@ -27,15 +27,10 @@ _MOST_ROWS = 1_024
 @final
 @dataclass(frozen=True, eq=False)
 class ExactSums:
-    """Persona sums over the items of a history, for the same items.
+    """Persona sums over the items of a history, for the same items."""
 
-    Attributes:
-        items: "items", ascending and distinct.
-        sums: "personas items", int64, in units of the `ExactSummation` that computed them.
-    """
-
-    items: Items
-    sums: Ints
+    items: Items  # "items", ascending and distinct
+    sums: Ints  # "personas items", in units of the `ExactSummation` that computed them
 
     @property
     def nbytes(self) -> int:
