@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from_pandas = Interactions.from_pandas
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES: Final = {
     "BundleError": "recsys.errors:BundleError",

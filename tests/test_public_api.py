@@ -118,4 +118,4 @@ def test_explanations() -> None:
 
 
 def test_version_is_the_changelogs() -> None:
-    assert recsys.__version__ == "0.1.0"
+    assert recsys.__version__ == "0.2.0"
