@@ -42,6 +42,7 @@ from recsys.decay.temporal import TemporalDecay
 from recsys.errors import CapabilityError, RecsysError
 from recsys.evaluation.drift.scores import per_user
 from recsys.evaluation.prequential.result import Replay
+from recsys.experiments.drift.arm_results import Settings
 from recsys.experiments.drift.bases import read_bases
 from recsys.experiments.drift.benchmark import run_drift
 from recsys.experiments.drift.summary import correct
@@ -229,11 +230,12 @@ def _write_twin(cells: Cells) -> Path:
 
 def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say: Say) -> StreamResult:
     folder, log = cells.root / "streams" / plan.name, datasets.load(plan.name)
-    options: dict[str, Any] = {"users": plan.users, "limit": plan.limit, "candidates": candidates, "say": say}
-    content = run_drift(log, plan.bases, plan.arms, folder, retrain_days=plan.retrain_days, **options)
+    settings = Settings(users=plan.users, limit=plan.limit, candidates=candidates)
+    scheduled = replace(settings, retrain_days=plan.retrain_days)
+    content = run_drift(log, plan.bases, plan.arms, folder, scheduled, say=say)
     both = [str(twin) if base == TWIN else base for base in plan.together]
     try:
-        second = run_drift(log, both, _TOGETHER, folder / "together", **options)
+        second = run_drift(log, both, _TOGETHER, folder / "together", settings, say=say)
     except CapabilityError as error:
         say(f"{plan.name}: {error}")
         second = {"bases": {}, "refused": dict.fromkeys(plan.together, str(error))}

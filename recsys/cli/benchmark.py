@@ -61,6 +61,7 @@ def add(commands: Commands) -> None:
 def _drift(options: argparse.Namespace) -> None:
     from recsys.data.catalogue import datasets
     from recsys.data.readers.columns import Columns
+    from recsys.experiments.drift.arm_results import Settings
     from recsys.experiments.drift.benchmark import run_drift
 
     columns = Columns.from_mapping(dict(options.columns)) if options.columns else None
@@ -69,11 +70,13 @@ def _drift(options: argparse.Namespace) -> None:
         options.base,
         options.arms,
         options.out,
-        users=options.users,
-        limit=options.limit,
-        candidates=options.candidates,
-        retrain_days=options.retrain_days,
-        seed=options.seed,
+        Settings(
+            users=options.users,
+            limit=options.limit,
+            candidates=options.candidates,
+            retrain_days=options.retrain_days,
+            seed=options.seed,
+        ),
         command=_command(options),
         say=(lambda _: None) if options.quiet else say,
     )

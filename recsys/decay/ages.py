@@ -15,7 +15,7 @@ AgeClock = Literal["time", "events"]
 """What age is counted in: the unit of the log's times, or the user's own events that happened since."""
 
 
-def check_clock(clock: AgeClock, log_clock: str) -> None:
+def check_clock(clock: AgeClock | None, log_clock: str) -> None:
     """Refuse to count ages in time on a log whose times are positions.
 
     Raises:

@@ -19,9 +19,8 @@ from recsys.types import Doubles, Floats, Ints, Mask
 class Forgetting(ABC):
     """How much each past event still counts at the moment of a query.
 
-    Forgetting acts on the read-out alone: the weights go into `Queries.weights`, and a fold-in model turns them into
-    the user's state. The items are learned from undecayed data (Koren, KDD 2009: decaying the training instances was
-    best with no decay at all).
+    Forgetting changes `Queries.weights` alone, from which a fold-in model makes the user's state. The items are learned
+    from undecayed data (Koren, KDD 2009: decayed training instances were worse).
     """
 
     @abstractmethod
@@ -32,8 +31,8 @@ class Forgetting(ABC):
 class OnlineForgetting(Forgetting):
     """Forgetting with a state per user (or one for all) that learns from every event as it happens.
 
-    It is independent of the model: all it sees of one are the rank utilities of its `hypotheses`, that is, how well the
-    event would have been ranked under each of them.
+    It is independent of the model, of which it sees only how well the event would have been ranked under each of its
+    `hypotheses`: their rank utilities.
     """
 
     @abstractmethod
@@ -51,11 +50,11 @@ class OnlineForgetting(Forgetting):
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget what was observed, of all users: back to what calibration left."""
+        """Forget what was observed of all users, and return to the state after calibration."""
 
     @abstractmethod
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return copies of all that `observe` changes, as plain arrays by name (no objects), for checkpoints."""
+        """Return copies of all that `observe` changes, as plain arrays by name, for checkpoints."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -172,9 +171,8 @@ def weigh_half(queries: Queries, weights: Floats) -> Mask:
 
 
 def measured_half_lives(queries: Queries, weights: Floats) -> list[HalfLifeBelief]:
-    """Return how many of each user's events have at least half of the largest weight; infinity for all of them.
-
-    The half-life of a rule that has no parameter of that kind.
+    """Return the half-lives of a rule that has no such parameter: how many of each user's events have at least half of
+    the largest weight; infinity for all of them.
     """
     count = np.bincount(queries.history.rows, weigh_half(queries, weights), len(queries))
     values = np.where(count < queries.history.lengths, count, np.inf).tolist()
@@ -184,8 +182,8 @@ def measured_half_lives(queries: Queries, weights: Floats) -> list[HalfLifeBelie
 class ForgettingRule(Forgetting):
     """A rule of forgetting that `recsys.models.Decayed` trains, saves and serves.
 
-    The constructor takes settings alone, and keeps each in an attribute of the same name. `for_log` returns a rule that
-    fits a log, `calibrate` teaches it, `state` and `restore` save it. A rule that goes on learning while it is served
+    The constructor takes settings alone, and stores each in an attribute of the same name. `for_log` returns a rule for
+    a log, `calibrate` fits it, `state` and `restore` save and load it. A rule that goes on learning while it is served
     derives from `OnlineRule`, one that never learns from `FixedRule`.
     """
 
@@ -253,13 +251,18 @@ class ForgettingRule(Forgetting):
 class FixedRule(ForgettingRule):
     """A rule without anything to learn."""
 
-    clock: AgeClock
-    """What ages are counted in."""
+    clock: AgeClock | None
+    """What ages are counted in; None for a rule that counts none."""
 
     @final
     def for_log(self, n_users: int, clock: str) -> Self:
         check_clock(self.clock, clock)
         return self
+
+    @property
+    @final
+    def counts_events(self) -> bool:
+        return self.clock == "events"
 
     @property
     @final
@@ -287,14 +290,10 @@ class WeightsOnly(FixedRule):
         forgetting: gives the weights.
     """
 
-    clock: AgeClock = "events"
+    clock: AgeClock | None = None
 
     def __init__(self, forgetting: Forgetting) -> None:
         self.forgetting = forgetting
-
-    @property
-    def counts_events(self) -> bool:
-        return False
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return self.forgetting.weights(queries)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from recsys.checks import fraction, positive
 from recsys.data.queries import Queries
+from recsys.decay.user_arrays import Arrays, UserArrays
 from recsys.errors import ConfigError
 from recsys.types import Doubles, Floats, Ints, Mask
 
@@ -48,15 +49,14 @@ class Changepoints:
 
     Adams and MacKay, *Bayesian online changepoint detection*, 2007; the rate of change as in Wilson, Nassar and Gold,
     *Bayesian online learning of the hazard rate in change-point problems*, Neural Computation 2010 (each run length
-    carries the expected number of changes); the return to the whole past is ours, for guests and alternating tastes.
+    carries the expected number of changes); the return to the whole past, for guests and alternating tastes, is new.
     Run lengths are read on a grid that grows about geometrically: from one to the next a run moves with the
     probability that keeps its mean pace.
 
-    What makes it work is the likelihood. Scores of lists that rest on few and on many events have no common scale, and
-    a rank has: q_l is the distribution of the event's rank over the catalogue, learned from the events of a
-    calibration for every length l (EM: an event counts for a length with its belief). So q_l(rank) is a probability of
-    the item, lists from few events are trusted as far as they predict, and nothing is tuned on a metric: the
-    parameters a, b and kappa are those of the largest likelihood of the calibration.
+    Scores of lists that rest on few and on many events have no common scale, but ranks have: q_l is the distribution of
+    the event's rank over the catalogue, learned from the events of a calibration for every length l (EM: an event
+    counts for a length with its belief). So q_l(rank) is a probability of the item, lists from few events count as far
+    as they predict, and nothing is tuned on a metric: a, b and kappa maximise the likelihood of the calibration.
 
     Args:
         n_users: users of the log; their numbers index the state.
@@ -83,7 +83,6 @@ class Changepoints:
         positive("decisiveness", decisiveness)
         fraction("hazard", hazard)
         fraction("returns", returns)
-        self.n_users = n_users
         self.caution = caution
         self.decisiveness = decisiveness
         self.lengths = np.asarray(LENGTHS, np.int64)
@@ -93,11 +92,12 @@ class Changepoints:
         self._steps = (np.searchsorted(_STEPS, (*LENGTHS, _STEPS[-1]), side="right") - 1).astype(np.int8)
         self._powers = _powers(self.lengths)
         width = len(self.lengths) + 1
-        # A last row that nothing is ever added to stands for unknown users (-1).
-        self._belief = np.zeros((n_users + 1, width), np.float32)
-        self._changes = np.zeros((n_users + 1, width), np.float16)
-        self._until = np.full(n_users + 1, -1, np.int32)
-        self._committed = self._copies()
+        initial: Arrays = {
+            "belief": np.zeros(width, np.float32),
+            "changes": np.zeros(width, np.float16),
+            "until": np.full((), -1, np.int32),
+        }
+        self._users = UserArrays(initial, n_users)
         self._cached_for = (b"", b"")
         self._cached = (np.zeros((0, width)), np.zeros((0, width)))
 
@@ -124,7 +124,7 @@ class Changepoints:
         """Return P(l) just before the next event, "users lengths": the last is that all of the past counts.
 
         Args:
-            users: numbers of users, `UNKNOWN` for somebody without state.
+            users: numbers of users, `UNKNOWN` for one without state.
             visible: "users", length of the visible history.
         """
         belief, _ = self._before(users, visible)
@@ -151,9 +151,9 @@ class Changepoints:
     def rate(self, users: npt.NDArray[np.integer]) -> Doubles:
         """Return how often each user's taste changes, per event: the mean of the belief, "users"."""
         hazard, strength, _ = self._parameters
-        belief = self._belief[users].astype(np.float64)
-        changes = (belief * self._changes[users]).sum(1)
-        events = np.maximum(self._until[users], 0)
+        belief = self._users["belief"][users].astype(np.float64)
+        changes = (belief * self._users["changes"][users]).sum(1)
+        events = np.maximum(self._users["until"][users], 0)
         return np.asarray((hazard * strength + changes) / (strength + events))
 
     def learn(self, users: npt.NDArray[np.integer], visible: Ints, utility: Floats) -> Floats:
@@ -185,9 +185,7 @@ class Changepoints:
         The utilities must come from a model that was not fitted on the events.
 
         Args:
-            users: "events", as for `learn`.
-            visible: "events", as for `learn`.
-            utility: "events lengths", as for `learn`.
+            users, visible, utility: as for `learn`.
             n_items: items in the catalogue that the ranks are of.
 
         Raises:
@@ -196,15 +194,9 @@ class Changepoints:
         informative = is_informative(utility)
         if not informative.any():
             raise ConfigError("there are no events to fit the changes on; give a longer calibration part")
-        evidence = _Evidence(
-            users,
-            visible,
-            _binned(utility),
-            self._steps_of(visible),
-            informative,
-            list(occurrences(users)),
-            _log_width(n_items),
-        )
+        parts = list(occurrences(users))
+        width = np.arange(_BINS) / _BINS * np.log1p(n_items)
+        evidence = _Evidence(users, visible, _binned(utility), self._steps_of(visible), informative, parts, width)
         self._likelihood = evidence.distributions(self._possible(visible))
         for _ in range(_ROUNDS):
             _, self._likelihood = self._expect(evidence)
@@ -213,9 +205,9 @@ class Changepoints:
             for candidate in candidates:
                 former = self._parameters.copy()
                 self._parameters[place] = candidate
-                found, _ = self._expect(evidence)
-                if found > best:
-                    best = found
+                log_likelihood, _ = self._expect(evidence)
+                if log_likelihood > best:
+                    best = log_likelihood
                 else:
                     self._parameters = former
         _, self._likelihood = self._expect(evidence)
@@ -223,10 +215,7 @@ class Changepoints:
 
     def extend(self, n_users: int) -> None:
         """Make room for users who were not in the log; never shrinks."""
-        more = max(n_users - self.n_users, 0)
-        self._belief, self._changes, self._until = _extended(self._copies(), more)
-        self._committed = _extended(self._committed, more)
-        self.n_users += more
+        self._users.extend(n_users)
         self._clear_cache()
 
     def forget(self) -> None:
@@ -236,40 +225,33 @@ class Changepoints:
 
     def commit(self) -> None:
         """Make what was learned so far what `reset` returns to."""
-        self._committed = self._copies()
+        self._users.commit()
 
     def reset(self) -> None:
         """Return to the last `commit`."""
-        self._belief, self._changes, self._until = self._committed
+        self._users.reset()
         self._clear_cache()
-        self.commit()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return copies of all that is learned, as arrays by name."""
-        belief, changes, until = self._copies()
-        own: dict[str, npt.NDArray[Any]] = {"belief": belief, "changes": changes, "until": until}
-        population: dict[str, npt.NDArray[Any]] = {
-            "parameters": self._parameters.copy(),
-            "likelihood": self._likelihood.copy(),
-        }
-        return population | own
+        return self._users.copy() | {"parameters": self._parameters.copy(), "likelihood": self._likelihood.copy()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back what `state` returned."""
-        self._belief, self._changes, self._until = (state[name].copy() for name in ("belief", "changes", "until"))
+        self._users.restore(state)
+        self.restore_population(state)
+
+    def restore_population(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take back what `state` returned, except for what was learned of users."""
         self._parameters, self._likelihood = state["parameters"].copy(), state["likelihood"].copy()
-        self.n_users = len(self._until) - 1
         self._clear_cache()
 
     def state_bytes(self) -> float:
         """Return the bytes of state per user."""
-        return float(sum(array[0].nbytes for array in (self._belief, self._changes, self._until)))
-
-    def _copies(self) -> _State:
-        return self._belief.copy(), self._changes.copy(), self._until.copy()
+        return float(self._users.bytes_per_user)
 
     def _clear(self) -> None:
-        self._belief[:], self._changes[:], self._until[:] = 0, 0, -1
+        self._users.clear()
         self._clear_cache()
 
     def _clear_cache(self) -> None:
@@ -286,7 +268,7 @@ class Changepoints:
             users = evidence.users[rows]
             _, part = self._learn(users, evidence.visible[rows], log_likelihood[rows])
             total += part
-            responsibility[rows] = self._belief[users]
+            responsibility[rows] = self._users["belief"][users]
         return total, evidence.distributions(responsibility)
 
     def _possible(self, visible: Ints) -> Floats:
@@ -300,9 +282,9 @@ class Changepoints:
         return np.asarray(np.minimum(self._steps, read[:, None]))  # a run is no longer than the history
 
     def _before(self, users: npt.NDArray[np.integer], visible: Ints) -> tuple[Doubles, Doubles]:
-        """Return P(l) and P(l) N_l just before the next event, "users lengths", which may be of another taste."""
+        """Return P(l) and P(l) N_l just before the next event, "users lengths", which may begin another taste."""
         key = (users.tobytes(), visible.tobytes())
-        if key != self._cached_for:  # weights, hypotheses and learning of one query ask for the same
+        if key != self._cached_for:  # weights, hypotheses and learning of one query need the same
             self._cached_for, self._cached = key, self._predicted(users, visible)
         return self._cached
 
@@ -310,13 +292,13 @@ class Changepoints:
         hazard, strength, returns = self._parameters.tolist()
         mass = np.empty((2, len(users), len(self)))
         belief, changes = mass
-        belief[:] = self._belief[users]
-        np.multiply(belief, self._changes[users], out=changes)
-        until = self._until[users]
+        belief[:] = self._users["belief"][users]
+        np.multiply(belief, self._users["changes"][users], out=changes)
+        until = self._users["until"][users]
         since = np.where(until < 0, 0, visible - until)
         if (until < 0).any():
             new = until < 0
-            belief[new] = self._of_strangers(visible[new])
+            belief[new] = self._without_state(visible[new])
             changes[new] = belief[new] * (hazard * visible[new])[:, None]
         if (since > 0).any():
             mass = self._grown(mass, since)
@@ -338,10 +320,7 @@ class Changepoints:
         return belief, changes
 
     def _learn(self, users: npt.NDArray[np.integer], visible: Ints, evidence: Floats) -> tuple[Doubles, float]:
-        """Learn one event of each user from "users lengths", log q of each length.
-
-        Returns the belief before, and the log-likelihood.
-        """
+        """Learn an event of each user from log q, "users lengths"; return the belief before and the log-likelihood."""
         before, changes = self._before(users, visible)
         most = evidence.max(1, keepdims=True)
         factor = np.exp((evidence - most).astype(np.float64))
@@ -350,13 +329,13 @@ class Changepoints:
         after /= total
         expected = changes * factor / total / np.maximum(after, _TINY)
         self._clear_cache()
-        self._changes[users] = np.minimum(expected, _MOST_CHANGES)
-        self._belief[users] = after
-        self._until[users] = np.maximum(visible, self._until[users])
+        self._users["changes"][users] = np.minimum(expected, _MOST_CHANGES)
+        self._users["belief"][users] = after
+        self._users["until"][users] = np.maximum(visible, self._users["until"][users])
         return before, float((np.log(total) + most).sum())
 
-    def _of_strangers(self, visible: Ints) -> Doubles:
-        """Return P(l) of users of whom only the length of the history is known, "users lengths"."""
+    def _without_state(self, visible: Ints) -> Doubles:
+        """Return P(l) of users of whom nothing is learned, given the length of the history, "users lengths"."""
         stays = 1.0 - self.hazard * (1.0 - self.returns)
         until = stays ** self.lengths.astype(np.float64)
         mass = np.zeros((len(visible), len(self)))
@@ -382,13 +361,11 @@ class _Evidence:
     """The events of a calibration.
 
     Attributes:
-        users: "events".
-        visible: "events".
+        users, visible, informative: "events".
         bins: "events lengths", of the ranks.
-        steps: "events lengths", which of `_STEPS`.
-        informative: "events", whether it is informative.
+        steps: "events lengths", the place in `_STEPS`.
         occurrences: the first events of all users, the second ...
-        log_width: "bins", logarithm of the number of ranks in each.
+        log_width: "bins", logarithm of the number of ranks in each, up to a constant.
     """
 
     users: npt.NDArray[np.integer]
@@ -400,11 +377,7 @@ class _Evidence:
     log_width: Doubles
 
     def distributions(self, responsibility: Floats) -> Floats:
-        """Return log q, "steps bins": of an item whose rank is in a bin, for each length of a history.
-
-        Args:
-            responsibility: "events lengths", weight of each event for each length.
-        """
+        """Return log q, "steps bins", given the weight of each event for each length, "events lengths"."""
         places = self.steps[self.informative].astype(np.int64) * _BINS + self.bins[self.informative]
         mass = responsibility[self.informative].astype(np.float64)
         count = np.bincount(places.ravel(), mass.ravel(), len(_STEPS) * _BINS).reshape(len(_STEPS), _BINS)
@@ -427,20 +400,6 @@ def occurrences(users: npt.NDArray[np.integer]) -> Iterator[Ints]:
     for count in np.bincount(turn).tolist():
         yield in_turns[first : first + count]
         first += count
-
-
-_State = tuple[Floats, npt.NDArray[np.float16], npt.NDArray[np.int32]]
-
-
-def _extended(state: _State, count: int) -> _State:
-    belief, changes, until = state
-    return with_rows(belief, count, 0), with_rows(changes, count, 0), with_rows(until, count, -1)
-
-
-def with_rows(array: npt.NDArray[Any], count: int, fill: float) -> npt.NDArray[Any]:
-    """Return a state with more users before its last row, which stands for unknown users."""
-    rows = np.full((count, *array.shape[1:]), fill, array.dtype)
-    return np.concatenate([array[:-1], rows, array[-1:]])
 
 
 def _longer(belief: Floats) -> Floats:
@@ -469,11 +428,6 @@ def _powers(lengths: Ints) -> list[Doubles]:
 def _binned(utility: Floats) -> npt.NDArray[np.int8]:
     """Return the bin of each utility: the best ranks in bin 0; ranks of a bin differ by a constant factor."""
     return np.asarray(np.minimum((1.0 - utility) * _BINS, _BINS - 1), np.int8)
-
-
-def _log_width(n_items: int) -> Doubles:
-    """Return the logarithm of the number of ranks in each bin, "bins", up to a constant."""
-    return np.asarray(np.arange(_BINS) / _BINS * np.log1p(n_items))
 
 
 def is_informative(utility: Floats) -> Mask:

@@ -30,11 +30,7 @@ _POPULATION = UNKNOWN
 @final
 @dataclass(eq=False)
 class _Watch:
-    """A detector, with the errors that it has seen since its last alarm.
-
-    river's ADWIN and Page-Hinkley start afresh after an alarm, so that these errors, fed to a new detector, give its
-    state again.
-    """
+    """A detector and the errors since its last alarm, which give a new detector the same state."""
 
     detector: Any
     errors: array[float] = field(default_factory=lambda: array("f"))
@@ -46,14 +42,14 @@ class DetectorReset(OnlineRule):
 
         w_j = 1 if t_j >= (time of the last alarm), else 0;   all 1 before the first alarm
 
-    The error of an event is 1 - utility. Scope "population" has one detector, fed with the errors of everybody event
-    by event, in the order in which they come; its alarm resets everybody, unknown users too. The clock of the log must
-    then be common to all users: in a log of orders "after the alarm" means nothing. Scope "user" has one detector for
-    each user, whose alarm resets this user.
+    The error of an event is 1 - utility. Scope "population" has one detector, fed with the errors of all users in the
+    order of the events; its alarm resets all users, unknown ones too. The clock of the log must then be common to all
+    users: in a log of orders "after the alarm" means nothing. Scope "user" has a detector for each user, whose alarm
+    resets this user.
 
-    The event that raised the alarm is the first that counts. A history of which nothing would be left keeps its newest
-    event (with those of the same time), in both scopes: a baseline without any history would be a straw man. An alarm
-    does not affect queries at earlier moments.
+    The event that raised the alarm is the first that counts. A history without an event since keeps its newest event
+    (with those of the same time), in both scopes: a baseline without any history would be a straw man. An alarm does
+    not affect queries at earlier moments.
 
     ADWIN: Bifet and Gavalda, *Learning from Time-Changing Data with Adaptive Windowing* (SDM 2007). Page-Hinkley: Page,
     *Continuous Inspection Schemes* (Biometrika 1954). Both start afresh after an alarm.
@@ -104,7 +100,7 @@ class DetectorReset(OnlineRule):
         self.only_worse = only_worse
         self._new_detector()  # fails here rather than in the middle of a stream where the library is missing
         self._clear()
-        self._committed = self.state()
+        self.commit()
 
     def for_log(self, n_users: int, clock: str) -> Self:
         if self.scope == "population":
@@ -127,7 +123,7 @@ class DetectorReset(OnlineRule):
 
     @property
     def chunk(self) -> int:
-        """Events of a replay after which the state has to be up to date: all users share that of a population."""
+        """Events of a replay between two updates of the state: few where all users share one detector."""
         return 64 if self.scope == "population" else 1024
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
@@ -147,7 +143,7 @@ class DetectorReset(OnlineRule):
         return self.weights(queries)[None]
 
     def observe(self, queries: Queries, utility: Floats) -> None:
-        """Feed the detectors; an alarm counts from the next question on.
+        """Feed the detectors; an alarm counts from the next query on.
 
         Raises:
             ValueError: the utility is not of shape (queries, 1) or leaves [0, 1].
@@ -161,7 +157,7 @@ class DetectorReset(OnlineRule):
         errors = (1.0 - utility[known, 0]).astype(np.float32).tolist()
         users = queries.users[known]
         keys = users.tolist() if self.scope == "user" else [_POPULATION] * len(users)
-        self._make_room(int(users.max(initial=-1)) + 1)
+        self.extend(int(users.max(initial=-1)) + 1)
         for key, error, now in zip(keys, errors, queries.now[known].tolist(), strict=True):
             if self._alarm(key, error):
                 self._alarms.append((key, now))
@@ -180,7 +176,8 @@ class DetectorReset(OnlineRule):
         self.restore(self._committed)
 
     def extend(self, n_users: int) -> None:
-        self._make_room(n_users)
+        more = max(n_users - len(self._since), 0)
+        self._since = np.append(self._since, np.full(more, _NEVER, np.int64))
 
     @property
     def alarms(self) -> Ints:
@@ -190,8 +187,7 @@ class DetectorReset(OnlineRule):
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return the alarms and the errors since the last alarm of each detector, float32.
 
-        river offers no state other than a pickle. So `restore` feeds these errors to new detectors: exact, and as quick
-        as it was to observe them.
+        river has no state other than a pickle, so `restore` feeds these errors to new detectors, which is exact.
         """
         keys = sorted(self._watches)
         errors = [np.asarray(self._watches[key].errors, dtype=np.float32) for key in keys]
@@ -220,7 +216,7 @@ class DetectorReset(OnlineRule):
         return sum(values.nbytes for values in self.state().values()) / max(users, 1)
 
     def _since_population(self, now: Ints) -> Ints:
-        """Return the last alarm that was not later than each question, "queries"."""
+        """Return the last alarm that was not later than each query, "queries"."""
         times = np.concatenate([[_NEVER], np.sort(self.alarms[:, 1])])
         return times[np.searchsorted(times, now, side="right") - 1]
 
@@ -230,10 +226,6 @@ class DetectorReset(OnlineRule):
         since[known] = self._since[queries.users[known]]
         since[since > queries.now] = _NEVER
         return since
-
-    def _make_room(self, n_users: int) -> None:
-        if n_users > len(self._since):
-            self._since = np.concatenate([self._since, np.full(n_users - len(self._since), _NEVER, np.int64)])
 
     def _alarm(self, key: int, error: float) -> bool:
         """Feed one error to a detector; return whether it raises an alarm."""

@@ -1,18 +1,15 @@
-"""Rules with fixed settings for all users: no decay, one half-life, a sliding window; and how to tune one."""
+"""Rules with fixed settings for all users: no decay, one half-life, a sliding window."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar, final
+from typing import final
 
 import numpy as np
 
 from recsys.checks import choice, positive, share
 from recsys.data.queries import Queries
 from recsys.decay.ages import AgeClock, ages
-from recsys.decay.base import FixedRule, Forgetting, HalfLifeBelief, certain_half_life
+from recsys.decay.base import FixedRule, HalfLifeBelief, certain_half_life
 from recsys.errors import ConfigError
 from recsys.types import Doubles, Floats, Mask
 
@@ -36,11 +33,7 @@ def half_life_weights(age: Doubles, half_life: float | Doubles, floor: float | D
 class NoDecay(FixedRule):
     """w = 1: every event counts in full, for ever."""
 
-    clock: AgeClock = "events"
-
-    @property
-    def counts_events(self) -> bool:
-        return False
+    clock: AgeClock | None = None
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return np.ones(len(queries.history.items), np.float32)
@@ -76,10 +69,6 @@ class GlobalHalfLife(FixedRule):
         self.clock: AgeClock = clock
         self.floor = floor
 
-    @property
-    def counts_events(self) -> bool:
-        return self.clock == "events"
-
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return half_life_weights(ages(queries, self.clock, event_age), self.half_life, self.floor)
 
@@ -97,8 +86,8 @@ class SlidingWindow(FixedRule):
     Args:
         events: keep the events with fewer than this many strictly later ones: the newest `events`, and with them those
             of the same time as the last of these.
-        seconds: keep the events of age at most this, in the unit of the log's times (seconds in most, periods in some).
-            Nothing is kept of somebody who was away for longer.
+        seconds: keep the events of age at most this, in the unit of the log's times (seconds in most, periods in some);
+            none of a user whose last event is older.
 
     Raises:
         ConfigError: none or both are given, or a value is not positive.
@@ -115,10 +104,6 @@ class SlidingWindow(FixedRule):
         self.seconds = seconds
         self.clock: AgeClock = "time" if events is None else "events"
 
-    @property
-    def counts_events(self) -> bool:
-        return self.clock == "events"
-
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return self.recent(queries, event_age).astype(np.float32)
 
@@ -129,40 +114,3 @@ class SlidingWindow(FixedRule):
     def describe(self, queries: Queries) -> list[HalfLifeBelief]:
         length = self.seconds if self.events is None else self.events
         return [certain_half_life("shared", self.clock, float(length or 0.0), 0.0)] * len(queries)
-
-
-_Rule = TypeVar("_Rule", bound=Forgetting)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Tuned(Generic[_Rule]):
-    """The result of tuning.
-
-    Attributes:
-        rule: the candidate with the highest score, the first of equals.
-        scores: "candidates", in the order in which they were given.
-    """
-
-    rule: _Rule
-    scores: tuple[float, ...]
-
-
-def tuned(candidates: Sequence[_Rule], score: Callable[[_Rule], float]) -> Tuned[_Rule]:
-    """Choose among rules by a validation score.
-
-    Args:
-        candidates: the rules; put the simplest first, it wins a tie.
-        score: the validation score of a rule, higher is better; called once for each.
-
-    Raises:
-        ConfigError: there is no candidate.
-        ValueError: a score is not a number, so nothing can be compared with it.
-    """
-    if not candidates:
-        raise ConfigError("there are no candidates to tune over; give at least one rule")
-    scores = tuple(float(score(rule)) for rule in candidates)
-    missing = [number for number, value in enumerate(scores) if math.isnan(value)]
-    if missing:
-        raise ValueError(f"the validation score of candidate {missing[0]} is not a number; are there questions?")
-    return Tuned(candidates[int(np.argmax(scores))], scores)

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from scipy.special import expit, log_softmax
 
 from recsys.checks import choice, positive
-from recsys.data.queries import Queries
+from recsys.data.queries import Queries, Ragged
 from recsys.decay.ages import FEATURES, AgeClock, ages, check_clock, history_features
 from recsys.decay.base import Calibration, ForgettingRule, HalfLifeBelief, certain_half_life
 from recsys.decay.fixed import half_life_weights
@@ -23,50 +23,14 @@ FloorKind = Literal["none", "shared", "user"]
 """The floor of the weights: none, the same for everybody, or one of each user's own."""
 
 Parameters = dict[str, Doubles]
+Batch = tuple[Queries, npt.NDArray[np.floating]]
+"""Past queries, and the contributions of their events to candidates; see `GradientHalfLife.fit`."""
 
 MOST_EVENTS = 300_000
 """History events that are learned from, at most: 80 MB of contributions."""
 _LN2 = float(np.log(2.0))
 _START_FLOOR = -2.0  # log-odds: a floor of .12, from which the gradient reaches both ends
 _MOST_STANDARD = 3.0  # features beyond are clipped to this many deviations
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class TrainingQuestions:
-    """A batch of past questions whose answer is known, as plain arrays.
-
-    Attributes:
-        users: "queries", user numbers; `UNKNOWN` (-1) counts for the population only.
-        rows: "events", the query of each history event, ascending.
-        ages: "events", at least 0, on the rule's clock.
-        contribution: "events candidates", what the event would add to the candidate's score at weight 1; candidate 0 is
-            what happened next, the others are sampled negatives of the event's query.
-        features: "queries features", as `recsys.decay.ages.history_features` returns.
-
-    Raises:
-        ValueError: the arrays do not fit together.
-    """
-
-    users: npt.NDArray[np.integer]
-    rows: npt.NDArray[np.integer]
-    ages: npt.NDArray[np.floating]
-    contribution: npt.NDArray[np.floating]
-    features: npt.NDArray[np.floating]
-
-    def __post_init__(self) -> None:
-        events, queries = len(self.rows), len(self.users)
-        if len(self.ages) != events or self.contribution.ndim != 2 or len(self.contribution) != events:
-            raise ValueError("rows, ages and contribution must have one row per history event")
-        if self.contribution.shape[1] < 2:
-            raise ValueError("contribution needs at least two columns: the true next item and a negative")
-        if self.features.shape != (queries, len(FEATURES)):
-            raise ValueError(f"features must be of shape {(queries, len(FEATURES))}, found {self.features.shape}")
-        if events and (np.any(np.diff(self.rows) < 0) or self.rows[0] < 0 or self.rows[-1] >= queries):
-            raise ValueError("rows must ascend and be numbers of queries")
-
-    def __len__(self) -> int:
-        return len(self.users)
 
 
 @final
@@ -77,11 +41,11 @@ class GradientHalfLife(ForgettingRule):
         log h_u    = mu + b . features_u + d_u,   d_u ~ Normal(0, spread^2)
         logit rho_u = r + e_u,                    e_u ~ Normal(0, floor_spread^2)
 
-    Maximum a posteriori of mu, b, d, r, e and a temperature T under the softmax ranking loss of what happened next (0)
+    Maximum a posteriori of mu, b, d, r, e and a temperature T under the softmax ranking loss of the next item (0)
     against sampled negatives c, with s_c = T sum_j w_j C_jc / sum_j w_j. Dividing by the sum of the weights changes no
     ranking and keeps the scores of short and long half-lives on one scale: with one temperature for plain sums the
-    loss would compare scales, not timescales. Few events: d_u stays near 0, the user near the population. A user
-    never seen has d_u = e_u = 0, and their own features.
+    loss would compare scales, not timescales. Few events: d_u stays near 0, the user near the population. An
+    unseen user has d_u = e_u = 0, and their own features.
 
     `koren` is the special case without features and floor: w_j = exp(-beta_u age_j), beta_u = ln 2 / h_u, of Koren,
     *Collaborative Filtering with Temporal Dynamics* (KDD 2009), section 5. He learned beta_u together with the items
@@ -116,8 +80,8 @@ class GradientHalfLife(ForgettingRule):
     ) -> None:
         choice("clock", clock, AgeClock)
         choice("floor", floor, FloorKind)
-        for name, value in (("spread", spread), ("floor_spread", floor_spread)):
-            positive(name, value)
+        positive("spread", spread)
+        positive("floor_spread", floor_spread)
         positive("epochs", epochs)
         positive("learning_rate", learning_rate)
         self.clock: AgeClock = clock
@@ -155,44 +119,41 @@ class GradientHalfLife(ForgettingRule):
         return self.clock == "events"
 
     def calibrate(self, calibration: Calibration | None) -> None:
-        batches = [] if calibration is None else calibration.contributions(MOST_EVENTS)
-        self.fit([self.questions(queries, contribution) for queries, contribution in batches])
+        self.fit([] if calibration is None else calibration.contributions(MOST_EVENTS))
 
-    def questions(self, queries: Queries, contribution: npt.NDArray[np.floating]) -> TrainingQuestions:
-        """Return past questions in the form that `fit` takes, with ages on this rule's clock.
-
-        Args:
-            queries: what was visible just before each event that is to be predicted.
-            contribution: "events candidates"; see `TrainingQuestions`.
-        """
-        return TrainingQuestions(
-            queries.users,
-            queries.history.rows,
-            ages(queries, self.clock),
-            contribution,
-            history_features(queries, self._day),
-        )
-
-    def fit(self, batches: Sequence[TrainingQuestions]) -> Self:
-        """Learn from past questions, forgetting anything learned before; deterministic.
+    def fit(self, batches: Sequence[Batch]) -> Self:
+        """Learn from past queries whose next event is known, forgetting anything learned before; deterministic.
 
         Args:
-            batches: the questions; one step of Adam for each in every epoch.
+            batches: one step of Adam each in every epoch. The queries show what was visible just before each event;
+                unknown users (-1) count for the population only. The contributions, "events candidates", are what each
+                history event would add to a candidate's score at weight 1: candidate 0 is the item that followed, the
+                others are sampled negatives of the query.
 
         Raises:
             ConfigError: there is no history event to learn from.
+            ValueError: contributions do not fit their queries.
         """
-        if not sum(len(batch.rows) for batch in batches):
-            raise ConfigError("there are no history events to learn half-lives from; give questions with a past")
-        every = np.concatenate([batch.features for batch in batches])
+        for queries, contribution in batches:
+            if contribution.ndim != 2 or len(contribution) != len(queries.history.items):
+                raise ValueError("contributions must have one row per history event")
+            if contribution.shape[1] < 2:
+                raise ValueError("contributions need at least two columns: the true next item and a negative")
+        if not sum(len(queries.history.items) for queries, _ in batches):
+            raise ConfigError("there are no history events to learn half-lives from; give queries with a past")
+        features = [history_features(queries, self._day) for queries, _ in batches]
+        every = np.concatenate(features)
         self._centre, deviation = every.mean(0), every.std(0)
         self._scale = np.where(deviation > 1e-9, deviation, 1.0)
-        everybody = np.concatenate([batch.users for batch in batches])
-        n_users = int(everybody.max(initial=-1)) + 1
+        users = np.concatenate([queries.users for queries, _ in batches])
+        n_users = int(users.max(initial=-1)) + 1
         # The last place stands for unseen users.
-        counts = np.bincount(_places(everybody, n_users), minlength=n_users + 1).astype(np.int64)
-        parts = [_Part.of(batch, self._standard(batch.features), n_users, counts, self._prior) for batch in batches]
-        parameters = self._start(batches, parts, n_users)
+        counts = np.bincount(_places(users, n_users), minlength=n_users + 1)
+        parts = [
+            self._part(batch, self._standard(raw), n_users, counts)
+            for batch, raw in zip(batches, features, strict=True)
+        ]
+        parameters = self._start(parts, n_users)
         self._parameters = parameters
         adam = _Adam(parameters, self.learning_rate, self.epochs * len(parts))
         losses = []
@@ -210,7 +171,7 @@ class GradientHalfLife(ForgettingRule):
 
     @property
     def losses(self) -> tuple[float, ...]:
-        """ "epochs", the loss with its priors, summed over the questions, each batch before its step."""
+        """ "epochs", the loss with its priors, summed over the queries, each batch before its step."""
         return self._losses
 
     @property
@@ -221,7 +182,7 @@ class GradientHalfLife(ForgettingRule):
             NotFittedError: before `fit`.
         """
         if self._parameters is None:
-            raise NotFittedError("GradientHalfLife is not fitted; call fit(batches) with past questions first")
+            raise NotFittedError("GradientHalfLife is not fitted; call fit(batches) with past queries first")
         return self._parameters
 
     def describe(self, queries: Queries) -> list[HalfLifeBelief]:
@@ -234,16 +195,14 @@ class GradientHalfLife(ForgettingRule):
         logarithm = learned["mu"] + learned["d"][_places(queries.users, len(learned["d"]) - 1)]
         if self.features:
             logarithm = logarithm + self._standard(history_features(queries, self._day)) @ learned["b"]
-        half_lives: Doubles = np.exp(logarithm)
-        return half_lives
+        return np.asarray(np.exp(logarithm))
 
     def floors(self, queries: Queries) -> Doubles:
         """Return rho_u, "queries"."""
         learned = self.parameters
         if self.floor == "none":
             return np.zeros(len(queries))
-        floors: Doubles = expit(learned["r"] + learned["e"][_places(queries.users, len(learned["e"]) - 1)])
-        return floors
+        return np.asarray(expit(learned["r"] + learned["e"][_places(queries.users, len(learned["e"]) - 1)]))
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         rows, age = queries.history.rows, ages(queries, self.clock, event_age)
@@ -261,9 +220,14 @@ class GradientHalfLife(ForgettingRule):
         self._centre, self._scale = learned.pop("centre"), learned.pop("scale")
         self._parameters = learned
 
-    @property
-    def _prior(self) -> Mapping[str, float]:
-        return {"b": 1.0, "d": self.spread, "e": self.floor_spread}
+    def _part(self, batch: Batch, features: Doubles, n_users: int, counts: npt.NDArray[np.int64]) -> _Part:
+        """Prepare a batch; `counts`, "users + 1", are the queries of each user in all batches."""
+        queries, contribution = batch
+        place = _places(queries.users, n_users)
+        own = np.bincount(place, minlength=n_users + 1) / np.maximum(counts, 1)
+        of_all = len(queries) / max(int(np.sum(counts)), 1)
+        prior = {"b": 1.0, "d": self.spread, "e": self.floor_spread}
+        return _Part(queries.history, ages(queries, self.clock), contribution, features, place, own, of_all, prior)
 
     @property
     def _frozen(self) -> tuple[str, ...]:
@@ -274,9 +238,9 @@ class GradientHalfLife(ForgettingRule):
     def _standard(self, features: npt.NDArray[np.floating]) -> Doubles:
         return np.clip((features - self._centre) / self._scale, -_MOST_STANDARD, _MOST_STANDARD)
 
-    def _start(self, batches: Sequence[TrainingQuestions], parts: Sequence[_Part], n_users: int) -> Parameters:
+    def _start(self, parts: Sequence[_Part], n_users: int) -> Parameters:
         """Start at the median age, and at the temperature that gives the scores a deviation of 1."""
-        seen = np.concatenate([batch.ages[batch.ages > 0] for batch in batches])
+        seen = np.concatenate([part.ages[part.ages > 0] for part in parts])
         parameters = {
             "mu": np.full(1, np.log(np.median(seen)) if len(seen) else 0.0),
             "b": np.zeros(len(FEATURES)),
@@ -285,8 +249,7 @@ class GradientHalfLife(ForgettingRule):
             "e": np.zeros(n_users + 1),
             "log_temperature": np.zeros(1),
         }
-        means = (part.means(parameters) for part in parts)
-        spreads = np.concatenate([mean.var(axis=1) for mean in means])
+        spreads = np.concatenate([part.means(parameters).var(axis=1) for part in parts])
         deviation = float(np.sqrt(spreads.mean()))
         if deviation > 0:
             parameters["log_temperature"][:] = -np.log(deviation)
@@ -304,43 +267,24 @@ class _Part:
     """A prepared batch: its loss and gradient.
 
     Attributes:
-        place: "queries", the user's place among the parameters.
-        rows: "events".
-        indptr: "queries + 1", the events of each query.
+        history: of its queries.
         ages: "events".
         contribution: "events candidates".
         features: "queries features", standardised.
-        of_user: "users + 1", this batch's part in all questions of the user: its part of the prior.
-        of_all: this batch's part in all questions.
+        place: "queries", the user's place among the parameters.
+        of_user: "users + 1", this batch's share of all queries of the user: its share of the prior.
+        of_all: this batch's share of all queries.
         prior: standard deviation of the Normal around 0, by parameter.
     """
 
-    place: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.integer]
-    indptr: npt.NDArray[np.int64]
+    history: Ragged
     ages: Doubles
     contribution: npt.NDArray[np.floating]
     features: Doubles
+    place: npt.NDArray[np.int64]
     of_user: Doubles
     of_all: float
     prior: Mapping[str, float]
-
-    @classmethod
-    def of(
-        cls,
-        batch: TrainingQuestions,
-        features: Doubles,
-        n_users: int,
-        counts: npt.NDArray[np.int64],
-        prior: Mapping[str, float],
-    ) -> _Part:
-        """Prepare a batch; `counts`, "users + 1", are the questions of each user in all batches."""
-        place = _places(batch.users, n_users)
-        indptr = np.searchsorted(batch.rows, np.arange(len(batch) + 1)).astype(np.int64)
-        own = np.bincount(place, minlength=n_users + 1) / np.maximum(counts, 1)
-        of_all = len(batch) / max(int(np.sum(counts)), 1)
-        age = batch.ages.astype(np.float64)
-        return cls(place, batch.rows, indptr, age, batch.contribution, features, own, of_all, prior)
 
     def means(self, at: Parameters) -> Doubles:
         """Return sum_j w_j C_jc / sum_j w_j, "queries candidates"."""
@@ -348,6 +292,7 @@ class _Part:
 
     def loss_and_gradient(self, at: Parameters) -> tuple[float, Parameters]:
         """Return the negative log posterior of the batch, and its gradient by parameter."""
+        rows = self.history.rows
         weights, decayed, exponent, floors = self._weights(at)
         means, inverse = self._pooled(weights)
         temperature = float(np.exp(at["log_temperature"][0]))
@@ -357,11 +302,11 @@ class _Part:
         by_mean = temperature * by_score
         # d mean_c / d w_j = (C_jc - mean_c) / sum of weights
         per_weight = by_mean * inverse[:, None]
-        by_weight = np.einsum("ec,ec->e", self.contribution, per_weight[self.rows])
-        by_weight -= (per_weight * means).sum(1)[self.rows]
-        floor = floors[self.rows]
-        by_log_half_life = self._per_query(by_weight * (1.0 - floor) * decayed * exponent)
-        by_logit_floor = self._per_query(by_weight * (1.0 - decayed)) * floors * (1.0 - floors)
+        by_weight = np.einsum("ec,ec->e", self.contribution, per_weight[rows])
+        by_weight -= (per_weight * means).sum(1)[rows]
+        floor = floors[rows]
+        by_log_half_life = self.history.sum(by_weight * (1.0 - floor) * decayed * exponent)
+        by_logit_floor = self.history.sum(by_weight * (1.0 - decayed)) * floors * (1.0 - floors)
         size = len(self.of_user)
         gradient = {
             "mu": by_log_half_life.sum(keepdims=True),
@@ -384,21 +329,18 @@ class _Part:
         """Return w, 2^(-age/h), its exponent age ln 2 / h ("events" each), and rho ("queries")."""
         half_life = np.exp(at["mu"] + self.features @ at["b"] + at["d"][self.place])
         floors = expit(at["r"] + at["e"][self.place])
-        exponent = self.ages * _LN2 / half_life[self.rows]
+        exponent = self.ages * _LN2 / half_life[self.history.rows]
         decayed = np.exp(-exponent)
-        floor = floors[self.rows]
+        floor = floors[self.history.rows]
         return floor + (1.0 - floor) * decayed, decayed, exponent, floors
 
     def _pooled(self, weights: Doubles) -> tuple[Doubles, Doubles]:
         """Return the weighted means of the contributions, and 1 / the sum of the weights (0 where all weights are)."""
-        total = self._per_query(weights)
+        total = self.history.sum(weights)
         inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
-        shape = (len(self.place), len(self.rows))
-        pooling = sp.csr_matrix((weights, np.arange(len(self.rows)), self.indptr), shape=shape)
+        shape = (len(self.history), len(self.history.items))
+        pooling = sp.csr_matrix((weights, np.arange(len(self.history.items)), self.history.indptr), shape=shape)
         return np.asarray(pooling @ self.contribution) * inverse[:, None], inverse
-
-    def _per_query(self, values: Doubles) -> Doubles:
-        return np.bincount(self.rows, values, len(self.place)).astype(np.float64, copy=False)
 
 
 @final

@@ -44,9 +44,13 @@ class HalfLives:
     def __len__(self) -> int:
         return len(self.events) + len(self.time) + 1
 
+    def of(self, clock: AgeClock) -> tuple[float, ...]:
+        """Return the half-lives on a clock, without "never"."""
+        return self.events if clock == "events" else self.time
+
     @property
     def names(self) -> tuple[str, ...]:
-        """Return each half-life as a person would read it, in the order of the grid."""
+        """The half-lives in words, in the order of the grid."""
         of_time = tuple(f"{value / DAY:g} days" if value >= DAY else f"{value:g}" for value in self.time)
         return (*(f"{value:g} events" for value in self.events), *of_time, "never")
 
@@ -56,8 +60,7 @@ class HalfLives:
         Args:
             queries: the histories.
             from_newest: count time from the newest event of each history instead of from now. Within a history this
-                multiplies all weights of a half-life by one number, and keeps those of a user who was long away from
-                falling below the smallest float.
+                multiplies all weights of a half-life by one number, so that they do not underflow after a long absence.
             event_age: "events", takes the place of the number of later events.
         """
         weights = np.ones((len(self), len(queries.history.items)), np.float32)
@@ -100,7 +103,7 @@ class Posterior:
 
     def quantile(self, clock: AgeClock, half_lives: HalfLives, level: float) -> float:
         """Return the half-life below which a share `level` of the belief in this clock and in "never" lies."""
-        values = half_lives.events if clock == "events" else half_lives.time
+        values = half_lives.of(clock)
         first = 0 if clock == "events" else len(half_lives.events)
         mass = np.append(self.probability[first : first + len(values)], self.never)
         until = np.cumsum(mass) / max(float(mass.sum()), _TINY)
@@ -120,7 +123,7 @@ def mixture(queries: Queries, by_half_life: Floats, belief: Floats, mass: Double
         queries: the histories.
         by_half_life: "half-lives events", weights under each half-life.
         belief: "queries half-lives"; rows sum to 1.
-        mass: `mass_of` a single history, where it is known already.
+        mass: `mass_of` a single history, if computed before.
     """
     if len(queries) == 1 and len(queries.history.items):  # while serving
         total = mass_of(by_half_life) if mass is None else mass

@@ -14,27 +14,26 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
 from recsys.decay.base import Calibration, HalfLifeBelief, OnlineRule, Quantiles
-from recsys.decay.changepoints import Changepoints, is_informative, occurrences, with_rows
+from recsys.decay.changepoints import Changepoints, is_informative, occurrences
 from recsys.decay.half_lives import HalfLives, Posterior, mixture
 from recsys.decay.situation import SituationPrior, situations
+from recsys.decay.user_arrays import UserArrays
 from recsys.errors import ConfigError
 from recsys.types import DAY, HOUR, Doubles, Floats, Ints, Mask
 
 _LEVELS = (0.5, 0.1, 0.9)
 _TINY = 1e-12
-_OF_USERS = ("evidence", "count", "seen", "changes.belief", "changes.changes", "changes.until")
-"""Names of the arrays of state that have one row per user."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class CalibrationUtilities:
-    """Calibration events in the light of a `TemporalDecay`.
+    """Calibration events as `TemporalDecay` learns from them.
 
     Attributes:
         situations: "events features".
         half_lives: "events half-lives", utility of each half-life, given the belief about changes at the time.
-        windows: "events lengths", utility of each run length; None where changes are not looked for.
+        windows: "events lengths", utility of each run length; None without changepoints.
     """
 
     situations: Floats
@@ -51,19 +50,19 @@ class TemporalDecay(OnlineRule):
         after an event:   s_uh = (1 - alpha) s_uh + g_uh - m_h(x_u(t)),   n_u = (1 - alpha) n_u + 1
         g_uh     = utility_uh ^ sharpness
 
-    The weights are scaled to max_j w_j = 1. s_j(t), with `changepoints`, is what changes of taste have probably left of
-    event j (`Changepoints.present_share`): under a half-life everything old counts less, after a change what came
-    before it. h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of
-    exponentials forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the
-    states comparable: otherwise the slow half-lives, which add up more events, would dominate.
+    The weights are scaled to max_j w_j = 1. s_j(t), with `changepoints`, is the share of event j that probable changes
+    of taste leave (`Changepoints.present_share`): a half-life discounts everything old, a change only the events before
+    it. h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of exponentials
+    forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
+    comparable: otherwise the slow half-lives, which add up more events, would dominate.
 
     p is the Gibbs posterior of a Bayesian mixture. The population's prior, worth tau events, is the gain that each
     half-life is expected to have in a situation x like this one: the time since the user's last event, and the length
-    of the history (`recsys.decay.situation`). The user's own evidence s is what the events showed beyond that. Users
-    with few events stay close to the population, and unknown users are the population; and a user who returns to old
-    items after a long absence, as everybody does, is not taken for one who forgets slowly. Evidence decays by alpha
-    with every event, so that a change of pace is followed (the aim of the fixed share of Herbster and Warmuth,
-    *Tracking the best expert*, 1998, which measured worse here; so did a prior without situations, by EM).
+    of the history (`recsys.decay.situation`). The user's own evidence s is the gain beyond that. Users with few
+    events stay close to the population, and unknown users have its prior; a user who returns to old items after a long
+    absence, as all users do, is not taken for one who forgets slowly. Evidence decays by alpha with every event, so
+    that the belief follows a change of pace (the aim of the fixed share of Herbster and Warmuth, *Tracking the best
+    expert*, 1998, which measured worse here; so did a prior without situations, by EM).
 
     Before `for_log` a rule has a log of seconds without users.
 
@@ -75,9 +74,9 @@ class TemporalDecay(OnlineRule):
         shrinkage: tau, how many events the population's prior is worth.
         fading: alpha, in [0, 1], the share of the evidence that is lost with every event.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
-        changepoints: whether changes of taste are looked for too, so that events before them count less.
-        caution: c, by how much the evidence for forgetting has to exceed that for "never": the belief in "never" begins
-            at e^c times that in every half-life. It protects users who do not drift: where half-lives predict about
+        changepoints: whether changes of taste are detected too, so that events before them count less.
+        caution: c, by how much the evidence for forgetting has to exceed that for "never": the prior belief in "never"
+            is e^c times that in every half-life. It protects users who do not drift: where half-lives predict about
             equally well, a mixture of them all would forget.
 
     Raises:
@@ -121,21 +120,24 @@ class TemporalDecay(OnlineRule):
     def _prepare(self, n_users: int, clock: str) -> None:
         # A period has no known length and the position in an order is no time: there `days` means nothing.
         time = {"seconds": tuple(days * DAY for days in self.days), "period": self.periods}.get(clock, ())
-        self.n_users = n_users
         self._log_clock = clock
         self.half_lives = HalfLives(self.events, time)
         self._hour = float(HOUR) if clock == "seconds" else 1.0
         self._changes = Changepoints(n_users) if self._changepoints else None
         self._population = SituationPrior(len(self.half_lives))
-        # A last row that nothing is ever added to stands for unknown users (-1).
-        self._evidence = np.zeros((n_users + 1, len(self.half_lives)), np.float32)
-        self._count = np.zeros(n_users + 1, np.float32)
-        self._seen = np.zeros(n_users + 1, np.int32)
-        self._committed = self._copies()
+        evidence = np.zeros(len(self.half_lives), np.float32)
+        self._users = UserArrays(
+            {"evidence": evidence, "count": np.zeros((), np.float32), "seen": np.zeros((), np.int32)}, n_users
+        )
+
+    @property
+    def n_users(self) -> int:
+        """Number of users that there is room for."""
+        return self._users.n_users
 
     @property
     def changepoints(self) -> Changepoints | None:
-        """The belief about changes of taste; None where they are not looked for."""
+        """The belief about changes of taste; None where the setting is off."""
         return self._changes
 
     @property
@@ -152,7 +154,7 @@ class TemporalDecay(OnlineRule):
         return np.asarray(self.belief(np.asarray([UNKNOWN]))[0])
 
     def situation(self, queries: Queries) -> Floats:
-        """Return the situation of each question, "queries features"; see `recsys.decay.situation`."""
+        """Return the situation of each query, "queries features"; see `recsys.decay.situation`."""
         return situations(queries, self._hour)
 
     def belief(self, users: npt.NDArray[np.integer]) -> Floats:
@@ -160,7 +162,7 @@ class TemporalDecay(OnlineRule):
         return self._posterior(users, self._population.average[None])
 
     def belief_at(self, queries: Queries) -> Floats:
-        """Return p_uh(t), "queries half-lives": in the situation of each question."""
+        """Return p_uh(t), "queries half-lives": in the situation of each query."""
         return self.belief_in(self.situation(queries), queries.users)
 
     def belief_in(self, situation: Floats, users: npt.NDArray[np.integer]) -> Floats:
@@ -170,7 +172,7 @@ class TemporalDecay(OnlineRule):
     def posterior(self, user: int) -> Posterior:
         """Return the belief about one user in an average situation."""
         probability = self.belief(np.asarray([user]))[0].astype(np.float64)
-        return Posterior(self.half_lives.names, probability / probability.sum(), int(self._seen[user]))
+        return Posterior(self.half_lives.names, probability / probability.sum(), int(self._users["seen"][user]))
 
     def pace(self, users: npt.NDArray[np.integer]) -> Doubles:
         """Return the effective half-life of each user in the user's own events, "users"; infinite: no decay.
@@ -196,8 +198,8 @@ class TemporalDecay(OnlineRule):
 
             recent_j  =  sum_{h < never} p_uh [age_jh <= h]  >=  1/2 sum_{h < never} p_uh
 
-        An event is younger than the user's half-life, which is a belief over half-lives on two clocks, with at least
-        even odds, given that the user forgets at all; and changes of taste have left at least half of its weight.
+        An event is recent if it is younger than the user's half-life (a belief over half-lives on two clocks) with at
+        least even odds, given that the user forgets at all, and changes of taste leave at least half of its weight.
         """
         belief = self.belief_at(queries)[:, :-1].astype(np.float64)
         by_half_life = self.half_lives.weights(queries, event_age=event_age)
@@ -224,14 +226,11 @@ class TemporalDecay(OnlineRule):
         for user, lasted in zip(queries.users.tolist(), self._lasted(queries), strict=True):
             posterior, clocks = self.posterior(user), dict[AgeClock, Quantiles]()
             of_events = float(posterior.probability[: len(grid.events)].sum())
-            probabilities: dict[AgeClock, float] = {}
-            if grid.events:
-                probabilities["events"] = of_events
-            if grid.time:
-                probabilities["time"] = 1.0 - of_events - posterior.never
+            probabilities: dict[AgeClock, float] = {"events": of_events, "time": 1.0 - of_events - posterior.never}
             for clock, probability in probabilities.items():
-                median, low, high = (posterior.quantile(clock, grid, level) for level in _LEVELS)
-                clocks[clock] = Quantiles(median, low, high, probability)
+                if grid.of(clock):
+                    median, low, high = (posterior.quantile(clock, grid, level) for level in _LEVELS)
+                    clocks[clock] = Quantiles(median, low, high, probability)
             result.append(HalfLifeBelief("own", clocks, posterior.never, posterior.events, lasted))
         return result
 
@@ -288,28 +287,29 @@ class TemporalDecay(OnlineRule):
             self._changes.learn(queries.users, queries.history.lengths, utility[:, len(self.half_lives) :])
 
     def learn(self, users: npt.NDArray[np.integer], situation: Floats, utility: Floats) -> None:
-        """Learn events whose situation is known already, in their order; users may repeat.
+        """Learn events in their order, given their situations; users may repeat.
 
         An event that all half-lives predict equally well is skipped.
 
         Args:
             users: "events", known user numbers.
             situation: "events features", of `situation`.
-            utility: "events half-lives", how well each predicted it.
+            utility: "events half-lives", how well each predicted the event.
         """
         informative = np.flatnonzero(is_informative(utility))
         surprise = self._gain(utility[informative]) - self._population.expected(situation[informative])
+        evidence, count, seen = (self._users[name] for name in ("evidence", "count", "seen"))
         for rows in occurrences(users[informative]):
             now = users[informative[rows]]
-            self._evidence[now] = (1 - self.fading) * self._evidence[now] + surprise[rows]
-            self._count[now] = (1 - self.fading) * self._count[now] + 1
-            self._seen[now] += 1
+            evidence[now] = (1 - self.fading) * evidence[now] + surprise[rows]
+            count[now] = (1 - self.fading) * count[now] + 1
+            seen[now] += 1
 
     def fit_prior(self, situation: Floats, utility: Floats) -> None:
-        """Learn the gains to expect in each situation, and forget what was learned of users.
+        """Learn the expected gains in each situation, and forget what was learned of users.
 
         The utilities must come from a model that was not fitted on the events: otherwise the far past looks predictive,
-        because the items remember it, and the prior ends at "never".
+        because the items were fitted on it, and the prior ends at "never".
 
         Args:
             situation: "events features", of `situation`.
@@ -326,66 +326,54 @@ class TemporalDecay(OnlineRule):
 
     def _clear(self) -> None:
         """Forget what was learned of users' half-lives."""
-        for array in (self._evidence, self._count, self._seen):
-            array[:] = 0
+        self._users.clear()
         self.commit()
 
     def without_users(self) -> Self:
-        """Return a rule that knows what this one learned of the population, and no user."""
+        """Return a rule that has learned what this one did of the population, and no user."""
         rule = self.for_log(0, self._log_clock)
-        own = rule.state()
-        rule.restore({name: own[name] if name in _OF_USERS else value for name, value in self.state().items()})
+        rule._population.restore(self._population.state())
+        if rule._changes is not None and self._changes is not None:
+            rule._changes.restore_population(self._changes.state())
         return rule
 
     def extend(self, n_users: int) -> None:
         """Make room for users who were not in the log: they start with the prior, and learn like all others."""
-        more = max(n_users - self.n_users, 0)
-        self._evidence, self._count, self._seen = (with_rows(array, more, 0) for array in self._copies())
-        evidence, count, seen = self._committed
-        self._committed = with_rows(evidence, more, 0), with_rows(count, more, 0), with_rows(seen, more, 0)
-        self.n_users += more
+        self._users.extend(n_users)
         if self._changes is not None:
             self._changes.extend(n_users)
 
     def commit(self) -> None:
-        self._committed = self._copies()
+        self._users.commit()
         if self._changes is not None:
             self._changes.commit()
 
     def reset(self) -> None:
-        self._evidence, self._count, self._seen = self._committed
-        self._committed = self._copies()
+        self._users.reset()
         if self._changes is not None:
             self._changes.reset()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        evidence, count, seen = self._copies()
-        own = {"evidence": evidence, "count": count, "seen": seen}
-        state = own | {f"population.{name}": value for name, value in self._population.state().items()}
+        population = {f"population.{name}": value for name, value in self._population.state().items()}
         changes = {} if self._changes is None else self._changes.state()
-        return state | {f"changes.{name}": value for name, value in changes.items()}
+        return self._users.copy() | population | {f"changes.{name}": value for name, value in changes.items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        self._evidence, self._count = state["evidence"].copy(), state["count"].copy()
-        self._seen = state["seen"].copy()
-        self.n_users = len(self._seen) - 1
+        self._users.restore(state)
         self._population.restore(_part(state, "population."))
         if self._changes is not None:
             self._changes.restore(_part(state, "changes."))
 
     def state_bytes(self) -> float:
-        own = float(self._evidence.itemsize * (len(self.half_lives) + 1) + self._seen.itemsize)
-        return own if self._changes is None else own + self._changes.state_bytes()
-
-    def _copies(self) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
-        return self._evidence.copy(), self._count.copy(), self._seen.copy()
+        changes = 0.0 if self._changes is None else self._changes.state_bytes()
+        return self._users.bytes_per_user + changes
 
     def _gain(self, utility: Floats) -> Floats:
         return np.asarray(utility, np.float32) ** np.float32(self.sharpness)
 
     def _posterior(self, users: npt.NDArray[np.integer], expected: Floats) -> Floats:
         """Return p, "users half-lives", from m_h(x), "users half-lives" or one row for all."""
-        exponent = (self.shrinkage + self._count[users])[:, None] * expected + self._evidence[users]
+        exponent = (self.shrinkage + self._users["count"][users])[:, None] * expected + self._users["evidence"][users]
         exponent *= self.learning_rate
         exponent[:, -1] += self.caution
         exponent -= exponent.max(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Rules that are the same for everybody."""
+"""Rules with fixed settings for all users."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recsys.data.queries import Queries
 from recsys.decay.ages import AgeClock, ages
-from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow, tuned
+from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
 from recsys.errors import ConfigError
 from tests.decay.random_queries import random_queries
 
@@ -23,7 +23,7 @@ FLOORS = st.floats(0.0, 1.0)
 
 @settings(deadline=None)
 @given(random_queries(), CLOCKS, HALF_LIVES, FLOORS)
-def test_the_half_life_is_the_formula_and_keeps_its_floor(
+def test_weights_of_a_half_life_follow_the_formula_and_its_floor(
     queries: Queries, clock: AgeClock, half_life: float, floor: float
 ) -> None:
     weights = GlobalHalfLife(half_life, clock, floor).weights(queries)
@@ -34,7 +34,9 @@ def test_the_half_life_is_the_formula_and_keeps_its_floor(
 
 @settings(deadline=None)
 @given(random_queries(), CLOCKS, HALF_LIVES, FLOORS)
-def test_limits_are_no_decay(queries: Queries, clock: AgeClock, half_life: float, floor: float) -> None:
+def test_a_floor_of_1_and_an_infinite_half_life_are_no_decay(
+    queries: Queries, clock: AgeClock, half_life: float, floor: float
+) -> None:
     full = NoDecay().weights(queries)
     assert np.array_equal(GlobalHalfLife(half_life, clock, floor=1.0).weights(queries), full)
     assert np.array_equal(GlobalHalfLife(math.inf, clock, floor).weights(queries), full)
@@ -43,7 +45,7 @@ def test_limits_are_no_decay(queries: Queries, clock: AgeClock, half_life: float
 
 @settings(deadline=None)
 @given(random_queries(), st.integers(1, 9), st.floats(0.5, 20))
-def test_a_window_keeps_exactly_what_it_says(queries: Queries, events: int, seconds: float) -> None:
+def test_a_window_holds_exactly_the_newest_events(queries: Queries, events: int, seconds: float) -> None:
     newest, recent = SlidingWindow(events=events), SlidingWindow(seconds=seconds)
     for row in range(len(queries)):
         question = queries.take(np.asarray([row]))
@@ -65,25 +67,8 @@ def test_a_window_keeps_exactly_what_it_says(queries: Queries, events: int, seco
         (lambda: SlidingWindow(3, 4.0), "events is 3 and seconds is 4.0; .*exactly one"),
         (lambda: SlidingWindow(0), "events is 0; it must be positive"),
         (lambda: SlidingWindow(seconds=-1), "seconds is -1; it must be positive"),
-        (lambda: tuned([], lambda _: 0.0), "no candidates"),
     ],
 )
-def test_bad_values_are_named_with_their_cure(build: Callable[[], object], message: str) -> None:
+def test_invalid_values_are_refused_with_a_cure(build: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build()
-
-
-def test_tuning_takes_the_best_and_of_equals_the_first() -> None:
-    rules = [GlobalHalfLife(half_life) for half_life in (1.0, 2.0, 4.0, 8.0)]
-    asked: list[float] = []
-
-    def score(rule: GlobalHalfLife) -> float:
-        asked.append(rule.half_life)
-        return min(rule.half_life, 4.0)
-
-    best = tuned(rules, score)
-    assert best.rule is rules[2]
-    assert best.scores == (1.0, 2.0, 4.0, 4.0)
-    assert asked == [1.0, 2.0, 4.0, 8.0]
-    with pytest.raises(ValueError, match="candidate 0 is not a number"):
-        tuned(rules, lambda _: math.nan)

@@ -1,4 +1,4 @@
-"""Half-lives learned by gradient: planted ones come back, little evidence means the population's."""
+"""Half-lives learned by gradient: planted ones are recovered, users with few events stay near the population."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from recsys.data.queries import Queries
 from recsys.decay.ages import FEATURES, AgeClock
-from recsys.decay.gradient import GradientHalfLife, TrainingQuestions, _Part
+from recsys.decay.gradient import GradientHalfLife
 from recsys.errors import ConfigError, NotFittedError
 
 Doubles = npt.NDArray[np.float64]
@@ -22,7 +22,7 @@ EVENTS, CANDIDATES, TEMPERATURE = 24, 8, 6.0
 def _planted(
     half_lives: Doubles, counts: npt.NDArray[np.int64], floor: float = 0.0, gap: int = 1, seed: int = 0
 ) -> tuple[Queries, Doubles]:
-    """Questions whose true next item was drawn by the model itself, with known half-lives (in events)."""
+    """Queries whose true next item was drawn by the model itself, with known half-lives (in events)."""
     draw = np.random.default_rng(seed)
     users = np.repeat(np.arange(len(half_lives)), counts)
     times = [np.arange(EVENTS) * gap for _ in users]
@@ -42,9 +42,9 @@ def true() -> Doubles:
 
 
 @pytest.mark.parametrize("rule", [GradientHalfLife.koren(), GradientHalfLife(floor="user")])
-def test_planted_half_lives_come_back(rule: GradientHalfLife, true: Doubles) -> None:
+def test_planted_half_lives_are_recovered(rule: GradientHalfLife, true: Doubles) -> None:
     queries, contribution = _planted(true, np.full(40, 40))
-    rule.fit([rule.questions(queries, contribution)])
+    rule.fit([(queries, contribution)])
     found = rule.half_lives(queries)[::40]
     assert spearmanr(found, true).statistic > 0.85
     assert abs(np.mean(np.log(found / true))) < 0.3
@@ -52,20 +52,20 @@ def test_planted_half_lives_come_back(rule: GradientHalfLife, true: Doubles) -> 
     assert float(np.exp(rule.parameters["log_temperature"][0])) == pytest.approx(TEMPERATURE, rel=0.2)
 
 
-def test_the_wall_clock_gives_the_same_in_its_unit(true: Doubles) -> None:
+def test_half_lives_in_time_are_planted_ones_in_its_unit(true: Doubles) -> None:
     queries, contribution = _planted(true, np.full(40, 40), gap=3600)
-    rule = GradientHalfLife.koren("time").fit([GradientHalfLife.koren("time").questions(queries, contribution)])
+    rule = GradientHalfLife.koren("time").fit([(queries, contribution)])
     assert spearmanr(rule.half_lives(queries)[::40], true).statistic > 0.85
     assert np.median(rule.half_lives(queries)[::40] / (3600 * true)) == pytest.approx(1.0, abs=0.4)
 
 
-def test_batches_find_what_one_batch_finds(true: Doubles) -> None:
+def test_several_batches_learn_the_same_half_lives_as_one(true: Doubles) -> None:
     queries, contribution = _planted(true, np.full(40, 40))
     whole, parts = GradientHalfLife.koren(), GradientHalfLife.koren(learning_rate=0.05)
-    whole.fit([whole.questions(queries, contribution)])
+    whole.fit([(queries, contribution)])
     # questions of every user in each batch, as in batches drawn by chance
     rows = [np.arange(start, len(queries), 4) for start in range(4)]
-    parts.fit([parts.questions(queries.take(row), contribution[queries.history.positions(row)]) for row in rows])
+    parts.fit([(queries.take(row), contribution[queries.history.positions(row)]) for row in rows])
     assert np.log(parts.half_lives(queries)) == pytest.approx(np.log(whole.half_lives(queries)), abs=0.15)
 
 
@@ -74,18 +74,18 @@ def test_few_events_shrink_towards_the_population() -> None:
     counts = np.repeat([2, 60], 20)
     queries, contribution = _planted(true, counts)
     rule = GradientHalfLife.koren()
-    rule.fit([rule.questions(queries, contribution)])
+    rule.fit([(queries, contribution)])
     own = np.abs(rule.parameters["d"][:40])
     assert own[:20].mean() < 0.7 * own[20:].mean()
     tight = GradientHalfLife.koren(spread=0.05)
-    tight.fit([tight.questions(queries, contribution)])
+    tight.fit([(queries, contribution)])
     assert np.abs(tight.parameters["d"]).max() < 0.5 * own.max()
 
 
-def test_unseen_users_get_the_population(true: Doubles) -> None:
+def test_unseen_users_have_the_half_life_of_the_population(true: Doubles) -> None:
     queries, contribution = _planted(true, np.full(40, 10))
     rule = GradientHalfLife.koren()
-    rule.fit([rule.questions(queries, contribution)])
+    rule.fit([(queries, contribution)])
     strangers = Queries.from_history([[1, 2], [1, 2]], users=[-1, 40])
     population = np.exp(rule.parameters["mu"][0])
     assert rule.half_lives(strangers).tolist() == [population, population]
@@ -93,14 +93,14 @@ def test_unseen_users_get_the_population(true: Doubles) -> None:
     assert rule.weights(strangers)[:2] == pytest.approx([np.exp(-beta), 1.0])
 
 
-def test_features_tell_the_half_life_of_strangers() -> None:
-    """People whose history lies close together forget fast, the others slowly: the gap says so of anybody."""
+def test_features_predict_the_half_life_of_unseen_users() -> None:
+    """Users with short gaps forget fast, the others slowly, so the median gap predicts the half-life."""
     true = np.repeat([1.0, 12.0], 30)
     queries, contribution = _planted(true, np.full(60, 20))
     slow = np.repeat(np.repeat([1, 50], 30), 20)
     queries = replace(queries, times=queries.times * slow[queries.history.rows])
     rule = GradientHalfLife(features=True, floor="none").for_log(60, "period")
-    rule.fit([rule.questions(queries, contribution)])
+    rule.fit([(queries, contribution)])
     strangers = Queries.from_history(
         [np.zeros(EVENTS, int)] * 2, times=[np.arange(EVENTS), np.arange(EVENTS) * 50], users=[-1, -1]
     )
@@ -108,23 +108,21 @@ def test_features_tell_the_half_life_of_strangers() -> None:
     assert long > 3 * fast
 
 
-def test_a_planted_floor_comes_back() -> None:
+def test_a_planted_floor_is_recovered() -> None:
     queries, contribution = _planted(np.full(20, 1.5), np.full(20, 80), floor=0.3)
     rule = GradientHalfLife(features=False, floor="shared")
-    rule.fit([rule.questions(queries, contribution)])
+    rule.fit([(queries, contribution)])
     assert rule.floors(queries)[0] == pytest.approx(0.3, abs=0.12)
     assert bool(np.all(rule.weights(queries) >= np.float32(rule.floors(queries)[0])))
-    assert not np.any(GradientHalfLife.koren().fit([rule.questions(queries, contribution)]).floors(queries))
+    assert not np.any(GradientHalfLife.koren().fit([(queries, contribution)]).floors(queries))
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
     draw = np.random.default_rng(0)
     queries, contribution = _planted(np.asarray([1.0, 5.0, 9.0]), np.asarray([3, 0, 4]))
     rule = GradientHalfLife(floor="user", spread=0.7)
-    batch = rule.questions(queries, contribution)
     counts = np.asarray([5, 0, 4, 0])
-    features = draw.normal(size=batch.features.shape)
-    part = _Part.of(batch, features, 3, counts, rule._prior)
+    part = rule._part((queries, contribution), draw.normal(size=(len(queries), len(FEATURES))), 3, counts)
     sizes = {"mu": 1, "b": len(FEATURES), "d": 4, "r": 1, "e": 4, "log_temperature": 1}
     ends = np.cumsum(list(sizes.values()))
 
@@ -143,12 +141,12 @@ def test_the_gradient_is_that_of_the_loss() -> None:
         assert value[places] == pytest.approx(numeric[name][places], abs=1e-3)
 
 
-def test_fitting_again_is_the_same_and_forgets(true: Doubles) -> None:
+def test_fitting_is_deterministic_and_starts_anew(true: Doubles) -> None:
     queries, contribution = _planted(true, np.full(40, 5))
     rule = GradientHalfLife(epochs=10)
-    once = dict(rule.fit([rule.questions(queries, contribution)]).parameters)
-    rule.fit([rule.questions(queries, -contribution)])
-    again = rule.fit([rule.questions(queries, contribution)]).parameters
+    once = dict(rule.fit([(queries, contribution)]).parameters)
+    rule.fit([(queries, -contribution)])
+    again = rule.fit([(queries, contribution)]).parameters
     assert all(np.array_equal(once[name], again[name]) for name in once)
 
 
@@ -156,12 +154,12 @@ def test_fitting_again_is_the_same_and_forgets(true: Doubles) -> None:
 def test_empty_histories_unknown_users_and_far_ages_do_no_harm(clock: AgeClock) -> None:
     queries = Queries.from_history([[], [1, 2], [3]], users=[0, -1, 1], times=[[], [0, 10**9], [5]])
     rule = GradientHalfLife(clock, epochs=5)
-    rule.fit([rule.questions(queries, np.random.default_rng(0).normal(size=(3, 4)))])
+    rule.fit([(queries, np.random.default_rng(0).normal(size=(3, 4)))])
     assert bool(np.isfinite(rule.half_lives(queries)).all())
     assert bool(np.isfinite(rule.weights(queries)).all())
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     queries = Queries.from_history([[1, 2], [3]], users=[0, 1])
     rule = GradientHalfLife()
     with pytest.raises(NotFittedError, match="call fit"):
@@ -169,15 +167,9 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match="no history events"):
         rule.fit([])
     with pytest.raises(ValueError, match="one row per history event"):
-        rule.questions(queries, np.zeros((2, 3)))
+        rule.fit([(queries, np.zeros((2, 3)))])
     with pytest.raises(ValueError, match="two columns"):
-        rule.questions(queries, np.zeros((3, 1)))
-    with pytest.raises(ValueError, match="features must be of shape"):
-        TrainingQuestions(queries.users, queries.history.rows, np.zeros(3), np.zeros((3, 2)), np.zeros((2, 1)))
-    with pytest.raises(ValueError, match="rows must ascend"):
-        TrainingQuestions(
-            queries.users, np.asarray([1, 0, 0]), np.zeros(3), np.zeros((3, 2)), np.zeros((2, len(FEATURES)))
-        )
+        rule.fit([(queries, np.zeros((3, 1)))])
     with pytest.raises(ConfigError, match=r"floor is 'shard'.*did you mean 'shared'"):
         GradientHalfLife(floor="shard")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="spread is 0; it must be positive"):

@@ -27,7 +27,7 @@ def _learned(clock: str, floor: FloorKind, features: bool) -> GradientHalfLife:
     draw = np.random.default_rng(0)
     rows = [np.sort(draw.integers(0, 20, draw.integers(0, 9))) for _ in range(60)]
     queries = Queries.from_history([np.zeros(len(row), int) for row in rows], users=np.arange(60) % 4, times=rows)
-    return rule.fit([rule.questions(queries, draw.normal(size=(len(queries.times), 5)))])
+    return rule.fit([(queries, draw.normal(size=(len(queries.times), 5)))])
 
 
 def _resets(scope: str) -> Forgetting:

@@ -13,8 +13,9 @@ A candidate's score is its prequential NDCG@10, the mean over questions.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TypeVar, final
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy as np
 from recsys.data.queries import Queries
 from recsys.decay.ages import AgeClock
 from recsys.decay.base import Forgetting
-from recsys.decay.detectors import Detector, DetectorReset, Scope
+from recsys.decay.detectors import DetectorReset, Scope
 from recsys.decay.fixed import GlobalHalfLife, SlidingWindow
 from recsys.decay.gradient import MOST_EVENTS, GradientHalfLife
 from recsys.decay.half_lives import mixture
@@ -98,7 +99,7 @@ def choose(arm: str, validation: Stage, *, candidates: int = 12, progress: Progr
     Raises:
         ConfigError: an unknown arm, or no candidate.
         DataError: there are no questions, or none to learn from.
-        CapabilityError: the model cannot fold in; or a detector is asked for without its library.
+        CapabilityError: the model cannot fold in; or a detector lacks its library.
     """
     if arm not in ARMS:
         raise ConfigError(f"no arm {arm!r}{nearest(arm, ARMS)}; there are {', '.join(ARMS)}")
@@ -116,8 +117,9 @@ def choose(arm: str, validation: Stage, *, candidates: int = 12, progress: Progr
     return TunedRule(rule, choice, tried, time.perf_counter() - begin)
 
 
-_Result = tuple[Forgetting | None, str, tuple[tuple[str, float], ...]]
-Named = tuple[str, Forgetting | None]
+_Tried = tuple[tuple[str, float], ...]
+_Result = tuple[Forgetting | None, str, _Tried]
+_Named = tuple[str, Forgetting | None]
 
 
 def _unit(clock: str) -> tuple[float, str]:
@@ -125,57 +127,52 @@ def _unit(clock: str) -> tuple[float, str]:
     return (DAY, "days") if clock == "seconds" else (1.0, "periods")
 
 
-def _candidates(arm: str, clock: str, most: int) -> list[Named]:
-    """Return the rules of an arm that is tuned by replaying the whole stage."""
+def _candidates(arm: str, clock: str, most: int) -> dict[str, Forgetting | None]:
+    """Return the rules of an arm that is tuned by replaying the whole stage, by their description."""
     length, word = _unit(clock)
     if arm == "global":
-        by_events: list[Named] = [(f"{value:g} events", GlobalHalfLife(value)) for value in _EVENTS]
+        by_events: list[_Named] = [(f"{value:g} events", GlobalHalfLife(value)) for value in _EVENTS]
         values = {"seconds": _DAYS, "period": _PERIODS}.get(clock, ())
-        by_time: list[Named] = [(f"{value:g} {word}", GlobalHalfLife(value * length, "time")) for value in values]
+        by_time: list[_Named] = [(f"{value:g} {word}", GlobalHalfLife(value * length, "time")) for value in values]
     elif arm == "window":
         by_events = [(f"{number} events", SlidingWindow(number)) for number in _WINDOW_EVENTS]
         values = {"seconds": _WINDOW_DAYS, "period": _PERIODS}.get(clock, ())
         by_time = [(f"{value:g} {word}", SlidingWindow(seconds=value * length)) for value in values]
     else:
-        return _detectors(arm)[:most]
-    return [("no decay", None), *_in_turn(by_events, by_time)[:most]]
+        return dict(_detectors(arm)[:most])
+    # One of either clock in turn, so that a small budget sees both.
+    mixed = [entry for pair in zip_longest(by_events, by_time) for entry in pair if entry is not None]
+    return dict([("no decay", None), *mixed[:most]])
 
 
-def _in_turn(one: list[Named], other: list[Named]) -> list[Named]:
-    """Return both lists as one, an entry of either in turn, so that a small budget sees both clocks."""
-    shorter = min(len(one), len(other))
-    mixed = [entry for pair in zip(one, other, strict=False) for entry in pair]
-    return [*mixed, *one[shorter:], *other[shorter:]]
-
-
-def _detectors(arm: str) -> list[Named]:
+def _detectors(arm: str) -> list[_Named]:
     scope: Scope = "population" if arm.startswith("population") else "user"
-    detector: Detector = "adwin" if arm.endswith("adwin") else "page_hinkley"
-    if detector == "adwin":
-        return [(f"delta {value:g}", DetectorReset(detector, scope, significance=value)) for value in _SIGNIFICANCES]
-    return [(f"threshold {value:g}", DetectorReset(detector, scope, threshold=value)) for value in _THRESHOLDS[scope]]
+    if arm.endswith("adwin"):
+        return [(f"delta {value:g}", DetectorReset("adwin", scope, significance=value)) for value in _SIGNIFICANCES]
+    return [
+        (f"threshold {value:g}", DetectorReset("page_hinkley", scope, threshold=value)) for value in _THRESHOLDS[scope]
+    ]
 
 
-def _by_replay(stage: Stage, rules: Sequence[Named], progress: Progress | None) -> _Result:
+def _by_replay(stage: Stage, rules: Mapping[str, Forgetting | None], progress: Progress | None) -> _Result:
     """Replay the stage with each rule."""
-    scores = _scores(rules, lambda named: _score(stage, named[1]), progress)
-    best = int(np.argmax(scores))
-    name, rule = rules[best]
-    return rule, name, tuple((word, score) for (word, _), score in zip(rules, scores, strict=True))
+    best, tried = _best(rules, lambda rule: _score(stage, rule), progress)
+    return rules[best], best, tried
 
 
 _Candidate = TypeVar("_Candidate")
 
 
-def _scores(
-    tried: Sequence[_Candidate], score: Callable[[_Candidate], float], progress: Progress | None
-) -> list[float]:
-    scores = []
-    for number, candidate in enumerate(tried, start=1):
-        scores.append(score(candidate))
+def _best(
+    candidates: Mapping[str, _Candidate], score: Callable[[_Candidate], float], progress: Progress | None
+) -> tuple[str, _Tried]:
+    """Return the description of the first candidate with the highest score, and the scores of all."""
+    scores: dict[str, float] = {}
+    for words, candidate in candidates.items():
+        scores[words] = score(candidate)
         if progress is not None:
-            progress(number, len(tried))
-    return scores
+            progress(len(scores), len(candidates))
+    return max(scores, key=scores.__getitem__), tuple(scores.items())
 
 
 def _score(stage: Stage, rule: Forgetting | None) -> float:
@@ -207,8 +204,9 @@ def _by_gradient(stage: Stage, most: int, progress: Progress | None, *, koren: b
     calibration = stage.calibration_set()
     earlier, later = _halves(stage, calibration)
     clocks: tuple[AgeClock, ...] = ("events", "time") if stage.log.has_time else ("events",)
-    settings = [(clock, spread) for spread in _SPREADS for clock in clocks][:most]
     names = {"events": "events", "time": _unit(stage.log.clock)[1]}
+    grid = [(clock, spread) for spread in _SPREADS for clock in clocks][:most]
+    settings = {f"clock of {names[clock]}, spread {spread:g}": (clock, spread) for clock, spread in grid}
     contributions = earlier.contributions(MOST_EVENTS)
 
     def new(clock: AgeClock, spread: float) -> GradientHalfLife:
@@ -219,14 +217,12 @@ def _by_gradient(stage: Stage, most: int, progress: Progress | None, *, koren: b
 
     def score(setting: tuple[AgeClock, float]) -> float:
         rule = new(*setting)
-        return _score(later, rule.fit([rule.questions(queries, added) for queries, added in contributions]))
+        return _score(later, rule.fit(contributions))
 
-    scores = _scores(settings, score, progress)
-    words = [f"clock of {names[clock]}, spread {spread:g}" for clock, spread in settings]
-    best = int(np.argmax(scores))
+    best, tried = _best(settings, score, progress)
     rule = new(*settings[best])
     rule.calibrate(calibration)
-    return rule, words[best], tuple(zip(words, scores, strict=True))
+    return rule, best, tried
 
 
 def temporal_decay(stage: Stage, settings: Learning = _LEARNING[0]) -> TemporalDecay:
@@ -246,14 +242,17 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) 
     """Learn the population, and with `own` the users, under each of the settings; utilities are computed once."""
     calibration = stage.calibration_set()
     earlier, later = _halves(stage, calibration)
-    judge = temporal_decay(stage)
-    utilities = judge.evaluate(calibration)
-    changes, windows = judge.changepoints, utilities.windows
+    untuned = temporal_decay(stage)
+    utilities = untuned.evaluate(calibration)
+    changes, windows = untuned.changepoints, utilities.windows
     assert changes is not None
     assert windows is not None
     changes.forget()
-    settings = _LEARNING[:most]
-    situations = all_situations(judge, calibration)
+    settings = {
+        f"eta {eta:g}, tau {tau:g}, alpha {alpha:g}, sharpness {power:g}": (eta, tau, alpha, power)
+        for eta, tau, alpha, power in _LEARNING[:most]
+    }
+    situations = all_situations(untuned, calibration)
 
     def learned(setting: Learning, count: int) -> TemporalDecay:
         rule = temporal_decay(stage, setting)
@@ -267,22 +266,19 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) 
         online = PrecomputedBeliefs(rule, calibration, utilities, situations) if own else SituationDecay(rule)
         return _score(later, online)
 
-    scores = _scores(settings, score, progress)
-    words = [f"eta {eta:g}, tau {tau:g}, alpha {alpha:g}, sharpness {power:g}" for eta, tau, alpha, power in settings]
-    best = int(np.argmax(scores))
+    best, tried = _best(settings, score, progress)
     rule = learned(settings[best], len(calibration))
-    tried = tuple(zip(words, scores, strict=True))
     if not own:
-        return SituationDecay(rule), words[best], tried
+        return SituationDecay(rule), best, tried
     rule.learn(calibration.users, utilities.situations, utilities.half_lives)
     assert rule.changepoints is not None
     rule.changepoints.learn(calibration.users, calibration.visible, windows)
     rule.commit()
-    return rule, words[best], tried
+    return rule, best, tried
 
 
 def all_situations(rule: TemporalDecay, calibration: CalibrationSet) -> Floats:
-    """Return the situation of every question of a stage, also of those that nothing is learned from."""
+    """Return the situation of every query of a stage, also of those that nothing is learned from."""
     every = np.arange(len(calibration.stream))
     return np.concatenate([rule.situation(queries) for queries in replace(calibration, rows=every).batches()])
 
@@ -291,14 +287,14 @@ def all_situations(rule: TemporalDecay, calibration: CalibrationSet) -> Floats:
 class PrecomputedBeliefs(Forgetting):
     """The weights of a rule that learns during a replay, from beliefs computed before it.
 
-    The utilities of all events are there already, so the belief about a user at each moment is known without a replay.
-    A replay then only ranks, in large batches, and gives the lists of one that learns on the way.
+    The utilities of all events give the belief about a user at each moment. A replay then only ranks, in large batches,
+    and gives the same lists as one that learns on the way.
 
     Args:
         rule: as it is before the stage; it is left as the last event left it.
         calibration: of the stage.
         utilities: of the same events.
-        situations: "questions features", of all questions of the stage.
+        situations: "questions features", of all queries of the stage.
     """
 
     def __init__(

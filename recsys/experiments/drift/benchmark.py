@@ -1,4 +1,4 @@
-"""The benchmark of drift on a log: every base under every arm, tuned on a stretch of time, reported on the next."""
+"""The drift benchmark on a log: every base under every arm, tuned on one stretch of time and reported on the next."""
 
 from __future__ import annotations
 
@@ -40,34 +40,21 @@ def run_drift(
     bases: Sequence[str],
     arms: Sequence[str],
     out: Path,
+    settings: Settings = Settings(),
     *,
-    validation: float = 0.6,
-    test: float = 0.7,
-    users: int | None = None,
-    limit: int | None = None,
-    candidates: int = 12,
-    retrain_days: int = 30,
-    seed: int = 0,
     command: str = "",
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """Replay a log under each base and arm, store tables, report and pictures; return the content of `drift.json`.
 
-    Finished results in `out` are read back and a replay under way is resumed, so an interrupted call only has to be
-    repeated.
+    Finished results in `out` are read back and a replay under way is resumed: repeat an interrupted call.
 
     Args:
         log: with times that are common to all users.
         bases: names of shipped experiments, or paths of experiment files.
         arms: of `DRIFT_ARMS`; differences are taken from "per_user", where it is among them.
         out: a directory.
-        validation: share of the events, in time, before the validation stage.
-        test: share of the events before the test stage.
-        users: ask at most so many users in each stage; the models are fitted on everybody.
-        limit: ask at most the first so many questions of each stage.
-        candidates: rules that an arm may try.
-        retrain_days: days between two fits of "retraining"; on a clock of periods every period.
-        seed: see `Settings`.
+        settings: see the class.
         command: with which it can be run again, for the report.
         say: called with a line of progress at a time.
 
@@ -76,9 +63,8 @@ def run_drift(
         DataError: the log cannot carry a claim about drift, or is too short.
         CapabilityError: a base cannot fold in, every base refuses the log, or a detector needs a missing library.
     """
-    settings = Settings(validation, test, users, limit, candidates, retrain_days, seed)
     _check(log, arms, settings)
-    models = read_bases(bases, seed)
+    models = read_bases(bases, settings.seed)
     identity = digest(
         {
             "log": log.fingerprint,
@@ -159,10 +145,9 @@ def _content(
     log: Interactions, benches: dict[str, tuple[Bench, dict[str, ArmResult]]], settings: Settings
 ) -> dict[str, Any]:
     first_bench, first_results = next(iter(benches.values()))
-    asked = np.unique(next(iter(first_results.values())).replay.table["user_num"])
+    users = np.unique(next(iter(first_results.values())).replay.table["user_num"])
     before = events_before(log, first_bench.test_start)
-    mine = log.select(np.isin(log.user_num, asked))
-    terciles = summary.drift_terciles(mine, before, asked)
+    terciles = summary.drift_terciles(log.select(np.isin(log.user_num, users)), before, users)
     entries: dict[str, Any] = {}
     for name, (bench, results) in benches.items():
         entries[name] = {

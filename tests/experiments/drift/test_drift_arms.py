@@ -74,7 +74,7 @@ def test_more_candidates_begin_with_those_of_a_smaller_budget(validation: Stage)
 def test_precomputed_beliefs_rank_like_a_replay_that_learns(validation: Stage) -> None:
     log = validation.log
     met = np.bincount(log.user_num[log.time < validation.start], minlength=log.n_users) > 0
-    validation = replace(validation, log=log.select(met[log.user_num]))  # without a past there is nothing to learn from
+    validation = replace(validation, log=log.select(met[log.user_num]))  # rules learn nothing from users without a past
     calibration = validation.calibration_set()
     rule = temporal_decay(validation)
     utilities = rule.evaluate(calibration)
@@ -91,7 +91,7 @@ def test_precomputed_beliefs_rank_like_a_replay_that_learns(validation: Stage) -
     assert not np.array_equal(learned.table["rank"], validation.replay(None).table["rank"])
 
 
-def test_per_user_begins_the_test_with_the_beliefs_of_the_validation_stage(validation: Stage) -> None:
+def test_per_user_starts_the_test_stage_with_beliefs_of_the_validation_stage(validation: Stage) -> None:
     rule = choose("per_user", validation, candidates=2).rule
     assert isinstance(rule, TemporalDecay)
     before = rule.state()
@@ -111,14 +111,14 @@ def test_per_user_begins_the_test_with_the_beliefs_of_the_validation_stage(valid
         np.testing.assert_array_equal(value, before[name])
 
 
-def test_a_rule_that_learns_is_scored_on_events_it_did_not_learn_from(
+def test_a_learning_rule_is_scored_on_events_it_did_not_learn_from(
     validation: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[int] = []
     learned_until: list[int] = []
     replay, contributions = Stage.replay, CalibrationSet.contributions
 
-    def noted(stage: Stage, rule: Forgetting | None, **more: object) -> object:
+    def recorded(stage: Stage, rule: Forgetting | None, **more: object) -> object:
         starts.append(stage.start)
         return replay(stage, rule, **more)
 
@@ -126,7 +126,7 @@ def test_a_rule_that_learns_is_scored_on_events_it_did_not_learn_from(
         learned_until.append(int(calibration.stream.times[calibration.rows].max()))
         return contributions(calibration, most)
 
-    monkeypatch.setattr(Stage, "replay", noted)
+    monkeypatch.setattr(Stage, "replay", recorded)
     monkeypatch.setattr(CalibrationSet, "contributions", learned)
     choose("koren", validation, candidates=2)
     assert learned_until[0] < min(starts)
@@ -136,9 +136,9 @@ def test_a_rule_that_learns_is_scored_on_events_it_did_not_learn_from(
 
 def test_a_limit_holds_for_both_halves(validation: Stage) -> None:
     limited = replace(validation, question_settings=QuestionSettings(limit=100))
-    asked: list[int] = []
-    choose("koren", limited, candidates=1, progress=lambda done, total: asked.append(total))
-    assert asked == [1]
+    totals: list[int] = []
+    choose("koren", limited, candidates=1, progress=lambda done, total: totals.append(total))
+    assert totals == [1]
     assert len(limited.replay(None).table) == 100
 
 
@@ -173,7 +173,7 @@ def test_an_unknown_arm_and_no_candidates_are_refused(validation: Stage) -> None
 
 
 @pytest.mark.parametrize(("scope", "most"), [("population", 64), ("user", 1024)])
-def test_what_all_users_share_is_updated_often(validation: Stage, scope: str, most: int) -> None:
+def test_a_population_detector_is_updated_often(validation: Stage, scope: str, most: int) -> None:
     pytest.importorskip("river", reason="the extra `drift` is not installed")
     done: list[int] = []
     rule = DetectorReset("page_hinkley", "population" if scope == "population" else "user")
@@ -182,7 +182,7 @@ def test_what_all_users_share_is_updated_often(validation: Stage, scope: str, mo
 
 
 @pytest.mark.parametrize("arm", sorted(set(ARMS) - set(WITHOUT_LIBRARY)))
-def test_detectors_are_tuned_too(validation: Stage, arm: str) -> None:
+def test_detectors_are_tuned(validation: Stage, arm: str) -> None:
     pytest.importorskip("river", reason="the extra `drift` is not installed")
     limited = replace(validation, question_settings=QuestionSettings(limit=150))
     chosen = choose(arm, limited, candidates=2)

@@ -1,4 +1,4 @@
-"""`recsys benchmark drift`: what it writes, that it goes on where it stopped, and what it refuses."""
+"""`recsys benchmark drift`: its files, resuming an interrupted run, and its refusals."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from recsys.cli.main import main
 from recsys.data.interactions import Interactions
 from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.evaluation.prequential.result import Replay
+from recsys.experiments.drift.arm_results import Settings
 from recsys.experiments.drift.bases import Base
 from recsys.experiments.drift.benchmark import run_drift
 from recsys.models.base import Recommender
@@ -24,7 +25,7 @@ from recsys.worlds.drift import DriftConfig, simulate_drift
 
 BASES = ("ease", "itemknn")
 ARMS = ("none", "global", "koren", "per_user", "retraining", "retraining_global")
-OPTIONS: dict[str, Any] = {"candidates": 2, "retrain_days": 180}
+SETTINGS = Settings(candidates=2, retrain_days=180)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def log() -> Interactions:
 @pytest.fixture(scope="module")
 def finished(log: Interactions, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("drift")
-    return out, run_drift(log, BASES, ARMS, out, command="recsys benchmark drift", **OPTIONS)
+    return out, run_drift(log, BASES, ARMS, out, SETTINGS, command="recsys benchmark drift")
 
 
 def _forbidden(base: Base, log: Interactions) -> Recommender:
@@ -43,15 +44,15 @@ def _forbidden(base: Base, log: Interactions) -> Recommender:
 
 
 def _recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Return a list that every fit is noted in: the base, and how many events it saw."""
+    """Return a list that every fit is recorded in: the base, and how many events it saw."""
     fits: list[tuple[str, int]] = []
     fit = Base.fit
 
-    def noted(base: Base, log: Interactions) -> Recommender:
+    def recorded(base: Base, log: Interactions) -> Recommender:
         fits.append((base.name, len(log)))
         return fit(base, log)
 
-    monkeypatch.setattr(Base, "fit", noted)
+    monkeypatch.setattr(Base, "fit", recorded)
     return fits
 
 
@@ -64,7 +65,7 @@ def _without_seconds(content: dict[str, Any]) -> str:
     return json.dumps(clean(content), sort_keys=True)
 
 
-def test_the_result_has_what_is_promised(finished: tuple[Path, dict[str, Any]], log: Interactions) -> None:
+def test_drift_json_has_the_documented_content(finished: tuple[Path, dict[str, Any]], log: Interactions) -> None:
     out, content = finished
     stored = json.loads((out / "drift.json").read_text(encoding="utf-8"))
     assert stored == content
@@ -92,7 +93,7 @@ def test_the_result_has_what_is_promised(finished: tuple[Path, dict[str, Any]], 
     assert content["arms"]["none"]["bytes_per_user"] == 0
 
 
-def test_the_numbers_are_those_of_the_saved_replays(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_reported_numbers_equal_those_of_the_saved_replays(finished: tuple[Path, dict[str, Any]]) -> None:
     out, content = finished
     tables = {arm: Replay.load(out / "replays" / "itemknn" / f"{arm}.parquet").table for arm in ARMS}
     entry = content["bases"]["itemknn"]
@@ -105,7 +106,7 @@ def test_the_numbers_are_those_of_the_saved_replays(finished: tuple[Path, dict[s
     assert entry["paired"]["per_user-global"]["diff"] == pytest.approx(difference)
 
 
-def test_retraining_refits_on_schedule_and_the_others_do_not(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_only_retrained_arms_refit_on_schedule(finished: tuple[Path, dict[str, Any]]) -> None:
     out, content = finished
     start = content["boundaries"]["test"]
     trained = Replay.load(out / "replays" / "ease" / "retraining.parquet").table["trained_until"]
@@ -116,7 +117,7 @@ def test_retraining_refits_on_schedule_and_the_others_do_not(finished: tuple[Pat
     assert content["arms"]["retraining_global"]["choice"] == content["arms"]["global"]["choice"]
 
 
-def test_report_and_pictures_are_there(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_report_and_pictures_are_written(finished: tuple[Path, dict[str, Any]]) -> None:
     out, content = finished
     report = (out / "drift.md").read_text(encoding="utf-8")
     for name in ("paired.png", "half_lives.png", *(f"days_{base}.png" for base in BASES)):
@@ -126,54 +127,54 @@ def test_report_and_pictures_are_there(finished: tuple[Path, dict[str, Any]]) ->
     assert f"{content['arms']['per_user']['ndcg@10']:.4f}" in report
 
 
-def test_a_finished_run_does_no_work(
+def test_a_finished_run_is_read_back(
     finished: tuple[Path, dict[str, Any]], log: Interactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, content = finished
     monkeypatch.setattr(Base, "fit", _forbidden)
-    assert run_drift(log, BASES, ARMS, out, **OPTIONS) == content
+    assert run_drift(log, BASES, ARMS, out, SETTINGS) == content
     with pytest.raises(AssertionError, match="fitted again"):
-        run_drift(log, BASES, ARMS, out, **(OPTIONS | {"candidates": 3}))
+        run_drift(log, BASES, ARMS, out, replace(SETTINGS, candidates=3))
 
 
-def test_finished_cells_are_read_back(
+def test_finished_results_are_read_back(
     finished: tuple[Path, dict[str, Any]], log: Interactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, content = finished
     monkeypatch.setattr(Base, "fit", _forbidden)
-    fewer = run_drift(log, ["itemknn"], ["global", "per_user"], out, **OPTIONS)
+    fewer = run_drift(log, ["itemknn"], ["global", "per_user"], out, SETTINGS)
     assert fewer["arms"]["global"] == content["bases"]["itemknn"]["arms"]["global"]
     pairs = fewer["paired"]["per_user-global"], content["bases"]["itemknn"]["paired"]["per_user-global"]
     assert pairs[0]["diff"] == pairs[1]["diff"]
-    again = run_drift(log, BASES, ARMS, out, command="recsys benchmark drift", **OPTIONS)
+    again = run_drift(log, BASES, ARMS, out, SETTINGS, command="recsys benchmark drift")
     assert again == content
 
 
-def test_an_interrupted_run_goes_on(
+def test_an_interrupted_run_is_resumed(
     finished: tuple[Path, dict[str, Any]], log: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, content = finished
-    said: list[str] = []
+    messages: list[str] = []
 
     def interrupt(line: str) -> None:
-        said.append(line)
+        messages.append(line)
         if line.startswith("itemknn, koren: tuning"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_drift(log, BASES, ARMS, tmp_path, say=interrupt, **OPTIONS)
+        run_drift(log, BASES, ARMS, tmp_path, SETTINGS, say=interrupt)
     assert not (tmp_path / "drift.json").exists()
     fits = _recorded(monkeypatch)
-    resumed = run_drift(log, BASES, ARMS, tmp_path, command="recsys benchmark drift", **OPTIONS)
+    resumed = run_drift(log, BASES, ARMS, tmp_path, SETTINGS, command="recsys benchmark drift")
     assert _without_seconds(resumed) == _without_seconds(content)
     assert {name for name, _ in fits} == {"itemknn"}
 
 
-def test_fewer_users_are_asked_and_the_base_sees_all(
+def test_a_sample_of_users_is_queried_and_the_base_is_fitted_on_all(
     log: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits = _recorded(monkeypatch)
-    content = run_drift(log, ["itemknn"], ["none", "retraining"], tmp_path, users=10, **OPTIONS)
+    content = run_drift(log, ["itemknn"], ["none", "retraining"], tmp_path, replace(SETTINGS, users=10))
     assert content["arms"]["none"]["users"] <= 10
     table = Replay.load(tmp_path / "replays" / "itemknn" / "retraining.parquet").table
     boundaries = [content["boundaries"]["validation"], *np.unique(table["trained_until"])]
@@ -182,7 +183,7 @@ def test_fewer_users_are_asked_and_the_base_sees_all(
 
 def test_equal_times_are_on_one_side_of_a_boundary(log: Interactions, tmp_path: Path) -> None:
     periods = replace(log, time=(log.time - log.time.min()) // (120 * 86_400), clock="period", name="periods")
-    content = run_drift(periods, ["itemknn"], ["none", "global", "per_user", "retraining"], tmp_path, **OPTIONS)
+    content = run_drift(periods, ["itemknn"], ["none", "global", "per_user", "retraining"], tmp_path, SETTINGS)
     start = content["boundaries"]["test"]
     asked = Replay.load(tmp_path / "replays" / "itemknn" / "none.parquet").table
     assert asked["time"].min() == start
@@ -197,7 +198,7 @@ def _experiment(path: Path, name: str, **arguments: object) -> str:
     return str(path)
 
 
-def test_a_base_that_refuses_the_log_is_told_and_the_others_go_on(log: Interactions, tmp_path: Path) -> None:
+def test_a_base_that_refuses_the_log_is_reported_and_the_others_run(log: Interactions, tmp_path: Path) -> None:
     small = _experiment(tmp_path / "small.yaml", "EASE", memory_limit_gb=1e-6)
     content = run_drift(log, [small, "itemknn"], ["none"], tmp_path / "out")
     assert "memory_limit_gb" in content["refused"]["small"]
@@ -207,7 +208,7 @@ def test_a_base_that_refuses_the_log_is_told_and_the_others_go_on(log: Interacti
         run_drift(log, [small], ["none"], tmp_path / "other")
 
 
-def test_bases_that_cannot_be_read_with_weights_are_refused_by_name(log: Interactions, tmp_path: Path) -> None:
+def test_bases_that_cannot_fold_in_are_refused(log: Interactions, tmp_path: Path) -> None:
     with pytest.raises(CapabilityError, match="BPR cannot fold in"):
         run_drift(log, ["bpr"], ["none"], tmp_path)
     with pytest.raises(CapabilityError, match="forgets already"):
@@ -216,7 +217,7 @@ def test_bases_that_cannot_be_read_with_weights_are_refused_by_name(log: Interac
         run_drift(log, ["itemkn"], ["none"], tmp_path)
 
 
-def test_logs_that_cannot_carry_the_claim_are_refused(log: Interactions, tmp_path: Path) -> None:
+def test_logs_without_common_times_or_drift_are_refused(log: Interactions, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"ml-100k is refused.*no drift.*use a log"):
         run_drift(replace(log, name="ml-100k"), ["ease"], ["none"], tmp_path)
     for clock in ("order", "none"):
@@ -234,11 +235,11 @@ def test_logs_that_cannot_carry_the_claim_are_refused(log: Interactions, tmp_pat
         (["none"], {"retrain_days": 0}, "retrain_days is 0"),
     ],
 )
-def test_misuse_is_told(
+def test_invalid_arguments_are_refused(
     log: Interactions, tmp_path: Path, arms: list[str], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        run_drift(log, ["ease"], arms, tmp_path, **options)
+        run_drift(log, ["ease"], arms, tmp_path, Settings(**options))
 
 
 @pytest.fixture(scope="module")
@@ -266,6 +267,6 @@ def test_the_command_works_on_a_csv(log_file: Path, tmp_path: Path, capsys: pyte
     assert printed.err == ""
 
 
-def test_misuse_on_the_command_line_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_on_the_command_line_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["benchmark", "drift", "--data", "simulated-drift", "--arms", "glob", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("recsys: no arm 'glob'")
