@@ -95,11 +95,10 @@ def history_features(queries: Queries, day: float = DAY) -> Doubles:
     count = history.lengths.astype(np.float64)
     some = np.maximum(count, 1.0)
     age = queries.times[np.maximum(history.indptr[1:] - 1, 0)][rows] - queries.times if len(rows) else np.zeros(0)
-    mean = np.bincount(rows, age, len(history)) / some
-    variance = np.bincount(rows, (age - mean[rows]) ** 2, len(history)) / some
-    recent = np.bincount(rows, age <= day, len(history)) / some
-    gap = _median_gap(queries)
-    return np.stack([np.log1p(count), np.log1p(gap), recent, np.log1p(np.sqrt(variance))], axis=1)
+    mean = history.sum(age) / some
+    variance = history.sum((age - mean[rows]) ** 2) / some
+    recent = history.sum(age <= day) / some
+    return np.stack([np.log1p(count), np.log1p(_median_gap(queries)), recent, np.log1p(np.sqrt(variance))], axis=1)
 
 
 def _median_gap(queries: Queries) -> Doubles:

@@ -174,7 +174,7 @@ def measured_half_lives(queries: Queries, weights: Floats) -> list[HalfLifeBelie
     """Return the half-lives of a rule that has no such parameter: how many of each user's events have at least half of
     the largest weight; infinity for all of them.
     """
-    count = np.bincount(queries.history.rows, weigh_half(queries, weights), len(queries))
+    count = queries.history.sum(weigh_half(queries, weights))
     values = np.where(count < queries.history.lengths, count, np.inf).tolist()
     return [certain_half_life("own", "events", value, 0.0) for value in values]
 

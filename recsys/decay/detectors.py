@@ -130,7 +130,7 @@ class DetectorReset(OnlineRule):
         since = self._since_population(queries.now) if self.scope == "population" else self._since_user(queries)
         rows = queries.history.rows
         inside = queries.times >= since[rows]
-        emptied = np.bincount(rows, inside, len(queries)) == 0
+        emptied = queries.history.sum(inside) == 0
         return np.where(emptied[rows], newest(queries), inside).astype(np.float32)
 
     def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -46,8 +46,8 @@ class Settings:
     Attributes:
         validation: share of the events, in time, before the validation stage.
         test: share of the events before the test stage.
-        users: ask at most so many users in each stage, drawn by the seed; everybody when None.
-        limit: ask at most the first so many questions of each stage.
+        users: query at most so many users in each stage, drawn by the seed; all when None. Models are fitted on all.
+        limit: at most the first so many questions of each stage.
         candidates: rules that an arm may try.
         retrain_days: days between two fits of the retrained arms; on a clock of periods every period.
         seed: of the models, of the users drawn, and of the items that learning by gradient compares with.
@@ -69,7 +69,7 @@ class ArmResult:
 
     Attributes:
         replay: of the test stage.
-        facts: choice, tried, seconds, fits, and where there are any alarms and beliefs.
+        facts: choice, tried, seconds, fits, and the alarms or half-lives of a rule that has them.
     """
 
     replay: Replay
@@ -110,30 +110,25 @@ class Bench:
         self._fitted.clear()
         self._tuned.clear()
 
-    def missing(self, arm: str) -> bool:
-        """Whether the result of an arm has to be computed."""
-        return self._read(arm) is None
-
     def result(self, arm: str) -> ArmResult:
         """Return the result of an arm, from disk where it is finished; resume where it was interrupted."""
-        stored = self._read(arm)
+        stored = self.stored(arm)
         if stored is not None:
             return stored
         name = f"{self.base.name}, {arm}"
         tuned = self._tune(RETRAINED.get(arm, arm))
         self.say(f"{name}: {tuned.choice}; replaying")
         underway = self._folder / f"{arm}.underway"
-        checkpoint = underway / self._identity(arm)[:16]
-        refitting = self._refitting() if arm in RETRAINED else None
-        stage = self.stage(self.test_start)
-        replayed = stage.replay(
-            tuned.rule, refitting=refitting, checkpoint=checkpoint, progress=heartbeat(self.say, name)
+        replayed = self.stage(self.test_start).replay(
+            tuned.rule,
+            refitting=self._refitting() if arm in RETRAINED else None,
+            checkpoint=underway / self._identity(arm)[:16],
+            progress=heartbeat(self.say, name),
         )
         facts = self._facts(tuned, replayed)
         replayed.save(self._table(arm))
-        write_json(
-            self._record(arm), {"identity": self._identity(arm)} | facts
-        )  # last: it marks the result as complete
+        # Last: it marks the result as complete.
+        write_json(self._record(arm), {"identity": self._identity(arm)} | facts)
         shutil.rmtree(underway, ignore_errors=True)
         self.say(f"{name}: NDCG@10 {replayed.summary['ndcg@10']:.4f} on {len(replayed.table)} questions")
         return ArmResult(replayed, facts)
@@ -148,11 +143,11 @@ class Bench:
         if self.settings.users is not None:
             active = np.bincount(self.log.user_num[later], minlength=self.log.n_users) > 0
             visible &= drawn(active, self.settings.users, self.settings.seed)[self.log.user_num]
-        question_settings = QuestionSettings(limit=self.settings.limit)
-        return Stage(self._model(start), self.log.select(visible), start, question_settings, seed=self.settings.seed)
+        questions = QuestionSettings(limit=self.settings.limit)
+        return Stage(self._model(start), self.log.select(visible), start, questions, seed=self.settings.seed)
 
     def _tune(self, arm: str) -> TunedRule:
-        """Return the tuned rule of an arm; a rule learns in a replay, but begins anew with each."""
+        """Return the tuned rule of an arm; a replay resets what the rule learned in the one before."""
         if arm not in self._tuned:
             name = f"{self.base.name}, {arm}"
             if arm != "none":
@@ -172,7 +167,7 @@ class Bench:
         return self._fitted[start][0]
 
     def _refitting(self) -> Refitting:
-        """Return the schedule. The model is fitted on everybody, also where the replay is of some users only."""
+        """Return the schedule. The model is fitted on all users, also where the replay is of some only."""
         stage = self.stage(self.test_start)
         every = self.settings.retrain_days * DAY if self.log.clock == "seconds" else 1
         stream = Stream.of(stage.log, stage.start, stage.question_settings)
@@ -198,17 +193,11 @@ class Bench:
 
     def _identity(self, arm: str) -> str:
         """Return a digest of everything that an arm's result depends on."""
-        facts = {
-            "log": self.log.fingerprint,
-            "clock": self.log.clock,
-            "base": self.base.experiment.to_dict(),
-            "arm": arm,
-            "settings": asdict(self.settings if arm in RETRAINED else replace(self.settings, retrain_days=0)),
-            "version": version("recsys"),
-        }
-        return digest(facts, {})
+        settings = self.settings if arm in RETRAINED else replace(self.settings, retrain_days=0)
+        return identity(self.log, settings, {"base": self.base.experiment.to_dict(), "arm": arm})
 
-    def _read(self, arm: str) -> ArmResult | None:
+    def stored(self, arm: str) -> ArmResult | None:
+        """Return the finished result of an arm from disk; None where it has to be computed."""
         record = read_json(self._record(arm))
         if record is None or record.pop("identity", None) != self._identity(arm):
             return None
@@ -221,10 +210,16 @@ class Bench:
         return self._folder / f"{arm}.json"
 
 
-def drawn(active: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np.bool_]:
-    """Return "users": at most so many of the active users, always in the same random order.
+def identity(log: Interactions, settings: Settings, facts: Mapping[str, Any]) -> str:
+    """Return a digest of a log, settings and other facts that a result depends on, and of the version."""
+    everything = {"log": log.fingerprint, "clock": log.clock, "settings": asdict(settings)} | facts
+    return digest(everything | {"version": version("recsys")}, {})
 
-    So whoever is active in both stages tends to be asked in both.
+
+def drawn(active: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Return "users": at most so many of the active users, the first in one random order.
+
+    So users who are active in both stages tend to be in both samples.
 
     >>> int(drawn(np.array([True, False, True, True]), 2, seed=0).sum())
     2
@@ -236,7 +231,7 @@ def drawn(active: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np
 
 
 def heartbeat(say: Say, name: str) -> Progress:
-    """Return a progress that says a line now and then."""
+    """Return a progress that reports a line every `_HEARTBEAT` seconds."""
     last = time.monotonic()
 
     def report(done: int, total: int) -> None:

@@ -19,7 +19,7 @@ def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock:
 
     Args:
         rule: after the replay.
-        users: who counts.
+        users: numbers of the users.
         clock: of the log; times are in days where it is "seconds".
 
     Returns:
@@ -36,14 +36,12 @@ def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock:
         "users": len(users),
         "names": [*names, "never"],
         "mean_belief": belief.mean(0).tolist(),
-        "prior": rule.belief(np.asarray([-1]))[0].astype(np.float64).tolist(),
+        "prior": rule.prior.astype(np.float64).tolist(),
         "medians": {},
     }
-    clocks: tuple[tuple[AgeClock, tuple[float, ...], float], ...] = (
-        ("events", grid.events, 1.0),
-        ("time", grid.time, unit),
-    )
-    for name, values, length in clocks:
+    clocks: tuple[tuple[AgeClock, float], ...] = (("events", 1.0), ("time", unit))
+    for name, length in clocks:
+        values = grid.of(name)
         if not values:
             continue
         medians = np.asarray([rule.posterior(int(user)).quantile(name, grid, 0.5) for user in users]) / length

@@ -14,10 +14,9 @@ import numpy as np
 from recsys.data.interactions import Interactions
 from recsys.decay.detectors import DetectorReset
 from recsys.errors import CapabilityError, ConfigError, DataError, nearest
-from recsys.evaluation.prequential.checkpoint import digest
 from recsys.evaluation.prequential.replay import events_before
 from recsys.experiments.drift import summary
-from recsys.experiments.drift.arm_results import ArmResult, Bench, Say, Settings, read_json
+from recsys.experiments.drift.arm_results import ArmResult, Bench, Say, Settings, identity, read_json
 from recsys.experiments.drift.bases import Base, read_bases
 from recsys.experiments.drift.names import DRIFT_ARMS
 from recsys.experiments.drift.report import write_report
@@ -26,6 +25,7 @@ from recsys.files import json_values, write_json
 __all__ = ["run_drift"]
 
 RESULT = "drift.json"
+_DEFAULT = Settings()
 
 _WITHOUT_DRIFT = {
     "ml-100k": (
@@ -40,7 +40,7 @@ def run_drift(
     bases: Sequence[str],
     arms: Sequence[str],
     out: Path,
-    settings: Settings = Settings(),
+    settings: Settings = _DEFAULT,
     *,
     command: str = "",
     say: Say = lambda _: None,
@@ -65,26 +65,16 @@ def run_drift(
     """
     _check(log, arms, settings)
     models = read_bases(bases, settings.seed)
-    identity = digest(
-        {
-            "log": log.fingerprint,
-            "clock": log.clock,
-            "bases": {base.name: base.experiment.to_dict() for base in models},
-            "arms": list(arms),
-            "settings": asdict(settings),
-            "version": version("recsys"),
-        },
-        {},
-    )
+    bases_of_run = {base.name: base.experiment.to_dict() for base in models}
+    run = identity(log, settings, {"bases": bases_of_run, "arms": list(arms)})
     former = read_json(out / RESULT)
-    if former is not None and former.get("identity") == identity:
+    if former is not None and former.get("identity") == run:
         say(f"{out} holds this result already")
         return former
     say(f"{log}; {', '.join(base.name for base in models)} under {', '.join(arms)}")
     results, refused = _results(log, models, arms, settings, out, say)
-    content = json_values(
-        _content(log, results, settings) | {"refused": refused, "commands": [command], "identity": identity}
-    )
+    origin = {"refused": refused, "commands": [command], "identity": run}
+    content = json_values(_content(log, results, settings) | origin)
     write_report(content, out)
     write_json(out / RESULT, content)  # last: it marks the run as complete
     return dict(content)
@@ -126,7 +116,7 @@ def _results(
     refused: dict[str, str] = {}
     for base in bases:
         bench = Bench(base, log, settings, out / "replays", say)
-        if any(bench.missing(arm) for arm in arms):
+        if any(bench.stored(arm) is None for arm in arms):
             try:
                 bench.prepare()
             except CapabilityError as error:

@@ -12,15 +12,7 @@ _STYLES = ("-", "--", ":", "-.")
 
 
 def draw_pairs(path: Path, bases: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Write the paired differences of NDCG@10 with their intervals, base by base.
-
-    Args:
-        path: of the PNG.
-        bases: entries of `drift.json`.
-
-    Returns:
-        `path`.
-    """
+    """Write the paired differences of NDCG@10 with their intervals, base by base, of the `bases` of `drift.json`."""
     rows = [
         (f"{base}: {name.replace('-', ' − ')}", pair["diff"], pair["low"], pair["high"])
         for base, entry in bases.items()
@@ -33,26 +25,25 @@ _BANDED = ("none", "global", "per_user")
 
 
 def draw_days(path: Path, arms: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> Path:
-    """Write NDCG@10 by days since the model was trained, a curve for each arm, with the band of its interval.
+    """Write NDCG@10 by days since training, a curve for each arm, with the band of its interval.
 
     Among more than a few arms only no decay, one half-life for all and `per_user` have a band.
 
     Args:
         path: of the PNG.
-        arms: rows of `by_days` by arm.
+        arms: rows of `by_days` by arm; all have the same edges.
         title: above the picture.
-
-    Returns:
-        `path`.
     """
     figure = new_figure(9, 5)
     axis = figure.subplots()
-    edges = [f"{row['days']:g}" + (f" to {row['until']:g}" if row["until"] else " and more") for row in _longest(arms)]
+    edges = [
+        f"{row['days']:g}" + (f" to {row['until']:g}" if row["until"] else " and more")
+        for row in max(arms.values(), key=len)
+    ]
     for number, (arm, rows) in enumerate(arms.items()):
         points = [(place, row) for place, row in enumerate(rows) if row["questions"]]
         place = [place for place, _ in points]
-        colour = f"C{number % 10}"
-        style = _STYLES[number // 10 % len(_STYLES)]
+        colour, style = f"C{number % 10}", _STYLES[number // 10 % len(_STYLES)]
         axis.plot(place, [row["ndcg@10"] for _, row in points], style, marker="o", color=colour, label=arm)
         low, high = [row["low"] for _, row in points], [row["high"] for _, row in points]
         if len(arms) <= len(_BANDED) or arm in _BANDED:
@@ -70,10 +61,7 @@ def draw_half_lives(path: Path, bases: Mapping[str, Mapping[str, Any]]) -> Path:
 
     Args:
         path: of the PNG.
-        bases: what `describe_beliefs` returned, by base.
-
-    Returns:
-        `path`.
+        bases: results of `describe_beliefs` by base.
     """
     first = next(iter(bases.values()))
     panels = [("mean belief", "half-life", first["names"])]
@@ -96,8 +84,3 @@ def draw_half_lives(path: Path, bases: Mapping[str, Mapping[str, Any]]) -> Path:
         axes[number].set_ylabel("belief" if number == 0 else "share of the users")
     figure.legend(loc="outside lower center", ncols=4)
     return save_figure(figure, path)
-
-
-def _longest(arms: Mapping[str, Sequence[Mapping[str, Any]]]) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of any arm: all have the same edges."""
-    return max(arms.values(), key=len)

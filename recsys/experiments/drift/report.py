@@ -1,4 +1,4 @@
-"""The report of a benchmark of drift: `drift.json` as tables and pictures for people."""
+"""The report of a benchmark of drift: `drift.json` as tables and pictures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ _SIGNIFICANT = 0.05
 
 
 def write_report(content: Mapping[str, Any], out: Path) -> Path:
-    """Write `drift.md` and its pictures into a directory, and return the path of the report.
-
-    Args:
-        content: what `drift.json` holds.
-        out: the directory.
-    """
+    """Write `drift.md` and its pictures, from the content of `drift.json`, into a directory; return its path."""
     out.mkdir(parents=True, exist_ok=True)
     bases: Mapping[str, Any] = content["bases"]
     lines = [

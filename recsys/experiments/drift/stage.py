@@ -28,7 +28,7 @@ class Stage:
     Attributes:
         model: fitted on earlier events than the questions.
         log: the stream; user numbers as in every other stage of the same run.
-        start: a time from which on events are asked, as in `replay`.
+        start: time of the first events that are questions, as in `replay`.
         question_settings: windows, equal times, how many questions.
         chunk: questions between two checkpoints, and scored at a time, about; a population detector has smaller ones.
         seed: of the items that learning by gradient compares with.

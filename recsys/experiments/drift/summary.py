@@ -27,7 +27,7 @@ TERCILES = ("low", "middle", "high")
 
 
 def arm_entry(result: ArmResult, clock: str) -> dict[str, Any]:
-    """Return what the report says of one arm; means are over questions, over the whole stream."""
+    """Return the entry of an arm in `drift.json`; means are over the questions of the whole stage."""
     replay = result.replay
     means = {name: replay.summary[name] for name in METRICS}
     counts = {"n": replay.counts["questions"], "users": replay.counts["users"]}
@@ -43,9 +43,9 @@ def days_since_training(replay: Replay) -> list[dict[str, Any]]:
     group = np.searchsorted(np.asarray(DAYS, dtype=np.float64), age, side="right") - 1
     _, user = np.unique(replay.table["user_num"], return_inverse=True)
     shape = (int(user.max(initial=-1)) + 1, len(DAYS))
-    place = user * len(DAYS) + group
-    total = np.bincount(place, replay.table[METRIC], shape[0] * shape[1]).reshape(shape)
-    count = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    place, size = user * len(DAYS) + group, shape[0] * shape[1]
+    total = np.bincount(place, replay.table[METRIC], size).reshape(shape)
+    count = np.bincount(place, minlength=size).reshape(shape).astype(np.float64)
 
     def means(times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         questions = times @ count
@@ -80,7 +80,7 @@ def drift_terciles(log: Interactions, before: Interactions, users: npt.NDArray[n
     Args:
         log: whose histories are measured.
         before: the events that tastes are made from, with the vocabularies of `log`.
-        users: among whom the terciles are.
+        users: numbers of the users that the terciles divide.
     """
     drift = measured_drift(log, Tastes.of(before))
     labels = np.full(log.n_users, UNDEFINED, dtype=object)
