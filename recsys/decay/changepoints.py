@@ -141,12 +141,14 @@ class Changepoints:
             queries: the histories.
             belief: "queries lengths".
         """
-        longer = _longer(belief)
+        longer = np.cumsum(belief[:, ::-1], axis=1)[:, ::-1]  # P(l > age), for ages from each length to the next
         present = longer + np.float32(np.expm1(self.caution)) * belief[:, -1:]
         former = np.maximum(np.float32(1.0) - longer, np.float32(0.0))
         present **= np.float32(self.decisiveness)
         former **= np.float32(self.decisiveness)
-        return _by_age(queries, self.lengths, present / (present + former))
+        share = present / (present + former)
+        place = np.searchsorted(self.lengths, queries.later, side="right")
+        return np.asarray(share[0][place] if len(queries) == 1 else share[queries.history.rows, place])
 
     def rate(self, users: npt.NDArray[np.integer]) -> Doubles:
         """Return how often each user's taste changes, per event: the mean of the belief, "users"."""
@@ -400,17 +402,6 @@ def occurrences(users: npt.NDArray[np.integer]) -> Iterator[Ints]:
     for count in np.bincount(turn).tolist():
         yield in_turns[first : first + count]
         first += count
-
-
-def _longer(belief: Floats) -> Floats:
-    """Return P(l > age), "rows lengths": in each column for ages below its length, down to the length before."""
-    return np.asarray(np.cumsum(belief[:, ::-1], axis=1)[:, ::-1])
-
-
-def _by_age(queries: Queries, lengths: Ints, values: Floats) -> Floats:
-    """Return the value of each event's age, "events", of values by age, "queries lengths"."""
-    place = np.searchsorted(lengths, queries.later, side="right")
-    return np.asarray(values[0][place] if len(queries) == 1 else values[queries.history.rows, place])
 
 
 def _powers(lengths: Ints) -> list[Doubles]:

@@ -95,7 +95,8 @@ def read_experiment(name: str | Path, overrides: Sequence[tuple[str, str]] = (),
     Args:
         name: of a shipped experiment, such as "ampcf", or the path of a YAML file.
         overrides: (key, text) pairs that replace settings; a key is a path below `model.init_args` or the file
-            ("objective.loss", "validation.metric"), or the last part of one where that is unambiguous ("loss").
+            ("objective.loss", "validation.metric"), or the last part of one where that is unambiguous ("loss"). The
+            name of a class replaces a model or rule ("rule"); its arguments follow it ("rule.half_life").
         dashes: what messages write before a key: those of the command line, or "" for settings in Python.
 
     Raises:
@@ -127,13 +128,14 @@ def check_experiment(
     sections = {name: _section(name, content, source) for name in _SECTIONS}
     if overrides:
         complete = {"model": to_plain(model)[ARGUMENTS]} | {name: to_plain(part) for name, part in sections.items()}
-        keys = list(_paths(complete))
         for key, text in overrides:
-            *parts, last = _resolve(key, keys, dashes).split(".")
+            *parts, last = _resolve(key, complete, dashes).split(".")
             target = complete
             for part in parts:
-                target = target[part]
-            target[last] = yaml.safe_load(text)
+                target = target.setdefault(part, {})
+            value = yaml.safe_load(text)
+            named = isinstance(value, str) and _has_class(target.get(last))
+            target[last] = {CLASS: value, ARGUMENTS: {}} if named else value
         model = from_plain(type(model), complete["model"], f"{source}: {type(model).__name__}", configured)
         sections = {name: _section(name, complete, source) for name in _SECTIONS}
     return Experiment(type(model), to_plain(model)[ARGUMENTS], **sections)
@@ -175,7 +177,7 @@ def _seeded(arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return a constructor's arguments with another seed, also for the models within them, where they have one."""
     seeded = dict(arguments) | ({"seed": seed} if "seed" in arguments else {})
     for name, value in arguments.items():
-        if isinstance(value, Mapping) and CLASS in value:
+        if _has_class(value):
             seeded[name] = {**value, ARGUMENTS: _seeded(value[ARGUMENTS], seed)}
     return seeded
 
@@ -191,9 +193,17 @@ def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _resolve(key: str, keys: Sequence[str], dashes: str) -> str:
-    """Return the full key that the key of an override means: itself, or the one that ends with it."""
-    name = key.replace("-", "_")
+def _has_class(value: object) -> bool:
+    """Return whether a setting is a model or rule, with a class and arguments."""
+    return isinstance(value, Mapping) and CLASS in value
+
+
+def _resolve(key: str, values: Mapping[str, Any], dashes: str) -> str:
+    """Return the full key that the key of an override means: itself, or the one that ends with it.
+
+    `rule.half_life` may name an argument of a class that `rule` did not have in the file.
+    """
+    name, keys = key.replace("-", "_"), list(_paths(values))
     for candidate in (name, f"model.{name}"):
         if candidate in keys:
             return candidate
@@ -203,6 +213,11 @@ def _resolve(key: str, keys: Sequence[str], dashes: str) -> str:
     if ending:
         names = ", ".join(dashes + full.removeprefix("model.") for full in ending)
         raise ConfigError(f"{dashes}{key} is ambiguous; say which: {names}")
+    owner, _, argument = name.rpartition(".")
+    if _has_class(values["model"].get(owner)):
+        return f"model.{owner}.{ARGUMENTS}.{argument}"
     short = [full.removeprefix("model.") for full in keys]
     hint = nearest(name, [*short, *(other.rpartition(".")[2] for other in short)])
+    if not hint and "rule" in values["model"]:
+        hint = f"; for a setting of another rule name it too: {dashes}rule CLASS {dashes}rule.{name} VALUE"
     raise ConfigError(f"unknown option {dashes}{key}{hint.replace(chr(39), dashes, 1).replace(chr(39), '')}")

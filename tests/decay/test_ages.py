@@ -28,7 +28,7 @@ def test_the_age_in_events_counts_what_is_strictly_later(queries: Queries) -> No
     assert time_ages(queries).tolist() == queries.ages.tolist()
 
 
-def test_an_event_of_the_future_is_as_young_as_can_be() -> None:
+def test_an_event_of_the_future_has_age_0() -> None:
     queries = Queries.from_history([[1, 2]], times=[[3, 9]], now=[5])
     assert ages(queries, "time").tolist() == [2.0, 0.0]
 
@@ -54,14 +54,14 @@ def test_features_against_plain_numpy(queries: Queries) -> None:
     assert np.array_equal(history_features(shifted(queries, 10**9), day=2.0), found)
 
 
-def test_a_day_must_last() -> None:
+def test_a_day_must_be_positive() -> None:
     with pytest.raises(ConfigError, match="day is 0; it must be positive"):
         history_features(Queries.from_history([]), day=0)
 
 
 @settings(deadline=None)
 @given(random_queries())
-def test_a_question_alone_has_the_ages_it_has_among_others(queries: Queries) -> None:
+def test_ages_do_not_depend_on_other_queries(queries: Queries) -> None:
     alone = [event_ages(queries.take(np.asarray([row]))) for row in range(len(queries))]
     assert np.concatenate([np.zeros(0), *alone]).tolist() == event_ages(queries).tolist()
 

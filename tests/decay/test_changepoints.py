@@ -1,4 +1,4 @@
-"""Changes of taste: the filter by hand, what it detects, what it learns of a population, and what it keeps."""
+"""Changes of taste: the filter by hand, detection, what it learns of a population, and its state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ N_ITEMS = 1000
 CELLS = len(LENGTHS) + 1
 
 
-def told(
+def utilities_of(
     runs: npt.NDArray[np.int64], visible: npt.NDArray[np.int64], source: np.random.Generator
 ) -> npt.NDArray[np.float32]:
     """Utilities as they would be if the newest `runs` events of a history of `visible` were of the present taste.
@@ -48,7 +48,7 @@ def fitted(n_users: int) -> Changepoints:
     users = np.concatenate([parts[0][0], parts[1][0] + 60])
     visible, runs = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
     changes = Changepoints(120)
-    changes.fit(users, visible, told(runs, visible, source), N_ITEMS)
+    changes.fit(users, visible, utilities_of(runs, visible, source), N_ITEMS)
     state = {name: value for name, value in changes.state().items() if name in ("parameters", "likelihood")}
     other = Changepoints(n_users)
     other.restore(other.state() | state)
@@ -61,7 +61,7 @@ def ready() -> Changepoints:
     return fitted(200)
 
 
-def test_without_evidence_a_run_is_as_long_as_the_hazard_lets_it() -> None:
+def test_without_evidence_run_lengths_follow_the_hazard() -> None:
     changes = Changepoints(1, hazard=0.1, strength=40.0, returns=0.0, caution=0.0, decisiveness=1.0)
     queries = Queries.from_history([range(100)], users=[0], times=[range(100)])
     believed = changes.belief(queries.users, queries.history.lengths)
@@ -103,12 +103,12 @@ def test_runs_grow_with_the_events() -> None:
         assert grown[:-1] @ np.asarray(LENGTHS) == pytest.approx(1 + events, rel=0.12)
 
 
-def test_a_change_is_noticed_and_nobody_else_is_cut(ready: Changepoints) -> None:
+def test_a_change_is_detected_and_other_users_are_unaffected(ready: Changepoints) -> None:
     source = np.random.default_rng(2)
     ready.reset()
     for first, change_at in ((0, None), (100, 40)):
         users, visible, runs = world(100, 60, change_at)
-        ready.learn(users + first, visible, told(runs, visible, source))
+        ready.learn(users + first, visible, utilities_of(runs, visible, source))
     queries = Queries.from_history([range(61)] * 200, users=range(200), times=[range(61)] * 200)
     survives = ready.present_share(queries, ready.belief(queries.users, queries.history.lengths)).reshape(200, 61)
     old = survives[:, 20]  # 40 events ago, before the change of half of the users
@@ -118,19 +118,19 @@ def test_a_change_is_noticed_and_nobody_else_is_cut(ready: Changepoints) -> None
     assert np.median(ready.rate(np.arange(100, 200))) > np.median(ready.rate(np.arange(100)))
 
 
-def test_after_a_guest_the_past_comes_back(ready: Changepoints) -> None:
+def test_the_past_returns_after_a_guest(ready: Changepoints) -> None:
     source = np.random.default_rng(3)
     ready.reset()
     users = np.repeat(np.arange(100), 80)
     visible = np.tile(np.arange(1, 81), 100)
     runs = np.where((visible >= 40) & (visible < 50), visible - 40, visible)
-    ready.learn(users, visible, told(runs, visible, source))
+    ready.learn(users, visible, utilities_of(runs, visible, source))
     queries = Queries.from_history([range(81)] * 100, users=range(100), times=[range(81)] * 100)
     survives = ready.present_share(queries, ready.belief(queries.users, queries.history.lengths)).reshape(100, 81)
     assert np.median(survives[:, 10]) > 0.7
 
 
-def test_the_population_teaches_how_often_tastes_change() -> None:
+def test_the_rate_of_change_is_learned_from_the_population() -> None:
     source = np.random.default_rng(4)
     hazards = []
     for change_every in (None, 12):
@@ -138,14 +138,14 @@ def test_the_population_teaches_how_often_tastes_change() -> None:
         visible = np.tile(np.arange(1, 81), 80)
         runs = visible if change_every is None else visible % change_every
         changes = Changepoints(80)
-        changes.fit(users, visible, told(runs, visible, source), N_ITEMS)
+        changes.fit(users, visible, utilities_of(runs, visible, source), N_ITEMS)
         hazards.append(changes.hazard)
         assert not changes.state()["belief"].any()  # of users nothing is kept
     assert hazards[0] < hazards[1]
 
 
 @given(seed=st.integers(0, 10_000), n_events=st.integers(0, 40))
-def test_what_is_kept_is_a_share_that_falls_with_age(seed: int, n_events: int) -> None:
+def test_the_present_share_falls_with_age(seed: int, n_events: int) -> None:
     changes = _SHARED
     changes.reset()
     source = np.random.default_rng(seed)
@@ -167,7 +167,7 @@ _SHARED = Changepoints(5)
 
 
 @pytest.mark.parametrize(("caution", "decisiveness"), [(0.0, 1.0), (1.0, 1.0), (0.0, 3.0), (2.0, 2.0)])
-def test_what_is_kept_by_hand(caution: float, decisiveness: float) -> None:
+def test_the_present_share_by_hand(caution: float, decisiveness: float) -> None:
     """Of four events, with a belief in a run of one, of three, and of all."""
     changes = Changepoints(1, caution=caution, decisiveness=decisiveness)
     queries = Queries.from_history([range(4)], users=[0], times=[range(4)])
@@ -180,10 +180,10 @@ def test_what_is_kept_by_hand(caution: float, decisiveness: float) -> None:
     np.testing.assert_allclose(changes.present_share(queries, believed), kept, rtol=1e-5)
 
 
-def test_a_batch_is_the_same_as_one_event_after_another(ready: Changepoints) -> None:
+def test_a_batch_learns_like_one_event_after_another(ready: Changepoints) -> None:
     source = np.random.default_rng(5)
     users, visible, runs = world(4, 30, 12)
-    utility = told(runs, visible, source)
+    utility = utilities_of(runs, visible, source)
     mixed = source.permutation(len(users))
     mixed = mixed[np.argsort(visible[mixed], kind="stable")]
     ready.reset()
@@ -197,7 +197,7 @@ def test_a_batch_is_the_same_as_one_event_after_another(ready: Changepoints) -> 
     ready.reset()
 
 
-def test_events_of_one_moment_are_asked_with_one_belief(ready: Changepoints) -> None:
+def test_events_of_one_moment_have_one_belief(ready: Changepoints) -> None:
     ready.reset()
     utility = np.random.default_rng(6).random((2, CELLS), dtype=np.float32)
     before = ready.learn(np.array([7, 7]), np.array([10, 10]), utility)
@@ -205,14 +205,14 @@ def test_events_of_one_moment_are_asked_with_one_belief(ready: Changepoints) -> 
     ready.reset()
 
 
-def test_an_event_that_all_lengths_predict_alike_says_nothing() -> None:
+def test_an_event_that_all_lengths_predict_alike_is_skipped() -> None:
     one, other = Changepoints(1), Changepoints(1)
     one.learn(np.array([0]), np.array([9]), np.full((1, CELLS), 0.5, np.float32))
     other.learn(np.array([0]), np.array([9]), np.full((1, CELLS), 0.9, np.float32))
     np.testing.assert_array_equal(one.state()["belief"], other.state()["belief"])
 
 
-def test_the_state_is_small_survives_and_settles(ready: Changepoints) -> None:
+def test_state_is_small_restored_and_reset(ready: Changepoints) -> None:
     ready.reset()
     fresh = ready.state()
     ready.learn(np.array([1, 1]), np.array([4, 5]), np.random.default_rng(7).random((2, CELLS), dtype=np.float32))
@@ -226,7 +226,7 @@ def test_the_state_is_small_survives_and_settles(ready: Changepoints) -> None:
     assert temporal(1, changepoints=True).state_bytes() < 200
 
 
-def test_a_rule_with_changes_cuts_what_its_half_lives_would_keep(ready: Changepoints) -> None:
+def test_changepoints_reduce_the_weights_of_half_lives(ready: Changepoints) -> None:
     """Half-lives and changes multiply: with "never" alone the weights are those of the changes."""
     source = np.random.default_rng(8)
     rule = temporal(200, HalfLives((), ()), changepoints=True)
@@ -238,9 +238,9 @@ def test_a_rule_with_changes_cuts_what_its_half_lives_would_keep(ready: Changepo
     np.testing.assert_array_equal(hypotheses[1:].sum(1), np.minimum([*LENGTHS, 50], 50))
     users, visible, runs = world(1, 50, 25)
     for row in range(len(users)):
-        asked = Queries.from_history([range(visible[row])], users=[0], times=[range(visible[row])])
-        utility = np.concatenate([np.full((1, 1), 0.5), told(runs[[row]], visible[[row]], source)], axis=1)
-        rule.observe(asked, utility.astype(np.float32))
+        query = Queries.from_history([range(visible[row])], users=[0], times=[range(visible[row])])
+        utility = np.concatenate([np.full((1, 1), 0.5), utilities_of(runs[[row]], visible[[row]], source)], axis=1)
+        rule.observe(query, utility.astype(np.float32))
     weights = rule.weights(queries)
     assert weights[10] < 0.5 < weights[40] <= 1.0
     assert rule.pace(np.array([0]))[0] < rule.pace(np.array([1]))[0]
@@ -248,7 +248,7 @@ def test_a_rule_with_changes_cuts_what_its_half_lives_would_keep(ready: Changepo
     assert rule.weights(queries)[10] > weights[10]
 
 
-def test_nothing_to_learn_from_is_refused() -> None:
+def test_fitting_without_informative_events_is_refused() -> None:
     with pytest.raises(ConfigError, match="no events to fit the changes on"):
         Changepoints(1).fit(np.array([0]), np.array([3]), np.full((1, CELLS), 0.5, np.float32), N_ITEMS)
     with pytest.raises(ConfigError, match="hazard"):

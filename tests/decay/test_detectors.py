@@ -29,7 +29,7 @@ def _moment(users: npt.ArrayLike, now: int) -> Queries:
 
 
 def _stream(change: npt.NDArray[np.int64], lasts: int = STEPS) -> Iterator[tuple[Queries, Floats]]:
-    """Every user is asked once at each moment; a user's utility is low for a while from the moment of their change."""
+    """One query of every user at each moment; a user's utility is low for a while from the moment of their change."""
     draw = np.random.default_rng(0)
     for now in range(STEPS):
         drifted = (now >= change) & (now < change + lasts)
@@ -47,26 +47,26 @@ APART = np.arange(N_USERS) * (STEPS + EPISODE) // N_USERS - EPISODE
 
 
 @each_detector
-def test_a_change_of_everybody_resets_everybody(detector: Detector) -> None:
+def test_a_common_change_resets_all_users(detector: Detector) -> None:
     rule = DetectorReset(detector)
     for queries, utility in _stream(TOGETHER):
         rule.observe(queries, utility)
     assert rule.alarms[:, 0].tolist() == [-1] * len(rule.alarms)
     moment = int(rule.alarms[0, 1])
     assert 75 <= moment <= 80
-    asked = Queries.from_history(
+    later = Queries.from_history(
         [[1, 2, 3], [4, 5], [6]],
         users=[0, -1, 999],
         times=[[moment - 1, moment, moment + 1], [3, 4], [moment + 2]],
         now=[STEPS] * 3,
     )
-    assert rule.weights(asked).tolist() == [0, 1, 1, 0, 1, 1]
+    assert rule.weights(later).tolist() == [0, 1, 1, 0, 1, 1]
     before = Queries.from_history([[1, 2]], users=[0], times=[[3, 4]], now=[moment - 1])
     assert rule.weights(before).tolist() == [1, 1]
 
 
 @each_detector
-def test_changes_out_of_step_escape_the_population_but_not_the_users(detector: Detector) -> None:
+def test_individual_changes_are_detected_per_user_only(detector: Detector) -> None:
     everybody, users = DetectorReset(detector), DetectorReset(detector, "user")
     for queries, utility in _stream(APART, lasts=EPISODE):
         everybody.observe(queries, utility)
@@ -87,13 +87,13 @@ def test_a_users_alarm_resets_that_user_alone(detector: Detector) -> None:
         rule.observe(queries, utility)
     assert set(rule.alarms[:, 0].tolist()) == {3}
     times = [[10, 20, 20]] * 4
-    asked = Queries.from_history([[1, 2, 3]] * 4, users=[3, 4, -1, 999], times=times, now=[STEPS] * 4)
+    later = Queries.from_history([[1, 2, 3]] * 4, users=[3, 4, -1, 999], times=times, now=[STEPS] * 4)
     # nothing of user 3 is left: the newest event and the one of the same time stay
-    assert rule.weights(asked).tolist() == [0, 1, 1] + [1] * 9
-    assert rule.hypotheses(asked).tolist() == [rule.weights(asked).tolist()]
+    assert rule.weights(later).tolist() == [0, 1, 1] + [1] * 9
+    assert rule.hypotheses(later).tolist() == [rule.weights(later).tolist()]
 
 
-def test_an_improvement_is_no_alarm_unless_asked_for() -> None:
+def test_an_improvement_is_no_alarm_by_default() -> None:
     for detector in DETECTORS:
         alarms = []
         for only_worse in (True, False):
@@ -145,7 +145,7 @@ def test_batches_of_any_size_learn_the_same(detector: Detector) -> None:
         assert np.array_equal(one.alarms, other.alarms)
 
 
-def test_state_is_counted_and_reset_forgets() -> None:
+def test_state_bytes_and_reset() -> None:
     rule = DetectorReset(scope="user")
     assert rule.state_bytes() == 0
     empty = rule.state()
@@ -163,7 +163,7 @@ def test_state_is_counted_and_reset_forgets() -> None:
     assert len(rule.alarms) == 0
 
 
-def test_bad_values_are_named() -> None:
+def test_invalid_values_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"detector is 'adwim'.*did you mean 'adwin'"):
         DetectorReset("adwim")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"scope is 'users'.*did you mean 'user'"):
@@ -179,7 +179,7 @@ def test_bad_values_are_named() -> None:
         rule.observe(_moment([0], 1), np.full((1, 1), np.nan, np.float32))
 
 
-def test_without_river_the_cure_is_told() -> None:
+def test_without_river_the_error_names_the_cure() -> None:
     code = (
         "import sys; sys.modules['river'] = None\n"
         "from recsys.decay.detectors import DetectorReset\n"
@@ -187,5 +187,5 @@ def test_without_river_the_cure_is_told() -> None:
         "try:\n    DetectorReset()\n"
         "except CapabilityError as error:\n    print(error)\n"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'recsys[drift]'" in told.stdout
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'recsys[drift]'" in output.stdout

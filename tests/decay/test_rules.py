@@ -1,4 +1,4 @@
-"""What every rule of forgetting promises, on random questions."""
+"""Properties of every rule of forgetting, on random queries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _resets(scope: str) -> Forgetting:
 
 
 def _mixture() -> TemporalDecay:
-    """A mixture that has learned noise, so that every user believes something else."""
+    """A mixture that has learned noise, so that every user has another belief."""
     rule = temporal(N_USERS, HalfLives(events=(1.0, 3.0), time=(2.0, 9.0)), learning_rate=3.0)
     draw = np.random.default_rng(0)
     users = draw.integers(0, N_USERS, 40)
@@ -67,7 +67,7 @@ RULES: dict[str, Callable[[], Forgetting]] = {
     "reset of users": lambda: _resets("user"),
 }
 MOVABLE = [name for name in RULES if not name.startswith("reset")]
-"""A reset happens at a moment of the log: moving the questions alone moves them past it."""
+"""A reset happens at a moment of the log: a shift of the queries alone moves them past it."""
 
 each_rule = pytest.mark.parametrize("name", RULES)
 
@@ -75,7 +75,7 @@ each_rule = pytest.mark.parametrize("name", RULES)
 @each_rule
 @settings(deadline=None, max_examples=40)
 @given(queries=random_queries())
-def test_weights_are_shares_that_never_grow_with_age(name: str, queries: Queries) -> None:
+def test_weights_are_in_0_1_and_never_grow_with_age(name: str, queries: Queries) -> None:
     weights = RULES[name]().weights(queries)
     assert weights.dtype == np.float32
     assert weights.shape == queries.times.shape
@@ -89,7 +89,7 @@ def test_weights_are_shares_that_never_grow_with_age(name: str, queries: Queries
 @each_rule
 @settings(deadline=None, max_examples=40)
 @given(queries=random_queries(), seed=st.integers(0, 99))
-def test_the_order_of_equal_times_does_not_matter(name: str, queries: Queries, seed: int) -> None:
+def test_the_order_of_equal_times_changes_nothing(name: str, queries: Queries, seed: int) -> None:
     rule = RULES[name]()
     other, order = with_ties_shuffled(queries, seed)
     assert np.array_equal(rule.weights(other), rule.weights(queries)[order])
@@ -108,7 +108,7 @@ def test_a_shift_of_all_times_changes_nothing(name: str, queries: Queries, by: i
 @each_rule
 @settings(deadline=None, max_examples=20)
 @given(queries=random_queries())
-def test_questions_do_not_depend_on_each_other(name: str, queries: Queries) -> None:
+def test_queries_do_not_depend_on_each_other(name: str, queries: Queries) -> None:
     rule = RULES[name]()
     alone = [rule.weights(queries.take(np.asarray([row]))) for row in range(len(queries))]
     assert np.array_equal(np.concatenate([np.zeros(0, np.float32), *alone]), rule.weights(queries))

@@ -1,4 +1,4 @@
-"""Per-user temporal decay: the mixture by hand, what it learns, and what it keeps."""
+"""Per-user temporal decay: the mixture by hand, what it learns, and its state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def favouring(column: int, events: int, columns: int = 3) -> npt.NDArray[np.floa
     return utility
 
 
-def asked(users: list[int]) -> Queries:
+def queries_of(users: list[int]) -> Queries:
     return Queries.from_history([[1, 2, 3]] * len(users), users=users)
 
 
@@ -35,7 +35,7 @@ def test_the_mixture_by_hand() -> None:
     np.testing.assert_allclose(got, mixed / mixed.max(), rtol=1e-6)
 
 
-def test_never_is_a_floor_that_old_events_keep() -> None:
+def test_never_is_the_floor_of_old_events() -> None:
     decay = temporal(1, HalfLives(events=(1.0,), time=()))
     history = list(range(100))
     weights = decay.weights(Queries.from_history([history], users=[0]))
@@ -52,15 +52,15 @@ def test_time_and_events_are_clocks_of_one_grid() -> None:
     assert HalfLives().names[7] == "1 days"
 
 
-def test_belief_moves_to_what_predicts_and_strangers_have_the_prior() -> None:
+def test_belief_moves_to_the_best_half_life_and_unknown_users_have_the_prior() -> None:
     decay = temporal(3, EVENTS_ONLY, learning_rate=2.0)
     for _ in range(10):
-        decay.observe(asked([0, 1, -1]), np.concatenate([favouring(0, 1), favouring(2, 1), favouring(1, 1)]))
+        decay.observe(queries_of([0, 1, -1]), np.concatenate([favouring(0, 1), favouring(2, 1), favouring(1, 1)]))
     belief = decay.belief(np.array([0, 1, 2, -1]))
     assert belief[0].argmax() == 0
     assert belief[1].argmax() == 2
     np.testing.assert_allclose(belief[2:], 1 / 3, rtol=1e-6)
-    weights = decay.weights(asked([0, 1])).reshape(2, 3)
+    weights = decay.weights(queries_of([0, 1])).reshape(2, 3)
     assert bool(np.all(weights[0, :2] < weights[1, :2]))
     assert decay.posterior(0).events == 10
     assert decay.posterior(-1).events == 0
@@ -71,62 +71,62 @@ def test_the_belief_by_hand() -> None:
     decay = temporal(1, EVENTS_ONLY, learning_rate=3.0, shrinkage=5.0, fading=0.1, sharpness=2.0)
     source = np.random.default_rng(0)
     taught = source.random((20, 3), dtype=np.float32)
-    decay.fit_prior(np.repeat(decay.situation(asked([0])), 20, axis=0), taught)
+    decay.fit_prior(np.repeat(decay.situation(queries_of([0])), 20, axis=0), taught)
     mean = (taught.astype(np.float64) ** 2).mean(0)
     expected = mean.mean() + (mean - mean.mean()) * 20 / (20 + 5)
     prior = np.exp(3 * 5 * expected)
     np.testing.assert_allclose(decay.prior, prior / prior.sum(), rtol=1e-5)
     first, second = source.random((2, 3), dtype=np.float32)
-    decay.observe(asked([0, 0]), np.stack([first, second]))
+    decay.observe(queries_of([0, 0]), np.stack([first, second]))
     evidence = 0.9 * (first**2 - expected) + second**2 - expected
     belief = np.exp(3 * ((5 + 1.9) * expected + evidence))
     np.testing.assert_allclose(decay.belief(np.array([0]))[0], belief / belief.sum(), rtol=1e-4)
 
 
-def test_a_batch_with_repeated_users_is_the_same_as_one_event_after_another() -> None:
+def test_a_batch_with_repeated_users_learns_like_one_event_after_another() -> None:
     source = np.random.default_rng(0)
     users = source.integers(0, 4, 50)
     utility = source.random((50, 3), dtype=np.float32)
     together, apart = temporal(4, EVENTS_ONLY), temporal(4, EVENTS_ONLY)
-    together.observe(asked(users.tolist()), utility)
+    together.observe(queries_of(users.tolist()), utility)
     for user, row in zip(users.tolist(), utility, strict=True):
-        apart.observe(asked([user]), row[None])
+        apart.observe(queries_of([user]), row[None])
     np.testing.assert_allclose(together.belief(np.arange(4)), apart.belief(np.arange(4)), rtol=1e-4)
 
 
-def test_fading_evidence_follows_a_change_of_pace() -> None:
+def test_decaying_evidence_follows_a_change_of_pace() -> None:
     def events_until_changed(fading: float) -> int:
         decay = temporal(1, EVENTS_ONLY, fading=fading)
         for _ in range(200):
-            decay.observe(asked([0]), favouring(2, 1))
+            decay.observe(queries_of([0]), favouring(2, 1))
         for number in range(300):
             if decay.belief(np.array([0]))[0].argmax() == 0:
                 return number
-            decay.observe(asked([0]), favouring(0, 1))
+            decay.observe(queries_of([0]), favouring(0, 1))
         return 300
 
     assert events_until_changed(0.05) < 20
     assert events_until_changed(0.0) > 150
 
 
-def test_the_prior_becomes_that_of_the_population_and_shrinks_newcomers() -> None:
+def test_the_fitted_prior_shrinks_newcomers() -> None:
     source = np.random.default_rng(1)
     users = np.repeat(np.arange(40), 30)
     utility = np.where((users < 30)[:, None], favouring(0, 1), favouring(2, 1))  # 30 of 40 forget fast
     utility = np.clip(utility + source.normal(0, 0.1, utility.shape), 0, 1).astype(np.float32)
     decay = temporal(41, EVENTS_ONLY, learning_rate=1.0, shrinkage=10.0)
-    decay.fit_prior(decay.situation(asked(users.tolist())), utility)
+    decay.fit_prior(decay.situation(queries_of(users.tolist())), utility)
     assert decay.prior[0] > decay.prior[2] > decay.prior[1]
     # Nobody has been observed yet: all are at the prior, and stay there after a reset.
     np.testing.assert_allclose(decay.belief(np.arange(41)), np.tile(decay.prior, (41, 1)), rtol=1e-6)
-    decay.observe(asked([40]), favouring(2, 1))
+    decay.observe(queries_of([40]), favouring(2, 1))
     newcomer = decay.belief(np.array([40]))[0]
     assert decay.prior[2] < newcomer[2] < 0.5
     decay.reset()
     np.testing.assert_allclose(decay.belief(np.array([40]))[0], decay.prior, rtol=1e-6)
 
 
-def test_the_population_teaches_what_to_expect_after_an_absence() -> None:
+def test_the_prior_depends_on_the_time_since_the_last_event() -> None:
     """Whoever was away for long reads the far past; nobody is taken for somebody who forgets slowly because of it."""
     soon = Queries.from_history([[1, 2, 3]] * 50, users=[0] * 50, times=[[0, 1, 2]] * 50, now=[3] * 50)
     late = Queries.from_history([[1, 2, 3]] * 50, users=[0] * 50, times=[[0, 1, 2]] * 50, now=[900_000] * 50)
@@ -142,15 +142,15 @@ def test_the_population_teaches_what_to_expect_after_an_absence() -> None:
     assert decay.belief_at(soon)[0].argmax() == 0
 
 
-def test_without_evidence_caution_keeps_the_past() -> None:
+def test_without_evidence_caution_favours_never() -> None:
     decay = temporal(1, EVENTS_ONLY, caution=3.0)
     np.testing.assert_allclose(decay.prior, np.exp([0, 0, 3]) / np.exp([0, 0, 3]).sum(), rtol=1e-6)
     for _ in range(20):
-        decay.observe(asked([0]), favouring(0, 1))
+        decay.observe(queries_of([0]), favouring(0, 1))
     assert decay.belief(np.array([0]))[0].argmax() == 0
 
 
-def test_a_long_absence_does_not_lose_the_past() -> None:
+def test_weights_after_a_long_absence_do_not_underflow() -> None:
     half_lives = HalfLives(events=(), time=(1.0,))
     queries = Queries.from_history([[1, 2]], times=[[0, 1]], now=[10_000])
     assert half_lives.weights(queries)[0].tolist() == [0.0, 0.0]
@@ -166,7 +166,7 @@ def test_learned_timescales_follow_planted_ones() -> None:
     distance = np.abs(np.log(np.array([*half_lives.events, 1000.0])) - np.log(true[users])[:, None])
     utility = np.clip(0.8 - 0.08 * distance + source.normal(0, 0.25, distance.shape), 0, 1).astype(np.float32)
     decay = temporal(300, half_lives, learning_rate=1.0)
-    decay.observe(asked(users.tolist()), utility)
+    decay.observe(queries_of(users.tolist()), utility)
     medians = [decay.posterior(user).quantile("events", half_lives, 0.5) for user in range(300)]
     assert spearmanr(medians, true).statistic > 0.8
 
@@ -182,15 +182,15 @@ def test_the_posterior_gives_an_interval() -> None:
     assert posterior.never == 0.25
 
 
-def test_state_survives_and_settles() -> None:
+def test_state_is_restored_and_reset() -> None:
     decay = temporal(2, EVENTS_ONLY)
-    decay.observe(asked([0]), favouring(1, 1))
+    decay.observe(queries_of([0]), favouring(1, 1))
     decay.commit()
     settled = decay.belief(np.array([0]))
-    decay.observe(asked([0, 1]), favouring(0, 2))
+    decay.observe(queries_of([0, 1]), favouring(0, 2))
     other = temporal(2, EVENTS_ONLY)
     other.restore(decay.state())
-    queries = asked([0, 1, -1])
+    queries = queries_of([0, 1, -1])
     assert np.array_equal(other.weights(queries), decay.weights(queries))
     decay.reset()
     assert np.array_equal(decay.belief(np.array([0])), settled)
@@ -198,13 +198,13 @@ def test_state_survives_and_settles() -> None:
 
 
 @pytest.mark.parametrize("changes", [False, True])
-def test_users_who_come_later_learn_as_if_they_had_been_there(changes: bool) -> None:
+def test_users_added_later_learn_like_users_of_the_log(changes: bool) -> None:
     source = np.random.default_rng(3)
     from_the_start, later = (temporal(n_users, EVENTS_ONLY, changepoints=changes) for n_users in (5, 2))
-    queries = asked([1, 4, 4, -1])
+    queries = queries_of([1, 4, 4, -1])
     utility = source.random((4, len(from_the_start.hypotheses(queries))), dtype=np.float32)
     for rule in (from_the_start, later):
-        rule.observe(asked([1]), utility[:1])
+        rule.observe(queries_of([1]), utility[:1])
         rule.commit()
     later.extend(5)
     for rule in (from_the_start, later):
@@ -233,6 +233,6 @@ def test_users_who_come_later_learn_as_if_they_had_been_there(changes: bool) -> 
         (lambda: temporal(1).fit_prior(np.zeros((0, 5), np.float32), np.zeros((0, 13), np.float32)), "no events"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(make: object, text: str) -> None:
+def test_invalid_settings_are_refused(make: object, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         make()  # type: ignore[operator]

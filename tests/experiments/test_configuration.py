@@ -106,6 +106,12 @@ def test_overrides_and_the_seed_reach_a_wrapped_model() -> None:
     assert experiment.build(7).parameters_of_constructor()["model"]["init_args"]["seed"] == 7
     assert inner["seed"] == 0
     assert nested["model"]["init_args"]["model"]["init_args"] == {"users": "history"}
+    by_name = check_experiment(nested, [("rule", "recsys.decay.GlobalHalfLife"), ("rule.half_life", "5")])
+    assert by_name.arguments["rule"] == experiment.arguments["rule"]
+    with pytest.raises(ConfigError, match="GlobalHalfLife: half_life is missing"):
+        check_experiment(nested, [("rule", "recsys.decay.GlobalHalfLife")])
+    with pytest.raises(ConfigError, match=r"--half_life; .*another rule.* --rule CLASS --rule\.half_life VALUE"):
+        check_experiment(nested, [("half_life", "5")])
     with pytest.raises(ConfigError, match="--learning_rate is ambiguous"):
         check_experiment(nested, [("learning_rate", "1")])
     with pytest.raises(ConfigError, match="--embeding_size; did you mean --embedding_size"):

@@ -32,7 +32,7 @@ from recsys.files import write_json
 from recsys.models.base import Recommender
 from recsys.types import DAY
 
-Say = Callable[[str], None]
+Say = Callable[[str], object]
 
 _HEARTBEAT = 20.0
 """Seconds between two lines of progress."""
@@ -212,8 +212,8 @@ class Bench:
 
 def identity(log: Interactions, settings: Settings, facts: Mapping[str, Any]) -> str:
     """Return a digest of a log, settings and other facts that a result depends on, and of the version."""
-    everything = {"log": log.fingerprint, "clock": log.clock, "settings": asdict(settings)} | facts
-    return digest(everything | {"version": version("recsys")}, {})
+    common = {"log": log.fingerprint, "clock": log.clock, "settings": asdict(settings), "version": version("recsys")}
+    return digest({**common, **facts}, {})
 
 
 def drawn(active: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np.bool_]:

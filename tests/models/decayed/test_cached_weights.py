@@ -69,7 +69,7 @@ def test_cached_weights_equal_fresh_weights_to_the_last_bit(
         assert read.recent.tolist() == expected.recent.tolist()
 
 
-def test_no_cache_unless_the_rule_alone_decides() -> None:
+def test_no_cache_unless_the_rule_alone_gives_the_weights() -> None:
     log = _log()
     others = [
         Decayed(EASE(), GlobalHalfLife(3.0)),
@@ -84,7 +84,7 @@ def test_no_cache_unless_the_rule_alone_decides() -> None:
     assert learned.cached_weights(Queries.from_history([[1], [2]], users=[0, 1])) is None
 
 
-def test_facts_are_the_same_from_those_before_and_anew(models: dict[str, Decayed]) -> None:
+def test_extended_facts_equal_new_ones(models: dict[str, Decayed]) -> None:
     model, source = models["changes"], np.random.default_rng(4)
     items: list[int] = []
     former: UserFacts | None = None

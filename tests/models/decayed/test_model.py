@@ -68,7 +68,7 @@ def own_pace(world: DriftWorld) -> Decayed:
     return Decayed(EASE(50.0), calibration=0.5).fit(events_before(world.log, start))
 
 
-def test_one_half_life_is_scoring_with_these_weights_by_hand(block_log: Interactions) -> None:
+def test_a_global_half_life_scores_with_its_weights(block_log: Interactions) -> None:
     plain = EASE(10.0).fit(block_log)
     model = Decayed(EASE(10.0), GlobalHalfLife(2.0, floor=0.1)).fit(block_log)
     queries = Queries.from_history([[0, 1, 2], [5]], users=[0, UNKNOWN])
@@ -102,7 +102,7 @@ def test_users_learn_their_timescales(world: DriftWorld, own_pace: Decayed) -> N
     assert spearmanr(pace, world.timescale).statistic > 0.5
 
 
-def test_a_fading_past_predicts_drifting_users_better(world: DriftWorld, own_pace: Decayed) -> None:
+def test_decay_predicts_drifting_users_better(world: DriftWorld, own_pace: Decayed) -> None:
     start = int(np.quantile(world.log.time, 0.8))
     plain = replay(own_pace.scoring_model, world.log, start, question_settings=QuestionSettings(limit=3000)).summary[
         "ndcg@10"
@@ -117,12 +117,12 @@ def test_a_fading_past_predicts_drifting_users_better(world: DriftWorld, own_pac
 
 
 @pytest.mark.parametrize("inner", [BPR(), MF(users="embedding"), Popularity()], ids=name_of)
-def test_models_that_cannot_fold_in_are_refused_by_name(inner: Recommender) -> None:
+def test_models_that_cannot_fold_in_are_refused(inner: Recommender) -> None:
     with pytest.raises(CapabilityError, match=f"{type(inner).__name__} cannot fold in a history, which decay"):
         Decayed(inner, GlobalHalfLife(3.0))
 
 
-def test_settings_that_would_not_be_used_are_refused(block_log: Interactions) -> None:
+def test_settings_without_effect_are_refused(block_log: Interactions) -> None:
     with pytest.raises(CapabilityError, match="cannot wrap Decayed"):
         Decayed(Decayed(EASE()))
     with pytest.raises(ConfigError, match="without decay"):
@@ -147,7 +147,7 @@ def test_a_log_without_seconds_has_the_clock_of_events_alone(block_log: Interact
     assert len(rule_of(Decayed(EASE(10.0), **EACH).fit(block_log)).half_lives.time) == len(TemporalDecay().days)
 
 
-def test_observing_changes_the_observed_user_alone(mixed_log: Interactions) -> None:
+def test_observe_changes_the_observed_user_alone(mixed_log: Interactions) -> None:
     model = Decayed(EASE(10.0), **EACH).fit(mixed_log)
     queries = Queries.from_interactions(mixed_log)
     items = next_items(model, queries)
@@ -169,7 +169,7 @@ def test_observing_changes_the_observed_user_alone(mixed_log: Interactions) -> N
     assert torch.equal(everybody.score(queries), before)
 
 
-def test_a_bundle_goes_on_learning_where_it_was_saved(mixed_log: Interactions, tmp_path: Path) -> None:
+def test_a_loaded_bundle_goes_on_learning(mixed_log: Interactions, tmp_path: Path) -> None:
     model = Decayed(LinearAMPCF(2, factors=4), **EACH).fit(mixed_log)
     queries = Queries.from_interactions(mixed_log)
     items = next_items(model, queries)
@@ -198,9 +198,7 @@ def test_a_bundle_goes_on_learning_where_it_was_saved(mixed_log: Interactions, t
         {"init_args": {}},
     ],
 )
-def test_a_bundle_that_names_something_else_is_refused(
-    inner: dict[str, Any], block_log: Interactions, tmp_path: Path
-) -> None:
+def test_a_bundle_with_another_class_is_refused(inner: dict[str, Any], block_log: Interactions, tmp_path: Path) -> None:
     path = bundle.save(Decayed(EASE(10.0), GlobalHalfLife(2.0)).fit(block_log), tmp_path / "model")
     manifest = bundle.read_manifest(path)
     content = manifest.content() | {"parameters": {**manifest.parameters, "model": inner}}
@@ -209,7 +207,7 @@ def test_a_bundle_that_names_something_else_is_refused(
         bundle.load(path)
 
 
-def test_personas_are_seen_through_the_wrapper_where_there_are_some(block_log: Interactions) -> None:
+def test_personas_of_the_wrapped_model_are_available(block_log: Interactions) -> None:
     queries = Queries.from_interactions(block_log)
     model = Decayed(LinearAMPCF(2, factors=4), GlobalHalfLife(2.0)).fit(block_log)
     assert model.has_personas

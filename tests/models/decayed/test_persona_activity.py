@@ -35,7 +35,7 @@ OFF = PersonaPrior()
 BOTH: dict[str, Any] = {"per_persona": True, "persona_prior": PersonaPrior(1.0, 0.5)}
 
 
-def test_only_events_of_the_own_persona_make_older() -> None:
+def test_only_events_of_the_same_persona_increase_the_age() -> None:
     queries = Queries.from_history([[0, 2, 3, 1, UNKNOWN, 2], []], times=[[1, 2, 3, 3, 4, 5], []])
     assert own_ages(memberships(SHARP, queries), queries).tolist() == [1, 2, 1, 0, 0, 0]
     mixed = own_ages(memberships(MIXED, queries), queries)
@@ -44,7 +44,7 @@ def test_only_events_of_the_own_persona_make_older() -> None:
     assert (mixed <= [5, 4, 2, 2, 1, 0]).all()
 
 
-def test_a_persona_that_sleeps_does_not_fade() -> None:
+def test_an_inactive_persona_does_not_decay() -> None:
     queries = Queries.from_history([[0, 1, 2, 2, 3, 2]])
     rule = by_personas(GlobalHalfLife(1.0, floor=0.1), PersonaWeighting(SHARP, OFF, own_clock=True))
     weights = rule.weights(queries)
@@ -52,7 +52,7 @@ def test_a_persona_that_sleeps_does_not_fade() -> None:
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_the_prior_takes_the_place_of_what_faded(strength: float) -> None:
+def test_the_prior_replaces_decayed_shares(strength: float) -> None:
     queries = Queries.from_history([[0, 1, 2, 3]])
     plain = GlobalHalfLife(1.0).weights(queries)
     fast = np.asarray([plain[:2].sum(), plain[2:].sum()]) / plain.sum()
@@ -65,16 +65,14 @@ def test_the_prior_takes_the_place_of_what_faded(strength: float) -> None:
         assert weights[:2].sum() / weights.sum() == pytest.approx(pi[0])
 
 
-def test_no_event_counts_more_than_ever() -> None:
+def test_no_weight_exceeds_1() -> None:
     queries = Queries.from_history([[0] + [2, 3] * 20])
     weights = by_personas(GlobalHalfLife(30.0), PersonaWeighting(SHARP, PersonaPrior(9.0, 1.0), True)).weights(queries)
     assert weights.max() == 1.0
 
 
 @given(random_queries(), st.booleans(), st.sampled_from([OFF, PersonaPrior(1.0, 0.3), PersonaPrior(2.0, 1.0)]))
-def test_weights_of_one_routing_keep_the_promise_of_every_rule(
-    queries: Queries, own: bool, prior: PersonaPrior
-) -> None:
+def test_weights_within_one_routing_never_grow_with_age(queries: Queries, own: bool, prior: PersonaPrior) -> None:
     kind = np.arange(len(queries.history.items)) % len(MIXED)
     reading = PersonaWeighting(MIXED[np.append(kind, 0)], prior, own)  # items are numbered as the events
     for rule in (GlobalHalfLife(2.0), temporal(N_USERS, HalfLives(events=(1.0, 4.0), time=(3.0,)))):
@@ -88,12 +86,12 @@ def test_weights_of_one_routing_keep_the_promise_of_every_rule(
             assert (np.diff(weights[same])[tied] < 1e-6).all()
 
 
-def test_without_a_say_the_rule_is_as_it_was(block_log: Interactions) -> None:
+def test_a_prior_that_is_off_leaves_the_rule_unchanged(block_log: Interactions) -> None:
     model = Decayed(LinearAMPCF(2, factors=4), GlobalHalfLife(2.0)).fit(block_log)
     assert model.forgetting is model.rule
     queries = Queries.from_interactions(block_log)
-    silent = by_personas(GlobalHalfLife(2.0), PersonaWeighting(model.scoring_model.routing(), OFF, False))  # type: ignore[attr-defined]
-    np.testing.assert_array_equal(silent.weights(queries), model.forgetting.weights(queries))
+    inactive = by_personas(GlobalHalfLife(2.0), PersonaWeighting(model.scoring_model.routing(), OFF, False))  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(inactive.weights(queries), model.forgetting.weights(queries))
     rule = temporal(block_log.n_users, HalfLives(time=()))
     one = PersonaWeighting(np.ones((block_log.n_items, 1), np.float32), OFF, own_clock=True)
     np.testing.assert_allclose(by_personas(rule, one).weights(queries), rule.weights(queries), rtol=1e-5)
@@ -108,14 +106,14 @@ def _both_blocks(model: Decayed, block_log: Interactions) -> Queries:
 
 
 @pytest.mark.parametrize("settings", [{"rule": GlobalHalfLife(1.0)}, {"calibration": 0.3}])
-def test_evidence_still_adds_up_to_the_score(settings: dict[str, Any], block_log: Interactions) -> None:
+def test_contributions_add_up_to_the_score(settings: dict[str, Any], block_log: Interactions) -> None:
     model = Decayed(LinearAMPCF(2, factors=4), **settings, **BOTH).fit(block_log)
     queries = _both_blocks(model, block_log)
     every = np.arange(model.n_items, dtype=np.int32)[None]
     torch.testing.assert_close(model.contributions(queries, every).sum(0), model.score(queries)[0])
 
 
-def test_the_prior_wakes_the_sleeping_persona_of_either_model(block_log: Interactions) -> None:
+def test_the_prior_raises_an_inactive_persona_of_either_model(block_log: Interactions) -> None:
     brief = Optimization(epochs=3, batch_size=32)
     latent = AMPCF(4, 2, history=HistoryPooling(routing_temperature=50.0), optimization=brief)
     for inner in (LinearAMPCF(2, factors=4, routing_sharpness=20.0), latent):
@@ -134,7 +132,7 @@ def test_the_prior_wakes_the_sleeping_persona_of_either_model(block_log: Interac
         assert heard[awake] == pytest.approx(float(routing[:, oldest].mean()), abs=0.05)
 
 
-def test_a_say_for_personas_needs_personas(block_log: Interactions) -> None:
+def test_settings_of_personas_need_a_model_with_personas(block_log: Interactions) -> None:
     with pytest.raises(CapabilityError, match="EASE routes no items to personas, which per_persona needs"):
         Decayed(EASE(), per_persona=True)
     with pytest.raises(CapabilityError, match="MF routes no items to personas, which persona_prior needs"):
@@ -166,7 +164,7 @@ def test_settings_survive_a_bundle_and_an_experiment_file(block_log: Interaction
     assert built.persona_prior == PersonaPrior(1.0, 0.25)
 
 
-def test_a_replay_reads_it_as_the_model_does() -> None:
+def test_a_replay_weighs_like_the_model() -> None:
     source = np.random.default_rng(0)
     times = np.sort(source.integers(10**7, size=400))
     log = Interactions.from_columns(source.integers(20, size=400), source.integers(40, size=400), times=times)

@@ -72,14 +72,14 @@ def models(log: Interactions) -> dict[str, Decayed]:
     return {name: Decayed(EASE(20.0), rule, calibration=0.4).fit(log) for name, rule in RULES.items()}
 
 
-def test_every_public_rule_is_here() -> None:
+def test_every_public_rule_is_covered() -> None:
     assert {type(rule) for rule in RULES.values()} | {recsys.decay.DetectorReset} == {
         *classes_of(ForgettingRule).values()
     }
 
 
 @each_rule
-def test_weights_are_the_fitted_rules(name: str, models: dict[str, Decayed], log: Interactions) -> None:
+def test_weights_are_those_of_the_fitted_rule(name: str, models: dict[str, Decayed], log: Interactions) -> None:
     model, queries = models[name], Queries.from_interactions(log)
     read = model.read(queries)
     assert read.queries.weights is not None
@@ -161,7 +161,7 @@ def test_a_prior_over_personas_acts_with_every_rule(name: str, log: Interactions
     assert (weights != without).any() == (name != "no decay")
 
 
-def test_rules_refuse_logs_that_they_cannot_read(log: Interactions) -> None:
+def test_rules_refuse_logs_without_their_clock(log: Interactions) -> None:
     ordered = Interactions.from_columns(log.user_num, log.item_num, times=log.time, clock="order")
     for rule in (SlidingWindow(seconds=1.0), GradientHalfLife("time")):
         with pytest.raises(ConfigError, match="no time passes"):
@@ -170,7 +170,7 @@ def test_rules_refuse_logs_that_they_cannot_read(log: Interactions) -> None:
         Decayed(EASE(), GradientHalfLife(), calibration=0.0).fit(log)
 
 
-def test_arguments_of_earlier_versions_name_the_same_rules() -> None:
+def test_arguments_of_earlier_versions_give_the_same_rules() -> None:
     def upgraded(**arguments: object) -> object:
         return section({"class_path": "recsys.models.Decayed", "init_args": arguments})["init_args"]
 
