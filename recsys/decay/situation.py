@@ -59,7 +59,7 @@ class SituationPrior:
     def expected(self, situation: Floats) -> Floats:
         """Return m_h(x), "queries half-lives"."""
         standard: Floats = (situation - self._mean) / self._deviation
-        # np.clip takes three times as long for a single question.
+        # np.clip takes three times as long for a single query.
         np.minimum(standard, np.float32(_MOST), out=standard)
         np.maximum(standard, np.float32(-_MOST), out=standard)
         expected: Floats = self._intercept + standard @ self._slopes
