@@ -170,16 +170,14 @@ def weigh_half(queries: Queries, weights: Floats) -> Mask:
     return np.asarray(weights >= 0.5 * largest[rows])
 
 
-def measured_half_lives(
-    queries: Queries, weights: Floats, kind: Literal["own", "shared"] = "own"
-) -> list[HalfLifeBelief]:
+def measured_half_lives(queries: Queries, weights: Floats) -> list[HalfLifeBelief]:
     """Return how many of each user's events have at least half of the largest weight; never, for all of them.
 
     The half-life of a rule that has no parameter of that kind.
     """
     count = queries.history.sum(weigh_half(queries, weights))
     values = np.where(count < queries.history.lengths, count, np.inf).tolist()
-    return [certain_half_life(kind, "events", value, float(np.isinf(value))) for value in values]
+    return [certain_half_life("own", "events", value, float(np.isinf(value))) for value in values]
 
 
 class ForgettingRule(Forgetting):

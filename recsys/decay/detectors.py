@@ -137,8 +137,7 @@ class DetectorReset(OnlineRule):
         return self.weights(queries) > 0
 
     def describe(self, queries: Queries) -> list[HalfLifeBelief]:
-        kind: Literal["own", "shared"] = "own" if self.scope == "user" else "shared"
-        return measured_half_lives(queries, self.weights(queries), kind)
+        return measured_half_lives(queries, self.weights(queries))
 
     def hypotheses(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return self.weights(queries)[None]
