@@ -83,8 +83,11 @@ def object_named(setting: str, path: str, group: str, home: str = "") -> Any:  #
     near_home = bool(home) and (not module or module.partition(".")[0] == home.partition(".")[0])
     exports = getattr(importlib.import_module(home), "__all__", ()) if near_home else ()
     public = {export: f"{home}.{export}" for export in exports}
-    hint = nearest(public.get(path, path), [*points, *public.values()]) or f": {reason}"
-    raise ConfigError(f"{setting} {path!r} cannot be found{hint}")
+    hint = nearest(public.get(path, path), [*points, *public.values()])
+    if not hint and public and not module:
+        hint = nearest(path, public).replace("'", f"'{home}.", 1)
+        reason += f", and {home} has {', '.join(public)}"
+    raise ConfigError(f"{setting} {path!r} cannot be found{hint or f': {reason}'}")
 
 
 def public_name(kind: type) -> str:

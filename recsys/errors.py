@@ -39,8 +39,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
     >>> nearest("learnin_rate", ["learning_rate", "epochs"])
     "; did you mean 'learning_rate'?"
+    >>> nearest("EPOCHS", ["learning_rate", "epochs"])
+    "; did you mean 'epochs'?"
     >>> nearest("zzz", ["epochs"])
     ''
     """
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    words = list(known)
+    folded = {other.casefold(): other for other in reversed(words)}
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    close = close or [folded[other] for other in difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)]
     return f"; did you mean {close[0]!r}?" if close else ""

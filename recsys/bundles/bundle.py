@@ -52,6 +52,7 @@ __all__ = ["FORMAT_VERSION", "MANIFEST", "Manifest", "load", "read_manifest", "s
 
 ARRAYS, ITEMS, USERS = "arrays.safetensors", "items.parquet", "users.parquet"
 _FILES = (ARRAYS, ITEMS, USERS)
+_BROKEN_FILES = (SafetensorError, pa.ArrowException)
 INDEXES = "index-*.faiss"
 """Files of indexes. One that the manifest does not name was left by an interrupted command, and is ignored."""
 
@@ -113,7 +114,7 @@ def save(model: Recommender, path: str | Path, *, extra: Mapping[str, Any] | Non
     return path
 
 
-def load(path: str | Path, allow: Iterable[type | str] = ()) -> Recommender:
+def load(path: str | Path, allow: Iterable[type | str] | type | str = ()) -> Recommender:
     """Return the model of a bundle, after checking every byte of it.
 
     Nothing that the bundle names is imported: its classes must be exported by this library, be given in `allow`, or be
@@ -121,12 +122,13 @@ def load(path: str | Path, allow: Iterable[type | str] = ()) -> Recommender:
 
     Args:
         path: its directory.
-        allow: models and rules of forgetting from elsewhere that the bundle may name, as classes or by dotted path.
+        allow: models and rules of forgetting from elsewhere that the bundle may name, as classes or by dotted path;
+            one, or several.
 
     Raises:
         BundleError: naming the file and the cure, when anything is missing, truncated, altered or left over, when the
             format is of a later version, or when a class is not trusted.
-        ConfigError: an allowed name cannot be found.
+        ConfigError: `allow` holds no model or rule of forgetting, or a name that cannot be found.
     """
     path = Path(path)
     manifest = read_manifest(path)
@@ -144,7 +146,7 @@ def load(path: str | Path, allow: Iterable[type | str] = ()) -> Recommender:
         return model.restore(_read_fitted_on(path, manifest), load_file(path / ARRAYS))
     except BundleError:
         raise
-    except (RecsysError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, pa.ArrowException) as error:
+    except (RecsysError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, *_BROKEN_FILES) as error:
         raise BundleError(
             f"{path}: written by version {manifest.library_version}, this is {recsys.__version__}, and they do not "
             f"agree on {manifest.model} ({type(error).__name__}: {error}); load it with that version, or train again"

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 
-from recsys.checks import class_named, public_name
+from recsys.checks import class_named, object_named, public_name
 from recsys.decay.base import Forgetting
 from recsys.errors import BundleError, ConfigError, nearest
 from recsys.models.base import Recommender
@@ -26,19 +26,35 @@ def configured(setting: str, path: str, base: type) -> type:
     return class_named(setting, path, base, group, home)
 
 
-def permitted(allow: Iterable[type | str] = ()) -> Resolve:
+def named_like(setting: str, path: str, other: str) -> type:
+    """Return the class that a user names, a built-in one also by the last part of its name.
+
+    Args:
+        setting: for messages.
+        path: what the user wrote.
+        other: a class that derives from the same base class of `KINDS`.
+
+    Raises:
+        ConfigError: nothing of that name can be imported, or it derives from another class.
+    """
+    base = next(base for base in KINDS if issubclass(object_named(setting, other, KINDS[base][1]), base))
+    return classes_of(base).get(f"{_kind(base)[2]}.{path}") or configured(setting, path, base)
+
+
+def permitted(allow: Iterable[type | str] | type | str = ()) -> Resolve:
     """Return how the classes that a bundle names are found: without importing anything because the bundle says so.
 
     A name is accepted where this library exports the class, the caller allows it, or an entry point of an installed
     package of that name is it.
 
     Args:
-        allow: classes that are accepted too, or their names, which are imported.
+        allow: classes that are accepted too, or their names, which are imported; one, or several.
 
     Raises:
         ConfigError: no model or rule of forgetting has an allowed name.
     """
-    allowed = {public_name(kind): kind for kind in map(_allowed, allow)}
+    entries = [allow] if isinstance(allow, type | str) or not isinstance(allow, Iterable) else allow
+    allowed = {public_name(kind): kind for kind in map(_allowed, entries)}
 
     def resolve(setting: str, path: str, base: type) -> type:
         word, group, home = _kind(base)
@@ -83,9 +99,11 @@ def _installed(path: str, group: str) -> type | None:
     return None
 
 
-def _allowed(entry: type | str) -> type:
-    if isinstance(entry, type):
+def _allowed(entry: object) -> type:
+    if isinstance(entry, type) and issubclass(entry, tuple(KINDS)):
         return entry
+    if not isinstance(entry, str):
+        raise ConfigError(f"allow holds {entry!r}; it takes models and rules of forgetting, or their dotted paths")
     refusals = []
     for base in KINDS:
         try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recsys.errors import ConfigError
 from recsys.models.parameters import ARGUMENTS, CLASS
 
 _DECAYED = "recsys.models.Decayed"
 _PER_USER = {"lessons": "calibration_events", "changes": "changepoints"}
+_CALIBRATION = ("calibration", "calibration_events")
+_TEMPORAL, _GLOBAL = "recsys.decay.TemporalDecay", "recsys.decay.GlobalHalfLife"
+SHARED = ("half_life", "clock", "floor")
+"""Arguments of `Decayed` until version 0.1 that are those of `GlobalHalfLife` now."""
 
 
 def manifest_of_version_1(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,19 +54,54 @@ def arguments(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return _decayed(today) if name == _DECAYED else today
 
 
+def overrides(rule: str, pairs: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return (key, value) pairs that override settings of `Decayed`, of any version, with today's keys.
+
+    A half-life takes the place of a `TemporalDecay`, unless another rule is given too.
+
+    Args:
+        rule: public name of the class of the rule so far.
+        pairs: keys, with underscores, and plain values.
+
+    Raises:
+        ConfigError: `clock` or `floor` without a half-life.
+
+    >>> overrides("recsys.decay.TemporalDecay", [("half_life", 5), ("per_user.changes", False)])[0][1]["init_args"]
+    {'half_life': 5}
+    """
+    translates = rule == _TEMPORAL and not any(key in ("rule", "model.rule") for key, _ in pairs)
+    today, shared = [], {}
+    for key, value in pairs:
+        group, _, name = key.removeprefix("model.").rpartition(".")
+        if translates and not group and name in SHARED:
+            shared[name] = value
+        elif group == "per_user" or (not group and name in _PER_USER):
+            name = _PER_USER.get(name, name)
+            today.append((name if name in _CALIBRATION else f"rule.init_args.{name}", value))
+        else:
+            today.append((key, value))
+    if shared.get("half_life") is not None:
+        return [("rule", {CLASS: _GLOBAL, ARGUMENTS: shared}), *today]
+    if shared.get("clock", "events") != "events" or shared.get("floor", 0) != 0:
+        raise ConfigError("clock and floor belong to half_life, which is not given; give it, or leave them out")
+    return today
+
+
 def _decayed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `Decayed`, which had those of two rules of forgetting until version 0.1.
 
     `half_life`, `clock` and `floor` are those of `GlobalHalfLife`; without a half-life `per_user` holds the settings of
     `TemporalDecay`, and how it is calibrated.
     """
-    shared = {key: values[key] for key in ("half_life", "clock", "floor") if key in values}
+    shared = {key: values[key] for key in SHARED if key in values}
     per_user = values.get("per_user")
     today = {key: value for key, value in values.items() if key not in (*shared, "per_user")}
-    if not shared and not isinstance(per_user, Mapping):
+    if not isinstance(per_user, Mapping | None):  # it is refused as an unknown argument
+        return dict(values)
+    if not shared and per_user is None:
         return today
     own = {_PER_USER.get(key, key): value for key, value in (per_user or {}).items()}
-    today |= {key: own.pop(key) for key in ("calibration", "calibration_events") if key in own}
+    today |= {key: own.pop(key) for key in _CALIBRATION if key in own}
     if shared.get("half_life") is None:
-        return {**today, "rule": {CLASS: "recsys.decay.TemporalDecay", ARGUMENTS: own}}
-    return {**today, "rule": {CLASS: "recsys.decay.GlobalHalfLife", ARGUMENTS: shared}}
+        return {**today, "rule": {CLASS: _TEMPORAL, ARGUMENTS: own}}
+    return {**today, "rule": {CLASS: _GLOBAL, ARGUMENTS: shared}}

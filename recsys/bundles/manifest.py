@@ -9,10 +9,11 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, final
+from typing import Any, final, get_args
 
 import recsys
 from recsys.bundles.legacy import manifest_of_version_1
+from recsys.data.readers.columns import Clock
 from recsys.errors import BundleError
 
 FORMAT_VERSION = 2
@@ -110,6 +111,9 @@ def read_manifest(path: Path) -> Manifest:
         and isinstance(content["files"], dict)
         and all(isinstance(facts, dict) for facts in content["files"].values())
         and isinstance(content.get(INDEX, {}), dict)
+        and all(isinstance(content[key], str) for key in ("library_version", "dataset", "fingerprint", "created"))
+        and isinstance(content["metrics"], dict)
+        and content["clock"] in get_args(Clock)
     )
     if not well_formed:
         raise BundleError(altered)

@@ -1,4 +1,4 @@
-"""`recsys recommend | personas`: what a run's model says of one person."""
+"""`recsys recommend | personas`: what a run's model says of one user."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from recsys.errors import ConfigError
 
 def add_recommend(commands: Commands) -> None:
     """Add `recommend` to the commands of a parser."""
-    parser = add_command(commands, "recommend", _recommend, "explained recommendations for one person")
+    parser = add_command(commands, "recommend", _recommend, "explained recommendations for one user")
     add_run(parser)
-    person = parser.add_mutually_exclusive_group(required=True)
-    person.add_argument("--user", help="id of a user of the log")
-    person.add_argument("--history", type=Path, help="file with somebody's items: ids one to a line, CSV or JSON")
+    user = parser.add_mutually_exclusive_group(required=True)
+    user.add_argument("--user", help="id of a user of the log")
+    user.add_argument("--history", type=Path, help="file with somebody's items: ids one to a line, CSV or JSON")
     parser.add_argument("-n", type=int, default=10, help="how many (default: 10)")
     parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
     add_moment(parser)

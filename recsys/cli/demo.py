@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.cli.arguments import Commands, add_command
 from recsys.cli.render import output, print_personas, print_recommendations, program
+from recsys.cli.train import example_user
 from recsys.errors import DataError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def run(out: Path, seed: int, console: Console) -> None:
     data = runs.DataSettings(choose_log(console))
     results: dict[str, dict[str, Any]] = {}
     for title, config, overrides in _MODELS:
-        console.print(f"[bold]{title}[/bold]")
+        console.print(f"[bold]Training {title}[/bold]")
         results[title] = runs.train_run(
             read_experiment(Path(config), overrides),
             data,
@@ -57,17 +58,13 @@ def run(out: Path, seed: int, console: Console) -> None:
             seed=seed,
             session=Session(progress=console.is_terminal),
             overwrite=True,
-            say=lambda line: console.print(f"  {escape(line)}", style="dim", soft_wrap=True),
+            say=(lambda _: None) if results else lambda line: console.print(escape(line), style="dim"),
         )
     print_comparison(results, console)
     one, several = (out / folder_of(title) for title in ("AMP-CF, one persona", "AMP-CF"))
-    row = runs.compare_runs(one, several, ["ndcg@10"]).iloc[0]
-    console.print(
-        f"AMP-CF minus its one-persona twin, NDCG@10 over {row['n']} test users: {row['diff']:+.4f} "
-        f"(95% interval {row['low']:+.4f} to {row['high']:+.4f}, p = {row['p']:.2g})\n",
-        soft_wrap=True,
-    )
-    user = _example_user(several)
+    console.print(verdict(results, runs.compare_runs(one, several, ["ndcg@10"]).iloc[0].to_dict()))
+    user = example_user(several)
+    assert user is not None
     console.print(f"[bold]Personas of user {escape(user)}[/bold]")
     print_personas(questions.personas(several, user), console)
     console.print(f"\n[bold]Recommendations for user {escape(user)}, and why[/bold]")
@@ -122,16 +119,19 @@ def print_comparison(results: Mapping[str, Mapping[str, Any]], console: Console)
     console.print("[dim]tdd@10: distance between the tastes of history and list; smaller is better[/dim]")
 
 
+def verdict(results: Mapping[str, Mapping[str, Any]], row: Mapping[Any, Any]) -> str:
+    """Return which model won, and what the paired test of AMP-CF against its twin means."""
+    scores = {title: metrics["test"]["ndcg@10"] for title, metrics in results.items()}
+    best = max(scores, key=scores.__getitem__)
+    gain = "better" if row["diff"] > 0 else "worse"
+    means = f"AMP-CF is {gain} than" if row["p"] < 0.05 else "AMP-CF cannot be told apart from"
+    return (
+        f"Highest NDCG@10: {best} ({scores[best]:.4f}). {means} AMP-CF with one persona: for the same {row['n']} test "
+        f"users its NDCG@10 differs by {row['diff']:+.4f} (95% interval {row['low']:+.4f} to {row['high']:+.4f}); "
+        f"without any real difference, one as large would have probability p = {row['p']:.2g}.\n"
+    )
+
+
 def folder_of(title: str) -> str:
     """Return the folder of a model of the comparison, below that of the demo."""
     return title.lower().replace("-", "").replace(",", "").replace(" ", "_")
-
-
-def _example_user(run: Path) -> str:
-    """Return the test user of largest taste entropy among those with a long history and a high NDCG."""
-    from recsys.evaluation.result import Evaluation
-
-    table = Evaluation.load(run / "test.parquet").per_user
-    served = table[table["n_history"] >= min(20, table["n_history"].max())]
-    best = served[served["ndcg@10"] >= served["ndcg@10"].quantile(0.75)]
-    return str(best.sort_values("taste_entropy", ascending=False)["user_id"].iloc[0])

@@ -21,7 +21,26 @@ from recsys.errors import RecsysError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 2 for misuse or bad input, 130 when interrupted."""
+    """Run the command line and return its exit code.
+
+    0; 2 for misuse or bad input; 130 when interrupted, 141 when nobody reads the output any more, as of the signals.
+    """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            print(end="", flush=True)
+    except (BrokenPipeError, SystemExit) as end:
+        # rich ends the program by itself when its reader is gone
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # what is flushed at exit goes there
+        for descriptor in (1, 2):
+            os.dup2(nowhere, descriptor)
+        return 141
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
         import argcomplete
@@ -36,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.call(options)
     except RecsysError as error:
         say(f"recsys: {' '.join(str(error).split())}")
+        return 2
+    except OSError as error:
+        if error.filename is None or isinstance(error, BrokenPipeError):
+            raise
+        say(f"recsys: {error.filename}: {error.strerror}")
         return 2
     except KeyboardInterrupt:
         say("recsys: interrupted; what was complete is kept, `--resume` goes on from there")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recsys.cli.arguments import Commands, add_bad_rows, add_columns, add_command, add_cutoffs, add_json, add_run
-from recsys.cli.render import print_json, print_table, say
+from recsys.cli.render import print_json, print_table, program, say
 from recsys.data.splits.names import SPLIT_NAMES
 from recsys.errors import ConfigError
 
@@ -21,7 +22,7 @@ def add_train(commands: Commands) -> None:
         commands,
         "train",
         train,
-        "train, evaluate and keep a model",
+        "train, evaluate and save a model",
         "Every setting of the experiment can be\nreplaced by its name: --personas 3, --learning_rate 0.01, "
         "--objective.loss bpr, --validation.users 500.\n`recsys train --config NAME --settings` lists them.",
     )
@@ -108,6 +109,19 @@ def train(options: argparse.Namespace) -> None:
     print_table([{"metric": name, "valid": valid[name], "test": test[name]} for name in _HEADLINE])
     leak = "; this split leaks time" if metrics["leaks_time"] else ""
     print(f"{metrics['dataset']}, {metrics['split']}{leak}; kept in {options.out}")
+    user = example_user(options.out)
+    if user is not None:
+        print(f"Recommend for a user: {program()} recommend {shlex.join(['--run', str(options.out), '--user', user])}")
+
+
+def example_user(run: Path) -> str | None:
+    """Return the test user of largest taste entropy among those with a long history and a high NDCG, if any."""
+    from recsys.evaluation.result import Evaluation
+
+    table = Evaluation.load(run / "test.parquet").per_user
+    served = table[table["n_history"] >= min(20, table["n_history"].max())]
+    best = served[served["ndcg@10"] >= served["ndcg@10"].quantile(0.75)]
+    return None if best.empty else str(best.sort_values("taste_entropy", ascending=False)["user_id"].iloc[0])
 
 
 def parse_settings(words: Sequence[str]) -> list[tuple[str, str]]:

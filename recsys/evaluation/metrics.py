@@ -176,7 +176,10 @@ def ranking_metrics(
     columns = {}
     for name, function in metrics_by_name(metrics).items():
         for k in cutoffs:
-            values = np.asarray(function(ranked, k), dtype=np.float64)
+            try:
+                values = np.asarray(function(ranked, k), dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"metric {name!r} is no function of ranked hits and a cutoff: {error}") from error
             if values.shape != (len(top),):
                 shape = f"an array of shape {values.shape}"
                 raise ConfigError(

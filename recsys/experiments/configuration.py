@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -25,11 +25,12 @@ from typing import Any, final
 import yaml
 
 from recsys.bundles import legacy
-from recsys.bundles.classes import configured
+from recsys.bundles.classes import configured, named_like
 from recsys.checks import public_name
 from recsys.errors import ConfigError, nearest
-from recsys.experiments.shipped import experiment_file
+from recsys.experiments.shipped import experiment_file, experiment_files
 from recsys.models.base import Recommender
+from recsys.models.decayed.model import Decayed
 from recsys.models.parameters import ARGUMENTS, CLASS, check_keys, from_plain, from_section, to_plain
 
 
@@ -128,14 +129,18 @@ def check_experiment(
     sections = {name: _section(name, content, source) for name in _SECTIONS}
     if overrides:
         complete = {"model": to_plain(model)[ARGUMENTS]} | {name: to_plain(part) for name, part in sections.items()}
-        for key, text in overrides:
+        pairs = [(key.replace("-", "_"), _value(key, text, dashes)) for key, text in overrides]
+        if isinstance(model, Decayed):
+            pairs = legacy.overrides(complete["model"]["rule"][CLASS], pairs)
+        # The settings of a whole rule or model that is replaced are those of the new one.
+        whole = _short(_paths(complete, sections=True))
+        for key, value in sorted(pairs, key=lambda pair: pair[0].removeprefix("model.") not in whole):
             *parts, last = _resolve(key, complete, dashes).split(".")
             target = complete
             for part in parts:
-                target = target.setdefault(part, {})
-            value = yaml.safe_load(text)
-            named = isinstance(value, str) and _has_class(target.get(last))
-            target[last] = {CLASS: value, ARGUMENTS: {}} if named else value
+                target = target[part]
+            old: Any = target.get(last)
+            target[last] = _complete(f"{dashes}{key}", value, old[CLASS]) if _has_class(old) else value
         model = from_plain(type(model), complete["model"], f"{source}: {type(model).__name__}", configured)
         sections = {name: _section(name, complete, source) for name in _SECTIONS}
     return Experiment(type(model), to_plain(model)[ARGUMENTS], **sections)
@@ -162,11 +167,34 @@ def _content(path: Path) -> object:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if path.stem in experiment_files():
+            raise ConfigError(f"{path}: no such experiment file; did you mean {path.stem!r}?") from None
         others = sorted(str(other) for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         hint = nearest(str(path), others) or (f"; there are {', '.join(others)}" if others else "")
         raise ConfigError(f"{path}: no such experiment file{hint}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: no experiment file ({error.strerror}); give a name or a YAML file") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _value(key: str, text: str, dashes: str) -> Any:  # noqa: ANN401 - any plain value
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise ConfigError(f"{dashes}{key} is {text!r}, which is not valid YAML") from None
+
+
+def _complete(setting: str, value: object, other: str) -> object:
+    """Return the section of a model or a rule, or of the class that `value` names, with all arguments."""
+    section = {CLASS: value} if isinstance(value, str) else value
+    if not isinstance(section, Mapping) or not isinstance(section.get(CLASS), str):
+        return value  # refused when the model is built
+    kind, given = named_like(setting, section[CLASS], other), section.get(ARGUMENTS)
+    if not isinstance(given, Mapping | None):
+        return value
+    defaults = {name: to_plain(parameter.default) for name, parameter in inspect.signature(kind).parameters.items()}
+    return {**section, CLASS: public_name(kind), ARGUMENTS: defaults | dict(given or {})}
 
 
 def _section(name: str, content: Mapping[str, Any], source: str) -> Any:  # noqa: ANN401 - of the type in _SECTIONS
@@ -182,15 +210,23 @@ def _seeded(arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return seeded
 
 
-def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the dotted keys of all settings: `NAME` of a whole model or rule within, `NAME.init_args.` of its own."""
+def _paths(values: Mapping[str, Any], prefix: str = "", *, sections: bool = False) -> Iterator[str]:
+    """Yield the dotted keys of all settings: `NAME` of a whole model or rule within, `NAME.init_args.` of its own.
+
+    With `sections`, only those of whole models and rules.
+    """
     for key, value in values.items():
         if isinstance(value, Mapping):
             if CLASS in value:
                 yield f"{prefix}{key}"
-            yield from _paths(value, f"{prefix}{key}.")
-        elif key != CLASS:
+            yield from _paths(value, f"{prefix}{key}.", sections=sections)
+        elif key != CLASS and not sections:
             yield f"{prefix}{key}"
+
+
+def _short(keys: Iterable[str]) -> list[str]:
+    """Return keys as they may be written: without "model.", and the last part alone."""
+    return [short for key in keys for short in (key.removeprefix("model."), key.rpartition(".")[2])]
 
 
 def _has_class(value: object) -> bool:
@@ -203,21 +239,21 @@ def _resolve(key: str, values: Mapping[str, Any], dashes: str) -> str:
 
     `rule.half_life` may name an argument of a class that `rule` did not have in the file.
     """
-    name, keys = key.replace("-", "_"), list(_paths(values))
-    for candidate in (name, f"model.{name}"):
+    keys = list(_paths(values))
+    for candidate in (key, f"model.{key}"):
         if candidate in keys:
             return candidate
-    ending = [full for full in keys if full.endswith(f".{name}")]
+    ending = [full for full in keys if full.endswith(f".{key}")]
     if len(ending) == 1:
         return ending[0]
     if ending:
         names = ", ".join(dashes + full.removeprefix("model.") for full in ending)
         raise ConfigError(f"{dashes}{key} is ambiguous; say which: {names}")
-    owner, _, argument = name.rpartition(".")
+    owner, _, argument = key.rpartition(".")
     if _has_class(values["model"].get(owner)):
         return f"model.{owner}.{ARGUMENTS}.{argument}"
-    short = [full.removeprefix("model.") for full in keys]
-    hint = nearest(name, [*short, *(other.rpartition(".")[2] for other in short)])
+    earlier = legacy.SHARED if "model.rule" in keys else ()
+    hint = nearest(key, [*_short(keys), *earlier])
     if not hint and "rule" in values["model"]:
-        hint = f"; for a setting of another rule name it too: {dashes}rule CLASS {dashes}rule.{name} VALUE"
+        hint = f"; for a setting of another rule name it too: {dashes}rule CLASS {dashes}rule.{key} VALUE"
     raise ConfigError(f"unknown option {dashes}{key}{hint.replace(chr(39), dashes, 1).replace(chr(39), '')}")

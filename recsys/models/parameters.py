@@ -64,7 +64,7 @@ def from_section(section: object, base: type[_Kind], where: str, resolve: Resolv
         ConfigError: it is no such mapping, or as for `from_plain` and `resolve`.
     """
     if not isinstance(section, Mapping) or not isinstance(section.get(CLASS), str):
-        raise ConfigError(f"{where}.class_path is missing; it names a class, as recsys.models.AMPCF")
+        raise ConfigError(f"{where}.class_path is missing; it names a class that derives from {public_name(base)}")
     check_keys(section, (CLASS, ARGUMENTS), where)
     kind = resolve(f"{where}.class_path", section[CLASS], base)
     arguments = section.get(ARGUMENTS)
@@ -105,7 +105,7 @@ def _arguments(kind: type, values: object, where: str, resolve: Resolve) -> dict
     check_keys(values, parameters, where)
     assert isinstance(values, Mapping)
     for name, parameter in parameters.items():
-        if parameter.default is parameter.empty and name not in values:
+        if parameter.default is parameter.empty and values.get(name, parameter.empty) is parameter.empty:
             raise ConfigError(f"{where}: {name} is missing")
     hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]  # the constructor of this very class
     return {name: _typed(hints.get(name, Any), value, f"{where}: {name}", resolve) for name, value in values.items()}
@@ -154,7 +154,7 @@ def _number(value: object, where: str) -> float:
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-2 as text
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     raise ConfigError(f"{where} is {value!r}; it must be a number")
 

@@ -340,11 +340,36 @@ def test_arrays_of_another_model_are_refused(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 3, [], "x"])
-@pytest.mark.parametrize("key", ["model", "parameters", "files"])
+@pytest.mark.parametrize("key", ["model", "parameters", "files", "metrics", "clock"])
 def test_a_manifest_of_the_wrong_shape_is_refused(key: str, value: object, copy: Path) -> None:
     rewrite(copy, lambda content: content.update({key: value}))
     with pytest.raises(BundleError, match=r"manifest\.json"):
         load(copy)
+
+
+@pytest.mark.parametrize("key", ["library_version", "dataset", "fingerprint"])
+def test_a_manifest_whose_facts_are_no_text_is_refused(key: str, copy: Path) -> None:
+    rewrite(copy, lambda content: content.update({key: 3}))
+    with pytest.raises(BundleError, match=r"manifest\.json"):
+        load(copy)
+
+
+def test_arguments_that_no_version_wrote_are_refused(copy: Path) -> None:
+    rewrite(copy, lambda content: content["parameters"].update(regularization=10**400))
+    with pytest.raises(BundleError, match="it must be a number"):
+        load(copy)
+    decayed = {"model": {"class_path": "recsys.models.EASE", "init_args": {}}, "half_life": 3.0, "per_user": 5}
+    rewrite(copy, lambda content: content.update(format_version=1, model="recsys.models.Decayed", parameters=decayed))
+    with pytest.raises(BundleError, match="unknown key 'half_life'"):
+        load(copy)
+
+
+def test_one_class_may_be_allowed_without_a_list(copy: Path) -> None:
+    for one in (EASE, "recsys.models.EASE"):
+        assert isinstance(load(copy, allow=one), EASE)
+    for wrong in ([5], [int], 5):
+        with pytest.raises(ConfigError, match="allow holds"):
+            load(copy, allow=wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

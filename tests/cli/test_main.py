@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +194,11 @@ def test_the_same_seed_gives_the_same_run(call: Call, runs: dict[str, Path], log
         (["frobnicate"], "invalid choice"),
         (["recomend"], "did you mean 'recommend'?"),
         (["train", "--config", "CONFIG", "--split", "radnom"], "did you mean 'random'?"),
+        (["train", "--config", "AMPCF"], "did you mean 'ampcf'?"),
+        (["train", "--config", ""], "Is a directory"),
+        (["train", "--config", "ampcf", "--settings", "--personas", "{bad"], "not valid YAML"),
+        (["train", "--config", "CONFIG", "--data", "simulated", "--out", "/dev/null/x", "--quiet"], "/dev/null"),
+        (["evaluate", "--run", "RUN", "--metric", "os.system", "--k", "10"], "no function of ranked hits"),
         (["train", "--config", "ampfc"], "no experiment 'ampfc'; did you mean 'ampcf'?; there are ampcf, "),
     ],
 )
@@ -241,6 +249,27 @@ def test_data_list_and_inspect(call: Call, tmp_path: Path) -> None:
     assert figures["events"] > 0
     assert math.isfinite(figures["density"])
     assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("command", [("data", "list", "--json"), ("data", "list"), ("--help",), ("train", "--help")])
+def test_a_reader_that_stops_reading_ends_a_command_silently(command: tuple[str, ...]) -> None:
+    code = "import sys; from recsys.cli.main import main; sys.exit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode in (0, 141)  # argparse forgives a broken pipe
+
+
+def test_training_names_its_next_step(call: Call, log_file: Path, tmp_path: Path) -> None:
+    options = ("--config", "popularity", "--data", log_file, "--out", tmp_path / "run", "--quiet")
+    last = call("train", *options)[1].splitlines()[-1]
+    assert last.startswith("Recommend for a user: ")
+    assert call(*shlex.split(last.partition(": ")[2])[1:])[0] == 0
+    json.loads(call("train", *options, "--overwrite", "--json")[1])
 
 
 @pytest.mark.parametrize("command", ["", "demo", "data", "train", "evaluate", "recommend", "personas", "compare"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from recsys.cli.demo import _METRICS, _MODELS, next_steps, print_comparison
+from recsys.cli.demo import _METRICS, _MODELS, next_steps, print_comparison, verdict
 from recsys.cli.main import build_parser, main
 from recsys.cli.render import program
 from recsys.data.catalogue import locations
@@ -95,6 +95,16 @@ def test_the_comparison_of_the_demonstration_fits_in_80_columns() -> None:
     for title, _, _ in _MODELS:
         (row,) = [line for line in lines if line.split("  ")[0].strip() == title]
         assert row.split()[-7:] == ["0.1235"] * 6 + ["1234.6"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "text"),
+    [(0.01, 0.001, "is better than"), (-0.01, 0.001, "is worse than"), (0.01, 0.3, "cannot be told apart from")],
+)
+def test_the_verdict_of_the_demonstration(difference: float, p: float, text: str) -> None:
+    results = {title: {"test": {"ndcg@10": score}} for title, score in (("EASE", 0.3), ("AMP-CF", 0.2))}
+    sentence = verdict(results, {"n": 9, "diff": difference, "low": -0.1, "high": 0.1, "p": p})
+    assert sentence.startswith(f"Highest NDCG@10: EASE (0.3000). AMP-CF {text} AMP-CF with one persona")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

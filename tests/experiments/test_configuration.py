@@ -110,12 +110,60 @@ def test_overrides_and_the_seed_reach_a_wrapped_model() -> None:
     assert by_name.arguments["rule"] == experiment.arguments["rule"]
     with pytest.raises(ConfigError, match="GlobalHalfLife: half_life is missing"):
         check_experiment(nested, [("rule", "recsys.decay.GlobalHalfLife")])
-    with pytest.raises(ConfigError, match=r"--half_life; .*another rule.* --rule CLASS --rule\.half_life VALUE"):
-        check_experiment(nested, [("half_life", "5")])
+    with pytest.raises(ConfigError, match=r"--detector; .*another rule.* --rule CLASS --rule\.detector VALUE"):
+        check_experiment(nested, [("detector", "adwin")])
     with pytest.raises(ConfigError, match="--learning_rate is ambiguous"):
         check_experiment(nested, [("learning_rate", "1")])
     with pytest.raises(ConfigError, match="--embeding_size; did you mean --embedding_size"):
         check_experiment(nested, [("embeding_size", "1")])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "where", "value"),
+    [
+        ([("half_life", "5")], ("rule", "init_args", "half_life"), 5),
+        ([("model.half_life", "5")], ("rule", "init_args", "half_life"), 5),
+        ([("clock", "time"), ("half-life", "5")], ("rule", "init_args", "clock"), "time"),
+        ([("half_life", "5"), ("floor", "0.2")], ("rule", "init_args", "floor"), 0.2),
+        ([("half_life", "5")], ("rule", "class_path"), "recsys.decay.GlobalHalfLife"),
+        ([("half_life", "null")], ("rule", "class_path"), "recsys.decay.TemporalDecay"),
+        ([("per_user.calibration", "0.2")], ("calibration",), 0.2),
+        ([("per_user.events", "[1, 2]")], ("rule", "init_args", "events"), (1, 2)),
+        ([("per_user.changes", "false")], ("rule", "init_args", "changepoints"), False),
+        ([("changes", "false")], ("rule", "init_args", "changepoints"), False),
+        ([("per_user.learning_rate", "5")], ("rule", "init_args", "learning_rate"), 5),
+        ([("lessons", "200")], ("calibration_events",), 200),
+        ([("rule", "NoDecay")], ("rule", "class_path"), "recsys.decay.NoDecay"),
+        ([("half_life", "7"), ("rule", "GlobalHalfLife")], ("rule", "init_args", "half_life"), 7),
+        ([("rule", "{class_path: recsys.decay.GlobalHalfLife}"), ("half_life", "7")], ("rule", "init_args"), None),
+        ([("rule", "GradientHalfLife"), ("clock", "time")], ("rule", "init_args", "clock"), "time"),
+        ([("model", "EASE"), ("regularization", "7")], ("model", "init_args", "regularization"), 7),
+    ],
+)
+def test_overrides_of_a_decayed_model(pairs: list[tuple[str, str]], where: tuple[str, ...], value: object) -> None:
+    found: Any = read_experiment("ampcf_decay", pairs).arguments
+    for key in where:
+        found = found[key]
+    assert found == ({"half_life": 7, "clock": "events", "floor": 0} if value is None else value)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "text"),
+    [
+        ([("floor", "0.2")], "belong to half_life"),
+        ([("half_life", "5"), ("caution", "1")], "unknown option --caution"),
+        ([("half_lif", "5")], "did you mean --half_life"),
+        ([("rule", "NoDecai")], "did you mean 'recsys.decay.NoDecay'"),
+        ([("rule", "AMPCF")], "recsys.decay has .*GlobalHalfLife"),
+        ([("rule", "5")], "rule.class_path is missing; it names a class that derives from recsys.decay.Forgetting"),
+        ([("personas", "{bad")], "--personas is '{bad', which is not valid YAML"),
+        ([("personas", "2020-13-45")], "not valid YAML"),
+        ([("half_life", "1" + 400 * "0")], "must be a number"),
+    ],
+)
+def test_mistakes_in_overrides_of_a_decayed_model(pairs: list[tuple[str, str]], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        read_experiment("ampcf_decay", pairs)
 
 
 def test_an_unknown_override_names_the_nearest() -> None:
@@ -130,6 +178,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     broken.write_text("model: [")
     with pytest.raises(ConfigError, match="not valid YAML"):
         read_experiment(broken)
+    with pytest.raises(ConfigError, match="Is a directory"):
+        read_experiment(".")
+    with pytest.raises(ConfigError, match=r"nowhere.ampcf\.yaml: no such experiment file; did you mean 'ampcf'"):
+        read_experiment(tmp_path / "nowhere" / "ampcf.yaml")
     near = shipped("configs") / "amcf.yaml"
     with pytest.raises(ConfigError, match=r"did you mean '.*ampcf\.yaml'"):
         read_experiment(near)

@@ -81,6 +81,8 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         persona_prior: PersonaPrior = PersonaPrior(),
     ) -> None:
         as_fold_in(model, _PURPOSE)
+        if not isinstance(rule, Forgetting):
+            raise ConfigError(f"rule is {rule!r}; it must be a rule of forgetting, as GlobalHalfLife(5)")
         fraction("calibration", calibration)
         positive("calibration_events", calibration_events)
         if isinstance(model, Decayed):

@@ -243,3 +243,9 @@ def test_calibration_events() -> None:
     assert np.flatnonzero(newest_part(ordered, 0.5)).tolist() == [3, 4, 5, 8, 9]
     assert not newest_part(log, 0.0).any()
     assert not newest_part(ordered, 0.0).any()
+
+
+@pytest.mark.parametrize("rule", [GlobalHalfLife, None])
+def test_only_a_rule_of_forgetting_is_accepted(rule: Any) -> None:
+    with pytest.raises(ConfigError, match=r"rule is .* must be a rule of forgetting"):
+        Decayed(EASE(), rule)
