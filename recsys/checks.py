@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 from itertools import accumulate
+from numbers import Integral
 from typing import Any, TypeVar, get_args
 
 from recsys.errors import ConfigError, nearest
@@ -24,6 +25,12 @@ def positive(name: str, value: float, *, zero: bool = False) -> None:
     """Raise a ConfigError when `value` is not positive (or, with `zero`, not at least 0)."""
     if not (value >= 0 if zero else value > 0):
         raise ConfigError(f"{name} is {value}; it must be {'at least 0' if zero else 'positive'}")
+
+
+def whole(name: str, value: object, *, least: int = 1) -> None:
+    """Raise a ConfigError when `value` is not a whole number, or below `least`."""
+    if type(value) is bool or not isinstance(value, Integral) or value < least:
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number, at least {least}")
 
 
 def fraction(name: str, value: float) -> None:

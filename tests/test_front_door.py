@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import recsys
+from recsys.decay import GlobalHalfLife
 from recsys.evaluation.holdout import evaluate
 from recsys.evaluation.ranking import validator
 from recsys.explanations import explain_items
-from recsys.models import BPR, EASE, LinearAMPCF, Popularity
+from recsys.models import BPR, EASE, Decayed, LinearAMPCF, Popularity
 from recsys.training.trainable import Optimization
 
 
@@ -100,11 +102,15 @@ def test_misuse_of_train_is_explained(split: recsys.Split) -> None:
         ("ease", {"regularisation": 1.0}, "unknown option regularisation; did you mean regularization"),
         (EASE, {"regularisation": 1.0}, "did you mean 'regularization'"),
         (EASE(), {"regularization": 1.0}, "give its settings to its constructor"),
+        ("ease", {"personas": 3}, "unknown option personas; there are regularization, "),
+        (5, {}, "train needs a model, not 5: a name such as 'ease'"),
+        (None, {}, "train needs a model, not None"),
+        (dict, {}, "train needs a model"),
         ("no_such_package.Model", {}, "cannot be found"),
         ("missing.yaml", {}, "no such experiment file"),
     ):
         with pytest.raises(recsys.ConfigError, match=message):
-            recsys.train(split, model, **settings)
+            recsys.train(split, model, **settings)  # type: ignore[arg-type]
     with pytest.raises(recsys.ConfigError, match="read the log with load or read"):
         recsys.train("ml-100k")  # type: ignore[arg-type]
 
@@ -263,3 +269,113 @@ def test_a_model_comes_back_from_a_bundle_and_from_a_run(
     assert (loaded.score(split.test.queries) == model.score(split.test.queries)).all()
     with pytest.raises(recsys.DataError, match="holds no finished run"):
         recsys.load_model(tmp_path)
+    recsys.save(model, tmp_path / "bundle")
+    assert recsys.load_model(tmp_path / "bundle", allow="recsys.models.EASE").n_items == model.n_items
+    (tmp_path / "file").touch()
+    for name, message in (("nowhere", "is no directory.*no bundle; give the directory"), ("file", "is a file")):
+        with pytest.raises(recsys.DataError, match=message):
+            recsys.load_model(tmp_path / name)
+    with pytest.raises(recsys.ConfigError, match="save needs a fitted model, not Split"):
+        recsys.save(split, tmp_path / "split")  # type: ignore[arg-type]
+
+
+def test_rules_and_numpy_numbers_are_settings(split: recsys.Split) -> None:
+    rule = GlobalHalfLife(5 * 86400.0)
+    by_name = recsys.train(split, "ease_decay", rule=rule)
+    plain = {"class_path": "recsys.decay.GlobalHalfLife", "init_args": {"half_life": rule.half_life}}
+    same = recsys.train(split, "ease_decay", rule=plain)
+    assert (
+        recsys.train(split, "ease", regularization=np.float64(50)).parameters_of_constructor()["regularization"] == 50
+    )
+    assert (by_name.score(split.test.queries) == same.score(split.test.queries)).all()
+    assert recsys.train(split.train, Decayed(EASE())).n_items == by_name.n_items
+
+
+@pytest.mark.parametrize("day", ["2024-01-20", "2024-01-20T01:00+01:00", date(2024, 1, 20), pd.Timestamp("2024-01-20")])
+def test_moments_are_dates_or_numbers(day: Any) -> None:
+    frame = pd.DataFrame({"user": [1, 1, 2], "item": [1, 2, 3], "time": ["2024-01-10", "2024-01-30", "2024-01-05"]})
+    log = recsys.from_pandas(frame)
+    model = recsys.train(log, "ease")
+    expected = recsys.recommend(model, 1, log=log, at=1705708800)
+    assert expected["item"].tolist() == [3, 2] or set(expected["item"]) == {2, 3}
+    pd.testing.assert_frame_equal(recsys.recommend(model, 1, log=log, at=day), expected)
+    assert recsys.explain(model, 1, log=log, at=day) == recsys.explain(model, 1, log=log, at=1705708799.5)
+    with pytest.raises(recsys.DataError, match="time 'soon' is neither Unix seconds nor"):
+        recsys.recommend(model, 1, log=log, at="soon")
+    with pytest.raises(recsys.DataError, match="this log has no wall-clock time"):
+        recsys.recommend(model, 1, log=recsys.from_pandas(frame[["user", "item"]]), at=day)
+
+
+def test_a_table_in_place_of_a_log_is_refused(split: recsys.Split, model: recsys.Recommender, tmp_path: Path) -> None:
+    table: Any = pd.DataFrame({"user": ["u1"], "item": ["i1"]})
+    for call in (
+        lambda: recsys.split(table),
+        lambda: recsys.train(table),
+        lambda: recsys.recommend(model, log=table),
+        lambda: recsys.recommend_all(model, table, tmp_path / "all.parquet"),
+        lambda: recsys.evaluate(model, table),
+        lambda: recsys.evaluate(model, split.test, table),
+    ):
+        with pytest.raises(recsys.ConfigError, match=r"recsys\.from_pandas"):
+            call()
+    with pytest.raises(recsys.ConfigError, match="history is a DataFrame; give a list of ids of items"):
+        recsys.recommend(model, history=table)
+    with pytest.raises(recsys.ConfigError, match=r"no option 'test'.*fractions="):
+        recsys.split(split.train, test=0.3)  # type: ignore[arg-type]
+    with pytest.raises(recsys.ConfigError, match=r"fractions are 0.3; give three"):
+        recsys.split(split.train, fractions=0.3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n", [0, 1.5, "3", -1, True])
+def test_lengths_are_whole_numbers(split: recsys.Split, model: recsys.Recommender, tmp_path: Path, n: Any) -> None:
+    for call in (
+        lambda: recsys.recommend(model, history="i1", n=n),
+        lambda: recsys.recommend_all(model, split.train, tmp_path / "all.parquet", n=n),
+        lambda: recsys.explain(model, history="i1", n=n),
+        lambda: recsys.similar_items(model, "i1", n=n),
+    ):
+        with pytest.raises(recsys.ConfigError, match=r"^n is .*; it must be a whole number, at least 1"):
+            call()
+
+
+def test_misuse_of_explain_and_recommend_all_is_explained(
+    split: recsys.Split, model: recsys.Recommender, tmp_path: Path
+) -> None:
+    log = split.train
+    with pytest.raises(recsys.ConfigError, match="evidence is -1; it must be a whole number, at least 0"):
+        recsys.explain(model, "u1", log=log, evidence=-1)
+    for users in (["u1", "u2"], None):
+        with pytest.raises(recsys.ConfigError, match="explain is for one user"):
+            recsys.explain(model, users, log=log)  # type: ignore[arg-type]
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.parquet").mkdir()
+    for name, message in (
+        ("all.csv", r"no \.parquet file"),
+        ("folder.parquet", "a directory"),
+        ("file/deep/all.parquet", "file is a file; choose another folder"),
+    ):
+        with pytest.raises(recsys.ConfigError, match=message):
+            recsys.recommend_all(model, log, tmp_path / name)
+
+
+def test_one_text_counts_as_one(split: recsys.Split, model: recsys.Recommender) -> None:
+    one = recsys.recommend(model, history="i1", n=2)
+    pd.testing.assert_frame_equal(one, recsys.recommend(model, history=["i1"], n=2))
+    evaluation = recsys.evaluate(model, split, metrics="mrr")
+    assert "mrr@10" in evaluation.summary
+    assert "ndcg@10" not in evaluation.summary
+    table = recsys.compare(evaluation, evaluation, metrics="mrr@10")
+    assert table["metric"].tolist() == ["mrr@10"]
+    with pytest.raises(recsys.ConfigError, match=r"'foo@10' is not in the table; it has: mrr@5"):
+        recsys.compare(evaluation, evaluation, metrics="foo@10")
+    with pytest.raises(recsys.ConfigError, match=r"cutoffs=\[10\]"):
+        recsys.evaluate(model, split, metrics="ndcg@10")
+
+
+def test_a_split_prints_its_sizes_and_an_empty_table_has_its_types(
+    split: recsys.Split, model: recsys.Recommender
+) -> None:
+    assert repr(split).startswith("Split(last_one: train Interactions(")
+    assert repr(split.test) == "Holdout(40 queries, 40 relevant items)"
+    empty = recsys.recommend(model, users=[], log=split.train)
+    assert {str(empty[name].dtype) for name in ("title", "persona", "reason")} == {"object"}

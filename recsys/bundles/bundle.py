@@ -43,7 +43,7 @@ from recsys.bundles.manifest import (
 )
 from recsys.data.items import ItemMetadata
 from recsys.data.vocabulary import Vocabulary
-from recsys.errors import BundleError, RecsysError
+from recsys.errors import BundleError, ConfigError, RecsysError
 from recsys.files import json_values
 from recsys.models.base import FittedOn, Recommender
 from recsys.models.parameters import ARGUMENTS, CLASS, from_section, to_plain
@@ -70,9 +70,12 @@ def save(model: Recommender, path: str | Path, *, extra: Mapping[str, Any] | Non
 
     Raises:
         NotFittedError: before `fit`.
+        ConfigError: it is no model.
         BundleError: `path` holds something that is not a bundle, `extra` claims a key of the manifest, or a class
             cannot be imported by its name.
     """
+    if not isinstance(model, Recommender):
+        raise ConfigError(f"save needs a fitted model, not {type(model).__name__}, as in save(model, path)")
     path = Path(path)
     notes = dict(extra or {})
     if reserved := sorted(set(notes) & ({*KEYS, INDEX, DIGEST} - set(GIVEN))):

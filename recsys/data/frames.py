@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.interchange
@@ -51,12 +52,12 @@ def _columns(frame: Any) -> tuple[list[str], Callable[[int], pa.Array | pa.Chunk
     """Return the names of the columns, and a function that returns the column at a position as Arrow data."""
     if isinstance(frame, pd.DataFrame):
         return [str(name) for name in frame.columns], lambda at: _arrow(frame.iloc[:, at])
-    if hasattr(frame, "__arrow_c_stream__"):
+    if hasattr(frame, "__arrow_c_stream__") and not isinstance(frame, pd.Series):
         table = pa.table(frame)
     elif hasattr(frame, "__dataframe__"):
         table = pa.interchange.from_dataframe(frame)
-    elif hasattr(frame, "to_pandas"):
-        return _columns(frame.to_pandas())
+    elif hasattr(frame, "to_pandas") and isinstance(converted := frame.to_pandas(), pd.DataFrame):
+        return _columns(converted)
     else:
         raise DataError(
             f"a DataFrame is expected, not {type(frame).__name__}; give one of pandas, or of a library that implements "
@@ -66,7 +67,12 @@ def _columns(frame: Any) -> tuple[list[str], Callable[[int], pa.Array | pa.Chunk
 
 
 def _arrow(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
+    if isinstance(series.dtype, pd.SparseDtype):
+        series = pd.Series(np.asarray(series))
     try:
         return pa.array(series, from_pandas=True)
+    except UnicodeEncodeError:  # the validator names the row
+        encoded = series.map(lambda value: str(value).encode(errors="surrogatepass"), na_action="ignore")
+        return pa.array(encoded, pa.binary(), from_pandas=True)
     except (pa.ArrowException, OverflowError):  # objects of several types, such as ids 7 and "b"
         return pa.array(series.map(str, na_action="ignore"), from_pandas=True)

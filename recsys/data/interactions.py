@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -13,8 +14,9 @@ import scipy.sparse as sp
 
 from recsys.data.frames import read_frame
 from recsys.data.items import ItemMetadata
-from recsys.data.readers.columns import Clock, Columns
+from recsys.data.readers.columns import Clock, Columns, Label
 from recsys.data.vocabulary import Vocabulary
+from recsys.errors import ConfigError
 from recsys.types import Floats, Ints, Items, Mask
 
 __all__ = ["Clock", "Interactions"]
@@ -97,10 +99,10 @@ class Interactions:
         cls,
         frame: Any,  # noqa: ANN401 - a DataFrame of any library
         *,
-        user: str | None = None,
-        item: str | None = None,
-        value: str | None = None,
-        time: str | None = None,
+        user: Label | None = None,
+        item: Label | None = None,
+        value: Label | None = None,
+        time: Label | None = None,
         columns: Columns | None = None,
         name: str = "log",
     ) -> Interactions:
@@ -221,6 +223,20 @@ class Interactions:
         for vocabulary in (self.users, self.items):
             digest.update("\x1f".join(map(str, vocabulary.ids)).encode())
         return digest.hexdigest()
+
+
+def check_log(log: object, caller: str) -> None:
+    """Raise a ConfigError, with what makes a log of anything else, unless `log` is one."""
+    if not isinstance(log, Interactions):
+        raise ConfigError(
+            f"{caller} needs a log, not {_short(log)}; read the log with load or read, make it of a DataFrame with "
+            "recsys.from_pandas, or give the part `train` of a split"
+        )
+
+
+def _short(value: object) -> str:
+    """Return a small value as code, and of anything else the type."""
+    return repr(value) if value is None or isinstance(value, int | float | str | Path) else type(value).__name__
 
 
 def _renumbered(column: Items, size: int) -> tuple[Ints, Items]:

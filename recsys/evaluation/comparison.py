@@ -22,11 +22,11 @@ def compare_models(
     questions: Split | Holdout | None = None,
     train: Interactions | None = None,
     *,
-    metrics: Sequence[str] = ("ndcg@10", "recall@10", "hr@10"),
+    metrics: str | Sequence[str] = ("ndcg@10", "recall@10", "hr@10"),
     bootstrap: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return by how much B beats A, with intervals and paired tests; see `recsys.evaluation.significance.compare`.
+    """Return by how much B beats A, with intervals and paired tests.
 
     Args:
         a: the baseline: a fitted model, or its evaluation.
@@ -37,10 +37,15 @@ def compare_models(
         bootstrap: resamples of the users.
         seed: of the resamples.
 
+    Returns:
+        One row per metric: `mean_a`, `mean_b`, `diff` = mean_b - mean_a (positive where B is better) with its interval
+        from `low` to `high`, and more; see `recsys.evaluation.significance.compare`.
+
     Raises:
         ConfigError: a metric is unknown, or there is nothing to evaluate a model on.
         DataError: the models were not evaluated on the same users.
     """
+    metrics = [metrics] if isinstance(metrics, str) else metrics
     tables = []
     tastes: Tastes | None = None
     for model in (a, b):

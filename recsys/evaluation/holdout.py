@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from recsys.data.interactions import Interactions
+from recsys.data.interactions import Interactions, check_log
 from recsys.data.queries import Ragged
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.vocabulary import UNKNOWN
@@ -30,7 +30,7 @@ from recsys.evaluation.beyond_accuracy import (
     self_information,
 )
 from recsys.evaluation.calibration import chance_distance, minority_recall, miscalibration, taste_distance
-from recsys.evaluation.metrics import RANKING_METRICS, MetricFunction, ranking_metrics
+from recsys.evaluation.metrics import RANKING_METRICS, Metrics, ranking_metrics
 from recsys.evaluation.ranking import Progress, rank, validator
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.strata import quartiles
@@ -49,7 +49,7 @@ def evaluate(
     questions: Split | Holdout,
     train: Interactions | None = None,
     *,
-    metrics: Sequence[str | MetricFunction] = (*RANKING_METRICS,),
+    metrics: Metrics = (*RANKING_METRICS,),
     cutoffs: Sequence[int] = (5, 10, 20),
     tastes: Tastes | None = None,
     batch_size: int | None = None,
@@ -65,7 +65,7 @@ def evaluate(
         model: fitted on `train`.
         questions: a split, of which the test questions are asked, or the questions themselves.
         train: the training log, for popularity, tastes, and who is warm; that of the split when None.
-        metrics: ranking metrics by name, or functions of one's own; see `recsys.evaluation.metrics`.
+        metrics: ranking metrics by name, without cutoff, or functions of one's own; see `recsys.evaluation.metrics`.
         cutoffs: list lengths.
         tastes: the partition of the items; made from `train` when None. Make it once to evaluate several models.
         batch_size: queries scored at a time; by default what keeps the score matrix under about 256 MB.
@@ -94,11 +94,15 @@ def holdout_of(questions: Split | Holdout, train: Interactions | None) -> tuple[
         ConfigError: a holdout comes without the training log.
     """
     if isinstance(questions, Split):
-        return questions.test, questions.train if train is None else train
+        return holdout_of(questions.test, questions.train if train is None else train)
     if not isinstance(questions, Holdout):
-        raise ConfigError("a model is evaluated on held-out events: evaluate(model, split(log)), trained on that split")
+        raise ConfigError(
+            "a model is evaluated on held-out events: evaluate(model, split(log)), trained on that split; "
+            "recsys.from_pandas makes a log of a DataFrame"
+        )
     if train is None:
         raise ConfigError("a holdout is evaluated with its training log: evaluate(model, split.valid, split.train)")
+    check_log(train, "an evaluation")
     return questions, train
 
 
@@ -107,7 +111,7 @@ def evaluate_lists(
     holdout: Holdout,
     train: Interactions,
     *,
-    metrics: Sequence[str | MetricFunction] = (*RANKING_METRICS,),
+    metrics: Metrics = (*RANKING_METRICS,),
     cutoffs: Sequence[int] = (5, 10, 20),
     tastes: Tastes | None = None,
     served: Mask | None = None,

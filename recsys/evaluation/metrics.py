@@ -74,6 +74,10 @@ names it in `validation: {metric: my_package.my_metric@10}`.
 """
 
 
+Metrics = str | MetricFunction | Sequence[str | MetricFunction]
+"""One ranking metric or several; see `metrics_by_name`."""
+
+
 def ndcg_at(ranked: RankedHits, k: int) -> PerQuery:
     """Normalised discounted cumulative gain: (sum_{r<=k} h_r / log2(r+1)) / (sum_{r<=min(k,|R|)} 1 / log2(r+1)).
 
@@ -134,29 +138,35 @@ RANKING_METRICS: Final[Mapping[str, MetricFunction]] = {
 """The metrics of this module by the short name that tables use before the "@"."""
 
 
-def metrics_by_name(metrics: Sequence[str | MetricFunction]) -> dict[str, MetricFunction]:
+def metrics_by_name(metrics: Metrics) -> dict[str, MetricFunction]:
     """Return ranking metrics by the name before the "@".
 
     Args:
         metrics: keys of `RANKING_METRICS`, dotted paths or entry points, or functions. A metric of one's own is called
-            by its `name`, or else its `__name__`.
+            as its entry point, or by its `name`, or else its `__name__`.
 
     Raises:
-        ConfigError: an unknown name.
+        ConfigError: an unknown name, a function without one, or one name for two metrics.
 
     >>> list(metrics_by_name(["ndcg", hit_rate_at]))
     ['ndcg', 'hit_rate_at']
     """
     functions: dict[str, MetricFunction] = {}
-    for metric in metrics:
+    for metric in [metrics] if isinstance(metrics, str) or callable(metrics) else metrics:
         function = metric_named(metric) if isinstance(metric, str) else metric
-        name = metric if metric in RANKING_METRICS else getattr(function, "name", getattr(function, "__name__", None))
-        functions[str(name or type(function).__name__)] = function
+        name = getattr(function, "name", getattr(function, "__name__", None)) or type(function).__name__
+        if isinstance(metric, str) and "." not in metric:  # built in, or an entry point
+            name = metric
+        if name == "<lambda>":
+            raise ConfigError("a metric is a lambda, which has no name for the results; define it with def")
+        if functions.get(name, RANKING_METRICS.get(name, function)) != function:
+            raise ConfigError(f"two metrics have the name {name!r}; rename the one of your own")
+        functions[str(name)] = function
     return functions
 
 
 def ranking_metrics(
-    top: Items, relevant: Ragged, cutoffs: Sequence[int], metrics: Sequence[str | MetricFunction] = (*RANKING_METRICS,)
+    top: Items, relevant: Ragged, cutoffs: Sequence[int], metrics: Metrics = (*RANKING_METRICS,)
 ) -> dict[str, PerQuery]:
     """Return every metric at every cutoff, as `{"ndcg@10": "queries", ...}`.
 
@@ -215,9 +225,11 @@ def metric_named(name: str) -> MetricFunction:
         return RANKING_METRICS[name]
     if "@" in name:
         raise ConfigError(f"metric {name!r}: give its name alone, as in ndcg, and the list lengths as cutoffs=[10]")
-    if hint := nearest(name, RANKING_METRICS):
-        raise ConfigError(f"unknown ranking metric {name!r}{hint}; known: {', '.join(RANKING_METRICS)}")
-    function = object_named("metric", name, "recsys.metrics")
+    try:
+        function = object_named("metric", name, "recsys.metrics")
+    except ConfigError as error:
+        known = f"the metrics of this library are {', '.join(RANKING_METRICS)}"
+        raise ConfigError(f"{error}; {known}{nearest(name, RANKING_METRICS)}") from error
     if not callable(function):
         raise ConfigError(f"metric {name!r} is not a function of ranked hits and a cutoff")
     metric: MetricFunction = function() if isinstance(function, type) else function

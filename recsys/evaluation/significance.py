@@ -173,7 +173,9 @@ def _check_metrics(a: pd.DataFrame, b: pd.DataFrame, metrics: Sequence[str]) -> 
             known = [str(name) for name in table.select_dtypes("number").columns]
             if metric not in known:
                 choices = ", ".join(name for name in known if "@" in name)
-                raise ConfigError(f"metric {metric!r} is not in the table{nearest(metric, known)}; it has: {choices}")
+                stem = metric.partition("@")[0]
+                near = [name for name in known if nearest(stem, [name.partition("@")[0]])]  # whatever the cutoff
+                raise ConfigError(f"metric {metric!r} is not in the table{nearest(metric, near)}; it has: {choices}")
 
 
 def _paired(a: pd.DataFrame, b: pd.DataFrame, metrics: Sequence[str]) -> tuple[Doubles, Doubles, int, int]:

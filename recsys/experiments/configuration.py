@@ -256,4 +256,6 @@ def _resolve(key: str, values: Mapping[str, Any], dashes: str) -> str:
     hint = nearest(key, [*_short(keys), *earlier])
     if not hint and "rule" in values["model"]:
         hint = f"; for a setting of another rule name it too: {dashes}rule CLASS {dashes}rule.{key} VALUE"
-    raise ConfigError(f"unknown option {dashes}{key}{hint.replace(chr(39), dashes, 1).replace(chr(39), '')}")
+    every = ", ".join(dashes + full.removeprefix("model.") for full in keys)
+    cure = hint.replace("'", dashes, 1).replace("'", "") or f"; there are {every}"
+    raise ConfigError(f"unknown option {dashes}{key}{cure}")

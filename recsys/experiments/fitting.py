@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, astuple, is_dataclass
+from dataclasses import astuple
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 import recsys.models
-from recsys.data.interactions import Interactions
+from recsys.data.interactions import Interactions, check_log
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Split
 from recsys.errors import ConfigError, nearest
@@ -20,7 +21,7 @@ from recsys.evaluation.ranking import validator
 from recsys.experiments.configuration import Experiment, Filters, Validation, check_experiment, read_experiment
 from recsys.experiments.shipped import experiment_files
 from recsys.models.base import Recommender
-from recsys.models.parameters import check_keys
+from recsys.models.parameters import check_keys, to_plain
 from recsys.training.session import Session
 
 
@@ -53,16 +54,20 @@ def train(
     >>> train(Interactions.from_columns(["a", "a", "b"], [1, 2, 1]), "popularity").n_items
     2
     """
-    if not isinstance(data, Interactions | Split):
-        raise ConfigError(f"train needs a log or a split, not {data!r}; read the log with load or read")
+    if not isinstance(data, Split):
+        check_log(data, "train")
     validation, filters = Validation(), Filters()
     if isinstance(model, Recommender):
         if settings:
             raise ConfigError(f"{', '.join(settings)}: the model is made already; give its settings to its constructor")
         fresh = model
-    elif isinstance(model, type):
+    elif isinstance(model, type) and issubclass(model, Recommender):
         check_keys(settings, inspect.signature(model).parameters, model.__name__)
         fresh = model(**settings)
+    elif not isinstance(model, str | Path):
+        raise ConfigError(
+            f"train needs a model, not {model!r}: a name such as 'ease', a class of recsys.models, or a model"
+        )
     else:
         experiment = _experiment(str(model), settings)
         fresh, validation, filters = experiment.build(), experiment.validation, experiment.filters
@@ -92,9 +97,9 @@ def _experiment(name: str, settings: Mapping[str, Any]) -> Experiment:
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield dotted keys and plain values; groups of settings come as mappings or as their dataclasses."""
+    """Yield dotted keys and plain values; groups of settings may be objects, as rules and models are."""
     for key, value in settings.items():
-        plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        plain = value.item() if isinstance(value, np.generic) else to_plain(value)
         if isinstance(plain, Mapping) and "class_path" not in plain:
             yield from _flat(plain, f"{prefix}{key}.")
         else:

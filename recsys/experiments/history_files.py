@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from recsys.data.readers.columns import Role, recognised
+from recsys.data.readers.times import moment
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 from recsys.types import Ints, Items
@@ -40,28 +40,8 @@ def read_history(path: Path, items: Vocabulary, clock: str = "seconds") -> tuple
             f"{path}: none of its {len(ids)} items is known to the model, the first is {ids[0]!r}; "
             f"the model's items are such as {known}"
         )
-    times = None if raw_times is None else np.asarray([parse_time(value, clock) for value in raw_times], dtype=np.int64)
+    times = None if raw_times is None else np.asarray([moment(value, clock) for value in raw_times], dtype=np.int64)
     return numbers, times
-
-
-def parse_time(text: str, clock: str) -> int:
-    """Return a moment in a log's unit: a number as it is, an ISO-8601 date or time (UTC) as Unix seconds.
-
-    >>> parse_time("2001-09-09T01:46:40", "seconds")
-    1000000000
-    """
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    if clock != "seconds":
-        raise DataError(f"time {text!r}: this log has no wall-clock time (its clock is {clock!r}); give a whole number")
-    try:
-        moment = pd.Timestamp(text)
-    except ValueError as error:
-        raise DataError(f"time {text!r} is neither Unix seconds nor an ISO-8601 time such as 2015-06-30") from error
-    moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment
-    return int(moment.timestamp())
 
 
 def _from_json(path: Path, text: str) -> tuple[list[str], list[str] | None]:

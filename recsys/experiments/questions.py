@@ -10,7 +10,8 @@ import numpy as np
 
 from recsys.bundles.index import recommender_of
 from recsys.data.queries import Queries
-from recsys.experiments.history_files import parse_time, read_history
+from recsys.data.readers.times import moment
+from recsys.experiments.history_files import read_history
 from recsys.experiments.runs import load_model, run_data
 from recsys.explanations import describe_personas, explain_items
 from recsys.explanations.activity import persona_activity
@@ -80,11 +81,11 @@ def personas(
 def _queries(
     model: Recommender, run: Path, user: str | None, history: Path | None, at: str | None, source: str | None
 ) -> Queries:
-    moment = None if at is None else parse_time(at, model.fitted_on.clock)
+    now = None if at is None else moment(at, model.fitted_on.clock)
     if history is not None:
-        return _queries_of_file(model, history, moment)
+        return _queries_of_file(model, history, now)
     assert user is not None
-    queries, _ = queries_by_id(model, user, log=run_data(run, source).load(), at=moment)
+    queries, _ = queries_by_id(model, user, log=run_data(run, source).load(), at=now)
     return queries
 
 

@@ -147,17 +147,27 @@ def read_metrics(run: Path) -> dict[str, Any]:
     return content
 
 
-def load_model(path: str | Path, allow: Iterable[type | str] = ()) -> Recommender:
+def load_model(path: str | Path, allow: type | str | Iterable[type | str] = ()) -> Recommender:
     """Return the model of a finished run, or of a bundle; see `recsys.bundles.bundle.load`.
 
     Args:
         path: directory of the run, or of the bundle.
         allow: models and rules of forgetting from elsewhere that the bundle may name, or their paths.
+
+    Raises:
+        DataError: there is neither a run nor a bundle.
     """
     path = Path(path)
     if (path / bundle.MANIFEST).exists():
         return bundle.load(path, allow)
-    read_metrics(path)
+    if not (path / METRICS).exists():
+        place = (
+            "a file, which" if path.is_file() else "a directory that" if path.exists() else "no directory, so that it"
+        )
+        raise DataError(
+            f"{path} is {place} holds no finished run and no bundle; give the directory of a run (`recsys train --out "
+            "DIR`) or of a bundle (recsys.save)"
+        )
     return bundle.load(path / "model", allow)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.interactions import Interactions
+from recsys.data.interactions import Interactions, check_log
 from recsys.data.queries import Queries
+from recsys.data.readers.times import Moment, moment
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.models.base import Recommender
@@ -27,9 +28,9 @@ def queries_by_id(
     model: Recommender,
     users: Id | Iterable[Id] | None = None,
     *,
-    history: Iterable[Id] | None = None,
+    history: Id | Iterable[Id] | None = None,
     log: Interactions | None = None,
-    at: int | None = None,
+    at: Moment | None = None,
 ) -> tuple[Queries, npt.NDArray[Any]]:
     """Return queries in the model's numbers, and the external id of the user of each (None for a history).
 
@@ -38,7 +39,8 @@ def queries_by_id(
         users: ids of users of the log; all of its users when None.
         history: item ids of one person who need not be in any log, oldest first, in place of users and log.
         log: holds the users' events, which a model does not keep.
-        at: only events strictly before this moment are visible, in the unit of the log's clock; everything when None.
+        at: only events strictly before this moment are visible, a date or a number in the unit of the log's clock;
+            everything when None.
 
     Raises:
         ConfigError: neither a log nor a history, or both.
@@ -48,14 +50,14 @@ def queries_by_id(
     if history is not None:
         if users is not None or log is not None or at is not None:
             raise ConfigError("give users with the log that holds their events, or a history of item ids, not both")
-        return _of_history(model, list(history)), np.asarray([None], dtype=object)
+        return _of_history(model, listed(history, "history", "items")), np.asarray([None], dtype=object)
     if log is None:
         raise ConfigError(
             "a model keeps no events of its users: give the log that holds them, as in recommend(model, users=[1, 2], "
             "log=log), or the items that somebody used, as in recommend(model, history=[7, 9])"
         )
     numbers = user_numbers(model, log, users)
-    now = None if at is None else np.full(len(numbers), at, dtype=np.int64)
+    now = None if at is None else np.full(len(numbers), moment(at, log.clock), dtype=np.int64)
     return model.fitted_on.queries(log, numbers, now), log.users.ids[numbers]
 
 
@@ -66,6 +68,7 @@ def user_numbers(model: Recommender, log: Interactions, users: Id | Iterable[Id]
         DataError: users that the log lacks.
         CapabilityError: users that the model cannot serve.
     """
+    check_log(log, "a model, which keeps no events of its users,")
     every = np.arange(log.n_users, dtype=np.int32)
     numbers = every if users is None else known_numbers(log.users, users, "users", log.name)
     if model.needs_known_users:
@@ -86,7 +89,7 @@ def known_numbers(vocabulary: Vocabulary, ids: Id | Iterable[Id], kind: str, own
     Raises:
         DataError: naming the unknown ids, their kind ("users" or "items") and the owner of the vocabulary.
     """
-    several = [ids] if isinstance(ids, int | str | np.integer) else list(ids)
+    several = listed(ids, kind, kind)
     numbers = vocabulary.numbers(several)
     unknown = [one for one, number in zip(several, numbers.tolist(), strict=True) if number == UNKNOWN]
     if unknown:
@@ -94,6 +97,21 @@ def known_numbers(vocabulary: Vocabulary, ids: Id | Iterable[Id], kind: str, own
         missing = single if len(several) == 1 else counted
         raise DataError(f"{owner} has no {missing}; its {kind} are such as {_some(vocabulary.ids)}")
     return numbers
+
+
+def listed(ids: Id | Iterable[Id], argument: str, kind: str) -> list[Id]:
+    """Return one or more ids as a list.
+
+    Raises:
+        ConfigError: they are a table, or no ids, instead of those of users or items, the `kind`.
+    """
+    if isinstance(ids, int | str | np.integer):
+        return [ids]
+    if hasattr(ids, "columns") or not isinstance(ids, Iterable):
+        raise ConfigError(
+            f"{argument} is a {type(ids).__name__}; give a list of ids of {kind}, as a table's column of them"
+        )
+    return list(ids)
 
 
 def _of_history(model: Recommender, history: list[Id]) -> Queries:

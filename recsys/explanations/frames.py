@@ -12,10 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys.checks import positive
+from recsys.checks import whole
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.data.readers.times import Moment
 from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import ConfigError
 from recsys.explanations.explain import explain, explain_items
 from recsys.explanations.external_ids import Id, known_numbers, queries_by_id, user_numbers
 from recsys.explanations.personas import describe_personas
@@ -32,10 +34,10 @@ def recommend(
     model: Recommender,
     users: Id | Iterable[Id] | None = None,
     *,
-    history: Iterable[Id] | None = None,
+    history: Id | Iterable[Id] | None = None,
     log: Interactions | None = None,
     n: int = 10,
-    at: int | None = None,
+    at: Moment | None = None,
     reasons: bool = True,
 ) -> pd.DataFrame:
     """Recommend n items to users of a log, or to a person with a given history.
@@ -46,7 +48,8 @@ def recommend(
         history: item ids of one person, oldest first, in place of users and log.
         log: holds the users' events; items that they have used are not recommended.
         n: length of the lists; they are shorter where fewer items may be recommended.
-        at: only events strictly before this moment are visible, in the unit of the log's clock.
+        at: only events strictly before this moment are visible: ISO text, a datetime (UTC if without a zone), or
+            a number in the unit of the log's clock.
         reasons: also explain each item. Without, a large batch is several times as fast.
 
     Returns:
@@ -58,7 +61,7 @@ def recommend(
         DataError: users that the log lacks, or a history of which the model knows no item.
         CapabilityError: users that the model cannot serve.
     """
-    positive("n", n)
+    whole("n", n)
     queries, user_ids = queries_by_id(model, users, history=history, log=log, at=at)
     return _frame(model, queries, user_ids, n, reasons=reasons)
 
@@ -79,7 +82,7 @@ def recommend_all(
     Args:
         model: a fitted model.
         log: holds the users' events.
-        path: the file; its folder is made, and a file that is there is replaced.
+        path: the .parquet file; its folder is made, and a file that is there is replaced.
         users: ids of users of the log; all of its users when None.
         n: length of the lists.
         reasons: also write `persona` and `reason`.
@@ -90,13 +93,20 @@ def recommend_all(
         The path. The columns are those of `recommend`.
 
     Raises:
+        ConfigError: the path is not one of a .parquet file.
         DataError: users that the log lacks.
         CapabilityError: users that the model cannot serve.
     """
-    positive("n", n)
-    positive("batch_size", batch_size)
-    numbers = user_numbers(model, log, users)
+    whole("n", n)
+    whole("batch_size", batch_size)
     target = Path(path)
+    if target.suffix.lower() != ".parquet" or target.is_dir():
+        raise ConfigError(
+            f"{target} is {'a directory' if target.is_dir() else 'no .parquet file'}; name a .parquet file"
+        )
+    if blocked := [str(parent) for parent in target.parents if parent.exists() and not parent.is_dir()]:
+        raise ConfigError(f"{target} cannot be made, because {blocked[0]} is a file; choose another folder")
+    numbers = user_numbers(model, log, users)
     target.parent.mkdir(parents=True, exist_ok=True)
     user, item = (pa.int64() if ids.is_integer else pa.string() for ids in (log.users, model.fitted_on.items))
     fields = {"user": user, "rank": pa.int32(), "item": item, "title": pa.string(), "score": pa.float32()}
@@ -116,10 +126,10 @@ def explain_to(
     user: Id | None = None,
     *,
     items: Id | Iterable[Id] | None = None,
-    history: Iterable[Id] | None = None,
+    history: Id | Iterable[Id] | None = None,
     log: Interactions | None = None,
     n: int = 10,
-    at: int | None = None,
+    at: Moment | None = None,
     evidence: int = 3,
 ) -> list[Explanation]:
     """Explain to one person why these items would be recommended, or the n best ones.
@@ -131,7 +141,8 @@ def explain_to(
         history: item ids of one person, oldest first, in place of user and log.
         log: holds the user's events.
         n: length of the list without `items`.
-        at: only events strictly before this moment are visible, in the unit of the log's clock.
+        at: only events strictly before this moment are visible: ISO text, a datetime (UTC if without a zone), or
+            a number in the unit of the log's clock.
         evidence: past events shown at most for each item.
 
     Raises:
@@ -139,7 +150,11 @@ def explain_to(
         DataError: the log lacks the user, or the model an item.
         CapabilityError: the model cannot serve the user.
     """
+    whole("n", n)
+    whole("evidence", evidence, least=0)
     queries, _ = queries_by_id(model, user, history=history, log=log, at=at)
+    if len(queries) != 1:
+        raise ConfigError(f"explain is for one user, and {len(queries)} are asked for; call it with the id of each")
     if items is None:
         return explain(model, queries, n, evidence=evidence)[0]
     numbers = known_numbers(model.fitted_on.items, items, "items", "the model")[None]
@@ -151,9 +166,9 @@ def personas(
     model: Recommender,
     users: Id | Iterable[Id] | None = None,
     *,
-    history: Iterable[Id] | None = None,
+    history: Id | Iterable[Id] | None = None,
     log: Interactions | None = None,
-    at: int | None = None,
+    at: Moment | None = None,
     top: int = 5,
 ) -> pd.DataFrame:
     """Describe the personas of users.
@@ -171,6 +186,7 @@ def personas(
         CapabilityError: the model has no personas, or cannot serve a user.
         ConfigError, DataError: see `recommend`.
     """
+    whole("top", top)
     queries, user_ids = queries_by_id(model, users, history=history, log=log, at=at)
     descriptions = describe_personas(model, queries, top=top, recommended=False)
     rows = [
@@ -196,7 +212,7 @@ def similar_items(model: Recommender, items: Id | Iterable[Id], *, n: int = 10) 
         CapabilityError: the model has no similarity between items.
         DataError: ids that the model does not know.
     """
-    positive("n", n)
+    whole("n", n)
     numbers = known_numbers(model.fitted_on.items, items, "items", "the model")
     lists = [similar(model, number, n) for number in numbers.tolist()]
     every = Recommendations(
@@ -211,8 +227,8 @@ def _frame(model: Recommender, queries: Queries, user_ids: npt.NDArray[Any], n: 
     frame = _ranked(model, recommendations, "user", user_ids, "item")
     if reasons:
         explanations = [one for row in explain_items(model, queries, recommendations) for one in row]
-        frame["persona"] = [one.personas[0].name if one.personas else None for one in explanations]
-        frame["reason"] = [one.reason for one in explanations]
+        frame["persona"] = _texts([one.personas[0].name if one.personas else None for one in explanations])
+        frame["reason"] = _texts([one.reason for one in explanations])
     return frame
 
 
@@ -224,4 +240,9 @@ def _ranked(
     items, fitted = lists.items[row, place], model.fitted_on
     columns = {owner: owner_ids[row], "rank": (place + 1).astype(np.int32), item: fitted.items.ids[items]}
     titles = [fitted.metadata.titles[number] for number in items.tolist()]
-    return pd.DataFrame(columns | {"title": titles, "score": lists.scores[row, place]})
+    return pd.DataFrame(columns | {"title": _texts(titles), "score": lists.scores[row, place]})
+
+
+def _texts(values: list[Any]) -> pd.Series[Any]:
+    """Return a column of texts, also where it is empty, which pandas would take for numbers."""
+    return pd.Series(values, dtype=None if values else object)

@@ -226,6 +226,33 @@ def test_unusable_frames(frame: Any, columns: Columns, fault: str) -> None:
         Interactions.from_pandas(frame, columns=columns)
 
 
+def test_labels_are_integers_columns_sparse_and_ids_trimmed() -> None:
+    frame = pd.DataFrame({0: [" a", "a", "b"], 1: pd.arrays.SparseArray([7, 8, 7])})
+    log = Interactions.from_pandas(frame, user=0, item=1)
+    assert (log.users.ids.tolist(), log.user_num.tolist()) == (["a", "b"], [0, 0, 1])
+    assert log.items.ids[log.item_num].tolist() == [7, 8, 7]
+
+
+def test_ambiguous_columns_series_and_surrogates_are_refused() -> None:
+    surrogate = FRAME.assign(item=pd.Series(["a", None, "\ud800"], FRAME.index, dtype=object))
+    twice = pd.concat([FRAME, FRAME["item"]], axis=1)
+    for frame, names, fault in (
+        (twice, dict[str, Any](), "2 columns have the name 'item'; rename all but one"),
+        (FRAME, {"item": "user"}, "column 'user' is taken for user and item; say which is the item"),
+        (FRAME["item"], {}, "a DataFrame is expected, not Series"),
+        (
+            surrogate,
+            {},
+            "column 'item', row 1: blank",
+        ),
+        (surrogate.fillna("b"), {}, "column 'item', row 2: undecodable text.*or correct the id"),
+        (FRAME.assign(item=None), {}, "column 'item', row 0: blank item id ''"),
+        (FRAME.rename(columns={"user": "buyer"}), {}, "as in user='NAME' .on the command line --columns user=NAME"),
+    ):
+        with pytest.raises(DataError, match=fault):
+            Interactions.from_pandas(frame, **names)
+
+
 @dataclass
 class _Interchange:
     """A DataFrame that offers nothing but the interchange protocol."""

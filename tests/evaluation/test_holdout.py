@@ -245,8 +245,12 @@ def test_a_split_is_evaluated_on_its_test_questions() -> None:
 def test_ranking_metrics_can_be_chosen_and_own_ones_added() -> None:
     split = _split()
     model = MostUsed().fit(split.train)
-    result = evaluate(model, split, metrics=["hr", lambda ranked, k: ranked.hits[:, :k].sum(1)], cutoffs=[5])
-    assert result.metrics[:2] == ("hr@5", "<lambda>@5")
+
+    def hits(ranked: RankedHits, k: int) -> PerQuery:
+        return np.asarray(ranked.at(k).sum(1))
+
+    result = evaluate(model, split, metrics=["hr", hits], cutoffs=[5])
+    assert result.metrics[:2] == ("hr@5", "hits@5")
     assert "ndcg@5" not in result.metrics
     assert "tdd@5" in result.metrics
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import numpy.typing as npt
@@ -176,10 +177,29 @@ def test_own_metrics_are_functions_objects_or_paths() -> None:
     assert list(ranking_metrics(top, relevant, [1], ["tests.evaluation.test_metrics.SmallestItem"])) == ["smallest@1"]
 
 
+def test_the_metric_of_an_entry_point_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("first-hit", "tests.evaluation.test_metrics:first_is_relevant", "recsys.metrics")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    top, relevant = np.array([[4, 2]], np.int32), Ragged.of([[4]])
+    assert list(ranking_metrics(top, relevant, [1], "first-hit")) == ["first-hit@1"]
+    assert parse_metric("first-hit@1") == ("first-hit", 1)
+
+
 def test_misuse_of_own_metrics_is_explained() -> None:
     top, relevant = np.array([[4, 2]], np.int32), Ragged.of([[4]])
+
+    def two_values(ranked: RankedHits, k: int) -> PerQuery:
+        return np.zeros(2)
+
     with pytest.raises(ConfigError, match=r"shape \(2,\); give one value for each of the 1 queries"):
-        ranking_metrics(top, relevant, [1], [lambda ranked, k: np.zeros(2)])
+        ranking_metrics(top, relevant, [1], [two_values])
+    with pytest.raises(ConfigError, match=r"lambda, which has no name.*define it with def"):
+        ranking_metrics(top, relevant, [1], [lambda ranked, k: np.zeros(1)])
+    two_values.__name__ = "ndcg"
+    with pytest.raises(ConfigError, match="two metrics have the name 'ndcg'; rename"):
+        ranking_metrics(top, relevant, [1], two_values)
+    with pytest.raises(ConfigError, match=r"'foo' cannot be found.*the metrics of this library are ndcg, [a-z, ]*map$"):
+        ranking_metrics(top, relevant, [1], "foo")
     with pytest.raises(ConfigError, match="cannot be found"):
         ranking_metrics(top, relevant, [1], ["no_such_package.metric"])
     with pytest.raises(ConfigError, match="not a function"):

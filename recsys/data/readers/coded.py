@@ -36,6 +36,11 @@ class Coded:
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
         return cls(codes, coded.dictionary)
 
+    def merged(self) -> Coded:
+        """Return the same column with each text once, where several are equal."""
+        distinct = Coded.of(self.texts)
+        return Coded(np.append(distinct.codes, np.int32(-1))[self.codes], distinct.texts)
+
     def take(self, rows: Mask) -> Coded:
         """Return the column of the rows of a mask."""
         return Coded(self.codes[rows], self.texts)
@@ -94,7 +99,7 @@ def typed(column: pa.Array | pa.ChunkedArray, role: Role, where: str) -> Coded:
             array = pc.binary_join(array, "|")
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
-        coded = array.dictionary_encode()
+        coded = (array.cast(pa.string()) if pa.types.is_null(array.type) else array).dictionary_encode()
         texts = coded.dictionary
         if pa.types.is_floating(texts.type):
             numbers = texts.to_numpy(zero_copy_only=False)
@@ -104,7 +109,10 @@ def typed(column: pa.Array | pa.ChunkedArray, role: Role, where: str) -> Coded:
             zone = None if texts.type.tz is None else "UTC"  # printing other zones needs a database of them
             texts = pc.floor_temporal(texts.cast(pa.timestamp(texts.type.unit, zone)), unit="second")
             texts = texts.cast(pa.timestamp("s", zone))
-        return Coded(Coded.of(coded).codes, texts.cast(pa.string()).cast(pa.binary()))
+        return Coded(
+            Coded.of(coded).codes,
+            texts if pa.types.is_binary(texts.type) else texts.cast(pa.string()).cast(pa.binary()),
+        )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
             f"{where} has type {column.type}, which cannot be used as {role}; write it as text or number"

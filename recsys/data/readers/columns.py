@@ -12,6 +12,9 @@ from recsys.errors import DataError, nearest
 Clock = Literal["seconds", "order", "period", "none"]
 """The meaning of times: Unix seconds (UTC); positions in the user's history; coarse period numbers; or nothing."""
 
+Label = str | int
+"""The name of a column; an integer is the label of a DataFrame's column."""
+
 Role = Literal["user", "item", "value", "time", "order", "period", "category", "title", "genres"]
 """What a column can mean."""
 
@@ -41,6 +44,9 @@ ALIASES: dict[Role, tuple[str, ...]] = {
     "title": (),
     "genres": (),
 }
+ITEM_ROLES: tuple[Role, ...] = ("category", "title", "genres")
+"""The columns that describe the item, not the event."""
+
 _CLOCKS: dict[Role, Clock] = {"time": "seconds", "order": "order", "period": "period"}
 
 
@@ -128,13 +134,13 @@ class Columns:
             values["value_range"] = (low, high)
         return cls(**values)
 
-    def naming(self, **names: str | None) -> Columns:
+    def naming(self, **names: Label | None) -> Columns:
         """Return the same declarations with other names of columns by role; None leaves a role as it is.
 
         >>> Columns(item="isbn").naming(user="reader", item=None).item
         'isbn'
         """
-        given: dict[str, Any] = {role: name for role, name in names.items() if name is not None}
+        given: dict[str, Any] = {role: str(name) for role, name in names.items() if name is not None}
         return replace(self, **given)
 
     def resolve(self, header: Sequence[str], where: str) -> dict[Role, int]:
@@ -143,7 +149,8 @@ class Columns:
         Of time, order and period only one is returned: the first declared, else the first recognised.
 
         Raises:
-            DataError: a declared column is missing, or no column for users or items is recognised; at `where`.
+            DataError: a declared column is missing, no column for users or items is recognised, one column is taken for
+                two roles, or two columns have one name; at `where`.
 
         >>> Columns().resolve(["userId", "movieId", "rating", "timestamp"], "ratings.csv")
         {'user': 0, 'item': 1, 'value': 2, 'time': 3}
@@ -156,12 +163,21 @@ class Columns:
         for role in ("user", "item"):
             if role not in positions:
                 raise DataError(
-                    f"{where}: no column for the {role} among {', '.join(map(repr, header))}; say which it is "
-                    f"with columns.{role}, or list columns.names if the file has no header"
+                    f"{where}: no column for the {role} among {', '.join(map(repr, header))}; say which it is, as in "
+                    f"{role}='NAME' (on the command line --columns {role}=NAME); a file without a header needs "
+                    "columns.names"
                 )
         clocks = [role for role in _CLOCKS if role in positions]
         clocks.sort(key=lambda role: getattr(self, role) is None)  # declared before recognised
-        return {role: positions[role] for role in ROLES if role in positions and role not in clocks[1:]}
+        roles = {role: positions[role] for role in ROLES if role in positions and role not in clocks[1:]}
+        owners: dict[int, Role] = {}
+        for role, position in roles.items():
+            name = header[position]
+            if header.count(name) > 1:
+                raise DataError(f"{where}: {header.count(name)} columns have the name {name!r}; rename all but one")
+            if role not in ITEM_ROLES and (other := owners.setdefault(position, role)) != role:
+                raise DataError(f"{where}: column {name!r} is taken for {other} and {role}; say which is the {role}")
+        return roles
 
 
 def check_keys(kind: type, mapping: Mapping[str, Any], where: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from typing import final
 
 import numpy as np
@@ -11,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.readers.columns import MILLISECONDS_FROM, TimeUnit
+from recsys.errors import DataError
 from recsys.types import Ints, Mask
 
 UNIT_NAMES = ("seconds", "milliseconds", "ISO-8601")
@@ -18,6 +21,10 @@ _SECONDS, _MILLISECONDS, _ISO = range(3)
 _UNREADABLE = -1
 
 _TOO_LARGE = 1e14
+
+
+Moment = int | float | str | date | np.datetime64
+"""A number in the unit of a log's clock, or a date or time; text is ISO-8601 or spells a number."""
 
 
 @final
@@ -32,6 +39,28 @@ class Times:
 
     seconds: Ints
     unit: Ints
+
+
+def moment(value: Moment, clock: str) -> int:
+    """Return a moment in a log's unit: a number as it is, a date or time (UTC if without a zone) as Unix seconds.
+
+    Raises:
+        DataError: it is no moment, or a date where the log's times are no wall-clock times.
+
+    >>> moment("2001-09-09T01:46:40", "seconds")
+    1000000000
+    """
+    if isinstance(value, int | float | str | np.number):
+        with suppress(ValueError, OverflowError):
+            return int(np.int64(int(value) if isinstance(value, str) else math.ceil(value)))
+    if clock != "seconds":
+        raise DataError(
+            f"time {value!r}: this log has no wall-clock time (its clock is {clock!r}); give a whole number"
+        )
+    with suppress(ValueError, TypeError):
+        time = pd.Timestamp(value)
+        return int((time.tz_localize("UTC") if time.tzinfo is None else time).timestamp())
+    raise DataError(f"time {value!r} is neither Unix seconds nor an ISO-8601 time such as 2015-06-30")
 
 
 def parse_times(texts: pa.Array, declared: TimeUnit = "auto") -> Times:

@@ -14,13 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.data.readers.coded import Chunk, Coded
-from recsys.data.readers.columns import Columns, Role
+from recsys.data.readers.columns import ITEM_ROLES, Columns, Role
 from recsys.data.readers.rejects import Reject
 from recsys.data.readers.times import UNIT_NAMES, parse_times, whole_numbers
 from recsys.types import Doubles, Floats, Ints, Mask
-
-ATTRIBUTES: tuple[Role, ...] = ("category", "title", "genres")
-"""The columns that describe the item, not the event."""
 
 _NOT_FINITE = {"nan", "inf", "infinity"}
 _LARGEST = float(np.finfo(np.float32).max)
@@ -81,7 +78,7 @@ class Validator:
         if "time" in columns:
             time = self._times(columns["time"], faults)
         attributes = {
-            role: Coded(columns[role].codes, _decode(columns[role].texts)[0]) for role in ATTRIBUTES if role in columns
+            role: Coded(columns[role].codes, _decode(columns[role].texts)[0]) for role in ITEM_ROLES if role in columns
         }
         if not faults.by_row:
             return Checked(chunk.lines, user, item, value, time, attributes, sorted(chunk.malformed))
@@ -94,17 +91,19 @@ class Validator:
         return Checked(lines, user.take(good), item.take(good), value[good], time[good], attributes, rejected)
 
     def _ids(self, column: Coded, role: Role, faults: _Faults) -> Coded:
-        texts, undecodable = _decode(column.texts)
-        texts = pc.utf8_trim_whitespace(texts)
+        decoded, undecodable = _decode(column.texts)
+        texts = pc.utf8_trim_whitespace(decoded)
         blank = pc.equal(texts, "").to_numpy(zero_copy_only=False)
 
         def reason(text: str) -> str:
             if not text.strip():
                 return f"blank {role} id {text!r}; fill it in or delete the row"
-            return f"undecodable text {text!r} as {role} id; save the file as UTF-8 or declare columns.encoding"
+            cure = "save the file as UTF-8 or declare columns.encoding, or correct the id"
+            return f"undecodable text {text!r} as {role} id; {cure}"
 
         faults.add(role, column, texts, blank | undecodable, reason)
-        return Coded(column.codes, texts)
+        trimmed = Coded(column.codes, texts)
+        return trimmed if texts.equals(decoded) else trimmed.merged()
 
     def _values(self, column: Coded, faults: _Faults) -> Floats:
         texts = pc.utf8_trim_whitespace(_decode(column.texts)[0])

@@ -136,9 +136,14 @@ def check_fractions(fractions: Sequence[float]) -> tuple[float, float, float]:
     Raises:
         ConfigError: not three positive numbers with sum 1.
     """
-    shares = tuple(float(share) for share in fractions)
+    try:
+        shares = tuple(float(share) for share in fractions)
+    except (TypeError, ValueError):
+        shares = ()
     if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise ConfigError(f"fractions are {shares}; give three positive shares (train, valid, test) with sum 1")
+        raise ConfigError(
+            f"fractions are {shares or fractions}; give three positive shares (train, valid, test) with sum 1"
+        )
     return shares[0], shares[1], shares[2]
 
 

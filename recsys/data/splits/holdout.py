@@ -39,6 +39,9 @@ class Holdout:
     def __len__(self) -> int:
         return len(self.queries)
 
+    def __repr__(self) -> str:
+        return f"Holdout({len(self)} queries, {len(self.relevant.items)} relevant items)"
+
     def take(self, rows: npt.NDArray[np.integer]) -> Holdout:
         """Return the given queries, in that order."""
         return Holdout(
@@ -71,3 +74,6 @@ class Split:
     leaks_time: bool
     seed: int | None = None
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Split({self.name}: train {self.train!r}, valid {self.valid!r}, test {self.test!r})"

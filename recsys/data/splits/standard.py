@@ -7,11 +7,11 @@ or the moment of a query.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, Never, get_args
 
 import numpy as np
 
-from recsys.data.interactions import Clock, Interactions
+from recsys.data.interactions import Clock, Interactions, check_log
 from recsys.data.splits.assembly import (
     Marks,
     Minima,
@@ -62,6 +62,7 @@ def split(
     n: int | None = None,
     history: HistoryPart | None = None,
     threshold: float | None = None,
+    **unknown: Never,
 ) -> Split:
     """Split a log by the name of the split. An option that the split does not have is an error.
 
@@ -84,6 +85,9 @@ def split(
     >>> split(log, "last_one").test.relevant.row(0)
     array([-1], dtype=int32)
     """
+    check_log(log, "split")
+    if unknown:
+        raise ConfigError(f"split has no option {next(iter(unknown))!r}; the shares are fractions=(train, valid, test)")
     if name not in SPLIT_NAMES:
         raise ConfigError(f"unknown split {name!r}{nearest(str(name), SPLIT_NAMES)}; known: {', '.join(SPLIT_NAMES)}")
     given = {"fractions": fractions, "n": n, "history": history, "threshold": threshold}

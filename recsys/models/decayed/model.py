@@ -194,7 +194,9 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         _ = self.fitted_on
         if isinstance(self._inner, PersonaRecommender) and self._inner.has_personas:
             return self._inner
-        raise CapabilityError(f"{type(self._inner).__name__}, which Decayed wraps, has no personas; wrap AMPCF or MF")
+        raise CapabilityError(
+            f"{type(self._inner).__name__}, which Decayed wraps, has no personas; wrap LinearAMPCF, AMPCF or MF"
+        )
 
     def _personas(self, model: Recommender) -> PersonaWeighting | None:
         """Return how the personas of a fitted model take part in the weights; None where they do not."""

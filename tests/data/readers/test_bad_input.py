@@ -44,6 +44,13 @@ BAD_ROWS = {
 ROWS = pytest.mark.parametrize(("row", "fault"), BAD_ROWS.values(), ids=BAD_ROWS.keys())
 
 
+def test_ids_are_equal_without_the_blanks_around_them(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("user,item\n a,x\na, x\nb,x \n", encoding="utf-8")
+    log = read_log(path)
+    assert (log.users.ids.tolist(), log.items.ids.tolist(), len(log)) == (["a", "b"], ["x"], 2)
+
+
 @ROWS
 def test_bad_row_names_file_line_value_and_cure(row: bytes, fault: str, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
