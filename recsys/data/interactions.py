@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -229,14 +228,9 @@ def check_log(log: object, caller: str) -> None:
     """Raise a ConfigError, with what makes a log of anything else, unless `log` is one."""
     if not isinstance(log, Interactions):
         raise ConfigError(
-            f"{caller} needs a log, not {_short(log)}; read the log with load or read, make it of a DataFrame with "
-            "recsys.from_pandas, or give the part `train` of a split"
+            f"{caller} needs a log, not {type(log).__name__}; read the log with load or read, make it of a DataFrame "
+            "with recsys.from_pandas, or give the part `train` of a split"
         )
-
-
-def _short(value: object) -> str:
-    """Return a small value as code, and of anything else the type."""
-    return repr(value) if value is None or isinstance(value, int | float | str | Path) else type(value).__name__
 
 
 def _renumbered(column: Items, size: int) -> tuple[Ints, Items]:

@@ -50,7 +50,7 @@ def evaluate(
     train: Interactions | None = None,
     *,
     metrics: Metrics = (*RANKING_METRICS,),
-    cutoffs: Sequence[int] = (5, 10, 20),
+    cutoffs: int | Sequence[int] = (5, 10, 20),
     tastes: Tastes | None = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
@@ -112,7 +112,7 @@ def evaluate_lists(
     train: Interactions,
     *,
     metrics: Metrics = (*RANKING_METRICS,),
-    cutoffs: Sequence[int] = (5, 10, 20),
+    cutoffs: int | Sequence[int] = (5, 10, 20),
     tastes: Tastes | None = None,
     served: Mask | None = None,
 ) -> Evaluation:
@@ -160,11 +160,12 @@ def evaluate_lists(
     return Evaluation(pd.DataFrame(columns | values), tuple(values), overall, lengths, unreachable)
 
 
-def _ascending(cutoffs: Sequence[int]) -> tuple[int, ...]:
+def _ascending(cutoffs: int | Sequence[int]) -> tuple[int, ...]:
     """Return the distinct cutoffs in ascending order."""
-    if not cutoffs or min(cutoffs) < 1:
-        raise ConfigError(f"cutoffs are {list(cutoffs)}; give at least one, each at least 1, as in 5 10 20")
-    return tuple(sorted({int(k) for k in cutoffs}))
+    lengths = np.atleast_1d(np.asarray(cutoffs))
+    if lengths.dtype.kind not in "iu" or not (lengths >= 1).all():
+        raise ConfigError(f"cutoffs are {lengths.tolist()}; give at least one, each at least 1, as in 5 10 20")
+    return tuple(sorted(set(lengths.tolist())))
 
 
 def _plain_ids(user_ids: npt.NDArray[np.object_]) -> pd.Series[Any]:

@@ -8,7 +8,7 @@ may be recommended; those ranks are misses. A query without relevant items has n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -152,7 +152,7 @@ def metrics_by_name(metrics: Metrics) -> dict[str, MetricFunction]:
     ['ndcg', 'hit_rate_at']
     """
     functions: dict[str, MetricFunction] = {}
-    for metric in [metrics] if isinstance(metrics, str) or callable(metrics) else metrics:
+    for metric in [metrics] if isinstance(metrics, str) or not isinstance(metrics, Iterable) else metrics:
         function = metric_named(metric) if isinstance(metric, str) else metric
         name = getattr(function, "name", getattr(function, "__name__", None)) or type(function).__name__
         if isinstance(metric, str) and "." not in metric:  # built in, or an entry point

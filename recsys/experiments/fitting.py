@@ -84,7 +84,10 @@ def validator_of(split: Split, validation: Validation) -> Callable[[Recommender]
 
 
 def _experiment(name: str, settings: Mapping[str, Any]) -> Experiment:
-    overrides = [(key, yaml.safe_dump(value)) for key, value in _flat(settings)]
+    try:
+        overrides = [(key, yaml.safe_dump(value)) for key, value in _flat(settings)]
+    except yaml.YAMLError as error:
+        raise ConfigError(f"a setting is no number, text, list, mapping, rule or model: {error}") from error
     files = experiment_files()
     if name in files or name.endswith((".yaml", ".yml")):
         return read_experiment(files.get(name, name), overrides, dashes="")

@@ -7,7 +7,7 @@ or the moment of a query.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Never, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -62,7 +62,6 @@ def split(
     n: int | None = None,
     history: HistoryPart | None = None,
     threshold: float | None = None,
-    **unknown: Never,
 ) -> Split:
     """Split a log by the name of the split. An option that the split does not have is an error.
 
@@ -86,8 +85,6 @@ def split(
     array([-1], dtype=int32)
     """
     check_log(log, "split")
-    if unknown:
-        raise ConfigError(f"split has no option {next(iter(unknown))!r}; the shares are fractions=(train, valid, test)")
     if name not in SPLIT_NAMES:
         raise ConfigError(f"unknown split {name!r}{nearest(str(name), SPLIT_NAMES)}; known: {', '.join(SPLIT_NAMES)}")
     given = {"fractions": fractions, "n": n, "history": history, "threshold": threshold}
