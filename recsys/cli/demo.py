@@ -50,7 +50,7 @@ def run(out: Path, seed: int, console: Console) -> None:
     data = runs.DataSettings(choose_log(console))
     results: dict[str, dict[str, Any]] = {}
     for title, config, overrides in _MODELS:
-        console.print(f"[bold]Training {title}[/bold]")
+        console.print(f"[bold]{title}[/bold]")
         results[title] = runs.train_run(
             read_experiment(Path(config), overrides),
             data,
@@ -58,7 +58,7 @@ def run(out: Path, seed: int, console: Console) -> None:
             seed=seed,
             session=Session(progress=console.is_terminal),
             overwrite=True,
-            say=(lambda _: None) if results else lambda line: console.print(escape(line), style="dim"),
+            say=(lambda _: None) if results else lambda line: console.print(f"  {escape(line)}", style="dim"),
         )
     print_comparison(results, console)
     one, several = (out / folder_of(title) for title in ("AMP-CF, one persona", "AMP-CF"))
