@@ -120,6 +120,7 @@ def test_run_is_evaluated_with_the_outside_metric(baskets: Path, tmp_path: Path)
         run, cutoffs=[5], metrics=["first-hit", "recsys_outside_example.metric.first_hit", "ndcg"]
     ).summary
     assert 0 < summary["first_hit@5"] <= 1
+    assert summary["first-hit@5"] == summary["first_hit@5"]
     assert summary["ndcg@5"] > 0
     by_path = evaluate_run(run, cutoffs=[5], metrics=["recsys_outside_example.metric.first_hit"]).summary
     assert by_path["first_hit@5"] == summary["first_hit@5"]
