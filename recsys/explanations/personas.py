@@ -63,7 +63,7 @@ def describe_personas(
     return [
         description
         for batch in queries.batches(BATCH)
-        for description in _describe(_PersonaReading.of(undecayed, batch), personas, batch, top, recommended)
+        for description in _describe(_HistoryAttention.of(undecayed, batch), personas, batch, top, recommended)
     ]
 
 
@@ -71,7 +71,7 @@ def describe_from(
     model: PersonaRecommender, queries: Queries, history: PaddedHistory, sums: ExactSums
 ) -> list[PersonaDescription]:
     """Describe one user's personas as `describe_personas` does, from `history_sums`, without what they recommend."""
-    (described,) = _describe(_PersonaReading.from_sums(model, history, sums), model, queries, _TOP, recommended=False)
+    (described,) = _describe(_HistoryAttention.from_sums(model, history, sums), model, queries, _TOP, recommended=False)
     return described
 
 
@@ -117,7 +117,7 @@ def as_personas(model: Recommender) -> PersonaRecommender:
 
 @final
 @dataclass(frozen=True, eq=False)
-class _PersonaReading:
+class _HistoryAttention:
     """How the personas of a batch of users read the users' histories.
 
     `attention`: "queries personas length", 0 in the padding; `part`: of the same shape, persona k's part
@@ -130,7 +130,7 @@ class _PersonaReading:
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, model: PersonaRecommender, queries: Queries) -> _PersonaReading:
+    def of(cls, model: PersonaRecommender, queries: Queries) -> _HistoryAttention:
         history = PaddedHistory.of(queries)
         # In ascending order, because models gather rows of item tables, and neighbours in memory are read faster.
         order = np.argsort(history.items, axis=1, kind="stable")
@@ -145,7 +145,7 @@ class _PersonaReading:
 
     @classmethod
     @torch.inference_mode()
-    def from_sums(cls, model: PersonaRecommender, history: PaddedHistory, sums: ExactSums) -> _PersonaReading:
+    def from_sums(cls, model: PersonaRecommender, history: PaddedHistory, sums: ExactSums) -> _HistoryAttention:
         """Read one history, given its sums."""
         within = model.scoring_model
         assert isinstance(within, IncrementalPersonas)
@@ -165,7 +165,7 @@ class _PersonaReading:
 
 
 def _describe(
-    reading: _PersonaReading, model: PersonaRecommender, queries: Queries, top: int, recommended: bool
+    reading: _HistoryAttention, model: PersonaRecommender, queries: Queries, top: int, recommended: bool
 ) -> Iterator[list[PersonaDescription]]:
     shares = reading.shares
     count = shares.shape[1]
@@ -192,7 +192,7 @@ def _describe(
 
 
 def _own_items(
-    model: PersonaRecommender, reading: _PersonaReading, alive: Mask, top: int
+    model: PersonaRecommender, reading: _HistoryAttention, alive: Mask, top: int
 ) -> Iterator[list[tuple[PersonaItem, ...]]]:
     """Yield, per query, the top own history items of each living persona."""
     mean = reading.attention.sum(2) / np.maximum(1, reading.history.lengths)[:, None]
@@ -246,7 +246,7 @@ def _item(model: Recommender, number: int, weight: float) -> PersonaItem:
 
 @torch.inference_mode()
 def _health(model: PersonaRecommender, queries: Queries) -> Iterator[PersonaHealth]:
-    reading = _PersonaReading.of(model, queries)
+    reading = _HistoryAttention.of(model, queries)
     vectors = model.personas(queries).cpu()
     count = reading.attention.shape[1]
     for row, mask in enumerate(reading.history.mask):
