@@ -1,4 +1,4 @@
-"""All configurations on five logs: equal tuning budget, several seeds, paired tests. `python -m benchmarks.accuracy`.
+"""All configurations on six splits: equal tuning budget, seeds, paired tests. `python -m benchmarks.accuracy`.
 
 Tuning sees validation only; each seed of the chosen setting is evaluated on test once. Every result is a cell on disk:
 the same command continues an interrupted benchmark.
@@ -45,7 +45,7 @@ class Plan:
 
     dataset: str  # name of a card
     split: SplitName  # name of the split
-    seconds: float  # wall-clock cap of the training of one trial
+    seconds: float  # processor time at which the training of a trial is ended
     fidelity: bool = False  # measure the fidelity of explanations here
 
     @property
@@ -73,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     command.add_argument("--configs", nargs="+", metavar="NAME", help=f"of {', '.join(CONFIGS)}")
     command.add_argument("--trials", type=int, metavar="N", help="settings tried per model (default 3)")
     command.add_argument("--seeds", type=int, metavar="N", help="seeds of the chosen setting (default 3)")
-    command.add_argument("--budget-seconds", type=float, metavar="S", help="cap of a trial (default: by log, 12 to 45)")
+    command.add_argument(
+        "--budget-seconds", type=float, metavar="S", help="processor time per trial (default: 12 to 45)"
+    )
     command.add_argument("--validation-users", type=int, default=2000, metavar="N", help="of tuning, at most (2000)")
     command.add_argument("--update-configs", action="store_true", help="write tuned settings below configs/tuned")
     options = command.parse_args(arguments)

@@ -72,7 +72,7 @@ def _method(results: Sequence[Result], budget: Budget) -> str:
         f"the others are drawn at random from its declared space; fewer where there are fewer), chosen by "
         f"validation {budget.metric} on the same at most {budget.validation_users} users. The chosen setting "
         f"was tested once per seed; seeds {', '.join(map(str, budget.seeds))}; models without randomness once.\n\n"
-        f"Training of a trial was ended at the first validation after a wall-clock cap ({caps}); its best "
+        f"Training of a trial was ended at the first validation after a cap on its processor time ({caps}); its best "
         "epoch counts. Only models trained by our own loop can be ended; closed-form models and those of "
         "`implicit` run to their end, but none begins another trial once its trials have taken the cap times the "
         "number of trials. Further seeds repeat the epochs of a trial that was ended. A table marks what was ended "

@@ -2,7 +2,8 @@
 
 A cell is a JSON file `NAME.json`, where needed with `NAME.parquet` (a table per user) and `NAME.npz` (arrays) beside
 it. The JSON file is written last: where it exists, the cell is complete. It holds the identity of the run (settings,
-data, budget); a cell with another identity is run again.
+data, budget); a cell with another identity is run again. Beside it stands the environment in which it ran, so that a
+report can say whether all cells of a table were run alike.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.tools.environment import environment
 from recsys.evaluation.result import Evaluation
 from recsys.files import replacing, write_text
 
@@ -92,10 +94,15 @@ class Cells:
             # Not compressed: parameters do not shrink, and are soon read again.
             with replacing(self.path(name, "npz")) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
-        text = json.dumps({"identity": identity, "content": content}, indent=1)
+        text = json.dumps({"identity": identity, "environment": environment(), "content": content}, indent=1)
         write_text(path, text + "\n")
         stored: dict[str, Any] = json.loads(text)["content"]
         return stored
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the facts of the process that made a cell."""
+        facts: dict[str, str] = json.loads(self.path(name, "json").read_text(encoding="utf-8"))["environment"]
+        return facts
 
     def evaluation(self, name: str) -> Evaluation:
         """Return the evaluation of a cell that was saved with one."""

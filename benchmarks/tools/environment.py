@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import platform
 import resource
@@ -16,8 +17,9 @@ import torch
 _PACKAGES = ("recsys", "torch", "numpy", "scipy", "pandas", "implicit", "cornac")
 
 
+@functools.cache
 def environment() -> dict[str, str]:
-    """Return the facts of this run by name, in the order in which a report prints them."""
+    """Return the facts of this process by name, in the order in which a report prints them."""
     return {
         "date": today(),
         "commit": commit(),

@@ -1,4 +1,4 @@
-"""Fits within a wall-clock budget, numbers of parameters, and parameter-matched one-persona twins."""
+"""Fits within a budget of processor time, numbers of parameters, and parameter-matched one-persona twins."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Fitted:
     model: Recommender  # with the parameters of its best validated epoch
     valid: float  # the validation metric of these parameters
     epochs: int  # epochs run, those after the best one included
-    seconds: float  # wall-clock time of the fit, its validations included
+    seconds: float  # processor time of the fit on all threads, its validations included
     capped: bool  # whether the budget ended the training
 
     @property
@@ -38,15 +38,16 @@ class Fitted:
 
 
 def fit_within(experiment: Experiment, seed: int, train: Interactions, validate: Validate, seconds: float) -> Fitted:
-    """Fit a model, end its training at the first validation after `seconds`, and keep its best epoch.
+    """Fit a model, end its training at the first validation after `seconds` of processor time, keep its best epoch.
 
-    Only models that validate while they train can be ended. Closed-form models and those of `implicit` run to their
-    end, and count as not capped.
+    Processor time, because a busy machine then ends the training at the same epoch as an idle one. Only models that
+    validate while they train can be ended; closed-form models and those of `implicit` run to their end, and count as
+    not capped.
     """
     model = experiment.build(seed)
     best: dict[str, npt.NDArray[Any]] = {}
     values: list[float] = []
-    started = time.perf_counter()
+    started = time.process_time()
 
     def observed(current: Recommender) -> float:
         nonlocal best
@@ -54,7 +55,7 @@ def fit_within(experiment: Experiment, seed: int, train: Interactions, validate:
         if not values or value > max(values):
             best = {name: array.copy() for name, array in model.arrays().items()}
         values.append(value)
-        if time.perf_counter() - started > seconds:
+        if time.process_time() - started > seconds:
             raise _TimeUpError
         return value
 
@@ -63,8 +64,8 @@ def fit_within(experiment: Experiment, seed: int, train: Interactions, validate:
     except _TimeUpError:
         model.restore(model.fitted_on, best)
         every = experiment.arguments.get("optimization", {}).get("validate_every", 1)
-        return Fitted(model, max(values), len(values) * every, time.perf_counter() - started, capped=True)
-    took = time.perf_counter() - started
+        return Fitted(model, max(values), len(values) * every, time.process_time() - started, capped=True)
+    took = time.process_time() - started
     epochs = 1 if model.effort is None else model.effort.epochs
     return Fitted(model, max(values) if values else validate(model), epochs, took, capped=False)
 

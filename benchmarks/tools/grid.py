@@ -41,7 +41,7 @@ class Budget:
     """Tuning budget, the same for every model."""
 
     trials: int = 3  # number of settings, the file's own included
-    seconds: float = 45.0  # wall-clock cap of the training of one trial
+    seconds: float = 45.0  # processor time at which the training of a trial is ended
     seeds: tuple[int, ...] = (0, 1, 2)  # seeds of the final runs; the first is also that of the trials
     validation_users: int = 2000  # number of validation users, at most; the same for all models
     metric: str = "ndcg@10"  # of validation, for early stopping and for tuning

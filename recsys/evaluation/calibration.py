@@ -61,7 +61,7 @@ def chance_distance(
     p: Distributions,
     top: Items,
     cutoffs: Sequence[int],
-    rng: np.random.Generator,
+    seed: Sequence[int],
     bootstraps: int = BOOTSTRAPS,
 ) -> Doubles:
     """Return the mean TDD of lists drawn with replacement from the user's own history: "cutoffs queries".
@@ -76,7 +76,8 @@ def chance_distance(
         p: "queries tastes", their distributions P_u.
         top: "queries n", the lists.
         cutoffs: ascending list lengths.
-        rng: the source of the draws; lists of the same size get the same draws from equal generators.
+        seed: of the draws. Each cutoff has draws of its own, whatever the others are; lists of the same size get the
+            same draws from equal seeds.
         bootstraps: number of drawn lists per user.
     """
     sizes = np.diff(tasted.indptr)
@@ -85,10 +86,12 @@ def chance_distance(
     if not len(tasted.indices):
         return np.full_like(total, np.nan)
     start = tasted.indptr[:-1, None]
-    for _ in range(bootstraps):
-        place = start + (rng.random(top.shape) * sizes[:, None]).astype(np.int64)
-        sample = np.where(drawn, tasted.indices[np.minimum(place, len(tasted.indices) - 1)], UNKNOWN)
-        total += taste_distance(p, tastes.of_lists(sample, cutoffs))
+    for row, k in enumerate(cutoffs):
+        rng = np.random.default_rng([*seed, k])
+        for _ in range(bootstraps):
+            place = start + (rng.random((len(top), k)) * sizes[:, None]).astype(np.int64)
+            sample = np.where(drawn[:, :k], tasted.indices[np.minimum(place, len(tasted.indices) - 1)], UNKNOWN)
+            total[row] += taste_distance(p, tastes.of_lists(sample, (k,)))[0]
     return total / bootstraps
 
 

@@ -58,8 +58,8 @@ def evaluate(
     """Rank every item for every question and compute all metrics.
 
     Every user has a row. A user without relevant items has no ranking metrics (NaN) and is counted; a relevant item
-    that is not in training stays in the denominators and is counted; a user the model cannot serve gets an empty list,
-    which scores 0, and is counted.
+    that is not in training stays in the denominators and is counted; a user whom the model cannot serve gets the most
+    popular items, and is marked in the column `served` and counted.
 
     Args:
         model: fitted on `train`.
@@ -122,7 +122,7 @@ def evaluate_lists(
         top: "queries n", item numbers, best first, `UNKNOWN` padding; n >= max(cutoffs).
         holdout: the questions and the relevant items.
         train, metrics, cutoffs, tastes: see `evaluate`.
-        served: "queries", whether the model could answer; everyone when None.
+        served: "queries", whether the model itself made the list; all of them when None.
 
     Raises:
         ConfigError: a cutoff is not positive, the lists are shorter than the largest, or a metric is unknown.
@@ -180,8 +180,8 @@ def _describe(
 ) -> tuple[Doubles, dict[str, Doubles]]:
     """Return the taste entropy of the users and the metrics of tastes, novelty and diversity, in blocks of users.
 
-    Blocks do not depend on `batch_size`, and each has a generator of its own, so that two models evaluated on one
-    holdout are compared with the same chance distances.
+    Blocks do not depend on `batch_size`, and each has draws of its own, so that two models evaluated on one holdout are
+    compared with the same chance distances.
     """
     names = ("tdd", "tdd_excess", "ckl", "minority_recall", "novelty", "ild")
     columns = {f"{name}@{k}": np.full(len(top), np.nan) for name in names for k in cutoffs}
@@ -193,7 +193,7 @@ def _describe(
         p = tastes.distributions(tasted)
         q = tastes.of_lists(lists, cutoffs)
         distance = taste_distance(p, q)
-        chance = chance_distance(tastes, tasted, p, lists, cutoffs, np.random.default_rng([_DRAWS_SEED, start]))
+        chance = chance_distance(tastes, tasted, p, lists, cutoffs, (_DRAWS_SEED, start))
         block = {
             "tdd": distance,
             "tdd_excess": distance - chance,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
 from recsys.data.splits.holdout import Holdout
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.evaluation.metrics import parse_metric, ranking_metrics
-from recsys.models.base import Recommender, Validate
+from recsys.models.base import FittedOn, Recommender, Validate
+from recsys.models.top_n import mask, top_n
 from recsys.types import Items, Mask
 
 Progress = Callable[[int, int], None]
@@ -24,9 +26,8 @@ def rank(
 ) -> tuple[Items, Mask]:
     """Rank all items (or the holdout's candidates) for every question, keeping the best n.
 
-    Memory is bounded by one score matrix of "batch items" beside the lists. A model that cannot serve unknown users
-    gets empty lists for them, which score 0, so that models with and without the capability are compared on the same
-    users.
+    Memory is bounded by one score matrix of "batch items" beside the lists. Unknown users whom the model cannot serve
+    get the items with the most training events, as every model lists them for a user without history.
 
     Args:
         model: a fitted model.
@@ -36,22 +37,34 @@ def rank(
         progress: called after each batch.
 
     Returns:
-        "queries n", item numbers, best first, `UNKNOWN` where there is no item; and "queries", whether the model can
-        serve the user.
+        "queries n", item numbers, best first, `UNKNOWN` where there is no item; and "queries", whether the list is
+        the model's own.
     """
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}; it must be at least 1 (or None for an automatic size)")
     size = batch_size or max(1, min(2048, _SCORES_IN_MEMORY // max(1, model.n_items)))
     served = holdout.queries.users != UNKNOWN if model.needs_known_users else np.ones(len(holdout), np.bool_)
-    rows = np.flatnonzero(served)
     top = np.full((len(holdout), n), UNKNOWN, np.int32)
-    for start in range(0, len(rows), size):
-        batch_rows = rows[start : start + size]
-        batch = holdout.take(batch_rows)
-        top[batch_rows] = model.recommend(batch.queries, n, candidates=batch.candidates, batch_size=size).items
-        if progress is not None:
-            progress(start + len(batch_rows), len(rows))
+    done = 0
+    for rows, own in ((np.flatnonzero(served), True), (np.flatnonzero(~served), False)):
+        for start in range(0, len(rows), size):
+            batch_rows = rows[start : start + size]
+            batch = holdout.take(batch_rows)
+            if own:
+                top[batch_rows] = model.recommend(batch.queries, n, candidates=batch.candidates, batch_size=size).items
+            else:
+                top[batch_rows] = _most_popular(model.fitted_on, batch, n)
+            done += len(batch_rows)
+            if progress is not None:
+                progress(done, len(holdout))
     return top, served
+
+
+def _most_popular(fitted_on: FittedOn, holdout: Holdout, n: int) -> Items:
+    """Return the n items with the most training events that each question allows."""
+    scores = torch.zeros((len(holdout), len(fitted_on.items)))
+    mask(scores, holdout.queries.excluded, holdout.candidates)
+    return top_n(scores, n, fitted_on.tie_rank)[0]
 
 
 def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = None, seed: int = 0) -> Validate:

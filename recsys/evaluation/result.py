@@ -64,7 +64,7 @@ class Evaluation:
 
     @property
     def unserved_users(self) -> int:
-        """Number of cold users whom the model cannot serve; their empty lists score 0."""
+        """Number of cold users whom the model cannot serve; their lists are the most popular items."""
         return int((~self.per_user["served"]).sum())
 
     @property

@@ -56,7 +56,7 @@ def test_chance_distance_equals_its_expectation() -> None:
     tasted = tastes.tasted(Ragged.of([[0, 1], [0], []]))
     p = tastes.distributions(tasted)
     top = np.array([[1], [0], [0]], np.int32)
-    chance = chance_distance(tastes, tasted, p, top, (1,), np.random.default_rng(0), bootstraps=3)
+    chance = chance_distance(tastes, tasted, p, top, (1,), (0,), bootstraps=3)
     expected = float(jensenshannon([0.5, 0.5], [1.0, 0.0], base=2))
     np.testing.assert_allclose(chance, [[expected, 0.0, np.nan]], atol=1e-9)
 
@@ -72,7 +72,7 @@ def test_lists_drawn_from_the_users_history_have_no_excess() -> None:
     rows = [rng.choice(np.unique(history.row(user)), 8) for user in range(len(history))]
     top = np.array(rows, np.int32)
     raw = taste_distance(p, tastes.of_lists(top, (4, 8)))
-    excess = raw - chance_distance(tastes, tasted, p, top, (4, 8), rng)
+    excess = raw - chance_distance(tastes, tasted, p, top, (4, 8), (5,))
     error = excess.std(axis=1) / math.sqrt(len(history))
     assert (np.abs(excess.mean(axis=1)) < 4 * error).all()
     assert (raw.mean(axis=1) > 20 * error).all()
@@ -84,7 +84,7 @@ def test_padding_shortens_the_drawn_lists_too() -> None:
     tasted = tastes.tasted(Ragged.of([np.arange(12)] * 2))
     p = tastes.distributions(tasted)
     top = np.array([[0, UNKNOWN, UNKNOWN, UNKNOWN], [0, 1, 2, 3]], np.int32)
-    padded, full = chance_distance(tastes, tasted, p, top, (4,), np.random.default_rng(0), 200)[0]
+    padded, full = chance_distance(tastes, tasted, p, top, (4,), (0,), 200)[0]
     assert padded == pytest.approx(float(jensenshannon([0.25] * 4, [1, 0, 0, 0], base=2)))
     assert full < padded - 0.1
 

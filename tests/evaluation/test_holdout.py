@@ -56,17 +56,27 @@ def test_users_without_relevant_items_and_cold_users_are_counted(popular: tuple[
     assert result.counts["users_without_relevant"] == result.users_without_relevant
 
 
-def test_a_model_that_needs_known_users_scores_zero_on_the_others() -> None:
+def test_users_whom_a_model_cannot_serve_get_popular_items() -> None:
     log = random_log()
     scores = np.random.default_rng(0).random((log.n_users, log.n_items)).astype(np.float32)
     model = FixedScores(scores).fit(log)
     warm = evaluate(model, random_holdout(log), log)
     mixed = evaluate(model, random_holdout(log, cold=6, seed=0), log)
     pd.testing.assert_frame_equal(warm.per_user[["ndcg@5", "hr@20"]], mixed.per_user[["ndcg@5", "hr@20"]][:40])
-    cold = mixed.per_user[mixed.per_user["user_kind"] == "cold"]
-    assert mixed.unserved_users == len(cold) == 6
-    assert (cold.loc[cold["n_relevant"] > 0, "ndcg@10"] == 0).all()
-    assert cold["tdd@10"].isna().all()
+    cold = mixed.per_user["user_kind"] == "cold"
+    assert mixed.unserved_users == int(cold.sum()) == 6
+    assert (mixed.per_user["served"] == ~cold).all()
+    popular = evaluate(MostUsed().fit(log), random_holdout(log, cold=6, seed=0), log).per_user
+    pd.testing.assert_frame_equal(mixed.per_user.loc[cold, list(mixed.metrics)], popular.loc[cold, list(mixed.metrics)])
+    assert not popular.loc[~cold, "ndcg@10"].equals(mixed.per_user.loc[~cold, "ndcg@10"])
+
+
+def test_a_metric_does_not_depend_on_the_other_cutoffs(popular: tuple[MostUsed, Evaluation]) -> None:
+    model, several = popular
+    log = random_log(genres=4)
+    for cutoff in (5, 10, 20):
+        alone = evaluate(model, random_holdout(log, cold=6), log, cutoffs=cutoff)
+        pd.testing.assert_frame_equal(alone.per_user[list(alone.metrics)], several.per_user[list(alone.metrics)])
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])

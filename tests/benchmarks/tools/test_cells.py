@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.tools.cells import Cells, Progress, identity
+from benchmarks.tools.environment import environment
 from recsys.data.splits.standard import split
 from recsys.evaluation.holdout import evaluate
 from recsys.models import Popularity
@@ -22,6 +23,13 @@ def test_cell_is_loaded_only_by_its_identity(tmp_path: Path) -> None:
     assert np.isnan(loaded["test"]["undefined"])
     assert cells.load("log/model/seed-0", identity({"rate": 0.2}, 3)) is None
     assert cells.load("log/model/seed-1", key) is None
+
+
+def test_a_cell_holds_the_environment_in_which_it_was_made(tmp_path: Path) -> None:
+    cells = Cells(tmp_path)
+    cells.save("a/b", identity(1), {"x": 1})
+    assert cells.environment("a/b") == environment()
+    assert {"commit", "machine", "versions"} <= environment().keys()
 
 
 def test_a_damaged_cell_is_missing(tmp_path: Path) -> None:
