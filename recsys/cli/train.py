@@ -170,6 +170,7 @@ def _compare(options: argparse.Namespace) -> None:
     print_table(
         [
             {
+                "asked": row["group"],
                 "metric": row["metric"],
                 "users": row["n"],
                 "A": row["mean_a"],
@@ -178,10 +179,13 @@ def _compare(options: argparse.Namespace) -> None:
                 "95% interval": f"{row['low']:+.4f} .. {row['high']:+.4f}",
                 "p": row["p"],
                 "p (Holm)": row["p_holm"],
+                "established": {1: "B", -1: "A"}.get(row["established"], "-"),
             }
             for row in rows
         ]
     )
+    if not rows[0]["n"]:
+        print("No test user with a history is served by both models, so they cannot be compared on who is better.")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

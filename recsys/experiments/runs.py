@@ -33,10 +33,10 @@ from recsys.data.splits.holdout import Split
 from recsys.data.splits.names import SplitName
 from recsys.data.splits.standard import split
 from recsys.errors import DataError
+from recsys.evaluation.comparison import compare_models
 from recsys.evaluation.holdout import evaluate
 from recsys.evaluation.metrics import RANKING_METRICS
 from recsys.evaluation.result import Evaluation
-from recsys.evaluation.significance import compare
 from recsys.evaluation.tastes import Tastes
 from recsys.events.addresses import is_address, located
 from recsys.events.transfer import log_of, pinned
@@ -202,7 +202,7 @@ def evaluate_run(
 
 
 def compare_runs(first: Path, second: Path, metrics: Sequence[str]) -> pd.DataFrame:
-    """Compare two runs on their shared test users; see `recsys.evaluation.significance.compare`.
+    """Compare two runs on their shared test users; see `recsys.evaluation.comparison.compare_models`.
 
     Raises:
         DataError: the runs were made on different logs or splits, so their users answered different questions.
@@ -214,8 +214,8 @@ def compare_runs(first: Path, second: Path, metrics: Sequence[str]) -> pd.DataFr
                 f"{first} and {second} cannot be paired: {key} is {one[key]!r} in one and {two[key]!r} in the other; "
                 "compare runs of one log and one split"
             )
-    tables = [Evaluation.load(run / "test.parquet").per_user for run in (first, second)]
-    return compare(tables[0], tables[1], list(metrics))
+    results = [Evaluation.load(run / "test.parquet") for run in (first, second)]
+    return compare_models(results[0], results[1], metrics=list(metrics))
 
 
 def _prepare(out: Path, *, overwrite: bool) -> None:

@@ -13,7 +13,7 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.holdout import Split
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError
-from recsys.evaluation.comparison import compare_models
+from recsys.evaluation.comparison import COLD, SERVED, compare_models
 from recsys.evaluation.holdout import Evaluation, evaluate, evaluate_lists, validator
 from recsys.evaluation.metrics import PerQuery, RankedHits
 from recsys.evaluation.significance import compare
@@ -277,10 +277,37 @@ def test_models_are_compared_on_one_split() -> None:
     models = MostUsed().fit(split.train), FixedScores(scores).fit(split.train)
     results = [evaluate(model, split) for model in models]
     metrics = ["ndcg@10", "minority_recall@5"]
-    expected = compare(results[0].per_user, results[1].per_user, metrics)
+    table = compare_models(*models, split, metrics=metrics)
+    warm = [result.per_user[result.per_user["n_history"] > 0] for result in results]
+    expected = compare(warm[0], warm[1], metrics)
+    served = table[table["group"] == SERVED].drop(columns="group")
+    pd.testing.assert_frame_equal(served[["metric", "n", "diff", "p"]], expected[["metric", "n", "diff", "p"]])
+    expected = table
     pd.testing.assert_frame_equal(compare_models(*models, split, metrics=metrics), expected)
     pd.testing.assert_frame_equal(compare_models(results[0], results[1], metrics=metrics), expected)
     with pytest.raises(ConfigError, match=r"compare\(a, b, split\)"):
         compare_models(models[0], models[1])
     with pytest.raises(ConfigError, match="ndcg@10"):
         compare_models(*models, split, metrics=["ndcg"])
+
+
+def test_the_headline_of_a_comparison_is_whom_both_models_serve() -> None:
+    """B is better only where A could not serve: the headline says they are equal, the cold rows say that B serves."""
+    users = np.arange(40)
+    own = pd.DataFrame({"user_id": users, "n_history": np.where(users < 30, 5, 0), "served": users < 20})
+    a, b = (own.assign(**{"ndcg@10": 0.5}) for _ in range(2))
+    b.loc[b["user_id"] >= 20, "ndcg@10"] = 0.9
+    b["served"] = True
+    results = [Evaluation(table, ("ndcg@10",), {}, (10,), 0) for table in (a, b)]
+    rows = compare_models(results[0], results[1], metrics="ndcg@10")
+    assert rows["group"].tolist() == [SERVED, COLD]
+    assert rows["n"].tolist() == [20, 20]
+    assert rows["diff"].tolist() == [0, pytest.approx(0.4)]
+    assert rows["established"].tolist() == [0, 1]
+    a["served"] = False
+    rows = compare_models(results[0], results[1], metrics="ndcg@10")
+    assert rows["n"].tolist() == [0, 40]
+    assert rows["diff"].isna().tolist() == [True, False]
+    a, b = (table.assign(n_history=3, served=True) for table in (a, b))
+    results = [Evaluation(table, ("ndcg@10",), {}, (10,), 0) for table in (a, b)]
+    assert compare_models(results[0], results[1], metrics="ndcg@10")["group"].tolist() == [SERVED]

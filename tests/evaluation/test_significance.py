@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from recsys.errors import ConfigError, DataError
-from recsys.evaluation.significance import compare, compare_seeds, holm, signed_rank_p
+from recsys.evaluation.significance import compare, compare_seeds, established_sign, holm, rank_effect, signed_rank_p
 
 
 def table(values: object, users: object = None, metric: str = "ndcg@10") -> pd.DataFrame:
@@ -40,6 +40,40 @@ def test_signed_rank_keeps_its_level_with_many_zeros() -> None:
     draws = rng.normal(size=(400, 60)) * (rng.random((400, 60)) < 0.3)
     rejected = np.mean([signed_rank_p(row) < 0.1 for row in draws])
     assert 0.05 < rejected < 0.15
+
+
+def test_a_skewed_difference_with_mean_0_is_not_established() -> None:
+    """Exponential less its mean: the ranks differ from 0 in every large sample, the mean does not."""
+    rng = np.random.default_rng(5)
+    rejected = established = 0
+    for _ in range(40):
+        difference = rng.exponential(size=2000) - 1.0
+        row = compare(table(np.zeros(2000)), table(difference), ["ndcg@10"], bootstrap=300).iloc[0]
+        rejected += row["p_holm"] < 0.05
+        established += row["established"] != 0
+    assert rejected == 40
+    assert established <= 4
+
+
+def test_interval_and_ranks_must_point_to_one_side() -> None:
+    """Most users lose a little and a few gain a lot: the mean is above 0, the ranks are below."""
+    difference = np.where(np.arange(1000) < 100, 2.0, -0.01)
+    row = compare(table(np.zeros(1000)), table(difference), ["ndcg@10"]).iloc[0]
+    assert row["low"] > 0
+    assert row["rank_effect"] < 0
+    assert row["p_holm"] < 0.001
+    assert row["established"] == 0
+    both = compare(table(np.zeros(1000)), table(np.abs(difference)), ["ndcg@10"]).iloc[0]
+    assert both["established"] == 1
+    assert compare(table(np.abs(difference)), table(np.zeros(1000)), ["ndcg@10"]).iloc[0]["established"] == -1
+
+
+def test_rank_effect_by_hand() -> None:
+    """|d| 1 2 2 4 have the ranks 1, 2.5, 2.5, 4; (1 + 4 - 5) / 10 is 0."""
+    assert rank_effect(np.array([1.0, -2.0, -2.0, 4.0])) == 0.0
+    assert rank_effect(np.zeros(3)) == 0.0
+    assert math.isnan(rank_effect(np.zeros(0)))
+    assert established_sign(math.nan, math.nan, math.nan, math.nan) == 0
 
 
 def test_differences_are_b_minus_a_on_common_users_in_any_order() -> None:
