@@ -13,7 +13,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, final
@@ -22,7 +22,8 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from recsys.events.store import StoreError
+from recsys.events.causes import cause_of, detail_of
+from recsys.events.store import Cause, StoreError
 
 Cursor = DBAPICursor
 LOGGER = logging.getLogger("recsys.serving")
@@ -32,6 +33,15 @@ PATIENCE = 30
 
 READERS: Final = 4
 """Connections outside the pool: for answers, for metrics, for a bundle that is being loaded, and one to spare."""
+
+
+_CURES: Final[Mapping[Cause, str]] = {
+    "disk_full": "make room, or lift the quota or the limit on the size of a file, then try again: what was not "
+    "confirmed was not done",
+    "busy": f"another process held it, or all its connections, for {PATIENCE} seconds; try again when it is done",
+    "refused": "give a user or a file that may be read and written, and the name of a database that is there",
+    "damaged": "give the file of an event store, or a new name; a damaged one is restored from a backup",
+}
 
 
 @final
@@ -155,20 +165,18 @@ class Database:
         if self._file is not None and _inode(self._file) != self._inode:
             raise StoreError(
                 f"the event store {self.label} cannot {purpose}: its file was moved, removed or replaced while it was "
-                "in use; put it back, or start again"
+                "in use; put it back, or start again",
+                "moved",
             )
 
     def _error(self, purpose: str, error: Exception) -> StoreError:
-        cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
-        reason = " ".join(str(cause).split())
+        original = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
+        reason = " ".join(str(original).split())
         if self._secret:
             reason = reason.replace(self._secret, "***")
-        cure = "see that the database is there and has room, then try again: what was not confirmed was not done"
-        if "locked" in reason or "lock timeout" in reason:
-            cure = f"another process held it for more than {PATIENCE} seconds; try again when it is done"
-        elif "not a database" in reason:
-            cure = "give the file of an event store, or a new name"
-        return StoreError(f"the event store {self.label} cannot {purpose}: {reason}; {cure}")
+        cause = cause_of(error)
+        cure = _CURES.get(cause, "see that the database is there, then try again: what was not confirmed was not done")
+        return StoreError(f"the event store {self.label} cannot {purpose}: {reason}; {cure}", cause, detail_of(error))
 
 
 def sqlite_database(path: Path, *, create: bool) -> Database:

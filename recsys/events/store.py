@@ -36,8 +36,23 @@ Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
+Cause = Literal["disk_full", "disk_error", "busy", "connection", "refused", "damaged", "moved", "other"]
+"""Why a store fails: no room; a fault of the disk; held by others, or no free connection; the server is not reached or
+has cut the connection; no right or no such database; a damaged file; a file that was moved; none of these."""
+
+
 class StoreError(RecsysError):
-    """The event store cannot be opened, read or written. No address in the text shows a password."""
+    """The event store cannot be opened, read or written. No address in the text shows a password.
+
+    Attributes:
+        cause: one word for programs.
+        detail: what the database said, without names, values and addresses; may be empty.
+    """
+
+    def __init__(self, message: str, cause: Cause = "other", detail: str = "") -> None:
+        super().__init__(message)
+        self.cause: Cause = cause
+        self.detail = detail
 
 
 @final
