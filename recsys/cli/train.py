@@ -170,16 +170,14 @@ def _compare(options: argparse.Namespace) -> None:
     print_table(
         [
             {
-                "asked": row["group"],
+                "users": f"{row['n']} {row['group'].partition(' ')[0]}",
                 "metric": row["metric"],
-                "users": row["n"],
                 "A": row["mean_a"],
                 "B": row["mean_b"],
-                "B - A": row["diff"],
-                "95% interval": f"{row['low']:+.4f} .. {row['high']:+.4f}",
-                "p": row["p"],
+                "B - A": f"{row['diff']:+.4f}",
+                "95% interval": f"{row['low']:+.3f} .. {row['high']:+.3f}",
                 "p (Holm)": row["p_holm"],
-                "established": {1: "B", -1: "A"}.get(row["established"], "-"),
+                "better": {1: "B", -1: "A"}.get(row["established"], "-"),
             }
             for row in rows
         ]

@@ -92,7 +92,7 @@ def user_persona_health(model: Recommender, queries: Queries) -> list[PersonaHea
     """Return the health of each user's own personas, from their attention on the user's history.
 
     The figures are those of a whole model: effective number of personas, mean cosine between two of them, share of dead
-    ones. Without history all personas count alike.
+    ones. Without a history nothing tells the personas apart: one is effective.
 
     Raises:
         CapabilityError: the model has no personas, or cannot serve one of the users.

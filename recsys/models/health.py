@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
 from recsys.models.capabilities import PersonaRecommender
 
 
@@ -21,8 +22,14 @@ from recsys.models.capabilities import PersonaRecommender
 class PersonaHealth:
     """Usage and diversity of the personas of a model.
 
+        effective = prod_k (sum_l Z_kl p_l) ^ -p_k
+
+    is the diversity of order 1 of Leinster and Cobbold, *Measuring diversity: the importance of species similarity*,
+    2012 (equation 1), with p_k the mean attention of persona k, and Z_kl the mean over users of max(0, cos(U_uk, U_ul)).
+    Without similarities (Z = 1) it is exp(H(p)), which is K for K copies of one persona.
+
     Attributes:
-        effective: exp(H(mean attention)), the effective number of personas, in [1, K]; goal at least .8 K.
+        effective: the effective number of distinct personas, in [1, K]; 1 if they are identical, whatever the attention.
         mean_cosine: mean cosine between two personas of one user; 1 if they are identical.
         dead: share of personas whose mean attention is below a tenth of 1 / K.
     """
@@ -37,24 +44,35 @@ class PersonaHealth:
     ) -> PersonaHealth:
         """Compute from the attention of some users on some items, and those users' personas.
 
-        The mean attention is over users and items, so that a persona counts as used when any user uses it.
+        The mean attention is over users and items, so that a persona counts as used when any user uses it. A persona of
+        zero length says nothing that another one does not, and has cosine 1 with all.
         """
         mean = attention.double().mean((0, 2))
-        effective = float(torch.exp(-torch.xlogy(mean, mean).sum()))
         count = personas.shape[1]
         unit = torch.nn.functional.normalize(personas.double(), dim=-1)
-        cosine = unit @ unit.transpose(1, 2)
+        silent = unit.abs().sum(-1) == 0
+        cosine = (unit @ unit.transpose(1, 2)).masked_fill(silent[:, :, None] | silent[:, None, :], 1.0)
+        similarity = cosine.clamp(0.0, 1.0).mean(0).fill_diagonal_(1.0)
+        effective = float(torch.exp(-torch.xlogy(mean, similarity @ mean).sum()))
         pairs = count * (count - 1)
         between = (cosine.sum((1, 2)) - cosine.diagonal(dim1=1, dim2=2).sum(1)) / pairs if pairs else cosine[:, 0, 0]
         return cls(effective, float(between.mean()), float((mean < 0.1 / count).double().mean()))
 
 
 def persona_health(model: PersonaRecommender, queries: Queries, n: int = 20) -> PersonaHealth:
-    """Return the health of a model's personas on the items it recommends to some users."""
+    """Return the health of a model's personas on the items it recommends to users with a history.
+
+    Without a history there are no personas to tell apart; of a model of learned users, its own users count.
+
+    Raises:
+        ValueError: there is no such user, or none can be given n items.
+    """
+    usable = queries.users != UNKNOWN if model.needs_known_users else queries.history.lengths > 0
+    queries = queries.take(np.flatnonzero(usable))
     items = model.recommend(queries, n).items
     complete = np.flatnonzero((items >= 0).all(1))
     if len(complete) == 0:
-        raise ValueError(f"none of the {len(queries)} queries can be given {n} items")
+        raise ValueError(f"none of the {len(queries)} users with a history can be given {n} items")
     chosen = queries.take(complete)
     with torch.inference_mode():
         return PersonaHealth.of(model.attention(chosen, items[complete]), model.personas(chosen))

@@ -85,7 +85,7 @@ def test_health_of_balanced_one_sided_and_new_users() -> None:
     assert balanced.dead == 0.0
     assert one_sided.effective == pytest.approx(1.0, abs=0.05)
     assert one_sided.dead == 0.5
-    assert new.effective == pytest.approx(2.0)
+    assert new.effective == pytest.approx(1.0)
 
 
 def test_models_without_personas_and_unknown_users_are_refused() -> None:
