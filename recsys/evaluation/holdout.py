@@ -20,7 +20,7 @@ from recsys.data.interactions import Interactions, check_log
 from recsys.data.queries import Ragged
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.vocabulary import UNKNOWN
-from recsys.errors import ConfigError, DataError
+from recsys.errors import ConfigError
 from recsys.evaluation.beyond_accuracy import (
     coverage,
     gini,
@@ -30,6 +30,7 @@ from recsys.evaluation.beyond_accuracy import (
     self_information,
 )
 from recsys.evaluation.calibration import chance_distance, minority_recall, miscalibration, taste_distance
+from recsys.evaluation.leaks import check_unseen
 from recsys.evaluation.metrics import RANKING_METRICS, Metrics, ranking_metrics
 from recsys.evaluation.ranking import Progress, rank, validator
 from recsys.evaluation.result import Evaluation
@@ -73,16 +74,16 @@ def evaluate(
 
     Raises:
         ConfigError: a cutoff is not positive, a metric is unknown, or the training log is missing.
-        DataError: the model was fitted on other items than `train` has, so that item numbers mean different things.
+        DataError: the model was fitted on another log than `train`, or on answers to the questions.
     """
+    if not isinstance(model, Recommender):
+        raise ConfigError(
+            f"evaluate needs a fitted model, not {model!r}: evaluate(train(split, 'ease'), split), or "
+            "evaluate(load_model(DIR), split)"
+        )
     holdout, train = holdout_of(questions, train)
     lengths = _ascending(cutoffs)
-    if model.fitted_on.items != train.items:
-        raise DataError(
-            f"{type(model).__name__} was fitted on {model.n_items} items of {model.fitted_on.dataset!r}, which are not "
-            f"the {train.n_items} items of the training log {train.name!r}; evaluate it with the log and split that it "
-            "was fitted on"
-        )
+    check_unseen(model, holdout, train)
     top, served = rank(model, holdout, lengths[-1], batch_size=batch_size, progress=progress)
     return evaluate_lists(top, holdout, train, metrics=metrics, cutoffs=lengths, tastes=tastes, served=served)
 

@@ -182,7 +182,7 @@ def test_misuse_is_explained() -> None:
     with pytest.raises(ConfigError, match="batch_size"):
         evaluate(model, holdout, log, batch_size=0)
     other = random_log(items=31)
-    with pytest.raises(DataError, match=r"30 items .* not the 31 items"):
+    with pytest.raises(DataError, match=r"30 items\), not on the training log .*31 items"):
         evaluate(model, random_holdout(other), other)
     with pytest.raises(ConfigError, match="shape"):
         evaluate_lists(np.zeros((3, 5), np.int32), holdout, log, cutoffs=[10])

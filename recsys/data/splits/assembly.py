@@ -86,6 +86,11 @@ def assemble(
     return Split(fitted, valid_queries, test_queries, name, leaks_time, seed, tuple(facts))
 
 
+def questions_of(log: Interactions, train: Interactions, marks: Marks) -> Holdout:
+    """Return the queries of a part, in the numbers of a training log."""
+    return _holdout(log, train, marks, "")[0]
+
+
 def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) -> tuple[Holdout, list[str]]:
     """Return the queries of a part, and facts on them for the notes."""
     has_query = np.zeros(log.n_users, dtype=np.bool_)
@@ -116,7 +121,7 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) ->
         marks.now[users],
         exclude=None if marks.forbidden is None else rows(masked),
     )
-    holdout = Holdout(queries, rows(relevant), log.users.ids[users].astype(object))
+    holdout = Holdout(queries, rows(relevant), log.users.ids[users].astype(object), fingerprint=train.fingerprint)
     counts = {
         "of cold users": int((holdout.queries.users == UNKNOWN).sum()),
         "without history": int((holdout.queries.history.lengths == 0).sum()),

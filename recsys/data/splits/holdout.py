@@ -25,12 +25,14 @@ class Holdout:
         relevant: rows of distinct relevant item numbers.
         user_ids: "queries", external ids (cold users have no number).
         candidates: if set, only these items of each query are ranked (sampled metrics of the `paper` protocol).
+        fingerprint: of the training log whose numbers these are; None where it is not known.
     """
 
     queries: Queries
     relevant: Ragged
     user_ids: npt.NDArray[np.object_]
     candidates: Ragged | None = None
+    fingerprint: str | None = None
 
     def __post_init__(self) -> None:
         if not len(self.queries) == len(self.relevant) == len(self.user_ids):
@@ -49,6 +51,7 @@ class Holdout:
             self.relevant.take(rows),
             self.user_ids[rows],
             None if self.candidates is None else self.candidates.take(rows),
+            self.fingerprint,
         )
 
 
