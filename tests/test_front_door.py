@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import recsys
+from recsys.data.interactions import Interactions
 from recsys.decay import GlobalHalfLife
+from recsys.errors import DataError
 from recsys.evaluation.holdout import evaluate
 from recsys.evaluation.ranking import validator
 from recsys.explanations import explain_items
@@ -381,3 +385,14 @@ def test_a_split_prints_its_sizes_and_an_empty_table_has_its_types(
     assert repr(split.test) == "Holdout(40 queries, 40 relevant items)"
     empty = recsys.recommend(model, users=[], log=split.train)
     assert {str(empty[name].dtype) for name in ("title", "persona", "reason")} == {"object"}
+
+
+def test_log_of_other_items_is_refused() -> None:
+    model = recsys.train(recsys.split(recsys.load("simulated")), "ease")
+    foreign = Interactions.from_columns(["a", "b"], ["x", "y"], times=[1, 2])
+    questions: list[Callable[..., object]] = [recsys.recommend, recsys.personas, partial(recsys.explain, user="a")]
+    for ask in questions:
+        with pytest.raises(DataError, match="knows none of the 2 items of 'log', x, y"):
+            ask(model, log=foreign)
+    with pytest.raises(DataError, match="knows none of the 2 items"):
+        recsys.recommend_all(model, foreign, "unwritten.parquet")

@@ -56,6 +56,9 @@ def add_evaluate(commands: Commands) -> None:
     add_run(parser)
     add_cutoffs(parser)
     parser.add_argument("--metric", nargs="+", help="ranking metrics, also of your own: my_package.my_metric")
+    parser.add_argument(
+        "--later", action="store_true", help="the log has grown: ask only about what is later than all the run read"
+    )
     add_json(parser)
 
 
@@ -152,7 +155,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from recsys.experiments import runs
 
     metrics = {"metrics": options.metric} if options.metric else {}
-    evaluation = runs.evaluate_run(options.run, options.data, options.k, allow=options.allow_model, **metrics)
+    evaluation = runs.evaluate_run(
+        options.run, options.data, options.k, later=options.later, allow=options.allow_model, **metrics
+    )
     values = {**evaluation.summary, **evaluation.counts}
     if options.json:
         print_json(values)

@@ -15,7 +15,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.experiments.index_settings import IndexSettings
-from recsys.experiments.runs import load_model, run_data
+from recsys.experiments.runs import load_model, run_log
 from recsys.models.base import Recommender
 from recsys.models.retrieval.points import require_retrievable
 from recsys.types import Items
@@ -56,7 +56,7 @@ def index_run(
     from recsys.models.retrieval.tuning import measured, tuned  # noqa: PLC0415
 
     digest = digest_of(read_manifest(path))
-    log = run_data(run, source).load()
+    log = run_log(run, model, source)
     users = answerable_users(model, log)
     if len(users) < 2:
         raise ConfigError(

@@ -12,7 +12,7 @@ from recsys.bundles.index import recommender_of
 from recsys.data.queries import Queries
 from recsys.data.readers.times import moment
 from recsys.experiments.history_files import read_history
-from recsys.experiments.runs import load_model, run_data
+from recsys.experiments.runs import load_model, run_log
 from recsys.explanations import describe_personas, explain_items
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.external_ids import queries_by_id
@@ -85,7 +85,7 @@ def _queries(
     if history is not None:
         return _queries_of_file(model, history, now)
     assert user is not None
-    queries, _ = queries_by_id(model, user, log=run_data(run, source).load(), at=now)
+    queries, _ = queries_by_id(model, user, log=run_log(run, model, source), at=now)
     return queries
 
 

@@ -15,75 +15,53 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 
 from recsys.bundles import bundle
-from recsys.data.catalogue import cards, datasets
+from recsys.data.catalogue import cards
 from recsys.data.interactions import Interactions
-from recsys.data.readers.columns import Columns
-from recsys.data.readers.log import OnError
 from recsys.data.splits.holdout import Split
-from recsys.data.splits.names import SplitName
-from recsys.data.splits.standard import split
 from recsys.errors import DataError
 from recsys.evaluation.comparison import compare_models
 from recsys.evaluation.holdout import evaluate
 from recsys.evaluation.metrics import RANKING_METRICS
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.tastes import Tastes
-from recsys.events.addresses import is_address, located
-from recsys.events.transfer import log_of, pinned
-from recsys.experiments.configuration import Experiment, Filters, read_filters
+from recsys.events.addresses import PINNED, is_address, located
+from recsys.events.transfer import pinned
+from recsys.experiments.configuration import Experiment, read_filters
 from recsys.experiments.fitting import validator_of
+from recsys.experiments.run_log import DataSettings, LogRecord, log_for_questions, questions_again, questions_later
 from recsys.files import json_values, write_json, write_text
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender
 from recsys.models.health import persona_health
 from recsys.training.session import Session
 
+__all__ = [
+    "CONFIG",
+    "METRICS",
+    "DataSettings",
+    "compare_runs",
+    "evaluate_run",
+    "load_model",
+    "peak_rss_mb",
+    "read_metrics",
+    "run_data",
+    "run_log",
+    "train_run",
+]
+
 CONFIG, METRICS = "config.yaml", "metrics.json"
 _HEALTH_USERS = 1000
 Progress = Callable[[str], None]
-
-
-@final
-@dataclass(frozen=True)
-class DataSettings:
-    """The log of a run, and how it is read and split.
-
-    Attributes:
-        source: the name of a dataset card, a file, or the address of an event store.
-        split: name of the split.
-        seed: of a random split, and of the simulated log.
-        threshold: keep only events of at least this value (the `paper` split of rating logs); None keeps all.
-        columns: names of a file's columns by role, where they are not recognised.
-        on_error: "raise", or "skip" to set bad rows aside.
-    """
-
-    source: str
-    split: SplitName = "global_time"
-    seed: int = 0
-    threshold: float | None = None
-    columns: Mapping[str, Any] | None = None
-    on_error: OnError = "raise"
-
-    def load(self) -> Interactions:
-        """Return the log."""
-        if is_address(self.source):
-            return log_of(self.source)
-        columns = Columns.from_mapping(self.columns) if self.columns else None
-        return datasets.load(self.source, columns=columns, on_error=self.on_error, seed=self.seed)
-
-    def cut(self, log: Interactions, filters: Filters) -> Split:
-        """Return the split of the log, with an experiment's filters."""
-        return split(log, self.split, seed=self.seed, threshold=self.threshold, **asdict(filters))
 
 
 def train_run(
@@ -129,7 +107,7 @@ def train_run(
     for name, holdout in (("valid", cut.valid), ("test", cut.test)):
         evaluations[name] = evaluate(model, holdout, cut.train, cutoffs=sorted({*cutoffs, 10}), tastes=tastes)
         evaluations[name].save(out / f"{name}.parquet")
-    metrics: dict[str, Any] = json_values(_metrics(model, data, cut, seed, evaluations))
+    metrics: dict[str, Any] = json_values(_metrics(model, data, LogRecord.of(log), cut, seed, evaluations))
     bundle.save(model, out / "model", extra={"split": cut.name, "seed": seed, "metrics": metrics["test"]})
     write_json(out / METRICS, metrics)
     return metrics
@@ -141,9 +119,11 @@ def read_metrics(run: Path) -> dict[str, Any]:
     if not path.exists():
         raise DataError(f"{run} holds no finished run ({METRICS} is missing); make one: `recsys train --out {run}`")
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON ({error}); train the run again") from error
+    if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+        raise DataError(f"{path}: not as `recsys train` writes it; train the run again")
     return content
 
 
@@ -173,8 +153,23 @@ def load_model(path: str | Path, allow: type | str | Iterable[type | str] = ()) 
 
 def run_data(run: Path, source: str | None = None) -> DataSettings:
     """Return the settings of a run's log; `source` replaces where it is read from."""
-    recorded = read_metrics(run)["data"]
-    return DataSettings(**(recorded | ({} if source is None else {"source": source})))
+    recorded = read_metrics(run)["data"] | ({} if source is None else {"source": source})
+    try:
+        return DataSettings(**recorded)
+    except TypeError:
+        raise DataError(f"{run / METRICS}: 'data' is not as `recsys train` writes it; train the run again") from None
+
+
+def run_log(run: Path, model: Recommender, source: str | None = None) -> Interactions:
+    """Return a run's log, for the histories of those who ask; see `recsys.experiments.run_log.log_for_questions`.
+
+    Args:
+        run: directory of the run.
+        model: the run's model.
+        source: read the log from here instead of where the run read it.
+    """
+    recorded = LogRecord.read(read_metrics(run))
+    return log_for_questions(run, model, run_data(run, source), recorded, given=source is not None)
 
 
 def evaluate_run(
@@ -183,22 +178,30 @@ def evaluate_run(
     cutoffs: Sequence[int] = (5, 10, 20),
     *,
     metrics: Sequence[str] = tuple(RANKING_METRICS),
+    later: bool = False,
     allow: Iterable[type | str] = (),
 ) -> Evaluation:
-    """Evaluate a run's model on its test questions again.
+    """Evaluate a run's model on its test questions again, or on what happened since.
 
     Args:
         run: directory of a finished run.
         source: read the log from here instead of where the run read it.
         cutoffs: list lengths.
         metrics: ranking metrics by name; see `recsys.evaluation.metrics`.
+        later: the log has grown: ask only about the events that are later than all that the run read.
         allow: classes from elsewhere that the bundle may name.
+
+    Raises:
+        DataError: the log is not the one that the run read, or has not only grown.
     """
     model = load_model(run, allow)
     data = run_data(run, source)
+    if later and source is None:
+        data = replace(data, source=PINNED.sub("", data.source))  # the store as it is now
+    ask = questions_later if later else questions_again
     # The filters alone: the class that a run's configuration names is not imported.
-    cut = data.cut(data.load(), read_filters(run / CONFIG))
-    return evaluate(model, cut.test, cut.train, cutoffs=cutoffs, metrics=metrics)
+    questions, train = ask(run, data, LogRecord.read(read_metrics(run)), read_filters(run / CONFIG))
+    return evaluate(model, questions, train, cutoffs=cutoffs, metrics=metrics)
 
 
 def compare_runs(first: Path, second: Path, metrics: Sequence[str]) -> pd.DataFrame:
@@ -207,15 +210,22 @@ def compare_runs(first: Path, second: Path, metrics: Sequence[str]) -> pd.DataFr
     Raises:
         DataError: the runs were made on different logs or splits, so their users answered different questions.
     """
-    one, two = read_metrics(first), read_metrics(second)
-    for key in ("dataset", "fingerprint", "split"):
+    one, two = (_questions_of(read_metrics(run)) for run in (first, second))
+    for key in one.keys() & two.keys():
         if one[key] != two[key]:
             raise DataError(
-                f"{first} and {second} cannot be paired: {key} is {one[key]!r} in one and {two[key]!r} in the other; "
+                f"{first} and {second} cannot be paired: {key} is {one[key]} in one and {two[key]} in the other; "
                 "compare runs of one log and one split"
             )
     results = [Evaluation.load(run / "test.parquet") for run in (first, second)]
     return compare_models(results[0], results[1], metrics=list(metrics))
+
+
+def _questions_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the test questions of a run; the name of the log does not. Earlier versions knew less."""
+    log = LogRecord.read(metrics)
+    facts = {"split": metrics.get("split"), "the fingerprint of the training part": metrics.get("fingerprint")}
+    return facts | ({} if log is None else {"the log": str(log)})
 
 
 def _prepare(out: Path, *, overwrite: bool) -> None:
@@ -229,7 +239,7 @@ def _prepare(out: Path, *, overwrite: bool) -> None:
 
 
 def _metrics(
-    model: Recommender, data: DataSettings, cut: Split, seed: int, evaluations: Mapping[str, Evaluation]
+    model: Recommender, data: DataSettings, log: LogRecord, cut: Split, seed: int, evaluations: Mapping[str, Evaluation]
 ) -> dict[str, Any]:
     effort = model.effort
     assert effort is not None
@@ -249,6 +259,7 @@ def _metrics(
         },
         "personas": _personas(model, cut),
         "fingerprint": cut.train.fingerprint,
+        "log": asdict(log),
         "counts": {name: evaluation.counts for name, evaluation in evaluations.items()},
         "notes": list(cut.notes),
         "data": asdict(data) | {"source": _located(data.source)},

@@ -20,6 +20,9 @@ from recsys.types import Items
 Id = int | str
 """An external id of a user or an item."""
 
+_LOOKED_UP = 1000
+"""Items of a log that are looked up first."""
+
 _NAMED = 5
 """Ids that a message names at most."""
 
@@ -65,10 +68,11 @@ def user_numbers(model: Recommender, log: Interactions, users: Id | Iterable[Id]
     """Return the log's numbers of users whom the model can serve; of all users of the log when None.
 
     Raises:
-        DataError: users that the log lacks.
+        DataError: users that the log lacks, or a log of which the model knows no item.
         CapabilityError: users that the model cannot serve.
     """
     check_log(log, "a model, which keeps no events of its users,")
+    _check_items(model, log)
     every = np.arange(log.n_users, dtype=np.int32)
     numbers = every if users is None else known_numbers(log.users, users, "users", log.name)
     if model.needs_known_users:
@@ -81,6 +85,18 @@ def user_numbers(model: Recommender, log: Interactions, users: Id | Iterable[Id]
                 "or AMPCF and MF with users='history')"
             )
     return numbers
+
+
+def _check_items(model: Recommender, log: Interactions) -> None:
+    """Raise a DataError if the model knows no item of a log; it would recommend the same to everybody."""
+    items, known = log.items.ids, model.fitted_on.items
+    # The first ones tell almost always; looking up all of a large catalogue takes longer than answering.
+    if len(items) and all((known.numbers(part) == UNKNOWN).all() for part in (items[:_LOOKED_UP], items)):
+        raise DataError(
+            f"the model knows none of the {len(items)} items of {log.name!r}, {_some(items)}: it was fitted on "
+            f"{model.fitted_on.dataset!r}, whose items are such as {_some(known.ids)}; give the log of its users, or "
+            "fit a model on this one"
+        )
 
 
 def known_numbers(vocabulary: Vocabulary, ids: Id | Iterable[Id], kind: str, owner: str) -> Items:

@@ -23,7 +23,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, DataError
 from recsys.events.addresses import PINNED, is_address, located
 from recsys.events.store import Correction, EventStore
-from recsys.experiments.runs import load_model, run_data
+from recsys.experiments.runs import load_model, run_data, run_log
 from recsys.explanations import PersonaDescription, PersonaItem
 from recsys.explanations.activity import PersonaActivity, persona_activity
 from recsys.explanations.half_life import user_half_lives
@@ -100,7 +100,7 @@ def open_answers(
     data = run_data(run, source)
     pin = PINNED.search(data.source)
     own = is_address(data.source) and _place(data.source) == _place(address)
-    log = None if own else data.load()
+    log = None if own else run_log(run, model, source)
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
     manifest = read_manifest(run / "model")

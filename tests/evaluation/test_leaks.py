@@ -1,4 +1,4 @@
-"""A model is asked only what it cannot have learned: another log, other questions and answers in training are refused."""
+"""A model is asked only what it cannot have learned: other logs, and answers in the training log, are refused."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 import pandas as pd
 
+from recsys.data.readers.columns import Duplicates, ReRatings
 from recsys.types import Floats, Ints, Items, Mask
 
 
@@ -27,6 +28,13 @@ class Repeats:
     duplicate: Mask
     earlier: Mask
     later: Mask
+
+    def dropped(self, duplicates: Duplicates, re_ratings: ReRatings) -> Mask:
+        """ "pairs": whether the policies leave the event out."""
+        drop = self.duplicate & (duplicates == "drop")
+        if re_ratings in ("last", "first"):
+            drop = drop | (self.earlier if re_ratings == "last" else self.later)
+        return drop
 
 
 def find_repeats(user_num: Items, item_num: Items, value: Floats, time: Ints) -> Repeats:

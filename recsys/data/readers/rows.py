@@ -80,10 +80,8 @@ class Rows:
         metadata = self._metadata(items, item_num)
         repeats = find_repeats(user_num, item_num, value, time)
         self._refuse(repeats, columns)
-        drop = repeats.duplicate & (columns.duplicates == "drop")
-        duplicates = int(drop.sum())
-        if columns.re_ratings in ("last", "first"):
-            drop |= repeats.earlier if columns.re_ratings == "last" else repeats.later
+        drop = repeats.dropped(columns.duplicates, columns.re_ratings)
+        duplicates = int(repeats.dropped(columns.duplicates, "keep").sum())
         if drop.any():
             keep = np.ones(len(user_num), np.bool_)
             keep[repeats.pairs[drop]] = False
