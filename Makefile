@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo/ampcf
 
-.PHONY: setup demo serve test lint clean
+.PHONY: setup bench-setup demo serve test lint clean
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -15,6 +15,10 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint,drift,serving,index]"
 	@touch $(READY)
+
+# The peers that benchmarks measure against, and what takes their pictures.
+bench-setup: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint,drift,serving,index,benchmarks,browser]"
 
 demo: setup
 	$(BIN)/recsys demo

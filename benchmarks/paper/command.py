@@ -237,7 +237,7 @@ def bars(results: Sequence[LogResult]) -> list[list[str]]:
     if games is None:
         return [*rows, bar(claim, "no bar", "-", None)]
     fair = (games.gain(AMPCF_THEIRS, MF_FROM_ZERO), games.gain(AMPCF, MF))
-    return [*rows, [claim, "no bar", "; ".join(map(percent, fair)), "-"]]
+    return [*rows, [claim, "no bar", "; ".join(map(percent, fair)), "-", "-"]]
 
 
 def _section(one: LogResult, cells: Cells) -> list[str]:

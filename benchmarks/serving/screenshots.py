@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command.parse_args(arguments)
 
     require("serving", "fastapi", "uvicorn", "sqlalchemy")
+    require("browser", "playwright")
     options.out.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,

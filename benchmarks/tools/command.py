@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from functools import wraps
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -56,14 +56,19 @@ def program(main: Callable[_Arguments, Path | int]) -> Callable[_Arguments, int]
 
 
 def require(extra: str, *libraries: str) -> None:
-    """Check before the first measurement that the optional libraries of a benchmark are installed.
+    """Check before anything is read or measured that the optional libraries of a benchmark can be imported.
 
     Raises:
-        ConfigError: one is missing; with the extra that installs it.
+        ConfigError: one is missing or damaged; with the commands that install it.
     """
-    missing = [library for library in libraries if find_spec(library) is None]
-    if missing:
-        raise ConfigError(f"this benchmark needs {', '.join(missing)}; pip install 'recsys[{extra}]'")
+    for library in libraries:
+        try:
+            import_module(library)
+        except ImportError as error:
+            raise ConfigError(
+                f"this benchmark needs {library} ({error}); install it with `make bench-setup`, or with "
+                f"pip install 'recsys[{extra}]'"
+            ) from error
 
 
 def plans_named(names: Sequence[str] | None, plans: dict[str, _Plan]) -> tuple[_Plan, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 from benchmarks.tools.environment import today
 from recsys.files import write_json, write_text
@@ -56,18 +58,39 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+@final
+@dataclass(frozen=True)
+class Placebo:
+    """What a bar measures where there is nothing to find: identical personas, signs drawn by lot, popularity.
+
+    A bar that a placebo meets says nothing. Seconds, bytes and failures need none.
+    """
+
+    text: str  # which placebo, and its measured value
+    passed: bool | None  # whether it meets the bar; None where it was not measured
+
+
 def bars_table(rows: Iterable[Sequence[str]], measured: str = "measured") -> str:
-    """Return the table of the bars of a benchmark, rows made by `bar`."""
-    return table(["claim", "bar", measured, ""], rows)
+    """Return the table of the bars of a benchmark, rows made by `bar`; placebos have a column where there is one."""
+    rows = list(rows)
+    columns = range(5) if any(row[3] != "-" for row in rows) else (0, 1, 2, 4)
+    header = ["claim", "bar", measured, "placebo", ""]
+    return table([header[column] for column in columns], [[row[column] for column in columns] for row in rows])
 
 
-def bar(claim: str, threshold: str, measured: str, passed: bool | None) -> list[str]:
+def bar(claim: str, threshold: str, measured: str, passed: bool | None, placebo: Placebo | None = None) -> list[str]:
     """Return a row of `bars_table`; `passed` is None where nothing was measured.
 
     >>> bar("answers that failed", "0", "2", False)
-    ['answers that failed', '0', '2', '**missed**']
+    ['answers that failed', '0', '2', '-', '**missed**']
+    >>> bar("distinct personas", "3.2 of 4", "3.9", True, Placebo("identical ones 4.0", True))
+    ['distinct personas', '3.2 of 4', '3.9', 'identical ones 4.0', '**void**, the placebo passes']
     """
-    return [claim, threshold, measured, verdict(passed)]
+    void = placebo is not None and placebo.passed
+    return [
+        *(claim, threshold, measured, "-" if placebo is None else placebo.text),
+        "**void**, the placebo passes" if void else verdict(passed),
+    ]
 
 
 def _row(cells: Sequence[str]) -> str:

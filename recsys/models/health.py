@@ -25,11 +25,11 @@ class PersonaHealth:
         effective = prod_k (sum_l Z_kl p_l) ^ -p_k
 
     is the diversity of order 1 of Leinster and Cobbold, *Measuring diversity: the importance of species similarity*,
-    2012 (equation 1), with p_k the mean attention of persona k, and Z_kl the mean over users of max(0, cos(U_uk, U_ul)).
-    Without similarities (Z = 1) it is exp(H(p)), which is K for K copies of one persona.
+    2012, with p_k the mean attention of persona k and Z_kl the mean over users of max(0, cos(U_uk, U_ul)). With Z the
+    identity it would be exp(H(p)), which is K for K copies of one persona.
 
     Attributes:
-        effective: the effective number of distinct personas, in [1, K]; 1 if they are identical, whatever the attention.
+        effective: the effective number of distinct personas, in [1, K]; 1 if they are identical.
         mean_cosine: mean cosine between two personas of one user; 1 if they are identical.
         dead: share of personas whose mean attention is below a tenth of 1 / K.
     """
