@@ -159,6 +159,7 @@ def _experiment(name: str, epochs: int | None) -> Experiment:
 
 def _write_tuned(result: Result, plan: Plan) -> None:
     folder = locations.shipped("configs") / "tuned" / plan.name
+    folder.mkdir(parents=True, exist_ok=True)
     for name, outcome in result.outcomes.items():
         if outcome.experiment is None:
             continue
