@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import final
 
+from recsys.events.batches import Key, distinct, fresh, key_of
 from recsys.events.checks import check_id, check_page, check_persona
 from recsys.events.store import (
     Appended,
@@ -20,8 +21,7 @@ from recsys.events.store import (
     Recorded,
     StoreError,
     Token,
-    distinct,
-    fresh,
+    Undone,
     user_hash,
 )
 
@@ -34,7 +34,7 @@ class MemoryStore(EventStore):
         self._lock = threading.Lock()
         self._last = 0
         self._changes: list[Change] = []
-        self._by_id: dict[str, Event] = {}
+        self._by_key: dict[Key, Event | None] = {}  # None: undone
         self._histories: dict[str, list[Recorded]] = {}
         self._corrections: dict[str, dict[int, Correction]] = {}
         self._tokens: dict[str, Token] = {}
@@ -42,11 +42,11 @@ class MemoryStore(EventStore):
     def append(self, events: Sequence[Event]) -> Appended:
         batch = distinct(events)
         with self._lock:
-            new = fresh(batch, {key: self._by_id[key] for key in batch if key in self._by_id})
+            new = fresh(batch, {key: self._by_key[key] for key in batch if key in self._by_key})
             for event in new:
                 record = Recorded(self._next(), event)
                 self._changes.append(record)
-                self._by_id[event.event_id] = event
+                self._by_key[key_of(event)] = event
                 insort(
                     self._histories.setdefault(event.user_id, []),
                     record,
@@ -70,19 +70,46 @@ class MemoryStore(EventStore):
 
     def count(self) -> int:
         with self._lock:
-            return len(self._by_id)
+            return sum(map(len, self._histories.values()))
 
     def erase_user(self, user_id: str) -> Erased:
         check_id("user_id", user_id)
+        digest = user_hash(user_id)
         with self._lock:
-            for record in self._histories.pop(user_id, []):
-                del self._by_id[record.event.event_id]
+            kept = [one for one in self._changes if isinstance(one, Erased) or _user(one) != user_id]
+            tokens = {key: token for key, token in self._tokens.items() if token.user_id != user_id}
+            earlier = [one for one in kept if isinstance(one, Erased) and one.user_hash == digest]
+            if earlier and (len(kept), len(tokens)) == (len(self._changes), len(self._tokens)):
+                return earlier[-1]
+            self._changes, self._tokens = kept, tokens
+            self._by_key = {key: event for key, event in self._by_key.items() if key[0] != user_id}
+            self._histories.pop(user_id, None)
             self._corrections.pop(user_id, None)
-            self._tokens = {key: token for key, token in self._tokens.items() if token.user_id != user_id}
-            self._changes = [one for one in self._changes if isinstance(one, Erased) or _user(one) != user_id]
-            erased = Erased(self._next(), user_hash(user_id))
+            erased = Erased(self._next(), digest)
             self._changes.append(erased)
         return erased
+
+    def undo_event(self, user_id: str, event_id: str) -> Undone | None:
+        check_id("user_id", user_id)
+        check_id("event_id", event_id)
+        key = user_id, event_id
+        with self._lock:
+            event = self._by_key.get(key)
+            if event is None:
+                undone = (one for one in self._changes if isinstance(one, Undone))
+                return next((one for one in undone if (one.user_id, one.event_id) == key), None)
+            self._by_key[key] = None
+            self._histories[user_id] = [one for one in self._histories[user_id] if one.event != event]
+            self._changes = [one for one in self._changes if not (isinstance(one, Recorded) and one.event == event)]
+            change = Undone(self._next(), user_id, event_id)
+            self._changes.append(change)
+        return change
+
+    def unscrubbed(self) -> int:
+        return 0
+
+    def scrub(self) -> None:
+        pass
 
     def put_correction(self, user_id: str, persona: int, correction: Correction) -> Corrected:
         check_id("user_id", user_id)
@@ -131,5 +158,5 @@ class MemoryStore(EventStore):
         return self._last
 
 
-def _user(change: Recorded | Corrected) -> str:
+def _user(change: Recorded | Corrected | Undone) -> str:
     return change.event.user_id if isinstance(change, Recorded) else change.user_id

@@ -49,7 +49,50 @@ _FIRST = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # Ids of events are unique per user. Schema 1 wrote 1 where an event had no rating, which becomes NULL: always for
+    # likes and dismissals, which are no ratings; for uses only where no use in the store has another value. Else some
+    # are ratings of 1, nothing tells which, and a lost rating could not be restored.
+    """
+    CREATE TABLE recsys_events_of_users (
+        sequence {sequence},
+        user_id {text} NOT NULL,
+        event_id {text} NOT NULL,
+        item_id {text} NOT NULL,
+        value DOUBLE PRECISION,
+        time BIGINT NOT NULL,
+        kind {text} NOT NULL,
+        UNIQUE (user_id, event_id)
+    )
+    """,
+    """
+    INSERT INTO recsys_events_of_users (sequence, user_id, event_id, item_id, value, time, kind)
+    SELECT sequence, user_id, event_id, item_id,
+        CASE WHEN value = 1
+            AND (kind <> 'use' OR NOT EXISTS (SELECT 1 FROM recsys_events WHERE kind = 'use' AND value <> 1))
+        THEN NULL ELSE value END,
+        time, kind
+    FROM recsys_events
+    """,
+    "DROP TABLE recsys_events",
+    "ALTER TABLE recsys_events_of_users RENAME TO recsys_events",
+    "CREATE INDEX recsys_events_history ON recsys_events (user_id, time, sequence)",
+    """
+    CREATE TABLE recsys_undone (
+        sequence {sequence},
+        user_id {text} NOT NULL,
+        event_id {text} NOT NULL,
+        UNIQUE (user_id, event_id)
+    )
+    """,
+    # 1 while copies of erased rows may be left in SQLite's file. Schema 1 noted that in the file's header; the last
+    # erasure takes over, at the price of one rewriting that may not be needed.
+    "ALTER TABLE recsys_erasures ADD COLUMN traces INTEGER NOT NULL DEFAULT 0",
+    "UPDATE recsys_erasures SET traces = 1 WHERE sequence = (SELECT max(sequence) FROM recsys_erasures)",
+    "CREATE INDEX recsys_erasures_user ON recsys_erasures (user_hash)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 """Step n leads from schema version n to n + 1."""
 
 TYPES = {

@@ -6,21 +6,20 @@ first updates the one row of `recsys_store`, which holds the last number, and so
 The next writer starts from committed numbers, and a rolled-back transaction leaves no gap. In SQLite the lock is BEGIN
 IMMEDIATE.
 
-Erasure in SQLite. Deleted rows are overwritten (`secure_delete`), but neither the copies that page splits leave behind
-nor the write-ahead log. So the file is rewritten (VACUUM) and the log truncated. A mark in the file's header
-(`user_version`) says that this is still to be done, if the process dies in between.
+Erasure. The rows are gone when `erase_user` returns; `recsys.events.scrubbing` removes their copies from SQLite's file.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import final
+from typing import TypeVar, final
 
 from recsys.events import sql_statements as sql
+from recsys.events.batches import Key, distinct, fresh
 from recsys.events.checks import check_id, check_page, check_persona
 from recsys.events.migrations import MIGRATIONS, SCHEMA, TYPES
+from recsys.events.scrubbing import Scrubber
 from recsys.events.sql_database import Cursor, Database
 from recsys.events.store import (
     Appended,
@@ -33,15 +32,14 @@ from recsys.events.store import (
     Recorded,
     StoreError,
     Token,
-    distinct,
-    fresh,
+    Undone,
     user_hash,
 )
 
-LOGGER = logging.getLogger("recsys.serving")
+T = TypeVar("T")
 
 _CHUNK = 1000
-"""Ids in one statement, which bounds its parameters."""
+"""Users or events in one statement, which bounds its parameters."""
 
 _MIGRATION_LOCK = 7_283_977_761
 """Any number: processes that open one PostgreSQL database at once migrate it one after the other."""
@@ -68,10 +66,9 @@ class SqlStore(EventStore):
         try:
             with self._transaction("be opened", writing=True) as cursor:
                 self._migrate(cursor, create=create)
-            if self._sqlite:
-                ((mark,),) = self._read("be opened", "PRAGMA user_version")  # of an erasure with traces in the file
-                if mark:
-                    self._scrub(mark, required=False)
+            self._scrubber = Scrubber(database) if self._sqlite else None
+            if self._scrubber is not None and self._scrubber.pending():
+                self._scrubber.wake()
         except BaseException:
             database.close()
             raise
@@ -103,7 +100,7 @@ class SqlStore(EventStore):
 
     def since(self, sequence: int, limit: int) -> tuple[Change, ...]:
         check_page(sequence, limit)
-        rows = self._read("read changes", sql.SINCE, (sequence, limit) * 3)
+        rows = self._read("read changes", sql.SINCE, (sequence, limit) * sql.SINCE_TABLES)
         return tuple(map(sql.change_of, sorted(rows, key=sql.SEQUENCE)[:limit]))
 
     def last_sequence(self) -> int:
@@ -116,17 +113,43 @@ class SqlStore(EventStore):
 
     def erase_user(self, user_id: str) -> Erased:
         check_id("user_id", user_id)
+        digest = user_hash(user_id)
         with self._transaction("erase a user", writing=True) as cursor:
-            erased = Erased(self._reserve(cursor, 1), user_hash(user_id))
+            self._reserve(cursor, 0)
+            removed = 0
             for statement in sql.ERASE:
                 self._run(cursor, statement, (user_id,))
-            self._run(cursor, sql.INSERT_ERASURE, (erased.sequence, erased.user_hash))
-            mark = 1 + erased.sequence % 2**30
-            if self._sqlite:
-                self._run(cursor, f"PRAGMA user_version = {mark}")
-        if self._sqlite:
-            self._scrub(mark, required=True)
+                removed += cursor.rowcount
+            ((earlier,),) = self._run(cursor, sql.ERASURE, (digest,))
+            if earlier is not None and not removed:
+                return Erased(earlier, digest)
+            erased = Erased(self._reserve(cursor, 1), digest)
+            traces = int(self._sqlite and removed > 0)
+            self._run(cursor, sql.INSERT_ERASURE, (erased.sequence, digest, traces))
+        if self._scrubber is not None and traces:
+            self._scrubber.wake()
         return erased
+
+    def undo_event(self, user_id: str, event_id: str) -> Undone | None:
+        check_id("user_id", user_id)
+        check_id("event_id", event_id)
+        key = user_id, event_id
+        with self._transaction("undo an event", writing=True) as cursor:
+            self._reserve(cursor, 0)
+            self._run(cursor, sql.UNDO, key)
+            if not cursor.rowcount:
+                rows = self._run(cursor, sql.UNDONE, key)
+                return Undone(rows[0][0], *key) if rows else None
+            undone = Undone(self._reserve(cursor, 1), *key)
+            self._run(cursor, sql.INSERT_UNDONE, (undone.sequence, *key))
+        return undone
+
+    def unscrubbed(self) -> int:
+        return 0 if self._scrubber is None else self._scrubber.pending()
+
+    def scrub(self) -> None:
+        if self._scrubber is not None:
+            self._scrubber.scrub()
 
     def put_correction(self, user_id: str, persona: int, correction: Correction) -> Corrected:
         check_id("user_id", user_id)
@@ -162,6 +185,8 @@ class SqlStore(EventStore):
             return bool(self._run(cursor, sql.TOKEN, (token_hash,)))
 
     def close(self) -> None:
+        if self._scrubber is not None:
+            self._scrubber.close()
         self._database.close()
 
     def _reserve(self, cursor: Cursor, count: int) -> int:
@@ -169,16 +194,24 @@ class SqlStore(EventStore):
         ((last,),) = self._run(cursor, sql.RESERVE, (count,))
         return int(last) - count + 1
 
-    def _stored(self, cursor: Cursor, event_ids: Sequence[str]) -> dict[str, Event]:
-        stored: dict[str, Event] = {}
-        for ids in _chunks(event_ids):
-            among, parameters = self._among(ids)
-            stored.update((row[0], Event(*row)) for row in self._run(cursor, f"{sql.STORED} {among}", parameters))
+    def _stored(self, cursor: Cursor, keys: Sequence[Key]) -> dict[Key, Event | None]:
+        """Return the stored events of some users and ids, None for undone ones."""
+        stored: dict[Key, Event | None] = {}
+        for some in _chunks(keys):
+            among, parameters = self._among_keys(some)
+            for row in self._run(cursor, sql.STORED.format(keys=among), (*parameters, *parameters)):
+                stored[row[1], row[0]] = None if row[2] is None else Event(*row)
         return stored
 
     def _among(self, ids: Sequence[str]) -> tuple[str, Sequence[object]]:
         """Return the condition that a column is one of some ids, and its parameters."""
         return (f"IN ({', '.join('?' * len(ids))})", ids) if self._sqlite else ("= ANY(?)", (ids,))
+
+    def _among_keys(self, keys: Sequence[Key]) -> tuple[str, Sequence[object]]:
+        """Return some keys of events as a table of statements, and its parameters."""
+        if self._sqlite:
+            return f"(VALUES {', '.join(['(?, ?)'] * len(keys))})", [part for key in keys for part in key]
+        return "(SELECT * FROM unnest(?::text[], ?::text[]))", [list(column) for column in zip(*keys, strict=True)]
 
     def _migrate(self, cursor: Cursor, *, create: bool) -> None:
         if not self._sqlite:
@@ -202,26 +235,6 @@ class SqlStore(EventStore):
             applied = "INSERT INTO recsys_schema (version, applied) VALUES (?, ?)"
             self._run(cursor, applied, (number, int(time.time())))
 
-    def _scrub(self, mark: int, *, required: bool) -> None:
-        """Rewrite the file without erased data, and remove the mark unless a later erasure has set its own."""
-        try:
-            with self._database.connection("be rewritten") as cursor:
-                self._run(cursor, "VACUUM")
-                if self._run(cursor, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
-                    raise StoreError("another process reads it")
-            with self._transaction("be opened", writing=True) as cursor:
-                if self._run(cursor, "PRAGMA user_version")[0][0] == mark:
-                    self._run(cursor, "PRAGMA user_version = 0")
-        except StoreError as error:
-            failure = StoreError(
-                f"a user is erased from {self._database.label}, but traces are left in its file "
-                f"({' '.join(str(error).split())}); erase the user again, or open the store again when no other "
-                "process uses it"
-            )
-            if required:
-                raise failure from None
-            LOGGER.warning("%s", failure)
 
-
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
+def _chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))

@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from recsys.events.store import SCOPES, Change, Corrected, Correction, Erased, Event, Recorded, Token
+from recsys.events.store import (
+    SCOPES,
+    Change,
+    Corrected,
+    Correction,
+    Erased,
+    Event,
+    Recorded,
+    Token,
+    Undone,
+)
 
 LAST = "SELECT last_sequence FROM recsys_store"
 RESERVE = "UPDATE recsys_store SET last_sequence = last_sequence + ? RETURNING last_sequence"
@@ -29,11 +39,22 @@ SINCE = """
         SELECT 2, sequence, user_hash, '', '', 0, 0, '' FROM recsys_erasures
         WHERE sequence > ? ORDER BY sequence LIMIT ?
     ) AS erased
+    UNION ALL SELECT * FROM (
+        SELECT 3, sequence, user_id, event_id, '', 0, 0, '' FROM recsys_undone
+        WHERE sequence > ? ORDER BY sequence LIMIT ?
+    ) AS undone
 """
+SINCE_TABLES = 4
 SEQUENCE = itemgetter(1)
 """The sequence number in a row of `SINCE`."""
 
-STORED = "SELECT event_id, user_id, item_id, value, time, kind FROM recsys_events WHERE event_id"
+STORED = """
+    SELECT event_id, user_id, item_id, value, time, kind FROM recsys_events WHERE (user_id, event_id) IN {keys}
+    UNION ALL
+    SELECT event_id, user_id, NULL, NULL, NULL, NULL FROM recsys_undone WHERE (user_id, event_id) IN {keys}
+"""
+"""Stored events, and the ids of undone ones, by user and id."""
+
 INSERT_ROW = """
     INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -49,8 +70,16 @@ HISTORIES = """
 """
 COUNT = "SELECT count(*) FROM recsys_events"
 
-ERASE = tuple(f"DELETE FROM recsys_{table} WHERE user_id = ?" for table in ("events", "corrections", "tokens"))  # noqa: S608
-INSERT_ERASURE = "INSERT INTO recsys_erasures (sequence, user_hash) VALUES (?, ?)"
+UNDO = "DELETE FROM recsys_events WHERE user_id = ? AND event_id = ?"
+UNDONE = "SELECT sequence FROM recsys_undone WHERE user_id = ? AND event_id = ?"
+INSERT_UNDONE = "INSERT INTO recsys_undone (sequence, user_id, event_id) VALUES (?, ?, ?)"
+
+_OF_USERS = ("events", "undone", "corrections", "tokens")
+ERASE = tuple(f"DELETE FROM recsys_{table} WHERE user_id = ?" for table in _OF_USERS)  # noqa: S608
+ERASURE = "SELECT max(sequence) FROM recsys_erasures WHERE user_hash = ?"
+INSERT_ERASURE = "INSERT INTO recsys_erasures (sequence, user_hash, traces) VALUES (?, ?, ?)"
+UNSCRUBBED = "SELECT count(*), coalesce(max(sequence), 0) FROM recsys_erasures WHERE traces = 1"
+SCRUBBED = "UPDATE recsys_erasures SET traces = 0 WHERE traces = 1 AND sequence <= ?"
 
 CORRECTIONS = "SELECT persona, weight, name, model FROM recsys_corrections WHERE user_id = ? ORDER BY persona"
 DELETE_CORRECTION = "DELETE FROM recsys_corrections WHERE user_id = ? AND persona = ?"
@@ -89,4 +118,4 @@ def change_of(row: Sequence[Any]) -> Change:
         return Recorded(sequence, Event(first, second, third, number, integer, last))
     if kind == 1:
         return Corrected(sequence, first, integer, Correction(number, second, third))
-    return Erased(sequence, first)
+    return Erased(sequence, first) if kind == 2 else Undone(sequence, first, second)

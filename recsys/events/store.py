@@ -1,6 +1,6 @@
 """The port of the event store, and its records: one sequence of changes, the same for every worker.
 
-Events, erasures and corrections share one strictly increasing sequence, in the order of commit: after reading up to
+Events, undone events, erasures and corrections share one strictly increasing sequence, in the order of commit: after reading up to
 number n with `EventStore.since`, no change at or before n appears later.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, final, get_args
 
@@ -57,7 +57,7 @@ class StoreError(RecsysError):
 
 @final
 class ConflictError(StoreError):
-    """An event id was used before, for another event.
+    """An event id was used before, for another event of the same user.
 
     Attributes:
         event_id: the id.
@@ -65,7 +65,7 @@ class ConflictError(StoreError):
 
     def __init__(self, event_id: str) -> None:
         super().__init__(
-            f"event_id {event_id!r} was used before, for an event with other content; nothing of the batch was taken. "
+            f"event_id {event_id!r} was used before, for another event of this user; nothing of the batch was taken. "
             "Give every event an id of its own, such as a UUID, and send an event again only as it was"
         )
         self.event_id = event_id
@@ -77,10 +77,10 @@ class Event:
     """A user used, liked or dismissed an item.
 
     Attributes:
-        event_id: the sender's id, unique in the store: an event sent twice counts once.
+        event_id: the sender's id, unique among the user's events: an event sent twice counts once.
         user_id: external id.
         item_id: external id.
-        value: the rating or amount, finite; 1 where there is none.
+        value: the rating or amount, finite; None: there is none.
         time: Unix seconds (UTC).
         kind: what was done.
 
@@ -94,7 +94,7 @@ class Event:
     event_id: str
     user_id: str
     item_id: str
-    value: float
+    value: float | None
     time: int
     kind: Kind = "use"
 
@@ -102,8 +102,9 @@ class Event:
         check_id("event_id", self.event_id)
         check_id("user_id", self.user_id)
         check_id("item_id", self.item_id)
-        # Adding zero makes -0.0 the 0.0 as which every database gives it back.
-        object.__setattr__(self, "value", number_within("value", self.value, -LARGEST_VALUE, LARGEST_VALUE) + 0.0)
+        if self.value is not None:
+            # Adding zero makes -0.0 the 0.0 as which every database gives it back.
+            object.__setattr__(self, "value", number_within("value", self.value, -LARGEST_VALUE, LARGEST_VALUE) + 0.0)
         check_time("time", self.time)
         if self.kind not in KINDS:
             raise DataError(
@@ -164,6 +165,16 @@ class Corrected:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Undone:
+    """The removal of one event, which stays removed: sent again it counts as a repetition."""
+
+    sequence: int
+    user_id: str
+    event_id: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Erased:
     """The erasure of a user, of whom only a hash is kept."""
 
@@ -171,13 +182,13 @@ class Erased:
     user_hash: str
 
 
-Change = Recorded | Corrected | Erased
+Change = Recorded | Corrected | Undone | Erased
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Numbers of events of a batch that are new, and that were there already with the same content."""
+    """Numbers of events of a batch that are new, and that were there already with the same content or were undone."""
 
     accepted: int
     repeated: int
@@ -241,7 +252,7 @@ class EventStore(ABC):
         """Append all events of a batch or none, in the given order; they are durable when it returns.
 
         Raises:
-            ConflictError: an event with the same id and other content is stored.
+            ConflictError: an event of the same user with the same id and other content is stored.
         """
 
     @abstractmethod
@@ -252,8 +263,9 @@ class EventStore(ABC):
     def since(self, sequence: int, limit: int) -> tuple[Change, ...]:
         """Return the first changes after a sequence number, at most `limit` (at least 1), in order of sequence.
 
-        A later change can remove an earlier one: an erasure the user's events and corrections, a correction the
-        previous one of the persona. An empty result means that there are no further changes.
+        A later change can remove an earlier one: an undoing the event, an erasure the user's events, undoings and
+        corrections, a correction the previous one of the persona. An empty result means that there are no further
+        changes.
         """
 
     @abstractmethod
@@ -266,10 +278,26 @@ class EventStore(ABC):
 
     @abstractmethod
     def erase_user(self, user_id: str) -> Erased:
-        """Remove a user's events, corrections and tokens, also from the database's file when it returns.
+        """Remove a user's events, corrections and tokens.
 
-        Later events of the user are those of a new user.
+        Later events of the user are those of a new user. Where nothing is left to remove since the user's last erasure,
+        that one is returned and nothing is written. Copies in the database's file are removed later, see `scrub`.
         """
+
+    @abstractmethod
+    def undo_event(self, user_id: str, event_id: str) -> Undone | None:
+        """Remove one event for good; return when it was removed, possibly before. None: there never was such an event.
+
+        Sent again, the event is a repetition and stays removed, until the user is erased.
+        """
+
+    @abstractmethod
+    def unscrubbed(self) -> int:
+        """Return how many erasures may have copies of erased rows left in the database's file."""
+
+    @abstractmethod
+    def scrub(self) -> None:
+        """Remove what erasures have left in the database's file. A store does so by itself, soon after an erasure."""
 
     @abstractmethod
     def put_correction(self, user_id: str, persona: int, correction: Correction) -> Corrected:
@@ -323,28 +351,3 @@ class EventStore(ABC):
 def user_hash(user_id: str) -> str:
     """Return the SHA-256 of a user in an `Erased` record; it confirms a guessed id, but reveals none."""
     return hashlib.sha256(user_id.encode()).hexdigest()
-
-
-def distinct(events: Sequence[Event]) -> dict[str, Event]:
-    """Return the events of a batch by id, each once.
-
-    Raises:
-        ConflictError: two of them differ under one id.
-    """
-    by_id: dict[str, Event] = {}
-    for event in events:
-        if by_id.setdefault(event.event_id, event) != event:
-            raise ConflictError(event.event_id)
-    return by_id
-
-
-def fresh(batch: Mapping[str, Event], stored: Mapping[str, Event]) -> list[Event]:
-    """Return the events of a batch that are not stored yet.
-
-    Raises:
-        ConflictError: another event is stored under one of the ids; the first of the batch is named.
-    """
-    for event_id, event in batch.items():
-        if stored.get(event_id, event) != event:
-            raise ConflictError(event_id)
-    return [event for event_id, event in batch.items() if event_id not in stored]

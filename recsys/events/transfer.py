@@ -272,6 +272,7 @@ class _RowReader:
         self._layout = layout
         self._names = _event_columns(layout)
         self._time_unit = columns.time_unit
+        self._blanks = "kind" in self._names or columns.blank_values == "keep"
         self._unit: int | None = None
 
     def events(self, lines: Sequence[int], cells: Mapping[str, Sequence[str]]) -> list[Event]:
@@ -280,10 +281,11 @@ class _RowReader:
         events: list[Event] = []
         for place, line in enumerate(lines):
             row = {field: column[place] for field, column in texts.items()}
+            text = row.get("value", "")
             try:
-                value = float(row.get("value", "1"))
+                value = None if "value" not in row or (not text and self._blanks) else float(text)
             except ValueError:
-                raise self._fault(line, f"value {row['value']!r} is not a number; correct it") from None
+                raise self._fault(line, f"value {text!r} is not a number; correct it") from None
             kind = cast(Kind, row.get("kind", "use"))  # checked by the event
             user, item, time = row["user_id"], row["item_id"], times[place]
             try:
@@ -307,9 +309,9 @@ class _RowReader:
         return DataError(f"{self._layout.source.label}, {self._layout.unit} {line}: {fault}")
 
 
-def _content_id(user: str, item: str, value: float, time: int, kind: str) -> str:
-    """Return the id of an event without one: a function of its content."""
-    content = "\n".join((user, item, repr(value), str(time), kind))
+def _content_id(user: str, item: str, value: float | None, time: int, kind: str) -> str:
+    """Return the id of an event without one: a function of its content. No value counts as 1, as it did in schema 1."""
+    content = "\n".join((user, item, repr(1.0 if value is None else value), str(time), kind))
     return f"row-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
-from recsys.events.store import Change, Corrected, Correction, Erased, EventStore, user_hash
+from recsys.events.store import Change, Corrected, Correction, Erased, EventStore, Undone, user_hash
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
 from recsys.serving.answers import LoggedEvent
@@ -143,15 +143,18 @@ class UserHistories:
         return self._applied
 
     def catch_up(self) -> list[UserHistory]:
-        """Read the new changes of the store; return the histories of users who were erased."""
-        erased: list[UserHistory] = []
+        """Read the new changes of the store; return the histories that do not count any more.
+
+        Those of erased users, and the former ones of users of whom an event was undone.
+        """
+        former: list[UserHistory] = []
         last = self._store.last_sequence()
         if last > self._applied:
             for change in self._store.replay(self._applied):
-                self._apply(change, erased)
+                self._apply(change, former)
                 self._applied = change.sequence
             self._applied = max(self._applied, last)  # the changes with the last numbers may have been erased
-        return erased
+        return former
 
     def stored(self, user_id: str) -> UserHistory | None:
         """Return the history of a user if it is in memory, without its pending events."""
@@ -191,13 +194,15 @@ class UserHistories:
             for item, value, time in zip(ids, values, times, strict=True)
         )
 
-    def _apply(self, change: Change, erased: list[UserHistory]) -> None:
+    def _apply(self, change: Change, former: list[UserHistory]) -> None:
         if isinstance(change, Erased):
             if change.sequence > self._trained_until:
                 self._erased.add(change.user_hash)
             history = self._histories.pop(change.user_hash, None)
             if history is not None:
-                erased.append(history)
+                former.append(history)
+        elif isinstance(change, Undone):
+            self._begin_anew(change, former)
         elif isinstance(change, Corrected):
             self._history(change.user_id, keep=True).corrections[change.persona] = change.correction
         else:
@@ -205,12 +210,26 @@ class UserHistories:
             self._history(event.user_id, keep=True).pending.append(
                 PendingEvent(
                     self._item_numbers.get(event.item_id, UNKNOWN),
-                    event.value,
+                    math.nan if event.value is None else event.value,
                     event.time,
                     event.kind == "dismiss",
                     change.sequence > self._trained_until,
                 )
             )
+
+    def _begin_anew(self, change: Undone, former: list[UserHistory]) -> None:
+        """Read a user's events again, without one that was undone: what follows is as if it had never been."""
+        key = user_hash(change.user_id)
+        if key not in self._histories:
+            return
+        records = self._store.of_users([change.user_id])[change.user_id]
+        history = self._histories.pop(key)
+        former.append(history)
+        for record in sorted(records, key=lambda record: record.sequence):
+            if record.sequence < change.sequence:  # the later ones are still to be applied
+                self._apply(record, former)
+        if history.corrections:
+            self._history(change.user_id, keep=True).corrections = history.corrections
 
     def _history(self, user_id: str, *, keep: bool) -> UserHistory:
         """Return the history of a user; an empty one stays in memory only with `keep`."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,18 @@ import pytest
 
 from recsys.events import migrations
 from recsys.events.addresses import is_address, located, open_store
-from recsys.events.store import Appended, Event, EventStore, StoreError
+from recsys.events.store import (
+    Appended,
+    Corrected,
+    Correction,
+    Erased,
+    Event,
+    EventStore,
+    Recorded,
+    StoreError,
+    Token,
+    Undone,
+)
 from tests.events.store_addresses import address_of, users_of
 
 if TYPE_CHECKING:
@@ -53,8 +66,66 @@ def test_migrations_are_applied_once_and_a_newer_schema_is_refused(
         for _ in range(2):
             with open_store(shared_address) as store:
                 assert [change.sequence for change in store.replay()] == [1]
-    with pytest.raises(StoreError, match="schema version 2, this program knows versions up to 1; use a newer recsys"):
+    with pytest.raises(
+        StoreError, match=f"schema version {len(newer)}, .* versions up to {len(newer) - 1}; use a newer recsys"
+    ):
         open_store(shared_address)
+
+
+_V1 = (
+    (1, "a", "ada", "x", 3.0, 30, "use"),
+    (2, "b", "ada", "y", 1.0, 20, "use"),
+    (3, "c", "bob", "y", 1.0, 20, "like"),
+    (4, "d", "bob", "z", 1.0, 21, "dismiss"),
+    (6, "e", "bob", "w", 4.5, 22, "like"),
+)
+"""Events as 0.1 wrote them, with 1 for no rating."""
+
+
+def _write_version_1(address: str, events: Sequence[tuple[object, ...]]) -> None:
+    from recsys.events.sql_database import postgresql_database, sqlite_database
+
+    sqlite = address.startswith("sqlite")
+    path = Path(address.removeprefix("sqlite:///"))
+    database = sqlite_database(path, create=True) if sqlite else postgresql_database(address, "old")
+    rows = [("events (sequence, event_id, user_id, item_id, value, time, kind)", event) for event in events]
+    rows += [
+        ("erasures (sequence, user_hash)", (5, "f" * 64)),
+        ("corrections (sequence, user_id, persona, weight, model)", (7, "ada", 0, 0.5, "m")),
+        ("tokens (token_hash, label, scopes, created, user_id)", ("a" * 64, "hers", "read", 5, "ada")),
+        ("schema (version, applied)", (1, 5)),
+    ]
+    with database.transaction("be written", writing=True) as cursor:
+        for statement in (migrations.SCHEMA, *migrations.MIGRATIONS[0]):
+            database.run(cursor, statement.format_map(migrations.TYPES[database.dialect]))
+        for table, row in rows:
+            database.run(cursor, f"INSERT INTO recsys_{table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
+        database.run(cursor, "UPDATE recsys_store SET last_sequence = 7")
+    database.close()
+
+
+@pytest.mark.parametrize("rating", [1.0, 3.0])
+def test_a_store_of_version_0_1_is_migrated_with_its_events(shared_address: str, rating: float) -> None:
+    """Where no use has another value than 1, none is a rating; else a use of 1 may be one, and is kept."""
+    old = [(*row[:4], rating, *row[5:]) if row[0] == 1 else row for row in _V1]
+    _write_version_1(shared_address, old)
+    kept = {"e"} if rating == 1 else {"a", "b", "e"}
+    with open_store(shared_address, create=False) as store:
+        sent = [Event(*row[1:]) for row in old]  # type: ignore[arg-type]
+        events = [one if one.event_id in kept else replace(one, value=None) for one in sent]
+        recorded = [Recorded(int(row[0]), one) for row, one in zip(old, events, strict=True)]  # type: ignore[call-overload]
+        corrected = Corrected(7, "ada", 0, Correction(0.5, model="m"))
+        assert list(store.replay()) == [*recorded[:4], Erased(5, "f" * 64), recorded[4], corrected]
+        assert (store.count(), store.last_sequence()) == (5, 7)
+        assert store.tokens() == [Token("a" * 64, "hers", frozenset({"read"}), 5, user_id="ada")]
+        assert [record.sequence for record in store.of_users(["ada"])["ada"]] == [2, 1]
+        # An event is the same whether it is sent again as it was sent, or as it would be sent now.
+        assert store.append([*sent, *events]) == Appended(0, 10)
+        assert store.append([Event("a", "bob", "x", None, 30)]) == Appended(1, 0)
+        assert store.undo_event("bob", "c") == Undone(9, "bob", "c")
+        assert store.unscrubbed() == int(shared_address.startswith("sqlite"))  # 0.1 may have died before the rewriting
+        store.scrub()
+        assert store.unscrubbed() == 0
 
 
 def test_a_migration_that_fails_changes_nothing(shared_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,26 +220,83 @@ def test_no_trace_of_an_erased_user_is_left_in_the_file(file: Path) -> None:
         for number, user in enumerate(users[:5]):
             assert user.encode() in _bytes(file)
             (store, other)[number % 2].erase_user(user)
+            (store, other)[number % 2].scrub()
             assert user.encode() not in _bytes(file)
         assert users_of(store) == sorted(users[5:])
 
 
-def test_an_erasure_that_was_cut_short_is_finished_at_the_next_opening(
+def test_an_erasure_returns_before_the_file_is_rewritten_and_the_next_opening_goes_on(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recsys.events.sql import SqlStore
+    from recsys.events import scrubbing
 
     with open_store(str(file)) as store:
         store.append([event(1, "somebody private")])
-        with monkeypatch.context() as dying:
-            dying.setattr(SqlStore, "_scrub", lambda *_, **__: None)
-            store.erase_user("somebody private")
+        store.erase_user("somebody private")
+        assert store.unscrubbed() == 1
+        assert store.count() == 0
         assert b"somebody private" in _bytes(file)
-        open_store(str(file)).close()
+    monkeypatch.setattr(scrubbing, "_PAUSE", 0.0)
+    with open_store(str(file)) as store:
+        _wait(lambda: store.unscrubbed() == 0)
         assert b"somebody private" not in _bytes(file)
 
 
-def test_an_erasure_says_when_a_reader_keeps_traces_in_the_log(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not until() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert until()
+
+
+def test_erasing_at_once_succeeds_for_all_and_rewrites_the_file_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recsys.events import scrubbing
+    from recsys.events.sql_database import Database
+
+    monkeypatch.setattr(scrubbing, "_PAUSE", 0.5)
+    rewritten = []
+    connection = Database.connection
+
+    def counting(database: Database, purpose: str) -> object:
+        rewritten.extend([purpose] if purpose == "be rewritten" and database.label == str(file) else [])
+        return connection(database, purpose)
+
+    users = [f"user {number}" for number in range(24)]
+    with open_store(str(file)) as store, open_store(str(file)) as other:
+        store.append([event(number, user) for user in users for number in range(100)])
+        monkeypatch.setattr(Database, "connection", counting)
+        erased: list[Erased] = []
+        threads = [
+            threading.Thread(target=lambda user=user, by=by: erased.append(by.erase_user(user)))  # type: ignore[misc]
+            for user, by in zip(users, (store, other) * 12, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(one.sequence for one in erased) == list(range(2401, 2425))
+        assert (store.count(), other.count()) == (0, 0)
+        _wait(lambda: store.unscrubbed() == 0)
+        # Of each store: one VACUUM, and the transaction that removes the marks.
+        assert 2 <= len(rewritten) <= 4
+        assert not any(user.encode() in _bytes(file) for user in users)
+
+
+def test_erasing_nobody_rewrites_nothing_and_lets_others_write(file: Path) -> None:
+    with open_store(str(file)) as store, open_store(str(file)) as other:
+        store.append([event(1)])
+        identity, size = file.stat().st_ino, file.stat().st_size
+        for number in range(20):
+            store.erase_user(f"nobody {number % 10}")
+            assert other.append([event(2 + number)]) == Appended(1, 0)
+        assert store.last_sequence() == 1 + 10 + 20
+        assert store.unscrubbed() == 0
+        assert (file.stat().st_ino, file.stat().st_size) == (identity, size)
+
+
+def test_a_reader_keeps_traces_in_the_log_until_it_is_done(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from recsys.events import sql_database
 
     monkeypatch.setattr(sql_database, "PATIENCE", 0.05)
@@ -177,12 +305,32 @@ def test_an_erasure_says_when_a_reader_keeps_traces_in_the_log(file: Path, monke
         reader = sqlite3.connect(file, isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM recsys_events").fetchall()
-        with pytest.raises(StoreError, match=r"traces are left in its file .*; erase the user again"):
-            store.erase_user("ada")
-        assert store.count() == 0
+        store.erase_user("ada")
+        with pytest.raises(StoreError, match=r"traces are left in its file .*; it is tried again"):
+            store.scrub()
+        assert (store.count(), store.unscrubbed()) == (0, 1)
         reader.execute("COMMIT")
         reader.close()
-        store.erase_user("ada")
+        store.scrub()
+        assert store.unscrubbed() == 0
+
+
+def test_a_rewriting_that_fails_in_the_background_is_told_and_tried_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from recsys.events import scrubbing
+    from recsys.events import sql_statements as sql
+
+    monkeypatch.setattr(scrubbing, "_PAUSE", 0.0)
+    monkeypatch.setattr(scrubbing, "_RETRY", 0.0)
+    with open_store(str(file)) as store:
+        store.append([event(1)])
+        with monkeypatch.context() as failing:
+            failing.setattr(sql, "SCRUBBED", "UPDATE nowhere SET x = ?")
+            store.erase_user("ada")
+            _wait(lambda: "traces are left in its file (the event store" in caplog.text)
+            assert store.unscrubbed() == 1
+        _wait(lambda: store.unscrubbed() == 0)
 
 
 def test_a_store_that_stays_locked_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

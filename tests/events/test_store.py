@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
+from recsys.events.batches import Key
 from recsys.events.memory import MemoryStore
 from recsys.events.store import (
     Appended,
@@ -31,6 +33,7 @@ from recsys.events.store import (
     Recorded,
     StoreError,
     Token,
+    Undone,
     user_hash,
 )
 from tests.events import store_writer
@@ -123,7 +126,7 @@ def test_sending_again_changes_nothing(store: EventStore) -> None:
     assert (store.count(), store.last_sequence()) == (3, 3)
 
 
-@pytest.mark.parametrize("other", [event(1, "bob"), event(1, time=7), event(1, kind="like")])
+@pytest.mark.parametrize("other", [replace(event(1), item_id="x"), event(1, time=7), event(1, kind="like")])
 def test_an_id_with_other_content_refuses_the_whole_batch(store: EventStore, other: Event) -> None:
     store.append([event(1)])
     with pytest.raises(ConflictError, match="event_id 'e1' was used before") as error:
@@ -134,6 +137,53 @@ def test_an_id_with_other_content_refuses_the_whole_batch(store: EventStore, oth
     assert (store.count(), store.last_sequence(), list(store.replay())) == (1, 1, [Recorded(1, event(1))])
     store.append([event(5)])
     assert store.last_sequence() == 2
+
+
+def test_ids_of_events_are_unique_per_user(store: EventStore) -> None:
+    """Nobody can take an id that another user's events will need, or learn which ids those have."""
+    store.append([event(1, "eve")])
+    assert store.append([event(1), event(2), event(1, "bob", time=7)]) == Appended(3, 0)
+    assert store.append([event(1), event(1, "bob", time=7)]) == Appended(0, 2)
+    with pytest.raises(ConflictError):
+        store.append([event(1, "bob")])
+    assert store.undo_event("eve", "e2") is None
+    assert store.undo_event("eve", "e1") == Undone(5, "eve", "e1")
+    store.erase_user("bob")
+    assert store.of_users(["ada", "bob", "eve"]) == {
+        "ada": (Recorded(2, event(1)), Recorded(3, event(2))),
+        "bob": (),
+        "eve": (),
+    }
+    assert store.append([event(1), event(2)]) == Appended(0, 2)
+
+
+def test_a_value_that_does_not_exist_is_none_and_as_good_as_the_1_of_older_senders(store: EventStore) -> None:
+    bare = replace(event(1, kind="like"), value=None)
+    store.append([bare])
+    assert store.of_users(["ada"])["ada"] == (Recorded(1, bare),)
+    assert store.append([bare, replace(bare, value=1.0)]) == Appended(0, 2)
+    assert store.append([replace(event(2), value=1.0), replace(event(2), value=None)]) == Appended(1, 1)
+    for value in (0.0, 2.0):
+        with pytest.raises(ConflictError):
+            store.append([replace(bare, value=value)])
+    assert list(store.replay())[0] == Recorded(1, bare)
+
+
+def test_an_undone_event_stays_undone_until_its_user_is_erased(store: EventStore) -> None:
+    store.append([event(1), event(2), event(3)])
+    undone = store.undo_event("ada", "e2")
+    assert undone == Undone(4, "ada", "e2")
+    assert store.undo_event("ada", "e2") == undone
+    assert store.undo_event("ada", "e4") is None
+    assert store.since(0, 10) == (Recorded(1, event(1)), Recorded(3, event(3)), undone)
+    assert (store.count(), store.last_sequence()) == (2, 4)
+    assert store.append([event(2), event(4)]) == Appended(1, 1)
+    assert store.append([event(2, time=7)]) == Appended(0, 1)
+    assert [record.event for record in store.of_users(["ada"])["ada"]] == [event(1), event(3), event(4)]
+    store.erase_user("ada")
+    assert store.append([event(2)]) == Appended(1, 0)
+    with pytest.raises(DataError, match="event_id is empty"):
+        store.undo_event("ada", "")
 
 
 def test_histories_are_in_time_order_then_in_order_of_arrival(store: EventStore) -> None:
@@ -202,9 +252,28 @@ def test_erasing_leaves_nothing_but_the_erasure(store: EventStore) -> None:
 
 def test_numbers_are_not_given_again_after_an_erasure(store: EventStore) -> None:
     store.append([event(1)])
-    assert [store.erase_user("ada").sequence, store.erase_user("ada").sequence] == [2, 3]
+    store.erase_user("ada")
     store.append([event(1)])
-    assert store.since(3, 5) == (Recorded(4, event(1)),)
+    assert store.since(2, 5) == (Recorded(3, event(1)),)
+
+
+@pytest.mark.parametrize("left", ["event", "undone", "correction", "token"])
+def test_an_erasure_that_finds_nothing_to_remove_is_the_last_one(store: EventStore, left: str) -> None:
+    first = store.erase_user("ada")
+    assert first == Erased(1, user_hash("ada"))
+    assert [store.erase_user("ada"), store.erase_user("ada")] == [first, first]
+    assert (store.erase_user("bob").sequence, store.last_sequence(), store.unscrubbed()) == (2, 2, 0)
+    if left in ("event", "undone"):
+        store.append([event(1)])
+    if left == "undone":
+        store.undo_event("ada", "e1")
+    if left == "correction":
+        store.put_correction("ada", 0, Correction(weight=0))
+    if left == "token":
+        store.put_token(Token("a" * 64, "of ada", frozenset({"read"}), 5, user_id="ada"))
+    again = store.erase_user("ada")
+    assert again.sequence == store.last_sequence() > 2 - (left == "token")
+    assert store.erase_user("ada") == again
 
 
 def test_tokens_are_kept_found_and_revoked_once(store: EventStore) -> None:
@@ -232,7 +301,7 @@ _EVENTS = st.builds(
     st.integers(0, 6).map(str),
     _USERS,
     st.sampled_from(["1", "é"]),
-    st.floats(-1e9, 1e9),
+    st.none() | st.floats(-1e9, 1e9),
     st.integers(-3, 3),
     st.sampled_from(["use", "like", "dismiss"]),
 )
@@ -240,6 +309,7 @@ _OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("append"), st.lists(_EVENTS, max_size=4)),
         st.tuples(st.just("erase"), _USERS),
+        st.tuples(st.just("undo"), st.tuples(_USERS, st.integers(0, 6).map(str))),
         st.tuples(st.just("correct"), st.tuples(_USERS, st.integers(0, 2), st.floats(0, 10))),
     ),
     max_size=12,
@@ -255,6 +325,8 @@ def _done(store: EventStore, operation: tuple[str, object]) -> object:
         if name == "erase":
             return store.erase_user(str(subject))
         assert isinstance(subject, tuple)
+        if name == "undo":
+            return store.undo_event(*subject)
         return store.put_correction(subject[0], subject[1], Correction(weight=subject[2]))
     except ConflictError as error:
         return error.event_id
@@ -301,17 +373,20 @@ def test_a_reader_in_step_knows_what_one_who_reads_it_all_at_the_end_knows(
     at_the_end = _Reader()
     while at_the_end.read(store, 1000):
         pass
+    for reader in (in_step, at_the_end):
+        reader.histories = {user: history for user, history in reader.histories.items() if history}
     assert in_step.histories == at_the_end.histories
     by_user = store.of_users(users_of(store))
-    assert {user: sorted(r.sequence for r in history) for user, history in by_user.items()} == in_step.histories
+    known = {user: sorted(history.values()) for user, history in in_step.histories.items() if history}
+    assert {user: sorted(r.sequence for r in history) for user, history in by_user.items()} == known
 
 
 class _Reader:
-    """What another worker knows: the sequence numbers of each user's events, from reading changes alone."""
+    """What another worker knows: the sequence numbers of each user's events by id, from reading changes alone."""
 
     def __init__(self) -> None:
         self.after = 0
-        self.histories: dict[str, list[int]] = {}
+        self.histories: dict[str, dict[str, int]] = {}
 
     def read(self, store: EventStore, limit: int) -> bool:
         changes = store.since(self.after, limit)
@@ -324,7 +399,9 @@ class _Reader:
         if isinstance(change, Erased):
             self.histories = {user: h for user, h in self.histories.items() if user_hash(user) != change.user_hash}
         elif isinstance(change, Recorded):
-            self.histories.setdefault(change.event.user_id, []).append(change.sequence)
+            self.histories.setdefault(change.event.user_id, {})[change.event.event_id] = change.sequence
+        elif isinstance(change, Undone):
+            self.histories.get(change.user_id, {}).pop(change.event_id, None)
 
 
 # Several threads, several processes, and processes that die.
@@ -351,11 +428,11 @@ def test_nothing_becomes_visible_before_what_has_a_smaller_number(
 
     numbered, go_on, stored = threading.Event(), threading.Event(), SqlStore._stored
 
-    def stopping(store: SqlStore, cursor: DBAPICursor, event_ids: Sequence[str]) -> dict[str, Event]:
-        if "e1" in event_ids:
+    def stopping(store: SqlStore, cursor: DBAPICursor, keys: Sequence[Key]) -> dict[Key, Event | None]:
+        if ("ada", "e1") in keys:
             numbered.set()
             assert go_on.wait(20)
-        return stored(store, cursor, event_ids)
+        return stored(store, cursor, keys)
 
     monkeypatch.setattr(SqlStore, "_stored", stopping)
     with open_store(shared_address) as store:

@@ -38,7 +38,7 @@ _EVENTS = st.lists(
         _TEXT,
         _TEXT,
         _TEXT,
-        st.floats(-1e9, 1e9),
+        st.none() | st.floats(-1e9, 1e9),
         st.integers(-(10**11) + 1, 10**11 - 1),
         st.sampled_from(["use", "like", "dismiss"]),
     ),
@@ -144,12 +144,12 @@ def _parquet(folder: Path) -> Path:
     [
         (_grouplens, [4.5, 3], 1000),
         (_milliseconds, [4.5, 3], 10**9),
-        (_zipped_iso, [1, 1], 10**9),
-        (_parquet, [1, 1], 10**9),
+        (_zipped_iso, [None, None], 10**9),
+        (_parquet, [None, None], 10**9),
     ],
 )
 def test_logs_without_event_ids_are_taken_once(
-    tmp_path: Path, write: Callable[[Path], Path], values: list[float], start: int
+    tmp_path: Path, write: Callable[[Path], Path], values: list[float | None], start: int
 ) -> None:
     store = MemoryStore()
     path = write(tmp_path)
@@ -186,6 +186,7 @@ def test_declared_columns_are_obeyed(tmp_path: Path) -> None:
         ("user,item,time\na,x\n", "line 2: 2 fields where 3 are expected"),
         ('user,item,time\na,"x,5\n', "line 2: it cannot be read"),
         ("user,item,time,kind\na,x,5,bought\n", "line 2: kind is 'bought'"),
+        ("user,item,rating,time\na,x,,5\n", "line 2: value '' is not a number"),
         ("user,item,time,event_id\na,x,5,\n", "line 2: event_id is empty"),
     ],
 )
@@ -210,7 +211,7 @@ def test_undecodable_bytes_and_json_are_refused(tmp_path: Path) -> None:
 def test_an_import_that_contradicts_the_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("event_id,user,item,time\ne1,a,x,5\n")
     with pytest.raises(ConflictError, match="'e1'"):
-        import_events(stored(Event("e1", "b", "x", 1.0, 5)), tmp_path / "log.csv")
+        import_events(stored(Event("e1", "a", "y", 1.0, 5)), tmp_path / "log.csv")
 
 
 # Training on what was served.

@@ -70,10 +70,10 @@ class _Body(BaseModel):
 class EventIn(_Body):
     """Somebody used, liked or dismissed an item."""
 
-    event_id: Id = Field(description="your own id of the event, such as a UUID; sent twice, it counts once")
+    event_id: Id = Field(description="your own id of the user's event, such as a UUID; sent twice, it counts once")
     user_id: Id
     item_id: Id
-    value: float = Field(1.0, description="a rating or an amount; 1 where there is none", json_schema_extra=_VALUE)
+    value: float | None = Field(None, description="a rating or an amount; null: none", json_schema_extra=_VALUE)
     time: _Whole = Field(description="Unix seconds", json_schema_extra=_TIME)
     kind: Kind = "use"
 
@@ -151,7 +151,7 @@ class StoredEvent(BaseModel):
 
     event_id: str
     item_id: str
-    value: float
+    value: float | None
     time: int
     kind: Kind
 

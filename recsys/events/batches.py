@@ -1,0 +1,51 @@
+"""Which events of a batch are new, and which were sent before: the one rule of every store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from recsys.events.store import ConflictError, Event
+
+Key = tuple[str, str]
+"""The user and the id of an event."""
+
+
+def key_of(event: Event) -> Key:
+    """Return what identifies an event in a store."""
+    return event.user_id, event.event_id
+
+
+def distinct(events: Sequence[Event]) -> dict[Key, Event]:
+    """Return the events of a batch, each once.
+
+    Raises:
+        ConflictError: two of one user differ under one id.
+    """
+    by_key: dict[Key, Event] = {}
+    for event in events:
+        if not _same(by_key.setdefault(key_of(event), event), event):
+            raise ConflictError(event.event_id)
+    return by_key
+
+
+def fresh(batch: Mapping[Key, Event], stored: Mapping[Key, Event | None]) -> list[Event]:
+    """Return the events of a batch that are neither stored nor undone.
+
+    Args:
+        batch: events.
+        stored: those that are stored under the same users and ids; None for undone ones.
+
+    Raises:
+        ConflictError: another event is stored under one of the ids; the first of the batch is named.
+    """
+    for key, event in batch.items():
+        if not _same(stored.get(key) or event, event):
+            raise ConflictError(event.event_id)
+    return [event for key, event in batch.items() if key not in stored]
+
+
+def _same(one: Event, other: Event) -> bool:
+    """Whether two events of one user and id are the same. 1 is as good as no value: schema 1 knew no difference."""
+    return (one.item_id, one.time, one.kind) == (other.item_id, other.time, other.kind) and (
+        one.value == other.value or {one.value, other.value} == {None, 1.0}
+    )
