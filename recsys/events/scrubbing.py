@@ -1,8 +1,8 @@
 """Removes what erasures leave in SQLite's file, in the background.
 
-SQLite overwrites deleted rows (`secure_delete`), but neither the copies that page splits leave behind nor the write-ahead
-log. So the file is rewritten (VACUUM) and the log truncated, which takes as long as the file is large, and writers wait.
-Erasures that come close together share one rewriting. Until it is done each is marked in its own row
+SQLite overwrites deleted rows (`secure_delete`), but neither the copies that page splits leave behind nor the
+write-ahead log. So the file is rewritten (VACUUM) and the log truncated, which takes as long as the file is large, and
+writers wait. Erasures that come close together share one rewriting. Until it is done each is marked in its own row
 (`recsys_erasures.traces`), so that the next opening goes on where a process has died.
 """
 
@@ -69,14 +69,16 @@ class Scrubber:
                 with database.connection("be rewritten") as cursor:
                     database.run(cursor, "VACUUM")
                     if database.run(cursor, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
-                        raise StoreError("another process reads it")
+                        raise StoreError("another process reads it", "busy")
                 with database.transaction("be rewritten", writing=True) as cursor:
                     database.run(cursor, sql.SCRUBBED, (last,))
             except StoreError as error:
                 raise StoreError(
                     f"users are erased from {database.label}, but traces are left in its file "
                     f"({' '.join(str(error).split())}); it is tried again while the store is open, and when it is "
-                    "opened: see that no other process reads it all the time, and that the disk has room for a copy"
+                    "opened: see that no other process reads it all the time, and that the disk has room for a copy",
+                    error.cause,
+                    error.detail,
                 ) from None
 
     def close(self) -> None:

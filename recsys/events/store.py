@@ -1,7 +1,7 @@
 """The port of the event store, and its records: one sequence of changes, the same for every worker.
 
-Events, undone events, erasures and corrections share one strictly increasing sequence, in the order of commit: after reading up to
-number n with `EventStore.since`, no change at or before n appears later.
+Events, undone events, erasures and corrections share one strictly increasing sequence, in the order of commit: after
+reading up to number n with `EventStore.since`, no change at or before n appears later.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def test_a_value_that_does_not_exist_is_none_and_as_good_as_the_1_of_older_sende
     for value in (0.0, 2.0):
         with pytest.raises(ConflictError):
             store.append([replace(bare, value=value)])
-    assert list(store.replay())[0] == Recorded(1, bare)
+    assert next(iter(store.replay())) == Recorded(1, bare)
 
 
 def test_an_undone_event_stays_undone_until_its_user_is_erased(store: EventStore) -> None:
