@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.interchange
 
 from recsys.data.readers.coded import Chunk, typed
-from recsys.data.readers.columns import Columns
+from recsys.data.readers.columns import Clock, Columns, Role
+from recsys.data.readers.remarks import remark_on_rating, remark_on_rows
 from recsys.data.readers.rows import NumberedRows, Rows
 from recsys.data.readers.validation import Validator
 from recsys.errors import DataError
 
-_WHERE = "DataFrame"
+_WHERE, _COLUMNS = "DataFrame", "columns of a log"
+_SAMPLE_ROWS = 100
 _OF_FILES = ("names", "separator", "reader")
 
 
@@ -29,23 +31,72 @@ def read_frame(frame: Any, columns: Columns) -> NumberedRows:  # noqa: ANN401 - 
     names, column = _columns(frame)
     for option in _OF_FILES:
         if getattr(columns, option) is not None:
-            raise DataError(f"{_WHERE}: columns.{option} is for files; leave it out")
+            raise DataError(f"{_WHERE}: columns {option}= is for files; leave it out")
     for name in ("title", "genres"):
         if getattr(columns, name) is None and name in names:
             columns = columns.naming(**{name: name})
     roles = columns.resolve(names, _WHERE)
-    coded = {role: typed(column(at), role, f"{_WHERE}: column {names[at]!r}") for role, at in roles.items()}
+    rows = _numbered({role: (names[at], column(at)) for role, at in roles.items()}, columns, _WHERE)
+    if "value" not in roles:
+        rest = {name: column(at).slice(0, _SAMPLE_ROWS) for at, name in enumerate(names) if at not in roles.values()}
+        numbers = {name: part.to_pylist() for name, part in rest.items() if _is_number(part.type)}
+        remark_on_rating(_WHERE, [{name: value} for name, part in numbers.items() for value in part], ())
+    return rows
+
+
+def read_columns(users: object, items: object, values: object, times: object, clock: Clock) -> NumberedRows:
+    """Return the numbered rows of a log given as columns; see `Interactions.from_columns`.
+
+    Raises:
+        DataError: naming column, row (counted from 0) and cure.
+    """
+    role_of_times: dict[Clock, Role] = {"seconds": "time", "period": "period", "order": "order", "none": "order"}
+    given: dict[Role, tuple[str, object]] = {
+        "user": ("users", users),
+        "item": ("items", items),
+        "value": ("values", values),
+        role_of_times[clock]: ("times", times),
+    }
+    arrays = {role: (name, _array_of(name, column)) for role, (name, column) in given.items() if column is not None}
+    lengths = {name: len(array) for name, array in arrays.values()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"{_COLUMNS}: the columns differ in length ({found}); give one entry of each for every event")
+    kept = Columns(blank_values="keep", duplicates="keep", re_ratings="keep")
+    return _numbered(arrays, kept, _COLUMNS)._replace(clock=clock)
+
+
+def _numbered(
+    arrays: Mapping[Role, tuple[str, pa.Array | pa.ChunkedArray]], columns: Columns, where: str
+) -> NumberedRows:
+    """Check the column of each role, given with its name, as those of a file are checked, and number its rows."""
+    coded = {role: typed(array, role, f"{where}: column {name!r}") for role, (name, array) in arrays.items()}
     count = len(coded["user"].codes)
     if count == 0:
-        raise DataError(f"{_WHERE}: it has no rows; a log needs at least one event")
-    checked = Validator(columns).check(Chunk(range(count), coded))
+        raise DataError(f"{where}: it has no rows; a log needs at least one event")
+    validator = Validator(columns)
+    checked = validator.check(Chunk(range(count), coded, where))
     if checked.rejected:
         row, reason, role = checked.rejected[0]
         assert role is not None  # a row of a DataFrame cannot be malformed
-        raise DataError(f"{_WHERE}, column {names[roles[role]]!r}, row {row}: {reason}")
-    rows = Rows(_WHERE, "row")
+        raise DataError(f"{where}, column {arrays[role][0]!r}, row {row}: {reason}")
+    rows = Rows("row")
     rows.add(checked)
-    return rows.numbered(columns, roles)[0]
+    numbered, duplicates, re_ratings = rows.numbered(columns, arrays)
+    remark_on_rows(where, validator.trimmed, count, len(numbered.user_num), duplicates, re_ratings)
+    return numbered
+
+
+def _array_of(name: str, column: Any) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401 - anything like a column
+    if isinstance(column, pa.Array | pa.ChunkedArray):
+        return column
+    if isinstance(column, str | bytes | Mapping) or np.ndim(column) != 1:
+        raise DataError(f"{_COLUMNS}: {name} is no column but {type(column).__name__}; give one entry for each event")
+    return _arrow(column if isinstance(column, pd.Series) else pd.Series(column))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _columns(frame: Any) -> tuple[list[str], Callable[[int], pa.Array | pa.ChunkedArray]]:  # noqa: ANN401

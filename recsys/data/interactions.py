@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from recsys.data.frames import read_frame
+from recsys.data.frames import read_columns, read_frame
 from recsys.data.items import ItemMetadata
 from recsys.data.readers.columns import Clock, Columns, Label
 from recsys.data.vocabulary import Vocabulary
@@ -84,14 +84,8 @@ class Interactions:
         >>> log.items.ids[log.item_num].tolist(), log.time.tolist()
         ([9, 7, 7], [2, 9, 5])
         """
-        user_ids, user_num = Vocabulary.encode(users)
-        item_ids, item_num = Vocabulary.encode(items)
-        count = len(user_num)
-        value = np.ones(count, np.float32) if values is None else np.asarray(values, dtype=np.float32)
-        time = np.zeros(count, np.int64) if times is None else np.asarray(times, dtype=np.int64)
         clock = clock or ("none" if times is None else "seconds")
-        metadata = ItemMetadata.untitled(item_ids)
-        return cls.sorted(user_num, item_num, value, time, user_ids, item_ids, metadata, clock, name)
+        return cls.sorted(*read_columns(users, items, values, times, clock), name)
 
     @classmethod
     def from_pandas(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from recsys.data.readers.columns import Columns, Role
 from recsys.data.readers.layout import Layout, detect, split_fields
 from recsys.data.readers.log import read_log
 from recsys.data.readers.sources import find_log
+from recsys.data.readers.tables import batches
 from recsys.data.readers.times import UNIT_NAMES, parse_times
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
@@ -125,7 +125,7 @@ def import_events(store: EventStore, path: Path, *, columns: Columns | None = No
     """
     columns = columns or Columns()
     layout = detect(find_log(path), columns)
-    if layout.kind == "json":
+    if layout.kind in ("json", "array"):
         raise DataError(f"{layout.source.label}: events are imported from CSV, TSV or Parquet; convert the file")
     if "time" not in layout.roles:
         raise DataError(
@@ -207,8 +207,8 @@ def _batches(entries: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def _cells(layout: Layout, size: int) -> Iterator[tuple[Sequence[int], Mapping[str, Sequence[str]]]]:
     """Yield the line numbers of a batch of rows, and their texts by the name of the column."""
-    if layout.kind == "parquet":
-        yield from _parquet_cells(layout, size)
+    if layout.kind == "table":
+        yield from _table_cells(layout, size)
         return
     for rows in _batches(_text_rows(layout), size):
         lines, fields = zip(*rows, strict=True)
@@ -216,13 +216,12 @@ def _cells(layout: Layout, size: int) -> Iterator[tuple[Sequence[int], Mapping[s
 
 
 def _text_rows(layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    encoding = "utf-8-sig" if layout.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else layout.encoding
-    with layout.source.open() as stream:
+    with layout.source.open_text() as stream:
         for line, raw in enumerate(stream, start=1):
             if (layout.header and line == 1) or not raw.strip():
                 continue
             try:
-                fields = split_fields(raw.decode(encoding).rstrip("\r\n"), layout.separator)
+                fields = split_fields(raw.decode(layout.encoding).rstrip("\r\n"), layout.separator)
             except (UnicodeDecodeError, csv.Error) as error:
                 raise DataError(
                     f"{layout.source.label}, line {line}: it cannot be read ({error}); keep each row on one line, "
@@ -236,12 +235,11 @@ def _text_rows(layout: Layout) -> Iterator[tuple[int, list[str]]]:
             yield line, fields
 
 
-def _parquet_cells(layout: Layout, size: int) -> Iterator[tuple[range, dict[str, list[str]]]]:
+def _table_cells(layout: Layout, size: int) -> Iterator[tuple[range, dict[str, list[str]]]]:
     names = [name for name in layout.names if name in _event_columns(layout).values()]
     row = 1
-    with layout.source.open() as stream:
-        file = pq.ParquetFile(stream if layout.source.member is None else io.BytesIO(stream.read()))
-        for batch in file.iter_batches(batch_size=size, columns=names):
+    for part in layout.source.parts or (layout.source,):
+        for batch in batches(part, layout.form, names, size):
             yield range(row, row + batch.num_rows), {name: _texts(batch.column(name)) for name in names}
             row += batch.num_rows
 

@@ -215,9 +215,9 @@ def test_blank_ratings_can_be_kept() -> None:
             Columns(),
             "no column for the user among 'item', 'rating', 'timestamp'; say which",
         ),
-        (FRAME, Columns(item="itm"), "no column 'itm' .columns.item.; did you mean 'item'"),
+        (FRAME, Columns(item="itm"), "no column 'itm', as columns item=itm says; did you mean 'item'"),
         (FRAME.iloc[:0], Columns(), "it has no rows"),
-        (FRAME, Columns(separator=";"), "columns.separator is for files"),
+        (FRAME, Columns(separator=";"), "columns separator= is for files"),
         ([1, 2], Columns(), "a DataFrame is expected, not list"),
     ],
 )
@@ -247,7 +247,7 @@ def test_ambiguous_columns_series_and_surrogates_are_refused() -> None:
         ),
         (surrogate.fillna("b"), {}, "column 'item', row 2: undecodable text.*or correct the id"),
         (FRAME.assign(item=None), {}, "column 'item', row 0: blank item id ''"),
-        (FRAME.rename(columns={"user": "buyer"}), {}, "as in user='NAME' .on the command line --columns user=NAME"),
+        (FRAME.rename(columns={"user": "buyer"}), {}, "say which it is with columns user=NAME$"),
     ):
         with pytest.raises(DataError, match=fault):
             Interactions.from_pandas(frame, **names)

@@ -54,6 +54,7 @@ class Chunk:
     Attributes:
         lines: 1-based number of the line (or row) of each parsed row.
         columns: the column of each role, one entry per parsed row.
+        where: the file, for errors.
         malformed: the lines that could not be parsed.
         start: number of the first line of `raw`.
         raw: the bytes that were parsed; empty for formats without lines.
@@ -61,6 +62,7 @@ class Chunk:
 
     lines: range | Ints
     columns: dict[Role, Coded]
+    where: str = "the log"
     malformed: list[Reject] = field(default_factory=list)
     start: int = 1
     raw: bytes = b""
@@ -71,7 +73,8 @@ class Chunk:
             split = self.raw.split(b"\n")
             raw = (split[line - self.start].rstrip(b"\r") for line in lines)
             return [text.decode("utf-8", errors="backslashreplace") for text in raw]
-        return [self._row_text(int(np.searchsorted(np.asarray(self.lines), line))) for line in lines]
+        rows = {int(line): row for row, line in enumerate(self.lines)} if lines else {}
+        return [self._row_text(rows[line]) if line in rows else "" for line in lines]
 
     def _row_text(self, row: int) -> str:
         columns = {role: (column.texts, int(column.codes[row])) for role, column in self.columns.items()}
@@ -113,7 +116,7 @@ def typed(column: pa.Array | pa.ChunkedArray, role: Role, where: str) -> Coded:
             Coded.of(coded).codes,
             texts if pa.types.is_binary(texts.type) else texts.cast(pa.string()).cast(pa.binary()),
         )
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except pa.ArrowException as error:
         raise DataError(
             f"{where} has type {column.type}, which cannot be used as {role}; write it as text or number"
         ) from error

@@ -18,10 +18,27 @@ Label = str | int
 Role = Literal["user", "item", "value", "time", "order", "period", "category", "title", "genres"]
 """What a column can mean."""
 
-TimeUnit = Literal["auto", "seconds", "milliseconds", "iso"]
+TimeUnit = Literal["auto", "seconds", "milliseconds", "microseconds", "nanoseconds", "iso"]
 
 MILLISECONDS_FROM = 1e11
-"""From here on a number is milliseconds: as seconds it would be after the year 5000, as milliseconds it is 1973."""
+"""From here on a number is milliseconds: as seconds it would be after the year 5000, as milliseconds it is 1973.
+
+Likewise it is microseconds from a thousand times this number on, and nanoseconds from a million times.
+"""
+
+_ENCODINGS = (
+    "utf-8",
+    "latin-1",
+    "iso-8859-15",
+    "cp1252",
+    "cp1251",
+    "cp1250",
+    "koi8-r",
+    "gbk",
+    "shift_jis",
+    "euc_jp",
+    "big5",
+)
 
 Duplicates = Literal["drop", "keep", "error"]
 ReRatings = Literal["last", "first", "keep", "error"]
@@ -35,7 +52,10 @@ ALIASES: dict[Role, tuple[str, ...]] = {
         *("movieid", "itemid", "item", "iid", "asin", "productid", "parentasin", "movie", "product"),
         *("bookid", "isbn", "songid", "trackid", "artistid", "businessid"),
     ),
-    "value": ("rating", "value", "score", "stars", "overall"),
+    "value": (
+        *("rating", "bookrating", "movierating", "starrating", "userrating", "overallrating", "reviewrating"),
+        *("ratingvalue", "ratingscore", "value", "score", "reviewscore", "stars", "overall", "reviewoverall"),
+    ),
     "time": ("timestamp", "time", "ts", "date", "datetime", "unixreviewtime"),
     "order": ("order",),
     "period": ("period",),
@@ -46,6 +66,9 @@ ALIASES: dict[Role, tuple[str, ...]] = {
 }
 ITEM_ROLES: tuple[Role, ...] = ("category", "title", "genres")
 """The columns that describe the item, not the event."""
+
+_SYNONYMS: dict[str, Role] = {"rating": "value", "timestamp": "time"}
+"""Other words for roles, where a column is declared."""
 
 _CLOCKS: dict[Role, Clock] = {"time": "seconds", "order": "order", "period": "period"}
 
@@ -67,8 +90,10 @@ class Columns:
         genres: name of a column with the item's genres, separated by "|"; of several the most frequent is taken.
         names: names of all columns of a file without a header; its first line is then data.
         separator: between fields; None: detected from the name of the file and its first line.
-        encoding: of a text file.
-        time_unit: "auto" detects seconds, milliseconds (from 1e11 on) or ISO-8601; the others require one.
+        encoding: of a text file, one that extends ASCII.
+        decimal: the decimal point of ratings and times.
+        time_unit: "auto" detects seconds, milli-, micro- and nanoseconds (from 1e11, 1e14 and 1e17 on) or ISO-8601; the
+            others require one.
         value_range: smallest and largest rating allowed; None: any finite number.
         blank_values: "error", or "keep" for events without a rating; their value is NaN.
         duplicates: of events equal in user, item, value and time: "drop" all but one, "keep" or "error".
@@ -92,6 +117,7 @@ class Columns:
     names: tuple[str, ...] | None = None
     separator: str | None = None
     encoding: str = "utf-8"
+    decimal: Literal[".", ","] = "."
     time_unit: TimeUnit = "auto"
     value_range: tuple[float, float] | None = None
     blank_values: Literal["error", "keep"] = "error"
@@ -101,16 +127,30 @@ class Columns:
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
-        for name in ("time_unit", "blank_values", "duplicates", "re_ratings"):
+        for name in ("decimal", "time_unit", "blank_values", "duplicates", "re_ratings"):
             allowed, value = get_args(hints[name]), getattr(self, name)
             if value not in allowed:
                 hint = nearest(str(value), allowed)
-                raise DataError(f"columns.{name} is {value!r}; it must be one of {', '.join(allowed)}{hint}")
+                raise DataError(f"columns {name}={value} is unknown; it must be one of {', '.join(allowed)}{hint}")
         if self.reader is not None and "." in self.reader:
             # Columns are saved with a run, and opening a run imports nothing that is not installed for this purpose.
-            raise DataError(f"columns.reader is {self.reader!r}; give the name of an entry point of 'recsys.readers'")
+            raise DataError(f"columns reader={self.reader} is no name of an entry point of 'recsys.readers'; give one")
         if self.value_range is not None and not self.value_range[0] <= self.value_range[1]:
-            raise DataError(f"columns.value_range {self.value_range} is empty; give the smallest rating first")
+            low, high = self.value_range
+            raise DataError(f"columns value_range={low:g},{high:g} is empty; give the smallest rating first")
+        if self.separator is not None and (not self.separator or set(self.separator) & set('"\r\n')):
+            raise DataError(
+                f"columns separator={self.separator!r} cannot separate fields; give a character such as ';'"
+            )
+        try:
+            extends_ascii = "a,1".encode(self.encoding) == b"a,1"
+        except (LookupError, ValueError, TypeError):
+            hint = nearest(self.encoding, _ENCODINGS)
+            raise DataError(
+                f"columns encoding={self.encoding} is unknown{hint or '; give one such as utf-8 or latin-1'}"
+            ) from None
+        if not extends_ascii:
+            raise DataError(f"columns encoding={self.encoding} does not extend ASCII; save the file as UTF-8")
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Columns:
@@ -122,16 +162,30 @@ class Columns:
         >>> Columns.from_mapping({"item": "isbn", "value_range": [1, 10]}).value_range
         (1.0, 10.0)
         """
-        check_keys(cls, mapping, "columns")
-        values = dict(mapping)
-        if values.get("names") is not None:
-            values["names"] = tuple(str(name) for name in values["names"])
+        values: dict[str, Any] = {}
+        for key, value in mapping.items():
+            role = _SYNONYMS.get(key, key)
+            if role in values:
+                raise DataError(
+                    f"columns {role}={values[role]} and {key}={value} are two columns for one role; give one"
+                )
+            values[role] = value
+        check_keys(cls, values, "columns", tuple(_SYNONYMS))
+        if (names := values.get("names")) is not None:
+            listed = names.split(",") if isinstance(names, str) else names
+            values["names"] = tuple(str(name).strip() for name in listed)
         if (bounds := values.get("value_range")) is not None:
             try:
-                low, high = (float(bound) for bound in bounds)
+                low, high = (float(bound) for bound in (bounds.split(",") if isinstance(bounds, str) else bounds))
             except (TypeError, ValueError):
-                raise DataError(f"columns.value_range is {bounds!r}; give two numbers, smallest first") from None
+                raise DataError(
+                    f"columns value_range={bounds} is no range; give two numbers, as in value_range=1,5"
+                ) from None
             values["value_range"] = (low, high)
+        for field in fields(cls):
+            value = values.get(field.name)
+            if value is not None and field.name not in ("names", "value_range"):
+                values[field.name] = str(value)
         return cls(**values)
 
     def naming(self, **names: Label | None) -> Columns:
@@ -143,14 +197,16 @@ class Columns:
         given: dict[str, Any] = {role: str(name) for role, name in names.items() if name is not None}
         return replace(self, **given)
 
-    def resolve(self, header: Sequence[str], where: str) -> dict[Role, int]:
+    def resolve(
+        self, header: Sequence[str], where: str, required: Sequence[Role] = ("user", "item")
+    ) -> dict[Role, int]:
         """Return the position of the column of each role that the file has.
 
         Of time, order and period only one is returned: the first declared, else the first recognised.
 
         Raises:
-            DataError: a declared column is missing, no column for users or items is recognised, one column is taken for
-                two roles, or two columns have one name; at `where`.
+            DataError: a declared column is missing, no column for a required role is recognised, one column is taken
+                for two roles, or two columns have one name; at `where`.
 
         >>> Columns().resolve(["userId", "movieId", "rating", "timestamp"], "ratings.csv")
         {'user': 0, 'item': 1, 'value': 2, 'time': 3}
@@ -160,13 +216,12 @@ class Columns:
             declared: str | None = getattr(self, role)
             if declared is not None:
                 positions[role] = _declared(declared, role, header, where)
-        for role in ("user", "item"):
+        for role in required:
             if role not in positions:
-                raise DataError(
-                    f"{where}: no column for the {role} among {', '.join(map(repr, header))}; say which it is, as in "
-                    f"{role}='NAME' (on the command line --columns {role}=NAME); a file without a header needs "
-                    "columns.names"
-                )
+                cure = f"say which it is with columns {role}=NAME"
+                if where.endswith("line 1"):
+                    cure += "; a file without a header needs all names, as in columns names=user,item,rating,timestamp"
+                raise DataError(f"{where}: no column for the {role} among {', '.join(map(repr, header))}; {cure}")
         clocks = [role for role in _CLOCKS if role in positions]
         clocks.sort(key=lambda role: getattr(self, role) is None)  # declared before recognised
         roles = {role: positions[role] for role in ROLES if role in positions and role not in clocks[1:]}
@@ -180,12 +235,13 @@ class Columns:
         return roles
 
 
-def check_keys(kind: type, mapping: Mapping[str, Any], where: str) -> None:
-    """Raise a DataError that names the nearest field if a key is not a field of the dataclass."""
+def check_keys(kind: type, mapping: Mapping[str, Any], where: str, others: Sequence[str] = ()) -> None:
+    """Raise a DataError that names the nearest field, or other word, if a key is not a field of the dataclass."""
     known = [field.name for field in fields(kind)]
     for key in mapping:
         if key not in known:
-            raise DataError(f"{where}: unknown key {key!r}{nearest(str(key), known)}; known: {', '.join(known)}")
+            hint = nearest(str(key), [*known, *others])
+            raise DataError(f"{where}: unknown key {key!r}{hint}; known: {', '.join(known)}")
 
 
 def clock_of(roles: Iterable[Role]) -> Clock:
@@ -215,7 +271,8 @@ def _declared(name: str, role: str, header: Sequence[str], where: str) -> int:
     if folded.count(_fold(name)) == 1:
         return folded.index(_fold(name))
     names = ", ".join(map(repr, header))
-    raise DataError(f"{where}: no column {name!r} (columns.{role}){nearest(name, header)}; the file has {names}")
+    cure = nearest(name, header)
+    raise DataError(f"{where}: no column {name!r}, as columns {role}={name} says{cure}; there are {names}")
 
 
 def _fold(name: str) -> str:

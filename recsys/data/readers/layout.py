@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from recsys.data.readers.columns import Columns, Role
+from recsys.data.readers.columns import Columns, Role, recognised
+from recsys.data.readers.json_arrays import array_entries
 from recsys.data.readers.sources import Source
+from recsys.data.readers.tables import TableFormat, batches, format_of, schema_of
 from recsys.errors import DataError
 
 _GROUPLENS_NAMES = ("user_id", "item_id", "rating", "timestamp")  # u.data and ratings.dat have no header
 _GROUPLENS_FILE = re.compile(r"u\.data|u[1-5ab]\.(base|test)|ratings\.dat")
-_SAMPLE_LINES = 100
+_SAMPLE_ROWS = 100
+_OF_A_LOG: tuple[Role, ...] = ("user", "item")
 
 
 @final
@@ -28,55 +33,96 @@ class Layout:
 
     Attributes:
         source: the file.
-        kind: the format.
+        kind: the format: a text of fields, JSON lines, one JSON array, or a table of Parquet or Arrow.
         names: names of all columns.
         roles: position in `names` of the column of each role.
         separator: between the fields of a text file.
         header: whether the first line of a text file holds the names.
         encoding: of a text file.
         types: Arrow types of the columns of JSON lines whose type is clear from the first lines.
+        form: the format of a table.
     """
 
     source: Source
-    kind: Literal["text", "json", "parquet"]
+    kind: Literal["text", "json", "array", "table"]
     names: tuple[str, ...]
     roles: dict[Role, int]
     separator: str = ","
     header: bool = True
     encoding: str = "utf-8"
     types: tuple[tuple[str, pa.DataType], ...] = ()
+    form: TableFormat = "Parquet"
 
     @property
     def unit(self) -> str:
-        """What errors count: "line", or "row" in a file without lines."""
-        return "row" if self.kind == "parquet" else "line"
+        """What errors count: "line"; "row" or "entry" in a file without lines."""
+        return {"table": "row", "array": "entry"}.get(self.kind, "line")
 
 
-def detect(source: Source, columns: Columns) -> Layout:
+def detect(source: Source, columns: Columns, required: Sequence[Role] = _OF_A_LOG) -> Layout:
     """Return how to read a file.
 
+    Args:
+        source: the file.
+        columns: which column holds what, as far as it is declared.
+        required: roles for which the file must have a column.
+
     Raises:
-        DataError: the file is empty, not of its format, or has no columns for users and items; or it needs a reader.
+        DataError: the file is empty, not of its format, or has no column for a required role; or it needs a reader.
     """
     if columns.reader is not None:
-        raise DataError(f"{source.label}: columns.reader has no effect here; leave it out, or load the log with it")
-    if source.base.endswith(".parquet"):
-        return _detect_parquet(source, columns)
+        raise DataError(f"{source.label}: columns reader= has no effect here; leave it out, or load the log with it")
+    if (form := format_of(source.parts[0] if source.parts else source)) is not None:
+        return _detect_table(source, form, columns, required)
     first = _first_lines(source)
-    if first[0].startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{source.label}, line 1: undecodable text (UTF-16); save the file as UTF-8")
-    if source.base.endswith((".jsonl", ".ndjson", ".json")):
-        return _detect_json(source, columns, first)
-    line = first[0].decode(columns.encoding, errors="backslashreplace").lstrip("\ufeff").rstrip("\r\n")
+    where = f"{source.label}, line 1"
+    if first[0].startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{where}: undecodable text (UTF-16); save the file as UTF-8")
+    if b"\0" in first[0]:
+        raise DataError(f"{where}: binary data where text is expected; give a CSV, TSV, JSON, Parquet or Arrow file")
+    if source.base.endswith((".jsonl", ".ndjson", ".json")) or first[0].lstrip().startswith((b"{", b"[")):
+        return _detect_json(source, columns, first, required)
+    line = first[0].decode(columns.encoding, errors="backslashreplace").rstrip("\r\n")
     separator = columns.separator or _separator(source.base, line)
+    try:
+        fields = tuple(name.strip() for name in split_fields(line, separator))
+    except csv.Error as error:
+        raise DataError(f"{where}: malformed row {line[:80]!r} ({error}); correct it") from error
     if columns.names is not None:
         names, header = columns.names, False
     elif _GROUPLENS_FILE.fullmatch(source.base):
         names, header = _GROUPLENS_NAMES, False
     else:
-        names, header = tuple(name.strip() for name in split_fields(line, separator)), True
-    roles = columns.resolve(names, f"{source.label}, line 1")
+        names, header = fields, True
+    roles = columns.resolve(names, where, required)
+    if columns.names is not None and set(_OF_A_LOG) <= set(recognised(fields)):
+        raise DataError(f"{where} is a header, {line[:80]!r}; leave out columns names={','.join(names)}")
     return Layout(source, "text", names, roles, separator, header, columns.encoding)
+
+
+def sample(layout: Layout) -> list[Mapping[str, object]]:
+    """Return the first rows of a file by the names of its columns."""
+    if layout.kind == "table":
+        part = layout.source.parts[0] if layout.source.parts else layout.source
+        plain = [
+            field.name
+            for field in schema_of(part, layout.form)
+            if pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_string(field.type)
+        ]
+        return next((batch.to_pylist() for batch in batches(part, layout.form, plain, _SAMPLE_ROWS)), [])
+    if layout.kind == "array":
+        return [entry for entry in islice(array_entries(layout.source), _SAMPLE_ROWS) if isinstance(entry, dict)]
+    rows: list[Mapping[str, object]] = []
+    for raw in _first_lines(layout.source)[layout.header :]:
+        line = raw.decode(layout.encoding, errors="backslashreplace").rstrip("\r\n")
+        with suppress(ValueError, csv.Error):
+            row = json.loads(line) if layout.kind == "json" else dict(_named(layout, line))
+            rows += [row] if isinstance(row, dict) else []
+    return rows
+
+
+def _named(layout: Layout, line: str) -> zip[tuple[str, str]]:
+    return zip(layout.names, split_fields(line, layout.separator), strict=True)
 
 
 def split_fields(line: str, separator: str) -> list[str]:
@@ -90,12 +136,18 @@ def split_fields(line: str, separator: str) -> list[str]:
     """
     if len(separator) > 1:
         return line.split(separator)
-    return next(csv.reader([line], delimiter=separator, strict=True), [])
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error:
+        if '\\"' not in line:
+            raise
+    # A quotation mark within quotation marks, as MySQL exports it.
+    return next(csv.reader([line], delimiter=separator, strict=True, escapechar="\\", doublequote=False), [])
 
 
 def _first_lines(source: Source) -> list[bytes]:
-    with source.open() as stream:
-        lines = [line for line in (stream.readline() for _ in range(_SAMPLE_LINES)) if line]
+    with source.open_text() as stream:
+        lines = [line for line in (stream.readline() for _ in range(_SAMPLE_ROWS + 1)) if line]
     if not b"".join(lines).strip():
         raise DataError(f"{source.label}, line 1: the file is empty; fetch or export it again")
     return lines
@@ -110,35 +162,36 @@ def _separator(base: str, line: str) -> str:
     return max(counts, key=lambda separator: counts[separator])
 
 
-def _detect_parquet(source: Source, columns: Columns) -> Layout:
-    try:
-        with source.open() as stream:
-            file = pq.ParquetFile(stream if source.member is None else pa.BufferReader(stream.read()))
-            names, rows = tuple(file.schema_arrow.names), file.metadata.num_rows
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{source.label} is not a readable Parquet file ({error}); write it again") from error
-    if rows == 0:
-        raise DataError(f"{source.label}, row 1: the file is empty; export it again")
-    return Layout(source, "parquet", names, columns.resolve(names, source.label))
+def _detect_table(source: Source, form: TableFormat, columns: Columns, required: Sequence[Role]) -> Layout:
+    names, *others = (tuple(schema_of(part, form).names) for part in source.parts or [source])
+    layout = Layout(source, "table", names, columns.resolve(names, source.label, required), form=form)
+    used = {names[at] for at in layout.roles.values()}
+    for part, other in zip(source.parts[1:], others, strict=True):
+        if missing := sorted(used - set(other)):
+            raise DataError(
+                f"{part.label}: no column {missing[0]!r}, which {source.parts[0].label} has; write it again"
+            )
+    return layout
 
 
-def _detect_json(source: Source, columns: Columns, first: list[bytes]) -> Layout:
-    # Malformed lines are left to the parser, which counts them.
-    entries: list[Any] = []
-    for line in first:
-        with suppress(ValueError):
+def _detect_json(source: Source, columns: Columns, first: list[bytes], required: Sequence[Role]) -> Layout:
+    is_array = first[0].lstrip().startswith(b"[") and not source.base.endswith((".jsonl", ".ndjson"))
+    entries: list[object] = []
+    if is_array:
+        entries += islice(array_entries(source), _SAMPLE_ROWS)
+    for line in () if is_array else first:
+        with suppress(ValueError, RecursionError):  # malformed lines are left to the parser, which counts them
             entries.append(json.loads(line))
-    sample = [entry for entry in entries if isinstance(entry, dict)]
-    names = tuple(dict.fromkeys(name for entry in sample for name in entry))
+    rows = [entry for entry in entries if isinstance(entry, dict)]
+    names = tuple(dict.fromkeys(name for row in rows for name in row))
     if not names:
         raise DataError(
-            f"{source.label}, line 1: {first[0][:80]!r} is not a JSON object; write one object per line (JSON lines)"
+            f"{source.label}, line 1: {first[0][:80]!r} is not a JSON object; write one object per line (JSON lines), "
+            "or an array of objects"
         )
-    roles = columns.resolve(names, f"{source.label}, line 1")
-    types = tuple(
-        (names[at], _json_type(role, [entry.get(names[at]) for entry in sample])) for role, at in roles.items()
-    )
-    return Layout(source, "json", names, roles, types=types)
+    roles = columns.resolve(names, source.label if is_array else f"{source.label}, line 1", required)
+    types = tuple((names[at], _json_type(role, [row.get(names[at]) for row in rows])) for role, at in roles.items())
+    return Layout(source, "array" if is_array else "json", names, roles, types=types)
 
 
 def _json_type(role: Role, values: list[Any]) -> pa.DataType:
@@ -146,6 +199,8 @@ def _json_type(role: Role, values: list[Any]) -> pa.DataType:
     kinds = {type(value) for value in values if value is not None}
     if kinds == {int} and role != "value":
         return pa.int64()
+    if kinds == {bool}:
+        return pa.bool_()
     if kinds and kinds <= {int, float}:
         return pa.float64()
     return pa.string()

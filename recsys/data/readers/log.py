@@ -10,10 +10,11 @@ from typing import Literal, final
 from recsys.checks import object_named
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns
-from recsys.data.readers.layout import detect
+from recsys.data.readers.layout import detect, sample
 from recsys.data.readers.metadata import read_metadata
 from recsys.data.readers.parsing import chunks
 from recsys.data.readers.rejects import Rejects
+from recsys.data.readers.remarks import remark_on_rating, remark_on_rows
 from recsys.data.readers.rows import Rows
 from recsys.data.readers.sources import find_log
 from recsys.data.readers.validation import Validator
@@ -68,7 +69,8 @@ def read_log(
     """Read a log of any known format, or with a reader of one's own.
 
     The format is detected from the file: `u.data`, `ratings.dat`, `ratings.csv` as GroupLens publishes them; any CSV,
-    TSV, Parquet or JSON-lines file; each plain or gzipped, in a folder, or in a zip archive, which is not unpacked.
+    TSV, Parquet, Arrow (Feather) or JSON file; each plain or compressed (gzip, bzip2, xz, zstd), in a folder, or in a
+    zip archive, which is not unpacked; and a folder of Parquet or Arrow files, which are the parts of one log.
     Titles, genres and tags are read from GroupLens' files beside the ratings.
 
     Memory is about 100 bytes per event at its peak; the text of the file is never held as a whole.
@@ -112,30 +114,32 @@ def read_log_with_report(
     source = find_log(Path(path))
     layout = detect(source, columns)
     validator = Validator(columns)
-    rows = Rows(source.label, layout.unit)
+    rows = Rows(layout.unit)
     with Rejects(rejects or Path.cwd() / f"{source.base}.rejected.csv") as rejected:
         for chunk in chunks(layout):
             checked = validator.check(chunk)
             if checked.rejected:
                 if on_error == "raise":
                     first = checked.rejected[0]
-                    raise DataError(f"{source.label}, {layout.unit} {first.line}: {first.reason}")
+                    raise DataError(f"{checked.where}, {layout.unit} {first.line}: {first.reason}")
                 rejected.add(checked.rejected, chunk.texts([row.line for row in checked.rejected]))
             rows.add(checked)
     if rejected.count:
         LOGGER.warning("%s: %d bad rows left out, listed in %s", source.label, rejected.count, rejected.path)
     count = len(rows) + rejected.count
+    if not len(rows) and rejected.count:
+        raise DataError(f"{source.label}: none of its {count} rows is usable, see {rejected.path}")
     if not len(rows):
+        first_line = 2 if layout.kind == "text" and layout.header else 1
         raise DataError(
-            f"{source.label}: none of its {count} rows is usable, see {rejected.path}"
-            if rejected.count
-            else f"{source.label}, line {2 if layout.header else 1}: the file is empty, it has no rows; export it again"
+            f"{source.label}, {layout.unit} {first_line}: the file is empty, it has no rows; export it again"
         )
     numbered, duplicates, re_ratings = rows.numbered(columns, layout.roles)
     numbered = numbered._replace(metadata=read_metadata(source, numbered.items, numbered.metadata))
     log = Interactions.sorted(*numbered, name or Path(path).name)
-    if duplicates or re_ratings:
-        LOGGER.info("%s: %d exact duplicates and %d re-ratings dropped", source.label, duplicates, re_ratings)
+    if "value" not in layout.roles:
+        remark_on_rating(source.label, sample(layout), [layout.names[at] for at in layout.roles.values()])
+    remark_on_rows(source.label, validator.trimmed, count - rejected.count, len(log), duplicates, re_ratings)
     return log, ReadReport(
         source.label,
         count,

@@ -10,20 +10,22 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.json as pajson
-import pyarrow.parquet as pq
 
 from recsys.data.readers.coded import Chunk, Coded, combined, typed
 from recsys.data.readers.columns import Role
+from recsys.data.readers.json_arrays import array_entries
 from recsys.data.readers.layout import Layout, split_fields
 from recsys.data.readers.rejects import Reject
 from recsys.data.readers.sources import line_blocks
+from recsys.data.readers.tables import batches
 
-_BATCH_ROWS = 1 << 20
+_BATCH_ENTRIES = 1 << 16
 _CODED = pa.dictionary(pa.int32(), pa.binary())
 
 
@@ -33,19 +35,23 @@ def chunks(layout: Layout) -> Iterator[Chunk]:
     Raises:
         DataError: the file cannot be read at all. Malformed lines do not raise: their chunk lists them.
     """
-    if layout.kind == "parquet":
-        yield from _parquet_chunks(layout)
+    if layout.kind == "table":
+        yield from _table_chunks(layout)
+        return
+    if layout.kind == "array":
+        yield from _array_chunks(layout)
         return
     parse = _text_fast if layout.kind == "text" else _json_fast
     for start, block in line_blocks(layout.source):
-        first, body = start, block.removeprefix(b"\xef\xbb\xbf") if start == 1 else block
+        first, body = start, block
         if start == 1 and layout.kind == "text" and layout.header:
             first, body = 2, body.partition(b"\n")[2]
         if not body.strip():
             continue
         columns = parse(body, layout)
         if columns is not None:
-            yield Chunk(range(first, first + _line_count(body)), columns, start=first, raw=body)
+            lines = range(first, first + _line_count(body))
+            yield Chunk(lines, columns, layout.source.label, start=first, raw=body)
         else:
             yield _line_by_line(body, first, layout)
 
@@ -56,6 +62,8 @@ def _line_count(body: bytes) -> int:
 
 def _text_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
     expected, delimiter = _line_count(body), layout.separator
+    if b'\\"' in body:
+        return None
     if not _is_utf8(layout):
         try:
             body = body.decode(layout.encoding).encode()
@@ -77,7 +85,7 @@ def _text_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
                 column_types=dict.fromkeys(used, _CODED), include_columns=used, null_values=[], check_utf8=False
             ),
         )
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
     if table.num_rows != expected:
         return None
@@ -93,14 +101,13 @@ def _json_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
                 explicit_schema=pa.schema(layout.types), unexpected_field_behavior="ignore"
             ),
         )
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
-    return _typed(table, layout) if table.num_rows == _line_count(body) else None
+    return _typed(table, layout, layout.source.label) if table.num_rows == _line_count(body) else None
 
 
-def _typed(table: pa.Table | pa.RecordBatch, layout: Layout) -> dict[Role, Coded]:
+def _typed(table: pa.Table | pa.RecordBatch, layout: Layout, where: str) -> dict[Role, Coded]:
     names = {role: layout.names[at] for role, at in layout.roles.items()}
-    where = layout.source.label
     return {role: typed(table.column(name), role, f"{where}: column {name!r}") for role, name in names.items()}
 
 
@@ -121,10 +128,8 @@ def _line_by_line(body: bytes, first: int, layout: Layout) -> Chunk:
             lines.append(number)
         except ValueError as error:
             malformed.append(Reject(number, str(error)))
-    columns = {
-        role: Coded.of(pa.array([fields[at] for fields in rows], pa.binary())) for role, at in layout.roles.items()
-    }
-    return Chunk(np.asarray(lines, dtype=np.int64), columns, malformed, first, body)
+    numbers = np.asarray(lines, dtype=np.int64)
+    return Chunk(numbers, _coded(rows, layout), layout.source.label, malformed, first, body)
 
 
 def _text_fields(raw: bytes, layout: Layout) -> list[bytes | None]:
@@ -132,13 +137,14 @@ def _text_fields(raw: bytes, layout: Layout) -> list[bytes | None]:
     try:
         text = raw.decode("utf-8", errors="surrogateescape") if _is_utf8(layout) else raw.decode(layout.encoding)
     except UnicodeDecodeError:
-        fault = f"undecodable text {_short(raw)}; it is not {layout.encoding}: correct columns.encoding"
+        fault = f"undecodable text {_short(raw)}; it is not {layout.encoding}; correct columns encoding="
         raise ValueError(fault) from None
     try:
         fields = split_fields(text, layout.separator)
-    except csv.Error:
+    except csv.Error as error:
+        fault = "a quotation mark is not closed" if "unexpected end" in str(error) else str(error)
         raise ValueError(
-            f"malformed row: a quotation mark is not closed in {_short(raw)}; close it, and keep each row on one line"
+            f"malformed row: {fault} in {_short(raw)}; correct it, and keep each row on one line"
         ) from None
     if len(fields) != len(layout.names):
         raise ValueError(
@@ -151,31 +157,61 @@ def _text_fields(raw: bytes, layout: Layout) -> list[bytes | None]:
 def _json_fields(raw: bytes, layout: Layout) -> list[bytes | None]:
     try:
         entry = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"malformed row: {_short(raw)} is not JSON ({error}); correct the row") from None
     if not isinstance(entry, dict):
         raise ValueError(f"malformed row: {_short(raw)} is not a JSON object; write one object per line")
-    used = layout.roles.values()
-    return [_json_text(entry.get(name), name) if at in used else None for at, name in enumerate(layout.names)]
+    return _entry_fields(entry, layout)
 
 
-def _json_text(value: object, name: str) -> bytes | None:
+def _entry_fields(entry: dict[str, object], layout: Layout) -> list[bytes | None]:
+    fields: list[bytes | None] = [None] * len(layout.names)
+    for role, at in layout.roles.items():
+        fields[at] = _json_text(entry.get(layout.names[at]), layout.names[at], role)
+    return fields
+
+
+def _json_text(value: object, name: str, role: Role) -> bytes | None:
     if value is None:
         return None
+    if role == "genres" and isinstance(value, list):
+        value = "|".join(map(str, value))
     if isinstance(value, (dict, list)):
-        raise ValueError(f"malformed row: {name!r} is {value!r}; a text or a number is expected")
+        raise ValueError(f"malformed row: {name!r} is {str(value)[:80]}; a text or a number is expected")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return (value if isinstance(value, str) else json.dumps(value)).encode()
+    return (value if isinstance(value, str) else json.dumps(value)).encode(errors="backslashreplace")
 
 
-def _parquet_chunks(layout: Layout) -> Iterator[Chunk]:
+def _array_chunks(layout: Layout) -> Iterator[Chunk]:
+    entries = enumerate(array_entries(layout.source), start=1)
+    while batch := list(islice(entries, _BATCH_ENTRIES)):
+        numbers: list[int] = []
+        rows: list[list[bytes | None]] = []
+        malformed: list[Reject] = []
+        for number, entry in batch:
+            try:
+                if not isinstance(entry, dict):
+                    raise ValueError(f"malformed row: {str(entry)[:80]} is not a JSON object; correct it")
+                rows.append(_entry_fields(entry, layout))
+                numbers.append(number)
+            except ValueError as error:
+                malformed.append(Reject(number, str(error)))
+        lines = np.asarray(numbers, dtype=np.int64)
+        yield Chunk(lines, _coded(rows, layout), layout.source.label, malformed)
+
+
+def _coded(rows: list[list[bytes | None]], layout: Layout) -> dict[Role, Coded]:
+    return {role: Coded.of(pa.array([fields[at] for fields in rows], pa.binary())) for role, at in layout.roles.items()}
+
+
+def _table_chunks(layout: Layout) -> Iterator[Chunk]:
     names = list(dict.fromkeys(layout.names[position] for position in layout.roles.values()))
-    row = 1
-    with layout.source.open() as stream:
-        file = pq.ParquetFile(stream if layout.source.member is None else pa.BufferReader(stream.read()))
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
-            yield Chunk(range(row, row + batch.num_rows), _typed(batch, layout), start=row)
+    for part in layout.source.parts or (layout.source,):
+        row = 1
+        for batch in batches(part, layout.form, names):
+            columns = _typed(batch, layout, part.label)
+            yield Chunk(range(row, row + batch.num_rows), columns, part.label, start=row)
             row += batch.num_rows
 
 

@@ -21,9 +21,9 @@ from recsys.types import Floats, Ints, Items
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _NO_GENRE = {"", "(no genres listed)", "unknown"}
 _DUPLICATE = (
-    "repeats an earlier event exactly (user, item, rating and time); delete it, or declare columns.duplicates: drop"
+    "repeats an earlier event exactly (user, item, rating and time); delete it, or declare columns duplicates=drop"
 )
-_RE_RATING = "rates an item that the user has rated before; delete one of them, or declare columns.re_ratings: last"
+_RE_RATING = "rates an item that the user has rated before; delete one of them, or declare columns re_ratings=last"
 
 
 @final
@@ -42,10 +42,11 @@ class NumberedRows(NamedTuple):
 
 @final
 class Rows:
-    """The rows of the chunks read so far. Errors name the file, `where`, and the number of the line or row, `unit`."""
+    """The rows of the chunks read so far. Errors name the file and the number of the line or row, `unit`."""
 
-    def __init__(self, where: str, unit: str) -> None:
-        self._where, self._unit = where, unit
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._where: list[str] = []
         self._coded: dict[Role, list[pa.Array]] = {}
         self._value: list[Floats] = []
         self._time: list[Ints] = []
@@ -63,6 +64,7 @@ class Rows:
         self._value.append(checked.value)
         self._time.append(checked.time)
         self._lines.append(checked.lines)
+        self._where.append(checked.where)
 
     def numbered(self, columns: Columns, roles: Iterable[Role]) -> tuple[NumberedRows, int, int]:
         """Number users and items, and apply the policies of `columns` for repeats; the collected rows are used up.
@@ -107,8 +109,10 @@ class Rows:
             (columns.re_ratings, repeats.later, _RE_RATING),
         ):
             if policy == "error" and wrong.any():
-                line = np.concatenate(self._lines)[repeats.pairs[wrong][0]]
-                raise DataError(f"{self._where}, {self._unit} {line}: this row {fault}")
+                row = int(repeats.pairs[wrong][0])
+                part = int(np.searchsorted(np.cumsum([len(lines) for lines in self._lines]), row, side="right"))
+                line = np.concatenate(self._lines)[row]
+                raise DataError(f"{self._where[part]}, {self._unit} {line}: this row {fault}")
 
 
 def genre_names(names: Iterable[str]) -> tuple[str, ...]:

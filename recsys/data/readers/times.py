@@ -1,27 +1,37 @@
-"""Parses times: Unix seconds, milliseconds or ISO-8601, distinguished by their form."""
+"""Parses times: Unix seconds, milli-, micro- and nanoseconds or ISO-8601, distinguished by their form."""
 
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recsys.data.readers.columns import MILLISECONDS_FROM, TimeUnit
 from recsys.errors import DataError
 from recsys.types import Ints, Mask
 
-UNIT_NAMES = ("seconds", "milliseconds", "ISO-8601")
-_SECONDS, _MILLISECONDS, _ISO = range(3)
+UNIT_NAMES = ("seconds", "milliseconds", "microseconds", "nanoseconds", "ISO-8601")
+_ISO = len(UNIT_NAMES) - 1
 _UNREADABLE = -1
+_LIMITS = [MILLISECONDS_FROM, MILLISECONDS_FROM * 1e3, MILLISECONDS_FROM * 1e6]
+"""From here on a number is in the next unit."""
+_PARTS = np.array([1, 10**3, 10**6, 10**9])
+"""Parts of a second, by unit."""
 
-_TOO_LARGE = 1e14
-
+_UNIVERSAL = ((r"^([0-9-]+) (?:UTC|GMT)$", r"\1"), (r" ?(?:UTC|GMT)$", "Z"))
+"""How universal time is written beside ISO-8601, and what it is there."""
+_WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_FIRST_UNIX = 10**8
+"""Whole numbers from here on can be Unix times (of 1973 and later); hardly so positions or periods."""
 
 Moment = int | float | str | date | np.datetime64
 """A number in the unit of a log's clock, or a date or time; text is ISO-8601 or spells a number."""
@@ -41,34 +51,63 @@ class Times:
     unit: Ints
 
 
-def moment(value: Moment, clock: str) -> int:
-    """Return a moment in a log's unit: a number as it is, a date or time (UTC if without a zone) as Unix seconds.
+def moment(value: Moment, clock: str, span: tuple[int, int] | None = None) -> int:
+    """Return a moment in the unit of a log's clock, by the rules for the times of a file.
+
+    Of a log of wall-clock times it is a number in any unit that `parse_times` knows, or a date or time (UTC if without
+    a zone), as Unix seconds, rounded up; of others it is a whole number in the log's unit.
+
+    Args:
+        value: the moment.
+        clock: of the log.
+        span: first and last time of the log, where it is known.
 
     Raises:
-        DataError: it is no moment, or a date where the log's times are no wall-clock times.
+        DataError: it is no moment; a date where the log's times are no wall-clock times; or it is in another unit than
+            the log, or before all of it.
 
-    >>> moment("2001-09-09T01:46:40", "seconds")
-    1000000000
+    >>> moment("2001-09-09T01:46:40", "seconds"), moment(1_000_000_000_000, "seconds")
+    (1000000000, 1000000000)
     """
-    if isinstance(value, int | float | str | np.number):
-        with suppress(ValueError, OverflowError):
-            return int(np.int64(int(value) if isinstance(value, str) else math.ceil(value)))
+    text = value.isoformat() if isinstance(value, date) else str(value).strip()
     if clock != "seconds":
+        time = _number_of(value, text, clock)
+        if span is not None and abs(time) >= max(_FIRST_UNIX, 1000 * abs(span[1])):
+            raise DataError(
+                f"time {text} is no {clock} of this log, whose times go from {span[0]} to {span[1]}; give one of them"
+            )
+        return time
+    parsed = parse_times(pa.array([text]))
+    if parsed.unit[0] == _UNREADABLE:
         raise DataError(
-            f"time {value!r}: this log has no wall-clock time (its clock is {clock!r}); give a whole number"
+            f"time {text!r} is neither a Unix time, in seconds, milli-, micro- or nanoseconds, nor an ISO-8601 time "
+            "such as 2015-06-30"
         )
-    with suppress(ValueError, TypeError):
-        time = pd.Timestamp(value)
-        return int((time.tz_localize("UTC") if time.tzinfo is None else time).timestamp())
-    raise DataError(f"time {value!r} is neither Unix seconds nor an ISO-8601 time such as 2015-06-30")
+    time = int(parsed.seconds[0])
+    if parsed.unit[0] != _ISO:
+        with suppress(ValueError):
+            time = math.ceil(Decimal(text) / int(_PARTS[parsed.unit[0]]))
+    if span is not None and time < span[0]:
+        first, last, asked = (f"{np.datetime64(at, 's')}Z" for at in (*span, time))
+        raise DataError(
+            f"time {text} is {asked}, before the log begins: it goes from {first} to {last}; give a later moment, as "
+            "Unix time or as ISO-8601 such as 2015-06-30"
+        )
+    return time
+
+
+def _number_of(value: Moment, text: str, clock: str) -> int:
+    with suppress(ValueError, OverflowError):
+        return int(np.int64(int(text) if isinstance(value, str) else math.ceil(float(text))))
+    raise DataError(f"time {text!r}: this log has no wall-clock time (its clock is {clock!r}); give a whole number")
 
 
 def parse_times(texts: pa.Array, declared: TimeUnit = "auto") -> Times:
     """Parse times in any of the known units, or in the declared one only; without a time zone they are UTC.
 
-    >>> times = parse_times(pa.array(["964982703", "964982703000", "2000-07-30T18:45:03", "soon"]))
+    >>> times = parse_times(pa.array(["964982703", "964982703000", "2000-07-30 18:45:03 UTC", "soon"]))
     >>> times.seconds.tolist(), times.unit.tolist()
-    ([964982703, 964982703, 964982703, 0], [0, 1, 2, -1])
+    ([964982703, 964982703, 964982703, 0], [0, 1, 4, -1])
     """
     if declared in ("auto", "iso") and (moments := _plain_iso(texts)) is not None:
         return Times(moments, np.full(len(texts), _ISO, dtype=np.int64))
@@ -77,18 +116,24 @@ def parse_times(texts: pa.Array, declared: TimeUnit = "auto") -> Times:
     good = np.zeros(len(texts), dtype=np.bool_)
     if declared != "iso":
         numbers, good = whole_numbers(texts, fractions=True)
-        size = np.abs(numbers)
-        limit = MILLISECONDS_FROM if declared != "milliseconds" else 0
-        is_seconds = good & (size < limit)
-        is_milliseconds = good & (size >= limit) & (size < _TOO_LARGE) & (declared != "seconds")
-        unit[is_seconds] = _SECONDS
-        unit[is_milliseconds] = _MILLISECONDS
-        seconds[is_seconds] = numbers[is_seconds]
-        seconds[is_milliseconds] = numbers[is_milliseconds] // 1000
+        found = np.searchsorted(_LIMITS, np.abs(numbers.astype(np.float64)), side="right")
+        if declared != "auto":
+            asked = UNIT_NAMES.index(declared)
+            good &= found <= asked
+            found[:] = asked
+        unit[good] = found[good]
+        seconds[good] = numbers[good] // _PARTS[found[good]]
     if declared in ("auto", "iso") and not good.all():
         rest = np.flatnonzero(~good)
-        written = pd.Series(texts.take(pa.array(rest)).to_pylist(), dtype=object)
-        stamps = pd.to_datetime(written, format="ISO8601", utc=True, errors="coerce")
+        written = texts.take(pa.array(rest))
+        for zone, replacement in _UNIVERSAL:
+            written = pc.replace_substring_regex(written, zone, replacement)
+        if (moments := _plain_iso(written)) is not None:
+            unit[rest], seconds[rest] = _ISO, moments
+            return Times(seconds, unit)
+        stamps = pd.to_datetime(
+            pd.Series(written.to_pylist(), dtype=object), format="ISO8601", utc=True, errors="coerce"
+        )
         rest, stamps = rest[stamps.notna()], stamps.dropna()
         unit[rest] = _ISO
         seconds[rest] = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
@@ -108,8 +153,15 @@ def whole_numbers(texts: pa.Array, *, fractions: bool = False) -> tuple[Ints, Ma
     try:
         return texts.cast(pa.int64()).to_numpy(zero_copy_only=False), np.ones(len(texts), dtype=np.bool_)
     except pa.ArrowInvalid:
-        numeric = pd.to_numeric(pd.Series(texts.to_pylist(), dtype=object), errors="coerce").to_numpy(dtype=np.float64)
+        written = texts.to_pylist()
+    numeric = pd.to_numeric(pd.Series(written, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
     good = np.isfinite(numeric) & (np.abs(numeric) < 2.0**53)
     if not fractions:
         good &= numeric == np.floor(numeric)
-    return np.floor(np.where(good, numeric, 0)).astype(np.int64), good
+    numbers = np.floor(np.where(good, numeric, 0)).astype(np.int64)
+    # Beyond 2^53 a float would not be exact.
+    large = {at: int(written[at]) for at in np.flatnonzero(~good).tolist() if _WHOLE.fullmatch(written[at] or "")}
+    for at, number in large.items():
+        good[at] = abs(number) < 2**63
+        numbers[at] = number if good[at] else 0
+    return numbers, good

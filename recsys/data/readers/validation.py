@@ -5,6 +5,7 @@ All checks run on the distinct texts of a chunk, not on its rows; a row is bad i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -19,14 +20,11 @@ from recsys.data.readers.rejects import Reject
 from recsys.data.readers.times import UNIT_NAMES, parse_times, whole_numbers
 from recsys.types import Doubles, Floats, Ints, Mask
 
+_COMMA = re.compile(r"[+-]?\d+,\d+")
 _NOT_FINITE = {"nan", "inf", "infinity"}
 _LARGEST = float(np.finfo(np.float32).max)
-_CURE_OF_TIMES = {
-    "auto": "write Unix seconds, milliseconds or ISO-8601 such as 2020-01-31T12:00:00Z",
-    "iso": "columns.time_unit asks for ISO-8601 such as 2020-01-31T12:00:00Z",
-    "seconds": "columns.time_unit asks for Unix seconds",
-    "milliseconds": "columns.time_unit asks for Unix milliseconds",
-}
+_BOOLEANS = {"true": "1", "false": "0"}
+_ISO_EXAMPLE = "ISO-8601 such as 2020-01-31T12:00:00Z"
 
 
 @final
@@ -42,6 +40,7 @@ class Checked:
         time: "rows", int64, in the unit of the log's clock.
         attributes: columns that describe the item, by role.
         rejected: the bad rows, in order.
+        where: the file, for errors.
     """
 
     lines: range | Ints
@@ -51,20 +50,28 @@ class Checked:
     time: Ints
     attributes: dict[Role, Coded]
     rejected: list[Reject]
+    where: str
 
 
 @final
 class Validator:
-    """Checks chunk after chunk of one log; remembers the unit of its times."""
+    """Checks chunk after chunk of one log; remembers the unit of its times, and where ids had blanks around them."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._unit: int | None = None
+        self._trimmed: dict[Role, tuple[int, str]] = {}
 
     @property
     def time_unit(self) -> str | None:
         """Unit in which the log writes its times; None before the first time is seen, or without times."""
         return None if self._unit is None else UNIT_NAMES[self._unit]
+
+    @property
+    def trimmed(self) -> str | None:
+        """What to tell of the blanks around ids, which do not count; None where there were none."""
+        told = [f"{rows} {role} ids (such as {text!r})" for role, (rows, text) in self._trimmed.items()]
+        return f"blanks around {' and '.join(told)} are removed" if told else None
 
     def check(self, chunk: Chunk) -> Checked:
         """Convert one chunk and list its bad rows, each with its first fault."""
@@ -81,14 +88,15 @@ class Validator:
             role: Coded(columns[role].codes, _decode(columns[role].texts)[0]) for role in ITEM_ROLES if role in columns
         }
         if not faults.by_row:
-            return Checked(chunk.lines, user, item, value, time, attributes, sorted(chunk.malformed))
+            return Checked(chunk.lines, user, item, value, time, attributes, sorted(chunk.malformed), chunk.where)
         rejected = [Reject(int(chunk.lines[row]), *fault) for row, fault in faults.by_row.items()]
         rejected = sorted([*chunk.malformed, *rejected], key=lambda reject: reject.line)
         good = np.ones(rows, np.bool_)
         good[list(faults.by_row)] = False
         lines = np.asarray(chunk.lines, dtype=np.int64)[good]
         attributes = {role: column.take(good) for role, column in attributes.items()}
-        return Checked(lines, user.take(good), item.take(good), value[good], time[good], attributes, rejected)
+        user, item = user.take(good), item.take(good)
+        return Checked(lines, user, item, value[good], time[good], attributes, rejected, chunk.where)
 
     def _ids(self, column: Coded, role: Role, faults: _Faults) -> Coded:
         decoded, undecodable = _decode(column.texts)
@@ -98,16 +106,21 @@ class Validator:
         def reason(text: str) -> str:
             if not text.strip():
                 return f"blank {role} id {text!r}; fill it in or delete the row"
-            cure = "save the file as UTF-8 or declare columns.encoding, or correct the id"
+            cure = "save the file as UTF-8, declare columns encoding=latin-1 or another one, or correct the id"
             return f"undecodable text {text!r} as {role} id; {cure}"
 
         faults.add(role, column, texts, blank | undecodable, reason)
-        trimmed = Coded(column.codes, texts)
-        return trimmed if texts.equals(decoded) else trimmed.merged()
+        if texts.equals(decoded):
+            return Coded(column.codes, texts)
+        changed = pc.not_equal(texts, decoded).to_numpy(zero_copy_only=False) & ~blank
+        if changed.any():
+            rows, example = self._trimmed.get(role, (0, str(decoded[int(changed.argmax())])))
+            self._trimmed[role] = rows + int(np.append(changed, np.bool_(False))[column.codes].sum()), example
+        return Coded(column.codes, texts).merged()
 
     def _values(self, column: Coded, faults: _Faults) -> Floats:
         texts = pc.utf8_trim_whitespace(_decode(column.texts)[0])
-        numbers = _floats(texts)
+        numbers = _floats(self._with_point(_without_booleans(texts)))
         with np.errstate(over="ignore"):
             values = numbers.astype(np.float32)
         blank = pc.equal(texts, "").to_numpy(zero_copy_only=False)
@@ -118,17 +131,22 @@ class Validator:
 
         def reason(text: str) -> str:
             if not text:
-                return "blank rating ''; fill it in, or declare columns.blank_values: keep if it counts without one"
-            number = float(_floats(pa.array([text]))[0])
+                return "blank rating ''; fill it in, or declare columns blank_values=keep if it counts without one"
+            number = float(_floats(self._with_point(pa.array([text])))[0])
             if text.lower().lstrip("+-") in _NOT_FINITE or (np.isfinite(number) and abs(number) > _LARGEST):
                 return f"rating {text!r} is not a finite number; correct it"
             if np.isfinite(number):
                 return f"rating {text!r} is outside the declared range {low:g} to {high:g}; correct it or the range"
-            return f"rating {text!r} is not a number; correct it"
+            comma = _COMMA.fullmatch(text) and self._columns.decimal == "."
+            return f"rating {text!r} is not a number; {'declare columns decimal=,' if comma else 'correct it'}"
 
         faults.add("value", column, texts, bad, reason, absent=not keep_blank)
         # The entry after the last belongs to code -1: rows that have no such field.
         return np.append(np.where(blank, np.float32(np.nan), values), np.float32(np.nan))[column.codes]
+
+    def _with_point(self, texts: pa.Array) -> pa.Array:
+        """Return the texts of numbers with a decimal point."""
+        return texts if self._columns.decimal == "." else pc.replace_substring(texts, ",", ".")
 
     def _numbers(self, column: Coded, role: Role, faults: _Faults) -> Ints:
         texts = pc.utf8_trim_whitespace(_decode(column.texts)[0])
@@ -137,10 +155,11 @@ class Validator:
         return np.append(numbers, np.int64(0))[column.codes]
 
     def _times(self, column: Coded, faults: _Faults) -> Ints:
-        texts = pc.utf8_trim_whitespace(_decode(column.texts)[0])
+        texts = self._with_point(pc.utf8_trim_whitespace(_decode(column.texts)[0]))
         unit = self._columns.time_unit
         parsed = parse_times(texts, unit)
-        cure = _CURE_OF_TIMES[unit]
+        form = {"auto": f"Unix seconds, milli-, micro- or nanoseconds, or {_ISO_EXAMPLE}", "iso": _ISO_EXAMPLE}
+        cure = f"{'write' if unit == 'auto' else f'columns time_unit={unit} asks for'} {form.get(unit, f'Unix {unit}')}"
         faults.add("time", column, texts, parsed.unit < 0, lambda text: f"time {text!r} cannot be read; {cure}")
         units = parsed.unit[column.codes[column.codes >= 0]]
         if self._unit is None and np.any(units >= 0):
@@ -186,6 +205,14 @@ def _decode(texts: pa.Array) -> tuple[pa.Array, Mask]:
         decoded = [entry.decode("utf-8", errors="backslashreplace") for entry in raw]
         changed = [entry != text.encode() for entry, text in zip(raw, decoded, strict=True)]
         return pa.array(decoded, pa.string()), np.asarray(changed, dtype=np.bool_)
+
+
+def _without_booleans(texts: pa.Array) -> pa.Array:
+    """Return the texts of ratings with 1 and 0 in place of true and false."""
+    for boolean, number in _BOOLEANS.items():
+        is_it = pc.equal(pc.utf8_lower(texts), boolean)
+        texts = pc.if_else(is_it, number, texts)
+    return texts
 
 
 def _floats(texts: pa.Array) -> Doubles:

@@ -27,7 +27,8 @@ BAD_ROWS = {
     "unparsable time": (b"1,11,4.0,yesterday", "time 'yesterday' cannot be read; write Unix seconds"),
     "blank time": (b"1,11,4.0,", "time '' cannot be read"),
     "infinite time": (b"1,11,4.0,inf", "time 'inf' cannot be read"),
-    "far time": (b"1,11,4.0,1000000000000000000", "cannot be read"),
+    "far time": (b"1,11,4.0,10000000000000000000", "cannot be read"),
+    "nanoseconds": (b"1,11,4.0,1000000000000000000", "is in nanoseconds where the file has seconds"),
     "mixed units": (b"1,11,4.0,1000000000000", "time '1000000000000' is in milliseconds where the file has seconds"),
     "mixed notation": (b"1,11,4.0,2001-09-09", "is in ISO-8601 where the file has seconds"),
     "rating too high": (b"1,11,5.5,1000000000", "rating '5.5' is outside the declared range 0.5 to 5"),
@@ -36,7 +37,7 @@ BAD_ROWS = {
     "rating nan": (b"1,11,NaN,1000000000", "rating 'NaN' is not a finite number"),
     "rating infinite": (b"1,11,-inf,1000000000", "rating '-inf' is not a finite number"),
     "rating overflows": (b"1,11,1e300,1000000000", "rating '1e300' is not a finite number"),
-    "rating blank": (b"1,11, ,1000000000", "blank rating ''; fill it in, or declare columns.blank_values: keep"),
+    "rating blank": (b"1,11, ,1000000000", "blank rating ''; fill it in, or declare columns blank_values=keep"),
     "blank user": (b",11,4.0,1000000000", "blank user id ''"),
     "blank item": (b"1,  ,4.0,1000000000", "blank item id ''"),
     "undecodable": (b"1,caf\xe9,4.0,1000000000", r"undecodable text 'caf\\xe9' as item id; save the file as UTF-8"),
@@ -140,7 +141,7 @@ def test_other_unit_than_the_declared_is_an_error(unit: str, written: str, fault
 @pytest.mark.parametrize(
     ("columns", "fault"),
     [
-        (Columns(item="movie_idd"), "line 1: no column 'movie_idd' .columns.item.; did you mean 'movieId'"),
+        (Columns(item="movie_idd"), "line 1: no column 'movie_idd', as columns item=movie_idd says; did you mean 'movieId'"),
         (
             Columns(names=("a", "b", "c", "d")),
             "line 1: no column for the user among 'a', 'b', 'c', 'd'; say which it is",

@@ -1,0 +1,81 @@
+"""What a reader tells of a log beside errors: a rating that is not used, blanks around ids, many repeats."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+LOGGER = logging.getLogger("recsys.data")
+
+_MUCH = 0.1
+"""The share of repeated rows from which on their loss is a warning."""
+
+_NAME = re.compile(r"rating|score|stars?\b|grade|feedback|preference|mark\b", re.IGNORECASE)
+_LEAST_ROWS = 5
+_SCALE = (0, 10)
+_STEPS = (3, 21)
+"""Distinct values of a scale of ratings, at least and at most."""
+
+
+def remark_on_rows(where: str, trimmed: str | None, rows: int, events: int, duplicates: int, re_ratings: int) -> None:
+    """Tell, of a log, which ids had blanks around them, and how many of its rows repeat others."""
+    if trimmed is not None:
+        LOGGER.warning("%s: %s", where, trimmed)
+    dropped = f"{duplicates:,} exact duplicates and {re_ratings:,} re-ratings dropped"
+    if duplicates + re_ratings > _MUCH * rows:
+        LOGGER.warning(
+            "%s: %s rows became %s events: %s; to keep them, declare columns duplicates=keep re_ratings=keep",
+            *(where, f"{rows:,}", f"{events:,}", dropped),
+        )
+    elif duplicates or re_ratings:
+        LOGGER.info("%s: %s", where, dropped)
+
+
+def remark_on_rating(where: str, rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> None:
+    """Tell, of a log without ratings, which column looks like them; see `unused_rating`."""
+    if (found := unused_rating(rows, used)) is not None:
+        name, value = found
+        LOGGER.warning(
+            "%s: every value is 1, as no column is taken for the rating; if it is %r, which holds numbers such as %s, "
+            "declare columns rating=%s",
+            *(where, name, value, name),
+        )
+
+
+def unused_rating(rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> tuple[str, object] | None:
+    """Return the name of a column that looks like ratings, by its name or its few small numbers, and its first value.
+
+    Args:
+        rows: the first rows of a log by the names of columns.
+        used: names of the columns that have a role.
+
+    >>> unused_rating([{"user": 1, "My-Rating": "5"}, {"user": 1, "My-Rating": "0"}], ["user"])
+    ('My-Rating', '5')
+    """
+    columns: dict[str, list[object]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if value not in (None, ""):
+                columns.setdefault(name, []).append(value)
+    found = [(name, values) for name, values in columns.items() if name not in set(used) and _numeric(values)]
+    for name, values in found:
+        if _NAME.search(name):
+            return name, values[0]
+    for name, values in found:
+        numbers = _numbers(values)
+        few = _STEPS[0] <= len(set(numbers)) <= _STEPS[1]
+        if len(values) >= _LEAST_ROWS and few and _SCALE[0] <= min(numbers) and max(numbers) <= _SCALE[1]:
+            return name, values[0]
+    return None
+
+
+def _numbers(values: Iterable[object]) -> list[float]:
+    return [float(str(value).replace(",", ".")) for value in values]
+
+
+def _numeric(values: Iterable[object]) -> bool:
+    with suppress(ValueError):
+        return len(_numbers(values)) > 0
+    return False
