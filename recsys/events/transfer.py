@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
-from recsys.data.readers.columns import Columns, Role
+from recsys.data.readers.columns import INTERACTION_KINDS, Columns, Role
 from recsys.data.readers.layout import Layout, detect, split_fields
 from recsys.data.readers.log import read_log
 from recsys.data.readers.sources import find_log
@@ -45,9 +45,6 @@ SCHEMA = pa.schema(
     ]
 )
 """The columns of a file of events."""
-
-INTERACTIONS: tuple[Kind, ...] = ("use", "like")
-"""The kinds of events that models are trained on."""
 
 _BATCH = 5000
 _WRITERS = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}
@@ -145,7 +142,6 @@ def interactions_of(
     store: EventStore,
     *,
     name: str = "events",
-    kinds: Collection[Kind] = INTERACTIONS,
     until: int | None = None,
     known: tuple[Vocabulary, ItemMetadata] | None = None,
 ) -> Interactions:
@@ -157,16 +153,16 @@ def interactions_of(
     Args:
         store: where the events are.
         name: of the log, for reports.
-        kinds: which events are interactions.
         until: only what arrived up to this sequence number; None: everything.
         known: items with titles, genres and tags, such as those of the model; a store has none.
 
     Raises:
         DataError: there is no such event.
     """
-    columns = Columns(user="user_id", item="item_id", value="value", time="time", time_unit="seconds")
+    columns = Columns(user="user_id", item="item_id", value="value", time="time", kind="kind", time_unit="seconds")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.parquet"
+        kinds = cast("tuple[Kind, ...]", INTERACTION_KINDS)
         if not export_events(store, path, kinds=kinds, until=until, batch=10 * _BATCH):
             raise DataError(f"the event store {name} holds no interactions yet; serve or import some first")
         log = read_log(path, columns, name=name)

@@ -15,7 +15,7 @@ Clock = Literal["seconds", "order", "period", "none"]
 Label = str | int
 """The name of a column; an integer is the label of a DataFrame's column."""
 
-Role = Literal["user", "item", "value", "time", "order", "period", "category", "title", "genres"]
+Role = Literal["user", "item", "value", "time", "order", "period", "kind", "category", "title", "genres"]
 """What a column can mean."""
 
 TimeUnit = Literal["auto", "seconds", "milliseconds", "microseconds", "nanoseconds", "iso"]
@@ -59,6 +59,7 @@ ALIASES: dict[Role, tuple[str, ...]] = {
     "time": ("timestamp", "time", "ts", "date", "datetime", "unixreviewtime"),
     "order": ("order",),
     "period": ("period",),
+    "kind": (),  # recognised beside "event_id" only: many logs call the item's category so
     "category": (),
     # Not recognised in files, where "title" is often the title of a review.
     "title": (),
@@ -66,6 +67,10 @@ ALIASES: dict[Role, tuple[str, ...]] = {
 }
 ITEM_ROLES: tuple[Role, ...] = ("category", "title", "genres")
 """The columns that describe the item, not the event."""
+
+INTERACTION_KINDS = ("use", "like")
+"""The kinds of events that models are trained on."""
+OTHER_KINDS = ("dismiss",)
 
 _SYNONYMS: dict[str, Role] = {"rating": "value", "timestamp": "time"}
 """Other words for roles, where a column is declared."""
@@ -85,6 +90,8 @@ class Columns:
         time: name of the column of times; None: recognised (timestamp, time, ts, date, ...).
         order: name of the column of positions in the user's history; used if there is no time.
         period: name of the column of coarse period numbers; used if there is neither time nor order.
+        kind: name of the column that says what was done: use, like or dismiss. The last is no interaction and is left
+            out, and ratings may be blank. None: recognised in the export of an event store, `kind` beside `event_id`.
         category: name of a column with the item's category, which becomes the item's genre "category X".
         title: name of a column with the item's title; of several the most frequent is taken.
         genres: name of a column with the item's genres, separated by "|"; of several the most frequent is taken.
@@ -111,6 +118,7 @@ class Columns:
     time: str | None = None
     order: str | None = None
     period: str | None = None
+    kind: str | None = None
     category: str | None = None
     title: str | None = None
     genres: str | None = None
@@ -261,7 +269,8 @@ def recognised(header: Sequence[str]) -> dict[Role, int]:
     """
     names = [_fold(name) for name in header]
     matches = ((role, [alias for alias in ALIASES[role] if alias in names]) for role in ROLES)
-    return {role: names.index(aliases[0]) for role, aliases in matches if aliases}
+    found = {role: names.index(aliases[0]) for role, aliases in matches if aliases}
+    return found | ({"kind": names.index("kind")} if {"kind", "eventid"} <= set(names) else {})
 
 
 def _declared(name: str, role: str, header: Sequence[str], where: str) -> int:

@@ -9,7 +9,7 @@ from typing import Literal, final
 
 from recsys.checks import object_named
 from recsys.data.interactions import Interactions
-from recsys.data.readers.columns import Columns
+from recsys.data.readers.columns import INTERACTION_KINDS, Columns
 from recsys.data.readers.layout import detect, sample
 from recsys.data.readers.metadata import read_metadata
 from recsys.data.readers.parsing import chunks
@@ -126,20 +126,25 @@ def read_log_with_report(
             rows.add(checked)
     if rejected.count:
         LOGGER.warning("%s: %d bad rows left out, listed in %s", source.label, rejected.count, rejected.path)
-    count = len(rows) + rejected.count
+    if validator.left_out:
+        LOGGER.info("%s: %d rows that are no interactions left out", source.label, validator.left_out)
+    count = len(rows) + validator.left_out + rejected.count
     if not len(rows) and rejected.count:
         raise DataError(f"{source.label}: none of its {count} rows is usable, see {rejected.path}")
+    if not len(rows) and validator.left_out:
+        raise DataError(f"{source.label}: none of its {count} rows is an interaction ({', '.join(INTERACTION_KINDS)})")
     if not len(rows):
         first_line = 2 if layout.kind == "text" and layout.header else 1
         raise DataError(
             f"{source.label}, {layout.unit} {first_line}: the file is empty, it has no rows; export it again"
         )
+    usable = len(rows)
     numbered, duplicates, re_ratings = rows.numbered(columns, layout.roles)
     numbered = numbered._replace(metadata=read_metadata(source, numbered.items, numbered.metadata))
     log = Interactions.sorted(*numbered, name or Path(path).name)
     if "value" not in layout.roles:
         remark_on_rating(source.label, sample(layout), [layout.names[at] for at in layout.roles.values()])
-    remark_on_rows(source.label, validator.trimmed, count - rejected.count, len(log), duplicates, re_ratings)
+    remark_on_rows(source.label, validator.trimmed, usable, len(log), duplicates, re_ratings)
     return log, ReadReport(
         source.label,
         count,

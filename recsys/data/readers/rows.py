@@ -77,6 +77,8 @@ class Rows:
         users, user_num = _numbered(self._coded.pop("user"))
         items, item_num = _numbered(self._coded.pop("item"))
         value, time = np.concatenate(self._value), np.concatenate(self._time)
+        if np.isnan(value).all():  # no rating at all, as in a log without a column for it
+            value = np.ones_like(value)
         self._value.clear()
         self._time.clear()
         metadata = self._metadata(items, item_num)

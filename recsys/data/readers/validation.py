@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.data.readers.coded import Chunk, Coded
-from recsys.data.readers.columns import ITEM_ROLES, Columns, Role
+from recsys.data.readers.columns import INTERACTION_KINDS, ITEM_ROLES, OTHER_KINDS, Columns, Role
 from recsys.data.readers.rejects import Reject
 from recsys.data.readers.times import UNIT_NAMES, parse_times, whole_numbers
 from recsys.types import Doubles, Floats, Ints, Mask
@@ -55,12 +55,17 @@ class Checked:
 
 @final
 class Validator:
-    """Checks chunk after chunk of one log; remembers the unit of its times, and where ids had blanks around them."""
+    """Checks chunk after chunk of one log; remembers the unit of its times, and where ids had blanks around them.
+
+    Attributes:
+        left_out: good rows that are no interactions.
+    """
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._unit: int | None = None
         self._trimmed: dict[Role, tuple[int, str]] = {}
+        self.left_out = 0
 
     @property
     def time_unit(self) -> str | None:
@@ -77,7 +82,11 @@ class Validator:
         """Convert one chunk and list its bad rows, each with its first fault."""
         rows, columns, faults = len(chunk.lines), chunk.columns, _Faults()
         user, item = self._ids(columns["user"], "user", faults), self._ids(columns["item"], "item", faults)
-        value = self._values(columns["value"], faults) if "value" in columns else np.ones(rows, np.float32)
+        value = (
+            self._values(columns["value"], faults, keep_blank="kind" in columns)
+            if "value" in columns
+            else np.ones(rows, np.float32)
+        )
         time = np.zeros(rows, np.int64)
         for role in ("order", "period"):
             if role in columns:
@@ -87,12 +96,13 @@ class Validator:
         attributes = {
             role: Coded(columns[role].codes, _decode(columns[role].texts)[0]) for role in ITEM_ROLES if role in columns
         }
-        if not faults.by_row:
+        good = self._interactions(columns["kind"], faults) if "kind" in columns else np.ones(rows, np.bool_)
+        if not faults.by_row and good.all():
             return Checked(chunk.lines, user, item, value, time, attributes, sorted(chunk.malformed), chunk.where)
         rejected = [Reject(int(chunk.lines[row]), *fault) for row, fault in faults.by_row.items()]
         rejected = sorted([*chunk.malformed, *rejected], key=lambda reject: reject.line)
-        good = np.ones(rows, np.bool_)
         good[list(faults.by_row)] = False
+        self.left_out += rows - len(faults.by_row) - int(good.sum())
         lines = np.asarray(chunk.lines, dtype=np.int64)[good]
         attributes = {role: column.take(good) for role, column in attributes.items()}
         user, item = user.take(good), item.take(good)
@@ -118,13 +128,24 @@ class Validator:
             self._trimmed[role] = rows + int(np.append(changed, np.bool_(False))[column.codes].sum()), example
         return Coded(column.codes, texts).merged()
 
-    def _values(self, column: Coded, faults: _Faults) -> Floats:
+    def _interactions(self, column: Coded, faults: _Faults) -> Mask:
+        """Return which rows are of a kind that models are trained on."""
+        texts = pc.utf8_trim_whitespace(_decode(column.texts)[0])
+        interactions, others = (
+            pc.is_in(texts, pa.array(kinds)).to_numpy(zero_copy_only=False)
+            for kinds in (INTERACTION_KINDS, OTHER_KINDS)
+        )
+        kinds = ", ".join((*INTERACTION_KINDS, *OTHER_KINDS))
+        faults.add("kind", column, texts, ~(interactions | others), lambda text: f"kind {text!r} is none of {kinds}")
+        return np.asarray(np.append(interactions, np.bool_(False))[column.codes])
+
+    def _values(self, column: Coded, faults: _Faults, *, keep_blank: bool) -> Floats:
         texts = pc.utf8_trim_whitespace(_decode(column.texts)[0])
         numbers = _floats(self._with_point(_without_booleans(texts)))
         with np.errstate(over="ignore"):
             values = numbers.astype(np.float32)
         blank = pc.equal(texts, "").to_numpy(zero_copy_only=False)
-        keep_blank = self._columns.blank_values == "keep"
+        keep_blank = keep_blank or self._columns.blank_values == "keep"
         bad = ~np.isfinite(values) & ~(blank & keep_blank)
         low, high = self._columns.value_range or (-np.inf, np.inf)
         bad |= (numbers < low) | (numbers > high)
