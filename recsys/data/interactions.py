@@ -167,6 +167,11 @@ class Interactions:
         return self.clock in ("seconds", "period")
 
     @cached_property
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last time; None without events."""
+        return (int(self.time.min()), int(self.time.max())) if len(self) else None
+
+    @cached_property
     def indptr(self) -> Ints:
         """ "users+1", int64: events of user u are `indptr[u]:indptr[u+1]`."""
         counts = np.bincount(self.user_num, minlength=self.n_users)

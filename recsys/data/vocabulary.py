@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, final
 
@@ -11,6 +12,8 @@ import pandas as pd
 
 from recsys.errors import DataError
 from recsys.types import Items, Mask
+
+_WHOLE = re.compile(r"(-?[0-9]+)(\.0*)?")
 
 UNKNOWN = -1
 """The number of an id that is not in a vocabulary."""
@@ -26,7 +29,7 @@ class Vocabulary:
         ids: unique ids; the position is the number. Integer ids are stored as int64, others as str.
 
     Raises:
-        DataError: an id occurs twice.
+        DataError: an id occurs twice or is missing.
 
     >>> vocabulary = Vocabulary(["b", "a"])
     >>> vocabulary.numbers(["a", "x"])
@@ -41,7 +44,10 @@ class Vocabulary:
         array = ids if isinstance(ids, np.ndarray) else np.asarray(list(ids))
         if array.size == 0 and array.dtype.kind == "f":
             array = array.astype(np.int64)
-        array = array.astype(np.int64) if array.dtype.kind in "iu" else array.astype(str).astype(object)
+        if array.dtype.kind not in "iu" and pd.isna(array).any():
+            raise DataError("an id of a vocabulary is missing (None, NaN or NA); leave it out")
+        fits = array.dtype.kind in "iu" and (array.size == 0 or int(array.max()) <= np.iinfo(np.int64).max)
+        array = array.astype(np.int64) if fits else array.astype(str).astype(object)
         index = pd.Index(array)
         if not index.is_unique:
             repeated = str(index[index.duplicated()][0])
@@ -49,16 +55,6 @@ class Vocabulary:
         array.setflags(write=False)
         self._ids = array
         self._index = index
-
-    @classmethod
-    def encode(cls, values: npt.ArrayLike) -> tuple[Vocabulary, Items]:
-        """Build the sorted vocabulary of a column, and return it with the column's numbers.
-
-        >>> Vocabulary.encode([30, 10, 30])[1]
-        array([1, 0, 1], dtype=int32)
-        """
-        codes, uniques = pd.factorize(np.asarray(values), sort=True)
-        return cls(np.asarray(uniques)), codes.astype(np.int32)
 
     @property
     def ids(self) -> npt.NDArray[Any]:
@@ -88,17 +84,26 @@ class Vocabulary:
     def numbers(self, external: npt.NDArray[Any] | Iterable[object]) -> Items:
         """Return the numbers of external ids, int32; `UNKNOWN` (-1) for ids that are not in the vocabulary.
 
-        Text that spells an integer matches the integer id, so that ids from a command line need no type.
+        Text that spells an integer matches the integer id, so that ids from a command line need no type; and an id that
+        is unknown matches the one that spells the same whole number, as 5 and "5" do "5.0".
         """
-        array = external if isinstance(external, np.ndarray) else np.asarray(list(external))
-        if self.is_integer and array.dtype.kind not in "iu":
-            numeric = pd.to_numeric(pd.Series(array.astype(object)), errors="coerce").to_numpy(dtype=np.float64)
-            whole = np.isfinite(numeric) & (numeric == np.floor(numeric))
-            numbers = self._index.get_indexer(pd.Index(np.where(whole, numeric, 0).astype(np.int64)))
+        array = external if isinstance(external, np.ndarray) else np.asarray(list(external), dtype=object)
+        if self.is_integer and array.dtype.kind in "iu":
+            return np.asarray(self._index.get_indexer(pd.Index(array)), dtype=np.int32)
+        texts = [str(one).strip() for one in array.tolist()]
+        spelled = [_WHOLE.fullmatch(text) for text in texts]
+        if self.is_integer:
+            whole = np.array([match is not None and _is_int64(int(match[1])) for match in spelled], dtype=np.bool_)
+            held = [int(match[1]) if match and fits else 0 for match, fits in zip(spelled, whole, strict=True)]
+            numbers = self._index.get_indexer(pd.Index(np.asarray(held, dtype=np.int64)))
             return np.where(whole, numbers, UNKNOWN).astype(np.int32)
-        if not self.is_integer:
-            array = array.astype(str).astype(object)
-        return np.asarray(self._index.get_indexer(pd.Index(array)), dtype=np.int32)
+        numbers = np.array(self._index.get_indexer(pd.Index(texts, dtype=object)), dtype=np.int32)
+        for place in np.flatnonzero(numbers == UNKNOWN).tolist():
+            match = spelled[place]
+            if match is not None:
+                other = match[1] if match[2] else f"{match[1]}.0"
+                numbers[place] = self._index.get_indexer(pd.Index([other], dtype=object))[0]
+        return numbers
 
     def id_of(self, number: int) -> int | str:
         """Return the external id of one number as a plain Python value."""
@@ -108,3 +113,7 @@ class Vocabulary:
     def take(self, numbers: npt.NDArray[np.integer] | Mask) -> Vocabulary:
         """Return the vocabulary of some numbers, renumbered in order."""
         return Vocabulary(self._ids[numbers])
+
+
+def _is_int64(number: int) -> bool:
+    return -(2**63) <= number < 2**63

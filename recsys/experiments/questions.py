@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from recsys.bundles.index import recommender_of
 from recsys.data.queries import Queries
 from recsys.data.readers.times import moment
+from recsys.errors import ConfigError
 from recsys.experiments.history_files import read_history
 from recsys.experiments.runs import load_model, run_log
 from recsys.explanations import describe_personas, explain_items
@@ -18,6 +20,8 @@ from recsys.explanations.activity import persona_activity
 from recsys.explanations.external_ids import queries_by_id
 from recsys.explanations.half_life import user_half_lives
 from recsys.models.base import Recommender
+
+LOGGER = logging.getLogger("recsys.experiments")
 
 
 def recommend(
@@ -81,19 +85,22 @@ def personas(
 def _queries(
     model: Recommender, run: Path, user: str | None, history: Path | None, at: str | None, source: str | None
 ) -> Queries:
-    now = None if at is None else moment(at, model.fitted_on.clock)
     if history is not None:
-        return _queries_of_file(model, history, now)
+        return _queries_of_file(model, history, at)
     assert user is not None
-    queries, _ = queries_by_id(model, user, log=run_log(run, model, source), at=now)
+    queries, _ = queries_by_id(model, user, log=run_log(run, model, source), at=at)
     return queries
 
 
-def _queries_of_file(model: Recommender, path: Path, at: int | None) -> Queries:
-    items, times = read_history(path, model.fitted_on.items, model.fitted_on.clock)
-    if times is None:
-        times = np.arange(len(items), dtype=np.int64)
+def _queries_of_file(model: Recommender, path: Path, at: str | None) -> Queries:
+    history = read_history(path, model.fitted_on.items)
+    if history.unknown_items:
+        LOGGER.warning("%s: unknown_items, which do not count: %s", path, ", ".join(history.unknown_items))
+    if at is not None and history.times is None:
+        raise ConfigError(f"{path} has no times, so that nothing in it is before or after {at}; leave out --at")
+    times = np.arange(len(history.items), dtype=np.int64) if history.times is None else history.times
     order = np.argsort(times, kind="stable")
-    if at is not None:
-        order = order[times[order] < at]
-    return Queries.from_history([items[order]], times=[times[order]], now=None if at is None else [at])
+    now = None if at is None else moment(at, history.clock, (int(times.min()), int(times.max())))
+    if now is not None:
+        order = order[times[order] < now]
+    return Queries.from_history([history.items[order]], times=[times[order]], now=None if now is None else [now])

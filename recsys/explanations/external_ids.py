@@ -60,7 +60,7 @@ def queries_by_id(
             "log=log), or the items that somebody used, as in recommend(model, history=[7, 9])"
         )
     numbers = user_numbers(model, log, users)
-    now = None if at is None else np.full(len(numbers), moment(at, log.clock), dtype=np.int64)
+    now = None if at is None else np.full(len(numbers), moment(at, log.clock, log.span), dtype=np.int64)
     return model.fitted_on.queries(log, numbers, now), log.users.ids[numbers]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,12 +17,11 @@ TEXTS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categori
 
 @settings(deadline=None)
 @given(INTEGERS | TEXTS)
-def test_encoding_and_lookup_are_inverse(column: list[int] | list[str]) -> None:
-    vocabulary, numbers = Vocabulary.encode(column)
-    assert [vocabulary.id_of(int(number)) for number in numbers] == column
+def test_numbers_and_ids_are_inverse(column: list[int] | list[str]) -> None:
+    distinct = list(dict.fromkeys(one.strip() if isinstance(one, str) else one for one in column))
+    vocabulary = Vocabulary(distinct)  # type: ignore[arg-type]
+    assert [vocabulary.id_of(number) for number in range(len(vocabulary))] == distinct
     assert np.array_equal(vocabulary.numbers(vocabulary.ids), np.arange(len(vocabulary)))
-    assert len(vocabulary) == len(set(column))
-    assert list(vocabulary.ids) == sorted(set(column))  # type: ignore[type-var]
 
 
 @settings(deadline=None)
@@ -44,6 +44,35 @@ def test_integers_are_unknown_text_ids_unless_spelled_alike() -> None:
     vocabulary = Vocabulary(["a", "7"])
     assert vocabulary.numbers([7, 8]).tolist() == [1, -1]
     assert not vocabulary.is_integer
+
+
+def test_ids_that_spell_one_whole_number_match_unless_both_are_held() -> None:
+    vocabulary = Vocabulary(["1.0", "2", "2.0", "03"])
+    assert vocabulary.numbers([1, 1.0, "1", "1.0", " 1.0 ", 2, "2.0", 3, "1.5"]).tolist() == [
+        0,
+        0,
+        0,
+        0,
+        0,
+        1,
+        2,
+        -1,
+        -1,
+    ]
+
+
+def test_large_ids_are_exact() -> None:
+    vocabulary = Vocabulary([2**53, 2**53 + 1])
+    assert vocabulary.numbers([str(2**53 + 1), f"{2**53}.0", str(2**70)]).tolist() == [1, 0, -1]
+    beyond = Vocabulary(np.array([2**63 + 5, 1], dtype=np.uint64))
+    assert beyond.ids.tolist() == [str(2**63 + 5), "1"]
+    assert beyond.numbers(np.array([2**63 + 5], dtype=np.uint64)).tolist() == [0]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_missing_id_is_an_error(missing: object) -> None:
+    with pytest.raises(DataError, match="an id of a vocabulary is missing"):
+        Vocabulary(np.array(["a", missing], dtype=object))
 
 
 def test_repeated_id_is_an_error() -> None:

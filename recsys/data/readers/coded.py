@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import numpy as np
@@ -36,6 +36,16 @@ class Coded:
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
         return cls(codes, coded.dictionary)
 
+    @classmethod
+    def of_one(cls, text: str, rows: int) -> Coded:
+        """Code a column with the same text in every row."""
+        return cls(np.zeros(rows, np.int32), pa.array([text]))
+
+    def decoded(self) -> list[str]:
+        """Return the text of every row."""
+        texts: list[str] = self.texts.take(pa.array(self.codes)).to_pylist()
+        return texts
+
     def merged(self) -> Coded:
         """Return the same column with each text once, where several are equal."""
         distinct = Coded.of(self.texts)
@@ -66,6 +76,10 @@ class Chunk:
     malformed: list[Reject] = field(default_factory=list)
     start: int = 1
     raw: bytes = b""
+
+    def with_column(self, role: Role, column: Coded) -> Chunk:
+        """Return the same rows with a column more."""
+        return replace(self, columns={**self.columns, role: column})
 
     def texts(self, lines: list[int]) -> list[str]:
         """Return the raw text of some lines; bytes that are not UTF-8 appear as backslash escapes."""

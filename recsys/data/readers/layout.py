@@ -23,6 +23,7 @@ from recsys.errors import DataError
 _GROUPLENS_NAMES = ("user_id", "item_id", "rating", "timestamp")  # u.data and ratings.dat have no header
 _GROUPLENS_FILE = re.compile(r"u\.data|u[1-5ab]\.(base|test)|ratings\.dat")
 _SAMPLE_ROWS = 100
+_SEPARATORS = ",\t;|"
 _OF_A_LOG: tuple[Role, ...] = ("user", "item")
 
 
@@ -37,7 +38,7 @@ class Layout:
         names: names of all columns.
         roles: position in `names` of the column of each role.
         separator: between the fields of a text file.
-        header: whether the first line of a text file holds the names.
+        header: whether the first line of a text file holds the names; of a JSON array, whether its entries have them.
         encoding: of a text file.
         types: Arrow types of the columns of JSON lines whose type is clear from the first lines.
         form: the format of a table.
@@ -100,6 +101,17 @@ def detect(source: Source, columns: Columns, required: Sequence[Role] = _OF_A_LO
     return Layout(source, "text", names, roles, separator, header, columns.encoding)
 
 
+def is_bare_list(source: Source) -> bool:
+    """Return whether a file holds ids alone, one to a line or in a JSON array, under no name."""
+    if format_of(source) is not None:
+        return False
+    lines = _first_lines(source)
+    if lines[0].lstrip().startswith(b"["):
+        return not isinstance(next(array_entries(source), {}), dict)
+    line = lines[0].decode("utf-8", errors="backslashreplace").strip()
+    return not line.startswith("{") and not set(line) & set(_SEPARATORS) and not recognised([line.strip('"')])
+
+
 def sample(layout: Layout) -> list[Mapping[str, object]]:
     """Return the first rows of a file by the names of its columns."""
     if layout.kind == "table":
@@ -158,7 +170,7 @@ def _separator(base: str, line: str) -> str:
         return "::"
     if base.endswith((".tsv", ".tab", ".inter")):
         return "\t"
-    counts = {separator: line.count(separator) for separator in ",\t;|"}
+    counts = {separator: line.count(separator) for separator in _SEPARATORS}
     return max(counts, key=lambda separator: counts[separator])
 
 
@@ -182,6 +194,10 @@ def _detect_json(source: Source, columns: Columns, first: list[bytes], required:
     for line in () if is_array else first:
         with suppress(ValueError, RecursionError):  # malformed lines are left to the parser, which counts them
             entries.append(json.loads(line))
+    if is_array and columns.names is not None:
+        return Layout(
+            source, "array", columns.names, columns.resolve(columns.names, source.label, required), header=False
+        )
     rows = [entry for entry in entries if isinstance(entry, dict)]
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     if not names:

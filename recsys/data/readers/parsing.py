@@ -191,6 +191,8 @@ def _array_chunks(layout: Layout) -> Iterator[Chunk]:
         malformed: list[Reject] = []
         for number, entry in batch:
             try:
+                if not layout.header:
+                    entry = _by_name(entry, layout)  # noqa: PLW2901
                 if not isinstance(entry, dict):
                     raise ValueError(f"malformed row: {str(entry)[:80]} is not a JSON object; correct it")
                 rows.append(_entry_fields(entry, layout))
@@ -199,6 +201,11 @@ def _array_chunks(layout: Layout) -> Iterator[Chunk]:
                 malformed.append(Reject(number, str(error)))
         lines = np.asarray(numbers, dtype=np.int64)
         yield Chunk(lines, _coded(rows, layout), layout.source.label, malformed)
+
+
+def _by_name(entry: object, layout: Layout) -> object:
+    fields = entry if isinstance(entry, list) else [entry]
+    return dict(zip(layout.names, fields, strict=True)) if len(fields) == len(layout.names) else entry
 
 
 def _coded(rows: list[list[bytes | None]], layout: Layout) -> dict[Role, Coded]:

@@ -63,8 +63,8 @@ def moment(value: Moment, clock: str, span: tuple[int, int] | None = None) -> in
         span: first and last time of the log, where it is known.
 
     Raises:
-        DataError: it is no moment; a date where the log's times are no wall-clock times; or it is in another unit than
-            the log, or before all of it.
+        DataError: it is no moment; a date where the log's times are no wall-clock times; or a number in another unit
+            than the log's, or before all of it.
 
     >>> moment("2001-09-09T01:46:40", "seconds"), moment(1_000_000_000_000, "seconds")
     (1000000000, 1000000000)
@@ -80,13 +80,13 @@ def moment(value: Moment, clock: str, span: tuple[int, int] | None = None) -> in
     parsed = parse_times(pa.array([text]))
     if parsed.unit[0] == _UNREADABLE:
         raise DataError(
-            f"time {text!r} is neither a Unix time, in seconds, milli-, micro- or nanoseconds, nor an ISO-8601 time "
-            "such as 2015-06-30"
+            f"time {text!r} is neither Unix seconds nor milli-, micro- or nanoseconds, nor an ISO-8601 "
+            "time such as 2015-06-30"
         )
     time = int(parsed.seconds[0])
-    if parsed.unit[0] != _ISO:
-        with suppress(ValueError):
-            time = math.ceil(Decimal(text) / int(_PARTS[parsed.unit[0]]))
+    if parsed.unit[0] == _ISO:
+        return time
+    time = math.ceil(Decimal(text) / int(_PARTS[parsed.unit[0]]))
     if span is not None and time < span[0]:
         first, last, asked = (f"{np.datetime64(at, 's')}Z" for at in (*span, time))
         raise DataError(

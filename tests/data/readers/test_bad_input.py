@@ -141,7 +141,10 @@ def test_other_unit_than_the_declared_is_an_error(unit: str, written: str, fault
 @pytest.mark.parametrize(
     ("columns", "fault"),
     [
-        (Columns(item="movie_idd"), "line 1: no column 'movie_idd', as columns item=movie_idd says; did you mean 'movieId'"),
+        (
+            Columns(item="movie_idd"),
+            "line 1: no column 'movie_idd', as columns item=movie_idd says; did you mean 'movieId'",
+        ),
         (
             Columns(names=("a", "b", "c", "d")),
             "line 1: no column for the user among 'a', 'b', 'c', 'd'; say which it is",
