@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import TypeGuard
 
 from recsys.data.readers.columns import MILLISECONDS_FROM
@@ -19,6 +20,9 @@ LARGEST_WEIGHT = 10.0
 MOST_PERSONAS = 256
 LONGEST_NAME = 80
 LARGEST_TIME = int(MILLISECONDS_FROM)
+MOST_AHEAD = 300
+"""Seconds that the time of an event that is taken may be ahead of this machine's clock: two clocks are never equal."""
+
 _UNSAFE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories that no text may hold: controls, halves of surrogate pairs, separators of lines and paragraphs."""
 
@@ -78,6 +82,23 @@ def check_time(field: str, time: object) -> None:
         raise DataError(f"{field} is {shown(time)}; it must be a whole number of Unix seconds")
     if not -LARGEST_TIME < time < LARGEST_TIME:
         raise DataError(f"{field} is {shown(time)}, too large for Unix seconds; divide milliseconds by 1000")
+
+
+def check_not_ahead(field: str, time: int, now: float, written: str = "") -> None:
+    """Raise a DataError if Unix seconds are in the future, by more than clocks differ.
+
+    Args:
+        field: the name of the field.
+        time: an event's; what `check_time` refuses is left to that.
+        now: the present, Unix seconds.
+        written: the time as the sender wrote it, if not so.
+    """
+    if now + MOST_AHEAD < time < LARGEST_TIME:
+        date = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M")
+        raise DataError(
+            f"{field} is {written or time}, that is {date} UTC, in the future; correct it, or the clock it comes from "
+            f"(up to {MOST_AHEAD // 60} minutes are taken), or its unit"
+        )
 
 
 def _is_whole(value: object) -> TypeGuard[int]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from pathlib import Path
@@ -31,6 +32,7 @@ from recsys.data.readers.times import UNIT_NAMES, parse_times
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 from recsys.events.addresses import PINNED, is_address, located, open_store
+from recsys.events.checks import check_not_ahead
 from recsys.events.store import KINDS, Event, EventStore, Kind, Recorded
 from recsys.files import replacing
 
@@ -106,7 +108,14 @@ def export_events(
     return count
 
 
-def import_events(store: EventStore, path: Path, *, columns: Columns | None = None, batch: int = _BATCH) -> Imported:
+def import_events(
+    store: EventStore,
+    path: Path,
+    *,
+    columns: Columns | None = None,
+    batch: int = _BATCH,
+    clock: Callable[[], float] = time.time,
+) -> Imported:
     """Append the events of a file: one that was exported, or any CSV, TSV, GroupLens or Parquet log with times.
 
     Args:
@@ -114,6 +123,7 @@ def import_events(store: EventStore, path: Path, *, columns: Columns | None = No
         path: file, folder or zip archive; see `recsys.data.readers.sources.find_log`.
         columns: which column holds what; None: recognised. Columns `event_id` and `kind` are always used.
         batch: events in one transaction.
+        clock: Unix seconds; events of the future are refused, see `recsys.events.checks.check_not_ahead`.
 
     Raises:
         DataError: naming file, line, value and cure. Batches before that line are in the store; import the corrected
@@ -129,7 +139,7 @@ def import_events(store: EventStore, path: Path, *, columns: Columns | None = No
             f"{layout.source.label}: no column for the time among {', '.join(map(repr, layout.names))}; an event "
             "needs one, say which it is with --columns time=NAME"
         )
-    reader = _RowReader(layout, columns)
+    reader = _RowReader(layout, columns, clock())
     rows = accepted = 0
     for lines, cells in _cells(layout, batch):
         appended = store.append(reader.events(lines, cells))
@@ -262,11 +272,12 @@ def _event_columns(layout: Layout) -> dict[str, str]:
 class _RowReader:
     """Parses the texts of rows as events; all times of a file must have the unit of the first."""
 
-    def __init__(self, layout: Layout, columns: Columns) -> None:
+    def __init__(self, layout: Layout, columns: Columns, now: float) -> None:
         self._layout = layout
         self._names = _event_columns(layout)
         self._time_unit = columns.time_unit
         self._blanks = "kind" in self._names or columns.blank_values == "keep"
+        self._now = now
         self._unit: int | None = None
 
     def events(self, lines: Sequence[int], cells: Mapping[str, Sequence[str]]) -> list[Event]:
@@ -281,10 +292,11 @@ class _RowReader:
             except ValueError:
                 raise self._fault(line, f"value {text!r} is not a number; correct it") from None
             kind = cast(Kind, row.get("kind", "use"))  # checked by the event
-            user, item, time = row["user_id"], row["item_id"], times[place]
+            user, item, moment = row["user_id"], row["item_id"], times[place]
             try:
-                event_id = row["event_id"] if "event_id" in row else _content_id(user, item, value, time, kind)
-                events.append(Event(event_id, user, item, value, time, kind))
+                check_not_ahead("time", moment, self._now, row["time"])
+                event_id = row["event_id"] if "event_id" in row else _content_id(user, item, value, moment, kind)
+                events.append(Event(event_id, user, item, value, moment, kind))
             except DataError as error:
                 raise self._fault(line, str(error)) from None
         return events

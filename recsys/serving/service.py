@@ -125,6 +125,13 @@ class Service:
         answers.check_correction(persona, correction)
         self.store.put_correction(user_id, persona, correction)
 
+    def undo(self, user_id: str, event_id: str) -> bool:
+        """Remove an event of a user for good, from the store and from answers; return whether there is or was one."""
+        undone = self.store.undo_event(user_id, event_id)
+        if undone is not None and user_id not in self._queued:
+            self._prepare_later(user_id)
+        return undone is not None
+
     def erase(self, user_id: str) -> None:
         """Remove everything of a user, from the store and from answers."""
         self.store.erase_user(user_id)

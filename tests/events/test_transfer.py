@@ -52,6 +52,10 @@ def events_of(store: EventStore) -> list[Event]:
     return [change.event for change in store.replay() if isinstance(change, Recorded)]
 
 
+def _end_of_time() -> float:
+    return 1e11
+
+
 def stored(*events: Event) -> MemoryStore:
     store = MemoryStore()
     store.append(events)
@@ -67,9 +71,9 @@ def test_export_and_import_are_exact(
     path = tmp_path_factory.mktemp("export") / f"events{suffix}"
     assert export_events(stored(*events), path, batch=batch) == len(events)
     again = MemoryStore()
-    assert import_events(again, path, batch=batch) == Imported(len(events), len(events), 0)
+    assert import_events(again, path, batch=batch, clock=_end_of_time) == Imported(len(events), len(events), 0)
     assert events_of(again) == events
-    assert import_events(again, path) == Imported(len(events), 0, len(events))
+    assert import_events(again, path, clock=_end_of_time) == Imported(len(events), 0, len(events))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -197,6 +201,23 @@ def test_bad_rows_are_refused_with_file_line_value_and_cure(tmp_path: Path, text
         import_events(MemoryStore(), path)
     assert told in str(error.value)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "date"),
+    [("1600000301", "2020-09-13 12:31"), ("4102444800000", "2100-01-01"), ("2100-01-01", "2100-01-01 00:00")],
+)
+def test_times_of_the_future_are_refused_in_any_unit(tmp_path: Path, written: str, date: str) -> None:
+    def clock() -> float:
+        return 1.6e9
+
+    store = MemoryStore()
+    path = tmp_path / "log.csv"
+    before = {"4102444800000": "1600000000000", "2100-01-01": "2020-01-01"}.get(written, "1600000300")
+    path.write_text(f"user,item,time\na,x,{before}\na,y,{written}\n")
+    with pytest.raises(DataError, match=rf"line 3: time is {written}, that is {date}.* in the future; correct it"):
+        import_events(store, path, clock=clock)
+    assert import_events(store, path, clock=_end_of_time) == Imported(2, 2, 0)
 
 
 def test_undecodable_bytes_and_json_are_refused(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ Annotations are evaluated here, unlike elsewhere: they hold the limits of a serv
 part of the OpenAPI document.
 """
 
+import re
+import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,11 +20,18 @@ from starlette.routing import Match
 
 import recsys
 from recsys.errors import DataError
-from recsys.events.checks import MOST_PERSONAS, check_id
+from recsys.events.checks import MOST_PERSONAS, check_id, check_not_ahead
 from recsys.events.store import Appended, Correction, Event, Token
 from recsys.events.store import Scope as TokenScope
 from recsys.serving.access import CODES, Code, Denied, Limits, require
-from recsys.serving.answers import Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
+from recsys.serving.answers import (
+    Personas,
+    RecommendationList,
+    SimilarItems,
+    TitleMatches,
+    UnknownError,
+    UserSummaries,
+)
 from recsys.serving.http import schemas
 from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import TOKEN, Guard
@@ -87,13 +97,32 @@ def _events(service: Service) -> APIRouter:
         if len(body.events) > service.limits.batch:
             raise DataError(f"{len(body.events)} events at once; send at most {service.limits.batch} in a request")
         events: list[Event] = []
+        now = time.time()
         for place, sent in enumerate(body.events):
             require(_token(request), "write", sent.user_id)
             try:
                 events.append(Event(**dict(sent)))
+                check_not_ahead("time", sent.time, now)
             except DataError as error:
                 raise DataError(f"events[{place}]: {error}") from None
         return service.append(events)
+
+    @router.delete(_USER + "/events/{event_id:path}", status_code=204, response_class=Response)
+    def undo(request: Request, user_id: schemas.Id, event_id: schemas.Id) -> Response:
+        """Take one event back: the next answer is that of a user who never had it. It stays undone if sent again."""
+        # In the decoded path a slash of an id looks like one between ids.
+        sent = request.scope.get("raw_path") or b""
+        if parts := re.fullmatch(rb"/v1/users/([^/]+)/events/([^/]+)", sent):
+            user_id, event_id = unquote(parts[1]), unquote(parts[2])
+        data = re.fullmatch(rb"/v1/users/([^/]+)/data", sent)  # of a user whose id ends in "/events"
+        user_id = unquote(data[1]) if data else user_id
+        check_id("user_id", user_id)
+        require(_token(request), "write", user_id)
+        if data:
+            service.erase(user_id)
+        elif not service.undo(user_id, event_id):
+            raise UnknownError("this user has no event with this id; GET /v1/users/{id}/data lists those there are")
+        return Response(status_code=204)
 
     return router
 
@@ -209,11 +238,11 @@ def _operation(service: Service) -> APIRouter:
         return schemas.StateOut(status="alive", model=service.answers.model)
 
     @router.get("/readyz", responses={503: _ERRORS[503]})
-    def ready() -> schemas.StateOut:
+    def ready() -> schemas.ReadyOut:
         """Tell whether requests can be answered: the store is there, and what it holds is known."""
         answers = service.answers
         answers.catch_up()
-        return schemas.StateOut(status="ready", model=answers.model)
+        return schemas.ReadyOut(status="ready", model=answers.model, scrubbing=service.store.unscrubbed())
 
     return router
 

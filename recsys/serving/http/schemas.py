@@ -9,7 +9,16 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from recsys.errors import DataError
-from recsys.events.checks import DOTS, LARGEST_TIME, LARGEST_VALUE, LARGEST_WEIGHT, LONGEST_ID, LONGEST_NAME, check_id
+from recsys.events.checks import (
+    DOTS,
+    LARGEST_TIME,
+    LARGEST_VALUE,
+    LARGEST_WEIGHT,
+    LONGEST_ID,
+    LONGEST_NAME,
+    MOST_AHEAD,
+    check_id,
+)
 from recsys.events.store import Kind
 from recsys.serving.access import Code, Limits
 from recsys.serving.answers import HistoryEvent, LoggedEvent
@@ -74,7 +83,10 @@ class EventIn(_Body):
     user_id: Id
     item_id: Id
     value: float | None = Field(None, description="a rating or an amount; null: none", json_schema_extra=_VALUE)
-    time: _Whole = Field(description="Unix seconds", json_schema_extra=_TIME)
+    time: _Whole = Field(
+        description=f"Unix seconds, at most {MOST_AHEAD // 60} minutes ahead of the service's clock",
+        json_schema_extra=_TIME,
+    )
     kind: Kind = "use"
 
 
@@ -187,6 +199,12 @@ class StateOut(BaseModel):
 
     status: str
     model: str
+
+
+class ReadyOut(StateOut):
+    """That the service is ready, and how many erasures may have left copies of their rows in the store's file."""
+
+    scrubbing: int
 
 
 def moment(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from recsys.events.addresses import open_store
+from recsys.events.checks import MOST_AHEAD
 from recsys.events.store import Event, EventStore
 from recsys.serving.run_answers import open_answers
 from recsys.serving.service import Service
@@ -232,6 +234,74 @@ def test_everything_of_a_user_can_be_exported_and_erased(client: Client, store: 
     assert _ok(client.get("/v1/users/u1/data"))["events"]
 
 
+def _all_of(client: Client, user: str) -> list[Any]:
+    parts = (f"recommendations?at={AT}", f"personas?at={AT}", "data")
+    answers = [_ok(client.get(f"/v1/users/{user}/{part}")) for part in parts]
+    return [*answers, ids(_ok(client.get(f"/v1/users/{user}/recommendations")))]
+
+
+@pytest.mark.parametrize("user", ["new"])
+@pytest.mark.parametrize("kind", ["use", "like", "dismiss"])
+def test_an_undone_event_has_never_been(client: Client, run: Path, store: EventStore, user: str, kind: str) -> None:
+    """In the list, the personas, what was learned of half-lives, and in other processes, now and after a restart."""
+    items = ids(_ok(client.get(f"/v1/users/{user}/recommendations?at={AT}&n=12")))
+    kept = [event(f"e{k}", user, item, time=1_500_000_000 + k) for k, item in enumerate(items[:6])]
+    kept += [event("no", user, items[6], kind="dismiss")]
+    undone = event("undone", user, items[7], kind=kind, time=1_500_000_003)
+    with open_store("memory:") as without:
+        never = client_of(service_of(run, without), token(without))
+        _send(never, *kept)
+        expected = _all_of(never, user)
+    other = client_of(service_of(run, store), token(store))
+    _send(client, *kept[:4], undone, *kept[4:])
+    _put(client, 1, weight=0.5)
+    assert _all_of(client, user) == _all_of(other, user) != expected
+    _put(client, 1)
+    path = f"/v1/users/{user}/events/undone"
+    first, again = client.delete(path), other.delete(path)
+    assert [(first.status_code, first.content), (again.status_code, again.content)] == [(204, b"")] * 2
+    expected[2]["corrections"] = _all_of(client, user)[2]["corrections"]  # those that change nothing
+    restarted = client_of(service_of(run, store), token(store))
+    for asked in (client, other, restarted):
+        assert _all_of(asked, user) == expected
+    assert _send(client, undone) == {"accepted": 0, "repeated": 1}
+    assert _all_of(client, user) == expected
+
+
+def test_only_what_is_there_can_be_undone_and_only_by_its_user(client: Client, service: Service) -> None:
+    _send(client, event("e1", "u1"), event("data", "u1"), event("a/events/b", "x/y"), event("e2", "u1/events"))
+    own = client_of(service, token(service.store, ["write"], "u1"))
+    assert _code(own.delete("/v1/users/u1/events/e2")) == (404, "not_found")
+    assert _code(own.delete("/v1/users/u0/events/e1")) == (403, "other_user")
+    assert _code(own.delete("/v1/users/u1%2Fevents/data")) == (403, "other_user")
+    assert _code(own.delete("/v1/users/u1/events/..")) in [(404, "not_found"), (405, "method_not_allowed")]
+    assert service.store.count() == 4
+    assert client.delete("/v1/users/x%2Fy/events/a%2Fevents%2Fb").status_code == 204
+    assert own.delete("/v1/users/u1/events/data").status_code == 204  # an event, and not the data
+    assert [sent["event_id"] for sent in _ok(client.get("/v1/users/u1/data"))["events"]] == ["e1"]
+    assert client.delete("/v1/users/u1%2Fevents/data").status_code == 204  # the data of user "u1/events"
+    assert [one.event.event_id for one in service.store.of_users(["u1", "u1/events", "x/y"])["u1"]] == ["e1"]
+    assert service.store.count() == 1
+
+
+def test_an_event_of_the_future_is_refused_beyond_the_difference_of_clocks(client: Client, store: EventStore) -> None:
+    now = int(time.time())
+    _send(client, event("e1", time=now + MOST_AHEAD - 60))
+    for ahead in (MOST_AHEAD + 60, 10**10):
+        answer = client.post("/v1/events", json={"events": [event("e2"), event("e3", time=now + ahead)]})
+        assert _code(answer) == (422, "invalid_value")
+        message = answer.json()["error"]["message"]
+        assert message.startswith(f"events[1]: time is {now + ahead}, that is ")
+        assert "in the future; correct it" in message
+    assert store.count() == 1
+
+
+def test_a_value_that_was_not_given_is_none(client: Client) -> None:
+    _send(client, event("e1", kind="like"), event("e2", value=None), event("e3", value=1.0), event("e4", value=0.0))
+    held = {one["event_id"]: one["value"] for one in _ok(client.get("/v1/users/u0/data"))["events"]}
+    assert held == {"e1": None, "e2": None, "e3": 1.0, "e4": 0.0}
+
+
 def test_a_restart_answers_as_before(client: Client, run: Path, store: EventStore) -> None:
     new = ids(_ok(client.get(_LIST)))
     _send(client, *(event(f"e{k}", item=item, time=1_500_000_000 - k) for k, item in enumerate(new)))
@@ -303,7 +373,7 @@ def test_a_bad_bundle_is_refused_and_the_old_one_stays(run: Path, store: EventSt
 
 def test_health_readiness_and_metrics(client: Client, service: Service, store: EventStore) -> None:
     assert _ok(client.get("/healthz"))["status"] == "alive"
-    assert _ok(client.get("/readyz")) == {"status": "ready", "model": service.answers.model}
+    assert _ok(client.get("/readyz")) == {"status": "ready", "model": service.answers.model, "scrubbing": 0}
     _send(client, event("e1"))
     client.get("/v1/users/u0/recommendations?n=0")
     text = client.get("/metrics").text
@@ -319,7 +389,7 @@ def test_health_readiness_and_metrics(client: Client, service: Service, store: E
 
 def test_the_schema_tells_of_every_route_and_its_errors(client: Client) -> None:
     schema = _ok(client.get("/openapi.json"))
-    assert len(schema["paths"]) == 13
+    assert len(schema["paths"]) == 14
     take = schema["paths"]["/v1/events"]["post"]
     assert {"200", "401", "403", "409", "413", "415", "422", "429", "503"} <= set(take["responses"])
     assert json.dumps(take["responses"]["422"]).count("ErrorOut") == 1
