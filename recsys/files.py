@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+PICTURES = (".png", ".svg", ".pdf")
+"""The suffixes of pictures that can be written."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces `path` when the block ends without an error.
 
-    A concurrent reader of `path` sees the old file or the new one, never a part.
+    A concurrent reader of `path` sees the old file or the new one, never a part. Errors of the operating system name
+    `path`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -31,6 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary), temporary):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error  # the file that was meant
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Draws plain arrays as PNG files; the only module that imports matplotlib.
+"""Draws plain arrays as PNG, SVG or PDF files; the only module that imports matplotlib.
 
 Figures are made without pyplot, so that no window system is needed and no global state is touched.
 """
@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from recsys.files import replacing
+from recsys.errors import ConfigError
+from recsys.files import PICTURES, replacing
 from recsys.types import Doubles, Ints
 
 _COLOUR = "#30638e"
@@ -33,10 +35,19 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, in one step, and return `path`."""
+    """Write a figure in the format that the suffix names, in one step, and return `path`.
+
+    Raises:
+        ConfigError: the suffix is that of no picture.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in PICTURES:
+        raise ConfigError(f"{path} has no suffix of a picture; give {', '.join(PICTURES)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    # Without a date, and with ids that are the same each time: the same picture is the same file.
+    dated = {"Date" if suffix == ".svg" else "CreationDate": None} if suffix != ".png" else None
+    with replacing(path) as temporary, rc_context({"svg.hashsalt": "recsys"}):
+        figure.savefig(temporary, format=suffix.removeprefix("."), dpi=120, metadata=dated)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -10,6 +11,13 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias, final
 
 from recsys.errors import nearest
+from recsys.files import PICTURES
+
+LARGEST_SEED = 2**32 - 1
+"""Of the generators of all libraries in use."""
+LONGEST_LIST = 100_000
+MOST = 2**31 - 1
+"""The largest number of users, events, days and the like."""
 
 _INVALID_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
 
@@ -42,7 +50,71 @@ def add_command(commands: Commands, name: str, call: Call | None, summary: str, 
     )
     if call is not None:
         parser.set_defaults(call=call)
+        add_debug(parser, default=argparse.SUPPRESS)
     return parser
+
+
+def add_debug(parser: argparse.ArgumentParser, default: str | bool = False) -> None:
+    """Add the option that shows where an error comes from."""
+    parser.add_argument("--debug", action="store_true", default=default, help="show the traceback of an error")
+
+
+def whole(least: int, most: int = MOST) -> Callable[[str], int]:
+    """Return the type of options that are whole numbers from `least` to `most`.
+
+    >>> whole(1)("7")
+    7
+    """
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+        if not least <= value <= most:
+            bound = f"at least {least}" if value < least else f"at most {most}"
+            raise argparse.ArgumentTypeError(f"{text} is out of range; give {bound}")
+        return value
+
+    return read
+
+
+def finite(text: str) -> float:
+    """Return the value of an option that is a finite number.
+
+    >>> finite("0.5")
+    0.5
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
+    return value
+
+
+def picture(text: str) -> Path:
+    """Return the path of a picture, whose suffix says what is written.
+
+    >>> picture("personas.svg").suffix
+    '.svg'
+    """
+    path = Path(text)
+    if path.suffix.lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(f"{text!r} has no suffix of a picture; give {', '.join(PICTURES)}")
+    return path
+
+
+def add_seed(parser: argparse.ArgumentParser, text: str, name: str = "--seed") -> None:
+    """Add the seed of random draws."""
+    help_text = f"{text} (default: %(default)s)"
+    parser.add_argument(name, type=whole(0, LARGEST_SEED), default=0, metavar="SEED", help=help_text)
+
+
+def add_length(parser: argparse.ArgumentParser, text: str, default: int = 10) -> None:
+    """Add the length of lists."""
+    parser.add_argument("-n", type=whole(1, LONGEST_LIST), default=default, help=f"{text} (default: %(default)s)")
 
 
 def add_actions(command: Parser, *, required: bool = True) -> Commands:
@@ -70,7 +142,9 @@ def add_moment(parser: argparse.ArgumentParser) -> None:
 
 def add_cutoffs(parser: argparse.ArgumentParser) -> None:
     """Add the lengths of lists that metrics are computed at."""
-    parser.add_argument("--k", type=int, nargs="+", default=[5, 10, 20], help="cutoffs (default: 5 10 20)")
+    parser.add_argument(
+        "--k", type=whole(1, LONGEST_LIST), nargs="+", default=[5, 10, 20], help="cutoffs (default: 5 10 20)"
+    )
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:

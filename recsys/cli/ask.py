@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recsys.cli.arguments import Commands, add_command, add_json, add_moment, add_run
+from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_moment, add_run, picture
 from recsys.cli.render import print_json, print_personas, print_recommendations, say
-from recsys.errors import ConfigError
 
 
 def add_recommend(commands: Commands) -> None:
@@ -17,7 +16,7 @@ def add_recommend(commands: Commands) -> None:
     user = parser.add_mutually_exclusive_group(required=True)
     user.add_argument("--user", help="id of a user of the log")
     user.add_argument("--history", type=Path, help="file with somebody's items: ids one to a line, CSV or JSON")
-    parser.add_argument("-n", type=int, default=10, help="how many (default: 10)")
+    add_length(parser, "how many")
     parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
     add_moment(parser)
     add_json(parser)
@@ -28,7 +27,9 @@ def add_personas(commands: Commands) -> None:
     parser = add_command(commands, "personas", _personas, "show a user's personas")
     add_run(parser)
     parser.add_argument("--user", required=True, help="id of a user of the log")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw how active each persona was over time")
+    parser.add_argument(
+        "--picture", type=picture, metavar="FILE", help="draw how active each persona was over time: .png, .svg or .pdf"
+    )
     add_moment(parser)
     add_json(parser)
 
@@ -36,8 +37,6 @@ def add_personas(commands: Commands) -> None:
 def _recommend(options: argparse.Namespace) -> None:
     from recsys.experiments import questions
 
-    if options.n < 1:
-        raise ConfigError(f"-n is {options.n}; ask for at least 1")
     recommendations = questions.recommend(
         options.run,
         user=options.user,

@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recsys.cli.arguments import Commands, add_actions, add_bad_rows, add_columns, add_command, add_json
+from recsys.cli.arguments import (
+    Commands,
+    add_actions,
+    add_bad_rows,
+    add_columns,
+    add_command,
+    add_json,
+    add_seed,
+    whole,
+)
 from recsys.cli.render import print_json, print_table, say
 from recsys.experiments.drift.names import DRIFT_ARMS
 
@@ -42,16 +51,18 @@ def add(commands: Commands) -> None:
         metavar="ARM",
         help=f"of {', '.join(DRIFT_ARMS)} (default: {' '.join(_ARMS)})",
     )
-    parser.add_argument("--users", type=int, help="ask at most so many users; the models are fitted on everybody")
-    parser.add_argument("--limit", type=int, help="ask at most the first so many questions")
-    parser.add_argument("--candidates", type=int, default=12, help="rules that an arm may try (default: %(default)s)")
+    parser.add_argument("--users", type=whole(1), help="ask at most so many users; the models are fitted on everybody")
+    parser.add_argument("--limit", type=whole(1), help="ask at most the first so many questions")
+    parser.add_argument(
+        "--candidates", type=whole(1), default=12, help="rules that an arm may try (default: %(default)s)"
+    )
     parser.add_argument(
         "--retrain-days",
-        type=int,
+        type=whole(1),
         default=30,
         help="days between two fits of the retrained arms (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of models, of the users drawn (default: %(default)s)")
+    add_seed(parser, "of models, of the users drawn")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_json(parser, "print drift.json")
     add_bad_rows(parser)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from recsys.cli.arguments import Commands, add_actions, add_bad_rows, add_columns, add_command, add_json
+from recsys.cli.arguments import Commands, add_actions, add_bad_rows, add_columns, add_command, add_json, picture
 from recsys.cli.render import print_json, print_table, say, short
 
 
@@ -18,7 +17,7 @@ def add(commands: Commands) -> None:
     fetch.add_argument("name", help="name of a data set")
     inspect = add_command(actions, "inspect", _inspect, "counts, spans, duplicates and a picture of a log")
     inspect.add_argument("log", metavar="NAME_OR_FILE", help="name of a data set, or a file")
-    inspect.add_argument("--picture", type=Path, help="write the histograms to this PNG")
+    inspect.add_argument("--picture", type=picture, metavar="FILE", help="draw the histograms: .png, .svg or .pdf")
     add_bad_rows(inspect)
     add_columns(inspect)
     for parser in (command, listing, inspect):

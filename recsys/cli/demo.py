@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsys.cli.arguments import Commands, add_command
+from recsys.cli.arguments import Commands, add_command, add_seed
 from recsys.cli.render import output, print_personas, print_recommendations, program
 from recsys.cli.train import example_user
 from recsys.errors import DataError
@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
     """Add `demo` to the commands of a parser."""
     parser = add_command(commands, "demo", _demo, "train, compare and explain on MovieLens latest-small")
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="where the runs go (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
+    add_seed(parser, "seed of the models")
 
 
 def _demo(options: argparse.Namespace) -> None:

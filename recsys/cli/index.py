@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from recsys.cli.arguments import Commands, add_command, add_json, add_run
+from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_run, add_seed, finite, whole
 from recsys.cli.render import print_json, say
 from recsys.experiments.index_settings import IndexSettings
 
@@ -16,25 +16,25 @@ def add(commands: Commands) -> None:
         commands, "index", _index, "index a run's items, so that a large catalogue is answered quickly"
     )
     add_run(parser)
-    parser.add_argument("-n", type=int, default=default.n, help="length of the lists (default: %(default)s)")
+    add_length(parser, "length of the lists", default.n)
     parser.add_argument(
         "--recall",
-        type=float,
+        type=finite,
         default=default.recall,
         help="share of the exact lists to be found (default: %(default)g)",
     )
     parser.add_argument(
-        "--depth", type=int, default=default.depth, help="candidates of each persona (default: %(default)s)"
+        "--depth", type=whole(1), default=default.depth, help="candidates of each persona (default: %(default)s)"
     )
     parser.add_argument(
         "--questions",
-        type=int,
+        type=whole(1),
         default=default.questions,
         help="at most so many tune it, and as many others measure it (default: %(default)s)",
     )
-    parser.add_argument("--cells", type=int, help="of the index (default: twice the square root of the items)")
-    parser.add_argument("--seed", type=int, default=default.seed, help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=default.threads, help="default: %(default)s")
+    parser.add_argument("--cells", type=whole(1), help="of the index (default: twice the square root of the items)")
+    add_seed(parser, "seed of the cells and the questions")
+    parser.add_argument("--threads", type=whole(1, 1024), default=default.threads, help="default: %(default)s")
     parser.add_argument("--force", action="store_true", help="keep an index that is hardly faster than the exact lists")
     add_json(parser, "print what the manifest says of it")
 

@@ -7,37 +7,55 @@ A module imports what its command needs when the command runs, so that help and 
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any, final
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, final
 
 import recsys
 from recsys.cli import ask, benchmark, data, demo, events, index, serve, tokens, train
-from recsys.cli.arguments import Parser
-from recsys.cli.render import say
+from recsys.cli.arguments import Parser, add_debug
+from recsys.cli.render import prepare_output, say
 from recsys.errors import RecsysError
+
+_CURES: Final = {
+    errno.ENOSPC: "; make room, or give another place",
+    errno.EFBIG: "; raise the limit for the size of files, or give another place",
+    errno.EACCES: "; give a place that you may use",
+    errno.EROFS: "; give a place that can be written",
+}
+"""What helps with errors of the operating system."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0; 2 for misuse or bad input; 130 when interrupted, 141 when nobody reads the output any more, as of the signals.
+    0; 1 for a defect of this program; 2 for misuse or bad input; 130 when interrupted, 141 when nobody reads the output
+    any more, as of the signals.
     """
+    prepare_output()
+    code = 0
     try:
         try:
-            return _run(arguments)
+            code = _run(arguments)
         finally:
             print(end="", flush=True)
-    except (BrokenPipeError, SystemExit) as end:
+    except (OSError, SystemExit) as end:
         # rich ends the program by itself when its reader is gone
-        if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, OSError):
             raise
+        error = end.__context__ if isinstance(end, SystemExit) else end
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) and code == 0:
+            say(f"recsys: the output cannot be written ({error.strerror}); give it another place")
         nowhere = os.open(os.devnull, os.O_WRONLY)  # what is flushed at exit goes there
         for descriptor in (1, 2):
             os.dup2(nowhere, descriptor)
-        return 141
+        return 141 if isinstance(error, BrokenPipeError) else 2
+    return code
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -53,18 +71,47 @@ def _run(arguments: Sequence[str] | None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         options.call(options)
-    except RecsysError as error:
-        say(f"recsys: {' '.join(str(error).split())}")
-        return 2
-    except OSError as error:
-        if error.filename is None or isinstance(error, BrokenPipeError):
-            raise
-        say(f"recsys: {error.filename}: {error.strerror}")
-        return 2
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         say("recsys: interrupted; what was complete is kept, `--resume` goes on from there")
         return 130
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        code, text = _told(error, getattr(options, "out", None))
+        say(f"recsys: {' '.join(text.split())}")
+        return code
     return 0
+
+
+def _told(error: Exception, out: Path | None) -> tuple[int, str]:
+    """Return the exit code and the message of an error.
+
+    Libraries wrap errors of the operating system into their own, so that the cause decides. Where it names no file, the
+    directory of the results stands for it.
+    """
+    if isinstance(error, RecsysError):
+        return 2, str(error)
+    system = next((cause for cause in _causes(error) if isinstance(cause, OSError)), None)
+    if system is not None:
+        place = system.filename or out
+        cure = _CURES.get(system.errno or 0, "")
+        reason = system.strerror if system.errno is None else os.strerror(system.errno)
+        return 2, f"{'' if place is None else f'{place}: '}{reason or system}{cure}"
+    if isinstance(error, MemoryError):
+        return 2, f"not enough memory ({error or 'an array is too large'}); ask for less, or use a smaller log"
+    return 1, (
+        f"unexpected {type(error).__name__}: {error}; this is a defect of recsys: run the command again with --debug, "
+        "and report what it prints"
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def build_parser() -> Parser:
@@ -74,6 +121,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--print-completion", action=_PrintCompletion, choices=("bash", "zsh"), help="print what completes in a shell"
     )
+    add_debug(parser)
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     demo.add(commands)
     data.add(commands)

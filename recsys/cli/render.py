@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +16,27 @@ from recsys.files import json_values
 if TYPE_CHECKING:
     from rich.console import Console
 
-_BARS = "▁▂▃▄▅▆▇█"
+BLOCKS, DIGITS = "▁▂▃▄▅▆▇█", "0123456789"
 _LIKELY = 0.1
 """Half-lives on a clock that is less probable than this are left out."""
 
 
+def prepare_output() -> None:
+    """Let standard output and error write any text: what their encoding lacks is written as an escape sequence."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def say(line: str) -> None:
-    """Write a line of progress, or of an error, to standard error."""
-    sys.stderr.write(f"{line}\n")
+    """Write a line of progress, or of an error, to standard error, if anybody reads it."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{line}\n")
 
 
 def print_json(value: object, indent: int | None = 2) -> None:
     """Print a value as JSON, NaN and infinity as null."""
-    print(json.dumps(json_values(value), indent=indent, ensure_ascii=False))
+    print(json.dumps(json_values(value), indent=indent, ensure_ascii=not _writes("\U0010ffff")))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, as_json: bool = False) -> None:
@@ -149,15 +159,30 @@ def half_life_sentence(half_life: Mapping[str, Any]) -> str:
     )
 
 
-def sparkline(values: Sequence[float], width: int = 24) -> str:
+def sparkline(values: Sequence[float], width: int = 24, bars: str | None = None) -> str:
     """Draw values in [0, 1] as bars, evenly picked where there are more than `width`.
 
-    >>> sparkline([0.0, 0.5, 1.0])
-    '▁▅█'
+    Args:
+        values: what to draw.
+        width: characters at most.
+        bars: the characters from low to high; None: blocks, or digits where the output cannot show blocks.
+
+    >>> sparkline([0.0, 0.5, 1.0], bars=BLOCKS), sparkline([0.0, 0.5, 1.0], bars=DIGITS)
+    ('▁▅█', '059')
     """
+    bars = bars or (BLOCKS if _writes(BLOCKS) else DIGITS)
     count = min(len(values), width)
     picked = [values[round(place * (len(values) - 1) / max(1, count - 1))] for place in range(count)]
-    return "".join(_BARS[min(int(value * len(_BARS)), len(_BARS) - 1)] for value in picked)
+    return "".join(bars[min(int(value * len(bars)), len(bars) - 1)] for value in picked)
+
+
+def _writes(text: str) -> bool:
+    """Return whether standard output can show a text."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _duration(value: float | None, unit: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from recsys.cli.arguments import Commands, add_command, add_run
+from recsys.cli.arguments import Commands, add_command, add_run, finite, whole
 from recsys.cli.events import add_store
 from recsys.cli.render import program
 from recsys.errors import ConfigError
@@ -16,19 +16,21 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "serve", _serve, "answer over HTTP: events in, explained recommendations out")
     add_run(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="port; 0: any that is free (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=whole(0, 65_535), default=8000, help="port; 0: any that is free (default: %(default)s)"
+    )
     add_store(parser, default=" (default: RUN.events.db, beside the run)")
     parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
     parser.add_argument(
         "--workers",
-        type=int,
+        type=whole(1, 1024),
         default=1,
         help="processes that answer, each with the model in memory; they share the store (default: %(default)s)",
     )
     parser.add_argument("--no-auth", action="store_true", help="serve without tokens; on a loopback address only")
     parser.add_argument(
         "--rate",
-        type=float,
+        type=finite,
         default=Limits.rate,
         help="requests per second of one token, or of one address without (default: %(default)g)",
     )

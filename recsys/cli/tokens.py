@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from recsys.cli.arguments import Commands, add_actions, add_command, add_json
+from recsys.cli.arguments import Commands, add_actions, add_command, add_json, whole
 from recsys.cli.events import add_store
 from recsys.cli.render import print_json
 from recsys.errors import DataError
@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
         "--scopes", nargs="+", choices=SCOPES, default=["read", "write"], help="what it allows (default: read write)"
     )
     creating.add_argument("--user", help="the only user whom it may see and change (default: all)")
-    creating.add_argument("--days", type=int, help="days until it expires (default: never)")
+    creating.add_argument("--days", type=whole(1, 36_500), help="days until it expires (default: never)")
     listing = add_command(actions, "list", _list, "list the tokens; secrets are not kept")
     revoking = add_command(actions, "revoke", _revoke, "make a token worthless")
     revoking.add_argument("token", help=f"its id in `recsys tokens list`: {_ID_DIGITS} digits or more")
@@ -41,8 +41,6 @@ def _create(options: argparse.Namespace) -> None:
     from recsys.serving.access import new_token
     from recsys.types import DAY
 
-    if options.days is not None and options.days < 1:
-        raise DataError(f"--days is {options.days}; give at least 1")
     if options.user is not None and "admin" in options.scopes:
         raise DataError("a token of one user cannot have the scope admin; leave out one of the two")
     expires = None if options.days is None else int(time.time()) + options.days * DAY

@@ -8,10 +8,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recsys.cli.arguments import Commands, add_bad_rows, add_columns, add_command, add_cutoffs, add_json, add_run
+from recsys.cli.arguments import (
+    Commands,
+    add_bad_rows,
+    add_columns,
+    add_command,
+    add_cutoffs,
+    add_json,
+    add_run,
+    add_seed,
+    finite,
+)
 from recsys.cli.render import print_json, print_table, program, say
 from recsys.data.splits.names import SPLIT_NAMES
 from recsys.errors import ConfigError
+from recsys.training.session import ACCELERATORS
 
 _HEADLINE = ("ndcg@10", "recall@10", "hr@10", "mrr@10", "coverage@10", "tdd@10", "minority_recall@10")
 
@@ -37,11 +48,11 @@ def add_train(commands: Commands) -> None:
     )
     parser.add_argument("--out", type=Path, help="the run's directory")
     parser.add_argument("--split", choices=SPLIT_NAMES, default="global_time", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the model (default: 0)")
-    parser.add_argument("--split-seed", type=int, default=0, help="seed of splits that draw (default: 0)")
-    parser.add_argument("--threshold", type=float, help="split 'paper': only ratings of at least this are events")
+    add_seed(parser, "seed of the model")
+    add_seed(parser, "seed of splits that draw", "--split-seed")
+    parser.add_argument("--threshold", type=finite, help="split 'paper': only ratings of at least this are events")
     add_cutoffs(parser)
-    parser.add_argument("--accelerator", default="auto", help="auto, cpu or gpu (default: auto)")
+    parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="default: %(default)s")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--overwrite", action="store_true", help="replace a finished run in --out")
     add_bad_rows(parser)

@@ -13,7 +13,7 @@ from recsys.types import DAY
 
 
 def draw_log(log: Interactions, path: Path) -> Path:
-    """Write histograms of a log as a PNG: events per user and item, over time, span per user, values; return `path`.
+    """Write histograms of a log: events per user and item, over time, span per user, values; return `path`.
 
     The two panels on time are empty for logs without times that can be compared between users.
 

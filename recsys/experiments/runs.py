@@ -211,8 +211,8 @@ def compare_runs(first: Path, second: Path, metrics: Sequence[str]) -> pd.DataFr
         DataError: the runs were made on different logs or splits, so their users answered different questions.
     """
     one, two = (_questions_of(read_metrics(run)) for run in (first, second))
-    for key in one.keys() & two.keys():
-        if one[key] != two[key]:
+    for key in one:
+        if key in two and one[key] != two[key]:
             raise DataError(
                 f"{first} and {second} cannot be paired: {key} is {one[key]} in one and {two[key]} in the other; "
                 "compare runs of one log and one split"
@@ -224,8 +224,8 @@ def compare_runs(first: Path, second: Path, metrics: Sequence[str]) -> pd.DataFr
 def _questions_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides the test questions of a run; the name of the log does not. Earlier versions knew less."""
     log = LogRecord.read(metrics)
-    facts = {"split": metrics.get("split"), "the fingerprint of the training part": metrics.get("fingerprint")}
-    return facts | ({} if log is None else {"the log": str(log)})
+    whole = {} if log is None else {"the log": str(log)}
+    return whole | {"split": metrics.get("split"), "fingerprint of the training part": metrics.get("fingerprint")}
 
 
 def _prepare(out: Path, *, overwrite: bool) -> None:
