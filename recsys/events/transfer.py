@@ -121,7 +121,7 @@ def import_events(
     Args:
         store: where they go.
         path: file, folder or zip archive; see `recsys.data.readers.sources.find_log`.
-        columns: which column holds what; None: recognised. Columns `event_id` and `kind` are always used.
+        columns: which column holds what; None: recognised, by the rules for logs. A column `event_id` is always used.
         batch: events in one transaction.
         clock: Unix seconds; events of the future are refused, see `recsys.events.checks.check_not_ahead`.
 
@@ -263,9 +263,9 @@ def _texts(column: pa.Array) -> list[str]:
 
 def _event_columns(layout: Layout) -> dict[str, str]:
     """Return the column's name for each field of an event that the file has."""
-    fields: dict[Role, str] = {"user": "user_id", "item": "item_id", "value": "value", "time": "time"}
+    fields: dict[Role, str] = {"user": "user_id", "item": "item_id", "value": "value", "time": "time", "kind": "kind"}
     by_role = {field: layout.names[layout.roles[role]] for role, field in fields.items() if role in layout.roles}
-    return by_role | {name: name for name in ("event_id", "kind") if name in layout.names}
+    return by_role | {name: name for name in ("event_id",) if name in layout.names}
 
 
 @final

@@ -189,7 +189,7 @@ def test_declared_columns_are_obeyed(tmp_path: Path) -> None:
         ("user,item,rating,time\na,x,nan,5\n", "line 2: value is nan"),
         ("user,item,time\na,x\n", "line 2: 2 fields where 3 are expected"),
         ('user,item,time\na,"x,5\n', "line 2: it cannot be read"),
-        ("user,item,time,kind\na,x,5,bought\n", "line 2: kind is 'bought'"),
+        ("user,item,time,kind,event_id\na,x,5,bought,e\n", "line 2: kind is 'bought'"),
         ("user,item,rating,time\na,x,,5\n", "line 2: value '' is not a number"),
         ("user,item,time,event_id\na,x,5,\n", "line 2: event_id is empty"),
     ],
@@ -255,6 +255,50 @@ def test_a_store_gives_the_log_of_the_file_it_was_filled_from(store: EventStore,
     frame.to_csv(tmp_path / "log.csv", index=False)
     import_events(store, tmp_path / "log.csv")
     assert _same(interactions_of(store), read_log(tmp_path / "log.csv"))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("rated", [True, False])
+def test_a_store_and_its_export_are_one_log(store: EventStore, tmp_path: Path, suffix: str, rated: bool) -> None:
+    """Dismissed, undone and erased events included: trained on either, a model is the same."""
+    draw = np.random.default_rng(7)
+    kinds: list[Kind] = ["use", "like", "dismiss"]
+    events = [
+        Event(
+            f"e{n}",
+            f"u{draw.integers(6)}",
+            str(draw.integers(12)) if kind != "dismiss" else "never used",
+            draw.choice([None, 1.0, 2.5, 4.0]) if rated and kind == "use" else None,
+            int(draw.integers(1000)),
+            kind,
+        )
+        for n, kind in enumerate(draw.choice(kinds, 200).tolist())
+    ]
+    store.append(events)
+    for event in events[::9]:
+        store.undo_event(event.user_id, event.event_id)
+    store.erase_user("u3")
+    path = tmp_path / f"events{suffix}"
+    count = export_events(store, path)
+    of_store, of_file = interactions_of(store), read_log(path)
+    assert 0 < len(of_store) < count
+    assert _same(of_store, of_file)
+    assert "never used" not in of_store.items.ids.tolist()
+    assert "u3" not in of_store.users.ids.tolist()
+    assert np.isnan(of_store.value).any() == rated  # without a single rating it is a log without ratings, all 1
+    assert set(of_store.value[np.isfinite(of_store.value)].tolist()) == ({1.0, 2.5, 4.0} if rated else {1.0})
+    other = MemoryStore()
+    import_events(other, path)
+    assert _same(interactions_of(other), of_store)
+
+
+def test_a_kind_without_event_ids_is_read_where_it_is_declared_by_training_and_import_alike(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,time,kind\na,x,1,use\na,y,2,dismiss\n")
+    for columns, events in ((Columns(), 2), (Columns(kind="kind"), 1)):
+        store = MemoryStore()
+        import_events(store, path, columns=columns)
+        assert len(interactions_of(store)) == len(read_log(path, columns)) == events
 
 
 def test_ids_repeats_and_kinds_follow_the_rules_of_logs() -> None:
