@@ -24,6 +24,10 @@ DRIFT_BEGIN, DRIFT_END = "<!-- drift:begin -->", "<!-- drift:end -->"
 KINDS = {"accuracy": "accuracy", "paper": "authors' protocol", "speed": "speed", "scale": "scale"}
 """Kinds of reports, and the text of a link to one."""
 METRIC = "NDCG@10"
+COLD, FALLBACK = f"cold {METRIC}", "popularity's list"
+"""Columns of cold users in a table of models: their metric, and how many of them a model cannot serve."""
+
+_ASKED = re.compile(r"\*\*asked\*\*: (\d+) [^,\n]*, (\d+) cold")
 
 
 @final
@@ -31,7 +35,7 @@ METRIC = "NDCG@10"
 class Numbers:
     """A column of the README's table."""
 
-    title: str  # log and split, as the report's heading has it
+    title: str  # log and split, as the report's heading has it, and who is asked
     leaks_time: bool  # whether the report says that the split leaks time
     values: Mapping[str, str]  # by model
 
@@ -72,24 +76,35 @@ def block(reports: Mapping[str, Path], root: Path) -> str:
     models = dict.fromkeys(model for column in columns for model in column.values)
     header = ["model", *(column.title + (" †" if column.leaks_time else "") for column in columns)]
     rows = [[f"`{model}`", *(column.values.get(model, "-") for column in columns)] for model in models]
+    compared = (
+        "Models are compared on the users whom every model serves from a history of their own; cold users stand apart, "
+        "and ° marks a model that gives cold users whom it cannot serve popularity's list. "
+    )
     legend = (
-        f"Test {METRIC}, all items ranked, mean ± standard deviation over seeds. A `_twin` is the same model with one "
-        "persona. † the split leaks time. ⏱ training was ended by a cap on its time."
+        f"Test {METRIC}, all items ranked, mean ± standard deviation over seeds. "
+        f"{compared if any(column.title.endswith(' users') for column in columns) else ''}"
+        "A `_twin` is the same model with one persona. † the split leaks time. ⏱ a training by gradient that its cap "
+        "ended before it had converged."
     )
     return "\n\n".join([legend, table(header, rows), f"Reports: {links}."])
 
 
 def read_numbers(report: str) -> list[Numbers]:
-    """Return the table of models of every section of an accuracy report that has one.
+    """Return the table of models of every section of an accuracy report that has one: a column, and one of cold users.
 
     >>> read_numbers("## log, random\\n\\n- **leaks time**\\n\\n| model | NDCG@10 |\\n|:--|--:|\\n| ease | .3 |\\n")
     [Numbers(title='log, random', leaks_time=True, values={'ease': '.3'})]
     """
     columns = []
-    for title, body, head, values in _sections(report, "## "):
-        if head == "model":
-            numbers = dict(_entry(*entry) for entry in values.items())
-            columns.append(Numbers(title, "leaks time" in body, numbers))
+    for title, body, rows in _sections(report, "## "):
+        if next(iter(rows[0])) != "model":
+            continue
+        users = _ASKED.search(body)
+        served, cold = (f": {users[1]} users", f": {users[2]} cold users") if users else ("", "")
+        leaks = "leaks time" in body
+        columns.append(Numbers(title + served, leaks, dict(_entry(row, METRIC) for row in rows)))
+        if COLD in rows[0]:
+            columns.append(Numbers(title + cold, leaks, dict(_entry(row, COLD) for row in rows)))
     return columns
 
 
@@ -101,7 +116,11 @@ def drift_block(report: Path, root: Path) -> str:
     """
     text = report.read_text(encoding="utf-8")
     sections = _sections(text.partition("## Real streams")[2], "### ")
-    columns = {f"{title}, {head}": values for title, _, head, values in sections}
+    columns = {
+        f"{title}, {head}": {row[head]: row[METRIC] for row in rows}
+        for title, _, rows in sections
+        for head in [next(iter(rows[0]))]
+    }
     if not columns:
         raise DataError(f"{report}: no stream with {METRIC}; run the benchmark again")
     arms = dict.fromkeys(arm for column in columns.values() for arm in column)
@@ -131,14 +150,13 @@ def replaced(text: str, content: str, markers: tuple[str, str] = (BEGIN, END)) -
     return f"{before}{begin}\n{content}\n{end}{rest.partition(end)[2]}"
 
 
-def _sections(text: str, mark: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
-    """Yield title, body, head of the first column, and `METRIC` by first column, of sections whose table has it."""
+def _sections(text: str, mark: str) -> Iterator[tuple[str, str, list[dict[str, str]]]]:
+    """Yield title, body and the rows of the first table, by column, of sections whose table has `METRIC`."""
     for section in re.split(f"^{mark}", text, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
-        rows = list(_first_table(body.splitlines()))
-        if rows and METRIC in rows[0]:
-            position = rows[0].index(METRIC)
-            yield title.strip(), body, rows[0][0], {row[0]: row[position] for row in rows[2:]}
+        head, *rows = list(_first_table(body.splitlines())) or [[]]
+        if METRIC in head:
+            yield title.strip(), body, [dict(zip(head, row, strict=True)) for row in rows[1:]]
 
 
 def _first_table(lines: Sequence[str]) -> Iterable[list[str]]:
@@ -152,12 +170,14 @@ def _first_table(lines: Sequence[str]) -> Iterable[list[str]]:
             return
 
 
-def _entry(model: str, value: str) -> tuple[str, str]:
-    """Return a model's name and number; the mark of a capped training belongs to the number."""
-    name, _, mark = model.partition(" ")
-    if value.startswith("failed"):
-        value = "not run"
-    return name, f"{value} {mark}".strip()
+def _entry(row: Mapping[str, str], column: str) -> tuple[str, str]:
+    """Return a model's name and number; marks of a capped training and of a fallback belong to the number."""
+    name, _, mark = row["model"].partition(" ")
+    value = row[column]
+    if any(cell.startswith("failed") for cell in row.values()):
+        return name, "not run"
+    fallback = "°" if column == COLD and row.get(FALLBACK, "nobody") != "nobody" else ""
+    return name, f"{value}{fallback} {mark}".strip()
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ import yaml
 
 from benchmarks.accuracy import report as accuracy_report
 from benchmarks.accuracy.comparison import BASELINES, OWN, Result
-from benchmarks.accuracy.fidelity import measure_fidelity
+from benchmarks.accuracy.inspection import inspect
 from benchmarks.tools.cells import CellContent, Cells, Progress, identity
 from benchmarks.tools.command import parser, plans_named, program
 from benchmarks.tools.fitting import one_persona_twin
 from benchmarks.tools.grid import Arena, Budget, Grid, expected_cost, is_seeded, trains_by_gradient
-from benchmarks.tools.report import report_folder, without_paths
+from benchmarks.tools.report import mean_and_deviation, report_folder, without_paths
 from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.catalogue import datasets, locations
 from recsys.data.splits.names import SplitName
@@ -137,9 +137,14 @@ def _run_plan(
     outcomes = {}
     for name, experiment in experiments.items():
         chosen = _twin(name, experiment, arena, cells) if name.endswith(_TWIN) else experiment
-        inspect = measure_fidelity if plan.fidelity and name == OWN else None
-        outcomes[name] = Grid(arena, budget, cells, progress, inspect).run(name, chosen)
-    return Result(plan.dataset, plan.split, arena, budget, outcomes, None, log.fingerprint)
+        outcomes[name] = Grid(arena, budget, cells, progress).run(name, chosen)
+    tables = {
+        name: [evaluation.per_user for evaluation in outcome.evaluations(cells)]
+        for name, outcome in outcomes.items()
+        if outcome.runs
+    }
+    inspection = inspect(arena, outcomes[OWN], cells, fidelity=plan.fidelity) if OWN in outcomes else None
+    return Result(plan.dataset, plan.split, arena, budget, outcomes, None, log.fingerprint, tables, inspection)
 
 
 def _twin(name: str, experiment: Experiment, arena: Arena, cells: Cells) -> Experiment:
@@ -164,8 +169,8 @@ def _write_tuned(result: Result, plan: Plan) -> None:
         if outcome.experiment is None:
             continue
         runs = "mean of seeds" if is_seeded(outcome.experiment) else "one run"
-        mean = result.mean(name, "ndcg@10")
-        head = f"# {name}, tuned for {plan.dataset}, split {plan.split}; test NDCG@10 {mean:.4f} ({runs})\n"
+        mean = mean_and_deviation(outcome.values("ndcg@10"))[0]
+        head = f"# {name}, tuned for {plan.dataset}, split {plan.split}; test NDCG@10 {mean:.4f}, all users ({runs})\n"
         write_text(folder / f"{name}.yaml", head + yaml.safe_dump(outcome.experiment.to_dict(), sort_keys=False))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.accuracy.bars import ALIVE
+from benchmarks.accuracy.bars import ALIVE, effective_personas
 from benchmarks.accuracy.comparison import OWN, TWIN, Result
 from benchmarks.accuracy.fidelity import lost as fidelity_lost
 from benchmarks.tools.differences import Difference
@@ -16,7 +16,7 @@ def what_lost(results: Sequence[Result], twin: Sequence[Difference], rival: Sequ
     rivals = [(pair, f"its one-persona twin in {pair.metric}") for pair in twin]
     rivals += [(pair, f"{pair.other}, the best baseline,") for pair in rival]
     lines = [
-        f"{pair.where}: {pair.own} {'lost to' if pair.outcome == 'lost' else 'did not differ significantly from'} "
+        f"{pair.where}: {pair.own} {'lost to' if pair.outcome == 'lost' else 'was not established to differ from'} "
         f"{other}: {pair.text}."
         for pair, other in rivals
         if pair.outcome != "won"
@@ -39,12 +39,12 @@ def _losses_on(result: Result) -> list[str]:
         ]
         if above:
             lines.append(f"{result.title}: {OWN} ({number(value)}) is below {', '.join(above)} in mean NDCG@10.")
-    personas = result.effective_personas()
+    personas = effective_personas(result)
     if personas is not None and personas[0] < ALIVE * personas[1]:
         text = f"only {personas[0]:.2f} of {personas[1]} personas of {OWN} are effective (goal .8 K)"
         lines.append(f"{result.title}: {text}.")
-    if result.fidelity and "failure" not in result.fidelity and (worse := fidelity_lost(result.fidelity)):
-        lines.append(f"{result.title}: evidence not significantly better in {'; '.join(worse)}.")
+    if result.fidelity and "failure" not in result.fidelity and (worse := fidelity_lost(result.fidelity["tests"])):
+        lines.append(f"{result.title}: evidence not established to be better in {'; '.join(worse)}.")
     for name, outcome in result.outcomes.items():
         if not outcome.runs:
             lines.append(f"{result.title}: {name} has no result: {outcome.failure}")

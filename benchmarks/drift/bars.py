@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from benchmarks.drift.results import Serving, StreamResult, together
 from benchmarks.drift.world_scores import OURS, ArmScores, Pool, timescales
-from benchmarks.tools.differences import LEVEL, Difference
+from benchmarks.tools.differences import Difference
 from benchmarks.tools.report import bar, interval, number, percent, signed, verdict
 from recsys.evaluation.resampling import Score
 from recsys.worlds.drift import Kind
@@ -43,7 +42,7 @@ def bars(
             rows.append(bar(claim, f"Spearman >= {_SPEARMAN}", text, score.value >= _SPEARMAN))
     rows += _cheap(results, serving)
     for pair in together(results):
-        passed = pair.diff > 0 and pair.p_holm < LEVEL
+        passed = pair.better()
         rows.append(bar(f"{pair.own} against {pair.other}, {pair.where}", "better, p < .05", pair.text, passed))
     return rows
 
@@ -71,24 +70,22 @@ def cost_text(cost: Score) -> str:
 
 def what_lost(rows: Sequence[Sequence[str]], pairs: Sequence[Difference], results: Sequence[StreamResult]) -> list[str]:
     """Return a list of missed bars, and of rivals to which `per_user` loses or from which it does not differ."""
-    missed = [f"- Missed: {row[0]} ({row[1]}): {row[2]}." for row in rows if row[3] == verdict(False)]
-    tests: list[tuple[str, str, float, float]] = [(pair.where, pair.other, pair.diff, pair.p_holm) for pair in pairs]
+    missed = [f"- Missed: {row[0]} ({row[1]}): {row[2]}." for row in rows if row[-1] == verdict(False)]
+    signs = {"won": 1, "tie": 0, "lost": -1}
+    tests = [(pair.where, pair.other, pair.diff, signs[pair.outcome]) for pair in pairs]
     for result in results:
         for base, entry in result.content["bases"].items():
             for name, pair in entry["paired"].items():
-                tests.append((f"{result.name}, {base}", name.removeprefix(f"{OURS}-"), pair["diff"], _p(pair)))
-    worse = [f"{other} on {where} ({signed(diff)})" for where, other, diff, p in tests if diff < 0 and p < LEVEL]
-    level = [f"{other} on {where}" for where, other, _, p in tests if p >= LEVEL]
+                tests.append(
+                    (f"{result.name}, {base}", name.removeprefix(f"{OURS}-"), pair["diff"], int(pair["established"]))
+                )
+    worse = [f"{other} on {where} ({signed(diff)})" for where, other, diff, sign in tests if sign < 0]
+    level = [f"{other} on {where}" for where, other, _, sign in tests if sign == 0]
     return [
         *missed,
         f"- {OURS} is worse than: {'; '.join(worse) or 'none'}.",
         f"- {OURS} does not differ significantly from: {'; '.join(level) or 'none'}.",
     ]
-
-
-def _p(pair: Mapping[str, Any]) -> float:
-    """Return the corrected p-value of a difference; 1 where there is none."""
-    return 1.0 if pair["p_holm"] is None else float(pair["p_holm"])
 
 
 def _recovery(pool: Pool, scores: Mapping[str, ArmScores]) -> list[list[str]]:
@@ -116,7 +113,7 @@ def _individual(results: Sequence[StreamResult]) -> list[list[str]]:
     pairs = {result.name: result.content["paired"][name] for result in results if name in result.content["paired"]}
     if not pairs:
         return []
-    won = [name for name, pair in pairs.items() if pair["diff"] > 0 and _p(pair) < LEVEL]
+    won = [name for name, pair in pairs.items() if pair["established"] > 0]
     worst, pair = min(pairs.items(), key=lambda entry: entry[1]["relative"] or 0.0)
     worse = pair["relative"] or 0.0
     claim = f"{OURS} against the best global half-life, real streams"
@@ -136,7 +133,7 @@ def _population(scores: Scores, pairs: Sequence[Difference]) -> list[list[str]]:
         if alarms is not None and alarms.changes:
             false = number(alarms.false_per_1000, 1)
             text += f"; {100 * alarms.detected:.0f}% of changes noticed, {false} false per 1000"
-        passed = pair.diff > 0 and pair.p_holm < LEVEL
+        passed = pair.better()
         rows.append(bar(f"{pair.other} fails, {pair.where}", f"{OURS} better, p < .05", text, passed))
     return rows
 

@@ -100,8 +100,8 @@ class Cells:
         return stored
 
     def environment(self, name: str) -> dict[str, str]:
-        """Return the facts of the process that made a cell."""
-        facts: dict[str, str] = json.loads(self.path(name, "json").read_text(encoding="utf-8"))["environment"]
+        """Return the facts of the process that made a cell; none for a cell of before they were stored."""
+        facts: dict[str, str] = json.loads(self.path(name, "json").read_text(encoding="utf-8")).get("environment", {})
         return facts
 
     def evaluation(self, name: str) -> Evaluation:

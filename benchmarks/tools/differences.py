@@ -1,4 +1,8 @@
-"""Paired differences between two contenders of a benchmark, with Holm's correction over a family of them."""
+"""Paired differences between two contenders of a benchmark, with Holm's correction over a family of them.
+
+A family answers one question, and each difference has one p-value in a report: that of its family. One contender is
+better where the interval of the mean and the corrected rank test agree (`recsys.evaluation.significance`).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,11 @@ from typing import Any, Final, final
 import pandas as pd
 
 from benchmarks.tools.report import interval, p_value, percent, signed
-from recsys.evaluation.significance import compare, compare_seeds, holm
-
-LEVEL: Final = 0.05
-"""Of the tests: a corrected p-value below it tells two contenders apart."""
+from recsys.evaluation.significance import LEVEL, compare, compare_seeds, established_sign, holm
 
 LOWER_IS_BETTER: Final = ("tdd@10", "tdd_excess@10", "squared_error")
+
+_NUMBERS: Final = ("diff", "relative", "low", "high", "rank_effect", "p", "p_holm")
 
 COLUMNS: Final = ("diff", "relative", "95%", "p", "p (Holm)", "users")
 """Headings of `Difference.columns`."""
@@ -33,6 +36,7 @@ class Difference:
     relative: float  # diff over |B|
     low: float  # lower end of the 95% bootstrap interval
     high: float  # upper end
+    rank_effect: float  # direction of the ranks of A - B
     p: float  # Wilcoxon signed-rank
     p_holm: float  # corrected over the family
     users: int  # users with the metric in both
@@ -43,7 +47,7 @@ class Difference:
         cls, where: str, own: str, other: str, row: Mapping[Any, Any] | pd.Series, by_seed: Sequence[float] = ()
     ) -> Difference:
         """Take a row of `compare` or `compare_seeds`, with B as the baseline."""
-        values = {name: float(row[name]) for name in ("diff", "relative", "low", "high", "p", "p_holm")}
+        values = {name: float(row[name]) for name in _NUMBERS}
         return cls(where, own, other, str(row["metric"]), **values, users=int(row["n"]), by_seed=tuple(by_seed))
 
     @classmethod
@@ -75,12 +79,18 @@ class Difference:
         """The difference, positive where A is better."""
         return -self.diff if self.metric in LOWER_IS_BETTER else self.diff
 
+    def better(self, level: float = LEVEL) -> bool:
+        """Whether A is established to be better: interval and corrected rank test agree."""
+        return self._sign(level) > 0
+
     @property
     def outcome(self) -> str:
-        """ "won", "lost" or "tie", by the corrected p-value and the sign of the mean."""
-        if not self.p_holm < LEVEL or self.gain == 0:
-            return "tie"
-        return "won" if self.gain > 0 else "lost"
+        """ "won" or "lost" where the difference is established, else "tie"."""
+        return {1: "won", -1: "lost", 0: "tie"}[self._sign(LEVEL)]
+
+    def _sign(self, level: float) -> int:
+        sign = established_sign(self.low, self.high, self.rank_effect, self.p_holm, level)
+        return -sign if self.metric in LOWER_IS_BETTER else sign
 
     @property
     def text(self) -> str:
@@ -94,6 +104,6 @@ class Difference:
 
 
 def corrected(family: Sequence[Difference]) -> list[Difference]:
-    """Return differences with p-values corrected (Holm) over all of them."""
+    """Return the differences of one question with p-values corrected (Holm) over all of them."""
     p_values = holm([pair.p for pair in family])
     return [replace(pair, p_holm=float(p)) for pair, p in zip(family, p_values, strict=True)]

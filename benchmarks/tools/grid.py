@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
@@ -80,16 +80,17 @@ class Outcome:
     tables: tuple[str, ...] = ()  # name of the cell with the per-user table of each run
 
     def values(self, metric: str) -> list[float]:
-        """Return a test metric of every run."""
+        """Return a test metric of every run, over all users or lists."""
         return [float(run["test"][metric]) for run in self.runs]
+
+    @property
+    def capped(self) -> bool:
+        """Whether the cap ended the training of the chosen setting, which had not converged."""
+        return bool(self.trials[self.chosen]["capped"]) or any(run["capped"] for run in self.runs)
 
     def evaluations(self, cells: Cells) -> list[Evaluation]:
         """Return the evaluation of every run."""
         return [cells.evaluation(table) for table in self.tables]
-
-
-Inspect = Callable[[Recommender, Arena], Record]
-"""Further measurements of a fitted model, stored in its cell."""
 
 
 def is_seeded(experiment: Experiment) -> bool:
@@ -122,7 +123,6 @@ class Grid:
     budget: Budget  # of every configuration
     cells: Cells  # results on disk
     progress: Progress  # receives a line for each cell
-    inspect: Inspect | None = None  # further measurements of the final models
 
     def run(self, name: str, experiment: Experiment) -> Outcome:
         """Tune a configuration and evaluate the chosen setting."""
@@ -215,7 +215,6 @@ class Grid:
                     "counts": evaluation.counts,
                     "parameters": count_parameters(model),
                     "health": health(model, test),
-                    **({} if self.inspect is None else self.inspect(model, self.arena)),
                 }
             except RecsysError as error:
                 return CellContent({"failure": without_paths(str(error))})
@@ -234,13 +233,15 @@ def _final_changes(experiment: Experiment, trial: Record) -> Record:
 
 
 def health(model: Recommender, holdout: Holdout, users: int = _HEALTH_USERS) -> dict[str, float] | None:
-    """Return effective personas, their cosine and the share of dead ones; None for a model of one vector per user."""
+    """Return effective personas, their cosine and the share of dead ones over users with a history.
+
+    None for a model of one vector per user, and where nobody has a history.
+    """
     if not isinstance(model, PersonaRecommender) or isinstance(model, MF):
         return None
     queries = holdout.queries
-    if model.needs_known_users:
-        queries = queries.take(np.flatnonzero(queries.users >= 0))
-    queries = queries.take(np.arange(min(len(queries), users)))
+    usable = queries.users >= 0 if model.needs_known_users else queries.history.lengths > 0
+    queries = queries.take(np.flatnonzero(usable)[:users])
     if len(queries) == 0 or model.personas(queries.take(np.arange(1))).shape[1] < 2:
         return None
     measured = persona_health(model, queries, min(20, max(1, model.n_items // 10)))

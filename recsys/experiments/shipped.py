@@ -14,14 +14,17 @@ def experiment_files() -> dict[str, Path]:
 
 
 def experiment_file(name: str | Path) -> Path:
-    """Return the file of a shipped experiment by its name, such as "ampcf"; a path is returned as it is.
+    """Return the file of a shipped experiment by its name, "ampcf" or "tuned/LOG-SPLIT/ampcf"; a path as it is.
 
     Raises:
         ConfigError: there is no experiment of that name.
     """
     path = Path(name)
-    if path.suffix or len(path.parts) != 1 or path.is_file():
+    if path.suffix or path.is_file():
         return path
+    if len(path.parts) != 1:
+        tuned = shipped("configs") / path.with_suffix(".yaml")
+        return tuned if tuned.is_file() else path
     files = experiment_files()
     if path.name not in files:
         hint = nearest(path.name, files)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from benchmarks import readme
-from benchmarks.accuracy import report
+from benchmarks.accuracy import section
 from benchmarks.accuracy.comparison import Result
 from benchmarks.readme import (
     BEGIN,
@@ -82,21 +83,37 @@ def test_newest_finished_report_of_each_kind(tmp_path: Path) -> None:
 def test_numbers_are_read_from_the_tables_of_models() -> None:
     assert read_numbers(_REPORT) == [
         Numbers("a, global_time", False, {"ease": ".3100", "mf": ".2500 ± .0010 ⏱"}),
-        Numbers("b, random", True, {"ampcf": ".3300", "ease": "-"}),
+        Numbers("b, random", True, {"ampcf": ".3300", "ease": "not run"}),
     ]
 
 
+def test_cold_users_have_a_column_of_their_own_and_the_fallback_is_marked() -> None:
+    text = (
+        "## a, global_time\n\n- **asked**: 20 users whom every model serves, 54 cold\n\n"
+        "| model | NDCG@10 | cold NDCG@10 | popularity's list |\n|:---|---:|---:|---:|\n"
+        "| ease | .1243 | .4184 | nobody |\n| mf ⏱ | .1100 | .3998 | 54 of 54 |\n| ials | failed: no | - | - |\n"
+    )
+    warm, cold = read_numbers(text)
+    assert warm == Numbers("a, global_time: 20 users", False, {"ease": ".1243", "mf": ".1100 ⏱", "ials": "not run"})
+    assert cold.title == "a, global_time: 54 cold users"
+    assert cold.values == {"ease": ".4184", "mf": ".3998° ⏱", "ials": "not run"}
+
+
 def test_tables_are_read_as_the_benchmark_writes_them() -> None:
-    run = {"test": dict.fromkeys(report.METRICS, 0.25), "seconds": 1.0, "epochs": 2, "capped": True}
-    other = {**run, "test": dict.fromkeys(report.METRICS, 0.35)}
-    runs = tuple({**one, "parameters": 10, "counts": {}} for one in (run, other))
+    run = {"test": {"coverage@10": 0.5}, "seconds": 1.0, "epochs": 2, "capped": True, "parameters": 10, "counts": {}}
+    runs = (run, run)
+    users = pd.DataFrame({"user_id": [1, 2, 3], "n_history": [1, 1, 0], "n_relevant": 1, "served": [True, True, False]})
+    tables = [users.assign(**dict.fromkeys(section.METRICS, value)) for value in (0.25, 0.35)]
     outcomes = {
         "ampcf": Outcome("ampcf", None, ({"capped": True, "changes": {}},), 0, None, runs, ()),
         "ease": Outcome("ease", "too large"),
     }
-    result = Result("log", "random", None, Budget(), outcomes, None)
-    text = f"## {result.title}\n\n{report._models(result)}\n"
-    assert read_numbers(text) == [Numbers("log, random", False, {"ampcf": ".3000 ± .0707 ⏱", "ease": "not run"})]
+    result = Result("log", "random", None, Budget(), outcomes, None, "", {"ampcf": tables})
+    text = f"## {result.title}\n\n- **asked**: {section.asked(result)}\n\n{section.models_table(result)}\n"
+    assert read_numbers(text) == [
+        Numbers("log, random: 2 users", False, {"ampcf": ".3000 ± .0707 ⏱", "ease": "not run"}),
+        Numbers("log, random: 1 cold users", False, {"ampcf": ".3000 ± .0707° ⏱", "ease": "not run"}),
+    ]
 
 
 def test_only_the_block_is_rewritten(tmp_path: Path) -> None:
@@ -107,9 +124,10 @@ def test_only_the_block_is_rewritten(tmp_path: Path) -> None:
     text = file.read_text()
     assert text.startswith(f"above\n\n{BEGIN}\n")
     assert text.endswith(f"\n{END}\n\nbelow\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
+    assert "Models are compared on the users whom every model serves" not in text  # an older report does not say it
     assert "| model | a, global_time | b, random † |" in text
-    assert "| `ease` | .3100 | - |" in text
+    assert "| `ease` | .3100 | not run |" in text
     assert "| `ampcf` | - | .3300 |" in text
     for link in ("reports/2026-01-02-accuracy/report.md", "reports/2026-01-01-paper/report.md"):
         assert f"]({link})" in text

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recsys.evaluation.significance import LEVEL
 from recsys.experiments.drift.pictures import draw_days, draw_half_lives, draw_pairs
 
 REPORT = "drift.md"
-_SIGNIFICANT = 0.05
 
 
 def write_report(content: Mapping[str, Any], out: Path) -> Path:
@@ -70,13 +70,14 @@ def _verdict(bases: Mapping[str, Any]) -> list[str]:
     rivals_by_verdict: dict[str, list[str]] = {"better than": [], "worse than": [], "not told apart from": []}
     for base, entry in bases.items():
         for name, pair in entry["paired"].items():
-            certain = pair["p_holm"] < _SIGNIFICANT and pair["low"] * pair["high"] > 0
-            word = ("better than" if pair["diff"] > 0 else "worse than") if certain else "not told apart from"
+            word = {1: "better than", -1: "worse than", 0: "not told apart from"}[pair["established"]]
             rivals_by_verdict[word].append(f"{name.removeprefix('per_user-')} ({base})")
     if not any(rivals_by_verdict.values()):
         return []
     lines = [f"- per_user is {word}: {', '.join(rivals) or 'none'}." for word, rivals in rivals_by_verdict.items()]
-    criterion = f"p below {_SIGNIFICANT} (Wilcoxon, Holm over all pairs of this report) and an interval without 0"
+    criterion = (
+        f"an interval without 0 and, on its side, p below {LEVEL} (Wilcoxon, Holm over all pairs of this report)"
+    )
     return [*lines, f"- Told apart: {criterion}.", ""]
 
 

@@ -14,7 +14,7 @@ from recsys.evaluation.drift.measured import measured_drift
 from recsys.evaluation.drift.scores import DAYS, by_days_since_training, per_user
 from recsys.evaluation.prequential.result import Replay
 from recsys.evaluation.resampling import DEFAULT
-from recsys.evaluation.significance import compare, holm
+from recsys.evaluation.significance import compare, established_sign, holm
 from recsys.evaluation.strata import UNDEFINED
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.drift.arm_results import ArmResult
@@ -23,6 +23,7 @@ from recsys.types import DAY
 METRIC = "ndcg@10"
 METRICS = (METRIC, "hr@10")
 OURS = "per_user"
+_NUMBERS = ("diff", "relative", "low", "high", "rank_effect", "p")
 TERCILES = ("low", "middle", "high")
 
 
@@ -69,9 +70,10 @@ def paired_over_users(results: Mapping[str, ArmResult], seed: int) -> dict[str, 
 
 
 def correct(pairs: Sequence[dict[str, Any]]) -> None:
-    """Add `p_holm` to differences that are one family, in place."""
+    """Add `p_holm` and `established` to differences that are one family, in place."""
     for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = float(corrected)
+        pair["established"] = established_sign(pair["low"], pair["high"], pair["rank_effect"], pair["p_holm"])
 
 
 def drift_terciles(log: Interactions, before: Interactions, users: npt.NDArray[np.integer]) -> npt.NDArray[np.object_]:
@@ -112,4 +114,4 @@ def by_stratum(results: Mapping[str, ArmResult], labels: npt.NDArray[np.object_]
 
 def _difference(rival: pd.DataFrame, ours: pd.DataFrame, seed: int) -> dict[str, Any]:
     row = compare(rival, ours, [METRIC], seed=seed).iloc[0]
-    return {name: float(row[name]) for name in ("diff", "relative", "low", "high", "p")} | {"n": int(row["n"])}
+    return {name: float(row[name]) for name in _NUMBERS} | {"n": int(row["n"])}

@@ -7,11 +7,9 @@ import pytest
 
 from benchmarks.accuracy import command as accuracy
 from benchmarks.accuracy.command import Plan
-from benchmarks.accuracy.comparison import Result, best_baseline, paired
 from benchmarks.tools import fitting, grid
 from benchmarks.tools.cells import Cells, Progress
-from benchmarks.tools.differences import corrected
-from benchmarks.tools.grid import Arena, Budget, Grid, Outcome
+from benchmarks.tools.grid import Arena, Budget, Grid
 from benchmarks.tools.report import REPORT_NAME
 from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.splits.standard import split
@@ -114,21 +112,3 @@ def test_failure_of_a_model_has_its_reason(tmp_path: Path) -> None:
     assert outcome.runs == ()
     assert outcome.failure is not None
     assert "GB" in outcome.failure
-
-
-def test_comparisons_are_signed_and_corrected(folder: Path) -> None:
-    cells = Cells(folder / "cells")
-    outcomes = {}
-    for name in ("ease", "popularity"):
-        table = f"simulated-random/{name}/seed-0"
-        run = {"test": cells.evaluation(table).summary}
-        outcomes[name] = Outcome(name, None, ({"changes": {}},), 0, None, (run,), (table,))
-    result = Result("simulated", "random", None, _BUDGET, outcomes, None)
-    assert best_baseline(result) == "ease"
-    pairs = corrected(paired(result, "ease", "popularity", ("ndcg@10", "tdd@10"), cells))
-    ndcg, tdd = pairs
-    assert ndcg.diff == pytest.approx(result.mean("ease", "ndcg@10") - result.mean("popularity", "ndcg@10"))
-    assert ndcg.low < ndcg.diff < ndcg.high
-    assert ndcg.outcome == "won"
-    assert tdd.gain == -tdd.diff
-    assert all(pair.p_holm >= pair.p for pair in pairs)

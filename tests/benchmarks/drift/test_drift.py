@@ -161,14 +161,14 @@ def test_recovery_has_to_take_half_as_long(pool: Pool, ours: float, rival: float
     scores = {arm: _recovering(arm_scores(pool, arm), value) for arm, value in ((OURS, ours), ("global", rival))}
     row = bars([pool], {pool.title: scores}, [], [], [])[0]
     assert row[0].startswith("faster recovery")
-    assert row[3] == verdict(passed)
+    assert row[-1] == verdict(passed)
     assert events(Score(np.inf, 3.0, np.inf, 5)) == "never [3, never]"
     assert events(Score(np.nan, np.nan, np.nan, 0)) == "-"
 
 
 def test_what_lost_names_missed_bars_and_better_rivals() -> None:
     rows = [["claim", "bar", "measured", verdict(False)], ["other", "bar", "measured", verdict(True)]]
-    pair = Difference("world, ease", OURS, "window", "ndcg@10", -0.01, -0.1, -0.02, -0.001, 0.001, 0.002, 40)
+    pair = Difference("world, ease", OURS, "window", "ndcg@10", -0.01, -0.1, -0.02, -0.001, -0.3, 0.001, 0.002, 40)
     text = "\n".join(what_lost(rows, [pair, replace(pair, other="koren", p_holm=0.5)], []))
     assert "Missed: claim" in text
     assert "other" not in text

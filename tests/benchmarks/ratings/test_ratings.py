@@ -56,7 +56,15 @@ def test_unusable_log_is_reported_as_not_run(tmp_path: Path, capsys: pytest.Capt
 def test_larger_error_is_a_loss() -> None:
     assert ratings.comparisons([]) == []
     pairs = [
-        Difference("rated", ratings.TIME, ratings.STATIC, "squared_error", diff, 0.1, -0.2, 0.2, p, p, 9)
-        for diff, p in ((0.1, 0.01), (-0.1, 0.01), (-0.1, 0.2))
+        Difference(
+            *("rated", ratings.TIME, ratings.STATIC, "squared_error", diff, 0.1, diff - wide, diff + wide),
+            *(diff, p, p, 9),
+        )
+        for diff, wide, p in ((0.1, 0.05, 0.01), (-0.1, 0.05, 0.01), (-0.1, 0.05, 0.2), (-0.1, 0.2, 0.01))
     ]
-    assert [ratings.OUTCOMES[pair.outcome] for pair in pairs] == ["**worse**", "better", "no difference shown"]
+    assert [ratings.OUTCOMES[pair.outcome] for pair in pairs] == [
+        "**worse**",
+        "better",
+        "no difference shown",
+        "no difference shown",
+    ]
