@@ -43,6 +43,7 @@ class DataSettings:
         threshold: keep only events of at least this value (the `paper` split of rating logs); None keeps all.
         columns: names of a file's columns by role, where they are not recognised.
         on_error: "raise", or "skip" to set bad rows aside.
+        items: a file with titles and genres of the items.
     """
 
     source: str
@@ -51,10 +52,12 @@ class DataSettings:
     threshold: float | None = None
     columns: Mapping[str, Any] | None = None
     on_error: OnError = "raise"
+    items: str | None = None
 
     def load(self) -> Interactions:
         """Return the log."""
-        return log_of(self.source) if is_address(self.source) else self._load()
+        log = log_of(self.source) if is_address(self.source) else self._load()
+        return log if self.items is None else datasets.with_items(log, self.items)
 
     def load_grown(self, until: int) -> Interactions:
         """Return the log with the events up to `until` as they were read when nothing was later.

@@ -262,7 +262,7 @@ def _metrics(
         "log": asdict(log),
         "counts": {name: evaluation.counts for name, evaluation in evaluations.items()},
         "notes": list(cut.notes),
-        "data": asdict(data) | {"source": _located(data.source)},
+        "data": asdict(data) | {"source": _located(data.source), "items": data.items and _located(data.items)},
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("recsys", "torch", "numpy", "pandas", "pytorch-lightning", "implicit")},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from recsys.data.catalogue.cards import Derivation
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns, Duplicates, ReRatings
 from recsys.data.readers.log import OnError, read_log
-from recsys.data.readers.metadata import read_attributes
+from recsys.data.readers.metadata import read_attributes, read_items
 from recsys.errors import DataError, nearest
 
 
@@ -25,6 +26,7 @@ def load(
     on_error: OnError = "raise",
     rejects: Path | None = None,
     seed: int = 0,
+    items: str | Path | None = None,
     duplicates: Duplicates | None = None,
     re_ratings: ReRatings | None = None,
 ) -> Interactions:
@@ -39,12 +41,32 @@ def load(
         on_error: "raise", or "skip" to leave bad rows out.
         rejects: file for bad rows.
         seed: of a simulated log.
+        items: a file with titles and genres of the items, of any format; see `recsys.data.readers.metadata.read_items`.
         duplicates: overrides the declared policy.
         re_ratings: overrides the declared policy.
 
     Raises:
         DataError: unknown name, the log is missing (the message says how to get it), or bad input.
     """
+    log = _loaded(name_or_file, root, columns, on_error, rejects, seed, duplicates, re_ratings)
+    return log if items is None else with_items(log, items)
+
+
+def with_items(log: Interactions, path: str | Path) -> Interactions:
+    """Return a log with the titles and genres that a file of items has; see `load`."""
+    return replace(log, metadata=read_items(Path(path).expanduser(), log.items, log.metadata))
+
+
+def _loaded(
+    name_or_file: str | Path,
+    root: Path | None,
+    columns: Columns | None,
+    on_error: OnError,
+    rejects: Path | None,
+    seed: int,
+    duplicates: Duplicates | None,
+    re_ratings: ReRatings | None,
+) -> Interactions:
     name = str(name_or_file)
     entry = cards.all_cards().get(name) if isinstance(name_or_file, str) else None
     if entry is not None and entry.generator is not None:
@@ -71,8 +93,14 @@ def load(
 
 
 def _existing(name_or_file: str | Path) -> Path:
-    path = Path(name_or_file).expanduser()
-    if not path.exists():
+    path = Path(name_or_file)
+    with suppress(RuntimeError):  # "~" of nobody
+        path = path.expanduser()
+    try:
+        missing = not path.exists()
+    except OSError:  # find_log tells what is wrong with it
+        return path
+    if missing:
         if len(path.parts) == 1 and not path.suffix:
             cards.card(str(name_or_file))  # raises: it can only be a misspelt name
         known = cards.all_cards()

@@ -42,8 +42,8 @@ class Coded:
         return cls(np.zeros(rows, np.int32), pa.array([text]))
 
     def decoded(self) -> list[str]:
-        """Return the text of every row."""
-        texts: list[str] = self.texts.take(pa.array(self.codes)).to_pylist()
+        """Return the text of every row; "" where there is none."""
+        texts: list[str] = self.texts.take(pa.array(self.codes, mask=self.codes < 0)).fill_null("").to_pylist()
         return texts
 
     def merged(self) -> Coded:

@@ -65,6 +65,16 @@ ALIASES: dict[Role, tuple[str, ...]] = {
     "title": (),
     "genres": (),
 }
+OF_ITEMS: dict[Role, tuple[str, ...]] = {
+    "item": (*ALIASES["item"], "id"),
+    "title": (
+        *("title", "name", "itemtitle", "itemname", "movietitle", "booktitle", "producttitle", "productname"),
+        *("trackname", "songtitle", "artistname"),
+    ),
+    "genres": ("genres", "genre", "categories", "category"),
+}
+"""The common names of columns in a file that describes items."""
+
 ITEM_ROLES: tuple[Role, ...] = ("category", "title", "genres")
 """The columns that describe the item, not the event."""
 
@@ -206,7 +216,11 @@ class Columns:
         return replace(self, **given)
 
     def resolve(
-        self, header: Sequence[str], where: str, required: Sequence[Role] = ("user", "item")
+        self,
+        header: Sequence[str],
+        where: str,
+        required: Sequence[Role] = ("user", "item"),
+        names: Mapping[Role, tuple[str, ...]] = ALIASES,
     ) -> dict[Role, int]:
         """Return the position of the column of each role that the file has.
 
@@ -219,7 +233,7 @@ class Columns:
         >>> Columns().resolve(["userId", "movieId", "rating", "timestamp"], "ratings.csv")
         {'user': 0, 'item': 1, 'value': 2, 'time': 3}
         """
-        positions = recognised(header)
+        positions = recognised(header, names)
         for role in ROLES:
             declared: str | None = getattr(self, role)
             if declared is not None:
@@ -261,15 +275,17 @@ def clock_of(roles: Iterable[Role]) -> Clock:
     return next((_CLOCKS[role] for role in roles if role in _CLOCKS), "none")
 
 
-def recognised(header: Sequence[str]) -> dict[Role, int]:
+def recognised(header: Sequence[str], aliases: Mapping[Role, tuple[str, ...]] = ALIASES) -> dict[Role, int]:
     """Return the position of the column of each role with a common name; see `Columns.resolve`.
 
     >>> recognised(["itemId", "ts"])
     {'item': 0, 'time': 1}
     """
     names = [_fold(name) for name in header]
-    matches = ((role, [alias for alias in ALIASES[role] if alias in names]) for role in ROLES)
-    found = {role: names.index(aliases[0]) for role, aliases in matches if aliases}
+    matches = ((role, [alias for alias in known if alias in names]) for role, known in aliases.items())
+    found: dict[Role, int] = {role: names.index(matched[0]) for role, matched in matches if matched}
+    if aliases is not ALIASES:
+        return found
     return found | ({"kind": names.index("kind")} if {"kind", "eventid"} <= set(names) else {})
 
 
@@ -281,7 +297,8 @@ def _declared(name: str, role: str, header: Sequence[str], where: str) -> int:
         return folded.index(_fold(name))
     names = ", ".join(map(repr, header))
     cure = nearest(name, header)
-    raise DataError(f"{where}: no column {name!r}, as columns {role}={name} says{cure}; there are {names}")
+    word = "rating" if role == "value" else role
+    raise DataError(f"{where}: no column {name!r}, as columns {word}={name} says{cure}; there are {names}")
 
 
 def _fold(name: str) -> str:

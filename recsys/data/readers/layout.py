@@ -14,7 +14,7 @@ from typing import Any, Literal, final
 
 import pyarrow as pa
 
-from recsys.data.readers.columns import Columns, Role, recognised
+from recsys.data.readers.columns import ALIASES, Columns, Role, recognised
 from recsys.data.readers.json_arrays import array_entries
 from recsys.data.readers.sources import Source
 from recsys.data.readers.tables import TableFormat, batches, format_of, schema_of
@@ -60,13 +60,19 @@ class Layout:
         return {"table": "row", "array": "entry"}.get(self.kind, "line")
 
 
-def detect(source: Source, columns: Columns, required: Sequence[Role] = _OF_A_LOG) -> Layout:
+def detect(
+    source: Source,
+    columns: Columns,
+    required: Sequence[Role] = _OF_A_LOG,
+    common: Mapping[Role, tuple[str, ...]] = ALIASES,
+) -> Layout:
     """Return how to read a file.
 
     Args:
         source: the file.
         columns: which column holds what, as far as it is declared.
         required: roles for which the file must have a column.
+        common: names by which columns are recognised.
 
     Raises:
         DataError: the file is empty, not of its format, or has no column for a required role; or it needs a reader.
@@ -74,15 +80,15 @@ def detect(source: Source, columns: Columns, required: Sequence[Role] = _OF_A_LO
     if columns.reader is not None:
         raise DataError(f"{source.label}: columns reader= has no effect here; leave it out, or load the log with it")
     if (form := format_of(source.parts[0] if source.parts else source)) is not None:
-        return _detect_table(source, form, columns, required)
+        return _detect_table(source, form, columns, required, common)
     first = _first_lines(source)
     where = f"{source.label}, line 1"
     if first[0].startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{where}: undecodable text (UTF-16); save the file as UTF-8")
-    if b"\0" in first[0]:
+    if any(b"\0" in line for line in first):
         raise DataError(f"{where}: binary data where text is expected; give a CSV, TSV, JSON, Parquet or Arrow file")
     if source.base.endswith((".jsonl", ".ndjson", ".json")) or first[0].lstrip().startswith((b"{", b"[")):
-        return _detect_json(source, columns, first, required)
+        return _detect_json(source, columns, first, required, common)
     line = first[0].decode(columns.encoding, errors="backslashreplace").rstrip("\r\n")
     separator = columns.separator or _separator(source.base, line)
     try:
@@ -95,7 +101,7 @@ def detect(source: Source, columns: Columns, required: Sequence[Role] = _OF_A_LO
         names, header = _GROUPLENS_NAMES, False
     else:
         names, header = fields, True
-    roles = columns.resolve(names, where, required)
+    roles = columns.resolve(names, where, required, common)
     if columns.names is not None and set(_OF_A_LOG) <= set(recognised(fields)):
         raise DataError(f"{where} is a header, {line[:80]!r}; leave out columns names={','.join(names)}")
     return Layout(source, "text", names, roles, separator, header, columns.encoding)
@@ -174,9 +180,15 @@ def _separator(base: str, line: str) -> str:
     return max(counts, key=lambda separator: counts[separator])
 
 
-def _detect_table(source: Source, form: TableFormat, columns: Columns, required: Sequence[Role]) -> Layout:
+def _detect_table(
+    source: Source,
+    form: TableFormat,
+    columns: Columns,
+    required: Sequence[Role],
+    common: Mapping[Role, tuple[str, ...]],
+) -> Layout:
     names, *others = (tuple(schema_of(part, form).names) for part in source.parts or [source])
-    layout = Layout(source, "table", names, columns.resolve(names, source.label, required), form=form)
+    layout = Layout(source, "table", names, columns.resolve(names, source.label, required, common), form=form)
     used = {names[at] for at in layout.roles.values()}
     for part, other in zip(source.parts[1:], others, strict=True):
         if missing := sorted(used - set(other)):
@@ -186,7 +198,13 @@ def _detect_table(source: Source, form: TableFormat, columns: Columns, required:
     return layout
 
 
-def _detect_json(source: Source, columns: Columns, first: list[bytes], required: Sequence[Role]) -> Layout:
+def _detect_json(
+    source: Source,
+    columns: Columns,
+    first: list[bytes],
+    required: Sequence[Role],
+    common: Mapping[Role, tuple[str, ...]],
+) -> Layout:
     is_array = first[0].lstrip().startswith(b"[") and not source.base.endswith((".jsonl", ".ndjson"))
     entries: list[object] = []
     if is_array:
@@ -205,7 +223,7 @@ def _detect_json(source: Source, columns: Columns, first: list[bytes], required:
             f"{source.label}, line 1: {first[0][:80]!r} is not a JSON object; write one object per line (JSON lines), "
             "or an array of objects"
         )
-    roles = columns.resolve(names, source.label if is_array else f"{source.label}, line 1", required)
+    roles = columns.resolve(names, source.label if is_array else f"{source.label}, line 1", required, common)
     types = tuple((names[at], _json_type(role, [row.get(names[at]) for row in rows])) for role, at in roles.items())
     return Layout(source, "array" if is_array else "json", names, roles, types=types)
 

@@ -11,9 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from recsys.data.items import ItemMetadata
-from recsys.data.readers.layout import split_fields
-from recsys.data.readers.rows import genre_names
-from recsys.data.readers.sources import Source
+from recsys.data.readers.coded import Coded
+from recsys.data.readers.columns import OF_ITEMS, Columns
+from recsys.data.readers.layout import detect, split_fields
+from recsys.data.readers.parsing import chunks
+from recsys.data.readers.rows import genre_names, genres_in
+from recsys.data.readers.sources import Source, find_log
+from recsys.data.readers.validation import Validator
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 
@@ -46,6 +50,50 @@ def read_metadata(log: Source, items: Vocabulary, metadata: ItemMetadata) -> Ite
         if name in beside:
             return replace(metadata, tags=_tags(beside[name], items))
     return metadata
+
+
+def read_items(path: Path, items: Vocabulary, metadata: ItemMetadata) -> ItemMetadata:
+    """Read titles and genres from a file of items, in any format of logs or as GroupLens writes it.
+
+    Columns are recognised by name: the item (also `id`), `title` or `name`, `genres`, `genre` or `category`. Items that
+    the file lacks keep their `metadata`.
+
+    Raises:
+        DataError: the file has no such columns or a bad row, or describes none of the items.
+    """
+    source = find_log(path)
+    if source.base in ("u.item", "movies.dat"):
+        beside = {other.base: other for other in source.siblings()}
+        flags = list(_genre_flags(beside["u.genre"])) if source.base == "u.item" and "u.genre" in beside else []
+        described = list(_descriptions(source, flags))
+    else:
+        described = list(_described_items(source))
+    ids = [item for item, _, _ in described]
+    if not (items.numbers(ids) != UNKNOWN).any():
+        known, found = (", ".join(map(str, some[:3])) for some in (items.ids.tolist(), ids))
+        raise DataError(f"{path}: it describes no item of the log, whose ids are such as {known}; its own are {found}")
+    return _described(metadata, items, described)
+
+
+def _described_items(source: Source) -> Iterator[Described]:
+    columns = Columns()
+    layout = detect(source, columns, required=("item",), common=OF_ITEMS)
+    if not {"title", "genres"} & layout.roles.keys():
+        raise DataError(
+            f"{source.label}: no column for the title or the genres among {', '.join(map(repr, layout.names))}; name "
+            "one 'title' or 'genres'"
+        )
+    validator = Validator(columns)
+    for chunk in chunks(layout):
+        checked = validator.check(chunk.with_column("user", Coded.of_one("nobody", len(chunk.lines))))
+        if checked.rejected:
+            line, reason, _ = checked.rejected[0]
+            raise DataError(f"{checked.where}, {layout.unit} {line}: {reason}")
+        ids = checked.item.decoded()
+        texts = {role: column.decoded() for role, column in checked.attributes.items()}
+        titles, genres = (texts.get(role, [""] * len(ids)) for role in ("title", "genres"))
+        for item, title, names in zip(ids, titles, genres, strict=True):
+            yield item, title.strip(), genres_in(names)
 
 
 def read_attributes(path: Path, items: Vocabulary, metadata: ItemMetadata) -> ItemMetadata:

@@ -100,7 +100,7 @@ class Rows:
         for item, categories in enumerate(texts.get("category", ())):
             genres[item] = tuple(f"category {text}" for text in categories)
         for item, candidates in enumerate(texts.get("genres", ())):
-            genres[item] = genre_names(candidates[0].split("|")) if candidates else genres[item]
+            genres[item] = genres_in(candidates[0]) if candidates else genres[item]
         for item, candidates in enumerate(texts.get("title", ())):
             titles[item] = candidates[0] if candidates else titles[item]
         return ItemMetadata(tuple(titles), tuple(genres))
@@ -120,6 +120,15 @@ class Rows:
 def genre_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return the names of genres, trimmed, without those that mean "none"."""
     return tuple(name.strip() for name in names if name.strip() not in _NO_GENRE)
+
+
+def genres_in(text: str) -> tuple[str, ...]:
+    """Return the genres that a text lists, separated by "|", or else by commas.
+
+    >>> genres_in("Drama|War"), genres_in("Action, Sci-Fi")
+    (('Drama', 'War'), ('Action', 'Sci-Fi'))
+    """
+    return genre_names(text.split("|" if "|" in text else ","))
 
 
 def _joined(parts: list[pa.Array]) -> tuple[Items, pa.Array]:

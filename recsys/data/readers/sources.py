@@ -79,10 +79,10 @@ class Source:
         except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError) as error:
             raise DataError(f"{self.label} is damaged ({error}); fetch or copy it again") from error
         except OSError as error:
-            cure = (
-                "give a file" if isinstance(error, IsADirectoryError) else "check its path and rights, or copy it again"
-            )
-            raise DataError(f"{self.label} cannot be read ({error.strerror or error}); {cure}") from error
+            if error.errno is None:
+                raise DataError(f"{self.label} is damaged ({error}); fetch or copy it again") from error
+            cure = "give a file" if isinstance(error, IsADirectoryError) else "check its path and rights"
+            raise DataError(f"{self.label} cannot be read ({error.strerror}); {cure}") from error
 
     def _unpacked(self, stack: ExitStack) -> IO[bytes]:
         try:

@@ -65,17 +65,18 @@ def batches(
 @contextmanager
 def _opened(source: Source, form: TableFormat) -> Iterator[Any]:
     """Open a table as a `ParquetFile`, or as a reader of Arrow's files or streams."""
-    try:
-        with source.open() as stream:
-            file = _seekable(stream)
+    with source.open() as stream:
+        file = _seekable(stream)
+        try:
             if form == "Parquet":
                 yield pq.ParquetFile(file)
-            else:
-                is_stream = file.read(4) == _ARROW_STREAM
-                file.seek(0)
-                yield (pa.ipc.open_stream if is_stream else pa.ipc.open_file)(file)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{source.label} is not a readable {form} file ({error}); write it again") from error
+                return
+            is_stream = file.read(len(_ARROW_STREAM)) == _ARROW_STREAM
+            file.seek(0)
+            yield (pa.ipc.open_stream if is_stream else pa.ipc.open_file)(file)
+        except (pa.ArrowException, OSError) as error:
+            fault = " ".join(str(error).split())
+            raise DataError(f"{source.label} is not a readable {form} file ({fault}); write it again") from error
 
 
 def _seekable(stream: IO[bytes]) -> IO[bytes] | pa.BufferReader:
