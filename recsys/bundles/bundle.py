@@ -94,6 +94,7 @@ def save(model: Recommender, path: str | Path, *, extra: Mapping[str, Any] | Non
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
     try:
         save_file({key: np.asarray(value, order="C") for key, value in arrays.items()}, temporary / ARRAYS)
+        (temporary / ARRAYS).chmod(0o666 & ~_umask())  # safetensors makes files that only their owner can read
         _write_vocabularies(fitted_on, temporary)
         content = {
             "format_version": FORMAT_VERSION,
@@ -234,12 +235,16 @@ def _refuse_to_replace_other_things(path: Path) -> None:
         raise BundleError(f"{path}: exists and is not a bundle, it will not be replaced; choose another directory")
 
 
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def _swap(new: Path, path: Path) -> None:
     """Rename `new` to `path`; what was there steps aside first, and comes back should the rename fail."""
     # mkdtemp makes directories that only their owner can read; a bundle is as readable as any other new directory.
-    mask = os.umask(0)
-    os.umask(mask)
-    new.chmod(0o777 & ~mask)
+    new.chmod(0o777 & ~_umask())
     if not path.exists():
         new.rename(path)
         return

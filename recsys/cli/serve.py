@@ -34,6 +34,19 @@ def add(commands: Commands) -> None:
         default=Limits.rate,
         help="requests per second of one token, or of one address without (default: %(default)g)",
     )
+    parser.add_argument(
+        "--connections",
+        type=int,
+        default=Limits.connections,
+        help="open connections of one address, except proxies (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--proxy",
+        nargs="+",
+        default=[],
+        metavar="ADDRESS",
+        help="addresses of proxies in front, whose X-Forwarded-For tells the address of a client",
+    )
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -54,8 +67,9 @@ def _serve(options: argparse.Namespace) -> None:
         workers=options.workers,
         source=options.data,
         exact=options.exact,
-        limits=Limits(rate=options.rate, burst=max(1, int(2 * options.rate))),
+        limits=Limits(rate=options.rate, burst=max(1, int(2 * options.rate)), connections=options.connections),
         authenticated=not options.no_auth,
+        proxies=tuple(options.proxy),
         allow=tuple(options.allow_model),
     )
 

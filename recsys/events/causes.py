@@ -6,8 +6,6 @@ import re
 import sqlite3
 from typing import Final
 
-from sqlalchemy import exc
-
 from recsys.events.store import Cause
 
 _SQLITE: Final[tuple[tuple[str, Cause], ...]] = (
@@ -60,15 +58,16 @@ def cause_of(error: Exception) -> Cause:
     >>> cause_of(TimeoutError())
     'busy'
     """
-    if isinstance(error, TimeoutError | exc.TimeoutError):  # no free connection
-        return "busy"
     original = _original(error)
+    kinds = {kind.__name__ for kind in type(original).__mro__}  # by name: two libraries have their own
+    if "TimeoutError" in kinds:  # no free connection
+        return "busy"
     if isinstance(original, sqlite3.Error):
         return _first(_SQLITE, getattr(original, "sqlite_errorname", None) or "", "other")
     state = getattr(original, "sqlstate", None)
     if state:
         return _first(_POSTGRESQL, state, "other")
-    if isinstance(error, exc.OperationalError | exc.InterfaceError) or type(original).__name__ == "OperationalError":
+    if kinds & {"OperationalError", "InterfaceError"}:
         return next((cause for text, cause in _CONNECTING if text in str(original)), "connection")
     return "other"
 
@@ -86,7 +85,9 @@ def detail_of(error: Exception) -> str:
 
 
 def _original(error: Exception) -> BaseException:
-    return error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
+    """Return the driver's error, which SQLAlchemy wraps."""
+    original = getattr(error, "orig", None)
+    return original if isinstance(original, BaseException) else error
 
 
 def _first(causes: tuple[tuple[str, Cause], ...], code: str, other: Cause) -> Cause:

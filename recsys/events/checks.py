@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import TypeGuard
@@ -25,6 +26,16 @@ MOST_AHEAD = 300
 
 _UNSAFE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories that no text may hold: controls, halves of surrogate pairs, separators of lines and paragraphs."""
+
+
+INVISIBLE = (
+    r"\u00ad\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0"
+    "\ufff9-\ufffb\U000e0000-\U000e0fff"
+)
+"""Characters without a width, fillers, and controls of the writing direction, as a character class of patterns."""
+
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
+_JOINER = "\u200d"
 
 
 def check_persona(persona: int) -> None:
@@ -65,6 +76,26 @@ def check_text(field: str, text: object, longest: int) -> None:
                     f"{field} is {shown(text)}; character {place + 1} is the control character "
                     f"U+{ord(character):04X}: remove it"
                 )
+
+
+def check_visible(field: str, text: str | None) -> None:
+    """Raise a DataError if a name that people are shown holds a character that they cannot see.
+
+    Invisible characters make two names look the same, and those of the writing direction turn a sentence around. The
+    joiner between two emoji is allowed, where it makes one of them.
+    """
+    for place, character in enumerate(text or ""):
+        if _INVISIBLE.match(character) and not (character == _JOINER and _joins_symbols(text or "", place)):
+            name = unicodedata.name(character, "an invisible character")
+            raise DataError(
+                f"{field} is {shown(text)}; character {place + 1} is U+{ord(character):04X} ({name}), which nobody "
+                "sees: remove it"
+            )
+
+
+def _joins_symbols(text: str, place: int) -> bool:
+    before, after = text[:place].rstrip("\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"), text[place + 1 :]
+    return all(side and unicodedata.category(side) == "So" for side in (before[-1:], after[:1]))
 
 
 def number_within(field: str, value: object, low: float, high: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import threading
@@ -9,10 +10,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, final
+from typing import Final, Literal, TypeVar, final
 
 from recsys.checks import positive
-from recsys.events.store import SCOPES, EventStore, Scope, Token
+from recsys.events.checks import check_visible
+from recsys.events.store import SCOPES, EventStore, Scope, StoreError, Token
 
 _PREFIX = "recsys_"
 """Lets scanners find a secret that leaked into a log or a repository."""
@@ -24,6 +26,7 @@ Code = Literal[
     "scope_missing",
     "other_user",
     "wrong_host",
+    "wrong_origin",
     "not_found",
     "method_not_allowed",
     "event_conflict",
@@ -34,6 +37,8 @@ Code = Literal[
     "wrong_content_type",
     "invalid_value",
     "too_many_requests",
+    "too_many_connections",
+    "head_too_large",
     "internal",
     "store_unavailable",
     "timeout",
@@ -43,14 +48,15 @@ Code = Literal[
 CODES: Final[Mapping[int, tuple[Code, ...]]] = {
     400: ("invalid_request",),
     401: ("token_missing", "token_invalid"),
-    403: ("scope_missing", "other_user", "wrong_host"),
+    403: ("scope_missing", "other_user", "wrong_host", "wrong_origin"),
     404: ("not_found",),
     405: ("method_not_allowed",),
     409: ("event_conflict", "not_supported", "bundle_refused", "reload_running"),
     413: ("body_too_large",),
     415: ("wrong_content_type",),
     422: ("invalid_request", "invalid_value"),
-    429: ("too_many_requests",),
+    429: ("too_many_requests", "too_many_connections"),
+    431: ("head_too_large",),
     500: ("internal",),
     503: ("store_unavailable", "timeout"),
 }
@@ -58,6 +64,11 @@ CODES: Final[Mapping[int, tuple[Code, ...]]] = {
 
 _CACHED = 4096
 """The most tokens, and the most clients with a rate limit, in memory; the least recently used is dropped."""
+
+_STORE_SECONDS: Final = 1.0
+"""For how long requests that need no store wait for it."""
+
+T = TypeVar("T")
 
 
 @final
@@ -73,6 +84,7 @@ class Limits:
         exclude: excluded items.
         rate: requests per second of a token, or of an address without one.
         burst: requests at once.
+        connections: open connections of one address to one process; proxies have none.
         seconds: until the body must have arrived and the answer must be ready.
         token_seconds: for how long a token is cached, so that a revoked one still works.
 
@@ -87,6 +99,7 @@ class Limits:
     exclude: int = 1_000
     rate: float = 1_000.0
     burst: int = 2_000
+    connections: int = 128
     seconds: float = 30.0
     token_seconds: float = 2.0
 
@@ -118,6 +131,7 @@ def new_token(label: str, scopes: Collection[Scope], user_id: str | None, expire
     Raises:
         DataError: naming field, value and cure.
     """
+    check_visible("label", label)
     secret = _PREFIX + secrets.token_urlsafe(32)  # 256 random bits
     return secret, Token(secret_hash(secret), label, frozenset(scopes), int(time.time()), user_id, expires)
 
@@ -138,7 +152,10 @@ def require(token: Token, scope: Scope, user_id: str | None = None) -> None:
 
 @final
 class TokenCache:
-    """The tokens of a store, cached for `Limits.token_seconds`; `clock` gives Unix seconds."""
+    """The tokens of a store, cached for `Limits.token_seconds`; `clock` gives Unix seconds.
+
+    Tokens for administration are known from the start, so that a store that is down can be watched.
+    """
 
     def __init__(self, store: EventStore, limits: Limits, clock: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -146,6 +163,7 @@ class TokenCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, tuple[float, Token]] = OrderedDict()
+        self._admins = {token.token_hash: token for token in store.tokens() if "admin" in token.scopes}
 
     def cached(self, secret: str) -> Token | None:
         """Return the valid token of a secret if it is cached, without reading the store."""
@@ -164,6 +182,9 @@ class TokenCache:
         """
         key, now = secret_hash(secret), self._clock()
         token = self._store.token(key)
+        self._admins.pop(key, None)
+        if token is not None and "admin" in token.scopes:
+            self._admins[key] = token
         if token is None or not token.is_valid(int(now)):
             raise Denied(401, "token_invalid", "this token is unknown, expired or revoked; get a new one")
         with self._lock:
@@ -173,10 +194,30 @@ class TokenCache:
                 self._entries.popitem(last=False)
         return token
 
+    async def token_without_store(self, secret: str) -> Token:
+        """Return the valid token of a secret; while the store fails or hangs, one for administration as last seen.
+
+        Raises:
+            Denied: 401.
+            StoreError, TimeoutError: the store cannot be read, and the token is not known.
+        """
+        try:
+            return await within_seconds(lambda: self.token(secret))
+        except (StoreError, TimeoutError):
+            token = self._admins.get(secret_hash(secret))
+            if token is None or not token.is_valid(int(self._clock())):
+                raise
+            return token
+
     def clear(self) -> None:
         """Empty the cache, as after an erasure, which removes tokens."""
         with self._lock:
             self._entries.clear()
+
+
+async def within_seconds(call: Callable[[], T]) -> T:
+    """Return the result of a call to the store, made in a thread; raise TimeoutError if it takes too long."""
+    return await asyncio.wait_for(asyncio.to_thread(call), _STORE_SECONDS)
 
 
 @final

@@ -13,7 +13,7 @@ SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable with the folder in which several processes share their counters."""
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-_METHODS = ("GET", "POST", "PUT", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
 
 @final
@@ -39,6 +39,15 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemax",
         )
+        self._up = Gauge(
+            "recsys_store_up",
+            "Whether the store answered when this was asked for.",
+            registry=self._registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._failures = Counter(
+            "recsys_store_failures", "Requests that the store failed.", ("cause",), registry=self._registry
+        )
         self._reloads = Counter("recsys_reloads", "Bundles that were asked for.", ("outcome",), registry=self._registry)
 
     def observe_answer(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -49,6 +58,10 @@ class Metrics:
         """Count an error."""
         self._errors.labels(code).inc()
 
+    def count_store_failure(self, cause: str) -> None:
+        """Count a request that the store failed."""
+        self._failures.labels(cause).inc()
+
     def count_events(self, accepted: int, repeated: int) -> None:
         """Count the events of a batch."""
         self._events.labels("accepted").inc(accepted)
@@ -58,9 +71,11 @@ class Metrics:
         """Count a reload."""
         self._reloads.labels("accepted" if accepted else "refused").inc()
 
-    def render(self, lag: int) -> bytes:
-        """Return everything in Prometheus' text format."""
-        self._lag.set(lag)
+    def render(self, lag: int | None) -> bytes:
+        """Return everything in Prometheus' text format; the lag stays as it was where the store is down (None)."""
+        self._up.set(lag is not None)
+        if lag is not None:
+            self._lag.set(lag)
         if SHARED not in os.environ:
             return generate_latest(self._registry)
         shared = CollectorRegistry()

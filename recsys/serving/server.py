@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import final
+from typing import Any, cast, final
 
 import uvicorn
 
@@ -25,7 +25,8 @@ from recsys.events.store import EventStore
 from recsys.serving.access import Denied, Limits
 from recsys.serving.garbage import Garbage
 from recsys.serving.http.app import create_app
-from recsys.serving.http.connection import HEAD_BYTES, BoundedHead
+from recsys.serving.http.connection import AddressLimit, BoundedConnection
+from recsys.serving.logs import log_lines
 from recsys.serving.service import Service
 from recsys.serving.workers import READY, RELOADED, Notify, Workers
 
@@ -61,6 +62,7 @@ class Server:
         exact: score every item, also where the run has an index.
         limits: of every request.
         authenticated: whether requests need a token.
+        proxies: addresses of proxies in front, whose `X-Forwarded-For` tells the address of a client.
         allow: dotted paths of classes from elsewhere that the run's bundle may name.
 
     Raises:
@@ -76,6 +78,7 @@ class Server:
     exact: bool = False
     limits: Limits = field(default_factory=Limits)
     authenticated: bool = True
+    proxies: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -86,6 +89,9 @@ class Server:
             )
         if self.port not in range(65_536):
             raise ConfigError(f"--port is {self.port}; give a number from 0 to 65535")
+        for proxy in self.proxies:
+            if not _is_address(proxy):
+                raise ConfigError(f"--proxy is {proxy!r}; give its address, such as 127.0.0.1")
         positive("--workers", self.workers)
         if self.workers > 1 and (self.store == "memory:" or not hasattr(signal, "SIGHUP")):
             raise ConfigError(
@@ -99,7 +105,7 @@ class Server:
         Raises:
             RecsysError: the run cannot be served, the store cannot be opened, or the port is taken.
         """
-        with open_store(self.store) as store:
+        with log_lines(), open_store(self.store) as store:
             if self.workers == 1:
                 service = self._service(store)
                 with listen(self.host, self.port) as listener:
@@ -142,8 +148,10 @@ class Server:
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_SHUTDOWN,
-            h11_max_incomplete_event_size=HEAD_BYTES,
-            http=BoundedHead,
+            ws="none",
+            proxy_headers=bool(self.proxies),
+            forwarded_allow_ips=list(self.proxies),
+            http=cast("Any", partial(BoundedConnection, AddressLimit(self.limits.connections, self.proxies))),
         )
         with suppress(KeyboardInterrupt):  # it is how the service is meant to end
             uvicorn.Server(config).run(sockets=[listener])
@@ -152,7 +160,7 @@ class Server:
 def _work(server: Server, listener: socket.socket, notify: Notify) -> None:
     """Answer as one of several processes."""
     try:
-        with open_store(server.store, create=False) as store:
+        with log_lines(), open_store(server.store, create=False) as store:
             service = server._service(store, lambda: notify(RELOADED))
             server._answer(service, listener, lambda: notify(READY))
     except RecsysError as error:
@@ -178,6 +186,13 @@ def listen(host: str, port: int) -> socket.socket:
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TypeVar, final
 
 from recsys.events.store import Appended, Correction, Event, EventStore, StoreError
-from recsys.serving.access import Denied, Limits, RateLimiter, TokenCache
+from recsys.serving.access import Denied, Limits, RateLimiter, TokenCache, within_seconds
 from recsys.serving.answers import Answers
 from recsys.serving.metrics import Metrics
 
@@ -138,9 +138,13 @@ class Service:
         self.tokens.clear()
         self.answers.catch_up()
 
-    def lag(self) -> int:
-        """Return how many changes of the store the answers of this process do not reflect yet."""
-        return max(0, self.store.last_sequence() - self.answers.applied)
+    async def lag(self) -> int | None:
+        """Return how many changes of the store the answers of this process do not reflect yet; None: it is down."""
+        try:
+            last = await within_seconds(self.store.last_sequence)
+        except (StoreError, TimeoutError):
+            return None
+        return max(0, last - self.answers.applied)
 
     def reload_everywhere(self) -> str:
         """Reload here, and announce an accepted bundle to the other processes, which load it a moment later."""

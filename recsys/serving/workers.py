@@ -165,7 +165,6 @@ def _send(worker: _Worker, number: signal.Signals) -> None:
 def _start_work(work: Work, connection: Connection) -> None:
     """Run as a worker, in a process group of its own: the parent alone gets the signals of the terminal."""
     os.setpgrp()
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     work(connection.send)
 

@@ -1,4 +1,4 @@
-"""Causes of failing stores: provoked in a real file and a real server where that is possible, and never with a value."""
+"""Causes of failing stores, provoked in a real file and a real server where that is possible; they hold no value."""
 
 from __future__ import annotations
 

@@ -12,18 +12,14 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from pydantic import TypeAdapter
-from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 import recsys
 from recsys.errors import DataError
-from recsys.events.checks import MOST_PERSONAS, check_id, check_not_ahead
-from recsys.events.store import Appended, Correction, Event, Token
-from recsys.events.store import Scope as TokenScope
-from recsys.serving.access import CODES, Code, Denied, Limits, require
+from recsys.events.checks import MOST_PERSONAS, check_id, check_not_ahead, check_visible
+from recsys.events.store import Appended, Correction, Event
+from recsys.serving.access import CODES, Limits, require
 from recsys.serving.answers import (
     Personas,
     RecommendationList,
@@ -34,9 +30,9 @@ from recsys.serving.answers import (
 )
 from recsys.serving.http import schemas
 from recsys.serving.http.fast_route import FastRoute
-from recsys.serving.http.middleware import TOKEN, Guard
-from recsys.serving.http.page import page_files
-from recsys.serving.metrics import CONTENT_TYPE
+from recsys.serving.http.middleware import Guard
+from recsys.serving.http.operation_routes import administration, operation, page
+from recsys.serving.http.requests import allowing, allowing_user, check_parameters, handle_errors, token_of
 from recsys.serving.service import Service
 
 # An id may hold a slash, which is one in a decoded path too.
@@ -58,12 +54,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     for status, codes in CODES.items()
     if status != 405
 }
-_REFUSALS: dict[int, tuple[Code, str]] = {
-    400: ("invalid_request", "the body cannot be read; send UTF-8 JSON"),
-    404: ("not_found", "there is no such path; see /openapi.json"),
-    405: ("method_not_allowed", "this path does not take this method; see the header `Allow`, or /openapi.json"),
-}
-"""Code and message for the errors that the framework raises, by status."""
 
 
 def create_app(service: Service) -> FastAPI:
@@ -74,24 +64,25 @@ def create_app(service: Service) -> FastAPI:
         description="Explained recommendations: events in, recommendations with persona, evidence and reason out.",
         docs_url=None,  # those pages load scripts from elsewhere
         redoc_url=None,
+        openapi_url=None,  # the routes of operation have it
         redirect_slashes=False,
     )
     app.add_middleware(FastRoute, service=service, route=_RECOMMENDATIONS, n=_LENGTH, to_json=_LIST.dump_json)
     app.add_middleware(Guard, service=service)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _refused)
-    app.include_router(_page())
-    app.include_router(_operation(service))
+    handle_errors(app)
+    parameters = Depends(check_parameters)
+    app.include_router(page())
+    app.include_router(operation(service, _ERRORS[503]), dependencies=[parameters])
     bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # for the schema
-    for router in (_events(service), _recommendations(service), _users(service), _administration(service)):
-        app.include_router(router, dependencies=bearer, responses=_ERRORS)
+    for router in (_events(service), _recommendations(service), _users(service), administration(service)):
+        app.include_router(router, dependencies=[parameters, *bearer], responses=_ERRORS)
     return app
 
 
 def _events(service: Service) -> APIRouter:
     router = APIRouter(tags=["events"])
 
-    @router.post("/v1/events", dependencies=[Depends(_allowing("write"))])
+    @router.post("/v1/events", dependencies=[Depends(allowing("write"))])
     def take(request: Request, body: schemas.EventsIn) -> Appended:
         """Take events. They are on disk when the answer comes; sent again, they count once."""
         if len(body.events) > service.limits.batch:
@@ -99,7 +90,7 @@ def _events(service: Service) -> APIRouter:
         events: list[Event] = []
         now = time.time()
         for place, sent in enumerate(body.events):
-            require(_token(request), "write", sent.user_id)
+            require(token_of(request), "write", sent.user_id)
             try:
                 events.append(Event(**dict(sent)))
                 check_not_ahead("time", sent.time, now)
@@ -117,7 +108,7 @@ def _events(service: Service) -> APIRouter:
         data = re.fullmatch(rb"/v1/users/([^/]+)/data", sent)  # of a user whose id ends in "/events"
         user_id = unquote(data[1]) if data else user_id
         check_id("user_id", user_id)
-        require(_token(request), "write", user_id)
+        require(token_of(request), "write", user_id)
         if data:
             service.erase(user_id)
         elif not service.undo(user_id, event_id):
@@ -132,34 +123,39 @@ def _recommendations(service: Service) -> APIRouter:
     limits = service.limits
     n_items = Annotated[int, Query(ge=1, le=limits.n, description="length of the list")]
 
-    @router.get(_RECOMMENDATIONS, dependencies=[Depends(_allowing_user("read"))], response_model=RecommendationList)
+    @router.get(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
     async def recommend(user_id: schemas.Id, n: n_items = _LENGTH, at: _At = None, exclude: _Exclude = []) -> Response:  # noqa: B006
         """Recommend items to a user, known or not, and say why."""
         now = None if at is None else schemas.moment(at)
         excluded = _excluded(exclude, limits)
         return await _answer(service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded))
 
-    @router.post("/v1/recommendations", dependencies=[Depends(_allowing("read"))], response_model=RecommendationList)
+    @router.post(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
+    async def recommend_with(user_id: schemas.Id, body: schemas.ListIn) -> Response:
+        """Recommend items to a user as GET does, with parameters that are too long for a path."""
+        now = schemas.moment(body.at) if isinstance(body.at, str) else body.at
+        excluded, n = _excluded(body.exclude, limits), _length(body.n, limits)
+        return await _answer(service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded))
+
+    @router.post("/v1/recommendations", dependencies=[Depends(allowing("read"))], response_model=RecommendationList)
     async def recommend_for(body: schemas.QuestionIn) -> Response:
         """Recommend items to somebody whose history comes with the question. Nothing of it is kept."""
         if len(body.history) > limits.history:
             raise DataError(f"history has {len(body.history)} events; send the newest {limits.history}")
-        if body.n > limits.n:
-            raise DataError(f"n is {body.n}; ask for at most {limits.n}")
         timed = {use.time is None for use in body.history}
         if len(timed) > 1:
             raise DataError("some events of the history have a time and others do not; give it to all, or to none")
         history = [event.history_event() for event in body.history]
-        excluded = _excluded(body.exclude, limits)
-        return await _answer(service, _LIST, lambda: service.answers.recommend_for(history, body.n, body.at, excluded))
+        excluded, n = _excluded(body.exclude, limits), _length(body.n, limits)
+        return await _answer(service, _LIST, lambda: service.answers.recommend_for(history, n, body.at, excluded))
 
-    @router.get(_ITEM + "/similar", dependencies=[Depends(_allowing("read"))], response_model=SimilarItems)
+    @router.get(_ITEM + "/similar", dependencies=[Depends(allowing("read"))], response_model=SimilarItems)
     async def similar(item_id: schemas.Id, n: n_items = 10) -> Response:
         """Return what goes with an item."""
         check_id("item_id", item_id)
         return await _answer(service, _SIMILAR, lambda: service.answers.similar(item_id, n))
 
-    @router.get("/v1/items", dependencies=[Depends(_allowing("read"))])
+    @router.get("/v1/items", dependencies=[Depends(allowing("read"))])
     def find(query: _Title, n: n_items = 10) -> TitleMatches:
         """Find items by title: those that begin so, those with such words, those that hold it; the most used first."""
         return service.answers.search_titles(query, n)
@@ -171,29 +167,30 @@ def _users(service: Service) -> APIRouter:
     router = APIRouter(tags=["users"])
     number = Annotated[int, Path(ge=0, lt=MOST_PERSONAS)]
 
-    @router.get("/v1/users", dependencies=[Depends(_allowing("read"))])
+    @router.get("/v1/users", dependencies=[Depends(allowing("read"))])
     def known(request: Request, n: Annotated[int, Query(ge=1, le=20)] = 6) -> UserSummaries:
         """Return a few users that the model knows, with long histories; to a token of one user, that user."""
-        answers, own = service.answers, _token(request).user_id
+        answers, own = service.answers, token_of(request).user_id
         if own is None:
             return answers.example_users(n)
         return UserSummaries(answers.model, (answers.user_summary(own),))
 
-    @router.get(_USER + "/personas", dependencies=[Depends(_allowing_user("read"))], response_model=Personas)
+    @router.get(_USER + "/personas", dependencies=[Depends(allowing_user("read"))], response_model=Personas)
     async def personas(user_id: schemas.Id, at: _At = None) -> Response:
         """Return a user's personas, with their activity over time, and how long the user's events keep counting."""
         now = None if at is None else schemas.moment(at)
         return await _answer(service, _PERSONAS, lambda: service.answers.personas(user_id, now))
 
-    @router.put(_USER + "/personas/{persona}", dependencies=[Depends(_allowing_user("write"))])
+    @router.put(_USER + "/personas/{persona}", dependencies=[Depends(allowing_user("write"))])
     def correct(user_id: schemas.Id, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectionOut:
         """Mute, boost or rename a persona; the next answer honours it."""
         answers = service.answers
+        check_visible("name", body.name)
         correction = Correction(**dict(body), model=answers.model)
         service.correct(user_id, persona, correction, answers)
         return _correction(persona, correction)
 
-    @router.get(_USER + "/data", dependencies=[Depends(_allowing_user("read"))])
+    @router.get(_USER + "/data", dependencies=[Depends(allowing_user("read"))])
     def export(user_id: schemas.Id) -> schemas.DataOut:
         """Return everything that is held of a user."""
         return schemas.DataOut(
@@ -204,61 +201,11 @@ def _users(service: Service) -> APIRouter:
             tokens=[schemas.TokenOut(**asdict(one)) for one in service.store.tokens() if one.user_id == user_id],
         )
 
-    @router.delete(_USER + "/data", dependencies=[Depends(_allowing_user("write"))])
+    @router.delete(_USER + "/data", dependencies=[Depends(allowing_user("write"))])
     def erase(user_id: schemas.Id) -> schemas.ErasedOut:
         """Erase everything of a user: events, corrections, tokens. The next answer is that of somebody new."""
         service.erase(user_id)
         return schemas.ErasedOut(erased=True)
-
-    return router
-
-
-def _administration(service: Service) -> APIRouter:
-    router = APIRouter(tags=["administration"])
-
-    @router.post("/v1/admin/reload", dependencies=[Depends(_allowing("admin"))])
-    def reload() -> schemas.StateOut:
-        """Load the bundle anew beside the old one, check it, and let it answer. A bad one is refused."""
-        return schemas.StateOut(status="reloaded", model=service.reload_everywhere())
-
-    @router.get("/metrics", dependencies=[Depends(_allowing("admin"))], response_class=Response)
-    def metrics() -> Response:
-        """Return latencies, events, errors and the lag behind the store, for Prometheus."""
-        return Response(service.metrics.render(service.lag()), media_type=CONTENT_TYPE)
-
-    return router
-
-
-def _operation(service: Service) -> APIRouter:
-    router = APIRouter(tags=["operation"])
-
-    @router.get("/healthz")
-    async def health() -> schemas.StateOut:
-        """Tell that the process lives."""
-        return schemas.StateOut(status="alive", model=service.answers.model)
-
-    @router.get("/readyz", responses={503: _ERRORS[503]})
-    def ready() -> schemas.ReadyOut:
-        """Tell whether requests can be answered: the store is there, and what it holds is known."""
-        answers = service.answers
-        answers.catch_up()
-        return schemas.ReadyOut(status="ready", model=answers.model, scrubbing=service.store.unscrubbed())
-
-    return router
-
-
-def _page() -> APIRouter:
-    router = APIRouter(include_in_schema=False)
-
-    @router.api_route("/", methods=["GET", "HEAD"])
-    @router.api_route("/page/{name}", methods=["GET", "HEAD"])
-    async def page(request: Request) -> Response:
-        file = page_files().get(request.scope["path"])
-        if file is None:
-            raise HTTPException(404)
-        if file.headers["etag"] in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=file.headers)
-        return Response(file.content, headers=file.headers)
 
     return router
 
@@ -268,60 +215,17 @@ async def _answer(service: Service, adapter: TypeAdapter[T], call: Callable[[], 
     return Response(await service.answer(lambda: adapter.dump_json(call())), media_type="application/json")
 
 
-def _token(request: Request) -> Token:
-    token: Token = request.scope[TOKEN]
-    return token
-
-
-def _allowing(scope: TokenScope) -> Any:  # noqa: ANN401 (a dependency)
-    """Return a check that the token has a scope."""
-
-    async def check(request: Request) -> None:
-        require(_token(request), scope)
-
-    return check
-
-
-def _allowing_user(scope: TokenScope) -> Any:  # noqa: ANN401
-    """Return a check that the token has a scope, and is not another user's."""
-
-    async def check(request: Request, user_id: schemas.Id) -> None:
-        check_id("user_id", user_id)
-        require(_token(request), scope, user_id)
-
-    return check
-
-
 def _excluded(items: Collection[str], limits: Limits) -> Collection[str]:
     if len(items) > limits.exclude:
         raise DataError(f"exclude has {len(items)} items; leave at most {limits.exclude} out")
     return items
 
 
+def _length(n: int, limits: Limits) -> int:
+    if n > limits.n:
+        raise DataError(f"n is {n}; ask for at most {limits.n}")
+    return n
+
+
 def _correction(persona: int, correction: Correction) -> schemas.CorrectionOut:
     return schemas.CorrectionOut(persona=persona, muted=correction.muted, **asdict(correction))
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    """Name the invalid fields and the reasons, without the values that were sent."""
-    assert isinstance(error, RequestValidationError)
-    errors = [
-        f"{'.'.join(str(part) for part in fault['loc'] if not isinstance(part, str) or part.isprintable())[:200]}: "
-        f"{fault['msg']}"
-        for fault in error.errors()[:3]
-    ]
-    raise Denied(422, "invalid_request", "; ".join(errors) + "; correct it, see /openapi.json") from None
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    status = error.status_code if error.status_code in _REFUSALS else 400
-    headers = {"Allow": ", ".join(_methods(request))} if status == 405 else None
-    raise Denied(status, *_REFUSALS[status], headers) from None
-
-
-def _methods(request: Request) -> list[str]:
-    """Return the methods that the path of a request allows."""
-    scope, methods = dict(request.scope), ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-    routes = request.app.routes
-    return [m for m in methods if any(route.matches(scope | {"method": m})[0] is Match.FULL for route in routes)]

@@ -1,75 +1,242 @@
-"""Limits on the head of a request: uvicorn has none on its time, and not every parser has one on its size."""
+"""Limits on connections: the size and time of the head of a request, and the connections of one address.
+
+uvicorn limits neither. `recsys.serving.http.middleware` limits the body and the time of an answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+from collections import Counter
+from collections.abc import Collection
 from typing import Any, Final, cast, final
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from recsys.serving.access import Denied
+from recsys.serving.http.errors import content_of, new_request_id
 
 HEAD_BYTES: Final = 16_384
-"""Largest size of the head of a request."""
+"""Largest size of the head of a request, from its first byte to the blank line at its end."""
 
 HEAD_SECONDS: Final = 10.0
 """Seconds within which the head of a request must arrive; else idle connections could use up all that are allowed."""
 
-_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_CHUNKED_BYTES: Final = 8_388_608
+"""Largest size of a chunked body on the wire: chunk sizes and trailers, which no limit of the body counts, included."""
+
+_LINGER_SECONDS: Final = 1.0
+"""For how long a connection whose head was refused takes what is still sent."""
+
+_END: Final = b"\r\n\r\n"
+
+_REASONS: Final = {429: "Too Many Requests", 431: "Request Header Fields Too Large"}
+_TOO_LARGE: Final = Denied(
+    431,
+    "head_too_large",
+    f"the head of a request may have {HEAD_BYTES} bytes; send long lists of items in a body, see /openapi.json",
+)
 
 
 @final
-class BoundedHead(asyncio.Protocol):
-    """A connection of uvicorn that is closed when the head of a request is too long or takes too long.
-
-    Between requests uvicorn's own idle timeout holds; `recsys.serving.http.middleware` limits the body.
+class AddressLimit:
+    """Counts the open connections of each address, of which an IPv6 client has 2^64: a /64 counts as one.
 
     Args:
+        most: open connections of an address.
+        proxies: addresses without a limit, which pass on the requests of many clients.
+    """
+
+    def __init__(self, most: int, proxies: Collection[str] = ()) -> None:
+        self._most = most
+        self._proxies = {_network(address) for address in proxies}
+        self._open: Counter[str] = Counter()
+        self._refusal = Denied(
+            429,
+            "too_many_connections",
+            f"more than {most} connections from one address; use those that are open, or name the address of a proxy "
+            "with --proxy",
+        )
+
+    def open(self, address: str) -> Denied | None:
+        """Count a new connection of an address; return the refusal if there are too many."""
+        network = _network(address)
+        if network not in self._proxies and self._open[network] >= self._most:
+            return self._refusal
+        self._open[network] += 1
+        return None
+
+    def close(self, address: str) -> None:
+        """Discount a connection that was counted."""
+        network = _network(address)
+        self._open[network] -= 1
+        if not self._open[network]:
+            del self._open[network]
+
+
+@final
+class BoundedConnection(asyncio.Protocol):
+    """A connection of uvicorn that is refused beyond the limit of its address, and closed for a long or slow head.
+
+    The bytes of a head are counted to the blank line that ends it, so that nothing depends on how they were sent.
+    Between requests uvicorn's own idle timeout holds.
+
+    Args:
+        limit: of connections of an address.
         seconds: from the first byte of a head, or from the start of the connection, to the end of the head.
         options: of uvicorn's protocol.
     """
 
-    def __init__(self, seconds: float = HEAD_SECONDS, **options: Any) -> None:  # noqa: ANN401 (uvicorn's own)
-        self._http: Any = AutoHTTPProtocol(**options)
+    def __init__(self, limit: AddressLimit, seconds: float = HEAD_SECONDS, **options: Any) -> None:  # noqa: ANN401 (uvicorn's own)
+        self._http: Any = HttpToolsProtocol(**options)
+        self._limit = limit
         self._seconds = seconds
+        self._address: str | None = None  # None: refused
+        self._ended = False  # whatever still comes is dropped
         self._transport: asyncio.Transport
-        self._size = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._size = 0  # of the head so far, or of what came after an answer to a request that was not read to its end
+        self._tail = b""  # the last bytes of the head or of the chunked body so far, which may begin `_END`
+        self._body = 0  # bytes to come of a body whose length was given
+        self._chunked = 0  # bytes so far of a chunked body, or 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) else "unknown"
+        refusal = self._limit.open(address)
+        if refusal is not None:
+            self._refuse(refusal)
+            self._transport.close()
+            return
+        self._address = address
         self._http.connection_made(transport)
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        self._http.data_received(data)
-        cycle = self._http.cycle  # of the request whose head came last
-        if cycle is not None and not cycle.response_complete:
-            self._size = 0
-            self._stop_timer()
-            return
-        self._size += len(data)
-        if self._size > HEAD_BYTES and not self._transport.is_closing():
-            self._transport.write(_TOO_LARGE)
-            self._transport.close()
-        self._start_timer()
+        start = 0
+        while start < len(data) and not (self._ended or self._transport.is_closing()):
+            if self._body:
+                start = self._take_body(data, start)
+            elif self._chunked:
+                start = self._take_chunked(data, start)
+            else:
+                start = self._take_head(data, start)
 
     def eof_received(self) -> bool | None:
-        return cast("bool | None", self._http.eof_received())
+        return None if self._address is None or self._ended else cast("bool | None", self._http.eof_received())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        self._http.connection_lost(exc)
+        if self._address is not None:
+            self._limit.close(self._address)
+            self._http.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        self._http.pause_writing()
+        if self._address is not None:
+            self._http.pause_writing()
 
     def resume_writing(self) -> None:
-        self._http.resume_writing()
+        if self._address is not None:
+            self._http.resume_writing()
+
+    def _take_head(self, data: bytes, start: int) -> int:
+        """Pass on the data up to the end of the head of a request, and return where the rest begins."""
+        self._start_timer()
+        stop = self._up_to_end(data, start)
+        self._size += stop - start
+        if self._size > HEAD_BYTES:
+            self._refuse(_TOO_LARGE)
+            self._ended = True
+            self._transport.write_eof()  # closed at once, what is still sent would make the client lose the answer
+            asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.close)
+            return stop
+        before = self._http.cycle
+        self._http.data_received(data[start:stop])
+        cycle = self._http.cycle
+        if cycle is not before:  # else the lines were empty ones before a head
+            self._stop_timer()
+            self._size, self._tail = 0, b""
+            if cycle.more_body:
+                lengths = [value for name, value in cycle.scope["headers"] if name == b"content-length"]
+                self._body, self._chunked = (int(lengths[0]), 0) if lengths else (0, 1)
+        return stop
+
+    def _take_body(self, data: bytes, start: int) -> int:
+        """Pass on a body whose length was given, and return where the rest begins."""
+        stop = min(len(data), start + self._body)
+        self._body -= stop - start
+        if self._http.cycle.response_complete:  # the request was refused before its body was read
+            self._start_timer()
+            self._size += stop - start
+            if self._size > HEAD_BYTES:
+                self._transport.close()
+                return stop
+        self._http.data_received(data[start:stop])
+        if not self._body:
+            self._size = 0
+        return stop
+
+    def _take_chunked(self, data: bytes, start: int) -> int:
+        """Pass on a chunked body, which ends with a blank line, and return where the rest begins."""
+        stop = self._up_to_end(data, start)
+        self._chunked += stop - start
+        if self._http.cycle.response_complete or self._chunked > _CHUNKED_BYTES:
+            self._transport.close()  # where the body ends is not known
+            return stop
+        self._http.data_received(data[start:stop])
+        if not self._http.cycle.more_body:
+            self._chunked, self._tail = 0, b""
+        return stop
+
+    def _up_to_end(self, data: bytes, start: int) -> int:
+        """Return where the first blank line ends, which may have begun in earlier data, or where the data ends."""
+        begun = (self._tail + data[start : start + 3]).find(_END)
+        if begun >= 0:
+            stop = start + begun + len(_END) - len(self._tail)
+        else:
+            found = data.find(_END, start)
+            stop = len(data) if found < 0 else found + len(_END)
+        self._tail = (self._tail + data[max(start, stop - 3) : stop])[-3:]
+        return stop
+
+    def _refuse(self, denied: Denied) -> None:
+        """Answer that the connection ends."""
+        content = content_of(denied, new_request_id())
+        head = f"HTTP/1.1 {denied.status} {_REASONS[denied.status]}\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(content)}\r\nConnection: close\r\nRetry-After: 1\r\n\r\n"
+        self._transport.write(head.encode() + content)
 
     def _start_timer(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._transport.close)
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._time_out)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _time_out(self) -> None:
+        self._timer = None
+        cycle = self._http.cycle
+        if cycle is None or cycle.response_complete:
+            self._transport.close()
+        else:  # the next request waits for the answer to the last one
+            self._start_timer()
+
+
+def _network(address: str) -> str:
+    """Return what counts as one address.
+
+    >>> _network("192.0.2.7"), _network("::ffff:192.0.2.7"), _network("2001:db8::7"), _network("unknown")
+    ('192.0.2.7', '192.0.2.7', '2001:db8::/64', 'unknown')
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))

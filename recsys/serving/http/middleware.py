@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import re
 import time
-import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, final
 from urllib.parse import unquote_to_bytes
 
-from recsys.errors import CapabilityError, DataError
-from recsys.events.store import ConflictError, StoreError, Token
-from recsys.serving.access import FULL_ACCESS, Code, Denied
-from recsys.serving.answers import UnknownError
+from recsys.events.store import StoreError, Token
+from recsys.serving.access import FULL_ACCESS, Denied
+from recsys.serving.http.compression import SMALLEST, accepts_gzip, compressed
+from recsys.serving.http.errors import content_of, denial, new_request_id
 from recsys.serving.http.page import page_files
 from recsys.serving.service import Service
-
-LOGGER = logging.getLogger("recsys.serving")
 
 TOKEN: Final = "recsys.token"  # noqa: S105 (a name)
 """Key of the request's token in an ASGI scope."""
 
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/openapi.json")
 """Paths that need no token. Nor do the files of the page, which hold no data of users."""
+
+METRICS: Final = "/metrics"
+"""The path that is answered while the store is not."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -35,15 +32,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-_ERRORS: Final[tuple[tuple[type[Exception], int, Code, str | None], ...]] = (
-    (TimeoutError, 503, "timeout", "it took too long; send the same again, events count once"),
-    (ConflictError, 409, "event_conflict", None),
-    (UnknownError, 404, "not_found", None),
-    (StoreError, 503, "store_unavailable", "the event store does not answer; send the same again, events count once"),
-    (DataError, 422, "invalid_value", None),
-    (CapabilityError, 409, "not_supported", None),
-)
-"""Status and code of errors, and a message where not their own. The first that matches counts."""
+_SINGLE: Final = (b"authorization", b"content-length", b"content-type", b"host", b"origin")
+"""Headers that no request may repeat: which of two counts would be anybody's guess."""
 
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -66,39 +56,42 @@ class Guard:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request. HEAD is answered as GET, without the body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        answer = _Answer(send)
+        method = scope["method"]
+        answer = _Answer(send, new_request_id(), bodiless=method == "HEAD")
         try:
             async with asyncio.timeout(self._service.limits.seconds):
-                _check_path(scope)
-                scope[TOKEN] = await self._admit(scope)
-                body = await self._body(scope, receive)
+                headers = _headers(scope)
+                answer.gzip = accepts_gzip(headers[b"accept-encoding"]) if b"accept-encoding" in headers else False
+                _check_target(scope)
+                scope[TOKEN] = await self._admit(scope, headers)
+                body = await self._body(headers, receive)
                 if body is None:
                     return
+                if method == "HEAD":
+                    scope = {**scope, "method": "GET"}
                 await self._app(scope, _once(body, receive), answer.send)
         except Exception as error:
-            denied = denial(error)
+            denied = denial(error, answer.request_id)
             self._service.metrics.count_error(denied.code)
-            if answer.status is None:  # else the answer has begun, and the server cuts it off
+            if isinstance(error, StoreError):
+                self._service.metrics.count_store_failure(error.cause)
+            if not answer.begun:  # else the server cuts it off
                 await answer.refuse(denied)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             seconds = time.perf_counter() - started
-            self._service.metrics.observe_answer(scope["method"], route, answer.status or 0, seconds)
+            self._service.metrics.observe_answer(method, route, answer.status or 0, seconds)
 
-    async def _admit(self, scope: Scope) -> Token:
+    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Token:
         """Return the token of a request; without one, only the open paths are served."""
-        headers = dict(scope["headers"])
         address = scope["client"][0] if scope.get("client") else "unknown"
         if not self._service.authenticated:
-            host = headers.get(b"host", b"").decode("latin-1").lower()
-            # Else a web page could use a browser of this machine, by a host name that points here (DNS rebinding).
-            if (host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host) not in _LOOPBACK:
-                raise Denied(403, "wrong_host", "without tokens only localhost is served; ask http://127.0.0.1")
+            _check_source(scope["method"], headers)
             self._service.rate_limiter.acquire(address)
             return FULL_ACCESS
         scheme, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
@@ -111,12 +104,13 @@ class Guard:
             return FULL_ACCESS
         if not secret or scheme.lower() != "bearer":
             raise Denied(401, "token_missing", "send a token: the header `Authorization: Bearer TOKEN`")
+        if scope["path"] == METRICS:
+            return await self._service.tokens.token_without_store(secret)
         return await asyncio.to_thread(self._service.tokens.token, secret)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
         """Return the body of a request; None if the client has disconnected."""
         most = self._service.limits.body_bytes
-        headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         too_large = Denied(413, "body_too_large", f"the body is larger than {most} bytes; send less at once")
         if not length.isdigit() or int(length[:20]) > most:
@@ -137,39 +131,42 @@ class Guard:
         return b"".join(parts)
 
 
-def denial(error: Exception) -> Denied:
-    """Return the answer to an error, without paths, secrets or internals."""
-    if isinstance(error, Denied):
-        return error
-    for kind, status, code, message in _ERRORS:
-        if isinstance(error, kind):
-            if kind is StoreError:
-                LOGGER.error("the event store failed")
-            return Denied(status, code, message or str(error))
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    LOGGER.error("defect: %s%s", type(error).__name__, place)
-    return Denied(500, "internal", "this is a defect of the service; tell its operator the time of the request")
-
-
 @final
 class _Answer:
-    """Sends an answer with the common headers, unless it sets its own, and records its status."""
+    """Sends an answer with the common headers, unless it sets its own, compressed where that is accepted.
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    Args:
+        send: of the server.
+        request_id: of the request, sent with the answer.
+        bodiless: the headers of the answer alone are sent.
+
+    Attributes:
+        gzip: whether the client accepts it.
+        status: of the answer, as soon as it is known.
+        begun: whether anything is sent.
+    """
+
+    def __init__(self, send: Send, request_id: str, *, bodiless: bool) -> None:
+        self.request_id = request_id
+        self.gzip = False
         self.status: int | None = None
+        self.begun = False
+        self._send = send
+        self._bodiless = bodiless
+        self._start: Message = {}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = list(message.get("headers", ()))
-            names = {name for name, _ in own}
-            message = {**message, "headers": own + [header for header in _HEADERS if header[0] not in names]}
-        await self._send(message)
+            self._start = message
+            return
+        body = message.get("body", b"")
+        if not self.begun:
+            body = await self._begin(body, complete=not message.get("more_body", False))
+        await self._send({**message, "body": b"" if self._bodiless else body})
 
     async def refuse(self, denied: Denied) -> None:
-        content = json.dumps({"error": {"code": denied.code, "message": denied.message}}).encode()
+        content = content_of(denied, self.request_id)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         headers += [(name.lower().encode(), value.encode()) for name, value in denied.headers.items()]
         if denied.status == 401:
@@ -181,17 +178,65 @@ class _Answer:
         await self.send({"type": "http.response.start", "status": denied.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": content})
 
+    async def _begin(self, body: bytes, *, complete: bool) -> bytes:
+        """Send the headers, and return the body as it is to be sent."""
+        headers = list(self._start.get("headers", ()))
+        if complete and len(body) >= SMALLEST:
+            headers.append((b"vary", b"accept-encoding"))
+            if self.gzip:
+                body = await compressed(body)
+                headers = [(name, b"W/" + value if name == b"etag" else value) for name, value in headers]
+                headers = [header for header in headers if header[0] != b"content-length"]
+                headers += [(b"content-length", str(len(body)).encode()), (b"content-encoding", b"gzip")]
+        names = {name for name, _ in headers}
+        headers += [header for header in _HEADERS if header[0] not in names]
+        headers.append((b"x-request-id", self.request_id.encode()))
+        self.begun = True
+        await self._send({**self._start, "headers": headers})
+        return body
 
-def _check_path(scope: Scope) -> None:
-    """Raise unless a path is UTF-8 without control characters.
+
+def _headers(scope: Scope) -> Mapping[bytes, bytes]:
+    """Return the headers of a request by name; raise if one is missing or repeated that must be there once."""
+    headers = dict(scope["headers"])
+    if len(headers) < len(scope["headers"]):
+        names = [name for name, _ in scope["headers"]]
+        for name in _SINGLE:
+            if names.count(name) > 1:
+                raise Denied(400, "invalid_request", f"the header `{name.decode().title()}` comes twice; send it once")
+    if b"host" not in headers and scope["http_version"] == "1.1":
+        raise Denied(400, "invalid_request", "the header `Host` is missing; send it, as HTTP/1.1 requires")
+    return headers
+
+
+def _check_source(method: str, headers: Mapping[bytes, bytes]) -> None:
+    """Raise unless a request without a token can come from this machine, and not from a web page of somebody else.
+
+    A page can make a browser of this machine send requests: under a host name of its own that points here (DNS
+    rebinding), or, without reading the answer, from another origin.
+    """
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    if (host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host) not in _LOOPBACK:
+        raise Denied(403, "wrong_host", "without tokens only localhost is served; ask http://127.0.0.1")
+    origin = headers.get(b"origin")
+    foreign = origin is not None and origin.decode("latin-1").lower() != f"http://{host}"
+    changing = method not in ("GET", "HEAD")
+    if foreign or (changing and headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")):
+        raise Denied(403, "wrong_origin", "without tokens no page of another origin is served; use a token")
+
+
+def _check_target(scope: Scope) -> None:
+    """Raise unless a path and its query are UTF-8, and the path has no control characters.
 
     Servers decode other bytes too, so that two ids look the same; and patterns of routes end at the end of a line.
     """
     path = unquote_to_bytes(scope.get("raw_path") or b"")
-    try:
-        path.decode()
-    except UnicodeDecodeError:
-        raise Denied(400, "invalid_request", "the path is not UTF-8; percent-encode ids as UTF-8") from None
+    query = scope.get("query_string", b"")
+    for part, content in (("path", path), ("query", unquote_to_bytes(query) if b"%" in query else query)):
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            raise Denied(400, "invalid_request", f"the {part} is not UTF-8; percent-encode ids as UTF-8") from None
     if _CONTROL.search(path):
         raise Denied(422, "invalid_value", "the path holds a control character; remove it")
 

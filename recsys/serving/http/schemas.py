@@ -6,11 +6,12 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from recsys.errors import DataError
+from recsys.errors import DataError, nearest
 from recsys.events.checks import (
     DOTS,
+    INVISIBLE,
     LARGEST_TIME,
     LARGEST_VALUE,
     LARGEST_WEIGHT,
@@ -18,6 +19,7 @@ from recsys.events.checks import (
     LONGEST_NAME,
     MOST_AHEAD,
     check_id,
+    shown,
 )
 from recsys.events.store import Kind
 from recsys.serving.access import Code, Limits
@@ -27,11 +29,12 @@ from recsys.serving.answers import HistoryEvent, LoggedEvent
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _TEXT = rf"^[^{_CONTROLS}{_SPACES}]([^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}])?$"
+_NAME = rf"^[^{_CONTROLS}{_SPACES}{INVISIBLE}]([^{_CONTROLS}{INVISIBLE}]*[^{_CONTROLS}{_SPACES}{INVISIBLE}])?$"
 _UNIX = re.compile(r"-?[0-9]{1,11}")
 
 
-def _text(longest: int) -> dict[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": _TEXT}
+def _text(longest: int, pattern: str = _TEXT) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": pattern}
 
 
 Id = Annotated[str, WithJsonSchema(_text(LONGEST_ID) | {"not": {"enum": list(DOTS)}})]
@@ -60,6 +63,11 @@ Moment = Annotated[
 ]
 """A point in time, see `moment`."""
 
+_Length = Annotated[int, Field(ge=1, json_schema_extra={"maximum": Limits.n}), BeforeValidator(_integral)]
+_Exclude = Annotated[
+    list[str],
+    Field(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude}),
+]
 _VALUE: dict[str, Any] = {"minimum": -LARGEST_VALUE, "maximum": LARGEST_VALUE}
 _TIME: dict[str, Any] = {"exclusiveMinimum": -LARGEST_TIME, "exclusiveMaximum": LARGEST_TIME}
 _TIMES: dict[str, Any] = {
@@ -74,6 +82,15 @@ class _Body(BaseModel):
     """Takes the fields it knows, in the types it names, and nothing else."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, sent: object) -> object:
+        for name in sent if isinstance(sent, dict) else ():
+            if name not in cls.model_fields:
+                hint = nearest(name, cls.model_fields) or f"; it has {', '.join(cls.model_fields)}"
+                raise ValueError(f"there is no field {shown(name)} here{hint}")
+        return sent
 
 
 class EventIn(_Body):
@@ -111,17 +128,23 @@ class UseIn(_Body):
         return HistoryEvent(self.item_id, self.value, self.time)
 
 
+class ListIn(_Body):
+    """What a list of recommendations shall be: the parameters of GET, in a body."""
+
+    n: _Length = 10
+    at: _Unix | Annotated[Moment, Field(max_length=40)] | None = Field(
+        None, description="see only what is earlier: Unix seconds or ISO 8601"
+    )
+    exclude: _Exclude = Field(default_factory=list)
+
+
 class QuestionIn(_Body):
     """A question of somebody whose history comes with it. Nothing of it is kept."""
 
     history: list[UseIn] = Field(json_schema_extra={"maxItems": Limits.history} | _TIMES)
-    n: Annotated[int, Field(ge=1), BeforeValidator(_integral)] = Field(10, json_schema_extra={"maximum": Limits.n})
+    n: _Length = 10
     at: _Unix | None = Field(None, description="see only what is earlier")
-    exclude: list[str] = Field(
-        default_factory=list,
-        description="items that must not be recommended",
-        json_schema_extra={"maxItems": Limits.exclude},
-    )
+    exclude: _Exclude = Field(default_factory=list)
 
 
 class CorrectionIn(_Body):
@@ -130,16 +153,17 @@ class CorrectionIn(_Body):
     weight: float = Field(
         1.0, ge=0.0, le=LARGEST_WEIGHT, allow_inf_nan=False, description="0 mutes, 1 is as found, above 1 boosts"
     )
-    name: Annotated[str, WithJsonSchema(_text(LONGEST_NAME))] | None = Field(
-        None, description="the person's own name for it; null: the one that was found"
+    name: Annotated[str, WithJsonSchema(_text(LONGEST_NAME, _NAME))] | None = Field(
+        None, description="the person's own name for it, without invisible characters; null: the one that was found"
     )
 
 
 class ErrorDetail(BaseModel):
-    """A stable code for programs, and a message for people that says what to do."""
+    """A stable code for programs, a message for people that says what to do, and the request's id in the log."""
 
     code: Code
     message: str
+    request_id: str
 
 
 class ErrorOut(BaseModel):
