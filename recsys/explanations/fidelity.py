@@ -238,13 +238,14 @@ def _draw(queries: Queries, most: int, users: int, seed: int) -> tuple[Ints, int
 def _scores_and_ranks(model: Recommender, queries: Queries, keep: Mask, items: Items) -> tuple[Doubles, Ints]:
     """Return each item's score and its rank among the items that are not excluded, given only some events.
 
-    Equal scores are ordered by ascending item number, as `Recommender.recommend` does.
+    Equal scores are ordered as `Recommender.recommend` orders them: by training events, then by number.
     """
     visible = keep_events(queries, keep)
     targets = torch.from_numpy(items.astype(np.int64))[:, None]
     scores, ranks, done = [], [], 0
     for batch in visible.batches(max(1, 64_000_000 // max(1, model.n_items))):
-        matrix = model.score(batch).to(torch.float64, copy=True)
+        # Single precision first, as `recommend` ranks, so that the same scores are equal.
+        matrix = model.score(batch).float().to(torch.float64)
         target = targets[done : done + len(batch)].to(matrix.device)
         done += len(batch)
         score = matrix.gather(1, target)
@@ -252,8 +253,8 @@ def _scores_and_ranks(model: Recommender, queries: Queries, keep: Mask, items: I
         known = excluded.items != UNKNOWN
         cells = torch.from_numpy(excluded.rows[known]), torch.from_numpy(excluded.items[known].astype(np.int64))
         matrix[cells] = -torch.inf
-        number = torch.arange(matrix.shape[1], device=matrix.device)[None, :]
-        ahead = (matrix > score) | ((matrix == score) & (number < target))
+        place = model.fitted_on.tie_rank.to(matrix.device)
+        ahead = (matrix > score) | ((matrix == score) & (place[None, :] < place[target]))
         scores.append(score[:, 0].cpu().numpy())
         ranks.append(1 + ahead.sum(1).cpu().numpy())
     return np.concatenate(scores), np.concatenate(ranks)

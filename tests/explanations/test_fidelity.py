@@ -10,7 +10,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.explanations import METRICS, ORIENTATION, fidelity, model_evidence, standard_methods
-from recsys.explanations.fidelity import evidence_places, keep_events
+from recsys.explanations.fidelity import _scores_and_ranks, evidence_places, keep_events
 from tests.explanations.explanation_models import CountPopularity, LinearItems, TastesFromHistory, movie_log
 
 N_ITEMS = 40
@@ -194,3 +194,24 @@ def test_places_rank_distinct_items(rows: list[list[int]], seed: int) -> None:
         key = {item: (item == -1, -total[item], -items.index(item)) for item in total}
         expected = {item: place for place, item in enumerate(sorted(total, key=key.__getitem__))}
         assert places[span].tolist() == [expected[item] for item in items]
+
+
+def test_equal_scores_are_ranked_as_recommend_ranks_them() -> None:
+    """Items 20, 21 and 22 always score the same; the most popular of them, 22, comes first, not the first number."""
+    counts = np.ones(N_ITEMS, int)
+    counts[[20, 21, 22]] = 2, 3, 9
+    items = np.repeat(np.arange(N_ITEMS), counts)
+    log = Interactions.from_columns(np.arange(len(items)), items)
+    number = {str(item): position for position, item in enumerate(log.items.ids)}
+    tied = [number["20"], number["21"], number["22"]]
+    history = [number[str(item)] for item in range(7)]
+    matrix = np.zeros((N_ITEMS, N_ITEMS), np.float32)
+    matrix[np.ix_(history, tied)] = 1.0
+    model = LinearItems(matrix).fit(log)
+    queries = Queries.from_history([history], users=[0])
+    assert model.recommend(queries, 3).items.tolist() == [tied[::-1]]
+    report = fidelity(model, queries, log, m=(1,))
+    assert report.per_user["cdcg"].tolist() == [1.0] * 4
+    everything = np.ones(len(history), np.bool_)
+    for place, item in enumerate(tied[::-1], 1):
+        assert _scores_and_ranks(model, queries, everything, np.array([item], np.int32))[1].tolist() == [place]
