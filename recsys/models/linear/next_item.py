@@ -17,7 +17,10 @@ from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Recommender, Validate
 from recsys.models.capabilities import FoldIn
+from recsys.models.linear.conjugate_gradients import RANK, RidgeSolver
+from recsys.models.linear.decayed_states import DecayedStates
 from recsys.models.linear.operations import check_memory, event_weights, pair_weights, regularized_factor, sum_of_rows
+from recsys.training.progress import FitProgress
 from recsys.training.session import Session
 from recsys.types import Doubles, Floats, Ints, Items
 
@@ -26,6 +29,15 @@ HORIZON = 10.0
 
 _NEGLIGIBLE = 1e-3
 """Training skips pairs of events in which the weight of the older one is below this."""
+
+_DIRECT_BLOCK = 1024
+"""Columns that a factorised matrix is solved for at a time."""
+
+_ITERATIVE_BLOCK = 64
+"""Columns that conjugate gradients solve for at a time; their vectors then stay in the processor's cache."""
+
+_ITERATIVE_WORK = 3000
+"""Work of conjugate gradients per event, memory and column, in operations of a dense product, which are faster each."""
 
 
 @final
@@ -53,6 +65,9 @@ class LinearNextItem(Recommender, FoldIn):
 
     The order is that of the log, also among equal times. Of several events of a user with one item, training uses the
     first and scoring the last.
+
+    The matrix of the regression is factorised or, on a large catalogue with few events per item, only multiplied with
+    (`RidgeSolver`), whichever is less work; the weights agree to about a thousandth of a column's norm.
 
     Args:
         half_lives: h_p, in the user's own events, ascending; each has its own matrix.
@@ -99,12 +114,15 @@ class LinearNextItem(Recommender, FoldIn):
         return True
 
     @staticmethod
-    def memory_gb(n_items: int, memories: int) -> float:
-        """Return the peak memory of a fit in 10^9 bytes.
+    def memory_gb(n_items: int, memories: int, *, iterative: bool = False) -> float:
+        """Return the peak memory of a fit in 10^9 bytes, by conjugate gradients or by factorisation.
 
-        >>> round(LinearNextItem.memory_gb(12_000, 2), 1)
-        5.8
+        >>> round(LinearNextItem.memory_gb(12_000, 2), 1), round(LinearNextItem.memory_gb(12_000, 2, iterative=True), 1)
+        (5.8, 1.3)
         """
+        if iterative:
+            vectors = 8 * _ITERATIVE_BLOCK + 6 * RANK
+            return 4 * memories * n_items * (n_items + vectors) / 1e9
         factoring, solving = 2 * memories**2 + memories, memories**2 + 3 * memories
         return 4 * max(factoring, solving) * n_items**2 / 1e9
 
@@ -119,20 +137,38 @@ class LinearNextItem(Recommender, FoldIn):
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         if train.clock == "none":
             raise ConfigError(f"{train.name} has no order (clock 'none'): nothing comes next in it; use EASE")
-        memories = len(self.half_lives)
-        check_memory(
-            f"LinearNextItem on {train.n_items} items with {memories} half-lives",
-            self.memory_gb(train.n_items, memories),
-            self.memory_limit_gb,
-            "give fewer half_lives, use ItemKNN, IALS or AMPCF",
-        )
-        gram, cross = map(torch.from_numpy, _moments(train, self.half_lives, self.later, self.horizon))
-        gram.diagonal().add_(self.regularization)
-        factor = regularized_factor(gram, self.regularization)
-        del gram
-        # LAPACK returns columns; scoring reads rows.
-        solution = torch.cholesky_solve(cross, factor).contiguous()
-        self._weights = solution.view(memories, train.n_items, train.n_items)
+        memories, n_items = len(self.half_lives), train.n_items
+        item, position, after = _first_events(train)
+        width = memories * n_items
+        direct, iterative = width**3 / 3 + 2 * width**2 * n_items, _ITERATIVE_WORK * len(item) * width
+        needed = self.memory_gb(n_items, memories)
+        by_steps = iterative < direct or needed > self.memory_limit_gb
+        if by_steps:
+            needed = self.memory_gb(n_items, memories, iterative=True)
+        fit = f"LinearNextItem on {n_items} items with {memories} half-lives"
+        check_memory(fit, needed, self.memory_limit_gb, "give fewer half_lives, use ItemKNN, IALS or AMPCF")
+        progress = FitProgress(fit, iterative if by_steps else direct, session, needed)
+        cross = torch.zeros(width, n_items)
+        if by_steps:
+            _add_moments(item, position, after, self, cross.numpy())
+            states = DecayedStates(item, position, n_items, self.half_lives)
+            solver = RidgeSolver(states.gram, width, self.regularization)
+            for start in range(0, n_items, _ITERATIVE_BLOCK):
+                block = cross[:, start : start + _ITERATIVE_BLOCK]
+                block.copy_(solver.solve(block.contiguous()))
+                progress.advance(iterative * block.shape[1] / n_items)
+        else:
+            gram = torch.zeros(width, width)
+            _add_moments(item, position, after, self, cross.numpy(), gram.numpy())
+            gram.diagonal().add_(self.regularization)
+            factor = regularized_factor(gram, self.regularization)
+            del gram
+            progress.advance(width**3 / 3)
+            for start in range(0, n_items, _DIRECT_BLOCK):
+                block = cross[:, start : start + _DIRECT_BLOCK]
+                block.copy_(torch.cholesky_solve(block, factor))
+                progress.advance(2 * width**2 * block.shape[1])
+        self._weights = cross.view(memories, n_items, n_items)
 
     def _memories(self, queries: Queries) -> list[Floats]:
         """Return w_j 2^(-age_j / h_p), "events", for each memory p; 0 for events that are not counted."""
@@ -155,8 +191,10 @@ class LinearNextItem(Recommender, FoldIn):
         self._weights = torch.from_numpy(arrays["weights"].copy())
 
 
-def _moments(train: Interactions, half_lives: tuple[float, ...], later: float, horizon: float) -> tuple[Floats, Floats]:
-    """Return F^T F and F^T Y, where a row of F is the state before an event and that of Y the target.
+def _add_moments(
+    item: Ints, position: Ints, after: Ints, model: LinearNextItem, cross: Floats, gram: Floats | None = None
+) -> None:
+    """Add F^T Y to `cross` and F^T F to `gram`, if any; a row of F is the state before an event, that of Y the target.
 
     F is not materialised: it has one dense row per event. Two events a <= b of a user are both in every state after b,
     where their product decays geometrically. With d_p = 2^(-1 / h_p) and r_b states after b (the number of events after
@@ -167,35 +205,41 @@ def _moments(train: Interactions, half_lives: tuple[float, ...], later: float, h
         c_p(n)       = d_p^(n - 1) + later (1 - g) sum_{0 < k < n} g^(k - 1) d_p^(n - 1 - k)
 
     so that each pair costs one addition, whatever the number of states. Pairs are processed lag by lag.
+
+    Args:
+        item: "events".
+        position: "events", in the user's history.
+        after: "events", the number of later events of the user.
+        model: whose half-lives and targets count.
+        cross: "memories * items, items".
+        gram: "memories * items, memories * items".
     """
-    item, position, after = _first_events(train)
-    n_items, log_decay = train.n_items, -np.log(2) / np.asarray(half_lives)
-    width = len(half_lives) * n_items
-    gram, cross = np.zeros((width, width), np.float32), np.zeros((width, n_items), np.float32)
+    n_items, log_decay = cross.shape[1], -np.log(2) / np.asarray(model.half_lives)
     state_sums = [[_geometric_sum(p + q, after) for q in log_decay] for p in log_decay]
-    decay, ahead = np.exp(log_decay), 2 ** (-1 / horizon)
+    decay, ahead = np.exp(log_decay), 2 ** (-1 / model.horizon)
     # At n = lag: d^(n - 1), the sum over k, g^(n - 1).
     next_weight, later_weight, horizon_weight = np.ones_like(decay), np.zeros_like(decay), 1.0
     for lag in range(1, int(position.max(initial=0)) + 1):
         newer = np.flatnonzero(position >= lag)
         target = item[newer]
-        target_weight = next_weight + later * (1 - ahead) * later_weight
+        target_weight = next_weight + model.later * (1 - ahead) * later_weight
         for p in np.flatnonzero(np.maximum(next_weight, target_weight) > _NEGLIGIBLE):
             source = p * n_items + item[newer - lag]
             np.add.at(cross.reshape(-1), source * n_items + target, np.float32(target_weight[p]))
-            if next_weight[p] > _NEGLIGIBLE:
-                for q in range(len(half_lives)):
-                    pair = source * width + q * n_items + target
+            if gram is not None and next_weight[p] > _NEGLIGIBLE:
+                for q in range(len(decay)):
+                    pair = source * len(gram) + q * n_items + target
                     value = next_weight[p] * decay[p] * state_sums[p][q][newer]
                     np.add.at(gram.reshape(-1), pair, value.astype(np.float32))
         later_weight = decay * later_weight + horizon_weight
         next_weight, horizon_weight = decay * next_weight, ahead * horizon_weight
+    if gram is None:
+        return
     gram += gram.T
     own = np.arange(n_items)
     for row, sums in enumerate(state_sums):
         for column, each in enumerate(sums):
             gram[row * n_items + own, column * n_items + own] += np.bincount(item, each, minlength=n_items)
-    return gram, cross
 
 
 def _first_events(train: Interactions) -> tuple[Ints, Ints, Ints]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,9 @@ from recsys.data.queries import Queries
 from recsys.decay import GlobalHalfLife
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models import Decayed, LinearNextItem
+from recsys.models.linear import next_item
+from recsys.training import progress
+from recsys.training.session import Session
 
 HALF_LIVES = (1.0, 4.0)
 
@@ -116,13 +120,62 @@ def test_decay_wraps_it_with_global_and_per_user_half_lives() -> None:
 
 def test_a_catalogue_beyond_the_memory_limit_is_refused_before_anything_is_allocated() -> None:
     log = as_log([np.arange(300_000)])
-    with pytest.raises(CapabilityError, match=r"300000 items with 2 half-lives needs about 3600\.0 GB.*half_lives"):
+    with pytest.raises(CapabilityError, match=r"300000 items with 2 half-lives needs about 723\.\d GB.*half_lives"):
         LinearNextItem().fit(log)
     small = as_log(random_histories())
     needed = LinearNextItem.memory_gb(small.n_items, 2)
     with pytest.raises(CapabilityError, match="memory_limit_gb"):
         LinearNextItem(memory_limit_gb=needed / 2).fit(small)
     LinearNextItem(memory_limit_gb=needed * 1.01).fit(small)
+
+
+@pytest.mark.parametrize("later", [0.0, 0.5])
+def test_conjugate_gradients_and_factorisation_agree(later: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On histories of 1 to 60 events, many of them shorter than a segment, and of items that occur once."""
+    source = np.random.default_rng(5)
+    popularity = 1 / np.arange(1, 151)
+    lengths = source.integers(1, 60, 40)
+    log = as_log([source.choice(150, n, replace=False, p=popularity / popularity.sum()) for n in lengths])
+    monkeypatch.setattr(next_item, "_NEGLIGIBLE", 0.0)
+    direct = LinearNextItem((1.0, 3.0, 20.0), 5, later).fit(log).arrays()["weights"]
+    monkeypatch.setattr(next_item, "_ITERATIVE_WORK", 0)
+    iterative = LinearNextItem((1.0, 3.0, 20.0), 5, later).fit(log).arrays()["weights"]
+    assert not np.array_equal(direct, iterative)
+    error = np.linalg.norm(iterative - direct, axis=(0, 1)) / np.linalg.norm(direct, axis=(0, 1)).clip(1e-6)
+    assert error.max() < 3e-4
+
+
+def test_a_catalogue_whose_matrix_does_not_fit_is_solved_without_it() -> None:
+    log = as_log([np.random.default_rng(user).permutation(400) for user in range(8)])
+    whole, parts = LinearNextItem.memory_gb(400, 2), LinearNextItem.memory_gb(400, 2, iterative=True)
+    direct, iterative = (LinearNextItem(memory_limit_gb=limit).fit(log).arrays() for limit in (whole, parts))
+    assert not np.array_equal(direct["weights"], iterative["weights"])
+    np.testing.assert_allclose(direct["weights"], iterative["weights"], atol=1e-3 * np.abs(direct["weights"]).max())
+    with pytest.raises(CapabilityError, match="memory_limit_gb"):
+        LinearNextItem(memory_limit_gb=parts * 0.99).fit(log)
+
+
+@pytest.mark.parametrize("expected", [0.0, 100.0])
+def test_a_long_fit_says_what_to_expect_and_a_short_one_is_silent(
+    expected: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_seconds", lambda work: expected)
+    monkeypatch.setattr(progress, "_INTERVAL", 0.0)
+    monkeypatch.setattr(next_item, "_DIRECT_BLOCK", 4)
+    log = as_log(random_histories())
+    LinearNextItem().fit(log)
+    assert capsys.readouterr().err == ""
+    LinearNextItem().fit(log, session=Session(progress=True))
+    lines = capsys.readouterr().err.splitlines()
+    if not expected:
+        assert lines == []
+        return
+    assert re.fullmatch(
+        r"LinearNextItem on 12 items with 2 half-lives: about 2 minutes and 0\.0 GB of memory expected on this machine",
+        lines[0],
+    )
+    assert len(lines) >= 3
+    assert all(re.fullmatch(r"LinearNextItem on .*: \d+% done, about \d+ seconds left", line) for line in lines[1:])
 
 
 def test_a_log_without_order_is_refused() -> None:
