@@ -155,8 +155,15 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
         type=_role,
         default=[],
         metavar="ROLE=NAME",
-        help="which column of the file is what, where the usual names do not say: user=buyer item=sku time=bought_at",
+        help="which column of the file is what, where the usual names do not say: user=buyer item=sku rating=mark "
+        "time=bought_at title=name genres=kinds; names=user,item,rating,timestamp for a file without a header; and how "
+        "to read it: separator=';' encoding=latin-1 decimal=, value_range=1,5 time_unit=iso",
     )
+
+
+def add_items(parser: argparse.ArgumentParser) -> None:
+    """Add the file that describes the items."""
+    parser.add_argument("--items", metavar="FILE", help="titles and genres of the items, in a file of any format")
 
 
 def add_bad_rows(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from recsys.cli.arguments import Commands, add_actions, add_bad_rows, add_columns, add_command, add_json, picture
+from recsys.cli.arguments import (
+    Commands,
+    add_actions,
+    add_bad_rows,
+    add_columns,
+    add_command,
+    add_items,
+    add_json,
+    picture,
+)
 from recsys.cli.render import print_json, print_table, say, short
 
 
@@ -20,6 +29,7 @@ def add(commands: Commands) -> None:
     inspect.add_argument("--picture", type=picture, metavar="FILE", help="draw the histograms: .png, .svg or .pdf")
     add_bad_rows(inspect)
     add_columns(inspect)
+    add_items(inspect)
     for parser in (command, listing, inspect):
         add_json(parser)
 
@@ -61,7 +71,14 @@ def _inspect(options: argparse.Namespace) -> None:
 
     columns = Columns.from_mapping(dict(options.columns)) if options.columns else None
     # Repeats are kept, so that they can be counted.
-    log = datasets.load(options.log, columns=columns, on_error=options.on_error, duplicates="keep", re_ratings="keep")
+    log = datasets.load(
+        options.log,
+        columns=columns,
+        on_error=options.on_error,
+        items=options.items,
+        duplicates="keep",
+        re_ratings="keep",
+    )
     figures = inspect(log).to_dict()
     if options.json:
         print_json(figures)

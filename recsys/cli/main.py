@@ -19,7 +19,7 @@ from typing import Any, Final, final
 import recsys
 from recsys.cli import ask, benchmark, data, demo, events, index, serve, tokens, train
 from recsys.cli.arguments import Parser, add_debug
-from recsys.cli.render import prepare_output, say
+from recsys.cli.render import as_typed, prepare_output, say
 from recsys.errors import RecsysError
 
 _CURES: Final = {
@@ -68,7 +68,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     if rest and options.call is not train.train:  # there they are settings
         parser.error(f"unknown arguments: {' '.join(rest)}; see `recsys {options.command} --help`")
     options.rest = rest
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    remarks = logging.StreamHandler()
+    remarks.setFormatter(_Remark("%(message)s"))
+    logging.basicConfig(handlers=[remarks], level=logging.WARNING)
     try:
         options.call(options)
     except BrokenPipeError:
@@ -80,7 +82,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if options.debug:
             traceback.print_exc()
         code, text = _told(error, getattr(options, "out", None))
-        say(f"recsys: {' '.join(text.split())}")
+        say(f"recsys: {as_typed(' '.join(text.split()))}")
         return code
     return 0
 
@@ -136,6 +138,14 @@ def build_parser() -> Parser:
     tokens.add(commands)
     benchmark.add(commands)
     return parser
+
+
+@final
+class _Remark(logging.Formatter):
+    """Writes what the library tells in the words of the command line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return as_typed(super().format(record))
 
 
 @final

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,15 @@ def say(line: str) -> None:
     """Write a line of progress, or of an error, to standard error, if anybody reads it."""
     with suppress(OSError, ValueError):
         sys.stderr.write(f"{line}\n")
+
+
+def as_typed(text: str) -> str:
+    """Return a message with the declarations of columns as they are typed: `--columns user=NAME`.
+
+    >>> as_typed("say which it is with columns user=NAME")
+    'say which it is with --columns user=NAME'
+    """
+    return re.sub(r"(?<!-)\bcolumns (?=\w+=)", "--columns ", text)
 
 
 def print_json(value: object, indent: int | None = 2) -> None:

@@ -14,6 +14,7 @@ from recsys.cli.arguments import (
     add_columns,
     add_command,
     add_cutoffs,
+    add_items,
     add_json,
     add_run,
     add_seed,
@@ -59,6 +60,7 @@ def add_train(commands: Commands) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_json(parser, "print the run's metrics.json")
     add_columns(parser)
+    add_items(parser)
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -108,6 +110,7 @@ def train(options: argparse.Namespace) -> None:
             options.threshold,
             dict(options.columns) or None,
             options.on_error,
+            options.items,
         ),
         options.out,
         seed=options.seed,

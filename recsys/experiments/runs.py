@@ -169,7 +169,8 @@ def run_log(run: Path, model: Recommender, source: str | None = None) -> Interac
         source: read the log from here instead of where the run read it.
     """
     recorded = LogRecord.read(read_metrics(run))
-    return log_for_questions(run, model, run_data(run, source), recorded, given=source is not None)
+    data = replace(run_data(run, source), items=None)  # the model knows the titles
+    return log_for_questions(run, model, data, recorded, given=source is not None)
 
 
 def evaluate_run(
