@@ -117,11 +117,12 @@ def models_table(result: Result) -> str:
 
 def _commands(result: Result) -> str:
     """Return the commands that repeat the best number of a table from the committed tuned configuration."""
-    finished = [name for name in result.tables if result.ok(name) is not None]
     users = result.served if result.served.any() else result.cold
-    best = max(finished, key=lambda name: result.values(name, "ndcg@10", users)[0])
-    partial = next((name for name in finished if not result.tables[name][0]["served"].all()), None)
-    value, everybody = result.values(best, "ndcg@10")[0], result.outcomes[best].values("ndcg@10")[0]
+    best = max(result.tables, key=lambda name: mean_and_deviation(result.values(name, "ndcg@10", users))[0])
+    served = {name: bool(tables[0]["served"].all()) for name, tables in result.tables.items()}
+    # A model that serves other users than the best: what both serve is what all serve.
+    partner = next((name for name in reversed(served) if served[name] != served[best]), None)
+    everybody = result.outcomes[best].values("ndcg@10")[0]
 
     def train(name: str) -> str:
         folder = f"{result.dataset}-{result.split}"
@@ -130,13 +131,15 @@ def _commands(result: Result) -> str:
             f"--out runs/{name}"
         )
 
-    text = f"The best, `{best}`, from its tuned configuration (written by `--update-configs`): the training ends with"
-    text += f" NDCG@10 {number(everybody)} over all test users."
+    text = (
+        f"The best, `{best}`, with its first seed, from the tuned settings (`--update-configs` writes them): NDCG@10 "
+        f"{number(everybody)} over all test users"
+    )
     commands = [train(best)]
-    if partial is not None and best != partial:
-        text += f" The comparison shows {number(value)} for the users whom every model serves."
-        commands += [train(partial), f"recsys compare runs/{best} runs/{partial} --metric ndcg@10"]
-    return "\n".join([text, "", "```bash", *commands, "```"])
+    if partner is not None:
+        text += f", {number(result.values(best, 'ndcg@10')[0])} over those whom every model serves"
+        commands += [train(partner), f"recsys compare runs/{best} runs/{partner} --metric ndcg@10"]
+    return "\n".join([f"{text}.", "", "```bash", *commands, "```"])
 
 
 def _tuning(result: Result) -> str:

@@ -20,7 +20,11 @@ def treatment(cells: Cells, names: Iterable[str]) -> dict[str, str]:
     values = {fact: Counter(one.get(fact, "not stored") for one in made) for fact in _FACTS}
     different = [fact for fact, counts in values.items() if len(counts) > 1]
     dates = sorted({one.get("date", "not stored") for one in made})
-    alike = f"**not run alike**, {' and '.join(different)} differ" if different else "all run alike"
+    alike = (
+        f"**not run alike**, {' and '.join(different)} {'differ' if len(different) > 1 else 'differs'}"
+        if different
+        else "all run alike"
+    )
     texts = {
         fact: "; ".join(value if len(counts) == 1 else f"{value} ({n} cells)" for value, n in counts.most_common())
         for fact, counts in values.items()

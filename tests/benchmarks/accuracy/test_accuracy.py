@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,18 @@ from benchmarks.tools.cells import Cells, Progress
 from benchmarks.tools.grid import Arena, Budget, Grid
 from benchmarks.tools.report import REPORT_NAME
 from benchmarks.tools.search import shipped_experiment, with_settings
+from recsys.data.catalogue import locations
 from recsys.data.splits.standard import split
 from recsys.evaluation.holdout import evaluate, validator
 from recsys.evaluation.tastes import Tastes
-from recsys.experiments.configuration import check_experiment
+from recsys.experiments import shipped
+from recsys.experiments.configuration import check_experiment, read_experiment
+from recsys.experiments.runs import DataSettings, train_run
 from recsys.models import EASE
 from recsys.worlds.simulation import simulated_log
 
 _CONFIGS = ("popularity", "ease", "ampcf_latent_twin", "ampcf_latent", "ampcf_twin", "ampcf")
+_EASE = {"model": {"class_path": "recsys.models.EASE", "init_args": {"regularization": 20.0}}}
 _BUDGET = Budget(trials=2, seconds=60.0, seeds=(0, 1), validation_users=100)
 
 
@@ -112,3 +117,35 @@ def test_failure_of_a_model_has_its_reason(tmp_path: Path) -> None:
     assert outcome.runs == ()
     assert outcome.failure is not None
     assert "GB" in outcome.failure
+
+
+def test_tuned_settings_repeat_the_number_of_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `recsys train --config tuned/LOG-SPLIT/NAME` does, by the name under which they are written."""
+    folders = {"configs": tmp_path / "configs", "datasets": locations.shipped("datasets")}
+    monkeypatch.setattr(locations, "shipped", folders.__getitem__)
+    monkeypatch.setattr(shipped, "shipped", folders.__getitem__)
+    monkeypatch.setattr(accuracy, "shipped_experiment", lambda name: check_experiment(_EASE))
+    out = tmp_path / "report"
+    accuracy.run([Plan("simulated", "global_time", 9.0)], ["ease"], _BUDGET, out, update_configs=True)
+    file = shipped.experiment_file("tuned/simulated-global_time/ease")
+    assert file == tmp_path / "configs" / "tuned" / "simulated-global_time" / "ease.yaml"
+    cell = json.loads((out / "cells" / "simulated-global_time" / "ease" / "seed-0.json").read_text())["content"]
+    data = DataSettings("simulated", "global_time")
+    metrics = train_run(read_experiment(file), data, tmp_path / "run", seed=0)
+    assert metrics["test"]["ndcg@10"] == pytest.approx(cell["test"]["ndcg@10"], rel=1e-6)
+    text = (out / REPORT_NAME).read_text()
+    command = "recsys train --config tuned/simulated-global_time/ease --data simulated --split global_time --seed 0"
+    assert command in text
+    assert f"NDCG@10 {cell['test']['ndcg@10']:.4f}".replace(" 0.", " .") in text
+
+
+def test_the_facts_of_a_report_are_those_of_its_cells(folder: Path) -> None:
+    """A report written later, from cells on disk, names the commit and the machine of the cells."""
+    path = folder / "cells" / "simulated-random" / "ease" / "seed-0.json"
+    made = json.loads(path.read_text())
+    path.write_text(json.dumps({**made, "environment": {**made["environment"], "commit": "fedcba9"}}))
+    accuracy.run((Plan("simulated", "random", 60.0, fidelity=True),), _CONFIGS, _BUDGET, folder, epochs=1)
+    text = (folder / REPORT_NAME).read_text()
+    assert text.count("**not run alike**, commit differs") == 2
+    assert "fedcba9 (1 cells)" in text
+    path.write_text(json.dumps(made))
