@@ -14,7 +14,18 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 
 COMMANDS = (
-    *("accuracy", "drift", "decay_cost", "large_catalogue", "paper", "placebo", "ratings", "readme", "retrieval"),
+    *(
+        "accuracy",
+        "drift",
+        "decay_cost",
+        "fidelity",
+        "large_catalogue",
+        "paper",
+        "placebo",
+        "ratings",
+        "readme",
+        "retrieval",
+    ),
     *("scale", "screenshots", "serving", "serving_fuzz", "serving_kill", "serving_load", "serving_size", "speed"),
 )
 

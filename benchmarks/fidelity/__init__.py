@@ -1,0 +1,1 @@
+"""Fidelity of the evidence of the served configurations."""

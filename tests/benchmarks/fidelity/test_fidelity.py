@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.fidelity.command import differences, leave_one_out_evidence, main, what_lost
+from recsys.data.queries import Queries
+from recsys.explanations.fidelity import fidelity
+from recsys.explanations.methods import model_evidence
+from recsys.models import EASE, LinearNextItem
+from recsys.worlds.simulation import simulated_log
+
+
+def test_leave_one_out_is_the_contribution_where_events_do_not_depend_on_each_other() -> None:
+    log = simulated_log(n_users=60, n_items=40, events_per_user=12)
+    model = EASE(20.0).fit(log)
+    queries = Queries.from_interactions(log, np.arange(20))
+    items = np.arange(20, dtype=np.int32)
+    np.testing.assert_allclose(
+        leave_one_out_evidence(model)(queries, items), model_evidence(model)(queries, items), atol=1e-5
+    )
+
+
+def test_leave_one_out_is_the_difference_of_two_scores_where_ages_shift() -> None:
+    log = simulated_log(n_users=60, n_items=40, events_per_user=12)
+    model = LinearNextItem((2.0,), 5.0).fit(log)
+    queries = Queries.from_history([[3, 1, 4, 5]])
+    without = Queries.from_history([[1, 4, 5], [3, 4, 5], [3, 1, 5], [3, 1, 4]])
+    expected = model.score(queries)[:, 7] - model.score(without)[:, 7]
+    result = leave_one_out_evidence(model)(queries, np.array([7], np.int32))
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+def test_a_model_explained_by_chance_is_reported_as_losing() -> None:
+    log = simulated_log(n_users=150, n_items=60, events_per_user=15)
+    model = EASE(20.0).fit(log)
+    own = model_evidence(model)
+    methods = {"model": lambda queries, items: -own(queries, items), "honest": own}
+    pairs = differences({"a log, a model": fidelity(model, Queries.from_interactions(log), log, methods=methods)})
+    assert {pair.outcome for pair in pairs if pair.metric in ("del", "ins")} == {"lost"}
+    assert "is worse than: a log, a model: honest by" in what_lost(pairs)
+
+
+def test_report(tmp_path: Path) -> None:
+    assert main(["--quick", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "## simulated, ampcf" in text
+    for evidence in ("leave-one-out", "cosine", "popularity", "random"):
+        assert f"| {evidence} | POS |" in text
