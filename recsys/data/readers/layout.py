@@ -87,7 +87,7 @@ def detect(
         raise DataError(f"{where}: undecodable text (UTF-16); save the file as UTF-8")
     if any(b"\0" in line for line in first):
         raise DataError(f"{where}: binary data where text is expected; give a CSV, TSV, JSON, Parquet or Arrow file")
-    if source.base.endswith((".jsonl", ".ndjson", ".json")) or first[0].lstrip().startswith((b"{", b"[")):
+    if source.base.endswith((".jsonl", ".ndjson", ".json")) or _begin(first).startswith((b"{", b"[")):
         return _detect_json(source, columns, first, required, common)
     line = first[0].decode(columns.encoding, errors="backslashreplace").rstrip("\r\n")
     separator = columns.separator or _separator(source.base, line)
@@ -112,7 +112,7 @@ def is_bare_list(source: Source) -> bool:
     if format_of(source) is not None:
         return False
     lines = _first_lines(source)
-    if lines[0].lstrip().startswith(b"["):
+    if _begin(lines).startswith(b"["):
         return not isinstance(next(array_entries(source), {}), dict)
     line = lines[0].decode("utf-8", errors="backslashreplace").strip()
     return not line.startswith("{") and not set(line) & set(_SEPARATORS) and not recognised([line.strip('"')])
@@ -171,6 +171,11 @@ def _first_lines(source: Source) -> list[bytes]:
     return lines
 
 
+def _begin(lines: list[bytes]) -> bytes:
+    """Return the first line that is not blank, from its first character on."""
+    return next((line.lstrip() for line in lines if line.strip()), b"")
+
+
 def _separator(base: str, line: str) -> str:
     if "::" in line and (base.endswith(".dat") or "," not in line):
         return "::"
@@ -205,7 +210,7 @@ def _detect_json(
     required: Sequence[Role],
     common: Mapping[Role, tuple[str, ...]],
 ) -> Layout:
-    is_array = first[0].lstrip().startswith(b"[") and not source.base.endswith((".jsonl", ".ndjson"))
+    is_array = _begin(first).startswith(b"[") and not source.base.endswith((".jsonl", ".ndjson"))
     entries: list[object] = []
     if is_array:
         entries += islice(array_entries(source), _SAMPLE_ROWS)

@@ -10,7 +10,7 @@ from contextlib import suppress
 LOGGER = logging.getLogger("recsys.data")
 
 _MUCH = 0.1
-"""The share of repeated rows from which on their loss is a warning."""
+"""The share of events from which on their loss is a warning."""
 
 _NAME = re.compile(r"rating|score|stars?\b|grade|feedback|preference|mark\b", re.IGNORECASE)
 _LEAST_ROWS = 5
@@ -31,6 +31,12 @@ def remark_on_rows(where: str, trimmed: str | None, rows: int, events: int, dupl
         )
     elif duplicates or re_ratings:
         LOGGER.info("%s: %s", where, dropped)
+
+
+def remark_on_filter(name: str, before: int, after: int, rule: str) -> None:
+    """Tell, of a log, that a rule for its events has left out many of them."""
+    if before - after > _MUCH * before:
+        LOGGER.warning("%s: %s of %s events are left with %s", name, f"{after:,}", f"{before:,}", rule)
 
 
 def remark_on_rating(where: str, rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> None:

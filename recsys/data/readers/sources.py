@@ -92,7 +92,7 @@ class Source:
                 raw = stack.enter_context(stack.enter_context(zipfile.ZipFile(self.path)).open(self.member))
         except (ValueError, RuntimeError) as error:  # a name that no file can have; a member with a password
             raise DataError(f"{self.label} cannot be read ({error}); give the path of a plain file") from error
-        packed = io.BufferedReader(cast(io.RawIOBase, raw), _HEAD_BYTES)
+        packed = stack.enter_context(io.BufferedReader(cast(io.RawIOBase, raw), _HEAD_BYTES))
         head = packed.peek(8)
         opener = next((opener for magic, opener in _PACKED.items() if head.startswith(magic)), None)
         if opener is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recsys.data.interactions import Interactions
+from recsys.data.readers.remarks import remark_on_filter
 from recsys.errors import ConfigError, DataError
 from recsys.types import Items, Mask
 
@@ -40,9 +41,10 @@ def minimum_events(train: Interactions, users: int = 1, items: int = 1, passes: 
         keep &= _frequent(train.user_num, keep, train.n_users, users)
         keep &= _frequent(train.item_num, keep, train.n_items, items)
         done, changed = done + 1, int(keep.sum()) < before
+    limits = f"at least {users} per user and {items} per item"
     if not keep.any():
-        limits = f"at least {users} per user and {items} per item"
         raise DataError(f"{train.name}: of {len(train)} events none is left with {limits}; lower the minima")
+    remark_on_filter(train.name, len(train), int(keep.sum()), limits)
     return train.select(keep).compact()
 
 

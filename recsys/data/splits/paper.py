@@ -8,6 +8,7 @@ import numpy as np
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Ragged
+from recsys.data.readers.remarks import remark_on_filter
 from recsys.data.splits.assembly import Marks, after_last, assemble, shuffled_positions
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Holdout, Split
@@ -99,6 +100,7 @@ def _binarised(log: Interactions, threshold: float | None) -> Interactions:
     keep = np.ones(len(log), np.bool_) if threshold is None else log.value >= np.float32(threshold)
     if not keep.any():
         raise DataError(f"{log.name}: no rating is at least {threshold}; lower the threshold")
+    remark_on_filter(log.name, len(log), int(keep.sum()), f"a rating of at least {threshold}")
     positions = np.flatnonzero(keep)
     key = log.user_num[positions].astype(np.int64) * log.n_items + log.item_num[positions]
     chosen = log.select(positions[np.sort(np.unique(key, return_index=True)[1])])
