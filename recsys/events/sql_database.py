@@ -28,8 +28,11 @@ from recsys.events.store import Cause, StoreError
 Cursor = DBAPICursor
 LOGGER = logging.getLogger("recsys.serving")
 
-PATIENCE = 30
-"""Seconds that a writer waits for another one, and a reader for a connection."""
+PATIENCE = 20
+"""Seconds that a writer waits for another one, and a reader for a connection.
+
+An answer of the service may take longer, so that the log tells what it waited for.
+"""
 
 READERS: Final = 4
 """Connections outside the pool: for answers, for metrics, for a bundle that is being loaded, and one to spare."""
