@@ -12,6 +12,7 @@ Names are imported when they are first used, so `import recsys` costs nothing.
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ if not TYPE_CHECKING:  # which takes any name for granted where a module has a _
         value = importlib.import_module(module)
         for attribute in path.split(".") if path else ():
             value = getattr(value, attribute)
+        if inspect.isroutine(value):
+            value = importlib.import_module("recsys.checks").checking_arguments(value)
         globals()[name] = value
         return value
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import sys
+from collections.abc import Callable
+from functools import wraps
 from itertools import accumulate
-from numbers import Integral
-from typing import Any, TypeVar, get_args
+from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, get_args
 
 from recsys.errors import ConfigError, nearest
 
 _Base = TypeVar("_Base")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 
 def choice(name: str, value: object, allowed: object) -> None:
@@ -33,6 +40,12 @@ def whole(name: str, value: object, *, least: int = 1) -> None:
         raise ConfigError(f"{name} is {value!r}; it must be a whole number, at least {least}")
 
 
+def number(name: str, value: object) -> None:
+    """Raise a ConfigError when `value` is not a finite number."""
+    if type(value) is bool or not isinstance(value, Real) or not math.isfinite(value):
+        raise ConfigError(f"{name} is {value!r}; it must be a finite number")
+
+
 def fraction(name: str, value: float) -> None:
     """Raise a ConfigError when `value` is not in [0, 1)."""
     if not 0 <= value < 1:
@@ -43,6 +56,37 @@ def share(name: str, value: float) -> None:
     """Raise a ConfigError when `value` is not in [0, 1]."""
     if not 0 <= value <= 1:
         raise ConfigError(f"{name} is {value}; it must be from 0 to 1")
+
+
+def path_of(caller: str, value: object) -> Path:
+    """Return a path that is given as text or as a `Path`; raise a ConfigError for anything else."""
+    if not isinstance(value, str | PathLike) or not str(value) or "\0" in str(value):
+        raise ConfigError(f"{caller} needs the path of a file or directory, not {value!r}")
+    return Path(value)
+
+
+def checking_arguments(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Return a function that raises a ConfigError, with the nearest right name, where its arguments do not fit.
+
+    >>> checking_arguments(positive)("epochs", 1, zreo=True)
+    Traceback (most recent call last):
+    recsys.errors.ConfigError: positive has no option 'zreo'; did you mean 'zero'?; it has name, value, zero
+    """
+    signature = inspect.signature(function)
+    names = [name for name, parameter in signature.parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
+    name = getattr(function, "__name__", "this function")
+
+    @wraps(function)
+    def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            unknown = next((key for key in kwargs if key not in names), None)
+            fault = f": {error}" if unknown is None else f" has no option {unknown!r}{nearest(unknown, names)}"
+            raise ConfigError(f"{name}{fault}; it has {', '.join(names)}") from None
+        return function(*args, **kwargs)
+
+    return call
 
 
 def class_named(setting: str, path: str, base: type[_Base], group: str, home: str = "") -> type[_Base]:

@@ -41,6 +41,7 @@ from recsys.bundles.manifest import (
     git_commit,
     read_manifest,
 )
+from recsys.checks import path_of
 from recsys.data.items import ItemMetadata
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import BundleError, ConfigError, RecsysError
@@ -76,7 +77,9 @@ def save(model: Recommender, path: str | Path, *, extra: Mapping[str, Any] | Non
     """
     if not isinstance(model, Recommender):
         raise ConfigError(f"save needs a fitted model, not {type(model).__name__}, as in save(model, path)")
-    path = Path(path)
+    path = path_of("save", path)
+    if not isinstance(extra, Mapping | None):
+        raise ConfigError(f"extra is {extra!r}; give a mapping of names to JSON values")
     notes = dict(extra or {})
     if reserved := sorted(set(notes) & ({*KEYS, INDEX, DIGEST} - set(GIVEN))):
         raise BundleError(f"extra holds {reserved[0]!r}, which the manifest of a bundle uses itself; use another name")

@@ -58,7 +58,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, as_json: bool = False) -> 
     from rich.table import Table
 
     table = Table()
-    for name, value in rows[0].items():
+    for name, value in (rows[0] if rows else {}).items():
         table.add_column(name, justify="right" if isinstance(value, float) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(short(value)) for value in row.values()))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from recsys.checks import whole
 from recsys.data.interactions import Interactions
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.errors import ConfigError
@@ -71,7 +72,10 @@ def compare_models(
         ConfigError: a metric is unknown, or there is nothing to evaluate a model on.
         DataError: the models were not evaluated on the same users.
     """
+    whole("seed", seed, least=0)
     metrics = [metrics] if isinstance(metrics, str) else metrics
+    if not isinstance(metrics, Sequence) or not all(isinstance(metric, str) for metric in metrics):
+        raise ConfigError(f"metrics is {metrics!r}; give names with a cutoff, as in ['ndcg@10', 'recall@20']")
     tables = []
     tastes: Tastes | None = None
     for model in (a, b):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from recsys.checks import whole
 from recsys.data.splits.holdout import Holdout
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
@@ -40,8 +41,8 @@ def rank(
         "queries n", item numbers, best first, `UNKNOWN` where there is no item; and "queries", whether the list is
         the model's own.
     """
-    if batch_size is not None and batch_size < 1:
-        raise ConfigError(f"batch_size is {batch_size}; it must be at least 1 (or None for an automatic size)")
+    if batch_size is not None:
+        whole("batch_size", batch_size)
     size = batch_size or max(1, min(2048, _SCORES_IN_MEMORY // max(1, model.n_items)))
     served = holdout.queries.users != UNKNOWN if model.needs_known_users else np.ones(len(holdout), np.bool_)
     top = np.full((len(holdout), n), UNKNOWN, np.int32)

@@ -50,7 +50,7 @@ def recommend(
     """
     model = load_model(run, allow)
     queries = _queries(model, run, user, history, at, source)
-    recommendations = recommender_of(run / "model", model, exact=exact)(queries, n)
+    recommendations = recommender_of(run / "model", model, exact=exact)(queries, min(n, model.n_items))
     return [explanation.to_dict() for explanation in explain_items(model, queries, recommendations)[0]]
 
 

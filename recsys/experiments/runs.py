@@ -25,6 +25,7 @@ import pandas as pd
 import yaml
 
 from recsys.bundles import bundle
+from recsys.checks import path_of
 from recsys.data.catalogue import cards
 from recsys.data.interactions import Interactions
 from recsys.data.splits.holdout import Split
@@ -136,8 +137,9 @@ def load_model(path: str | Path, allow: type | str | Iterable[type | str] = ()) 
 
     Raises:
         DataError: there is neither a run nor a bundle.
+        ConfigError: `path` is no path.
     """
-    path = Path(path)
+    path = path_of("load_model", path)
     if (path / bundle.MANIFEST).exists():
         return bundle.load(path, allow)
     if not (path / METRICS).exists():

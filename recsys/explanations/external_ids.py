@@ -50,6 +50,7 @@ def queries_by_id(
         DataError: users that the log lacks, or a history of which the model knows no item.
         CapabilityError: users that the model cannot serve.
     """
+    check_model(model)
     if history is not None:
         if users is not None or log is not None or at is not None:
             raise ConfigError("give users with the log that holds their events, or a history of item ids, not both")
@@ -62,6 +63,12 @@ def queries_by_id(
     numbers = user_numbers(model, log, users)
     now = None if at is None else np.full(len(numbers), moment(at, log.clock, log.span), dtype=np.int64)
     return model.fitted_on.queries(log, numbers, now), log.users.ids[numbers]
+
+
+def check_model(model: object) -> None:
+    """Raise a ConfigError, with what makes a model, unless it is one."""
+    if not isinstance(model, Recommender):
+        raise ConfigError(f"a fitted model is needed, not {model!r}: train(log, 'ease'), or load_model(DIR)")
 
 
 def user_numbers(model: Recommender, log: Interactions, users: Id | Iterable[Id] | None) -> Items:

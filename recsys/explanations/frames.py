@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys.checks import whole
+from recsys.checks import path_of, whole
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.readers.times import Moment
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.explanations.explain import explain, explain_items
-from recsys.explanations.external_ids import Id, known_numbers, queries_by_id, user_numbers
+from recsys.explanations.external_ids import Id, check_model, known_numbers, queries_by_id, user_numbers
 from recsys.explanations.personas import describe_personas
 from recsys.explanations.records import Explanation
 from recsys.explanations.similarity import similar
@@ -99,7 +99,8 @@ def recommend_all(
     """
     whole("n", n)
     whole("batch_size", batch_size)
-    target = Path(path)
+    check_model(model)
+    target = path_of("recommend_all", path)
     if target.suffix.lower() != ".parquet" or target.is_dir():
         raise ConfigError(
             f"{target} is {'a directory' if target.is_dir() else 'no .parquet file'}; name a .parquet file"
@@ -213,6 +214,7 @@ def similar_items(model: Recommender, items: Id | Iterable[Id], *, n: int = 10) 
         DataError: ids that the model does not know.
     """
     whole("n", n)
+    check_model(model)
     numbers = known_numbers(model.fitted_on.items, items, "items", "the model")
     lists = [similar(model, number, n) for number in numbers.tolist()]
     every = Recommendations(
@@ -223,7 +225,7 @@ def similar_items(model: Recommender, items: Id | Iterable[Id], *, n: int = 10) 
 
 
 def _frame(model: Recommender, queries: Queries, user_ids: npt.NDArray[Any], n: int, *, reasons: bool) -> pd.DataFrame:
-    recommendations = model.recommend(queries, n)
+    recommendations = model.recommend(queries, min(n, model.n_items))
     frame = _ranked(model, recommendations, "user", user_ids, "item")
     if reasons:
         explanations = [one for row in explain_items(model, queries, recommendations) for one in row]

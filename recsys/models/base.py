@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import arguments_of
+from recsys.checks import arguments_of, whole
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries, Ragged
@@ -279,7 +279,14 @@ class Recommender(ABC):
             n: length of the lists.
             candidates: rank only these items of each query; everything when None.
             batch_size: queries scored at a time; by default as many as keep the score matrix under about 256 MB.
+
+        Raises:
+            ConfigError: `n` or `batch_size` is not a whole number, or below 1.
+            NotFittedError, CapabilityError: see `check_queries`.
         """
+        whole("n", n)
+        if batch_size is not None:
+            whole("batch_size", batch_size)
         size = batch_size or max(1, min(2048, 64_000_000 // max(1, self.n_items)))
         items = np.full((len(queries), n), UNKNOWN, np.int32)
         scores = np.full((len(queries), n), -np.inf, np.float32)

@@ -67,7 +67,7 @@ def _loaded(
     duplicates: Duplicates | None,
     re_ratings: ReRatings | None,
 ) -> Interactions:
-    name = str(name_or_file)
+    name = str(checks.path_of("load", name_or_file))
     entry = cards.all_cards().get(name) if isinstance(name_or_file, str) else None
     if entry is not None and entry.generator is not None:
         log: Interactions = checks.object_named(f"card {name}: generator", entry.generator, "recsys.worlds")(seed=seed)

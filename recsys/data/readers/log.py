@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
-from recsys.checks import object_named
+from recsys.checks import object_named, path_of
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import INTERACTION_KINDS, Columns
 from recsys.data.readers.layout import detect, sample
@@ -89,6 +89,7 @@ def read_log(
         DataError: naming file, line, value and cure.
         ConfigError: there is no such reader.
     """
+    path = path_of("read", path)
     columns = (columns or Columns()).naming(user=user, item=item, value=value, time=time)
     reader = reader or columns.reader
     if reader is None:

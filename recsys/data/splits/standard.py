@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from recsys.checks import number, whole
 from recsys.data.interactions import Clock, Interactions, check_log
 from recsys.data.splits.assembly import (
     Marks,
@@ -77,7 +78,7 @@ def split(
         threshold: the smallest rating that counts as an event; for paper.
 
     Raises:
-        ConfigError: an unknown name or an option that the split does not have.
+        ConfigError: an unknown name, an option that the split does not have, or one out of range.
         DataError: the log lacks the clock that the split needs, or is too small for it.
 
     >>> log = Interactions.from_columns([1, 1, 1, 2, 2, 2], [1, 2, 3, 1, 2, 3], times=range(6))
@@ -92,6 +93,10 @@ def split(
         if option not in _OPTIONS[name]:
             users = ", ".join(known for known in SPLIT_NAMES if option in _OPTIONS[known])
             raise ConfigError(f"the {name} split has no option {option!r} (it belongs to {users}); leave it out")
+    whole("seed", seed, least=0)
+    for option, count in (("min_user_events", min_user_events), ("min_item_events", min_item_events), ("n", n or 1)):
+        whole(option, count)
+    number("threshold", threshold or 0.0)
     if name not in offered(log.clock):
         raise clock_error(log, f"{name} split")
     minima = Minima(min_user_events, min_item_events)

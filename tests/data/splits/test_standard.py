@@ -263,7 +263,7 @@ def test_prequential_windows_need_a_clock(clock: Clock) -> None:
         ({"name": "last_n", "n": 0}, "at least 1"),
         ({"name": "held_out_users", "history": "lastt"}, "'random' or 'first'"),
         ({"name": "paper", "min_user_events": 5}, "its own filter"),
-        ({"name": "random", "min_user_events": 0}, "users is 0"),
+        ({"name": "random", "min_user_events": 0}, "min_user_events is 0"),
     ],
 )
 def test_wrong_options_are_errors(options: dict[str, Any], message: str) -> None:
