@@ -73,21 +73,20 @@ def _drift(options: argparse.Namespace) -> None:
     from recsys.data.catalogue import datasets
     from recsys.data.readers.columns import Columns
     from recsys.experiments.drift.arm_results import Settings
-    from recsys.experiments.drift.benchmark import run_drift
+    from recsys.experiments.drift.bases import read_bases
+    from recsys.experiments.drift.benchmark import check_options, run_drift
 
     columns = Columns.from_mapping(dict(options.columns)) if options.columns else None
+    names = ("users", "limit", "candidates", "retrain_days", "seed")
+    settings = Settings(**{name: getattr(options, name) for name in names})
+    check_options(options.arms, settings)
+    read_bases(options.base, options.seed)  # refused before the log is read, as it may be large
     content = run_drift(
         datasets.load(options.data, columns=columns, on_error=options.on_error, seed=options.seed),
         options.base,
         options.arms,
         options.out,
-        Settings(
-            users=options.users,
-            limit=options.limit,
-            candidates=options.candidates,
-            retrain_days=options.retrain_days,
-            seed=options.seed,
-        ),
+        settings,
         command=_command(options),
         say=(lambda _: None) if options.quiet else say,
     )

@@ -82,7 +82,7 @@ def evaluate(
             "evaluate(load_model(DIR), split)"
         )
     holdout, train = holdout_of(questions, train)
-    lengths = _ascending(cutoffs)
+    lengths = ascending_cutoffs(cutoffs)
     check_unseen(model, holdout, train)
     top, served = rank(model, holdout, lengths[-1], batch_size=batch_size, progress=progress)
     return evaluate_lists(top, holdout, train, metrics=metrics, cutoffs=lengths, tastes=tastes, served=served)
@@ -128,7 +128,7 @@ def evaluate_lists(
     Raises:
         ConfigError: a cutoff is not positive, the lists are shorter than the largest, or a metric is unknown.
     """
-    lengths = _ascending(cutoffs)
+    lengths = ascending_cutoffs(cutoffs)
     if top.ndim != 2 or top.shape[1] < lengths[-1] or len(top) != len(holdout):
         raise ConfigError(
             f"lists of shape {top.shape} cannot answer {len(holdout)} questions at cutoff {lengths[-1]}; one list "
@@ -161,8 +161,8 @@ def evaluate_lists(
     return Evaluation(pd.DataFrame(columns | values), tuple(values), overall, lengths, unreachable)
 
 
-def _ascending(cutoffs: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the distinct cutoffs in ascending order."""
+def ascending_cutoffs(cutoffs: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the distinct cutoffs in ascending order; raise a ConfigError unless they are positive whole numbers."""
     lengths = np.atleast_1d(np.asarray(cutoffs))
     if lengths.dtype.kind not in "iu" or not (lengths >= 1).all():
         raise ConfigError(f"cutoffs are {lengths.tolist()}; give at least one, each at least 1, as in 5 10 20")

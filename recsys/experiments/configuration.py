@@ -26,8 +26,9 @@ import yaml
 
 from recsys.bundles import legacy
 from recsys.bundles.classes import configured, named_like
-from recsys.checks import public_name
+from recsys.checks import public_name, whole
 from recsys.errors import ConfigError, nearest
+from recsys.evaluation.metrics import parse_metric
 from recsys.experiments.shipped import experiment_file, experiment_files
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
@@ -37,10 +38,18 @@ from recsys.models.parameters import ARGUMENTS, CLASS, check_keys, from_plain, f
 @final
 @dataclass(frozen=True)
 class Filters:
-    """Minimum events of a user and of an item, counted on training data only."""
+    """Minimum events of a user and of an item, counted on training data only.
+
+    Raises:
+        ConfigError: a minimum is below 1.
+    """
 
     min_user_events: int = 1
     min_item_events: int = 1
+
+    def __post_init__(self) -> None:
+        whole("filters.min_user_events", self.min_user_events)
+        whole("filters.min_item_events", self.min_item_events)
 
 
 @final
@@ -51,10 +60,18 @@ class Validation:
     Attributes:
         metric: a ranking metric with its cutoff.
         users: at most this many validation users, sampled once; all when None.
+
+    Raises:
+        ConfigError: there is no such metric, or the number is below 1.
     """
 
     metric: str = "ndcg@10"
     users: int | None = None
+
+    def __post_init__(self) -> None:
+        parse_metric(self.metric)
+        if self.users is not None:
+            whole("validation.users", self.users)
 
 
 _SECTIONS: dict[str, type[Any]] = {"filters": Filters, "validation": Validation}

@@ -18,7 +18,7 @@ from recsys.data.readers.repeats import find_repeats
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.splits.later import later_questions
 from recsys.data.splits.names import SplitName
-from recsys.data.splits.standard import split
+from recsys.data.splits.standard import check_options, split
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import DataError
 from recsys.events.addresses import is_address
@@ -56,8 +56,12 @@ class DataSettings:
 
     def load(self) -> Interactions:
         """Return the log."""
-        log = log_of(self.source) if is_address(self.source) else self._load()
-        return log if self.items is None else datasets.with_items(log, self.items)
+        return self._load()
+
+    def check(self, filters: Filters) -> None:
+        """Raise a ConfigError or a DataError for what is wrong whatever the log holds."""
+        check_options(self.split, seed=self.seed, threshold=self.threshold, **asdict(filters))
+        _ = self._columns
 
     def load_grown(self, until: int) -> Interactions:
         """Return the log with the events up to `until` as they were read when nothing was later.
@@ -79,7 +83,11 @@ class DataSettings:
         return split(log, self.split, seed=self.seed, threshold=self.threshold, **asdict(filters))
 
     def _load(self, **policies: Any) -> Interactions:  # noqa: ANN401 - policies for repeats
-        return datasets.load(self.source, columns=self._columns, on_error=self.on_error, seed=self.seed, **policies)
+        if is_address(self.source):
+            log = log_of(self.source)
+        else:
+            log = datasets.load(self.source, columns=self._columns, on_error=self.on_error, seed=self.seed, **policies)
+        return log if self.items is None else datasets.with_items(log, self.items)
 
     @property
     def _columns(self) -> Columns | None:

@@ -31,8 +31,8 @@ from recsys.data.interactions import Interactions
 from recsys.data.splits.holdout import Split
 from recsys.errors import DataError
 from recsys.evaluation.comparison import compare_models
-from recsys.evaluation.holdout import evaluate
-from recsys.evaluation.metrics import RANKING_METRICS
+from recsys.evaluation.holdout import ascending_cutoffs, evaluate
+from recsys.evaluation.metrics import RANKING_METRICS, metrics_by_name
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.tastes import Tastes
 from recsys.events.addresses import PINNED, is_address, located
@@ -91,6 +91,8 @@ def train_run(
     Raises:
         DataError: `out` holds a finished run or something that is not a run.
     """
+    lengths = ascending_cutoffs([*cutoffs, 10])
+    data.check(experiment.filters)
     _prepare(out, overwrite=overwrite)
     data = replace(data, source=pinned(data.source))
     say(f"reading {located(data.source)}")
@@ -106,7 +108,7 @@ def train_run(
     tastes = Tastes.of(cut.train)
     evaluations = {}
     for name, holdout in (("valid", cut.valid), ("test", cut.test)):
-        evaluations[name] = evaluate(model, holdout, cut.train, cutoffs=sorted({*cutoffs, 10}), tastes=tastes)
+        evaluations[name] = evaluate(model, holdout, cut.train, cutoffs=lengths, tastes=tastes)
         evaluations[name].save(out / f"{name}.parquet")
     metrics: dict[str, Any] = json_values(_metrics(model, data, LogRecord.of(log), cut, seed, evaluations))
     bundle.save(model, out / "model", extra={"split": cut.name, "seed": seed, "metrics": metrics["test"]})
@@ -196,7 +198,10 @@ def evaluate_run(
 
     Raises:
         DataError: the log is not the one that the run read, or has not only grown.
+        ConfigError: a cutoff is not positive, or there is no such metric.
     """
+    ascending_cutoffs(cutoffs)
+    metrics_by_name(metrics)
     model = load_model(run, allow)
     data = run_data(run, source)
     if later and source is None:

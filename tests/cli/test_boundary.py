@@ -49,7 +49,7 @@ def test_full_disk_is_one_line_that_names_the_place(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
 @pytest.mark.parametrize("command", [("data", "list", "--json"), ("data", "list"), ("--help",)])
 def test_output_that_cannot_be_written(command: tuple[str, ...]) -> None:
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )

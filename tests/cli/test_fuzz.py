@@ -228,10 +228,10 @@ def _case(
         call += ["--data", _likely_data(draw, world)] if draw.random() < 0.3 else []
     if words == ("recommend",) and "--user" not in call and "--history" not in call:
         call += ["--user", draw.choice(["1", "2", "u1"])]
-    # Nothing here may listen, or train the models of a demonstration.
-    call += {("serve",): ["--host", "203.0.113.1", "--workers", "1"], ("demo",): ["--out", "/dev/null/x"]}.get(
-        words, []
-    )
+    if words == ("serve",):  # nothing here may listen
+        call += ["--host", "203.0.113.1", "--workers", "1"]
+    if words == ("demo",):  # or train the models of a demonstration
+        call += ["--out", "/dev/null/x"]
     if words == ("data", "fetch"):
         call = [*words, "no such data set"]
     if words == ("benchmark", "drift"):
@@ -252,7 +252,7 @@ def _call(words: list[str], encoding: str) -> tuple[int, str, str]:
             code = int(stop.code or 0)
         for stream in streams:
             stream.flush()
-    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)  # type: ignore[attr-defined]
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)
     return code, out, err
 
 

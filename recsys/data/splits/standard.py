@@ -86,17 +86,8 @@ def split(
     array([-1], dtype=int32)
     """
     check_log(log, "split")
-    if name not in SPLIT_NAMES:
-        raise ConfigError(f"unknown split {name!r}{nearest(str(name), SPLIT_NAMES)}; known: {', '.join(SPLIT_NAMES)}")
-    given = {"fractions": fractions, "n": n, "history": history, "threshold": threshold}
-    for option in (option for option, value in given.items() if value is not None):
-        if option not in _OPTIONS[name]:
-            users = ", ".join(known for known in SPLIT_NAMES if option in _OPTIONS[known])
-            raise ConfigError(f"the {name} split has no option {option!r} (it belongs to {users}); leave it out")
-    whole("seed", seed, least=0)
-    for option, count in (("min_user_events", min_user_events), ("min_item_events", min_item_events), ("n", n or 1)):
-        whole(option, count)
-    number("threshold", threshold or 0.0)
+    options = {"fractions": fractions, "n": n, "history": history, "threshold": threshold}
+    check_options(name, seed=seed, min_user_events=min_user_events, min_item_events=min_item_events, **options)
     if name not in offered(log.clock):
         raise clock_error(log, f"{name} split")
     minima = Minima(min_user_events, min_item_events)
@@ -113,9 +104,28 @@ def split(
         case "held_out_users":
             return held_out_users_split(log, shares, history=history or "random", seed=seed, minima=minima)
         case "paper":
-            if minima != Minima():
-                raise ConfigError("the paper split has its own filter (2 events per user and item); leave minima out")
             return paper_split(log, threshold=threshold, seed=seed)
+
+
+def check_options(
+    name: str, *, seed: int = 0, min_user_events: int = 1, min_item_events: int = 1, **options: object
+) -> None:
+    """Raise a ConfigError for what is wrong with the arguments of `split` whatever the log holds."""
+    if name not in SPLIT_NAMES:
+        raise ConfigError(f"unknown split {name!r}{nearest(str(name), SPLIT_NAMES)}; known: {', '.join(SPLIT_NAMES)}")
+    for option in (option for option, value in options.items() if value is not None):
+        if option not in _OPTIONS[name]:
+            users = ", ".join(known for known in SPLIT_NAMES if option in _OPTIONS[known])
+            raise ConfigError(f"the {name} split has no option {option!r} (it belongs to {users}); leave it out")
+    whole("seed", seed, least=0)
+    whole("min_user_events", min_user_events)
+    whole("min_item_events", min_item_events)
+    if options.get("n") is not None:
+        whole("n", options["n"])
+    if options.get("threshold") is not None:
+        number("threshold", options["threshold"])
+    if name == "paper" and (min_user_events, min_item_events) != (1, 1):
+        raise ConfigError("the paper split has its own filter (2 events per user and item); leave minima out")
 
 
 def _global_time(log: Interactions, fractions: Sequence[float], minima: Minima) -> Split:

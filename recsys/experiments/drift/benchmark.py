@@ -63,7 +63,8 @@ def run_drift(
         DataError: the log cannot carry a claim about drift, or is too short.
         CapabilityError: a base cannot fold in, every base refuses the log, or a detector needs a missing library.
     """
-    _check(log, arms, settings)
+    check_options(arms, settings)
+    _check(log)
     models = read_bases(bases, settings.seed)
     bases_of_run = {base.name: base.experiment.to_dict() for base in models}
     run = identity(log, settings, {"bases": bases_of_run, "arms": list(arms)})
@@ -80,7 +81,7 @@ def run_drift(
     return dict(content)
 
 
-def _check(log: Interactions, arms: Sequence[str], settings: Settings) -> None:
+def _check(log: Interactions) -> None:
     if log.name in _WITHOUT_DRIFT:
         raise DataError(
             f"{log.name} is refused for claims about drift: {_WITHOUT_DRIFT[log.name]}; use a log with long "
@@ -91,6 +92,14 @@ def _check(log: Interactions, arms: Sequence[str], settings: Settings) -> None:
             f"{log.name} has clock {log.clock!r}: its users share no time, so that neither a detector for everybody "
             "nor the days since training mean anything; give a log with a column of times"
         )
+
+
+def check_options(arms: Sequence[str], settings: Settings) -> None:
+    """Raise a ConfigError for what is wrong with the arms and the settings whatever the log holds.
+
+    Raises:
+        CapabilityError: a detector needs a missing library.
+    """
     for arm in arms:
         if arm not in DRIFT_ARMS:
             raise ConfigError(f"no arm {arm!r}{nearest(arm, DRIFT_ARMS)}; there are {', '.join(DRIFT_ARMS)}")
