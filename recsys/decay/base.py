@@ -321,3 +321,23 @@ class OnlineRule(ForgettingRule, OnlineForgetting):
     @abstractmethod
     def extend(self, n_users: int) -> None:
         """Make room for users who were not in the log, up to the number `n_users` - 1; never shrinks."""
+
+
+class IndependentUsers(ABC):
+    """A rule that learns from each user's events alone, so that what it learned of one user can be saved by itself."""
+
+    @abstractmethod
+    def user_state(self, user: int) -> bytes:
+        """Return what was learned of a user, from which `restore_user` restores it bit for bit."""
+
+    @abstractmethod
+    def restore_user(self, user: int, state: bytes) -> None:
+        """Take back what `user_state` returned, of a rule that learned the same of the population.
+
+        Raises:
+            ValueError: it is of a rule with other settings.
+        """
+
+    @abstractmethod
+    def reset_user(self, user: int) -> None:
+        """Forget what was observed of a user, and return to the state after calibration."""

@@ -248,6 +248,20 @@ class Changepoints:
         self._parameters, self._likelihood = state["parameters"].copy(), state["likelihood"].copy()
         self._clear_cache()
 
+    def user_state(self, user: int) -> bytes:
+        """Return what was learned of a user; see `recsys.decay.base.IndependentUsers`."""
+        return self._users.row(user)
+
+    def restore_user(self, user: int, state: bytes) -> None:
+        """Take back what `user_state` returned."""
+        self._users.put_row(user, state)
+        self._clear_cache()
+
+    def reset_user(self, user: int) -> None:
+        """Return a user to the last `commit`."""
+        self._users.reset_row(user)
+        self._clear_cache()
+
     def state_bytes(self) -> float:
         """Return the bytes of state per user."""
         return float(self._users.bytes_per_user)

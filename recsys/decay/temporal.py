@@ -13,7 +13,7 @@ from recsys.checks import positive, share
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
-from recsys.decay.base import Calibration, HalfLifeBelief, OnlineRule, Quantiles
+from recsys.decay.base import Calibration, HalfLifeBelief, IndependentUsers, OnlineRule, Quantiles
 from recsys.decay.changepoints import Changepoints, is_informative, occurrences
 from recsys.decay.half_lives import HalfLives, Posterior, mixture
 from recsys.decay.situation import SituationPrior, situations
@@ -42,7 +42,7 @@ class CalibrationUtilities:
 
 
 @final
-class TemporalDecay(OnlineRule):
+class TemporalDecay(OnlineRule, IndependentUsers):
     """A mixture of half-lives for each user, inferred online from how well each predicts the user's own events.
 
         w_j(t)   = s_j(t) sum_h p_uh(t) 2^(-age_jh(t) / h) / Z_uh(t),   Z_uh(t) = sum_j s_j(t) 2^(-age_jh(t) / h)
@@ -363,6 +363,21 @@ class TemporalDecay(OnlineRule):
         self._population.restore(_part(state, "population."))
         if self._changes is not None:
             self._changes.restore(_part(state, "changes."))
+
+    def user_state(self, user: int) -> bytes:
+        changes = b"" if self._changes is None else self._changes.user_state(user)
+        return self._users.row(user) + changes
+
+    def restore_user(self, user: int, state: bytes) -> None:
+        own = len(state) if self._changes is None else self._users.bytes_per_user
+        self._users.put_row(user, state[:own])
+        if self._changes is not None:
+            self._changes.restore_user(user, state[own:])
+
+    def reset_user(self, user: int) -> None:
+        self._users.reset_row(user)
+        if self._changes is not None:
+            self._changes.reset_user(user)
 
     def state_bytes(self) -> float:
         changes = 0.0 if self._changes is None else self._changes.state_bytes()

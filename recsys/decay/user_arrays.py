@@ -40,6 +40,29 @@ class UserArrays:
         """Bytes of the row of a user in all arrays."""
         return sum(row.nbytes for row in self._initial.values())
 
+    def row(self, user: int) -> bytes:
+        """Return what was learned of one user, as bytes from which `put_row` restores it bit for bit."""
+        return b"".join(array[user].tobytes() for array in self._arrays.values())
+
+    def put_row(self, user: int, row: bytes) -> None:
+        """Take back what `row` returned.
+
+        Raises:
+            ValueError: it is of another length.
+        """
+        if len(row) != self.bytes_per_user:
+            raise ValueError(f"the state of a user has {len(row)} bytes instead of {self.bytes_per_user}")
+        first = 0
+        for name, initial in self._initial.items():
+            array = self._arrays[name]
+            array[user] = np.frombuffer(row, array.dtype, initial.size, first).reshape(initial.shape)
+            first += initial.nbytes
+
+    def reset_row(self, user: int) -> None:
+        """Return one user to the last `commit`."""
+        for name, array in self._arrays.items():
+            array[user] = self._committed[name][user]
+
     def copy(self) -> Arrays:
         """Return copies of the arrays by name."""
         return {name: array.copy() for name, array in self._arrays.items()}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
 from recsys.events.batches import Key, distinct, fresh, key_of
+from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import check_id, check_page, check_persona
 from recsys.events.store import (
     Appended,
@@ -37,6 +38,7 @@ class MemoryStore(EventStore):
         self._by_key: dict[Key, Event | None] = {}  # None: undone
         self._histories: dict[str, list[Recorded]] = {}
         self._corrections: dict[str, dict[int, Correction]] = {}
+        self._beliefs: dict[str, SavedBelief] = {}
         self._tokens: dict[str, Token] = {}
 
     def append(self, events: Sequence[Event]) -> Appended:
@@ -85,6 +87,7 @@ class MemoryStore(EventStore):
             self._by_key = {key: event for key, event in self._by_key.items() if key[0] != user_id}
             self._histories.pop(user_id, None)
             self._corrections.pop(user_id, None)
+            self._beliefs.pop(user_id, None)
             erased = Erased(self._next(), digest)
             self._changes.append(erased)
         return erased
@@ -99,6 +102,7 @@ class MemoryStore(EventStore):
                 undone = (one for one in self._changes if isinstance(one, Undone))
                 return next((one for one in undone if (one.user_id, one.event_id) == key), None)
             self._by_key[key] = None
+            self._beliefs.pop(user_id, None)
             self._histories[user_id] = [one for one in self._histories[user_id] if one.event != event]
             self._changes = [one for one in self._changes if not (isinstance(one, Recorded) and one.event == event)]
             change = Undone(self._next(), user_id, event_id)
@@ -128,6 +132,23 @@ class MemoryStore(EventStore):
     def corrections(self, user_id: str) -> dict[int, Correction]:
         with self._lock:
             return dict(sorted(self._corrections.get(user_id, {}).items()))
+
+    def save_beliefs(self, beliefs: Mapping[str, SavedBelief]) -> None:
+        with self._lock:
+            for user, belief in beliefs.items():
+                stored = any(record.sequence == belief.sequence for record in self._histories.get(user, ()))
+                former = self._beliefs.get(user)
+                later = former is not None and former.model == belief.model and former.sequence > belief.sequence
+                if stored and not later:
+                    self._beliefs[user] = belief
+
+    def beliefs(self, model: str) -> dict[str, SavedBelief]:
+        with self._lock:
+            return {user: belief for user, belief in self._beliefs.items() if belief.model == model}
+
+    def belief(self, user_id: str) -> SavedBelief | None:
+        with self._lock:
+            return self._beliefs.get(user_id)
 
     def put_token(self, token: Token) -> None:
         with self._lock:

@@ -92,10 +92,22 @@ _SECOND = (
     "CREATE INDEX recsys_erasures_user ON recsys_erasures (user_hash)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = (
+    """
+    CREATE TABLE recsys_beliefs (
+        user_id {text} NOT NULL PRIMARY KEY,
+        model {text} NOT NULL,
+        sequence BIGINT NOT NULL,
+        events BIGINT NOT NULL,
+        state {bytes} NOT NULL
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 """Step n leads from schema version n to n + 1."""
 
 TYPES = {
-    "sqlite": {"text": "TEXT", "sequence": "INTEGER PRIMARY KEY"},
-    "postgresql": {"text": 'TEXT COLLATE "C"', "sequence": "BIGINT PRIMARY KEY"},
+    "sqlite": {"text": "TEXT", "sequence": "INTEGER PRIMARY KEY", "bytes": "BLOB"},
+    "postgresql": {"text": 'TEXT COLLATE "C"', "sequence": "BIGINT PRIMARY KEY", "bytes": "BYTEA"},
 }

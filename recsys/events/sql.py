@@ -12,11 +12,13 @@ Erasure. The rows are gone when `erase_user` returns; `recsys.events.scrubbing` 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
 from typing import TypeVar, final
 
 from recsys.events import sql_statements as sql
 from recsys.events.batches import Key, distinct, fresh
+from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import check_id, check_page, check_persona
 from recsys.events.migrations import MIGRATIONS, SCHEMA, TYPES
 from recsys.events.scrubbing import Scrubber
@@ -140,6 +142,7 @@ class SqlStore(EventStore):
             if not cursor.rowcount:
                 rows = self._run(cursor, sql.UNDONE, key)
                 return Undone(rows[0][0], *key) if rows else None
+            self._run(cursor, sql.DELETE_BELIEF, (user_id,))
             undone = Undone(self._reserve(cursor, 1), *key)
             self._run(cursor, sql.INSERT_UNDONE, (undone.sequence, *key))
         return undone
@@ -164,6 +167,20 @@ class SqlStore(EventStore):
     def corrections(self, user_id: str) -> dict[int, Correction]:
         rows = self._read("read corrections", sql.CORRECTIONS, (user_id,))
         return {persona: Correction(*values) for persona, *values in rows}
+
+    def save_beliefs(self, beliefs: Mapping[str, SavedBelief]) -> None:
+        with self._transaction("save beliefs", writing=True) as cursor:
+            self._reserve(cursor, 0)  # no erasure comes in between
+            for user, belief in beliefs.items():
+                if self._run(cursor, sql.HAS_EVENT, (belief.sequence, user)):
+                    self._run(cursor, sql.SAVE_BELIEF, (user, *astuple(belief)))
+
+    def beliefs(self, model: str) -> dict[str, SavedBelief]:
+        return {user: SavedBelief(*values) for user, *values in self._read("read beliefs", sql.BELIEFS, (model,))}
+
+    def belief(self, user_id: str) -> SavedBelief | None:
+        rows = self._read("read a belief", sql.BELIEF, (user_id,))
+        return SavedBelief(*rows[0]) if rows else None
 
     def put_token(self, token: Token) -> None:
         with self._transaction("keep a token", writing=True) as cursor:

@@ -74,7 +74,7 @@ UNDO = "DELETE FROM recsys_events WHERE user_id = ? AND event_id = ?"
 UNDONE = "SELECT sequence FROM recsys_undone WHERE user_id = ? AND event_id = ?"
 INSERT_UNDONE = "INSERT INTO recsys_undone (sequence, user_id, event_id) VALUES (?, ?, ?)"
 
-_OF_USERS = ("events", "undone", "corrections", "tokens")
+_OF_USERS = ("events", "undone", "corrections", "beliefs", "tokens")
 ERASE = tuple(f"DELETE FROM recsys_{table} WHERE user_id = ?" for table in _OF_USERS)  # noqa: S608
 ERASURE = "SELECT max(sequence) FROM recsys_erasures WHERE user_hash = ?"
 INSERT_ERASURE = "INSERT INTO recsys_erasures (sequence, user_hash, traces) VALUES (?, ?, ?)"
@@ -86,6 +86,18 @@ DELETE_CORRECTION = "DELETE FROM recsys_corrections WHERE user_id = ? AND person
 INSERT_CORRECTION = """
     INSERT INTO recsys_corrections (sequence, user_id, persona, weight, name, model) VALUES (?, ?, ?, ?, ?, ?)
 """
+
+_BELIEF_COLUMNS = "model, sequence, events, state"
+BELIEFS = f"SELECT user_id, {_BELIEF_COLUMNS} FROM recsys_beliefs WHERE model = ?"  # noqa: S608
+BELIEF = f"SELECT {_BELIEF_COLUMNS} FROM recsys_beliefs WHERE user_id = ?"  # noqa: S608
+DELETE_BELIEF = "DELETE FROM recsys_beliefs WHERE user_id = ?"
+HAS_EVENT = "SELECT 1 FROM recsys_events WHERE sequence = ? AND user_id = ?"
+SAVE_BELIEF = f"""
+    INSERT INTO recsys_beliefs (user_id, {_BELIEF_COLUMNS}) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (user_id) DO UPDATE
+    SET model = excluded.model, sequence = excluded.sequence, events = excluded.events, state = excluded.state
+    WHERE recsys_beliefs.model <> excluded.model OR recsys_beliefs.sequence <= excluded.sequence
+"""  # noqa: S608
 
 _TOKEN_COLUMNS = "token_hash, label, scopes, created, user_id, expires, revoked"  # noqa: S105
 TOKENS = f"SELECT {_TOKEN_COLUMNS} FROM recsys_tokens ORDER BY created, token_hash"  # noqa: S608

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, final, get_args
 
 from recsys.errors import DataError, RecsysError, nearest
+from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import (
     LARGEST_VALUE,
     LARGEST_WEIGHT,
@@ -278,7 +279,7 @@ class EventStore(ABC):
 
     @abstractmethod
     def erase_user(self, user_id: str) -> Erased:
-        """Remove a user's events, corrections and tokens.
+        """Remove a user's events, corrections, beliefs and tokens.
 
         Later events of the user are those of a new user. Where nothing is left to remove since the user's last erasure,
         that one is returned and nothing is written. Copies in the database's file are removed later, see `scrub`.
@@ -286,7 +287,7 @@ class EventStore(ABC):
 
     @abstractmethod
     def undo_event(self, user_id: str, event_id: str) -> Undone | None:
-        """Remove one event for good; return when it was removed, possibly before. None: there never was such an event.
+        """Remove one event for good, with the user's belief, which has learned from it; return when it was removed, possibly before. None: there never was such an event.
 
         Sent again, the event is a repetition and stays removed, until the user is erased.
         """
@@ -306,6 +307,22 @@ class EventStore(ABC):
     @abstractmethod
     def corrections(self, user_id: str) -> dict[int, Correction]:
         """Return a user's corrections by persona."""
+
+    @abstractmethod
+    def save_beliefs(self, beliefs: Mapping[str, SavedBelief]) -> None:
+        """Save beliefs by user, each in place of an earlier one.
+
+        One is left out where its last event is not stored, because the user was erased since, and where the same model
+        has saved a later one.
+        """
+
+    @abstractmethod
+    def beliefs(self, model: str) -> dict[str, SavedBelief]:
+        """Return the beliefs of a model by user."""
+
+    @abstractmethod
+    def belief(self, user_id: str) -> SavedBelief | None:
+        """Return the belief that is saved of a user, whatever its model; None: there is none."""
 
     @abstractmethod
     def put_token(self, token: Token) -> None:

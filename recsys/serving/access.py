@@ -42,6 +42,7 @@ Code = Literal[
     "internal",
     "store_unavailable",
     "timeout",
+    "warming",
 ]
 """Stable names of errors for programs."""
 
@@ -58,7 +59,7 @@ CODES: Final[Mapping[int, tuple[Code, ...]]] = {
     429: ("too_many_requests", "too_many_connections"),
     431: ("head_too_large",),
     500: ("internal",),
-    503: ("store_unavailable", "timeout"),
+    503: ("store_unavailable", "timeout", "warming"),
 }
 """The codes of each status."""
 

@@ -34,6 +34,21 @@ class HistoryEvent:
 
 @final
 @dataclass(frozen=True)
+class Learning:
+    """How far the user's half-lives have learned from the events since training, while that goes on.
+
+    Attributes:
+        learned: events learned from.
+        pending: events to learn from, a few with each answer and the others while the service is idle. They are a part
+            of the history already.
+    """
+
+    learned: int
+    pending: int
+
+
+@final
+@dataclass(frozen=True)
 class RecommendationList:
     """Explained recommendations for one user.
 
@@ -43,6 +58,7 @@ class RecommendationList:
         known_events: events of the history whose item the model knows.
         unknown_items: the first few items of a history in the body that the model does not know.
         items: best first.
+        learning: null where all events are learned: then the same request gets the same list again.
     """
 
     model: str
@@ -50,6 +66,7 @@ class RecommendationList:
     known_events: int
     unknown_items: tuple[str, ...]
     items: tuple[Explanation, ...]
+    learning: Learning | None = None
 
 
 @final
@@ -93,6 +110,7 @@ class Personas:
         times: Unix seconds, the moments of `Persona.activity`.
         half_life: null for a model without decay.
         personas: all of them.
+        learning: null where all events are learned.
     """
 
     model: str
@@ -100,6 +118,7 @@ class Personas:
     times: tuple[int, ...]
     half_life: HalfLife | None
     personas: tuple[Persona, ...]
+    learning: Learning | None = None
 
 
 @final
@@ -172,7 +191,8 @@ class LoggedEvent:
 class Answers(Protocol):
     """A fitted model with the histories of all users. Safe to use from several threads.
 
-    Each answer reflects every change that was in the store when it was requested.
+    Each answer reflects every change that was in the store when it was requested. Beliefs in half-lives learn from new
+    events a few at a time, with each answer of the user and with `learn`; an answer says how far they are.
 
     Raises (every answer):
         CapabilityError: the model cannot do it.
@@ -203,6 +223,24 @@ class Answers(Protocol):
         Returns:
             Whether there is more to do.
         """
+
+    @property
+    def warm(self) -> bool:
+        """Whether beliefs have learned from the events that were stored at the start, or from many of them."""
+
+    @property
+    def learning(self) -> bool:
+        """Whether there is something to `learn`."""
+
+    @property
+    def unsaved(self) -> int:
+        """How many events beliefs have learned from since `save`."""
+
+    def learn(self) -> None:
+        """Let the belief of one user learn from a few events, see `user_history.TURN`."""
+
+    def save(self) -> None:
+        """Save what beliefs have learned, so that a restart need not learn it again."""
 
     def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> RecommendationList:
         """Return explained recommendations for a user, known or not.

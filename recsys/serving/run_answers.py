@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import re
 import threading
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+import recsys
 from recsys.bundles.bundle import read_manifest
 from recsys.bundles.index import Recommend, describe_index, recommender_of
 from recsys.data.interactions import Interactions
@@ -31,6 +34,7 @@ from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
 from recsys.serving.answers import (
     HistoryEvent,
+    Learning,
     LoggedEvent,
     Persona,
     Personas,
@@ -47,7 +51,8 @@ from recsys.serving.corrections import PersonaCorrections
 from recsys.serving.explained_lists import ExplainedLists
 from recsys.serving.title_search import TitleSearch
 from recsys.serving.user_cache import UserCache, UserStates
-from recsys.serving.user_history import PendingEvent, UserHistories, UserHistory
+from recsys.serving.user_histories import UserHistories
+from recsys.serving.user_history import BeliefLearning, PendingEvent, UserHistory
 from recsys.serving.user_state import UserState
 
 _LOG = logging.getLogger(__name__)
@@ -166,12 +171,16 @@ class RunAnswers:
         self._ids = [str(item) for item in fitted.items.ids.tolist()]
         self._numbers = {item: number for number, item in enumerate(self._ids)}
         self._titles = TitleSearch(fitted.metadata.titles, fitted.tie_order.numpy())
-        self._histories = UserHistories(model, self._numbers, log, store, trained_until=trained_until, length=history)
+        self._store = store
+        identity = _identity(model, fingerprint, log, trained_until, history)
+        self._learning = BeliefLearning(model, identity, history)
+        self._histories = UserHistories(model, self._numbers, log, store, self._learning, trained_until=trained_until)
         self._cache = UserCache(cache_bytes)
         self._states = UserStates(model, self._numbers, self._cache, history)
         self._corrections = PersonaCorrections(model, fingerprint)
         self._lists = ExplainedLists(model, self._ids, self._corrections, self._cache, recommend)
         self.catch_up()
+        self._histories.restore_beliefs(store.beliefs(identity))
 
     @property
     def model(self) -> str:
@@ -185,7 +194,33 @@ class RunAnswers:
         with self._lock:
             for history in self._histories.catch_up():
                 self._cache.drop(history)
+                self._learning.discard(history)
             return self._histories.applied
+
+    @property
+    def warm(self) -> bool:
+        return self._learning.warm
+
+    @property
+    def learning(self) -> bool:
+        return self._learning.queued
+
+    @property
+    def unsaved(self) -> int:
+        return self._learning.unsaved
+
+    def learn(self) -> None:
+        with self._lock:
+            history = self._learning.next()
+            if history is not None:
+                self._histories.take_in(history)
+                self._learning.learn(history)
+
+    def save(self) -> None:
+        with self._lock:
+            beliefs = self._learning.collect_unsaved()
+        if beliefs:
+            self._store.save_beliefs(beliefs)
 
     def prepare(self, user_id: str) -> bool:
         with self._lock:
@@ -195,8 +230,8 @@ class RunAnswers:
             history = self._cached(user_id)
             if history is None:  # erased by now
                 return False
-            if history.pending:
-                self._histories.current(user_id)
+            if history.pending or history.lesson.pending:
+                self._learning.learn(self._histories.current(user_id))
                 return True
             if self._cache.get(history) is None:
                 self._states.at(history, self._now(), None)
@@ -229,7 +264,7 @@ class RunAnswers:
         for place, event in enumerate(history):
             # Without times the order counts: one event a second, until a moment ago.
             moment = event.time if timed and event.time is not None else now - len(history) + place
-            visitor.add(PendingEvent(self._numbers.get(event.item_id, UNKNOWN), event.value, moment))
+            visitor.timeline.add(PendingEvent(self._numbers.get(event.item_id, UNKNOWN), event.value, moment))
         unknown = dict.fromkeys(event.item_id for event in history if event.item_id not in self._numbers)
         with self._lock:
             queries, state = self._states.at(visitor, now, at, exclude, keep=False)
@@ -253,6 +288,7 @@ class RunAnswers:
             tuple(activity.times.tolist()),
             None if half_lives is None else half_lives[0],
             tuple(sorted(personas, key=lambda persona: -persona.share_now)),
+            _learning(history),
         )
 
     def similar(self, item_id: str, n: int) -> SimilarItems:
@@ -283,7 +319,8 @@ class RunAnswers:
 
     def user_summary(self, user_id: str) -> UserSummary:
         with self._lock:
-            return UserSummary(user_id, len(self._current(user_id).items))
+            self.catch_up()
+            return UserSummary(user_id, len(self._histories.current(user_id).timeline))
 
     def check_correction(self, persona: int, correction: Correction) -> None:
         self._corrections.check(persona, correction)
@@ -302,15 +339,19 @@ class RunAnswers:
         return None if history is None or self._cache.last(history) is None else history
 
     def _current(self, user_id: str) -> UserHistory:
-        """Return the history of a user, up to date with the store."""
+        """Return the history of a user, up to date with the store, after a turn of learning."""
         self.catch_up()
-        return self._histories.current(user_id)
+        history = self._histories.current(user_id)
+        self._learning.learn(history)
+        return history
 
     def _recommend(
         self, history: UserHistory, queries: Queries, state: UserState, n: int, *, exact_time: bool
     ) -> RecommendationList:
         items = self._lists.recommend(history, queries, state, n, exact_time=exact_time)
-        return RecommendationList(self._fingerprint, int(queries.now[0]), state.known_events, (), items)
+        return RecommendationList(
+            self._fingerprint, int(queries.now[0]), state.known_events, (), items, _learning(history)
+        )
 
 
 def _persona(description: PersonaDescription, correction: Correction, activity: PersonaActivity, k: int) -> Persona:
@@ -326,6 +367,19 @@ def _persona(description: PersonaDescription, correction: Correction, activity: 
         description.genres,
         tuple(activity.values[:, k].tolist()),
     )
+
+
+def _learning(history: UserHistory) -> Learning | None:
+    lesson = history.lesson
+    return Learning(lesson.learned, lesson.pending) if lesson.pending else None
+
+
+def _identity(model: Recommender, fingerprint: str, log: Interactions | None, trained_until: int, history: int) -> str:
+    """Return the identity of everything that the beliefs of a model depend on, beside the events of the store."""
+    read = None if log is None else log.fingerprint
+    settings = [type(model).__qualname__, model.parameters_of_constructor(), trained_until, history]
+    content = json.dumps([fingerprint, model.fitted_on.fingerprint, read, settings, recsys.__version__], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _place(address: str) -> str:

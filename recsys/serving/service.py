@@ -26,6 +26,10 @@ _BATCH = 4
 """The most users of a batch of events whose next answers are prepared: a batch of more users is an import."""
 
 
+_UNSAVED = 256
+"""Events after which beliefs are saved: as many at most are learned again after a kill."""
+
+
 @final
 class Service:
     """The state that all requests of a process share. Safe to use from several threads.
@@ -65,8 +69,11 @@ class Service:
         self._thread = ThreadPoolExecutor(1, "answers")
         self._waiting: set[object] = set()
         self._queued: set[str] = set()
+        self._saver = ThreadPoolExecutor(1, "beliefs")
+        self._is_learning = self._is_saving = self._warm = False
         self._answers = load()
         self._answers.check()
+        self._learn_later()
 
     @property
     def answers(self) -> Answers:
@@ -100,12 +107,50 @@ class Service:
                 self._prepare_later(user_id)
         return appended
 
+    @property
+    def warm(self) -> bool:
+        """Whether beliefs have learned enough for the service to be ready; once true it stays true."""
+        self._warm = self._warm or self._answers.warm
+        return self._warm
+
+    def close(self) -> None:
+        """Save what beliefs have learned; to be called when the last answer was given."""
+        self._thread.shutdown(cancel_futures=True)
+        self._saver.shutdown()
+        self._save()
+
     def _run(self, request: object, call: Callable[[], T]) -> T:
         self._waiting.discard(request)
         try:
             return call()
         finally:
+            self._learn_later()
             self._after_answer()
+
+    def _learn_later(self) -> None:
+        if self._answers.learning and not self._is_learning:
+            self._is_learning = True
+            with suppress(RuntimeError):  # the service ends
+                self._thread.submit(self._learn)
+        if self._answers.unsaved >= _UNSAVED and not self._is_saving:
+            self._is_saving = True
+            self._saver.submit(self._save)
+
+    def _learn(self) -> None:
+        """Learn a few events if no request waits; otherwise the next turn is after its answer."""
+        self._is_learning = False
+        if not self._waiting:
+            self._answers.learn()
+            self._learn_later()
+            self._after_answer()
+
+    def _save(self) -> None:
+        """Save beliefs in a thread of its own, because a store may be busy for long."""
+        self._is_saving = False
+        try:
+            self._answers.save()
+        except StoreError as error:
+            LOGGER.warning("what was learned of users is not saved (%s); a restart will learn it again", error)
 
     def _prepare_later(self, user_id: str) -> None:
         if len(self._queued) < _QUEUED:
@@ -176,6 +221,7 @@ class Service:
             ) from error
         else:
             self._answers = fresh
+            self._learn_later()
             self.metrics.count_reload(accepted=True)
             LOGGER.warning("model %s answers from now on", fresh.model)
             return fresh.model

@@ -92,10 +92,10 @@ class UserStates:
             exclude: items that must not be recommended, beside those of the history and the dismissed ones.
             keep: whether the user may come back, so that the state is worth keeping.
         """
-        stop = len(history.times) if at is None else bisect_left(history.times, at)
-        newest = history.times[stop - 1] + 1 if stop else 0
+        stop = len(history.timeline) if at is None else bisect_left(history.timeline.times, at)
+        newest = history.timeline.times[stop - 1] + 1 if stop else 0
         now = max(now, newest) if at is None else at
-        whole = stop == len(history.times)
+        whole = stop == len(history.timeline)
         if stop == 0 and history.number == UNKNOWN and not history.dismissed:
             history, whole, keep = self._empty, True, True  # all users without a history share one state
         state = self.cache.get(history) if whole else None
@@ -109,7 +109,7 @@ class UserStates:
 
     def _new(self, history: UserHistory, stop: int, now: int, *, keep: bool) -> UserState:
         """Return the state of a history until `stop`, which starts from the last one where it is kept."""
-        queries = history.queries(max(0, stop - self.length), stop, now)
+        queries = history.timeline.queries(history.number, max(0, stop - self.length), stop, now)
         queries = replace(queries, exclude=history.excluded(stop))
         self.model.check_queries(queries)
         if not keep:

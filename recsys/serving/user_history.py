@@ -1,70 +1,67 @@
-"""Histories of users: the events of the training log, then those of the event store, in the order of the store."""
+"""The history of one user, and how beliefs in half-lives learn from histories in turns of bounded work."""
 
 from __future__ import annotations
 
-import math
 from array import array
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
-from recsys.events.store import Change, Corrected, Correction, Erased, EventStore, Undone, user_hash
+from recsys.decay.base import IndependentUsers, OnlineRule
+from recsys.events.beliefs import SavedBelief
+from recsys.events.store import Correction
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
-from recsys.serving.answers import LoggedEvent
+
+TURN: Final = 8
+"""The most events that beliefs learn in one turn of the models' thread. It bounds what another request waits for: an
+event takes 1 to 5 ms, the more the longer the history, of which the newest 2,000 events are read."""
+
+WARM: Final = 20_000
+"""The most events that are learned before the service is ready, about a minute's work."""
 
 _ROOM = 1024
 """Users after training for whom the model is extended at a time, at least."""
 
 
 class PendingEvent(NamedTuple):
-    """An event of the store that the history and the model do not reflect yet.
-
-    `teaches`: whether the model's belief learns from it; it does not from events that were part of its training.
-    """
+    """An event that the history does not reflect yet; `sequence` is its number in the store."""
 
     item: int
     value: float
     time: int
     dismissed: bool = False
-    teaches: bool = False
+    sequence: int = 0
 
 
 @final
 @dataclass(eq=False)
-class UserHistory:
-    """The events, dismissals and corrections of one user.
+class Timeline:
+    """Events by time, equal times in order of arrival.
 
     Attributes:
-        number: the model's number of the user; `UNKNOWN` for a new or an erased user until the model learns from an
-            event of theirs.
-        items: item numbers of the events, `UNKNOWN` ones included, by time, equal times in order of arrival.
+        items: item numbers, `UNKNOWN` ones included.
         values: aligned with `items`.
         times: aligned with `items`.
-        dismissed: items that must not be recommended to the user.
-        corrections: of personas, those of other models included.
-        logged: item and time of the log's events, which are ignored when they come from the store again.
-        pending: events that are not reflected yet, in order of arrival.
-        version: changes whenever pending events become a part of the history.
     """
 
-    number: int = UNKNOWN
     items: array[int] = field(default_factory=lambda: array("i"))
     values: array[float] = field(default_factory=lambda: array("f"))
     times: array[int] = field(default_factory=lambda: array("q"))
-    dismissed: set[int] = field(default_factory=set)
-    corrections: dict[int, Correction] = field(default_factory=dict)
-    logged: frozenset[tuple[int, int]] = frozenset()
-    pending: deque[PendingEvent] = field(default_factory=deque)
-    version: int = 0
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def copy(self) -> Timeline:
+        """Return a copy, which grows by itself."""
+        return Timeline(self.items[:], self.values[:], self.times[:])
 
     def add(self, event: PendingEvent) -> None:
         """Insert an event by its time."""
@@ -73,184 +70,208 @@ class UserHistory:
         self.values.insert(place, event.value)
         self.times.insert(place, event.time)
 
-    def queries(self, start: int, stop: int, now: int) -> Queries:
-        """Return the user as one query, with a part of the history visible."""
+    def queries(self, user: int, start: int, stop: int, now: int) -> Queries:
+        """Return the user with a number as one query, with a part of the events visible."""
         return Queries(
-            np.asarray([self.number], np.int32),
-            _row(np.array(self.items[start:stop], np.int32)),
+            np.asarray([user], np.int32),
+            row(np.array(self.items[start:stop], np.int32)),
             np.array(self.values[start:stop], np.float32),
             np.array(self.times[start:stop], np.int64),
             np.asarray([now], np.int64),
         )
 
+
+@final
+@dataclass(eq=False)
+class UserHistory:
+    """The events, dismissals and corrections of one user.
+
+    Attributes:
+        user_id: external id; empty for an anonymous user.
+        number: the model's number of the user; `UNKNOWN` for a new or an erased user until the model learns from an
+            event of theirs.
+        timeline: the events.
+        dismissed: items that must not be recommended to the user.
+        corrections: of personas, those of other models included.
+        logged: item and time of the log's events, which are ignored when they come from the store again.
+        pending: events of the store that are not reflected yet, in order of arrival.
+        sequences: numbers of all events of the store, ascending.
+        lesson: what the belief has learned from and still has to learn.
+        version: changes whenever the timeline, the dismissals or the belief do.
+    """
+
+    user_id: str = ""
+    number: int = UNKNOWN
+    timeline: Timeline = field(default_factory=Timeline)
+    dismissed: set[int] = field(default_factory=set)
+    corrections: dict[int, Correction] = field(default_factory=dict)
+    logged: frozenset[tuple[int, int]] = frozenset()
+    pending: deque[PendingEvent] = field(default_factory=deque)
+    sequences: array[int] = field(default_factory=lambda: array("q"))
+    lesson: Lesson = field(default_factory=lambda: Lesson(0))
+    version: int = 0
+
     def excluded(self, stop: int) -> Ragged:
-        """Return the items of the history until `stop` and the dismissed ones, ascending, each once."""
-        return _row(np.unique(np.array(self.items[:stop] + array("i", self.dismissed), np.int32)))
+        """Return the items of the timeline until `stop` and the dismissed ones, ascending, each once."""
+        return row(np.unique(np.array(self.timeline.items[:stop] + array("i", self.dismissed), np.int32)))
 
 
 @final
-class UserHistories:
-    """The histories of all users of a model. Not safe to use from several threads.
+@dataclass(eq=False)
+class Lesson:
+    """How far the belief of a user in half-lives has learned from the events of the store.
 
-    `catch_up` reads a change of the store, and the history takes it in when it is used next. Then the user's belief in
-    half-lives (`Decayed.observe`) learns from the events one by one, in order of arrival, each time from the part of
-    the history that is not later than the event. The beliefs of different users are independent, so the delay changes
-    no answer and keeps recording events fast. Only the order of the store matters: a replay gives the same histories
-    and beliefs to the last bit.
-
-    Items that the model was not trained on teach it nothing. A new user starts with the population's belief.
-
-    Args:
-        model: of a log whose times are Unix seconds. Its beliefs change as events arrive.
-        item_numbers: the model's number of each item, by the text of its id.
-        log: the log; None: the store holds it all.
-        store: the events since.
-        trained_until: with `log` None, the last change of the store that the model was trained on.
-        length: how many events of a history the belief learns from, the newest.
+    Attributes:
+        until: number of the last event that it learned from, itself or in training.
+        learned: how many events it learned from, but for training.
+        pending: how many of `events` it has to learn from; the others only belong to the history.
+        events: those from the first that it has to learn from, in order of arrival.
+        before: the events of the history that arrived before these; None where there are none.
     """
 
-    def __init__(
-        self,
-        model: Recommender,
-        item_numbers: Mapping[str, int],
-        log: Interactions | None,
-        store: EventStore,
-        *,
-        trained_until: int,
-        length: int,
-    ) -> None:
-        fitted = model.fitted_on
-        self._model = model
-        self._item_numbers = item_numbers
-        self._log = log
-        self._store = store
-        self._trained_until = trained_until
+    until: int
+    learned: int = 0
+    pending: int = 0
+    events: deque[PendingEvent] = field(default_factory=deque)
+    before: Timeline | None = None
+
+
+@final
+class BeliefLearning:
+    """Lets the beliefs in half-lives of all users learn from their events, a few in a turn.
+
+    A belief learns from the events of its user one by one, in order of arrival, each time from the part of the history
+    that arrived before and is not later than the event (`Decayed.observe`). The beliefs of different users are
+    independent, so neither the delay nor the order of the turns changes what is learned in the end: a replay of the
+    store gives the same beliefs to the last bit, and so does one that begins with saved beliefs.
+
+    Args:
+        model: fitted.
+        identity: of the model and of all else that beliefs depend on, under which they are saved.
+        length: how many events of a history a belief learns from, the newest.
+    """
+
+    def __init__(self, model: Recommender, identity: str, length: int) -> None:
+        self._model: Decayed | None = None
+        self._rule: IndependentUsers | None = None
+        if isinstance(model, Decayed) and isinstance(model.rule, OnlineRule):
+            self._model = model
+            self._rule = model.rule if isinstance(model.rule, IndependentUsers) else None
+        self._identity = identity
         self._length = length
-        self._applied = 0
-        # By the text of an id: text that only spells the same number, such as 007, is another user.
-        self._users = {str(user): number for number, user in enumerate(fitted.users.ids.tolist())}
-        self._next_user = self._room = len(fitted.users)
-        self._log_users: Mapping[str, int] = {}
-        if log is not None:
-            self._log_users = {str(user): number for number, user in enumerate(log.users.ids.tolist())}
-            self._log_items = fitted.translation(log).items
-        self._histories: dict[str, UserHistory] = {}
-        self._erased: set[str] = set()
+        self._next_user = self._room = len(model.fitted_on.users)
+        self._asked: dict[UserHistory, None] = {}
+        self._backlog: dict[UserHistory, None] = {}
+        self._warming = WARM
+        self._unsaved: dict[UserHistory, None] = {}
+        self._learned = 0
 
     @property
-    def applied(self) -> int:
-        """Sequence number of the last change of the store that is reflected."""
-        return self._applied
+    def warm(self) -> bool:
+        """Whether the beliefs are those of all events that were stored at the start, or much was learned of them."""
+        return not self._backlog
 
-    def catch_up(self) -> list[UserHistory]:
-        """Read the new changes of the store; return the histories that do not count any more.
+    @property
+    def queued(self) -> bool:
+        """Whether there is something to learn in the next turn."""
+        return bool(self._asked or self._backlog)
 
-        Those of erased users, and the former ones of users of whom an event was undone.
-        """
-        former: list[UserHistory] = []
-        last = self._store.last_sequence()
-        if last > self._applied:
-            for change in self._store.replay(self._applied):
-                self._apply(change, former)
-                self._applied = change.sequence
-            self._applied = max(self._applied, last)  # the changes with the last numbers may have been erased
-        return former
+    @property
+    def unsaved(self) -> int:
+        """How many events were learned since beliefs were saved."""
+        return self._learned
 
-    def stored(self, user_id: str) -> UserHistory | None:
-        """Return the history of a user if it is in memory, without its pending events."""
-        return self._histories.get(user_hash(user_id))
+    def note(self, history: UserHistory, event: PendingEvent, *, is_new: bool) -> None:
+        """Queue an event, which the history is about to take in; `is_new`: whether training did not have it."""
+        lesson = history.lesson
+        if self._model is not None and is_new and event.item != UNKNOWN:
+            if event.sequence > lesson.until:
+                lesson.pending += 1
+                lesson.before = history.timeline.copy() if lesson.before is None else lesson.before
+            else:  # a saved belief has learned it
+                lesson.learned += 1
+        if lesson.before is not None:
+            lesson.events.append(event)
 
-    def current(self, user_id: str) -> UserHistory:
-        """Return the history of a user as of the last `catch_up`, after learning from its pending events."""
-        history = self._history(user_id, keep=False)
-        if history.pending:
-            history.version += 1
-        while history.pending:
-            event = history.pending.popleft()
-            if event.dismissed:
-                history.dismissed.add(event.item)
-                continue
-            if (event.item, event.time) in history.logged:
-                continue
-            if event.teaches and event.item != UNKNOWN and isinstance(self._model, Decayed):
-                if history.number == UNKNOWN:
-                    history.number = self._new_number(self._model)
-                stop = bisect_right(history.times, event.time)
-                visible = history.queries(max(0, stop - self._length), stop, event.time)
-                self._model.observe(visible, np.asarray([event.item], np.int32))
-            history.add(event)
-        return history
+    def learn(self, history: UserHistory, most: int = TURN) -> None:
+        """Let a belief learn at most some events; the user comes last in the queue if there are more."""
+        was_asked = history not in self._backlog or history in self._asked
+        self._asked.pop(history, None)
+        self._backlog.pop(history, None)
+        self._learn(history, most)
+        if history.lesson.pending:
+            (self._asked if was_asked else self._backlog)[history] = None
+        if self._warming <= 0:
+            self._backlog.clear()
 
-    def logged_events(self, user_id: str) -> tuple[LoggedEvent, ...]:
-        """Return the user's events in the log; none after the user was erased."""
-        number = None if user_hash(user_id) in self._erased else self._log_users.get(user_id)
-        if number is None or self._log is None:
-            return ()
-        where = self._log.history_slice(number)
-        ids = self._log.items.ids[self._log.item_num[where]].tolist()
-        values, times = self._log.value[where].tolist(), self._log.time[where].tolist()
-        return tuple(
-            LoggedEvent(str(item), value if math.isfinite(value) else None, time)
-            for item, value, time in zip(ids, values, times, strict=True)
-        )
-
-    def _apply(self, change: Change, former: list[UserHistory]) -> None:
-        if isinstance(change, Erased):
-            if change.sequence > self._trained_until:
-                self._erased.add(change.user_hash)
-            history = self._histories.pop(change.user_hash, None)
-            if history is not None:
-                former.append(history)
-        elif isinstance(change, Undone):
-            self._begin_anew(change, former)
-        elif isinstance(change, Corrected):
-            self._history(change.user_id, keep=True).corrections[change.persona] = change.correction
-        else:
-            event = change.event
-            self._history(event.user_id, keep=True).pending.append(
-                PendingEvent(
-                    self._item_numbers.get(event.item_id, UNKNOWN),
-                    math.nan if event.value is None else event.value,
-                    event.time,
-                    event.kind == "dismiss",
-                    change.sequence > self._trained_until,
-                )
-            )
-
-    def _begin_anew(self, change: Undone, former: list[UserHistory]) -> None:
-        """Read a user's events again, without one that was undone: what follows is as if it had never been."""
-        key = user_hash(change.user_id)
-        if key not in self._histories:
+    def _learn(self, history: UserHistory, most: int) -> None:
+        lesson = history.lesson
+        before, model, until = lesson.before, self._model, lesson.learned + most
+        if before is None or model is None:
             return
-        records = self._store.of_users([change.user_id])[change.user_id]
-        history = self._histories.pop(key)
-        former.append(history)
-        for record in sorted(records, key=lambda record: record.sequence):
-            if record.sequence < change.sequence:  # the later ones are still to be applied
-                self._apply(record, former)
-        if history.corrections:
-            self._history(change.user_id, keep=True).corrections = history.corrections
+        while lesson.events and lesson.learned < until:
+            event = lesson.events.popleft()
+            if event.item != UNKNOWN and event.sequence > lesson.until:
+                if history.number == UNKNOWN:
+                    history.number = self._new_number(model)
+                stop = bisect_right(before.times, event.time)
+                visible = before.queries(history.number, max(0, stop - self._length), stop, event.time)
+                model.observe(visible, np.asarray([event.item], np.int32))
+                lesson.until = event.sequence
+                lesson.learned += 1
+                lesson.pending -= 1
+                self._learned += 1
+                self._warming -= 1
+            before.add(event)
+        history.version += 1
+        self._unsaved[history] = None
+        if not lesson.pending:
+            lesson.events.clear()
+            lesson.before = None
 
-    def _history(self, user_id: str, *, keep: bool) -> UserHistory:
-        """Return the history of a user; an empty one stays in memory only with `keep`."""
-        key = user_hash(user_id)
-        history = self._histories.get(key)
-        if history is None:
-            history = UserHistory() if key in self._erased else self._from_log(user_id)
-            if keep or history.items:
-                self._histories[key] = history
-        return history
+    def next(self) -> UserHistory | None:
+        """Return whose belief learns in the next turn: users who were asked for come before the others."""
+        return next(iter(self._asked or self._backlog), None)
 
-    def _from_log(self, user_id: str) -> UserHistory:
-        history = UserHistory(self._users.get(user_id, UNKNOWN))
-        number = self._log_users.get(user_id)
-        if number is not None and self._log is not None:
-            where = self._log.history_slice(number)
-            history.items = array("i", self._log_items[self._log.item_num[where]].tobytes())
-            history.values = array("f", self._log.value[where].astype(np.float32).tobytes())
-            history.times = array("q", self._log.time[where].astype(np.int64).tobytes())
-            history.logged = frozenset(zip(history.items, history.times, strict=True))
-        return history
+    def catch_up_on(self, histories: Iterable[UserHistory]) -> None:
+        """Queue the users whose beliefs learn before the service is ready, in this order."""
+        self._backlog = dict.fromkeys(histories)
+
+    def discard(self, history: UserHistory) -> None:
+        """Forget a user who was erased."""
+        for queue in (self._asked, self._backlog, self._unsaved):
+            queue.pop(history, None)
+
+    def reset(self, history: UserHistory) -> None:
+        """Forget what the belief of a user has learned since training, before the history is read anew."""
+        if self._rule is not None and history.number != UNKNOWN:
+            self._rule.reset_user(history.number)
+
+    def restore(self, history: UserHistory, saved: SavedBelief) -> None:
+        """Take back a belief of a user whose history was not used yet."""
+        if self._rule is None or self._model is None:
+            return
+        if history.number == UNKNOWN:
+            history.number = self._new_number(self._model)
+        self._rule.restore_user(history.number, saved.state)
+        history.lesson.until = saved.sequence
+
+    def collect_unsaved(self) -> dict[str, SavedBelief]:
+        """Return the beliefs that have learned since the last call, by user; none of a rule that cannot be saved."""
+        rule, unsaved = self._rule, self._unsaved
+        self._unsaved, self._learned = {}, 0
+        if rule is None:
+            return {}
+        return {
+            history.user_id: SavedBelief(
+                self._identity,
+                history.lesson.until,
+                bisect_right(history.sequences, history.lesson.until),
+                rule.user_state(history.number),
+            )
+            for history in unsaved
+            if history.number != UNKNOWN
+        }
 
     def _new_number(self, model: Decayed) -> int:
         """Return the number under which the model learns the half-life of a user who was not in training."""
@@ -262,5 +283,6 @@ class UserHistories:
         return number
 
 
-def _row(items: npt.NDArray[np.int32]) -> Ragged:
+def row(items: npt.NDArray[np.int32]) -> Ragged:
+    """Return one row of items."""
     return Ragged(np.asarray([0, len(items)], np.int64), items)

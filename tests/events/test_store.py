@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
 from recsys.events.batches import Key
+from recsys.events.beliefs import SavedBelief
 from recsys.events.memory import MemoryStore
 from recsys.events.store import (
     Appended,
@@ -274,6 +275,34 @@ def test_an_erasure_that_finds_nothing_to_remove_is_the_last_one(store: EventSto
     again = store.erase_user("ada")
     assert again.sequence == store.last_sequence() > 2 - (left == "token")
     assert store.erase_user("ada") == again
+
+
+def test_beliefs_are_saved_by_user_and_are_those_of_one_model(store: EventStore) -> None:
+    store.append([event(1), event(2, "bob"), event(3)])
+    first, second = SavedBelief("one", 1, 1, b"\x00\xff"), SavedBelief("one", 3, 2, bytes(range(256)))
+    of_bob = SavedBelief("one", 2, 1, b"")
+    store.save_beliefs({"ada": first, "bob": of_bob})
+    assert store.beliefs("one") == {"ada": first, "bob": of_bob}
+    store.save_beliefs({"ada": second})
+    store.save_beliefs({"ada": first})  # of a process that is behind
+    assert (store.beliefs("one"), store.belief("ada")) == ({"ada": second, "bob": of_bob}, second)
+    other = SavedBelief("other", 1, 1, b"x")
+    store.save_beliefs({"ada": other})
+    assert (store.beliefs("one"), store.beliefs("other")) == ({"bob": of_bob}, {"ada": other})
+    assert (store.beliefs("nobody's"), store.belief("carol")) == ({}, None)
+
+
+def test_the_belief_of_an_erased_user_is_gone_and_is_not_saved_again(store: EventStore) -> None:
+    store.append([event(1), event(2, "bob")])
+    late = SavedBelief("one", 1, 1, b"x")
+    store.save_beliefs({"ada": late})
+    store.erase_user("ada")
+    assert store.belief("ada") is None
+    store.save_beliefs({"ada": late, "carol": late})  # of a process that has not read of the erasure yet
+    assert store.beliefs("one") == {}
+    store.append([event(1)])
+    store.save_beliefs({"ada": late})
+    assert store.belief("ada") is None
 
 
 def test_tokens_are_kept_found_and_revoked_once(store: EventStore) -> None:

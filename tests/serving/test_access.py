@@ -555,7 +555,8 @@ class _Broken:
     """Answers nothing."""
 
     model = "broken"
-    applied = 0
+    applied = unsaved = 0
+    learning, warm = False, True
 
     def __init__(self, error: Exception) -> None:
         self._error = error

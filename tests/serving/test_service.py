@@ -26,7 +26,8 @@ class _Prepared:
     """Notes whom it was asked to prepare for."""
 
     model = "model"
-    applied = 0
+    applied = unsaved = 0
+    learning, warm = False, True
 
     def __init__(self, *, broken: bool = False) -> None:
         self.users: list[str] = []

@@ -19,8 +19,8 @@ from tests.explanations.explanation_models import movie_log
 def _state(events: int) -> tuple[UserHistory, UserState]:
     history = UserHistory()
     for time in range(events):
-        history.add(PendingEvent(time % 6, 1.0, time))
-    queries = history.queries(0, events, events)
+        history.timeline.add(PendingEvent(time % 6, 1.0, time))
+    queries = history.timeline.queries(history.number, 0, events, events)
     return history, UserState(queries, UserFacts.of(EASE().fit(movie_log()), queries))
 
 

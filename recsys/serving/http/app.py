@@ -4,9 +4,11 @@ Annotations are evaluated here, unlike elsewhere: they hold the limits of a serv
 part of the OpenAPI document.
 """
 
+import asyncio
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
@@ -57,7 +59,13 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(service: Service) -> FastAPI:
-    """Return the ASGI application of a service."""
+    """Return the ASGI application of a service, which closes the service when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(service.close)  # here, because uvicorn ends the process by the signal that it got
+
     app = FastAPI(
         title="recsys",
         version=recsys.__version__,
@@ -66,6 +74,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         openapi_url=None,  # the routes of operation have it
         redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.add_middleware(FastRoute, service=service, route=_RECOMMENDATIONS, n=_LENGTH, to_json=_LIST.dump_json)
     app.add_middleware(Guard, service=service)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from recsys.serving.access import Denied
 from recsys.serving.http import schemas
 from recsys.serving.http.middleware import METRICS
 from recsys.serving.http.page import page_files
@@ -42,9 +43,11 @@ def operation(service: Service, unavailable: dict[str, Any]) -> APIRouter:
 
     @router.get("/readyz", responses={503: unavailable})
     def ready() -> schemas.ReadyOut:
-        """Tell whether requests can be answered: the store is there, and what it holds is known."""
+        """Tell whether requests can be answered: the store is there, and what it holds is known and learned."""
         answers = service.answers
         answers.catch_up()
+        if not service.warm:
+            raise Denied(503, "warming", "half-lives are learned from stored events; try again in a moment")
         return schemas.ReadyOut(status="ready", model=answers.model, scrubbing=service.store.unscrubbed())
 
     @router.get("/openapi.json", include_in_schema=False)

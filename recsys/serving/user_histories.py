@@ -1,0 +1,196 @@
+"""Histories of users: the events of the training log, then those of the event store, in the order of the store."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import final
+
+import numpy as np
+
+from recsys.data.interactions import Interactions
+from recsys.data.vocabulary import UNKNOWN
+from recsys.events.beliefs import SavedBelief
+from recsys.events.store import Corrected, Erased, EventStore, Recorded, Undone, user_hash
+from recsys.models.base import Recommender
+from recsys.serving.answers import LoggedEvent
+from recsys.serving.user_history import BeliefLearning, PendingEvent, Timeline, UserHistory
+
+
+@final
+class UserHistories:
+    """The histories of all users of a model. Not safe to use from several threads.
+
+    `catch_up` reads a change of the store, and the history takes it in when it is used next, all at once. The user's
+    belief in half-lives learns from the events in turns of bounded work (`recsys.serving.belief_learning`), and an
+    answer in between uses what it has learned so far.
+
+    Items that the model was not trained on teach it nothing. A new user starts with the population's belief.
+
+    Args:
+        model: of a log whose times are Unix seconds. Its beliefs change as events arrive.
+        item_numbers: the model's number of each item, by the text of its id.
+        log: the log; None: the store holds it all.
+        store: the events since.
+        learning: of the model's beliefs.
+        trained_until: with `log` None, the last change of the store that the model was trained on.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        item_numbers: Mapping[str, int],
+        log: Interactions | None,
+        store: EventStore,
+        learning: BeliefLearning,
+        *,
+        trained_until: int,
+    ) -> None:
+        fitted = model.fitted_on
+        self._item_numbers = item_numbers
+        self._log = log
+        self._store = store
+        self._learning = learning
+        self._trained_until = trained_until
+        self._applied = 0
+        # By the text of an id: text that only spells the same number, such as 007, is another user.
+        self._users = {str(user): number for number, user in enumerate(fitted.users.ids.tolist())}
+        self._log_users: Mapping[str, int] = {}
+        if log is not None:
+            self._log_users = {str(user): number for number, user in enumerate(log.users.ids.tolist())}
+            self._log_items = fitted.translation(log).items
+        self._histories: dict[str, UserHistory] = {}
+        self._erased: set[str] = set()
+
+    @property
+    def applied(self) -> int:
+        """Sequence number of the last change of the store that is reflected."""
+        return self._applied
+
+    def catch_up(self) -> list[UserHistory]:
+        """Read the new changes of the store; return the histories that do not count any more.
+
+        Those of erased users, and the former ones of users of whom an event was undone.
+        """
+        former: list[UserHistory] = []
+        undone: dict[str, None] = {}
+        first, last = self._applied, self._store.last_sequence()
+        if last > first:
+            for change in self._store.replay(first):
+                if isinstance(change, Undone):
+                    undone[change.user_id] = None
+                else:
+                    self._apply(change, former)
+                self._applied = change.sequence
+            self._applied = max(self._applied, last)  # the changes with the last numbers may have been erased
+            if first:  # else what was undone was not read
+                for user_id in undone:
+                    self._begin_anew(user_id, former)
+        return former
+
+    def stored(self, user_id: str) -> UserHistory | None:
+        """Return the history of a user if it is in memory, without its pending events."""
+        return self._histories.get(user_hash(user_id))
+
+    def current(self, user_id: str) -> UserHistory:
+        """Return the history of a user as of the last `catch_up`; the belief learns in the next turn."""
+        history = self._history(user_id, keep=False)
+        self.take_in(history)
+        return history
+
+    def take_in(self, history: UserHistory) -> None:
+        """Add the pending events to the history, and to what the belief has to learn."""
+        if history.pending:
+            history.version += 1
+        while history.pending:
+            event = history.pending.popleft()
+            if event.dismissed:
+                history.dismissed.add(event.item)
+            elif (event.item, event.time) not in history.logged:
+                self._learning.note(history, event, is_new=event.sequence > self._trained_until)
+                history.timeline.add(event)
+
+    def restore_beliefs(self, beliefs: Mapping[str, SavedBelief]) -> None:
+        """Take back saved beliefs, before any history was used, and queue what they have not learned yet."""
+        for user_id, belief in beliefs.items():
+            history = self._histories.get(user_hash(user_id))
+            if history is not None and bisect_right(history.sequences, belief.sequence) == belief.events:
+                self._learning.restore(history, belief)
+        behind = [history for history in self._histories.values() if self._teaches(history)]
+        self._learning.catch_up_on(sorted(behind, key=lambda history: -history.sequences[-1]))
+
+    def logged_events(self, user_id: str) -> tuple[LoggedEvent, ...]:
+        """Return the user's events in the log; none after the user was erased."""
+        number = None if user_hash(user_id) in self._erased else self._log_users.get(user_id)
+        if number is None or self._log is None:
+            return ()
+        where = self._log.history_slice(number)
+        ids = self._log.items.ids[self._log.item_num[where]].tolist()
+        values, times = self._log.value[where].tolist(), self._log.time[where].tolist()
+        return tuple(
+            LoggedEvent(str(item), value if math.isfinite(value) else None, time)
+            for item, value, time in zip(ids, values, times, strict=True)
+        )
+
+    def _apply(self, change: Recorded | Corrected | Erased, former: list[UserHistory]) -> None:
+        if isinstance(change, Erased):
+            if change.sequence > self._trained_until:
+                self._erased.add(change.user_hash)
+            history = self._histories.pop(change.user_hash, None)
+            if history is not None:
+                former.append(history)
+        elif isinstance(change, Corrected):
+            self._history(change.user_id, keep=True).corrections[change.persona] = change.correction
+        else:
+            self._queue(self._history(change.event.user_id, keep=True), change)
+
+    def _queue(self, history: UserHistory, record: Recorded) -> None:
+        event = record.event
+        number = self._item_numbers.get(event.item_id, UNKNOWN)
+        value = math.nan if event.value is None else event.value
+        history.sequences.append(record.sequence)
+        history.pending.append(PendingEvent(number, value, event.time, event.kind == "dismiss", record.sequence))
+
+    def _begin_anew(self, user_id: str, former: list[UserHistory]) -> None:
+        """Read a user's events again, without one that was undone: what follows is as if it had never been."""
+        history = self._histories.pop(user_hash(user_id), None)
+        if history is None:
+            return
+        former.append(history)
+        anew = self._history(user_id, keep=True)
+        anew.corrections = history.corrections
+        self._learning.reset(anew)
+        records = self._store.of_users([user_id])[user_id]
+        for record in sorted(records, key=lambda record: record.sequence):
+            if record.sequence <= self._applied:
+                self._queue(anew, record)
+
+    def _teaches(self, history: UserHistory) -> bool:
+        """Return whether the belief has to learn from a pending event, most probably."""
+        return any(event.item != UNKNOWN and event.sequence > history.lesson.until for event in history.pending)
+
+    def _history(self, user_id: str, *, keep: bool) -> UserHistory:
+        """Return the history of a user; an empty one stays in memory only with `keep`."""
+        key = user_hash(user_id)
+        history = self._histories.get(key)
+        if history is None:
+            history = UserHistory(user_id) if key in self._erased else self._from_log(user_id)
+            history.lesson.until = self._trained_until
+            if keep or len(history.timeline):
+                self._histories[key] = history
+        return history
+
+    def _from_log(self, user_id: str) -> UserHistory:
+        history = UserHistory(user_id, self._users.get(user_id, UNKNOWN))
+        number = self._log_users.get(user_id)
+        if number is not None and self._log is not None:
+            where = self._log.history_slice(number)
+            history.timeline = Timeline(
+                array("i", self._log_items[self._log.item_num[where]].tobytes()),
+                array("f", self._log.value[where].astype(np.float32).tobytes()),
+                array("q", self._log.time[where].astype(np.int64).tobytes()),
+            )
+            history.logged = frozenset(zip(history.timeline.items, history.timeline.times, strict=True))
+        return history
