@@ -287,8 +287,9 @@ class EventStore(ABC):
 
     @abstractmethod
     def undo_event(self, user_id: str, event_id: str) -> Undone | None:
-        """Remove one event for good, with the user's belief, which has learned from it; return when it was removed, possibly before. None: there never was such an event.
+        """Remove one event for good; return when it was removed, possibly before. None: there never was such an event.
 
+        The user's saved belief, which may have learned from the event, is removed with it.
         Sent again, the event is a repetition and stays removed, until the user is erased.
         """
 

@@ -264,6 +264,29 @@ def test_erased_users_leave_no_belief(opened: Callable[..., RunAnswers]) -> None
         assert not each.learning
 
 
+@pytest.mark.parametrize("user", ["u0", "somebody new"])
+def test_an_undone_event_is_unlearned(opened: Callable[..., RunAnswers], learned: list[int], user: str) -> None:
+    with_event, without = open_store("memory:"), open_store("memory:")
+    burst = _burst(30, user)
+    with_event.append(burst)
+    without.append([one for one in burst if one.event_id != f"{user} 3"])
+    answers, never = opened(with_event), opened(without)
+    for each in (answers, never):
+        _learn_all(each)
+    answers.save()
+    assert answers.personas(user, None) != never.personas(user, None)
+    with_event.undo_event(user, f"{user} 3")
+    for late in (answers, opened(with_event)):
+        learned.clear()
+        late.recommend(user, 10, None, ())
+        _learn_all(late)
+        assert len(learned) > TURN  # the saved belief knew too much
+        assert late.personas(user, None) == never.personas(user, None)
+        assert _told(late, user) == _told(never, user)
+        late.save()
+    assert opened(with_event).warm
+
+
 def test_a_rule_that_cannot_be_saved_learns_again(ratings: Interactions) -> None:
     pytest.importorskip("river", reason="the extra `drift` is not installed")
     model = Decayed(LinearAMPCF(personas=2, factors=4), DetectorReset("page_hinkley", "user")).fit(ratings)
@@ -293,7 +316,10 @@ def test_the_service_is_ready_when_it_is_warm(run: Path, monkeypatch: pytest.Mon
         assert client.post("/v1/events", json={"events": sent}).status_code == 200
         assert client.get("/readyz").status_code == 200  # events of the running service do not make it unready
         client.service.close()
-        assert store.belief("u0") is not None
+        held = client.get("/v1/users/u0/data").json()["belief"]
+        saved = store.belief("u0")
+        assert saved is not None
+        assert held == {"model": saved.model, "sequence": 80, "events": 80, "state": saved.state.hex()}
 
 
 def test_warming_is_bounded(opened: Callable[..., RunAnswers], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,6 +202,15 @@ class TokenOut(BaseModel):
     revoked: int | None
 
 
+class BeliefOut(BaseModel):
+    """What the half-lives of a user learned from some of the events, in bytes that only the model can read."""
+
+    model: str
+    sequence: int
+    events: int
+    state: str = Field(description="hexadecimal")
+
+
 class DataOut(BaseModel):
     """Everything that is held of a user."""
 
@@ -209,6 +218,7 @@ class DataOut(BaseModel):
     events: list[StoredEvent]
     logged: list[LoggedEvent]
     corrections: list[CorrectionOut]
+    belief: BeliefOut | None
     tokens: list[TokenOut]
 
 
