@@ -225,7 +225,7 @@ def test_everything_of_a_user_can_be_exported_and_erased(client: Client, store: 
     cold = _ok(client.get(f"/v1/users/new/recommendations?n=5&at={AT}"))
     assert _ok(client.delete("/v1/users/u0/data")) == {"erased": True}
     assert _ok(client.get("/v1/users/u0/data")) == {
-        "user_id": "u0", "events": [], "logged": [], "corrections": [], "tokens": [],
+        "user_id": "u0", "events": [], "logged": [], "corrections": [], "belief": None, "tokens": [],
     }  # fmt: skip
     assert _ok(client.get(_LIST)) == cold
     assert _ok(client.get("/v1/users/u0/personas"))["half_life"]["learned_from"] == 0
@@ -240,7 +240,7 @@ def _all_of(client: Client, user: str) -> list[Any]:
     return [*answers, ids(_ok(client.get(f"/v1/users/{user}/recommendations")))]
 
 
-@pytest.mark.parametrize("user", ["new"])
+@pytest.mark.parametrize("user", ["new", "u0"])
 @pytest.mark.parametrize("kind", ["use", "like", "dismiss"])
 def test_an_undone_event_has_never_been(client: Client, run: Path, store: EventStore, user: str, kind: str) -> None:
     """In the list, the personas, what was learned of half-lives, and in other processes, now and after a restart."""
