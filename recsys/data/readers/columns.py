@@ -181,12 +181,11 @@ class Columns:
         (1.0, 10.0)
         """
         values: dict[str, Any] = {}
+        words: dict[str, str] = {}
         for key, value in mapping.items():
             role = _SYNONYMS.get(key, key)
-            if role in values:
-                raise DataError(
-                    f"columns {role}={values[role]} and {key}={value} are two columns for one role; give one"
-                )
+            if (other := words.setdefault(role, key)) != key:
+                raise DataError(f"columns {other}={mapping[other]} and {key}={value} say the same; give one of them")
             values[role] = value
         check_keys(cls, values, "columns", tuple(_SYNONYMS))
         if (names := values.get("names")) is not None:
