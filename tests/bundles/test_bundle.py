@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -194,6 +195,19 @@ def test_a_failed_save_leaves_the_old_bundle_and_no_litter(tmp_path: Path) -> No
         save(Popularity().fit(small_log("second")), path, extra={"metrics": {"x": object()}})
     assert load(path).fitted_on.dataset == "first"
     assert [entry.name for entry in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_all_files_of_a_bundle_may_be_read_by_whom_the_umask_allows(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        path = save(EASE().fit(small_log()), tmp_path / "m")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o777 & ~mask
+    assert {file.name: file.stat().st_mode & 0o777 for file in path.iterdir()} == {
+        file.name: 0o666 & ~mask for file in path.iterdir()
+    }
 
 
 def test_only_bundles_are_replaced(tmp_path: Path) -> None:

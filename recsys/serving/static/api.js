@@ -79,8 +79,8 @@ export const knownUsers = async () => (await ask("GET", "v1/users?n=6")).users;
  * @returns {Promise<RecommendationList>}
  */
 export function recommendations(user, exclude) {
-  const query = new URLSearchParams([["n", "10"], ...exclude.map((item) => ["exclude", item])]);
-  return ask("GET", `${pathOf(user)}/recommendations?${query}`);
+  const path = `${pathOf(user)}/recommendations`;
+  return exclude.length ? ask("POST", path, { n: 10, exclude }) : ask("GET", `${path}?n=10`);
 }
 
 /**
