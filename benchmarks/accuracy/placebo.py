@@ -9,19 +9,21 @@ model's further gain is due to the personas.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.tools.command import parser, program
+from benchmarks.tools.differences import COLUMNS, Difference, corrected
 from benchmarks.tools.report import table
 from benchmarks.tools.search import shipped_experiment
 from recsys.data.catalogue import datasets
 from recsys.data.splits.holdout import Split
 from recsys.data.splits.standard import split
 from recsys.evaluation.holdout import evaluate, evaluate_lists
-from recsys.evaluation.significance import compare
+from recsys.evaluation.result import Evaluation
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.configuration import Experiment
 from recsys.models import LinearAMPCF
@@ -42,34 +44,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cut = split(datasets.load(options.data), options.split, seed=0)
     print(f"## {options.data}, {options.split}{' (leaks time)' if cut.leaks_time else ''}, test\n")
     pairs = compare_with_placebo(cut, options.seeds)
-    rows = [[f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in pairs.to_numpy()]
-    print(table([str(name) for name in pairs.columns], rows))
+    print("Users with a history, each averaged over seeds; one family of Holm's correction.\n")
+    rows = [[f"{pair.own} - {pair.other}", pair.metric, *pair.columns(), pair.outcome] for pair in pairs]
+    print(table(["difference", "metric", *COLUMNS, ""], rows))
     return 0
 
 
-def compare_with_placebo(cut: Split, seeds: int, experiment: Experiment | None = None) -> pd.DataFrame:
+def compare_with_placebo(cut: Split, seeds: int, experiment: Experiment | None = None) -> list[Difference]:
     """Return the paired differences of personas and placebo from the twin, and of personas from placebo.
 
-    The experiment is that of a `LinearAMPCF`; the shipped `ampcf.yaml` when None.
+    The experiment is that of a `LinearAMPCF`; the shipped `ampcf.yaml` when None. Users without a history, for whom all
+    three list what is popular, do not count.
     """
-    tastes = Tastes.of(cut.train)
+    settings: Any = {"cutoffs": (10,), "tastes": Tastes.of(cut.train)}
     arguments = dict((experiment or shipped_experiment("ampcf")).arguments)
     twin = LinearAMPCF(**(arguments | {"personas": 1})).fit(cut.train)
-    one = evaluate(twin, cut.test, cut.train, cutoffs=(10,), tastes=tastes).per_user
-    rows = []
+    tables: dict[str, list[pd.DataFrame]] = {"twin": [_served(evaluate(twin, cut.test, cut.train, **settings))]}
     for seed in range(seeds):
         model = LinearAMPCF(**(arguments | {"seed": seed})).fit(cut.train)
-        real = evaluate(model, cut.test, cut.train, cutoffs=(10,), tastes=tastes).per_user
+        tables.setdefault("personas", []).append(_served(evaluate(model, cut.test, cut.train, **settings)))
         shuffled = np.random.default_rng(seed).permutation(model.routing())
         top = placebo_lists(model, shuffled, cut)
-        fake = evaluate_lists(top, cut.test, cut.train, cutoffs=(10,), tastes=tastes).per_user
-        pairs = (("personas - twin", one, real), ("placebo - twin", one, fake), ("personas - placebo", fake, real))
-        for name, first, second in pairs:
-            paired = compare(first, second, METRICS)[["metric", "mean_a", "mean_b", "diff", "low", "high", "p"]]
-            paired.insert(0, "difference", name)
-            paired.insert(0, "seed", seed)
-            rows.append(paired)
-    return pd.concat(rows, ignore_index=True)
+        tables.setdefault("placebo", []).append(_served(evaluate_lists(top, cut.test, cut.train, **settings)))
+    pairs = (("personas", "twin"), ("placebo", "twin"), ("personas", "placebo"))
+    differences = [
+        difference
+        for own, other in pairs
+        for difference in Difference.over_seeds(cut.name, (own, tables[own]), (other, tables[other]), METRICS)
+    ]
+    return corrected(differences)
+
+
+def _served(evaluation: Evaluation) -> pd.DataFrame:
+    return evaluation.per_user[evaluation.per_user["n_history"] > 0]
 
 
 def placebo_lists(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from benchmarks.accuracy.placebo import compare_with_placebo, placebo_lists
+from benchmarks.accuracy.placebo import METRICS, compare_with_placebo, placebo_lists
 from recsys.data.splits.standard import split
+from recsys.evaluation.significance import holm
 from recsys.models import LinearAMPCF
 from recsys.worlds.simulation import simulated_log
 
@@ -20,10 +22,13 @@ def test_the_models_own_routing_gives_the_models_own_lists() -> None:
     assert (shuffled != expected).any()
 
 
-def test_the_table_has_every_comparison() -> None:
+def test_every_comparison_averages_seeds_and_is_of_one_family() -> None:
     cut = split(simulated_log(n_users=120, n_items=60, events_per_user=25), "random", seed=0)
-    table = compare_with_placebo(cut, seeds=1)
-    assert set(table["difference"]) == {"personas - twin", "placebo - twin", "personas - placebo"}
-    wide = table.pivot(index="metric", columns="difference", values="diff")
-    sums = wide["placebo - twin"] + wide["personas - placebo"]
-    np.testing.assert_allclose(sums, wide["personas - twin"], atol=1e-9)
+    pairs = compare_with_placebo(cut, seeds=2)
+    diff = {(pair.own, pair.other, pair.metric): pair.diff for pair in pairs}
+    assert len(diff) == 3 * len(METRICS)
+    for metric in METRICS:
+        through = diff["placebo", "twin", metric] + diff["personas", "placebo", metric]
+        assert diff["personas", "twin", metric] == pytest.approx(through, abs=1e-9)
+    np.testing.assert_allclose([pair.p_holm for pair in pairs], holm([pair.p for pair in pairs]))
+    assert all(len(pair.by_seed) == 2 for pair in pairs)
