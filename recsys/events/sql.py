@@ -215,20 +215,17 @@ class SqlStore(EventStore):
         """Return the stored events of some users and ids, None for undone ones."""
         stored: dict[Key, Event | None] = {}
         for some in _chunks(keys):
-            among, parameters = self._among_keys(some)
-            for row in self._run(cursor, sql.STORED.format(keys=among), (*parameters, *parameters)):
-                stored[row[1], row[0]] = None if row[2] is None else Event(*row)
+            if self._sqlite:
+                statement = sql.STORED_ROWS.format(keys=", ".join(["(?, ?)"] * len(some)))
+                rows = self._run(cursor, statement, [part for key in some for part in key])
+            else:
+                rows = self._run(cursor, sql.STORED_COLUMNS, [list(column) for column in zip(*some, strict=True)])
+            stored.update(((row[1], row[0]), None if row[2] is None else Event(*row)) for row in rows)
         return stored
 
     def _among(self, ids: Sequence[str]) -> tuple[str, Sequence[object]]:
         """Return the condition that a column is one of some ids, and its parameters."""
         return (f"IN ({', '.join('?' * len(ids))})", ids) if self._sqlite else ("= ANY(?)", (ids,))
-
-    def _among_keys(self, keys: Sequence[Key]) -> tuple[str, Sequence[object]]:
-        """Return some keys of events as a table of statements, and its parameters."""
-        if self._sqlite:
-            return f"(VALUES {', '.join(['(?, ?)'] * len(keys))})", [part for key in keys for part in key]
-        return "(SELECT * FROM unnest(?::text[], ?::text[]))", [list(column) for column in zip(*keys, strict=True)]
 
     def _migrate(self, cursor: Cursor, *, create: bool) -> None:
         if not self._sqlite:

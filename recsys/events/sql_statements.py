@@ -48,12 +48,22 @@ SINCE_TABLES = 4
 SEQUENCE = itemgetter(1)
 """The sequence number in a row of `SINCE`."""
 
-STORED = """
-    SELECT event_id, user_id, item_id, value, time, kind FROM recsys_events WHERE (user_id, event_id) IN {keys}
+STORED_ROWS = """
+    WITH sent (sender, id) AS (VALUES {keys})
+    SELECT event_id, user_id, item_id, value, time, kind FROM sent
+    JOIN recsys_events ON user_id = sender AND event_id = id
     UNION ALL
-    SELECT event_id, user_id, NULL, NULL, NULL, NULL FROM recsys_undone WHERE (user_id, event_id) IN {keys}
+    SELECT event_id, user_id, NULL, NULL, NULL, NULL FROM sent JOIN recsys_undone ON user_id = sender AND event_id = id
 """
-"""Stored events, and the ids of undone ones, by user and id."""
+STORED_COLUMNS = """
+    SELECT held.* FROM unnest(?::text[], ?::text[]) AS sent (sender, id)
+    CROSS JOIN LATERAL (
+        SELECT event_id, user_id, item_id, value, time, kind FROM recsys_events WHERE user_id = sender AND event_id = id
+        UNION ALL
+        SELECT event_id, user_id, NULL, NULL, NULL, NULL FROM recsys_undone WHERE user_id = sender AND event_id = id
+    ) AS held
+"""
+"""Stored events, and the ids of undone ones, by user and id: a search of the index for each, in either database."""
 
 INSERT_ROW = """
     INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind) VALUES (?, ?, ?, ?, ?, ?, ?)

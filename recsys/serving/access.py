@@ -187,7 +187,9 @@ class TokenCache:
         if token is not None and "admin" in token.scopes:
             self._admins[key] = token
         if token is None or not token.is_valid(int(now)):
-            raise Denied(401, "token_invalid", "this token is unknown, expired or revoked; get a new one")
+            raise Denied(
+                401, "token_invalid", "this token is unknown, expired or revoked, or its user was erased; get a new one"
+            )
         with self._lock:
             self._entries[key] = (now, token)
             self._entries.move_to_end(key)

@@ -267,6 +267,9 @@ class Answers(Protocol):
             UnknownError: the model does not know it.
         """
 
+    def title_of(self, item_id: str) -> str | None:
+        """Return the title of an item; None: the model does not know it."""
+
     def search_titles(self, query: str, n: int) -> TitleMatches:
         """Return at most n items by title, whatever its capitals, accents and order of words."""
 

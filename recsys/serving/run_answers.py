@@ -305,6 +305,10 @@ class RunAnswers:
         ]
         return SimilarItems(self._fingerprint, item_id, titles[number], tuple(items))
 
+    def title_of(self, item_id: str) -> str | None:
+        number = self._numbers.get(item_id)
+        return None if number is None else self._model.fitted_on.metadata.titles[number]
+
     def search_titles(self, query: str, n: int) -> TitleMatches:
         titles = self._model.fitted_on.metadata.titles
         matches = [TitleMatch(self._ids[item], titles[item]) for item in self._titles.search(query, n)]

@@ -202,11 +202,15 @@ def _users(service: Service) -> APIRouter:
     @router.get(_USER + "/data", dependencies=[Depends(allowing_user("read"))])
     def export(user_id: schemas.Id) -> schemas.DataOut:
         """Return everything that is held of a user."""
+        answers = service.answers
         belief = service.store.belief(user_id)
         return schemas.DataOut(
             user_id=user_id,
-            events=[schemas.StoredEvent(**asdict(one.event)) for one in service.store.of_users([user_id])[user_id]],
-            logged=list(service.answers.logged_events(user_id)),
+            events=[
+                schemas.StoredEvent(**asdict(one.event), title=answers.title_of(one.event.item_id))
+                for one in service.store.of_users([user_id])[user_id]
+            ],
+            logged=list(answers.logged_events(user_id)),
             corrections=[_correction(k, one) for k, one in service.store.corrections(user_id).items()],
             belief=belief and schemas.BeliefOut(**asdict(belief) | {"state": belief.state.hex()}),
             tokens=[schemas.TokenOut(**asdict(one)) for one in service.store.tokens() if one.user_id == user_id],

@@ -183,10 +183,11 @@ class CorrectionOut(BaseModel):
 
 
 class StoredEvent(BaseModel):
-    """An event of the store."""
+    """An event of the store; the title is null where the model does not know the item."""
 
     event_id: str
     item_id: str
+    title: str | None
     value: float | None
     time: int
     kind: Kind

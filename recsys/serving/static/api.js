@@ -21,7 +21,8 @@ import { asSentence } from "./words.js";
  * @typedef {{item_id: string, title: string}} FoundItem
  * @typedef {{user_id: string, events: number}} KnownUser
  * @typedef {"use" | "like" | "dismiss"} Kind
- * @typedef {{event_id: string, user_id: string, item_id: string, value: number, time: number, kind: Kind}} Event
+ * @typedef {{event_id: string, user_id: string, item_id: string, time: number, kind: Kind}} Event
+ * @typedef {{event_id: string, item_id: string, title: string | null, value: number | null, time: number, kind: Kind}} StoredEvent
  */
 
 const TOKEN = "recsys.token";
@@ -75,13 +76,9 @@ export const knownUsers = async () => (await ask("GET", "v1/users?n=6")).users;
 
 /**
  * @param {string} user
- * @param {string[]} exclude items that are not to be recommended, whatever the service knows of them
  * @returns {Promise<RecommendationList>}
  */
-export function recommendations(user, exclude) {
-  const path = `${pathOf(user)}/recommendations`;
-  return exclude.length ? ask("POST", path, { n: 10, exclude }) : ask("GET", `${path}?n=10`);
-}
+export const recommendations = (user) => ask("GET", `${pathOf(user)}/recommendations?n=10`);
 
 /**
  * @param {string} user
@@ -114,19 +111,32 @@ export async function findItems(query, signal) {
  * @returns {Event}
  */
 export function eventOf(user, item, kind) {
-  return { event_id: newId(), user_id: user, item_id: item, value: 1, time: Math.floor(Date.now() / 1000), kind };
+  return { event_id: newId(), user_id: user, item_id: item, time: Math.floor(Date.now() / 1000), kind };
 }
 
 /**
  * @param {Event} event
- * @param {boolean} [leaving] whether the page may be gone before the answer comes
  * @returns {Promise<unknown>}
  */
-export const send = (event, leaving = false) => ask("POST", "v1/events", { events: [event] }, { keepalive: leaving });
+export const send = (event) => ask("POST", "v1/events", { events: [event] });
+
+/**
+ * Take an event back. Where there is none any more, it is done.
+ * @param {string} user
+ * @param {string} event its id
+ * @returns {Promise<void>}
+ */
+export async function undo(user, event) {
+  try {
+    await ask("DELETE", `${pathOf(user)}/events/${encodeURIComponent(event)}`);
+  } catch (problem) {
+    if (!(problem instanceof ApiError) || problem.code !== "not_found") throw problem;
+  }
+}
 
 /**
  * @param {string} user
- * @returns {Promise<unknown>}
+ * @returns {Promise<{events: StoredEvent[]}>}
  */
 export const exportData = (user) => ask("GET", `${pathOf(user)}/data`);
 
@@ -171,6 +181,7 @@ async function ask(method, path, body, options = {}) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, "unreachable", "The service does not answer. See that it is running, then try again.");
   }
+  if (response.status === 204) return null;
   const content = await response.json().catch(() => null);
   if (response.ok && content !== null) return content;
   const told = content?.error ?? {};

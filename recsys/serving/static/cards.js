@@ -150,8 +150,7 @@ function why(item) {
 function row(reason, largest) {
   const bar = h("span", { class: "bar", "aria-hidden": "true" });
   bar.style.setProperty("--share", String(reason.share / largest));
-  // 1 is also the value of an event without a rating.
-  const rating = reason.rating !== null && reason.rating !== 1 && h("span", { class: "rating" }, `rated ${reason.rating}`);
+  const rating = reason.rating !== null && h("span", { class: "rating" }, `rated ${reason.rating}`);
   return h(
     "tr",
     {},

@@ -8,11 +8,7 @@ import { counted } from "./words.js";
 
 /** @typedef {import("./api.js").FoundItem} FoundItem */
 /** @typedef {import("./api.js").Kind} Kind */
-/** @typedef {{event: api.Event, item: FoundItem, sent: boolean, at: number}} Mark */
-
-/** How long "not for me" waits before it is sent, so that it can be undone: the service keeps what it was sent. */
-const GRACE = 10_000;
-const LOOK_AGAIN = 2_000;
+/** @typedef {{event: api.Event, item: FoundItem, at: number}} Mark */
 
 let user = "";
 /** @type {api.RecommendationList | null} */
@@ -21,20 +17,20 @@ let list = null;
 let personas = null;
 /** @type {Set<string>} Items of the list before this one, to tell what is new. */
 let before = new Set();
-/** @type {Mark | null} The last mark; of those that wait to be sent there is one at most. */
+/** @type {Mark | null} The last mark, which stands where its card was. */
 let mark = null;
-/** @type {number | undefined} */
-let waiting;
 let turn = 0;
 /** @type {(problem: api.ApiError) => boolean} */
 let refused = () => false;
+let refreshed = () => {};
 
 /**
  * @param {(problem: api.ApiError) => boolean} whenRefused takes care of an error that is not about the desk, or returns false
+ * @param {() => void} whenRefreshed
  */
-export function connectDesk(whenRefused) {
+export function connectDesk(whenRefused, whenRefreshed) {
   refused = whenRefused;
-  window.addEventListener("pagehide", () => void settle(true).catch(() => null)); // nobody is there to be told
+  refreshed = whenRefreshed;
   window.addEventListener("pageshow", (event) => {
     if (event.persisted && user) void refresh();
   });
@@ -48,7 +44,7 @@ export const currentUser = () => user;
  * @param {string} next
  */
 export async function openDesk(next) {
-  await leaveDesk();
+  leaveDesk();
   user = next;
   list = personas = null;
   before = new Set();
@@ -60,13 +56,8 @@ export async function openDesk(next) {
   return refresh();
 }
 
-/** Send what waits; drop what the service will never take. */
-export async function leaveDesk() {
-  try {
-    await settle();
-  } catch (problem) {
-    if (!(problem instanceof api.ApiError) || problem.mayPass) throw problem;
-  }
+/** Leave the desk, for another user or for none. */
+export function leaveDesk() {
   mark = null;
 }
 
@@ -77,9 +68,9 @@ export async function leaveDesk() {
  */
 export async function refresh(told = "", drawn) {
   const asked = ++turn;
-  const waits = mark?.event.kind === "dismiss" ? [mark.item.item_id] : [];
   busy(true);
-  const [items, people] = await Promise.allSettled([api.recommendations(user, waits), api.personas(user)]);
+  refreshed();
+  const [items, people] = await Promise.allSettled([api.recommendations(user), api.personas(user)]);
   if (asked !== turn) return;
   busy(false);
   const shown = settled(items, "list-error");
@@ -109,32 +100,24 @@ export const saying = (item, kind) => api.eventOf(user, item.item_id, kind);
  * @param {api.Event} event
  */
 export async function answer(item, event) {
-  await settle();
-  const waits = event.kind === "dismiss";
-  if (!waits) await api.send(event);
+  await api.send(event);
   const at = list ? list.items.findIndex((one) => one.item_id === item.item_id) : -1;
-  mark = { event, item, sent: !waits, at };
-  if (waits) waiting = window.setTimeout(expire, GRACE);
+  mark = { event, item, at };
   await refresh(`${doneOf(event.kind)}: ${item.title}.`, () => {
     if (at >= 0) document.getElementById("mark")?.focus({ preventScroll: true });
   });
 }
 
 /**
- * Send the mark that waits, if there is one. It waits on where that fails.
- * @param {boolean} [leaving]
+ * Take back what the current user said to an item, and bring the list up to date.
+ * @param {string} title
+ * @param {string} event its id
+ * @param {() => void} [drawn]
  */
-async function settle(leaving = false) {
-  window.clearTimeout(waiting);
-  if (!mark || mark.sent) return;
-  const sending = mark;
-  sending.sent = true;
-  try {
-    await api.send(sending.event, leaving);
-  } catch (problem) {
-    sending.sent = false;
-    throw problem;
-  }
+export async function takeBack(title, event, drawn) {
+  await api.undo(user, event);
+  if (mark?.event.event_id === event) mark = null;
+  await refresh(`${title}: taken back.`, drawn);
 }
 
 /**
@@ -150,31 +133,17 @@ async function onCard(item, event) {
   }
 }
 
-async function expire() {
-  // Nobody loses the button that they are about to press.
-  if (document.getElementById("mark")?.matches(":focus, :hover")) {
-    waiting = window.setTimeout(expire, LOOK_AGAIN);
-    return;
-  }
-  try {
-    await settle();
-  } catch (problem) {
-    tell("list-error", problem, expire);
-    return;
-  }
-  if (mark?.event.kind === "dismiss") mark = null;
-  drawList();
-}
-
 async function undo() {
-  if (!mark || mark.sent) return;
-  window.clearTimeout(waiting);
-  const undone = mark;
-  mark = null;
-  await refresh(`${undone.item.title} is back.`, () => {
-    const title = document.querySelector(`[data-key="${CSS.escape(`title ${undone.item.item_id}`)}"]`);
-    (title instanceof HTMLElement ? title : byId("list-title")).focus({ preventScroll: true });
-  });
+  if (!mark) return;
+  const { item, event } = mark;
+  try {
+    await takeBack(item.title, event.event_id, () => {
+      const title = document.querySelector(`[data-key="${CSS.escape(`title ${item.item_id}`)}"]`);
+      (title instanceof HTMLElement ? title : byId("list-title")).focus({ preventScroll: true });
+    });
+  } catch (problem) {
+    tell("list-error", problem, undo);
+  }
 }
 
 function drawList() {
@@ -200,11 +169,14 @@ function drawList() {
 }
 
 /** @param {Mark} shown */
-function markRow(shown) {
-  const words = h("span", {}, `${doneOf(shown.event.kind)}: `, h("b", {}, shown.item.title));
-  return !shown.sent
-    ? h("li", { class: "mark" }, words, button({ id: "mark", "aria-label": `Undo: not for me, ${shown.item.title}` }, "Undo", () => void undo()))
-    : h("li", { class: "mark", id: "mark", tabindex: -1 }, words, h("span", { class: "hint" }, "Saved."));
+function markRow({ item, event }) {
+  const done = doneOf(event.kind);
+  return h(
+    "li",
+    { class: "mark" },
+    h("span", {}, `${done}: `, h("b", {}, item.title)),
+    button({ id: "mark", "aria-label": `Undo: ${done.toLowerCase()}, ${item.title}` }, "Undo", () => void undo()),
+  );
 }
 
 function drawPersonas() {
@@ -273,4 +245,4 @@ function tell(place, problem, again) {
 }
 
 /** @param {Kind} kind */
-const doneOf = (kind) => ANSWERS.find((one) => one.kind === kind)?.done ?? "";
+export const doneOf = (kind) => ANSWERS.find((one) => one.kind === kind)?.done ?? "";

@@ -4,6 +4,7 @@ import { connectData, connectToken, connectUsers, rememberedUser, rememberUser }
 import { ApiError, knownUsers, token } from "./api.js";
 import { connectDesk, leaveDesk, openDesk } from "./desk.js";
 import { button, byId, h } from "./dom.js";
+import { connectMarks } from "./marks.js";
 import { connectSearch } from "./search.js";
 import { connectTour } from "./tour.js";
 
@@ -47,7 +48,7 @@ async function open(user) {
 
 async function choose() {
   tour.end();
-  await leaveDesk();
+  leaveDesk();
   users.offer(await knownUsers());
   document.title = "recsys";
   show("choose");
@@ -80,7 +81,7 @@ const askToken = connectToken(
     if (byId("choose").hidden && !byId("cards").childElementCount) stop("Without a token there is nothing to show.", "Enter a token", () => askToken());
   },
 );
-connectDesk(refused);
+connectDesk(refused, connectMarks(refused).update);
 connectData(refused);
 byId("change-user").addEventListener("click", () => void attempt(choose));
 byId("change-token").addEventListener("click", () => askToken());

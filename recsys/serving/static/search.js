@@ -2,7 +2,7 @@
 
 import { ApiError, findItems } from "./api.js";
 import { ANSWERS } from "./cards.js";
-import { answer, saying } from "./desk.js";
+import { answer, saying, takeBack } from "./desk.js";
 import { announce, button, byId, h, inputById } from "./dom.js";
 import { counted } from "./words.js";
 
@@ -86,13 +86,30 @@ function row(item) {
     try {
       await answer(item, event);
       told.textContent = `${choice.done}, saved`;
-      choicesBox.replaceChildren(told);
+      const label = `Undo: ${choice.done.toLowerCase()}, ${item.title}`;
+      choicesBox.replaceChildren(told, button({ "aria-label": label }, "Undo", () => void undo(event.event_id)));
       told.focus({ preventScroll: true });
     } catch (problem) {
-      for (const one of buttons) one.disabled = false;
-      if (!(problem instanceof ApiError)) throw problem;
-      byId("find-error").textContent = problem.message;
+      offer(problem);
     }
+  };
+  /** @param {string} event */
+  const undo = async (event) => {
+    try {
+      await takeBack(item.title, event);
+      said.clear(); // what is undone stays undone: said again, it is another event
+      choicesBox.replaceChildren(...buttons);
+      offer();
+      buttons[0]?.focus({ preventScroll: true });
+    } catch (problem) {
+      offer(problem);
+    }
+  };
+  /** @param {unknown} [problem] */
+  const offer = (problem) => {
+    for (const one of buttons) one.disabled = false;
+    if (problem !== undefined && !(problem instanceof ApiError)) throw problem;
+    byId("find-error").textContent = problem?.message ?? "";
   };
   const buttons = ANSWERS.filter(({ kind }) => kind !== "dismiss").map((choice) =>
     button({ class: "answer", "data-kind": choice.kind, "aria-label": `${choice.label}: ${item.title}` }, choice.label, () => void take(choice)),

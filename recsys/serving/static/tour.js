@@ -17,7 +17,7 @@ const STEPS = [
   {
     at: () => document.querySelector(".answers") ?? byId("cards"),
     title: "Answer back",
-    text: "“Seen it” and “Liked” count at once, and the list changes. “Not for me” hides a title, and you have a moment to undo it.",
+    text: "“Seen it”, “Liked” and “Not for me” count at once, and the list changes. Each can be taken back: at once, or later under “Your data”.",
   },
   {
     at: () => byId("find"),
