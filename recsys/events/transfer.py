@@ -228,7 +228,7 @@ def _text_rows(layout: Layout) -> Iterator[tuple[int, list[str]]]:
                 continue
             try:
                 fields = split_fields(raw.decode(layout.encoding).rstrip("\r\n"), layout.separator)
-            except (UnicodeDecodeError, csv.Error) as error:
+            except (UnicodeError, csv.Error) as error:
                 raise DataError(
                     f"{layout.source.label}, line {line}: it cannot be read ({error}); keep each row on one line, "
                     f"close quotation marks, and save the file as {layout.encoding}"

@@ -78,7 +78,7 @@ def test_bad_columns_are_errors_of_the_reader(columns: dict[str, Any], fault: st
         Interactions.from_columns(**columns)
 
 
-DAY = pd.Series(pd.to_datetime(["2020-01-02", "2020-01-01"]))
+DAY: Any = pd.Series(pd.to_datetime(["2020-01-02", "2020-01-01"]))
 SECONDS = [1_577_836_800, 1_577_923_200]
 
 

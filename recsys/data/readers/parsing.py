@@ -67,7 +67,7 @@ def _text_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
     if not _is_utf8(layout):
         try:
             body = body.decode(layout.encoding).encode()
-        except UnicodeDecodeError:
+        except UnicodeError:
             return None
     if len(delimiter) > 1:
         # Arrow wants one character: a control character that no text file has.
@@ -136,7 +136,7 @@ def _text_fields(raw: bytes, layout: Layout) -> list[bytes | None]:
     # Bytes that are not UTF-8 pass through unchanged; the check of their column reports them.
     try:
         text = raw.decode("utf-8", errors="surrogateescape") if _is_utf8(layout) else raw.decode(layout.encoding)
-    except UnicodeDecodeError:
+    except UnicodeError:
         fault = f"undecodable text {_short(raw)}; it is not {layout.encoding}; correct columns encoding="
         raise ValueError(fault) from None
     try:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import logging
+import os
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from recsys.data.catalogue import datasets
 from recsys.data.readers import sources
 from recsys.data.readers.columns import Columns
 from recsys.data.readers.log import read_log, read_log_with_report
-from recsys.errors import DataError
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import DataError, RecsysError
+from recsys.experiments.history_files import read_history
 
 HEADER = "userId,movieId,rating,timestamp\n"
 GOOD = "1,10,4.0,1000000000\n"
@@ -34,6 +43,8 @@ BAD_ROWS = {
     "rating too high": (b"1,11,5.5,1000000000", "rating '5.5' is outside the declared range 0.5 to 5"),
     "rating too low": (b"1,11,-1,1000000000", "rating '-1' is outside the declared range 0.5 to 5"),
     "rating no number": (b"1,11,good,1000000000", "rating 'good' is not a number; correct it"),
+    "rating with a comma": (b'1,11,"4,5",1000000000', "rating '4,5' is not a number; declare columns decimal=,"),
+    "return within a row": (b"1,11\r,4.0,1000000000", "malformed row: new-line character seen in unquoted field"),
     "rating nan": (b"1,11,NaN,1000000000", "rating 'NaN' is not a finite number"),
     "rating infinite": (b"1,11,-inf,1000000000", "rating '-inf' is not a finite number"),
     "rating overflows": (b"1,11,1e300,1000000000", "rating '1e300' is not a finite number"),
@@ -232,3 +243,109 @@ def test_wrong_declarations(mapping: dict[str, object], fault: str) -> None:
     with pytest.raises(DataError) as caught:
         Columns.from_mapping(mapping)
     assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["latin9000", "utf8x", "", "utf-16", "utf-32", "rot13", "base64", "zip"])
+def test_encodings_that_no_text_file_has(encoding: str) -> None:
+    with pytest.raises(DataError, match=rf"columns encoding={encoding} (is unknown|does not extend ASCII)"):
+        Columns(encoding=encoding)
+
+
+@pytest.mark.parametrize("separator", ["", '"', "\n", "a\r"])
+def test_separators_that_separate_nothing(separator: str) -> None:
+    with pytest.raises(DataError, match="cannot separate fields"):
+        Columns(separator=separator)
+
+
+def test_header_of_a_file_that_is_read_with_names(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(HEADER + GOOD)
+    names = Columns.from_mapping({"names": "user, item,rating,timestamp"})
+    with pytest.raises(DataError, match=r"line 1 is a header, .*; leave out columns names=user,item,rating,timestamp"):
+        read_log(tmp_path / "log.csv", names)
+    (tmp_path / "log.csv").write_text(GOOD)
+    assert read_log(tmp_path / "log.csv", names).value.tolist() == [4]
+
+
+def test_columns_of_lists_and_binary_files_are_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"user": [1], "item": [[1, 2]]}).to_parquet(tmp_path / "log.parquet")
+    with pytest.raises(
+        DataError, match=r"log\.parquet: column 'item' has type list.*cannot be used as item; write it as"
+    ):
+        read_log(tmp_path / "log.parquet")
+    (tmp_path / "log.csv").write_bytes(b"user,item\n\0\0,1\n")
+    with pytest.raises(DataError, match=r"log\.csv, line 1: binary data where text is expected"):
+        read_log(tmp_path / "log.csv")
+
+
+@pytest.mark.parametrize("load", [read_log, datasets.load], ids=["read", "load"])
+def test_paths_that_no_file_has(load: Callable[[Path], object], tmp_path: Path) -> None:
+    for path, fault in (
+        (tmp_path / ("n" * 300), "cannot be read .File name too long"),
+        (tmp_path / "a\0b", "needs the path of a file or directory"),
+        (tmp_path / "log.csv" / "inside.csv", "cannot be read .Not a directory|neither a file nor a data set"),
+    ):
+        (tmp_path / "log.csv").write_text(HEADER + GOOD)
+        with pytest.raises(RecsysError, match=fault):
+            load(path)
+
+
+def test_file_that_fails_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log.csv").write_text(HEADER + GOOD)
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("recsys.data.readers.sources._CarriageReturns.readinto", failing)
+    (tmp_path / "log.csv").write_bytes((HEADER + GOOD).replace("\n", "\r").encode())
+    with pytest.raises(DataError, match=r"log\.csv cannot be read \(Input/output error\); check its path and rights"):
+        read_log(tmp_path / "log.csv")
+
+
+TABLE = pd.DataFrame({"user": ["a", "b"], "item": [1, 2], "rating": [1.0, 2.0], "time": ["2020-01-01", "2020-01-02"]})
+FILES: dict[str, Callable[[Path], object]] = {
+    "log.csv": lambda path: TABLE.to_csv(path, index=False),
+    "log.csv.gz": lambda path: TABLE.to_csv(path, index=False),
+    "log.csv.bz2": lambda path: TABLE.to_csv(path, index=False),
+    "log.csv.xz": lambda path: TABLE.to_csv(path, index=False),
+    "log.json": lambda path: TABLE.to_json(path, orient="records"),
+    "log.jsonl": lambda path: TABLE.to_json(path, orient="records", lines=True),
+    "log.parquet": TABLE.to_parquet,
+    "log.feather": TABLE.to_feather,
+}
+EDIT = st.tuples(
+    st.floats(0, 1), st.integers(0, 9), st.binary(max_size=4) | st.sampled_from([b"\r", b'"', b"\\", b"["])
+)
+DECLARED = st.sampled_from(
+    [
+        *({}, {"decimal": ","}, {"names": "user,item,rating,time"}, {"encoding": "cp1252"}, {"separator": "::"}),
+        *({"time_unit": "nanoseconds"}, {"blank_values": "keep"}, {"kind": "rating"}, {"order": "rating"}),
+        *({"genres": "rating", "title": "time"}, {"duplicates": "error"}),
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(sorted(FILES)),
+    edits=st.lists(EDIT, min_size=1, max_size=4),
+    declared=DECLARED,
+    use=st.integers(0, 3),
+)
+def test_no_damage_to_a_file_is_more_than_an_error(
+    name: str, edits: list[tuple[float, int, bytes]], declared: dict[str, str], use: int, tmp_path: Path
+) -> None:
+    path, good = tmp_path / name, tmp_path / "good.csv"
+    FILES[name](path)
+    TABLE.to_csv(good, index=False)
+    content = path.read_bytes()
+    for place, length, new in edits:
+        at = int(place * len(content))
+        content = content[:at] + new + content[at + length :]
+    path.write_bytes(content)
+    with suppress(RecsysError):
+        if use == 0:
+            read_history(path, Vocabulary([1, 2]))
+        elif use == 1:
+            datasets.load(good, items=path)
+        else:
+            read_log(path, Columns.from_mapping(declared), on_error="skip", rejects=tmp_path / "bad.csv")

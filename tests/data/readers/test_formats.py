@@ -252,7 +252,7 @@ def test_json_array_that_does_not_end_is_an_error(content: str, tmp_path: Path) 
 
 def test_bad_row_of_a_part_is_named_with_its_file(tmp_path: Path) -> None:
     write_parts(tmp_path)
-    FRAME.assign(userId=[None, 1, 2, 3]).to_parquet(tmp_path / "part-1.parquet")
+    FRAME.assign(userId=pd.Series([None, 1, 2, 3], dtype="Int64")).to_parquet(tmp_path / "part-1.parquet")
     with pytest.raises(DataError, match=r"part-1\.parquet, row 1: blank user id"):
         read_log(tmp_path)
     FRAME.drop(columns="rating").to_parquet(tmp_path / "part-1.parquet")

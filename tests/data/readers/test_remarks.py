@@ -90,11 +90,12 @@ def test_column_that_looks_like_the_rating_and_is_not_used_is_told(
         where, log = "DataFrame", Interactions.from_pandas(frame)
     else:
         path = tmp_path / f"log{suffix}"
-        write = {".csv": frame.to_csv, ".parquet": frame.to_parquet}.get(suffix)
-        if write is None:
-            path.write_text(frame.to_json(orient="records", lines=suffix == ".jsonl"))
+        if suffix == ".csv":
+            frame.to_csv(path, index=False)
+        elif suffix == ".parquet":
+            frame.to_parquet(path)
         else:
-            write(path, index=False)
+            path.write_text(frame.to_json(orient="records", lines=suffix == ".jsonl"))
         where, log = str(path), read_log(path)
     assert set(log.value.tolist()) == {1}
     lines = told(caplog)
