@@ -76,13 +76,17 @@ def block(reports: Mapping[str, Path], root: Path) -> str:
     models = dict.fromkeys(model for column in columns for model in column.values)
     header = ["model", *(column.title + (" †" if column.leaks_time else "") for column in columns)]
     rows = [[f"`{model}`", *(column.values.get(model, "-") for column in columns)] for model in models]
+    named = any(column.title.endswith(" users") for column in columns)
     compared = (
         "Models are compared on the users whom every model serves from a history of their own; cold users stand apart, "
         "and ° marks a model that gives cold users whom it cannot serve popularity's list. "
     )
+    older = (
+        "Over all users, of whom some have no history: a model of learned users has an empty list, 0, for everybody "
+        "whom it did not learn (a later report compares whom all serve). "
+    )
     legend = (
-        f"Test {METRIC}, all items ranked, mean ± standard deviation over seeds. "
-        f"{compared if any(column.title.endswith(' users') for column in columns) else ''}"
+        f"Test {METRIC}, all items ranked, mean ± standard deviation over seeds. {compared if named else older}"
         "A `_twin` is the same model with one persona. † the split leaks time. ⏱ a training by gradient that its cap "
         "ended before it had converged."
     )

@@ -81,5 +81,8 @@ def test_the_report_says_whether_the_bars_are_met(tmp_path: Path) -> None:
     ]
     assert len(recalls) == 2
     assert min(recalls) > 0.9
+    placebo = re.search(r"exact list of another user (\.\d+)", report)
+    assert placebo is not None
+    assert float(placebo[1]) < 0.5
     for kind in ("flat, inner product", "inverted file, lengthened", "HNSW (M = 32), inner product"):
         assert f"| {kind} |" in report
