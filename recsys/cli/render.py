@@ -21,6 +21,14 @@ BLOCKS, DIGITS = "▁▂▃▄▅▆▇█", "0123456789"
 _LIKELY = 0.1
 """Half-lives on a clock that is less probable than this are left out."""
 
+_OWNERS = {
+    "own": "the user's own",
+    "shared": "the same for everybody",
+    "window": "the same for everybody",
+    "measured": "as the weights of this history are",
+}
+"""Whose a half-life without uncertainty is, by its kind."""
+
 
 def prepare_output() -> None:
     """Let standard output and error write any text: what their encoding lacks is written as an escape sequence."""
@@ -134,31 +142,36 @@ def half_life_sentence(half_life: Mapping[str, Any]) -> str:
     >>> own = {"median": 4.0, "low": 2.0, "high": None, "probability": 0.7}
     >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 12})
     'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; learned from 12 events.'
-    >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 0})
-    'Half-life: 4 events (2 to never; 70% likely this clock); 30% likely to forget nothing; as of people in general.'
+    >>> half_life_sentence({"kind": "shared", "events": own, "never": 0.3, "learned_from": 0})[-39:]
+    'shared: nothing of the user is learned.'
+    >>> rare = {"median": None, "low": None, "high": None, "probability": 0.02}
+    >>> half_life_sentence({"kind": "own", "events": rare, "never": 0.98, "learned_from": 12})
+    'Half-life: never; 98% likely to forget nothing; learned from 12 events.'
     >>> exact = {"median": 9.0, "low": 9.0, "high": 9.0, "probability": 1.0}
     >>> half_life_sentence({"kind": "own", "events": exact, "never": 0.1, "learned_from": None})
     "Half-life: 9 events, the user's own."
+    >>> half_life_sentence({"kind": "window", "events": exact, "never": 0.0, "learned_from": None})
+    'Window: 9 events, the same for everybody.'
     >>> changed = {"median": 9.0, "low": 5.0, "high": 20.0, "probability": 0.8}
     >>> half_life_sentence({"kind": "own", "events": own, "never": 0.3, "learned_from": 12, "lasted": changed})[-85:]
     'The taste changed (80% likely): of the present one are the newest 9 events (5 to 20).'
     """
     units = [unit for unit in ("events", "days", "periods", "positions") if unit in half_life]
-    shared = half_life["kind"] == "shared"
-    if shared or half_life["learned_from"] is None:  # a rule without uncertainty
+    if half_life["learned_from"] is None:  # a rule without uncertainty
         (unit,) = units
-        owner = "the same for everybody" if shared else "the user's own"
-        return f"Half-life: {_duration(half_life[unit]['median'], unit)}, {owner}."
-    likeliest = max(half_life[unit]["probability"] for unit in units)
+        what = "Window" if half_life["kind"] == "window" else "Half-life"
+        return f"{what}: {_duration(half_life[unit]['median'], unit)}, {_OWNERS[half_life['kind']]}."
     clocks = [
         f"{_duration(half_life[unit]['median'], unit)} ({_duration(half_life[unit]['low'])} to "
         f"{_duration(half_life[unit]['high'])}; {half_life[unit]['probability']:.0%} likely this clock)"
         for unit in units
-        if half_life[unit]["probability"] >= min(_LIKELY, likeliest)
+        if half_life[unit]["probability"] >= _LIKELY
     ]
     events = half_life["learned_from"]
-    source = f"learned from {events} events" if events else "as of people in general"
-    sentence = f"Half-life: {' or '.join(clocks)}; {half_life['never']:.0%} likely to forget nothing; {source}."
+    source = f"learned from {events} events" if events else "shared: nothing of the user is learned"
+    sentence = (
+        f"Half-life: {' or '.join(clocks) or 'never'}; {half_life['never']:.0%} likely to forget nothing; {source}."
+    )
     lasted = half_life.get("lasted")
     if lasted is None or lasted["median"] is None:
         return sentence

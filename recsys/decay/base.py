@@ -137,28 +137,34 @@ class Quantiles:
     probability: float
 
 
+HalfLifeKind = Literal["own", "shared", "window", "measured"]
+"""Learned of the user; the same for everybody in this situation; the length of a window, the same for everybody; or, of
+a rule without any of these, how many of the newest events weigh at least half of the largest weight."""
+
+
 @final
 @dataclass(frozen=True)
 class HalfLifeBelief:
-    """What a rule believes about one user's half-life.
+    """What a rule believes about one user's half-life at the moment of a query, as its weights use it.
 
     Attributes:
-        kind: "own", the user's; or "shared", the same for everybody.
+        kind: what the half-life is.
         clocks: the half-life by clock, given that it is on this clock or "never", in the unit of the clock.
         never: the probability that nothing decays, or the floor of the weights where `learned_from` is None.
-        learned_from: number of the user's events it was learned from; None for a half-life without uncertainty.
+        learned_from: number of the user's events it was learned from, 0 for one that is shared; None for a half-life
+            without uncertainty.
         lasted: how many of the newest events the user's present taste has lasted; infinite: all. Its probability is
             that of a change. None where changes are not looked for.
     """
 
-    kind: Literal["own", "shared"]
+    kind: HalfLifeKind
     clocks: dict[AgeClock, Quantiles]
     never: float
     learned_from: int | None = None
     lasted: Quantiles | None = None
 
 
-def certain_half_life(kind: Literal["own", "shared"], clock: AgeClock, value: float, floor: float) -> HalfLifeBelief:
+def certain_half_life(kind: HalfLifeKind, clock: AgeClock, value: float, floor: float) -> HalfLifeBelief:
     """Return a half-life without uncertainty."""
     return HalfLifeBelief(kind, {clock: Quantiles(value, value, value, 1.0)}, floor)
 
@@ -177,7 +183,7 @@ def measured_half_lives(queries: Queries, weights: Floats) -> list[HalfLifeBelie
     """
     count = queries.history.sum(weigh_half(queries, weights))
     values = np.where(count < queries.history.lengths, count, np.inf).tolist()
-    return [certain_half_life("own", "events", value, float(np.isinf(value))) for value in values]
+    return [certain_half_life("measured", "events", value, float(np.isinf(value))) for value in values]
 
 
 class ForgettingRule(Forgetting):

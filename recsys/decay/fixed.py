@@ -113,4 +113,4 @@ class SlidingWindow(FixedRule):
 
     def describe(self, queries: Queries) -> list[HalfLifeBelief]:
         length = self.seconds if self.events is None else self.events
-        return [certain_half_life("shared", self.clock, float(length or 0.0), 0.0)] * len(queries)
+        return [certain_half_life("window", self.clock, float(length or 0.0), 0.0)] * len(queries)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.decay.base import Calibration, ForgettingRule, HalfLifeBelief, measured_half_lives
+from recsys.decay.base import Calibration, ForgettingRule, HalfLifeBelief
 from recsys.decay.temporal import TemporalDecay
 from recsys.types import Doubles, Floats, Mask
 
@@ -56,7 +56,7 @@ class SituationDecay(ForgettingRule):
         return self.temporal.recent(_strangers(queries), event_age)
 
     def describe(self, queries: Queries) -> list[HalfLifeBelief]:
-        return measured_half_lives(queries, self.weights(queries))
+        return self.temporal.describe(_strangers(queries))
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         return self.temporal.state()

@@ -13,7 +13,7 @@ from recsys.checks import positive, share
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
-from recsys.decay.base import Calibration, HalfLifeBelief, IndependentUsers, OnlineRule, Quantiles
+from recsys.decay.base import Calibration, HalfLifeBelief, HalfLifeKind, IndependentUsers, OnlineRule, Quantiles
 from recsys.decay.changepoints import Changepoints, is_informative, occurrences
 from recsys.decay.half_lives import HalfLives, Posterior, mixture
 from recsys.decay.situation import SituationPrior, situations
@@ -222,16 +222,21 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         return weights * self._changes.present_share(queries, belief)
 
     def describe(self, queries: Queries) -> list[HalfLifeBelief]:
+        """Return the belief that weighs each history: in the situation of its query, not in an average one."""
         grid, result = self.half_lives, []
-        for user, lasted in zip(queries.users.tolist(), self._lasted(queries), strict=True):
-            posterior, clocks = self.posterior(user), dict[AgeClock, Quantiles]()
+        for user, belief, lasted in zip(
+            queries.users.tolist(), self.belief_at(queries).astype(np.float64), self._lasted(queries), strict=True
+        ):
+            posterior = Posterior(grid.names, belief / belief.sum(), int(self._users["seen"][user]))
+            clocks: dict[AgeClock, Quantiles] = {}
             of_events = float(posterior.probability[: len(grid.events)].sum())
             probabilities: dict[AgeClock, float] = {"events": of_events, "time": 1.0 - of_events - posterior.never}
             for clock, probability in probabilities.items():
                 if grid.of(clock):
                     median, low, high = (posterior.quantile(clock, grid, level) for level in _LEVELS)
-                    clocks[clock] = Quantiles(median, low, high, probability)
-            result.append(HalfLifeBelief("own", clocks, posterior.never, posterior.events, lasted))
+                    clocks[clock] = Quantiles(median, low, high, max(probability, 0.0))
+            kind: HalfLifeKind = "own" if posterior.events else "shared"
+            result.append(HalfLifeBelief(kind, clocks, posterior.never, posterior.events, lasted))
         return result
 
     def _lasted(self, queries: Queries) -> list[Quantiles] | list[None]:

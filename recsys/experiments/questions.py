@@ -60,14 +60,15 @@ def personas(
     """Return a user's personas, the largest share first, as plain values.
 
     Each has its `activity` over time, the values at `times`, with `share_now` and `share_long_term`; of a decayed model
-    also the posterior of the user's `half_life`, the same for all personas. Arguments as for `recommend`.
+    also the `half_life` by which the history is weighed, the same for all personas. Arguments as for `recommend`.
     """
     model = load_model(run, allow)
     queries = _queries(model, run, user, None, at, source)
     described = [persona.to_dict() for persona in describe_personas(model, queries)[0]]
     (activity,) = persona_activity(model, queries)
     half_lives = user_half_lives(model, queries)
-    half_life = {} if half_lives is None else {"half_life": half_lives[0].to_dict()}
+    weighed = half_lives is not None and len(queries.history.items) > 0
+    half_life = {"half_life": half_lives[0].to_dict()} if weighed and half_lives else {}
     for number, persona in enumerate(described):
         persona |= {
             "share_now": float(activity.now[number]),

@@ -13,7 +13,7 @@ from recsys.types import DAY
 
 
 def user_half_lives(model: Recommender, queries: Queries) -> list[HalfLife] | None:
-    """Return the half-life of each user under a decayed model; None where nothing decays by half-lives."""
+    """Return the half-life by which each history is weighed; None where nothing decays by half-lives."""
     beliefs = model.rule.describe(queries) if isinstance(model, Decayed) else None
     by_clock: dict[str, Unit] = {"seconds": "days", "period": "periods"}
     unit = by_clock.get(model.fitted_on.clock, "positions")

@@ -224,18 +224,21 @@ class HalfLifeInterval:
 @final
 @dataclass(slots=True)
 class HalfLife:
-    """How long a user's events keep counting.
+    """How long a user's events keep counting, as the answer of this moment weighs them.
 
     Attributes:
-        kind: "own", learned for the user; "shared", one for everybody.
+        kind: "own", learned of the user; "shared", what holds for everybody in this situation; "window", the length of a
+            window, one for everybody; "measured", how many of the newest events weigh at least half of the largest
+            weight, of a rule without a half-life.
         clocks: the half-life in each unit, given that it is on this clock or "never".
         never: the probability that nothing fades, or the weight that is never lost where `learned_from` is null.
-        learned_from: events of the user that the belief was learned from; null for a half-life without uncertainty.
+        learned_from: events of the user that the belief was learned from, 0 where it is shared; null for a half-life
+            without uncertainty.
         lasted: how many of the newest events the present taste comprises, null within it being "all"; its probability
             is that the taste changed at all. Null where changes are not looked for.
     """
 
-    kind: Literal["own", "shared"]
+    kind: Literal["own", "shared", "window", "measured"]
     clocks: tuple[HalfLifeInterval, ...]
     never: float
     learned_from: int | None

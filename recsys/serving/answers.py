@@ -108,7 +108,7 @@ class Personas:
         model: fingerprint of the model; corrections of personas belong to one model.
         now: the moment of the request, Unix seconds.
         times: Unix seconds, the moments of `Persona.activity`.
-        half_life: null for a model without decay.
+        half_life: by which the history is weighed; null for a model without decay, and for a user without events.
         personas: all of them.
         learning: null where all events are learned.
     """

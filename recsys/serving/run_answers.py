@@ -286,7 +286,7 @@ class RunAnswers:
             self._fingerprint,
             int(queries.now[0]),
             tuple(activity.times.tolist()),
-            None if half_lives is None else half_lives[0],
+            half_lives[0] if half_lives and len(queries.times) else None,
             tuple(sorted(personas, key=lambda persona: -persona.share_now)),
             _learning(history),
         )

@@ -104,7 +104,7 @@ def test_activity_of_personas_without_decay(call: Call, runs: dict[str, Path], t
 
 @pytest.mark.parametrize(
     ("half_life", "kind"),
-    [((), "own"), (("--rule", "{class_path: recsys.decay.GlobalHalfLife, init_args: {half_life: 2}}"), "shared")],
+    [((), "shared"), (("--rule", "{class_path: recsys.decay.GlobalHalfLife, init_args: {half_life: 2}}"), "shared")],
 )
 def test_half_life_and_activity_of_a_decayed_model(
     call: Call, log_file: Path, tmp_path: Path, half_life: tuple[str, ...], kind: str
@@ -125,7 +125,8 @@ def test_half_life_and_activity_of_a_decayed_model(
     assert any(abs(entry["share_now"] - entry["share_long_term"]) > 0.01 for entry in found)
     text = call("personas", "--run", run, "--user", "3")[1]
     assert "Half-life: " in text
-    assert ("the same for everybody" in text) == (kind == "shared")
+    assert ("the same for everybody" in text) == bool(half_life)
+    assert ("shared: nothing of the user is learned" in text) == (not half_life)  # without calibration
     assert "long-term" in text
     recommended = json.loads(call("recommend", "--run", run, "--user", "3", "-n", "3", "--json")[1])
     for entry in recommended:

@@ -11,6 +11,7 @@ from recsys.data.queries import Queries
 from recsys.decay.base import Forgetting, WeightsOnly
 from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
 from recsys.decay.gradient import GradientHalfLife
+from recsys.decay.temporal import TemporalDecay
 from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.records import HalfLife, HalfLifeInterval
 from recsys.models import Decayed
@@ -30,12 +31,12 @@ def _half_lives(rule: Forgetting) -> list[HalfLife] | None:
     ("rule", "unit", "value"),
     [(SlidingWindow(events=3), "events", 3.0), (SlidingWindow(seconds=2 * DAY), "days", 2.0)],
 )
-def test_a_window_is_a_shared_half_life(rule: SlidingWindow, unit: str, value: float) -> None:
+def test_a_window_is_called_one(rule: SlidingWindow, unit: str, value: float) -> None:
     half_lives = _half_lives(rule)
     assert half_lives is not None
     assert len(half_lives) == 3
     assert half_lives[0].to_dict() == {
-        "kind": "shared",
+        "kind": "window",
         unit: {"median": value, "low": value, "high": value, "probability": 1.0},
         "never": 0.0,
         "learned_from": None,
@@ -54,9 +55,32 @@ def test_a_half_life_learned_by_gradient_is_the_users_own() -> None:
 
 def test_other_rules_are_measured_by_their_weights() -> None:
     half_lives = _half_lives(WeightsOnly(GlobalHalfLife(1.0))) or []
+    assert {half_life.kind for half_life in half_lives} == {"measured"}
     # The newest weighs 1, the next one 1/2.
     assert [half_life.clocks[0].median for half_life in half_lives] == [2.0, None, None]
 
 
 def test_no_decay_has_no_half_life() -> None:
     assert _half_lives(NoDecay()) is None
+
+
+def test_what_is_shown_is_what_the_history_is_weighed_by() -> None:
+    """The situation of the query counts: after a long absence this population forgets nothing."""
+    rule = TemporalDecay(changepoints=False, caution=0.0).for_log(3, "seconds")
+    count, hours = len(rule.half_lives), np.asarray([1, 2, 10_000, 20_000])
+    histories = [[0, 1, 2, 3]] * len(hours)
+    times = [[0, 1, 2, 3]] * len(hours)
+    asked = Queries.from_history(histories, users=[0, 1, 2, -1], times=times, now=(3 + 3600 * hours).tolist())
+    utility = np.full((400, count), 0.5, np.float32)
+    utility[::2, 0] = utility[1::2, -1] = 1.0  # half of the events come soon, and one event predicts them
+    rule.fit_prior(np.repeat(rule.situation(asked)[[0, 2]], 200, axis=0)[np.arange(400) % 2 * 200], utility)
+    rule.observe(asked.take(np.asarray([1])), np.linspace(0, 1, count, dtype=np.float32)[None])
+    used = rule.belief_at(asked)
+    with mock.patch.object(Decayed, "rule", new_callable=mock.PropertyMock, return_value=rule):
+        model = Decayed(TastesFromHistory(), GlobalHalfLife(1.0)).fit(movie_log())
+        soon, own, late, stranger = user_half_lives(model, asked) or []
+    assert [one.never for one in (soon, own, late, stranger)] == pytest.approx(used[:, -1].tolist(), rel=1e-5)
+    assert soon.never < 0.1 < 0.9 < late.never
+    assert (soon.clocks[0].median, late.clocks[0].median) == (1.0, None)
+    assert [one.kind for one in (soon, own, late, stranger)] == ["shared", "own", "shared", "shared"]
+    assert [one.learned_from for one in (soon, own, late, stranger)] == [0, 1, 0, 0]

@@ -15,7 +15,7 @@ import { asSentence } from "./words.js";
  *   genres: {genre: string, share: number, lift: number}[], activity: number[]}} Persona
  * @typedef {{unit: "events" | "days" | "periods" | "positions", median: number | null, low: number | null,
  *   high: number | null, probability: number}} Clock
- * @typedef {{kind: "own" | "shared", clocks: Clock[], never: number, learned_from: number | null,
+ * @typedef {{kind: "own" | "shared" | "window" | "measured", clocks: Clock[], never: number, learned_from: number | null,
  *   lasted: Clock | null}} HalfLife
  * @typedef {{model: string, now: number, times: number[], half_life: HalfLife | null, personas: Persona[]}} Personas
  * @typedef {{item_id: string, title: string}} FoundItem

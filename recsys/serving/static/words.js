@@ -44,7 +44,7 @@ export function asSentence(text) {
 }
 
 /**
- * Say what is believed of a half-life, one sentence a line.
+ * Say by what half-life the history is weighed, one sentence a line.
  * @param {HalfLife} found
  * @returns {string[]}
  */
@@ -52,13 +52,16 @@ export function halfLifeInWords(found) {
   const clocks = [...found.clocks].sort((one, other) => other.probability - one.probability);
   const [first, ...others] = clocks;
   if (!first) return [];
-  const told = [clockInWords(first, found.kind === "own")];
+  if (found.kind === "window") return [`Only ${newestInWords(first)} count.`, "This is one memory for everybody."];
+  if (found.kind === "measured" && first.median !== null) return [`What counts at least half as much as the newest: ${newestInWords(first)}.`];
+  const uncertain = found.learned_from !== null;
+  const told = [clockInWords(first, uncertain)];
   for (const other of others) {
     if (other.probability >= UNLIKELY) told.push(`Or, ${percent(other.probability)} likely: ${lower(clockInWords(other, true))}`);
   }
-  if (found.kind === "shared" || found.learned_from === null) {
+  if (!uncertain) {
     if (found.kind === "shared") told.push("This is one memory for everybody.");
-    if (found.never > 0) told.push(`A weight of ${percent(found.never)} is never lost.`);
+    if (found.never > 0 && found.kind !== "measured") told.push(`A weight of ${percent(found.never)} is never lost.`);
     return told;
   }
   if (found.never >= 0.01) told.push(`With ${percent(found.never)} probability nothing fades at all.`);
@@ -66,10 +69,14 @@ export function halfLifeInWords(found) {
   told.push(
     found.learned_from
       ? `Learned from ${counted(found.learned_from, "event")} of yours.`
-      : "This is what holds for people in general; it becomes your own as you use things.",
+      : "This is what holds for people in your situation: nothing is learned of you yet.",
   );
   return told;
 }
+
+/** @param {Clock} clock its median is a number */
+const newestInWords = (clock) =>
+  clock.unit === "events" ? `your newest ${counted(clock.median ?? 0, "event")}` : `the events of the last ${bare(clock.median ?? 0, clock.unit)}`;
 
 /**
  * @param {Clock} lasted its median is a number: that the taste changed is likelier than not

@@ -140,9 +140,15 @@ def test_the_half_life_of_every_rule(name: str, models: dict[str, Decayed], log:
         return
     assert half_lives is not None
     assert len(half_lives) == log.n_users
-    assert {one.kind for one in half_lives} == {"shared" if name in SHARED else "own"}
+    for user, one in enumerate(half_lives):
+        if one.learned_from is not None:
+            assert one.kind == ("own" if one.learned_from else "shared"), user
+        elif name.startswith("window"):
+            assert one.kind == "window"
+        else:
+            assert one.kind in (("shared",) if name in SHARED else ("own", "measured"))
     for one in half_lives:
-        assert (one.learned_from is not None) == isinstance(RULES[name], TemporalDecay)
+        assert (one.learned_from is not None) == isinstance(RULES[name], (TemporalDecay, SituationDecay))
         for clock in one.clocks:
             low, median, high = (float("inf") if at is None else at for at in (clock.low, clock.median, clock.high))
             assert 0 < low <= median <= high
