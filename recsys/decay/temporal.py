@@ -262,15 +262,20 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         self.learn(calibration.users, utilities.situations, utilities.half_lives)
         self.commit()
 
-    def evaluate(self, calibration: Calibration) -> CalibrationUtilities:
+    def evaluate(self, calibration: Calibration, fitted: int | None = None) -> CalibrationUtilities:
         """Return the utilities of calibration events, and learn from them when tastes changed.
 
         The belief about changes at each event does not depend on half-lives, so both are evaluated in large batches.
+
+        Args:
+            calibration: the events.
+            fitted: the parameters of change are fitted on so many of the first events; on all when None.
         """
         changes, belief, windows = self._changes, None, None
         if changes is not None:
             windows = calibration.utilities(lambda queries, events, event_age: changes.windows(queries))
-            changes.fit(calibration.users, calibration.visible, windows, calibration.n_items)
+            part = slice(fitted)
+            changes.fit(calibration.users[part], calibration.visible[part], windows[part], calibration.n_items)
             belief = changes.learn(calibration.users, calibration.visible, windows)
 
         def weights(queries: Queries, events: Ints, event_age: Doubles | None) -> Floats:

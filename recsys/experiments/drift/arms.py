@@ -4,7 +4,7 @@
     global, window     | every candidate replays all of it         |   fixed, or learning online
     detectors          |                                           |
     koren, gradient    | learned here         | replayed here      |   then learned on all of it
-    per_user           | prior, beliefs       | replayed here      |   then prior and beliefs from all of it
+    per_user           | changes, prior       | replayed here      |   then changes, prior and beliefs from all of it
     situation          | the same without beliefs about users: what the situations alone are worth
 
 A candidate's score is its prequential NDCG@10, the mean over questions.
@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TypeVar, final
+from typing import Any, Self, TypeVar, final
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys.data.queries import Queries
 from recsys.decay.ages import AgeClock
@@ -239,42 +240,62 @@ def temporal_decay(stage: Stage, settings: Learning = _LEARNING[0]) -> TemporalD
 
 
 def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) -> _Result:
-    """Learn the population, and with `own` the users, under each of the settings; utilities are computed once."""
+    """Learn the population, and with `own` the users, under each of the settings; utilities are computed once.
+
+    A candidate is scored on the later half with parameters of change and of the prior from the earlier half alone.
+    """
     calibration = stage.calibration_set()
     earlier, later = _halves(stage, calibration)
-    untuned = temporal_decay(stage)
-    utilities = untuned.evaluate(calibration)
-    changes, windows = untuned.changepoints, utilities.windows
-    assert changes is not None
-    assert windows is not None
-    changes.forget()
     settings = {
         f"eta {eta:g}, tau {tau:g}, alpha {alpha:g}, sharpness {power:g}": (eta, tau, alpha, power)
         for eta, tau, alpha, power in _LEARNING[:most]
     }
-    situations = all_situations(untuned, calibration)
-
-    def learned(setting: Learning, count: int) -> TemporalDecay:
-        rule = temporal_decay(stage, setting)
-        assert rule.changepoints is not None
-        rule.changepoints.restore(changes.state())
-        rule.fit_prior(utilities.situations[:count], utilities.half_lives[:count])
-        return rule
+    tuning = _Population.of(stage, calibration, len(earlier))
+    situations = all_situations(temporal_decay(stage), calibration)
 
     def score(setting: Learning) -> float:
-        rule = learned(setting, len(earlier))
-        online = PrecomputedBeliefs(rule, calibration, utilities, situations) if own else SituationDecay(rule)
+        rule = tuning.rule(stage, setting)
+        online = PrecomputedBeliefs(rule, calibration, tuning.utilities, situations) if own else SituationDecay(rule)
         return _score(later, online)
 
     best, tried = _best(settings, score, progress)
-    rule = learned(settings[best], len(calibration))
+    whole = _Population.of(stage, calibration, len(calibration))
+    rule, utilities = whole.rule(stage, settings[best]), whole.utilities
     if not own:
         return SituationDecay(rule), best, tried
     rule.learn(calibration.users, utilities.situations, utilities.half_lives)
     assert rule.changepoints is not None
-    rule.changepoints.learn(calibration.users, calibration.visible, windows)
+    assert utilities.windows is not None
+    rule.changepoints.learn(calibration.users, calibration.visible, utilities.windows)
     rule.commit()
     return rule, best, tried
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Population:
+    """What the first calibration events say about everybody, and the utilities of all events that follow from it."""
+
+    changes: Mapping[str, npt.NDArray[Any]]  # parameters of change
+    utilities: CalibrationUtilities  # of all events
+    fitted: int  # number of the first events
+
+    @classmethod
+    def of(cls, stage: Stage, calibration: CalibrationSet, fitted: int) -> Self:
+        rule = temporal_decay(stage)
+        utilities = rule.evaluate(calibration, fitted)
+        assert rule.changepoints is not None
+        rule.changepoints.forget()
+        return cls(rule.changepoints.state(), utilities, fitted)
+
+    def rule(self, stage: Stage, setting: Learning) -> TemporalDecay:
+        """Return a rule that has learned the population from the first events, and no user."""
+        rule = temporal_decay(stage, setting)
+        assert rule.changepoints is not None
+        rule.changepoints.restore(self.changes)
+        first = slice(self.fitted)
+        rule.fit_prior(self.utilities.situations[first], self.utilities.half_lives[first])
+        return rule
 
 
 def all_situations(rule: TemporalDecay, calibration: CalibrationSet) -> Floats:

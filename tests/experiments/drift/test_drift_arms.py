@@ -11,6 +11,7 @@ import pytest
 from recsys.data.interactions import Interactions
 from recsys.data.stream import QuestionSettings, events_before
 from recsys.decay.base import Forgetting
+from recsys.decay.changepoints import Changepoints
 from recsys.decay.detectors import DetectorReset
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import TemporalDecay
@@ -20,6 +21,7 @@ from recsys.experiments.drift.names import ARMS
 from recsys.models import EASE, ItemKNN
 from recsys.models.base import Recommender
 from recsys.models.calibration_set import CalibrationSet
+from recsys.types import Floats, Ints
 from recsys.worlds.drift import DriftConfig, simulate_drift
 
 MODELS: tuple[Recommender, ...] = (EASE(regularization=20), ItemKNN(neighbours=30))
@@ -132,6 +134,39 @@ def test_a_learning_rule_is_scored_on_events_it_did_not_learn_from(
     assert learned_until[0] < min(starts)
     assert validation.start < min(starts)
     assert learned_until[-1] >= max(starts), "the chosen rule learns from all calibration events"
+
+
+@pytest.mark.parametrize("arm", ["per_user", "situation"])
+def test_what_a_candidate_is_scored_with_is_fitted_on_earlier_events(
+    validation: Stage, arm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parameters of change and the prior; the chosen rule's are fitted again, on all calibration events."""
+    calls: list[tuple[str, int]] = []
+    fit, fit_prior, replay = Changepoints.fit, TemporalDecay.fit_prior, Stage.replay
+
+    def fitted(changes: Changepoints, users: Ints, visible: Ints, utility: Floats, n_items: int) -> None:
+        calls.append(("changes", len(users)))
+        fit(changes, users, visible, utility, n_items)
+
+    def prior(rule: TemporalDecay, situation: Floats, utility: Floats) -> None:
+        calls.append(("prior", len(situation)))
+        fit_prior(rule, situation, utility)
+
+    def replayed(stage: Stage, rule: Forgetting | None, **more: object) -> object:
+        calls.append(("score", stage.start))
+        return replay(stage, rule, **more)
+
+    monkeypatch.setattr(Changepoints, "fit", fitted)
+    monkeypatch.setattr(TemporalDecay, "fit_prior", prior)
+    monkeypatch.setattr(Stage, "replay", replayed)
+    choose(arm, validation, candidates=2)
+    calibration = validation.calibration_set()
+    start = calls[2][1]
+    earlier = int((calibration.stream.times[calibration.rows] < start).sum())
+    assert 0 < earlier < len(calibration)
+    candidate = [("prior", earlier), ("score", start)]
+    chosen = [("changes", len(calibration)), ("prior", len(calibration))]
+    assert calls == [("changes", earlier), *candidate, *candidate, *chosen]
 
 
 def test_a_limit_holds_for_both_halves(validation: Stage) -> None:
