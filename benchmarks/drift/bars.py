@@ -1,4 +1,4 @@
-"""The bars of the drift benchmark, and what lost."""
+"""The bars of the drift benchmark, each with the placebo that must miss it, and what lost."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmarks.drift.results import Serving, StreamResult, together
-from benchmarks.drift.world_scores import OURS, ArmScores, Pool, timescales
-from benchmarks.tools.differences import Difference
-from benchmarks.tools.report import bar, interval, number, percent, signed, verdict
+from benchmarks.drift.world_scores import OURS, ArmScores, Pool, differences, timescales
+from benchmarks.tools.differences import Difference, corrected
+from benchmarks.tools.report import Placebo, bar, interval, number, percent, signed, verdict
 from recsys.evaluation.resampling import Score
 from recsys.worlds.drift import Kind
 
@@ -34,16 +34,18 @@ def bars(
             rows += _recovery(pool, scores[pool.title])
     for pool in pools:
         rows += _harm(pool, scores[pool.title])
-    rows += [*_individual(results), *_population(scores, pairs)]
+    rows += [*_individual(results), *_population(scores, pairs, differences(pools, by_lot=True))]
     for pool in pools:
         if pool.users(Kind.RENEWAL).any():
-            score = timescales(pool)
+            score, dealt = timescales(pool), timescales(pool, by_lot=True)
             claim, text = f"timescales are learned, {pool.title}", f"{with_interval(score, 2)}, {score.users} users"
-            rows.append(bar(claim, f"Spearman >= {_SPEARMAN}", text, score.value >= _SPEARMAN))
+            placebo = Placebo(f"dealt out by lot {number(dealt.value, 2)}", dealt.value >= _SPEARMAN)
+            rows.append(bar(claim, f"Spearman >= {_SPEARMAN}", text, score.value >= _SPEARMAN, placebo))
     rows += _cheap(results, serving)
-    for pair in together(results):
-        passed = pair.better()
-        rows.append(bar(f"{pair.own} against {pair.other}, {pair.where}", "better, p < .05", pair.text, passed))
+    by_lot = together(results, by_lot=True)
+    for pair, exchanged in zip(together(results), by_lot, strict=True):
+        claim = f"{pair.own} against {pair.other}, {pair.where}"
+        rows.append(bar(claim, "better, p < .05", pair.text, pair.better(), _exchanged(exchanged)))
     return rows
 
 
@@ -88,13 +90,21 @@ def what_lost(rows: Sequence[Sequence[str]], pairs: Sequence[Difference], result
     ]
 
 
+def _exchanged(pair: Difference) -> Placebo:
+    return Placebo(f"exchanged by lot {pair.text}", pair.better())
+
+
 def _recovery(pool: Pool, scores: Mapping[str, ArmScores]) -> list[list[str]]:
-    ours, rival = scores[OURS].recovery, scores["global"].recovery
+    ours, rival, undecayed = (scores[arm].recovery for arm in (OURS, "global", "none"))
     text = f"{events(ours)} against {events(rival)}"
     # The recovery of a rival that needs no event cannot be halved.
-    passed = None if rival.value == 0 else bool(np.isfinite(ours.value) and ours.value <= rival.value / 2)
+    passed, undecayed_passed = (
+        None if rival.value == 0 else bool(np.isfinite(one.value) and one.value <= rival.value / 2)
+        for one in (ours, undecayed)
+    )
     threshold = "events to 95% of the oracle: at most half of the best global half-life's"
-    return [bar(f"faster recovery, {pool.title}", threshold, text, passed)]
+    placebo = Placebo(f"no decay {events(undecayed)}", undecayed_passed)
+    return [bar(f"faster recovery, {pool.title}", threshold, text, passed, placebo)]
 
 
 def _harm(pool: Pool, scores: Mapping[str, ArmScores]) -> list[list[str]]:
@@ -104,7 +114,9 @@ def _harm(pool: Pool, scores: Mapping[str, ArmScores]) -> list[list[str]]:
             cost: Score = getattr(scores[OURS], name)
             claim = f"no harm to {kind.name.lower()} users, {pool.title}"
             passed = None if np.isnan(cost.value) else cost.value <= most
-            rows.append(bar(claim, f"relative cost at most {100 * most:g}%", cost_text(cost), passed))
+            careless: Score = getattr(scores["global"], name)
+            placebo = Placebo(f"one half-life for all {cost_text(careless)}", bool(careless.value <= most))
+            rows.append(bar(claim, f"relative cost at most {100 * most:g}%", cost_text(cost), passed, placebo))
     return rows
 
 
@@ -117,14 +129,19 @@ def _individual(results: Sequence[StreamResult]) -> list[list[str]]:
     worst, pair = min(pairs.items(), key=lambda entry: entry[1]["relative"] or 0.0)
     worse = pair["relative"] or 0.0
     claim = f"{OURS} against the best global half-life, real streams"
+    by_lot = [pair.where for pair in corrected([result.by_lot[0] for result in results]) if pair.better()]
+    exchanged = Placebo(f"exchanged by lot {', '.join(by_lot) or 'nowhere'}", len(by_lot) >= _STREAMS)
+    undecayed = min(result.mean("none") / result.mean("global") - 1 for result in results)
+    without = Placebo(f"no decay {percent(undecayed)}", undecayed >= -_WORSE)
     return [
-        bar(claim, f"better on {_STREAMS}, p < .05", ", ".join(won) or "nowhere", len(won) >= _STREAMS),
-        bar(claim, "never worse by more than .5%", f"{worst}: {percent(worse)}", worse >= -_WORSE),
+        bar(claim, f"better on {_STREAMS}, p < .05", ", ".join(won) or "nowhere", len(won) >= _STREAMS, exchanged),
+        bar(claim, "never worse by more than .5%", f"{worst}: {percent(worse)}", worse >= -_WORSE, without),
     ]
 
 
-def _population(scores: Scores, pairs: Sequence[Difference]) -> list[list[str]]:
+def _population(scores: Scores, pairs: Sequence[Difference], by_lot: Sequence[Difference]) -> list[list[str]]:
     rows = []
+    exchanged = {(pair.where, pair.other): _exchanged(pair) for pair in by_lot}
     for pair in pairs:
         if not pair.other.startswith("population"):
             continue
@@ -134,7 +151,8 @@ def _population(scores: Scores, pairs: Sequence[Difference]) -> list[list[str]]:
             false = number(alarms.false_per_1000, 1)
             text += f"; {100 * alarms.detected:.0f}% of changes noticed, {false} false per 1000"
         passed = pair.better()
-        rows.append(bar(f"{pair.other} fails, {pair.where}", f"{OURS} better, p < .05", text, passed))
+        placebo = exchanged.get((pair.where, pair.other))
+        rows.append(bar(f"{pair.other} fails, {pair.where}", f"{OURS} better, p < .05", text, passed, placebo))
     return rows
 
 
@@ -150,9 +168,10 @@ def _cheap(results: Sequence[StreamResult], serving: Sequence[Serving]) -> list[
     for result in results:
         if np.isnan(result.days) or "retraining" not in result.arms:
             continue
-        ours, rival = (float(result.arms[arm]["ndcg@10"]) for arm in (OURS, "retraining"))
+        ours, rival, undecayed = (result.mean(arm) for arm in (OURS, "retraining", "none"))
         text = f"{result.daily_retraining:.0f}x; NDCG@10 {number(ours)} against {number(rival)}"
         passed = result.daily_retraining >= _CHEAPER and ours >= rival
         threshold = f"{_CHEAPER}x cheaper, at least as accurate"
-        rows.append(bar(f"against daily retraining, {result.name}", threshold, text, passed))
+        placebo = Placebo(f"neither decay nor retraining {number(undecayed)}", undecayed >= rival)
+        rows.append(bar(f"against daily retraining, {result.name}", threshold, text, passed, placebo))
     return rows

@@ -242,9 +242,12 @@ def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say
     content["bases"] |= second["bases"]
     content["refused"] |= second["refused"]
     correct([pair for entry in content["bases"].values() for pair in entry["paired"].values()])
-    together = _together(plan.name, second["bases"], folder / "together")
+    tables = _together(second["bases"], folder / "together")
+    together = tuple(Difference.between(plan.name, *pair) for pair in tables)
     ours, rival = (_table(folder, content["base"], arm) for arm in (OURS, "global"))
-    return StreamResult(plan.name, content, _days(content, folder), together, Gap.of(ours, rival))
+    single = (OURS, per_user(ours, ["ndcg@10"]), "global", per_user(rival, ["ndcg@10"]))
+    by_lot = tuple(Difference.by_lot(plan.name, *pair) for pair in (single, *tables))
+    return StreamResult(plan.name, content, _days(content, folder), together, by_lot, Gap.of(ours, rival))
 
 
 def _table(folder: Path, base: str, arm: str) -> pd.DataFrame:
@@ -259,15 +262,13 @@ def _days(content: Mapping[str, Any], folder: Path) -> float:
     return float(table["time"].max() - content["boundaries"]["test"]) / DAY
 
 
-def _together(stream: str, bases: Mapping[str, Any], folder: Path) -> tuple[Difference, ...]:
-    """Compare AMP-CF under per-user decay with itself without decay, and with its one-persona twin under decay."""
+def _together(bases: Mapping[str, Any], folder: Path) -> list[tuple[str, pd.DataFrame, str, pd.DataFrame]]:
+    """Return the names and tables to compare: AMP-CF under per-user decay with itself without, and with its twin."""
     if AMPCF not in bases:
-        return ()
+        return []
     ours = per_user(_table(folder, AMPCF, OURS), ["ndcg@10"])
     rivals = [(base, arm) for base, arm in ((AMPCF, "none"), (TWIN, OURS)) if base in bases]
-    return tuple(
-        Difference.between(
-            stream, f"{AMPCF}, {OURS}", ours, f"{base}, {arm}", per_user(_table(folder, base, arm), ["ndcg@10"])
-        )
+    return [
+        (f"{AMPCF}, {OURS}", ours, f"{base}, {arm}", per_user(_table(folder, base, arm), ["ndcg@10"]))
         for base, arm in rivals
-    )
+    ]

@@ -68,6 +68,7 @@ class StreamResult:
     content: dict[str, Any]  # result of `run_drift`
     days: float  # length of the reported stream in days; NaN where the clock has none
     together: tuple[Difference, ...]  # comparisons of AMP-CF, not yet corrected
+    by_lot: tuple[Difference, ...]  # per-user decay and the best global half-life, and `together`, exchanged by lot
     gap: Gap  # per-user decay beside the best global half-life, under the first base that did not refuse
 
     @property
@@ -75,6 +76,10 @@ class StreamResult:
         """The arms of the first base that did not refuse."""
         arms: Mapping[str, Any] = self.content["arms"]
         return arms
+
+    def mean(self, arm: str) -> float:
+        """Return NDCG@10 of an arm of the first base, the mean over users."""
+        return float(self.arms[arm]["over_users"]["ndcg@10"])
 
     @property
     def daily_retraining(self) -> float:
@@ -87,6 +92,6 @@ class StreamResult:
         return float(sum(seconds[part] for part in ("weights", "judging", "observing")))
 
 
-def together(results: Sequence[StreamResult]) -> list[Difference]:
-    """Return AMP-CF's comparisons on all streams, corrected (Holm) over all of them."""
-    return corrected([pair for result in results for pair in result.together])
+def together(results: Sequence[StreamResult], *, by_lot: bool = False) -> list[Difference]:
+    """Return AMP-CF's comparisons on all streams, corrected (Holm) over all of them; with `by_lot` their placebos."""
+    return corrected([pair for one in results for pair in (one.by_lot[1:] if by_lot else one.together)])

@@ -110,8 +110,9 @@ class Pool:
 class ArmScores:
     """Scores of one arm; a `Score` without users does not apply to the world."""
 
-    means: Mapping[str, float]  # mean over questions of each of `METRICS`
-    by_kind: Mapping[str, float]  # NDCG@10 over the questions of the users of each kind that the world has
+    means: Mapping[str, float]  # mean over users of each of `METRICS`
+    over_questions: Mapping[str, float]  # mean over questions of each of `METRICS`
+    by_kind: Mapping[str, float]  # NDCG@10, mean over the users of each kind that the world has
     recovery: Score  # events to 95% of the oracle's curve: of ABRUPT users
     recovery_level: Score  # to 95% of the level that the oracle settles at
     recovery_all: Score  # to the oracle's curve, of ABRUPT and GRADUAL users
@@ -129,13 +130,15 @@ def arm_scores(pool: Pool, arm: str) -> ArmScores:
     """Return the scores of an arm of a world."""
     table, oracle, none = pool.tables[arm], pool.tables[pool.oracle], pool.tables["none"]
     abrupt, changed = pool.moments(Kind.ABRUPT), pool.moments(Kind.ABRUPT, Kind.GRADUAL)
-    kind, returns = pool.truth.kind[table["user_num"].to_numpy()], pool.truth.returns_at
+    users = per_user(table, METRICS)
+    kind, returns = pool.truth.kind[users["user_num"].to_numpy()], pool.truth.returns_at
     present = [one for one in Kind if (kind == one).any()]
     replays = [run.replay for run in pool.runs[arm]]
     seconds = sum(sum(replay.seconds.values()) for replay in replays)
     return ArmScores(
+        {name: float(users[name].mean()) for name in METRICS},
         {name: float(table[name].mean()) for name in METRICS},
-        {one.name.lower(): float(table.loc[kind == one, METRICS[0]].mean()) for one in present},
+        {one.name.lower(): float(users.loc[kind == one, METRICS[0]].mean()) for one in present},
         recovery(table, oracle, abrupt, horizon=HORIZON),
         recovery(table, oracle, abrupt, against="level", horizon=HORIZON),
         recovery(table, oracle, changed, horizon=HORIZON),
@@ -149,16 +152,27 @@ def arm_scores(pool: Pool, arm: str) -> ArmScores:
     )
 
 
-def timescales(pool: Pool) -> Score:
-    """Return Spearman's correlation of learned and true timescale over the test users with enough events."""
+def timescales(pool: Pool, *, by_lot: bool = False) -> Score:
+    """Return Spearman's correlation of learned and true timescale over the test users with enough events.
+
+    With `by_lot`, a placebo, every user gets the timescale learned for another one.
+    """
     true = np.where(pool.tested, pool.truth.timescale, np.nan)
-    return timescale_recovery(pool.pooled(OURS, "learned"), true, events=pool.lengths, min_events=MIN_EVENTS)
+    learned = pool.pooled(OURS, "learned")
+    if by_lot:
+        counts = np.flatnonzero(np.isfinite(true) & ~np.isnan(learned))
+        learned[counts] = learned[np.random.default_rng(0).permutation(counts)]
+    return timescale_recovery(learned, true, events=pool.lengths, min_events=MIN_EVENTS)
 
 
-def differences(pools: Sequence[Pool]) -> list[Difference]:
-    """Return `per_user` minus every other arm but the oracles in every world, one family of tests."""
+def differences(pools: Sequence[Pool], *, by_lot: bool = False) -> list[Difference]:
+    """Return `per_user` minus every other arm but the oracles in every world, one family of tests.
+
+    With `by_lot`, a placebo, the values of the two arms are exchanged for every user by lot.
+    """
+    compared = Difference.by_lot if by_lot else Difference.between
     pairs = [
-        Difference.between(pool.title, OURS, ours, arm, per_user(table, METRICS[:1]))
+        compared(pool.title, OURS, ours, arm, per_user(table, METRICS[:1]))
         for pool in pools
         for ours in [per_user(pool.tables[OURS], METRICS[:1])]
         for arm, table in pool.tables.items()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.tools.report import interval, p_value, percent, signed
@@ -56,6 +57,18 @@ class Difference:
     ) -> Difference:
         """Compare two tables with one row per user."""
         return cls.of_row(where, own, other, compare(theirs, ours, [metric]).iloc[0])
+
+    @classmethod
+    def by_lot(
+        cls, where: str, own: str, ours: pd.DataFrame, other: str, theirs: pd.DataFrame, metric: str = "ndcg@10"
+    ) -> Difference:
+        """Compare two tables whose values are exchanged for every user by lot: a placebo, there is nothing to find."""
+        pair = ours[["user_id", metric]].merge(theirs[["user_id", metric]], on="user_id", validate="one_to_one")
+        values = pair[[f"{metric}_x", f"{metric}_y"]].to_numpy(np.float64)
+        exchanged = np.random.default_rng(0).random(len(pair)) < 0.5
+        values[exchanged] = values[exchanged, ::-1]
+        first, second = (pd.DataFrame({"user_id": pair["user_id"], metric: column}) for column in values.T)
+        return cls.between(where, own, first, other, second, metric)
 
     @classmethod
     def over_seeds(

@@ -121,8 +121,9 @@ def _rows(base: str, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "base": base,
                 "arm": arm,
                 "choice": values["choice"],
-                "ndcg@10": values["ndcg@10"],
-                "hr@10": values["hr@10"],
+                "ndcg@10": values["over_users"]["ndcg@10"],
+                "hr@10": values["over_users"]["hr@10"],
+                "ndcg@10 over questions": values["ndcg@10"],
                 "per_user -": None if pair is None else f"{pair['diff']:+.4f}",
                 "p (Holm)": None if pair is None else f"{pair['p_holm']:.2g}",
             }

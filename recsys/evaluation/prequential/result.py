@@ -48,8 +48,14 @@ class Replay:
 
     @property
     def summary(self) -> dict[str, float]:
-        """The mean of each metric over all questions; unknown items are misses."""
+        """The mean of each metric over all questions, so that heavy users count more; unknown items are misses."""
         return {name: float(self.table[name].mean()) for name in self.metrics}
+
+    @property
+    def over_users(self) -> dict[str, float]:
+        """The mean over users of each user's mean of each metric, as paired differences and their tests weigh them."""
+        means = self.table.groupby("user_num")[list(self.metrics)].mean()
+        return {name: float(means[name].mean()) for name in self.metrics}
 
     @property
     def counts(self) -> dict[str, int]:

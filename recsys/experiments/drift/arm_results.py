@@ -34,6 +34,9 @@ from recsys.types import DAY
 
 Say = Callable[[str], object]
 
+_FORMAT = 2
+"""Of results and of the tuning behind them; results of another one are made again."""
+
 _HEARTBEAT = 20.0
 """Seconds between two lines of progress."""
 
@@ -213,7 +216,7 @@ class Bench:
 def identity(log: Interactions, settings: Settings, facts: Mapping[str, Any]) -> str:
     """Return a digest of a log, settings and other facts that a result depends on, and of the version."""
     common = {"log": log.fingerprint, "clock": log.clock, "settings": asdict(settings), "version": version("recsys")}
-    return digest({**common, **facts}, {})
+    return digest({**common, "format": _FORMAT, **facts}, {})
 
 
 def drawn(active: npt.NDArray[np.bool_], most: int, seed: int) -> npt.NDArray[np.bool_]:

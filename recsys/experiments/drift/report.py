@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from recsys.evaluation.significance import LEVEL
+from recsys.experiments.drift.constants import constants_read_on_test_questions
 from recsys.experiments.drift.pictures import draw_days, draw_half_lives, draw_pairs
 
 REPORT = "drift.md"
+WEIGHED = (
+    "NDCG@10 and HR@10 are means over users, which is what the differences and their tests weigh; over questions users "
+    "with many events count more, and a difference can have the other sign."
+)
 
 
 def write_report(content: Mapping[str, Any], out: Path) -> Path:
@@ -40,7 +45,7 @@ def write_report(content: Mapping[str, Any], out: Path) -> Path:
     if beliefs:
         draw_half_lives(out / "half_lives.png", beliefs)
         lines += ["## Half-lives", "", *_beliefs(beliefs), "![Half-lives of the users](half_lives.png)", ""]
-    lines += _provenance(content)
+    lines += ["## Constants read on test questions", "", *_constants(), *_provenance(content)]
     path = out / REPORT
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -82,14 +87,16 @@ def _verdict(bases: Mapping[str, Any]) -> list[str]:
 
 
 def _arms(arms: Mapping[str, Any]) -> list[str]:
-    head = ["arm", "choice", "NDCG@10", "HR@10", "questions", "users", "tuning s", "replay s", "fits", "bytes/user"]
+    means = ["NDCG@10", "HR@10", "NDCG@10 over questions", "HR@10 over questions"]
+    head = ["arm", "choice", *means, "questions", "users", "tuning s", "replay s", "fits", "bytes/user"]
     rows = []
     for arm, entry in arms.items():
         seconds = {name: value for name, value in entry["seconds"].items() if name not in ("fit", "tuning")}
-        means = [number(entry["ndcg@10"]), number(entry["hr@10"]), f"{entry['n']:,}", f"{entry['users']:,}"]
+        values = [part[name] for part in (entry["over_users"], entry) for name in ("ndcg@10", "hr@10")]
+        means = [*map(number, values), f"{entry['n']:,}", f"{entry['users']:,}"]
         cost = [number(entry["seconds"]["tuning"], 1), number(sum(seconds.values()), 1)]
         rows.append([arm, entry["choice"], *means, *cost, entry["fits"], number(entry["bytes_per_user"], 0)])
-    return [*table(head, rows), "Means over questions. Items unknown to the model are misses.", ""]
+    return [*table(head, rows), f"{WEIGHED} Items unknown to the model are misses.", ""]
 
 
 def _pairs(paired: Mapping[str, Any]) -> list[str]:
@@ -138,6 +145,12 @@ def _beliefs(beliefs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
     head = ["median half-life", "clock", *(f"{float(level):.0%} of users" for level in levels)]
     return [*lines, *table(head, medians)]
+
+
+def _constants() -> list[str]:
+    rows = [[one.name, f"{one.value:g}", one.read_on] for one in constants_read_on_test_questions()]
+    note = "Chosen with sight of test questions: what they gain there is no independent evidence for per-user decay."
+    return [*table(["constant of per_user", "value", "read on the test questions of"], rows), note, ""]
 
 
 def _provenance(content: Mapping[str, Any]) -> list[str]:

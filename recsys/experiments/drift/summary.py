@@ -28,9 +28,10 @@ TERCILES = ("low", "middle", "high")
 
 
 def arm_entry(result: ArmResult, clock: str) -> dict[str, Any]:
-    """Return the entry of an arm in `drift.json`; means are over the questions of the whole stage."""
+    """Return the entry of an arm in `drift.json`; means are over the questions of the whole stage, and `over_users`."""
     replay = result.replay
-    means = {name: replay.summary[name] for name in METRICS}
+    means: dict[str, Any] = {name: replay.summary[name] for name in METRICS}
+    means["over_users"] = {name: replay.over_users[name] for name in METRICS}
     counts = {"n": replay.counts["questions"], "users": replay.counts["users"]}
     days = days_since_training(replay) if clock == "seconds" else []
     facts = {name: value for name, value in result.facts.items() if name != "half_lives"}

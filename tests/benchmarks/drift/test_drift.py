@@ -10,9 +10,18 @@ import pytest
 from benchmarks.drift import command as drift
 from benchmarks.drift.bars import bars, events, what_lost
 from benchmarks.drift.command import TIMESCALES, StreamPlan, WorldPlan
-from benchmarks.drift.results import Gap
-from benchmarks.drift.world_scores import OURS, ArmScores, Pool, arm_scores, differences
-from benchmarks.drift.worlds import OracleReset, WorldBench, alarms_by_user, mixed_world, spliced_world, timescale_world
+from benchmarks.drift.results import Gap, StreamResult
+from benchmarks.drift.world_scores import OURS, ArmScores, Pool, arm_scores, differences, timescales
+from benchmarks.drift.worlds import (
+    OracleReset,
+    Truth,
+    WorldBench,
+    WorldReplay,
+    alarms_by_user,
+    mixed_world,
+    spliced_world,
+    timescale_world,
+)
 from benchmarks.tools.cells import Cells
 from benchmarks.tools.differences import Difference
 from benchmarks.tools.report import REPORT_NAME, verdict
@@ -20,6 +29,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.evaluation.drift.scores import per_user
+from recsys.evaluation.prequential.result import Replay
 from recsys.evaluation.resampling import Score
 from recsys.experiments.drift.arms import Stage, TunedRule, choose
 from recsys.experiments.drift.bases import read_bases
@@ -158,12 +168,71 @@ def test_differences_are_means_over_users_without_the_oracles(pool: Pool) -> Non
     ("ours", "rival", "passed"), [(4.0, 8.0, True), (5.0, 8.0, False), (9.0, np.inf, True), (np.inf, np.inf, False)]
 )
 def test_recovery_has_to_take_half_as_long(pool: Pool, ours: float, rival: float, passed: bool) -> None:
-    scores = {arm: _recovering(arm_scores(pool, arm), value) for arm, value in ((OURS, ours), ("global", rival))}
+    values = ((OURS, ours), ("global", rival), ("none", np.inf))
+    scores = {arm: _recovering(arm_scores(pool, arm), value) for arm, value in values}
     row = bars([pool], {pool.title: scores}, [], [], [])[0]
     assert row[0].startswith("faster recovery")
     assert row[-1] == verdict(passed)
     assert events(Score(np.inf, 3.0, np.inf, 5)) == "never [3, never]"
     assert events(Score(np.nan, np.nan, np.nan, 0)) == "-"
+
+
+def test_every_bar_has_a_placebo_and_is_void_where_the_placebo_meets_it(pool: Pool) -> None:
+    """Only times and bytes have none. Here arms meet every bar by far, and the placebos miss all of them."""
+    best, worst = Score(0.0, 0.0, 0.0, 9), Score(np.inf, 9.0, np.inf, 9)
+    harmless, harmful = Score(-0.1, -0.2, 0.0, 9), Score(0.1, 0.05, 0.2, 9)
+    ours, rival = (
+        replace(arm_scores(pool, OURS), recovery=recovery, stable_cost=cost, burst_cost=cost)
+        for recovery, cost in ((best, harmless), (Score(8.0, 4.0, 9.0, 9), harmful))
+    )
+    scores = {OURS: ours, "global": rival, "none": replace(rival, recovery=worst)}
+    alarms = {"population_adwin": replace(arm_scores(pool, "user_adwin"), detection=None)}
+    table = pool.tables["global"]
+    worse = table.assign(**{"ndcg@10": table["ndcg@10"] - 0.5})
+    world = replace(pool, tables={OURS: pool.tables[OURS], "population_adwin": worse})
+    results = [_stream_result(f"stream {number}") for number in range(3)]
+    rows = bars([world], {pool.title: scores | alarms}, differences([world]), results, [])
+    assert [row[0].partition(",")[0] for row in rows] == [
+        *("faster recovery", "no harm to stable users", "no harm to burst users"),
+        *[f"{OURS} against the best global half-life"] * 2,
+        "population_adwin fails",
+        *["against daily retraining"] * 3,
+        *["ampcf against ampcf"] * 3,
+    ]
+    assert all(row[3] != "-" for row in rows)
+    assert [row[-1] for row in rows] == [verdict(True)] * len(rows)
+    void = bars(
+        [pool], {pool.title: scores | {"none": ours, "global": replace(ours, recovery=rival.recovery)}}, [], [], []
+    )
+    assert [row[-1] for row in void] == ["**void**, the placebo passes"] * 3
+
+
+def test_timescales_of_other_users_do_not_pass_for_learned_ones() -> None:
+    """Timescales that are learned exactly correlate perfectly, and not at all when they are dealt out by lot."""
+    worlds = [timescale_world(seed, 90, 60) for seed in (0, 1)]
+    truth = Truth.pooled([world.truth for world in worlds])
+    users = len(truth.timescale)
+    none, alarms = Replay(pd.DataFrame(), (10,), 0, {}, 0.0), np.zeros(0, np.int64)
+    learned = [WorldReplay(none, {}, alarms, alarms, world.truth.timescale) for world in worlds]
+    lengths = np.full(users, 60)
+    pool = Pool("timescales", "ease", "seconds", (0, 1), truth, {}, {OURS: learned}, np.zeros(3, np.int64), lengths)
+    assert timescales(pool).value == pytest.approx(1)
+    assert abs(timescales(pool, by_lot=True).value) < 0.3
+
+
+def test_means_over_users_and_over_questions_can_differ_in_sign() -> None:
+    """One user has nine questions, two have one each; the paired difference is that of the means over users."""
+    users = [0] * 9 + [1, 2]
+    table = pd.DataFrame({"user_num": users, "user_id": users, "hr@10": 0.0})
+    ours, rival = (
+        Replay(table.assign(**{"ndcg@10": np.repeat(values, [9, 2])}), (10,), 0, {}, 0.0)
+        for values in ([0.0, 0.5], [0.3, 0.3])
+    )
+    assert ours.summary["ndcg@10"] < rival.summary["ndcg@10"]
+    gap = ours.over_users["ndcg@10"] - rival.over_users["ndcg@10"]
+    assert gap > 0
+    tables = (per_user(replay.table, ["ndcg@10"]) for replay in (ours, rival))
+    assert Difference.between("log", OURS, next(tables), "global", next(tables)).diff == pytest.approx(gap)
 
 
 def test_what_lost_names_missed_bars_and_better_rivals() -> None:
@@ -210,6 +279,27 @@ def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path) -> None
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").rglob("*.parquet")}
     drift.run(plans, streams, tmp_path, candidates=1)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").rglob("*.parquet")} == before
+
+
+def _stream_result(name: str) -> StreamResult:
+    """A stream on which per-user decay gains .1 for each of 40 users, over everything."""
+    users = pd.DataFrame({"user_id": np.arange(40)})
+    rng = np.random.default_rng(0)
+    rival = users.assign(**{"ndcg@10": rng.random(40)})
+    ours = rival.assign(**{"ndcg@10": rival["ndcg@10"] + 0.1})
+    single, pair = ((OURS, ours, "global", rival), ("ampcf", ours, "ampcf, none", rival))
+    arms = {
+        arm: {"over_users": {"ndcg@10": value}, "seconds": dict.fromkeys(_SECONDS, 1.0)}
+        for arm, value in _MEANS.items()
+    }
+    difference = {"diff": 0.1, "relative": 0.2, "established": 1}
+    content = {"base": "ease", "arms": arms, "bases": {}, "paired": {f"{OURS}-global": difference}}
+    together, by_lot = Difference.between(name, *pair), [Difference.by_lot(name, *one) for one in (single, pair)]
+    return StreamResult(name, content, 500.0, (together,), tuple(by_lot), Gap(1.0, 0.0, 1.0, 1.0, 1.0, 0.0))
+
+
+_MEANS = {OURS: 0.6, "global": 0.5, "none": 0.4, "retraining": 0.45}
+_SECONDS = ("fit", "weights", "judging", "observing")
 
 
 def _recovering(scores: ArmScores, value: float) -> ArmScores:

@@ -20,6 +20,7 @@ from recsys.evaluation.prequential.result import Replay
 from recsys.experiments.drift.arm_results import Settings
 from recsys.experiments.drift.bases import Base
 from recsys.experiments.drift.benchmark import run_drift
+from recsys.experiments.drift.constants import constants_read_on_test_questions
 from recsys.models.base import Recommender
 from recsys.worlds.drift import DriftConfig, simulate_drift
 
@@ -102,6 +103,11 @@ def test_reported_numbers_equal_those_of_the_saved_replays(finished: tuple[Path,
         assert entry["arms"][arm]["n"] == len(table)
         assert table["time"].min() >= content["boundaries"]["test"]
     users = {arm: table.groupby("user_num")["ndcg@10"].mean() for arm, table in tables.items()}
+    for arm, means in users.items():
+        assert entry["arms"][arm]["over_users"]["ndcg@10"] == pytest.approx(means.mean())
+    arms = entry["arms"]
+    gap = arms["per_user"]["over_users"]["ndcg@10"] - arms["global"]["over_users"]["ndcg@10"]
+    assert entry["paired"]["per_user-global"]["diff"] == pytest.approx(gap)
     difference = (users["per_user"] - users["global"]).mean()
     assert entry["paired"]["per_user-global"]["diff"] == pytest.approx(difference)
 
@@ -125,6 +131,11 @@ def test_report_and_pictures_are_written(finished: tuple[Path, dict[str, Any]]) 
         assert f"({name})" in report
     assert "recsys benchmark drift" in report
     assert f"{content['arms']['per_user']['ndcg@10']:.4f}" in report
+    assert f"{content['arms']['per_user']['over_users']['ndcg@10']:.4f}" in report
+    assert "NDCG@10 over questions" in report
+    for constant in constants_read_on_test_questions():
+        assert f"| {constant.name} | {constant.value:g} | {constant.read_on} |" in report
+    assert {0.7, 2.0, 6.0, 1024.0} == {constant.value for constant in constants_read_on_test_questions()}
 
 
 def test_a_finished_run_is_read_back(
