@@ -63,6 +63,7 @@ class UserHistories:
             self._log_items = fitted.translation(log).items
         self._histories: dict[str, UserHistory] = {}
         self._erased: set[str] = set()
+        self._outdated: dict[str, None] = {}  # users of whom an event was undone since their history was read
 
     @property
     def applied(self) -> int:
@@ -75,19 +76,17 @@ class UserHistories:
         Those of erased users, and the former ones of users of whom an event was undone.
         """
         former: list[UserHistory] = []
-        undone: dict[str, None] = {}
         first, last = self._applied, self._store.last_sequence()
         if last > first:
             for change in self._store.replay(first):
-                if isinstance(change, Undone):
-                    undone[change.user_id] = None
-                else:
+                if not isinstance(change, Undone):
                     self._apply(change, former)
+                elif first:  # else what was undone was not read
+                    self._outdated[change.user_id] = None
                 self._applied = change.sequence
             self._applied = max(self._applied, last)  # the changes with the last numbers may have been erased
-            if first:  # else what was undone was not read
-                for user_id in undone:
-                    self._begin_anew(user_id, former)
+        while self._outdated:
+            self._begin_anew(next(iter(self._outdated)), former)
         return former
 
     def stored(self, user_id: str) -> UserHistory | None:
@@ -155,6 +154,8 @@ class UserHistories:
 
     def _begin_anew(self, user_id: str, former: list[UserHistory]) -> None:
         """Read a user's events again, without one that was undone: what follows is as if it had never been."""
+        records = self._store.of_users([user_id])[user_id]  # where that fails, the next call tries again
+        self._outdated.pop(user_id)
         history = self._histories.pop(user_hash(user_id), None)
         if history is None:
             return
@@ -162,7 +163,6 @@ class UserHistories:
         anew = self._history(user_id, keep=True)
         anew.corrections = history.corrections
         self._learning.reset(anew)
-        records = self._store.of_users([user_id])[user_id]
         for record in sorted(records, key=lambda record: record.sequence):
             if record.sequence <= self._applied:
                 self._queue(anew, record)

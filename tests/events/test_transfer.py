@@ -268,7 +268,7 @@ def test_a_store_and_its_export_are_one_log(store: EventStore, tmp_path: Path, s
             f"e{n}",
             f"u{draw.integers(6)}",
             str(draw.integers(12)) if kind != "dismiss" else "never used",
-            draw.choice([None, 1.0, 2.5, 4.0]) if rated and kind == "use" else None,
+            [None, 1.0, 2.5, 4.0][int(draw.integers(4))] if rated and kind == "use" else None,
             int(draw.integers(1000)),
             kind,
         )

@@ -17,7 +17,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.decay import DetectorReset
 from recsys.events.addresses import open_store
-from recsys.events.store import Event, EventStore
+from recsys.events.store import Event, EventStore, StoreError
 from recsys.models import Decayed, LinearAMPCF
 from recsys.serving import user_history
 from recsys.serving.answers import RecommendationList
@@ -286,6 +286,28 @@ def test_an_undone_event_is_unlearned(opened: Callable[..., RunAnswers], learned
         assert _told(late, user) == _told(never, user)
         late.save()
     assert opened(with_event).warm
+
+
+def test_an_undone_event_is_gone_when_the_store_answers_again(
+    opened: Callable[..., RunAnswers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, without = open_store("memory:"), open_store("memory:")
+    burst = _burst(6, "somebody new")
+    store.append(burst)
+    without.append(burst[1:])
+    answers = opened(store)
+    before = _told(answers, "somebody new")
+    store.undo_event("somebody new", burst[0].event_id)
+
+    def down(*_: object) -> object:
+        raise StoreError("down")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(type(store), "of_users", down)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="down"):
+                answers.recommend("somebody new", 10, None, ())
+    assert _told(answers, "somebody new") == _told(opened(without), "somebody new") != before
 
 
 def test_a_rule_that_cannot_be_saved_learns_again(ratings: Interactions) -> None:

@@ -218,7 +218,7 @@ def _users(service: Service) -> APIRouter:
 
     @router.delete(_USER + "/data", dependencies=[Depends(allowing_user("write"))])
     def erase(user_id: schemas.Id) -> schemas.ErasedOut:
-        """Erase everything of a user: events, corrections, what was learned, tokens. The next answer is that of somebody new."""
+        """Erase everything of a user, tokens included. The next answer is that of somebody new."""
         service.erase(user_id)
         return schemas.ErasedOut(erased=True)
 
