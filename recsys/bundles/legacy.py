@@ -57,7 +57,8 @@ def arguments(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 def overrides(rule: str, pairs: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Return (key, value) pairs that override settings of `Decayed`, of any version, with today's keys.
 
-    A half-life takes the place of a `TemporalDecay`, unless another rule is given too.
+    A half-life takes the place of a `TemporalDecay`, and null, none, that of a `GlobalHalfLife`, unless another rule is
+    given too.
 
     Args:
         rule: public name of the class of the rule so far.
@@ -69,7 +70,13 @@ def overrides(rule: str, pairs: Sequence[tuple[str, Any]]) -> list[tuple[str, An
     >>> overrides("recsys.decay.TemporalDecay", [("half_life", 5), ("per_user.changes", False)])[0][1]["init_args"]
     {'half_life': 5}
     """
-    translates = rule == _TEMPORAL and not any(key in ("rule", "model.rule") for key, _ in pairs)
+    other_rule = any(key in ("rule", "model.rule") for key, _ in pairs)
+    translates = rule == _TEMPORAL and not other_rule
+    if rule == _GLOBAL and not other_rule:
+        given = {key.removeprefix("model.").removeprefix("rule."): value for key, value in pairs}
+        if "half_life" in given and given["half_life"] is None:
+            rest = [pair for pair in pairs if pair[0].rpartition(".")[2] not in SHARED]
+            return [("rule", {CLASS: _TEMPORAL, ARGUMENTS: {}}), *overrides(_TEMPORAL, rest)]
     today, shared = [], {}
     for key, value in pairs:
         group, _, name = key.removeprefix("model.").rpartition(".")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from recsys.cli.arguments import (
     Commands,
@@ -88,14 +87,13 @@ def add_compare(commands: Commands) -> None:
 def train(options: argparse.Namespace) -> None:
     """Run `train`; arguments that its parser does not know (`rest`) are settings of the experiment."""
     from recsys.experiments import runs
-    from recsys.experiments.configuration import read_experiment, settings
+    from recsys.experiments.configuration import listed_settings, read_experiment
     from recsys.training.session import Session
 
     experiment = read_experiment(options.config, parse_settings(options.rest))
     if options.settings:
-        chosen = _flat(experiment.to_dict()["model"]["init_args"])
-        defaults = settings(experiment.model_class)
-        rows = [{"setting": f"--{key}", "value": chosen[key], "default": defaults.get(key)} for key in chosen]
+        listed = listed_settings(experiment).items()
+        rows = [{"setting": f"--{key}", "value": _plain(one), "default": _plain(usual)} for key, (one, usual) in listed]
         print_table(rows, as_json=options.json)
         return
     for name in ("data", "out"):
@@ -205,8 +203,6 @@ def _compare(options: argparse.Namespace) -> None:
         print("No test user with a history is served by both models, so they cannot be compared on who is better.")
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+def _plain(value: object) -> object:
+    """Return a setting as it is typed: sequences as YAML has them."""
+    return list(value) if isinstance(value, tuple) else value

@@ -26,7 +26,7 @@ import yaml
 
 from recsys.bundles import legacy
 from recsys.bundles.classes import configured, named_like
-from recsys.checks import public_name, whole
+from recsys.checks import object_named, public_name, whole
 from recsys.errors import ConfigError, nearest
 from recsys.evaluation.metrics import parse_metric
 from recsys.experiments.shipped import experiment_file, experiment_files
@@ -178,6 +178,31 @@ def settings(kind: type[Any]) -> dict[str, Any]:
         else:
             defaults[name] = None if default is inspect.Parameter.empty else default
     return defaults
+
+
+def listed_settings(experiment: Experiment) -> dict[str, tuple[Any, Any]]:
+    """Return the value and the default of everything that overrides can set, by the key that sets it.
+
+    The class of a model or a rule within is set by its name ("rule"), its arguments by that and theirs
+    ("rule.half_life"). A default is None where the constructor has none.
+    """
+    found = dict(_listed(experiment.model_class, experiment.arguments, ""))
+    for name, kind in _SECTIONS.items():
+        found |= _listed(kind, dataclasses.asdict(getattr(experiment, name)), f"{name}.")
+    return found
+
+
+def _listed(kind: type[Any], values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    defaults = settings(kind)
+    for name, value in values.items():
+        if _has_class(value):
+            within = object_named(name, value[CLASS], "recsys.models")
+            yield f"{prefix}{name}", (value[CLASS], None)
+            yield from _listed(within, value[ARGUMENTS], f"{prefix}{name}.")
+        elif isinstance(value, Mapping):
+            yield from ((f"{prefix}{name}.{key}", (one, defaults.get(f"{name}.{key}"))) for key, one in value.items())
+        else:
+            yield f"{prefix}{name}", (value, defaults.get(name))
 
 
 def _content(path: Path) -> object:

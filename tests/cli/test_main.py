@@ -273,6 +273,20 @@ def test_training_names_its_next_step(call: Call, log_file: Path, tmp_path: Path
     json.loads(call("train", *options, "--overwrite", "--json")[1])
 
 
+def test_listed_settings_are_options(call: Call) -> None:
+    rows = json.loads(call("train", "--config", "ease_decay", "--settings", "--json")[1])
+    assert {"--model.regularization", "--rule", "--filters.min_item_events"} <= {row["setting"] for row in rows}
+    for row in rows:
+        if row["setting"] in ("--model", "--rule"):
+            continue
+        code, out, err = call(
+            "train", "--config", "ease_decay", "--settings", "--json", row["setting"], json.dumps(row["value"])
+        )
+        assert code == 0, err
+        assert json.loads(out) == rows
+    assert "filters.min_user_events" in call("train", "--config", "popularity", "--settings")[1]
+
+
 @pytest.mark.parametrize("command", ["", "demo", "data", "train", "evaluate", "recommend", "personas", "compare"])
 def test_every_command_has_help(call: Call, command: str) -> None:
     code, out, _ = call(*([command] if command else []), "--help")

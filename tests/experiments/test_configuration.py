@@ -11,7 +11,7 @@ import yaml
 from recsys.bundles.classes import classes_of
 from recsys.data.catalogue.locations import shipped
 from recsys.errors import ConfigError
-from recsys.experiments.configuration import check_experiment, read_experiment
+from recsys.experiments.configuration import check_experiment, listed_settings, read_experiment
 from recsys.models.base import Recommender
 
 CONFIGS = sorted(shipped("configs").glob("*.yaml"))
@@ -192,3 +192,55 @@ def test_every_model_has_defaults_that_an_experiment_can_name(name: str) -> None
     wrapped = {"init_args": {"model": {"class_path": "recsys.models.EASE"}}} if name.endswith("Decayed") else {}
     experiment = check_experiment({"model": {"class_path": name} | wrapped})
     assert type(experiment.build()) is classes_of(Recommender)[name]
+
+
+def _changed(path: Path, key: str, text: str) -> object:
+    """Return the settings with another value of one, or that it is out of range, if the error names it."""
+    try:
+        return listed_settings(read_experiment(path, [(key, text)]))
+    except ConfigError as error:
+        return "out of range" if key.rpartition(".")[2] in str(error) and "unknown" not in str(error) else str(error)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_listed_setting_can_be_set(path: Path) -> None:
+    experiment = read_experiment(path)
+    listed = listed_settings(experiment)
+    assert {"filters.min_user_events", "filters.min_item_events", "validation.metric", "validation.users"} <= set(
+        listed
+    )
+    for key, (value, _) in listed.items():
+        text = yaml.safe_dump(list(value) if isinstance(value, tuple) else value)
+        if key == "model":  # another class brings its own defaults, with which it may not fold in
+            continue
+        if key == "rule":
+            assert listed_settings(read_experiment(path, [(key, value)]))[key] == (value, None)
+            continue
+        assert read_experiment(path, [(key, text)]) == experiment, key
+        if type(value) in (int, float):
+            other = value + 1 if type(value) is int else value / 2
+            assert _changed(path, key, str(other)) in (listed | {key: (other, listed[key][1])}, "out of range")
+
+
+def test_no_half_life_takes_the_place_of_a_shared_one() -> None:
+    shared = decayed(EASE, rule=SHARED | {"init_args": {"half_life": 5, "clock": "time"}})
+    rule = check_experiment(shared, [("half_life", "null"), ("rule.changepoints", "false")]).arguments["rule"]
+    assert rule["class_path"] == "recsys.decay.TemporalDecay"
+    assert rule["init_args"]["changepoints"] is False
+    assert check_experiment(shared, [("half_life", "7")]).arguments["rule"]["init_args"]["half_life"] == 7
+    assert check_experiment(shared, [("rule.half_life", "null")]).arguments["rule"]["class_path"] == rule["class_path"]
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ({"filters": {"min_user_events": 0}}, "filters.min_user_events is 0"),
+        ({"filters": {"min_item_events": "few"}}, "min_item_events"),
+        ({"validation": {"metric": "ndgc@10"}}, "ndgc"),
+        ({"validation": {"metric": "ndcg"}}, "needs a positive cutoff"),
+        ({"validation": {"users": 0}}, "validation.users is 0"),
+    ],
+)
+def test_filters_and_validation_are_checked_before_training(section: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        check_experiment({"model": EASE} | section)
