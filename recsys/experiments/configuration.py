@@ -276,6 +276,19 @@ def _has_class(value: object) -> bool:
     return isinstance(value, Mapping) and CLASS in value
 
 
+def _within(key: str, values: Mapping[str, Any]) -> str | None:
+    """Return the full key of an argument of a model or a rule within: "rule.init_args.half_life" of "rule.half_life"."""
+    *owners, argument = key.split(".")
+    path: list[str] = []
+    for owner in owners:
+        if not isinstance(values.get(owner), Mapping):
+            return None
+        path, values = [*path, owner], values[owner]
+        if CLASS in values:
+            path, values = [*path, ARGUMENTS], values[ARGUMENTS]
+    return ".".join([*path, argument]) if ARGUMENTS in path else None
+
+
 def _resolve(key: str, values: Mapping[str, Any], dashes: str) -> str:
     """Return the full key that the key of an override means: itself, or the one that ends with it.
 
@@ -291,9 +304,8 @@ def _resolve(key: str, values: Mapping[str, Any], dashes: str) -> str:
     if ending:
         names = ", ".join(dashes + full.removeprefix("model.") for full in ending)
         raise ConfigError(f"{dashes}{key} is ambiguous; say which: {names}")
-    owner, _, argument = key.rpartition(".")
-    if _has_class(values["model"].get(owner)):
-        return f"model.{owner}.{ARGUMENTS}.{argument}"
+    if within := _within(key, values["model"]):
+        return f"model.{within}"
     earlier = legacy.SHARED if "model.rule" in keys else ()
     hint = nearest(key, [*_short(keys), *earlier])
     if not hint and "rule" in values["model"]:

@@ -20,7 +20,7 @@ def experiment_file(name: str | Path) -> Path:
         ConfigError: there is no experiment of that name.
     """
     path = Path(name)
-    if path.suffix or path.is_file():
+    if path.suffix or not path.name or path.is_file():
         return path
     if len(path.parts) != 1:
         tuned = shipped("configs") / path.with_suffix(".yaml")
