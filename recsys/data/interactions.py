@@ -70,15 +70,20 @@ class Interactions:
         clock: Clock | None = None,
         name: str = "log",
     ) -> Interactions:
-        """Build a log from columns of external ids.
+        """Build a log from columns of external ids, by the checks of a file with the same content.
 
         Args:
-            users: "events", integer or string ids.
-            items: "events", integer or string ids.
-            values: "events", ratings; 1 everywhere when omitted.
-            times: "events", integers in the unit of `clock`; 0 when omitted.
+            users: "events", integer or string ids. Texts that are all integers are integer ids.
+            items: "events", likewise.
+            values: "events", ratings, NaN where there is none; 1 everywhere when omitted.
+            times: "events"; 0 when omitted. Of the clock "seconds": datetimes of any unit and time zone (UTC if none),
+                Unix times in any unit, or ISO-8601 texts; of others whole numbers.
             clock: defaults to "seconds" with times and "none" without.
             name: short name for reports.
+
+        Raises:
+            DataError: the columns differ in length; an id is missing; a value or a time is unusable. The message names
+                column, row (counted from 0) and cure.
 
         >>> log = Interactions.from_columns(["b", "a", "a"], [7, 7, 9], times=[5, 9, 2])
         >>> log.items.ids[log.item_num].tolist(), log.time.tolist()
@@ -103,8 +108,8 @@ class Interactions:
 
         Columns with common names are recognised, and `title` and `genres` (lists, or texts separated by "|") describe
         the items. Ids are integers, or texts; categorical, nullable, string, object and Arrow columns are all
-        accepted. Times are datetimes of any unit and time zone (UTC if none), Unix seconds or milliseconds, or ISO-8601
-        texts. Exact duplicates are dropped, and of ratings of one item by one user the last is kept, unless `columns`
+        accepted. Times are datetimes of any unit and time zone (UTC if none), or as in files. Exact duplicates are
+        dropped, and of ratings of one item by one user the last is kept, unless `columns`
         declares otherwise.
 
         Args:
