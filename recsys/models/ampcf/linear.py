@@ -35,6 +35,7 @@ from recsys.models.linear.operations import (
     pair_weights,
     sum_of_rows,
 )
+from recsys.training.progress import FitProgress
 from recsys.training.session import Session
 from recsys.types import Floats, Items
 
@@ -181,19 +182,18 @@ class LinearAMPCF(
         return self._exact
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
-        check_memory(
-            f"LinearAMPCF on {train.n_users} users and {train.n_items} items",
-            PersonaRidge.memory_gb(train.n_users, train.n_items),
-            self.memory_limit_gb,
-            "use AMPCF (configs/ampcf_latent.yaml), IALS or ItemKNN",
-        )
+        fit = f"LinearAMPCF on {train.n_users} users and {train.n_items} items"
+        needed = PersonaRidge.memory_gb(train.n_users, train.n_items)
+        check_memory(fit, needed, self.memory_limit_gb, "use AMPCF (configs/ampcf_latent.yaml), IALS or ItemKNN")
         self._routing = self._route(train)
         powers = (self.user_power, self.history_power, self.item_power)
         ridge = PersonaRidge(self.regularization, *powers, self.cohesion, self.locality)
         # Equal experts are one expert.
         equal = self.cohesion == self.locality == 0
         routing = np.ones((train.n_items, 1), np.float32) if equal else self._routing
-        self._weights, self._exact = ridge.solve(train.matrix(), routing), None
+        work = PersonaRidge.work(train.n_users, train.n_items, routing.shape[1])
+        progress = FitProgress(fit, work, session, needed)
+        self._weights, self._exact = ridge.solve(train.matrix(), routing, progress), None
 
     def _route(self, train: Interactions) -> Floats:
         if self._personas == 1:

@@ -30,6 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.models.linear.operations import regularized_factor
+from recsys.training.progress import FitProgress
 
 _BLOCK = 512
 _DENSE = 0.02
@@ -68,12 +69,21 @@ class PersonaRidge:
         """Return the peak memory of `solve` in 10^9 bytes: the inverse in the smaller space, an expert, the mixture."""
         return 4 * (3 * min(n_users, n_items) ** 2 + 3 * n_items**2) / 1e9
 
-    def solve(self, matrix: sp.csr_matrix, routing: npt.NDArray[np.float32]) -> Float[Tensor, "items items"]:
+    @staticmethod
+    def work(n_users: int, n_items: int, personas: int) -> float:
+        """Return the floating-point operations of `solve`: an inverse in the smaller space, and its products."""
+        smaller = min(n_users, n_items)
+        return float(personas * (smaller**3 + (4 if n_users < n_items else 2) * smaller**2 * n_items))
+
+    def solve(
+        self, matrix: sp.csr_matrix, routing: npt.NDArray[np.float32], progress: FitProgress | None = None
+    ) -> Float[Tensor, "items items"]:
         """Return B_ji, the mixture of the experts.
 
         Args:
             matrix: "users items", binary.
             routing: "items personas"; rows sum to 1.
+            progress: of all experts, reported after each.
 
         Raises:
             ConfigError: the regularisation is too small to invert in single precision.
@@ -97,6 +107,8 @@ class PersonaRidge:
             # Back to unscaled items; targets weighted by their attention to this expert.
             expert.mul_(torch.from_numpy((common * item).astype(np.float32)))
             mixture += expert.mul_(torch.from_numpy(np.ascontiguousarray(attention))[:, None])
+            if progress is not None:
+                progress.advance(self.work(len(counts), len(popularity), 1))
         return mixture.fill_diagonal_(0.0).T.contiguous()
 
     def _learning(self, matrix: sp.csr_matrix, routing: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -24,6 +24,7 @@ from recsys.models.linear.operations import (
     regularized_factor,
     sum_of_rows,
 )
+from recsys.training.progress import FitProgress
 from recsys.training.session import Session
 from recsys.types import Items
 
@@ -84,13 +85,16 @@ class EASE(Recommender, FoldIn, SampledContributions):
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         needed, n_items = self.memory_gb(train.n_items), train.n_items
-        check_memory(f"EASE on {n_items} items", needed, self.memory_limit_gb, "use ItemKNN, IALS or AMPCF")
+        fit = f"EASE on {n_items} items"
+        check_memory(fit, needed, self.memory_limit_gb, "use ItemKNN, IALS or AMPCF")
+        progress = FitProgress(fit, n_items**3, session, needed)
         gram = torch.empty(n_items, n_items)
         for start, block in cooccurrence_blocks(train.matrix()):
             gram[start : start + block.shape[0]] = torch.from_numpy(block.toarray())
         gram.diagonal().add_(self.regularization)
         factor = regularized_factor(gram, self.regularization)
         del gram
+        progress.advance(n_items**3 / 3)
         # LAPACK returns columns; reading rows from that layout is twenty times slower.
         inverse = torch.cholesky_inverse(factor).contiguous()
         self._weights = inverse.div_(-inverse.diagonal().clone()).fill_diagonal_(0.0)
