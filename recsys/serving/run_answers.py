@@ -50,10 +50,9 @@ from recsys.serving.answers import (
 from recsys.serving.corrections import PersonaCorrections
 from recsys.serving.explained_lists import ExplainedLists
 from recsys.serving.title_search import TitleSearch
-from recsys.serving.user_cache import UserCache, UserStates
 from recsys.serving.user_histories import UserHistories
 from recsys.serving.user_history import BeliefLearning, PendingEvent, UserHistory
-from recsys.serving.user_state import UserState
+from recsys.serving.user_state import UserCache, UserState, UserStates
 
 _LOG = logging.getLogger(__name__)
 

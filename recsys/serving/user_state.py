@@ -1,20 +1,27 @@
-"""The state of one user between answers: everything that stays the same until the history changes."""
+"""The states of users between answers: everything that stays the same until a history changes, in bounded memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, final
 
+import numpy as np
 import numpy.typing as npt
 
-from recsys.data.queries import Queries
+from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
 from recsys.explanations import UserFacts
 from recsys.explanations.records import Explanation
+from recsys.models.base import Recommender
 from recsys.models.decayed.cached_weights import CachedWeights
+from recsys.models.decayed.model import Decayed
 from recsys.models.linear.bounded_top_n import BoundedScores
+from recsys.serving.user_history import UserHistory
 
 _PERSONA_BYTES = 4_000
 """Of a described persona, approximately: its items and genres."""
@@ -83,3 +90,106 @@ class UserState:
         parts = (self.cached_weights, self.facts.sums)
         size = sum(array.nbytes for array in arrays) + sum(part.nbytes for part in parts if part is not None)
         return size + _PERSONA_BYTES * (1 + len(self.facts.personas[0]))
+
+
+@final
+class UserCache:
+    """The states of the users who were requested last.
+
+    A state is valid as long as the version of the history is the one at `put`; after that it is the start for the next.
+
+    Args:
+        most: bytes, approximately; beyond it the least recently used states are dropped. 0 keeps nothing.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._entries: OrderedDict[UserHistory, tuple[UserState, int, int]] = OrderedDict()  # state, version, size
+        self._size = 0
+
+    def get(self, history: UserHistory) -> UserState | None:
+        """Return the state of a history, unless the history has changed since."""
+        state, version, _ = self._entries.get(history, (None, 0, 0))
+        if state is None or version != history.version:
+            return None
+        self._entries.move_to_end(history)
+        return state
+
+    def last(self, history: UserHistory) -> UserState | None:
+        """Return the last state of a history, even if the history has changed since."""
+        return self._entries.get(history, (None, 0, 0))[0]
+
+    def put(self, history: UserHistory, state: UserState) -> None:
+        """Keep the state of a history, or measure its size again after it has grown."""
+        self.drop(history)
+        size = state.size
+        self._entries[history] = state, history.version, size
+        self._size += size
+        while self._size > self._most:
+            _, (_, _, dropped) = self._entries.popitem(last=False)
+            self._size -= dropped
+
+    def drop(self, history: UserHistory) -> None:
+        """Remove the state of a history, if there is one."""
+        _, _, size = self._entries.pop(history, (None, 0, 0))
+        self._size -= size
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class UserStates:
+    """Makes the query and the state of a user at the moment of a request.
+
+    Attributes:
+        model: a fitted model.
+        item_numbers: the model's number of each item, by the text of its id.
+        cache: of states.
+        length: how many events of a history are read, the newest.
+    """
+
+    model: Recommender
+    item_numbers: Mapping[str, int]
+    cache: UserCache
+    length: int
+    _empty: UserHistory = field(default_factory=UserHistory)
+
+    def at(
+        self, history: UserHistory, now: int, at: int | None, exclude: Collection[str] = (), *, keep: bool = True
+    ) -> tuple[Queries, UserState]:
+        """Return a user as one query at a moment, and the user's state.
+
+        Args:
+            history: without pending events.
+            now: the moment of the request, Unix seconds.
+            at: the moment in its place, before which events are visible; None: all of them are.
+            exclude: items that must not be recommended, beside those of the history and the dismissed ones.
+            keep: whether the user may come back, so that the state is worth keeping.
+        """
+        stop = len(history.timeline) if at is None else bisect_left(history.timeline.times, at)
+        newest = history.timeline.times[stop - 1] + 1 if stop else 0
+        now = max(now, newest) if at is None else at
+        whole = stop == len(history.timeline)
+        if stop == 0 and history.number == UNKNOWN and not history.dismissed:
+            history, whole, keep = self._empty, True, True  # all users without a history share one state
+        state = self.cache.get(history) if whole else None
+        if state is None:
+            state = self._new(history, stop, now, keep=whole and keep)
+        queries = state.queries.at(np.asarray([now], np.int64))
+        if exclude:
+            more = np.asarray([self.item_numbers.get(item, UNKNOWN) for item in exclude], np.int32)
+            queries = replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, more)]))
+        return queries, state
+
+    def _new(self, history: UserHistory, stop: int, now: int, *, keep: bool) -> UserState:
+        """Return the state of a history until `stop`, which starts from the last one where it is kept."""
+        queries = history.timeline.queries(history.number, max(0, stop - self.length), stop, now)
+        queries = replace(queries, exclude=history.excluded(stop))
+        self.model.check_queries(queries)
+        if not keep:
+            return UserState(queries, UserFacts.of(self.model, queries))
+        last = self.cache.last(history)
+        facts = UserFacts.of(self.model, queries, None if last is None else last.facts)
+        weights = self.model.cached_weights(queries) if isinstance(self.model, Decayed) else None
+        state = UserState(queries, facts, weights, None if last is None else last.bounded)
+        self.cache.put(history, state)
+        return state

@@ -25,7 +25,7 @@ from recsys.models.base import Recommender
 from recsys.serving.answers import HistoryEvent
 from recsys.serving.explained_lists import rounded_moment
 from recsys.serving.run_answers import RunAnswers, open_answers
-from recsys.serving.user_cache import UserStates
+from recsys.serving.user_state import UserStates
 from tests.serving.serving_run import START, STEP, train, write_log
 
 NOW = START + 1000 * STEP
