@@ -45,7 +45,7 @@ def add(commands: Commands) -> None:
         nargs="+",
         default=[],
         metavar="ADDRESS",
-        help="addresses of proxies in front, whose X-Forwarded-For tells the address of a client",
+        help="addresses or networks of proxies in front, whose X-Forwarded-For tells the address of a client",
     )
 
 

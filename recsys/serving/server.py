@@ -62,7 +62,7 @@ class Server:
         exact: score every item, also where the run has an index.
         limits: of every request.
         authenticated: whether requests need a token.
-        proxies: addresses of proxies in front, whose `X-Forwarded-For` tells the address of a client.
+        proxies: addresses and networks of proxies in front, whose `X-Forwarded-For` tells the address of a client.
         allow: dotted paths of classes from elsewhere that the run's bundle may name.
 
     Raises:
@@ -90,8 +90,10 @@ class Server:
         if self.port not in range(65_536):
             raise ConfigError(f"--port is {self.port}; give a number from 0 to 65535")
         for proxy in self.proxies:
-            if not _is_address(proxy):
-                raise ConfigError(f"--proxy is {proxy!r}; give its address, such as 127.0.0.1")
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise ConfigError(f"--proxy is {proxy!r}; give an address or a network: 10.0.0.0/8") from None
         positive("--workers", self.workers)
         if self.workers > 1 and (self.store == "memory:" or not hasattr(signal, "SIGHUP")):
             raise ConfigError(
@@ -140,7 +142,12 @@ class Server:
         """Answer what comes through a socket, until a signal."""
         _reload_on_hangup(service.reload)
         ready()
-        config = uvicorn.Config(
+        with suppress(KeyboardInterrupt):  # it is how the service is meant to end
+            uvicorn.Server(self._config(service)).run(sockets=[listener])
+
+    def _config(self, service: Service) -> uvicorn.Config:
+        limit = AddressLimit(self.limits.connections, self.proxies)
+        return uvicorn.Config(
             create_app(service),
             log_config=None,
             access_log=False,  # paths hold the ids of people
@@ -149,12 +156,10 @@ class Server:
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_SHUTDOWN,
             ws="none",
-            proxy_headers=bool(self.proxies),
+            proxy_headers=bool(self.proxies),  # else anybody could claim any address
             forwarded_allow_ips=list(self.proxies),
-            http=cast("Any", partial(BoundedConnection, AddressLimit(self.limits.connections, self.proxies))),
+            http=cast("Any", partial(BoundedConnection, limit, service.metrics.count_error)),
         )
-        with suppress(KeyboardInterrupt):  # it is how the service is meant to end
-            uvicorn.Server(config).run(sockets=[listener])
 
 
 def _work(server: Server, listener: socket.socket, notify: Notify) -> None:
@@ -186,13 +191,6 @@ def listen(host: str, port: int) -> socket.socket:
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _is_address(host: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(host))
-    except ValueError:
-        return False
 
 
 def _is_loopback(host: str) -> bool:

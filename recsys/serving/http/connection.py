@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections import Counter
-from collections.abc import Collection
-from typing import Any, Final, cast, final
+from collections.abc import Callable, Collection
+from typing import Any, Final, Protocol, cast, final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -38,19 +37,33 @@ _TOO_LARGE: Final = Denied(
 )
 
 
+class Held(Protocol):
+    """An open connection."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way: nobody loses an answer if it is closed."""
+
+    def drop(self) -> None:
+        """Close it."""
+
+
 @final
 class AddressLimit:
-    """Counts the open connections of each address, of which an IPv6 client has 2^64: a /64 counts as one.
+    """The open connections of each address, of which an IPv6 client has 2^64: a /64 counts as one.
+
+    A further connection takes the place of the oldest on which no request is under way, so that whoever only opens
+    connections shuts out nobody who shares the address. Where there is none, it is refused.
 
     Args:
         most: open connections of an address.
-        proxies: addresses without a limit, which pass on the requests of many clients.
+        proxies: addresses and networks without a limit, which pass on the requests of many clients.
     """
 
     def __init__(self, most: int, proxies: Collection[str] = ()) -> None:
         self._most = most
-        self._proxies = {_network(address) for address in proxies}
-        self._open: Counter[str] = Counter()
+        self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in proxies]
+        self._open: dict[str, dict[Held, None]] = {}  # in the order of opening
         self._refusal = Denied(
             429,
             "too_many_connections",
@@ -58,20 +71,30 @@ class AddressLimit:
             "with --proxy",
         )
 
-    def open(self, address: str) -> Denied | None:
-        """Count a new connection of an address; return the refusal if there are too many."""
+    def open(self, address: str, connection: Held) -> Denied | None:
+        """Take a new connection of an address; return the refusal if there are too many."""
         network = _network(address)
-        if network not in self._proxies and self._open[network] >= self._most:
-            return self._refusal
-        self._open[network] += 1
+        held = self._open.setdefault(network, {})
+        if len(held) >= self._most and not self._is_proxy(address):
+            oldest = next((one for one in held if one.idle), None)
+            if oldest is None:
+                return self._refusal
+            del held[oldest]
+            oldest.drop()
+        held[connection] = None
         return None
 
-    def close(self, address: str) -> None:
-        """Discount a connection that was counted."""
+    def _is_proxy(self, address: str) -> bool:
+        found = _parsed(address)
+        return found is not None and any(found in network for network in self._proxies)
+
+    def close(self, address: str, connection: Held) -> None:
+        """Forget a connection."""
         network = _network(address)
-        self._open[network] -= 1
-        if not self._open[network]:
-            del self._open[network]
+        held = self._open.get(network, {})
+        held.pop(connection, None)
+        if not held:
+            self._open.pop(network, None)
 
 
 @final
@@ -83,13 +106,21 @@ class BoundedConnection(asyncio.Protocol):
 
     Args:
         limit: of connections of an address.
+        count_error: counts a refusal by its code.
         seconds: from the first byte of a head, or from the start of the connection, to the end of the head.
         options: of uvicorn's protocol.
     """
 
-    def __init__(self, limit: AddressLimit, seconds: float = HEAD_SECONDS, **options: Any) -> None:  # noqa: ANN401 (uvicorn's own)
+    def __init__(
+        self,
+        limit: AddressLimit,
+        count_error: Callable[[str], None],
+        seconds: float = HEAD_SECONDS,
+        **options: Any,  # noqa: ANN401 (uvicorn's own)
+    ) -> None:
         self._http: Any = HttpToolsProtocol(**options)
         self._limit = limit
+        self._count_error = count_error
         self._seconds = seconds
         self._address: str | None = None  # None: refused
         self._ended = False  # whatever still comes is dropped
@@ -100,11 +131,19 @@ class BoundedConnection(asyncio.Protocol):
         self._body = 0  # bytes to come of a body whose length was given
         self._chunked = 0  # bytes so far of a chunked body, or 0
 
+    @property
+    def idle(self) -> bool:
+        cycle = self._http.cycle
+        return cycle is None or bool(cycle.response_complete)
+
+    def drop(self) -> None:
+        self._transport.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else "unknown"
-        refusal = self._limit.open(address)
+        refusal = self._limit.open(address, self)
         if refusal is not None:
             self._refuse(refusal)
             self._transport.close()
@@ -129,7 +168,7 @@ class BoundedConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         if self._address is not None:
-            self._limit.close(self._address)
+            self._limit.close(self._address, self)
             self._http.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -202,6 +241,7 @@ class BoundedConnection(asyncio.Protocol):
 
     def _refuse(self, denied: Denied) -> None:
         """Answer that the connection ends."""
+        self._count_error(denied.code)
         content = content_of(denied, new_request_id())
         head = f"HTTP/1.1 {denied.status} {_REASONS[denied.status]}\r\nContent-Type: application/json\r\n"
         head += f"Content-Length: {len(content)}\r\nConnection: close\r\nRetry-After: 1\r\n\r\n"
@@ -218,8 +258,7 @@ class BoundedConnection(asyncio.Protocol):
 
     def _time_out(self) -> None:
         self._timer = None
-        cycle = self._http.cycle
-        if cycle is None or cycle.response_complete:
+        if self.idle:
             self._transport.close()
         else:  # the next request waits for the answer to the last one
             self._start_timer()
@@ -231,12 +270,15 @@ def _network(address: str) -> str:
     >>> _network("192.0.2.7"), _network("::ffff:192.0.2.7"), _network("2001:db8::7"), _network("unknown")
     ('192.0.2.7', '192.0.2.7', '2001:db8::/64', 'unknown')
     """
+    found = _parsed(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Network((found, 64), strict=False))
+    return address if found is None else str(found)
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.IPv6Network((found, 64), strict=False))
+        return None
+    return getattr(found, "ipv4_mapped", None) or found

@@ -43,7 +43,7 @@ def _serve(
     limit, state = AddressLimit(most), ServerState()
 
     def connection() -> BoundedConnection:
-        return BoundedConnection(limit, seconds, config=config, server_state=state, app_state={})
+        return BoundedConnection(limit, id, seconds, config=config, server_state=state, app_state={})
 
     async def run() -> T:
         server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
@@ -160,10 +160,13 @@ def test_a_body_may_take_longer_than_a_head() -> None:
     assert _answers([head, b"", b"ab"], pause=0.3, seconds=0.4) == [(200, b"2")]
 
 
-def test_connections_of_one_address_are_limited_and_counted_down() -> None:
-    async def ask(connect: Callable[[], Awaitable[Streams]]) -> tuple[list[bytes], bytes]:
+def test_connections_with_requests_are_refused_beyond_the_limit_of_their_address() -> None:
+    async def ask(connect: Callable[[], Awaitable[Streams]]) -> tuple[bytes, bytes]:
         held = [await connect() for _ in range(3)]
-        refused = [await (await connect())[0].read() for _ in range(2)]
+        for _, writer in held:
+            writer.write(_head(80, "POST / HTTP/1.1", "Content-Length: 5"))  # whose body does not come
+        await asyncio.sleep(0.2)
+        refused = await (await connect())[0].read()
         held[0][1].close()
         await held[0][1].wait_closed()
         for _ in range(100):
@@ -176,19 +179,48 @@ def test_connections_of_one_address_are_limited_and_counted_down() -> None:
         return refused, answer
 
     refused, answer = _serve(ask, most=3)
-    for one in refused:
-        head, _, content = one.partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 429 ")
-        assert json.loads(content)["error"]["code"] == "too_many_connections"
+    head, _, content = refused.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 429 ")
+    assert json.loads(content)["error"]["code"] == "too_many_connections"
     assert answer.startswith(b"HTTP/1.1 200 OK")
 
 
+def test_half_open_connections_shut_nobody_out() -> None:
+    async def ask(connect: Callable[[], Awaitable[Streams]]) -> tuple[int, bytes]:
+        half = []
+        for number in range(100):
+            half.append(await connect())
+            half[-1][1].write(b"GET / HTTP/1.1" if number % 2 else b"")
+        reader, writer = await connect()
+        writer.write(_head(80, "GET / HTTP/1.1", "Connection: close"))
+        answer = await reader.read()
+        dropped = 0
+        for reader, _ in half[:90]:
+            try:
+                dropped += await asyncio.wait_for(reader.read(), 60) == b""
+            except ConnectionError:
+                dropped += 1
+        return dropped, answer
+
+    dropped, answer = _serve(ask, most=8)
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert dropped == 90
+
+
+class _Waiting:
+    idle = False
+
+    def drop(self) -> None:
+        raise AssertionError
+
+
 def test_proxies_have_no_limit_and_a_network_of_ipv6_counts_as_one_address() -> None:
-    limit = AddressLimit(2, ["10.0.0.1", "2001:db8:1::9"])
-    for address in ("10.0.0.1", "::ffff:10.0.0.1", "2001:db8:1::9"):
-        assert [limit.open(address) for _ in range(5)] == [None] * 5
-    assert [limit.open(f"2001:db8::{k}") is None for k in range(3)] == [True, True, False]
-    assert limit.open("2001:db8:0:1::") is None
-    assert limit.open("10.0.0.2") is None
-    limit.close("2001:db8::7")
-    assert limit.open("2001:db8::8") is None
+    limit = AddressLimit(2, ["10.0.0.1", "2001:db8:1::9", "172.16.0.0/12"])
+    for address in ("10.0.0.1", "::ffff:10.0.0.1", "2001:db8:1::9", "172.18.0.1"):
+        assert [limit.open(address, _Waiting()) for _ in range(5)] == [None] * 5
+    held = [_Waiting() for _ in range(3)]
+    assert [limit.open(f"2001:db8::{k}", one) is None for k, one in enumerate(held)] == [True, True, False]
+    assert limit.open("2001:db8:0:1::", _Waiting()) is None
+    assert limit.open("10.0.0.2", _Waiting()) is None
+    limit.close("2001:db8::7", held[0])
+    assert limit.open("2001:db8::8", _Waiting()) is None
