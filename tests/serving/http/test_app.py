@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,34 @@ def test_everything_of_a_user_can_be_exported_and_erased(client: Client, store: 
     _send(client, event("e1", item="i29"))  # from now on as from somebody new
     assert _ok(client.get(_LIST))["known_events"] == 1
     assert _ok(client.get("/v1/users/u1/data"))["events"]
+
+
+def test_all_who_erase_at_once_are_told_that_it_is_done(
+    run: Path, shared_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.events.scrubbing._PAUSE", 3600.0)
+    users = [f"new {number}" for number in range(16)]
+    with open_store(shared_address) as store:
+        store.append([Event(f"e{k}", user, f"i{k}", None, 1_500_000_000 + k) for user in users for k in range(20)])
+        service = service_of(run, store)
+        every = client_of(service, token(store))
+        own = [client_of(service, token(store, ["write"], user)) for user in users]
+        with ThreadPoolExecutor(len(users)) as at_once:
+            erasing = zip(own, users, strict=True)
+            answers = list(at_once.map(lambda one: one[0].delete(f"/v1/users/{one[1]}/data"), erasing))
+        assert [_ok(answer) for answer in answers] == [{"erased": True}] * len(users)
+        assert (store.count(), [one.user_id for one in store.tokens()]) == (0, [None])
+        # The token went with its user, which the refusal says; another token may repeat it, and nothing is written.
+        again = own[0].delete(f"/v1/users/{users[0]}/data")
+        assert _code(again) == (401, "token_invalid")
+        assert "or its user was erased" in again.json()["error"]["message"]
+        last = store.last_sequence()
+        assert _ok(every.delete(f"/v1/users/{users[0]}/data")) == {"erased": True}
+        assert store.last_sequence() == last
+        pending = len(users) if shared_address.startswith("sqlite") else 0
+        assert _ok(every.get("/readyz"))["scrubbing"] == pending
+        store.scrub()
+        assert _ok(every.get("/readyz"))["scrubbing"] == 0
 
 
 def _all_of(client: Client, user: str) -> list[Any]:
