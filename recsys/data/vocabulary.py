@@ -15,6 +15,8 @@ from recsys.types import Items, Mask
 
 _WHOLE = re.compile(r"(-?[0-9]+)(\.0*)?")
 
+_TOO_LARGE = 2**63
+
 UNKNOWN = -1
 """The number of an id that is not in a vocabulary."""
 
@@ -90,19 +92,21 @@ class Vocabulary:
         array = external if isinstance(external, np.ndarray) else np.asarray(list(external), dtype=object)
         if self.is_integer and array.dtype.kind in "iu":
             return np.asarray(self._index.get_indexer(pd.Index(array)), dtype=np.int32)
-        texts = [str(one).strip() for one in array.tolist()]
-        spelled = [_WHOLE.fullmatch(text) for text in texts]
+        texts = [str(one) for one in array.tolist()]
         if self.is_integer:
-            whole = np.array([match is not None and _is_int64(int(match[1])) for match in spelled], dtype=np.bool_)
-            held = [int(match[1]) if match and fits else 0 for match, fits in zip(spelled, whole, strict=True)]
-            numbers = self._index.get_indexer(pd.Index(np.asarray(held, dtype=np.int64)))
-            return np.where(whole, numbers, UNKNOWN).astype(np.int32)
+            spelled = [_WHOLE.fullmatch(text.strip()) for text in texts]
+            held = [int(match[1]) if match is not None else _TOO_LARGE for match in spelled]
+            fits = np.array([-_TOO_LARGE <= number < _TOO_LARGE for number in held], dtype=np.bool_)
+            found = [number if fit else 0 for number, fit in zip(held, fits, strict=True)]
+            numbers = self._index.get_indexer(pd.Index(np.asarray(found, dtype=np.int64)))
+            return np.where(fits, numbers, UNKNOWN).astype(np.int32)
         numbers = np.array(self._index.get_indexer(pd.Index(texts, dtype=object)), dtype=np.int32)
         for place in np.flatnonzero(numbers == UNKNOWN).tolist():
-            match = spelled[place]
-            if match is not None:
-                other = match[1] if match[2] else f"{match[1]}.0"
-                numbers[place] = self._index.get_indexer(pd.Index([other], dtype=object))[0]
+            candidates = [texts[place].strip()]
+            if (match := _WHOLE.fullmatch(candidates[0])) is not None:
+                candidates.append(match[1] if match[2] else f"{match[1]}.0")
+            held_at = self._index.get_indexer(pd.Index(candidates, dtype=object))
+            numbers[place] = next((number for number in held_at.tolist() if number != UNKNOWN), UNKNOWN)
         return numbers
 
     def id_of(self, number: int) -> int | str:
@@ -113,7 +117,3 @@ class Vocabulary:
     def take(self, numbers: npt.NDArray[np.integer] | Mask) -> Vocabulary:
         """Return the vocabulary of some numbers, renumbered in order."""
         return Vocabulary(self._ids[numbers])
-
-
-def _is_int64(number: int) -> bool:
-    return -(2**63) <= number < 2**63

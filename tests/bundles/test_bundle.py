@@ -107,7 +107,9 @@ def test_extra_cannot_claim_what_the_manifest_uses(key: str, tmp_path: Path) -> 
 
 
 @given(
-    ids=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, unique=True),
+    ids=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0")).filter(str.strip), min_size=1, unique=True
+    ),
     integers=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, unique=True),
 )
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], deadline=None)
