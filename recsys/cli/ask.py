@@ -47,6 +47,8 @@ def _recommend(options: argparse.Namespace) -> None:
         exact=options.exact,
         allow=options.allow_model,
     )
+    if not recommendations:
+        say("nothing is left to recommend: every item that the model knows is in the history already")
     if options.json:
         print_json(recommendations)
     else:

@@ -6,6 +6,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recsys.cli.arguments import (
     Commands,
@@ -23,6 +24,9 @@ from recsys.cli.render import print_json, print_table, program, say
 from recsys.data.splits.names import SPLIT_NAMES
 from recsys.errors import ConfigError
 from recsys.training.session import ACCELERATORS
+
+if TYPE_CHECKING:
+    from recsys.evaluation.result import Evaluation
 
 _HEADLINE = ("ndcg@10", "recall@10", "hr@10", "mrr@10", "coverage@10", "tdd@10", "minority_recall@10")
 
@@ -86,6 +90,7 @@ def add_compare(commands: Commands) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Run `train`; arguments that its parser does not know (`rest`) are settings of the experiment."""
+    from recsys.evaluation.result import Evaluation
     from recsys.experiments import runs
     from recsys.experiments.configuration import listed_settings, read_experiment
     from recsys.training.session import Session
@@ -124,9 +129,19 @@ def train(options: argparse.Namespace) -> None:
     print_table([{"metric": name, "valid": valid[name], "test": test[name]} for name in _HEADLINE])
     leak = "; this split leaks time" if metrics["leaks_time"] else ""
     print(f"{metrics['dataset']}, {metrics['split']}{leak}; kept in {options.out}")
+    print(who_is_asked(Evaluation.load(options.out / "test.parquet")))
     user = example_user(options.out)
     if user is not None:
         print(f"Recommend for a user: {program()} recommend {shlex.join(['--run', str(options.out), '--user', user])}")
+
+
+def who_is_asked(evaluation: Evaluation) -> str:
+    """Return a line on how many users are asked, and for how many of them a model can know nothing."""
+    users, without = evaluation.users, int((evaluation.per_user["n_history"] == 0).sum())
+    cold = f"{evaluation.cold_users} are cold (not in training), {without} have no history at all"
+    unserved = evaluation.unserved_users
+    popular = f"; {unserved} cannot be served by this model and get what is popular" if unserved else ""
+    return f"{users} test users are asked: {cold}{popular}."
 
 
 def example_user(run: Path) -> str | None:
@@ -175,6 +190,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         print_json(values)
     else:
         print_table([{"metric": name, "value": value} for name, value in values.items()])
+        print(who_is_asked(evaluation))
 
 
 def _compare(options: argparse.Namespace) -> None:

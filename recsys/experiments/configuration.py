@@ -277,7 +277,7 @@ def _has_class(value: object) -> bool:
 
 
 def _within(key: str, values: Mapping[str, Any]) -> str | None:
-    """Return the full key of an argument of a model or a rule within: "rule.init_args.half_life" of "rule.half_life"."""
+    """Return the full key of an argument of a model or rule within: "rule.init_args.half_life" of "rule.half_life"."""
     *owners, argument = key.split(".")
     path: list[str] = []
     for owner in owners:
