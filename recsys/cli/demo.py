@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsys.cli.arguments import Commands, add_command, add_seed
-from recsys.cli.render import output, print_personas, print_recommendations, program
+from recsys.cli.render import output, print_personas, print_recommendations, print_wrapped, program
 from recsys.cli.train import example_user
 from recsys.errors import DataError
 
@@ -76,16 +76,14 @@ def next_steps(run: Path) -> str:
     """Return the commands to try after the demonstration, as they work from the working directory."""
     recsys = program()
     return (
-        f"Ask for another user: {recsys} recommend --run {run} --user ID\n"
-        f"Train on your own log: {recsys} train --config ampcf --data FILE.csv --out runs/mine\n"
-        f"See it in a browser: {recsys} serve --run {run} --no-auth, then http://127.0.0.1:8000"
+        f"Ask for another user:\n  {recsys} recommend --run {run} --user ID\n"
+        f"Train on your own log:\n  {recsys} train --config ampcf --data FILE.csv --out runs/mine\n"
+        f"See it in a browser, at http://127.0.0.1:8000:\n  {recsys} serve --run {run} --no-auth"
     )
 
 
 def choose_log(console: Console) -> str:
     """Return the name of the log: MovieLens latest-small if it is at hand or can be had, else the simulated one."""
-    from rich.markup import escape
-
     from recsys.data.catalogue import fetching
 
     if fetching.is_available(DATASET):
@@ -94,7 +92,7 @@ def choose_log(console: Console) -> str:
         console.print(f"fetching {DATASET} ...")
         fetching.fetch(DATASET)
     except DataError as error:
-        console.print(f"{escape(str(error))}\nUsing the simulated log instead.", soft_wrap=True)
+        print_wrapped(f"{error}\nUsing the simulated log instead.", console)
         return FALLBACK
     return DATASET
 

@@ -111,11 +111,20 @@ def print_recommendations(recommendations: Sequence[Mapping[str, Any]], console:
         if entry["personas"]:
             leading = entry["personas"][0]
             name = leading["name"] or f"persona {leading['persona']}"
-            console.print(f"      persona   {escape(name)} ({leading['weight']:.0%} of the attention)", soft_wrap=True)
+            print_wrapped(f"{name} ({leading['weight']:.0%} of the attention)", console, "      persona   ")
         evidence = [f"{item['title']} ({item['contribution']:+.3f}{_recency(item)})" for item in entry["evidence"]]
         if evidence:
-            console.print(f"      evidence  {escape(', '.join(evidence))}", soft_wrap=True)
-        console.print(f"      [italic]{escape(entry['text'])}[/italic]", soft_wrap=True)
+            print_wrapped(", ".join(evidence), console, "      evidence  ")
+        print_wrapped(entry["text"], console, "      ", "italic")
+
+
+def print_wrapped(text: str, console: Console, lead: str = "", style: str = "") -> None:
+    """Print a text in lines that the console has room for, below each other after what leads the first."""
+    from rich.text import Text
+
+    for number, line in enumerate(Text(text, style=style).wrap(console, max(20, console.width - len(lead)))):
+        line.rstrip()
+        console.print(Text(lead if number == 0 else " " * len(lead)).append(line), soft_wrap=True)
 
 
 def print_personas(personas: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
@@ -125,7 +134,7 @@ def print_personas(personas: Sequence[Mapping[str, Any]], console: Console | Non
 
     console = console or output()
     if personas and "half_life" in personas[0]:
-        console.print(escape(half_life_sentence(personas[0]["half_life"])), soft_wrap=True)
+        print_wrapped(half_life_sentence(personas[0]["half_life"]), console)
     for entry in personas:
         items = ", ".join(item["title"] for item in entry["items"])
         genres = ", ".join(genre["genre"] for genre in entry["genres"])

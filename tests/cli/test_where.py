@@ -55,7 +55,9 @@ def test_the_next_steps_of_the_demonstration_can_be_taken(installed: Path) -> No
     steps = next_steps(Path("runs/demo/ampcf"))
     assert "make " not in steps
     assert "configs/" not in steps
-    commands = [line.partition(": ")[2].partition(", then")[0] for line in steps.splitlines()]
+    commands = [line for line in steps.splitlines() if line.startswith("  ")]
+    assert len(commands) == 3
+    assert max(map(len, steps.splitlines())) <= 80
     for command in commands:
         words = shlex.split(command)
         assert words[0] == program()
