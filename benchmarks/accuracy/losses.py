@@ -14,7 +14,7 @@ from benchmarks.tools.report import number
 def what_lost(results: Sequence[Result], twin: Sequence[Difference], rival: Sequence[Difference]) -> str:
     """Return a list of the comparisons that the personas did not win, of failures and of capped trainings."""
     rivals = [(pair, f"its one-persona twin in {pair.metric}") for pair in twin]
-    rivals += [(pair, f"{pair.other}, the best baseline,") for pair in rival]
+    rivals += [(pair, f"the best baseline, {pair.other}") for pair in rival]
     lines = [
         f"{pair.where}: {pair.own} {'lost to' if pair.outcome == 'lost' else 'was not established to differ from'} "
         f"{other}: {pair.text}."

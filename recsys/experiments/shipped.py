@@ -23,8 +23,8 @@ def experiment_file(name: str | Path) -> Path:
     if path.suffix or not path.name or path.is_file():
         return path
     if len(path.parts) != 1:
-        tuned = shipped("configs") / path.with_suffix(".yaml")
-        return tuned if tuned.is_file() else path
+        tuned = shipped("configs") / f"{path}.yaml"
+        return tuned if path.parts[:1] == ("tuned",) and tuned.is_file() else path
     files = experiment_files()
     if path.name not in files:
         hint = nearest(path.name, files)

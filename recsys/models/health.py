@@ -50,7 +50,7 @@ class PersonaHealth:
         mean = attention.double().mean((0, 2))
         count = personas.shape[1]
         unit = torch.nn.functional.normalize(personas.double(), dim=-1)
-        silent = unit.abs().sum(-1) == 0
+        silent = ~personas.bool().any(-1)
         cosine = (unit @ unit.transpose(1, 2)).masked_fill(silent[:, :, None] | silent[:, None, :], 1.0)
         similarity = cosine.clamp(0.0, 1.0).mean(0).fill_diagonal_(1.0)
         effective = float(torch.exp(-torch.xlogy(mean, similarity @ mean).sum()))
