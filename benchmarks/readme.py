@@ -27,6 +27,11 @@ METRIC = "NDCG@10"
 COLD, FALLBACK = f"cold {METRIC}", "popularity's list"
 """Columns of cold users in a table of models: their metric, and how many of them a model cannot serve."""
 
+_RECOVERY_HEAD = (
+    "events after a change [95%]",
+    *("to the oracle's curve: `per_user`", "`global`", "to the level at which it settles: `per_user`", "`global`"),
+)
+
 _ASKED = re.compile(r"\*\*asked\*\*: (\d+) [^,\n]*, (\d+) cold")
 
 
@@ -113,7 +118,7 @@ def read_numbers(report: str) -> list[Numbers]:
 
 
 def drift_block(report: Path, root: Path) -> str:
-    """Return the text on drift: the picture of the streams, a table of arms by streams, and a link.
+    """Return the text on drift: both measures of recovery in worlds, arms by streams with their picture, and a link.
 
     Raises:
         DataError: the report has no stream.
@@ -130,8 +135,10 @@ def drift_block(report: Path, root: Path) -> str:
     arms = dict.fromkeys(arm for column in columns.values() for arm in column)
     rows = [[f"`{arm}`", *(column.get(arm, "-") for column in columns.values())] for arm in arms]
     folder = Path(os.path.relpath(report.parent, root)).as_posix()
+    recoveries = _recoveries(text)
     return "\n\n".join(
         [
+            *([table(_RECOVERY_HEAD, recoveries)] if recoveries else []),
             f"![Gain of each rule of forgetting over no decay, by log]({folder}/streams.png)",
             table(["prequential NDCG@10", *columns], rows),
             f"Report: [drift, {report.parent.name[:10]}]({folder}/{report.name}).",
@@ -152,6 +159,20 @@ def replaced(text: str, content: str, markers: tuple[str, str] = (BEGIN, END)) -
         )
     before, _, rest = text.partition(begin)
     return f"{before}{begin}\n{content}\n{end}{rest.partition(end)[2]}"
+
+
+def _recoveries(report: str) -> list[list[str]]:
+    """Return, for each world of a drift report that has recoveries, both measures of per-user decay and its rival."""
+    rows = []
+    worlds = report.partition("## Worlds with known truth")[2].partition("## Real streams")[0]
+    for section in re.split("^### ", worlds, flags=re.MULTILINE)[1:]:
+        title, _, body = section.partition("\n")
+        head, *cells = list(_first_table(body[max(body.find("| arm | recovery |"), 0) :].splitlines())) or [[]]
+        arms = {row[0]: dict(zip(head, row, strict=True)) for row in cells}
+        if "recovery" in head and {"per_user", "global"} <= arms.keys():
+            both = [arms[arm][measure] for measure in ("recovery", "to the level") for arm in ("per_user", "global")]
+            rows.append([title.strip(), *both])
+    return rows
 
 
 def _sections(text: str, mark: str) -> Iterator[tuple[str, str, list[dict[str, str]]]]:

@@ -163,6 +163,11 @@ _DRIFT = """# Drift
 |:---|---:|---:|
 | none | no decay | .9000 |
 
+| arm | recovery | to the level | area |
+|:---|---:|---:|---:|
+| global | 29 [23, 38] | 24 [21, 28] | 1 |
+| per_user | 10 [9, 19] | 20 [8, 24] | 0 |
+
 ## Real streams
 
 ### a
@@ -193,10 +198,12 @@ def test_streams_of_a_drift_report_are_copied_arm_by_arm(tmp_path: Path) -> None
     assert "](reports/2026-01-05-drift/streams.png)" in text
     assert "[drift, 2026-01-05](reports/2026-01-05-drift/report.md)" in text
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert table[2] == ["mixed, ease", "10 [9, 19]", "29 [23, 38]", "20 [8, 24]", "24 [21, 28]"]
+    table = table[3:]
     assert table[0] == ["prequential NDCG@10", "a, ease", "b, itemknn"]
     assert table[2:] == [["`none`", ".0100", ".0300"], ["`per_user`", ".0200", "-"], ["`window`", "-", ".0400"]]
     marked = f"x\n{DRIFT_BEGIN}\nold\n{DRIFT_END}\ny"
-    assert replaced(marked, text, (DRIFT_BEGIN, DRIFT_END)).count("`per_user`") == 1
+    assert replaced(marked, text, (DRIFT_BEGIN, DRIFT_END)).count("\n| `per_user` |") == 1
     report.write_text("# Drift\n")
     with pytest.raises(DataError, match="no stream"):
         drift_block(report, tmp_path)
