@@ -12,12 +12,8 @@ import yaml
 from recsys.bundles.classes import classes_of
 from recsys.data.catalogue.locations import shipped
 from recsys.errors import ConfigError
-<<<<<<< HEAD
 from recsys.experiments.configuration import check_experiment, listed_settings, read_experiment
-=======
-from recsys.experiments.configuration import check_experiment, read_experiment
 from recsys.experiments.shipped import experiment_file
->>>>>>> 587bae4 (Tuned experiments are read by name and installed with the library; health in less memory)
 from recsys.models.base import Recommender
 
 CONFIGS = sorted(shipped("configs").glob("*.yaml"))
@@ -200,7 +196,6 @@ def test_every_model_has_defaults_that_an_experiment_can_name(name: str) -> None
     assert type(experiment.build()) is classes_of(Recommender)[name]
 
 
-<<<<<<< HEAD
 def _changed(path: Path, key: str, text: str) -> object:
     """Return the settings with another value of one, or that it is out of range, if the error names it."""
     try:
@@ -251,7 +246,8 @@ def test_no_half_life_takes_the_place_of_a_shared_one() -> None:
 def test_filters_and_validation_are_checked_before_training(section: dict[str, Any], fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):
         check_experiment({"model": EASE} | section)
-=======
+
+
 def test_tuned_files_are_read_by_name_and_installed_with_the_library() -> None:
     root = shipped("configs")
     project = tomllib.loads((root.parent / "pyproject.toml").read_text(encoding="utf-8"))
@@ -264,4 +260,3 @@ def test_tuned_files_are_read_by_name_and_installed_with_the_library() -> None:
         assert installed[f"share/recsys/{folder}"] == [f"{folder}/*.yaml"]
     with pytest.raises(ConfigError, match="no such experiment file"):
         read_experiment("tuned/no-log/ease")
->>>>>>> 587bae4 (Tuned experiments are read by name and installed with the library; health in less memory)
