@@ -15,7 +15,15 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
 from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.personas import describe_from, describe_personas, history_sums
-from recsys.explanations.records import Evidence, EvidenceKind, Explanation, ItemId, PersonaDescription, PersonaShare
+from recsys.explanations.records import (
+    LOW_CERTAINTY,
+    Evidence,
+    EvidenceKind,
+    Explanation,
+    ItemId,
+    PersonaDescription,
+    PersonaShare,
+)
 from recsys.explanations.similarity import persona_similarity
 from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import AdditivePersonas, FoldIn, PersonaRecommender
@@ -131,14 +139,24 @@ def persona_phrases(personas: Sequence[PersonaDescription]) -> list[str | None]:
     return [None if len(personas) == 1 or one.named_by == "number" else one.phrase for one in personas]
 
 
+def certainty_of(evidence: Sequence[Evidence], attention: float) -> float:
+    """Return the certainty of contributions, given the leading persona's attention; see `Explanation`."""
+    return min(1.0, sum([event.share for event in evidence]) * attention)
+
+
+def is_low(certainty: float) -> bool:
+    """Return whether an explanation by contributions has to say that they are only a part of the score."""
+    return certainty < LOW_CERTAINTY
+
+
 def evidence_sentence(
-    kind: EvidenceKind, evidence: Sequence[Evidence], persona: str | None, recent: float | None
+    kind: EvidenceKind, evidence: Sequence[Evidence], persona: str | None, recent: float | None, certainty: float
 ) -> str:
     """Return the sentence about one or more events, strongest first; see `text.because` and `text.resembles`."""
     titles = [event.title for event in evidence]
     rated = [event.rating is not None for event in evidence]
     if kind == "contribution":
-        return text.because(titles, rated, persona, recent)
+        return text.because(titles, rated, persona, recent, certainty if is_low(certainty) else None)
     return text.resembles(titles, rated, persona)
 
 
@@ -195,7 +213,7 @@ def _explain_row(
         young = (positive * support.recent[row].astype(np.float64)).sum(1)
         recent = [a / b if b > 0 else None for a, b in zip(young.tolist(), total.tolist(), strict=True)]
     names, phrases = [one.name for one in facts.personas[row]], persona_phrases(facts.personas[row])
-    without = _sentence_without_evidence(model, bool(facts.history.mask[row].any()))
+    without = _sentence_without_evidence(model, facts.history.mask[row], int(support.read.queries.history.lengths[row]))
     attention = support.attention[row].T[columns]
     explanations = []
     for number, score, order, weights, evidence, recent_share in zip(
@@ -213,11 +231,12 @@ def _explain_row(
         certainty, share, reason = 0.0, None, without or text.unnamed(phrase)
         if evidence:
             kind, share = support.kind, recent_share
-            reason = evidence_sentence(kind, evidence, phrase, share)
-        if kind == "contribution":
-            certainty = min(1.0, sum([event.share for event in evidence]) * (weights[order[0]] if order else 1.0))
+            if kind == "contribution":
+                certainty = certainty_of(evidence, weights[order[0]] if order else 1.0)
+            reason = evidence_sentence(kind, evidence, phrase, share, certainty)
+        low = kind == "contribution" and is_low(certainty)
         explanations.append(
-            Explanation(ids[number], titles[number], score, personas, evidence, kind, certainty, reason, share)
+            Explanation(ids[number], titles[number], score, personas, evidence, kind, certainty, reason, share, low)
         )
     return explanations
 
@@ -251,8 +270,14 @@ def _evidence(
     return [tuple(evidence[start * width : start * width + count]) for start, count in enumerate(counts)]
 
 
-def _sentence_without_evidence(model: Recommender, has_history: bool) -> str | None:
-    """Return the sentence for items without evidence; None where it names the leading persona."""
+def _sentence_without_evidence(model: Recommender, known: Mask, events: int) -> str | None:
+    """Return the sentence for items without evidence; None where it names the leading persona.
+
+    Args:
+        model: that scored them.
+        known: "length", which places hold an event of a known item.
+        events: of the history.
+    """
     if model.folds_in:
-        return text.UNSUPPORTED if has_history else text.COLD
+        return text.UNSUPPORTED if known.any() else text.UNKNOWN_ITEMS if events else text.COLD
     return None if model.needs_known_users else text.POPULAR

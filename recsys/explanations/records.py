@@ -27,6 +27,9 @@ class _TextInSchemas:
         return handler(str)
 
 
+LOW_CERTAINTY = 0.25
+"""Below this certainty an explanation says that its evidence is only a part of what carries the score."""
+
 ItemId = Annotated[int | str, _TextInSchemas()]
 """An external id: as the log has it; always text in answers of the service."""
 
@@ -112,6 +115,8 @@ class Explanation:
                 recent = sum_{e younger than the user's half-life} max(c_e, 0) / sum_{e in history} max(c_e, 0)
 
             Null where nothing fades, or nothing in the history speaks for the item.
+        low_certainty: whether the evidence is contributions and the certainty below `LOW_CERTAINTY`: then the reason
+            says so, for no three events are *the* reason.
     """
 
     item_id: ItemId
@@ -123,6 +128,7 @@ class Explanation:
     certainty: float
     reason: str
     recent: float | None = None
+    low_certainty: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`; `recent` and `long_term` only where something fades."""
@@ -227,8 +233,8 @@ class HalfLife:
     """How long a user's events keep counting, as the answer of this moment weighs them.
 
     Attributes:
-        kind: "own", learned of the user; "shared", what holds for everybody in this situation; "window", the length of a
-            window, one for everybody; "measured", how many of the newest events weigh at least half of the largest
+        kind: "own", learned of the user; "shared", what holds for everybody in this situation; "window", the length of
+            a window, one for everybody; "measured", how many of the newest events weigh at least half of the largest
             weight, of a rule without a half-life.
         clocks: the half-life in each unit, given that it is on this clock or "never".
         never: the probability that nothing fades, or the weight that is never lost where `learned_from` is null.

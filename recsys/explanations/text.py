@@ -9,7 +9,13 @@ POPULAR: Final = "Popular with everyone; your own history plays no part in it."
 """For models that ignore the user."""
 
 COLD: Final = "Nothing of yours is known yet, so this is what suits users in general."
-"""For a user without any known event."""
+"""For a user without any event."""
+
+UNKNOWN_ITEMS: Final = "This model knows none of your items yet, so this is what suits users in general."
+"""For a user whose events are all of items that the model was not trained on."""
+
+MUTED: Final = "All of your personas are muted, so this is what suits users in general."
+"""For a user with a history who wants none of it to count."""
 
 UNSUPPORTED: Final = "Nothing in your history speaks for it in particular; it suits users in general."
 """For an additive model in which no past event adds to the score."""
@@ -54,8 +60,21 @@ def recency(recent: float) -> str:
     return f"of all the evidence {percent}% is recent and {100 - percent}% long-term"
 
 
+def caveat(certainty: float) -> str:
+    """Return the clause that a low certainty adds to a sentence.
+
+    >>> caveat(0.118), caveat(0.001)
+    ('that is only 12% of the score', 'that is less than 1% of the score')
+    """
+    return f"that is {'less than 1' if certainty < 0.005 else f'only {100 * certainty:.0f}'}% of the score"
+
+
 def because(
-    titles: Sequence[str], rated: Sequence[bool], persona: str | None = None, recent: float | None = None
+    titles: Sequence[str],
+    rated: Sequence[bool],
+    persona: str | None = None,
+    recent: float | None = None,
+    low_certainty: float | None = None,
 ) -> str:
     """Return the sentence that names the past items that carry the score.
 
@@ -64,6 +83,7 @@ def because(
         rated: whether each has a rating.
         persona: phrase of the leading persona ("your Crime side"); None leaves it out.
         recent: the recent share of all evidence; None where nothing fades.
+        low_certainty: how much of the score they account for; None where that is much.
 
     >>> because(["Heat (1995)", "Se7en (1995)"], [True, True], "your Crime & Thriller side")
     'Because of your Crime & Thriller side: you rated Heat (1995) and Se7en (1995).'
@@ -71,8 +91,12 @@ def because(
     'Because you chose Heat (1995).'
     >>> because(["Heat (1995)"], [True], recent=0.75)
     'Because you rated Heat (1995); of all the evidence 75% is recent and 25% long-term.'
+    >>> because(["Heat (1995)"], [True], low_certainty=0.1)
+    'Because you rated Heat (1995); that is only 10% of the score.'
     """
-    clause = f"you {verb(rated)} {enumeration(titles)}" + ("" if recent is None else f"; {recency(recent)}")
+    clause = f"you {verb(rated)} {enumeration(titles)}"
+    clause += "" if low_certainty is None else f"; {caveat(low_certainty)}"
+    clause += "" if recent is None else f"; {recency(recent)}"
     return f"Because {clause}." if persona is None else f"Because of {persona}: {clause}."
 
 

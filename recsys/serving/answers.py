@@ -24,11 +24,11 @@ class UnknownError(RecsysError):
 class HistoryEvent:
     """One event of a history that is part of the request.
 
-    `time` is Unix seconds; None: the position in the history gives the order.
+    `time` is Unix seconds; None: the position in the history gives the order. `value` is a rating or an amount, if any.
     """
 
     item_id: str
-    value: float = 1.0
+    value: float | None = None
     time: int | None = None
 
 

@@ -13,7 +13,7 @@ from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.events.store import Correction
 from recsys.explanations import Explanation, PersonaDescription, PersonaShare
-from recsys.explanations.explain import evidence_sentence, persona_phrases
+from recsys.explanations.explain import certainty_of, evidence_sentence, is_low, persona_phrases
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender, RoutesItems
 from recsys.serving.answers import UnknownError
@@ -113,11 +113,13 @@ def _corrected(
         ),
         key=lambda share: -share.weight,
     )
-    reason = explanation.reason
-    if explanation.evidence and shares:
-        phrase = phrases[shares[0].persona]
-        reason = evidence_sentence(explanation.evidence_kind, explanation.evidence, phrase, explanation.recent)
-    return replace(explanation, personas=tuple(shares), reason=reason)
+    if not (explanation.evidence and shares):
+        return replace(explanation, personas=tuple(shares))
+    kind, evidence, phrase = explanation.evidence_kind, explanation.evidence, phrases[shares[0].persona]
+    certainty = certainty_of(evidence, shares[0].weight) if kind == "contribution" else 0.0
+    reason = evidence_sentence(kind, evidence, phrase, explanation.recent, certainty)
+    low = kind == "contribution" and is_low(certainty)
+    return replace(explanation, personas=tuple(shares), reason=reason, certainty=certainty, low_certainty=low)
 
 
 def _count_personas(model: Recommender) -> int:

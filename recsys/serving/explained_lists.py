@@ -11,7 +11,7 @@ import numpy.typing as npt
 from recsys.bundles.index import Recommend
 from recsys.data.queries import Queries
 from recsys.events.store import Correction
-from recsys.explanations import Explanation, UserFacts, explain_read
+from recsys.explanations import Explanation, UserFacts, explain_read, text
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN
@@ -81,7 +81,8 @@ class ExplainedLists:
         """Return a new list: read as of `moment`, with ages as of the queries."""
         facts, cached = state.facts, state.cached_weights
         weighed = self._corrections.weigh(queries.at(np.asarray([moment], np.int64)), corrections)
-        if len(weighed.times) < len(queries.times):  # all personas are muted: the state is of another history
+        muted = len(weighed.times) < len(queries.times)  # all personas are: the state is of another history
+        if muted:
             facts, cached = UserFacts.of(self._model, weighed), None
         read = self._model.read(weighed) if cached is None else cached.read(weighed)
         contributions = None
@@ -94,7 +95,7 @@ class ExplainedLists:
         (items,) = explain_read(read, facts, best, self._ids, contributions=contributions)
         if corrections:
             items = self._corrections.explain(items, state.facts.personas[0], corrections)
-        return tuple(items)
+        return tuple([replace(one, reason=text.MUTED) for one in items] if muted else items)
 
 
 def rounded_moment(now: int, times: npt.NDArray[np.int64]) -> int:

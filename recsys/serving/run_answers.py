@@ -51,7 +51,7 @@ from recsys.serving.corrections import PersonaCorrections
 from recsys.serving.explained_lists import ExplainedLists
 from recsys.serving.title_search import TitleSearch
 from recsys.serving.user_histories import UserHistories
-from recsys.serving.user_history import BeliefLearning, PendingEvent, UserHistory
+from recsys.serving.user_history import BeliefLearning, PendingEvent, UserHistory, missing_as_nan
 from recsys.serving.user_state import UserCache, UserState, UserStates
 
 _LOG = logging.getLogger(__name__)
@@ -263,7 +263,9 @@ class RunAnswers:
         for place, event in enumerate(history):
             # Without times the order counts: one event a second, until a moment ago.
             moment = event.time if timed and event.time is not None else now - len(history) + place
-            visitor.timeline.add(PendingEvent(self._numbers.get(event.item_id, UNKNOWN), event.value, moment))
+            visitor.timeline.add(
+                PendingEvent(self._numbers.get(event.item_id, UNKNOWN), missing_as_nan(event.value), moment)
+            )
         unknown = dict.fromkeys(event.item_id for event in history if event.item_id not in self._numbers)
         with self._lock:
             queries, state = self._states.at(visitor, now, at, exclude, keep=False)

@@ -16,7 +16,7 @@ from recsys.events.beliefs import SavedBelief
 from recsys.events.store import Corrected, Erased, EventStore, Recorded, Undone, user_hash
 from recsys.models.base import Recommender
 from recsys.serving.answers import LoggedEvent
-from recsys.serving.user_history import BeliefLearning, PendingEvent, Timeline, UserHistory
+from recsys.serving.user_history import BeliefLearning, PendingEvent, Timeline, UserHistory, missing_as_nan
 
 
 @final
@@ -148,7 +148,7 @@ class UserHistories:
     def _queue(self, history: UserHistory, record: Recorded) -> None:
         event = record.event
         number = self._item_numbers.get(event.item_id, UNKNOWN)
-        value = math.nan if event.value is None else event.value
+        value = missing_as_nan(event.value)
         history.sequences.append(record.sequence)
         history.pending.append(PendingEvent(number, value, event.time, event.kind == "dismiss", record.sequence))
 

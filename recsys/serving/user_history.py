@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_right
 from collections import deque
@@ -281,6 +282,11 @@ class BeliefLearning:
             self._room = number + max(_ROOM, number // 4)  # in proportion, so that the cost per event stays small
             model.extend(self._room)
         return number
+
+
+def missing_as_nan(value: float | None) -> float:
+    """Return a rating or an amount, NaN for an event without one, as logs have it."""
+    return math.nan if value is None else value
 
 
 def row(items: npt.NDArray[np.int32]) -> Ragged:

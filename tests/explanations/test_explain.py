@@ -9,6 +9,7 @@ import pytest
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.explanations import explain, explain_items, text
+from recsys.explanations.records import LOW_CERTAINTY
 from tests.explanations.explanation_models import (
     CountPopularity,
     LearnedTastes,
@@ -62,11 +63,34 @@ def test_event_weights_reach_the_evidence() -> None:
     assert [fact.item_id for fact in best.evidence] == [1, 0]
 
 
+def test_low_certainty_is_said() -> None:
+    matrix = np.zeros((8, 8), np.float32)
+    matrix[:7, 7] = 1.0  # seven events that speak for one item alike
+    queries = Queries.from_history([[0, 1, 2, 3, 4, 5, 6]])
+    model = LinearItems(matrix).fit(movie_log())
+    ((one,),) = explain(model, queries, 1, evidence=1)
+    ((two,),) = explain(model, queries, 1, evidence=2)
+    assert (one.certainty, one.low_certainty) == (pytest.approx(1 / 7), True)
+    assert (two.certainty, two.low_certainty) == (pytest.approx(2 / 7), False)
+    assert one.reason == "Because you chose Crime 0; that is only 14% of the score."
+    assert two.reason == "Because you chose Crime 0 and Crime 1."
+    assert 1 / 7 < LOW_CERTAINTY < 2 / 7
+    assert one.to_dict()["low_certainty"] is True
+
+
+def test_an_event_without_a_rating_is_not_said_to_be_rated() -> None:
+    queries = replace(Queries.from_history([[0, 1]]), values=np.array([np.nan, 4.0], np.float32))
+    ((best, *_),) = explain(linear(), queries, 1)
+    assert {fact.item_id: fact.rating for fact in best.evidence} == {0: None, 1: 4.0}
+    assert best.reason == "Because you chose Crime 0 and Crime 1."
+
+
 def test_sentences_for_cold_users_and_unsupported_items() -> None:
-    cold, unsupported = explain(linear(), Queries.from_history([[], [5]]), 1)
+    cold, unsupported, unknown = explain(linear(), Queries.from_history([[], [5], [-1, -1]]), 1)
     assert cold[0].reason == text.COLD
     assert unsupported[0].reason == text.UNSUPPORTED
-    for answer in (cold[0], unsupported[0]):
+    assert unknown[0].reason == text.UNKNOWN_ITEMS
+    for answer in (cold[0], unsupported[0], unknown[0]):
         assert (answer.evidence, answer.evidence_kind, answer.certainty) == ((), "none", 0.0)
 
 
@@ -145,7 +169,7 @@ def test_explanations_become_json_with_the_documented_keys() -> None:
     lists = explain(TastesFromHistory().fit(log), Queries.from_interactions(log), 2)
     plain = json.loads(json.dumps([[answer.to_dict() for answer in answers] for answers in lists]))
     first = plain[0][0]
-    keys = {"item", "title", "score", "personas", "evidence", "evidence_kind", "certainty", "text"}
+    keys = {"item", "title", "score", "personas", "evidence", "evidence_kind", "certainty", "low_certainty", "text"}
     assert set(first) == keys
     assert set(first["personas"][0]) == {"persona", "weight", "name"}
     assert set(first["evidence"][0]) == {"item", "title", "contribution", "share", "rating", "age"}

@@ -27,7 +27,15 @@ def test_titles_are_not_escaped() -> None:
 
 
 def test_every_sentence_is_one_sentence() -> None:
-    sentences = [text.POPULAR, text.COLD, text.UNSUPPORTED, text.unnamed(), text.unnamed("your Crime side")]
+    sentences = [
+        text.POPULAR,
+        text.COLD,
+        text.UNKNOWN_ITEMS,
+        text.MUTED,
+        text.UNSUPPORTED,
+        text.unnamed(),
+        text.unnamed("your Crime side"),
+    ]
     assert all(sentence.endswith(".") and sentence.count(".") == 1 for sentence in sentences)
 
 

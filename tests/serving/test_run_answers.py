@@ -20,6 +20,8 @@ from recsys.decay import GlobalHalfLife
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
 from recsys.events.store import Correction, Event, EventStore, Kind
+from recsys.explanations import text
+from recsys.explanations.records import LOW_CERTAINTY
 from recsys.models import EASE, Decayed, LinearAMPCF, Popularity
 from recsys.models.base import Recommender
 from recsys.serving.answers import HistoryEvent
@@ -326,3 +328,42 @@ def test_a_run_answers_as_the_command_line_does(tmp_path: Path) -> None:
     assert [item.item_id for item in served.items] == [one["item"] for one in told]
     assert [item.reason for item in served.items] == [one["text"] for one in told]
     assert [item.score for item in served.items] == pytest.approx([one["score"] for one in told])
+
+
+def test_a_list_under_muted_personas_says_so(log: Interactions) -> None:
+    store = open_store("memory:")
+    answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, store)
+    general = answers.recommend("somebody new", 5, None, ())
+    assert {item.reason for item in general.items} == {text.COLD}
+    for persona in range(2):
+        store.put_correction("u3", persona, Correction(0.0, None, "model"))
+    found = answers.recommend("u3", 5, None, ())
+    assert found.known_events > 0
+    assert {item.reason for item in found.items} == {text.MUTED}
+    assert all(not item.evidence for item in found.items)
+    store.put_correction("u3", 1, Correction(1.0, None, "model"))
+    assert text.MUTED not in {item.reason for item in answers.recommend("u3", 5, None, ()).items}
+    store.append([Event("e", "stranger", "nothing known", None, NOW - 5)])
+    assert {item.reason for item in answers.recommend("stranger", 5, None, ()).items} == {text.UNKNOWN_ITEMS}
+
+
+def test_the_certainty_of_corrected_personas_is_that_of_their_own_weights(log: Interactions) -> None:
+    store = open_store("memory:")
+    answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, store)
+    store.put_correction("u3", 0, Correction(0.3, None, "model"))
+    for item in answers.recommend("u3", 10, None, ()).items:
+        if item.evidence:
+            shown = sum(fact.share for fact in item.evidence)
+            assert item.certainty == pytest.approx(min(1.0, shown * item.personas[0].weight))
+            assert item.low_certainty == (item.certainty < LOW_CERTAINTY) == ("of the score" in item.reason)
+
+
+def test_events_without_a_rating_show_none(log: Interactions) -> None:
+    store = open_store("memory:")
+    answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, store)
+    store.append([Event("e1", "new", "i1", 4.0, NOW - 9), Event("e2", "new", "i2", None, NOW - 5, "like")])
+    stored = answers.recommend("new", 8, None, ())
+    given = answers.recommend_for([HistoryEvent("i1", 4.0), HistoryEvent("i2")], 8, None, ())
+    for answer in (stored, given):
+        ratings = {(fact.item_id, fact.rating) for item in answer.items for fact in item.evidence}
+        assert ratings == {("i1", 4.0), ("i2", None)}

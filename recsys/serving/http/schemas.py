@@ -117,7 +117,13 @@ class UseIn(_Body):
     """One event of a history."""
 
     item_id: Id
-    value: float = Field(1.0, ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False)
+    value: float | None = Field(
+        None,
+        ge=-LARGEST_VALUE,
+        le=LARGEST_VALUE,
+        allow_inf_nan=False,
+        description="a rating or an amount; null: none",
+    )
     time: _Unix | None = Field(
         None, description="Unix seconds; give it to all events or to none, then their order counts"
     )
