@@ -25,7 +25,7 @@ from benchmarks.tools.environment import environment
 from benchmarks.tools.report import facts, method, report_folder, table, verdict, write_report, write_result
 from recsys.errors import ConfigError
 from recsys.events.addresses import open_store
-from recsys.events.store import SCOPES
+from recsys.events.tokens import SCOPES
 from recsys.serving.access import new_token
 
 BAR = 5_000

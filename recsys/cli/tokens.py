@@ -11,7 +11,7 @@ from recsys.cli.arguments import Commands, add_actions, add_command, add_json, w
 from recsys.cli.events import add_store
 from recsys.cli.render import print_json
 from recsys.errors import DataError
-from recsys.events.store import SCOPES, Token
+from recsys.events.tokens import SCOPES, Token
 
 _ID_DIGITS = 12
 """Digits of a token's hash that serve as its id."""

@@ -33,10 +33,10 @@ from recsys.events.store import (
     EventStore,
     Recorded,
     StoreError,
-    Token,
     Undone,
     user_hash,
 )
+from recsys.events.tokens import Token
 
 T = TypeVar("T")
 

@@ -9,17 +9,8 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from recsys.events.store import (
-    SCOPES,
-    Change,
-    Corrected,
-    Correction,
-    Erased,
-    Event,
-    Recorded,
-    Token,
-    Undone,
-)
+from recsys.events.store import Change, Corrected, Correction, Erased, Event, Recorded, Undone
+from recsys.events.tokens import SCOPES, Token
 
 LAST = "SELECT last_sequence FROM recsys_store"
 RESERVE = "UPDATE recsys_store SET last_sequence = last_sequence + ? RETURNING last_sequence"

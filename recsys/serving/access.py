@@ -14,7 +14,8 @@ from typing import Final, Literal, TypeVar, final
 
 from recsys.checks import positive
 from recsys.events.checks import check_visible
-from recsys.events.store import SCOPES, EventStore, Scope, StoreError, Token
+from recsys.events.store import EventStore, StoreError
+from recsys.events.tokens import SCOPES, Scope, Token
 
 _PREFIX = "recsys_"
 """Lets scanners find a secret that leaked into a log or a repository."""

@@ -24,9 +24,9 @@ from recsys.events.store import (
     EventStore,
     Recorded,
     StoreError,
-    Token,
     Undone,
 )
+from recsys.events.tokens import Token
 from tests.events.store_addresses import address_of, users_of
 
 if TYPE_CHECKING:

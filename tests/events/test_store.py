@@ -33,10 +33,10 @@ from recsys.events.store import (
     Kind,
     Recorded,
     StoreError,
-    Token,
     Undone,
     user_hash,
 )
+from recsys.events.tokens import Token
 from tests.events import store_writer
 from tests.events.store_addresses import KINDS, address_of, users_of
 

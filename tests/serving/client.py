@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from recsys.events.store import EventStore, Scope
+from recsys.events.store import EventStore
+from recsys.events.tokens import Scope
 from recsys.serving.access import Limits, new_token
 from recsys.serving.http.app import create_app
 from recsys.serving.run_answers import open_answers

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from recsys.errors import ConfigError, DataError
 from recsys.events.addresses import open_store
 from recsys.events.checks import check_id
-from recsys.events.store import Event, EventStore, Scope, StoreError
+from recsys.events.store import Event, EventStore, StoreError
+from recsys.events.tokens import Scope
 from recsys.serving.access import CODES, Code, Denied, Limits, RateLimiter, TokenCache, new_token, require
 from recsys.serving.answers import Answers
 from recsys.serving.http.app import create_app

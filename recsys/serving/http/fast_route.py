@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Final, final
 
 from recsys.events.checks import check_id
-from recsys.events.store import Token
+from recsys.events.tokens import Token
 from recsys.serving.access import require
 from recsys.serving.answers import RecommendationList
 from recsys.serving.http.middleware import TOKEN, App, Receive, Scope, Send

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, final
 from urllib.parse import unquote_to_bytes
 
-from recsys.events.store import StoreError, Token
+from recsys.events.store import StoreError
+from recsys.events.tokens import Token
 from recsys.serving.access import FULL_ACCESS, Denied
 from recsys.serving.http.compression import SMALLEST, accepts_gzip, compressed
 from recsys.serving.http.errors import content_of, denial, new_request_id

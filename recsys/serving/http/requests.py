@@ -13,7 +13,7 @@ from starlette.routing import Match
 
 from recsys.errors import nearest
 from recsys.events.checks import check_id, shown
-from recsys.events.store import Scope, Token
+from recsys.events.tokens import Scope, Token
 from recsys.serving.access import Code, Denied, require
 from recsys.serving.http import schemas
 from recsys.serving.http.middleware import TOKEN
