@@ -84,8 +84,9 @@ def test_the_program_is_called_as_the_reader_can_call_it(tmp_path: Path, monkeyp
 def test_the_comparison_of_the_demonstration_fits_in_80_columns() -> None:
     result = {
         "dataset": "ml-latest-small",
-        "split": "global_time",
-        "counts": {"test": {"users": 610}},
+        "split": "last_one",
+        "leaks_time": True,
+        "counts": {"test": {"users": 610, "cold_users": 7}},
         "test": dict.fromkeys(_METRICS, 0.12345),
         "train": {"seconds": 1234.56},
     }
@@ -94,18 +95,20 @@ def test_the_comparison_of_the_demonstration_fits_in_80_columns() -> None:
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
+    assert "610 test users are asked, 7 of them cold; it leaks time" in " ".join(" ".join(lines).split())
     for title, _, _ in _MODELS:
         (row,) = [line for line in lines if line.split("  ")[0].strip() == title]
         assert row.split()[-7:] == ["0.1235"] * 6 + ["1234.6"]
 
 
 @pytest.mark.parametrize(
-    ("difference", "p", "text"),
-    [(0.01, 0.001, "is better than"), (-0.01, 0.001, "is worse than"), (0.01, 0.3, "cannot be told apart from")],
+    ("difference", "established", "text"),
+    [(0.01, 1, "is better than"), (-0.01, -1, "is worse than"), (0.01, 0, "cannot be told apart from")],
 )
-def test_the_verdict_of_the_demonstration(difference: float, p: float, text: str) -> None:
+def test_the_verdict_of_the_demonstration(difference: float, established: int, text: str) -> None:
     results = {title: {"test": {"ndcg@10": score}} for title, score in (("EASE", 0.3), ("AMP-CF", 0.2))}
-    sentence = verdict(results, {"n": 9, "diff": difference, "low": -0.1, "high": 0.1, "p": p})
+    row = {"n": 9, "diff": difference, "low": -0.1, "high": 0.1, "p": 0.01, "established": established}
+    sentence = verdict(results, row)
     assert sentence.startswith(f"Highest NDCG@10: EASE (0.3000). AMP-CF {text} AMP-CF with one persona")
 
 
