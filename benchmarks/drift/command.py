@@ -92,6 +92,7 @@ class StreamPlan:
 
 _FEW = ("none", "global", OURS, ORACLE)
 _TOGETHER = ("none", "global", OURS)
+_UNDECAYED = f"{AMPCF}, none"
 _STREAM_ARMS = (
     *("none", "global", "window", "koren", "gradient", "population_adwin", "population_page_hinkley", "user_adwin"),
     *("user_page_hinkley", "situation", OURS, "retraining"),
@@ -241,13 +242,25 @@ def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say
         second = {"bases": {}, "refused": dict.fromkeys(plan.together, str(error))}
     content["bases"] |= second["bases"]
     content["refused"] |= second["refused"]
-    correct([pair for entry in content["bases"].values() for pair in entry["paired"].values()])
     tables = _together(second["bases"], folder / "together")
-    together = tuple(Difference.between(plan.name, *pair) for pair in tables)
+    together = _one_family(content, [Difference.between(plan.name, *pair) for pair in tables])
     ours, rival = (_table(folder, content["base"], arm) for arm in (OURS, "global"))
     single = (OURS, per_user(ours, ["ndcg@10"]), "global", per_user(rival, ["ndcg@10"]))
     by_lot = tuple(Difference.by_lot(plan.name, *pair) for pair in (single, *tables))
     return StreamResult(plan.name, content, _days(content, folder), together, by_lot, Gap.of(ours, rival))
+
+
+def _one_family(content: Mapping[str, Any], together: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Correct all differences of a stream as one family, and return those of AMP-CF with their p-values of it.
+
+    The one between AMP-CF under per-user decay and without decay is already among the differences of its arms.
+    """
+    pairs = [pair for entry in content["bases"].values() for pair in entry["paired"].values()]
+    twins = [pair for pair in together if pair.other != _UNDECAYED]
+    p_holm = dict(zip((pair.other for pair in twins), correct(pairs, [pair.p for pair in twins]), strict=True))
+    if len(twins) < len(together):
+        p_holm[_UNDECAYED] = float(content["bases"][AMPCF]["paired"][f"{OURS}-none"]["p_holm"])
+    return tuple(replace(pair, p_holm=p_holm[pair.other]) for pair in together)
 
 
 def _table(folder: Path, base: str, arm: str) -> pd.DataFrame:

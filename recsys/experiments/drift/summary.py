@@ -70,11 +70,18 @@ def paired_over_users(results: Mapping[str, ArmResult], seed: int) -> dict[str, 
     }
 
 
-def correct(pairs: Sequence[dict[str, Any]]) -> None:
-    """Add `p_holm` and `established` to differences that are one family, in place."""
-    for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
-        pair["p_holm"] = float(corrected)
+def correct(pairs: Sequence[dict[str, Any]], further: Sequence[float] = ()) -> list[float]:
+    """Add `p_holm` and `established` to differences that are one family, in place.
+
+    Args:
+        pairs: made by `paired_over_users`.
+        further: p-values of other differences of the family, which are returned corrected.
+    """
+    corrected = holm([*(pair["p"] for pair in pairs), *further])
+    for pair, p_holm in zip(pairs, corrected[: len(pairs)], strict=True):
+        pair["p_holm"] = float(p_holm)
         pair["established"] = established_sign(pair["low"], pair["high"], pair["rank_effect"], pair["p_holm"])
+    return [float(p_holm) for p_holm in corrected[len(pairs) :]]
 
 
 def drift_terciles(log: Interactions, before: Interactions, users: npt.NDArray[np.integer]) -> npt.NDArray[np.object_]:

@@ -276,6 +276,13 @@ def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path) -> None
     for picture in ("recovery_mixed-drift-ease", "timescales_timescales-ease", "kinds_mixed-drift-ease"):
         assert (tmp_path / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
         assert f"({picture}.png)" in text
+    _, _, together = text.partition("## Personas and decay together")
+    (row,) = (line for line in together.splitlines() if f"ampcf, {OURS} - ampcf, none" in line)
+    _, _, arms = text.partition("\n| ampcf | choice |")
+    undecayed = next(line for line in arms.splitlines() if line.startswith("| none |"))
+    difference = row.split("|")[3].strip()
+    assert difference in undecayed
+    assert f"| {row.split('|')[7].strip()} |" in undecayed, "one comparison has one p-value"
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").rglob("*.parquet")}
     drift.run(plans, streams, tmp_path, candidates=1)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").rglob("*.parquet")} == before
