@@ -40,10 +40,10 @@ def _serve(
 
     config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_keep_alive=1, ws="none")
     config.load()
-    limit, state = AddressLimit(most), ServerState()
+    limit, state, counted = AddressLimit(most), ServerState(), list[str]()
 
     def connection() -> BoundedConnection:
-        return BoundedConnection(limit, id, seconds, config=config, server_state=state, app_state={})
+        return BoundedConnection(limit, counted.append, seconds, config=config, server_state=state, app_state={})
 
     async def run() -> T:
         server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
