@@ -34,7 +34,6 @@ class DecayedStates:
     def __init__(self, item: Ints, position: Ints, n_items: int, half_lives: tuple[float, ...]) -> None:
         self.width = len(half_lives) * n_items
         self._events = len(item)
-        memories = np.arange(len(half_lives))
         log_decay = -np.log(2) / np.asarray(half_lives)
         segment, offset = np.divmod(position, _LENGTH)
         last = np.append(position[1:] == 0, True)
@@ -52,9 +51,11 @@ class DecayedStates:
             level = segment[events]
             return np.asarray(first[level] + memory * level_size[level] + slot[events])
 
-        head = np.arange(len(item)) - offset
+        head = np.arange(len(item)) - offset  # first event of the segment
+        # States from items and from what is left; the transpose; what is left at the end of a segment; what the states
+        # after a segment hold, which is the transpose of that.
         forward, backward, ends, begins = _Entries(), _Entries(), _Entries(), _Entries()
-        for p in memories:
+        for p in range(len(half_lives)):
             source = p * n_items + item
             for gap in range(1, _LENGTH):
                 newer = np.flatnonzero(offset >= gap)

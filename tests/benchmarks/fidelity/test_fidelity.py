@@ -15,7 +15,7 @@ from recsys.worlds.simulation import simulated_log
 def test_leave_one_out_is_the_contribution_where_events_do_not_depend_on_each_other() -> None:
     log = simulated_log(n_users=60, n_items=40, events_per_user=12)
     model = EASE(20.0).fit(log)
-    queries = Queries.from_interactions(log, np.arange(20))
+    queries = Queries.from_interactions(log, np.arange(20, dtype=np.int32))
     items = np.arange(20, dtype=np.int32)
     np.testing.assert_allclose(
         leave_one_out_evidence(model)(queries, items), model_evidence(model)(queries, items), atol=1e-5
