@@ -19,11 +19,12 @@ import pytest
 import recsys
 from recsys.data.interactions import Interactions
 from recsys.decay import GlobalHalfLife
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 from recsys.evaluation.holdout import evaluate
 from recsys.evaluation.ranking import validator
 from recsys.explanations import explain_items
 from recsys.models import BPR, EASE, Decayed, LinearAMPCF, Popularity
+from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 
 
@@ -396,3 +397,29 @@ def test_log_of_other_items_is_refused() -> None:
             ask(model, log=foreign)
     with pytest.raises(DataError, match="knows none of the 2 items"):
         recsys.recommend_all(model, foreign, "unwritten.parquet")
+
+
+def test_arguments_that_do_not_fit_are_refused_with_the_nearest_right_one() -> None:
+    log = recsys.load("simulated")
+    cut = recsys.split(log)
+    model = recsys.train(cut, "ease")
+    questions = model.fitted_on.queries(cut.train)
+    calls: dict[str, Callable[[], object]] = {
+        "split has no option 'test'": lambda: recsys.split(log, test=0.3),  # type: ignore[call-arg]
+        "split has no option 'fraction'; did you mean 'fractions'": lambda: recsys.split(log, fraction=0.3),  # type: ignore[call-arg]
+        "seed is -1": lambda: recsys.split(log, "random", seed=-1),
+        "threshold is 'x'": lambda: recsys.split(log, "paper", threshold="x"),  # type: ignore[arg-type]
+        "load_model needs the path .* not 5": lambda: recsys.load_model(5),  # type: ignore[arg-type]
+        "load needs the path": lambda: recsys.load(5),  # type: ignore[arg-type]
+        "save needs the path": lambda: recsys.save(model, 5),  # type: ignore[arg-type]
+        "evaluate has no option 'k'": lambda: recsys.evaluate(model, cut, k=3),  # type: ignore[call-arg]
+        "evaluate: missing a required argument": lambda: recsys.evaluate(model),  # type: ignore[call-arg]
+        "evaluate needs a fitted model": lambda: recsys.evaluate("ease", cut),  # type: ignore[arg-type]
+        "a fitted model is needed, not 'ease'": lambda: recsys.recommend("ease", log=log),  # type: ignore[arg-type]
+        "metrics is 5": lambda: recsys.compare(model, model, cut, metrics=5),  # type: ignore[arg-type]
+        "accelerator is 'cuda'": lambda: Session(accelerator="cuda"),
+        "n is 0": lambda: model.recommend(questions, 0),
+    }
+    for text, call in calls.items():
+        with pytest.raises(ConfigError, match=text):
+            call()

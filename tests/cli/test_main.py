@@ -326,3 +326,29 @@ def test_interrupting_training_keeps_what_is_complete(
     assert call(*arguments, "--out", tmp_path / "cut", *options, "--resume")[0] == 0
     one, two = (tmp_path / run / "model" / "arrays.safetensors" for run in ("whole", "cut"))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_training_and_evaluating_say_who_is_asked(call: Call, tmp_path: Path) -> None:
+    """Nine users from the beginning, and three who come in the last tenth of the time."""
+    rows = [(f"u{user}", f"i{(item + user) % 12}", item * 100 + user) for user in range(9) for item in range(10)]
+    rows += [(f"late{user}", f"i{item}", 2000 + user) for user in range(3) for item in range(3)]
+    log, run = tmp_path / "log.csv", tmp_path / "run"
+    log.write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in rows))
+    told = call("train", "--config", "popularity", "--data", log, "--out", run, "--quiet")[1]
+    counts = json.loads((run / "metrics.json").read_text())["counts"]["test"]
+    line = (
+        f"{counts['users']} test users are asked: {counts['cold_users']} are cold (not in training), 3 have no history"
+    )
+    assert counts["cold_users"] == 3
+    assert line in told
+    assert line in call("evaluate", "--run", run)[1]
+
+
+def test_empty_list_says_why(call: Call, tmp_path: Path) -> None:
+    rows = [(user, (item + user) % 8, item * 100 + user) for user in range(9) for item in range(8 if user == 0 else 6)]
+    log, run = tmp_path / "log.csv", tmp_path / "run"
+    log.write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in rows))
+    assert call("train", "--config", "ease", "--data", log, "--out", run, "--quiet")[0] == 0
+    code, out, err = call("recommend", "--run", run, "--user", "0", "--json")
+    assert (code, json.loads(out)) == (0, [])
+    assert "nothing is left to recommend" in err
