@@ -18,7 +18,7 @@ SIGNATURES = {
     "evaluate": "(model, questions, train, *, metrics, cutoffs, tastes, batch_size, progress)",
     "explain": "(model, user, *, items, history, log, n, at, evidence)",
     "from_pandas": "(frame, *, user, item, value, time, columns, name)",
-    "load": "(name_or_file, *, root, columns, on_error, rejects, seed, duplicates, re_ratings)",
+    "load": "(name_or_file, *, root, columns, on_error, rejects, seed, items, duplicates, re_ratings)",
     "load_model": "(path, allow)",
     "models": None,
     "personas": "(model, users, *, history, log, at, top)",
