@@ -181,7 +181,6 @@ class BoundedConnection(asyncio.Protocol):
 
     def _take_head(self, data: bytes, start: int) -> int:
         """Pass on the data up to the end of the head of a request, and return where the rest begins."""
-        self._start_timer()
         stop = self._up_to_end(data, start)
         self._size += stop - start
         if self._size > HEAD_BYTES:
@@ -193,7 +192,9 @@ class BoundedConnection(asyncio.Protocol):
         before = self._http.cycle
         self._http.data_received(data[start:stop])
         cycle = self._http.cycle
-        if cycle is not before:  # else the lines were empty ones before a head
+        if cycle is before:  # part of a head, or empty lines before one
+            self._start_timer()
+        else:
             self._stop_timer()
             self._size, self._tail = 0, b""
             if cycle.more_body:
