@@ -9,7 +9,8 @@ import { asSentence } from "./words.js";
  * @typedef {{item_id: string, title: string, score: number, personas: PersonaShare[], evidence: Reason[],
  *   evidence_kind: "contribution" | "similarity" | "none", certainty: number, low_certainty: boolean, reason: string,
  *   recent: number | null}} Recommended
- * @typedef {{model: string, now: number, known_events: number, items: Recommended[]}} RecommendationList
+ * @typedef {{learned: number, pending: number}} Learning
+ * @typedef {{model: string, now: number, known_events: number, items: Recommended[], learning: Learning | null}} RecommendationList
  * @typedef {{persona: number, name: string, renamed: boolean, weight: number, muted: boolean, share_now: number,
  *   share_long_term: number, items: {item_id: string, title: string, weight: number}[],
  *   genres: {genre: string, share: number, lift: number}[], activity: number[]}} Persona
