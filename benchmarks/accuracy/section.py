@@ -121,7 +121,7 @@ def _commands(result: Result) -> str:
     best = max(result.tables, key=lambda name: mean_and_deviation(result.values(name, "ndcg@10", users))[0])
     served = {name: bool(tables[0]["served"].all()) for name, tables in result.tables.items()}
     # A model that serves other users than the best: what both serve is what all serve.
-    partner = next((name for name in reversed(served) if served[name] != served[best]), None)
+    partner = next((name for name in served if served[name] != served[best]), None)
     everybody = result.outcomes[best].values("ndcg@10")[0]
 
     def train(name: str) -> str:
