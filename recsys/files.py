@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -13,6 +14,12 @@ from typing import Any
 
 PICTURES = (".png", ".svg", ".pdf")
 """The suffixes of pictures that can be written."""
+
+
+def refuse_device(path: Path) -> None:
+    """Raise OSError for a device: reading one may never end, and replacing one takes it from every other program."""
+    if path.is_char_device() or path.is_block_device():
+        raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
 
 
 @contextmanager
@@ -29,6 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
     ...     [entry.name for entry in Path(folder).iterdir()]
     ['a.txt']
     """
+    refuse_device(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         yield temporary

@@ -28,6 +28,7 @@ from recsys.bundles import legacy
 from recsys.bundles.classes import configured, named_like
 from recsys.checks import object_named, public_name, whole
 from recsys.errors import ConfigError, nearest
+from recsys.files import refuse_device
 from recsys.evaluation.metrics import parse_metric
 from recsys.experiments.shipped import experiment_file, experiment_files
 from recsys.models.base import Recommender
@@ -207,6 +208,7 @@ def _listed(kind: type[Any], values: Mapping[str, Any], prefix: str) -> Iterator
 
 def _content(path: Path) -> object:
     try:
+        refuse_device(path)
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if path.stem in experiment_files():

@@ -17,6 +17,7 @@ from typing import IO, Any, cast, final
 import pyarrow as pa
 
 from recsys.errors import DataError
+from recsys.files import refuse_device
 
 _BLOCK_BYTES = 1 << 24
 _HEAD_BYTES = 1 << 16
@@ -86,6 +87,7 @@ class Source:
 
     def _unpacked(self, stack: ExitStack) -> IO[bytes]:
         try:
+            refuse_device(self.path)
             if self.member is None:
                 raw: IO[bytes] = stack.enter_context(self.path.open("rb"))
             else:

@@ -282,6 +282,7 @@ def test_paths_that_no_file_has(load: Callable[[Path], object], tmp_path: Path) 
     for path, fault in (
         (tmp_path / ("n" * 300), "cannot be read .File name too long"),
         (tmp_path / "a\0b", "needs the path of a file or directory"),
+        (Path("/dev/full"), "device, not a file|neither a file nor a data set"),
         (tmp_path / "log.csv" / "inside.csv", "cannot be read .Not a directory|neither a file nor a data set"),
     ):
         (tmp_path / "log.csv").write_text(HEADER + GOOD)
