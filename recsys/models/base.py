@@ -25,6 +25,7 @@ from recsys.errors import CapabilityError, NotFittedError
 from recsys.models.item_sample import ItemSample
 from recsys.models.parameters import to_call, to_plain
 from recsys.models.top_n import SparseScores, mask, sparse_top_n, top_n
+from recsys.slates import Greedy, Owners, Pool, Slate
 from recsys.training.session import Effort, Session
 from recsys.types import Floats, Ints, Items, Mask
 
@@ -104,11 +105,13 @@ class Recommendations:
 
     Attributes:
         items: "queries n", int32, best first; `UNKNOWN` (-1) where fewer than n items may be recommended.
-        scores: "queries n", float32; -inf where there is no item.
+        scores: "queries n", float32; -inf where there is no item. A slate may list a lower score first.
+        owners: "queries n", int32: who owns the item's seat, `UNKNOWN` for nobody; None without owners.
     """
 
     items: Items
     scores: Floats
+    owners: Items | None = None
 
 
 @final
@@ -266,7 +269,14 @@ class Recommender(ABC):
 
     @final
     def recommend(
-        self, queries: Queries, n: int, *, candidates: Ragged | None = None, batch_size: int | None = None
+        self,
+        queries: Queries,
+        n: int,
+        *,
+        candidates: Ragged | None = None,
+        batch_size: int | None = None,
+        slate: Slate | None = None,
+        owners: Owners | None = None,
     ) -> Recommendations:
         """Return the n best items of each query, best first.
 
@@ -279,9 +289,12 @@ class Recommender(ABC):
             n: length of the lists.
             candidates: rank only these items of each query; everything when None.
             batch_size: queries scored at a time; by default as many as keep the score matrix under about 256 MB.
+            slate: makes the list of the best-scored candidates; by default the list is the n best scores.
+            owners: who owns the candidates of these queries, for slates that ask.
 
         Raises:
-            ConfigError: `n` or `batch_size` is not a whole number, or below 1.
+            ConfigError: `n` or `batch_size` is not a whole number, or below 1; or the slate needs owners that are not
+                given.
             NotFittedError, CapabilityError: see `check_queries`.
         """
         whole("n", n)
@@ -290,16 +303,56 @@ class Recommender(ABC):
         size = batch_size or max(1, min(2048, 64_000_000 // max(1, self.n_items)))
         items = np.full((len(queries), n), UNKNOWN, np.int32)
         scores = np.full((len(queries), n), -np.inf, np.float32)
+        owned = None if owners is None else np.full((len(queries), n), UNKNOWN, np.int32)
+        if slate is None and owners is not None:
+            slate = Greedy()
         for start in range(0, len(queries), size):
             rows = np.arange(start, min(start + size, len(queries)))
             batch = queries.take(rows)
             self.check_queries(batch)
-            items[rows], scores[rows] = self._best(batch, None if candidates is None else candidates.take(rows), n)
-        return Recommendations(items, scores)
+            chosen = None if candidates is None else candidates.take(rows)
+            if slate is None:
+                items[rows], scores[rows] = self._best(batch, chosen, n)
+                continue
+            listed = self._slated(batch, chosen, n, slate, owners, rows, max(n, slate.pool))
+            items[rows], scores[rows] = listed.items, listed.scores
+            if owned is not None and listed.owners is not None:
+                owned[rows] = listed.owners
+        return Recommendations(items, scores, owned)
+
+    def _slated(
+        self,
+        queries: Queries,
+        candidates: Ragged | None,
+        n: int,
+        slate: Slate,
+        owners: Owners | None,
+        rows: Ints,
+        size: int,
+    ) -> Recommendations:
+        """Let a slate choose from the `size` best candidates; from more, where too few of them may be listed."""
+        pool = Pool(*self._best(queries, candidates, min(size, self.n_items)))
+        if owners is not None:
+            pool = replace(pool, seating=owners.seating(rows, pool.items))
+        chosen = slate.choose(pool, n)
+        place, empty = np.maximum(chosen, 0), chosen == UNKNOWN
+        items, scores = (np.take_along_axis(each, place, 1) for each in (pool.items, pool.scores))
+        items[empty], scores[empty] = UNKNOWN, -np.inf
+        owned = None if pool.seating is None else np.take_along_axis(pool.seating.owner, place, 1)
+        if owned is not None:
+            owned[empty] = UNKNOWN
+        short = np.flatnonzero(empty.any(1) & (pool.items[:, -1] != UNKNOWN))
+        if len(short) and size < self.n_items:
+            rest = None if candidates is None else candidates.take(short)
+            more = self._slated(queries.take(short), rest, n, slate, owners, rows[short], 4 * size)
+            items[short], scores[short] = more.items, more.scores
+            if owned is not None and more.owners is not None:
+                owned[short] = more.owners
+        return Recommendations(items, scores, owned)
 
     @torch.inference_mode()
     def _best(self, queries: Queries, candidates: Ragged | None, n: int) -> tuple[Items, Floats]:
-        """Score, mask, cut. A slate re-ranks between the mask and the cut."""
+        """Score, mask, cut."""
         if candidates is None and isinstance(self, SparseScores) and self.is_sparse(queries):
             order = self.fitted_on.tie_order.numpy(), self.fitted_on.tie_rank.numpy()
             return sparse_top_n(self.sparse_scores(queries), queries.excluded, n, *order)

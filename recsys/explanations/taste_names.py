@@ -1,0 +1,266 @@
+"""Names of tastes that hold: for every node of the dictionary's tree, the same words for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, combinations
+from typing import Any, Literal, final
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsys.data.items import ItemMetadata
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations.titles import readable_title, year_of
+from recsys.models.personas.clusters import Personas
+from recsys.models.personas.described import persona_nodes
+from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models.personas.vectors import NO_LABEL
+from recsys.types import Doubles, Items, Mask
+
+HOLDS = 0.85
+"""A name of labels is given where at least this share of the items under it have one of the labels."""
+
+_HOLDS_STILL = 0.8
+"""A name stays after another training where at least this share still have one of them."""
+
+_MIN_LIFT = 1.8
+_MIN_SHARE = 0.15
+"""A label that fewer of the items have says little, even beside others."""
+
+_MIN_ITEMS = 5
+_TRIED = 8
+_MOST_LABELS = 3
+_TITLES = 24
+_WORD_COST = 0.85
+"""How much the worth of a name falls with each further label."""
+
+NameKind = Literal["labels", "titles"]
+
+
+@final
+@dataclass(frozen=True)
+class TasteName:
+    """The name of a node.
+
+    Attributes:
+        text: what is shown.
+        kind: whether it is made of labels (genres, tags, decades) or of two titles.
+        labels: those labels, of which an item under the name has at least one; or the titles.
+        holds: share of the items under the name that have one of the labels; 0 without labels.
+        lift: that share over the share of all events; 1 without labels.
+    """
+
+    text: str
+    kind: NameKind
+    labels: tuple[str, ...] = ()
+    holds: float = 0.0
+    lift: float = 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**vars(self), "labels": list(self.labels)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TasteName:
+        """Return what `to_dict` was called on."""
+        return cls(**{**values, "labels": tuple(values["labels"])})
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What is known of the items that a name can be made of.
+
+    Attributes:
+        names: of the labels: genres, tags that are words, decades.
+        has: "items labels", whether an item has a label.
+        counts: "items", events of each item in the log.
+    """
+
+    names: tuple[str, ...]
+    has: Mask
+    counts: Doubles
+
+    @classmethod
+    def of(cls, metadata: ItemMetadata, counts: Doubles) -> Labels:
+        """Collect the labels of a log's items; decades only where the titles end in years.
+
+        Args:
+            metadata: of the items.
+            counts: "items", events of each.
+        """
+        rows = [
+            {*genres, *(tag for tag in tags if not any(map(str.isdigit, tag))), *_period(title)} - NO_LABEL
+            for title, genres, tags in zip(metadata.titles, metadata.genres, metadata.tags, strict=True)
+        ]
+        number: dict[str, int] = {}
+        for row in rows:
+            for label in row:
+                number[label] = number.get(label, 0) + 1
+        names = tuple(sorted(label for label, count in number.items() if count >= _MIN_ITEMS))
+        column = {name: place for place, name in enumerate(names)}
+        has = np.zeros((len(rows), len(names)), np.bool_)
+        for item, row in enumerate(rows):
+            has[item, [column[label] for label in row if label in column]] = True
+        return cls(names, has, counts)
+
+    def any_of(self, columns: list[int]) -> Mask:
+        """Return "items": whether an item has one of some labels."""
+        return np.asarray(self.has[:, columns].any(1))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TasteNames:
+    """A name for every node of a dictionary's tree; no two are the same.
+
+    Attributes:
+        names: "nodes".
+        weight: "tastes", the events of each taste in the log, by which personas find their node.
+    """
+
+    names: tuple[TasteName, ...]
+    weight: Doubles
+
+    @classmethod
+    def of(
+        cls,
+        dictionary: TasteDictionary,
+        metadata: ItemMetadata,
+        queries: Queries,
+        personas: Personas,
+        *,
+        listed: Items | None = None,
+        owner: Items | None = None,
+        former: TasteNames | None = None,
+    ) -> TasteNames:
+        """Name the nodes after what the personas at them consist of, over the users of a log.
+
+            worth(labels) = holds . ln(lift) . .85^(number of labels - 1)
+
+        with holds the share of the items under the node (the events of the personas at it; and, apart, the items that
+        are recommended for them) that have one of the labels: the smaller of the two, which must reach .85. The best
+        name that no larger node has is given; where none holds, two titles that are both frequent under the node and
+        unusual elsewhere.
+
+        Args:
+            dictionary: the tastes.
+            metadata: of its items.
+            queries: users of the log; some thousands suffice.
+            personas: of these users.
+            listed: "users n", items recommended to them; None where a name need not hold for these.
+            owner: "users n", the persona that owns each.
+            former: names of the dictionary from which this one inherited its tree: they stay while they hold.
+        """
+        counts = np.bincount(queries.history.items[queries.counted], minlength=len(metadata)).astype(np.float64)
+        weight = np.bincount(dictionary.taste, counts, len(dictionary))
+        nodes = persona_nodes(dictionary, queries, personas, weight)
+        labels = Labels.of(metadata, counts)
+        under = _under(dictionary, queries, personas, nodes)
+        shown = under if listed is None or owner is None else _shown(nodes, listed, owner, under.shape)
+        lift = np.log(np.maximum(counts.sum(), 1.0) / np.maximum(counts, 1.0))
+        chosen: dict[int, TasteName] = {}
+        taken: set[str] = set()
+        below = dictionary.members * weight
+        for node in np.argsort(-below.sum(1), kind="stable").tolist():
+            own = np.asarray(under[node].toarray()).ravel()
+            if not own.any():  # no persona is there: what everybody has of its tastes
+                own = counts * dictionary.members[node][dictionary.taste]
+            recommended = np.asarray(shown[node].toarray()).ravel()
+            evidence = labels, own, recommended if recommended.any() else own
+            still = None if former is None else _still(former.names[node], metadata, *evidence)
+            candidates = chain([] if still is None else [still], _by_labels(*evidence))
+            free = (name for name in candidates if name.text not in taken)
+            chosen[node] = next(free, None) or _by_titles(metadata, own * lift, taken)
+            taken.add(chosen[node].text)
+        return cls(tuple(chosen[node] for node in range(len(below))), weight)
+
+    def of_personas(
+        self, dictionary: TasteDictionary, queries: Queries, personas: Personas
+    ) -> list[list[TasteName | None]]:
+        """Return the name of each persona of each user; None beyond their number. No two of a user are the same."""
+        nodes = persona_nodes(dictionary, queries, personas, self.weight)
+        return [[None if node == UNKNOWN else self.names[node] for node in row] for row in nodes.tolist()]
+
+
+def _period(title: str) -> tuple[str, ...]:
+    year = year_of(title)
+    return () if year is None else (f"{year // 10 * 10}s",)
+
+
+def _under(dictionary: TasteDictionary, queries: Queries, personas: Personas, nodes: Items) -> sp.csr_matrix:
+    """Return "nodes items": events of each item by personas at each node."""
+    of_event = personas.of_events(dictionary, queries)
+    events = np.flatnonzero((of_event != UNKNOWN) & queries.counted)
+    at = nodes[queries.history.rows[events], of_event[events]]
+    shape = (len(dictionary.members), len(dictionary.taste))
+    return sp.csr_matrix((np.ones(len(events)), (at, queries.history.items[events])), shape=shape)
+
+
+def _shown(nodes: Items, listed: Items, owner: Items, shape: tuple[int, int]) -> sp.csr_matrix:
+    """Return "nodes items": how often each item is recommended for a persona at each node."""
+    rows, places = np.nonzero((listed != UNKNOWN) & (owner != UNKNOWN))
+    at = nodes[rows, owner[rows, places]]
+    known = at != UNKNOWN
+    entries = np.ones(int(known.sum())), (at[known], listed[rows, places][known])
+    return sp.csr_matrix(entries, shape=shape)
+
+
+def _share_with(has: Mask, events: Doubles) -> float:
+    return float(events @ has / max(1e-12, events.sum()))
+
+
+def _by_labels(labels: Labels, own: Doubles, recommended: Doubles) -> Iterator[TasteName]:
+    """Yield the names of labels that hold, best first."""
+    if not labels.names:
+        return
+    share, base = (events @ labels.has / max(1e-12, events.sum()) for events in (own, labels.counts))
+    lift = (share + base / max(1.0, own.sum())) / np.maximum(base, 1e-12)
+    worth = np.where(lift > 1.0, share * np.log(np.maximum(lift, 1.0)), 0.0)
+    worth[share < _MIN_SHARE] = 0.0
+    best = np.argsort(-worth, kind="stable")[:_TRIED]
+    best = best[worth[best] > 0]
+    found: list[tuple[float, TasteName]] = []
+    for size in range(1, _MOST_LABELS + 1):
+        for chosen in combinations(best.tolist(), size):
+            names = tuple(labels.names[column] for column in chosen)
+            if len({name[-2:] == "0s" for name in names}) > 1:
+                continue  # "Drama & 1940s" would be read as both
+            name = _measured(names, labels.any_of(list(chosen)), labels.counts, own, recommended)
+            if name.holds >= HOLDS and name.lift >= _MIN_LIFT:
+                found.append((name.holds * float(np.log(name.lift)) * _WORD_COST ** (size - 1), name))
+    yield from (name for _, name in sorted(found, key=lambda pair: (-pair[0], pair[1].text)))
+
+
+def _measured(names: tuple[str, ...], has: Mask, counts: Doubles, own: Doubles, recommended: Doubles) -> TasteName:
+    """Return the name of some labels, given which items have one of them."""
+    share, shown, base = (float(events @ has) / max(1e-12, events.sum()) for events in (own, recommended, counts))
+    text = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} & {names[-1]}"
+    return TasteName(text, "labels", names, min(share, shown), share / max(base, 1e-12))
+
+
+def _still(
+    before: TasteName, metadata: ItemMetadata, labels: Labels, own: Doubles, recommended: Doubles
+) -> TasteName | None:
+    """Return the former name of a node, measured anew, if it holds still; None otherwise."""
+    if before.kind == "titles":
+        return before if set(before.labels) <= set(map(readable_title, metadata.titles)) else None
+    columns = [labels.names.index(label) for label in before.labels if label in labels.names]
+    if len(columns) < len(before.labels):
+        return None
+    name = _measured(before.labels, labels.any_of(columns), labels.counts, own, recommended)
+    return name if name.holds >= _HOLDS_STILL and name.lift > 1.0 else None
+
+
+def _by_titles(metadata: ItemMetadata, worth: Doubles, taken: set[str]) -> TasteName:
+    """Return a name of the two worthiest titles whose name is free; of the only one where there is but one item."""
+    best = np.argsort(-worth, kind="stable")[:_TITLES]
+    titles = list(dict.fromkeys(readable_title(metadata.titles[item]) for item in best.tolist()))
+    pairs = sorted(combinations(range(len(titles)), 2), key=lambda pair: (sum(pair), pair))
+    names = [(f"like {titles[one]} and {titles[other]}", (titles[one], titles[other])) for one, other in pairs]
+    names += [(f"like {title}", (title,)) for title in titles]
+    text, chosen = next(name for name in names if name[0] not in taken)
+    return TasteName(text, "titles", chosen)

@@ -1,0 +1,43 @@
+"""Titles as one says them: articles in front, without the year and without the title in another language."""
+
+from __future__ import annotations
+
+import re
+
+_ARTICLES = (
+    *("The", "A", "An", "La", "Le", "Les", "L'", "Un", "Une", "El", "Los", "Las", "Una", "Der", "Die", "Das"),
+    *("Ein", "Eine", "Il", "Lo", "Gli", "I", "O", "Os", "As", "De", "Het", "En", "Det", "Den"),
+)
+_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
+_TURNED = re.compile(rf"^(.*), ({'|'.join(map(re.escape, _ARTICLES))})$")
+_YEAR = re.compile(r"\((\d{4})(?:-\d{0,4})?\)\s*$")
+
+
+def readable_title(title: str) -> str:
+    """Return a title as one says it.
+
+    >>> readable_title("Mummy, The (1999)")
+    'The Mummy'
+    >>> readable_title("City of Lost Children, The (Cité des enfants perdus, La) (1995)")
+    'The City of Lost Children'
+    >>> readable_title("Avventura, L' (1960)")
+    "L'Avventura"
+    """
+    text = title.strip()
+    while (shorter := _IN_BRACKETS.sub("", text)) != text and shorter:
+        text = shorter
+    turned = _TURNED.match(text)
+    if turned is None:
+        return text
+    name, article = turned.groups()
+    return f"{article}{name}" if article.endswith("'") else f"{article} {name}"
+
+
+def year_of(title: str) -> int | None:
+    """Return the year at the end of a title, as MovieLens writes it; None without one.
+
+    >>> year_of("Heat (1995)"), year_of("2001: A Space Odyssey")
+    (1995, None)
+    """
+    found = _YEAR.search(title)
+    return int(found.group(1)) if found else None

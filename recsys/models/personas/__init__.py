@@ -1,0 +1,1 @@
+"""Personas found in each user's own history: item vectors, a shared dictionary of tastes, clusters, ownership."""

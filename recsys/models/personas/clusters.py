@@ -1,0 +1,317 @@
+"""The personas of users: clusters of the tastes in each user's own history, as many as the user has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from recsys.checks import share, whole
+from recsys.data.clusters import unit_rows
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.models.personas.dictionary import TasteDictionary
+from recsys.types import Doubles, Floats, Ints, Items, Mask
+
+_BATCH = 512
+"""Users clustered at a time: keeps "users tastes tastes" arrays at about 10 MB."""
+
+
+@final
+@dataclass(frozen=True)
+class PersonaSettings:
+    """How many personas a user may have.
+
+    Attributes:
+        most: maximal number of personas.
+        least_share: smaller personas are merged into the nearest.
+        least_events: so are those of fewer events.
+        similarity: personas whose mean vectors have a larger cosine are one.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    most: int = 6
+    least_share: float = 0.08
+    least_events: int = 3
+    similarity: float = 0.37
+
+    def __post_init__(self) -> None:
+        whole("most", self.most)
+        share("least_share", self.least_share)
+        whole("least_events", self.least_events)
+        share("similarity", self.similarity)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Personas:
+    """The personas of a batch of users, largest first when they are found. K is the largest number of one user.
+
+    Attributes:
+        of_taste: "users tastes", int32: the persona that each taste of the dictionary belongs to, also where the user
+            has no event of it yet; `UNKNOWN` for a user without any known event.
+        mass: "users K": summed event weights; 0 beyond a user's number of personas.
+        centres: "users K dim": unit mean vectors of the events.
+        identity: "users K", int32: a number of the persona that stays while the user's history grows; `UNKNOWN` beyond
+            a user's number of personas.
+        found: "users": summed event weights when the personas were found; see `recsys.models.personas.growth`.
+        used: "users", int64: identities from this one on have never been used.
+    """
+
+    of_taste: Items
+    mass: Doubles
+    centres: Floats
+    identity: Items
+    found: Doubles
+    used: Ints
+
+    def __len__(self) -> int:
+        return len(self.of_taste)
+
+    @property
+    def counts(self) -> Ints:
+        """ "users", int64: number of personas; 0 without known events."""
+        return np.asarray((self.identity != UNKNOWN).sum(1), np.int64)
+
+    @property
+    def shares(self) -> Doubles:
+        """ "users K": share of each persona; rows sum to 1, or to 0 without personas."""
+        total = self.mass.sum(1, keepdims=True)
+        return np.asarray(self.mass / np.where(total > 0, total, 1.0))
+
+    def of_items(self, dictionary: TasteDictionary, rows: Ints, items: Items) -> Items:
+        """Return the persona to which each item belongs for its user; `UNKNOWN` for unknown items.
+
+        Args:
+            dictionary: the tastes.
+            rows: the user of each item, of the shape of `items` or broadcastable to it.
+            items: item numbers.
+        """
+        persona = self.of_taste[rows, dictionary.taste[items]]
+        return np.where(items == UNKNOWN, UNKNOWN, persona).astype(np.int32)
+
+    def of_events(self, dictionary: TasteDictionary, queries: Queries) -> Items:
+        """Return "events", int32: the persona of each event of the users' histories."""
+        return self.of_items(dictionary, queries.history.rows, queries.history.items)
+
+    def take(self, rows: Ints) -> Personas:
+        """Return the personas of some users."""
+        return Personas(**{name: array[rows] for name, array in vars(self).items()})
+
+    def with_rows(self, rows: Ints, other: Personas) -> Personas:
+        """Return the personas with those of some users replaced."""
+        arrays = {name: array.copy() for name, array in vars(self).items()}
+        for name, array in arrays.items():
+            array[rows] = getattr(other, name)
+        return Personas(**arrays)
+
+
+def find_personas(dictionary: TasteDictionary, queries: Queries, settings: PersonaSettings | None = None) -> Personas:
+    """Cluster each user's events. Deterministic; a user's personas do not depend on the other users of the batch.
+
+        cost(a, b) = m_a m_b / (m_a + m_b) |c_a - c_b|^2         c: mean item vector, m: summed event weights
+
+    The events of one taste are together from the start (micro-clusters, as in BIRCH: Zhang, Ramakrishnan, Livny, SIGMOD
+    1996). Then the two clusters of the least cost merge (Ward 1963; per user: PinnerSage, Pal et al., KDD 2020) until
+    `settings.most` are left; then the smallest into the nearest by cosine while it is too small; then the nearest two
+    while their cosine exceeds `settings.similarity`. So the user's own events decide how many personas there are.
+
+    Args:
+        dictionary: the tastes.
+        queries: the users; their event weights count.
+        settings: limits.
+    """
+    chosen = settings or PersonaSettings()
+    parts = [_find(dictionary, batch, chosen) for batch in queries.batches(_BATCH)]
+    if not parts:
+        parts = [_find(dictionary, queries, chosen)]
+    return Personas(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+
+def taste_mass(dictionary: TasteDictionary, queries: Queries) -> Doubles:
+    """Return the summed event weights of each taste, "users tastes"; unknown and repeated items do not count."""
+    counted = queries.counted
+    weights = np.ones(len(counted)) if queries.weights is None else queries.weights
+    place = queries.history.rows * len(dictionary) + dictionary.taste[np.maximum(queries.history.items, 0)]
+    size = len(queries) * len(dictionary)
+    return np.bincount(place, weights * counted, size).reshape(len(queries), -1)
+
+
+def taste_sums(dictionary: TasteDictionary, queries: Queries) -> tuple[Doubles, Doubles]:
+    """Return the summed weights, "users tastes", and the weighted sums of item vectors, "users tastes dim"."""
+    mass = taste_mass(dictionary, queries)
+    count, size = len(dictionary), mass.size
+    weights = queries.counted * (1.0 if queries.weights is None else queries.weights.astype(np.float64))
+    counted = np.flatnonzero(weights > 0)
+    items = queries.history.items[counted]
+    place = queries.history.rows[counted] * count + dictionary.taste[items]
+    sums = np.zeros((size, dictionary.vectors.shape[1]))
+    if len(counted):
+        order = np.argsort(place, kind="stable")
+        starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+        weighted = weights[counted[order], None] * dictionary.vectors[items[order]]
+        sums[place[order[starts]]] = np.add.reduceat(weighted, starts)
+    return mass, sums.reshape(len(queries), count, -1)
+
+
+def personas_of(
+    dictionary: TasteDictionary, mass: Doubles, sums: Doubles, of_taste: Items, identity: Items
+) -> Personas:
+    """Return personas made of tastes; tastes without events join the persona with the nearest centre.
+
+    Args:
+        dictionary: the tastes.
+        mass, sums: of `taste_sums`.
+        of_taste: "users tastes", the persona of each taste that has events.
+        identity: "users K".
+    """
+    users, width = identity.shape
+    member = (of_taste[:, None, :] == np.arange(width)[:, None]) & (mass > 0)[:, None, :]
+    total = np.einsum("ukt,ut->uk", member, mass)
+    centres = unit_rows(np.einsum("ukt,utd->ukd", member, sums).reshape(users * width, -1)).reshape(users, width, -1)
+    cosine = np.where((identity != UNKNOWN)[:, :, None], centres @ dictionary.centres.T, -np.inf)
+    everything = np.where(mass > 0, of_taste, cosine.argmax(1))
+    everything[(identity == UNKNOWN).all(1)] = UNKNOWN
+    used = identity.max(1, initial=-1).astype(np.int64) + 1
+    return Personas(everything.astype(np.int32), total, centres.astype(np.float32), identity, mass.sum(1), used)
+
+
+def _find(dictionary: TasteDictionary, queries: Queries, settings: PersonaSettings) -> Personas:
+    mass, sums = taste_sums(dictionary, queries)
+    label = _clusters(mass, sums, settings)
+    size = np.zeros(mass.shape)
+    np.add.at(size, (np.arange(len(mass))[:, None], label), mass)
+    rank = np.argsort(np.argsort(-size, axis=1, kind="stable"), axis=1)  # the largest persona first
+    width = min(settings.most, len(dictionary))
+    numbers = np.arange(width)
+    identity = np.where(numbers < (size > 0).sum(1)[:, None], numbers, UNKNOWN).astype(np.int32)
+    return personas_of(dictionary, mass, sums, np.take_along_axis(rank, label, 1).astype(np.int32), identity)
+
+
+def _clusters(mass: Doubles, sums: Doubles, settings: PersonaSettings) -> Ints:
+    """Return the cluster of each taste, "users tastes": the number of one of its tastes."""
+    users, count = mass.shape
+    present = mass > 0
+    # A user's own tastes first, the others cut off.
+    own = np.argsort(~present, axis=1, kind="stable")[:, : int(present.sum(1).max(initial=1))]
+    m, S = np.take_along_axis(mass, own, 1), np.take_along_axis(sums, own[:, :, None], 1)
+    label = _ward(m.copy(), S @ S.transpose(0, 2, 1), settings.most)
+    clusters, label = _numbered(label, m > 0)
+    member = (label[:, None, :] == np.arange(clusters)[:, None]) & (m > 0)[:, None, :]
+    joined = _joined(np.einsum("ukt,ut->uk", member, m), member @ S, settings)
+    label = np.take_along_axis(joined, label, 1)
+    whole = np.tile(np.arange(count), (users, 1))
+    first = np.take_along_axis(own, (label[:, None, :] == np.arange(clusters)[:, None]).argmax(2), 1)
+    np.put_along_axis(whole, own, np.take_along_axis(first, label, 1), 1)
+    return whole
+
+
+def _ward(mass: Doubles, products: Doubles, most: int) -> Ints:
+    """Return the cluster of each point, "users points", when `most` are left; overwrites its arguments.
+
+    In each round all pairs of mutual nearest neighbours merge, of all users at once. Ward's rule is reducible, so the
+    tree is that of merging the cheapest pair at a time (Murtagh, *A survey of recent advances in hierarchical
+    clustering algorithms*, 1983); leaving its `most - 1` most expensive merges out gives the clusters.
+
+    Args:
+        mass: "users points", 0 where there is no point.
+        products: "users points points", inner products of the points' weighted sums.
+        most: number of clusters at which merging stops.
+    """
+    users, width = mass.shape
+    alive = mass > 0
+    height = np.zeros(mass.shape)  # of the last merge of each cluster
+    rounds: list[tuple[Ints, Ints, Ints, Doubles]] = []
+    own = np.arange(width)
+    rows = np.flatnonzero(alive.sum(1) > most)
+    while len(rows):
+        cost = _costs(mass[rows], products[rows], alive[rows])
+        nearest = cost.argmin(2)
+        mutual = (np.take_along_axis(nearest, nearest, 1) == own) & (own < nearest) & alive[rows]
+        place, one = np.nonzero(mutual)
+        user, other = rows[place], nearest[place, one]
+        level = np.maximum(cost[place, one, other], np.maximum(height[user, one], height[user, other]))
+        rounds.append((user, one, other, level))
+        products[user, one] += products[user, other]
+        products[user, :, one] += products[user, :, other]
+        mass[user, one] += mass[user, other]
+        height[user, one] = level
+        alive[user, other] = False
+        rows = rows[alive[rows].sum(1) > 1]
+    label = np.tile(own, (users, 1))
+    if not rounds:
+        return label
+    user, one, other, level = (np.concatenate(each) for each in zip(*rounds, strict=True))
+    order = np.lexsort(
+        (-np.arange(len(user)), -level, user)
+    )  # most expensive first; of equals the later, which is above
+    start = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=users))])
+    kept = np.zeros(len(user), np.bool_)
+    kept[order] = np.arange(len(user)) - start[user[order]] >= most - 1
+    first = 0
+    for count in map(len, (each[0] for each in rounds)):
+        chosen = first + np.flatnonzero(kept[first : first + count])
+        into = np.tile(own, (users, 1))
+        into[user[chosen], other[chosen]] = one[chosen]
+        label = np.take_along_axis(into, label, 1)
+        first += count
+    return label
+
+
+def _costs(mass: Doubles, products: Doubles, alive: Mask) -> Doubles:
+    """Return m_a m_b / (m_a + m_b) |c_a - c_b|^2, "users clusters clusters"; inf for oneself and for merged ones."""
+    safe = np.where(alive, mass, 1.0)
+    inverse = 1.0 / safe
+    square = np.einsum("uii->ui", products) * inverse**2
+    cost = products * (-2.0 * inverse[:, :, None] * inverse[:, None, :])
+    cost += square[:, :, None]
+    cost += square[:, None, :]
+    cost /= inverse[:, :, None] + inverse[:, None, :]
+    lost = np.where(alive, 0.0, np.inf)
+    cost += lost[:, :, None]
+    cost += lost[:, None, :]
+    np.einsum("uii->ui", cost)[:] = np.inf
+    return cost
+
+
+def _numbered(label: Ints, present: Mask) -> tuple[int, Ints]:
+    """Return the largest number of clusters of a user, and the clusters numbered 0, 1, ... within each."""
+    used = np.zeros(label.shape, np.bool_)
+    rows, points = np.nonzero(present)
+    used[rows, label[rows, points]] = True
+    number = np.cumsum(used, axis=1) - 1
+    return max(1, int(used.sum(1).max(initial=0))), np.maximum(np.take_along_axis(number, label, 1), 0)
+
+
+def _joined(mass: Doubles, sums: Doubles, settings: PersonaSettings) -> Ints:
+    """Return into which cluster each goes, "users clusters", when small and similar ones have merged."""
+    users, count = mass.shape
+    products = sums @ sums.transpose(0, 2, 1)
+    least = np.maximum(settings.least_events, settings.least_share * mass.sum(1))
+    label = np.tile(np.arange(count), (users, 1))
+    rows = np.flatnonzero((mass > 0).sum(1) > 1)
+    while len(rows):
+        alive, product = mass[rows] > 0, products[rows]
+        length = np.sqrt(np.maximum(np.einsum("uii->ui", product), 1e-12))
+        cosine = product / (length[:, :, None] * length[:, None, :])
+        cosine[~(alive[:, :, None] & alive[:, None, :]) | np.eye(count, dtype=np.bool_)] = -np.inf
+        size = np.where(alive, mass[rows], np.inf)
+        small, each = size.argmin(1), np.arange(len(rows))
+        flat = cosine.reshape(len(rows), -1).argmax(1)
+        one, other = np.divmod(flat, count)
+        is_small = size[each, small] < least[rows]
+        near = cosine[each, one, other] > settings.similarity
+        one = np.where(is_small, cosine[each, small].argmax(1), one)
+        other = np.where(is_small, small, other)
+        merging = np.flatnonzero(is_small | near)
+        rows, one, other = rows[merging], one[merging], other[merging]
+        products[rows, one] += products[rows, other]
+        products[rows, :, one] += products[rows, :, other]
+        mass[rows, one] += mass[rows, other]
+        mass[rows, other] = 0.0
+        label[rows] = np.where(label[rows] == other[:, None], one[:, None], label[rows])
+        rows = rows[(mass[rows] > 0).sum(1) > 1]
+    return label

@@ -1,0 +1,218 @@
+"""A dictionary of tastes that all users share: small groups of items, and the tree in which they merge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.hierarchy import linkage
+
+from recsys.checks import positive, share, whole
+from recsys.data.interactions import Interactions
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
+from recsys.models.personas.vectors import item_vectors
+from recsys.types import Doubles, Floats, Ints, Items, Mask
+
+_ROUNDS = 20
+"""Maximal rounds of k-means after the divisions."""
+
+
+@final
+@dataclass(frozen=True)
+class TasteSettings:
+    """How the dictionary is made.
+
+    Attributes:
+        tastes: number of tastes; fewer on a log of few items.
+        dim, shrinkage, metadata_weight: of the item vectors, see `recsys.models.personas.vectors.item_vectors`.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    tastes: int = 48
+    dim: int = 16
+    shrinkage: float = 100.0
+    metadata_weight: float = 0.2
+
+    def __post_init__(self) -> None:
+        whole("tastes", self.tastes)
+        whole("dim", self.dim)
+        positive("shrinkage", self.shrinkage, zero=True)
+        share("metadata_weight", self.metadata_weight)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TasteDictionary:
+    """Tastes of a log: every item has one. Deterministic: the same log gives the same tastes.
+
+    The items, weighted by their events, are divided along the principal axis of the group that loses most by staying
+    together (Boley, *Principal direction divisive partitioning*, 1998), then assigned by k-means; the tree joins tastes
+    by Ward's rule.
+
+    Attributes:
+        items: the items of the log.
+        vectors: "items dim", float32, unit rows.
+        taste: "items", int32, the taste of each item.
+        merges: "tastes-1 2", int32: node `tastes + m` joins the two nodes of row m; nodes below `tastes` are tastes.
+    """
+
+    items: Vocabulary
+    vectors: Floats
+    taste: Items
+    merges: Items
+
+    @classmethod
+    def of(
+        cls, train: Interactions, settings: TasteSettings | None = None, former: TasteDictionary | None = None
+    ) -> TasteDictionary:
+        """Find the tastes of a log.
+
+        Args:
+            train: the training log.
+            settings: how many, and of which vectors.
+            former: the dictionary before this training. Its tastes and its tree stay: each taste starts from the new
+                vectors of the items that it had, so that its number and its names go on. `settings.tastes` is not used
+                then.
+        """
+        chosen = settings or TasteSettings()
+        vectors = item_vectors(train, chosen.dim, chosen.shrinkage, chosen.metadata_weight)
+        weight = np.bincount(train.item_num, minlength=train.n_items).astype(np.float64)
+        if former is None:
+            taste = _k_means(vectors, weight, _divide(vectors, weight, chosen.tastes))
+            centres = _centres(vectors, weight, taste, int(taste.max(initial=0)) + 1)
+            merges = _ward(centres, np.bincount(taste, weight, len(centres)))
+        else:
+            taste, merges = _k_means(vectors, weight, _inherited(former, train.items, vectors)), former.merges
+        return cls(train.items, vectors.astype(np.float32), taste.astype(np.int32), merges)
+
+    def __len__(self) -> int:
+        return len(self.merges) + 1
+
+    @cached_property
+    def members(self) -> Mask:
+        """ "nodes tastes": the tastes below each node of the tree, the tastes themselves first."""
+        count = len(self)
+        below = np.zeros((2 * count - 1, count), np.bool_)
+        below[:count] = np.eye(count, dtype=np.bool_)
+        for number, (one, other) in enumerate(self.merges.tolist()):
+            below[count + number] = below[one] | below[other]
+        return below
+
+    @cached_property
+    def centres(self) -> Floats:
+        """ "tastes dim", float32: the mean vector of the items of each taste; zeros for a taste without items."""
+        ones = np.ones(len(self.taste))
+        return _centres(self.vectors.astype(np.float64), ones, self.taste, len(self)).astype(np.float32)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything but the vocabulary, as arrays by name."""
+        return {"vectors": self.vectors, "taste": self.taste, "merges": self.merges}
+
+    @classmethod
+    def restored(cls, items: Vocabulary, arrays: Mapping[str, npt.NDArray[Any]]) -> TasteDictionary:
+        """Restore the result of `arrays`."""
+        return cls(items, arrays["vectors"], arrays["taste"], arrays["merges"])
+
+
+def _centres(vectors: Doubles, weight: Doubles, taste: npt.NDArray[np.integer], count: int) -> Doubles:
+    """Return the weighted mean of each taste, "tastes dim"; zeros for a taste without weight."""
+    sums = np.zeros((count, vectors.shape[1]))
+    np.add.at(sums, taste, weight[:, None] * vectors)
+    total = np.bincount(taste, weight, count)[:, None]
+    return np.asarray(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0))
+
+
+def _loss(vectors: Doubles, weight: Doubles) -> float:
+    """Return the weighted sum of squared distances from the mean."""
+    total = float(weight.sum())
+    mean = weight @ vectors / total if total > 0 else vectors.mean(0)
+    return float(weight @ ((vectors - mean) ** 2).sum(1))
+
+
+def _divide(vectors: Doubles, weight: Doubles, count: int) -> Ints:
+    """Return the taste of each item after `count - 1` divisions in two; fewer where no group can be divided."""
+    groups = [np.arange(len(vectors))]
+    losses = [_loss(vectors, weight)]
+    while len(groups) < count and max(losses) > 1e-9:
+        largest = int(np.argmax(losses))
+        group = groups[largest]
+        side = _halves(vectors[group], weight[group])
+        groups[largest : largest + 1] = parts = [group[~side], group[side]]
+        losses[largest : largest + 1] = [_loss(vectors[part], weight[part]) for part in parts]
+    taste = np.zeros(len(vectors), np.int64)
+    for number, group in enumerate(groups):
+        taste[group] = number
+    return taste
+
+
+def _halves(vectors: Doubles, weight: Doubles) -> Mask:
+    """Divide points by the sign of their principal component, then by two-means; neither side is empty."""
+    mean = weight @ vectors / weight.sum()
+    around = vectors - mean
+    axis = np.linalg.eigh((weight[:, None] * around).T @ around)[1][:, -1]
+    axis = axis * np.sign(axis[np.abs(axis).argmax()])  # an eigenvector has no sign of its own
+    projected = around @ axis
+    side = projected > 0
+    if side.all() or not side.any():
+        side = projected > np.median(projected)
+    for _ in range(_ROUNDS):
+        centre = _centres(vectors, weight + 1e-9, side.astype(np.int64), 2)
+        nearer = ((vectors - centre[1]) ** 2).sum(1) < ((vectors - centre[0]) ** 2).sum(1)
+        if np.array_equal(nearer, side) or nearer.all() or not nearer.any():
+            break
+        side = nearer
+    return np.asarray(side)
+
+
+def _k_means(vectors: Doubles, weight: Doubles, taste: Ints) -> Ints:
+    """Move each item to the taste with the nearest centre until none moves."""
+    count = int(taste.max(initial=0)) + 1
+    for _ in range(_ROUNDS):
+        centre = _centres(vectors, weight, taste, count)
+        used = np.bincount(taste, weight, count) > 0
+        distance = np.where(used, (centre**2).sum(1) - 2 * vectors @ centre.T, np.inf)
+        nearest = distance.argmin(1)
+        if np.array_equal(nearest, taste):
+            break
+        taste = nearest
+    return np.asarray(taste, np.int64)
+
+
+def _ward(centres: Doubles, weight: Doubles) -> Items:
+    """Return the merges of a Ward tree over centres of unequal weight, "tastes-1 2"."""
+    count = len(centres)
+    if count == 1:
+        return np.zeros((0, 2), np.int32)
+    mass = np.maximum(weight, 1e-9)
+    sizes = np.maximum(1, np.round(8 * mass / mass.max())).astype(np.int64)
+    # SciPy's rule knows no weights: a heavy taste is several points in one place, which merge first.
+    points = np.repeat(np.arange(count), sizes)
+    tree = linkage(centres[points], "ward")
+    node = np.full(2 * len(points) - 1, -1)
+    node[: len(points)] = points
+    merges: list[tuple[int, int]] = []
+    for number, row in enumerate(tree[:, :2].astype(np.int64)):
+        one, other = sorted(node[row].tolist())
+        if one != other:
+            merges.append((one, other))
+            one = count + len(merges) - 1
+        node[len(points) + number] = one
+    return np.asarray(merges, np.int32)
+
+
+def _inherited(former: TasteDictionary, items: Vocabulary, vectors: Doubles) -> Ints:
+    """Return the former taste of each item; of an item that is new, that of the nearest known items' mean."""
+    number = former.items.numbers(items.ids)
+    known = number != UNKNOWN
+    taste = np.where(known, former.taste[number], 0).astype(np.int64)
+    centres = _centres(vectors, known.astype(np.float64), taste, len(former))
+    used = np.bincount(taste[known], minlength=len(former)) > 0
+    fit = np.where(used, (centres**2).sum(1) - 2 * vectors[~known] @ centres.T, np.inf)
+    taste[~known] = fit.argmin(1)
+    return taste

@@ -1,0 +1,166 @@
+"""Which persona of a user owns which item: the one whose events carry its score, by exact contributions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.models.base import Recommender
+from recsys.models.capabilities import FoldIn, as_fold_in
+from recsys.models.linear.operations import event_weights
+from recsys.models.personas.clusters import Personas
+from recsys.models.personas.dictionary import TasteDictionary
+from recsys.slates.base import Owners, Seating
+from recsys.types import Doubles, Ints, Items, Mask
+
+_ENTRIES = 16_000_000
+"""Contributions computed at a time: about 64 MB."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Ownership:
+    """What each persona of a batch of users adds to some items.
+
+    Attributes:
+        owner: "queries n", int32; `UNKNOWN` where no persona speaks for the item.
+        scores: "queries K n": s_uik, the sum of the contributions of the persona's events.
+        evidence: "queries n", the owner's share of the positive contributions; 0 without owner.
+        shares: "queries K", the share of each persona in the event weights that the model reads.
+    """
+
+    owner: Items
+    scores: Doubles
+    evidence: Doubles
+    shares: Doubles
+
+
+def ownership(
+    model: Recommender, queries: Queries, items: Items, dictionary: TasteDictionary, personas: Personas
+) -> Ownership:
+    """Return which persona owns each item.
+
+        s_uik = sum over the events j of persona k of the contribution of j to the score of i
+        owner = argmax_k max(s_uik, 0) / share_uk^(1/2)
+
+    The square root lets small personas speak: a persona of twice the events is heard as one voice and a half, not two.
+    With decay both contributions and shares are those of the weights that the model reads, and the personas are those
+    of the whole history.
+
+    Args:
+        model: a fold-in model.
+        queries: the users.
+        items: "queries n", item numbers; `UNKNOWN` is owned by nobody.
+        dictionary: the tastes.
+        personas: of the same users.
+
+    Raises:
+        CapabilityError: the model cannot fold in.
+    """
+    fold_in = as_fold_in(model, "ownership by personas")
+    parts, first = [], 0
+    events = np.maximum(queries.history.lengths, 1) * max(1, items.shape[1])
+    while first < len(queries):
+        within = int(np.searchsorted(np.cumsum(events[first:]), _ENTRIES, side="right"))
+        rows = np.arange(first, min(len(queries), first + max(1, within)))
+        parts.append(_owned(model, fold_in, queries.take(rows), items[rows], dictionary, personas.take(rows)))
+        first = int(rows[-1]) + 1
+    if not parts:
+        parts = [_owned(model, fold_in, queries, items, dictionary, personas)]
+    names = ("owner", "scores", "evidence", "shares")
+    return Ownership(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@torch.inference_mode()
+def _owned(
+    model: Recommender, fold_in: FoldIn, queries: Queries, items: Items, dictionary: TasteDictionary, personas: Personas
+) -> Ownership:
+    users, width = personas.mass.shape
+    of_event = personas.of_events(dictionary, queries)
+    known = of_event != UNKNOWN
+    place = queries.history.rows * width + np.maximum(of_event, 0)
+    contributions = fold_in.contributions(queries, np.maximum(items, 0)).double().cpu().numpy()
+    contributions = contributions * known[:, None]
+    order = np.argsort(place, kind="stable")
+    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+    scores = np.zeros((users * width, items.shape[1]))
+    support = np.zeros_like(scores)
+    if len(order):
+        sorted_contributions = contributions[order]
+        scores[place[order[starts]]] = np.add.reduceat(sorted_contributions, starts)
+        np.maximum(sorted_contributions, 0.0, out=sorted_contributions)
+        support[place[order[starts]]] = np.add.reduceat(sorted_contributions, starts)
+    scores, support = (each.reshape(users, width, -1) for each in (scores, support))
+    shares = persona_shares(model, queries, of_event, width)
+    voice = np.maximum(scores, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None]
+    owner = np.where((voice.max(1, initial=0.0) > 0) & (items != UNKNOWN), voice.argmax(1), UNKNOWN)
+    total = support.sum(1)
+    own = np.take_along_axis(support, np.maximum(owner, 0)[:, None], 1)[:, 0] * (owner != UNKNOWN)
+    evidence = np.divide(own, total, out=np.zeros_like(total), where=total > 0)
+    return Ownership(owner.astype(np.int32), scores, evidence, shares)
+
+
+def persona_shares(model: Recommender, queries: Queries, of_event: Items, width: int) -> Doubles:
+    """Return the share of each persona in the event weights that the model reads, "queries K"; zeros without weights.
+
+    Args:
+        model: the model.
+        queries: the users.
+        of_event: "events", the persona of each event.
+        width: K.
+    """
+    weights = event_weights(model.read(queries).queries) * (of_event != UNKNOWN)
+    place = queries.history.rows * width + np.maximum(of_event, 0)
+    mass = np.bincount(place, weights, len(queries) * width).reshape(len(queries), width)
+    total = mass.sum(1, keepdims=True)
+    return np.asarray(mass / np.where(total > 0, total, 1.0))
+
+
+@final
+class PersonaOwners(Owners):
+    """The personas of users as owners of the seats of their lists.
+
+    Args:
+        model: a fold-in model.
+        queries: the users, with all of their evidence, that of muted personas included.
+        dictionary: the tastes.
+        personas: of these users.
+        boosted: "queries K", personas that are due twice their seats; None for none.
+        muted: "queries K", personas whose items must not be listed; None for none. Rank with `without_evidence`, so
+            that their events do not count either.
+
+    Raises:
+        CapabilityError: the model cannot fold in.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        queries: Queries,
+        dictionary: TasteDictionary,
+        personas: Personas,
+        *,
+        boosted: Mask | None = None,
+        muted: Mask | None = None,
+    ) -> None:
+        as_fold_in(model, "ownership by personas")
+        self._model, self._queries, self._dictionary, self._personas = model, queries, dictionary, personas
+        self._boosted, self._muted = boosted, muted
+
+    def seating(self, rows: Ints, items: Items) -> Seating:
+        owned = ownership(self._model, self._queries.take(rows), items, self._dictionary, self._personas.take(rows))
+        controls = (None if control is None else control[rows] for control in (self._boosted, self._muted))
+        return Seating(owned.owner, owned.shares, *controls)
+
+
+def without_evidence(queries: Queries, dictionary: TasteDictionary, personas: Personas, muted: Mask) -> Queries:
+    """Return the queries with weight 0 for the events of muted personas, "queries K"."""
+    of_event = personas.of_events(dictionary, queries)
+    silent = muted[queries.history.rows, np.maximum(of_event, 0)] & (of_event != UNKNOWN)
+    weights = np.ones(len(silent), np.float32) if queries.weights is None else queries.weights
+    return queries.with_weights(np.where(silent, 0.0, weights).astype(np.float32))

@@ -1,0 +1,92 @@
+"""Item vectors that say what an item is about, and next to nothing about how popular it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import eigsh
+
+from recsys.data.clusters import unit_rows
+from recsys.data.interactions import Interactions
+from recsys.data.items import ItemMetadata
+from recsys.models.linear.operations import cooccurrence_blocks
+from recsys.types import Doubles
+
+_FEWEST_USERS = 2
+"""Pairs of items that a single user joins are left out: there are many, and each says next to nothing."""
+
+NO_LABEL = frozenset({"(no genres listed)"})
+"""GroupLens' mark of items without genres."""
+
+
+def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, metadata_weight: float = 0.2) -> Doubles:
+    """Return "items dim'", unit rows; a row of zeros for an item of which nothing is known.
+
+        PMI_ij = c_ij / (c_ij + shrinkage) ln( c_ij U / (n_i n_j) ),   P = max(PMI, 0) = Q S Q'
+        v_i    = unit( Q_i S^(1/2) - mean over events ),   z_i = unit( labels_i ln(1 / p)^(1/2) - mean over events )
+        x_i    = unit( (1 - g)^(1/2) v_i,  g^(1/2) z_i )
+
+    c_ij is the number of users of both items, n_i of one, U of all; p the share of the events with a label. Pointwise
+    mutual information divides the popularity of both items out; its factorisation is that of Levy and Goldberg, *Neural
+    word embedding as implicit matrix factorization*, NIPS 2014. The shrinkage keeps rare pairs from looking certain.
+    The labels (genres; tags where there are no genres) are ours, as is their weight g.
+
+    Args:
+        train: the training log.
+        dim: factors of the co-use.
+        shrinkage: users by which a pair's mutual information is shrunk.
+        metadata_weight: g, how much the labels count beside co-use; without labels co-use counts alone.
+    """
+    counts = np.bincount(train.item_num, minlength=train.n_items).astype(np.float64)
+    use = _centred(_co_use(train, dim, shrinkage), counts)
+    if metadata_weight == 0:
+        return use
+    labels = _centred(_label_vectors(train.metadata, counts, dim), counts)
+    return unit_rows(np.hstack([(1 - metadata_weight) ** 0.5 * use, metadata_weight**0.5 * labels]))
+
+
+def _centred(vectors: Doubles, counts: Doubles) -> Doubles:
+    """Return unit rows of the vectors less their mean over events; a row of zeros stays one."""
+    known = vectors.any(1, keepdims=True)
+    total = float((counts * known[:, 0]).sum())
+    return unit_rows((vectors - counts @ vectors / max(total, 1.0)) * known)
+
+
+def _co_use(train: Interactions, dim: int, shrinkage: float) -> Doubles:
+    """Return Q S^(1/2), "items dim"; fewer columns on a log of few items."""
+    matrix = train.matrix()
+    users = np.asarray(matrix.sum(0), np.float64).ravel()
+    blocks = []
+    for first, block in cooccurrence_blocks(matrix):
+        pairs = block.tocoo()
+        row, both = pairs.row + first, pairs.data.astype(np.float64)
+        keep = (row != pairs.col) & (both >= _FEWEST_USERS)
+        row, column, both = row[keep], pairs.col[keep], both[keep]
+        information = np.log(both * matrix.shape[0] / (users[row] * users[column])) * both / (both + shrinkage)
+        keep = information > 0
+        entries = information[keep], (row[keep] - first, column[keep])
+        blocks.append(sp.csr_matrix(entries, shape=block.shape))
+    positive = sp.vstack(blocks).tocsr()
+    rank = min(dim, train.n_items - 2)
+    if rank < 1 or positive.nnz == 0:
+        return np.zeros((train.n_items, 1))
+    strength, vectors = eigsh(positive, k=rank, v0=np.ones(train.n_items))
+    return np.asarray(vectors * np.sqrt(np.maximum(strength, 0.0)))
+
+
+def _label_vectors(metadata: ItemMetadata, counts: Doubles, dim: int) -> Doubles:
+    """Return "items labels", or "items dim" where there are more labels: each counts by how unusual it is."""
+    rows = metadata.genres if metadata.has_genres else metadata.tags
+    labels = sorted({label for row in rows for label in row} - NO_LABEL)
+    if not labels:
+        return np.zeros((len(metadata), 1))
+    column = {label: number for number, label in enumerate(labels)}
+    pairs = [(item, column[label]) for item, row in enumerate(rows) for label in row if label in column]
+    items, columns = np.asarray(pairs).T
+    has = sp.csr_matrix((np.ones(len(pairs)), (items, columns)), shape=(len(metadata), len(labels)))
+    share = (has.T @ counts) / max(counts.sum(), 1.0)
+    weighted = has @ sp.diags(np.sqrt(np.log(1.0 / np.clip(share, 1.0 / max(counts.sum(), 2.0), 1.0))))
+    if len(labels) <= 2 * dim:
+        return np.asarray(weighted.toarray())
+    strength, vectors = eigsh((weighted @ weighted.T).tocsr(), k=dim, v0=np.ones(len(metadata)))
+    return np.asarray(vectors * np.sqrt(np.maximum(strength, 0.0)))

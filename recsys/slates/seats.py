@@ -1,0 +1,113 @@
+"""Seats of a list as those of a parliament: owners take turns by their shares, each with its best candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from recsys.checks import share, whole
+from recsys.data.vocabulary import UNKNOWN
+from recsys.slates.base import Pool, Slate
+from recsys.slates.greedy import allowed_candidates
+from recsys.types import Doubles, Ints, Items, Mask
+
+
+@final
+@dataclass(frozen=True)
+class Seats(Slate):
+    """Lists that are about as mixed as the user, in every prefix.
+
+        value_i = (1 - weight) score_i + weight share_k / (2 seats_k + 1) / max share         k owns i
+
+    One candidate after the other is chosen by the largest value; scores are scaled to [0, 1] over the pool. With
+    `weight` 1 the owners' seats follow Sainte-Lague's method, as in Dang and Croft, *Diversity by proportionality*,
+    SIGIR 2012; with 0 the list is `Greedy`'s. A candidate that nobody owns has the value of its score alone.
+
+    A boosted owner has at every rank at least twice the seats that the same rules would give it without the boost, and
+    one in the whole list if it would have none, as far as it owns candidates and ranks allow.
+
+    Args:
+        weight: of the shares, from 0 to 1; chosen on validation.
+        size: number of candidates in the pool.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    weight: float = 0.2
+    size: int = 200
+
+    def __post_init__(self) -> None:
+        share("weight", self.weight)
+        whole("size", self.size)
+
+    @property
+    def pool(self) -> int:
+        return self.size
+
+    def choose(self, pool: Pool, n: int) -> Ints:
+        seating, allowed = pool.owned, allowed_candidates(pool)
+        scores = (1.0 - self.weight) * _scaled(pool.scores, pool.items != UNKNOWN)
+        shares = seating.shares if seating.muted is None else seating.shares * ~seating.muted
+        largest = shares.max(1, initial=0.0, keepdims=True)
+        worth = self.weight * shares / np.where(largest > 0, largest, 1.0)
+        chosen = _elect(scores, seating.owner, worth, allowed, n, None)
+        if seating.boosted is None or not seating.boosted.any():
+            return chosen
+        due = 2 * _seats(chosen, seating.owner, worth.shape[1]) * seating.boosted
+        due[-1] = np.maximum(due[-1], seating.boosted)
+        return _elect(scores, seating.owner, worth, allowed, n, due)
+
+
+def _scaled(scores: np.ndarray, present: Mask) -> Doubles:
+    """Scale the scores of each row to [0, 1]; equal scores are all 1."""
+    values = np.where(present, scores, np.nan).astype(np.float64)
+    high = np.where(present, values, -np.inf).max(1, initial=-np.inf, keepdims=True)
+    low = np.where(present, values, np.inf).min(1, initial=np.inf, keepdims=True)
+    width = np.where(high > low, high - low, 1.0)
+    return np.where(present, 1.0 - (high - values) / width, 0.0)
+
+
+def _seats(chosen: Ints, owner: Items, owners: int) -> Ints:
+    """Return how many seats each owner has after each rank, "n queries owners"."""
+    holder = np.where(chosen == UNKNOWN, UNKNOWN, np.take_along_axis(owner, np.maximum(chosen, 0), 1))
+    return np.cumsum(holder.T[:, :, None] == np.arange(owners), axis=0)
+
+
+def _elect(scores: Doubles, owner: Items, worth: Doubles, allowed: Mask, n: int, due: Ints | None) -> Ints:
+    """Choose one candidate of every query after the other.
+
+    Args:
+        scores: "queries pool", the part of the value that does not change.
+        owner: "queries pool".
+        worth: "queries owners", the value of a first seat.
+        allowed: "queries pool".
+        n: length of the lists.
+        due: "n queries owners", seats that owners must have after each rank if they can; None for none.
+    """
+    queries = np.arange(len(scores))
+    owners = worth.shape[1]
+    # The last column is nobody's.
+    quotient = np.hstack([worth, np.zeros((len(scores), 1))])
+    seats = np.zeros(quotient.shape, np.int64)
+    holder = np.where(owner == UNKNOWN, owners, owner).astype(np.int64)
+    free = allowed.copy()
+    chosen = np.full((len(scores), n), UNKNOWN, np.int64)
+    for rank in range(min(n, scores.shape[1])):
+        value = scores + np.take_along_axis(quotient, holder, 1)
+        value[~free] = -np.inf
+        if due is not None:
+            behind = np.hstack([seats[:, :owners] < due[rank], np.zeros((len(scores), 1), np.bool_)])
+            first = np.take_along_axis(behind, holder, 1) & free
+            value[~first & first.any(1, keepdims=True)] = -np.inf
+        best = value.argmax(1)
+        found = value[queries, best] > -np.inf
+        rows, best = queries[found], best[found]
+        chosen[rows, rank], free[rows, best] = best, False
+        taken = holder[rows, best]
+        seats[rows, taken] += 1
+        nobody = np.where(taken < owners, taken, 0)
+        quotient[rows, taken] = np.where(taken < owners, worth[rows, nobody], 0.0) / (2 * seats[rows, taken] + 1)
+    return chosen
