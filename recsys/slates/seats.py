@@ -26,7 +26,7 @@ class Seats(Slate):
     SIGIR 2012; with 0 the list is `Greedy`'s. A candidate that nobody owns has the value of its score alone.
 
     A boosted owner has at every rank at least twice the seats that the same rules would give it without the boost, and
-    one in the whole list if it would have none, as far as it owns candidates and ranks allow.
+    one in the whole list if it would have none, as far as it owns candidates and there are ranks.
 
     Args:
         weight: of the shares, from 0 to 1; chosen on validation.
@@ -58,6 +58,8 @@ class Seats(Slate):
             return chosen
         due = 2 * _seats(chosen, seating.owner, worth.shape[1]) * seating.boosted
         due[-1] = np.maximum(due[-1], seating.boosted)
+        for rank in range(len(due) - 2, -1, -1):  # a rank gives one seat, so what is due later is begun in time
+            due[rank] = np.maximum(due[rank], due[rank + 1] - 1)
         return _elect(scores, seating.owner, worth, allowed, n, due)
 
 

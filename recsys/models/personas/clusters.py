@@ -25,22 +25,25 @@ class PersonaSettings:
 
     Attributes:
         most: maximal number of personas.
-        least_share: smaller personas are merged into the nearest.
-        least_events: so are those of fewer events.
         similarity: personas whose mean vectors have a larger cosine are one.
+        least_share: smaller personas join the nearest.
+        least_ratio: so do those below this part of the largest: beside one large taste a few stray events are noise.
+        least_events: so do those of fewer events.
 
     Raises:
         ConfigError: an argument is out of range.
     """
 
     most: int = 6
+    similarity: float = 0.48
     least_share: float = 0.08
+    least_ratio: float = 0.25
     least_events: int = 3
-    similarity: float = 0.37
 
     def __post_init__(self) -> None:
         whole("most", self.most)
         share("least_share", self.least_share)
+        share("least_ratio", self.least_ratio)
         whole("least_events", self.least_events)
         share("similarity", self.similarity)
 
@@ -116,8 +119,8 @@ def find_personas(dictionary: TasteDictionary, queries: Queries, settings: Perso
 
     The events of one taste are together from the start (micro-clusters, as in BIRCH: Zhang, Ramakrishnan, Livny, SIGMOD
     1996). Then the two clusters of the least cost merge (Ward 1963; per user: PinnerSage, Pal et al., KDD 2020) until
-    `settings.most` are left; then the smallest into the nearest by cosine while it is too small; then the nearest two
-    while their cosine exceeds `settings.similarity`. So the user's own events decide how many personas there are.
+    `settings.most` are left, and the nearest two while their cosine exceeds `settings.similarity`; those that are too
+    small join the nearest other. So the user's own events decide how many personas there are.
 
     Args:
         dictionary: the tastes.
@@ -137,7 +140,7 @@ def taste_mass(dictionary: TasteDictionary, queries: Queries) -> Doubles:
     weights = np.ones(len(counted)) if queries.weights is None else queries.weights
     place = queries.history.rows * len(dictionary) + dictionary.taste[np.maximum(queries.history.items, 0)]
     size = len(queries) * len(dictionary)
-    return np.bincount(place, weights * counted, size).reshape(len(queries), -1)
+    return np.bincount(place, weights * counted, size).reshape(len(queries), len(dictionary))
 
 
 def taste_sums(dictionary: TasteDictionary, queries: Queries) -> tuple[Doubles, Doubles]:
@@ -154,7 +157,7 @@ def taste_sums(dictionary: TasteDictionary, queries: Queries) -> tuple[Doubles, 
         starts = np.flatnonzero(np.diff(place[order], prepend=-1))
         weighted = weights[counted[order], None] * dictionary.vectors[items[order]]
         sums[place[order[starts]]] = np.add.reduceat(weighted, starts)
-    return mass, sums.reshape(len(queries), count, -1)
+    return mass, sums.reshape(len(queries), count, sums.shape[1])
 
 
 def personas_of(
@@ -171,7 +174,8 @@ def personas_of(
     users, width = identity.shape
     member = (of_taste[:, None, :] == np.arange(width)[:, None]) & (mass > 0)[:, None, :]
     total = np.einsum("ukt,ut->uk", member, mass)
-    centres = unit_rows(np.einsum("ukt,utd->ukd", member, sums).reshape(users * width, -1)).reshape(users, width, -1)
+    centres = np.einsum("ukt,utd->ukd", member, sums)
+    centres = unit_rows(centres.reshape(users * width, sums.shape[2])).reshape(centres.shape)
     cosine = np.where((identity != UNKNOWN)[:, :, None], centres @ dictionary.centres.T, -np.inf)
     everything = np.where(mass > 0, of_taste, cosine.argmax(1))
     everything[(identity == UNKNOWN).all(1)] = UNKNOWN
@@ -287,31 +291,34 @@ def _numbered(label: Ints, present: Mask) -> tuple[int, Ints]:
 
 
 def _joined(mass: Doubles, sums: Doubles, settings: PersonaSettings) -> Ints:
-    """Return into which cluster each goes, "users clusters", when small and similar ones have merged."""
+    """Return into which cluster each goes, "users clusters": similar ones merge, then small ones join large ones."""
     users, count = mass.shape
     products = sums @ sums.transpose(0, 2, 1)
-    least = np.maximum(settings.least_events, settings.least_share * mass.sum(1))
-    label = np.tile(np.arange(count), (users, 1))
+    own = np.arange(count)
+    label = np.tile(own, (users, 1))
     rows = np.flatnonzero((mass > 0).sum(1) > 1)
     while len(rows):
-        alive, product = mass[rows] > 0, products[rows]
-        length = np.sqrt(np.maximum(np.einsum("uii->ui", product), 1e-12))
-        cosine = product / (length[:, :, None] * length[:, None, :])
+        alive = mass[rows] > 0
+        cosine = _cosines(products[rows])
         cosine[~(alive[:, :, None] & alive[:, None, :]) | np.eye(count, dtype=np.bool_)] = -np.inf
-        size = np.where(alive, mass[rows], np.inf)
-        small, each = size.argmin(1), np.arange(len(rows))
-        flat = cosine.reshape(len(rows), -1).argmax(1)
-        one, other = np.divmod(flat, count)
-        is_small = size[each, small] < least[rows]
-        near = cosine[each, one, other] > settings.similarity
-        one = np.where(is_small, cosine[each, small].argmax(1), one)
-        other = np.where(is_small, small, other)
-        merging = np.flatnonzero(is_small | near)
-        rows, one, other = rows[merging], one[merging], other[merging]
+        flat = cosine.reshape(len(rows), -1)
+        one, other = np.divmod(flat.argmax(1), count)
+        near = flat.max(1) > settings.similarity
+        rows, one, other = rows[near], one[near], other[near]
         products[rows, one] += products[rows, other]
         products[rows, :, one] += products[rows, :, other]
         mass[rows, one] += mass[rows, other]
         mass[rows, other] = 0.0
         label[rows] = np.where(label[rows] == other[:, None], one[:, None], label[rows])
         rows = rows[(mass[rows] > 0).sum(1) > 1]
-    return label
+    most = mass.max(1, initial=0.0)
+    least = np.maximum(settings.least_share * mass.sum(1), settings.least_ratio * most)
+    large = mass >= np.minimum(np.maximum(least, settings.least_events), most)[:, None]
+    cosine = np.where((large & (mass > 0))[:, None, :], _cosines(products), -np.inf)
+    return np.asarray(np.take_along_axis(np.where(large, own, cosine.argmax(2)), label, 1))
+
+
+def _cosines(products: Doubles) -> Doubles:
+    """Return the cosines of vector sums with the given inner products, "users clusters clusters"."""
+    length = np.sqrt(np.maximum(np.einsum("uii->ui", products), 1e-12))
+    return np.asarray(products / (length[:, :, None] * length[:, None, :]))

@@ -20,6 +20,9 @@ from recsys.types import Doubles, Floats, Ints, Items, Mask
 _ROUNDS = 20
 """Maximal rounds of k-means after the divisions."""
 
+_MOVES = 0.5
+"""An item leaves its former taste for one at less than this part of the (squared) distance."""
+
 
 @final
 @dataclass(frozen=True)
@@ -76,9 +79,9 @@ class TasteDictionary:
         Args:
             train: the training log.
             settings: how many, and of which vectors.
-            former: the dictionary before this training. Its tastes and its tree stay: each taste starts from the new
-                vectors of the items that it had, so that its number and its names go on. `settings.tastes` is not used
-                then.
+            former: the dictionary before this training. Its tastes and its tree stay, so that their numbers and names
+                go on: an item keeps its taste unless its new vector is far closer to the new vectors of the items of
+                another. `settings.tastes` is not used then.
         """
         chosen = settings or TasteSettings()
         vectors = item_vectors(train, chosen.dim, chosen.shrinkage, chosen.metadata_weight)
@@ -88,7 +91,7 @@ class TasteDictionary:
             centres = _centres(vectors, weight, taste, int(taste.max(initial=0)) + 1)
             merges = _ward(centres, np.bincount(taste, weight, len(centres)))
         else:
-            taste, merges = _k_means(vectors, weight, _inherited(former, train.items, vectors)), former.merges
+            taste, merges = _inherited(former, train.items, vectors), former.merges
         return cls(train.items, vectors.astype(np.float32), taste.astype(np.int32), merges)
 
     def __len__(self) -> int:
@@ -207,12 +210,15 @@ def _ward(centres: Doubles, weight: Doubles) -> Items:
 
 
 def _inherited(former: TasteDictionary, items: Vocabulary, vectors: Doubles) -> Ints:
-    """Return the former taste of each item; of an item that is new, that of the nearest known items' mean."""
+    """Return the former taste of each item, but of a new item, and of one that has moved, the nearest."""
     number = former.items.numbers(items.ids)
     known = number != UNKNOWN
     taste = np.where(known, former.taste[number], 0).astype(np.int64)
     centres = _centres(vectors, known.astype(np.float64), taste, len(former))
     used = np.bincount(taste[known], minlength=len(former)) > 0
-    fit = np.where(used, (centres**2).sum(1) - 2 * vectors[~known] @ centres.T, np.inf)
-    taste[~known] = fit.argmin(1)
-    return taste
+    distance = ((vectors**2).sum(1)[:, None] - 2 * vectors @ centres.T) + (centres**2).sum(1)
+    distance[:, ~used] = np.inf
+    nearest = distance.argmin(1)
+    everyone = np.arange(len(taste))
+    moved = distance[everyone, nearest] < _MOVES * distance[everyone, taste]
+    return np.where(known & ~moved, taste, nearest)

@@ -95,7 +95,7 @@ def _owned(
         scores[place[order[starts]]] = np.add.reduceat(sorted_contributions, starts)
         np.maximum(sorted_contributions, 0.0, out=sorted_contributions)
         support[place[order[starts]]] = np.add.reduceat(sorted_contributions, starts)
-    scores, support = (each.reshape(users, width, -1) for each in (scores, support))
+    scores, support = (each.reshape(users, width, items.shape[1]) for each in (scores, support))
     shares = persona_shares(model, queries, of_event, width)
     voice = np.maximum(scores, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None]
     owner = np.where((voice.max(1, initial=0.0) > 0) & (items != UNKNOWN), voice.argmax(1), UNKNOWN)

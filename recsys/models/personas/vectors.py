@@ -23,13 +23,14 @@ def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, m
     """Return "items dim'", unit rows; a row of zeros for an item of which nothing is known.
 
         PMI_ij = c_ij / (c_ij + shrinkage) ln( c_ij U / (n_i n_j) ),   P = max(PMI, 0) = Q S Q'
-        v_i    = unit( Q_i S^(1/2) - mean over events ),   z_i = unit( labels_i ln(1 / p)^(1/2) - mean over events )
+        v_i    = cleaned( Q_i S^(1/2) ),   z_i = cleaned( labels_i ln(1 / p)^(1/2) )
         x_i    = unit( (1 - g)^(1/2) v_i,  g^(1/2) z_i )
 
-    c_ij is the number of users of both items, n_i of one, U of all; p the share of the events with a label. Pointwise
-    mutual information divides the popularity of both items out; its factorisation is that of Levy and Goldberg, *Neural
-    word embedding as implicit matrix factorization*, NIPS 2014. The shrinkage keeps rare pairs from looking certain.
-    The labels (genres; tags where there are no genres) are ours, as is their weight g.
+    `cleaned` takes the mean over events and what is linear in an item's log popularity out of each column, and scales
+    rows to length 1. c_ij is the number of users of both items, n_i of one, U of all; p the share of the events with a
+    label. Pointwise mutual information divides the popularity of both items out; its factorisation is that of Levy and
+    Goldberg, *Neural word embedding as implicit matrix factorization*, NIPS 2014. The shrinkage keeps rare pairs from
+    looking certain. The labels (genres; tags where there are no genres) are ours, as is their weight g.
 
     Args:
         train: the training log.
@@ -38,18 +39,24 @@ def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, m
         metadata_weight: g, how much the labels count beside co-use; without labels co-use counts alone.
     """
     counts = np.bincount(train.item_num, minlength=train.n_items).astype(np.float64)
-    use = _centred(_co_use(train, dim, shrinkage), counts)
+    use = _cleaned(_co_use(train, dim, shrinkage), counts)
     if metadata_weight == 0:
         return use
-    labels = _centred(_label_vectors(train.metadata, counts, dim), counts)
+    labels = _cleaned(_label_vectors(train.metadata, counts, dim), counts)
     return unit_rows(np.hstack([(1 - metadata_weight) ** 0.5 * use, metadata_weight**0.5 * labels]))
 
 
-def _centred(vectors: Doubles, counts: Doubles) -> Doubles:
-    """Return unit rows of the vectors less their mean over events; a row of zeros stays one."""
-    known = vectors.any(1, keepdims=True)
-    total = float((counts * known[:, 0]).sum())
-    return unit_rows((vectors - counts @ vectors / max(total, 1.0)) * known)
+def _cleaned(vectors: Doubles, counts: Doubles) -> Doubles:
+    """Return unit rows without the mean over events, and what is linear in the logarithm of an item's events.
+
+    A row of zeros stays one.
+    """
+    known = vectors.any(1)
+    weight = counts * known
+    features = np.column_stack([np.ones(len(counts)), np.log(np.maximum(counts, 1.0))])
+    moments = features.T @ (weight[:, None] * features) + 1e-9 * np.eye(2)
+    explained = features @ np.linalg.solve(moments, features.T @ (weight[:, None] * vectors))
+    return unit_rows((vectors - explained) * known[:, None])
 
 
 def _co_use(train: Interactions, dim: int, shrinkage: float) -> Doubles:

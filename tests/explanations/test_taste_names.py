@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys.data.interactions import Interactions
+from recsys.data.items import ItemMetadata
+from recsys.data.queries import Queries
+from recsys.explanations.taste_names import Labels, TasteName, TasteNames
+from recsys.models import EASE
+from recsys.models.personas.clusters import Personas, find_personas
+from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models.personas.ownership import PersonaOwners
+from recsys.slates import Seats
+from recsys.worlds.simulation import simulated_log
+
+
+@pytest.fixture(scope="module")
+def log() -> Interactions:
+    return simulated_log(n_users=300, n_items=400)
+
+
+@pytest.fixture(scope="module")
+def dictionary(log: Interactions) -> TasteDictionary:
+    return TasteDictionary.of(log)
+
+
+@pytest.fixture(scope="module")
+def queries(log: Interactions) -> Queries:
+    return Queries.from_interactions(log)
+
+
+@pytest.fixture(scope="module")
+def personas(dictionary: TasteDictionary, queries: Queries) -> Personas:
+    return find_personas(dictionary, queries)
+
+
+@pytest.fixture(scope="module")
+def named(log: Interactions, dictionary: TasteDictionary, queries: Queries, personas: Personas) -> TasteNames:
+    return TasteNames.of(dictionary, log.metadata, queries, personas)
+
+
+def test_no_two_nodes_have_one_name_and_none_has_a_number(named: TasteNames) -> None:
+    texts = [name.text for name in named.names]
+    assert len(set(texts)) == len(texts)
+    assert not any(text.startswith("persona") for text in texts)
+
+
+def test_names_of_labels_hold_for_what_the_personas_have(
+    log: Interactions, dictionary: TasteDictionary, queries: Queries, personas: Personas, named: TasteNames
+) -> None:
+    labels = Labels.of(log.metadata, np.bincount(log.item_num, minlength=log.n_items).astype(np.float64))
+    of_event, names = personas.of_events(dictionary, queries), named.of_personas(dictionary, queries, personas)
+    held = []
+    for event, (row, item) in enumerate(zip(queries.history.rows, queries.history.items, strict=True)):
+        name = names[row][of_event[event]]
+        if name is not None and name.kind == "labels":
+            held.append(labels.any_of([labels.names.index(label) for label in name.labels])[item])
+    assert len(held) > 1000
+    assert np.mean(held) >= 0.85
+    assert min(name.lift for name in named.names if name.kind == "labels") >= 1.8
+
+
+def test_names_hold_for_what_is_recommended(
+    log: Interactions, dictionary: TasteDictionary, queries: Queries, personas: Personas
+) -> None:
+    model = EASE(50.0).fit(log)
+    listed = model.recommend(queries, 10, slate=Seats(), owners=PersonaOwners(model, queries, dictionary, personas))
+    assert listed.owners is not None
+    named = TasteNames.of(dictionary, log.metadata, queries, personas, listed=listed.items, owner=listed.owners)
+    names = named.of_personas(dictionary, queries, personas)
+    genres = log.metadata.genres
+    held = [
+        bool({*genres[item]} & {*name.labels})
+        for row, (items, owners) in enumerate(zip(listed.items, listed.owners, strict=True))
+        for item, owner in zip(items, owners, strict=True)
+        if owner >= 0 and (name := names[row][owner]) is not None and name.kind == "labels"
+    ]
+    assert len(held) > 500
+    assert np.mean(held) >= 0.85
+
+
+def test_personas_of_a_user_have_different_names(
+    dictionary: TasteDictionary, queries: Queries, personas: Personas, named: TasteNames
+) -> None:
+    for row, count in zip(named.of_personas(dictionary, queries, personas), personas.counts, strict=True):
+        assert [name is None for name in row] == [False] * count + [True] * (len(row) - count)
+        assert len({name.text for name in row if name is not None}) == count
+
+
+def test_names_stay_after_refitting_on_most_of_the_log(
+    log: Interactions, dictionary: TasteDictionary, queries: Queries, personas: Personas, named: TasteNames
+) -> None:
+    part = log.select(np.random.default_rng(1).random(len(log)) < 0.95).compact()
+    after = TasteDictionary.of(part, former=dictionary)
+    asked = Queries.from_interactions(part)
+    again = TasteNames.of(after, part.metadata, asked, find_personas(after, asked), former=named)
+    kept = np.mean([one.text == other.text for one, other in zip(named.names, again.names, strict=True)])
+    assert kept >= 0.85
+
+
+def test_without_labels_two_titles_name_a_taste() -> None:
+    log = simulated_log(n_users=80, n_items=120, events_per_user=20)
+    titles = tuple(f"Film {number}, The" for number in range(log.n_items))
+    plain = replace(log, metadata=ItemMetadata(titles, ((),) * log.n_items))
+    dictionary, queries = TasteDictionary.of(plain), Queries.from_interactions(plain)
+    named = TasteNames.of(dictionary, plain.metadata, queries, find_personas(dictionary, queries))
+    assert {name.kind for name in named.names} == {"titles"}
+    assert all(name.text.startswith("like The Film ") and " and The Film " in name.text for name in named.names)
+
+
+def test_numbers_are_no_labels() -> None:
+    tags = (("attribute 17", "quiet"),) * 6
+    metadata = ItemMetadata(("Heat (1995)",) * 6, (("Crime", "(no genres listed)"),) * 6, tags)
+    assert Labels.of(metadata, np.ones(6)).names == ("1990s", "Crime", "quiet")
+
+
+def test_name_survives_json() -> None:
+    name = TasteName("Horror & Mystery", "labels", ("Horror", "Mystery"), 0.9, 3.2)
+    assert TasteName.from_dict(name.to_dict()) == name
