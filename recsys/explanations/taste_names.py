@@ -156,7 +156,7 @@ class TasteNames:
             former: names of the dictionary from which this one inherited its tree: they stay while they hold.
         """
         counts = np.bincount(queries.history.items[queries.counted], minlength=len(metadata)).astype(np.float64)
-        weight = np.bincount(dictionary.taste, counts, len(dictionary))
+        weight = np.bincount(dictionary.taste, counts, len(dictionary)).astype(np.float64, copy=False)
         nodes = persona_nodes(dictionary, queries, personas, weight)
         labels = Labels.of(metadata, counts)
         under = _under(dictionary, queries, personas, nodes)
@@ -260,6 +260,7 @@ def _by_titles(metadata: ItemMetadata, worth: Doubles, taken: set[str]) -> Taste
     best = np.argsort(-worth, kind="stable")[:_TITLES]
     titles = list(dict.fromkeys(readable_title(metadata.titles[item]) for item in best.tolist()))
     pairs = sorted(combinations(range(len(titles)), 2), key=lambda pair: (sum(pair), pair))
+    names: list[tuple[str, tuple[str, ...]]]
     names = [(f"like {titles[one]} and {titles[other]}", (titles[one], titles[other])) for one, other in pairs]
     names += [(f"like {title}", (title,)) for title in titles]
     text, chosen = next(name for name in names if name[0] not in taken)

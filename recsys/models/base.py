@@ -336,7 +336,7 @@ class Recommender(ABC):
             pool = replace(pool, seating=owners.seating(rows, pool.items))
         chosen = slate.choose(pool, n)
         place, empty = np.maximum(chosen, 0), chosen == UNKNOWN
-        items, scores = (np.take_along_axis(each, place, 1) for each in (pool.items, pool.scores))
+        items, scores = np.take_along_axis(pool.items, place, 1), np.take_along_axis(pool.scores, place, 1)
         items[empty], scores[empty] = UNKNOWN, -np.inf
         owned = None if pool.seating is None else np.take_along_axis(pool.seating.owner, place, 1)
         if owned is not None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.slates import Greedy, Pool, Seating, Seats, Slate
-from recsys.types import Doubles, Items
+from recsys.types import Doubles, Ints
 
 
 def _pool(
@@ -22,7 +22,7 @@ def _pool(
     return Pool(items, scores, Seating(np.asarray([owner], np.int32), np.asarray([shares]), *controls))
 
 
-def _owners(pool: Pool, chosen: Items) -> list[int]:
+def _owners(pool: Pool, chosen: Ints) -> list[int]:
     return [int(pool.owned.owner[0, place]) for place in chosen[0] if place != UNKNOWN]
 
 

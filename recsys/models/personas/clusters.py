@@ -140,7 +140,8 @@ def taste_mass(dictionary: TasteDictionary, queries: Queries) -> Doubles:
     weights = np.ones(len(counted)) if queries.weights is None else queries.weights
     place = queries.history.rows * len(dictionary) + dictionary.taste[np.maximum(queries.history.items, 0)]
     size = len(queries) * len(dictionary)
-    return np.bincount(place, weights * counted, size).reshape(len(queries), len(dictionary))
+    mass = np.bincount(place, weights * counted, size)
+    return mass.astype(np.float64, copy=False).reshape(len(queries), len(dictionary))
 
 
 def taste_sums(dictionary: TasteDictionary, queries: Queries) -> tuple[Doubles, Doubles]:

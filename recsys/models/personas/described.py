@@ -27,14 +27,14 @@ def persona_nodes(dictionary: TasteDictionary, queries: Queries, personas: Perso
         weight: "tastes", w_t.
     """
     mass = taste_mass(dictionary, queries)
-    below = dictionary.members * weight
+    below: Doubles = dictionary.members * weight
     profile = below / np.maximum(below.sum(1, keepdims=True), 1e-12)
     nodes = np.full(personas.identity.shape, UNKNOWN, np.int32)
     taken = np.zeros((len(personas), len(profile)), np.bool_)
     order = np.argsort(-personas.mass, axis=1, kind="stable")
     for position in range(nodes.shape[1]):
         persona = order[:, position]
-        rows = np.flatnonzero(personas.identity[np.arange(len(persona)), persona] != UNKNOWN)
+        rows = np.flatnonzero(np.take_along_axis(personas.identity, persona[:, None], 1)[:, 0] != UNKNOWN)
         if len(rows) == 0:
             continue
         own = mass[rows] * (personas.of_taste[rows] == persona[rows, None])

@@ -89,7 +89,7 @@ class TasteDictionary:
         if former is None:
             taste = _k_means(vectors, weight, _divide(vectors, weight, chosen.tastes))
             centres = _centres(vectors, weight, taste, int(taste.max(initial=0)) + 1)
-            merges = _ward(centres, np.bincount(taste, weight, len(centres)))
+            merges = _ward(centres, np.bincount(taste, weight, len(centres)).astype(np.float64, copy=False))
         else:
             taste, merges = _inherited(former, train.items, vectors), former.merges
         return cls(train.items, vectors.astype(np.float32), taste.astype(np.int32), merges)

@@ -10,7 +10,7 @@ from recsys.data.clusters import unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.models.linear.operations import cooccurrence_blocks
-from recsys.types import Doubles
+from recsys.types import Doubles, Mask
 
 _FEWEST_USERS = 2
 """Pairs of items that a single user joins are left out: there are many, and each says next to nothing."""
@@ -51,7 +51,7 @@ def _cleaned(vectors: Doubles, counts: Doubles) -> Doubles:
 
     A row of zeros stays one.
     """
-    known = vectors.any(1)
+    known: Mask = np.asarray(vectors.any(1))
     weight = counts * known
     features = np.column_stack([np.ones(len(counts)), np.log(np.maximum(counts, 1.0))])
     moments = features.T @ (weight[:, None] * features) + 1e-9 * np.eye(2)

@@ -1,0 +1,5 @@
+"""Runs the benchmark: `python -m benchmarks.personas`."""
+
+from benchmarks.personas.command import main
+
+raise SystemExit(main())

@@ -1,0 +1,272 @@
+"""The claims about personas on a real log, one function each."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import numpy as np
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.data.splits.holdout import Holdout, Split
+from recsys.data.vocabulary import UNKNOWN
+from recsys.evaluation.holdout import evaluate_lists
+from recsys.evaluation.metrics import ranking_metrics
+from recsys.evaluation.significance import compare
+from recsys.evaluation.tastes import Tastes
+from recsys.explanations.taste_names import Labels, TasteNames
+from recsys.models.base import Recommendations, Recommender
+from recsys.models.capabilities import as_fold_in
+from recsys.models.personas.clusters import Personas, find_personas
+from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models.personas.growth import matched
+from recsys.models.personas.health import FoundHealth
+from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
+from recsys.slates import Seats
+from recsys.types import Doubles, Items
+
+N = 10
+WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
+LONG = 30
+"""Events of a history from which several personas are expected."""
+_TIMED = 50
+
+Figures = dict[str, float]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A fitted model, some questions, and everybody's personas."""
+
+    model: Recommender
+    train: Interactions
+    questions: Holdout
+    dictionary: TasteDictionary
+    weight: float
+
+    @classmethod
+    def of(cls, model: Recommender, split: Split, most: int, seed: int) -> Subject:
+        """Fit a model, find the dictionary, and choose the weight of the seats on validation.
+
+        The weight is the largest with which validation loses nothing.
+        """
+        train = split.train
+        model.fit(train)
+        dictionary = TasteDictionary.of(train)
+        valid = cls(model, train, sample(split.valid, most, seed), dictionary, 0.0)
+        scores = {weight: _ndcg(valid, valid.seated(weight)) for weight in WEIGHTS}
+        weight = max(each for each, score in scores.items() if score >= scores[0.0])
+        return cls(model, train, sample(split.test, most, seed), dictionary, weight)
+
+    @property
+    def queries(self) -> Queries:
+        return self.questions.queries
+
+    @cached_property
+    def personas(self) -> Personas:
+        return find_personas(self.dictionary, self.queries)
+
+    @cached_property
+    def owners(self) -> PersonaOwners:
+        return PersonaOwners(self.model, self.queries, self.dictionary, self.personas)
+
+    def seated(self, weight: float) -> Recommendations:
+        """Return everybody's list with seats of a weight."""
+        return self.model.recommend(self.queries, N, slate=Seats(weight), owners=self.owners)
+
+    @cached_property
+    def lists(self) -> Recommendations:
+        return self.seated(self.weight)
+
+    @property
+    def listed_owners(self) -> Items:
+        assert self.lists.owners is not None
+        return self.lists.owners
+
+
+def sample(holdout: Holdout, most: int, seed: int) -> Holdout:
+    """Return at most so many questions with a history and something relevant."""
+    rows = np.flatnonzero((holdout.queries.history.lengths > 0) & (holdout.relevant.lengths > 0))
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    return holdout.take(rows)
+
+
+def _ndcg(subject: Subject, lists: Recommendations) -> float:
+    return float(ranking_metrics(lists.items, subject.questions.relevant, [N], ["ndcg"])[f"ndcg@{N}"].mean())
+
+
+def distinct(subject: Subject, of_event: Items) -> Figures:
+    """Return how different and how many the personas of each event are."""
+    long = subject.queries.history.lengths >= LONG
+    health = FoundHealth.of(subject.dictionary, subject.queries, of_event, subject.personas.mass.shape[1])
+    figures = {"cosine": health.cosine, "separation": health.separation, "effective": health.effective[long]}
+    return {name: float(np.nanmean(values)) for name, values in figures.items()}
+
+
+def placebos(subject: Subject, seed: int) -> dict[str, Figures]:
+    """Return `distinct` of the personas, of the same shuffled within each user, and of four that are alike."""
+    of_event = subject.personas.of_events(subject.dictionary, subject.queries)
+    order = np.lexsort((np.random.default_rng(seed).random(len(of_event)), subject.queries.history.rows))
+    alike = np.where(of_event == UNKNOWN, UNKNOWN, np.arange(len(of_event)) % 4).astype(np.int32)
+    kinds = {"found": of_event, "shuffled": of_event[order], "identical": alike}
+    return {name: distinct(subject, labels) for name, labels in kinds.items()}
+
+
+def named(subject: Subject, former: TasteNames | None = None) -> TasteNames:
+    """Return the names that hold for every second user."""
+    even = np.arange(0, len(subject.questions), 2)
+    return TasteNames.of(
+        subject.dictionary,
+        subject.train.metadata,
+        subject.queries.take(even),
+        subject.personas.take(even),
+        listed=subject.lists.items[even],
+        owner=subject.listed_owners[even],
+        former=former,
+    )
+
+
+def meaningful(subject: Subject, names: TasteNames) -> Figures:
+    """Return how the names fit the users from whom they were not chosen."""
+    odd = np.arange(1, len(subject.questions), 2)
+    own = names.of_personas(subject.dictionary, subject.queries.take(odd), subject.personas.take(odd))
+    labels = Labels.of(subject.train.metadata, np.ones(subject.train.n_items))
+    every = [name for row in own for name in row if name is not None]
+    with_labels = [name for name in every if name.kind == "labels"]
+    has = [
+        bool(labels.has[item, [labels.names.index(label) for label in name.labels]].any())
+        for row, items, owners in zip(own, subject.lists.items[odd], subject.listed_owners[odd], strict=True)
+        for item, owner in zip(items.tolist(), owners.tolist(), strict=True)
+        if owner != UNKNOWN and (name := row[owner]) is not None and name.kind == "labels"
+    ]
+    return {
+        "named by labels": len(with_labels) / max(1, len(every)),
+        "lift": float(np.median([name.lift for name in with_labels])) if with_labels else float("nan"),
+        "holds": float(np.mean(has)) if has else float("nan"),
+    }
+
+
+def owned(subject: Subject) -> Figures:
+    """Return what the owner of a listed item adds to its score."""
+    found = ownership(subject.model, subject.queries, subject.lists.items, subject.dictionary, subject.personas)
+    nobody = (found.owner == UNKNOWN) & (subject.lists.items != UNKNOWN)
+    return {"evidence": float(np.median(found.evidence)), "nobody's": float(nobody.mean())}
+
+
+def free(subject: Subject, seed: int) -> Figures:
+    """Return NDCG, excess of the taste distance and systematic distortion, of seats against plain scores."""
+    tastes = Tastes.of(subject.train)
+    plain = subject.model.recommend(subject.queries, N).items
+    one, other = (
+        evaluate_lists(top, subject.questions, subject.train, cutoffs=N, tastes=tastes).per_user
+        for top in (plain, subject.lists.items)
+    )
+    metric = f"ndcg@{N}"
+    row = compare(one, other, [metric], seed=seed).iloc[0]
+    return {
+        "plain": float(row["mean_a"]),
+        "seats": float(row["mean_b"]),
+        "relative": float(row["relative"]),
+        "low": float(row["low"] / row["mean_a"]),
+        "high": float(row["high"] / row["mean_a"]),
+        "excess, plain": float(one[f"tdd_excess@{N}"].mean()),
+        "excess": float(other[f"tdd_excess@{N}"].mean()),
+        "systematic, plain": systematic(tastes, subject.queries, plain),
+        "systematic": systematic(tastes, subject.queries, subject.lists.items),
+    }
+
+
+def systematic(tastes: Tastes, queries: Queries, top: Items) -> float:
+    """Return |mean delta|^2 - tr Cov(delta) / N, delta the list's taste distribution less the history's.
+
+    What distorts everybody in the same direction; an unbiased estimate of |E delta|^2.
+    """
+    histories, lists = tastes.of_histories(queries.history), tastes.of_lists(top, [N])[0]
+    difference: Doubles = (lists - histories)[histories.any(1) & lists.any(1)]
+    return float((difference.mean(0) ** 2).sum() - difference.var(0, ddof=1).sum() / len(difference))
+
+
+def controlled(subject: Subject, most: int = 2000) -> Figures:
+    """Mute, then boost the leading persona of users who have several."""
+    rows = np.flatnonzero(subject.personas.counts > 1)[:most]
+    queries, personas = subject.queries.take(rows), subject.personas.take(rows)
+    chosen = np.zeros(personas.mass.shape, np.bool_)
+    chosen[:, 0] = True
+    arguments = subject.model, queries, subject.dictionary, personas
+    slate = Seats(subject.weight)
+    silent = without_evidence(queries, subject.dictionary, personas, chosen)
+    muted = subject.model.recommend(silent, N, slate=slate, owners=PersonaOwners(*arguments, muted=chosen))
+    owner = ownership(subject.model, queries, muted.items, subject.dictionary, personas).owner
+    contributions = as_fold_in(subject.model, "muting").contributions(silent, np.maximum(muted.items, 0)).numpy()
+    evidence = np.abs(contributions[personas.of_events(subject.dictionary, queries) == 0]).sum()
+    before = subject.model.recommend(queries, N, slate=slate, owners=PersonaOwners(*arguments)).owners
+    after = subject.model.recommend(queries, N, slate=slate, owners=PersonaOwners(*arguments, boosted=chosen)).owners
+    assert before is not None
+    assert after is not None
+    seats, boosted = (before == 0).sum(1), (after == 0).sum(1)
+    room = (seats > 0) & (2 * seats <= N)
+    return {
+        "users": float(len(rows)),
+        "seats before": float(seats.mean()),
+        "muted items": float((owner == 0).sum()),
+        "muted evidence": float(evidence),
+        "boost": float(boosted[room].sum() / max(1, seats[room].sum())),
+    }
+
+
+def stable(subject: Subject, names: TasteNames, seed: int) -> Figures:
+    """Refit on 95% of the events; compare everybody's names and the owners of the items of both lists."""
+    keep = np.random.default_rng(seed).random(len(subject.train)) < 0.95
+    train = subject.train.select(keep).compact()
+    model = subject.model.unfitted().fit(train)
+    queries = model.fitted_on.queries(subject.train, subject.queries.users)
+    dictionary = TasteDictionary.of(train, former=subject.dictionary)
+    personas = find_personas(dictionary, queries)
+    lists = model.recommend(
+        queries, N, slate=Seats(subject.weight), owners=PersonaOwners(model, queries, dictionary, personas)
+    )
+    assert lists.owners is not None
+    again = TasteNames.of(
+        dictionary, train.metadata, queries, personas, listed=lists.items, owner=lists.owners, former=names
+    )
+    before = names.of_personas(subject.dictionary, subject.queries, subject.personas)
+    after = again.of_personas(dictionary, queries, personas)
+    overlap = []
+    for one, other in zip(before, after, strict=True):
+        first, second = ({name.text for name in row if name is not None} for row in (one, other))
+        overlap.append(len(first & second) / max(1, len(first | second)))
+    translated = np.where(lists.items == UNKNOWN, UNKNOWN, subject.train.items.numbers(train.items.ids)[lists.items])
+    same = []
+    for row, new in enumerate(personas.of_taste):
+        old = subject.personas.of_taste[row]
+        mass = np.bincount(dictionary.taste[queries.history.row(row)], minlength=len(dictionary)).astype(np.float64)
+        continued = {one: other for one, other, _ in matched(new, old, mass)}
+        position = {int(item): place for place, item in enumerate(subject.lists.items[row])}
+        for item, owner in zip(translated[row].tolist(), lists.owners[row].tolist(), strict=True):
+            if item in position and owner != UNKNOWN:
+                same.append(continued.get(owner) == subject.listed_owners[row, position[item]])
+    return {
+        "names": float(np.mean(overlap)),
+        "owners": float(np.mean(same)),
+        "items of both": len(same) / (N * len(overlap)),
+    }
+
+
+def cost(subject: Subject) -> Figures:
+    """Return the processor time of finding personas: of a user of about 500 events, and of 100,000 users."""
+    lengths = subject.queries.history.lengths
+    one = subject.queries.take(np.asarray([int(np.abs(lengths - 500).argmin())]))
+    find_personas(subject.dictionary, one)
+    started = time.process_time()
+    for _ in range(_TIMED):
+        find_personas(subject.dictionary, one)
+    single = (time.process_time() - started) / _TIMED
+    started = time.process_time()
+    find_personas(subject.dictionary, subject.queries)
+    whole = (time.process_time() - started) / len(subject.queries)
+    return {"events": float(one.history.lengths[0]), "milliseconds": 1000 * single, "seconds for 100,000": 1e5 * whole}

@@ -1,0 +1,66 @@
+"""Health of personas that were found: how many, how different from each other, how coherent. Placebos must fail it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from recsys.data.clusters import unit_rows
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.models.personas.dictionary import TasteDictionary
+from recsys.types import Doubles, Items, Mask
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FoundHealth:
+    """Figures of each user, NaN where they are not defined.
+
+    Attributes:
+        effective: "users", exp of the entropy of the shares: the effective number of personas; NaN without events.
+        cosine: "users", mean cosine between the mean vectors of two personas; NaN with fewer than two.
+        separation: "users", mean over events of the cosine with the own persona's mean vector, less the largest with
+            another's; NaN with fewer than two.
+    """
+
+    effective: Doubles
+    cosine: Doubles
+    separation: Doubles
+
+    @classmethod
+    def of(cls, dictionary: TasteDictionary, queries: Queries, of_event: Items, width: int) -> FoundHealth:
+        """Measure some personas.
+
+        Args:
+            dictionary: the tastes.
+            queries: the users.
+            of_event: "events", the persona of each event; `UNKNOWN` where it has none.
+            width: K, above every number of a persona.
+        """
+        events = np.flatnonzero((of_event != UNKNOWN) & queries.counted)
+        users, persona = queries.history.rows[events], of_event[events]
+        vectors = dictionary.vectors[queries.history.items[events]].astype(np.float64)
+        place, shape = users * width + persona, (len(queries), width)
+        mass = np.bincount(place, minlength=len(queries) * width).reshape(shape)
+        sums = np.zeros((mass.size, vectors.shape[1]))
+        np.add.at(sums, place, vectors)
+        centres = unit_rows(sums).reshape(*shape, sums.shape[1])
+        count = (mass > 0).sum(1)
+        share = mass / np.maximum(mass.sum(1, keepdims=True), 1)
+        entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(1)
+        pairs = count * (count - 1)
+        between = ((centres @ centres.transpose(0, 2, 1)).sum((1, 2)) - count) / np.maximum(pairs, 1)
+        fit = np.einsum("ed,ekd->ek", vectors, centres[users])
+        own = fit[np.arange(len(events)), persona]
+        fit[np.arange(len(events)), persona] = -np.inf
+        fit[mass[users] == 0] = -np.inf
+        ahead = np.where(count[users] > 1, own - fit.max(1, initial=-np.inf), 0.0)
+        separation = np.bincount(users, ahead, len(queries)) / np.maximum(mass.sum(1), 1)
+        return cls(_where(count > 0, np.exp(entropy)), _where(pairs > 0, between), _where(pairs > 0, separation))
+
+
+def _where(defined: Mask, values: Doubles) -> Doubles:
+    return np.where(defined, values, np.nan)
