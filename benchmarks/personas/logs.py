@@ -25,14 +25,20 @@ from recsys.models.personas.dictionary import TasteDictionary
 from recsys.models.personas.growth import matched
 from recsys.models.personas.health import FoundHealth
 from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
-from recsys.slates import Seats
-from recsys.types import Doubles, Items
+from recsys.slates import Owners, Seating, Seats
+from recsys.types import Doubles, Ints, Items
 
 N = 10
-WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
+SLATES = (
+    *(Seats(0.0, 0.0), Seats(0.05, 0.0), Seats(0.1, 0.0), Seats(0.1, 0.1), Seats(0.1, 0.2), Seats(0.1, 0.3)),
+    *(Seats(0.1, 0.4), Seats(0.1, 0.5), Seats(0.1, 0.6)),
+)
+"""From the best scores to the most mixed lists."""
 LONG = 30
 """Events of a history from which several personas are expected."""
 _TIMED = 50
+_LOSS = 0.0025
+"""Relative loss of NDCG@10 on validation that counts as none: about half of its standard error."""
 
 Figures = dict[str, float]
 
@@ -46,21 +52,21 @@ class Subject:
     train: Interactions
     questions: Holdout
     dictionary: TasteDictionary
-    weight: float
+    slate: Seats
 
     @classmethod
     def of(cls, model: Recommender, split: Split, most: int, seed: int) -> Subject:
-        """Fit a model, find the dictionary, and choose the weight of the seats on validation.
+        """Fit a model, find the dictionary, and choose the slate on validation.
 
-        The weight is the largest with which validation loses nothing.
+        The slate is the last of `SLATES` with which validation loses no more than `_LOSS`.
         """
         train = split.train
         model.fit(train)
         dictionary = TasteDictionary.of(train)
-        valid = cls(model, train, sample(split.valid, most, seed), dictionary, 0.0)
-        scores = {weight: _ndcg(valid, valid.seated(weight)) for weight in WEIGHTS}
-        weight = max(each for each, score in scores.items() if score >= scores[0.0])
-        return cls(model, train, sample(split.test, most, seed), dictionary, weight)
+        valid = cls(model, train, sample(split.valid, most, seed), dictionary, SLATES[0])
+        scores = [_ndcg(valid, valid.seated(slate)) for slate in SLATES]
+        slate = [each for each, score in zip(SLATES, scores, strict=True) if score >= (1.0 - _LOSS) * scores[0]][-1]
+        return cls(model, train, sample(split.test, most, seed), dictionary, slate)
 
     @property
     def queries(self) -> Queries:
@@ -71,21 +77,36 @@ class Subject:
         return find_personas(self.dictionary, self.queries)
 
     @cached_property
-    def owners(self) -> PersonaOwners:
-        return PersonaOwners(self.model, self.queries, self.dictionary, self.personas)
+    def owners(self) -> CachedOwners:
+        return CachedOwners(PersonaOwners(self.model, self.queries, self.dictionary, self.personas))
 
-    def seated(self, weight: float) -> Recommendations:
-        """Return everybody's list with seats of a weight."""
-        return self.model.recommend(self.queries, N, slate=Seats(weight), owners=self.owners)
+    def seated(self, slate: Seats) -> Recommendations:
+        """Return everybody's list."""
+        return self.model.recommend(self.queries, N, slate=slate, owners=self.owners)
 
     @cached_property
     def lists(self) -> Recommendations:
-        return self.seated(self.weight)
+        return self.seated(self.slate)
 
     @property
     def listed_owners(self) -> Items:
         assert self.lists.owners is not None
         return self.lists.owners
+
+
+@final
+class CachedOwners(Owners):
+    """Asks for the owners of a pool once, for slates that choose from the same pool."""
+
+    def __init__(self, owners: Owners) -> None:
+        self._owners = owners
+        self._known: dict[tuple[int, int, int], Seating] = {}
+
+    def seating(self, rows: Ints, items: Items) -> Seating:
+        key = int(rows[0]), *items.shape
+        if key not in self._known:
+            self._known[key] = self._owners.seating(rows, items)
+        return self._known[key]
 
 
 def sample(holdout: Holdout, most: int, seed: int) -> Holdout:
@@ -198,7 +219,7 @@ def controlled(subject: Subject, most: int = 2000) -> Figures:
     chosen = np.zeros(personas.mass.shape, np.bool_)
     chosen[:, 0] = True
     arguments = subject.model, queries, subject.dictionary, personas
-    slate = Seats(subject.weight)
+    slate = subject.slate
     silent = without_evidence(queries, subject.dictionary, personas, chosen)
     muted = subject.model.recommend(silent, N, slate=slate, owners=PersonaOwners(*arguments, muted=chosen))
     owner = ownership(subject.model, queries, muted.items, subject.dictionary, personas).owner
@@ -227,9 +248,7 @@ def stable(subject: Subject, names: TasteNames, seed: int) -> Figures:
     queries = model.fitted_on.queries(subject.train, subject.queries.users)
     dictionary = TasteDictionary.of(train, former=subject.dictionary)
     personas = find_personas(dictionary, queries)
-    lists = model.recommend(
-        queries, N, slate=Seats(subject.weight), owners=PersonaOwners(model, queries, dictionary, personas)
-    )
+    lists = model.recommend(queries, N, slate=subject.slate, owners=PersonaOwners(model, queries, dictionary, personas))
     assert lists.owners is not None
     again = TasteNames.of(
         dictionary, train.metadata, queries, personas, listed=lists.items, owner=lists.owners, former=names

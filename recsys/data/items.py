@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
-from recsys.types import Floats
+from recsys.types import Doubles, Floats
 
 
 @final
@@ -63,6 +63,15 @@ class ItemMetadata:
         matrix[rows, [column[name] for entry in self.genres for name in entry]] = 1.0
         matrix.setflags(write=False)
         return names, matrix
+
+    @cached_property
+    def genre_parts(self) -> Doubles:
+        """ "items genres", read-only: the part of an item that each of its genres has; zeros without genres."""
+        matrix = self.genre_matrix[1].astype(np.float64)
+        total = matrix.sum(1, keepdims=True)
+        parts = np.asarray(matrix / np.where(total > 0, total, 1.0))
+        parts.setflags(write=False)
+        return parts
 
     def take(self, numbers: Sequence[int] | npt.NDArray[np.integer]) -> ItemMetadata:
         """Return the metadata of the given item numbers, in that order."""

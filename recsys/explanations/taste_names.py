@@ -26,6 +26,9 @@ HOLDS = 0.85
 _HOLDS_STILL = 0.8
 """A name stays after another training where at least this share still have one of them."""
 
+_BELIEVED = 50
+"""Events that what a name held before counts for: where few are seen, it is not dropped by chance."""
+
 _MIN_LIFT = 1.8
 _MIN_SHARE = 0.15
 """A label that fewer of the items have says little, even beside others."""
@@ -252,7 +255,9 @@ def _still(
     if len(columns) < len(before.labels):
         return None
     name = _measured(before.labels, labels.any_of(columns), labels.counts, own, recommended)
-    return name if name.holds >= _HOLDS_STILL and name.lift > 1.0 else None
+    seen = own.sum()
+    holds = (seen * name.holds + _BELIEVED * before.holds) / (seen + _BELIEVED)
+    return name if holds >= _HOLDS_STILL and name.lift > 1.0 else None
 
 
 def _by_titles(metadata: ItemMetadata, worth: Doubles, taken: set[str]) -> TasteName:

@@ -12,6 +12,20 @@ from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 @final
 @dataclass(frozen=True, eq=False)
+class Content:
+    """What the candidates of a batch of queries are about, in labels such as genres.
+
+    Attributes:
+        parts: "queries pool labels": the part of each candidate that is about a label; rows sum to 1, or to 0.
+        shares: "queries labels": the same of the query's history.
+    """
+
+    parts: Doubles
+    shares: Doubles
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Seating:
     """Who owns the candidates of a batch of queries.
 
@@ -20,12 +34,14 @@ class Seating:
         shares: "queries owners": the part of the list that each owner is due; rows sum to 1, or to 0 without owners.
         boosted: "queries owners": due twice the seats that they would have; None for none.
         muted: "queries owners": their candidates must not be listed; None for none.
+        content: what the candidates are about; None where nothing is known of them.
     """
 
     owner: Items
     shares: Doubles
     boosted: Mask | None = None
     muted: Mask | None = None
+    content: Content | None = None
 
 
 class Owners(ABC):

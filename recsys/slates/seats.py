@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.checks import share, whole
 from recsys.data.vocabulary import UNKNOWN
-from recsys.slates.base import Pool, Slate
+from recsys.slates.base import Content, Pool, Slate
 from recsys.slates.greedy import allowed_candidates
 from recsys.types import Doubles, Ints, Items, Mask
 
@@ -19,28 +19,35 @@ from recsys.types import Doubles, Ints, Items, Mask
 class Seats(Slate):
     """Lists that are about as mixed as the user, in every prefix.
 
-        value_i = (1 - weight) score_i + weight share_k / (2 seats_k + 1) / max share         k owns i
+        value_i = (1 - weight - calibration) score_i + weight q_k + calibration sum_l part_il q_l          k owns i
+        q       = share / (2 seats + 1) / largest share                    of the owners; and, apart, of the labels
 
     One candidate after the other is chosen by the largest value; scores are scaled to [0, 1] over the pool. With
-    `weight` 1 the owners' seats follow Sainte-Lague's method, as in Dang and Croft, *Diversity by proportionality*,
-    SIGIR 2012; with 0 the list is `Greedy`'s. A candidate that nobody owns has the value of its score alone.
+    `weight` 1 the owners' seats follow Sainte-Lague's method; with both 0 the list is `Greedy`'s. A candidate that
+    nobody owns has nothing of the second term. In the third, seats of labels (genres) are held in parts, as in Dang and
+    Croft, *Diversity by proportionality*, SIGIR 2012: personas decide whose turn it is, and calibration that what they
+    are served is as mixed as what they liked.
 
     A boosted owner has at every rank at least twice the seats that the same rules would give it without the boost, and
     one in the whole list if it would have none, as far as it owns candidates and there are ranks.
 
     Args:
-        weight: of the shares, from 0 to 1; chosen on validation.
+        weight: of the owners' shares, from 0 to 1; chosen on validation.
+        calibration: of the labels' shares, at most 1 - `weight`; without labels it counts nothing.
         size: number of candidates in the pool.
 
     Raises:
         ConfigError: an argument is out of range.
     """
 
-    weight: float = 0.2
+    weight: float = 0.1
+    calibration: float = 0.1
     size: int = 200
 
     def __post_init__(self) -> None:
         share("weight", self.weight)
+        share("calibration", self.calibration)
+        share("weight + calibration", self.weight + self.calibration)
         whole("size", self.size)
 
     @property
@@ -49,18 +56,22 @@ class Seats(Slate):
 
     def choose(self, pool: Pool, n: int) -> Ints:
         seating, allowed = pool.owned, allowed_candidates(pool)
-        scores = (1.0 - self.weight) * _scaled(pool.scores, pool.items != UNKNOWN)
+        scores = (1.0 - self.weight - self.calibration) * _scaled(pool.scores, pool.items != UNKNOWN)
         shares = seating.shares if seating.muted is None else seating.shares * ~seating.muted
         largest = shares.max(1, initial=0.0, keepdims=True)
         worth = self.weight * shares / np.where(largest > 0, largest, 1.0)
-        chosen = _elect(scores, seating.owner, worth, allowed, n, None)
+        content = seating.content if self.calibration > 0 else None
+        if content is not None:
+            most = content.shares.max(1, initial=0.0, keepdims=True)
+            content = Content(content.parts, self.calibration * content.shares / np.where(most > 0, most, 1.0))
+        chosen = _elect(scores, seating.owner, worth, content, allowed, n, None)
         if seating.boosted is None or not seating.boosted.any():
             return chosen
         due = 2 * _seats(chosen, seating.owner, worth.shape[1]) * seating.boosted
         due[-1] = np.maximum(due[-1], seating.boosted)
         for rank in range(len(due) - 2, -1, -1):  # a rank gives one seat, so what is due later is begun in time
             due[rank] = np.maximum(due[rank], due[rank + 1] - 1)
-        return _elect(scores, seating.owner, worth, allowed, n, due)
+        return _elect(scores, seating.owner, worth, content, allowed, n, due)
 
 
 def _scaled(scores: np.ndarray, present: Mask) -> Doubles:
@@ -78,13 +89,16 @@ def _seats(chosen: Ints, owner: Items, owners: int) -> Ints:
     return np.cumsum(holder.T[:, :, None] == np.arange(owners), axis=0)
 
 
-def _elect(scores: Doubles, owner: Items, worth: Doubles, allowed: Mask, n: int, due: Ints | None) -> Ints:
+def _elect(
+    scores: Doubles, owner: Items, worth: Doubles, content: Content | None, allowed: Mask, n: int, due: Ints | None
+) -> Ints:
     """Choose one candidate of every query after the other.
 
     Args:
         scores: "queries pool", the part of the value that does not change.
         owner: "queries pool".
         worth: "queries owners", the value of a first seat.
+        content: with the value of a first seat of each label as its shares; None without labels.
         allowed: "queries pool".
         n: length of the lists.
         due: "n queries owners", seats that owners must have after each rank if they can; None for none.
@@ -96,9 +110,12 @@ def _elect(scores: Doubles, owner: Items, worth: Doubles, allowed: Mask, n: int,
     seats = np.zeros(quotient.shape, np.int64)
     holder = np.where(owner == UNKNOWN, owners, owner).astype(np.int64)
     free = allowed.copy()
+    held = None if content is None else np.zeros_like(content.shares)
     chosen = np.full((len(scores), n), UNKNOWN, np.int64)
     for rank in range(min(n, scores.shape[1])):
         value = scores + np.take_along_axis(quotient, holder, 1)
+        if content is not None and held is not None:
+            value += (content.parts @ (content.shares / (2 * held + 1))[:, :, None])[:, :, 0]
         value[~free] = -np.inf
         if due is not None:
             behind = np.hstack([seats[:, :owners] < due[rank], np.zeros((len(scores), 1), np.bool_)])
@@ -110,6 +127,8 @@ def _elect(scores: Doubles, owner: Items, worth: Doubles, allowed: Mask, n: int,
         chosen[rows, rank], free[rows, best] = best, False
         taken = holder[rows, best]
         seats[rows, taken] += 1
+        if content is not None and held is not None:
+            held[rows] += content.parts[rows, best]
         nobody = np.where(taken < owners, taken, 0)
         quotient[rows, taken] = np.where(taken < owners, worth[rows, nobody], 0.0) / (2 * seats[rows, taken] + 1)
     return chosen

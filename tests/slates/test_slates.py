@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.slates import Greedy, Pool, Seating, Seats, Slate
+from recsys.slates import Content, Greedy, Pool, Seating, Seats, Slate
 from recsys.types import Doubles, Ints
 
 
@@ -34,31 +36,33 @@ def test_greedy_lists_the_best_scores() -> None:
 def test_seats_of_full_weight_are_those_of_sainte_lague() -> None:
     # 10 seats for 53, 24 and 23 votes: quotients 53, 24, 23, 17.7, 10.6, 8, 7.7, 7.6, 5.9, 4.82; then 24 / 5 = 4.8.
     pool = _pool([0] * 20 + [1] * 20 + [2] * 20, [0.53, 0.24, 0.23])
-    holders = _owners(pool, Seats(1.0).choose(pool, 10))
+    holders = _owners(pool, Seats(1.0, 0.0).choose(pool, 10))
     assert holders == [0, 1, 2, 0, 0, 1, 2, 0, 0, 0]
 
 
 def test_each_owner_is_served_by_its_best_candidates() -> None:
     pool = _pool([0, 1, 0, 1, 0, 1], [0.7, 0.3])
-    chosen = Seats(1.0).choose(pool, 4)[0].tolist()
+    chosen = Seats(1.0, 0.0).choose(pool, 4)[0].tolist()
     assert [place for place in chosen if place % 2 == 0] == [0, 2, 4]
     assert [place for place in chosen if place % 2 == 1] == [1]
 
 
 def test_no_weight_is_greedy() -> None:
     pool = _pool([0, 1, UNKNOWN, 1, 0, 1], [0.7, 0.3])
-    np.testing.assert_array_equal(Seats(0.0).choose(pool, 6), Greedy().choose(pool, 6))
+    np.testing.assert_array_equal(Seats(0.0, 0.0).choose(pool, 6), Greedy().choose(pool, 6))
 
 
 def test_candidates_of_nobody_are_listed_for_their_scores() -> None:
-    assert Seats(0.1).choose(_pool([UNKNOWN, 0, 0, 0], [1.0]), 4)[0].tolist()[:2] == [0, 1]
-    assert Seats(0.9).choose(_pool([UNKNOWN, 0, 0, 0], [1.0]), 4)[0].tolist()[0] == 1
+    assert Seats(0.1, 0.0).choose(_pool([UNKNOWN, 0, 0, 0], [1.0]), 4)[0].tolist()[:2] == [0, 1]
+    assert Seats(0.9, 0.0).choose(_pool([UNKNOWN, 0, 0, 0], [1.0]), 4)[0].tolist()[0] == 1
 
 
 def test_boost_doubles_at_every_rank() -> None:
     pool = _pool([0] * 20 + [1] * 20, [0.8, 0.2])
     boosted = _pool([0] * 20 + [1] * 20, [0.8, 0.2], boosted=[False, True])
-    before, after = (np.cumsum(np.equal(_owners(each, Seats(1.0).choose(each, 10)), 1)) for each in (pool, boosted))
+    before, after = (
+        np.cumsum(np.equal(_owners(each, Seats(1.0, 0.0).choose(each, 10)), 1)) for each in (pool, boosted)
+    )
     assert before[-1] == 2
     assert after[-1] == 4
     assert (after >= 2 * before).all()
@@ -66,14 +70,14 @@ def test_boost_doubles_at_every_rank() -> None:
 
 def test_boost_of_an_owner_without_a_seat_gives_one() -> None:
     owner = [0] * 10 + [1] * 3
-    assert 1 not in _owners(_pool(owner, [0.99, 0.01]), Seats(0.1).choose(_pool(owner, [0.99, 0.01]), 5))
+    assert 1 not in _owners(_pool(owner, [0.99, 0.01]), Seats(0.1, 0.0).choose(_pool(owner, [0.99, 0.01]), 5))
     boosted = _pool(owner, [0.99, 0.01], boosted=[False, True])
-    assert _owners(boosted, Seats(0.1).choose(boosted, 5)).count(1) == 1
+    assert _owners(boosted, Seats(0.1, 0.0).choose(boosted, 5)).count(1) == 1
 
 
 def test_boost_ends_where_the_candidates_do() -> None:
     pool = _pool([0] * 10 + [1, 1, 1], [0.5, 0.5], boosted=[False, True])
-    assert _owners(pool, Seats(1.0).choose(pool, 10)).count(1) == 3
+    assert _owners(pool, Seats(1.0, 0.0).choose(pool, 10)).count(1) == 3
 
 
 @given(
@@ -92,13 +96,27 @@ def test_lists_are_full_free_of_repetitions_and_of_the_muted(
     scores = np.linspace(5, -5, len(owner), dtype=np.float32)[None]
     if missing:
         items[0, -missing:], scores[0, -missing:] = UNKNOWN, -np.inf
-    seating = Seating(np.asarray([owner], np.int32), shares, np.asarray([boosted]), np.asarray([muted]))
+    parts = np.tile([[1.0, 0.0], [0.5, 0.5]], (len(owner), 1))[None, : len(owner)]
+    controls = np.asarray([boosted]), np.asarray([muted]), Content(parts, np.asarray([[0.4, 0.6]]))
+    seating = Seating(np.asarray([owner], np.int32), shares, *controls)
     allowed = [place for place, who in enumerate(owner) if items[0, place] != UNKNOWN and not (who >= 0 and muted[who])]
-    slates: list[Slate] = [Greedy(), Seats(weight)]
+    slates: list[Slate] = [Greedy(), Seats(weight, 0.5 * (1 - weight))]
     for slate in slates:
         listed = [place for place in slate.choose(Pool(items, scores, seating), n)[0].tolist() if place != UNKNOWN]
         assert len(listed) == len(set(listed)) == min(n, len(allowed))
         assert set(listed) <= set(allowed)
+
+
+def test_labels_have_seats_in_parts() -> None:
+    parts = np.zeros((1, 30, 3))
+    parts[0, :10, 0] = parts[0, 10:20, 1] = 1.0
+    parts[0, 20:, 1:] = 0.5
+    pool = _pool([0] * 30, [1.0])
+    content = Content(parts, np.asarray([[0.5, 0.3, 0.2]]))
+    chosen = Seats(0.0, 1.0).choose(replace(pool, seating=replace(pool.owned, content=content)), 10)
+    np.testing.assert_allclose(parts[0, chosen[0]].sum(0), [5, 3, 2], atol=1.0)
+    without = Seats(0.0, 1.0).choose(pool, 10)
+    np.testing.assert_array_equal(without, Greedy().choose(pool, 10))
 
 
 def test_seats_without_owners_and_settings_out_of_range_are_refused() -> None:
@@ -107,5 +125,7 @@ def test_seats_without_owners_and_settings_out_of_range_are_refused() -> None:
         Seats().choose(pool, 1)
     with pytest.raises(ConfigError, match="weight is 2"):
         Seats(weight=2)
+    with pytest.raises(ConfigError, match=r"weight \+ calibration is 1\.5"):
+        Seats(0.75, 0.75)
     with pytest.raises(ConfigError, match="size is 0"):
         Seats(size=0)

@@ -35,7 +35,7 @@ class PersonaSettings:
     """
 
     most: int = 6
-    similarity: float = 0.48
+    similarity: float = 0.46
     least_share: float = 0.08
     least_ratio: float = 0.25
     least_events: int = 3

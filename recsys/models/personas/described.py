@@ -8,7 +8,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.personas.clusters import Personas, taste_mass
 from recsys.models.personas.dictionary import TasteDictionary
-from recsys.types import Doubles, Items
+from recsys.types import Doubles, Ints, Items
 
 
 def persona_nodes(dictionary: TasteDictionary, queries: Queries, personas: Personas, weight: Doubles) -> Items:
@@ -33,8 +33,9 @@ def persona_nodes(dictionary: TasteDictionary, queries: Queries, personas: Perso
     taken = np.zeros((len(personas), len(profile)), np.bool_)
     order = np.argsort(-personas.mass, axis=1, kind="stable")
     for position in range(nodes.shape[1]):
-        persona = order[:, position]
-        rows = np.flatnonzero(np.take_along_axis(personas.identity, persona[:, None], 1)[:, 0] != UNKNOWN)
+        persona: Ints = np.asarray(order[:, position])
+        exists = personas.identity[np.arange(len(order)), persona] != UNKNOWN
+        rows = np.flatnonzero(exists)
         if len(rows) == 0:
             continue
         own = mass[rows] * (personas.of_taste[rows] == persona[rows, None])

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.cluster.hierarchy import linkage
 
 from recsys.checks import positive, share, whole
+from recsys.data.clusters import unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.models.personas.vectors import item_vectors
@@ -19,6 +20,9 @@ from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 _ROUNDS = 20
 """Maximal rounds of k-means after the divisions."""
+
+_INERTIA = 4.0
+"""Weight of an item's former vector beside its new one."""
 
 _MOVES = 0.5
 """An item leaves its former taste for one at less than this part of the (squared) distance."""
@@ -80,8 +84,8 @@ class TasteDictionary:
             train: the training log.
             settings: how many, and of which vectors.
             former: the dictionary before this training. Its tastes and its tree stay, so that their numbers and names
-                go on: an item keeps its taste unless its new vector is far closer to the new vectors of the items of
-                another. `settings.tastes` is not used then.
+                go on: the new vectors are turned into the former ones' space and move known items a little, and an
+                item keeps its taste unless it has come far closer to another. `settings.tastes` is not used then.
         """
         chosen = settings or TasteSettings()
         vectors = item_vectors(train, chosen.dim, chosen.shrinkage, chosen.metadata_weight)
@@ -91,6 +95,7 @@ class TasteDictionary:
             centres = _centres(vectors, weight, taste, int(taste.max(initial=0)) + 1)
             merges = _ward(centres, np.bincount(taste, weight, len(centres)).astype(np.float64, copy=False))
         else:
+            vectors = _continued(former, train.items, vectors, weight)
             taste, merges = _inherited(former, train.items, vectors), former.merges
         return cls(train.items, vectors.astype(np.float32), taste.astype(np.int32), merges)
 
@@ -207,6 +212,22 @@ def _ward(centres: Doubles, weight: Doubles) -> Items:
             one = count + len(merges) - 1
         node[len(points) + number] = one
     return np.asarray(merges, np.int32)
+
+
+def _continued(former: TasteDictionary, items: Vocabulary, vectors: Doubles, weight: Doubles) -> Doubles:
+    """Return the vectors in the space of the former ones: unit( 4 former + new ) for items that both know.
+
+    A factorisation has no axes of its own. The rotation that brings the new ones nearest to the former, over events,
+    is Schönemann's, *A generalized solution of the orthogonal Procrustes problem*, 1966.
+    """
+    number = former.items.numbers(items.ids)
+    known = (number != UNKNOWN) & vectors.any(1)
+    before = np.where(known[:, None], former.vectors[number], 0.0).astype(np.float64)
+    width = max(before.shape[1], vectors.shape[1])
+    before, now = (np.pad(each, ((0, 0), (0, width - each.shape[1]))) for each in (before, vectors))
+    left, _, right = np.linalg.svd(now.T @ ((weight * known)[:, None] * before))
+    turned = (now @ (left @ right))[:, : former.vectors.shape[1]]
+    return unit_rows(_INERTIA * before[:, : former.vectors.shape[1]] + turned)
 
 
 def _inherited(former: TasteDictionary, items: Vocabulary, vectors: Doubles) -> Ints:

@@ -15,7 +15,7 @@ from recsys.models.capabilities import FoldIn, as_fold_in
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.clusters import Personas
 from recsys.models.personas.dictionary import TasteDictionary
-from recsys.slates.base import Owners, Seating
+from recsys.slates.base import Content, Owners, Seating
 from recsys.types import Doubles, Ints, Items, Mask
 
 _ENTRIES = 16_000_000
@@ -155,7 +155,18 @@ class PersonaOwners(Owners):
     def seating(self, rows: Ints, items: Items) -> Seating:
         owned = ownership(self._model, self._queries.take(rows), items, self._dictionary, self._personas.take(rows))
         controls = (None if control is None else control[rows] for control in (self._boosted, self._muted))
-        return Seating(owned.owner, owned.shares, *controls)
+        return Seating(owned.owner, owned.shares, *controls, content=self._content(rows, items))
+
+    def _content(self, rows: Ints, items: Items) -> Content | None:
+        """Return the genres of candidates and, by the weights that the model reads, of the users' histories."""
+        parts = self._model.fitted_on.metadata.genre_parts
+        if parts.shape[1] == 0:
+            return None
+        queries = self._model.read(self._queries.take(rows)).queries
+        history = queries.matrix(len(parts)) @ parts
+        total = history.sum(1, keepdims=True)
+        known = items != UNKNOWN
+        return Content(parts[np.maximum(items, 0)] * known[:, :, None], history / np.where(total > 0, total, 1.0))
 
 
 def without_evidence(queries: Queries, dictionary: TasteDictionary, personas: Personas, muted: Mask) -> Queries:

@@ -82,9 +82,7 @@ def test_lists_name_the_owner_of_every_seat(
     assert plain.owners is None
     greedy = ease.recommend(queries, 10, slate=Greedy(), owners=owners)
     np.testing.assert_array_equal(greedy.items, plain.items)
-    np.testing.assert_array_equal(
-        ease.recommend(queries, 10, slate=Seats(weight=0.0), owners=owners).items, plain.items
-    )
+    np.testing.assert_array_equal(ease.recommend(queries, 10, slate=Seats(0.0, 0.0), owners=owners).items, plain.items)
     with pytest.raises(ConfigError, match="needs owners"):
         ease.recommend(queries, 10, slate=Seats())
 
@@ -95,7 +93,7 @@ def test_seats_follow_shares(
     owners = PersonaOwners(ease, queries, dictionary, personas)
 
     def distance(weight: float) -> float:
-        listed = ease.recommend(queries, 10, slate=Seats(weight), owners=owners).owners
+        listed = ease.recommend(queries, 10, slate=Seats(weight, 0.0), owners=owners).owners
         assert listed is not None
         seats = (listed[:, :, None] == np.arange(6)).mean(1)
         return float(np.abs(seats - personas.shares).sum(1).mean())
