@@ -21,6 +21,7 @@ COMMANDS = (
         "fidelity",
         "large_catalogue",
         "paper",
+        "personas",
         "placebo",
         "ratings",
         "readme",
@@ -96,7 +97,16 @@ def test_every_optional_library_that_a_benchmark_imports_is_required_first() -> 
 
 @pytest.mark.parametrize(
     "name",
-    ["readme", "drift.bars", "ratings.rated_events", "serving.report", "speed.scale", "tools.cells", "tools.report"],
+    [
+        "readme",
+        "drift.bars",
+        "personas.worlds",
+        "ratings.rated_events",
+        "serving.report",
+        "speed.scale",
+        "tools.cells",
+        "tools.report",
+    ],
 )
 def test_examples_in_docstrings(name: str) -> None:
     results = doctest.testmod(importlib.import_module(f"benchmarks.{name}"))
