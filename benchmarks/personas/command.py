@@ -105,7 +105,7 @@ def measured(plan: Plan, questions: int) -> dict[str, Figures]:
         "owned": logs.owned(subject),
         "free": logs.free(subject, SEED),
         "controlled": logs.controlled(subject),
-        "stable": logs.stable(subject, names, SEED),
+        **{f"stable, {kind}": figures for kind, figures in logs.stable(subject, names, SEED).items()},
         "cost": logs.cost(subject),
     }
 
@@ -123,7 +123,7 @@ def report(results: Mapping[str, Mapping[str, Figures]], worlds: Sequence[Plante
 
 def _bars(claims: Mapping[str, Figures]) -> list[list[str]]:
     found, meaningful, owned = claims["personas, found"], claims["meaningful"], claims["owned"]
-    free, controlled, stable, cost = (claims[name] for name in ("free", "controlled", "stable", "cost"))
+    free, controlled, stable, cost = (claims[name] for name in ("free", "controlled", "stable, continued", "cost"))
     change = f"{percent(free['relative'])} {interval(100 * free['low'], 100 * free['high'], 1)}"
     ratio = free["systematic"] / free["systematic, plain"]
     single = cost["milliseconds"] * 500 / max(500.0, cost["events"])

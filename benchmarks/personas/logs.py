@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import final
 
@@ -20,9 +20,9 @@ from recsys.evaluation.tastes import Tastes
 from recsys.explanations.taste_names import Labels, TasteNames
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.capabilities import as_fold_in
-from recsys.models.personas.clusters import Personas, find_personas
+from recsys.models.personas.clusters import Personas, find_personas, taste_mass
 from recsys.models.personas.dictionary import TasteDictionary
-from recsys.models.personas.growth import matched
+from recsys.models.personas.growth import matched, updated_personas
 from recsys.models.personas.health import FoundHealth
 from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
 from recsys.slates import Owners, Seating, Seats
@@ -240,35 +240,55 @@ def controlled(subject: Subject, most: int = 2000) -> Figures:
     }
 
 
-def stable(subject: Subject, names: TasteNames, seed: int) -> Figures:
-    """Refit on 95% of the events; compare everybody's names and the owners of the items of both lists."""
+def stable(subject: Subject, names: TasteNames, seed: int) -> dict[str, Figures]:
+    """Refit on 95% of the events; compare everybody's names, and the owners of the items of both lists.
+
+    "continued": the users' personas go on, as in a service that has them; "found anew": they are found again from the
+    histories alone, and compared under the best matching.
+    """
     keep = np.random.default_rng(seed).random(len(subject.train)) < 0.95
     train = subject.train.select(keep).compact()
     model = subject.model.unfitted().fit(train)
-    queries = model.fitted_on.queries(subject.train, subject.queries.users)
+    asked, numbers = subject.queries, train.items.numbers(subject.train.items.ids)
+    history = replace(asked.history, items=np.where(asked.history.items < 0, UNKNOWN, numbers[asked.history.items]))
+    queries = replace(asked, users=np.full(len(asked), UNKNOWN, np.int32), history=history, exclude=None)
     dictionary = TasteDictionary.of(train, former=subject.dictionary)
-    personas = find_personas(dictionary, queries)
-    lists = model.recommend(queries, N, slate=subject.slate, owners=PersonaOwners(model, queries, dictionary, personas))
+    anew, going_on = find_personas(dictionary, queries), updated_personas(dictionary, queries, subject.personas)
+    kinds = {"continued": going_on, "found anew": anew}
+    return {kind: _kept(subject, names, model, queries, dictionary, own) for kind, own in kinds.items()}
+
+
+def _kept(
+    subject: Subject,
+    names: TasteNames,
+    model: Recommender,
+    queries: Queries,
+    dictionary: TasteDictionary,
+    personas: Personas,
+) -> Figures:
+    """Return how much of the names and of the owners is as before."""
+    owners = PersonaOwners(model, queries, dictionary, personas)
+    lists = model.recommend(queries, N, slate=subject.slate, owners=owners)
     assert lists.owners is not None
-    again = TasteNames.of(
-        dictionary, train.metadata, queries, personas, listed=lists.items, owner=lists.owners, former=names
-    )
-    before = names.of_personas(subject.dictionary, subject.queries, subject.personas)
-    after = again.of_personas(dictionary, queries, personas)
+    arguments = dictionary, model.fitted_on.metadata, queries, personas
+    again = TasteNames.of(*arguments, listed=lists.items, owner=lists.owners, former=names)
     overlap = []
-    for one, other in zip(before, after, strict=True):
+    for one, other in zip(
+        names.of_personas(subject.dictionary, subject.queries, subject.personas),
+        again.of_personas(dictionary, queries, personas),
+        strict=True,
+    ):
         first, second = ({name.text for name in row if name is not None} for row in (one, other))
         overlap.append(len(first & second) / max(1, len(first | second)))
-    translated = np.where(lists.items == UNKNOWN, UNKNOWN, subject.train.items.numbers(train.items.ids)[lists.items])
-    same = []
+    numbers = subject.train.items.numbers(model.fitted_on.items.ids)
+    translated = np.where(lists.items == UNKNOWN, UNKNOWN, numbers[lists.items])
+    same, mass = [], taste_mass(dictionary, queries)
     for row, new in enumerate(personas.of_taste):
-        old = subject.personas.of_taste[row]
-        mass = np.bincount(dictionary.taste[queries.history.row(row)], minlength=len(dictionary)).astype(np.float64)
-        continued = {one: other for one, other, _ in matched(new, old, mass)}
+        before = {one: other for one, other, _ in matched(new, subject.personas.of_taste[row], mass[row])}
         position = {int(item): place for place, item in enumerate(subject.lists.items[row])}
         for item, owner in zip(translated[row].tolist(), lists.owners[row].tolist(), strict=True):
             if item in position and owner != UNKNOWN:
-                same.append(continued.get(owner) == subject.listed_owners[row, position[item]])
+                same.append(before.get(owner) == subject.listed_owners[row, position[item]])
     return {
         "names": float(np.mean(overlap)),
         "owners": float(np.mean(same)),

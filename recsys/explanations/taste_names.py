@@ -159,7 +159,9 @@ class TasteNames:
             former: names of the dictionary from which this one inherited its tree: they stay while they hold.
         """
         counts = np.bincount(queries.history.items[queries.counted], minlength=len(metadata)).astype(np.float64)
-        weight = np.bincount(dictionary.taste, counts, len(dictionary)).astype(np.float64, copy=False)
+        weight: Doubles = np.bincount(dictionary.taste, counts, len(dictionary)).astype(np.float64, copy=False)
+        if former is not None:  # who found a node finds it again
+            weight = former.weight
         nodes = persona_nodes(dictionary, queries, personas, weight)
         labels = Labels.of(metadata, counts)
         under = _under(dictionary, queries, personas, nodes)

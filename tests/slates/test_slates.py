@@ -20,8 +20,8 @@ def _pool(
     count = len(owner)
     items = np.arange(count, dtype=np.int32)[None]
     scores = np.linspace(1, 0, count, dtype=np.float32)[None]
-    controls = (None if each is None else np.asarray([each]) for each in (boosted, muted))
-    return Pool(items, scores, Seating(np.asarray([owner], np.int32), np.asarray([shares]), *controls))
+    twice, none = (None if each is None else np.asarray([each]) for each in (boosted, muted))
+    return Pool(items, scores, Seating(np.asarray([owner], np.int32), np.asarray([shares]), twice, none))
 
 
 def _owners(pool: Pool, chosen: Ints) -> list[int]:

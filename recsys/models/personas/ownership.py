@@ -154,8 +154,8 @@ class PersonaOwners(Owners):
 
     def seating(self, rows: Ints, items: Items) -> Seating:
         owned = ownership(self._model, self._queries.take(rows), items, self._dictionary, self._personas.take(rows))
-        controls = (None if control is None else control[rows] for control in (self._boosted, self._muted))
-        return Seating(owned.owner, owned.shares, *controls, content=self._content(rows, items))
+        boosted, muted = (None if control is None else control[rows] for control in (self._boosted, self._muted))
+        return Seating(owned.owner, owned.shares, boosted, muted, self._content(rows, items))
 
     def _content(self, rows: Ints, items: Items) -> Content | None:
         """Return the genres of candidates and, by the weights that the model reads, of the users' histories."""
