@@ -29,7 +29,7 @@ _HOLDS_STILL = 0.8
 _BELIEVED = 50
 """Events that what a name held before counts for: where few are seen, it is not dropped by chance."""
 
-_MIN_LIFT = 1.8
+_MIN_LIFT = 2.0
 _MIN_SHARE = 0.15
 """A label that fewer of the items have says little, even beside others."""
 

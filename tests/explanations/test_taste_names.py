@@ -60,7 +60,7 @@ def test_names_of_labels_hold_for_what_the_personas_have(
             held.append(labels.any_of([labels.names.index(label) for label in name.labels])[item])
     assert len(held) > 1000
     assert np.mean(held) >= 0.85
-    assert min(name.lift for name in named.names if name.kind == "labels") >= 1.8
+    assert min(name.lift for name in named.names if name.kind == "labels") >= 2.0
 
 
 def test_names_hold_for_what_is_recommended(

@@ -32,7 +32,7 @@ def persona_nodes(dictionary: TasteDictionary, queries: Queries, personas: Perso
     nodes = np.full(personas.identity.shape, UNKNOWN, np.int32)
     taken = np.zeros((len(personas), len(profile)), np.bool_)
     order = np.argsort(-personas.mass, axis=1, kind="stable")
-    for position in range(nodes.shape[1]):
+    for position in range(order.shape[1]):
         persona: Ints = np.asarray(order[:, position])
         exists = personas.identity[np.arange(len(order)), persona] != UNKNOWN
         rows = np.flatnonzero(exists)
