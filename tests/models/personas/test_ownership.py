@@ -10,7 +10,7 @@ from recsys.decay.fixed import GlobalHalfLife
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models import AMPCF, EASE, IALS, Decayed, ItemKNN, LinearNextItem, Popularity
 from recsys.models.base import Recommender
-from recsys.models.personas.clusters import Personas
+from recsys.models.personas.clusters import Personas, find_personas
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
 from recsys.slates import Greedy, Seats
@@ -142,3 +142,15 @@ def test_no_query(dictionary: TasteDictionary, personas: Personas, ease: Recomme
     none = Queries.from_history([])
     found = ownership(ease, none, np.zeros((0, 3), np.int32), dictionary, personas.take(np.zeros(0, np.int64)))
     assert found.owner.shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["EASE", "ItemKNN"])
+def test_a_user_without_history_gets_the_plain_list(name: str, world: World, dictionary: TasteDictionary) -> None:
+    model = MODELS[name].unfitted().fit(world.log)
+    queries = Queries.from_history([[], [0, 1, 2, 3]])
+    owners = PersonaOwners(model, queries, dictionary, find_personas(dictionary, queries))
+    listed = model.recommend(queries, 8, slate=Seats(), owners=owners)
+    assert listed.owners is not None
+    np.testing.assert_array_equal(listed.items[0], model.recommend(queries, 8).items[0])
+    assert (listed.owners[0] == UNKNOWN).all()
+    assert (listed.owners[1] != UNKNOWN).any()
