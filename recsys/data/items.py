@@ -13,6 +13,9 @@ import numpy.typing as npt
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.types import Doubles, Floats
 
+NO_GENRE = frozenset({"(no genres listed)"})
+"""GroupLens' mark of items without genres: the absence of a taste, not a taste."""
+
 
 @final
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class ItemMetadata:
     @cached_property
     def genre_parts(self) -> Doubles:
         """ "items genres", read-only: the part of an item that each of its genres has; zeros without genres."""
-        matrix = self.genre_matrix[1].astype(np.float64)
+        names, has = self.genre_matrix
+        matrix = has * np.asarray([name not in NO_GENRE for name in names], np.float64)
         total = matrix.sum(1, keepdims=True)
         parts = np.asarray(matrix / np.where(total > 0, total, 1.0))
         parts.setflags(write=False)

@@ -19,15 +19,13 @@ import scipy.sparse as sp
 
 from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
+from recsys.data.items import NO_GENRE
 from recsys.data.queries import Ragged
 from recsys.errors import ConfigError
 from recsys.types import Doubles, Items, Mask
 
 SVD_DIM = 32
 """Factors of the PureSVD behind clusters and item vectors; independent of the size of any evaluated model."""
-
-NO_GENRE = frozenset({"(no genres listed)"})
-"""GroupLens' mark of items without genres: the absence of a taste, not a taste."""
 
 
 @final

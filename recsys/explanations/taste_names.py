@@ -10,14 +10,13 @@ from typing import Any, Literal, final
 import numpy as np
 import scipy.sparse as sp
 
-from recsys.data.items import ItemMetadata
+from recsys.data.items import NO_GENRE, ItemMetadata
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.titles import readable_title, year_of
 from recsys.models.personas.clusters import Personas
 from recsys.models.personas.described import persona_nodes
 from recsys.models.personas.dictionary import TasteDictionary
-from recsys.models.personas.vectors import NO_LABEL
 from recsys.types import Doubles, Items, Mask
 
 HOLDS = 0.85
@@ -96,7 +95,7 @@ class Labels:
             counts: "items", events of each.
         """
         rows = [
-            {*genres, *(tag for tag in tags if not any(map(str.isdigit, tag))), *_period(title)} - NO_LABEL
+            {*genres, *(tag for tag in tags if not any(map(str.isdigit, tag))), *_period(title)} - NO_GENRE
             for title, genres, tags in zip(metadata.titles, metadata.genres, metadata.tags, strict=True)
         ]
         number: dict[str, int] = {}

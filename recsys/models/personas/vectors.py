@@ -8,15 +8,12 @@ from scipy.sparse.linalg import eigsh
 
 from recsys.data.clusters import unit_rows
 from recsys.data.interactions import Interactions
-from recsys.data.items import ItemMetadata
+from recsys.data.items import NO_GENRE, ItemMetadata
 from recsys.models.linear.operations import cooccurrence_blocks
 from recsys.types import Doubles, Mask
 
 _FEWEST_USERS = 2
 """Pairs of items that a single user joins are left out: there are many, and each says next to nothing."""
-
-NO_LABEL = frozenset({"(no genres listed)"})
-"""GroupLens' mark of items without genres."""
 
 
 def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, metadata_weight: float = 0.2) -> Doubles:
@@ -84,7 +81,7 @@ def _co_use(train: Interactions, dim: int, shrinkage: float) -> Doubles:
 def _label_vectors(metadata: ItemMetadata, counts: Doubles, dim: int) -> Doubles:
     """Return "items labels", or "items dim" where there are more labels: each counts by how unusual it is."""
     rows = metadata.genres if metadata.has_genres else metadata.tags
-    labels = sorted({label for row in rows for label in row} - NO_LABEL)
+    labels = sorted({label for row in rows for label in row} - NO_GENRE)
     if not labels:
         return np.zeros((len(metadata), 1))
     column = {label: number for number, label in enumerate(labels)}
