@@ -35,6 +35,7 @@ class Seating:
         boosted: "queries owners": due twice the seats that they would have; None for none.
         muted: "queries owners": their candidates must not be listed; None for none.
         content: what the candidates are about; None where nothing is known of them.
+        trust: "queries", in [0, 1]: how far the shares are to be believed; None: fully.
     """
 
     owner: Items
@@ -42,6 +43,7 @@ class Seating:
     boosted: Mask | None = None
     muted: Mask | None = None
     content: Content | None = None
+    trust: Doubles | None = None
 
 
 class Owners(ABC):

@@ -26,7 +26,7 @@ class Seats(Slate):
     `weight` 1 the owners' seats follow Sainte-Lague's method; with both 0 the list is `Greedy`'s. A candidate that
     nobody owns has nothing of the second term. In the third, seats of labels (genres) are held in parts, as in Dang and
     Croft, *Diversity by proportionality*, SIGIR 2012: personas decide whose turn it is, and calibration that what they
-    are served is as mixed as what they liked.
+    are served is as mixed as what they liked. Both weights are multiplied by how far the shares can be trusted.
 
     A boosted owner has at every rank at least twice the seats that the same rules would give it without the boost, and
     one in the whole list if it would have none, as far as it owns candidates and there are ranks.
@@ -56,14 +56,15 @@ class Seats(Slate):
 
     def choose(self, pool: Pool, n: int) -> Ints:
         seating, allowed = pool.owned, allowed_candidates(pool)
-        scores = (1.0 - self.weight - self.calibration) * _scaled(pool.scores, pool.items != UNKNOWN)
+        trust = np.ones((len(allowed), 1)) if seating.trust is None else seating.trust[:, None]
+        scores = (1.0 - trust * (self.weight + self.calibration)) * _scaled(pool.scores, pool.items != UNKNOWN)
         shares = seating.shares if seating.muted is None else seating.shares * ~seating.muted
         largest = shares.max(1, initial=0.0, keepdims=True)
-        worth = self.weight * shares / np.where(largest > 0, largest, 1.0)
+        worth = trust * self.weight * shares / np.where(largest > 0, largest, 1.0)
         content = seating.content if self.calibration > 0 else None
         if content is not None:
             most = content.shares.max(1, initial=0.0, keepdims=True)
-            content = Content(content.parts, self.calibration * content.shares / np.where(most > 0, most, 1.0))
+            content = Content(content.parts, trust * self.calibration * content.shares / np.where(most > 0, most, 1.0))
         chosen = _elect(scores, seating.owner, worth, content, allowed, n, None)
         if seating.boosted is None or not seating.boosted.any():
             return chosen

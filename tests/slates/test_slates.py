@@ -52,6 +52,13 @@ def test_no_weight_is_greedy() -> None:
     np.testing.assert_array_equal(Seats(0.0, 0.0).choose(pool, 6), Greedy().choose(pool, 6))
 
 
+def test_shares_that_are_not_trusted_count_nothing() -> None:
+    pool = _pool([0, 0, 0, 0, 1, 1], [0.5, 0.5])
+    doubted = replace(pool, seating=replace(pool.owned, trust=np.zeros(1)))
+    np.testing.assert_array_equal(Seats(0.9, 0.0).choose(doubted, 6), Greedy().choose(pool, 6))
+    assert Seats(0.9, 0.0).choose(pool, 2).tolist() == [[0, 4]]
+
+
 def test_candidates_of_nobody_are_listed_for_their_scores() -> None:
     assert Seats(0.1, 0.0).choose(_pool([UNKNOWN, 0, 0, 0], [1.0]), 4)[0].tolist()[:2] == [0, 1]
     assert Seats(0.9, 0.0).choose(_pool([UNKNOWN, 0, 0, 0], [1.0]), 4)[0].tolist()[0] == 1

@@ -22,8 +22,8 @@ class FoundHealth:
     Attributes:
         effective: "users", exp of the entropy of the shares: the effective number of personas; NaN without events.
         cosine: "users", mean cosine between the mean vectors of two personas; NaN with fewer than two.
-        separation: "users", mean over events of the cosine with the own persona's mean vector, less the largest with
-            another's; NaN with fewer than two.
+        separation: "users", mean over events of the cosine with the mean vector of the own persona's other events (0
+            where there is none), less the largest with another persona's; NaN with fewer than two.
     """
 
     effective: Doubles
@@ -54,7 +54,7 @@ class FoundHealth:
         pairs = count * (count - 1)
         between = ((centres @ centres.transpose(0, 2, 1)).sum((1, 2)) - count) / np.maximum(pairs, 1)
         fit = np.einsum("ed,ekd->ek", vectors, centres[users])
-        own = fit[np.arange(len(events)), persona]
+        own = np.einsum("ed,ed->e", vectors, unit_rows(sums[place] - vectors))
         fit[np.arange(len(events)), persona] = -np.inf
         fit[mass[users] == 0] = -np.inf
         ahead = np.where(count[users] > 1, own - fit.max(1, initial=-np.inf), 0.0)

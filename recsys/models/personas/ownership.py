@@ -22,6 +22,10 @@ _ENTRIES = 16_000_000
 """Contributions computed at a time: about 64 MB."""
 
 
+_FEW = 10.0
+"""With so many events, shares of personas and genres are trusted by half: of few events they are mostly chance."""
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Ownership:
@@ -155,7 +159,9 @@ class PersonaOwners(Owners):
     def seating(self, rows: Ints, items: Items) -> Seating:
         owned = ownership(self._model, self._queries.take(rows), items, self._dictionary, self._personas.take(rows))
         boosted, muted = (None if control is None else control[rows] for control in (self._boosted, self._muted))
-        return Seating(owned.owner, owned.shares, boosted, muted, self._content(rows, items))
+        events = self._personas.mass[rows].sum(1)
+        trust = events / (events + _FEW)
+        return Seating(owned.owner, owned.shares, boosted, muted, self._content(rows, items), trust)
 
     def _content(self, rows: Ints, items: Items) -> Content | None:
         """Return the genres of candidates and, by the weights that the model reads, of the users' histories."""
