@@ -18,7 +18,7 @@ from recsys.cli.arguments import (
     add_seed,
     whole,
 )
-from recsys.cli.render import print_json, print_table, say
+from recsys.cli.render import print_json, print_table, probability, say
 from recsys.experiments.drift.names import DRIFT_ARMS
 
 _BASES = ("ease", "itemknn", "ials", "ampcf")
@@ -93,7 +93,7 @@ def _drift(options: argparse.Namespace) -> None:
     if options.json:
         print_json(content)
         return
-    print_table([row for base, entry in content["bases"].items() for row in _rows(base, entry)])
+    print_table([row for base, entry in content["bases"].items() for row in _rows(base, entry)], decimals=4)
     for base, reason in content["refused"].items():
         print(f"{base} refuses {content['dataset']}: {reason}")
     print(f"kept in {options.out}; drift.md is the report")
@@ -125,7 +125,7 @@ def _rows(base: str, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "hr@10": values["over_users"]["hr@10"],
                 "ndcg@10 over questions": values["ndcg@10"],
                 "per_user -": None if pair is None else f"{pair['diff']:+.4f}",
-                "p (Holm)": None if pair is None else f"{pair['p_holm']:.2g}",
+                "p (Holm)": None if pair is None else probability(pair["p_holm"]),
             }
         )
     return rows

@@ -21,6 +21,7 @@ from recsys.cli import ask, benchmark, data, demo, events, index, serve, tokens,
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.render import as_typed, prepare_output, say
 from recsys.errors import RecsysError
+from recsys.training.session import CHECKPOINT
 
 _CURES: Final = {
     errno.ENOSPC: "; make room, or give another place",
@@ -76,7 +77,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
-        say("recsys: interrupted; what was complete is kept, `--resume` goes on from there")
+        say(f"recsys: interrupted{_kept(options)}")
         return 130
     except Exception as error:
         if options.debug:
@@ -85,6 +86,15 @@ def _run(arguments: Sequence[str] | None) -> int:
         say(f"recsys: {as_typed(' '.join(text.split()))}")
         return code
     return 0
+
+
+def _kept(options: argparse.Namespace) -> str:
+    """Return what an interrupted command has kept, and how it goes on, as far as it does."""
+    if options.call is train.train and options.out is not None and (options.out / "logs" / CHECKPOINT).exists():
+        return "; complete epochs are kept, `--resume` goes on from there"
+    if options.command == "benchmark":
+        return "; what was complete is kept, the same command goes on from there"
+    return ""
 
 
 def _told(error: Exception, out: Path | None) -> tuple[int, str]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from recsys.files import json_values
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 BLOCKS, DIGITS = "▁▂▃▄▅▆▇█", "0123456789"
+_UNBROKEN = 24
+"""Text of at most so many characters stays on one line of a table."""
+
 _LIKELY = 0.1
 """Half-lives on a clock that is less probable than this are left out."""
 
@@ -57,20 +60,37 @@ def print_json(value: object, indent: int | None = 2) -> None:
     print(json.dumps(json_values(value), indent=indent, ensure_ascii=not _writes("\U0010ffff")))
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], *, as_json: bool = False) -> None:
-    """Print rows of the same columns as a table, or as JSON."""
+def print_table(rows: Sequence[Mapping[str, Any]], *, as_json: bool = False, decimals: int | None = None) -> None:
+    """Print rows of the same columns as a table, or as JSON.
+
+    Only text that is longer than a heading ever is breaks into lines. A table that has no room otherwise has no lines
+    between its columns; one that has none even then is wider than the terminal, rather than unreadable.
+
+    Args:
+        rows: one value per column.
+        as_json: print JSON.
+        decimals: digits of numbers after the point; None: four digits that count.
+    """
     if as_json:
         print_json(rows)
         return
+    from rich.cells import cell_len
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table()
-    for name, value in (rows[0] if rows else {}).items():
-        table.add_column(name, justify="right" if isinstance(value, float) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(short(value)) for value in row.values()))
-    output().print(table)
+    names = list(rows[0]) if rows else []
+    cells = [[short(value, decimals) for value in row.values()] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
+    console = output()
+    bordered = sum(widths) + 3 * len(names) + 1 <= console.width
+    table = Table() if bordered else Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, width in zip(names, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if isinstance(rows[0][name], float) else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=width <= _UNBROKEN)
+    for row in cells:
+        table.add_row(*map(escape, row))
+    console.width = max(console.width, sum(min(width, _UNBROKEN) + 1 for width in widths))
+    console.print(table)
 
 
 def output() -> Console:
@@ -88,14 +108,23 @@ def program() -> str:
     return str(script)
 
 
-def short(value: object) -> str:
-    """Return a value as a table shows it.
+def probability(p: float) -> str:
+    """Return a p-value as tables show it.
 
-    >>> short(0.123456), short({"min": 1.0, "max": 2.5}), short(None)
-    ('0.1235', 'min 1, max 2.5', '-')
+    >>> probability(0.31482), probability(0.000099), probability(1.0), probability(float("nan"))
+    ('.3148', '<.0001', '1.0000', 'nan')
+    """
+    return "<.0001" if p < 0.0001 else f"{p:.4f}".removeprefix("0")
+
+
+def short(value: object, decimals: int | None = None) -> str:
+    """Return a value as a table shows it, floats with so many digits after the point.
+
+    >>> short(0.123456), short(0.38, 4), short({"min": 1.0, "max": 2.5}), short(None)
+    ('0.1235', '0.3800', 'min 1, max 2.5', '-')
     """
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {short(item)}" for key, item in value.items())
     return "-" if value is None else str(value)

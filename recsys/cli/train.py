@@ -20,7 +20,7 @@ from recsys.cli.arguments import (
     add_seed,
     finite,
 )
-from recsys.cli.render import print_json, print_table, program, say
+from recsys.cli.render import print_json, print_table, probability, program, say
 from recsys.data.splits.names import SPLIT_NAMES
 from recsys.errors import ConfigError
 from recsys.training.session import ACCELERATORS
@@ -126,7 +126,7 @@ def train(options: argparse.Namespace) -> None:
         print_json(metrics)
         return
     valid, test = metrics["valid"], metrics["test"]
-    print_table([{"metric": name, "valid": valid[name], "test": test[name]} for name in _HEADLINE])
+    print_table([{"metric": name, "valid": valid[name], "test": test[name]} for name in _HEADLINE], decimals=4)
     leak = "; this split leaks time" if metrics["leaks_time"] else ""
     print(f"{metrics['dataset']}, {metrics['split']}{leak}; kept in {options.out}")
     print(who_is_asked(Evaluation.load(options.out / "test.parquet")))
@@ -136,12 +136,17 @@ def train(options: argparse.Namespace) -> None:
 
 
 def who_is_asked(evaluation: Evaluation) -> str:
-    """Return a line on how many users are asked, and for how many of them a model can know nothing."""
+    """Return a line on how many users are asked, and for how many of them a model can know nothing.
+
+    A user of whom all held-out items are in the history has a list and no ranking metrics.
+    """
     users, without = evaluation.users, int((evaluation.per_user["n_history"] == 0).sum())
     cold = f"{evaluation.cold_users} are cold (not in training), {without} have no history at all"
     unserved = evaluation.unserved_users
     popular = f"; {unserved} cannot be served by this model and get what is popular" if unserved else ""
-    return f"{users} test users are asked: {cold}{popular}."
+    new = users - evaluation.users_without_relevant
+    means = f"; {new} of {users} have a new item, and means of ranking metrics are over these {new}"
+    return f"{users} test users are asked: {cold}{popular}{means if new < users else ''}."
 
 
 def example_user(run: Path) -> str | None:
@@ -189,7 +194,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.json:
         print_json(values)
     else:
-        print_table([{"metric": name, "value": value} for name, value in values.items()])
+        print_table([{"metric": name, "value": value} for name, value in values.items()], decimals=4)
         print(who_is_asked(evaluation))
 
 
@@ -208,12 +213,13 @@ def _compare(options: argparse.Namespace) -> None:
                 "A": row["mean_a"],
                 "B": row["mean_b"],
                 "B - A": f"{row['diff']:+.4f}",
-                "95% interval": f"{row['low']:+.3f} .. {row['high']:+.3f}",
-                "p (Holm)": row["p_holm"],
+                "95% interval": f"{row['low']:+.4f} .. {row['high']:+.4f}",
+                "p (Holm)": probability(row["p_holm"]),
                 "better": {1: "B", -1: "A"}.get(row["established"], "-"),
             }
             for row in rows
-        ]
+        ],
+        decimals=4,
     )
     if not rows[0]["n"]:
         print("No test user with a history is served by both models, so they cannot be compared on who is better.")

@@ -31,7 +31,7 @@ from recsys.evaluation.beyond_accuracy import (
 )
 from recsys.evaluation.calibration import chance_distance, minority_recall, miscalibration, taste_distance
 from recsys.evaluation.leaks import check_unseen
-from recsys.evaluation.metrics import RANKING_METRICS, Metrics, ranking_metrics
+from recsys.evaluation.metrics import DESCRIBED, RANKING_METRICS, Metrics, ranking_metrics
 from recsys.evaluation.ranking import Progress, rank, validator
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.strata import quartiles
@@ -184,8 +184,7 @@ def _describe(
     Blocks do not depend on `batch_size`, and each has draws of its own, so that two models evaluated on one holdout are
     compared with the same chance distances.
     """
-    names = ("tdd", "tdd_excess", "ckl", "minority_recall", "novelty", "ild")
-    columns = {f"{name}@{k}": np.full(len(top), np.nan) for name in names for k in cutoffs}
+    columns = {f"{name}@{k}": np.full(len(top), np.nan) for name in DESCRIBED for k in cutoffs}
     taste_entropy = np.full(len(top), np.nan)
     for start in range(0, len(top), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(top)))

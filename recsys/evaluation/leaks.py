@@ -43,13 +43,17 @@ def check_unseen(model: Recommender, holdout: Holdout, train: Interactions) -> N
         raise DataError(
             f"{seen} of {len(holdout.relevant.items)} relevant items are events of the same users in the training log "
             f"{train.name!r} ({own[:SHOWN]}), so the model has learned from the answers; hold out events that it was "
-            "not fitted on"
+            "not fitted on or, if the task is to use items again, say so with Holdout(..., repeats=True)"
         )
 
 
 def _seen(holdout: Holdout, train: Interactions) -> int:
-    """Return how many relevant items their user has in the training log."""
+    """Return how many relevant items their user, whom the number or else the id names, has in the training log."""
+    if holdout.repeats:
+        return 0
     users = holdout.queries.users
+    if holdout.fingerprint is None:  # made by hand, so that a user without a number may be one of training
+        users = np.where(users == UNKNOWN, train.users.numbers(holdout.user_ids), users)
     known = np.flatnonzero(users != UNKNOWN)
     asked, learned = holdout.relevant.take(known), Ragged(train.indptr, train.item_num).take(users[known])
     wanted = asked.rows * train.n_items + asked.items

@@ -137,6 +137,12 @@ RANKING_METRICS: Final[Mapping[str, MetricFunction]] = {
 }
 """The metrics of this module by the short name that tables use before the "@"."""
 
+DESCRIBED: Final = ("tdd", "tdd_excess", "ckl", "minority_recall", "novelty", "ild")
+"""What every evaluation has of each user's list beside the ranking metrics."""
+
+OVERALL: Final = ("coverage", "gini")
+"""What every evaluation has of all lists together."""
+
 
 def metrics_by_name(metrics: Metrics) -> dict[str, MetricFunction]:
     """Return ranking metrics by the name before the "@".
@@ -225,6 +231,11 @@ def metric_named(name: str) -> MetricFunction:
         return RANKING_METRICS[name]
     if "@" in name:
         raise ConfigError(f"metric {name!r}: give its name alone, as in ndcg, and the list lengths as cutoffs=[10]")
+    if name in (*DESCRIBED, *OVERALL):
+        raise ConfigError(
+            f"metric {name!r} is in every evaluation, as {name}@10, so it is not chosen; leave it out, or name ranking "
+            f"metrics: {', '.join(RANKING_METRICS)}"
+        )
     try:
         function = object_named("metric", name, "recsys.metrics")
     except ConfigError as error:

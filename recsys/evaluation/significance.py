@@ -22,6 +22,9 @@ from recsys.types import Doubles, Mask
 MINIMUM_OVERLAP = 0.95
 """Two tables are compared if at least this share of all their users is in both."""
 
+_EXACT: Final = 50
+"""Up to so many differences other than 0 have an exact test; the normal approximation is close beyond."""
+
 LEVEL: Final = 0.05
 """A corrected p-value below it is one of the two conditions of an established difference."""
 
@@ -133,12 +136,36 @@ def signed_rank_p(difference: Doubles) -> float:
     Zeros follow Pratt (1959): they are ranked with the rest, then left out. Most users tie at 0 in a top-k metric.
     Dropping zeros first ("wilcox") ignores how many there are; splitting their ranks between the signs ("zsplit")
     adds their ranks to the variance though they cannot vary, which hides real differences.
+
+    With at most 50 differences other than 0 the test is exact: every sign of each of them is equally likely. The normal
+    approximation is only as good as they are many, whatever the number of zeros.
+
+    >>> signed_rank_p(np.array([1.0, 1.0, 1.0, 1.0, *np.zeros(996)]))
+    0.125
     """
     if len(difference) == 0:
         return float("nan")
-    if not difference.any():
-        return 1.0
+    changed = difference[difference != 0]
+    if len(changed) <= _EXACT:
+        return _sign_flip_p(changed, len(difference) - len(changed))
     return float(wilcoxon(difference, zero_method="pratt").pvalue)
+
+
+def _sign_flip_p(changed: Doubles, zeros: int) -> float:
+    """Return the two-sided p-value of the signed-rank statistic under all signs of the differences other than 0.
+
+    The rank of each is its rank r among them plus the number of zeros, so that the statistic depends only on how many
+    are positive and on the sum of their r; twice r is whole, also where ranks are tied. One step for each difference
+    gives the probability of every such pair.
+    """
+    twice = np.rint(2 * rankdata(np.abs(changed))).astype(np.int64)
+    odds = np.ones((1, 1))  # "positives, twice the sum of their r"
+    for rank in twice.tolist():
+        odds = (np.pad(odds, ((0, 1), (0, rank))) + np.pad(odds, ((1, 0), (rank, 0)))) / 2
+    positives, total = np.indices(odds.shape)
+    distance = np.abs(2 * (2 * zeros * positives + total) - (2 * zeros * len(twice) + twice.sum()))
+    above = changed > 0
+    return min(1.0, float(odds[distance >= distance[above.sum(), twice[above].sum()]].sum()))
 
 
 def rank_effect(difference: Doubles) -> float:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
-from recsys.data.readers.columns import INTERACTION_KINDS, Columns, Role
+from recsys.data.readers.columns import INTERACTION_KINDS, Columns, Duplicates, ReRatings, Role
 from recsys.data.readers.layout import Layout, detect, split_fields
 from recsys.data.readers.log import read_log
 from recsys.data.readers.sources import find_log
@@ -154,22 +154,34 @@ def interactions_of(
     name: str = "events",
     until: int | None = None,
     known: tuple[Vocabulary, ItemMetadata] | None = None,
+    duplicates: Duplicates = "drop",
+    re_ratings: ReRatings = "last",
 ) -> Interactions:
     """Return the log of a store, as `recsys.data.readers.log.read_log` reads it from an exported file.
 
     It goes through a temporary file, so that one code path with one rule for ids and repeats makes logs: ids are
-    integers where all look like it, and of ratings of one item by one user the last counts.
+    integers where all look like it, and of ratings of one item by one user the last counts by default.
 
     Args:
         store: where the events are.
         name: of the log, for reports.
         until: only what arrived up to this sequence number; None: everything.
         known: items with titles, genres and tags, such as those of the model; a store has none.
+        duplicates, re_ratings: which of repeated events count; see `recsys.data.readers.columns.Columns`.
 
     Raises:
         DataError: there is no such event.
     """
-    columns = Columns(user="user_id", item="item_id", value="value", time="time", kind="kind", time_unit="seconds")
+    columns = Columns(
+        user="user_id",
+        item="item_id",
+        value="value",
+        time="time",
+        kind="kind",
+        time_unit="seconds",
+        duplicates=duplicates,
+        re_ratings=re_ratings,
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.parquet"
         kinds = cast("tuple[Kind, ...]", INTERACTION_KINDS)
@@ -191,8 +203,8 @@ def pinned(address: str) -> str:
         return f"{address}#{store.last_sequence()}"
 
 
-def log_of(address: str) -> Interactions:
-    """Return the log of the store at an address, possibly `pinned`.
+def log_of(address: str, duplicates: Duplicates = "drop", re_ratings: ReRatings = "last") -> Interactions:
+    """Return the log of the store at an address, possibly `pinned`; for repeats see `interactions_of`.
 
     Raises:
         StoreError: there is no such store.
@@ -202,7 +214,8 @@ def log_of(address: str) -> Interactions:
     place = address if as_of is None else address[: as_of.start()]
     with open_store(place, create=False) as store:
         name = Path(located(place).partition("?")[0]).name
-        return interactions_of(store, name=name, until=None if as_of is None else int(as_of[1]))
+        until = None if as_of is None else int(as_of[1])
+        return interactions_of(store, name=name, until=until, duplicates=duplicates, re_ratings=re_ratings)
 
 
 def _batches(entries: Iterable[T], size: int) -> Iterator[list[T]]:

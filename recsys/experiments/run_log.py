@@ -18,17 +18,17 @@ from recsys.data.readers.repeats import find_repeats
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.splits.later import later_questions
 from recsys.data.splits.names import SplitName
+from recsys.data.splits.paper import binarised
 from recsys.data.splits.standard import check_options, split
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import DataError
+from recsys.evaluation.leaks import SHOWN
 from recsys.events.addresses import is_address
 from recsys.events.transfer import log_of
 from recsys.experiments.configuration import Filters
 from recsys.models.base import Recommender
 
 _LOG = logging.getLogger("recsys.experiments")
-_SHOWN = 12
-"""Digits of a fingerprint that messages show."""
 
 
 @final
@@ -68,7 +68,7 @@ class DataSettings:
 
         Otherwise an item that somebody uses again would be missing there, as the last of repeats is kept.
         """
-        policies = None if is_address(self.source) else self._policies
+        policies = self._policies
         if policies is None:
             return self.load()
         log = self._load(duplicates="keep", re_ratings="keep")
@@ -84,7 +84,7 @@ class DataSettings:
 
     def _load(self, **policies: Any) -> Interactions:  # noqa: ANN401 - policies for repeats
         if is_address(self.source):
-            log = log_of(self.source)
+            log = log_of(self.source, **policies)
         else:
             log = datasets.load(self.source, columns=self._columns, on_error=self.on_error, seed=self.seed, **policies)
         return log if self.items is None else datasets.with_items(log, self.items)
@@ -96,6 +96,8 @@ class DataSettings:
     @property
     def _policies(self) -> Columns | None:
         """What the file declares about repeats; None for a log that is made otherwise, such as by a reader."""
+        if is_address(self.source):
+            return Columns()
         card = cards.all_cards().get(self.source)
         if card is not None and (card.generator is not None or card.derivation is not None):
             return None
@@ -137,7 +139,7 @@ class LogRecord:
         return record if isinstance(record.fingerprint, str) and isinstance(record.until, int | None) else None
 
     def __str__(self) -> str:
-        return f"fingerprint {self.fingerprint[:_SHOWN]}, {self.events} events"
+        return f"fingerprint {self.fingerprint[:SHOWN]}, {self.events} events"
 
 
 def log_for_questions(
@@ -203,10 +205,11 @@ def questions_again(
             data.source,
         )
     elif (found := LogRecord.of(log)).fingerprint != recorded.fingerprint:
+        grown = recorded.until is not None and LogRecord.of(_beginning(data, recorded.until)[1]) == recorded
+        cure = "it has only grown: ask what is later with --later" if grown else "give the run's log with --data"
         raise DataError(
             f"{data.source} is not the log that {run} read ({found}; that one {recorded}), so the model may have "
-            "learned from its test questions; give the run's log with --data, if it has grown ask what is later with "
-            "--later, or train again"
+            f"learned from its test questions; {cure}, or train again"
         )
     cut = data.cut(log, filters)
     return cut.test, cut.train
@@ -225,8 +228,7 @@ def questions_later(
         raise DataError(f"{run} records no fingerprint of its log, so what is later is not known; train again")
     if recorded.until is None:
         raise DataError(f"the log of {run} has no times, so none of its events is later than another; train again")
-    log = data.load_grown(recorded.until)
-    beginning = log.select(log.time <= recorded.until).compact()
+    log, beginning = _beginning(data, recorded.until)
     own = LogRecord.of(beginning)
     if own.fingerprint != recorded.fingerprint:
         raise DataError(
@@ -235,4 +237,12 @@ def questions_later(
             "grown, or train again"
         )
     cut = data.cut(beginning, filters)
+    if data.split == "paper":
+        log = binarised(log, data.threshold)
     return later_questions(log, cut.train, recorded.until), cut.train
+
+
+def _beginning(data: DataSettings, until: int) -> tuple[Interactions, Interactions]:
+    """Return a grown log, and the part of it that is not later than `until`."""
+    log = data.load_grown(until)
+    return log, log.select(log.time <= until).compact()

@@ -19,10 +19,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from recsys.errors import ConfigError
-from recsys.training.session import Session
+from recsys.training.session import CHECKPOINT, Session
 from recsys.training.trainable import Optimization, Trainable
-
-_CHECKPOINT = "last.ckpt"
 
 
 @final
@@ -156,7 +154,7 @@ def train(
         KeyboardInterrupt: the user interrupted the training.
     """
     best = _BestEpoch(validate, health, optimization)
-    checkpoint = None if session.directory is None else session.directory / _CHECKPOINT
+    checkpoint = None if session.directory is None else session.directory / CHECKPOINT
     resume_from = checkpoint if session.resume and checkpoint is not None and checkpoint.exists() else None
     if resume_from is not None:
         best.load_state_dict(_read_checkpoint(resume_from, identity))
@@ -190,7 +188,7 @@ def _trainer(optimization: Optimization, session: Session, steps_per_epoch: int,
         callbacks.append(
             ModelCheckpoint(
                 session.directory,
-                filename=Path(_CHECKPOINT).stem,
+                filename=Path(CHECKPOINT).stem,
                 save_on_train_epoch_end=True,
                 enable_version_counter=False,
             )

@@ -11,6 +11,9 @@ from recsys.errors import ConfigError, nearest
 ACCELERATORS = ("auto", "cpu", "gpu")
 """The devices that a model may be trained on; "auto" takes a GPU where there is one."""
 
+CHECKPOINT = "last.ckpt"
+"""The file in a session's directory from which an interrupted training goes on; models in closed form write none."""
+
 
 @final
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import subprocess
 import sys
@@ -321,11 +322,41 @@ def test_interrupting_training_keeps_what_is_complete(
 
     with monkeypatch.context() as patch:
         patch.setattr(HistoryTask, "loss", interrupted)
-        assert call(*arguments, "--out", tmp_path / "cut", *options)[0] == 130
+        code, _, err = call(*arguments, "--out", tmp_path / "cut", *options)
+    assert code == 130
+    assert "`--resume` goes on" in err
     assert not (tmp_path / "cut" / "metrics.json").exists()
     assert call(*arguments, "--out", tmp_path / "cut", *options, "--resume")[0] == 0
     one, two = (tmp_path / run / "model" / "arrays.safetensors" for run in ("whole", "cut"))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_interrupted_training_promises_nothing_without_a_checkpoint(
+    call: Call, log_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recsys.models.linear.ease.EASE._fit", interrupted)
+    code, _, err = call("train", "--config", "ease", "--data", log_file, "--out", tmp_path / "run", "--quiet")
+    assert (code, err) == (130, "recsys: interrupted\n")
+
+
+def test_numbers_of_a_comparison_stay_on_one_line_with_equal_digits(
+    call: Call, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for metric in ("ndcg@10", "minority_recall@10"):
+        out = call("compare", runs["popularity"], runs["ease"], "--metric", metric)[1]
+        (row,) = json.loads(call("compare", runs["popularity"], runs["ease"], "--metric", metric, "--json")[1])
+        p = "<.0001" if row["p_holm"] < 0.0001 else f"{row['p_holm']:.4f}".removeprefix("0")
+        means = rf"{row['mean_a']:.4f} +{row['mean_b']:.4f}"
+        interval = rf"{row['diff']:+.4f} {row['low']:+.4f} \.\. {row['high']:+.4f}".replace("+", r"\+")
+        assert re.search(rf"{metric} +{means} +{interval} +{re.escape(p)} ", out)
+    assert max(map(len, call("compare", runs["popularity"], runs["ease"])[1].splitlines())) <= 80
+    table = call("evaluate", "--run", runs["ease"], "--k", "10")[1]
+    digits = {len(number) for number in re.findall(r"\d\.(\d+)", table)}
+    assert digits == {4}
 
 
 def test_training_and_evaluating_say_who_is_asked(call: Call, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from recsys.cli.main import main
 from recsys.data.interactions import Interactions
+from recsys.events.addresses import open_store
+from recsys.events.store import Event
 
 Call = Callable[..., tuple[int, str, str]]
 START = 1_500_000_000
@@ -106,6 +108,7 @@ def test_evaluating_on_another_log_is_refused(
     if not later:
         assert _fingerprint(change(rows))[:12] in err
     assert "--data" in err or later
+    assert later or "--later" not in err  # which would be refused, too
     assert "train again" in err
 
 
@@ -161,6 +164,41 @@ def test_grown_log_is_asked_only_about_what_is_later(
     code, _, err = call("evaluate", "--run", run, "--data", _write(late, tmp_path / "late.csv"), "--later")
     assert code == 2
     assert "only grown" in err
+
+
+def _store(rows: pd.DataFrame, address: str) -> None:
+    with open_store(address, create=True) as store:
+        events = zip(rows["user"], rows["item"], rows["rating"], rows["time"], strict=True)
+        store.append([Event(f"{u}-{i}-{t}", u, i, float(r), int(t)) for u, i, r, t in events])
+
+
+def test_store_has_grown_also_where_an_item_is_used_again(call: Call, rows: pd.DataFrame, tmp_path: Path) -> None:
+    address, run = f"sqlite:///{tmp_path / 'events.db'}", tmp_path / "run"
+    again = rows.iloc[[7, 40]].assign(time=rows["time"] + 1)  # used again before the training, too
+    _store(pd.concat([rows, again]).sort_values("time"), address)
+    assert call("train", "--config", "ease", "--data", address, "--out", run, "--quiet")[0] == 0
+    late = int(rows["time"].max()) + 10
+    _store(rows.iloc[[3, 50]].assign(time=late), address)
+    _store(pd.DataFrame([("u00", "i_new", 4, late + 1)], columns=rows.columns), address)
+    code, out, err = call("evaluate", "--run", run, "--later", "--json")
+    assert (code, err) == (0, "")
+    counts = json.loads(out)
+    assert counts["users"] == len({"u00", *rows.iloc[[3, 50]]["user"]})
+    assert counts["unreachable_relevant"] == 1
+    told = call("evaluate", "--run", run, "--later")[1]
+    assert f"; 1 of {counts['users']} have a new item, and means of ranking metrics are over these 1." in told
+
+
+def test_what_is_later_has_the_threshold_of_the_run(call: Call, rows: pd.DataFrame, tmp_path: Path) -> None:
+    run, log = tmp_path / "run", _write(rows, tmp_path / "log.csv")
+    paper = ("--split", "paper", "--threshold", "4", "--quiet")
+    assert call("train", "--config", "ease", "--data", log, "--out", run, *paper)[0] == 0
+    late = int(rows["time"].max()) + 10
+    new = [(user, "i_new", rating, late) for user, rating in (("u00", 3), ("u01", 4), ("u02", 1), ("u03", 5))]
+    grown = _write(pd.concat([rows, pd.DataFrame(new, columns=rows.columns)]), tmp_path / "grown.csv")
+    code, out, _ = call("evaluate", "--run", run, "--data", grown, "--later", "--json")
+    assert code == 0
+    assert json.loads(out)["users"] == 2
 
 
 def test_log_that_changed_in_its_place_is_used_only_when_named(

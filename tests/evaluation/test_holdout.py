@@ -11,6 +11,7 @@ import pytest
 
 from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.holdout import Split
+from recsys.data.splits.standard import split as split_log
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation.comparison import COLD, SERVED, compare_models
@@ -191,7 +192,8 @@ def test_misuse_is_explained() -> None:
 def test_a_catalogue_smaller_than_the_cutoff() -> None:
     log = random_log(users=8, items=4)
     blank = Queries.from_history([[0]] * 8)
-    holdout = replace(random_holdout(log), queries=blank, relevant=Ragged.of([[1, 2]] * 8))
+    strangers = np.arange(100, 108).astype(object)
+    holdout = replace(random_holdout(log), queries=blank, relevant=Ragged.of([[1, 2]] * 8), user_ids=strangers)
     result = evaluate(MostUsed().fit(log), holdout, log, tastes=Tastes.of(log, clusters=2))
     assert result.summary["recall@5"] == result.summary["ndcg@20"] / result.summary["ndcg@10"] == 1.0
     assert result.summary["precision@20"] == pytest.approx(0.1)
@@ -311,3 +313,13 @@ def test_the_headline_of_a_comparison_is_whom_both_models_serve() -> None:
     a, b = (table.assign(n_history=3, served=True) for table in (a, b))
     results = [Evaluation(table, ("ndcg@10",), {}, (10,), 0) for table in (a, b)]
     assert compare_models(results[0], results[1], metrics="ndcg@10")["group"].tolist() == [SERVED]
+
+
+@pytest.mark.parametrize("name", [*DESCRIBED, "coverage", "gini"])
+def test_what_every_evaluation_has_is_not_chosen_by_name(name: str) -> None:
+    log = random_log()
+    cut = split_log(log)
+    model = MostUsed().fit(cut.train)
+    assert f"{name}@5" in evaluate(model, cut, cutoffs=5, metrics=["ndcg"]).summary
+    with pytest.raises(ConfigError, match=f"{name}@10, so it is not chosen; leave it out"):
+        evaluate(model, cut, metrics=[name])

@@ -9,6 +9,8 @@ import pytest
 
 import recsys
 from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries, Ragged
+from recsys.data.splits.holdout import Holdout
 from recsys.data.splits.standard import split
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import ConfigError, DataError
@@ -52,6 +54,28 @@ def test_answers_in_the_training_log_are_found_also_in_questions_of_unknown_orig
     leaking = replace(nameless, relevant=replace(nameless.relevant, items=answers))
     with pytest.raises(DataError, match=r"^1 of .* relevant items are events of the same users"):
         evaluate(model, leaking, cut.train)
+
+
+def _about_the_past(log: Interactions) -> Holdout:
+    """Return questions made by hand, without numbers of the users: what each of them used last in the log itself."""
+    rows = [log.item_num[log.history_slice(user)] for user in range(log.n_users)]
+    queries = Queries.from_history([row[:-1] for row in rows])
+    none = Ragged.of([[]] * len(rows))
+    answers = Ragged.of([row[-1:] for row in rows])
+    return Holdout(replace(queries, exclude=none), answers, log.users.ids.astype(object))
+
+
+def test_answers_are_found_where_only_ids_name_the_users() -> None:
+    log = random_log()
+    with pytest.raises(DataError, match=r"^40 of 40 relevant items .*Holdout\(\.\.\., repeats=True\)"):
+        evaluate(MostUsed().fit(log), _about_the_past(log), log)
+
+
+def test_repeated_use_is_a_task_where_the_questions_say_so() -> None:
+    log = random_log()
+    questions = replace(_about_the_past(log), repeats=True)
+    assert evaluate(MostUsed().fit(log), questions, log).summary["hr@20"] > 0
+    assert questions.take(np.array([3, 1])).repeats
 
 
 @pytest.mark.parametrize("ids", [[1, 0, *range(2, 40)], [100, *range(1, 40)]], ids=["swapped", "renamed"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import wilcoxon
+from scipy.stats import rankdata, wilcoxon
 
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation.significance import compare, compare_seeds, established_sign, holm, rank_effect, signed_rank_p
@@ -33,6 +34,36 @@ def test_signed_rank_equals_scipy_with_pratt_zeros() -> None:
     assert signed_rank_p(np.zeros(5)) == 1.0
     assert math.isnan(signed_rank_p(np.zeros(0)))
     assert signed_rank_p(np.array([0.5])) == 1.0
+
+
+@pytest.mark.parametrize("zeros", [0, 3, 400])
+def test_few_differences_have_the_null_of_all_their_signs(zeros: int) -> None:
+    """By going through the 2^9 signs of nine differences, some of them tied."""
+    changed = np.array([1.0, 1.0, -1.0, 2.0, 0.5, -3.0, 2.0, 2.0, 7.0])
+    whole = np.r_[changed, np.zeros(zeros)]
+    ranks = rankdata(np.abs(whole))[: len(changed)]
+    sums = np.array(list(itertools.product([-1, 1], repeat=len(changed)))) @ ranks
+    expected = np.mean(np.abs(sums) >= abs(np.sign(changed) @ ranks))
+    assert signed_rank_p(whole) == pytest.approx(expected)
+    assert signed_rank_p(-whole) == pytest.approx(expected)
+
+
+def test_few_users_establish_nothing_however_many_tie() -> None:
+    """Four of 1,000 users gain: four equal signs have probability 1/8."""
+    gain = np.where(np.arange(1000) < 4, 1.0, 0.0)
+    row = compare(table(np.zeros(1000)), table(gain), ["ndcg@10"]).iloc[0]
+    assert row["low"] > 0
+    assert (row["p"], row["established"]) == (0.125, 0)
+
+
+def test_exact_and_approximate_test_meet() -> None:
+    """Around 50 differences, of few sizes and among many zeros, the p-values of the two are close."""
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        difference = np.r_[rng.choice([-0.37, -0.63, -1, 0.37, 0.63, 1], 50), np.zeros(300)]
+        assert signed_rank_p(difference) == pytest.approx(wilcoxon(difference, zero_method="pratt").pvalue, abs=0.15)
+        more = np.r_[difference, 0.5]
+        assert signed_rank_p(more) == wilcoxon(more, zero_method="pratt").pvalue
 
 
 def test_signed_rank_keeps_its_level_with_many_zeros() -> None:
@@ -169,7 +200,7 @@ def test_seeds_are_averaged_per_user_before_the_test() -> None:
     result = compare_seeds(a, b, ["ndcg@10"])
     assert result["runs"].tolist() == ["average", "1", "2", "3"]
     mean_a, mean_b = (np.mean([t["ndcg@10"] for t in tables], axis=0) for tables in (a, b))
-    assert result.loc[0, "p"] == wilcoxon(mean_b - mean_a, zero_method="pratt").pvalue
+    assert result.loc[0, "p"] == pytest.approx(wilcoxon(mean_b - mean_a, method="exact").pvalue)
     assert result.loc[0, "n"] == 40
     assert result.loc[2, "diff"] == pytest.approx((b[1]["ndcg@10"] - a[1]["ndcg@10"]).mean())
 

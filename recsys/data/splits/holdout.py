@@ -26,6 +26,8 @@ class Holdout:
         user_ids: "queries", external ids (cold users have no number).
         candidates: if set, only these items of each query are ranked (sampled metrics of the `paper` protocol).
         fingerprint: of the training log whose numbers these are; None where it is not known.
+        repeats: the task is to use items again: relevant items may be among the user's events of training. Then set
+            `queries.exclude`, as no item of a history is recommended otherwise.
     """
 
     queries: Queries
@@ -33,6 +35,7 @@ class Holdout:
     user_ids: npt.NDArray[np.object_]
     candidates: Ragged | None = None
     fingerprint: str | None = None
+    repeats: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.queries) == len(self.relevant) == len(self.user_ids):
@@ -52,6 +55,7 @@ class Holdout:
             self.user_ids[rows],
             None if self.candidates is None else self.candidates.take(rows),
             self.fingerprint,
+            self.repeats,
         )
 
 

@@ -51,7 +51,7 @@ def paper_split(log: Interactions, *, threshold: float | None = None, seed: int 
     """
     if negatives < 1:
         raise ConfigError(f"paper: negatives is {negatives}; it must be at least 1")
-    positives = minimum_events(_binarised(log, threshold), users=2, items=2, passes=3)
+    positives = minimum_events(binarised(log, threshold), users=2, items=2, passes=3)
     rng = np.random.default_rng(seed)
     place = shuffled_positions(positives, rng)
     count = np.diff(positives.indptr)[positives.user_num]
@@ -96,7 +96,12 @@ def reserved_items(split: Split) -> Ragged:
     return Ragged.from_lengths(counts, item[np.lexsort((item, owner))])
 
 
-def _binarised(log: Interactions, threshold: float | None) -> Interactions:
+def binarised(log: Interactions, threshold: float | None) -> Interactions:
+    """Return the events that count, with the value 1 and of each user's with one item only the first.
+
+    Raises:
+        DataError: no rating is at least the threshold.
+    """
     keep = np.ones(len(log), np.bool_) if threshold is None else log.value >= np.float32(threshold)
     if not keep.any():
         raise DataError(f"{log.name}: no rating is at least {threshold}; lower the threshold")
