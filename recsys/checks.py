@@ -16,6 +16,11 @@ from typing import Any, ParamSpec, TypeVar, get_args
 
 from recsys.errors import ConfigError, nearest
 
+LARGEST_SEED = 2**32 - 1
+"""Of the generators of all libraries in use."""
+_LARGEST = (2 - 2**-23) * 2.0**127
+"""The largest number of float32."""
+
 _Base = TypeVar("_Base")
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -28,10 +33,22 @@ def choice(name: str, value: object, allowed: object) -> None:
         raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(values)}{nearest(str(value), values)}")
 
 
-def positive(name: str, value: float, *, zero: bool = False) -> None:
-    """Raise a ConfigError when `value` is not positive (or, with `zero`, not at least 0)."""
+def positive(name: str, value: float, *, zero: bool = False, infinite: bool = False) -> None:
+    """Raise a ConfigError when `value` is not positive (or, with `zero`, not at least 0), or too large for float32.
+
+    With `infinite` infinity is allowed, too.
+    """
     if not (value >= 0 if zero else value > 0):
         raise ConfigError(f"{name} is {value}; it must be {'at least 0' if zero else 'positive'}")
+    if value > _LARGEST and not (infinite and value == math.inf):
+        raise ConfigError(f"{name} is {value}; it must be at most {_LARGEST:.1e}, the largest that models compute with")
+
+
+def seed_of_draws(value: object) -> None:
+    """Raise a ConfigError when a seed is none that all libraries in use take: a whole number from 0 to 2^32 - 1."""
+    whole("seed", value, least=0)
+    if isinstance(value, Integral) and value > LARGEST_SEED:
+        raise ConfigError(f"seed is {value}; it must be at most {LARGEST_SEED}")
 
 
 def whole(name: str, value: object, *, least: int = 1) -> None:

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeAlias, final
 
+from recsys.checks import LARGEST_SEED
 from recsys.errors import nearest
 from recsys.files import PICTURES
 
-LARGEST_SEED = 2**32 - 1
-"""Of the generators of all libraries in use."""
 LONGEST_LIST = 100_000
 MOST = 2**31 - 1
 """The largest number of users, events, days and the like."""

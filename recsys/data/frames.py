@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.interchange
 
+from recsys.checks import choice
 from recsys.data.readers.coded import Chunk, typed
 from recsys.data.readers.columns import Clock, Columns, Role
 from recsys.data.readers.remarks import remark_on_rating, remark_on_rows
@@ -49,7 +50,9 @@ def read_columns(users: object, items: object, values: object, times: object, cl
 
     Raises:
         DataError: naming column, row (counted from 0) and cure.
+        ConfigError: there is no such clock.
     """
+    choice("clock", clock, Clock)
     role_of_times: dict[Clock, Role] = {"seconds": "time", "period": "period", "order": "order", "none": "order"}
     given: dict[Role, tuple[str, object]] = {
         "user": ("users", users),
@@ -57,6 +60,9 @@ def read_columns(users: object, items: object, values: object, times: object, cl
         "value": ("values", values),
         role_of_times[clock]: ("times", times),
     }
+    for role in ("user", "item"):
+        if given[role][1] is None:
+            raise DataError(f"{_COLUMNS}: {given[role][0]} is None; give one {role} id for each event")
     arrays = {role: (name, _array_of(name, column)) for role, (name, column) in given.items() if column is not None}
     lengths = {name: len(array) for name, array in arrays.values()}
     if len(set(lengths.values())) > 1:
@@ -90,9 +96,18 @@ def _numbered(
 def _array_of(name: str, column: Any) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401 - anything like a column
     if isinstance(column, pa.Array | pa.ChunkedArray):
         return column
-    if isinstance(column, str | bytes | Mapping) or np.ndim(column) != 1:
-        raise DataError(f"{_COLUMNS}: {name} is no column but {type(column).__name__}; give one entry for each event")
-    return _arrow(column if isinstance(column, pd.Series) else pd.Series(column))
+    if isinstance(column, pd.Series):
+        return _arrow(column)
+    try:
+        if isinstance(column, str | bytes | Mapping) or np.ndim(column) != 1:
+            raise TypeError
+        return _arrow(pd.Series(column))
+    except UnicodeEncodeError:  # half of a surrogate pair, which the strings of pandas cannot hold
+        return _arrow(pd.Series(column, dtype=object))
+    except (TypeError, ValueError):  # also rows of unequal length, and structured arrays
+        raise DataError(
+            f"{_COLUMNS}: {name} is no column but {type(column).__name__}; give one entry for each event"
+        ) from None
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -121,9 +136,18 @@ def _arrow(series: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
     if isinstance(series.dtype, pd.SparseDtype):
         series = pd.Series(np.asarray(series))
     try:
-        return pa.array(series, from_pandas=True)
+        array = pa.array(series, from_pandas=True)
+        # Arrow takes a number beside datetimes for their unit, and a datetime beside dates for its date.
+        if pa.types.is_temporal(array.type) and series.dtype == object and len(set(map(_date_type, series))) > 1:
+            raise pa.ArrowInvalid("several types")
+        return array
     except UnicodeEncodeError:  # the validator names the row
         encoded = series.map(lambda value: str(value).encode(errors="surrogatepass"), na_action="ignore")
         return pa.array(encoded, pa.binary(), from_pandas=True)
     except (pa.ArrowException, OverflowError):  # objects of several types, such as ids 7 and "b"
         return pa.array(series.map(str, na_action="ignore"), from_pandas=True)
+
+
+def _date_type(value: object) -> type | None:
+    """Return the type of an entry of a column of times; None for one that is missing, which fits every type."""
+    return None if value is None or value is pd.NaT else type(value)

@@ -62,7 +62,7 @@ class GlobalHalfLife(FixedRule):
     """
 
     def __init__(self, half_life: float, clock: AgeClock = "events", floor: float = 0.0) -> None:
-        positive("half_life", half_life)
+        positive("half_life", half_life, infinite=True)
         choice("clock", clock, AgeClock)
         share("floor", floor)
         self.half_life = half_life

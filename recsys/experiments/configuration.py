@@ -28,9 +28,9 @@ from recsys.bundles import legacy
 from recsys.bundles.classes import configured, named_like
 from recsys.checks import object_named, public_name, whole
 from recsys.errors import ConfigError, nearest
-from recsys.files import refuse_device
 from recsys.evaluation.metrics import parse_metric
 from recsys.experiments.shipped import experiment_file, experiment_files
+from recsys.files import refuse_device
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
 from recsys.models.parameters import ARGUMENTS, CLASS, check_keys, from_plain, from_section, to_plain

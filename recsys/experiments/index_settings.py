@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from recsys.checks import positive
+from recsys.checks import positive, seed_of_draws
 from recsys.errors import ConfigError
 
 
@@ -40,6 +40,7 @@ class IndexSettings:
     def __post_init__(self) -> None:
         for name in ("n", "depth", "questions", "threads"):
             positive(name, getattr(self, name))
+        seed_of_draws(self.seed)
         if self.cells is not None:
             positive("cells", self.cells)
         if not 0 < self.recall < 1:

@@ -11,12 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import positive
+from recsys.checks import positive, seed_of_draws
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.errors import ConfigError
 from recsys.models.base import Validate
 from recsys.models.capabilities import PersonaPoints, PersonaRecommender, Retrievable
 from recsys.models.retrieval.points import by_inner_product
+from recsys.models.top_n import NAN_SCORES
 from recsys.training.session import Session
 from recsys.types import Items
 
@@ -66,6 +68,7 @@ class BPR(PersonaRecommender, Retrievable):
         self.regularization = regularization
         self.epochs = epochs
         self.popularity_correction = popularity_correction
+        seed_of_draws(seed)
         self.seed = seed
         for name in ("embedding_size", "learning_rate", "epochs"):
             positive(name, getattr(self, name))
@@ -92,6 +95,7 @@ class BPR(PersonaRecommender, Retrievable):
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         from implicit.bpr import BayesianPersonalizedRanking  # noqa: PLC0415 (only a fit needs implicit)
+        from implicit.recommender_base import ModelFitError  # noqa: PLC0415
 
         model = BayesianPersonalizedRanking(
             factors=self.embedding_size,
@@ -103,7 +107,10 @@ class BPR(PersonaRecommender, Retrievable):
             use_gpu=False,
         )
         matrix = train.matrix()
-        model.fit(matrix, show_progress=session.progress)
+        try:
+            model.fit(matrix, show_progress=session.progress)
+        except ModelFitError as error:
+            raise ConfigError(NAN_SCORES) from error
         self._users = torch.from_numpy(model.user_factors.copy())
         self._items = torch.from_numpy(model.item_factors.copy())
         if self.popularity_correction:

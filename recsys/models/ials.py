@@ -14,13 +14,15 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
-from recsys.checks import positive
+from recsys.checks import positive, seed_of_draws
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.errors import ConfigError
 from recsys.models.base import Validate
 from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable
 from recsys.models.linear.operations import event_weights, regularized_factor
 from recsys.models.retrieval.points import by_inner_product
+from recsys.models.top_n import NAN_SCORES
 from recsys.training.session import Session
 from recsys.types import Floats, Items
 
@@ -67,6 +69,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         self.regularization = regularization
         self.alpha = alpha
         self.iterations = iterations
+        seed_of_draws(seed)
         self.seed = seed
         for name in ("embedding_size", "regularization", "alpha", "iterations"):
             positive(name, getattr(self, name))
@@ -116,6 +119,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         from implicit.als import AlternatingLeastSquares  # noqa: PLC0415 (only a fit needs implicit)
+        from implicit.recommender_base import ModelFitError  # noqa: PLC0415
 
         # implicit runs its own threads, and a threaded BLAS underneath slows it down tenfold. `use_gpu=False` because
         # its GPU solver is another algorithm: one seed would give two different models.
@@ -128,7 +132,10 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
                 random_state=self.seed,
                 use_gpu=False,
             )
-            model.fit(train.matrix(), show_progress=session.progress)
+            try:
+                model.fit(train.matrix(), show_progress=session.progress)
+            except ModelFitError as error:
+                raise ConfigError(NAN_SCORES) from error
         self._set(model.item_factors)
         # If the matrix of a user without events is invertible, so is every A_u.
         regularized_factor(self._gram + self.regularization * torch.eye(self.embedding_size), self.regularization)

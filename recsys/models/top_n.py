@@ -13,9 +13,16 @@ from torch import Tensor
 
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import ConfigError
 from recsys.types import Floats, Items
 
 Integers = npt.NDArray[np.integer]
+
+NAN_SCORES = (
+    "the scores of the model are NaN: its training has diverged, or a setting is too large to compute with; give a "
+    "smaller learning rate, and a regularization and other settings nearer to their defaults"
+)
+"""What to tell of a model whose scores are no numbers."""
 
 
 class SparseScores(ABC):
@@ -66,13 +73,13 @@ def top_n(
         items "queries n" int32 (`UNKNOWN` where the score is -inf) and scores "queries n" float32.
 
     Raises:
-        FloatingPointError: a score is NaN.
+        ConfigError: a score is NaN.
     """
     rank = (torch.arange(scores.shape[1]) if tie_rank is None else tie_rank).to(scores.device)
     width = min(n, scores.shape[1])
     values, index = torch.topk(scores, width, dim=1)
     if bool(torch.isnan(values).any()):  # which count as the largest
-        raise FloatingPointError("a model produced NaN scores")
+        raise ConfigError(NAN_SCORES)
     last = values[:, -1:]
     tied = ((scores == last).sum(1) > (values == last).sum(1)) & (last[:, 0] > -torch.inf)
     by_rank = torch.argsort(rank[index], dim=1, stable=True)
@@ -109,10 +116,10 @@ def sparse_top_n(
         items "queries n" int32 (`UNKNOWN` where there are no more) and scores "queries n" float32 (there -inf).
 
     Raises:
-        FloatingPointError: a score is NaN.
+        ConfigError: a score is NaN.
     """
     if np.isnan(scores.data).any():
-        raise FloatingPointError("a model produced NaN scores")
+        raise ConfigError(NAN_SCORES)
     n_items = scores.shape[1]
     items = np.full((len(excluded), n), UNKNOWN, np.int32)
     best = np.full((len(excluded), n), -np.inf, np.float32)

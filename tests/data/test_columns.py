@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from recsys.data.interactions import Interactions
 from recsys.data.readers.log import read_log
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError, RecsysError
 
 MISSING = [None, np.nan, pd.NA, pd.NaT, "", " "]
 
@@ -145,3 +145,55 @@ def test_columns_and_csv_give_the_same_log(tmp_path: Path) -> None:
 def test_times_of_other_clocks_are_whole_numbers_as_they_are(clock: Any) -> None:
     log = Interactions.from_columns([1, 1], [5, 6], times=[10**12, 3], clock=clock)
     assert (log.time.tolist(), log.clock) == ([3, 10**12], clock)
+
+
+@pytest.mark.parametrize("other", [1600000000, 1600000000.5, timedelta(days=1)], ids=repr)
+@pytest.mark.parametrize("first", [pd.Timestamp("2020-01-01"), datetime(2020, 1, 1), date(2020, 1, 1)], ids=repr)
+def test_moments_beside_numbers_are_refused_with_their_row(first: Any, other: Any) -> None:
+    for times in ([first, other], [other, first]):
+        with pytest.raises(DataError, match=r"column 'times?', row \d: time '.*' (is in|cannot be read)"):
+            Interactions.from_columns([1, 2], [1, 2], times=times)
+        with pytest.raises(DataError, match=r"column 'times?', row \d: time '.*' (is in|cannot be read)"):
+            Interactions.from_pandas(pd.DataFrame({"user": [1, 2], "item": [1, 2], "time": times}))
+
+
+def test_dates_beside_datetimes_keep_the_hours() -> None:
+    log = Interactions.from_columns([1, 1], [5, 6], times=[date(2020, 1, 1), datetime(2020, 1, 2, 5)])
+    assert log.time.tolist() == [SECONDS[0], SECONDS[1] + 5 * 3600]
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_durations_are_no_times(unit: str) -> None:
+    durations = pd.Series([5, 7]).astype(f"timedelta64[{unit}]")
+    for make in (
+        lambda: Interactions.from_columns([1, 2], [1, 2], times=durations),
+        lambda: Interactions.from_pandas(pd.DataFrame({"user": [1, 2], "item": [1, 2], "time": durations})),
+    ):
+        with pytest.raises(DataError, match=r"column 'times?' has type duration.*cannot be used as time"):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"users": None}, "users is None; give one user id for each event"),
+        ({"items": None}, "items is None; give one item id for each event"),
+        ({"users": [[1], [2, 3]]}, "users is no column but list"),
+        ({"users": np.array([(1, 2), (2, 3)], dtype=[("a", int), ("b", int)])}, "users is no column but ndarray"),
+        ({"users": ["\ud800", "u1"]}, "column 'users', row 0: undecodable text"),
+        ({"items": np.array(["u1", "\ud800"], dtype=object)}, "column 'items', row 1: undecodable text"),
+        ({"times": ["2020-01-01", "\ud800"]}, "column 'times', row 1: time"),
+        ({"times": [1, 2], "clock": "foo"}, "clock is 'foo'; it must be one of seconds, order"),
+        ({"users": ["a\0", "a"]}, r"column 'users', row 0: user id 'a\\x00' holds a NUL character; remove it"),
+        ({"items": ["a", "a\0b"]}, r"column 'items', row 1: item id 'a\\x00b' holds a NUL"),
+    ],
+    ids=repr,
+)
+def test_misuse_is_an_error_of_the_library(columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecsysError, match=message):
+        Interactions.from_columns(**{"users": [1, 2], "items": [1, 2]} | columns)
+
+
+def test_an_unknown_clock_is_a_setting() -> None:
+    with pytest.raises(ConfigError):
+        Interactions.from_columns([1], [1], times=[1], clock="foo")  # type: ignore[arg-type]

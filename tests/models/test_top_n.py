@@ -14,6 +14,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay import GlobalHalfLife
+from recsys.errors import ConfigError
 from recsys.models.decayed.model import Decayed
 from recsys.models.linear import itemknn
 from recsys.models.linear.itemknn import ItemKNN
@@ -38,7 +39,7 @@ def test_top_n_equals_sorting_by_score_then_item(scores: np.ndarray, n: int) -> 
 
 
 def test_nan_in_dense_scores_raises() -> None:
-    with pytest.raises(FloatingPointError, match="NaN"):
+    with pytest.raises(ConfigError, match="NaN"):
         top_n(torch.tensor([[0.0, float("nan")]]), 1)
 
 
@@ -82,7 +83,7 @@ def test_sparse_lists_equal_dense_lists(
 
 def test_nan_in_sparse_scores_raises() -> None:
     scores = sp.csr_matrix(np.array([[0, np.nan, 1]], np.float32))
-    with pytest.raises(FloatingPointError, match="NaN"):
+    with pytest.raises(ConfigError, match="NaN"):
         sparse_top_n(scores, Ragged.of([[]]), 2, np.arange(3), np.arange(3))
 
 

@@ -118,6 +118,8 @@ def typed(column: pa.Array | pa.ChunkedArray, role: Role, where: str) -> Coded:
             array = array.dictionary_decode()
         coded = (array.cast(pa.string()) if pa.types.is_null(array.type) else array).dictionary_encode()
         texts = coded.dictionary
+        if pa.types.is_duration(texts.type):
+            raise pa.ArrowTypeError("a duration is no id, number or moment")
         if pa.types.is_floating(texts.type):
             numbers = texts.to_numpy(zero_copy_only=False)
             if np.all(np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)):

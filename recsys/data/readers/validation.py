@@ -112,14 +112,17 @@ class Validator:
         decoded, undecodable = _decode(column.texts)
         texts = pc.utf8_trim_whitespace(decoded)
         blank = pc.equal(texts, "").to_numpy(zero_copy_only=False)
+        nul = pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False)
 
         def reason(text: str) -> str:
             if not text.strip():
                 return f"blank {role} id {text!r}; fill it in or delete the row"
+            if "\0" in text:
+                return f"{role} id {text!r} holds a NUL character; remove it"
             cure = "save the file as UTF-8, declare columns encoding=latin-1 or another one, or correct the id"
             return f"undecodable text {text!r} as {role} id; {cure}"
 
-        faults.add(role, column, texts, blank | undecodable, reason)
+        faults.add(role, column, texts, blank | nul | undecodable, reason)
         if texts.equals(decoded):
             return Coded(column.codes, texts)
         changed = pc.not_equal(texts, decoded).to_numpy(zero_copy_only=False) & ~blank

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from recsys.checks import number, whole
+from recsys.checks import number, seed_of_draws, whole
 from recsys.data.interactions import Clock, Interactions, check_log
 from recsys.data.splits.assembly import (
     Marks,
@@ -117,7 +117,7 @@ def check_options(
         if option not in _OPTIONS[name]:
             users = ", ".join(known for known in SPLIT_NAMES if option in _OPTIONS[known])
             raise ConfigError(f"the {name} split has no option {option!r} (it belongs to {users}); leave it out")
-    whole("seed", seed, least=0)
+    seed_of_draws(seed)
     whole("min_user_events", min_user_events)
     whole("min_item_events", min_item_events)
     if options.get("n") is not None:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import positive
+from recsys.checks import positive, seed_of_draws
 from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
@@ -103,6 +103,7 @@ class LinearAMPCF(
         self.temperature = temperature
         self.factors = factors
         self.memory_limit_gb = memory_limit_gb
+        seed_of_draws(seed)
         self.seed = seed
         positive("personas", personas)
         for name in ("regularization", "temperature", "factors", "memory_limit_gb"):

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import choice, positive
+from recsys.checks import choice, positive, seed_of_draws
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
@@ -91,6 +91,7 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         self.history = history
         self.objective = objective
         self.optimization = optimization
+        seed_of_draws(seed)
         self.seed = seed
         self._scorer: PersonaScorer
         self._reader: HistoryPersonas | EmbeddedPersonas

@@ -135,7 +135,7 @@ class BoundedTopN:
 
         Raises:
             ValueError: there are several queries.
-            FloatingPointError: the model has NaN weights.
+            ConfigError: the model has NaN weights.
         """
         if len(queries) != 1:
             raise ValueError(f"{len(queries)} questions; ask one at a time")

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import choice, fraction, positive
+from recsys.checks import choice, fraction, positive, seed_of_draws
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
@@ -95,6 +95,7 @@ class TimeSVD(Recommender):
         self.time_regularization = time_regularization
         self.held_out = held_out
         self.optimization = optimization
+        seed_of_draws(seed)
         self.seed = seed
         for name in ("embedding_size", "time_bins", "regularization", "bias_regularization", "time_regularization"):
             positive(name, getattr(self, name), zero=True)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import ConfigError
 from recsys.models import EASE, LinearAMPCF
 from recsys.models.base import FittedOn
 from recsys.models.linear.bounded_top_n import BoundedScores, BoundedTopN
@@ -156,7 +157,7 @@ def test_nan_weights_raise() -> None:
     weights[3, 7] = np.nan
     model = _model(weights, np.zeros(100, np.int64))
     none = np.zeros(0, np.int32)
-    with pytest.raises(FloatingPointError):
+    with pytest.raises(ConfigError):
         BoundedTopN(model).best(_query(np.asarray([3, 4], np.int32), None, none), 5)
 
 
