@@ -82,14 +82,15 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, as_json: bool = False, dec
     cells = [[short(value, decimals) for value in row.values()] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
     console = output()
-    bordered = sum(widths) + 3 * len(names) + 1 <= console.width
+    least = sum(width if width <= _UNBROKEN else _UNBROKEN // 2 for width in widths)
+    bordered = least + 3 * len(names) + 1 <= console.width
     table = Table() if bordered else Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name, width in zip(names, widths, strict=True):
         justify: Literal["left", "right"] = "right" if isinstance(rows[0][name], float) else "left"
         table.add_column(name, justify=justify, overflow="fold", no_wrap=width <= _UNBROKEN)
     for row in cells:
         table.add_row(*map(escape, row))
-    console.width = max(console.width, sum(min(width, _UNBROKEN) + 1 for width in widths))
+    console.width = max(console.width, least + len(names))
     console.print(table)
 
 
