@@ -115,7 +115,7 @@ if not TYPE_CHECKING:  # which takes any name for granted where a module has a _
         for attribute in path.split(".") if path else ():
             value = getattr(value, attribute)
         if inspect.isroutine(value):
-            value = importlib.import_module("recsys.checks").checking_arguments(value)
+            value = importlib.import_module("recsys.checks").checking_arguments(value, name)
         globals()[name] = value
         return value
 

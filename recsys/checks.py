@@ -47,7 +47,7 @@ def positive(name: str, value: float, *, zero: bool = False, infinite: bool = Fa
 def seed_of_draws(value: object) -> None:
     """Raise a ConfigError when a seed is none that all libraries in use take: a whole number from 0 to 2^32 - 1."""
     whole("seed", value, least=0)
-    if isinstance(value, Integral) and value > LARGEST_SEED:
+    if isinstance(value, Integral) and int(value) > LARGEST_SEED:
         raise ConfigError(f"seed is {value}; it must be at most {LARGEST_SEED}")
 
 
@@ -82,16 +82,20 @@ def path_of(caller: str, value: object) -> Path:
     return Path(value)
 
 
-def checking_arguments(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+def checking_arguments(
+    function: Callable[_Parameters, _Result], name: str | None = None
+) -> Callable[_Parameters, _Result]:
     """Return a function that raises a ConfigError, with the nearest right name, where its arguments do not fit.
+
+    Messages call it by `name`, or as it calls itself.
 
     >>> checking_arguments(positive)("epochs", 1, zreo=True)
     Traceback (most recent call last):
     recsys.errors.ConfigError: positive has no option 'zreo'; did you mean 'zero'?; it has name, value, zero
     """
     signature = inspect.signature(function)
-    names = [name for name, parameter in signature.parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
-    name = getattr(function, "__name__", "this function")
+    names = [key for key, parameter in signature.parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
+    called = name or getattr(function, "__name__", "this function")
 
     @wraps(function)
     def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
@@ -100,7 +104,7 @@ def checking_arguments(function: Callable[_Parameters, _Result]) -> Callable[_Pa
         except TypeError as error:
             unknown = next((key for key in kwargs if key not in names), None)
             fault = f": {error}" if unknown is None else f" has no option {unknown!r}{nearest(unknown, names)}"
-            raise ConfigError(f"{name}{fault}; it has {', '.join(names)}") from None
+            raise ConfigError(f"{called}{fault}; it has {', '.join(names)}") from None
         return function(*args, **kwargs)
 
     return call

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypeAlias, final
+from typing import Any, Final, NoReturn, TypeAlias, final
 
 from recsys.checks import LARGEST_SEED
 from recsys.errors import nearest
@@ -21,15 +21,55 @@ MOST = 2**31 - 1
 _INVALID_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
 
 
+_OTHER_WORDS: Final = {
+    **dict.fromkeys(("explain", "predict", "ask", "reasons", "why", "top"), "recommend"),
+    **dict.fromkeys(("fit", "learn", "run"), "train"),
+    **dict.fromkeys(("eval", "test", "score", "metrics", "validate"), "evaluate"),
+    **dict.fromkeys(("stats", "statistics", "describe", "inspect", "info"), "data inspect"),
+    **dict.fromkeys(("fetch", "download"), "data fetch"),
+    **dict.fromkeys(("profile", "persona", "tastes"), "personas"),
+    **dict.fromkeys(("diff", "significance"), "compare"),
+    **dict.fromkeys(("server", "api", "start"), "serve"),
+}
+"""Commands by other words for what they do."""
+
+
 @final
 class Parser(argparse.ArgumentParser):
-    """Reports misuse as one line, with the nearest right word."""
+    """Reports misuse as one line, with the nearest right word; an option of one value that is repeated is misuse."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - those of any parser
+        super().__init__(*args, **kwargs)
+        for name in (None, "store"):
+            self.register("action", name, _StoreOnce)
 
     def error(self, message: str) -> NoReturn:
-        choice = _INVALID_CHOICE.search(message)
-        hint = nearest(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else ""
+        hint = ""
+        if (choice := _INVALID_CHOICE.search(message)) is not None:
+            known = re.findall(r"[\w-]+", choice[2])
+            command = _OTHER_WORDS.get(choice[1], "")
+            hint = f"; that is `recsys {command}` here" if command.split(" ")[0] in known else nearest(choice[1], known)
         sys.stderr.write(f"{self.prog}: {message}{hint}\n")
         sys.exit(2)
+
+
+@final
+class _StoreOnce(argparse._StoreAction):
+    """Stores what an option is given, and refuses the option a second time: one of the values would be lost."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401 - as its type returns
+        option_string: str | None = None,
+    ) -> None:
+        given: frozenset[str] = getattr(namespace, "given", frozenset())
+        if option_string is not None and self.dest in given:
+            several = self.nargs in ("+", "*")
+            raise argparse.ArgumentError(self, f"given twice; give it once{', with all values' if several else ''}")
+        namespace.given = given | {self.dest}
+        super().__call__(parser, namespace, values, option_string)
 
 
 Call = Callable[[argparse.Namespace], None]
@@ -125,6 +165,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the run that a command is about, and where to read its log."""
     parser.add_argument("--run", type=Path, required=True, help="directory of a finished run")
     parser.add_argument("--data", help="read the run's log from here")
+    add_columns(parser, " (in addition to what the run was trained with)")
     parser.add_argument(
         "--allow-model",
         nargs="+",
@@ -146,7 +187,7 @@ def add_cutoffs(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_columns(parser: argparse.ArgumentParser) -> None:
+def add_columns(parser: argparse.ArgumentParser, more: str = "") -> None:
     """Add the roles of a file's columns, as pairs for `dict`."""
     parser.add_argument(
         "--columns",
@@ -156,7 +197,7 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
         metavar="ROLE=NAME",
         help="which column of the file is what, where the usual names do not say: user=buyer item=sku rating=mark "
         "time=bought_at title=name genres=kinds; names=user,item,rating,timestamp for a file without a header; and how "
-        "to read it: separator=';' encoding=latin-1 decimal=, value_range=1,5 time_unit=iso",
+        "to read it: separator=';' encoding=latin-1 decimal=, value_range=1,5 time_unit=iso" + more,
     )
 
 

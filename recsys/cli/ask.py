@@ -44,6 +44,7 @@ def _recommend(options: argparse.Namespace) -> None:
         n=options.n,
         at=options.at,
         source=options.data,
+        columns=dict(options.columns),
         exact=options.exact,
         allow=options.allow_model,
     )
@@ -59,7 +60,12 @@ def _personas(options: argparse.Namespace) -> None:
     from recsys.experiments import questions
 
     personas = questions.personas(
-        options.run, options.user, at=options.at, source=options.data, allow=options.allow_model
+        options.run,
+        options.user,
+        at=options.at,
+        source=options.data,
+        columns=dict(options.columns),
+        allow=options.allow_model,
     )
     if options.json:
         print_json(personas)

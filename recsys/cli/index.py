@@ -45,7 +45,8 @@ def _index(options: argparse.Namespace) -> None:
 
     names = ("n", "recall", "depth", "questions", "cells", "seed", "threads", "force")
     settings = IndexSettings(**{name: getattr(options, name) for name in names})
-    record = index_run(options.run, settings, source=options.data, allow=options.allow_model, say=say)
+    columns = dict(options.columns)
+    record = index_run(options.run, settings, source=options.data, columns=columns, allow=options.allow_model, say=say)
     if options.json:
         print_json(record, indent=None)
         return

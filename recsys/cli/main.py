@@ -27,6 +27,10 @@ _CURES: Final = {
     errno.ENOSPC: "; make room, or give another place",
     errno.EFBIG: "; raise the limit for the size of files, or give another place",
     errno.EACCES: "; give a place that you may use",
+    errno.ENOTDIR: "; a part of that path is a file: give another place",
+    errno.EISDIR: "; it is a directory: give a file",
+    errno.ENOENT: "; give a place that exists",
+    errno.ENAMETOOLONG: "; give a shorter name",
     errno.EROFS: "; give a place that can be written",
 }
 """What helps with errors of the operating system."""

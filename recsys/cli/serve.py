@@ -66,6 +66,7 @@ def _serve(options: argparse.Namespace) -> None:
         port=options.port,
         workers=options.workers,
         source=options.data,
+        columns=dict(options.columns),
         exact=options.exact,
         limits=Limits(rate=options.rate, burst=max(1, int(2 * options.rate)), connections=options.connections),
         authenticated=not options.no_auth,

@@ -179,6 +179,8 @@ def parse_settings(words: Sequence[str]) -> list[tuple[str, str]]:
             if following is None:
                 raise ConfigError(f"--{key} needs a value")
             value = following
+        if any(key == other for other, _ in pairs):
+            raise ConfigError(f"--{key} is given twice; give it once")
         pairs.append((key, value))
     return pairs
 
@@ -188,7 +190,13 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     metrics = {"metrics": options.metric} if options.metric else {}
     evaluation = runs.evaluate_run(
-        options.run, options.data, options.k, later=options.later, allow=options.allow_model, **metrics
+        options.run,
+        options.data,
+        options.k,
+        later=options.later,
+        columns=dict(options.columns),
+        allow=options.allow_model,
+        **metrics,
     )
     values = {**evaluation.summary, **evaluation.counts}
     if options.json:

@@ -101,6 +101,8 @@ class Interactions:
         item: Label | None = None,
         value: Label | None = None,
         time: Label | None = None,
+        rating: Label | None = None,
+        timestamp: Label | None = None,
         columns: Columns | None = None,
         name: str = "log",
     ) -> Interactions:
@@ -116,6 +118,7 @@ class Interactions:
             frame: of pandas, or of any library with the Arrow or the dataframe interchange protocol, such as polars.
             user, item, value, time: names of the columns of user ids, item ids, ratings and times; None: recognised.
                 Without ratings all values are 1, without times the log has no clock.
+            rating, timestamp: other words for `value` and `time`.
             columns: further declarations, as for files.
             name: short name for reports.
 
@@ -129,7 +132,9 @@ class Interactions:
         >>> log.users.ids.tolist(), log.items.ids.tolist(), log.time.tolist()
         (['a', 'b'], [7, 9], [1577836800, 1577923200])
         """
-        declared = (columns or Columns()).naming(user=user, item=item, value=value, time=time)
+        declared = (columns or Columns()).naming(
+            user=user, item=item, value=value, rating=rating, time=time, timestamp=timestamp
+        )
         return cls.sorted(*read_frame(frame, declared), name)
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def index_run(
     settings: IndexSettings,
     *,
     source: str | None = None,
+    columns: Mapping[str, Any] | None = None,
     allow: Iterable[type | str] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def index_run(
         run: its directory.
         settings: of the index.
         source: read the run's log from here.
+        columns: how to read it, in addition to what the run recorded.
         allow: classes from elsewhere that the run's bundle may name.
         say: called with a line at each step.
 
@@ -56,7 +58,7 @@ def index_run(
     from recsys.models.retrieval.tuning import measured, tuned  # noqa: PLC0415
 
     digest = digest_of(read_manifest(path))
-    log = run_log(run, model, source)
+    log = run_log(run, model, source, columns)
     users = answerable_users(model, log)
     if len(users) < 2:
         raise ConfigError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def recommend(
     n: int = 10,
     at: str | None = None,
     source: str | None = None,
+    columns: Mapping[str, Any] | None = None,
     exact: bool = False,
     allow: Iterable[type | str] = (),
 ) -> list[dict[str, Any]]:
@@ -45,17 +46,24 @@ def recommend(
         at: the moment of the question (an ISO date or time, or a number in the log's unit); only earlier events are
             seen. None: after everything.
         source: read the log from here instead of where the run read it.
+        columns: how to read it, in addition to what the run recorded.
         exact: score every item, also where the run has an index.
         allow: classes from elsewhere that the run's bundle may name.
     """
     model = load_model(run, allow)
-    queries = _queries(model, run, user, history, at, source)
+    queries = _queries(model, run, user, history, at, source, columns)
     recommendations = recommender_of(run / "model", model, exact=exact)(queries, min(n, model.n_items))
     return [explanation.to_dict() for explanation in explain_items(model, queries, recommendations)[0]]
 
 
 def personas(
-    run: Path, user: str, *, at: str | None = None, source: str | None = None, allow: Iterable[type | str] = ()
+    run: Path,
+    user: str,
+    *,
+    at: str | None = None,
+    source: str | None = None,
+    columns: Mapping[str, Any] | None = None,
+    allow: Iterable[type | str] = (),
 ) -> list[dict[str, Any]]:
     """Return a user's personas, the largest share first, as plain values.
 
@@ -63,7 +71,7 @@ def personas(
     also the `half_life` by which the history is weighed, the same for all personas. Arguments as for `recommend`.
     """
     model = load_model(run, allow)
-    queries = _queries(model, run, user, None, at, source)
+    queries = _queries(model, run, user, None, at, source, columns)
     described = [persona.to_dict() for persona in describe_personas(model, queries)[0]]
     (activity,) = persona_activity(model, queries)
     half_lives = user_half_lives(model, queries)
@@ -84,12 +92,18 @@ def personas(
 
 
 def _queries(
-    model: Recommender, run: Path, user: str | None, history: Path | None, at: str | None, source: str | None
+    model: Recommender,
+    run: Path,
+    user: str | None,
+    history: Path | None,
+    at: str | None,
+    source: str | None,
+    columns: Mapping[str, Any] | None,
 ) -> Queries:
     if history is not None:
         return _queries_of_file(model, history, at)
     assert user is not None
-    queries, _ = queries_by_id(model, user, log=run_log(run, model, source), at=at)
+    queries, _ = queries_by_id(model, user, log=run_log(run, model, source, columns), at=at)
     return queries
 
 

@@ -14,6 +14,7 @@ from recsys.data.catalogue import cards, datasets
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns
 from recsys.data.readers.log import OnError
+from recsys.data.readers.remarks import told_before
 from recsys.data.readers.repeats import find_repeats
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.splits.later import later_questions
@@ -142,6 +143,7 @@ class LogRecord:
         return f"fingerprint {self.fingerprint[:SHOWN]}, {self.events} events"
 
 
+@told_before()
 def log_for_questions(
     run: Path, model: Recommender, data: DataSettings, recorded: LogRecord | None, *, given: bool
 ) -> Interactions:
@@ -188,6 +190,7 @@ def log_for_questions(
     return log
 
 
+@told_before()
 def questions_again(
     run: Path, data: DataSettings, recorded: LogRecord | None, filters: Filters
 ) -> tuple[Holdout, Interactions]:
@@ -215,6 +218,7 @@ def questions_again(
     return cut.test, cut.train
 
 
+@told_before()
 def questions_later(
     run: Path, data: DataSettings, recorded: LogRecord | None, filters: Filters
 ) -> tuple[Holdout, Interactions]:

@@ -155,25 +155,29 @@ def load_model(path: str | Path, allow: type | str | Iterable[type | str] = ()) 
     return bundle.load(path / "model", allow)
 
 
-def run_data(run: Path, source: str | None = None) -> DataSettings:
-    """Return the settings of a run's log; `source` replaces where it is read from."""
+def run_data(run: Path, source: str | None = None, columns: Mapping[str, Any] | None = None) -> DataSettings:
+    """Return the settings of a run's log; `source` replaces where it is read from, `columns` add to how."""
     recorded = read_metrics(run)["data"] | ({} if source is None else {"source": source})
     try:
-        return DataSettings(**recorded)
+        data = DataSettings(**recorded)
+        return replace(data, columns={**(data.columns or {}), **columns}) if columns else data
     except TypeError:
         raise DataError(f"{run / METRICS}: 'data' is not as `recsys train` writes it; train the run again") from None
 
 
-def run_log(run: Path, model: Recommender, source: str | None = None) -> Interactions:
+def run_log(
+    run: Path, model: Recommender, source: str | None = None, columns: Mapping[str, Any] | None = None
+) -> Interactions:
     """Return a run's log, for the histories of those who ask; see `recsys.experiments.run_log.log_for_questions`.
 
     Args:
         run: directory of the run.
         model: the run's model.
         source: read the log from here instead of where the run read it.
+        columns: how to read it, in addition to what the run recorded.
     """
     recorded = LogRecord.read(read_metrics(run))
-    data = replace(run_data(run, source), items=None)  # the model knows the titles
+    data = replace(run_data(run, source, columns), items=None)  # the model knows the titles
     return log_for_questions(run, model, data, recorded, given=source is not None)
 
 
@@ -184,6 +188,7 @@ def evaluate_run(
     *,
     metrics: Sequence[str] = tuple(RANKING_METRICS),
     later: bool = False,
+    columns: Mapping[str, Any] | None = None,
     allow: Iterable[type | str] = (),
 ) -> Evaluation:
     """Evaluate a run's model on its test questions again, or on what happened since.
@@ -194,6 +199,7 @@ def evaluate_run(
         cutoffs: list lengths.
         metrics: ranking metrics by name; see `recsys.evaluation.metrics`.
         later: the log has grown: ask only about the events that are later than all that the run read.
+        columns: how to read the log, in addition to what the run recorded.
         allow: classes from elsewhere that the bundle may name.
 
     Raises:
@@ -203,7 +209,7 @@ def evaluate_run(
     ascending_cutoffs(cutoffs)
     metrics_by_name(metrics)
     model = load_model(run, allow)
-    data = run_data(run, source)
+    data = run_data(run, source, columns)
     if later and source is None:
         data = replace(data, source=PINNED.sub("", data.source))  # the store as it is now
     ask = questions_later if later else questions_again

@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -75,6 +75,7 @@ def open_answers(
     address: str,
     *,
     source: str | None = None,
+    columns: Mapping[str, str] | None = None,
     history: int = 2_000,
     exact: bool = False,
     cache_bytes: int = _CACHE_BYTES,
@@ -90,6 +91,7 @@ def open_answers(
         store: the events since.
         address: of the store. A run that was trained on this very store finds its log there.
         source: read the log from here instead of where the run read it.
+        columns: how to read it, in addition to what the run recorded.
         history: how many events of a user are read, the newest.
         exact: score every item, also where the run has an index.
         cache_bytes: size of the cache of user states, approximately.
@@ -101,10 +103,10 @@ def open_answers(
         StoreError: the store cannot be read.
     """
     model = load_model(run, allow)
-    data = run_data(run, source)
+    data = run_data(run, source, columns)
     pin = PINNED.search(data.source)
     own = is_address(data.source) and _place(data.source) == _place(address)
-    log = None if own else run_log(run, model, source)
+    log = None if own else run_log(run, model, source, columns)
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
     manifest = read_manifest(run / "model")

@@ -5,11 +5,12 @@ SIGTERM and Ctrl-C end the service when the answers under way are given; SIGHUP 
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -59,6 +60,7 @@ class Server:
         port: 0 for any that is free.
         workers: processes that answer, each with a model of its own.
         source: read the run's log from here; None: from where the run read it.
+        columns: how to read the log, in addition to what the run recorded.
         exact: score every item, also where the run has an index.
         limits: of every request.
         authenticated: whether requests need a token.
@@ -78,6 +80,7 @@ class Server:
     exact: bool = False
     limits: Limits = field(default_factory=Limits)
     authenticated: bool = True
+    columns: Mapping[str, str] = field(default_factory=dict)
     proxies: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
 
@@ -130,6 +133,7 @@ class Server:
             store,
             self.store,
             source=self.source,
+            columns=self.columns,
             history=self.limits.history,
             exact=self.exact,
             allow=self.allow,
@@ -182,7 +186,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}; give another --port") from None
+        of_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        cure = "another --port" if of_port else "another --host, an address of this machine such as 127.0.0.1"
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}; give {cure}") from None
     # asyncio sets this on its own sockets only. Without it the body of an answer waits until its head is acknowledged.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -158,19 +158,19 @@ def test_moments_beside_numbers_are_refused_with_their_row(first: Any, other: An
 
 
 def test_dates_beside_datetimes_keep_the_hours() -> None:
-    log = Interactions.from_columns([1, 1], [5, 6], times=[date(2020, 1, 1), datetime(2020, 1, 2, 5)])
+    times: Any = [date(2020, 1, 1), datetime(2020, 1, 2, 5)]
+    log = Interactions.from_columns([1, 1], [5, 6], times=times)
     assert log.time.tolist() == [SECONDS[0], SECONDS[1] + 5 * 3600]
 
 
 @pytest.mark.parametrize("unit", ["s", "us", "ns"])
 def test_durations_are_no_times(unit: str) -> None:
-    durations = pd.Series([5, 7]).astype(f"timedelta64[{unit}]")
-    for make in (
-        lambda: Interactions.from_columns([1, 2], [1, 2], times=durations),
-        lambda: Interactions.from_pandas(pd.DataFrame({"user": [1, 2], "item": [1, 2], "time": durations})),
-    ):
-        with pytest.raises(DataError, match=r"column 'times?' has type duration.*cannot be used as time"):
-            make()
+    durations: Any = np.array([5, 7], dtype=f"timedelta64[{unit}]")
+    message = r"column 'times?' has type duration.*cannot be used as time"
+    with pytest.raises(DataError, match=message):
+        Interactions.from_columns([1, 2], [1, 2], times=durations)
+    with pytest.raises(DataError, match=message):
+        Interactions.from_pandas(pd.DataFrame({"user": [1, 2], "item": [1, 2], "time": durations}))
 
 
 @pytest.mark.parametrize(

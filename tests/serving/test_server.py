@@ -11,7 +11,7 @@ import pytest
 from recsys.errors import ConfigError
 from recsys.events.addresses import open_store
 from recsys.serving.access import Limits
-from recsys.serving.server import Server
+from recsys.serving.server import Server, listen
 from tests.serving.client import service_of
 
 
@@ -64,3 +64,14 @@ def test_only_a_named_proxy_tells_whose_request_it_is(run: Path, proxies: tuple[
 
     asyncio.run(ask_all())
     assert statuses == [200, 200, *([429, 429] if limited else [200, 200])]
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "192.0.2.1"])
+def test_a_host_of_no_address_of_this_machine_asks_for_another_host(host: str) -> None:
+    with pytest.raises(ConfigError, match="give another --host"):
+        listen(host, 0)
+
+
+def test_a_port_that_is_taken_asks_for_another_port() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match="give another --port"):
+        listen("127.0.0.1", taken.getsockname()[1])

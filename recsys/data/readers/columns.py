@@ -180,14 +180,9 @@ class Columns:
         >>> Columns.from_mapping({"item": "isbn", "value_range": [1, 10]}).value_range
         (1.0, 10.0)
         """
-        values: dict[str, Any] = {}
-        words: dict[str, str] = {}
-        for key, value in mapping.items():
-            role = _SYNONYMS.get(key, key)
-            if (other := words.setdefault(role, key)) != key:
-                raise DataError(f"columns {other}={mapping[other]} and {key}={value} say the same; give one of them")
-            values[role] = value
-        check_keys(cls, values, "columns", tuple(_SYNONYMS))
+        values = _by_role(mapping)
+        for key, value in values.items():
+            check_keys(cls, {key: value}, f"columns {key}={value}", tuple(_SYNONYMS))
         if (names := values.get("names")) is not None:
             listed = names.split(",") if isinstance(names, str) else names
             values["names"] = tuple(str(name).strip() for name in listed)
@@ -208,11 +203,14 @@ class Columns:
     def naming(self, **names: Label | None) -> Columns:
         """Return the same declarations with other names of columns by role; None leaves a role as it is.
 
-        >>> Columns(item="isbn").naming(user="reader", item=None).item
-        'isbn'
+        Raises:
+            DataError: two words for one role are given, such as value and rating.
+
+        >>> Columns(item="isbn").naming(user="reader", item=None, rating="mark").value
+        'mark'
         """
-        given: dict[str, Any] = {role: str(name) for role, name in names.items() if name is not None}
-        return replace(self, **given)
+        given: dict[str, Any] = {word: str(name) for word, name in names.items() if name is not None}
+        return replace(self, **_by_role(given))
 
     def resolve(
         self,
@@ -256,13 +254,25 @@ class Columns:
         return roles
 
 
+def _by_role(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return declarations with the names of roles in place of other words for them."""
+    values: dict[str, Any] = {}
+    words: dict[str, str] = {}
+    for key, value in mapping.items():
+        role = _SYNONYMS.get(key, key)
+        if (other := words.setdefault(role, key)) != key:
+            raise DataError(f"columns {other}={mapping[other]} and {key}={value} say the same; give one of them")
+        values[role] = value
+    return values
+
+
 def check_keys(kind: type, mapping: Mapping[str, Any], where: str, others: Sequence[str] = ()) -> None:
     """Raise a DataError that names the nearest field, or other word, if a key is not a field of the dataclass."""
     known = [field.name for field in fields(kind)]
     for key in mapping:
         if key not in known:
             hint = nearest(str(key), [*known, *others])
-            raise DataError(f"{where}: unknown key {key!r}{hint}; known: {', '.join(known)}")
+            raise DataError(f"{where}: unknown key {key!r}{hint}; known: {', '.join([*known, *others])}")
 
 
 def clock_of(roles: Iterable[Role]) -> Clock:

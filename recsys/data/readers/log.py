@@ -61,6 +61,8 @@ def read_log(
     item: str | None = None,
     value: str | None = None,
     time: str | None = None,
+    rating: str | None = None,
+    timestamp: str | None = None,
     on_error: OnError = "raise",
     rejects: Path | None = None,
     name: str | None = None,
@@ -79,6 +81,7 @@ def read_log(
         path: file, folder or zip archive.
         columns: which column holds what, and the policies; None: all recognised, all defaults.
         user, item, value, time: names of the columns of user ids, item ids, ratings and times, as in `columns`.
+        rating, timestamp: other words for `value` and `time`, as in `columns`.
         on_error: "raise", or "skip" to leave bad rows out and write them to `rejects`.
         rejects: file for bad rows; None: `<file name>.rejected.csv` in the working directory.
         name: of the log, for reports; None: the file's name.
@@ -90,7 +93,9 @@ def read_log(
         ConfigError: there is no such reader.
     """
     path = path_of("read", path)
-    columns = (columns or Columns()).naming(user=user, item=item, value=value, time=time)
+    columns = (columns or Columns()).naming(
+        user=user, item=item, value=value, rating=rating, time=time, timestamp=timestamp
+    )
     reader = reader or columns.reader
     if reader is None:
         return read_log_with_report(path, columns, on_error=on_error, rejects=rejects, name=name)[0]

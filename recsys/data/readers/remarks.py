@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 LOGGER = logging.getLogger("recsys.data")
+
+_TOLD: ContextVar[bool] = ContextVar("told", default=False)
 
 _MUCH = 0.1
 """The share of events from which on their loss is a warning."""
@@ -19,13 +22,27 @@ _STEPS = (3, 21)
 """Distinct values of a scale of ratings, at least and at most."""
 
 
+@contextmanager
+def told_before() -> Iterator[None]:
+    """Read a log again whose remarks were told when a model was trained on it: they are no warnings any more."""
+    token = _TOLD.set(True)
+    try:
+        yield
+    finally:
+        _TOLD.reset(token)
+
+
+def _remark(message: str, *values: object) -> None:
+    LOGGER.log(logging.INFO if _TOLD.get() else logging.WARNING, message, *values)
+
+
 def remark_on_rows(where: str, trimmed: str | None, rows: int, events: int, duplicates: int, re_ratings: int) -> None:
     """Tell, of a log, which ids had blanks around them, and how many of its rows repeat others."""
     if trimmed is not None:
-        LOGGER.warning("%s: %s", where, trimmed)
+        _remark("%s: %s", where, trimmed)
     dropped = f"{duplicates:,} exact duplicates and {re_ratings:,} re-ratings dropped"
     if duplicates + re_ratings > _MUCH * rows:
-        LOGGER.warning(
+        _remark(
             "%s: %s rows became %s events: %s; to keep them, declare columns duplicates=keep re_ratings=keep",
             *(where, f"{rows:,}", f"{events:,}", dropped),
         )
@@ -36,14 +53,14 @@ def remark_on_rows(where: str, trimmed: str | None, rows: int, events: int, dupl
 def remark_on_filter(name: str, before: int, after: int, rule: str) -> None:
     """Tell, of a log, that a rule for its events has left out many of them."""
     if before - after > _MUCH * before:
-        LOGGER.warning("%s: %s of %s events are left with %s", name, f"{after:,}", f"{before:,}", rule)
+        _remark("%s: %s of %s events are left with %s", name, f"{after:,}", f"{before:,}", rule)
 
 
 def remark_on_rating(where: str, rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> None:
     """Tell, of a log without ratings, which column looks like them; see `unused_rating`."""
     if (found := unused_rating(rows, used)) is not None:
         name, value = found
-        LOGGER.warning(
+        _remark(
             "%s: every value is 1, as no column is taken for the rating; if it is %r, which holds numbers such as %s, "
             "declare columns rating=%s",
             *(where, name, value, name),

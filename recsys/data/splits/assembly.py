@@ -176,7 +176,8 @@ def time_cuts(log: Interactions, quantiles: Sequence[float]) -> list[int]:
             if later == len(times):
                 raise DataError(
                     f"{log.name}: {len(np.unique(times))} different times are too few for {len(quantiles) + 1} parts "
-                    f"one after the other (no event is later than {previous}); use fewer parts or a split by users"
+                    f"one after the other (no event is later than {previous}); split by "
+                    "users (the split held_out_users, --split held_out_users), or give a log of a longer time"
                 )
             cut = int(times[later])
         cuts.append(cut)

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import recsys
 from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.readers import sources
 from recsys.data.readers.columns import Columns, Duplicates, ReRatings, TimeUnit
 from recsys.data.readers.log import read_log, read_log_with_report
 from recsys.data.readers.times import parse_times
-from recsys.errors import DataError, RecsysError
+from recsys.errors import ConfigError, DataError, RecsysError
 
 
 @given(
@@ -268,3 +269,19 @@ def test_real_logs_have_their_published_size(
     assert (len(log), log.n_users, log.n_items) == size
     assert log.metadata.has_genres
     assert log.items.is_integer is (name != "movietweetings")
+
+
+def test_ratings_and_timestamps_are_other_words_for_columns(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,mark,bought\nu,a,4,100000000\n")
+    log = recsys.read(tmp_path / "log.csv", rating="mark", timestamp="bought")
+    assert (log.value.tolist(), log.time.tolist()) == ([4], [100_000_000])
+    frame = pd.DataFrame({"user": ["u"], "item": ["a"], "mark": [4], "bought": [100_000_000]})
+    assert recsys.from_pandas(frame, rating="mark", timestamp="bought").fingerprint == log.fingerprint
+    with pytest.raises(DataError, match="value=a and rating=b say the same"):
+        recsys.read(tmp_path / "log.csv", value="a", rating="b")
+
+
+def test_functions_are_called_as_the_user_calls_them() -> None:
+    for name in ("read", "explain", "compare", "from_pandas", "train"):
+        with pytest.raises(ConfigError, match=f"^{name} "):
+            getattr(recsys, name)(nothing=1)
