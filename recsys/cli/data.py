@@ -79,7 +79,8 @@ def _inspect(options: argparse.Namespace) -> None:
         duplicates="keep",
         re_ratings="keep",
     )
-    figures = inspect(log).to_dict()
+    policies = datasets.policies_of(options.log, columns) or Columns(duplicates="keep", re_ratings="keep")
+    figures = inspect(log, policies).to_dict()
     if options.json:
         print_json(figures)
     else:

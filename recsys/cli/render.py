@@ -21,6 +21,8 @@ BLOCKS, DIGITS = "▁▂▃▄▅▆▇█", "0123456789"
 _UNBROKEN = 24
 """Text of at most so many characters stays on one line of a table."""
 
+_FRAME = 6
+"""Characters of a box beside its title."""
 _LIKELY = 0.1
 """Half-lives on a clock that is less probable than this are left out."""
 
@@ -169,10 +171,14 @@ def print_personas(personas: Sequence[Mapping[str, Any]], console: Console | Non
         items = ", ".join(item["title"] for item in entry["items"])
         genres = ", ".join(genre["genre"] for genre in entry["genres"])
         body = f"from    {escape(items)}" + (f"\ngenres  {escape(genres)}" if genres else "")
-        shares = f"{entry['share_now']:.0%} now, {entry['share_long_term']:.0%} long-term"
+        now, long_term = f"{entry['share_now']:.0%}", f"{entry['share_long_term']:.0%}"
+        shares = f"{now} now and in the long term" if now == long_term else f"{now} now, {long_term} long-term"
         body += f"\nactive  {sparkline(entry['activity']['values'])}  {shares}"
-        title = f"{escape(str(entry['name']))}: {entry['share']:.0%} of the history"
-        console.print(Panel(body, title=title, title_align="left"))
+        share = f": {entry['share']:.0%} of the history"
+        name = str(entry["name"])
+        if len(name) > (room := max(8, console.width - len(share) - _FRAME)):
+            name = f"{name[: room - 3]}..."
+        console.print(Panel(body, title=f"{escape(name)}{share}", title_align="left"))
 
 
 def half_life_sentence(half_life: Mapping[str, Any]) -> str:

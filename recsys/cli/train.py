@@ -127,7 +127,7 @@ def train(options: argparse.Namespace) -> None:
         return
     valid, test = metrics["valid"], metrics["test"]
     print_table([{"metric": name, "valid": valid[name], "test": test[name]} for name in _HEADLINE], decimals=4)
-    leak = "; this split leaks time" if metrics["leaks_time"] else ""
+    leak = "; this split leaks time (models learn from what others did later)" if metrics["leaks_time"] else ""
     print(f"{metrics['dataset']}, {metrics['split']}{leak}; kept in {options.out}")
     print(who_is_asked(Evaluation.load(options.out / "test.parquet")))
     user = example_user(options.out)

@@ -12,8 +12,8 @@ import pyarrow.interchange
 
 from recsys.checks import choice
 from recsys.data.readers.coded import Chunk, typed
-from recsys.data.readers.columns import Clock, Columns, Role
-from recsys.data.readers.remarks import remark_on_rating, remark_on_rows
+from recsys.data.readers.columns import Clock, Columns, Role, clock_of
+from recsys.data.readers.remarks import remark_on_rating, remark_on_rows, remark_on_time
 from recsys.data.readers.rows import NumberedRows, Rows
 from recsys.data.readers.validation import Validator
 from recsys.errors import DataError
@@ -38,10 +38,11 @@ def read_frame(frame: Any, columns: Columns) -> NumberedRows:  # noqa: ANN401 - 
             columns = columns.naming(**{name: name})
     roles = columns.resolve(names, _WHERE)
     rows = _numbered({role: (names[at], column(at)) for role, at in roles.items()}, columns, _WHERE)
+    rest = {name: column(at).slice(0, _SAMPLE_ROWS) for at, name in enumerate(names) if at not in roles.values()}
     if "value" not in roles:
-        rest = {name: column(at).slice(0, _SAMPLE_ROWS) for at, name in enumerate(names) if at not in roles.values()}
-        numbers = {name: part.to_pylist() for name, part in rest.items() if _is_number(part.type)}
-        remark_on_rating(_WHERE, [{name: value} for name, part in numbers.items() for value in part], ())
+        remark_on_rating(_WHERE, _entries(rest, _is_number), ())
+    if clock_of(roles) == "none":
+        remark_on_time(_WHERE, _entries(rest, lambda kind: _is_number(kind) or _is_text_or_date(kind)), ())
     return rows
 
 
@@ -108,6 +109,18 @@ def _array_of(name: str, column: Any) -> pa.Array | pa.ChunkedArray:  # noqa: AN
         raise DataError(
             f"{_COLUMNS}: {name} is no column but {type(column).__name__}; give one entry for each event"
         ) from None
+
+
+def _entries(
+    columns: Mapping[str, pa.Array | pa.ChunkedArray], fits: Callable[[pa.DataType], bool]
+) -> list[dict[str, object]]:
+    """Return the entries of the columns of fitting types, each with the name of its column."""
+    return [{name: value} for name, part in columns.items() if fits(part.type) for value in part.to_pylist()]
+
+
+def _is_text_or_date(kind: pa.DataType) -> bool:
+    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(texts or pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:

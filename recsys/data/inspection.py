@@ -8,12 +8,14 @@ from typing import Any, final
 import numpy as np
 
 from recsys.data.interactions import Clock, Interactions
+from recsys.data.readers.columns import Columns
 from recsys.data.readers.repeats import find_repeats
 from recsys.errors import DataError
 from recsys.types import DAY, Doubles, Floats, Ints
 
 _QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "max": 1.0}
 _MAX_VALUES = 32
+_DEFAULT = Columns()
 
 
 @final
@@ -40,6 +42,7 @@ class Inspection:
         exact_duplicates: events equal to an earlier one in user, item, value and time. Readers drop them by default: to
             count those of a file, load it with duplicates="keep" and re_ratings="keep".
         re_ratings: other events on an item that the user has used before.
+        training_events: events that are left when repeats are dropped as the log's policies say.
         values: number of events of each value, by value; of more than 32 values, in 32 equal ranges by lower end.
         blank_values: events without value.
         titles: whether items have titles.
@@ -62,6 +65,7 @@ class Inspection:
     one_day_users: float | None
     exact_duplicates: int
     re_ratings: int
+    training_events: int
     values: dict[str, int]
     blank_values: int
     titles: bool
@@ -73,8 +77,8 @@ class Inspection:
         return asdict(self)
 
 
-def inspect(log: Interactions) -> Inspection:
-    """Compute the summary statistics of a log.
+def inspect(log: Interactions, policies: Columns = _DEFAULT) -> Inspection:
+    """Compute the summary statistics of a log, whose repeats are read by these policies.
 
     Raises:
         DataError: the log has no events.
@@ -108,6 +112,7 @@ def inspect(log: Interactions) -> Inspection:
         one_day_users=float(np.mean(user_spans(log, DAY) == 0)) if log.clock == "seconds" else None,
         exact_duplicates=int(repeats.duplicate.sum()),
         re_ratings=int((repeats.later & ~repeats.duplicate).sum()),
+        training_events=len(log) - int(repeats.dropped(policies.duplicates, policies.re_ratings).sum()),
         values=_histogram(log.value),
         blank_values=int(np.isnan(log.value).sum()),
         titles=log.metadata.titles != tuple(map(str, log.items.ids.tolist())),

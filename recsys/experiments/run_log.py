@@ -10,7 +10,7 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from recsys.data.catalogue import cards, datasets
+from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns
 from recsys.data.readers.log import OnError
@@ -99,11 +99,7 @@ class DataSettings:
         """What the file declares about repeats; None for a log that is made otherwise, such as by a reader."""
         if is_address(self.source):
             return Columns()
-        card = cards.all_cards().get(self.source)
-        if card is not None and (card.generator is not None or card.derivation is not None):
-            return None
-        declared = self._columns or (Columns() if card is None else card.columns)
-        return declared if declared.reader is None else None
+        return datasets.policies_of(self.source, self._columns)
 
 
 @final

@@ -87,3 +87,11 @@ def test_two_times_are_too_few_for_parts_one_after_the_other(call: Call, tmp_pat
     code, _, err = call("train", "--config", "ease", "--data", tmp_path / "log.csv", "--out", tmp_path / "run")
     assert code == 2
     assert "--split held_out_users" in err
+
+
+def test_inspection_counts_the_events_that_training_reads(call: Call, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("user,item,rating,time\n" + "".join(f"u{row % 5},a,{row % 3},{row}\n" for row in range(20)))
+    for columns, expected in (((), 5), (("--columns", "re_ratings=keep"), 20)):
+        code, out, _ = call("data", "inspect", log, "--json", *columns)
+        assert (code, json.loads(out)["events"], json.loads(out)["training_events"]) == (0, 20, expected)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from recsys.cli.demo import _METRICS, _MODELS, next_steps, print_comparison, verdict
 from recsys.cli.main import build_parser, main
-from recsys.cli.render import program
+from recsys.cli.render import print_personas, program
 from recsys.data.catalogue import locations
 from recsys.experiments.configuration import read_experiment
 from recsys.experiments.shipped import experiment_file
@@ -95,7 +95,8 @@ def test_the_comparison_of_the_demonstration_fits_in_80_columns() -> None:
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
-    assert "610 test users are asked, 7 of them cold; it leaks time" in " ".join(" ".join(lines).split())
+    assert "610 test users are asked, 7 of them cold" in (text := " ".join(" ".join(lines).split()))
+    assert "The split leaks time: models also learn from what other users did after the event" in text
     for title, _, _ in _MODELS:
         (row,) = [line for line in lines if line.split("  ")[0].strip() == title]
         assert row.split()[-7:] == ["0.1235"] * 6 + ["1234.6"]
@@ -110,6 +111,27 @@ def test_the_verdict_of_the_demonstration(difference: float, established: int, t
     row = {"n": 9, "diff": difference, "low": -0.1, "high": 0.1, "p": 0.01, "established": established}
     sentence = verdict(results, row)
     assert sentence.startswith(f"Highest NDCG@10: EASE (0.3000). AMP-CF {text} AMP-CF with one persona")
+    results["iALS"] = {"test": {"ndcg@10": 0.30004}}
+    assert verdict(results, row).startswith("Highest NDCG@10: EASE and iALS (0.3000). ")
+
+
+@pytest.mark.parametrize(("now", "shares"), [(0.37, "37% now and in the long term"), (0.5, "50% now, 37% long-term")])
+def test_boxes_of_personas_keep_the_share_and_say_equal_ones_once(now: float, shares: str) -> None:
+    persona = {
+        "name": "Comedy of the nineties that is loved by very many people of the whole wide world",
+        "share": 0.37,
+        "share_now": now,
+        "share_long_term": 0.37,
+        "items": [{"title": "Clerks"}],
+        "genres": [],
+        "activity": {"values": [0.0, 1.0]},
+    }
+    console = Console(width=80, file=io.StringIO(), record=True)
+    print_personas([persona], console)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "...: 37% of the history" in lines[0]
+    assert shares in " ".join(lines)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -13,6 +13,7 @@ from recsys.data.catalogue import datasets
 from recsys.data.inspection import inspect, user_spans
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.pictures import draw_log
+from recsys.data.readers.columns import Columns
 from recsys.errors import DataError
 from recsys.types import DAY
 
@@ -30,6 +31,9 @@ def test_statistics_counted_by_hand() -> None:
     assert (summary.events, summary.users, summary.items, summary.clock) == (7, 3, 3, "seconds")
     assert summary.density == pytest.approx(5 / 9)
     assert (summary.exact_duplicates, summary.re_ratings) == (1, 1)
+    assert summary.training_events == 5
+    for policies, left in ((Columns(re_ratings="keep"), 6), (Columns(duplicates="keep", re_ratings="keep"), 7)):
+        assert inspect(LOG, policies).training_events == left
     assert summary.events_per_user == {"min": 2, "p25": 2, "median": 2, "p75": 2.5, "p90": pytest.approx(2.8), "max": 3}
     assert summary.events_per_item["max"] == 4
     assert (summary.begin, summary.end, summary.span) == ("1970-01-01T00:00:00Z", "1970-01-03T00:00:00Z", 2.0)

@@ -52,6 +52,20 @@ def load(
     return log if items is None else with_items(log, items)
 
 
+def policies_of(name: str, columns: Columns | None) -> Columns | None:
+    """Return what is declared of a log's repeats; None for a log that is made otherwise, such as by a reader.
+
+    Args:
+        name: of a card, or a file.
+        columns: as for `load`.
+    """
+    card = cards.all_cards().get(name)
+    if card is not None and (card.generator is not None or card.derivation is not None):
+        return None
+    declared = columns or (Columns() if card is None else card.columns)
+    return declared if declared.reader is None else None
+
+
 def with_items(log: Interactions, path: str | Path) -> Interactions:
     """Return a log with the titles and genres that a file of items has; see `load`."""
     return replace(log, metadata=read_items(Path(path).expanduser(), log.items, log.metadata))

@@ -125,13 +125,18 @@ def sample(layout: Layout) -> list[Mapping[str, object]]:
         plain = [
             field.name
             for field in schema_of(part, layout.form)
-            if pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_string(field.type)
+            if pa.types.is_integer(field.type)
+            or pa.types.is_floating(field.type)
+            or pa.types.is_string(field.type)
+            or pa.types.is_large_string(field.type)
+            or pa.types.is_timestamp(field.type)
+            or pa.types.is_date(field.type)
         ]
         return next((batch.to_pylist() for batch in batches(part, layout.form, plain, _SAMPLE_ROWS)), [])
     if layout.kind == "array":
         return [entry for entry in islice(array_entries(layout.source), _SAMPLE_ROWS) if isinstance(entry, dict)]
     rows: list[Mapping[str, object]] = []
-    for raw in _first_lines(layout.source)[layout.header :]:
+    for raw in _first_lines(layout.source)[layout.kind == "text" and layout.header :]:
         line = raw.decode(layout.encoding, errors="backslashreplace").rstrip("\r\n")
         with suppress(ValueError, csv.Error):
             row = json.loads(line) if layout.kind == "json" else dict(_named(layout, line))

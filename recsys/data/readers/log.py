@@ -9,12 +9,12 @@ from typing import Literal, final
 
 from recsys.checks import object_named, path_of
 from recsys.data.interactions import Interactions
-from recsys.data.readers.columns import INTERACTION_KINDS, Columns
+from recsys.data.readers.columns import INTERACTION_KINDS, Columns, clock_of
 from recsys.data.readers.layout import detect, sample
 from recsys.data.readers.metadata import read_metadata
 from recsys.data.readers.parsing import chunks
 from recsys.data.readers.rejects import Rejects
-from recsys.data.readers.remarks import remark_on_rating, remark_on_rows
+from recsys.data.readers.remarks import remark_on_rating, remark_on_rows, remark_on_time
 from recsys.data.readers.rows import Rows
 from recsys.data.readers.sources import find_log
 from recsys.data.readers.validation import Validator
@@ -150,6 +150,8 @@ def read_log_with_report(
     log = Interactions.sorted(*numbered, name or Path(path).name)
     if "value" not in layout.roles:
         remark_on_rating(source.label, sample(layout), [layout.names[at] for at in layout.roles.values()])
+    if clock_of(layout.roles) == "none":
+        remark_on_time(source.label, sample(layout), [layout.names[at] for at in layout.roles.values()])
     remark_on_rows(source.label, validator.trimmed, usable, len(log), duplicates, re_ratings)
     return log, ReadReport(
         source.label,

@@ -16,6 +16,10 @@ _MUCH = 0.1
 """The share of events from which on their loss is a warning."""
 
 _NAME = re.compile(r"rating|score|stars?\b|grade|feedback|preference|mark\b", re.IGNORECASE)
+_NAME_OF_TIME = re.compile(r"time|date|when|stamp|day|(?:^|_)(?:at|on)$|[a-z]At$")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]|$)")
+_FIRST_UNIX = 1e8
+"""Of 1973."""
 _LEAST_ROWS = 5
 _SCALE = (0, 10)
 _STEPS = (3, 21)
@@ -67,6 +71,32 @@ def remark_on_rating(where: str, rows: Iterable[Mapping[str, object]], used: Ite
         )
 
 
+def remark_on_time(where: str, rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> None:
+    """Tell, of a log without times, which column looks like them; see `unused_time`."""
+    if (found := unused_time(rows, used)) is not None:
+        name, value = found
+        _remark(
+            "%s: the log has no times, as no column is taken for the time; if it is %r, which holds %s, declare "
+            "columns time=%s",
+            *(where, name, value, name),
+        )
+
+
+def unused_time(rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> tuple[str, object] | None:
+    """Return the name of a column that looks like times, and its first value.
+
+    It holds dates of ISO-8601, or by its name Unix times. Arguments as for `unused_rating`.
+
+    >>> unused_time([{"user": 1, "bought": "2020-01-31"}], ["user"])
+    ('bought', '2020-01-31')
+    """
+    for name, values in _columns(rows, used).items():
+        dates = all(_DATE.match(str(value)) for value in values)
+        if dates or (_NAME_OF_TIME.search(name) and _numeric(values) and min(_numbers(values)) >= _FIRST_UNIX):
+            return name, values[0]
+    return None
+
+
 def unused_rating(rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> tuple[str, object] | None:
     """Return the name of a column that looks like ratings, by its name or its few small numbers, and its first value.
 
@@ -77,12 +107,7 @@ def unused_rating(rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> 
     >>> unused_rating([{"user": 1, "My-Rating": "5"}, {"user": 1, "My-Rating": "0"}], ["user"])
     ('My-Rating', '5')
     """
-    columns: dict[str, list[object]] = {}
-    for row in rows:
-        for name, value in row.items():
-            if value not in (None, ""):
-                columns.setdefault(name, []).append(value)
-    found = [(name, values) for name, values in columns.items() if name not in set(used) and _numeric(values)]
+    found = [(name, values) for name, values in _columns(rows, used).items() if _numeric(values)]
     for name, values in found:
         if _NAME.search(name):
             return name, values[0]
@@ -92,6 +117,16 @@ def unused_rating(rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> 
         if len(values) >= _LEAST_ROWS and few and _SCALE[0] <= min(numbers) and max(numbers) <= _SCALE[1]:
             return name, values[0]
     return None
+
+
+def _columns(rows: Iterable[Mapping[str, object]], used: Iterable[str]) -> dict[str, list[object]]:
+    """Return the values, blanks left out, of each column that is not used."""
+    taken, columns = set(used), dict[str, list[object]]()
+    for row in rows:
+        for name, value in row.items():
+            if value not in (None, "") and name not in taken:
+                columns.setdefault(name, []).append(value)
+    return columns
 
 
 def _numbers(values: Iterable[object]) -> list[float]:

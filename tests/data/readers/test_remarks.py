@@ -86,17 +86,7 @@ def test_column_that_looks_like_the_rating_and_is_not_used_is_told(
     name: str, values: list[object], suspected: bool, suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     frame = pd.DataFrame({"user": range(100, 100 + len(values)), "item": 77, name: values})
-    if suffix == "":
-        where, log = "DataFrame", Interactions.from_pandas(frame)
-    else:
-        path = tmp_path / f"log{suffix}"
-        if suffix == ".csv":
-            frame.to_csv(path, index=False)
-        elif suffix == ".parquet":
-            frame.to_parquet(path)
-        else:
-            path.write_text(frame.to_json(orient="records", lines=suffix == ".jsonl"))
-        where, log = str(path), read_log(path)
+    where, log = _read(frame, suffix, tmp_path)
     assert set(log.value.tolist()) == {1}
     lines = told(caplog)
     assert len(lines) == suspected
@@ -128,3 +118,52 @@ def test_filters_that_leave_out_much_are_told(caplog: pytest.LogCaptureFixture) 
     assert told(caplog) == []
     paper_split(log, threshold=3, negatives=1)
     assert "mine: 12 of 19 events are left with a rating of at least 3" in told(caplog)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "suspected"),
+    [
+        ("bought", ["2020-01-31", "2020-02-01"], True),
+        ("bought", ["2020-01-31T10:00:00Z", "2020-02-01 11:00"], True),
+        ("bought_at", [1580428800, 1580515200], True),
+        ("code", [1580428800, 1580515200], False),
+        ("days", [3, 4], False),
+        ("bought", ["2020-01-31", "soon"], False),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".json", ".parquet", ""])
+def test_column_that_looks_like_the_time_and_is_not_used_is_told(
+    name: str, values: list[object], suspected: bool, suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = pd.DataFrame({"user": [1, 2], "item": [1, 2], "rating": [7.5, 3.25], name: values})
+    where, log = _read(frame, suffix, tmp_path)
+    assert log.clock == "none"
+    value = str(values[0])
+    expected = (
+        f"{where}: the log has no times, as no column is taken for the time; if it is '{name}', which holds {value}"
+    )
+    assert told(caplog) == ([f"{expected}, declare columns time={name}"] if suspected else [])
+
+
+def test_a_column_of_datetimes_that_is_not_used_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frame = pd.DataFrame({"user": [1, 2], "item": [1, 2], "bought": pd.to_datetime(["2020-01-31", "2020-02-01"])})
+    for suffix in (".parquet", ""):
+        _read(frame, suffix, tmp_path)
+        (line,) = told(caplog)
+        assert "which holds 2020-01-31 00:00:00, declare columns time=bought" in line
+    Interactions.from_pandas(frame, time="bought")
+    assert told(caplog) == []
+
+
+def _read(frame: pd.DataFrame, suffix: str, folder: Path) -> tuple[str, Interactions]:
+    """Return how messages call a log that is given as a file of some format, or as a DataFrame, and the log."""
+    path = folder / f"log{suffix}"
+    if suffix == "":
+        return "DataFrame", Interactions.from_pandas(frame)
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        path.write_text(frame.to_json(orient="records", lines=suffix == ".jsonl"))
+    return str(path), read_log(path)
