@@ -24,18 +24,30 @@ LARGEST_TIME = int(MILLISECONDS_FROM)
 MOST_AHEAD = 300
 """Seconds that the time of an event that is taken may be ahead of this machine's clock: two clocks are never equal."""
 
+MOST_ASKED_AHEAD = 366 * 86_400
+"""Seconds that the moment of a question may be ahead: a list of tomorrow is a question, one of 2100 a slip."""
+
 _UNSAFE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories that no text may hold: controls, halves of surrogate pairs, separators of lines and paragraphs."""
 
 
 INVISIBLE = (
-    r"\u00ad\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0"
-    "\ufff9-\ufffb\U000e0000-\U000e0fff"
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    r"\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0xF0000, 0x10000))
 )
-"""Characters without a width, fillers, and controls of the writing direction, as a character class of patterns."""
+"""What nobody sees, or everybody sees differently, as a character class of patterns.
+
+That is `Default_Ignorable_Code_Point` of Unicode 15 (without a width, fillers, variation selectors, controls of the
+writing direction), the blank of Braille, the controls of annotations, characters of private use, and noncharacters.
+"""
 
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _JOINER = "\u200d"
+_SELECTORS = "\ufe0e\ufe0f"
+_LOOKS = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+_SIGNS = "\u203c\u2049\u3030\u303d"  # emoji that are punctuation
 
 
 def check_persona(persona: int) -> None:
@@ -82,20 +94,28 @@ def check_visible(field: str, text: str | None) -> None:
     """Raise a DataError if a name that people are shown holds a character that they cannot see.
 
     Invisible characters make two names look the same, and those of the writing direction turn a sentence around. The
-    joiner between two emoji is allowed, where it makes one of them.
+    joiner between two emoji is allowed, where it makes one of them, and so is the selector of an emoji's look.
     """
     for place, character in enumerate(text or ""):
-        if _INVISIBLE.match(character) and not (character == _JOINER and _joins_symbols(text or "", place)):
-            name = unicodedata.name(character, "an invisible character")
+        if _INVISIBLE.match(character) and not _belongs_to_emoji(text or "", place):
+            name = unicodedata.name(character, "no character with a look of its own")
             raise DataError(
-                f"{field} is {shown(text)}; character {place + 1} is U+{ord(character):04X} ({name}), which nobody "
-                "sees: remove it"
+                f"{field} is {shown(text)}; character {place + 1} is U+{ord(character):04X} ({name}), which not "
+                "everybody sees: remove it"
             )
 
 
-def _joins_symbols(text: str, place: int) -> bool:
-    before, after = text[:place].rstrip("\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"), text[place + 1 :]
-    return all(side and unicodedata.category(side) == "So" for side in (before[-1:], after[:1]))
+def _belongs_to_emoji(text: str, place: int) -> bool:
+    """Return whether the character at a place joins two emoji, or selects how the one before it looks."""
+    before, after = text[:place], text[place + 1 : place + 2]
+    if text[place] == _JOINER:
+        return _is_symbol(before.rstrip(_LOOKS)[-1:]) and _is_symbol(after)
+    is_key = after == "\u20e3" and before[-1:] in tuple("0123456789#*")
+    return text[place] in _SELECTORS and (is_key or _is_symbol(before[-1:]))
+
+
+def _is_symbol(character: str) -> bool:
+    return character != "" and (unicodedata.category(character) in ("So", "Sm") or character in _SIGNS)
 
 
 def number_within(field: str, value: object, low: float, high: float) -> float:
@@ -115,8 +135,10 @@ def check_time(field: str, time: object) -> None:
         raise DataError(f"{field} is {shown(time)}, too large for Unix seconds; divide milliseconds by 1000")
 
 
-def check_not_ahead(field: str, time: int, now: float, written: str = "") -> None:
-    """Raise a DataError if Unix seconds are in the future, by more than clocks differ.
+def check_event_time(field: str, time: int, now: float, written: str = "") -> None:
+    """Raise a DataError if an event cannot have been at this time: before 1970, or ahead by more than clocks differ.
+
+    Events that are taken are checked, and those of a history in a question. A store may hold earlier ones of 0.2.
 
     Args:
         field: the name of the field.
@@ -130,6 +152,18 @@ def check_not_ahead(field: str, time: int, now: float, written: str = "") -> Non
             f"{field} is {written or time}, that is {date} UTC, in the future; correct it, or the clock it comes from "
             f"(up to {MOST_AHEAD // 60} minutes are taken), or its unit"
         )
+    if -LARGEST_TIME < time < 0:
+        raise DataError(f"{field} is {written or time}, before 1970; give the Unix seconds at which it happened")
+
+
+def check_moment(field: str, time: object, now: float) -> None:
+    """Raise a DataError unless a question can be about this moment, Unix seconds: any one up to a year ahead."""
+    if _is_whole(time) and time > now + MOST_ASKED_AHEAD:
+        raise DataError(
+            f"{field} is {shown(time)}, more than {MOST_ASKED_AHEAD // 86_400} days ahead; divide milliseconds by "
+            "1000, give an earlier moment, or leave it out to ask about now"
+        )
+    check_time(field, time)
 
 
 def _is_whole(value: object) -> TypeGuard[int]:

@@ -32,7 +32,7 @@ from recsys.data.readers.times import UNIT_NAMES, parse_times
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 from recsys.events.addresses import PINNED, is_address, located, open_store
-from recsys.events.checks import check_not_ahead
+from recsys.events.checks import check_event_time
 from recsys.events.store import KINDS, Event, EventStore, Kind, Recorded
 from recsys.files import replacing
 
@@ -123,7 +123,7 @@ def import_events(
         path: file, folder or zip archive; see `recsys.data.readers.sources.find_log`.
         columns: which column holds what; None: recognised, by the rules for logs. A column `event_id` is always used.
         batch: events in one transaction.
-        clock: Unix seconds; events of the future are refused, see `recsys.events.checks.check_not_ahead`.
+        clock: Unix seconds; what cannot have been is refused, see `recsys.events.checks.check_event_time`.
 
     Raises:
         DataError: naming file, line, value and cure. Batches before that line are in the store; import the corrected
@@ -307,7 +307,7 @@ class _RowReader:
             kind = cast(Kind, row.get("kind", "use"))  # checked by the event
             user, item, moment = row["user_id"], row["item_id"], times[place]
             try:
-                check_not_ahead("time", moment, self._now, row["time"])
+                check_event_time("time", moment, self._now, row["time"])
                 event_id = row["event_id"] if "event_id" in row else _content_id(user, item, value, moment, kind)
                 events.append(Event(event_id, user, item, value, moment, kind))
             except DataError as error:

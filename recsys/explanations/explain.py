@@ -144,13 +144,13 @@ def certainty_of(evidence: Sequence[Evidence], attention: float) -> float:
     return min(1.0, sum([event.share for event in evidence]) * attention)
 
 
-def is_low(certainty: float) -> bool:
+def is_low(certainty: float | None) -> bool:
     """Return whether an explanation by contributions has to say that they are only a part of the score."""
-    return certainty < LOW_CERTAINTY
+    return certainty is not None and certainty < LOW_CERTAINTY
 
 
 def evidence_sentence(
-    kind: EvidenceKind, evidence: Sequence[Evidence], persona: str | None, recent: float | None, certainty: float
+    kind: EvidenceKind, evidence: Sequence[Evidence], persona: str | None, recent: float | None, certainty: float | None
 ) -> str:
     """Return the sentence about one or more events, strongest first; see `text.because` and `text.resembles`."""
     titles = [event.title for event in evidence]
@@ -228,13 +228,14 @@ def _explain_row(
         phrase = phrases[order[0]] if order else None
         personas = tuple([PersonaShare(k, names[k], weights[k]) for k in order])
         kind: EvidenceKind = "none"
-        certainty, share, reason = 0.0, None, without or text.unnamed(phrase)
+        certainty: float | None = None
+        share, reason = None, without or text.unnamed(phrase)
         if evidence:
             kind, share = support.kind, recent_share
             if kind == "contribution":
                 certainty = certainty_of(evidence, weights[order[0]] if order else 1.0)
             reason = evidence_sentence(kind, evidence, phrase, share, certainty)
-        low = kind == "contribution" and is_low(certainty)
+        low = is_low(certainty)
         explanations.append(
             Explanation(ids[number], titles[number], score, personas, evidence, kind, certainty, reason, share, low)
         )

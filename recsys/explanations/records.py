@@ -103,12 +103,12 @@ class Explanation:
         evidence: strongest first.
         evidence_kind: "contribution": the score is made of the evidence; "similarity": the evidence resembles the item;
             "none": there is none.
-        certainty: how much of the score the explanation accounts for, in [0, 1]:
+        certainty: how much of the score the contributions shown account for, in [0, 1]:
 
                 certainty = a_uik* . sum_{e shown} c_e / sum_{e in history} max(c_e, 0)
 
             a_uik* is the leading persona's attention (1 for a model without personas), c_e the contribution of event e.
-            0 where the evidence is not exact: then no event that is shown is known to carry the score.
+            Null where the evidence is not contributions: then no event that is shown is known to carry the score.
         reason: one sentence.
         recent: how much of the evidence is recent, in [0, 1]; the rest is long-term:
 
@@ -125,7 +125,7 @@ class Explanation:
     personas: tuple[PersonaShare, ...]
     evidence: tuple[Evidence, ...]
     evidence_kind: EvidenceKind
-    certainty: float
+    certainty: float | None
     reason: str
     recent: float | None = None
     low_certainty: bool = False

@@ -56,9 +56,10 @@ class RecommendationList:
         model: fingerprint of the model.
         now: the moment of the request, Unix seconds.
         known_events: events of the history whose item the model knows.
-        unknown_items: the first few items of a history in the body that the model does not know.
+        unknown_items: the first few items of the history that the model does not know.
         items: best first.
         learning: null where all events are learned: then the same request gets the same list again.
+        unknown_excluded: the first few items to exclude that the model does not know: perhaps a wrong id.
     """
 
     model: str
@@ -67,6 +68,7 @@ class RecommendationList:
     unknown_items: tuple[str, ...]
     items: tuple[Explanation, ...]
     learning: Learning | None = None
+    unknown_excluded: tuple[str, ...] = ()
 
 
 @final

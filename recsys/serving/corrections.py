@@ -116,10 +116,11 @@ def _corrected(
     if not (explanation.evidence and shares):
         return replace(explanation, personas=tuple(shares))
     kind, evidence, phrase = explanation.evidence_kind, explanation.evidence, phrases[shares[0].persona]
-    certainty = certainty_of(evidence, shares[0].weight) if kind == "contribution" else 0.0
+    certainty = certainty_of(evidence, shares[0].weight) if kind == "contribution" else None
     reason = evidence_sentence(kind, evidence, phrase, explanation.recent, certainty)
-    low = kind == "contribution" and is_low(certainty)
-    return replace(explanation, personas=tuple(shares), reason=reason, certainty=certainty, low_certainty=low)
+    return replace(
+        explanation, personas=tuple(shares), reason=reason, certainty=certainty, low_certainty=is_low(certainty)
+    )
 
 
 def _count_personas(model: Recommender) -> int:

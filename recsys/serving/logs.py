@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, TextIO, final
 
 LINES: Final = 10
@@ -25,6 +27,10 @@ _KINDS: Final = 256
 """The most kinds that are counted at once."""
 
 
+_FOLDERS: Final = re.compile(r"[^\s'\"(=]*[/\\](?=[^\s/\\])")
+"""The part of a path before its last name, in a message; a folder's name with a blank in it is not known as such."""
+
+
 @dataclass
 class _Kind:
     """Lines of one kind since some moment."""
@@ -37,7 +43,9 @@ class _Kind:
 
 @final
 class LogLines(logging.Handler):
-    """Writes records as lines of JSON, without tracebacks: they hold paths, and values that people sent.
+    """Writes records as lines of JSON, without tracebacks: they hold values that people sent.
+
+    Of a path the line keeps the last name: where a file is, the operator knows, and nobody else shall.
 
     `suppressed` is the number of lines that were left out: in the next line of their kind, or in a last one at the end.
 
@@ -58,7 +66,7 @@ class LogLines(logging.Handler):
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "message": " ".join(record.getMessage().split()),
+            "message": " ".join(_FOLDERS.sub("", _message(record)).split()),
             **fields,
             "pid": os.getpid(),
         }
@@ -94,6 +102,15 @@ class LogLines(logging.Handler):
             self._stream.flush()
         except (OSError, ValueError):  # nobody reads, or the disk is full: the service goes on
             pass
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return the message of a record, with the last names of paths among its arguments."""
+    if not isinstance(record.args, tuple) or not record.args:
+        return record.getMessage()
+    return record.msg % tuple(
+        Path(one).name if isinstance(one, (str, Path)) and Path(one).is_absolute() else one for one in record.args
+    )
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -25,7 +24,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, DataError
 from recsys.events.addresses import PINNED, is_address, located
-from recsys.events.store import Correction, EventStore
+from recsys.events.store import Correction, EventStore, StoreError
 from recsys.experiments.runs import load_model, run_data, run_log
 from recsys.explanations import PersonaDescription, PersonaItem
 from recsys.explanations.activity import PersonaActivity, persona_activity
@@ -57,7 +56,7 @@ from recsys.serving.user_state import UserCache, UserState, UserStates
 _LOG = logging.getLogger(__name__)
 
 _NAMED = 5
-"""The most unknown items of a history that an answer names."""
+"""The most unknown items of a history, and of those to exclude, that an answer names."""
 
 _CACHE_BYTES = 100_000_000
 """Of cached user states, approximately."""
@@ -220,8 +219,13 @@ class RunAnswers:
     def save(self) -> None:
         with self._lock:
             beliefs = self._learning.collect_unsaved()
-        if beliefs:
-            self._store.save_beliefs(beliefs)
+        try:
+            if beliefs:
+                self._store.save_beliefs(beliefs)
+        except StoreError:
+            with self._lock:
+                self._learning.keep_unsaved(self._histories.stored(user_id) for user_id in beliefs)
+            raise
 
     def prepare(self, user_id: str) -> bool:
         with self._lock:
@@ -254,7 +258,7 @@ class RunAnswers:
         with self._lock:
             history = self._current(user_id)
             queries, state = self._states.at(history, self._now(), at, exclude)
-            return self._recommend(history, queries, state, n, exact_time=at is not None)
+            return self._recommend(history, queries, state, n, at, exclude)
 
     def recommend_for(
         self, history: Sequence[HistoryEvent], n: int, at: int | None, exclude: Collection[str]
@@ -265,14 +269,13 @@ class RunAnswers:
         for place, event in enumerate(history):
             # Without times the order counts: one event a second, until a moment ago.
             moment = event.time if timed and event.time is not None else now - len(history) + place
-            visitor.timeline.add(
-                PendingEvent(self._numbers.get(event.item_id, UNKNOWN), missing_as_nan(event.value), moment)
-            )
-        unknown = dict.fromkeys(event.item_id for event in history if event.item_id not in self._numbers)
+            number = self._numbers.get(event.item_id, UNKNOWN)
+            visitor.timeline.add(PendingEvent(number, missing_as_nan(event.value), moment))
+            if number == UNKNOWN:
+                visitor.note_unknown(event.item_id, moment)
         with self._lock:
             queries, state = self._states.at(visitor, now, at, exclude, keep=False)
-            answer = self._recommend(visitor, queries, state, n, exact_time=at is not None)
-        return replace(answer, unknown_items=tuple(unknown)[:_NAMED])
+            return self._recommend(visitor, queries, state, n, at, exclude)
 
     def personas(self, user_id: str, at: int | None) -> Personas:
         with self._lock:
@@ -353,11 +356,25 @@ class RunAnswers:
         return history
 
     def _recommend(
-        self, history: UserHistory, queries: Queries, state: UserState, n: int, *, exact_time: bool
+        self,
+        history: UserHistory,
+        queries: Queries,
+        state: UserState,
+        n: int,
+        at: int | None,
+        exclude: Collection[str],
     ) -> RecommendationList:
-        items = self._lists.recommend(history, queries, state, n, exact_time=exact_time)
+        items = self._lists.recommend(history, queries, state, n, exact_time=at is not None)
+        unknown = [item for item, time in history.unknown.items() if at is None or time < at]
+        excluded = [item for item in dict.fromkeys(exclude) if item not in self._numbers]
         return RecommendationList(
-            self._fingerprint, int(queries.now[0]), state.known_events, (), items, _learning(history)
+            self._fingerprint,
+            int(queries.now[0]),
+            state.known_events,
+            tuple(unknown[:_NAMED]),
+            items,
+            _learning(history),
+            tuple(excluded[:_NAMED]),
         )
 
 

@@ -110,6 +110,8 @@ class UserHistories:
             elif (event.item, event.time) not in history.logged:
                 self._learning.note(history, event, is_new=event.sequence > self._trained_until)
                 history.timeline.add(event)
+                if event.unknown is not None:
+                    history.note_unknown(event.unknown, event.time)
 
     def restore_beliefs(self, beliefs: Mapping[str, SavedBelief]) -> None:
         """Take back saved beliefs, before any history was used, and queue what they have not learned yet."""
@@ -150,7 +152,10 @@ class UserHistories:
         number = self._item_numbers.get(event.item_id, UNKNOWN)
         value = missing_as_nan(event.value)
         history.sequences.append(record.sequence)
-        history.pending.append(PendingEvent(number, value, event.time, event.kind == "dismiss", record.sequence))
+        unknown = event.item_id if number == UNKNOWN else None
+        history.pending.append(
+            PendingEvent(number, value, event.time, event.kind == "dismiss", record.sequence, unknown)
+        )
 
     def _begin_anew(self, user_id: str, former: list[UserHistory]) -> None:
         """Read a user's events again, without one that was undone: what follows is as if it had never been."""
@@ -192,5 +197,8 @@ class UserHistories:
                 array("f", self._log.value[where].astype(np.float32).tobytes()),
                 array("q", self._log.time[where].astype(np.int64).tobytes()),
             )
+            for place in (np.frombuffer(history.timeline.items, np.int32) == UNKNOWN).nonzero()[0].tolist():
+                item = self._log.items.id_of(int(self._log.item_num[where][place]))
+                history.note_unknown(str(item), history.timeline.times[place])
             history.logged = frozenset(zip(history.timeline.items, history.timeline.times, strict=True))
         return history

@@ -33,13 +33,17 @@ _ROOM = 1024
 
 
 class PendingEvent(NamedTuple):
-    """An event that the history does not reflect yet; `sequence` is its number in the store."""
+    """An event that the history does not reflect yet.
+
+    `sequence` is its number in the store; `unknown` the id of its item where the model does not know it.
+    """
 
     item: int
     value: float
     time: int
     dismissed: bool = False
     sequence: int = 0
+    unknown: str | None = None
 
 
 @final
@@ -98,6 +102,7 @@ class UserHistory:
         pending: events of the store that are not reflected yet, in order of arrival.
         sequences: numbers of all events of the store, ascending.
         lesson: what the belief has learned from and still has to learn.
+        unknown: the time of the first event with each item that the model does not know, by the item's id.
         version: changes whenever the timeline, the dismissals or the belief do.
     """
 
@@ -111,6 +116,11 @@ class UserHistory:
     sequences: array[int] = field(default_factory=lambda: array("q"))
     lesson: Lesson = field(default_factory=lambda: Lesson(0))
     version: int = 0
+    unknown: dict[str, int] = field(default_factory=dict)
+
+    def note_unknown(self, item_id: str, time: int) -> None:
+        """Note an event with an item that the model does not know."""
+        self.unknown[item_id] = min(time, self.unknown.get(item_id, time))
 
     def excluded(self, stop: int) -> Ragged:
         """Return the items of the timeline until `stop` and the dismissed ones, ascending, each once."""
@@ -273,6 +283,10 @@ class BeliefLearning:
             for history in unsaved
             if history.number != UNKNOWN
         }
+
+    def keep_unsaved(self, histories: Iterable[UserHistory | None]) -> None:
+        """Take back beliefs that were collected and could not be saved, for the next time; None: erased by now."""
+        self._unsaved.update(dict.fromkeys(history for history in histories if history is not None))
 
     def _new_number(self, model: Decayed) -> int:
         """Return the number under which the model learns the half-life of a user who was not in training."""

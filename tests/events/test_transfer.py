@@ -203,6 +203,12 @@ def test_bad_rows_are_refused_with_file_line_value_and_cure(tmp_path: Path, text
     assert str(path) in str(error.value)
 
 
+def test_times_before_1970_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user_id,item_id,time\nu,a,5\nu,b,-5\n")
+    with pytest.raises(DataError, match=r"line 3: time is -5, before 1970; give"):
+        import_events(MemoryStore(), tmp_path / "log.csv")
+
+
 @pytest.mark.parametrize(
     ("written", "date"),
     [("1600000301", "2020-09-13 12:31"), ("4102444800000", "2100-01-01"), ("2100-01-01", "2100-01-01 00:00")],

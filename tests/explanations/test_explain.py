@@ -91,7 +91,12 @@ def test_sentences_for_cold_users_and_unsupported_items() -> None:
     assert unsupported[0].reason == text.UNSUPPORTED
     assert unknown[0].reason == text.UNKNOWN_ITEMS
     for answer in (cold[0], unsupported[0], unknown[0]):
-        assert (answer.evidence, answer.evidence_kind, answer.certainty) == ((), "none", 0.0)
+        assert (answer.evidence, answer.evidence_kind, answer.certainty, answer.low_certainty) == (
+            (),
+            "none",
+            None,
+            False,
+        )
 
 
 def test_unknown_items_of_a_history_are_no_evidence() -> None:
@@ -127,7 +132,7 @@ def test_learned_users_get_similarity() -> None:
     ((best, *_),) = explain(model, Queries.from_interactions(log, np.array([0])), 1)
     assert best.title == "Comedy 7"
     assert best.evidence_kind == "similarity"
-    assert best.certainty == 0.0
+    assert best.certainty is None
     assert best.evidence[0].title == "Comedy 4"
     assert best.reason.startswith("It fits your Comedy side and resembles Comedy 4")
     assert best.reason.endswith(", which you rated.")

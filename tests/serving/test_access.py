@@ -413,7 +413,7 @@ def test_ids_are_only_ever_ids(run: Path, address: str) -> None:
             assert client.get(f"/v1/items/{_id_of(hostile)}/similar").status_code == 404
             assert client.get("/v1/items", params={"query": hostile[:200]}).status_code == 200
             named = client.put(f"{path}/personas/0", json={"name": hostile[:80]})
-            seen = not any(invisible in hostile for invisible in ("\u202e", "\ufeff", "\U000e0000"))
+            seen = not any(invisible in hostile for invisible in ("\u202e", "\ufeff", "\U000e0000", "\U0010ffff"))
             assert (named.status_code, named.json().get("name")) == ((200, hostile[:80]) if seen else (422, None))
             history = {"history": [{"item_id": hostile}], "exclude": [hostile]}
             assert client.post("/v1/recommendations", json=history).json()["unknown_items"] == [hostile]
@@ -450,14 +450,14 @@ def test_a_whole_number_may_be_written_with_a_point(client: Client) -> None:
     assert client.post("/v1/events", json={"events": [event("point", time=1_500_000_000.0)]}).status_code == 200
     question = {"history": [{"item_id": "i3", "time": 5.0}], "n": 3.0, "at": 10.0}
     assert client.post("/v1/recommendations", json=question).json()["now"] == 10
-    for wrong in (5.5, 1e300, True, "5"):
-        assert _code(client.post("/v1/recommendations", json=question | {"at": wrong})) == INVALID
+    for wrong in (5.5, 1e300, True, [5]):
+        assert _code(client.post("/v1/recommendations", json=question | {"at": wrong})) == VALUE
 
 
 @pytest.mark.parametrize(
     ("at", "now"),
     [
-        ("-5", -5), ("1500000000", 1_500_000_000), ("99999999999", 99_999_999_999), ("9999-12-31", 253_402_214_400),
+        ("-5", -5), ("1500000000", 1_500_000_000), ("99999999999", None), ("9999-12-31", None),
         ("2017-07-14T02:40:00Z", 1_500_000_000), ("2017-07-14T04:40:00+02:00", 1_500_000_000),
         ("1_0", None), ("+5", None), (" 5", None), ("٣", None), ("5.0", None), ("1e3", None), ("2017-13-01", None),
         ("100000000000", None), ("", None), ("2017-07-14T02:40:00Z" + "0" * 40, None),

@@ -225,6 +225,24 @@ def test_a_restart_reads_beliefs_back_bit_for_bit(
         assert {user: one.state for user, one in saved.items()} == {u: one.state for u, one in learned_anew.items()}
 
 
+def test_beliefs_that_could_not_be_saved_are_saved_the_next_time(
+    opened: Callable[..., RunAnswers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store("memory:") as store:
+        store.append(_burst(20) + _burst(20, "somebody new") + _burst(20, "erased"))
+        answers = opened(store)
+        _learn_all(answers)
+        with monkeypatch.context() as failing:
+            failing.setattr(type(store), "save_beliefs", mock.Mock(side_effect=StoreError("gone")))
+            with pytest.raises(StoreError):
+                answers.save()
+        assert answers.unsaved == 0  # not tried again with each answer
+        store.erase_user("erased")
+        answers.catch_up()
+        answers.save()
+        assert set(store.beliefs(answers._learning._identity)) == {"u0", "somebody new"}
+
+
 def test_beliefs_of_another_model_log_or_length_are_learned_again(
     opened: Callable[..., RunAnswers], ratings: Interactions, fitted: Decayed, learned: list[int]
 ) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,13 @@ def test_a_traceback_is_left_out(log: _Log) -> None:
     (line,) = log.lines()
     assert "secret" not in json.dumps(line)
     assert "Traceback" not in json.dumps(line)
+
+
+@pytest.mark.parametrize("path", ["/srv/my logs/ratings.csv", Path("/srv/logs/ratings.csv"), "runs/a/ratings.csv"])
+def test_of_a_path_only_the_last_name_is_told(log: _Log, path: str | Path) -> None:
+    log.logger.warning("%s: 3 of %s events are repeats, see %r", path, "2,000", "C:\\logs\\cures.txt")
+    (line,) = log.lines()
+    assert line["message"] == "ratings.csv: 3 of 2,000 events are repeats, see 'cures.txt'"
 
 
 def test_many_lines_of_one_kind_are_counted(log: _Log) -> None:

@@ -341,10 +341,33 @@ def test_a_list_under_muted_personas_says_so(log: Interactions) -> None:
     assert found.known_events > 0
     assert {item.reason for item in found.items} == {text.MUTED}
     assert all(not item.evidence for item in found.items)
+    assert {(item.certainty, item.low_certainty) for item in (*found.items, *general.items)} == {(None, False)}
     store.put_correction("u3", 1, Correction(1.0, None, "model"))
     assert text.MUTED not in {item.reason for item in answers.recommend("u3", 5, None, ()).items}
     store.append([Event("e", "stranger", "nothing known", None, NOW - 5)])
     assert {item.reason for item in answers.recommend("stranger", 5, None, ()).items} == {text.UNKNOWN_ITEMS}
+
+
+def test_unknown_items_are_named_wherever_they_come_from(log: Interactions, tmp_path: Path) -> None:
+    from recsys.data.catalogue import datasets
+
+    store = open_store("memory:")
+    model = LinearAMPCF(personas=2, factors=4).fit(log)
+    answers = _answers(model, log, store)
+    store.append([Event(f"e{k}", "u9", item, None, NOW - k) for k, item in enumerate(("nope", "i3", "nope", "zz"))])
+    store.append([Event("e9", "u9", "dismissed", None, NOW, "dismiss")])
+    found = answers.recommend("u9", 5, None, ["i1", "typo", "typo", "zz"])
+    assert (found.unknown_items, found.unknown_excluded) == (("nope", "zz"), ("typo", "zz"))
+    assert answers.recommend("u9", 5, NOW - 2, ()).unknown_items == ("zz",)  # the rest was not yet
+    assert answers.recommend("u8", 5, None, ()).unknown_items == ()
+    asked = answers.recommend_for([HistoryEvent("nope"), HistoryEvent("i3")], 5, None, ["typo"])
+    assert (asked.unknown_items, asked.unknown_excluded) == (("nope",), ("typo",))
+    store.undo_event("u9", "e3")
+    assert answers.recommend("u9", 5, None, ()).unknown_items == ("nope",)
+    path = write_log(tmp_path / "log.csv")
+    path.write_text(path.read_text() + f"u9,newer than the model,4,{START}\n")
+    found = _answers(model, datasets.load(str(path)), store).recommend("u9", 5, None, ())
+    assert found.unknown_items == ("newer than the model", "nope")
 
 
 def test_the_certainty_of_corrected_personas_is_that_of_their_own_weights(log: Interactions) -> None:
@@ -352,7 +375,7 @@ def test_the_certainty_of_corrected_personas_is_that_of_their_own_weights(log: I
     answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, store)
     store.put_correction("u3", 0, Correction(0.3, None, "model"))
     for item in answers.recommend("u3", 10, None, ()).items:
-        if item.evidence:
+        if item.certainty is not None:
             shown = sum(fact.share for fact in item.evidence)
             assert item.certainty == pytest.approx(min(1.0, shown * item.personas[0].weight))
             assert item.low_certainty == (item.certainty < LOW_CERTAINTY) == ("of the score" in item.reason)

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 import recsys
 from recsys.errors import DataError
-from recsys.events.checks import MOST_PERSONAS, check_id, check_not_ahead, check_visible
+from recsys.events.checks import MOST_PERSONAS, check_event_time, check_id, check_visible
 from recsys.events.store import Appended, Correction, Event
 from recsys.serving.access import CODES, Limits, require
 from recsys.serving.answers import (
@@ -42,7 +42,8 @@ _USER = "/v1/users/{user_id:path}"
 _RECOMMENDATIONS = _USER + "/recommendations"
 _ITEM = "/v1/items/{item_id:path}"
 _At = Annotated[
-    schemas.Moment | None, Query(max_length=40, description="see only what is earlier: Unix seconds or ISO 8601")
+    schemas.Moment | None,
+    Query(max_length=40, description="see only what is earlier: Unix seconds or ISO 8601, at most a year ahead"),
 ]
 _Exclude = Annotated[
     list[str], Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude})
@@ -102,7 +103,7 @@ def _events(service: Service) -> APIRouter:
             require(token_of(request), "write", sent.user_id)
             try:
                 events.append(Event(**dict(sent)))
-                check_not_ahead("time", sent.time, now)
+                check_event_time("time", sent.time, now)
             except DataError as error:
                 raise DataError(f"events[{place}]: {error}") from None
         return service.append(events)
@@ -135,14 +136,14 @@ def _recommendations(service: Service) -> APIRouter:
     @router.get(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
     async def recommend(user_id: schemas.Id, n: n_items = _LENGTH, at: _At = None, exclude: _Exclude = []) -> Response:  # noqa: B006
         """Recommend items to a user, known or not, and say why."""
-        now = None if at is None else schemas.moment(at)
+        now = schemas.moment(at, time.time())
         excluded = _excluded(exclude, limits)
         return await _answer(service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded))
 
     @router.post(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
     async def recommend_with(user_id: schemas.Id, body: schemas.ListIn) -> Response:
         """Recommend items to a user as GET does, with parameters that are too long for a path."""
-        now = schemas.moment(body.at) if isinstance(body.at, str) else body.at
+        now = schemas.moment(body.at, time.time())
         excluded, n = _excluded(body.exclude, limits), _length(body.n, limits)
         return await _answer(service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded))
 
@@ -154,9 +155,16 @@ def _recommendations(service: Service) -> APIRouter:
         timed = {use.time is None for use in body.history}
         if len(timed) > 1:
             raise DataError("some events of the history have a time and others do not; give it to all, or to none")
-        history = [event.history_event() for event in body.history]
+        asked = time.time()
+        history = []
+        for place, event in enumerate(body.history):
+            try:
+                history.append(event.history_event(asked))
+            except DataError as error:
+                raise DataError(f"history[{place}]: {error}") from None
+        now = schemas.moment(body.at, asked)
         excluded, n = _excluded(body.exclude, limits), _length(body.n, limits)
-        return await _answer(service, _LIST, lambda: service.answers.recommend_for(history, n, body.at, excluded))
+        return await _answer(service, _LIST, lambda: service.answers.recommend_for(history, n, now, excluded))
 
     @router.get(_ITEM + "/similar", dependencies=[Depends(allowing("read"))], response_model=SimilarItems)
     async def similar(item_id: schemas.Id, n: n_items = 10) -> Response:
@@ -187,7 +195,7 @@ def _users(service: Service) -> APIRouter:
     @router.get(_USER + "/personas", dependencies=[Depends(allowing_user("read"))], response_model=Personas)
     async def personas(user_id: schemas.Id, at: _At = None) -> Response:
         """Return a user's personas, with their activity over time, and how long the user's events keep counting."""
-        now = None if at is None else schemas.moment(at)
+        now = schemas.moment(at, time.time())
         return await _answer(service, _PERSONAS, lambda: service.answers.personas(user_id, now))
 
     @router.put(_USER + "/personas/{persona}", dependencies=[Depends(allowing_user("write"))])

@@ -25,15 +25,27 @@ _CHUNKED_BYTES: Final = 8_388_608
 """Largest size of a chunked body on the wire: chunk sizes and trailers, which no limit of the body counts, included."""
 
 _LINGER_SECONDS: Final = 1.0
-"""For how long a connection whose head was refused takes what is still sent."""
+"""A connection whose head was refused takes what is still sent until nothing has come for this long."""
+
+_LINGER_BYTES: Final = 8_388_608
+"""The most bytes that it takes."""
+
+_UNREAD_SECONDS: Final = 30.0
+"""For how long after a request its client may take to read the answer before the connection counts as idle."""
 
 _END: Final = b"\r\n\r\n"
 
-_REASONS: Final = {429: "Too Many Requests", 431: "Request Header Fields Too Large"}
+_REASONS: Final = {400: "Bad Request", 429: "Too Many Requests", 431: "Request Header Fields Too Large"}
 _TOO_LARGE: Final = Denied(
     431,
     "head_too_large",
     f"the head of a request may have {HEAD_BYTES} bytes; send long lists of items in a body, see /openapi.json",
+)
+_NO_HTTP: Final = Denied(
+    400,
+    "invalid_request",
+    "this is not a valid HTTP/1.1 request; send each header on a line of its own, and the length of a body once: "
+    "as `Content-Length` or as `Transfer-Encoding: chunked`, not both",
 )
 
 
@@ -118,7 +130,8 @@ class BoundedConnection(asyncio.Protocol):
         seconds: float = HEAD_SECONDS,
         **options: Any,  # noqa: ANN401 (uvicorn's own)
     ) -> None:
-        self._http: Any = HttpToolsProtocol(**options)
+        self._http = cast("Any", HttpToolsProtocol(**options))
+        self._http.send_400_response = self._refuse_invalid  # instead of plain text
         self._limit = limit
         self._count_error = count_error
         self._seconds = seconds
@@ -130,14 +143,27 @@ class BoundedConnection(asyncio.Protocol):
         self._tail = b""  # the last bytes of the head or of the chunked body so far, which may begin `_END`
         self._body = 0  # bytes to come of a body whose length was given
         self._chunked = 0  # bytes so far of a chunked body, or 0
+        self._heard = 0.0  # when the last data came, by the clock of the loop
+        self._lingered = 0  # bytes that came after the refusal of a head
 
     @property
     def idle(self) -> bool:
+        if not self._complete:
+            return False
+        waited = asyncio.get_running_loop().time() - self._heard
+        return not self._transport.get_write_buffer_size() or waited > _UNREAD_SECONDS
+
+    @property
+    def _complete(self) -> bool:
+        """Whether every request that came was answered; a part of the answer may still have to be sent."""
         cycle = self._http.cycle
         return cycle is None or bool(cycle.response_complete)
 
     def drop(self) -> None:
-        self._transport.abort()
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()  # nobody reads
+        else:
+            self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -153,6 +179,9 @@ class BoundedConnection(asyncio.Protocol):
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        if self._ended:
+            self._linger(len(data))
         start = 0
         while start < len(data) and not (self._ended or self._transport.is_closing()):
             if self._body:
@@ -187,7 +216,7 @@ class BoundedConnection(asyncio.Protocol):
             self._refuse(_TOO_LARGE)
             self._ended = True
             self._transport.write_eof()  # closed at once, what is still sent would make the client lose the answer
-            asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.close)
+            self._linger(len(data) - stop)
             return stop
         before = self._http.cycle
         self._http.data_received(data[start:stop])
@@ -245,8 +274,22 @@ class BoundedConnection(asyncio.Protocol):
         self._count_error(denied.code)
         content = content_of(denied, new_request_id())
         head = f"HTTP/1.1 {denied.status} {_REASONS[denied.status]}\r\nContent-Type: application/json\r\n"
-        head += f"Content-Length: {len(content)}\r\nConnection: close\r\nRetry-After: 1\r\n\r\n"
+        head += f"Content-Length: {len(content)}\r\nConnection: close\r\n"
+        head += "Retry-After: 1\r\n\r\n" if denied.status == 429 else "\r\n"
         self._transport.write(head.encode() + content)
+
+    def _refuse_invalid(self, _: str) -> None:
+        self._refuse(_NO_HTTP)
+        self._transport.close()
+
+    def _linger(self, size: int) -> None:
+        """Drop some bytes that came after a refusal, and close when no more come."""
+        self._stop_timer()
+        self._lingered += size
+        if self._lingered > _LINGER_BYTES:
+            self._transport.close()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.close)
 
     def _start_timer(self) -> None:
         if self._timer is None:
@@ -259,7 +302,7 @@ class BoundedConnection(asyncio.Protocol):
 
     def _time_out(self) -> None:
         self._timer = None
-        if self.idle:
+        if self._complete:
             self._transport.close()
         else:  # the next request waits for the answer to the last one
             self._start_timer()

@@ -33,7 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-_SINGLE: Final = (b"authorization", b"content-length", b"content-type", b"host", b"origin")
+_SINGLE: Final = (b"authorization", b"content-type", b"host", b"origin")
 """Headers that no request may repeat: which of two counts would be anybody's guess."""
 
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")

@@ -26,9 +26,6 @@ _REFUSALS: dict[int, tuple[Code, str]] = {
 """Code and message for the errors that the framework raises, by status."""
 
 
-_NO_BODY = ("missing", ("body",))
-
-
 def handle_errors(app: FastAPI) -> None:
     """Let an application answer the errors of the framework as it answers its own."""
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -18,7 +18,11 @@ from recsys.events.checks import (
     LONGEST_ID,
     LONGEST_NAME,
     MOST_AHEAD,
+    MOST_ASKED_AHEAD,
+    check_event_time,
     check_id,
+    check_moment,
+    check_time,
     shown,
 )
 from recsys.events.store import Kind
@@ -30,6 +34,7 @@ _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _TEXT = rf"^[^{_CONTROLS}{_SPACES}]([^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}])?$"
 _NAME = rf"^[^{_CONTROLS}{_SPACES}{INVISIBLE}]([^{_CONTROLS}{INVISIBLE}]*[^{_CONTROLS}{_SPACES}{INVISIBLE}])?$"
+_DAYS = MOST_ASKED_AHEAD // 86_400
 _UNIX = re.compile(r"-?[0-9]{1,11}")
 
 
@@ -47,21 +52,22 @@ def _integral(number: object) -> object:
 
 # A whole number may be written as 3.0, which JSON does not distinguish from 3.
 _Whole = Annotated[int, BeforeValidator(_integral)]
-_Unix = Annotated[int, Field(gt=-LARGEST_TIME, lt=LARGEST_TIME), BeforeValidator(_integral)]
 
-Moment = Annotated[
-    str,
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": f"^{_UNIX.pattern}$"},
-                {"type": "string", "format": "date"},
-                {"type": "string", "format": "date-time"},
-            ]
-        }
-    ),
+_WRITTEN: list[dict[str, Any]] = [
+    {"type": "string", "pattern": f"^{_UNIX.pattern}$"},
+    {"type": "string", "format": "date"},
+    {"type": "string", "format": "date-time"},
 ]
-"""A point in time, see `moment`."""
+_SECONDS = {"type": "integer", "exclusiveMinimum": -LARGEST_TIME, "exclusiveMaximum": LARGEST_TIME}
+
+Moment = Annotated[str, WithJsonSchema({"anyOf": _WRITTEN})]
+"""A point in time in a query, see `moment`."""
+
+_Moment = Annotated[
+    Any,  # `moment` refuses what it is not, in the same words as in a query
+    Field(None, description=f"see only what is earlier: Unix seconds or ISO 8601, at most {_DAYS} days ahead"),
+    WithJsonSchema({"anyOf": [_SECONDS, *_WRITTEN, {"type": "null"}]}),
+]
 
 _Length = Annotated[int, Field(ge=1, json_schema_extra={"maximum": Limits.n}), BeforeValidator(_integral)]
 _Exclude = Annotated[
@@ -69,7 +75,7 @@ _Exclude = Annotated[
     Field(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude}),
 ]
 _VALUE: dict[str, Any] = {"minimum": -LARGEST_VALUE, "maximum": LARGEST_VALUE}
-_TIME: dict[str, Any] = {"exclusiveMinimum": -LARGEST_TIME, "exclusiveMaximum": LARGEST_TIME}
+_TIME: dict[str, Any] = {"minimum": 0, "exclusiveMaximum": LARGEST_TIME}
 _TIMES: dict[str, Any] = {
     "anyOf": [
         {"items": {"required": ["time"], "properties": {"time": {"type": "integer"}}}},
@@ -101,7 +107,7 @@ class EventIn(_Body):
     item_id: Id
     value: float | None = Field(None, description="a rating or an amount; null: none", json_schema_extra=_VALUE)
     time: _Whole = Field(
-        description=f"Unix seconds, at most {MOST_AHEAD // 60} minutes ahead of the service's clock",
+        description=f"Unix seconds from 1970 on, at most {MOST_AHEAD // 60} minutes ahead of the service's clock",
         json_schema_extra=_TIME,
     )
     kind: Kind = "use"
@@ -124,13 +130,18 @@ class UseIn(_Body):
         allow_inf_nan=False,
         description="a rating or an amount; null: none",
     )
-    time: _Unix | None = Field(
-        None, description="Unix seconds; give it to all events or to none, then their order counts"
+    time: _Whole | None = Field(
+        None,
+        description="Unix seconds, as of an event; give it to all events or to none, then their order counts",
+        json_schema_extra=_TIME,
     )
 
-    def history_event(self) -> HistoryEvent:
-        """Return the event, checked."""
+    def history_event(self, now: float) -> HistoryEvent:
+        """Return the event, checked; `now` is in Unix seconds."""
         check_id("item_id", self.item_id)
+        if self.time is not None:
+            check_time("time", self.time)
+            check_event_time("time", self.time, now)
         return HistoryEvent(self.item_id, self.value, self.time)
 
 
@@ -138,9 +149,7 @@ class ListIn(_Body):
     """What a list of recommendations shall be: the parameters of GET, in a body."""
 
     n: _Length = 10
-    at: _Unix | Annotated[Moment, Field(max_length=40)] | None = Field(
-        None, description="see only what is earlier: Unix seconds or ISO 8601"
-    )
+    at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
 
 
@@ -149,7 +158,7 @@ class QuestionIn(_Body):
 
     history: list[UseIn] = Field(json_schema_extra={"maxItems": Limits.history} | _TIMES)
     n: _Length = 10
-    at: _Unix | None = Field(None, description="see only what is earlier")
+    at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
 
 
@@ -248,19 +257,26 @@ class ReadyOut(StateOut):
     scrubbing: int
 
 
-def moment(text: str) -> int:
-    """Return Unix seconds, given as such or as an ISO-8601 date or time (UTC where it says no other).
+def moment(given: object, now: float) -> int | None:
+    """Return Unix seconds, given as such or as an ISO-8601 date or time (UTC where it says no other); None for None.
 
     Raises:
-        DataError: it is neither.
+        DataError: it is neither, or more than `MOST_ASKED_AHEAD` after `now`.
 
-    >>> moment("2001-09-09T01:46:40Z"), moment("1000000000")
-    (1000000000, 1000000000)
+    >>> moment("2001-09-09T01:46:40Z", 2e9), moment("1000000000", 2e9), moment(1e9, 2e9), moment(None, 2e9)
+    (1000000000, 1000000000, 1000000000, None)
     """
-    if _UNIX.fullmatch(text):
+    seconds = _integral(given)
+    if isinstance(seconds, str):
+        seconds = _seconds(seconds)
+    if seconds is not None:
+        check_moment("at", seconds, now)
+    return seconds if isinstance(seconds, int) else None
+
+
+def _seconds(text: str) -> int:
+    if text.isascii() and re.fullmatch("-?[0-9]{1,40}", text):
         return int(text)
-    if text.isascii() and text.removeprefix("-").isdecimal():
-        raise DataError("at is too large for Unix seconds; divide milliseconds by 1000")
     try:
         time = datetime.fromisoformat(text)
     except ValueError:

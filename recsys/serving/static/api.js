@@ -7,7 +7,7 @@ import { asSentence } from "./words.js";
  * @typedef {{item_id: string, title: string, contribution: number, share: number, rating: number | null,
  *   age: number | null, recent: boolean | null}} Reason
  * @typedef {{item_id: string, title: string, score: number, personas: PersonaShare[], evidence: Reason[],
- *   evidence_kind: "contribution" | "similarity" | "none", certainty: number, low_certainty: boolean, reason: string,
+ *   evidence_kind: "contribution" | "similarity" | "none", certainty: number | null, low_certainty: boolean, reason: string,
  *   recent: number | null}} Recommended
  * @typedef {{learned: number, pending: number}} Learning
  * @typedef {{model: string, now: number, known_events: number, items: Recommended[], learning: Learning | null}} RecommendationList

@@ -25,15 +25,16 @@ def _serve(
     *,
     early: bool = False,
     seconds: float = 30.0,
+    answer: bytes | None = None,
 ) -> T:
-    """Ask a service that says how long a body is; with `early` it refuses without reading it."""
+    """Ask a service that says how long a body is, or gives an answer; with `early` it refuses without reading it."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         size, more = 0, not early
         while more:
             message = await receive()
             size, more = size + len(message.get("body", b"")), message.get("more_body", False)
-        content = str(size).encode()
+        content = str(size).encode() if answer is None else answer
         headers = [(b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
@@ -205,6 +206,69 @@ def test_half_open_connections_shut_nobody_out() -> None:
     dropped, answer = _serve(ask, most=8)
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert dropped == 90
+
+
+def test_a_connection_whose_answer_is_not_read_yet_keeps_it() -> None:
+    async def ask(connect: Callable[[], Awaitable[Streams]]) -> tuple[bytes, int]:
+        reader, writer = await connect()
+        writer.write(_head(80, "GET / HTTP/1.1", "Connection: close"))
+        await asyncio.sleep(0.3)  # answered, as far as the application is concerned
+        refused = await (await connect())[0].read()
+        return refused, len((await reader.read()).partition(b"\r\n\r\n")[2])
+
+    refused, size = _serve(ask, most=1, answer=b"x" * 30_000_000)
+    assert refused.startswith(b"HTTP/1.1 429 ")
+    assert size == 30_000_000
+
+
+def test_who_never_reads_an_answer_shuts_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsys.serving.http.connection._UNREAD_SECONDS", 0.1)
+
+    async def ask(connect: Callable[[], Awaitable[Streams]]) -> bytes:
+        (await connect())[1].write(_head(80))
+        await asyncio.sleep(0.5)
+        reader, writer = await connect()
+        writer.write(_head(80))
+        return await reader.readline()
+
+    assert _serve(ask, most=1, answer=b"x" * 30_000_000) == b"HTTP/1.1 200 OK\r\n"
+
+
+def test_a_long_head_is_refused_however_slowly_it_is_sent() -> None:
+    parts = [b"GET / HTTP/1.1\r\nX: ", *[b"x" * 7_000] * 28, b"\r\n\r\n"]
+
+    async def ask(connect: Callable[[], Awaitable[Streams]]) -> bytes:
+        reader, writer = await connect()
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.write_eof()
+        return await reader.read()
+
+    assert _serve(ask).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Content-Length: 2", "Content-Length: 2"),
+        ("Content-Length: 2", "Content-Length: 3"),
+        ("Content-Length: 2", "Transfer-Encoding: chunked"),
+        ("Content-Length: two",),
+    ],
+)
+def test_a_request_with_two_lengths_is_refused_in_json(lines: tuple[str, ...]) -> None:
+    async def ask(connect: Callable[[], Awaitable[Streams]]) -> bytes:
+        reader, writer = await connect()
+        writer.write(_head(200, "POST / HTTP/1.1", *lines))
+        return await reader.read()
+
+    head, _, content = _serve(ask).partition(b"\r\n\r\n")
+    error = json.loads(content)["error"]
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json")
+    assert error["code"] == "invalid_request"
+    assert "the length of a body once" in error["message"]
 
 
 class _Waiting:

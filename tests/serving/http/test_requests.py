@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recsys.events.addresses import open_store
+from recsys.events.checks import MOST_AHEAD
 from recsys.serving.access import Limits
 from tests.serving.client import Client, client_of, event, ids, service_of, token
 
@@ -95,6 +97,43 @@ def test_a_list_asked_for_with_a_body_is_that_of_get(client: Client, parameters:
     fixed = {"at": "2021-05-05T12:00:00Z"} | parameters
     assert client.post(path, json=fixed).json() == client.get(path, params=fixed).json()
     assert ids(client.post(path, json=parameters).json()) == ids(client.get(path, params=parameters).json())
+
+
+@pytest.mark.parametrize("at", [1_600_010_000_000, "1600010000000", "2100-01-01", 10**400])
+def test_a_moment_too_far_ahead_is_refused_alike_in_paths_and_bodies(client: Client, at: int | str) -> None:
+    path = "/v1/users/u0/recommendations"
+    answers = [client.post(path, json={"at": at}), client.post("/v1/recommendations", json={"history": [], "at": at})]
+    if at != 10**400:  # a parameter has 40 characters
+        answers += [client.get(f"{path}?at={at}"), client.get(f"/v1/users/u0/personas?at={at}")]
+    for answer in answers:
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (422, "invalid_value")
+        assert "more than 366 days ahead; divide milliseconds by 1000" in error["message"]
+        assert "body" not in error["message"]
+
+
+def test_the_list_of_tomorrow_may_be_asked_for(client: Client) -> None:
+    tomorrow = int(time.time()) + 86_400
+    for asked in ({"at": tomorrow}, {"at": str(tomorrow)}):
+        assert client.post("/v1/users/u0/recommendations", json=asked).json()["now"] == tomorrow
+        assert client.post("/v1/recommendations", json={"history": [], **asked}).json()["now"] == tomorrow
+        assert client.get("/v1/users/u0/recommendations", params=asked).json()["now"] == tomorrow
+
+
+@pytest.mark.parametrize(
+    ("moment", "told"),
+    [(-5, "is -5, before 1970"), (10**11, "divide milliseconds by 1000"), (None, "in the future; correct it")],
+)
+def test_no_event_is_of_the_future_or_before_1970(client: Client, moment: int | None, told: str) -> None:
+    when = int(time.time()) + 2 * MOST_AHEAD if moment is None else moment
+    bodies = [("/v1/events", "events[0]", {"events": [event("e1", time=when)]})]
+    bodies += [("/v1/recommendations", "history[0]", {"history": [{"item_id": "i3", "time": when}]})]
+    for path, place, body in bodies:
+        answer = client.post(path, json=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_value")
+        assert answer.json()["error"]["message"].startswith(f"{place}: time is ")
+        assert told in answer.json()["error"]["message"]
+    assert client.service.store.count() == 0
 
 
 def test_a_body_holds_a_thousand_exclusions(client: Client) -> None:
