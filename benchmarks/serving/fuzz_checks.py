@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -12,6 +13,8 @@ from recsys.events.checks import LARGEST_TIME
 from recsys.serving.access import CODES
 
 _INTERNALS = ("Traceback", ".py", "site-packages", "sqlalchemy", "psycopg", "sqlite3")
+_SECONDS = re.compile("[0-9]{10,11}")
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @schemathesis.check
@@ -29,11 +32,22 @@ def documented_error(_: CheckContext, response: Response, case: Case[Any]) -> No
 
 @schemathesis.hook
 def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
-    """Put events of the future into the past: what the future is changes while cases are made, so no schema says it."""
-    events = case.body.get("events") if isinstance(case.body, dict) else None
-    for event in events if isinstance(events, list) else []:
-        if not isinstance(event, dict):
-            continue
-        at = event.get("time")
-        if isinstance(at, int | float) and time.time() < at < LARGEST_TIME:
-            event["time"] = type(at)(at % 1e9)
+    """Put the future into the past: what the future is changes while cases are made, so no schema says it."""
+    for place in (case.body, case.query):
+        if isinstance(place, dict):
+            _into_the_past(place, "at")
+            for name in ("events", "history"):
+                for event in place[name] if isinstance(place.get(name), list) else []:
+                    if isinstance(event, dict):
+                        _into_the_past(event, "time")
+
+
+def _into_the_past(fields: dict[str, Any], name: str) -> None:
+    given = fields.get(name)
+    if isinstance(given, int | float) and time.time() < given < LARGEST_TIME:
+        fields[name] = type(given)(given % 1e9)
+    elif isinstance(given, str) and name == "at":
+        if _SECONDS.fullmatch(given):
+            fields[name] = given[:9]
+        elif _DATE.match(given) and given > "2020":
+            fields[name] = f"2000{given[4:]}"  # a leap year
