@@ -233,7 +233,7 @@ def test_missing_or_ambiguous_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mapping", "fault"),
     [
-        ({"itm": "x"}, "columns: unknown key 'itm'; did you mean 'item'"),
+        ({"itm": "x"}, "columns itm=x: unknown key 'itm'; did you mean 'item'"),
         ({"re_ratings": "lst"}, "must be one of last, first, keep, error; did you mean 'last'"),
         ({"value_range": [5, 1]}, "is empty"),
         ({"value_range": "high"}, "give two numbers"),
