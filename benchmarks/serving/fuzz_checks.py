@@ -37,7 +37,8 @@ def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
         if isinstance(place, dict):
             _into_the_past(place, "at")
             for name in ("events", "history"):
-                for event in place[name] if isinstance(place.get(name), list) else []:
+                events = place.get(name)
+                for event in events if isinstance(events, list) else []:
                     if isinstance(event, dict):
                         _into_the_past(event, "time")
 
