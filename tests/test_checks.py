@@ -91,3 +91,21 @@ def test_training_that_diverges_is_an_error_with_its_cure(model: Recommender) ->
     log = simulated_log(seed=1, n_users=40, n_items=30, events_per_user=10)
     with pytest.raises(ConfigError, match=r"scores of the model are NaN.*smaller"):
         model.fit(log).recommend(model.fitted_on.queries(log), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", float("inf")),
+        ("learning_rate", float("nan")),
+        ("learning_rate", -1.0),
+        ("weight_decay", float("inf")),
+        ("epochs", -1),
+        ("batch_size", 0),
+        ("validate_every", 0),
+        ("patience", -1),
+    ],
+)
+def test_settings_of_training_have_bounds(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is"):
+        Optimization(**{name: value})

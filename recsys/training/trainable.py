@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from recsys.checks import positive, whole
 from recsys.training import sampling
 
 LossAndParts = tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]
@@ -74,6 +75,9 @@ class Optimization:
         weight_decay: decoupled weight decay (AdamW); 0 is plain Adam.
         patience: stop after this many validations without improvement; the best epoch's parameters are kept.
         validate_every: epochs between validations.
+
+    Raises:
+        ConfigError: a value is out of range.
     """
 
     epochs: int = 100
@@ -82,6 +86,14 @@ class Optimization:
     weight_decay: float = 0.0
     patience: int = 4
     validate_every: int = 1
+
+    def __post_init__(self) -> None:
+        whole("epochs", self.epochs, least=0)
+        for name in ("batch_size", "validate_every"):
+            whole(name, getattr(self, name))
+        positive("patience", self.patience, zero=True)
+        positive("learning_rate", self.learning_rate)
+        positive("weight_decay", self.weight_decay, zero=True)
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Return the optimiser of a module's parameters, fused where the device has it."""
