@@ -35,7 +35,7 @@ class HalfLives:
         for name in ("events", "time"):
             values = getattr(self, name)
             for value in values:
-                positive(f"half_lives.{name}", value)
+                positive(f"half_lives.{name}", value, infinite=True)
                 if not np.isfinite(value):
                     raise ConfigError(f"half_lives.{name} has {value}; no decay is always there, leave it out")
             if list(values) != sorted(set(values)):
