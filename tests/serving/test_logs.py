@@ -90,6 +90,8 @@ def test_a_stream_that_fails_stops_nothing() -> None:
         def write(self, _: str) -> int:
             raise OSError(28, "No space left on device")
 
-    logger = logging.Logger("test")
-    logger.addHandler(LogLines(Full()))
-    logger.error("nobody reads this")
+    logger, other = logging.Logger("test"), io.StringIO()
+    for stream in (Full(), other):
+        logger.addHandler(LogLines(stream))
+    logger.error("a line")
+    assert json.loads(other.getvalue())["message"] == "a line"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -18,8 +18,11 @@ import pytest
 from benchmarks.serving.processes.postgresql_server import PostgresqlServer
 from recsys.events import sql_database
 from recsys.events.addresses import open_store
+from recsys.events.store import StoreError
 from recsys.serving.access import Limits, new_token
+from recsys.serving.answers import Answers
 from recsys.serving.logs import LogLines
+from recsys.serving.service import Service
 from tests.events.store_addresses import OWN_SERVER
 from tests.serving.client import ALL, Client, client_of, event, service_of, token
 
@@ -132,3 +135,42 @@ def test_a_slow_answer_is_logged_as_one(run: Path) -> None:
         answer = client_of(service, token(service.store)).post("/v1/events", content=slow(), headers=headers)
         assert answer.status_code == 503
         assert _line(stream, answer.json()["error"]["request_id"])["cause"] == "timeout"
+
+
+class _Broken:
+    """Answers nothing."""
+
+    model = "broken"
+    applied = unsaved = 0
+    learning, warm = False, True
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def check(self) -> None:
+        """Nothing is wrong yet."""
+
+    def recommend(self, *_: object) -> None:
+        raise self._error
+
+    catch_up = recommend
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("secret of /etc/recsys at line 3"), (500, "internal")),
+        (StoreError("postgresql://db.internal/shop: gone"), (503, "store_unavailable")),
+        (TimeoutError("/etc/recsys"), (503, "timeout")),
+    ],
+)
+def test_errors_reveal_no_internals(
+    error: Exception, expected: tuple[int, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store("memory:")
+    service = Service(store, lambda: cast(Answers, _Broken(error)))
+    response = client_of(service, token(store)).get("/v1/users/u0/recommendations")
+    assert (response.status_code, response.json()["error"]["code"]) == expected
+    assert client_of(service).get("/readyz").status_code == expected[0]
+    for text in (response.text, caplog.text):
+        assert not any(word in text for word in ("secret", "/etc", "internal/shop", "Traceback", str(Path.cwd())))
