@@ -91,7 +91,7 @@ def checking_arguments(
 
     >>> checking_arguments(positive)("epochs", 1, zreo=True)
     Traceback (most recent call last):
-    recsys.errors.ConfigError: positive has no option 'zreo'; did you mean 'zero'?; it has name, value, zero
+    recsys.errors.ConfigError: positive has no option 'zreo'; did you mean 'zero'?; it has name, value, zero, infinite
     """
     signature = inspect.signature(function)
     names = [key for key, parameter in signature.parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]

@@ -36,8 +36,9 @@ class ReadoutSettings:
     neighbours: int = 100  # number of similar items of each item
 
     def __post_init__(self) -> None:
-        for name in ("user_shrinkage", "item_shrinkage", "similarity_shrinkage", "neighbour_shrinkage"):
+        for name in ("user_shrinkage", "item_shrinkage", "similarity_shrinkage"):
             positive(name, getattr(self, name))
+        positive("neighbour_shrinkage", self.neighbour_shrinkage, infinite=True)
         positive("neighbours", self.neighbours)
 
 

@@ -17,7 +17,7 @@ from recsys.events.checks import MOST_AHEAD
 from recsys.events.store import Event, EventStore
 from recsys.serving.run_answers import open_answers
 from recsys.serving.service import Service
-from tests.serving.client import Client, client_of, event, ids, service_of, token
+from tests.serving.client import Client, bearer, client_of, event, ids, service_of, token
 from tests.serving.serving_run import EVENTS, train
 
 AT = "2020-01-01"
@@ -244,14 +244,18 @@ def test_all_who_erase_at_once_are_told_that_it_is_done(
         store.append([Event(f"e{k}", user, f"i{k}", None, 1_500_000_000 + k) for user in users for k in range(20)])
         service = service_of(run, store)
         every = client_of(service, token(store))
-        own = [client_of(service, token(store, ["write"], user)) for user in users]
+        every.get("/healthz")  # a process makes its routes once, before several threads ask
+        own = [bearer(token(store, ["write"], user)) for user in users]
+
+        def erase(number: int) -> Any:
+            return every.delete(f"/v1/users/{users[number]}/data", headers=own[number])
+
         with ThreadPoolExecutor(len(users)) as at_once:
-            erasing = zip(own, users, strict=True)
-            answers = list(at_once.map(lambda one: one[0].delete(f"/v1/users/{one[1]}/data"), erasing))
+            answers = list(at_once.map(erase, range(len(users))))
         assert [_ok(answer) for answer in answers] == [{"erased": True}] * len(users)
         assert (store.count(), [one.user_id for one in store.tokens()]) == (0, [None])
         # The token went with its user, which the refusal says; another token may repeat it, and nothing is written.
-        again = own[0].delete(f"/v1/users/{users[0]}/data")
+        again = erase(0)
         assert _code(again) == (401, "token_invalid")
         assert "or its user was erased" in again.json()["error"]["message"]
         last = store.last_sequence()
