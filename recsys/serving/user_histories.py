@@ -24,7 +24,7 @@ class UserHistories:
     """The histories of all users of a model. Not safe to use from several threads.
 
     `catch_up` reads a change of the store, and the history takes it in when it is used next, all at once. The user's
-    belief in half-lives learns from the events in turns of bounded work (`recsys.serving.belief_learning`), and an
+    belief in half-lives learns from the events in turns of bounded work (`recsys.serving.user_history`), and an
     answer in between uses what it has learned so far.
 
     Items that the model was not trained on teach it nothing. A new user starts with the population's belief.

@@ -350,3 +350,4 @@ def test_no_damage_to_a_file_is_more_than_an_error(
             datasets.load(good, items=path)
         else:
             read_log(path, Columns.from_mapping(declared), on_error="skip", rejects=tmp_path / "bad.csv")
+    assert path.read_bytes() == content
