@@ -17,7 +17,6 @@ from recsys.evaluation.holdout import evaluate_lists
 from recsys.evaluation.metrics import ranking_metrics
 from recsys.evaluation.significance import compare
 from recsys.evaluation.tastes import Tastes
-from recsys.explanations.taste_names import Labels, TasteNames
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.clusters import Personas, find_personas, taste_mass
@@ -25,6 +24,7 @@ from recsys.models.personas.dictionary import TasteDictionary
 from recsys.models.personas.growth import matched, updated_personas
 from recsys.models.personas.health import FoundHealth
 from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
+from recsys.models.personas.taste_names import Labels, TasteNames
 from recsys.slates import Owners, Seating, Seats
 from recsys.types import Doubles, Ints, Items
 

@@ -12,8 +12,8 @@ import scipy.sparse as sp
 
 from recsys.data.items import NO_GENRE, ItemMetadata
 from recsys.data.queries import Queries
+from recsys.data.titles import readable_title, year_of
 from recsys.data.vocabulary import UNKNOWN
-from recsys.explanations.titles import readable_title, year_of
 from recsys.models.personas.clusters import Personas
 from recsys.models.personas.described import persona_nodes
 from recsys.models.personas.dictionary import TasteDictionary

@@ -8,11 +8,11 @@ import pytest
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
-from recsys.explanations.taste_names import Labels, TasteName, TasteNames
 from recsys.models import EASE
 from recsys.models.personas.clusters import Personas, find_personas
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.models.personas.ownership import PersonaOwners
+from recsys.models.personas.taste_names import Labels, TasteName, TasteNames
 from recsys.slates import Seats
 from recsys.worlds.simulation import simulated_log
 
