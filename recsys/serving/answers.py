@@ -239,7 +239,7 @@ class Answers(Protocol):
         """How many events beliefs have learned from since `save`."""
 
     def learn(self) -> None:
-        """Let the belief of one user learn from a few events, see `user_history.TURN`."""
+        """Let the belief of one user learn from a few events, see `users.history.TURN`."""
 
     def save(self) -> None:
         """Save what beliefs have learned, so that a restart need not learn it again."""

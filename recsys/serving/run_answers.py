@@ -46,12 +46,12 @@ from recsys.serving.answers import (
     UserSummaries,
     UserSummary,
 )
-from recsys.serving.corrections import PersonaCorrections
-from recsys.serving.explained_lists import ExplainedLists
+from recsys.serving.lists.corrections import PersonaCorrections
+from recsys.serving.lists.explained import ExplainedLists
 from recsys.serving.title_search import TitleSearch
-from recsys.serving.user_histories import UserHistories
-from recsys.serving.user_history import BeliefLearning, PendingEvent, UserHistory, missing_as_nan
-from recsys.serving.user_state import UserCache, UserState, UserStates
+from recsys.serving.users.histories import UserHistories
+from recsys.serving.users.history import BeliefLearning, PendingEvent, UserHistory, missing_as_nan
+from recsys.serving.users.state import UserCache, UserState, UserStates
 
 _LOG = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from recsys.events.beliefs import SavedBelief
 from recsys.events.store import Corrected, Erased, EventStore, Recorded, Undone, user_hash
 from recsys.models.base import Recommender
 from recsys.serving.answers import LoggedEvent
-from recsys.serving.user_history import BeliefLearning, PendingEvent, Timeline, UserHistory, missing_as_nan
+from recsys.serving.users.history import BeliefLearning, PendingEvent, Timeline, UserHistory, missing_as_nan
 
 
 @final
@@ -24,7 +24,7 @@ class UserHistories:
     """The histories of all users of a model. Not safe to use from several threads.
 
     `catch_up` reads a change of the store, and the history takes it in when it is used next, all at once. The user's
-    belief in half-lives learns from the events in turns of bounded work (`recsys.serving.user_history`), and an
+    belief in half-lives learns from the events in turns of bounded work (`recsys.serving.users.history`), and an
     answer in between uses what it has learned so far.
 
     Items that the model was not trained on teach it nothing. A new user starts with the population's belief.

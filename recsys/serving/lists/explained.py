@@ -15,9 +15,9 @@ from recsys.explanations import Explanation, UserFacts, explain_read, text
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN
-from recsys.serving.corrections import PersonaCorrections
-from recsys.serving.user_history import UserHistory
-from recsys.serving.user_state import CachedList, UserCache, UserState
+from recsys.serving.lists.corrections import PersonaCorrections
+from recsys.serving.users.history import UserHistory
+from recsys.serving.users.state import CachedList, UserCache, UserState
 
 _DIGITS = 7
 """Binary digits of the time since a user's newest event: a difference of one part in 64 to 128 does not show."""

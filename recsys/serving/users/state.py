@@ -21,7 +21,7 @@ from recsys.models.base import Recommender
 from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.decayed.model import Decayed
 from recsys.models.linear.bounded_top_n import BoundedScores
-from recsys.serving.user_history import UserHistory
+from recsys.serving.users.history import UserHistory
 
 _PERSONA_BYTES = 4_000
 """Of a described persona, approximately: its items and genres."""

@@ -10,8 +10,8 @@ from recsys.data.queries import Ragged
 from recsys.explanations import UserFacts
 from recsys.models import EASE
 from recsys.models.linear.bounded_top_n import BoundedScores
-from recsys.serving.user_history import PendingEvent, UserHistory
-from recsys.serving.user_state import UserCache, UserState
+from recsys.serving.users.history import PendingEvent, UserHistory
+from recsys.serving.users.state import UserCache, UserState
 from tests.explanations.explanation_models import movie_log
 
 

@@ -19,11 +19,11 @@ from recsys.decay import DetectorReset
 from recsys.events.addresses import open_store
 from recsys.events.store import Event, EventStore, StoreError
 from recsys.models import Decayed, LinearAMPCF
-from recsys.serving import user_history
 from recsys.serving.answers import RecommendationList
 from recsys.serving.run_answers import RunAnswers
 from recsys.serving.service import Service
-from recsys.serving.user_history import TURN
+from recsys.serving.users import history as user_history
+from recsys.serving.users.history import TURN
 from tests.serving.client import client_of, event, service_of, token
 from tests.serving.serving_run import ITEMS, START, STEP, write_log
 

@@ -1,0 +1,1 @@
+"""Lists of recommendations with what explains and corrects them."""
