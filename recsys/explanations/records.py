@@ -15,6 +15,11 @@ EvidenceKind = Literal["contribution", "similarity", "none"]
 NamedBy = Literal["user", "genres", "title", "number"]
 """Who or what named a persona: the user, its genres, its top title, or its index."""
 
+ReasonKind = Literal["because", "taste", "popular", "cold", "muted", "similar"]
+"""What a reason says: "because" of events without which the item would not be listed, which was checked; that it fits
+a taste as a whole; that nearly everybody likes it; that nothing is known of the user; that everything known is muted;
+that past items resemble it."""
+
 Unit = Literal["events", "days", "periods", "positions"]
 """What a half-life is counted in."""
 
@@ -117,6 +122,13 @@ class Explanation:
             Null where nothing fades, or nothing in the history speaks for the item.
         low_certainty: whether the evidence is contributions and the certainty below `LOW_CERTAINTY`: then the reason
             says so, for no three events are *the* reason.
+        owner: number of the persona that owns the item's seat; null for nobody, and for a model without found personas.
+        owner_share: the owner's share of the positive contributions to the score, in [0, 1]; null without owner.
+        reason_kind: what the reason says.
+        without: ids of the fewest events without which the item would leave the list; empty where there are none so
+            few, and where nobody looked.
+        year: of the item, where its title ends in one.
+        genres: of the item.
     """
 
     item_id: ItemId
@@ -129,11 +141,25 @@ class Explanation:
     reason: str
     recent: float | None = None
     low_certainty: bool = False
+    owner: int | None = None
+    owner_share: float | None = None
+    reason_kind: ReasonKind | None = None
+    without: tuple[ItemId, ...] = ()
+    year: int | None = None
+    genres: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for `json.dumps`; `recent` and `long_term` only where something fades."""
+        """Return plain values, ready for `json.dumps`.
+
+        `recent` and `long_term` only where something fades, what is known of the owner, of the reason and of the item
+        only where there is something.
+        """
         split = {} if self.recent is None else {"recent": self.recent, "long_term": 1.0 - self.recent}
-        return _plain(self, "recent") | split
+        optional = ("owner", "owner_share", "reason_kind", "without", "year", "genres")
+        known = {name: getattr(self, name) for name in optional}
+        known = {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
+        plain = _plain(self, "recent", *optional)
+        return plain | {name: value for name, value in known.items() if value not in (None, [])} | split
 
 
 @final
