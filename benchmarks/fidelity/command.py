@@ -27,7 +27,7 @@ from recsys.data.catalogue import datasets
 from recsys.data.queries import Queries
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.standard import split
-from recsys.explanations.fidelity import METRICS, ORIENTATION, FidelityReport, fidelity, keep_events
+from recsys.explanations.fidelity import METRICS, ORIENTATION, FidelityReport, fidelity
 from recsys.explanations.methods import EvidenceMethod, standard_methods
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
@@ -99,7 +99,7 @@ def leave_one_out_evidence(model: Recommender) -> EvidenceMethod:
                 repeated = queries.take(np.full(len(left_out), query))
                 keep = np.ones((len(left_out), length), np.bool_)
                 keep[np.arange(len(left_out)), left_out] = False
-                without = scores(keep_events(repeated, keep.ravel()), items[np.full(len(left_out), query)])
+                without = scores(repeated.keep(keep.ravel()), items[np.full(len(left_out), query)])
                 result[start + left_out] = whole[query] - without
         return np.where(queries.counted, result, 0.0)
 

@@ -228,6 +228,18 @@ class Queries:
             None if self.exclude is None else self.exclude.take(rows),
         )
 
+    def keep(self, visible: Mask) -> Queries:
+        """Return the queries with only some "events" of their histories visible; excluded items stay excluded."""
+        return Queries(
+            self.users,
+            self.history.select(visible),
+            self.values[visible],
+            self.times[visible],
+            self.now,
+            None if self.weights is None else self.weights[visible],
+            self.excluded,
+        )
+
     def batches(self, size: int) -> Iterator[Queries]:
         """Yield consecutive slices of at most `size` queries."""
         for start in range(0, len(self), size):

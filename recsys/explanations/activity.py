@@ -10,7 +10,6 @@ import torch
 
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.explanations.fidelity import keep_events
 from recsys.explanations.personas import as_personas
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender, RoutesItems
@@ -90,5 +89,5 @@ def _moments(query: Queries) -> Ints:
 def _as_of(query: Queries, times: Ints) -> tuple[Queries, Ints]:
     """Return the user's query as of just after each moment, and the positions of its events in `query`."""
     visible = (query.times <= times[:, None]).ravel()
-    then = keep_events(query.take(np.zeros(len(times), np.int64)).at(times), visible)
+    then = query.take(np.zeros(len(times), np.int64)).at(times).keep(visible)
     return then, np.tile(np.arange(len(query.times)), len(times))[visible]

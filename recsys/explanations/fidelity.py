@@ -210,19 +210,6 @@ def evidence_places(queries: Queries, strengths: Doubles) -> Ints:
     return result
 
 
-def keep_events(queries: Queries, keep: Mask) -> Queries:
-    """Return the queries with only some "events" of their histories visible; excluded items stay excluded."""
-    return Queries(
-        queries.users,
-        queries.history.select(keep),
-        queries.values[keep],
-        queries.times[keep],
-        queries.now,
-        None if queries.weights is None else queries.weights[keep],
-        queries.excluded,
-    )
-
-
 def _draw(queries: Queries, most: int, users: int, seed: int) -> tuple[Ints, int]:
     """Return the rows of a seeded sample of the queries with enough history, ascending, and how many have enough."""
     enough = np.flatnonzero(queries.history.sum(queries.counted) > most)
@@ -240,7 +227,7 @@ def _scores_and_ranks(model: Recommender, queries: Queries, keep: Mask, items: I
 
     Equal scores are ordered as `Recommender.recommend` orders them: by training events, then by number.
     """
-    visible = keep_events(queries, keep)
+    visible = queries.keep(keep)
     targets = torch.from_numpy(items.astype(np.int64))[:, None]
     scores, ranks, done = [], [], 0
     for batch in visible.batches(max(1, 64_000_000 // max(1, model.n_items))):

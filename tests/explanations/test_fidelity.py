@@ -10,7 +10,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.explanations import METRICS, ORIENTATION, fidelity, model_evidence, standard_methods
-from recsys.explanations.fidelity import _scores_and_ranks, evidence_places, keep_events
+from recsys.explanations.fidelity import _scores_and_ranks, evidence_places
 from tests.explanations.explanation_models import CountPopularity, LinearItems, TastesFromHistory, movie_log
 
 N_ITEMS = 40
@@ -101,10 +101,10 @@ def test_removed_items_do_not_become_candidates() -> None:
 def test_an_empty_history_keeps_the_exclusions() -> None:
     log = dense_log()
     queries = Queries.from_interactions(log)
-    bare = keep_events(queries, np.zeros(len(queries.history.items), np.bool_))
+    bare = queries.keep(np.zeros(len(queries.history.items), np.bool_))
     assert not random_linear(log).score(bare).any()
     assert np.array_equal(bare.excluded.items, queries.history.items)
-    everything = keep_events(queries, np.ones(len(queries.history.items), np.bool_))
+    everything = queries.keep(np.ones(len(queries.history.items), np.bool_))
     assert np.array_equal(everything.history.indptr, queries.history.indptr)
 
 
