@@ -12,13 +12,20 @@ from typing import Annotated, Any, Literal, final
 EvidenceKind = Literal["contribution", "similarity", "none"]
 """Whether evidence is what the score is made of, only resembles the item, or cannot be given."""
 
-NamedBy = Literal["user", "genres", "title", "number"]
-"""Who or what named a persona: the user, its genres, its top title, or its index."""
+NamedBy = Literal["user", "labels", "titles", "genres", "title", "number"]
+"""Who or what named a persona: the user; labels that hold for its items, or two titles (personas found in the history);
+its genres, its top title, or its index (personas that a model learned)."""
 
 ReasonKind = Literal["because", "taste", "popular", "cold", "muted", "similar"]
-"""What a reason says: "because" of events without which the item would not be listed, which was checked; that it fits
-a taste as a whole; that nearly everybody likes it; that nothing is known of the user; that everything known is muted;
-that past items resemble it."""
+"""What carries a recommended item:
+
+"because": a few events of the history, without which it would leave the list; "taste": a taste as a whole, or several;
+"popular": what everybody uses; "cold": the same, for a user of whom nothing is known; "muted": the same, for a user who
+muted everything; "similar": a model that learned the user as a whole, so that only resemblance can be told.
+"""
+
+CertaintyWord = Literal["strong", "fair", "weak"]
+"""The certainty in a word: at least .5, at least `LOW_CERTAINTY`, or less."""
 
 Unit = Literal["events", "days", "periods", "positions"]
 """What a half-life is counted in."""
@@ -35,11 +42,16 @@ class _TextInSchemas:
 LOW_CERTAINTY = 0.25
 """Below this certainty an explanation says that its evidence is only a part of what carries the score."""
 
+_STRONG_CERTAINTY = 0.5
+
 ItemId = Annotated[int | str, _TextInSchemas()]
 """An external id: as the log has it; always text in answers of the service."""
 
 
 _JSON_NAMES = {"item_id": "item", "reason": "text"}
+
+_WHERE_KNOWN = ("owner", "owner_name", "owner_share", "reason_kind", "without", "certainty_word", "year", "genres")
+"""Fields of an explanation that plain values have only where there is something."""
 
 
 def _plain(record: Any, *omitted: str) -> dict[str, Any]:  # noqa: ANN401 - a record of this module
@@ -51,10 +63,25 @@ def _plain(record: Any, *omitted: str) -> dict[str, Any]:  # noqa: ANN401 - a re
     return plain
 
 
+def certainty_word(certainty: float | None) -> CertaintyWord | None:
+    """Return a certainty in a word.
+
+    >>> certainty_word(0.6), certainty_word(0.3), certainty_word(0.1), certainty_word(None)
+    ('strong', 'fair', 'weak', None)
+    """
+    if certainty is None:
+        return None
+    return "strong" if certainty >= _STRONG_CERTAINTY else "weak" if certainty < LOW_CERTAINTY else "fair"
+
+
 @final
 @dataclass(slots=True)
 class PersonaShare:
-    """How much a persona speaks for an item: the attention a_uik, which sums to 1 over personas."""
+    """How much a persona speaks for an item; sums to 1 over the personas of the user.
+
+    The exact share of the positive evidence that the events of the persona have, for personas found in the history; the
+    attention a_uik for personas that a model learned.
+    """
 
     persona: int
     name: str
@@ -103,31 +130,33 @@ class Explanation:
     Attributes:
         item_id: external id.
         title: title of the item.
-        score: the model's score; only the order within one list has a meaning.
+        score: the model's score; only the order within one list has a meaning, and a slate may list a lower one first.
         personas: all personas, largest weight first; empty for a model without personas.
-        evidence: strongest first.
+        evidence: strongest first, those of `without` before others. Of a user with found personas only events of the
+            owner. Never an event that the user rated below the own mean.
         evidence_kind: "contribution": the score is made of the evidence; "similarity": the evidence resembles the item;
             "none": there is none.
-        certainty: how much of the score the contributions shown account for, in [0, 1]:
+        certainty: how much of the positive evidence the events of the reason are, in [0, 1]:
 
-                certainty = a_uik* . sum_{e shown} c_e / sum_{e in history} max(c_e, 0)
+                certainty = sum_{e in the reason} max(c_e, 0) / sum_{e in history} max(c_e, 0)
 
-            a_uik* is the leading persona's attention (1 for a model without personas), c_e the contribution of event e.
-            Null where the evidence is not contributions: then no event that is shown is known to carry the score.
+            with c_e the contribution of event e. The reason names the events of `without`; where there are none, the
+            evidence shown counts. Null where the evidence is not contributions.
         reason: one sentence.
         recent: how much of the evidence is recent, in [0, 1]; the rest is long-term:
 
                 recent = sum_{e younger than the user's half-life} max(c_e, 0) / sum_{e in history} max(c_e, 0)
 
             Null where nothing fades, or nothing in the history speaks for the item.
-        low_certainty: whether the evidence is contributions and the certainty below `LOW_CERTAINTY`: then the reason
-            says so, for no three events are *the* reason.
-        owner: number of the persona that owns the item's seat; null for nobody, and for a model without found personas.
-        owner_share: the owner's share of the positive contributions to the score, in [0, 1]; null without owner.
-        reason_kind: what the reason says.
-        without: ids of the fewest events without which the item would leave the list; empty where there are none so
-            few, and where nobody looked.
-        year: of the item, where its title ends in one.
+        low_certainty: whether the evidence is contributions and the certainty below `LOW_CERTAINTY`.
+        reason_kind: what carries the item.
+        without: the smallest set of items of the user's history, at most five, without which the item would leave the
+            list; empty where there is none so small. Checked by making the list again.
+        owner: number of the persona that owns the item's seat; null where nobody does.
+        owner_name: its name.
+        owner_share: the exact share of the positive evidence that is the owner's; null without owner.
+        certainty_word: the certainty in a word.
+        year: in which the item appeared, from its title; null where that does not say.
         genres: of the item.
     """
 
@@ -141,10 +170,12 @@ class Explanation:
     reason: str
     recent: float | None = None
     low_certainty: bool = False
-    owner: int | None = None
-    owner_share: float | None = None
     reason_kind: ReasonKind | None = None
     without: tuple[ItemId, ...] = ()
+    owner: int | None = None
+    owner_name: str | None = None
+    owner_share: float | None = None
+    certainty_word: CertaintyWord | None = None
     year: int | None = None
     genres: tuple[str, ...] = ()
 
@@ -155,10 +186,9 @@ class Explanation:
         only where there is something.
         """
         split = {} if self.recent is None else {"recent": self.recent, "long_term": 1.0 - self.recent}
-        optional = ("owner", "owner_share", "reason_kind", "without", "year", "genres")
-        known = {name: getattr(self, name) for name in optional}
+        known = {name: getattr(self, name) for name in _WHERE_KNOWN}
         known = {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
-        plain = _plain(self, "recent", *optional)
+        plain = _plain(self, "recent", *_WHERE_KNOWN)
         return plain | {name: value for name, value in known.items() if value not in (None, [])} | split
 
 
@@ -220,9 +250,9 @@ class PersonaDescription:
         >>> PersonaDescription(0, "Crime", "genres", 1.0, (), (), ()).phrase
         'your Crime side'
         """
-        if self.named_by in ("user", "genres"):
+        if self.named_by in ("user", "genres", "labels"):
             return f"your {self.name} side"
-        return f"your taste for titles {self.name}" if self.named_by == "title" else f"your {self.name}"
+        return f"your taste for titles {self.name}" if self.named_by in ("title", "titles") else f"your {self.name}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`."""
