@@ -14,26 +14,27 @@ from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import Recommender, Validate
-from recsys.models.capabilities import FoldIn, SampledContributions
+from recsys.models.capabilities import FoldIn, LinearRows, SampledContributions
 from recsys.models.linear.operations import (
     CachedColumns,
     apply_event_weights,
     check_memory,
     cooccurrence_blocks,
+    event_weights,
     pair_weights,
     regularized_factor,
     sum_of_rows,
 )
 from recsys.training.progress import FitProgress
 from recsys.training.session import Session
-from recsys.types import Items
+from recsys.types import Floats, Items
 
 _MATRICES = 3
 """Dense float32 matrices "items items" alive at the peak: the Gram matrix or its inverse, the factor, a work copy."""
 
 
 @final
-class EASE(Recommender, FoldIn, SampledContributions):
+class EASE(Recommender, FoldIn, SampledContributions, LinearRows):
     """Embarrassingly shallow autoencoder: predict every item of a user from all the others, linearly.
 
         minimise ||X - X B||^2 + lambda ||B||^2  subject to diag(B) = 0
@@ -83,6 +84,13 @@ class EASE(Recommender, FoldIn, SampledContributions):
         sample = self._sample_columns.rows(self._weights, item_sample, queries.history.items)
         return apply_event_weights(queries, sample), self.contributions(queries, items[:, None])
 
+    def rows(self) -> Float[Tensor, "items items"]:
+        _ = self.fitted_on
+        return self._weights
+
+    def row_weights(self, queries: Queries) -> Floats:
+        return event_weights(queries)
+
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         needed, n_items = self.memory_gb(train.n_items), train.n_items
         fit = f"EASE on {n_items} items"
@@ -100,8 +108,7 @@ class EASE(Recommender, FoldIn, SampledContributions):
         self._weights = inverse.div_(-inverse.diagonal().clone()).fill_diagonal_(0.0)
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        history = queries.matrix(self.n_items)
-        return sum_of_rows(self._weights, history.indices, history.indptr, history.data)
+        return sum_of_rows(self._weights, queries.history.items, queries.history.indptr, self.row_weights(queries))
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"weights": self._weights.numpy()}

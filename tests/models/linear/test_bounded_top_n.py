@@ -14,17 +14,22 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.models import EASE, LinearAMPCF
+from recsys.models import EASE, ItemKNN, LinearAMPCF
 from recsys.models.base import FittedOn
 from recsys.models.linear.bounded_top_n import BoundedScores, BoundedTopN
 
 
-def _model(weights: npt.NDArray[np.float32], counts: npt.NDArray[np.int64]) -> LinearAMPCF:
+def _model(
+    weights: npt.NDArray[np.float32], counts: npt.NDArray[np.int64], *, ease: bool = False
+) -> EASE | LinearAMPCF:
     """Return a model with this matrix, and a log in which item i has counts[i] + 1 events."""
     items = np.repeat(np.arange(len(weights)), counts + 1)
     log = Interactions.from_columns(np.arange(len(items)), items, times=np.arange(len(items)))
     routing = np.random.default_rng(0).dirichlet(np.ones(2), len(weights)).astype(np.float32)
-    return LinearAMPCF(personas=2).restore(FittedOn.of(log), {"weights": weights, "routing": routing})
+    fitted = FittedOn.of(log)
+    if ease:
+        return EASE().restore(fitted, {"weights": weights})
+    return LinearAMPCF(personas=2).restore(fitted, {"weights": weights, "routing": routing})
 
 
 def _query(
@@ -35,7 +40,7 @@ def _query(
 
 
 def _check_equal(
-    model: LinearAMPCF, bounded_top_n: BoundedTopN, query: Queries, n: int, former: BoundedScores | None
+    model: EASE | LinearAMPCF, bounded_top_n: BoundedTopN, query: Queries, n: int, former: BoundedScores | None
 ) -> BoundedScores | None:
     """Compare both lists and return the scores from which the next query can start."""
     best = bounded_top_n.best(query, n, former)
@@ -63,17 +68,18 @@ def _check_equal(
     length=st.integers(0, 60),
     n=st.sampled_from([1, 3, 10, 50]),
     coarse=st.booleans(),
+    ease=st.booleans(),
     decay=st.sampled_from([None, 0.0, 0.5, 0.9, 1.0]),
     moves=st.lists(st.sampled_from(["same", "later", "event", "other", "exclude", "forget"]), max_size=6),
 )
 def test_lists_equal_recommend_for_any_sequence_of_queries(
-    seed: int, n_items: int, length: int, n: int, coarse: bool, decay: float | None, moves: list[str]
+    seed: int, n_items: int, length: int, n: int, coarse: bool, ease: bool, decay: float | None, moves: list[str]
 ) -> None:
     source = np.random.default_rng(seed)
     weights = (source.standard_normal((n_items, n_items)) ** 3).astype(np.float32)
     if coarse:  # so that scores tie
         weights = np.round(weights)
-    model = _model(weights, source.integers(0, 4, n_items))
+    model = _model(weights, source.integers(0, 4, n_items), ease=ease)
     bounded_top_n = BoundedTopN(model)
     items = source.integers(-1, n_items, length).astype(np.int32)
     excluded = np.unique(items)
@@ -165,6 +171,6 @@ def test_only_single_queries_of_linear_models() -> None:
     model = _model(np.eye(5, dtype=np.float32), np.zeros(5, np.int64))
     with pytest.raises(ValueError, match="one at a time"):
         BoundedTopN(model).best(Queries.from_history([[1], [2]]), 2)
-    with pytest.raises(TypeError, match="EASE"):
-        BoundedTopN(EASE())
+    with pytest.raises(TypeError, match="ItemKNN"):
+        BoundedTopN(ItemKNN())
     assert BoundedTopN(model).nbytes == 4 * 5 * 8
