@@ -19,6 +19,9 @@ Ints = npt.NDArray[np.int64]
 Items = npt.NDArray[np.int32]
 """Numbers of items or users; `UNKNOWN` (-1) for those outside a vocabulary."""
 
+Kinds = npt.NDArray[np.int8]
+"""Codes of what was done, positions in `recsys.data.feedback.KINDS`."""
+
 Mask = npt.NDArray[np.bool_]
 """Selects elements of an array."""
 

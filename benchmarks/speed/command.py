@@ -167,7 +167,7 @@ def answerable(holdout: Holdout) -> Holdout:
     counts = np.bincount(relevant.rows[known], minlength=len(relevant))
     relevant_known = Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), relevant.items[known])
     rows = np.flatnonzero((counts > 0) & (holdout.queries.users != UNKNOWN))
-    return replace(holdout, relevant=relevant_known).take(rows)
+    return replace(holdout, relevant=relevant_known, values=None, kinds=None).take(rows)
 
 
 def report(

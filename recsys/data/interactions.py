@@ -1,4 +1,4 @@
-"""`Interactions`, the log of events (user, item, value, time) from which everything else is made."""
+"""`Interactions`, the log of events (user, item, value, time, kind) from which everything else is made."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from recsys.data.feedback import interactions
 from recsys.data.frames import read_columns, read_frame
 from recsys.data.items import ItemMetadata
 from recsys.data.readers.columns import Clock, Columns, Label
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import ConfigError
-from recsys.types import Floats, Ints, Items, Mask
+from recsys.types import Floats, Ints, Items, Kinds, Mask
 
 __all__ = ["Clock", "Interactions"]
 
@@ -31,13 +32,16 @@ class Interactions:
     Attributes:
         user_num: "events", int32, numbers of `users`.
         item_num: "events", int32, numbers of `items`.
-        value: "events", float32, the rating or 1; NaN for an event with a blank rating.
+        value: "events", float32, the rating or 1; NaN for an event with a blank rating, and beside ratings for an event
+            of another kind.
         time: "events", int64, in the unit of `clock`.
         users: vocabulary of users.
         items: vocabulary of items.
         metadata: titles, genres and tags of `items`.
         clock: the meaning of `time`.
         name: short name of the data set, for reports.
+        kinds: "events", int8, what was done, codes of `recsys.data.feedback.KINDS`; None: nothing is said, events with
+            a rating are ratings and the others uses.
     """
 
     user_num: Items
@@ -49,14 +53,16 @@ class Interactions:
     metadata: ItemMetadata
     clock: Clock = "seconds"
     name: str = "log"
+    kinds: Kinds | None = None
 
     def __post_init__(self) -> None:
-        lengths = {len(self.user_num), len(self.item_num), len(self.value), len(self.time)}
+        columns = [self.user_num, self.item_num, self.value, self.time, *([] if self.kinds is None else [self.kinds])]
+        lengths = {len(column) for column in columns}
         if len(lengths) != 1:
             raise ValueError(f"columns differ in length: {sorted(lengths)}")
         if len(self.metadata) != len(self.items):
             raise ValueError(f"{len(self.metadata)} metadata rows for {len(self.items)} items")
-        for column in (self.user_num, self.item_num, self.value, self.time):
+        for column in columns:
             column.setflags(write=False)
 
     @classmethod
@@ -148,11 +154,13 @@ class Interactions:
         items: Vocabulary,
         metadata: ItemMetadata,
         clock: Clock,
+        kinds: Kinds | None,
         name: str,
     ) -> Interactions:
         """Build a log from numbered columns in any order; equal times of a user keep their input order."""
         order = np.lexsort((time, user_num))
-        return cls(user_num[order], item_num[order], value[order], time[order], users, items, metadata, clock, name)
+        columns = user_num[order], item_num[order], value[order], time[order]
+        return cls(*columns, users, items, metadata, clock, name, None if kinds is None else kinds[order])
 
     def __len__(self) -> int:
         return len(self.user_num)
@@ -201,8 +209,22 @@ class Interactions:
 
     def select(self, keep: Mask | npt.NDArray[np.integer]) -> Interactions:
         """Return the log of some events (mask or increasing positions), with the same vocabularies."""
-        user_num, item_num = self.user_num[keep], self.item_num[keep]
-        return replace(self, user_num=user_num, item_num=item_num, value=self.value[keep], time=self.time[keep])
+        return replace(
+            self,
+            user_num=self.user_num[keep],
+            item_num=self.item_num[keep],
+            value=self.value[keep],
+            time=self.time[keep],
+            kinds=None if self.kinds is None else self.kinds[keep],
+        )
+
+    @cached_property
+    def uses(self) -> Interactions:
+        """The log without what is no interaction, see `recsys.data.feedback.interactions`; itself where it has none."""
+        if self.kinds is None:
+            return self
+        used = interactions(self.kinds, self.user_num.astype(np.int64) * self.n_items + self.item_num)
+        return self if used.all() else self.select(used)
 
     def compact(self) -> Interactions:
         """Return the same events with vocabularies of only the users and items that occur.
@@ -212,11 +234,12 @@ class Interactions:
         users, user_num = _renumbered(self.user_num, self.n_users)
         items, item_num = _renumbered(self.item_num, self.n_items)
         described = self.users.take(users), self.items.take(items), self.metadata.take(items)
-        return Interactions(user_num, item_num, self.value, self.time, *described, self.clock, self.name)
+        return Interactions(user_num, item_num, self.value, self.time, *described, self.clock, self.name, self.kinds)
 
     def matrix(self) -> sp.csr_matrix:
-        """Return "users items" as a sparse float32 matrix of ones, duplicates merged."""
-        entries = np.ones(len(self), np.float32), self.item_num.copy(), self.indptr.copy()
+        """Return "users items" as a sparse float32 matrix of ones, duplicates merged, without dislikes and skips."""
+        used = self.uses
+        entries = np.ones(len(used), np.float32), used.item_num.copy(), used.indptr.copy()
         matrix = sp.csr_matrix(entries, shape=(self.n_users, self.n_items))
         matrix.sum_duplicates()
         matrix.data[:] = 1.0
@@ -230,6 +253,8 @@ class Interactions:
             digest.update(np.ascontiguousarray(column).tobytes())
         for vocabulary in (self.users, self.items):
             digest.update("\x1f".join(map(str, vocabulary.ids)).encode())
+        if self.kinds is not None:
+            digest.update(np.ascontiguousarray(self.kinds).tobytes())
         return digest.hexdigest()
 
 

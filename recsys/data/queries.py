@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from recsys.data.feedback import CODES, interactions
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
-from recsys.types import Doubles, Floats, Ints, Items, Mask
+from recsys.types import Doubles, Floats, Ints, Items, Kinds, Mask
 
 
 @final
@@ -122,6 +123,8 @@ class Queries:
         now: "queries", int64, the time of the query, in the unit of the log's clock.
         weights: "events", float32 in [0, 1]; None means 1. Only fold-in models accept weights; the others raise.
         exclude: rows of items that must not be recommended; None means the items of the history.
+        kinds: "events", int8, what was done, codes of `recsys.data.feedback.KINDS`; None: nothing is said, events with
+            a rating are ratings and the others uses.
     """
 
     users: Items
@@ -131,6 +134,7 @@ class Queries:
     now: Ints
     weights: Floats | None = None
     exclude: Ragged | None = None
+    kinds: Kinds | None = None
 
     def __post_init__(self) -> None:
         events = len(self.history.items)
@@ -140,6 +144,8 @@ class Queries:
             raise ValueError("values and times must be aligned with the history's items")
         if self.weights is not None and len(self.weights) != events:
             raise ValueError("weights must be aligned with the history's items")
+        if self.kinds is not None and len(self.kinds) != events:
+            raise ValueError("kinds must be aligned with the history's items")
         if self.exclude is not None and len(self.exclude) != len(self.users):
             raise ValueError("exclude must have one row per query")
 
@@ -174,6 +180,7 @@ class Queries:
             np.ones(len(history.items), np.float32),
             time,
             last if now is None else np.asarray(now, dtype=np.int64),
+            kinds=np.full(len(history.items), CODES["use"], np.int8),  # no bad ratings for a model that reads them
         )
 
     @classmethod
@@ -198,7 +205,8 @@ class Queries:
         positions, history = histories.positions(chosen), histories.take(chosen)
         visible = log.time[positions] < np.repeat(now, history.lengths)
         positions = positions[visible]
-        return cls(chosen, history.select(visible), log.value[positions], log.time[positions], now)
+        kinds = None if log.kinds is None else log.kinds[positions]
+        return cls(chosen, history.select(visible), log.value[positions], log.time[positions], now, kinds=kinds)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -226,6 +234,7 @@ class Queries:
             self.now[rows],
             None if self.weights is None else self.weights[positions],
             None if self.exclude is None else self.exclude.take(rows),
+            None if self.kinds is None else self.kinds[positions],
         )
 
     def keep(self, visible: Mask) -> Queries:
@@ -238,6 +247,7 @@ class Queries:
             self.now,
             None if self.weights is None else self.weights[visible],
             self.excluded,
+            None if self.kinds is None else self.kinds[visible],
         )
 
     def batches(self, size: int) -> Iterator[Queries]:
@@ -301,12 +311,15 @@ class Queries:
     def counted(self) -> Mask:
         """ "events", bool: the events that enter a user's state.
 
-        Excludes unknown items; of several events with one item only the one with the largest weight counts (the latest
-        of equals), as in the binary training matrix.
+        Excludes unknown items, and what is no interaction (`feedback.interactions`); of several events with one item
+        only the one with the largest weight counts (the latest of equals), as in the binary training matrix.
         """
         items = self.history.items
         counted: Mask = np.asarray(items != UNKNOWN)
         events = self._duplicates
+        if self.kinds is not None:
+            counted &= interactions(self.kinds, self.history.rows * (int(items.max(initial=0)) + 2) + items)
+            events = events[counted[events]]
         if len(events) == 0:
             return counted
         row, item = self.history.rows[events], items[events]

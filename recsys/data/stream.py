@@ -212,7 +212,9 @@ class Stream:
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         position = np.arange(indptr[-1]) + np.repeat(begin - indptr[:-1], lengths)
         history = Ragged(indptr, items[self.log.item_num[position]])
-        return Queries(users, history, self.log.value[position], self.log.time[position], self.now[rows])
+        kinds = None if self.log.kinds is None else self.log.kinds[position]
+        value, time = self.log.value[position], self.log.time[position]
+        return Queries(users, history, value, time, self.now[rows], kinds=kinds)
 
 
 def _group_starts(user: Items, slot: Ints) -> Ints:

@@ -122,6 +122,7 @@ def splice_users(
             log.metadata,
             log.clock,
             f"{log.name}-spliced",
+            None if log.kinds is None else log.kinds[source],
         ),
         np.repeat(np.array([Kind.ABRUPT, Kind.STABLE], dtype=np.int64), len(chosen)),
         np.concatenate([cut, none]),

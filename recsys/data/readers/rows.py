@@ -16,7 +16,7 @@ from recsys.data.readers.repeats import Repeats, find_repeats
 from recsys.data.readers.validation import Checked
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import DataError
-from recsys.types import Floats, Ints, Items
+from recsys.types import Floats, Ints, Items, Kinds
 
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _NO_GENRE = {"", "(no genres listed)", "unknown"}
@@ -38,6 +38,7 @@ class NumberedRows(NamedTuple):
     items: Vocabulary
     metadata: ItemMetadata
     clock: Clock
+    kinds: Kinds | None = None
 
 
 @final

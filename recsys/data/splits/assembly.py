@@ -12,6 +12,7 @@ from typing import final
 
 import numpy as np
 
+from recsys.data.feedback import interactions
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.filters import minimum_events
@@ -28,7 +29,7 @@ class Marks:
     """The queries of one part, as marks on the events of the whole log: one per user with a held-out event.
 
     Attributes:
-        held_out: "events", the events to predict.
+        held_out: "events", the events to predict, of which dislikes and skips are no answers.
         visible: "events", the history of a user with a query.
         now: "users", int64, the moment of each user's query.
         forbidden: "events" whose items are excluded from recommendation besides the visible ones; None: no others.
@@ -93,8 +94,13 @@ def questions_of(log: Interactions, train: Interactions, marks: Marks) -> Holdou
 
 def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) -> tuple[Holdout, list[str]]:
     """Return the queries of a part, and facts on them for the notes."""
+    key = log.user_num.astype(np.int64) * log.n_items + log.item_num
+    answers = marks.held_out
+    if log.kinds is not None:
+        answers = answers.copy()
+        answers[answers] = interactions(log.kinds[answers], key[answers])
     has_query = np.zeros(log.n_users, dtype=np.bool_)
-    has_query[log.user_num[marks.held_out]] = True
+    has_query[log.user_num[answers]] = True
     users = np.flatnonzero(has_query)
     candidate = has_query[log.user_num]
     numbers = Translation.of(log, train.users, train.items)
@@ -105,14 +111,14 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) ->
 
     past = np.flatnonzero(marks.visible & candidate)
     masked = past if marks.forbidden is None else np.flatnonzero((marks.visible | marks.forbidden) & candidate)
-    held_out = np.flatnonzero(marks.held_out)
-    key = log.user_num.astype(np.int64) * log.n_items + log.item_num
+    held_out = np.flatnonzero(answers)
     distinct, first = np.unique(key[held_out], return_index=True)
     # Looking up the many masked events among the few held-out ones is faster than the reverse.
     place = np.minimum(np.searchsorted(distinct, key[masked]), len(distinct) - 1)
     fresh = np.ones(len(distinct), dtype=np.bool_)
     fresh[place[distinct[place] == key[masked]]] = False
     relevant = held_out[np.sort(first[fresh])]
+    said = _last_of_each(held_out, key, relevant) if len(distinct) < len(held_out) else relevant
     queries = Queries(
         numbers.users[users],
         rows(past),
@@ -120,8 +126,16 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) ->
         log.time[past],
         marks.now[users],
         exclude=None if marks.forbidden is None else rows(masked),
+        kinds=None if log.kinds is None else log.kinds[past],
     )
-    holdout = Holdout(queries, rows(relevant), log.users.ids[users].astype(object), fingerprint=train.fingerprint)
+    holdout = Holdout(
+        queries,
+        rows(relevant),
+        log.users.ids[users].astype(object),
+        fingerprint=train.fingerprint,
+        values=log.value[said],
+        kinds=None if log.kinds is None else log.kinds[said],
+    )
     counts = {
         "of cold users": int((holdout.queries.users == UNKNOWN).sum()),
         "without history": int((holdout.queries.history.lengths == 0).sum()),
@@ -133,6 +147,12 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) ->
         f"{part}: {events} held-out events, of them {repeated} repeated items dropped and {cold} cold items kept",
         f"{part}: {len(holdout)} queries, " + ", ".join(f"{count} {what}" for what, count in counts.items()),
     ]
+
+
+def _last_of_each(events: Ints, key: Ints, chosen: Ints) -> Ints:
+    """Return, for each chosen event, the last of some events with the same key; it was said after the others."""
+    keys, last = np.unique(key[events][::-1], return_index=True)
+    return events[len(events) - 1 - last[np.searchsorted(keys, key[chosen])]]
 
 
 def check_fractions(fractions: Sequence[float]) -> tuple[float, float, float]:

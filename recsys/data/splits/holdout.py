@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
+from recsys.types import Floats, Kinds
 
 
 @final
@@ -28,6 +29,8 @@ class Holdout:
         fingerprint: of the training log whose numbers these are; None where it is not known.
         repeats: the task is to use items again: relevant items may be among the user's events of training. Then set
             `queries.exclude`, as no item of a history is recommended otherwise.
+        values: aligned with `relevant.items`, float32, the rating of the (last) held-out event; None: not known.
+        kinds: aligned with `relevant.items`, int8, what was done, see `Interactions.kinds`; None: nothing is said.
     """
 
     queries: Queries
@@ -36,10 +39,16 @@ class Holdout:
     candidates: Ragged | None = None
     fingerprint: str | None = None
     repeats: bool = False
+    values: Floats | None = None
+    kinds: Kinds | None = None
 
     def __post_init__(self) -> None:
         if not len(self.queries) == len(self.relevant) == len(self.user_ids):
             raise ValueError("queries, relevant and user_ids must have one row per query")
+        for name in ("values", "kinds"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.relevant.items):
+                raise ValueError(f"{name} must be aligned with the relevant items")
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -49,6 +58,7 @@ class Holdout:
 
     def take(self, rows: npt.NDArray[np.integer]) -> Holdout:
         """Return the given queries, in that order."""
+        entries = self.relevant.positions(rows)
         return Holdout(
             self.queries.take(rows),
             self.relevant.take(rows),
@@ -56,6 +66,8 @@ class Holdout:
             None if self.candidates is None else self.candidates.take(rows),
             self.fingerprint,
             self.repeats,
+            None if self.values is None else self.values[entries],
+            None if self.kinds is None else self.kinds[entries],
         )
 
 
