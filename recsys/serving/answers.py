@@ -1,4 +1,4 @@
-"""The protocol between the service and a fitted model, and the records of its answers, which become JSON as they are.
+"""The protocol between the service and a fitted model.
 
 The service depends on this protocol alone. `recsys.serving.run_answers` implements it for a finished run.
 """
@@ -6,188 +6,25 @@ The service depends on this protocol alone. `recsys.serving.run_answers` impleme
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Protocol, final
 
 from recsys.errors import RecsysError
 from recsys.events.store import Correction
-from recsys.explanations.records import Explanation, GenreShare, HalfLife, PersonaItem
+from recsys.serving.records import (
+    HistoryEvent,
+    LoggedEvent,
+    Personas,
+    RecommendationList,
+    SimilarItems,
+    TitleMatches,
+    UserSummaries,
+    UserSummary,
+)
 
 
 @final
 class UnknownError(RecsysError):
     """The model does not know an item or a persona."""
-
-
-@final
-@dataclass(frozen=True)
-class HistoryEvent:
-    """One event of a history that is part of the request.
-
-    `time` is Unix seconds; None: the position in the history gives the order. `value` is a rating or an amount, if any.
-    """
-
-    item_id: str
-    value: float | None = None
-    time: int | None = None
-
-
-@final
-@dataclass(frozen=True)
-class Learning:
-    """How far the user's half-lives have learned from the events since training, while that goes on.
-
-    Attributes:
-        learned: events learned from.
-        pending: events to learn from, a few with each answer and the others while the service is idle. They are a part
-            of the history already.
-    """
-
-    learned: int
-    pending: int
-
-
-@final
-@dataclass(frozen=True)
-class RecommendationList:
-    """Explained recommendations for one user.
-
-    Attributes:
-        model: fingerprint of the model.
-        now: the moment of the request, Unix seconds.
-        known_events: events of the history whose item the model knows.
-        unknown_items: the first few items of the history that the model does not know.
-        items: best first.
-        learning: null where all events are learned: then the same request gets the same list again.
-        unknown_excluded: the first few items to exclude that the model does not know: perhaps a wrong id.
-    """
-
-    model: str
-    now: int
-    known_events: int
-    unknown_items: tuple[str, ...]
-    items: tuple[Explanation, ...]
-    learning: Learning | None = None
-    unknown_excluded: tuple[str, ...] = ()
-
-
-@final
-@dataclass(frozen=True)
-class Persona:
-    """One of a user's personas, with the user's correction and its activity over time.
-
-    Attributes:
-        persona: its number.
-        name: the user's own name for it, or one from its genres or top items.
-        renamed: whether the name is the user's own.
-        weight: the user's own factor on it: 0 mutes, 1 changes nothing, above 1 boosts.
-        muted: whether the weight is 0.
-        share_now: its share of the history, decayed to now.
-        share_long_term: its share of the history without decay.
-        items: the items it speaks for most.
-        genres: its genres, most distinctive first.
-        activity: its share at each of the `Personas.times`.
-    """
-
-    persona: int
-    name: str
-    renamed: bool
-    weight: float
-    muted: bool
-    share_now: float
-    share_long_term: float
-    items: tuple[PersonaItem, ...]
-    genres: tuple[GenreShare, ...]
-    activity: tuple[float, ...]
-
-
-@final
-@dataclass(frozen=True)
-class Personas:
-    """A user's personas, the largest present share first.
-
-    Attributes:
-        model: fingerprint of the model; corrections of personas belong to one model.
-        now: the moment of the request, Unix seconds.
-        times: Unix seconds, the moments of `Persona.activity`.
-        half_life: by which the history is weighed; null for a model without decay, and for a user without events.
-        personas: all of them.
-        learning: null where all events are learned.
-    """
-
-    model: str
-    now: int
-    times: tuple[int, ...]
-    half_life: HalfLife | None
-    personas: tuple[Persona, ...]
-    learning: Learning | None = None
-
-
-@final
-@dataclass(frozen=True)
-class SimilarItem:
-    """An item that is similar to another one."""
-
-    item_id: str
-    title: str
-    score: float
-
-
-@final
-@dataclass(frozen=True)
-class SimilarItems:
-    """Items similar to one item, best first."""
-
-    model: str
-    item_id: str
-    title: str
-    items: tuple[SimilarItem, ...]
-
-
-@final
-@dataclass(frozen=True)
-class TitleMatch:
-    """An item whose title matches a search."""
-
-    item_id: str
-    title: str
-
-
-@final
-@dataclass(frozen=True)
-class TitleMatches:
-    """Items by title, the best matches first, then the most used."""
-
-    model: str
-    items: tuple[TitleMatch, ...]
-
-
-@final
-@dataclass(frozen=True)
-class UserSummary:
-    """A user and the number of events in the user's history."""
-
-    user_id: str
-    events: int
-
-
-@final
-@dataclass(frozen=True)
-class UserSummaries:
-    """A few users of the model, longest history first."""
-
-    model: str
-    users: tuple[UserSummary, ...]
-
-
-@final
-@dataclass(frozen=True)
-class LoggedEvent:
-    """An event of the log that the model was trained on."""
-
-    item_id: str
-    value: float | None
-    time: int
 
 
 class Answers(Protocol):

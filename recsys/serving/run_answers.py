@@ -31,7 +31,10 @@ from recsys.explanations.activity import PersonaActivity, persona_activity
 from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
-from recsys.serving.answers import (
+from recsys.serving.answers import UnknownError
+from recsys.serving.lists.corrections import PersonaCorrections
+from recsys.serving.lists.explained import ExplainedLists
+from recsys.serving.records import (
     HistoryEvent,
     Learning,
     LoggedEvent,
@@ -42,12 +45,9 @@ from recsys.serving.answers import (
     SimilarItems,
     TitleMatch,
     TitleMatches,
-    UnknownError,
     UserSummaries,
     UserSummary,
 )
-from recsys.serving.lists.corrections import PersonaCorrections
-from recsys.serving.lists.explained import ExplainedLists
 from recsys.serving.title_search import TitleSearch
 from recsys.serving.users.histories import UserHistories
 from recsys.serving.users.history import BeliefLearning, PendingEvent, UserHistory, missing_as_nan

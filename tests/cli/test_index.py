@@ -18,7 +18,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.events.addresses import open_store
 from recsys.models import BPR
-from recsys.serving.answers import HistoryEvent
+from recsys.serving.records import HistoryEvent
 from recsys.serving.run_answers import open_answers
 from tests.serving.serving_run import train, write_log
 

@@ -24,8 +24,8 @@ from recsys.explanations import text
 from recsys.explanations.records import LOW_CERTAINTY
 from recsys.models import EASE, Decayed, LinearAMPCF, Popularity
 from recsys.models.base import Recommender
-from recsys.serving.answers import HistoryEvent
 from recsys.serving.lists.explained import rounded_moment
+from recsys.serving.records import HistoryEvent
 from recsys.serving.run_answers import RunAnswers, open_answers
 from recsys.serving.users.state import UserStates
 from tests.serving.serving_run import START, STEP, train, write_log

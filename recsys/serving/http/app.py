@@ -22,19 +22,13 @@ from recsys.errors import DataError
 from recsys.events.checks import MOST_PERSONAS, check_event_time, check_id, check_visible
 from recsys.events.store import Appended, Correction, Event
 from recsys.serving.access import CODES, Limits, require
-from recsys.serving.answers import (
-    Personas,
-    RecommendationList,
-    SimilarItems,
-    TitleMatches,
-    UnknownError,
-    UserSummaries,
-)
+from recsys.serving.answers import UnknownError
 from recsys.serving.http import schemas
 from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import Guard
 from recsys.serving.http.operation_routes import administration, operation, page
 from recsys.serving.http.requests import allowing, allowing_user, check_parameters, handle_errors, token_of
+from recsys.serving.records import Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
 from recsys.serving.service import Service
 
 # An id may hold a slash, which is one in a decoded path too.

@@ -14,8 +14,8 @@ from typing import Final, final
 from recsys.events.checks import check_id
 from recsys.events.tokens import Token
 from recsys.serving.access import require
-from recsys.serving.answers import RecommendationList
 from recsys.serving.http.middleware import TOKEN, App, Receive, Scope, Send
+from recsys.serving.records import RecommendationList
 from recsys.serving.service import Service
 
 _PATH: Final = re.compile(r"/v1/users/([^/]+)/recommendations")

@@ -27,7 +27,7 @@ from recsys.events.checks import (
 )
 from recsys.events.store import Kind
 from recsys.serving.access import Code, Limits
-from recsys.serving.answers import HistoryEvent, LoggedEvent
+from recsys.serving.records import HistoryEvent, LoggedEvent
 
 # The schema documents the checks of `recsys.events.checks` and the limits; their errors tell a cure.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"

@@ -15,7 +15,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.events.beliefs import SavedBelief
 from recsys.events.store import Corrected, Erased, EventStore, Recorded, Undone, user_hash
 from recsys.models.base import Recommender
-from recsys.serving.answers import LoggedEvent
+from recsys.serving.records import LoggedEvent
 from recsys.serving.users.history import BeliefLearning, PendingEvent, Timeline, UserHistory, missing_as_nan
 
 

@@ -19,7 +19,7 @@ from recsys.decay import DetectorReset
 from recsys.events.addresses import open_store
 from recsys.events.store import Event, EventStore, StoreError
 from recsys.models import Decayed, LinearAMPCF
-from recsys.serving.answers import RecommendationList
+from recsys.serving.records import RecommendationList
 from recsys.serving.run_answers import RunAnswers
 from recsys.serving.service import Service
 from recsys.serving.users import history as user_history

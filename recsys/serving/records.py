@@ -1,0 +1,258 @@
+"""The records of answers, which become JSON as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from recsys.explanations.records import Explanation, GenreShare, HalfLife, PersonaItem
+
+
+@final
+@dataclass(frozen=True)
+class HistoryEvent:
+    """One event of a history that is part of the request.
+
+    `time` is Unix seconds; None: the position in the history gives the order. `value` is a rating or an amount, if any.
+    """
+
+    item_id: str
+    value: float | None = None
+    time: int | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Learning:
+    """How far the user's half-lives have learned from the events since training, while that goes on.
+
+    Attributes:
+        learned: events learned from.
+        pending: events to learn from, a few with each answer and the others while the service is idle. They are a part
+            of the history already.
+    """
+
+    learned: int
+    pending: int
+
+
+@final
+@dataclass(frozen=True)
+class Shelf:
+    """A persona and its part of a list.
+
+    Attributes:
+        persona: its number; null for the items that nobody owns.
+        name: null for nobody.
+        share: its share of what the history weighs now.
+        seats: how many items of the list it owns.
+        weight: the user's own factor on it: 0 mutes, 1 changes nothing, above 1 boosts.
+        muted: whether the weight is 0.
+    """
+
+    persona: int | None
+    name: str | None
+    share: float
+    seats: int
+    weight: float = 1.0
+    muted: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class RecommendationList:
+    """Explained recommendations for one user.
+
+    Attributes:
+        model: fingerprint of the model.
+        now: the moment of the request, Unix seconds.
+        known_events: events of the history whose item the model knows.
+        unknown_items: the first few items of the history that the model does not know.
+        items: best first.
+        learning: null where all events are learned: then the same request gets the same list again.
+        unknown_excluded: the first few items to exclude that the model does not know: perhaps a wrong id.
+        shelves: the personas in the order in which the list has their first item, nobody's items where they come, then
+            the personas without a seat; of a model without found personas one shelf of nobody's.
+    """
+
+    model: str
+    now: int
+    known_events: int
+    unknown_items: tuple[str, ...]
+    items: tuple[Explanation, ...]
+    learning: Learning | None = None
+    unknown_excluded: tuple[str, ...] = ()
+    shelves: tuple[Shelf, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class Persona:
+    """One of a user's personas, with the user's correction and its activity over time.
+
+    Attributes:
+        persona: its number. A persona that was found has that of the taste it is most like, the same for everybody.
+        name: the user's own name for it, or one from its genres or top items.
+        renamed: whether the name is the user's own.
+        weight: the user's own factor on it: 0 mutes, 1 changes nothing, above 1 boosts.
+        muted: whether the weight is 0.
+        share_now: its share of the history, decayed to now.
+        share_long_term: its share of the history without decay.
+        items: the items it speaks for most.
+        genres: its genres, most distinctive first.
+        activity: its share at each of the `Personas.times`.
+        seats: how many items of the user's list of ten it owns; null for a model without found personas.
+    """
+
+    persona: int
+    name: str
+    renamed: bool
+    weight: float
+    muted: bool
+    share_now: float
+    share_long_term: float
+    items: tuple[PersonaItem, ...]
+    genres: tuple[GenreShare, ...]
+    activity: tuple[float, ...]
+    seats: int | None = None
+
+
+@final
+@dataclass(frozen=True)
+class UnmatchedCorrection:
+    """A correction that acts on nothing: of another model, or of a taste of which the user has no event."""
+
+    persona: int
+    name: str | None
+    weight: float
+    reason: str
+
+
+@final
+@dataclass(frozen=True)
+class Personas:
+    """A user's personas, the largest present share first.
+
+    Attributes:
+        model: fingerprint of the model; corrections of personas belong to one model.
+        now: the moment of the request, Unix seconds.
+        times: Unix seconds, the moments of `Persona.activity`.
+        half_life: by which the history is weighed; null for a model without decay, and for a user without events.
+        personas: all of them.
+        learning: null where all events are learned.
+        unmatched: the user's corrections that act on none of these personas.
+    """
+
+    model: str
+    now: int
+    times: tuple[int, ...]
+    half_life: HalfLife | None
+    personas: tuple[Persona, ...]
+    learning: Learning | None = None
+    unmatched: tuple[UnmatchedCorrection, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class ListedItem:
+    """An item of a list."""
+
+    item_id: str
+    title: str
+    owner: int | None
+
+
+@final
+@dataclass(frozen=True)
+class SeatChange:
+    """How many items of a list a persona owned before a change, and owns after it; null: nobody's."""
+
+    persona: int | None
+    name: str | None
+    before: int
+    after: int
+
+
+@final
+@dataclass(frozen=True)
+class Changed:
+    """What a control changed in a list.
+
+    Attributes:
+        left: items that are no longer in it.
+        came: items that were not in it before.
+        seats: of each persona that owned an item before or owns one after; empty for a model without found personas.
+    """
+
+    left: tuple[ListedItem, ...]
+    came: tuple[ListedItem, ...]
+    seats: tuple[SeatChange, ...]
+
+
+@final
+@dataclass(frozen=True)
+class SimilarItem:
+    """An item that is similar to another one."""
+
+    item_id: str
+    title: str
+    score: float
+
+
+@final
+@dataclass(frozen=True)
+class SimilarItems:
+    """Items similar to one item, best first."""
+
+    model: str
+    item_id: str
+    title: str
+    items: tuple[SimilarItem, ...]
+
+
+@final
+@dataclass(frozen=True)
+class TitleMatch:
+    """An item whose title matches a search; `year` where the title ends in one."""
+
+    item_id: str
+    title: str
+    year: int | None = None
+    genres: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class TitleMatches:
+    """Items by title, the best matches first, then the most used."""
+
+    model: str
+    items: tuple[TitleMatch, ...]
+
+
+@final
+@dataclass(frozen=True)
+class UserSummary:
+    """A user and the number of events in the user's history."""
+
+    user_id: str
+    events: int
+
+
+@final
+@dataclass(frozen=True)
+class UserSummaries:
+    """A few users of the model, longest history first."""
+
+    model: str
+    users: tuple[UserSummary, ...]
+
+
+@final
+@dataclass(frozen=True)
+class LoggedEvent:
+    """An event of the log that the model was trained on."""
+
+    item_id: str
+    value: float | None
+    time: int
