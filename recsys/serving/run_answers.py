@@ -32,8 +32,10 @@ from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
 from recsys.serving.answers import UnknownError
+from recsys.serving.catalogue import Catalogue
+from recsys.serving.lists.cached import CachedLists
 from recsys.serving.lists.corrections import PersonaCorrections
-from recsys.serving.lists.explained import ExplainedLists
+from recsys.serving.lists.plain import PlainLists
 from recsys.serving.records import (
     HistoryEvent,
     Learning,
@@ -43,12 +45,10 @@ from recsys.serving.records import (
     RecommendationList,
     SimilarItem,
     SimilarItems,
-    TitleMatch,
     TitleMatches,
     UserSummaries,
     UserSummary,
 )
-from recsys.serving.title_search import TitleSearch
 from recsys.serving.users.histories import UserHistories
 from recsys.serving.users.history import BeliefLearning, PendingEvent, UserHistory, missing_as_nan
 from recsys.serving.users.state import UserCache, UserState, UserStates
@@ -168,17 +168,18 @@ class RunAnswers:
         self._fingerprint = fingerprint
         self._clock = clock
         self._lock = threading.RLock()
-        self._ids = [str(item) for item in fitted.items.ids.tolist()]
-        self._numbers = {item: number for number, item in enumerate(self._ids)}
-        self._titles = TitleSearch(fitted.metadata.titles, fitted.tie_order.numpy())
+        self._catalogue = Catalogue(fitted)
         self._store = store
         identity = _identity(model, fingerprint, log, trained_until, history)
         self._learning = BeliefLearning(model, identity, history)
-        self._histories = UserHistories(model, self._numbers, log, store, self._learning, trained_until=trained_until)
+        self._histories = UserHistories(
+            model, self._catalogue.numbers, log, store, self._learning, trained_until=trained_until
+        )
         self._cache = UserCache(cache_bytes)
-        self._states = UserStates(model, self._numbers, self._cache, history)
+        self._states = UserStates(model, self._catalogue.numbers, self._cache, history)
         self._corrections = PersonaCorrections(model, fingerprint)
-        self._lists = ExplainedLists(model, self._ids, self._corrections, self._cache, recommend)
+        self._recommend_scored = recommend or model.scoring_model.recommend
+        self._lists = CachedLists(PlainLists(model, self._catalogue, self._corrections, recommend), self._cache)
         self.catch_up()
         self._histories.restore_beliefs(store.beliefs(identity))
 
@@ -250,7 +251,7 @@ class RunAnswers:
             if self._model.needs_known_users:
                 self.recommend(str(fitted.users.id_of(0)), _LENGTH, None, ())
             else:
-                self.recommend_for([HistoryEvent(self._ids[int(fitted.tie_order[0])])], _LENGTH, None, ())
+                self.recommend_for([HistoryEvent(self._catalogue.ids[int(fitted.tie_order[0])])], _LENGTH, None, ())
         except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
             raise BundleError(f"the model cannot answer ({type(error).__name__}); train the run again") from error
 
@@ -269,7 +270,7 @@ class RunAnswers:
         for place, event in enumerate(history):
             # Without times the order counts: one event a second, until a moment ago.
             moment = event.time if timed and event.time is not None else now - len(history) + place
-            number = self._numbers.get(event.item_id, UNKNOWN)
+            number = self._catalogue.numbers.get(event.item_id, UNKNOWN)
             visitor.timeline.add(PendingEvent(number, missing_as_nan(event.value), moment))
             if number == UNKNOWN:
                 visitor.note_unknown(event.item_id, moment)
@@ -298,27 +299,27 @@ class RunAnswers:
         )
 
     def similar(self, item_id: str, n: int) -> SimilarItems:
-        number = self._numbers.get(item_id)
+        number = self._catalogue.numbers.get(item_id)
         if number is None:
             raise UnknownError("the model does not know this item; give the id of one of the log it was trained on")
         with self._lock:
-            best = self._lists.similar(number, n) if self._model.folds_in else similar(self._model, number, n)
-        titles = self._model.fitted_on.metadata.titles
+            if self._model.folds_in:  # the best items for a history of this one
+                best = self._recommend_scored(self._model.read(Queries.from_history([[number]])).queries, n)
+            else:
+                best = similar(self._model, number, n)
+        titles = self._catalogue.titles
         items = [
-            SimilarItem(self._ids[other], titles[other], score)
+            SimilarItem(self._catalogue.ids[other], titles[other], score)
             for other, score in zip(best.items[0].tolist(), best.scores[0].tolist(), strict=True)
             if other != UNKNOWN
         ]
         return SimilarItems(self._fingerprint, item_id, titles[number], tuple(items))
 
     def title_of(self, item_id: str) -> str | None:
-        number = self._numbers.get(item_id)
-        return None if number is None else self._model.fitted_on.metadata.titles[number]
+        return self._catalogue.title_of(item_id)
 
     def search_titles(self, query: str, n: int) -> TitleMatches:
-        titles = self._model.fitted_on.metadata.titles
-        matches = [TitleMatch(self._ids[item], titles[item]) for item in self._titles.search(query, n)]
-        return TitleMatches(self._fingerprint, tuple(matches))
+        return TitleMatches(self._fingerprint, self._catalogue.search(query, n))
 
     def example_users(self, n: int) -> UserSummaries:
         users = self._model.fitted_on.users
@@ -364,17 +365,18 @@ class RunAnswers:
         at: int | None,
         exclude: Collection[str],
     ) -> RecommendationList:
-        items = self._lists.recommend(history, queries, state, n, exact_time=at is not None)
+        listed = self._lists.recommend(history, queries, state, n, exact_time=at is not None)
         unknown = [item for item, time in history.unknown.items() if at is None or time < at]
-        excluded = [item for item in dict.fromkeys(exclude) if item not in self._numbers]
+        excluded = [item for item in dict.fromkeys(exclude) if item not in self._catalogue.numbers]
         return RecommendationList(
             self._fingerprint,
             int(queries.now[0]),
             state.known_events,
             tuple(unknown[:_NAMED]),
-            items,
+            listed.items,
             _learning(history),
             tuple(excluded[:_NAMED]),
+            listed.shelves,
         )
 
 

@@ -24,7 +24,7 @@ from recsys.explanations import text
 from recsys.explanations.records import LOW_CERTAINTY
 from recsys.models import EASE, Decayed, LinearAMPCF, Popularity
 from recsys.models.base import Recommender
-from recsys.serving.lists.explained import rounded_moment
+from recsys.serving.lists.cached import rounded_moment
 from recsys.serving.records import HistoryEvent
 from recsys.serving.run_answers import RunAnswers, open_answers
 from recsys.serving.users.state import UserStates
@@ -225,7 +225,7 @@ def test_the_cached_list_is_returned_until_something_changes(log: Interactions) 
     answers = RunAnswers(_decayed(log), "model", log, store, clock=lambda: now[0])
     gap = NOW - max(_history(log, int(log.users.numbers(["u3"])[0]))[0])
     before = answers.recommend("u3", 5, None, ())
-    with mock.patch("recsys.serving.lists.explained.explain_read", side_effect=AssertionError):
+    with mock.patch("recsys.serving.lists.plain.explain_read", side_effect=AssertionError):
         now[0] += 3.0
         later = answers.recommend("u3", 5, None, ())
         assert later.now == before.now + 3

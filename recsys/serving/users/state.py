@@ -21,6 +21,7 @@ from recsys.models.base import Recommender
 from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.decayed.model import Decayed
 from recsys.models.linear.bounded_top_n import BoundedScores
+from recsys.serving.records import Shelf
 from recsys.serving.users.history import UserHistory
 
 _PERSONA_BYTES = 4_000
@@ -41,6 +42,7 @@ class CachedList:
         n: the requested length.
         corrections: of personas, at that time.
         items: the list.
+        shelves: of the list.
     """
 
     moment: int
@@ -48,6 +50,7 @@ class CachedList:
     n: int
     corrections: dict[int, Correction]
     items: tuple[Explanation, ...]
+    shelves: tuple[Shelf, ...]
 
 
 @final

@@ -1,0 +1,75 @@
+"""Lists of the best scores, for models without found personas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import final
+
+import numpy as np
+
+from recsys.bundles.index import Recommend
+from recsys.data.queries import Queries
+from recsys.events.store import Correction
+from recsys.explanations import UserFacts, explain_read, text
+from recsys.models.base import Recommender
+from recsys.models.capabilities import LinearRows
+from recsys.models.linear.bounded_top_n import BoundedTopN
+from recsys.serving.catalogue import Catalogue
+from recsys.serving.lists.base import Listed, ListMaker
+from recsys.serving.lists.corrections import PersonaCorrections
+from recsys.serving.records import Shelf
+from recsys.serving.users.state import UserState
+
+
+@final
+class PlainLists(ListMaker):
+    """The best scores, with the evidence that the model's own mathematics provides.
+
+    Args:
+        model: a fitted model.
+        catalogue: of its items.
+        corrections: of its personas.
+        recommend: finds the best items of the scoring model; that model itself when None.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        catalogue: Catalogue,
+        corrections: PersonaCorrections,
+        recommend: Recommend | None = None,
+    ) -> None:
+        self._model = model
+        self._catalogue = catalogue
+        self._corrections = corrections
+        scoring = model.scoring_model
+        self._recommend = recommend or scoring.recommend
+        linear = recommend is None and isinstance(scoring, LinearRows)
+        self._top_n = BoundedTopN(scoring) if linear else None
+
+    def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:
+        return self._corrections.of_model(corrections)
+
+    def make(
+        self, queries: Queries, moment: int, state: UserState, n: int, corrections: dict[int, Correction]
+    ) -> Listed:
+        facts, cached = state.facts, state.cached_weights
+        weighed = self._corrections.weigh(queries.at(np.asarray([moment], np.int64)), corrections)
+        muted = len(weighed.times) < len(queries.times)  # all personas are: the state is of another history
+        if muted:
+            facts, cached = UserFacts.of(self._model, weighed), None
+        read = self._model.read(weighed) if cached is None else cached.read(weighed)
+        contributions = None
+        if self._top_n is None:
+            best = self._recommend(read.queries, n)
+        else:
+            bounded = self._top_n.best(read.queries, n, state.bounded)
+            best, contributions, state.bounded = bounded.recommendations, bounded.contributions, bounded.bounded
+        read = replace(read, queries=read.queries.at(queries.now))
+        (items,) = explain_read(read, facts, best, self._catalogue.ids, contributions=contributions)
+        if corrections:
+            items = self._corrections.explain(items, state.facts.personas[0], corrections)
+        if muted:
+            items = [replace(one, reason=text.MUTED, reason_kind="muted") for one in items]
+        return Listed(self._catalogue.describe(items), (Shelf(None, None, 0.0, len(items)),) if items else ())
