@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-DEMO := runs/demo/ampcf
+DEMO := runs/demo/personaease
 
 .PHONY: setup bench-setup demo serve test lint clean
 .DEFAULT_GOAL := demo

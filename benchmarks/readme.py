@@ -111,10 +111,22 @@ def read_numbers(report: str) -> list[Numbers]:
         users = _ASKED.search(body)
         served, cold = (f": {users[1]} users", f": {users[2]} cold users") if users else ("", "")
         leaks = "leaks time" in body
-        columns.append(Numbers(title + served, leaks, dict(_entry(row, METRIC) for row in rows)))
-        if COLD in rows[0]:
-            columns.append(Numbers(title + cold, leaks, dict(_entry(row, COLD) for row in rows)))
+        for metric, asked in ((METRIC, served), (COLD, cold)):
+            if metric in rows[0]:
+                columns.append(Numbers(title + asked, leaks, todays(dict(_entry(row, metric) for row in rows))))
     return columns
+
+
+def todays(values: Mapping[str, str]) -> dict[str, str]:
+    """Return numbers by today's names of the configurations: until 0.2 `persona_ease` and its twin were `ampcf`.
+
+    >>> todays({"ease": ".3", "ampcf_twin": ".2", "ampcf": ".1"})
+    {'ease': '.3', 'persona_ease_twin': '.2', 'persona_ease': '.1'}
+    >>> todays({"persona_ease": ".2", "ampcf": ".1"})
+    {'persona_ease': '.2', 'ampcf': '.1'}
+    """
+    renamed = {"ampcf": "persona_ease", "ampcf_twin": "persona_ease_twin"} if "ampcf_twin" in values else {}
+    return {renamed.get(name, name): value for name, value in values.items()}
 
 
 def drift_block(report: Path, root: Path) -> str:

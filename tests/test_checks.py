@@ -10,7 +10,7 @@ import recsys.models
 from recsys.checks import class_named, object_named, positive, public_name
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.errors import ConfigError
-from recsys.models import AMPCF, BPR, EASE, IALS, MF, LinearAMPCF, TimeSVD
+from recsys.models import AMPCF, BPR, EASE, IALS, MF, PersonaEASE, TimeSVD
 from recsys.models.base import Recommender
 from recsys.training.trainable import Optimization
 from recsys.worlds.simulation import simulated_log
@@ -72,7 +72,7 @@ def test_an_infinite_half_life_is_no_decay() -> None:
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "1", True])
-@pytest.mark.parametrize("kind", [AMPCF, BPR, IALS, LinearAMPCF, MF, TimeSVD])
+@pytest.mark.parametrize("kind", [AMPCF, BPR, IALS, PersonaEASE, MF, TimeSVD])
 def test_seeds_have_the_bounds_of_all_libraries(kind: Any, seed: Any) -> None:
     with pytest.raises(ConfigError, match="seed is"):
         kind(seed=seed)

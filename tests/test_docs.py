@@ -15,7 +15,7 @@ from recsys.cli.main import build_parser
 from recsys.cli.train import parse_settings
 from recsys.data.catalogue import cards
 from recsys.experiments.configuration import read_experiment, settings
-from recsys.models import AMPCF, MF, Decayed, LinearAMPCF
+from recsys.models import AMPCF, MF, Decayed, PersonaEASE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -69,7 +69,7 @@ def test_code_of_the_page_on_extending_is_that_of_the_package_that_ci_installs()
 
 
 def test_every_model_has_a_page_and_every_setting_of_the_persona_models_stands_in_it() -> None:
-    for model, page in ((AMPCF, "ampcf"), (LinearAMPCF, "linear_ampcf"), (MF, "mf"), (Decayed, "decayed")):
+    for model, page in ((AMPCF, "ampcf"), (PersonaEASE, "persona_ease"), (MF, "mf"), (Decayed, "decayed")):
         text = (ROOT / "docs" / "models" / f"{page}.md").read_text(encoding="utf-8")
         if page in ("ampcf", "mf"):
             text += (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -81,9 +81,9 @@ def test_every_model_has_a_page_and_every_setting_of_the_persona_models_stands_i
 
 
 def test_the_defaults_of_the_linear_experts_are_told_right() -> None:
-    text = (ROOT / "docs" / "models" / "linear_ampcf.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "models" / "persona_ease.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+) \|$", text, re.MULTILINE))
-    assert {name: float(value) for name, value in told.items()} == settings(LinearAMPCF)
+    assert {name: float(value) for name, value in told.items()} == settings(PersonaEASE)
 
 
 def _shown() -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ from recsys.errors import ConfigError, DataError
 from recsys.evaluation.holdout import evaluate
 from recsys.evaluation.ranking import validator
 from recsys.explanations import explain_items
-from recsys.models import BPR, EASE, Decayed, LinearAMPCF, Popularity
+from recsys.models import BPR, EASE, Decayed, PersonaEASE, Popularity
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 
@@ -273,7 +273,7 @@ def test_a_model_comes_back_from_a_bundle_and_from_a_run(
 ) -> None:
     recsys.save(model, tmp_path / "bundle")
     loaded = recsys.load_model(str(tmp_path / "bundle"))
-    assert isinstance(loaded, LinearAMPCF)
+    assert isinstance(loaded, PersonaEASE)
     assert (loaded.score(split.test.queries) == model.score(split.test.queries)).all()
     with pytest.raises(recsys.DataError, match="holds no finished run"):
         recsys.load_model(tmp_path)

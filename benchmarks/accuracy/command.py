@@ -32,7 +32,8 @@ from recsys.files import write_text
 
 CONFIGS = (
     *BASELINES,
-    *("ampcf_paper_dot", "ampcf_paper_cosine", "ampcf_latent_twin", "ampcf_latent", "ampcf_twin", "ampcf"),
+    *("ampcf_paper_dot", "ampcf_paper_cosine", "ampcf_latent_twin", "ampcf_latent"),
+    *("persona_ease_twin", "persona_ease"),
 )
 _TWIN = "_twin"
 SPLIT_SEED = 0

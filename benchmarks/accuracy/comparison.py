@@ -16,7 +16,7 @@ from benchmarks.tools.report import mean_and_deviation
 from recsys.evaluation.comparison import served_by_all
 from recsys.types import Mask
 
-OWN, TWIN = "ampcf", "ampcf_twin"
+OWN, TWIN = "persona_ease", "persona_ease_twin"
 TWINS = ((OWN, TWIN), ("ampcf_latent", "ampcf_latent_twin"))
 """Models of several personas and their one-persona twins; the first is the one whose bars count."""
 

@@ -14,7 +14,7 @@ from benchmarks.accuracy.comparison import OWN
 from benchmarks.accuracy.fidelity import measure_fidelity
 from benchmarks.tools.cells import CellContent, Cells, identity
 from benchmarks.tools.grid import Arena, Outcome, health
-from recsys.models import LinearAMPCF
+from recsys.models import PersonaEASE
 from recsys.types import Floats
 
 IDENTICAL, SHUFFLED = "identical personas", "items shuffled among the personas"
@@ -27,13 +27,13 @@ def inspect(arena: Arena, outcome: Outcome, cells: Cells, *, fidelity: bool) -> 
     None where the model was not run or is another one.
     """
     experiment, train = outcome.experiment, arena.split.train
-    if experiment is None or not outcome.runs or not isinstance(experiment.build(), LinearAMPCF):
+    if experiment is None or not outcome.runs or not isinstance(experiment.build(), PersonaEASE):
         return None
     seed = int(outcome.runs[0]["seed"])
 
     def measured() -> CellContent:
         model = experiment.build(seed).fit(train)
-        assert isinstance(model, LinearAMPCF)
+        assert isinstance(model, PersonaEASE)
         routing = model.routing()
         placebos = {
             IDENTICAL: np.full_like(routing, 1.0 / routing.shape[1]),
@@ -47,8 +47,8 @@ def inspect(arena: Arena, outcome: Outcome, cells: Cells, *, fidelity: bool) -> 
     return cells.make(f"{arena.name}/{OWN}/inspection", key, measured)[0]
 
 
-def with_routing(model: LinearAMPCF, routing: Floats) -> LinearAMPCF:
+def with_routing(model: PersonaEASE, routing: Floats) -> PersonaEASE:
     """Return a fitted model with other shares of its items in its personas."""
-    other = LinearAMPCF(**model.parameters_of_constructor())
+    other = PersonaEASE(**model.parameters_of_constructor())
     other.restore(model.fitted_on, {**model.arrays(), "routing": routing})
     return other

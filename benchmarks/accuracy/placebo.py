@@ -1,6 +1,6 @@
 """Is it the personas, or just another regression? `python -m benchmarks.placebo`.
 
-LinearAMPCF and its one-persona twin have equally many parameters; they differ in the shrinkage of the weights, and in
+PersonaEASE and its one-persona twin have equally many parameters; they differ in the shrinkage of the weights, and in
 the users from whom each expert learns. The placebo has the same experts, attention and shrinkage, but meaningless
 personas, because the items' routing is shuffled over the items. The gain of the placebo is due to the mixture; the
 model's further gain is due to the personas.
@@ -26,8 +26,8 @@ from recsys.evaluation.holdout import evaluate, evaluate_lists
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.configuration import Experiment
-from recsys.models import LinearAMPCF
-from recsys.models.ampcf.ridge import PersonaRidge
+from recsys.models import PersonaEASE
+from recsys.models.linear.persona_ridge import PersonaRidge
 
 METRICS = ("ndcg@10", "recall@10", "minority_recall@10", "tdd@10")
 
@@ -53,15 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def compare_with_placebo(cut: Split, seeds: int, experiment: Experiment | None = None) -> list[Difference]:
     """Return the paired differences of personas and placebo from the twin, and of personas from placebo.
 
-    The experiment is that of a `LinearAMPCF`; the shipped `ampcf.yaml` when None. Users without a history, for whom all
-    three list what is popular, do not count.
+    The experiment is that of a `PersonaEASE`; the shipped `persona_ease.yaml` when None. Users without a history, for
+    whom all three list what is popular, do not count.
     """
     settings: Any = {"cutoffs": (10,), "tastes": Tastes.of(cut.train)}
-    arguments = dict((experiment or shipped_experiment("ampcf")).arguments)
-    twin = LinearAMPCF(**(arguments | {"personas": 1})).fit(cut.train)
+    arguments = dict((experiment or shipped_experiment("persona_ease")).arguments)
+    twin = PersonaEASE(**(arguments | {"personas": 1})).fit(cut.train)
     tables: dict[str, list[pd.DataFrame]] = {"twin": [_served(evaluate(twin, cut.test, cut.train, **settings))]}
     for seed in range(seeds):
-        model = LinearAMPCF(**(arguments | {"seed": seed})).fit(cut.train)
+        model = PersonaEASE(**(arguments | {"seed": seed})).fit(cut.train)
         tables.setdefault("personas", []).append(_served(evaluate(model, cut.test, cut.train, **settings)))
         shuffled = np.random.default_rng(seed).permutation(model.routing())
         top = placebo_lists(model, shuffled, cut)
@@ -80,13 +80,13 @@ def _served(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def placebo_lists(
-    model: LinearAMPCF, routing: npt.NDArray[np.float32], cut: Split, n: int = 10
+    model: PersonaEASE, routing: npt.NDArray[np.float32], cut: Split, n: int = 10
 ) -> npt.NDArray[np.int32]:
     """Return the lists "queries n" of the model with its regression solved for another routing."""
     ridge = PersonaRidge(
         model.regularization, model.user_power, model.history_power, model.item_power, model.cohesion, model.locality
     )
     weights = ridge.solve(cut.train.matrix(), routing)
-    placebo = LinearAMPCF(**model.parameters_of_constructor())
+    placebo = PersonaEASE(**model.parameters_of_constructor())
     placebo.restore(model.fitted_on, {"weights": weights.numpy(), "routing": routing})
     return placebo.recommend(cut.test.queries, n).items

@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 
 from benchmarks.drift import report
-from benchmarks.drift.results import AMPCF, TWIN, Gap, Serving, StreamResult
+from benchmarks.drift.results import PERSONA_EASE, TWIN, Gap, Serving, StreamResult
 from benchmarks.drift.world_scores import OURS, Pool
 from benchmarks.drift.worlds import (
     DETECTORS,
@@ -87,12 +87,12 @@ class StreamPlan:
     users: int | None  # of each stage, at most
     limit: int | None  # questions of each stage, at most
     retrain_days: int = 30  # days between two fits of "retraining"
-    together: tuple[str, ...] = (AMPCF, TWIN)  # bases under "none", "global" and "per_user" alone
+    together: tuple[str, ...] = (PERSONA_EASE, TWIN)  # bases under "none", "global" and "per_user" alone
 
 
 _FEW = ("none", "global", OURS, ORACLE)
 _TOGETHER = ("none", "global", OURS)
-_UNDECAYED = f"{AMPCF}, none"
+_UNDECAYED = f"{PERSONA_EASE}, none"
 _STREAM_ARMS = (
     *("none", "global", "window", "koren", "gradient", "population_adwin", "population_page_hinkley", "user_adwin"),
     *("user_page_hinkley", "situation", OURS, "retraining"),
@@ -223,8 +223,8 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
 
 
 def _write_twin(cells: Cells) -> Path:
-    """Write the experiment of AMP-CF with one persona, and return its path."""
-    twin = with_settings(shipped_experiment(AMPCF), {"personas": 1})
+    """Write the experiment of PersonaEASE with one persona, and return its path."""
+    twin = with_settings(shipped_experiment(PERSONA_EASE), {"personas": 1})
     cells.root.mkdir(parents=True, exist_ok=True)
     return write_text(cells.root / f"{TWIN}.yaml", yaml.safe_dump(twin.to_dict(), sort_keys=False))
 
@@ -251,15 +251,15 @@ def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say
 
 
 def _one_family(content: Mapping[str, Any], together: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Correct all differences of a stream as one family, and return those of AMP-CF with their p-values of it.
+    """Correct all differences of a stream as one family, and return those of PersonaEASE with their p-values of it.
 
-    The one between AMP-CF under per-user decay and without decay is already among the differences of its arms.
+    The one between PersonaEASE under per-user decay and without decay is already among the differences of its arms.
     """
     pairs = [pair for entry in content["bases"].values() for pair in entry["paired"].values()]
     twins = [pair for pair in together if pair.other != _UNDECAYED]
     p_holm = dict(zip((pair.other for pair in twins), correct(pairs, [pair.p for pair in twins]), strict=True))
     if len(twins) < len(together):
-        p_holm[_UNDECAYED] = float(content["bases"][AMPCF]["paired"][f"{OURS}-none"]["p_holm"])
+        p_holm[_UNDECAYED] = float(content["bases"][PERSONA_EASE]["paired"][f"{OURS}-none"]["p_holm"])
     return tuple(replace(pair, p_holm=p_holm[pair.other]) for pair in together)
 
 
@@ -276,12 +276,12 @@ def _days(content: Mapping[str, Any], folder: Path) -> float:
 
 
 def _together(bases: Mapping[str, Any], folder: Path) -> list[tuple[str, pd.DataFrame, str, pd.DataFrame]]:
-    """Return the names and tables to compare: AMP-CF under per-user decay with itself without, and with its twin."""
-    if AMPCF not in bases:
+    """Return the names and tables to compare: PersonaEASE under per-user decay, itself without, and its twin."""
+    if PERSONA_EASE not in bases:
         return []
-    ours = per_user(_table(folder, AMPCF, OURS), ["ndcg@10"])
-    rivals = [(base, arm) for base, arm in ((AMPCF, "none"), (TWIN, OURS)) if base in bases]
+    ours = per_user(_table(folder, PERSONA_EASE, OURS), ["ndcg@10"])
+    rivals = [(base, arm) for base, arm in ((PERSONA_EASE, "none"), (TWIN, OURS)) if base in bases]
     return [
-        (f"{AMPCF}, {OURS}", ours, f"{base}, {arm}", per_user(_table(folder, base, arm), ["ndcg@10"]))
+        (f"{PERSONA_EASE}, {OURS}", ours, f"{base}, {arm}", per_user(_table(folder, base, arm), ["ndcg@10"]))
         for base, arm in rivals
     ]

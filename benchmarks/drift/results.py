@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.drift.world_scores import OURS
 from benchmarks.tools.differences import Difference, corrected
 
-AMPCF, TWIN = "ampcf", "ampcf_twin"
+PERSONA_EASE, TWIN = "persona_ease", "persona_ease_twin"
 
 
 @final
@@ -67,7 +67,7 @@ class StreamResult:
     name: str  # of the log
     content: dict[str, Any]  # result of `run_drift`
     days: float  # length of the reported stream in days; NaN where the clock has none
-    together: tuple[Difference, ...]  # comparisons of AMP-CF, of the family of all differences of the stream
+    together: tuple[Difference, ...]  # comparisons of PersonaEASE, of the family of all differences of the stream
     by_lot: tuple[Difference, ...]  # per-user decay and the best global half-life, and `together`, exchanged by lot
     gap: Gap  # per-user decay beside the best global half-life, under the first base that did not refuse
 
@@ -93,7 +93,7 @@ class StreamResult:
 
 
 def together(results: Sequence[StreamResult], *, by_lot: bool = False) -> list[Difference]:
-    """Return AMP-CF's comparisons on all streams; with `by_lot` their placebos, which are a family of their own."""
+    """Return PersonaEASE's comparisons on all streams; with `by_lot` their placebos, a family of their own."""
     if by_lot:
         return corrected([pair for one in results for pair in one.by_lot[1:]])
     return [pair for one in results for pair in one.together]

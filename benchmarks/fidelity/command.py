@@ -33,7 +33,7 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.types import Doubles, Items
 
-SERVED = ("ampcf", "ampcf_decay", "ease_decay")
+SERVED = ("persona_ease", "persona_ease_decay", "ease_decay")
 OWN, LEAVE_ONE_OUT = "model", "leave-one-out"
 _EVENTS = 500_000
 """Events of the histories that leave-one-out reads at a time."""

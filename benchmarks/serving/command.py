@@ -20,7 +20,7 @@ from benchmarks.serving.results import STORES
 from benchmarks.tools.command import parser, program, require
 from benchmarks.tools.report import report_folder, write_report, write_result
 
-CONFIGS = ("ampcf_decay", "ampcf", "ease_decay")
+CONFIGS = ("persona_ease_decay", "persona_ease", "ease_decay")
 
 
 @program

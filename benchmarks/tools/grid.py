@@ -18,12 +18,12 @@ from recsys.evaluation.holdout import evaluate, validator
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.configuration import Experiment
-from recsys.models.ampcf.linear import LinearAMPCF
 from recsys.models.ampcf.mf import MF
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.base import FittedOn, Recommender, Validate
 from recsys.models.capabilities import PersonaRecommender
 from recsys.models.health import matched_correlation, persona_health
+from recsys.models.linear.persona_ease import PersonaEASE
 
 _HEALTH_USERS = 1000
 _SAFETY = 4.0
@@ -218,7 +218,7 @@ class Grid:
                 }
             except RecsysError as error:
                 return CellContent({"failure": without_paths(str(error))})
-            arrays = {"routing": model.routing()} if isinstance(model, AMPCF | LinearAMPCF) and model.folds_in else None
+            arrays = {"routing": model.routing()} if isinstance(model, AMPCF | PersonaEASE) and model.folds_in else None
             return CellContent(record, evaluation, arrays)
 
         return self.cells.make(cell, self._identity(experiment, seed), evaluated)

@@ -14,10 +14,12 @@ _CALIBRATION = ("calibration", "calibration_events")
 _TEMPORAL, _GLOBAL = "recsys.decay.TemporalDecay", "recsys.decay.GlobalHalfLife"
 SHARED = ("half_life", "clock", "floor")
 """Arguments of `Decayed` until version 0.1 that are those of `GlobalHalfLife` now."""
+_RENAMED = {"recsys.models.LinearAMPCF": "recsys.models.PersonaEASE"}
+"""Today's names of models that had another one until version 0.2."""
 
 
-def manifest_of_version_1(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a manifest of format version 1 as one of version 2.
+def todays_manifest(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a manifest of format version 1 or 2 as one of version 2 with today's names.
 
     Version 1 names a model by the module that defined it, `recsys.models.ease.EASE`.
     """
@@ -35,12 +37,13 @@ def section(value: Any) -> Any:  # noqa: ANN401 - any plain value
 
 
 def public_path(path: str) -> str:
-    """Return the public name of a model that is named by a module of `recsys.models`; other names as they are.
+    """Return today's public name of a model that is named by a module of `recsys.models`; other names as they are.
 
-    >>> public_path("recsys.models.ease.EASE")
-    'recsys.models.EASE'
+    >>> public_path("recsys.models.ease.EASE"), public_path("recsys.models.LinearAMPCF")
+    ('recsys.models.EASE', 'recsys.models.PersonaEASE')
     """
-    return f"recsys.models.{path.rpartition('.')[2]}" if path.startswith("recsys.models.") else path
+    name = f"recsys.models.{path.rpartition('.')[2]}" if path.startswith("recsys.models.") else path
+    return _RENAMED.get(name, name)
 
 
 def arguments(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

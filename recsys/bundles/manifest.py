@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, final, get_args
 
 import recsys
-from recsys.bundles.legacy import manifest_of_version_1
+from recsys.bundles.legacy import todays_manifest
 from recsys.data.readers.columns import Clock
 from recsys.errors import BundleError
 
@@ -117,8 +117,7 @@ def read_manifest(path: Path) -> Manifest:
     )
     if not well_formed:
         raise BundleError(altered)
-    if version == 1:
-        content = manifest_of_version_1(content)
+    content = todays_manifest(content)
     entries = {key: content.pop(key) for key in KEYS}
     return Manifest(**entries, index=content.pop(INDEX, None), notes=content)
 

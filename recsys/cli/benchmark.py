@@ -21,7 +21,7 @@ from recsys.cli.arguments import (
 from recsys.cli.render import print_json, print_table, probability, say
 from recsys.experiments.drift.names import DRIFT_ARMS
 
-_BASES = ("ease", "itemknn", "ials", "ampcf")
+_BASES = ("ease", "itemknn", "ials", "persona_ease")
 _ARMS = ("none", "global", "window", "koren", "population_adwin", "user_adwin", "per_user")
 
 

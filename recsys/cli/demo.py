@@ -30,8 +30,8 @@ _MODELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("ItemKNN", "itemknn", ()),
     ("EASE", "ease", ()),
     ("iALS", "ials", ()),
-    ("AMP-CF, one persona", "ampcf", (("personas", "1"),)),
-    ("AMP-CF", "ampcf", ()),
+    ("PersonaEASE, one", "persona_ease", (("personas", "1"),)),
+    ("PersonaEASE", "persona_ease", ()),
 )
 _METRICS = ("ndcg@10", "recall@10", "hr@10", "coverage@10", "tdd@10", "minority_recall@10")
 
@@ -69,7 +69,7 @@ def run(out: Path, seed: int, console: Console) -> None:
             say=(lambda _: None) if results else lambda line: console.print(f"  {escape(line)}", style="dim"),
         )
     print_comparison(results, console)
-    one, several = (out / folder_of(title) for title in ("AMP-CF, one persona", "AMP-CF"))
+    one, several = (out / folder_of(title) for title in ("PersonaEASE, one", "PersonaEASE"))
     print_wrapped(verdict(results, runs.compare_runs(one, several, ["ndcg@10"]).iloc[0].to_dict()), console)
     user = example_user(several)
     assert user is not None
@@ -85,7 +85,7 @@ def next_steps(run: Path) -> str:
     recsys = program()
     return (
         f"Ask for another user:\n  {recsys} recommend --run {run} --user ID\n"
-        f"Train on your own log:\n  {recsys} train --config ampcf --data FILE.csv --out runs/mine\n"
+        f"Train on your own log:\n  {recsys} train --config persona_ease --data FILE.csv --out runs/mine\n"
         f"See it in a browser, at http://127.0.0.1:8000:\n  {recsys} serve --run {run} --no-auth"
     )
 
@@ -130,14 +130,14 @@ def print_comparison(results: Mapping[str, Mapping[str, Any]], console: Console)
 
 
 def verdict(results: Mapping[str, Mapping[str, Any]], row: Mapping[Any, Any]) -> str:
-    """Return which model won, and what the paired test of AMP-CF against its twin means."""
+    """Return which model won, and what the paired test of PersonaEASE against its twin means."""
     scores = {title: metrics["test"]["ndcg@10"] for title, metrics in results.items()}
     best = max(scores.values())
     winners = " and ".join(title for title, score in scores.items() if f"{score:.4f}" == f"{best:.4f}")
     gain = "better" if row["diff"] > 0 else "worse"
-    means = f"AMP-CF is {gain} than" if row["established"] else "AMP-CF cannot be told apart from"
+    means = f"PersonaEASE is {gain} than" if row["established"] else "PersonaEASE cannot be told apart from"
     return (
-        f"Highest NDCG@10: {winners} ({best:.4f}). {means} AMP-CF with one persona: for the {row['n']} test users "
+        f"Highest NDCG@10: {winners} ({best:.4f}). {means} PersonaEASE with one persona: for the {row['n']} test users "
         f"with a history whom both serve its NDCG@10 differs by {row['diff']:+.4f} (95% interval {row['low']:+.4f} to "
         f"{row['high']:+.4f}); without any real difference, one as large would have probability p = {row['p']:.2g}.\n"
     )

@@ -112,7 +112,7 @@ def read_experiment(name: str | Path, overrides: Sequence[tuple[str, str]] = (),
     """Read and check an experiment file.
 
     Args:
-        name: of a shipped experiment, such as "ampcf", or the path of a YAML file.
+        name: of a shipped experiment, such as "persona_ease", or the path of a YAML file.
         overrides: (key, text) pairs that replace settings; a key is a path below `model.init_args` or the file
             ("objective.loss", "validation.metric"), or the last part of one where that is unambiguous ("loss"). The
             name of a class replaces a model or rule ("rule"); its arguments follow it ("rule.half_life").

@@ -27,7 +27,7 @@ from recsys.training.session import Session
 
 def train(
     data: Interactions | Split,
-    model: str | Path | type[Recommender] | Recommender = "ampcf",
+    model: str | Path | type[Recommender] | Recommender = "persona_ease",
     *,
     session: Session | None = None,
     **settings: Any,  # noqa: ANN401 - settings of any model
@@ -37,9 +37,9 @@ def train(
     Args:
         data: a split, of which the training part is fitted on and the validation part used for early stopping; or a
             log, which is fitted on as a whole.
-        model: the name of an experiment file that comes with the library ("ampcf", "ease", "ease_decay", ...), the path
-            of another one, the name of a class ("EASE", "my_package.MyModel", an entry point's short name), a class,
-            or a model.
+        model: the name of an experiment file that comes with the library ("persona_ease", "ease", "ease_decay", ...),
+            the path of another one, the name of a class ("EASE", "my_package.MyModel", an entry point's short name), a
+            class, or a model.
         session: device, progress, logs and checkpoints of models that are trained by gradient.
         settings: of the model, by the names of its constructor: `regularization=200.0`. By name also those of
             a group: `epochs=5`, or `optimization={"epochs": 5}`.

@@ -14,7 +14,7 @@ def experiment_files() -> dict[str, Path]:
 
 
 def experiment_file(name: str | Path) -> Path:
-    """Return the file of a shipped experiment by its name, "ampcf" or "tuned/LOG-SPLIT/ampcf"; a path as it is.
+    """Return the file of a shipped experiment by its name, "ease" or "tuned/LOG-SPLIT/ease"; a path as it is.
 
     Raises:
         ConfigError: there is no experiment of that name.

@@ -111,7 +111,7 @@ def as_personas(model: Recommender) -> PersonaRecommender:
     if isinstance(model, PersonaRecommender) and model.has_personas:
         return model
     raise CapabilityError(
-        f"{type(model).__name__} has no personas to describe; use LinearAMPCF, AMPCF, or MF, which has one"
+        f"{type(model).__name__} has no personas to describe; use PersonaEASE, AMPCF, or MF, which has one"
     )
 
 

@@ -1,6 +1,5 @@
 """Models. Each is a final class behind the `Recommender` contract; a new one is a module and a line here."""
 
-from recsys.models.ampcf.linear import LinearAMPCF
 from recsys.models.ampcf.mf import MF
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.base import Recommendations, Recommender
@@ -12,6 +11,7 @@ from recsys.models.ials import IALS
 from recsys.models.linear.ease import EASE
 from recsys.models.linear.itemknn import ItemKNN
 from recsys.models.linear.next_item import LinearNextItem
+from recsys.models.linear.persona_ease import PersonaEASE
 from recsys.models.popularity import Popularity, RecentPopularity
 from recsys.models.time_svd.model import TimeSVD
 
@@ -24,8 +24,8 @@ __all__ = [
     "Decayed",
     "FoldIn",
     "ItemKNN",
-    "LinearAMPCF",
     "LinearNextItem",
+    "PersonaEASE",
     "PersonaPrior",
     "PersonaRecommender",
     "Popularity",

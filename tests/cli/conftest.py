@@ -47,7 +47,7 @@ def runs(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     """Finished runs of several models on one split."""
     root = tmp_path_factory.mktemp("runs")
     quick = {
-        "ampcf": ["--regularization", "5", "--factors", "8"],
+        "persona_ease": ["--regularization", "5", "--factors", "8"],
         "ease": ["--regularization", "20"],
         "ampcf_latent": ["--epochs", "2", "--embedding_size", "8"],
         "ampcf_paper_dot": ["--epochs", "2", "--embedding_size", "8"],

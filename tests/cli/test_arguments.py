@@ -60,7 +60,7 @@ def test_a_copy_without_a_header_is_read_as_its_columns_say(
     for command in (
         ("evaluate", *run, "--json"),
         ("recommend", *run, "--user", "3", "--json"),
-        ("personas", "--run", runs["ampcf"], "--data", copy, "--user", "3", "--json"),
+        ("personas", "--run", runs["persona_ease"], "--data", copy, "--user", "3", "--json"),
     ):
         code, out, err = call(*command, *declared)
         assert (code, err) == (0, "")

@@ -106,7 +106,7 @@ def test_options_are_checked_before_anything_is_read(
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 def test_narrow_terminals_get_what_they_can_show(runs: dict[str, Path], encoding: str) -> None:
-    command = [sys.executable, "-c", _PROGRAM, "personas", "--run", str(runs["ampcf"]), "--user", "3"]
+    command = [sys.executable, "-c", _PROGRAM, "personas", "--run", str(runs["persona_ease"]), "--user", "3"]
     environment = os.environ | {"PYTHONIOENCODING": encoding, "COLUMNS": "100"}
     done = subprocess.run(command, capture_output=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -153,10 +153,10 @@ def test_pictures_have_the_format_of_their_suffix(
     call: Call, runs: dict[str, Path], tmp_path: Path, suffix: str, start: bytes
 ) -> None:
     path = tmp_path / f"personas{suffix}"
-    assert call("personas", "--run", runs["ampcf"], "--user", "3", "--json", "--picture", path)[0] == 0
+    assert call("personas", "--run", runs["persona_ease"], "--user", "3", "--json", "--picture", path)[0] == 0
     content = path.read_bytes()
     assert content.startswith(start)
-    assert call("personas", "--run", runs["ampcf"], "--user", "3", "--json", "--picture", path)[0] == 0
+    assert call("personas", "--run", runs["persona_ease"], "--user", "3", "--json", "--picture", path)[0] == 0
     assert path.read_bytes() == content
 
 

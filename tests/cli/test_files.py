@@ -86,7 +86,7 @@ def test_unknown_items_of_a_history_are_told(
 )
 def test_moment_in_another_unit_is_refused(at: str, told: str, call: Call, runs: dict[str, Path]) -> None:
     for command in (("recommend",), ("personas",)):
-        code, _, err = call(*command, "--run", runs["ampcf"], "--user", "3", "--at", at)
+        code, _, err = call(*command, "--run", runs["persona_ease"], "--user", "3", "--at", at)
         assert code == 2
         assert told in err
 

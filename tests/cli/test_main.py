@@ -36,7 +36,7 @@ def test_metrics_json_holds_what_other_programs_rely_on(runs: dict[str, Path]) -
         assert (run / "test.parquet").exists()
 
 
-@pytest.mark.parametrize("name", ["ampcf", "ease", "ampcf_latent", "popularity"])
+@pytest.mark.parametrize("name", ["persona_ease", "ease", "ampcf_latent", "popularity"])
 def test_recommendations_for_a_user_are_explained(call: Call, runs: dict[str, Path], name: str) -> None:
     code, out, _ = call("recommend", "--run", runs[name], "--user", "3", "-n", "4", "--json")
     assert code == 0
@@ -52,7 +52,7 @@ def test_recommendations_for_a_user_are_explained(call: Call, runs: dict[str, Pa
 
 
 def test_a_stranger_with_a_history_file_is_served(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
-    known = json.loads(call("recommend", "--run", runs["ampcf"], "--user", "3", "--json")[1])
+    known = json.loads(call("recommend", "--run", runs["persona_ease"], "--user", "3", "--json")[1])
     ids = [str(entry["item"]) for entry in known[:3]]
     contents = {
         "lines.txt": "\n".join(ids),
@@ -63,7 +63,7 @@ def test_a_stranger_with_a_history_file_is_served(call: Call, runs: dict[str, Pa
     answers = []
     for name, text in contents.items():
         (tmp_path / name).write_text(text)
-        code, out, err = call("recommend", "--run", runs["ampcf"], "--history", tmp_path / name, "--json")
+        code, out, err = call("recommend", "--run", runs["persona_ease"], "--history", tmp_path / name, "--json")
         assert code == 0, err
         answers.append([entry["item"] for entry in json.loads(out)])
     assert all(answer == answers[0] for answer in answers)
@@ -80,7 +80,7 @@ def test_a_question_in_the_past_sees_only_the_past(call: Call, runs: dict[str, P
 
 
 def test_personas_of_a_user(call: Call, runs: dict[str, Path]) -> None:
-    code, out, _ = call("personas", "--run", runs["ampcf"], "--user", "3", "--json")
+    code, out, _ = call("personas", "--run", runs["persona_ease"], "--user", "3", "--json")
     assert code == 0
     found = json.loads(out)
     assert len(found) == 4
@@ -90,7 +90,7 @@ def test_personas_of_a_user(call: Call, runs: dict[str, Path]) -> None:
 
 def test_activity_of_personas_without_decay(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
     picture = tmp_path / "new" / "personas.png"
-    code, out, err = call("personas", "--run", runs["ampcf"], "--user", "3", "--json", "--picture", picture)
+    code, out, err = call("personas", "--run", runs["persona_ease"], "--user", "3", "--json", "--picture", picture)
     assert code == 0
     assert str(picture) in err.replace("\n", "")
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -112,7 +112,7 @@ def test_half_life_and_activity_of_a_decayed_model(
 ) -> None:
     run = tmp_path / "run"
     settings = ("--regularization", "5", "--factors", "8", *half_life)
-    source = CONFIGS / "ampcf_decay.yaml"
+    source = CONFIGS / "persona_ease_decay.yaml"
     if not half_life:  # from so few events one may learn that nobody forgets
         settings += ("--calibration", "0", "--caution", "0")
     assert call("train", "--config", source, "--data", log_file, "--out", run, "--quiet", *settings)[0] == 0
@@ -156,10 +156,10 @@ def test_comparison_is_paired_and_refuses_other_logs(call: Call, runs: dict[str,
 
 
 def test_evaluating_again_gives_the_same_numbers(call: Call, runs: dict[str, Path]) -> None:
-    code, out, _ = call("evaluate", "--run", runs["ampcf"], "--k", "3", "10", "--json")
+    code, out, _ = call("evaluate", "--run", runs["persona_ease"], "--k", "3", "10", "--json")
     assert code == 0
     again = json.loads(out)
-    metrics = json.loads((runs["ampcf"] / "metrics.json").read_text())
+    metrics = json.loads((runs["persona_ease"] / "metrics.json").read_text())
     assert again["ndcg@10"] == pytest.approx(metrics["test"]["ndcg@10"])
     assert "ndcg@3" in again
 
@@ -197,12 +197,15 @@ def test_the_same_seed_gives_the_same_run(call: Call, runs: dict[str, Path], log
         (["frobnicate"], "invalid choice"),
         (["recomend"], "did you mean 'recommend'?"),
         (["train", "--config", "CONFIG", "--split", "radnom"], "did you mean 'random'?"),
-        (["train", "--config", "AMPCF"], "did you mean 'ampcf'?"),
+        (["train", "--config", "PERSONA_EASE"], "did you mean 'persona_ease'?"),
         (["train", "--config", ""], "Is a directory"),
-        (["train", "--config", "ampcf", "--settings", "--personas", "{bad"], "not valid YAML"),
+        (["train", "--config", "persona_ease", "--settings", "--personas", "{bad"], "not valid YAML"),
         (["train", "--config", "CONFIG", "--data", "simulated", "--out", "/dev/null/x", "--quiet"], "/dev/null"),
         (["evaluate", "--run", "RUN", "--metric", "os.system", "--k", "10"], "no function of ranked hits"),
-        (["train", "--config", "ampfc"], "no experiment 'ampfc'; did you mean 'ampcf'?; there are ampcf, "),
+        (
+            ["train", "--config", "persona_aese"],
+            "no experiment 'persona_aese'; did you mean 'persona_ease'?; there are ampcf",
+        ),
     ],
 )
 def test_misuse_is_one_clear_line_and_exit_code_2(

@@ -61,7 +61,7 @@ def test_tables_need_rich_only() -> None:
 
 
 def test_recommending_imports_no_trainer(runs: dict[str, Path]) -> None:
-    code, imported = imported_by("recommend", "--run", str(runs["ampcf"]), "--user", "3")
+    code, imported = imported_by("recommend", "--run", str(runs["persona_ease"]), "--user", "3")
     assert code == 0
     assert "torch" in imported
     assert imported.isdisjoint({"pytorch_lightning", "jsonargparse", "fastapi", "uvicorn", "sqlalchemy", "sklearn"})

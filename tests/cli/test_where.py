@@ -37,7 +37,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_installed_library_finds_its_experiments_by_name(
     installed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert experiment_file("ampcf") == installed / "share" / "recsys" / "configs" / "ampcf.yaml"
+    assert experiment_file("persona_ease") == installed / "share" / "recsys" / "configs" / "persona_ease.yaml"
     assert main(["train", "--config", "ease", "--settings"]) == 0
     assert "--regularization" in capsys.readouterr().out
     assert main(["data", "list"]) == 0
@@ -52,7 +52,7 @@ def test_a_path_is_taken_as_it_is(installed: Path) -> None:
 
 
 def test_the_next_steps_of_the_demonstration_can_be_taken(installed: Path) -> None:
-    steps = next_steps(Path("runs/demo/ampcf"))
+    steps = next_steps(Path("runs/demo/personaease"))
     assert "make " not in steps
     assert "configs/" not in steps
     commands = [line for line in steps.splitlines() if line.startswith("  ")]
@@ -107,10 +107,10 @@ def test_the_comparison_of_the_demonstration_fits_in_80_columns() -> None:
     [(0.01, 1, "is better than"), (-0.01, -1, "is worse than"), (0.01, 0, "cannot be told apart from")],
 )
 def test_the_verdict_of_the_demonstration(difference: float, established: int, text: str) -> None:
-    results = {title: {"test": {"ndcg@10": score}} for title, score in (("EASE", 0.3), ("AMP-CF", 0.2))}
+    results = {title: {"test": {"ndcg@10": score}} for title, score in (("EASE", 0.3), ("PersonaEASE", 0.2))}
     row = {"n": 9, "diff": difference, "low": -0.1, "high": 0.1, "p": 0.01, "established": established}
     sentence = verdict(results, row)
-    assert sentence.startswith(f"Highest NDCG@10: EASE (0.3000). AMP-CF {text} AMP-CF with one persona")
+    assert sentence.startswith(f"Highest NDCG@10: EASE (0.3000). PersonaEASE {text} PersonaEASE with one persona")
     results["iALS"] = {"test": {"ndcg@10": 0.30004}}
     assert verdict(results, row).startswith("Highest NDCG@10: EASE and iALS (0.3000). ")
 

@@ -42,8 +42,9 @@ def test_every_shipped_configuration_is_valid_and_survives_a_round_trip(path: Pa
 
 
 def test_the_promised_configurations_are_there() -> None:
-    promised = {"popularity", "itemknn", "ease", "ials", "bpr", "mf", "ampcf", "ampcf_paper_dot", "ampcf_paper_cosine"}
-    promised |= {"ease_decay", "ials_decay", "mf_decay", "ampcf_decay"}
+    promised = {"popularity", "itemknn", "ease", "ials", "bpr", "mf", "persona_ease"}
+    promised |= {"ampcf_paper_dot", "ampcf_paper_cosine"}
+    promised |= {"ease_decay", "ials_decay", "mf_decay", "persona_ease_decay"}
     assert promised <= {path.stem for path in CONFIGS}
 
 
@@ -143,7 +144,7 @@ def test_overrides_and_the_seed_reach_a_wrapped_model() -> None:
     ],
 )
 def test_overrides_of_a_decayed_model(pairs: list[tuple[str, str]], where: tuple[str, ...], value: object) -> None:
-    found: Any = read_experiment("ampcf_decay", pairs).arguments
+    found: Any = read_experiment("persona_ease_decay", pairs).arguments
     for key in where:
         found = found[key]
     assert found == ({"half_life": 7, "clock": "events", "floor": 0} if value is None else value)
@@ -165,7 +166,7 @@ def test_overrides_of_a_decayed_model(pairs: list[tuple[str, str]], where: tuple
 )
 def test_mistakes_in_overrides_of_a_decayed_model(pairs: list[tuple[str, str]], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        read_experiment("ampcf_decay", pairs)
+        read_experiment("persona_ease_decay", pairs)
 
 
 def test_an_unknown_override_names_the_nearest() -> None:
@@ -182,10 +183,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_experiment(broken)
     with pytest.raises(ConfigError, match="Is a directory"):
         read_experiment(".")
-    with pytest.raises(ConfigError, match=r"nowhere.ampcf\.yaml: no such experiment file; did you mean 'ampcf'"):
-        read_experiment(tmp_path / "nowhere" / "ampcf.yaml")
-    near = shipped("configs") / "amcf.yaml"
-    with pytest.raises(ConfigError, match=r"did you mean '.*ampcf\.yaml'"):
+    with pytest.raises(
+        ConfigError, match=r"nowhere.persona_ease\.yaml: no such experiment file; did you mean 'persona_ease'"
+    ):
+        read_experiment(tmp_path / "nowhere" / "persona_ease.yaml")
+    near = shipped("configs") / "personaease.yaml"
+    with pytest.raises(ConfigError, match=r"did you mean '.*persona_ease\.yaml'"):
         read_experiment(near)
 
 

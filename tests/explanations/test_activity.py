@@ -18,7 +18,7 @@ from recsys.errors import CapabilityError
 from recsys.explanations import describe_personas, explain
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.half_life import user_half_lives
-from recsys.models import EASE, Decayed, LinearAMPCF
+from recsys.models import EASE, Decayed, PersonaEASE
 from recsys.models.base import Recommender
 from recsys.types import Mask
 from recsys.worlds.blocks import block_log
@@ -165,7 +165,7 @@ def test_units_of_a_shared_half_life(clock: AgeClock, of_log: Clock, unit: str, 
 def test_activity_follows_a_drifting_taste() -> None:
     log = block_log()
     queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
-    faded = Decayed(LinearAMPCF(2, factors=4, routing_sharpness=20.0), GlobalHalfLife(1.0)).fit(log)
+    faded = Decayed(PersonaEASE(2, factors=4, routing_sharpness=20.0), GlobalHalfLife(1.0)).fit(log)
     (activity,) = persona_activity(faded, queries)
     assert activity.times.tolist() == list(range(11))  # ten events, and the question
     np.testing.assert_allclose(activity.values.sum(1), 1.0)
@@ -184,7 +184,7 @@ def test_activity_follows_a_drifting_taste() -> None:
 def test_decay_does_not_change_descriptions_of_personas() -> None:
     log = block_log()
     queries = Queries.from_history([log.items.numbers([f"{block}-{n}" for block in (0, 1) for n in range(5)])])
-    faded = Decayed(LinearAMPCF(2, factors=4, temperature=1e4), GlobalHalfLife(0.2)).fit(log)
+    faded = Decayed(PersonaEASE(2, factors=4, temperature=1e4), GlobalHalfLife(0.2)).fit(log)
     plain, now = (describe_personas(model, queries)[0] for model in (faded.scoring_model, faded))
     assert [(persona.name, persona.share) for persona in now] == [(persona.name, persona.share) for persona in plain]
     assert [persona.recommended for persona in now] != [persona.recommended for persona in plain]

@@ -19,7 +19,7 @@ import torch
 import recsys.models
 from recsys.data.interactions import Interactions
 from recsys.decay import GlobalHalfLife
-from recsys.models import EASE, LinearAMPCF
+from recsys.models import EASE, PersonaEASE
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.capabilities import AdditivePersonas, as_fold_in, sample_contributions
@@ -44,8 +44,8 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
     "ItemKNN": [{}, {"neighbours": 3, "similarity": "jaccard", "shrinkage": 0.0}],
     "Decayed": [
         {"model": EASE(regularization=10.0), "rule": GlobalHalfLife(3.0)},
-        {"model": LinearAMPCF(personas=2, factors=4), "calibration": 0.3},
-        {"model": LinearAMPCF(personas=1, factors=4), "rule": GlobalHalfLife(40_000.0, "time", 0.2)},
+        {"model": PersonaEASE(personas=2, factors=4), "calibration": 0.3},
+        {"model": PersonaEASE(personas=1, factors=4), "rule": GlobalHalfLife(40_000.0, "time", 0.2)},
     ],
     "LinearNextItem": [{"regularization": 1.0}, {"half_lives": (2.0,), "regularization": 1.0}],
     "RecentPopularity": [{}, {"fraction": None, "half_life": 2.0}],

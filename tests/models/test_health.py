@@ -10,7 +10,7 @@ import torch
 
 from recsys.data.queries import Queries
 from recsys.data.splits.standard import split
-from recsys.models import LinearAMPCF
+from recsys.models import PersonaEASE
 from recsys.models.health import PersonaHealth, persona_health
 from recsys.types import Floats
 from recsys.worlds.simulation import simulated_log
@@ -49,15 +49,15 @@ def test_effective_number_by_hand() -> None:
     assert opposite.effective == pytest.approx(2)
 
 
-def _placebo(model: LinearAMPCF, routing: Floats) -> LinearAMPCF:
-    other = LinearAMPCF(**model.parameters_of_constructor())
+def _placebo(model: PersonaEASE, routing: Floats) -> PersonaEASE:
+    other = PersonaEASE(**model.parameters_of_constructor())
     other.restore(model.fitted_on, {**model.arrays(), "routing": routing})
     return other
 
 
 def test_placebos_are_less_healthy_than_personas() -> None:
     cut = split(simulated_log(n_users=200, n_items=120, events_per_user=30), "global_time")
-    model = LinearAMPCF(personas=4).fit(cut.train)
+    model = PersonaEASE(personas=4).fit(cut.train)
     routing = model.routing()
     real = persona_health(model, cut.test.queries).effective
     identical = persona_health(_placebo(model, np.full_like(routing, 0.25)), cut.test.queries).effective
@@ -68,7 +68,7 @@ def test_placebos_are_less_healthy_than_personas() -> None:
 
 def test_users_without_a_history_do_not_count() -> None:
     cut = split(simulated_log(n_users=100, n_items=80, events_per_user=20), "global_time")
-    model = LinearAMPCF(personas=3).fit(cut.train)
+    model = PersonaEASE(personas=3).fit(cut.train)
     some = [[1, 2, 3, 4], [5, 6, 7]]
     with_new = persona_health(model, Queries.from_history([*some, [], [], []]), 5)
     assert with_new == persona_health(model, Queries.from_history(some), 5)

@@ -29,7 +29,7 @@ def write_log(path: Path) -> Path:
     return path
 
 
-def train(out: Path, log: Path | str, config: str = "ampcf_decay", **settings: object) -> Path:
+def train(out: Path, log: Path | str, config: str = "persona_ease_decay", **settings: object) -> Path:
     """Train a run of a configuration on a log; a setting `objective__loss` is `--objective.loss`."""
     overrides = [(name.replace("__", "."), str(value)) for name, value in settings.items()]
     experiment = read_experiment(ROOT / "configs" / f"{config}.yaml", overrides)

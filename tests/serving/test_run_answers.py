@@ -22,7 +22,7 @@ from recsys.events.addresses import open_store
 from recsys.events.store import Correction, Event, EventStore, Kind
 from recsys.explanations import text
 from recsys.explanations.records import LOW_CERTAINTY
-from recsys.models import EASE, Decayed, LinearAMPCF, Popularity
+from recsys.models import EASE, Decayed, PersonaEASE, Popularity
 from recsys.models.base import Recommender
 from recsys.serving.lists.cached import rounded_moment
 from recsys.serving.records import HistoryEvent
@@ -41,13 +41,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
 
 
 def _answers(
-    model: LinearAMPCF | Decayed, log: Interactions | None, store: EventStore, history: int = 2_000
+    model: PersonaEASE | Decayed, log: Interactions | None, store: EventStore, history: int = 2_000
 ) -> RunAnswers:
     return RunAnswers(model, "model", log, store, clock=lambda: float(NOW), history=history)
 
 
 def test_corrections_weigh_linear_experts(log: Interactions) -> None:
-    model = LinearAMPCF(personas=3, factors=4).fit(log)
+    model = PersonaEASE(personas=3, factors=4).fit(log)
     store = open_store("memory:")
     answers = _answers(model, log, store)
     factors = np.asarray([0.0, 1.0, 2.5])
@@ -66,7 +66,7 @@ def test_corrections_weigh_linear_experts(log: Interactions) -> None:
 
 
 def test_evidence_is_that_of_the_corrected_score(log: Interactions) -> None:
-    model = LinearAMPCF(personas=3, factors=4).fit(log)
+    model = PersonaEASE(personas=3, factors=4).fit(log)
     store = open_store("memory:")
     answers = _answers(model, log, store)
     before = {item.item_id: item.evidence for item in answers.recommend("u3", 30, None, ()).items}
@@ -78,7 +78,7 @@ def test_evidence_is_that_of_the_corrected_score(log: Interactions) -> None:
 
 
 def test_corrections_of_another_model_do_not_count(log: Interactions) -> None:
-    model = LinearAMPCF(personas=3, factors=4).fit(log)
+    model = PersonaEASE(personas=3, factors=4).fit(log)
     store = open_store("memory:")
     answers = _answers(model, log, store)
     before = answers.recommend("u3", 5, None, ())
@@ -87,7 +87,7 @@ def test_corrections_of_another_model_do_not_count(log: Interactions) -> None:
 
 
 def _decayed(log: Interactions) -> Decayed:
-    return Decayed(LinearAMPCF(personas=2, factors=4)).fit(log)
+    return Decayed(PersonaEASE(personas=2, factors=4)).fit(log)
 
 
 def test_beliefs_learn_events_in_order_of_arrival(log: Interactions) -> None:
@@ -201,7 +201,7 @@ def test_the_cache_changes_no_answer(
 
 @pytest.fixture(scope="module")
 def models(log: Interactions) -> dict[str, Recommender]:
-    linear = LinearAMPCF(personas=2, factors=4)
+    linear = PersonaEASE(personas=2, factors=4)
     unfitted: dict[str, Recommender] = {
         "linear": linear,
         "decayed": Decayed(linear, calibration=0.3),
@@ -211,7 +211,7 @@ def models(log: Interactions) -> dict[str, Recommender]:
 
 
 def test_a_cached_user_is_not_described_again(log: Interactions) -> None:
-    answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, open_store("memory:"))
+    answers = _answers(PersonaEASE(personas=2, factors=4).fit(log), log, open_store("memory:"))
     before = answers.recommend("u3", 5, None, ())
     with mock.patch("recsys.explanations.explain.describe_from", side_effect=AssertionError) as describe:
         assert answers.recommend("u3", 5, None, ()) == before
@@ -290,7 +290,7 @@ def _history(log: Interactions, user: int) -> tuple[list[int], list[int]]:
 
 
 def test_only_the_newest_events_are_read_and_all_are_excluded(log: Interactions) -> None:
-    model = LinearAMPCF(personas=2, factors=4).fit(log)
+    model = PersonaEASE(personas=2, factors=4).fit(log)
     answers = _answers(model, log, open_store("memory:"), history=4)
     found = answers.recommend("u0", 100, None, ())
     times, items = _history(log, int(log.users.numbers(["u0"])[0]))
@@ -303,7 +303,7 @@ def test_only_the_newest_events_are_read_and_all_are_excluded(log: Interactions)
 
 def test_text_that_spells_the_same_number_is_another_user() -> None:
     log = Interactions.from_columns([7, 7, 8, 8], [1, 2, 2, 3], times=[START, START + 1, START, START + 1])
-    answers = _answers(LinearAMPCF(personas=1, factors=2).fit(log), log, open_store("memory:"))
+    answers = _answers(PersonaEASE(personas=1, factors=2).fit(log), log, open_store("memory:"))
     assert len(answers.logged_events("7")) == 2
     for other in ("007", "7.0", " 7", "+7"):
         assert answers.logged_events(other) == ()
@@ -332,7 +332,7 @@ def test_a_run_answers_as_the_command_line_does(tmp_path: Path) -> None:
 
 def test_a_list_under_muted_personas_says_so(log: Interactions) -> None:
     store = open_store("memory:")
-    answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, store)
+    answers = _answers(PersonaEASE(personas=2, factors=4).fit(log), log, store)
     general = answers.recommend("somebody new", 5, None, ())
     assert {item.reason for item in general.items} == {text.COLD}
     for persona in range(2):
@@ -352,7 +352,7 @@ def test_unknown_items_are_named_wherever_they_come_from(log: Interactions, tmp_
     from recsys.data.catalogue import datasets
 
     store = open_store("memory:")
-    model = LinearAMPCF(personas=2, factors=4).fit(log)
+    model = PersonaEASE(personas=2, factors=4).fit(log)
     answers = _answers(model, log, store)
     store.append([Event(f"e{k}", "u9", item, None, NOW - k) for k, item in enumerate(("nope", "i3", "nope", "zz"))])
     store.append([Event("e9", "u9", "dismissed", None, NOW, "dismiss")])
@@ -372,7 +372,7 @@ def test_unknown_items_are_named_wherever_they_come_from(log: Interactions, tmp_
 
 def test_the_certainty_of_corrected_personas_is_that_of_their_own_weights(log: Interactions) -> None:
     store = open_store("memory:")
-    answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, store)
+    answers = _answers(PersonaEASE(personas=2, factors=4).fit(log), log, store)
     store.put_correction("u3", 0, Correction(0.3, None, "model"))
     for item in answers.recommend("u3", 10, None, ()).items:
         if item.certainty is not None:
@@ -383,7 +383,7 @@ def test_the_certainty_of_corrected_personas_is_that_of_their_own_weights(log: I
 
 def test_events_without_a_rating_show_none(log: Interactions) -> None:
     store = open_store("memory:")
-    answers = _answers(LinearAMPCF(personas=2, factors=4).fit(log), log, store)
+    answers = _answers(PersonaEASE(personas=2, factors=4).fit(log), log, store)
     store.append([Event("e1", "new", "i1", 4.0, NOW - 9), Event("e2", "new", "i2", None, NOW - 5, "like")])
     stored = answers.recommend("new", 8, None, ())
     given = answers.recommend_for([HistoryEvent("i1", 4.0), HistoryEvent("i2")], 8, None, ())

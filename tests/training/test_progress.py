@@ -5,13 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from recsys.models import EASE, LinearAMPCF, LinearNextItem
+from recsys.models import EASE, LinearNextItem, PersonaEASE
 from recsys.models.base import Recommender
 from recsys.training import progress
 from recsys.training.session import Session
 from recsys.worlds.simulation import simulated_log
 
-CLOSED_FORM = (EASE(20.0), LinearAMPCF(personas=2), LinearNextItem())
+CLOSED_FORM = (EASE(20.0), PersonaEASE(personas=2), LinearNextItem())
 
 
 @pytest.mark.parametrize("model", CLOSED_FORM, ids=lambda model: type(model).__name__)

@@ -1,1 +1,1 @@
-"""AMP-CF: attentive multi-persona collaborative filtering, latent and linear, and its one-persona case MF."""
+"""AMP-CF: attentive multi-persona collaborative filtering, latent, and its one-persona case MF."""

@@ -33,7 +33,7 @@ from recsys.types import Items
 
 _LOG = logging.getLogger(__name__)
 _PURPOSE = "decay of the user's past"
-_ROUTED = "use LinearAMPCF or AMPCF"
+_ROUTED = "use PersonaEASE or AMPCF"
 _PER_USER = TemporalDecay()
 _MODEL, _RULE = "model.", "decay."
 """Prefixes of the arrays of the wrapped model and of the rule."""
@@ -52,7 +52,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
     fitted on the earlier ones alone: to items that were fitted on the very events, the far past looks predictive, and
     nothing would decay. A rule that learns online goes on with `observe`, event by event, without retraining.
 
-    Where the model routes items to personas (LinearAMPCF, AMPCF), these can take part in the weights: through a prior
+    Where the model routes items to personas (PersonaEASE, AMPCF), these can take part in the weights: through a prior
     that follows which of them are active, and through clocks of their own (see
     `recsys.models.decayed.persona_activity`).
 
@@ -195,7 +195,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         if isinstance(self._inner, PersonaRecommender) and self._inner.has_personas:
             return self._inner
         raise CapabilityError(
-            f"{type(self._inner).__name__}, which Decayed wraps, has no personas; wrap LinearAMPCF, AMPCF or MF"
+            f"{type(self._inner).__name__}, which Decayed wraps, has no personas; wrap PersonaEASE, AMPCF or MF"
         )
 
     def _personas(self, model: Recommender) -> PersonaWeighting | None:

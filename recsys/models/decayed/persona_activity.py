@@ -32,7 +32,7 @@ class PersonaPrior:
 
     Decaying weights alone make fast_uk the prior, and an inactive persona soon vanishes. Strength 1 puts pi_uk(t) in
     its place; the relative weights of a persona's events stay. It acts through the weights alone, so that scores and
-    contributions agree: where evidence adds up (LinearAMPCF), persona k's evidence is multiplied.
+    contributions agree: where evidence adds up (PersonaEASE), persona k's evidence is multiplied.
     AMPCF has the logarithm of a persona's share of the weighted history, log fast_uk, in its attention logits, to which
     strength . log(pi_uk(t) / fast_uk) is added (as far as an item belongs to one persona, and but for its smoothing).
 

@@ -23,7 +23,7 @@ from recsys.experiments.runs import DataSettings, train_run
 from recsys.models import EASE
 from recsys.worlds.simulation import simulated_log
 
-_CONFIGS = ("popularity", "ease", "ampcf_latent_twin", "ampcf_latent", "ampcf_twin", "ampcf")
+_CONFIGS = ("popularity", "ease", "ampcf_latent_twin", "ampcf_latent", "persona_ease_twin", "persona_ease")
 _EASE = {"model": {"class_path": "recsys.models.EASE", "init_args": {"regularization": 20.0}}}
 _BUDGET = Budget(trials=2, seconds=60.0, seeds=(0, 1), validation_users=100)
 

@@ -16,7 +16,7 @@ from benchmarks.tools.grid import Budget, Outcome
 from recsys.experiments.configuration import check_experiment
 
 _USERS = 200
-_EXPERIMENT = check_experiment({"model": {"class_path": "recsys.models.LinearAMPCF", "init_args": {"personas": 4}}})
+_EXPERIMENT = check_experiment({"model": {"class_path": "recsys.models.PersonaEASE", "init_args": {"personas": 4}}})
 
 
 def _table(ndcg: npt.ArrayLike, served: npt.ArrayLike = True) -> pd.DataFrame:

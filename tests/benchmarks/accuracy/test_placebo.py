@@ -8,13 +8,13 @@ import pytest
 from benchmarks.accuracy.placebo import METRICS, compare_with_placebo, placebo_lists
 from recsys.data.splits.standard import split
 from recsys.evaluation.significance import holm
-from recsys.models import LinearAMPCF
+from recsys.models import PersonaEASE
 from recsys.worlds.simulation import simulated_log
 
 
 def test_the_models_own_routing_gives_the_models_own_lists() -> None:
     cut = split(simulated_log(n_users=120, n_items=60, events_per_user=25), "random", seed=0)
-    model = LinearAMPCF(3, factors=8).fit(cut.train)
+    model = PersonaEASE(3, factors=8).fit(cut.train)
     expected = model.recommend(cut.test.queries, 10).items
     lists = placebo_lists(model, model.routing(), cut)
     assert (lists == expected).mean() > 0.99  # rounding may swap neighbours

@@ -197,7 +197,7 @@ def test_every_bar_has_a_placebo_and_is_void_where_the_placebo_meets_it(pool: Po
         *[f"{OURS} against the best global half-life"] * 2,
         "population_adwin fails",
         *["against daily retraining"] * 3,
-        *["ampcf against ampcf"] * 3,
+        *["persona_ease against persona_ease"] * 3,
     ]
     assert all(row[3] != "-" for row in rows)
     assert [row[-1] for row in rows] == [verdict(True)] * len(rows)
@@ -277,8 +277,8 @@ def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path) -> None
         assert (tmp_path / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
         assert f"({picture}.png)" in text
     _, _, together = text.partition("## Personas and decay together")
-    (row,) = (line for line in together.splitlines() if f"ampcf, {OURS} - ampcf, none" in line)
-    _, _, arms = text.partition("\n| ampcf | choice |")
+    (row,) = (line for line in together.splitlines() if f"persona_ease, {OURS} - persona_ease, none" in line)
+    _, _, arms = text.partition("\n| persona_ease | choice |")
     undecayed = next(line for line in arms.splitlines() if line.startswith("| none |"))
     difference = row.split("|")[3].strip()
     assert difference in undecayed
@@ -294,7 +294,7 @@ def _stream_result(name: str) -> StreamResult:
     rng = np.random.default_rng(0)
     rival = users.assign(**{"ndcg@10": rng.random(40)})
     ours = rival.assign(**{"ndcg@10": rival["ndcg@10"] + 0.1})
-    single, pair = ((OURS, ours, "global", rival), ("ampcf", ours, "ampcf, none", rival))
+    single, pair = ((OURS, ours, "global", rival), ("persona_ease", ours, "persona_ease, none", rival))
     arms = {
         arm: {"over_users": {"ndcg@10": value}, "seconds": dict.fromkeys(_SECONDS, 1.0)}
         for arm, value in _MEANS.items()

@@ -32,7 +32,7 @@ def test_the_twin_has_one_persona_and_just_as_many_parameters() -> None:
 
 
 def test_twin_of_a_model_without_embedding_differs_in_its_personas_alone() -> None:
-    experiment = shipped_experiment("ampcf")
+    experiment = shipped_experiment("persona_ease")
     twin = one_persona_twin(experiment, _split().train)
     assert dict(twin.arguments) == {**experiment.arguments, "personas": 1}
 

@@ -13,7 +13,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.decay import GlobalHalfLife, TemporalDecay
 from recsys.explanations import UserFacts
-from recsys.models import EASE, Decayed, LinearAMPCF, PersonaPrior
+from recsys.models import EASE, Decayed, PersonaEASE, PersonaPrior
 
 _DAY = 86_400
 
@@ -27,7 +27,7 @@ def _log(clock: str = "seconds") -> Interactions:
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Decayed]:
-    linear = LinearAMPCF(personas=2, factors=4)
+    linear = PersonaEASE(personas=2, factors=4)
     each = {
         "changes": TemporalDecay(changepoints=True),
         "no changes": TemporalDecay(changepoints=False),
@@ -73,8 +73,8 @@ def test_no_cache_unless_the_rule_alone_gives_the_weights() -> None:
     log = _log()
     others = [
         Decayed(EASE(), GlobalHalfLife(3.0)),
-        Decayed(LinearAMPCF(personas=2, factors=4), persona_prior=PersonaPrior(strength=0.5)),
-        Decayed(LinearAMPCF(personas=2, factors=4), per_persona=True),
+        Decayed(PersonaEASE(personas=2, factors=4), persona_prior=PersonaPrior(strength=0.5)),
+        Decayed(PersonaEASE(personas=2, factors=4), per_persona=True),
     ]
     one = Queries.from_history([[1, 2]], users=[0])
     for model in others:

@@ -22,7 +22,7 @@ from recsys.decay.temporal import TemporalDecay
 from recsys.errors import BundleError, CapabilityError, ConfigError
 from recsys.evaluation.prequential.replay import QuestionSettings, events_before, replay
 from recsys.explanations import describe_personas, explain
-from recsys.models import BPR, EASE, IALS, MF, Decayed, ItemKNN, LinearAMPCF, Popularity
+from recsys.models import BPR, EASE, IALS, MF, Decayed, ItemKNN, PersonaEASE, Popularity
 from recsys.models.base import Recommender
 from recsys.models.calibration_set import CalibrationSet, calibration_events, newest_part
 from recsys.training.trainable import Optimization
@@ -84,7 +84,7 @@ def test_a_global_half_life_scores_with_its_weights(block_log: Interactions) -> 
 
 
 @pytest.mark.parametrize(
-    "inner", [EASE(10.0), ItemKNN(), IALS(4, 1.0), LinearAMPCF(2, factors=4), BRIEF_MF], ids=name_of
+    "inner", [EASE(10.0), ItemKNN(), IALS(4, 1.0), PersonaEASE(2, factors=4), BRIEF_MF], ids=name_of
 )
 @pytest.mark.parametrize("settings", [{"rule": GlobalHalfLife(3.0)}, EACH], ids=["global", "per_user"])
 def test_the_items_are_those_of_the_model_alone(
@@ -170,7 +170,7 @@ def test_observe_changes_the_observed_user_alone(mixed_log: Interactions) -> Non
 
 
 def test_a_loaded_bundle_goes_on_learning(mixed_log: Interactions, tmp_path: Path) -> None:
-    model = Decayed(LinearAMPCF(2, factors=4), **EACH).fit(mixed_log)
+    model = Decayed(PersonaEASE(2, factors=4), **EACH).fit(mixed_log)
     queries = Queries.from_interactions(mixed_log)
     items = next_items(model, queries)
     model.observe(queries, items)
@@ -209,7 +209,7 @@ def test_a_bundle_with_another_class_is_refused(inner: dict[str, Any], block_log
 
 def test_personas_of_the_wrapped_model_are_available(block_log: Interactions) -> None:
     queries = Queries.from_interactions(block_log)
-    model = Decayed(LinearAMPCF(2, factors=4), GlobalHalfLife(2.0)).fit(block_log)
+    model = Decayed(PersonaEASE(2, factors=4), GlobalHalfLife(2.0)).fit(block_log)
     assert model.has_personas
     assert len(describe_personas(model, queries)[0]) == 2
     assert explain(model, queries, n=2)[0][0].personas

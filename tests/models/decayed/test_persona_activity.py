@@ -21,7 +21,7 @@ from recsys.decay.half_lives import HalfLives
 from recsys.errors import CapabilityError, ConfigError
 from recsys.evaluation.prequential.replay import QuestionSettings, events_before, replay
 from recsys.experiments.configuration import check_experiment
-from recsys.models import AMPCF, EASE, MF, Decayed, LinearAMPCF
+from recsys.models import AMPCF, EASE, MF, Decayed, PersonaEASE
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, by_personas, memberships, own_ages
@@ -87,7 +87,7 @@ def test_weights_within_one_routing_never_grow_with_age(queries: Queries, own: b
 
 
 def test_a_prior_that_is_off_leaves_the_rule_unchanged(block_log: Interactions) -> None:
-    model = Decayed(LinearAMPCF(2, factors=4), GlobalHalfLife(2.0)).fit(block_log)
+    model = Decayed(PersonaEASE(2, factors=4), GlobalHalfLife(2.0)).fit(block_log)
     assert model.forgetting is model.rule
     queries = Queries.from_interactions(block_log)
     inactive = by_personas(GlobalHalfLife(2.0), PersonaWeighting(model.scoring_model.routing(), OFF, False))  # type: ignore[attr-defined]
@@ -107,7 +107,7 @@ def _both_blocks(model: Decayed, block_log: Interactions) -> Queries:
 
 @pytest.mark.parametrize("settings", [{"rule": GlobalHalfLife(1.0)}, {"calibration": 0.3}])
 def test_contributions_add_up_to_the_score(settings: dict[str, Any], block_log: Interactions) -> None:
-    model = Decayed(LinearAMPCF(2, factors=4), **settings, **BOTH).fit(block_log)
+    model = Decayed(PersonaEASE(2, factors=4), **settings, **BOTH).fit(block_log)
     queries = _both_blocks(model, block_log)
     every = np.arange(model.n_items, dtype=np.int32)[None]
     torch.testing.assert_close(model.contributions(queries, every).sum(0), model.score(queries)[0])
@@ -116,7 +116,7 @@ def test_contributions_add_up_to_the_score(settings: dict[str, Any], block_log: 
 def test_the_prior_raises_an_inactive_persona_of_either_model(block_log: Interactions) -> None:
     brief = Optimization(epochs=3, batch_size=32)
     latent = AMPCF(4, 2, history=HistoryPooling(routing_temperature=50.0), optimization=brief)
-    for inner in (LinearAMPCF(2, factors=4, routing_sharpness=20.0), latent):
+    for inner in (PersonaEASE(2, factors=4, routing_sharpness=20.0), latent):
         faded = Decayed(inner, GlobalHalfLife(1.0)).fit(block_log)
         awake = Decayed(inner, GlobalHalfLife(1.0), persona_prior=PersonaPrior(1.0, 1.0)).fit(block_log)
         queries = _both_blocks(faded, block_log)
@@ -138,7 +138,7 @@ def test_settings_of_personas_need_a_model_with_personas(block_log: Interactions
     with pytest.raises(CapabilityError, match="MF routes no items to personas, which persona_prior needs"):
         Decayed(MF(users="history"), persona_prior=PersonaPrior(1.0))
     with pytest.raises(ConfigError, match="GlobalHalfLife does not"):
-        Decayed(LinearAMPCF(2), GlobalHalfLife(3.0, clock="time"), per_persona=True)
+        Decayed(PersonaEASE(2), GlobalHalfLife(3.0, clock="time"), per_persona=True)
     with pytest.raises(ConfigError, match="strength is -1"):
         PersonaPrior(-1.0)
     with pytest.raises(ConfigError, match="slow is 2"):
@@ -148,7 +148,7 @@ def test_settings_of_personas_need_a_model_with_personas(block_log: Interactions
 
 
 def test_settings_survive_a_bundle_and_an_experiment_file(block_log: Interactions, tmp_path: Path) -> None:
-    model = Decayed(LinearAMPCF(2, factors=4), calibration=0.3, **BOTH).fit(block_log)
+    model = Decayed(PersonaEASE(2, factors=4), calibration=0.3, **BOTH).fit(block_log)
     loaded = bundle.load(bundle.save(model, tmp_path / "model"))
     assert isinstance(loaded, Decayed)
     assert loaded.persona_prior == BOTH["persona_prior"]
@@ -169,7 +169,7 @@ def test_a_replay_weighs_like_the_model() -> None:
     times = np.sort(source.integers(10**7, size=400))
     log = Interactions.from_columns(source.integers(20, size=400), source.integers(40, size=400), times=times)
     start = int(np.quantile(log.time, 0.7))
-    model = Decayed(LinearAMPCF(2, factors=4), GlobalHalfLife(2.0), **BOTH).fit(events_before(log, start))
+    model = Decayed(PersonaEASE(2, factors=4), GlobalHalfLife(2.0), **BOTH).fit(events_before(log, start))
     question_settings = QuestionSettings(limit=60)
 
     def ranks(model: Recommender, forgetting: Forgetting | None = None) -> list[int]:

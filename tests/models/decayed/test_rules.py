@@ -31,7 +31,7 @@ from recsys.events.addresses import open_store
 from recsys.events.store import Event
 from recsys.experiments.configuration import check_experiment
 from recsys.explanations.half_life import user_half_lives
-from recsys.models import EASE, Decayed, LinearAMPCF, PersonaPrior
+from recsys.models import EASE, Decayed, PersonaEASE, PersonaPrior
 from recsys.serving.run_answers import RunAnswers
 from recsys.types import DAY
 
@@ -157,7 +157,7 @@ def test_the_half_life_of_every_rule(name: str, models: dict[str, Decayed], log:
 
 @each_rule
 def test_a_prior_over_personas_acts_with_every_rule(name: str, log: Interactions) -> None:
-    inner = LinearAMPCF(2, factors=4)
+    inner = PersonaEASE(2, factors=4)
     plain = Decayed(inner, RULES[name], calibration=0.4).fit(log)
     model = Decayed(inner, RULES[name], calibration=0.4, persona_prior=PersonaPrior(1.0)).fit(log)
     queries = Queries.from_interactions(log)

@@ -14,14 +14,14 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.models import EASE, ItemKNN, LinearAMPCF
+from recsys.models import EASE, ItemKNN, PersonaEASE
 from recsys.models.base import FittedOn
 from recsys.models.linear.bounded_top_n import BoundedScores, BoundedTopN
 
 
 def _model(
     weights: npt.NDArray[np.float32], counts: npt.NDArray[np.int64], *, ease: bool = False
-) -> EASE | LinearAMPCF:
+) -> EASE | PersonaEASE:
     """Return a model with this matrix, and a log in which item i has counts[i] + 1 events."""
     items = np.repeat(np.arange(len(weights)), counts + 1)
     log = Interactions.from_columns(np.arange(len(items)), items, times=np.arange(len(items)))
@@ -29,7 +29,7 @@ def _model(
     fitted = FittedOn.of(log)
     if ease:
         return EASE().restore(fitted, {"weights": weights})
-    return LinearAMPCF(personas=2).restore(fitted, {"weights": weights, "routing": routing})
+    return PersonaEASE(personas=2).restore(fitted, {"weights": weights, "routing": routing})
 
 
 def _query(
@@ -40,7 +40,7 @@ def _query(
 
 
 def _check_equal(
-    model: EASE | LinearAMPCF, bounded_top_n: BoundedTopN, query: Queries, n: int, former: BoundedScores | None
+    model: EASE | PersonaEASE, bounded_top_n: BoundedTopN, query: Queries, n: int, former: BoundedScores | None
 ) -> BoundedScores | None:
     """Compare both lists and return the scores from which the next query can start."""
     best = bounded_top_n.best(query, n, former)

@@ -9,9 +9,9 @@ import torch
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
-from recsys.models.ampcf.linear import LinearAMPCF
 from recsys.models.linear.ease import EASE
 from recsys.models.linear.operations import regularized_factor
+from recsys.models.linear.persona_ease import PersonaEASE
 
 
 def random_log(users: int = 60, items: int = 15, events: int = 400) -> Interactions:
@@ -70,7 +70,7 @@ def test_a_huge_catalogue_is_refused_before_anything_is_allocated() -> None:
 def test_a_regularization_below_single_precision_is_refused(users: int, items: int) -> None:
     """Rounding leaves the last pivots of alike items at a tiny positive or negative number: both are no matrix."""
     alike = Interactions.from_columns(np.repeat(np.arange(users), items), np.tile(np.arange(items), users))
-    for model in (EASE(regularization=1e-6), LinearAMPCF(1, regularization=1e-6, history_power=0.0)):
+    for model in (EASE(regularization=1e-6), PersonaEASE(1, regularization=1e-6, history_power=0.0)):
         with pytest.raises(ConfigError, match=r"regularization is 1e-06, too small"):
             model.fit(alike)
     assert np.isfinite(EASE(regularization=1.0).fit(alike).arrays()["weights"]).all()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.models import LinearAMPCF
+from recsys.models import PersonaEASE
 from recsys.models.base import FittedOn
 from recsys.models.linear.exact_sums import ExactSummation
 
@@ -61,14 +61,14 @@ def test_attention_and_scores_equal_those_of_the_model(personas: int) -> None:
     source = np.random.default_rng(3)
     users, items = source.integers(0, 80, 900), source.integers(0, 40, 900)
     log = Interactions.from_columns(users, items, times=np.arange(900))
-    model = LinearAMPCF(personas=personas, factors=4).fit(log)
+    model = PersonaEASE(personas=personas, factors=4).fit(log)
     chosen = np.sort(source.permutation(model.n_items)[:25]).astype(np.int32)
     attention, scores = model.attention_and_persona_scores(Queries.from_history([chosen]), chosen[None])
     updated = model.attention_and_scores_of(model.exact_sums(chosen))
     np.testing.assert_allclose(updated[0], attention[0], atol=1e-5)
     np.testing.assert_allclose(updated[1], scores[0], atol=1e-6)
     # A model that is fitted again has other sums, and so has one that is restored.
-    again = LinearAMPCF(personas=personas, factors=4).restore(FittedOn.of(log), model.arrays())
+    again = PersonaEASE(personas=personas, factors=4).restore(FittedOn.of(log), model.arrays())
     assert again.exact_sums(chosen).sums.tolist() == model.exact_sums(chosen).sums.tolist()
     before = model.exact_sums(chosen).sums.tolist()
     other = Interactions.from_columns(users[:600], items[:600], times=np.arange(600))

@@ -14,7 +14,7 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay import GlobalHalfLife
 from recsys.errors import CapabilityError, ConfigError
-from recsys.models import AMPCF, BPR, EASE, IALS, MF, Decayed, ItemKNN, LinearAMPCF, Popularity, Recommender, TimeSVD
+from recsys.models import AMPCF, BPR, EASE, IALS, MF, Decayed, ItemKNN, PersonaEASE, Popularity, Recommender, TimeSVD
 from recsys.models.ampcf.settings import Attention
 from recsys.models.base import Recommendations
 from recsys.models.retrieval.points import persona_points, require_retrievable
@@ -94,7 +94,7 @@ def test_all_candidates_give_the_exact_list(model: Recommender, log: Interaction
 
 
 @pytest.mark.parametrize(
-    "model", [EASE(), ItemKNN(), LinearAMPCF(personas=2, factors=4), Popularity(), Decayed(EASE(), GlobalHalfLife(3.0))]
+    "model", [EASE(), ItemKNN(), PersonaEASE(personas=2, factors=4), Popularity(), Decayed(EASE(), GlobalHalfLife(3.0))]
 )
 def test_models_without_item_vectors_refuse_by_name(model: Recommender, log: Interactions) -> None:
     name = type(model.fit(log).scoring_model).__name__

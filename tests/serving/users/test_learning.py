@@ -18,7 +18,7 @@ from recsys.data.queries import Queries
 from recsys.decay import DetectorReset
 from recsys.events.addresses import open_store
 from recsys.events.store import Event, EventStore, StoreError
-from recsys.models import Decayed, LinearAMPCF
+from recsys.models import Decayed, PersonaEASE
 from recsys.serving.records import RecommendationList
 from recsys.serving.run_answers import RunAnswers
 from recsys.serving.service import Service
@@ -39,7 +39,7 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
 
 @pytest.fixture(scope="module")
 def fitted(ratings: Interactions) -> Decayed:
-    return Decayed(LinearAMPCF(personas=2, factors=4), calibration=0.3).fit(ratings)
+    return Decayed(PersonaEASE(personas=2, factors=4), calibration=0.3).fit(ratings)
 
 
 def _copy(model: Decayed) -> Decayed:
@@ -330,7 +330,7 @@ def test_an_undone_event_is_gone_when_the_store_answers_again(
 
 def test_a_rule_that_cannot_be_saved_learns_again(ratings: Interactions) -> None:
     pytest.importorskip("river", reason="the extra `drift` is not installed")
-    model = Decayed(LinearAMPCF(personas=2, factors=4), DetectorReset("page_hinkley", "user")).fit(ratings)
+    model = Decayed(PersonaEASE(personas=2, factors=4), DetectorReset("page_hinkley", "user")).fit(ratings)
     store = open_store("memory:")
     store.append(_burst(20))
     answers = RunAnswers(model, "model", ratings, store, clock=lambda: float(NOW))

@@ -1,4 +1,4 @@
-"""The closed form behind LinearAMPCF, against plain regressions solved item by item."""
+"""The closed form behind PersonaEASE, against plain regressions solved item by item."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import torch
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
-from recsys.models.ampcf.linear import LinearAMPCF
-from recsys.models.ampcf.ridge import PersonaRidge
 from recsys.models.linear.ease import EASE
+from recsys.models.linear.persona_ease import PersonaEASE
+from recsys.models.linear.persona_ridge import PersonaRidge
 
 
 def _random(users: int, items: int, seed: int = 0) -> tuple[sp.csr_matrix, npt.NDArray[np.float32]]:
@@ -65,7 +65,7 @@ def test_sparse_and_dense_products_agree(users: int, monkeypatch: pytest.MonkeyP
     ridge = PersonaRidge(2.0, 0.25, 0.1, 0.1, 1.0, 0.2)
     results = []
     for limit in (0.0, 1.0):
-        monkeypatch.setattr("recsys.models.ampcf.ridge._DENSE", limit)
+        monkeypatch.setattr("recsys.models.linear.persona_ridge._DENSE", limit)
         results.append(ridge.solve(matrix, routing))
     torch.testing.assert_close(results[0], results[1], atol=1e-5, rtol=1e-4)
 
@@ -73,7 +73,7 @@ def test_sparse_and_dense_products_agree(users: int, monkeypatch: pytest.MonkeyP
 def test_one_persona_without_weights_is_ease() -> None:
     matrix, _ = _random(40, 9)
     log = _log(matrix)
-    one = LinearAMPCF(1, regularization=5.0, user_power=0.0, history_power=0.0, item_power=0.0).fit(log)
+    one = PersonaEASE(1, regularization=5.0, user_power=0.0, history_power=0.0, item_power=0.0).fit(log)
     ease = EASE(5.0).fit(log)
     queries = Queries.from_interactions(log)
     torch.testing.assert_close(one.score(queries), ease.score(queries), atol=1e-4, rtol=1e-4)
@@ -87,13 +87,13 @@ def _log(matrix: sp.csr_matrix) -> Interactions:
 def test_equal_experts_equal_one_persona() -> None:
     log = _log(_random(40, 9)[0])
     queries = Queries.from_interactions(log)
-    several = LinearAMPCF(3, cohesion=0.0, locality=0.0, factors=4).fit(log)
-    torch.testing.assert_close(several.score(queries), LinearAMPCF(1).fit(log).score(queries), atol=1e-5, rtol=1e-4)
+    several = PersonaEASE(3, cohesion=0.0, locality=0.0, factors=4).fit(log)
+    torch.testing.assert_close(several.score(queries), PersonaEASE(1).fit(log).score(queries), atol=1e-5, rtol=1e-4)
 
 
 def test_the_twin_has_as_many_parameters() -> None:
     log = _log(_random(40, 9)[0])
-    several, one = (LinearAMPCF(k, factors=4).fit(log).arrays()["weights"].size for k in (3, 1))
+    several, one = (PersonaEASE(k, factors=4).fit(log).arrays()["weights"].size for k in (3, 1))
     assert several == one == 81
 
 
@@ -125,7 +125,7 @@ def test_an_expert_learns_from_those_in_whom_its_persona_is_strong() -> None:
 
 def test_personas_sum_to_the_score_and_split_it() -> None:
     log = _log(_random(40, 9)[0])
-    model = LinearAMPCF(3, factors=4).fit(log)
+    model = PersonaEASE(3, factors=4).fit(log)
     queries = Queries.from_interactions(log)
     personas = model.personas(queries)
     torch.testing.assert_close((personas @ model.item_vectors().T).sum(1), model.score(queries), atol=1e-5, rtol=1e-4)
@@ -136,26 +136,26 @@ def test_personas_sum_to_the_score_and_split_it() -> None:
 
 def test_a_user_without_history_has_zero_scores() -> None:
     log = _log(_random(40, 9)[0])
-    model = LinearAMPCF(3, factors=4).fit(log)
+    model = PersonaEASE(3, factors=4).fit(log)
     assert torch.equal(model.score(Queries.from_history([[]])), torch.zeros(1, 9))
 
 
 def test_memory_limit_is_checked_before_allocating() -> None:
     log = _log(_random(40, 9)[0])
     with pytest.raises(CapabilityError, match=r"memory_limit_gb=1e-09.*ampcf_latent"):
-        LinearAMPCF(2, memory_limit_gb=1e-9).fit(log)
+        PersonaEASE(2, memory_limit_gb=1e-9).fit(log)
 
 
 def test_arguments_are_checked() -> None:
     with pytest.raises(ConfigError, match="cohesion is -1"):
-        LinearAMPCF(cohesion=-1)
+        PersonaEASE(cohesion=-1)
 
 
 def test_persona_scores_do_not_depend_on_the_other_queries_of_a_batch() -> None:
     random = np.random.default_rng(0)
     items = np.concatenate([random.permutation(90) for _ in range(12)])
     log = Interactions.from_columns(np.repeat(np.arange(18), 60), items)
-    model = LinearAMPCF(personas=3, factors=4).fit(log)
+    model = PersonaEASE(personas=3, factors=4).fit(log)
     long, short = [*random.permutation(90)[:80].tolist(), -1], [4, 7]
     candidates = random.permutation(90)[None].astype(np.int32)
     weights = random.random(83).astype(np.float32)
@@ -171,5 +171,5 @@ def test_a_log_in_which_no_user_has_two_items_scores_nothing() -> None:
     log = Interactions.from_columns(list(range(9)), list("abcabcabc"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = LinearAMPCF(personas=2, factors=2).fit(log)
+        model = PersonaEASE(personas=2, factors=2).fit(log)
     assert not model.score(Queries.from_interactions(log)).any()

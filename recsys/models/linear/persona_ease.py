@@ -1,4 +1,4 @@
-"""LinearAMPCF: AMP-CF with linear experts, in closed form."""
+"""PersonaEASE: EASE with an expert per group of items, in closed form; no attention in the score."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from recsys.checks import positive, seed_of_draws
 from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.models.ampcf.ridge import PersonaRidge
 from recsys.models.base import Validate
 from recsys.models.capabilities import (
     AdditivePersonas,
@@ -35,28 +34,29 @@ from recsys.models.linear.operations import (
     pair_weights,
     sum_of_rows,
 )
+from recsys.models.linear.persona_ridge import PersonaRidge
 from recsys.training.progress import FitProgress
 from recsys.training.session import Session
 from recsys.types import Floats, Items
 
 
 @final
-class LinearAMPCF(
+class PersonaEASE(
     PersonaRecommender, FoldIn, SampledContributions, RoutesItems, AdditivePersonas, LinearRows, IncrementalPersonas
 ):
-    """Personas split the history, and each has a linear expert to which the candidate items attend, in closed form.
+    """Personas split the items, each has a linear expert, and the experts of a candidate's personas are mixed.
 
         r_jk  = softmax_k( tau_r cos(q_j, c_k) )               routing of item j to persona k
-        B_ji  = sum_k r_ik B^(k)_ji                            candidate i attends to the experts of its personas
+        B_ji  = sum_k r_ik B^(k)_ji                            mixture of the experts of candidate i
         U_uk  = (sum_j w_j)^-b sum_j w_j r_jk B_j              persona k, in the space of items
         s_ui  = sum_k U_uk . v_i,   v_i = e_i;    a_uik = softmax_k( tau U_uk . v_i )
 
     q_j are PureSVD item vectors less their mean over events (otherwise the clusters mirror popularity, and one of them
     holds half of all items), c_k the centres of their k-means clusters. The experts B^(k) are ridge regressions
     (`PersonaRidge`): expert k trusts items of persona k more than others (`cohesion`) and learns most from users in
-    whom persona k is strong (`locality`). The score is the sum over personas; the attention a_uik attributes it and has
-    no influence on it. One persona is EASE with weighted users and has exactly as many parameters as several: the
-    mixture is one matrix.
+    whom persona k is strong (`locality`). The score is the sum over personas, linear in the history; the attention
+    a_uik attributes it and has no influence on it. One persona is EASE with weighted users and has exactly as many
+    parameters as several: the mixture is one matrix.
 
     Args:
         personas: K.
@@ -183,7 +183,7 @@ class LinearAMPCF(
         return self._exact
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
-        fit = f"LinearAMPCF on {train.n_users} users and {train.n_items} items"
+        fit = f"PersonaEASE on {train.n_users} users and {train.n_items} items"
         needed = PersonaRidge.memory_gb(train.n_users, train.n_items)
         check_memory(fit, needed, self.memory_limit_gb, "use AMPCF (configs/ampcf_latent.yaml), IALS or ItemKNN")
         self._routing = self._route(train)
