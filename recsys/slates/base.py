@@ -100,3 +100,16 @@ class Slate(ABC):
 
         Candidates without item and those of muted owners are never chosen, others at most once.
         """
+
+    @abstractmethod
+    def standing(self, pool: Pool, chosen: Ints) -> Doubles:
+        """Return what each candidate is worth for the seat of each listed one, "queries n pool", in units of score.
+
+        The others keep their seats. A listed candidate falls out, but for what its fall changes for the others, where
+        candidates that are not listed are worth more than it for its seat; -inf where there is no item. It tells which
+        changes of scores may matter; the list itself is made by `choose`.
+
+        Args:
+            pool: the candidates.
+            chosen: the result of `choose`.
+        """

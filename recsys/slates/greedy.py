@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.data.vocabulary import UNKNOWN
 from recsys.slates.base import Pool, Slate
-from recsys.types import Ints, Mask
+from recsys.types import Doubles, Ints, Mask
 
 
 @final
@@ -27,6 +27,10 @@ class Greedy(Slate):
         chosen = np.full((len(allowed), n), UNKNOWN, np.int64)
         chosen[:, : order.shape[1]] = np.where(np.take_along_axis(allowed, order, 1), order, UNKNOWN)
         return chosen
+
+    def standing(self, pool: Pool, chosen: Ints) -> Doubles:
+        worth = np.where(allowed_candidates(pool), pool.scores, -np.inf).astype(np.float64)
+        return np.repeat(worth[:, None], chosen.shape[1], axis=1)
 
 
 def allowed_candidates(pool: Pool) -> Mask:

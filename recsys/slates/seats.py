@@ -56,15 +56,7 @@ class Seats(Slate):
 
     def choose(self, pool: Pool, n: int) -> Ints:
         seating, allowed = pool.owned, allowed_candidates(pool)
-        trust = np.ones((len(allowed), 1)) if seating.trust is None else seating.trust[:, None]
-        scores = (1.0 - trust * (self.weight + self.calibration)) * _scaled(pool.scores, pool.items != UNKNOWN)
-        shares = seating.shares if seating.muted is None else seating.shares * ~seating.muted
-        largest = shares.max(1, initial=0.0, keepdims=True)
-        worth = trust * self.weight * shares / np.where(largest > 0, largest, 1.0)
-        content = seating.content if self.calibration > 0 else None
-        if content is not None:
-            most = content.shares.max(1, initial=0.0, keepdims=True)
-            content = Content(content.parts, trust * self.calibration * content.shares / np.where(most > 0, most, 1.0))
+        scores, worth, content = self._values(pool)
         chosen = _elect(scores, seating.owner, worth, content, allowed, n, None)
         if seating.boosted is None or not seating.boosted.any():
             return chosen
@@ -74,14 +66,59 @@ class Seats(Slate):
             due[rank] = np.maximum(due[rank], due[rank + 1] - 1)
         return _elect(scores, seating.owner, worth, content, allowed, n, due)
 
+    def standing(self, pool: Pool, chosen: Ints) -> Doubles:
+        seating, allowed = pool.owned, allowed_candidates(pool)
+        scores, worth, content = self._values(pool)
+        queries = np.arange(len(scores))[:, None]
+        place, listed = np.maximum(chosen, 0), chosen != UNKNOWN
+        owners = worth.shape[1]
+        holder = np.where(seating.owner == UNKNOWN, owners, seating.owner)
+        own = (holder[queries, place][:, :, None] == np.arange(owners)) & listed[:, :, None]  # "queries n owners"
+        quotient = worth[:, None] / (2 * (own.sum(1)[:, None] - own) + 1)
+        quotient = np.concatenate([quotient, np.zeros((*quotient.shape[:2], 1))], axis=2)
+        value = scores[:, None] + np.take_along_axis(quotient, np.repeat(holder[:, None], place.shape[1], axis=1), 2)
+        if content is not None:
+            parts = content.parts[queries, place] * listed[:, :, None]
+            value += (
+                content.shares[:, None] / (2 * (parts.sum(1)[:, None] - parts) + 1) @ content.parts.transpose(0, 2, 1)
+            )
+        high, low = _range(pool.scores, pool.items != UNKNOWN)
+        trust = np.ones((len(scores), 1)) if seating.trust is None else seating.trust[:, None]
+        unit = np.maximum(high - low, 0.0) / np.maximum(1.0 - trust * (self.weight + self.calibration), 1e-9)
+        return np.where(allowed[:, None], value * np.where(unit > 0, unit, 1.0)[:, None], -np.inf)
+
+    def _values(self, pool: Pool) -> tuple[Doubles, Doubles, Content | None]:
+        """Return the part of the value that does not change, "queries pool", and the value of first seats.
+
+        Returns:
+            scores; of owners, "queries owners"; of labels, as the shares of content, None without labels.
+        """
+        seating = pool.owned
+        trust = np.ones((len(pool.items), 1)) if seating.trust is None else seating.trust[:, None]
+        scores = (1.0 - trust * (self.weight + self.calibration)) * _scaled(pool.scores, pool.items != UNKNOWN)
+        shares = seating.shares if seating.muted is None else seating.shares * ~seating.muted
+        largest = shares.max(1, initial=0.0, keepdims=True)
+        worth = trust * self.weight * shares / np.where(largest > 0, largest, 1.0)
+        content = seating.content if self.calibration > 0 else None
+        if content is not None:
+            most = content.shares.max(1, initial=0.0, keepdims=True)
+            content = Content(content.parts, trust * self.calibration * content.shares / np.where(most > 0, most, 1.0))
+        return scores, worth, content
+
 
 def _scaled(scores: np.ndarray, present: Mask) -> Doubles:
     """Scale the scores of each row to [0, 1]; equal scores are all 1."""
     values = np.where(present, scores, np.nan).astype(np.float64)
-    high = np.where(present, values, -np.inf).max(1, initial=-np.inf, keepdims=True)
-    low = np.where(present, values, np.inf).min(1, initial=np.inf, keepdims=True)
+    high, low = _range(scores, present)
     width = np.where(high > low, high - low, 1.0)
     return np.where(present, 1.0 - (high - values) / width, 0.0)
+
+
+def _range(scores: np.ndarray, present: Mask) -> tuple[Doubles, Doubles]:
+    """Return the highest and the lowest score of each row, "queries 1"; -inf and inf without candidates."""
+    values = np.where(present, scores, np.nan).astype(np.float64)
+    high = np.where(present, values, -np.inf).max(1, initial=-np.inf, keepdims=True)
+    return high, np.where(present, values, np.inf).min(1, initial=np.inf, keepdims=True)
 
 
 def _seats(chosen: Ints, owner: Items, owners: int) -> Ints:

@@ -136,3 +136,39 @@ def test_seats_without_owners_and_settings_out_of_range_are_refused() -> None:
         Seats(0.75, 0.75)
     with pytest.raises(ConfigError, match="size is 0"):
         Seats(size=0)
+
+
+def test_standing_of_plain_lists_is_the_score() -> None:
+    pool = _pool([0, 1, UNKNOWN], [0.5, 0.5], muted=[False, True])
+    standing = Greedy().standing(pool, Greedy().choose(pool, 2))
+    assert standing.tolist() == [[[1.0, -np.inf, 0.0]] * 2]
+
+
+def test_a_candidate_whose_score_falls_below_its_rivals_standing_leaves_the_list() -> None:
+    source = np.random.default_rng(5)
+    foretold = 0
+    for _ in range(200):
+        owner = source.integers(-1, 3, 30).tolist()
+        pool = _pool(owner, source.dirichlet(np.ones(3)).tolist())
+        scores = np.sort(source.random((1, 30)).astype(np.float32))[:, ::-1]
+        scores[0, -1] = 0.0  # the lowest of the pool stays so
+        pool = replace(pool, scores=scores)
+        slate = Seats(0.3, 0.0)
+        chosen = slate.choose(pool, 6)
+        standing = slate.standing(pool, chosen)[0]
+        place = int(source.integers(1, 6))
+        fallen = int(chosen[0, place])
+        rivals = np.delete(standing[place], chosen[0])
+        fall = standing[place, fallen] - rivals.max()
+        for change, stays in ((0.9 * fall, True), (fall + 0.01, False)):
+            lower = scores.copy()
+            lower[0, fallen] = max(lower[0, fallen] - change, 0.0)
+            order = np.argsort(-lower[0], kind="stable")
+            again = Pool(
+                pool.items[:, order],
+                lower[:, order],
+                Seating(pool.owned.owner[:, order], pool.owned.shares),
+            )
+            listed = again.items[0, slate.choose(again, 6)[0]]
+            foretold += (fallen in listed.tolist()) == stays
+    assert foretold >= 0.9 * 400
