@@ -12,10 +12,12 @@ from recsys.decay.base import Forgetting
 from recsys.errors import BundleError, ConfigError, nearest
 from recsys.models.base import Recommender
 from recsys.models.parameters import Resolve
+from recsys.slates import Slate
 
 KINDS: dict[type, tuple[str, str, str]] = {
     Recommender: ("model", "recsys.models", "recsys.models"),
     Forgetting: ("rule of forgetting", "recsys.rules", "recsys.decay"),
+    Slate: ("slate", "recsys.slates", "recsys.slates"),
 }
 """Of each base class: the word for it, the group of entry points, and the package that exports the built-in ones."""
 

@@ -12,6 +12,7 @@ from recsys.models.linear.ease import EASE
 from recsys.models.linear.itemknn import ItemKNN
 from recsys.models.linear.next_item import LinearNextItem
 from recsys.models.linear.persona_ease import PersonaEASE
+from recsys.models.personas.model import WithPersonas
 from recsys.models.popularity import Popularity, RecentPopularity
 from recsys.models.time_svd.model import TimeSVD
 
@@ -33,4 +34,5 @@ __all__ = [
     "Recommendations",
     "Recommender",
     "TimeSVD",
+    "WithPersonas",
 ]

@@ -160,6 +160,10 @@ class Recommender(ABC):
         """Return how the queries are read. A wrapper that weights events overrides it together with `scoring_model`."""
         return ReadOut(self, queries, None)
 
+    def _seating(self, queries: Queries) -> tuple[Slate | None, Owners | None]:
+        """Return the slate and the owners of lists for which the caller names none; `WithPersonas` overrides it."""
+        return None, None
+
     @abstractmethod
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything learned, as arrays by name."""
@@ -289,7 +293,8 @@ class Recommender(ABC):
             n: length of the lists.
             candidates: rank only these items of each query; everything when None.
             batch_size: queries scored at a time; by default as many as keep the score matrix under about 256 MB.
-            slate: makes the list of the best-scored candidates; by default the list is the n best scores.
+            slate: makes the list of the best-scored candidates; by default that of the model, which for most is the n
+                best scores.
             owners: who owns the candidates of these queries, for slates that ask.
 
         Raises:
@@ -303,7 +308,8 @@ class Recommender(ABC):
         size = batch_size or max(1, min(2048, 64_000_000 // max(1, self.n_items)))
         items = np.full((len(queries), n), UNKNOWN, np.int32)
         scores = np.full((len(queries), n), -np.inf, np.float32)
-        owned = None if owners is None else np.full((len(queries), n), UNKNOWN, np.int32)
+        owned = np.full((len(queries), n), UNKNOWN, np.int32)
+        has_owners = False
         if slate is None and owners is not None:
             slate = Greedy()
         for start in range(0, len(queries), size):
@@ -311,14 +317,16 @@ class Recommender(ABC):
             batch = queries.take(rows)
             self.check_queries(batch)
             chosen = None if candidates is None else candidates.take(rows)
-            if slate is None:
+            made_by, seated = (slate, owners) if slate is not None else self._seating(batch)
+            if made_by is None:
                 items[rows], scores[rows] = self._best(batch, chosen, n)
                 continue
-            listed = self._slated(batch, chosen, n, slate, owners, rows, max(n, slate.pool))
+            places = rows if slate is not None else rows - start
+            listed = self._slated(batch, chosen, n, made_by, seated, places, max(n, made_by.pool))
             items[rows], scores[rows] = listed.items, listed.scores
-            if owned is not None and listed.owners is not None:
-                owned[rows] = listed.owners
-        return Recommendations(items, scores, owned)
+            if listed.owners is not None:
+                owned[rows], has_owners = listed.owners, True
+        return Recommendations(items, scores, owned if has_owners else None)
 
     def _slated(
         self,

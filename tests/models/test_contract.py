@@ -19,10 +19,11 @@ import torch
 import recsys.models
 from recsys.data.interactions import Interactions
 from recsys.decay import GlobalHalfLife
-from recsys.models import EASE, PersonaEASE
+from recsys.models import EASE, Decayed, ItemKNN, PersonaEASE
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.capabilities import AdditivePersonas, as_fold_in, sample_contributions
+from recsys.slates import Greedy, Seats
 from recsys.testing import RECOMMENDER_CHECKS, Subject
 from recsys.training.trainable import Optimization
 from recsys.worlds.blocks import block_log
@@ -46,6 +47,12 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
         {"model": EASE(regularization=10.0), "rule": GlobalHalfLife(3.0)},
         {"model": PersonaEASE(personas=2, factors=4), "calibration": 0.3},
         {"model": PersonaEASE(personas=1, factors=4), "rule": GlobalHalfLife(40_000.0, "time", 0.2)},
+    ],
+    "WithPersonas": [
+        {"model": EASE(regularization=10.0)},
+        {"model": EASE(regularization=10.0), "sharpness": 2.0, "slate": Greedy()},
+        {"model": ItemKNN(), "slate": Seats(0.3, 0.2)},
+        {"model": Decayed(EASE(regularization=10.0), GlobalHalfLife(3.0)), "sharpness": 1.0},
     ],
     "LinearNextItem": [{"regularization": 1.0}, {"half_lives": (2.0,), "regularization": 1.0}],
     "RecentPopularity": [{}, {"fraction": None, "half_life": 2.0}],
@@ -108,7 +115,7 @@ def subjects() -> dict[str, Subject]:
                 arguments,
                 rated(blocks) if name in READS_RATINGS else blocks,
                 additive=name not in NOT_ADDITIVE,
-                forgets=name in FORGETS,
+                forgets=name in FORGETS or isinstance(arguments.get("model"), Decayed),
                 learns_users=name == "Decayed" and not isinstance(arguments.get("rule"), GlobalHalfLife),
             )
     return named

@@ -11,7 +11,9 @@ from recsys.models.personas.dictionary import TasteDictionary
 from recsys.types import Doubles, Ints, Items
 
 
-def persona_nodes(dictionary: TasteDictionary, queries: Queries, personas: Personas, weight: Doubles) -> Items:
+def persona_nodes(
+    dictionary: TasteDictionary, queries: Queries, personas: Personas, weight: Doubles, kept: Items | None = None
+) -> Items:
     """Return the node of the dictionary's tree that is most like each persona, "users K", `UNKNOWN` without one.
 
         overlap = sum_t min( m_kt, w_t [t below the node] / sum_{t below the node} w_t )
@@ -25,16 +27,22 @@ def persona_nodes(dictionary: TasteDictionary, queries: Queries, personas: Perso
         queries: the users.
         personas: of the same users.
         weight: "tastes", w_t.
+        kept: "users K", nodes that personas have already and keep, distinct within a user; `UNKNOWN` for none.
     """
     mass = taste_mass(dictionary, queries)
     below: Doubles = dictionary.members * weight
     profile = below / np.maximum(below.sum(1, keepdims=True), 1e-12)
     nodes = np.full(personas.identity.shape, UNKNOWN, np.int32)
     taken = np.zeros((len(personas), len(profile)), np.bool_)
+    if kept is not None:
+        rows, persona = np.nonzero((kept != UNKNOWN) & (personas.identity != UNKNOWN))
+        nodes[rows, persona] = kept[rows, persona]
+        taken[rows, kept[rows, persona]] = True
     order = np.argsort(-personas.mass, axis=1, kind="stable")
     for position in range(order.shape[1]):
         persona: Ints = np.asarray(order[:, position])
-        exists = personas.identity[np.arange(len(order)), persona] != UNKNOWN
+        users = np.arange(len(order))
+        exists = (personas.identity[users, persona] != UNKNOWN) & (nodes[users, persona] == UNKNOWN)
         rows = np.flatnonzero(exists)
         if len(rows) == 0:
             continue

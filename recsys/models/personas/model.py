@@ -1,0 +1,331 @@
+"""Any fold-in model with the personas of its users: they own seats in the lists, and may weigh the score."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.checks import positive
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import CapabilityError
+from recsys.models.base import ReadOut, Recommender, Validate
+from recsys.models.capabilities import FoldIn, as_fold_in
+from recsys.models.personas.attention import PersonaAttention
+from recsys.models.personas.choice import chosen_sharpness, chosen_slate
+from recsys.models.personas.clusters import PersonaSettings, find_personas, taste_mass
+from recsys.models.personas.described import persona_nodes
+from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
+from recsys.models.personas.found import FoundPersonas
+from recsys.models.personas.growth import updated_personas
+from recsys.models.personas.ownership import PersonaOwners
+from recsys.models.personas.taste_names import TasteName, TasteNames
+from recsys.models.top_n import SparseScores
+from recsys.slates import Greedy, Owners, Seats, Slate
+from recsys.training.session import Session
+from recsys.types import Items, Mask
+
+_LOG = logging.getLogger(__name__)
+_PURPOSE = "finding what carries a persona's items"
+_MODEL, _TASTES, _NAMES, _CHOSEN = "model.", "tastes.", "names", "chosen"
+"""Arrays: prefixes of those of the wrapped model and of the dictionary; names, and what validation chose."""
+
+_TASTE_SETTINGS, _LIMITS = TasteSettings(), PersonaSettings()
+
+_NAMERS = 4_000
+"""Users whose personas decide which names hold, at most."""
+
+_LISTED = 10
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Tastes:
+    """What is found once at fit and shared by all users."""
+
+    dictionary: TasteDictionary
+    names: TasteNames
+
+
+@final
+class WithPersonas(Recommender, FoldIn, SparseScores):
+    """A fold-in model whose users are personas found in their own histories (`recsys.models.personas`).
+
+    At fit a dictionary of tastes is found, with names. A user's personas are clusters of the user's events, as many as
+    the user has; they are found anew from every history, without a seed and without retraining. Each recommended item
+    has an owner: the persona whose events carry its score. `recommend` gives the personas seats in the list.
+
+        s_ui = s(i; history)                               sharpness 0: the score of the model
+        s_ui = K_u sum_k a_uik s(i; events of persona k)   else AMP-CF's attention, `PersonaAttention`
+
+    With `Decayed` within, personas are those of the whole history, and what decays is how active each is.
+
+    Args:
+        model: a fold-in model. It stays as it is: `fit` fits a copy.
+        sharpness: of the attention over personas; None: chosen on validation, 0 without.
+        slate: makes the lists; None: `Seats` with weights chosen on validation, and its defaults without.
+        tastes: how the dictionary is made.
+        limits: how many personas a user may have.
+
+    Raises:
+        CapabilityError: the model cannot fold in, or has personas of this kind already.
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        sharpness: float | None = 0.0,
+        slate: Slate | None = None,
+        tastes: TasteSettings = _TASTE_SETTINGS,
+        limits: PersonaSettings = _LIMITS,
+    ) -> None:
+        as_fold_in(model, _PURPOSE)
+        if isinstance(model, WithPersonas):
+            raise CapabilityError("WithPersonas cannot wrap WithPersonas; wrap the model in it")
+        if sharpness is not None:
+            positive("sharpness", sharpness, zero=True)
+        self.model = model
+        self.sharpness = sharpness
+        self.slate = slate
+        self.tastes = tastes
+        self.limits = limits
+        self._inner = model.unfitted()
+        self._former: _Tastes | None = None
+        self._found: _Tastes
+        self._sharpness = sharpness or 0.0
+        self._slate: Slate = slate or Seats()
+
+    @property
+    def folds_in(self) -> bool:
+        return True
+
+    @property
+    def base(self) -> Recommender:
+        """The fitted model within."""
+        _ = self.fitted_on
+        return self._inner
+
+    @property
+    def scoring_model(self) -> Recommender:
+        scoring = self.base.scoring_model
+        return self if scoring is self._inner else self._around(scoring)
+
+    @property
+    def dictionary(self) -> TasteDictionary:
+        """The tastes that all users share."""
+        _ = self.fitted_on
+        return self._found.dictionary
+
+    @property
+    def names(self) -> TasteNames:
+        """The name of every node of the dictionary's tree."""
+        _ = self.fitted_on
+        return self._found.names
+
+    @property
+    def chosen_slate(self) -> Slate:
+        """What makes the lists: `slate`, or what validation chose."""
+        _ = self.fitted_on
+        return self._slate
+
+    @property
+    def chosen_sharpness(self) -> float:
+        """Of the attention: `sharpness`, or what validation chose."""
+        _ = self.fitted_on
+        return self._sharpness
+
+    def continue_from(self, former: Recommender) -> Self:
+        """Let the next `fit` keep the tastes, their numbers and their names, as far as they hold, of an earlier one.
+
+        Args:
+            former: a fitted model with personas, of an earlier state of nearly the same log.
+
+        Raises:
+            CapabilityError: it has no personas of this kind.
+        """
+        if not isinstance(former, WithPersonas):
+            raise CapabilityError(
+                f"{type(former).__name__} has no tastes to continue; give an earlier run of WithPersonas"
+            )
+        self._former = _Tastes(former.dictionary, former.names)
+        return self
+
+    def found(self, queries: Queries, former: FoundPersonas | None = None) -> FoundPersonas:
+        """Return the personas of users, whatever the weights of their events.
+
+        Args:
+            queries: the users, with all of their events that are visible.
+            former: the personas of the same users before the last events; they keep their numbers. Found anew if None.
+        """
+        plain = queries.with_weights(None)
+        dictionary, weight = self.dictionary, self.names.weight
+        if former is None:
+            personas = find_personas(dictionary, plain, self.limits)
+            return FoundPersonas(
+                personas, persona_nodes(dictionary, plain, personas, weight), taste_mass(dictionary, plain)
+            )
+        personas = updated_personas(dictionary, plain, former.personas, self.limits)
+        if personas.identity.shape != former.numbers.shape:
+            raise ValueError("former are the personas of other users, or of other limits")
+        same = personas.identity[:, :, None] == former.personas.identity[:, None, :]
+        same &= personas.identity[:, :, None] != UNKNOWN
+        kept = np.where(same.any(2), np.take_along_axis(former.numbers, same.argmax(2), 1), UNKNOWN)
+        nodes = persona_nodes(dictionary, plain, personas, weight, kept.astype(np.int32))
+        return FoundPersonas(personas, nodes, taste_mass(dictionary, plain))
+
+    def name_of(self, number: int) -> TasteName:
+        """Return the name of a persona's public number."""
+        return self.names.names[number]
+
+    def owners(
+        self, queries: Queries, found: FoundPersonas, *, muted: Mask | None = None, boosted: Mask | None = None
+    ) -> PersonaOwners:
+        """Return the personas of users as owners of the seats of their lists.
+
+        Args:
+            queries: the users, with all of their evidence, that of muted personas included.
+            found: their personas.
+            muted, boosted: "queries K", see `PersonaOwners`.
+        """
+        return PersonaOwners(self, queries, self.dictionary, found.personas, boosted=boosted, muted=muted)
+
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
+        if self._sharpness == 0:
+            return as_fold_in(self.base, _PURPOSE).contributions(queries, items)
+        attention, read, of_event = self._attending(queries)
+        return attention.contributions(read.queries, of_event, self.limits.most, items)
+
+    def persona_attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries K n"]:
+        """Return the attention a_uik of known items, "queries n", over each user's personas; sums to 1 over them."""
+        attention, read, of_event = self._attending(queries)
+        return attention.attention(read.queries, of_event, self.limits.most, items)
+
+    def is_sparse(self, queries: Queries) -> bool:
+        return self._sharpness == 0 and isinstance(self._inner, SparseScores) and self._inner.is_sparse(queries)
+
+    def sparse_scores(self, queries: Queries) -> sp.csr_matrix:
+        assert isinstance(self._inner, SparseScores)
+        return self._inner.sparse_scores(queries)
+
+    def _attending(self, queries: Queries) -> tuple[PersonaAttention, ReadOut, Items]:
+        read = self._inner.read(queries)
+        of_event = self.found(queries).personas.of_events(self.dictionary, queries)
+        return PersonaAttention(read.model, self._sharpness), read, of_event
+
+    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
+        if self._sharpness == 0:
+            return self._inner.score(queries)
+        attention, read, of_event = self._attending(queries)
+        return attention.scores(read.queries, of_event, self.limits.most)
+
+    def _read(self, queries: Queries) -> ReadOut:
+        read = self._inner.read(queries)
+        return ReadOut(self if read.model is self._inner else self._around(read.model), read.queries, read.recent)
+
+    def _seating(self, queries: Queries) -> tuple[Slate | None, Owners | None]:
+        if isinstance(self._slate, Greedy):
+            return None, None
+        return self._slate, self.owners(queries, self.found(queries))
+
+    def _around(self, scoring: Recommender) -> WithPersonas:
+        """Return the model with the same personas around another fitted model, whose queries are weighted already."""
+        other = WithPersonas(scoring, self.sharpness, self.slate, self.tastes, self.limits)
+        other._fitted_on, other._inner, other._found = self._fitted_on, scoring, self._found
+        other._sharpness, other._slate = self._sharpness, self._slate
+        return other
+
+    def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
+        self._inner = self.model.unfitted()
+        self._sharpness, self._slate = self.sharpness or 0.0, self.slate or Seats()
+        effort = self._inner.fit(train, validate, session).effort
+        assert effort is not None
+        former, self._former = self._former, None
+        dictionary = TasteDictionary.of(train, self.tastes, None if former is None else former.dictionary)
+        self._found = self._named(train, dictionary, None, listed=False)
+        if validate is not None:
+            self._choose(validate)
+        self._found = self._named(train, dictionary, former, listed=True)
+        return effort.epochs, effort.examples
+
+    def _choose(self, validate: Validate) -> None:
+        """Choose on validation what is not given: first the attention, with plain lists, then how mixed lists are."""
+
+        def with_sharpness(sharpness: float) -> float:
+            self._sharpness = sharpness
+            return validate(self)
+
+        def with_slate(slate: Slate) -> float:
+            self._slate = slate
+            return validate(self)
+
+        if self.sharpness is None:
+            self._slate = Greedy()
+            self._sharpness = chosen_sharpness(with_sharpness)
+            self._slate = self.slate or Seats()
+            _LOG.info("validation chose sharpness %g of the attention over personas", self._sharpness)
+        if self.slate is None:
+            self._slate = chosen_slate(with_slate)
+            _LOG.info("validation chose %s", self._slate)
+
+    @torch.inference_mode()
+    def _named(
+        self, train: Interactions, dictionary: TasteDictionary, former: _Tastes | None, *, listed: bool
+    ) -> _Tastes:
+        """Return the dictionary with names that hold for the personas of its users and for what they are recommended.
+
+        Args:
+            train: the log.
+            dictionary: its tastes.
+            former: tastes that these continue.
+            listed: whether lists can be made, which names must hold for.
+        """
+        users = np.unique(np.linspace(0, train.n_users - 1, min(train.n_users, _NAMERS)).astype(np.int32))
+        queries = Queries.from_interactions(train, users)
+        personas = find_personas(dictionary, queries, self.limits)
+        lists = self.recommend(queries, _LISTED) if listed else None
+        names = TasteNames.of(
+            dictionary,
+            train.metadata,
+            queries,
+            personas,
+            listed=None if lists is None else lists.items,
+            owner=None if lists is None else lists.owners,
+            former=None if former is None else former.names,
+        )
+        return _Tastes(dictionary, names)
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
+        arrays |= {_TASTES + name: value for name, value in self.dictionary.arrays().items()}
+        names = {"names": [name.to_dict() for name in self.names.names], "weight": self.names.weight.tolist()}
+        seats = self._slate if isinstance(self._slate, Seats) else Seats()
+        chosen = np.asarray([self._sharpness, seats.weight, seats.calibration, seats.size], np.float64)
+        text = json.dumps(names, ensure_ascii=False).encode()
+        return arrays | {_NAMES: np.frombuffer(text, np.uint8), _CHOSEN: chosen}
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        fitted = self.fitted_on
+        inner, tastes = (
+            {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+            for prefix in (_MODEL, _TASTES)
+        )
+        self._inner = self.model.unfitted().restore(fitted, inner)
+        stored = json.loads(arrays[_NAMES].tobytes().decode())
+        names = TasteNames(
+            tuple(TasteName.from_dict(name) for name in stored["names"]), np.asarray(stored["weight"], np.float64)
+        )
+        self._found = _Tastes(TasteDictionary.restored(fitted.items, tastes), names)
+        self._sharpness, weight, calibration, size = arrays[_CHOSEN].tolist()
+        self._slate = self.slate or Seats(weight, calibration, int(size))
