@@ -88,7 +88,7 @@ class Answers(Protocol):
             user_id: external id.
             n: length of the list; it is shorter where fewer items may be recommended.
             at: only events before this moment are visible, Unix seconds. None: all of them, and the moment is now.
-            exclude: items that must not be recommended, beside those of the history and the dismissed ones.
+            exclude: items that must not be recommended, beside those of the history.
         """
 
     def recommend_for(

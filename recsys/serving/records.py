@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from recsys.data.feedback import Kind
 from recsys.explanations.records import Explanation, GenreShare, HalfLife, PersonaItem
 
 
@@ -14,11 +15,13 @@ class HistoryEvent:
     """One event of a history that is part of the request.
 
     `time` is Unix seconds; None: the position in the history gives the order. `value` is a rating or an amount, if any.
+    `kind` is what was done.
     """
 
     item_id: str
     value: float | None = None
     time: int | None = None
+    kind: Kind = "use"
 
 
 @final

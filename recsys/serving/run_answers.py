@@ -50,7 +50,7 @@ from recsys.serving.records import (
     UserSummary,
 )
 from recsys.serving.users.histories import UserHistories
-from recsys.serving.users.history import BeliefLearning, PendingEvent, UserHistory, missing_as_nan
+from recsys.serving.users.history import BeliefLearning, PendingEvent, UserHistory, code_of, missing_as_nan
 from recsys.serving.users.state import UserCache, UserState, UserStates
 
 _LOG = logging.getLogger(__name__)
@@ -271,7 +271,8 @@ class RunAnswers:
             # Without times the order counts: one event a second, until a moment ago.
             moment = event.time if timed and event.time is not None else now - len(history) + place
             number = self._catalogue.numbers.get(event.item_id, UNKNOWN)
-            visitor.timeline.add(PendingEvent(number, missing_as_nan(event.value), moment))
+            kind = code_of(event.kind, event.value)
+            visitor.timeline.add(PendingEvent(number, missing_as_nan(event.value), moment, kind))
             if number == UNKNOWN:
                 visitor.note_unknown(event.item_id, moment)
         with self._lock:

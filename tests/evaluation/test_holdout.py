@@ -193,7 +193,9 @@ def test_a_catalogue_smaller_than_the_cutoff() -> None:
     log = random_log(users=8, items=4)
     blank = Queries.from_history([[0]] * 8)
     strangers = np.arange(100, 108).astype(object)
-    holdout = replace(random_holdout(log), queries=blank, relevant=Ragged.of([[1, 2]] * 8), user_ids=strangers, values=None)
+    holdout = replace(
+        random_holdout(log), queries=blank, relevant=Ragged.of([[1, 2]] * 8), user_ids=strangers, values=None
+    )
     result = evaluate(MostUsed().fit(log), holdout, log, tastes=Tastes.of(log, clusters=2))
     assert result.summary["recall@5"] == result.summary["ndcg@20"] / result.summary["ndcg@10"] == 1.0
     assert result.summary["precision@20"] == pytest.approx(0.1)

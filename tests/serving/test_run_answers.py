@@ -357,7 +357,7 @@ def test_unknown_items_are_named_wherever_they_come_from(log: Interactions, tmp_
     store.append([Event(f"e{k}", "u9", item, None, NOW - k) for k, item in enumerate(("nope", "i3", "nope", "zz"))])
     store.append([Event("e9", "u9", "dismissed", None, NOW, "dismiss")])
     found = answers.recommend("u9", 5, None, ["i1", "typo", "typo", "zz"])
-    assert (found.unknown_items, found.unknown_excluded) == (("nope", "zz"), ("typo", "zz"))
+    assert (found.unknown_items, found.unknown_excluded) == (("nope", "zz", "dismissed"), ("typo", "zz"))
     assert answers.recommend("u9", 5, NOW - 2, ()).unknown_items == ("zz",)  # the rest was not yet
     assert answers.recommend("u8", 5, None, ()).unknown_items == ()
     asked = answers.recommend_for([HistoryEvent("nope"), HistoryEvent("i3")], 5, None, ["typo"])

@@ -10,13 +10,23 @@ from typing import final
 
 import numpy as np
 
+from recsys.data.feedback import CODES
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.beliefs import SavedBelief
 from recsys.events.store import Corrected, Erased, EventStore, Recorded, Undone, user_hash
 from recsys.models.base import Recommender
 from recsys.serving.records import LoggedEvent
-from recsys.serving.users.history import BeliefLearning, PendingEvent, Timeline, UserHistory, missing_as_nan
+from recsys.serving.users.history import (
+    BeliefLearning,
+    PendingEvent,
+    Timeline,
+    UserHistory,
+    code_of,
+    missing_as_nan,
+    teaches,
+)
+from recsys.types import Kinds
 
 
 @final
@@ -105,9 +115,7 @@ class UserHistories:
             history.version += 1
         while history.pending:
             event = history.pending.popleft()
-            if event.dismissed:
-                history.dismissed.add(event.item)
-            elif (event.item, event.time) not in history.logged:
+            if (event.item, event.time) not in history.logged:
                 self._learning.note(history, event, is_new=event.sequence > self._trained_until)
                 history.timeline.add(event)
                 if event.unknown is not None:
@@ -154,7 +162,7 @@ class UserHistories:
         history.sequences.append(record.sequence)
         unknown = event.item_id if number == UNKNOWN else None
         history.pending.append(
-            PendingEvent(number, value, event.time, event.kind == "dismiss", record.sequence, unknown)
+            PendingEvent(number, value, event.time, code_of(event.kind, event.value), record.sequence, unknown)
         )
 
     def _begin_anew(self, user_id: str, former: list[UserHistory]) -> None:
@@ -174,7 +182,7 @@ class UserHistories:
 
     def _teaches(self, history: UserHistory) -> bool:
         """Return whether the belief has to learn from a pending event, most probably."""
-        return any(event.item != UNKNOWN and event.sequence > history.lesson.until for event in history.pending)
+        return any(teaches(event) and event.sequence > history.lesson.until for event in history.pending)
 
     def _history(self, user_id: str, *, keep: bool) -> UserHistory:
         """Return the history of a user; an empty one stays in memory only with `keep`."""
@@ -187,6 +195,14 @@ class UserHistories:
                 self._histories[key] = history
         return history
 
+    def _log_kinds(self, where: slice) -> Kinds:
+        """Return what some events of the log are: where it does not say, events with a value are ratings."""
+        assert self._log is not None
+        if self._log.kinds is not None:
+            return self._log.kinds[where]
+        rated = np.isfinite(self._log.value[where])
+        return np.where(rated, CODES["rating"], CODES["use"]).astype(np.int8)
+
     def _from_log(self, user_id: str) -> UserHistory:
         history = UserHistory(user_id, self._users.get(user_id, UNKNOWN))
         number = self._log_users.get(user_id)
@@ -196,6 +212,7 @@ class UserHistories:
                 array("i", self._log_items[self._log.item_num[where]].tobytes()),
                 array("f", self._log.value[where].astype(np.float32).tobytes()),
                 array("q", self._log.time[where].astype(np.int64).tobytes()),
+                array("b", self._log_kinds(where).tobytes()),
             )
             for place in (np.frombuffer(history.timeline.items, np.int32) == UNKNOWN).nonzero()[0].tolist():
                 item = self._log.items.id_of(int(self._log.item_num[where][place]))

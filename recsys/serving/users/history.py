@@ -8,11 +8,12 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, cast, final
 
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data.feedback import CODES, NEGATIVE_KINDS, Kind
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import IndependentUsers, OnlineRule
@@ -28,6 +29,11 @@ event takes 1 to 5 ms, the more the longer the history, of which the newest 2,00
 WARM: Final = 20_000
 """The most events that are learned before the service is ready, about a minute's work."""
 
+_NEGATIVE: Final = frozenset(CODES[kind] for kind in NEGATIVE_KINDS)
+
+_SPELLINGS: Final[dict[str, Kind]] = {"dismiss": "dislike"}
+"""Of kinds in stores that were written before there were others."""
+
 _ROOM = 1024
 """Users after training for whom the model is extended at a time, at least."""
 
@@ -35,13 +41,14 @@ _ROOM = 1024
 class PendingEvent(NamedTuple):
     """An event that the history does not reflect yet.
 
-    `sequence` is its number in the store; `unknown` the id of its item where the model does not know it.
+    `kind` is the code of what was done; `sequence` the event's number in the store; `unknown` the id of its item where
+    the model does not know it.
     """
 
     item: int
     value: float
     time: int
-    dismissed: bool = False
+    kind: int = CODES["use"]
     sequence: int = 0
     unknown: str | None = None
 
@@ -55,18 +62,20 @@ class Timeline:
         items: item numbers, `UNKNOWN` ones included.
         values: aligned with `items`.
         times: aligned with `items`.
+        kinds: aligned with `items`, codes of `recsys.data.feedback.KINDS`.
     """
 
     items: array[int] = field(default_factory=lambda: array("i"))
     values: array[float] = field(default_factory=lambda: array("f"))
     times: array[int] = field(default_factory=lambda: array("q"))
+    kinds: array[int] = field(default_factory=lambda: array("b"))
 
     def __len__(self) -> int:
         return len(self.times)
 
     def copy(self) -> Timeline:
         """Return a copy, which grows by itself."""
-        return Timeline(self.items[:], self.values[:], self.times[:])
+        return Timeline(self.items[:], self.values[:], self.times[:], self.kinds[:])
 
     def add(self, event: PendingEvent) -> None:
         """Insert an event by its time."""
@@ -74,6 +83,7 @@ class Timeline:
         self.items.insert(place, event.item)
         self.values.insert(place, event.value)
         self.times.insert(place, event.time)
+        self.kinds.insert(place, event.kind)
 
     def queries(self, user: int, start: int, stop: int, now: int) -> Queries:
         """Return the user with a number as one query, with a part of the events visible."""
@@ -83,33 +93,32 @@ class Timeline:
             np.array(self.values[start:stop], np.float32),
             np.array(self.times[start:stop], np.int64),
             np.asarray([now], np.int64),
+            kinds=np.array(self.kinds[start:stop], np.int8),
         )
 
 
 @final
 @dataclass(eq=False)
 class UserHistory:
-    """The events, dismissals and corrections of one user.
+    """The events and corrections of one user.
 
     Attributes:
         user_id: external id; empty for an anonymous user.
         number: the model's number of the user; `UNKNOWN` for a new or an erased user until the model learns from an
             event of theirs.
         timeline: the events.
-        dismissed: items that must not be recommended to the user.
         corrections: of personas, those of other models included.
         logged: item and time of the log's events, which are ignored when they come from the store again.
         pending: events of the store that are not reflected yet, in order of arrival.
         sequences: numbers of all events of the store, ascending.
         lesson: what the belief has learned from and still has to learn.
         unknown: the time of the first event with each item that the model does not know, by the item's id.
-        version: changes whenever the timeline, the dismissals or the belief do.
+        version: changes whenever the timeline or the belief does.
     """
 
     user_id: str = ""
     number: int = UNKNOWN
     timeline: Timeline = field(default_factory=Timeline)
-    dismissed: set[int] = field(default_factory=set)
     corrections: dict[int, Correction] = field(default_factory=dict)
     logged: frozenset[tuple[int, int]] = frozenset()
     pending: deque[PendingEvent] = field(default_factory=deque)
@@ -123,8 +132,8 @@ class UserHistory:
         self.unknown[item_id] = min(time, self.unknown.get(item_id, time))
 
     def excluded(self, stop: int) -> Ragged:
-        """Return the items of the timeline until `stop` and the dismissed ones, ascending, each once."""
-        return row(np.unique(np.array(self.timeline.items[:stop] + array("i", self.dismissed), np.int32)))
+        """Return the items of the timeline until `stop`, ascending, each once."""
+        return row(np.unique(np.array(self.timeline.items[:stop], np.int32)))
 
 
 @final
@@ -195,7 +204,7 @@ class BeliefLearning:
     def note(self, history: UserHistory, event: PendingEvent, *, is_new: bool) -> None:
         """Queue an event, which the history is about to take in; `is_new`: whether training did not have it."""
         lesson = history.lesson
-        if self._model is not None and is_new and event.item != UNKNOWN:
+        if self._model is not None and is_new and teaches(event):
             if event.sequence > lesson.until:
                 lesson.pending += 1
                 lesson.before = history.timeline.copy() if lesson.before is None else lesson.before
@@ -222,7 +231,7 @@ class BeliefLearning:
             return
         while lesson.events and lesson.learned < until:
             event = lesson.events.popleft()
-            if event.item != UNKNOWN and event.sequence > lesson.until:
+            if teaches(event) and event.sequence > lesson.until:
                 if history.number == UNKNOWN:
                     history.number = self._new_number(model)
                 stop = bisect_right(before.times, event.time)
@@ -296,6 +305,22 @@ class BeliefLearning:
             self._room = number + max(_ROOM, number // 4)  # in proportion, so that the cost per event stays small
             model.extend(self._room)
         return number
+
+
+def teaches(event: PendingEvent) -> bool:
+    """Return whether a belief in half-lives learns from an event: a use of an item that the model knows."""
+    return event.item != UNKNOWN and event.kind not in _NEGATIVE
+
+
+def code_of(kind: str, value: float | None) -> int:
+    """Return the code of what was done; a use with a value is a rating, as in a log without kinds.
+
+    >>> code_of("use", 4.0) == code_of("rating", 4.0), code_of("dislike", None) == CODES["dislike"]
+    (True, True)
+    """
+    if kind == "use" and value is not None:
+        return CODES["rating"]
+    return CODES[_SPELLINGS.get(kind) or cast(Kind, kind)]
 
 
 def missing_as_nan(value: float | None) -> float:

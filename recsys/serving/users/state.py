@@ -63,7 +63,7 @@ class UserState:
         facts: of the user, for explanations.
         cached_weights: the time-independent part of the decay weights; None for models that have none.
         bounded: scores of the history as of the last answer; None before that, and for models that are not linear.
-        cached_list: the last list that excluded nothing but the history and the dismissed items.
+        cached_list: the last list that excluded nothing but the history.
     """
 
     queries: Queries
@@ -165,14 +165,14 @@ class UserStates:
             history: without pending events.
             now: the moment of the request, Unix seconds.
             at: the moment in its place, before which events are visible; None: all of them are.
-            exclude: items that must not be recommended, beside those of the history and the dismissed ones.
+            exclude: items that must not be recommended, beside those of the history.
             keep: whether the user may come back, so that the state is worth keeping.
         """
         stop = len(history.timeline) if at is None else bisect_left(history.timeline.times, at)
         newest = history.timeline.times[stop - 1] + 1 if stop else 0
         now = max(now, newest) if at is None else at
         whole = stop == len(history.timeline)
-        if stop == 0 and history.number == UNKNOWN and not history.dismissed:
+        if stop == 0 and history.number == UNKNOWN:
             history, whole, keep = self._empty, True, True  # all users without a history share one state
         state = self.cache.get(history) if whole else None
         if state is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
+from recsys.data.feedback import CODES
 from recsys.data.queries import Ragged
 from recsys.explanations import UserFacts
 from recsys.models import EASE
@@ -28,8 +30,8 @@ def test_a_state_gives_the_query_at_another_moment() -> None:
     queries = state.queries.at(np.asarray([99]))
     assert queries.now.tolist() == [99]
     assert (queries.history.items.tolist(), queries.times.tolist()) == ([0, 1, 2, 3], [0, 1, 2, 3])
-    history.dismissed.add(5)
-    assert history.excluded(2).items.tolist() == [0, 1, 5]
+    history.timeline.add(PendingEvent(5, math.nan, 2, CODES["dislike"]))
+    assert history.excluded(4).items.tolist() == [0, 1, 2, 5]
     assert len(Ragged.of([[]]).items) == len(UserHistory().excluded(0).items) == 0
 
 
