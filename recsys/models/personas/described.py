@@ -35,9 +35,9 @@ def persona_nodes(
     nodes = np.full(personas.identity.shape, UNKNOWN, np.int32)
     taken = np.zeros((len(personas), len(profile)), np.bool_)
     if kept is not None:
-        rows, persona = np.nonzero((kept != UNKNOWN) & (personas.identity != UNKNOWN))
-        nodes[rows, persona] = kept[rows, persona]
-        taken[rows, kept[rows, persona]] = True
+        user, own = np.nonzero((kept != UNKNOWN) & (personas.identity != UNKNOWN))
+        nodes[user, own] = kept[user, own]
+        taken[user, kept[user, own]] = True
     order = np.argsort(-personas.mass, axis=1, kind="stable")
     for position in range(order.shape[1]):
         persona: Ints = np.asarray(order[:, position])

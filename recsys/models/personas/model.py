@@ -22,7 +22,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.capabilities import FoldIn, as_fold_in
-from recsys.models.personas.attention import PersonaAttention
+from recsys.models.personas.attention import PersonaAttention, typical_scale
 from recsys.models.personas.choice import chosen_sharpness, chosen_slate
 from recsys.models.personas.clusters import PersonaSettings, find_personas, taste_mass
 from recsys.models.personas.described import persona_nodes
@@ -45,6 +45,9 @@ _TASTE_SETTINGS, _LIMITS = TasteSettings(), PersonaSettings()
 
 _NAMERS = 4_000
 """Users whose personas decide which names hold, at most."""
+
+_SCALED = 200
+"""Users of whom the scale of the attention is taken, at most."""
 
 _LISTED = 10
 
@@ -105,6 +108,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         self._former: _Tastes | None = None
         self._found: _Tastes
         self._sharpness = sharpness or 0.0
+        self._scale = 1.0
         self._slate: Slate = slate or Seats()
 
     @property
@@ -222,7 +226,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
     def _attending(self, queries: Queries) -> tuple[PersonaAttention, ReadOut, Items]:
         read = self._inner.read(queries)
         of_event = self.found(queries).personas.of_events(self.dictionary, queries)
-        return PersonaAttention(read.model, self._sharpness), read, of_event
+        return PersonaAttention(read.model, self._sharpness, self._scale), read, of_event
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         if self._sharpness == 0:
@@ -243,7 +247,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         """Return the model with the same personas around another fitted model, whose queries are weighted already."""
         other = WithPersonas(scoring, self.sharpness, self.slate, self.tastes, self.limits)
         other._fitted_on, other._inner, other._found = self._fitted_on, scoring, self._found
-        other._sharpness, other._slate = self._sharpness, self._slate
+        other._sharpness, other._scale, other._slate = self._sharpness, self._scale, self._slate
         return other
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
@@ -254,6 +258,8 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         former, self._former = self._former, None
         dictionary = TasteDictionary.of(train, self.tastes, None if former is None else former.dictionary)
         self._found = self._named(train, dictionary, None, listed=False)
+        if self.sharpness != 0:
+            self._scale = self._typical_scale(train)
         if validate is not None:
             self._choose(validate)
         self._found = self._named(train, dictionary, former, listed=True)
@@ -279,6 +285,11 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
             self._slate = chosen_slate(with_slate)
             _LOG.info("validation chose %s", self._slate)
 
+    def _typical_scale(self, train: Interactions) -> float:
+        queries = Queries.from_interactions(train, _spread(train.n_users, _SCALED))
+        _, read, of_event = self._attending(queries)
+        return typical_scale(read.model, read.queries, of_event, self.limits.most)
+
     @torch.inference_mode()
     def _named(
         self, train: Interactions, dictionary: TasteDictionary, former: _Tastes | None, *, listed: bool
@@ -291,8 +302,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
             former: tastes that these continue.
             listed: whether lists can be made, which names must hold for.
         """
-        users = np.unique(np.linspace(0, train.n_users - 1, min(train.n_users, _NAMERS)).astype(np.int32))
-        queries = Queries.from_interactions(train, users)
+        queries = Queries.from_interactions(train, _spread(train.n_users, _NAMERS))
         personas = find_personas(dictionary, queries, self.limits)
         lists = self.recommend(queries, _LISTED) if listed else None
         names = TasteNames.of(
@@ -311,7 +321,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         arrays |= {_TASTES + name: value for name, value in self.dictionary.arrays().items()}
         names = {"names": [name.to_dict() for name in self.names.names], "weight": self.names.weight.tolist()}
         seats = self._slate if isinstance(self._slate, Seats) else Seats()
-        chosen = np.asarray([self._sharpness, seats.weight, seats.calibration, seats.size], np.float64)
+        chosen = np.asarray([self._sharpness, self._scale, seats.weight, seats.calibration, seats.size], np.float64)
         text = json.dumps(names, ensure_ascii=False).encode()
         return arrays | {_NAMES: np.frombuffer(text, np.uint8), _CHOSEN: chosen}
 
@@ -327,5 +337,10 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
             tuple(TasteName.from_dict(name) for name in stored["names"]), np.asarray(stored["weight"], np.float64)
         )
         self._found = _Tastes(TasteDictionary.restored(fitted.items, tastes), names)
-        self._sharpness, weight, calibration, size = arrays[_CHOSEN].tolist()
+        self._sharpness, self._scale, weight, calibration, size = arrays[_CHOSEN].tolist()
         self._slate = self.slate or Seats(weight, calibration, int(size))
+
+
+def _spread(count: int, most: int) -> Items:
+    """Return at most some numbers below a count, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int32))
