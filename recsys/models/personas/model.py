@@ -24,7 +24,7 @@ from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.capabilities import FoldIn, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
 from recsys.models.personas.choice import chosen_sharpness, chosen_slate
-from recsys.models.personas.clusters import PersonaSettings, find_personas, taste_mass
+from recsys.models.personas.clusters import PersonaSettings, find_personas, personas_of, taste_mass, taste_sums
 from recsys.models.personas.described import persona_nodes
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
 from recsys.models.personas.found import FoundPersonas
@@ -110,6 +110,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         self._sharpness = sharpness or 0.0
         self._scale = 1.0
         self._slate: Slate = slate or Seats()
+        self._held: FoundPersonas | None = None
 
     @property
     def folds_in(self) -> bool:
@@ -175,6 +176,11 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         """
         plain = queries.with_weights(None)
         dictionary, weight = self.dictionary, self.names.weight
+        if self._held is not None:
+            rows, (mass, sums) = np.zeros(len(queries), np.int64), taste_sums(dictionary, plain)
+            held = self._held.take(rows)
+            personas = personas_of(dictionary, mass, sums, held.personas.of_taste, held.personas.identity)
+            return FoundPersonas(personas, held.numbers, mass)
         if former is None:
             personas = find_personas(dictionary, plain, self.limits)
             return FoundPersonas(
@@ -188,6 +194,18 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         kept = np.where(same.any(2), np.take_along_axis(former.numbers, same.argmax(2), 1), UNKNOWN)
         nodes = persona_nodes(dictionary, plain, personas, weight, kept.astype(np.int32))
         return FoundPersonas(personas, nodes, taste_mass(dictionary, plain))
+
+    def holding(self, found: FoundPersonas) -> WithPersonas:
+        """Return the model as if every query were of one user, whose events keep the persona that they have.
+
+        It answers what the user's list would be without some events, if the personas stayed what they are.
+
+        Args:
+            found: the personas of a single user.
+        """
+        other = self._around(self._inner)
+        other._held = found
+        return other
 
     def name_of(self, number: int) -> TasteName:
         """Return the name of a persona's public number."""
@@ -248,6 +266,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         other = WithPersonas(scoring, self.sharpness, self.slate, self.tastes, self.limits)
         other._fitted_on, other._inner, other._found = self._fitted_on, scoring, self._found
         other._sharpness, other._scale, other._slate = self._sharpness, self._scale, self._slate
+        other._held = self._held
         return other
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:

@@ -22,7 +22,7 @@ _ENTRIES = 16_000_000
 """Contributions computed at a time: about 64 MB."""
 
 
-_FEW = 10.0
+FEW = 10.0
 """With so many events, shares of personas and genres are trusted by half: of few events they are mostly chance."""
 
 
@@ -160,7 +160,7 @@ class PersonaOwners(Owners):
         owned = ownership(self._model, self._queries.take(rows), items, self._dictionary, self._personas.take(rows))
         boosted, muted = (None if control is None else control[rows] for control in (self._boosted, self._muted))
         events = self._personas.mass[rows].sum(1)
-        trust = events / (events + _FEW)
+        trust = events / (events + FEW)
         return Seating(owned.owner, owned.shares, boosted, muted, self._content(rows, items), trust)
 
     def _content(self, rows: Ints, items: Items) -> Content | None:
