@@ -28,7 +28,7 @@ SIGNATURES = {
     "save": "(model, path, *, extra)",
     "similar_items": "(model, items, *, n)",
     "split": "(log, name, *, seed, min_user_events, min_item_events, fractions, n, history, threshold)",
-    "train": "(data, model, *, session, **settings)",
+    "train": "(data, model, *, session, former, **settings)",
 }
 """The functions of the package with their parameters, and its other names but for errors."""
 
@@ -85,6 +85,7 @@ def test_models() -> None:
         "Recommendations",
         "Recommender",
         "TimeSVD",
+        "WithPersonas",
     ]
 
 

@@ -16,12 +16,13 @@ import recsys.models
 from recsys.data.interactions import Interactions, check_log
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Split
-from recsys.errors import ConfigError, nearest
+from recsys.errors import CapabilityError, ConfigError, nearest
 from recsys.evaluation.ranking import validator
 from recsys.experiments.configuration import Experiment, Filters, Validation, check_experiment, read_experiment
 from recsys.experiments.shipped import experiment_files
 from recsys.models.base import Recommender
 from recsys.models.parameters import check_keys, to_plain
+from recsys.models.personas.model import WithPersonas
 from recsys.training.session import Session
 
 
@@ -30,6 +31,7 @@ def train(
     model: str | Path | type[Recommender] | Recommender = "persona_ease",
     *,
     session: Session | None = None,
+    former: Recommender | None = None,
     **settings: Any,  # noqa: ANN401 - settings of any model
 ) -> Recommender:
     """Fit a model.
@@ -41,6 +43,7 @@ def train(
             the path of another one, the name of a class ("EASE", "my_package.MyModel", an entry point's short name), a
             class, or a model.
         session: device, progress, logs and checkpoints of models that are trained by gradient.
+        former: an earlier model with personas, whose tastes, their numbers and names continue.
         settings: of the model, by the names of its constructor: `regularization=200.0`. By name also those of
             a group: `epochs=5`, or `optimization={"epochs": 5}`.
 
@@ -49,6 +52,7 @@ def train(
 
     Raises:
         ConfigError: there is no such model or setting.
+        CapabilityError: `former`, or the model that is fitted, has no personas to continue.
 
     >>> from recsys.data.interactions import Interactions
     >>> train(Interactions.from_columns(["a", "a", "b"], [1, 2, 1]), "popularity").n_items
@@ -71,9 +75,22 @@ def train(
     else:
         experiment = _experiment(str(model), settings)
         fresh, validation, filters = experiment.build(), experiment.validation, experiment.filters
+    if former is not None:
+        fresh = continuing(fresh, former)
     if isinstance(data, Split):
         return fresh.fit(data.train, validator_of(data, validation), session)
     return fresh.fit(data if filters == Filters() else minimum_events(data, *astuple(filters)), None, session)
+
+
+def continuing(model: Recommender, former: Recommender) -> Recommender:
+    """Return an unfitted model that will keep the tastes of an earlier one; see `WithPersonas.continue_from`.
+
+    Raises:
+        CapabilityError: one of them has no personas of this kind.
+    """
+    if not isinstance(model, WithPersonas):
+        raise CapabilityError(f"{type(model).__name__} has no tastes that could continue; wrap it in WithPersonas")
+    return model.continue_from(former)
 
 
 def validator_of(split: Split, validation: Validation) -> Callable[[Recommender], float] | None:

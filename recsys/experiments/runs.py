@@ -38,7 +38,7 @@ from recsys.evaluation.tastes import Tastes
 from recsys.events.addresses import PINNED, is_address, located
 from recsys.events.transfer import pinned
 from recsys.experiments.configuration import Experiment, read_filters
-from recsys.experiments.fitting import validator_of
+from recsys.experiments.fitting import continuing, validator_of
 from recsys.experiments.run_log import DataSettings, LogRecord, log_for_questions, questions_again, questions_later
 from recsys.files import json_values, write_json, write_text
 from recsys.models.base import Recommender
@@ -74,6 +74,7 @@ def train_run(
     cutoffs: Sequence[int] = (5, 10, 20),
     session: Session | None = None,
     overwrite: bool = False,
+    former: Path | None = None,
     say: Progress = lambda _: None,
 ) -> dict[str, Any]:
     """Train and evaluate one run; return the content of `DIR/metrics.json`.
@@ -86,13 +87,17 @@ def train_run(
         cutoffs: list lengths.
         session: device, progress, resumption; its directory is `out/logs`.
         overwrite: replace a finished run.
+        former: an earlier run (it may be `out`) whose tastes, their numbers and names continue.
         say: called with progress messages.
 
     Raises:
+        CapabilityError: the model, or that of `former`, has no personas to continue.
         DataError: `out` holds a finished run or something that is not a run.
     """
     lengths = ascending_cutoffs([*cutoffs, 10])
     data.check(experiment.filters)
+    earlier = None if former is None else load_model(former)
+    model = experiment.build(seed) if earlier is None else continuing(experiment.build(seed), earlier)
     _prepare(out, overwrite=overwrite)
     data = replace(data, source=pinned(data.source))
     say(f"reading {located(data.source)}")
@@ -100,7 +105,6 @@ def train_run(
     cut = data.cut(log, experiment.filters)
     say(f"{log}; split {cut.name}: {len(cut.train)} training events, {len(cut.valid)} and {len(cut.test)} questions")
     write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
-    model = experiment.build(seed)
     say(f"training {type(model).__name__}")
     session = replace(session or Session(), directory=out / "logs")
     model.fit(cut.train, validator_of(cut, experiment.validation), session)

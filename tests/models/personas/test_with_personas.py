@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import recsys
 from recsys.bundles import bundle
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
@@ -218,6 +219,9 @@ def test_tastes_continue_from_an_earlier_fit(seated: WithPersonas) -> None:
     np.testing.assert_array_equal(again.dictionary.merges, seated.dictionary.merges)
     same = [one.text == other.text for one, other in zip(again.names.names, seated.names.names, strict=True)]
     assert np.mean(same) >= 0.85
+    assert recsys.train(less, WithPersonas(EASE(20.0)), former=seated).names.names == again.names.names  # type: ignore[attr-defined]
+    with pytest.raises(CapabilityError, match="wrap it in WithPersonas"):
+        recsys.train(less, EASE(20.0), former=seated)
     with pytest.raises(CapabilityError, match="EASE has no tastes to continue"):
         WithPersonas(EASE()).continue_from(seated.base)
 
@@ -252,3 +256,5 @@ def test_only_around_models_that_fold_in() -> None:
         WithPersonas(BPR())
     with pytest.raises(CapabilityError, match="wrap the model"):
         WithPersonas(WithPersonas(EASE()))
+    with pytest.raises(CapabilityError, match="put it within"):
+        Decayed(WithPersonas(EASE()))
