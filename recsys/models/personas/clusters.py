@@ -12,6 +12,7 @@ from recsys.data.clusters import unit_rows
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models.personas.one_taste import coherence
 from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 _BATCH = 512
@@ -187,6 +188,8 @@ def personas_of(
 def _find(dictionary: TasteDictionary, queries: Queries, settings: PersonaSettings) -> Personas:
     mass, sums = taste_sums(dictionary, queries)
     label = _clusters(mass, sums, settings)
+    single = coherence(dictionary.themes, queries) >= dictionary.one_taste
+    label[single] = label[single, mass[single].argmax(1)][:, None]
     size = np.zeros(mass.shape)
     np.add.at(size, (np.arange(len(mass))[:, None], label), mass)
     rank = np.argsort(np.argsort(-size, axis=1, kind="stable"), axis=1)  # the largest persona first

@@ -15,7 +15,8 @@ from recsys.checks import positive, share, whole
 from recsys.data.clusters import unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
-from recsys.models.personas.vectors import item_vectors
+from recsys.models.personas.one_taste import STRAY, THEME_LABELS, least_coherence
+from recsys.models.personas.vectors import item_blocks, joined
 from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 _ROUNDS = 20
@@ -36,6 +37,7 @@ class TasteSettings:
     Attributes:
         tastes: number of tastes; fewer on a log of few items.
         dim, shrinkage, metadata_weight: of the item vectors, see `recsys.models.personas.vectors.item_vectors`.
+        stray: share of the events of a user of one taste that may lie anywhere, see `recsys.models.personas.one_taste`.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -44,13 +46,15 @@ class TasteSettings:
     tastes: int = 48
     dim: int = 16
     shrinkage: float = 100.0
-    metadata_weight: float = 0.2
+    metadata_weight: float = 0.3
+    stray: float = STRAY
 
     def __post_init__(self) -> None:
         whole("tastes", self.tastes)
         whole("dim", self.dim)
         positive("shrinkage", self.shrinkage, zero=True)
         share("metadata_weight", self.metadata_weight)
+        share("stray", self.stray)
 
 
 @final
@@ -67,12 +71,16 @@ class TasteDictionary:
         vectors: "items dim", float32, unit rows.
         taste: "items", int32, the taste of each item.
         merges: "tastes-1 2", int32: node `tastes + m` joins the two nodes of row m; nodes below `tastes` are tastes.
+        themes: "items dim'", float32, unit rows: vectors in which labels count as much as co-use.
+        one_taste: coherence in the themes from which on a user has one taste.
     """
 
     items: Vocabulary
     vectors: Floats
     taste: Items
     merges: Items
+    themes: Floats
+    one_taste: float
 
     @classmethod
     def of(
@@ -88,7 +96,8 @@ class TasteDictionary:
                 item keeps its taste unless it has come far closer to another. `settings.tastes` is not used then.
         """
         chosen = settings or TasteSettings()
-        vectors = item_vectors(train, chosen.dim, chosen.shrinkage, chosen.metadata_weight)
+        blocks = item_blocks(train, chosen.dim, chosen.shrinkage)
+        vectors, themes = joined(*blocks, chosen.metadata_weight), joined(*blocks, THEME_LABELS)
         weight = np.bincount(train.item_num, minlength=train.n_items).astype(np.float64)
         if former is None:
             taste = _k_means(vectors, weight, _divide(vectors, weight, chosen.tastes))
@@ -97,7 +106,10 @@ class TasteDictionary:
         else:
             vectors = _continued(former, train.items, vectors, weight)
             taste, merges = _inherited(former, train.items, vectors), former.merges
-        return cls(train.items, vectors.astype(np.float32), taste.astype(np.int32), merges)
+        least = least_coherence(themes, taste, weight, train.metadata, chosen.stray)
+        return cls(
+            train.items, vectors.astype(np.float32), taste.astype(np.int32), merges, themes.astype(np.float32), least
+        )
 
     def __len__(self) -> int:
         return len(self.merges) + 1
@@ -120,12 +132,14 @@ class TasteDictionary:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything but the vocabulary, as arrays by name."""
-        return {"vectors": self.vectors, "taste": self.taste, "merges": self.merges}
+        names = ("vectors", "taste", "merges", "themes")
+        return {**{name: getattr(self, name) for name in names}, "one_taste": np.asarray(self.one_taste)}
 
     @classmethod
     def restored(cls, items: Vocabulary, arrays: Mapping[str, npt.NDArray[Any]]) -> TasteDictionary:
         """Restore the result of `arrays`."""
-        return cls(items, arrays["vectors"], arrays["taste"], arrays["merges"])
+        kept = (arrays[name] for name in ("vectors", "taste", "merges", "themes"))
+        return cls(items, *kept, float(arrays["one_taste"]))
 
 
 def _centres(vectors: Doubles, weight: Doubles, taste: npt.NDArray[np.integer], count: int) -> Doubles:

@@ -16,7 +16,7 @@ _FEWEST_USERS = 2
 """Pairs of items that a single user joins are left out: there are many, and each says next to nothing."""
 
 
-def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, metadata_weight: float = 0.2) -> Doubles:
+def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, metadata_weight: float = 0.3) -> Doubles:
     """Return "items dim'", unit rows; a row of zeros for an item of which nothing is known.
 
         PMI_ij = c_ij / (c_ij + shrinkage) ln( c_ij U / (n_i n_j) ),   P = max(PMI, 0) = Q S Q'
@@ -35,11 +35,20 @@ def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, m
         shrinkage: users by which a pair's mutual information is shrunk.
         metadata_weight: g, how much the labels count beside co-use; without labels co-use counts alone.
     """
+    return joined(*item_blocks(train, dim, shrinkage), metadata_weight)
+
+
+def item_blocks(train: Interactions, dim: int = 16, shrinkage: float = 100.0) -> tuple[Doubles, Doubles]:
+    """Return v and z of `item_vectors`: "items dim" of the co-use, and "items labels"; unit rows, or rows of zeros."""
     counts = np.bincount(train.item_num, minlength=train.n_items).astype(np.float64)
     use = _cleaned(_co_use(train, dim, shrinkage), counts)
+    return use, _cleaned(_label_vectors(train.metadata, counts, dim), counts)
+
+
+def joined(use: Doubles, labels: Doubles, metadata_weight: float) -> Doubles:
+    """Return the vectors of two blocks of `item_blocks`, in which the labels have a weight."""
     if metadata_weight == 0:
         return use
-    labels = _cleaned(_label_vectors(train.metadata, counts, dim), counts)
     return unit_rows(np.hstack([(1 - metadata_weight) ** 0.5 * use, metadata_weight**0.5 * labels]))
 
 

@@ -1,0 +1,86 @@
+"""Whether a user has one taste: the own items are as alike as those of a single label would be, strays among them."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsys.data.items import NO_GENRE, ItemMetadata
+from recsys.data.queries import Queries
+from recsys.types import Doubles, Floats, Items
+
+THEME_LABELS = 0.5
+"""Weight of the labels in the vectors in which tastes are compared with labels."""
+
+STRAY = 0.25
+"""Share of the events of a user of one taste that may lie anywhere."""
+
+_WIDEST = 1 / 6
+"""A label with a larger share of the events ("Drama") is not one taste."""
+
+_FEWEST = 40
+"""Items of a label that is compared."""
+
+_UNLIKE = 0.1
+"""Share of the labels that are less of a taste than what is still called one."""
+
+
+def coherence(themes: Floats, queries: Queries) -> Doubles:
+    """Return "queries": the mean cosine of two different events of each history, weighted; 1 with fewer than two.
+
+        ( |sum_j w_j t_j|^2 - sum_j w_j^2 ) / ( (sum_j w_j)^2 - sum_j w_j^2 )
+
+    Events without a vector t_j do not count.
+    """
+    weight = queries.counted * (1.0 if queries.weights is None else queries.weights.astype(np.float64))
+    items = np.maximum(queries.history.items, 0)
+    weight = weight * themes.any(1)[items]
+    users = len(queries)
+    rows = sp.csr_matrix((weight, items, queries.history.indptr), shape=(users, len(themes)))
+    total, square = (np.bincount(queries.history.rows, each, users) for each in (weight, weight**2))
+    among = total**2 - square
+    alike = ((rows @ themes.astype(np.float64)) ** 2).sum(1) - square
+    return np.divide(alike, among, out=np.ones(users), where=among > 1e-9 * total**2)
+
+
+def least_coherence(
+    themes: Doubles, taste: Items, counts: Doubles, metadata: ItemMetadata, stray: float = STRAY
+) -> float:
+    """Return the coherence from which on a user has one taste, fitted to a log.
+
+    Who draws from one label's items by their popularity, and a share of `stray` from everything, has two events with a
+    mean cosine of
+
+        (1 - stray)^2 |m_l|^2 + 2 stray (1 - stray) m_l . m + stray^2 |m|^2          m_l, m: mean over events
+
+    The tenth of the labels with the least is left out. Labels are genres, tags where there are no genres, and the
+    tastes themselves where there are neither; those with more than a sixth of the events are too wide to be one taste.
+
+    Args:
+        themes: "items dim", unit rows.
+        taste: "items".
+        counts: "items", events of each.
+        metadata: of the items.
+        stray: that share.
+    """
+    has = _groups(metadata, taste)
+    mass = has @ counts
+    usable = (has @ (counts > 0) >= min(_FEWEST, len(counts) / 12)) & (mass <= _WIDEST * counts.sum()) & (mass > 0)
+    if not usable.any():
+        return 1.0
+    means = (has[usable] @ (counts[:, None] * themes)) / mass[usable, None]
+    everything = counts @ themes / counts.sum()
+    mixed = (1 - stray) * means + stray * everything
+    return float(np.quantile((mixed**2).sum(1), _UNLIKE))
+
+
+def _groups(metadata: ItemMetadata, taste: Items) -> sp.csr_matrix:
+    """Return "labels items": the items of each genre, tag or taste."""
+    rows = metadata.genres if metadata.has_genres else metadata.tags
+    labels = sorted({label for row in rows for label in row} - NO_GENRE)
+    number = {label: place for place, label in enumerate(labels)}
+    pairs = [(number[label], item) for item, row in enumerate(rows) for label in set(row) if label in number]
+    if not pairs:
+        pairs = [(int(group), item) for item, group in enumerate(taste)]
+    group, item = np.asarray(pairs).T
+    return sp.csr_matrix((np.ones(len(pairs)), (group, item)), shape=(int(group.max()) + 1, len(metadata)))
