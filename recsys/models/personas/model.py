@@ -276,12 +276,13 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         assert effort is not None
         former, self._former = self._former, None
         dictionary = TasteDictionary.of(train, self.tastes, None if former is None else former.dictionary)
-        self._found = self._named(train, dictionary, None, listed=False)
+        weight = np.bincount(dictionary.taste[train.item_num], minlength=len(dictionary)).astype(np.float64)
+        self._found = _Tastes(dictionary, TasteNames((), weight))  # names need lists, and lists need no names
         if self.sharpness != 0:
             self._scale = self._typical_scale(train)
         if validate is not None:
             self._choose(validate)
-        self._found = self._named(train, dictionary, former, listed=True)
+        self._found = _Tastes(dictionary, self._named(train, former))
         return effort.epochs, effort.examples
 
     def _choose(self, validate: Validate) -> None:
@@ -310,30 +311,20 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         return typical_scale(read.model, read.queries, of_event, self.limits.most)
 
     @torch.inference_mode()
-    def _named(
-        self, train: Interactions, dictionary: TasteDictionary, former: _Tastes | None, *, listed: bool
-    ) -> _Tastes:
-        """Return the dictionary with names that hold for the personas of its users and for what they are recommended.
-
-        Args:
-            train: the log.
-            dictionary: its tastes.
-            former: tastes that these continue.
-            listed: whether lists can be made, which names must hold for.
-        """
+    def _named(self, train: Interactions, former: _Tastes | None) -> TasteNames:
+        """Return names that hold for the personas of the log's users and for what these are recommended."""
         queries = Queries.from_interactions(train, _spread(train.n_users, _NAMERS))
-        personas = find_personas(dictionary, queries, self.limits)
-        lists = self.recommend(queries, _LISTED) if listed else None
-        names = TasteNames.of(
-            dictionary,
+        personas = find_personas(self.dictionary, queries, self.limits)
+        lists = self.recommend(queries, _LISTED)
+        return TasteNames.of(
+            self.dictionary,
             train.metadata,
             queries,
             personas,
-            listed=None if lists is None else lists.items,
-            owner=None if lists is None else lists.owners,
+            listed=lists.items,
+            owner=lists.owners,
             former=None if former is None else former.names,
         )
-        return _Tastes(dictionary, names)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
