@@ -79,10 +79,12 @@ class RatingScale:
     Attributes:
         mean: the mean over users of their mean rating.
         spread: the standard deviation of a rating around the mean of its user, above 0.
+        highest: the highest rating.
     """
 
     mean: float
     spread: float
+    highest: float
 
     @classmethod
     def of(cls, log: Interactions) -> Self | None:
@@ -90,9 +92,9 @@ class RatingScale:
 
         >>> from recsys.data.interactions import Interactions
         >>> RatingScale.of(Interactions.from_columns([1, 1, 1, 2], [1, 2, 3, 1], [2, 3, 4, 3]))
-        RatingScale(mean=3.0, spread=1.0)
+        RatingScale(mean=3.0, spread=1.0, highest=4.0)
         """
-        rated = _rated(log.value, log.kinds)
+        rated = is_rated(log.value, log.kinds)
         value, owner = log.value[rated].astype(np.float64), log.user_num[rated]
         if len(value) == 0 or float(value.min()) == float(value.max()):
             return None
@@ -100,7 +102,7 @@ class RatingScale:
         own = np.bincount(owner, value, log.n_users) / np.maximum(count, 1)
         squares, freedom = float(((value - own[owner]) ** 2).sum()), len(value) - int((count > 0).sum())
         spread = (squares / freedom) ** 0.5 if squares > 0 else float(value.std())  # one rating each: between users
-        return cls(float(own[count > 0].mean()), spread)
+        return cls(float(own[count > 0].mean()), spread, float(value.max()))
 
 
 def preferences(
@@ -132,13 +134,13 @@ def preferences(
         weights: of the other kinds.
 
     >>> values = np.float32([5, 1, np.nan])
-    >>> preferences(values, None, np.array([0, 3]), RatingScale(3, 1)).astype(float).round(2).tolist()
+    >>> preferences(values, None, np.array([0, 3]), RatingScale(3, 1, 5)).astype(float).round(2).tolist()
     [0.77, -0.77, 0.5]
     """
     result = np.full(len(values), weights.use, np.float32) if kinds is None else weights.by_code[kinds]
     if scale is None:
         return result
-    rated = _rated(values, kinds)
+    rated = is_rated(values, kinds)
     if not rated.any():
         return result
     users = len(indptr) - 1
@@ -197,7 +199,7 @@ def described(kinds: Kinds) -> dict[str, int]:
 _INTERACTION: Final[Mask] = np.array([kind not in NEGATIVE_KINDS for kind in KINDS])
 
 
-def _rated(values: Floats, kinds: Kinds | None) -> Mask:
+def is_rated(values: Floats, kinds: Kinds | None) -> Mask:
     """ "events": which have a rating."""
     finite = np.isfinite(values)
     return finite if kinds is None else finite & (kinds == CODES["rating"])

@@ -137,7 +137,7 @@ def evaluate_lists(
     top = top[:, : lengths[-1]]
     partition = Tastes.of(train) if tastes is None else tastes
     history = holdout.queries.history
-    ranking = ranking_metrics(top, holdout.relevant, lengths, metrics)
+    ranking = ranking_metrics(top, holdout.relevant, lengths, metrics, holdout.verdicts)
     taste_entropy, described = _describe(partition, self_information(train), history, top, holdout.relevant, lengths)
     active = np.where(history.lengths > 0, history.lengths.astype(np.float64), np.nan)
     columns: dict[str, Any] = {

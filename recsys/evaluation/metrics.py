@@ -3,7 +3,8 @@
 Notation, for one query: R the set of relevant items, h_r = 1 if the item at rank r (from 1) is in R, else 0; k the
 cutoff. Relevance is binary. Items that the model does not know (`UNKNOWN` in the relevant row) count in |R|: no model
 could return them, and leaving them out would flatter every model. A list may end in `UNKNOWN` where fewer than k items
-may be recommended; those ranks are misses. A query without relevant items has no metric: NaN.
+may be recommended; those ranks are misses. A query without relevant items has no metric: NaN. What the user made of the
+relevant items counts in two metrics alone, `liked_ndcg` and `regret`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import numpy as np
 
 from recsys.checks import object_named
 from recsys.data.queries import Ragged, membership
+from recsys.data.splits.verdicts import Verdicts
 from recsys.errors import ConfigError, nearest
-from recsys.types import Doubles, Ints, Items
+from recsys.types import Doubles, Ints, Items, Mask
 
 PerQuery = Doubles
 """ "queries", NaN where the metric is not defined."""
@@ -33,25 +35,32 @@ class RankedHits:
         n_relevant: "queries", int64: |R|, unknown items included.
         top: "queries n", int32, the lists, best first; `UNKNOWN` padding.
         relevant: "queries" rows of relevant items.
+        verdicts: what the users made of the relevant items; None where it is not known.
     """
 
     hits: Doubles
     n_relevant: Ints
     top: Items
     relevant: Ragged
+    verdicts: Verdicts | None = None
 
     @classmethod
-    def of(cls, top: Items, relevant: Ragged) -> RankedHits:
+    def of(cls, top: Items, relevant: Ragged, verdicts: Verdicts | None = None) -> RankedHits:
         """Compare lists with relevant items.
 
         Args:
             top: "queries n", item numbers, best first; `UNKNOWN` padding. An item occurs at most once in a list.
             relevant: "queries" rows of distinct item numbers; `UNKNOWN` for items the model does not know.
+            verdicts: aligned with `relevant.items`.
 
         >>> RankedHits.of(np.array([[4, 2, -1]], np.int32), Ragged.of([[2, 9, -1]])).hits
         array([[0., 1., 0.]])
         """
-        return cls(membership(top, relevant).astype(np.float64), relevant.lengths, top, relevant)
+        return cls(membership(top, relevant).astype(np.float64), relevant.lengths, top, relevant, verdicts)
+
+    def among(self, chosen: Mask) -> RankedHits:
+        """Return the same lists compared with some of the relevant items, a mask aligned with `relevant.items`."""
+        return RankedHits.of(self.top, self.relevant.select(chosen))
 
     def per_relevant(self, total: Doubles, denominator: Doubles) -> PerQuery:
         """Return total / denominator, NaN for queries without relevant items."""
@@ -127,6 +136,29 @@ def map_at(ranked: RankedHits, k: int) -> PerQuery:
     return ranked.per_relevant((hits * precision).sum(1), np.minimum(ranked.n_relevant, k).astype(np.float64))
 
 
+def liked_ndcg_at(ranked: RankedHits, k: int) -> PerQuery:
+    """NDCG with only the answers that the user liked as relevant items; see `Verdicts.liked`.
+
+    NaN for a user who liked none of the answers, and for everybody where verdicts are not known.
+    """
+    if ranked.verdicts is None:
+        return np.full(len(ranked.top), np.nan)
+    return ndcg_at(ranked.among(ranked.verdicts.liked), k)
+
+
+def regret_at(ranked: RankedHits, k: int) -> PerQuery:
+    """Regret: the share of a user's hits that the user regrets. Smaller is better.
+
+    A hit is a relevant item within the first k; see `Verdicts.regretted`. NaN for a user without a hit, who has nothing
+    to regret (the counts of an evaluation say how many there are), and for everybody where no answer can be regretted.
+    """
+    if ranked.verdicts is None or ranked.verdicts.regretted is None:
+        return np.full(len(ranked.top), np.nan)
+    hits = ranked.at(k).sum(1)
+    regretted = ranked.among(ranked.verdicts.regretted).at(k).sum(1)
+    return np.where(hits > 0, regretted / np.maximum(hits, 1.0), np.nan)
+
+
 RANKING_METRICS: Final[Mapping[str, MetricFunction]] = {
     "ndcg": ndcg_at,
     "recall": recall_at,
@@ -134,8 +166,13 @@ RANKING_METRICS: Final[Mapping[str, MetricFunction]] = {
     "hr": hit_rate_at,
     "mrr": mrr_at,
     "map": map_at,
+    "liked_ndcg": liked_ndcg_at,
+    "regret": regret_at,
 }
 """The metrics of this module by the short name that tables use before the "@"."""
+
+SMALLER_IS_BETTER: Final = ("regret",)
+"""The ranking metrics of which a smaller value is better."""
 
 DESCRIBED: Final = ("tdd", "tdd_excess", "ckl", "minority_recall", "novelty", "ild")
 """What every evaluation has of each user's list beside the ranking metrics."""
@@ -172,7 +209,11 @@ def metrics_by_name(metrics: Metrics) -> dict[str, MetricFunction]:
 
 
 def ranking_metrics(
-    top: Items, relevant: Ragged, cutoffs: Sequence[int], metrics: Metrics = (*RANKING_METRICS,)
+    top: Items,
+    relevant: Ragged,
+    cutoffs: Sequence[int],
+    metrics: Metrics = (*RANKING_METRICS,),
+    verdicts: Verdicts | None = None,
 ) -> dict[str, PerQuery]:
     """Return every metric at every cutoff, as `{"ndcg@10": "queries", ...}`.
 
@@ -181,6 +222,7 @@ def ranking_metrics(
         relevant: "queries" rows of distinct item numbers, `UNKNOWN` for items the model does not know.
         cutoffs: list lengths.
         metrics: see `metrics_by_name`.
+        verdicts: what the users made of the relevant items, for the metrics that ask.
 
     Raises:
         ConfigError: an unknown name, or a metric that does not return one number per query.
@@ -188,7 +230,7 @@ def ranking_metrics(
     >>> ranking_metrics(np.array([[4, 2]], np.int32), Ragged.of([[2]]), [1, 2], ["mrr"])
     {'mrr@1': array([0.]), 'mrr@2': array([0.5])}
     """
-    ranked = RankedHits.of(top, relevant)
+    ranked = RankedHits.of(top, relevant, verdicts)
     columns = {}
     for name, function in metrics_by_name(metrics).items():
         for k in cutoffs:

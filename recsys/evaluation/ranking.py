@@ -11,7 +11,7 @@ from recsys.checks import whole
 from recsys.data.splits.holdout import Holdout
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.evaluation.metrics import parse_metric, ranking_metrics
+from recsys.evaluation.metrics import SMALLER_IS_BETTER, parse_metric, ranking_metrics
 from recsys.models.base import FittedOn, Recommender, Validate
 from recsys.models.top_n import mask, top_n
 from recsys.types import Items, Mask
@@ -71,8 +71,8 @@ def _most_popular(fitted_on: FittedOn, holdout: Holdout, n: int) -> Items:
 def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = None, seed: int = 0) -> Validate:
     """Return a function from a model to its mean of one ranking metric, for early stopping and tuning.
 
-    Only questions with relevant items count. The sample, if any, is drawn once, so that every epoch and every model is
-    measured on the same users.
+    Only questions with relevant items count, and a metric of which less is better counts negatively. The sample, if
+    any, is drawn once, so that every epoch and every model is measured on the same users.
 
     Args:
         holdout: the validation questions.
@@ -98,7 +98,10 @@ def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = No
 
     def validate(model: Recommender) -> float:
         top, _ = rank(model, sampled, cutoff)
-        (values,) = ranking_metrics(top, sampled.relevant, [cutoff], [name]).values()
-        return float(values.mean())
+        (values,) = ranking_metrics(top, sampled.relevant, [cutoff], [name], sampled.verdicts).values()
+        defined = values[np.isfinite(values)]
+        if len(defined) == 0:
+            raise ConfigError(f"{metric} is defined for none of the validation users; choose another metric")
+        return float(defined.mean()) * (-1.0 if name in SMALLER_IS_BETTER else 1.0)
 
     return validate

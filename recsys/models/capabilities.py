@@ -168,7 +168,15 @@ class IncrementalPersonas(ABC):
 
 
 class LinearRows(ABC):
-    """A model whose scores are weighted sums of rows of one matrix: s_i = sum_j w_j B_ji, w_j >= 0."""
+    """A model whose scores are weighted sums of rows of one matrix: s_i = sum_j w_j B_ji.
+
+    A class of which that is true only under some settings says so through `sums_rows`.
+    """
+
+    @property
+    def sums_rows(self) -> bool:
+        """Whether the two methods can be used."""
+        return True
 
     @abstractmethod
     def rows(self) -> Float[Tensor, "items items"]:

@@ -9,17 +9,19 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 import torch
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
-from recsys.checks import positive, seed_of_draws
+from recsys.checks import choice, positive, seed_of_draws
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Validate
 from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable
+from recsys.models.feedback import GAIN, Feedback, FeedbackReader
 from recsys.models.linear.operations import event_weights, regularized_factor
 from recsys.models.retrieval.points import by_inner_product
 from recsys.models.top_n import NAN_SCORES
@@ -46,12 +48,26 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
     *Collaborative Filtering for Implicit Feedback Datasets*, ICDM 2008, equation 4 and section 5. The score is additive
     (section 5): event j adds w_j alpha y_i^T A_u^-1 y_j.
 
+    Where ratings or kinds of events count, an event has a confidence and a preference of its own, c_uj and r_uj:
+
+        A_u = Y^T Y + sum_j w_j (c_uj - 1) y_j y_j^T + lambda I,    x_u = A_u^-1 sum_j w_j c_uj r_uj y_j
+
+        feedback    c_uj                                      r_uj
+        liked       alpha if p_j > 0, else 1                  1 if p_j > 0, else 0
+        weighted    alpha (1 + p_j / 2)                       1
+        signed      alpha (1 + p_j / 2) if p_j > 0,           1 if p_j > 0,
+                    else 1 + (alpha - 1) |p_j|                else 0: an absence that is known, not assumed
+
+    with p_j the preference (`recsys.models.feedback`). In the fold-in a dislike or a skip has r = -1 and
+    c = alpha, times its faded weight, under each reading.
+
     Args:
         embedding_size: dimensions of users and items.
         regularization: lambda.
         alpha: confidence in a used item, where an unused one has 1.
         iterations: rounds of solving for all users, then for all items.
         seed: fixes the initial vectors.
+        feedback: how ratings and kinds of events count.
 
     Raises:
         ConfigError: an argument is out of range, or lambda is too small for single precision (when fitting).
@@ -64,6 +80,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         alpha: float = 5.0,
         iterations: int = 15,
         seed: int = 0,
+        feedback: Feedback = "events",
     ) -> None:
         self.embedding_size = embedding_size
         self.regularization = regularization
@@ -73,6 +90,9 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         self.seed = seed
         for name in ("embedding_size", "regularization", "alpha", "iterations"):
             positive(name, getattr(self, name))
+        choice("feedback", feedback, Feedback)
+        self.feedback = feedback
+        self._reader = FeedbackReader(feedback)
         self._items: Tensor
         self._gram: Tensor
 
@@ -84,7 +104,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         _ = self.fitted_on
         users = torch.zeros(len(queries), self.embedding_size)
         for chunk in self._systems(queries):
-            target = torch.einsum("rl,rld->rd", self.alpha * chunk.weight, chunk.vectors)
+            target = torch.einsum("rl,rld->rd", chunk.target, chunk.vectors)
             users[chunk.rows] = torch.cholesky_solve(target[:, :, None], chunk.factor)[:, :, 0]
         return users[:, None, :]
 
@@ -106,7 +126,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
                 products = torch.bmm(solved.transpose(1, 2), candidates)
             else:
                 products = torch.bmm(chunk.vectors, torch.cholesky_solve(candidates, chunk.factor))
-            contributions = self.alpha * chunk.weight[:, :, None] * products
+            contributions = chunk.target[:, :, None] * products
             real = chunk.event >= 0
             result[chunk.event[real]] = contributions[real]
         return result
@@ -121,6 +141,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         from implicit.als import AlternatingLeastSquares  # noqa: PLC0415 (only a fit needs implicit)
         from implicit.recommender_base import ModelFitError  # noqa: PLC0415
 
+        self._reader = FeedbackReader.of(self.feedback, train, "IALS")
         # implicit runs its own threads, and a threaded BLAS underneath slows it down tenfold. `use_gpu=False` because
         # its GPU solver is another algorithm: one seed would give two different models.
         with threadpool_limits(limits=1, user_api="blas"):
@@ -133,7 +154,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
                 use_gpu=False,
             )
             try:
-                model.fit(train.matrix(), show_progress=session.progress)
+                model.fit(self._confidences(train), show_progress=session.progress)
             except ModelFitError as error:
                 raise ConfigError(NAN_SCORES) from error
         self._set(model.item_factors)
@@ -149,9 +170,33 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         return self.personas(queries)[:, 0] @ self._items.T
 
+    def _confidences(self, train: Interactions) -> sp.csr_matrix:
+        """Return c_ui / alpha, "users items", below 0 where the preference is 0, as `implicit` reads it."""
+        (*_, last), _ = self._reader.matrices(train)
+        if self._reader.feedback == "signed":
+            known = (1 + (self.alpha - 1) * np.abs(last.data)) / self.alpha
+            last.data = np.where(last.data > 0, 1 + GAIN * last.data, -known).astype(np.float32)
+        return last
+
+    def _coefficients(self, queries: Queries) -> tuple[Floats, Floats]:
+        """Return what each event adds, "events" each: w_j (c_uj - 1) to A_u, and w_j c_uj r_uj, times y_j."""
+        *_, last = self._reader.features(queries)
+        if self._reader.is_plain(queries):
+            return (self.alpha - 1) * last, self.alpha * last
+        weight, size = event_weights(queries), np.abs(last)
+        positive = last > 0
+        if self._reader.feedback == "signed":
+            sure = self.alpha * (weight + GAIN * size)
+            added = np.where(positive, sure - weight, (self.alpha - 1) * size)
+            target = np.where(positive, sure, np.where(weight > 0, 0.0, -self.alpha * size))
+        else:
+            added = np.where(positive, self.alpha * last - weight, (self.alpha - 1) * size)
+            target = self.alpha * last
+        return added.astype(np.float32), target.astype(np.float32)
+
     def _systems(self, queries: Queries) -> Iterator[_Systems]:
         """Yield the equations A_u of all queries, in chunks of similar history length to limit padding."""
-        weight = event_weights(queries)
+        added, target = self._coefficients(queries)
         length, start = queries.history.lengths, queries.history.indptr[:-1]
         order = np.argsort(-length, kind="stable")
         size = self.embedding_size
@@ -166,21 +211,21 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
             event = np.where(position < length[rows][:, None], start[rows][:, None] + position, -1)
             # Padding and unknown items read the vector of item 0 with weight 0.
             number = np.where(event >= 0, queries.history.items[event], 0)
-            padded = np.where(event >= 0, weight[event], 0)
+            sure, wanted = (torch.from_numpy(np.where(event >= 0, part[event], 0)) for part in (added, target))
             vectors = self._items[torch.from_numpy(np.maximum(number, 0).astype(np.int64))]
-            counts = torch.from_numpy(padded.astype(np.float32))
-            weighted = ((self.alpha - 1) * counts[:, :, None] * vectors).transpose(1, 2)
+            weighted = (sure[:, :, None] * vectors).transpose(1, 2)
             matrix = torch.baddbmm(base.expand(len(rows), size, size), weighted, vectors)
             # Not `torch.linalg.solve`, which is slower, and whose batched LU failed from 200 dimensions on with MKL and
             # several threads.
             factor = torch.linalg.cholesky(matrix)
-            yield _Systems(torch.from_numpy(rows), torch.from_numpy(event), counts, vectors, factor)
+            yield _Systems(torch.from_numpy(rows), torch.from_numpy(event), wanted, vectors, factor)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"items": self._items.numpy()}
+        return {"items": self._items.numpy()} | self._reader.arrays()
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._set(arrays["items"])
+        self._reader = FeedbackReader.restored(arrays)
 
 
 @final
@@ -190,6 +235,6 @@ class _Systems:
 
     rows: Int[Tensor, " rows"]
     event: Int[Tensor, "rows length"]  # its position in `queries.history.items`, -1 where padded
-    weight: Float[Tensor, "rows length"]  # w_j, 0 where padded or not counted
+    target: Float[Tensor, "rows length"]  # w_j c_uj r_uj, 0 where padded or not counted
     vectors: Float[Tensor, "rows length dim"]  # y_j
     factor: Float[Tensor, "rows dim dim"]  # lower Cholesky factor of A_u

@@ -24,7 +24,7 @@ from recsys.data.stream import QuestionSettings, Stream
 from recsys.errors import ConfigError
 from recsys.types import Kinds
 
-SCALE = RatingScale(3.0, 1.0)
+SCALE = RatingScale(3.0, 1.0, 5.0)
 
 
 def _codes(*kinds: str) -> Kinds:
@@ -97,7 +97,7 @@ def test_the_scale_of_a_log() -> None:
     assert RatingScale.of(Interactions.from_columns([1, 2], [1, 2], [4, 4])) is None
     assert RatingScale.of(Interactions.from_columns([1, 2], [1, 2])) is None
     single = RatingScale.of(Interactions.from_columns([1, 2], [1, 2], [2, 4]))
-    assert single == RatingScale(3.0, 1.0)
+    assert single == RatingScale(3.0, 1.0, 4.0)
     bought = replace(log, kinds=np.full(len(log), CODES["buy"], np.int8))
     assert RatingScale.of(bought) is None
 

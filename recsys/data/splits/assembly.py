@@ -12,7 +12,7 @@ from typing import final
 
 import numpy as np
 
-from recsys.data.feedback import interactions
+from recsys.data.feedback import RatingScale, interactions
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.filters import minimum_events
@@ -135,6 +135,7 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) ->
         fingerprint=train.fingerprint,
         values=log.value[said],
         kinds=None if log.kinds is None else log.kinds[said],
+        scale=RatingScale.of(log),
     )
     counts = {
         "of cold users": int((holdout.queries.users == UNKNOWN).sum()),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data.feedback import RatingScale
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
+from recsys.data.splits.verdicts import Verdicts
 from recsys.types import Floats, Kinds
 
 
@@ -29,8 +32,10 @@ class Holdout:
         fingerprint: of the training log whose numbers these are; None where it is not known.
         repeats: the task is to use items again: relevant items may be among the user's events of training. Then set
             `queries.exclude`, as no item of a history is recommended otherwise.
-        values: aligned with `relevant.items`, float32, the rating of the (last) held-out event; None: not known.
-        kinds: aligned with `relevant.items`, int8, what was done, see `Interactions.kinds`; None: nothing is said.
+        values: "relevant", aligned with `relevant.items`: the rating that came with the item, NaN where none did; None
+            where it is not known, as where questions are made by hand.
+        kinds: "relevant", codes of `recsys.data.feedback.KINDS`; None: nothing is said.
+        scale: how people rate in the log; None: it has no ratings that differ.
     """
 
     queries: Queries
@@ -41,12 +46,12 @@ class Holdout:
     repeats: bool = False
     values: Floats | None = None
     kinds: Kinds | None = None
+    scale: RatingScale | None = None
 
     def __post_init__(self) -> None:
         if not len(self.queries) == len(self.relevant) == len(self.user_ids):
             raise ValueError("queries, relevant and user_ids must have one row per query")
-        for name in ("values", "kinds"):
-            column = getattr(self, name)
+        for name, column in (("values", self.values), ("kinds", self.kinds)):
             if column is not None and len(column) != len(self.relevant.items):
                 raise ValueError(f"{name} must be aligned with the relevant items")
 
@@ -55,6 +60,13 @@ class Holdout:
 
     def __repr__(self) -> str:
         return f"Holdout({len(self)} queries, {len(self.relevant.items)} relevant items)"
+
+    @cached_property
+    def verdicts(self) -> Verdicts | None:
+        """What the users made of the relevant items; None where that is not known."""
+        if self.values is None:
+            return None
+        return Verdicts.of(self.relevant, self.values, self.kinds, self.queries, self.scale)
 
     def take(self, rows: npt.NDArray[np.integer]) -> Holdout:
         """Return the given queries, in that order."""
@@ -68,6 +80,7 @@ class Holdout:
             self.repeats,
             None if self.values is None else self.values[entries],
             None if self.kinds is None else self.kinds[entries],
+            self.scale,
         )
 
 

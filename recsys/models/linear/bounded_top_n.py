@@ -108,7 +108,7 @@ class BoundedTopN:
     """
 
     def __init__(self, model: Recommender) -> None:
-        if not isinstance(model, LinearRows):
+        if not (isinstance(model, LinearRows) and model.sums_rows):
             raise TypeError(f"the scores of {type(model).__name__} are not sums of rows")
         self._model = model
         self._linear: LinearRows = model

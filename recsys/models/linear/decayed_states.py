@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.types import Doubles, Ints
+from recsys.types import Doubles, Floats, Ints
 
 _LENGTH = 8
 """Events of a segment. Within one, states are sums of rows; between two, one row for each memory is carried over."""
@@ -18,7 +18,7 @@ _LENGTH = 8
 
 @final
 class DecayedStates:
-    """F, whose row t is the state before event t: memory p has d_p^(t - 1 - j) at item x_j for each earlier event j.
+    """F, whose row t is the state before event t: memory p has f_j d_p^(t - 1 - j) at item x_j of each earlier j.
 
     F has one dense row per event. Histories are cut into segments, so that F = A_1 + A_2 S with sparse A: what is left
     in memory p at the end of a segment, S_p, follows from the segment and what was left at the end of the one before.
@@ -29,9 +29,12 @@ class DecayedStates:
         position: "events", in the user's history.
         n_items: items of the catalogue.
         half_lives: h_p in events; d_p = 2^(-1 / h_p).
+        feature: "events", f_j.
     """
 
-    def __init__(self, item: Ints, position: Ints, n_items: int, half_lives: tuple[float, ...]) -> None:
+    def __init__(
+        self, item: Ints, position: Ints, n_items: int, half_lives: tuple[float, ...], feature: Floats
+    ) -> None:
         self.width = len(half_lives) * n_items
         self._events = len(item)
         log_decay = -np.log(2) / np.asarray(half_lives)
@@ -59,14 +62,14 @@ class DecayedStates:
             source = p * n_items + item
             for gap in range(1, _LENGTH):
                 newer = np.flatnonzero(offset >= gap)
-                weight = np.full(len(newer), np.exp(log_decay[p] * (gap - 1)))
+                weight = feature[newer - gap] * np.exp(log_decay[p] * (gap - 1))
                 forward.add(newer, source[newer - gap], weight)
                 backward.add(source[newer - gap], newer, weight)
             after = np.flatnonzero(segment > 0)
             weight = np.exp(log_decay[p] * offset[after])
             forward.add(after, self.width + left(head[after] - _LENGTH, p), weight)
             before = np.flatnonzero(slot[head] >= 0)
-            weight = np.exp(log_decay[p] * (_LENGTH - 1 - offset[before]))
+            weight = feature[before] * np.exp(log_decay[p] * (_LENGTH - 1 - offset[before]))
             backward.add(source[before], len(item) + left(head[before], p), weight)
             ends.add(left(head[before], p), source[before], weight)
             linked = start[segment[start] > 0]

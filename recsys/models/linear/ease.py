@@ -10,24 +10,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import positive
+from recsys.checks import choice, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import Recommender, Validate
 from recsys.models.capabilities import FoldIn, LinearRows, SampledContributions
+from recsys.models.feedback import Feedback, FeedbackReader
+from recsys.models.linear import feedback_ridge
 from recsys.models.linear.operations import (
     CachedColumns,
-    apply_event_weights,
     check_memory,
     cooccurrence_blocks,
-    event_weights,
     pair_weights,
     regularized_factor,
     sum_of_rows,
+    weighted_sum,
 )
 from recsys.training.progress import FitProgress
 from recsys.training.session import Session
 from recsys.types import Floats, Items
+
+_TABLES = ("weights", "second_weights")
+"""Names of B of each feature."""
 
 _MATRICES = 3
 """Dense float32 matrices "items items" alive at the peak: the Gram matrix or its inverse, the factor, a work copy."""
@@ -43,8 +47,16 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows):
     X is "users items", binary; w_u is the user's weighted history. Source: Steck, *Embarrassingly Shallow Autoencoders
     for Sparse Data*, WWW 2019, equations 3 and 8. The score is additive: event j adds w_j B_ji.
 
+    Where ratings or kinds of events count, the features f and the targets T of `FeedbackReader` take the place of X:
+
+        minimise ||T - sum_a F_a B^(a)||^2 + lambda sum_a ||B^(a)||^2  subject to diag(B^(a)) = 0
+        s_u = sum_a sum_j f^(a)_uj B^(a)_j       a: the one feature of an event, or both (`feedback="signed"`)
+
+    in closed form (`recsys.models.linear.feedback_ridge`). Event j adds the sum of its parts, which may be below 0.
+
     Args:
         regularization: lambda; hundreds to thousands for dense logs, less for sparse ones.
+        feedback: how ratings and kinds of events count; "signed" has twice the parameters.
         memory_limit_gb: refuse to fit when the estimate (10^9 bytes) exceeds this. B is quadratic in the items.
 
     Raises:
@@ -52,13 +64,18 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows):
         CapabilityError: the catalogue needs more memory than `memory_limit_gb` (when fitting).
     """
 
-    def __init__(self, regularization: float = 500.0, memory_limit_gb: float = 8.0) -> None:
+    def __init__(
+        self, regularization: float = 500.0, memory_limit_gb: float = 8.0, feedback: Feedback = "events"
+    ) -> None:
         positive("regularization", regularization)
         positive("memory_limit_gb", memory_limit_gb)
+        choice("feedback", feedback, Feedback)
         self.regularization = regularization
         self.memory_limit_gb = memory_limit_gb
-        self._weights: Tensor
-        self._sample_columns = CachedColumns()
+        self.feedback = feedback
+        self._weights: list[Tensor]
+        self._reader = FeedbackReader(feedback)
+        self._sample_columns: list[CachedColumns] = []
 
     @property
     def folds_in(self) -> bool:
@@ -74,30 +91,45 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows):
         return _MATRICES * 4 * n_items**2 / 1e9
 
     def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
+        """Return sum_a f^(a)_j B^(a)_ji, the exact contribution of each event."""
         _ = self.fitted_on
-        return apply_event_weights(queries, pair_weights(self._weights, queries, items))
+        return weighted_sum(
+            self._reader.features(queries), (pair_weights(table, queries, items) for table in self._weights)
+        )
 
     def contributions_to_sample(
         self, queries: Queries, item_sample: Items, items: Items
     ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
         _ = self.fitted_on
-        sample = self._sample_columns.rows(self._weights, item_sample, queries.history.items)
-        return apply_event_weights(queries, sample), self.contributions(queries, items[:, None])
+        caches = zip(self._sample_columns, self._weights, strict=True)
+        sampled = (cache.rows(table, item_sample, queries.history.items) for cache, table in caches)
+        return weighted_sum(self._reader.features(queries), sampled), self.contributions(queries, items[:, None])
+
+    @property
+    def sums_rows(self) -> bool:
+        return self._reader.parts == 1
 
     def rows(self) -> Float[Tensor, "items items"]:
         _ = self.fitted_on
-        return self._weights
+        (table,) = self._weights
+        return table
 
     def row_weights(self, queries: Queries) -> Floats:
-        return event_weights(queries)
+        (feature,) = self._reader.features(queries)
+        return feature
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
+        self._reader = FeedbackReader.of(self.feedback, train, "EASE")
+        if self._reader.feedback in ("weighted", "signed"):
+            self._set(self._fit_feedback(train, session))
+            return
         needed, n_items = self.memory_gb(train.n_items), train.n_items
         fit = f"EASE on {n_items} items"
         check_memory(fit, needed, self.memory_limit_gb, "use ItemKNN, IALS or AMPCF")
         progress = FitProgress(fit, n_items**3, session, needed)
         gram = torch.empty(n_items, n_items)
-        for start, block in cooccurrence_blocks(train.matrix()):
+        (uses,), _ = self._reader.matrices(train)
+        for start, block in cooccurrence_blocks(uses):
             gram[start : start + block.shape[0]] = torch.from_numpy(block.toarray())
         gram.diagonal().add_(self.regularization)
         factor = regularized_factor(gram, self.regularization)
@@ -105,13 +137,30 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows):
         progress.advance(n_items**3 / 3)
         # LAPACK returns columns; reading rows from that layout is twenty times slower.
         inverse = torch.cholesky_inverse(factor).contiguous()
-        self._weights = inverse.div_(-inverse.diagonal().clone()).fill_diagonal_(0.0)
+        self._set([inverse.div_(-inverse.diagonal().clone()).fill_diagonal_(0.0)])
+
+    def _fit_feedback(self, train: Interactions, session: Session) -> list[Tensor]:
+        size = train.n_users, train.n_items, self._reader.parts
+        needed = feedback_ridge.memory_gb(*size)
+        fit = f"EASE on {train.n_items} items with feedback {self._reader.feedback!r}"
+        check_memory(fit, needed, self.memory_limit_gb, "use feedback 'liked', or ItemKNN, IALS or AMPCF")
+        progress = FitProgress(fit, feedback_ridge.work(*size), session, needed)
+        features, targets = self._reader.matrices(train)
+        return feedback_ridge.solve(features, targets, self.regularization, progress)
+
+    def _set(self, tables: list[Tensor]) -> None:
+        self._weights, self._sample_columns = tables, [CachedColumns() for _ in tables]
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        return sum_of_rows(self._weights, queries.history.items, queries.history.indptr, self.row_weights(queries))
+        features = zip(self._reader.features(queries), self._weights, strict=True)
+        history = queries.history
+        parts = [sum_of_rows(table, history.items, history.indptr, feature) for feature, table in features]
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"weights": self._weights.numpy()}
+        names = zip(_TABLES, self._weights, strict=False)
+        return {name: table.numpy() for name, table in names} | self._reader.arrays()
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        self._weights = torch.from_numpy(arrays["weights"].copy())
+        self._set([torch.from_numpy(arrays[name].copy()) for name in _TABLES if name in arrays])
+        self._reader = FeedbackReader.restored(arrays)

@@ -18,7 +18,8 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import Recommender, Validate
 from recsys.models.capabilities import FoldIn, SampledContributions
-from recsys.models.linear.operations import apply_event_weights, cooccurrence_blocks, event_weights
+from recsys.models.feedback import Feedback, FeedbackReader
+from recsys.models.linear.operations import cooccurrence_blocks, weighted_sum
 from recsys.models.top_n import SparseScores, largest_per_row
 from recsys.training.session import Session
 from recsys.types import Floats, Items
@@ -47,22 +48,36 @@ class ItemKNN(Recommender, FoldIn, SampledContributions, SparseScores):
     Konstan, Riedl, *Item-based Collaborative Filtering Recommendation Algorithms*, WWW 2001; the shrinkage is Bell and
     Koren's (ICDM 2007). The score is additive: event j adds w_j sim(i, j).
 
+    Where ratings or kinds of events count (`FeedbackReader`), c_ij is the sum over users of the product of both
+    targets, n_i the sum of the squared targets of i, and the feature of an event takes the place of w_uj: with "signed"
+    feedback the second one, w_uj p_uj, alone, so that what was disliked repels its neighbours.
+
     Args:
         neighbours: k.
         similarity: one of the three above.
         shrinkage: h, in users.
+        feedback: how ratings and kinds of events count.
 
     Raises:
         ConfigError: an argument is out of range.
     """
 
-    def __init__(self, neighbours: int = 100, similarity: ItemSimilarity = "cosine", shrinkage: float = 10.0) -> None:
+    def __init__(
+        self,
+        neighbours: int = 100,
+        similarity: ItemSimilarity = "cosine",
+        shrinkage: float = 10.0,
+        feedback: Feedback = "events",
+    ) -> None:
         positive("neighbours", neighbours)
         choice("similarity", similarity, ItemSimilarity)
         positive("shrinkage", shrinkage, zero=True)
+        choice("feedback", feedback, Feedback)
         self.neighbours = neighbours
         self.similarity = similarity
         self.shrinkage = shrinkage
+        self.feedback = feedback
+        self._reader = FeedbackReader(feedback)
         self._by_neighbour: sp.csr_matrix
         self._by_candidate: sp.csc_matrix
         self._row_lengths: npt.NDArray[np.integer]
@@ -74,7 +89,7 @@ class ItemKNN(Recommender, FoldIn, SampledContributions, SparseScores):
 
     def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
         _ = self.fitted_on
-        weight, history, similarity = event_weights(queries), queries.history, self._by_candidate
+        weight, history, similarity = self._feature(queries), queries.history, self._by_candidate
         result = np.zeros((len(history.items), items.shape[1]), np.float32)
         # A candidate has few neighbours, a popular neighbour many candidates: so search the candidates' columns.
         begins, ends = similarity.indptr[items], similarity.indptr[items + 1]
@@ -99,11 +114,12 @@ class ItemKNN(Recommender, FoldIn, SampledContributions, SparseScores):
         if self._sample is None or self._sample[0] is not item_sample:
             self._sample = item_sample, self._by_candidate[:, item_sample].tocsr()
         similarity = self._sample[1][np.maximum(queries.history.items, 0)].toarray()
-        return apply_event_weights(queries, similarity), self.contributions(queries, items[:, None])
+        return weighted_sum([self._feature(queries)], [similarity]), self.contributions(queries, items[:, None])
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
-        matrix = train.matrix()
-        users_of = np.bincount(matrix.indices, minlength=train.n_items).astype(np.float32)
+        self._reader = FeedbackReader.of(self.feedback, train, "ItemKNN")
+        _, matrix = self._reader.matrices(train)
+        users_of = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, train.n_items).astype(np.float32)
         candidates, neighbours, values = [], [], []
         for start, block in cooccurrence_blocks(matrix):
             row = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
@@ -137,17 +153,25 @@ class ItemKNN(Recommender, FoldIn, SampledContributions, SparseScores):
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         return torch.from_numpy(self.sparse_scores(queries).toarray())
 
+    def _feature(self, queries: Queries) -> Floats:
+        """Return the feature of each event, "events": of two the one that tells likes from dislikes."""
+        return self._reader.features(queries)[-1]
+
     def is_sparse(self, queries: Queries) -> bool:
+        if not self._reader.is_plain(queries) and bool((self._feature(queries) < 0).any()):
+            return False  # scores below 0 come after those that are not stored
         stored = int(self._row_lengths[queries.history.items].sum())
         return stored * _SPARSE <= len(queries) * self.n_items
 
     def sparse_scores(self, queries: Queries) -> sp.csr_matrix:
-        return sp.csr_matrix(queries.matrix(self.n_items) @ self._by_neighbour)
+        return sp.csr_matrix(queries.history.matrix(self.n_items, self._feature(queries)) @ self._by_neighbour)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         votes = self._by_neighbour
-        return {"votes.data": votes.data, "votes.indices": votes.indices, "votes.indptr": votes.indptr}
+        stored = {"votes.data": votes.data, "votes.indices": votes.indices, "votes.indptr": votes.indptr}
+        return stored | self._reader.arrays()
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         parts = (arrays["votes.data"], arrays["votes.indices"], arrays["votes.indptr"])
         self._set(sp.csr_matrix(parts, shape=(self.n_items, self.n_items)))
+        self._reader = FeedbackReader.restored(arrays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import positive
+from recsys.checks import choice, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Recommender, Validate
 from recsys.models.capabilities import FoldIn
+from recsys.models.feedback import FeedbackReader, Weighting
 from recsys.models.linear.conjugate_gradients import RANK, RidgeSolver
 from recsys.models.linear.decayed_states import DecayedStates
 from recsys.models.linear.operations import check_memory, event_weights, pair_weights, regularized_factor, sum_of_rows
@@ -63,6 +65,10 @@ class LinearNextItem(Recommender, FoldIn):
     is 1 without, and age_j is the sum of the weights of the later events of the history, so that an event of weight 0
     is as if absent. The score is additive given the ages: event j adds sum_p w_j 2^(-age_j / h_p) B^(p)_j.
 
+    Where ratings or kinds of events count (`FeedbackReader`; there is one feature for each event), e_j is multiplied by
+    the feature of event j and y_t by the target of event t, in the fit as in the state; an event that is not liked is,
+    with "liked" feedback, as if absent.
+
     The order is that of the log, also among equal times. Of several events of a user with one item, training uses the
     first and scoring the last.
 
@@ -75,6 +81,7 @@ class LinearNextItem(Recommender, FoldIn):
         later: total weight of all later events as targets, where the next event has 1; 0: the next event alone.
         horizon: in events; half of that weight is within it.
         memory_limit_gb: refuse to fit when the estimate (10^9 bytes) exceeds this.
+        feedback: how ratings and kinds of events count.
 
     Raises:
         ConfigError: an argument is out of range; or lambda is too small for single precision, or the log has no order
@@ -89,6 +96,7 @@ class LinearNextItem(Recommender, FoldIn):
         later: float = 0.0,
         horizon: float = HORIZON,
         memory_limit_gb: float = 8.0,
+        feedback: Weighting = "events",
     ) -> None:
         if not half_lives or list(half_lives) != sorted(set(half_lives)):
             raise ConfigError(f"half_lives are {list(half_lives)}; give at least one, in ascending order")
@@ -107,6 +115,9 @@ class LinearNextItem(Recommender, FoldIn):
         self.later = later
         self.horizon = horizon
         self.memory_limit_gb = memory_limit_gb
+        choice("feedback", feedback, Weighting)
+        self.feedback = feedback
+        self._reader = FeedbackReader(feedback)
         self._weights: Float[Tensor, "memories items items"]
 
     @property
@@ -138,7 +149,9 @@ class LinearNextItem(Recommender, FoldIn):
         if train.clock == "none":
             raise ConfigError(f"{train.name} has no order (clock 'none'): nothing comes next in it; use EASE")
         memories, n_items = len(self.half_lives), train.n_items
-        item, position, after = _first_events(train)
+        self._reader = FeedbackReader.of(self.feedback, train, "LinearNextItem")
+        events = _first_events(train, *self._reader.log_features(train))
+        item, position = events.item, events.position
         width = memories * n_items
         direct, iterative = width**3 / 3 + 2 * width**2 * n_items, _ITERATIVE_WORK * len(item) * width
         needed = self.memory_gb(n_items, memories)
@@ -150,8 +163,8 @@ class LinearNextItem(Recommender, FoldIn):
         progress = FitProgress(fit, iterative if by_steps else direct, session, needed)
         cross = torch.zeros(width, n_items)
         if by_steps:
-            _add_moments(item, position, after, self, cross.numpy())
-            states = DecayedStates(item, position, n_items, self.half_lives)
+            _add_moments(events, self, cross.numpy())
+            states = DecayedStates(item, position, n_items, self.half_lives, events.feature)
             solver = RidgeSolver(states.gram, width, self.regularization)
             for start in range(0, n_items, _ITERATIVE_BLOCK):
                 block = cross[:, start : start + _ITERATIVE_BLOCK]
@@ -159,7 +172,7 @@ class LinearNextItem(Recommender, FoldIn):
                 progress.advance(iterative * block.shape[1] / n_items)
         else:
             gram = torch.zeros(width, width)
-            _add_moments(item, position, after, self, cross.numpy(), gram.numpy())
+            _add_moments(events, self, cross.numpy(), gram.numpy())
             gram.diagonal().add_(self.regularization)
             factor = regularized_factor(gram, self.regularization)
             del gram
@@ -171,12 +184,20 @@ class LinearNextItem(Recommender, FoldIn):
         self._weights = cross.view(memories, n_items, n_items)
 
     def _memories(self, queries: Queries) -> list[Floats]:
-        """Return w_j 2^(-age_j / h_p), "events", for each memory p; 0 for events that are not counted."""
-        weight = event_weights(queries)
+        """Return f_j 2^(-age_j / h_p), "events", for each memory p; 0 for events that are not counted.
+
+        f_j is the feature of event j, w_j where all count alike.
+        """
+        (feature,) = self._reader.features(queries)
+        weight = (
+            np.where(feature > 0, event_weights(queries), 0.0)
+            if self._reader.feedback != "events"
+            else event_weights(queries)
+        )
         cumulative = np.cumsum(weight, dtype=np.float64)
         total = np.concatenate([[0.0], cumulative])[queries.history.indptr[1:]]
         age = np.repeat(total, queries.history.lengths) - cumulative
-        return [(weight * np.exp2(-age / half_life)).astype(np.float32) for half_life in self.half_lives]
+        return [(feature * np.exp2(-age / half_life)).astype(np.float32) for half_life in self.half_lives]
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         scores = torch.zeros(len(queries), self.n_items)
@@ -185,15 +206,26 @@ class LinearNextItem(Recommender, FoldIn):
         return scores
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"weights": self._weights.numpy()}
+        return {"weights": self._weights.numpy()} | self._reader.arrays()
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._weights = torch.from_numpy(arrays["weights"].copy())
+        self._reader = FeedbackReader.restored(arrays)
 
 
-def _add_moments(
-    item: Ints, position: Ints, after: Ints, model: LinearNextItem, cross: Floats, gram: Floats | None = None
-) -> None:
+@final
+@dataclass(frozen=True, eq=False)
+class _Events:
+    """The first event of each user and item."""
+
+    item: Ints  # "events", of all users, one user after the other, in order of time
+    position: Ints  # "events", in the user's history
+    after: Ints  # "events", the number of later events of the user
+    feature: Floats  # "events", what the event's item is multiplied by in a state
+    target: Floats  # "events", and as a target
+
+
+def _add_moments(events: _Events, model: LinearNextItem, cross: Floats, gram: Floats | None = None) -> None:
     """Add F^T Y to `cross` and F^T F to `gram`, if any; a row of F is the state before an event, that of Y the target.
 
     F is not materialised: it has one dense row per event. Two events a <= b of a user are both in every state after b,
@@ -204,33 +236,34 @@ def _add_moments(
         to F_p^T Y     c_p(b - a)                                                at (x_a, x_b), a < b
         c_p(n)       = d_p^(n - 1) + later (1 - g) sum_{0 < k < n} g^(k - 1) d_p^(n - 1 - k)
 
-    so that each pair costs one addition, whatever the number of states. Pairs are processed lag by lag.
+    times the features of both events, or the feature of a and the target of b. So each pair costs one addition,
+    whatever the number of states. Pairs are processed lag by lag.
 
     Args:
-        item: "events".
-        position: "events", in the user's history.
-        after: "events", the number of later events of the user.
+        events: of the log.
         model: whose half-lives and targets count.
         cross: "memories * items, items".
         gram: "memories * items, memories * items".
     """
+    item, position, feature = events.item, events.position, events.feature
     n_items, log_decay = cross.shape[1], -np.log(2) / np.asarray(model.half_lives)
-    state_sums = [[_geometric_sum(p + q, after) for q in log_decay] for p in log_decay]
+    state_sums = [[_geometric_sum(p + q, events.after) for q in log_decay] for p in log_decay]
     decay, ahead = np.exp(log_decay), 2 ** (-1 / model.horizon)
     # At n = lag: d^(n - 1), the sum over k, g^(n - 1).
     next_weight, later_weight, horizon_weight = np.ones_like(decay), np.zeros_like(decay), 1.0
     for lag in range(1, int(position.max(initial=0)) + 1):
         newer = np.flatnonzero(position >= lag)
-        target = item[newer]
+        target, wanted = item[newer], feature[newer - lag] * events.target[newer]
         target_weight = next_weight + model.later * (1 - ahead) * later_weight
         for p in np.flatnonzero(np.maximum(next_weight, target_weight) > _NEGLIGIBLE):
             source = p * n_items + item[newer - lag]
-            np.add.at(cross.reshape(-1), source * n_items + target, np.float32(target_weight[p]))
+            np.add.at(cross.reshape(-1), source * n_items + target, np.float32(target_weight[p]) * wanted)
             if gram is not None and next_weight[p] > _NEGLIGIBLE:
+                product = feature[newer - lag] * feature[newer]
                 for q in range(len(decay)):
                     pair = source * len(gram) + q * n_items + target
                     value = next_weight[p] * decay[p] * state_sums[p][q][newer]
-                    np.add.at(gram.reshape(-1), pair, value.astype(np.float32))
+                    np.add.at(gram.reshape(-1), pair, (product * value).astype(np.float32))
         later_weight = decay * later_weight + horizon_weight
         next_weight, horizon_weight = decay * next_weight, ahead * horizon_weight
     if gram is None:
@@ -239,17 +272,19 @@ def _add_moments(
     own = np.arange(n_items)
     for row, sums in enumerate(state_sums):
         for column, each in enumerate(sums):
-            gram[row * n_items + own, column * n_items + own] += np.bincount(item, each, minlength=n_items)
+            gram[row * n_items + own, column * n_items + own] += np.bincount(item, feature**2 * each, n_items)
 
 
-def _first_events(train: Interactions) -> tuple[Ints, Ints, Ints]:
-    """Return item, position in its history and number of later events of the first event of each user and item."""
-    pair = train.user_num.astype(np.int64) * train.n_items + train.item_num
-    first = np.sort(np.unique(pair, return_index=True)[1])
+def _first_events(train: Interactions, feature: Floats, target: Floats) -> _Events:
+    """Return the first event of each user and item, of those with a feature."""
+    used = np.flatnonzero(feature != 0)
+    pair = train.user_num[used].astype(np.int64) * train.n_items + train.item_num[used]
+    first = used[np.sort(np.unique(pair, return_index=True)[1])]
     user = train.user_num[first]
     count = np.bincount(user, minlength=train.n_users)
     position = np.arange(len(first)) - (np.cumsum(count) - count)[user]
-    return train.item_num[first].astype(np.int64), position, count[user] - 1 - position
+    item = train.item_num[first].astype(np.int64)
+    return _Events(item, position, count[user] - 1 - position, feature[first], target[first])
 
 
 def _geometric_sum(log_ratio: float, terms: Ints) -> Doubles:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import final
 
 import numpy as np
@@ -117,6 +117,16 @@ def table_weights(weights: Float[Tensor, "items items"], history: Items, items: 
     # One flat look-up takes half the time of indexing by two arrays.
     source = np.maximum(history, 0).astype(np.int64) * weights.shape[1]
     return weights.numpy().reshape(-1).take(source[:, None] + items)
+
+
+def weighted_sum(features: Iterable[Floats], parts: Iterable[Floats]) -> Float[Tensor, "events n"]:
+    """Return the sum of features, "events", times their parts, "events n"; overwrites the parts."""
+    total: Floats | None = None
+    for feature, part in zip(features, parts, strict=True):
+        product = part if bool((feature == 1).all()) else np.multiply(part, feature[:, None], out=part)
+        total = product if total is None else np.add(total, product, out=total)
+    assert total is not None
+    return torch.from_numpy(total)
 
 
 def apply_event_weights(queries: Queries, contributions: Floats) -> Float[Tensor, "events n"]:

@@ -45,7 +45,7 @@ class PlainLists(ListMaker):
         self._corrections = corrections
         scoring = model.scoring_model
         self._recommend = recommend or scoring.recommend
-        linear = recommend is None and isinstance(scoring, LinearRows)
+        linear = recommend is None and isinstance(scoring, LinearRows) and scoring.sums_rows
         self._top_n = BoundedTopN(scoring) if linear else None
 
     def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:

@@ -15,6 +15,7 @@ def test_products_are_those_of_the_matrix_of_all_states(lengths: list[int]) -> N
     source = np.random.default_rng(0)
     item = np.concatenate([source.permutation(40)[:length] for length in lengths])
     position = np.concatenate([np.arange(length) for length in lengths])
+    feature = source.uniform(0.5, 1.5, len(item)).astype(np.float32)
     states = np.zeros((len(item), len(HALF_LIVES), 40))
     for event, place in enumerate(position):
         for earlier in range(event - place, event):
@@ -22,5 +23,5 @@ def test_products_are_those_of_the_matrix_of_all_states(lengths: list[int]) -> N
                 states[event, memory, item[earlier]] = 0.5 ** ((event - 1 - earlier) / half_life)
     matrix = states.reshape(len(item), -1)
     vectors = torch.from_numpy(source.normal(size=(matrix.shape[1], 3)).astype(np.float32))
-    result = DecayedStates(item, position, 40, HALF_LIVES).gram(vectors)
+    result = DecayedStates(item, position, 40, HALF_LIVES, feature).gram(vectors)
     np.testing.assert_allclose(result, matrix.T @ (matrix @ vectors.numpy()), rtol=1e-4, atol=1e-4)
