@@ -40,10 +40,8 @@ NEGATIVE: Final[Mask] = np.array([kind in NEGATIVE_KINDS for kind in KINDS])
 _SCALE: Final = "feedback.scale"
 """Name of the array in which a model stores how people rate."""
 
-GAIN: Final = 0.5
-"""How much more a liked event counts than one that is neither liked nor disliked, and how much less a disliked one."""
-
 _FLOOR = 0.3
+"""The target of what is disliked as much as can be: it was used all the same."""
 
 
 @final
@@ -57,7 +55,7 @@ class FeedbackReader:
         feedback    feature             second feature    target
         events      w_j                 -                 1
         liked       w_j [p_j > 0]       -                 [p_j > 0]
-        weighted    w_j (1 + p_j / 2)   -                 (1 + p_j) / 2
+        weighted    w_j (1 + p_j)       -                 .3 + .7 (1 + p_j) / 2
         signed      w_j                 w_j p_j           .3 + .7 (1 + p_j) / 2
 
     (1 + p) / 2 of a rating is the logistic function of 1.5 times its standardised value. The targets are those of a
@@ -107,7 +105,7 @@ class FeedbackReader:
         if self.feedback == "liked":
             features = [weight * (preference > 0)]
         elif self.feedback == "weighted":
-            features = [weight * (1 + GAIN * preference)]
+            features = [weight * (1 + preference)]
         elif self.feedback == "signed":
             features = [weight, weight * preference]
         else:
@@ -144,12 +142,12 @@ class FeedbackReader:
         if self.feedback == "liked":
             liked = matrix(counted & (preference > 0), one)
             return [liked], liked
-        target = (1 + preference) / 2
+        targets = matrix(counted, _target(preference))
         if self.feedback == "weighted":
-            return [matrix(counted, 1 + GAIN * preference)], matrix(counted, target)
+            return [matrix(counted, 1 + preference)], targets
         uses = matrix(counted, one)
         apart = np.concatenate([np.flatnonzero(counted), _negatives(queries)])
-        return [uses, matrix(apart, preference)], matrix(counted, _FLOOR + (1 - _FLOOR) * target)
+        return [uses, matrix(apart, preference)], targets
 
     def log_features(self, train: Interactions) -> tuple[Floats, Floats]:
         """Return the first feature and the target of every event of a log, "events" each; 0 for dislikes and skips."""
@@ -160,7 +158,7 @@ class FeedbackReader:
         if self.feedback == "liked":
             feature = target = np.asarray(used & (preference > 0), np.float32)
         elif self.feedback == "weighted":
-            feature, target = used * (1 + GAIN * preference), used * (1 + preference) / 2
+            feature, target = used * (1 + preference), used * _target(preference)
         return feature.astype(np.float32), target.astype(np.float32)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -189,6 +187,10 @@ def readings_of(model: type) -> tuple[Feedback, ...]:
     """Return the values that a model's argument `feedback` takes; none where it has no such argument."""
     hint = get_type_hints(model.__init__).get("feedback") if "__init__" in vars(model) else None
     return cast("tuple[Feedback, ...]", get_args(hint))
+
+
+def _target(preference: Floats) -> Floats:
+    return np.asarray(_FLOOR + (1 - _FLOOR) * (1 + preference) / 2, np.float32)
 
 
 def _negatives(queries: Queries) -> npt.NDArray[np.int64]:

@@ -21,7 +21,7 @@ from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Validate
 from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable
-from recsys.models.feedback import GAIN, Feedback, FeedbackReader
+from recsys.models.feedback import Feedback, FeedbackReader
 from recsys.models.linear.operations import event_weights, regularized_factor
 from recsys.models.retrieval.points import by_inner_product
 from recsys.models.top_n import NAN_SCORES
@@ -54,8 +54,8 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
 
         feedback    c_uj                                      r_uj
         liked       alpha if p_j > 0, else 1                  1 if p_j > 0, else 0
-        weighted    alpha (1 + p_j / 2)                       1
-        signed      alpha (1 + p_j / 2) if p_j > 0,           1 if p_j > 0,
+        weighted    alpha (1 + p_j)                           1
+        signed      alpha (1 + p_j) if p_j > 0,               1 if p_j > 0,
                     else 1 + (alpha - 1) |p_j|                else 0: an absence that is known, not assumed
 
     with p_j the preference (`recsys.models.feedback`). In the fold-in a dislike or a skip has r = -1 and
@@ -175,7 +175,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         (*_, last), _ = self._reader.matrices(train)
         if self._reader.feedback == "signed":
             known = (1 + (self.alpha - 1) * np.abs(last.data)) / self.alpha
-            last.data = np.where(last.data > 0, 1 + GAIN * last.data, -known).astype(np.float32)
+            last.data = np.where(last.data > 0, 1 + last.data, -known).astype(np.float32)
         return last
 
     def _coefficients(self, queries: Queries) -> tuple[Floats, Floats]:
@@ -186,7 +186,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         weight, size = event_weights(queries), np.abs(last)
         positive = last > 0
         if self._reader.feedback == "signed":
-            sure = self.alpha * (weight + GAIN * size)
+            sure = self.alpha * (weight + size)
             added = np.where(positive, sure - weight, (self.alpha - 1) * size)
             target = np.where(positive, sure, np.where(weight > 0, 0.0, -self.alpha * size))
         else:
