@@ -58,6 +58,19 @@ class Evaluation:
         return int((self.per_user["n_relevant"] == 0).sum())
 
     @property
+    def users_without_hits(self) -> int | None:
+        """Number of users with relevant items but no hit in their longest list; None where neither metric tells.
+
+        They have no regret.
+        """
+        hit, regret = (f"{name}@{self.cutoffs[-1]}" for name in ("hr", "regret"))
+        if hit in self.metrics:
+            return int((self.per_user[hit] == 0).sum())
+        if regret in self.metrics and bool(self.per_user[regret].notna().any()):
+            return int((self.per_user[regret].isna() & (self.per_user["n_relevant"] > 0)).sum())
+        return None
+
+    @property
     def cold_users(self) -> int:
         """Number of users the model was not trained on."""
         return int((self.per_user["user_kind"] == "cold").sum())
@@ -71,7 +84,8 @@ class Evaluation:
     def counts(self) -> dict[str, int]:
         """All counts by name, for reports."""
         names = ("users", "users_without_relevant", "cold_users", "unserved_users", "unreachable_relevant")
-        return {name: getattr(self, name) for name in names}
+        counts = {name: getattr(self, name) for name in names}
+        return counts if self.users_without_hits is None else counts | {"users_without_hits": self.users_without_hits}
 
     def save(self, path: str | Path) -> Path:
         """Write one Parquet file; it appears complete or not at all.

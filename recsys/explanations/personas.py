@@ -84,6 +84,8 @@ def history_sums(model: Recommender, queries: Queries, former: ExactSums | None 
     within = model.scoring_model
     if not isinstance(within, IncrementalPersonas) or len(queries) != 1 or queries.weights is not None:
         return None
+    if not within.counts_alike(queries):
+        return None
     items = np.setdiff1d(queries.history.items, UNKNOWN)
     return within.exact_sums(items, former) if len(items) <= MOST_ITEMS else None
 

@@ -152,6 +152,10 @@ class IncrementalPersonas(ABC):
     """
 
     @abstractmethod
+    def counts_alike(self, queries: Queries) -> bool:
+        """Whether all events of the histories count alike, as in these sums, apart from their weights."""
+
+    @abstractmethod
     def exact_sums(self, items: Items, former: ExactSums | None = None) -> ExactSums:
         """Return the persona sums of a history without weights.
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recsys.data.queries import Ragged, membership
+from recsys.data.splits.verdicts import Verdicts
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.evaluation.metrics import RANKING_METRICS, PerQuery, RankedHits, parse_metric, ranking_metrics
@@ -43,7 +44,7 @@ def test_every_metric_equals_trec_eval() -> None:
         from ir_measures import AP, RR, P, R, Success, nDCG
     top, relevant = random_case()
     oracle = {"ndcg": nDCG, "recall": R, "precision": P, "hr": Success, "mrr": RR, "map": AP}
-    assert set(oracle) == set(RANKING_METRICS)
+    assert {*oracle, "liked_ndcg", "regret"} == set(RANKING_METRICS)
     qrels = [
         ir_measures.Qrel(str(query), str(item) if item != UNKNOWN else "never", 1)
         for query in range(len(top))
@@ -71,6 +72,54 @@ def test_every_metric_equals_trec_eval() -> None:
                 assert ours[f"{name}@{k}"][query] == pytest.approx(expected, abs=1e-6), (name, k, query)
                 checked += 1
     assert checked > 2000
+
+
+def test_liked_ndcg_equals_trec_eval_and_regret_counts_by_hand() -> None:
+    """Only liked answers are documents of the oracle; regretted hits are counted in plain Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import ir_measures
+        from ir_measures import nDCG
+    top, relevant = random_case(seed=3)
+    rng = np.random.default_rng(4)
+    liked = rng.random(len(relevant.items)) < 0.5
+    regretted = ~liked & (rng.random(len(liked)) < 0.6)
+    ours = ranking_metrics(top, relevant, CUTOFFS, ["liked_ndcg", "regret"], Verdicts(liked, regretted))
+    qrels = [
+        ir_measures.Qrel(str(query), str(item) if item != UNKNOWN else "never", 1)
+        for query in range(len(top))
+        for item in relevant.select(liked).row(query)
+    ]
+    seen = 0
+    for k in CUTOFFS:
+        run = [
+            ir_measures.ScoredDoc(str(query), str(item), 100.0 - position)
+            for query in range(len(top))
+            for position, item in enumerate(top[query, :k])
+            if item != UNKNOWN
+        ]
+        theirs = {int(row.query_id): row.value for row in ir_measures.pytrec_eval.iter_calc([nDCG @ k], qrels, run)}
+        for query in range(len(top)):
+            begin, end = relevant.indptr[query : query + 2]
+            answers, good, bad = relevant.items[begin:end], liked[begin:end], regretted[begin:end]
+            value = ours[f"liked_ndcg@{k}"][query]
+            assert value == pytest.approx(theirs.get(query, 0.0), abs=1e-6) if good.any() else math.isnan(value)
+            hits = [bool(bad[answers == item][0]) for item in top[query, :k] if item != UNKNOWN and item in answers]
+            regret = ours[f"regret@{k}"][query]
+            assert regret == pytest.approx(sum(hits) / len(hits)) if hits else math.isnan(regret)
+            seen += len(hits)
+    assert seen > 200
+
+
+def test_without_verdicts_nobody_is_said_to_like_or_to_regret() -> None:
+    top, relevant = random_case()
+    for verdicts in (None, Verdicts(np.ones(len(relevant.items), np.bool_), None)):
+        values = ranking_metrics(top, relevant, [5], ["ndcg", "liked_ndcg", "regret"], verdicts)
+        assert np.isnan(values["regret@5"]).all()
+        if verdicts is None:
+            assert np.isnan(values["liked_ndcg@5"]).all()
+        else:
+            np.testing.assert_array_equal(values["liked_ndcg@5"], values["ndcg@5"])
 
 
 @pytest.mark.parametrize("k", [1, 4, 10])
@@ -118,7 +167,9 @@ def test_membership_is_membership(data: st.DataObject) -> None:
 
 def test_a_perfect_list_scores_one_where_the_metric_allows_it() -> None:
     top = np.arange(10, dtype=np.int32)[None, :]
-    values = ranking_metrics(top, Ragged.of([np.arange(20)]), [10])
+    verdicts = Verdicts(np.ones(20, np.bool_), np.zeros(20, np.bool_))
+    values = ranking_metrics(top, Ragged.of([np.arange(20)]), [10], verdicts=verdicts)
+    assert values.pop("regret@10").item() == 0.0
     assert values.pop("recall@10").item() == 0.5
     assert {name: value.item() for name, value in values.items()} == dict.fromkeys(values, pytest.approx(1.0))
 
@@ -198,7 +249,10 @@ def test_misuse_of_own_metrics_is_explained() -> None:
     two_values.__name__ = "ndcg"
     with pytest.raises(ConfigError, match="two metrics have the name 'ndcg'; rename"):
         ranking_metrics(top, relevant, [1], two_values)
-    with pytest.raises(ConfigError, match=r"'foo' cannot be found.*the metrics of this library are ndcg, [a-z, ]*map$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"'foo' cannot be found.*the metrics of this library are ndcg, [a-z, ]*map, liked_ndcg, regret$",
+    ):
         ranking_metrics(top, relevant, [1], "foo")
     with pytest.raises(ConfigError, match="cannot be found"):
         ranking_metrics(top, relevant, [1], ["no_such_package.metric"])

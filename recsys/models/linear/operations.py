@@ -129,15 +129,6 @@ def weighted_sum(features: Iterable[Floats], parts: Iterable[Floats]) -> Float[T
     return torch.from_numpy(total)
 
 
-def apply_event_weights(queries: Queries, contributions: Floats) -> Float[Tensor, "events n"]:
-    """Return contributions at weight 1, "events n", times the event weights; overwrites them."""
-    if queries.weights is not None:
-        contributions *= event_weights(queries)[:, None]
-    elif not queries.counted.all():
-        contributions[~queries.counted] = 0.0
-    return torch.from_numpy(contributions)
-
-
 @final
 class CachedColumns:
     """Caches some columns of an item-item matrix in a contiguous copy, which is ten times as fast to read."""

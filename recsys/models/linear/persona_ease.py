@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import positive, seed_of_draws
+from recsys.checks import choice, positive, seed_of_draws
 from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
@@ -25,14 +25,15 @@ from recsys.models.capabilities import (
     RoutesItems,
     SampledContributions,
 )
+from recsys.models.feedback import FeedbackReader, Weighting
 from recsys.models.linear.exact_sums import ExactSummation, ExactSums
 from recsys.models.linear.operations import (
     CachedColumns,
-    apply_event_weights,
     check_memory,
     event_weights,
     pair_weights,
     sum_of_rows,
+    weighted_sum,
 )
 from recsys.models.linear.persona_ridge import PersonaRidge
 from recsys.training.progress import FitProgress
@@ -58,6 +59,10 @@ class PersonaEASE(
     a_uik attributes it and has no influence on it. One persona is EASE with weighted users and has exactly as many
     parameters as several: the mixture is one matrix.
 
+    Where ratings or kinds of events count (`FeedbackReader`; there is one feature for each event), the feature of
+    event j takes the place of the factor w_j, and the targets of the regression that of the events; the sum of weights
+    is that of the events which have a feature.
+
     Args:
         personas: K.
         regularization: lambda of the regression.
@@ -71,6 +76,7 @@ class PersonaEASE(
         factors: dimensions of the PureSVD item vectors.
         memory_limit_gb: refuse to fit when the estimate (10^9 bytes) exceeds this.
         seed: of PureSVD and k-means.
+        feedback: how ratings and kinds of events count.
 
     Raises:
         ConfigError: an argument is out of range, or lambda is too small for single precision (when fitting).
@@ -91,6 +97,7 @@ class PersonaEASE(
         factors: int = 32,
         memory_limit_gb: float = 12.0,
         seed: int = 0,
+        feedback: Weighting = "events",
     ) -> None:
         self._personas = personas
         self.regularization = regularization
@@ -105,6 +112,9 @@ class PersonaEASE(
         self.memory_limit_gb = memory_limit_gb
         seed_of_draws(seed)
         self.seed = seed
+        choice("feedback", feedback, Weighting)
+        self.feedback = feedback
+        self._reader = FeedbackReader(feedback)
         positive("personas", personas)
         for name in ("regularization", "temperature", "factors", "memory_limit_gb"):
             positive(name, getattr(self, name))
@@ -149,15 +159,19 @@ class PersonaEASE(
     def contributions_to_sample(
         self, queries: Queries, item_sample: Items, items: Items
     ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
-        """Return w_j B_ji, without the factor (sum_j w_j)^-b that all events of a query share."""
+        """Return f_j B_ji, f_j = w_j where all events count alike: without (sum_j w_j)^-b, which a query shares."""
         _ = self.fitted_on
         sample = self._sample_columns.rows(self._weights, item_sample, queries.history.items)
         own = pair_weights(self._weights, queries, items[:, None])
-        return apply_event_weights(queries, sample), apply_event_weights(queries, own)
+        features = self._reader.features(queries)
+        return weighted_sum(features, [sample]), weighted_sum(features, [own])
 
     def routing(self) -> Floats:
         _ = self.fitted_on
         return self._routing
+
+    def counts_alike(self, queries: Queries) -> bool:
+        return self._reader.is_plain(queries)
 
     def exact_sums(self, items: Items, former: ExactSums | None = None) -> ExactSums:
         return self._summation().of(items, former)
@@ -187,6 +201,8 @@ class PersonaEASE(
         needed = PersonaRidge.memory_gb(train.n_users, train.n_items)
         check_memory(fit, needed, self.memory_limit_gb, "use AMPCF (configs/ampcf_latent.yaml), IALS or ItemKNN")
         self._routing = self._route(train)
+        self._reader = FeedbackReader.of(self.feedback, train, "PersonaEASE")
+        (features,), targets = self._reader.matrices(train)
         powers = (self.user_power, self.history_power, self.item_power)
         ridge = PersonaRidge(self.regularization, *powers, self.cohesion, self.locality)
         # Equal experts are one expert.
@@ -194,13 +210,13 @@ class PersonaEASE(
         routing = np.ones((train.n_items, 1), np.float32) if equal else self._routing
         work = PersonaRidge.work(train.n_users, train.n_items, routing.shape[1])
         progress = FitProgress(fit, work, session, needed)
-        self._weights, self._exact = ridge.solve(train.matrix(), routing, progress), None
+        self._weights, self._exact = ridge.solve(features, routing, progress, targets), None
 
     def _route(self, train: Interactions) -> Floats:
         if self._personas == 1:
             return np.ones((train.n_items, 1), np.float32)
         vectors = pure_svd(train.matrix(), self.factors, self.seed)
-        vectors = unit_rows(vectors - vectors[train.item_num].mean(0))
+        vectors = unit_rows(vectors - vectors[train.uses.item_num].mean(0))
         label = spherical_kmeans(vectors, self._personas, self.seed)
         centre = unit_rows(np.stack([vectors[label == k].sum(0) for k in range(self._personas)]))
         logits = self.routing_sharpness * (vectors @ centre.T)
@@ -208,11 +224,14 @@ class PersonaEASE(
         return np.asarray(weight / weight.sum(1, keepdims=True), dtype=np.float32)
 
     def _event_weights(self, queries: Queries) -> Floats:
-        """Return w_j (sum_j w_j)^-b, "events"; 0 for events that are not counted."""
-        weights = event_weights(queries)
+        """Return f_j (sum_j w_j)^-b, "events"; 0 for events that are not counted."""
+        (feature,) = self._reader.features(queries)
+        weights = feature
+        if not self._reader.is_plain(queries):
+            weights = np.where(feature > 0, event_weights(queries), np.abs(feature))
         total = queries.history.sum(weights)
         scale = np.where(total > 0, total, 1.0) ** -self.history_power
-        return np.asarray(weights * scale[queries.history.rows], dtype=np.float32)
+        return np.asarray(feature * scale[queries.history.rows], dtype=np.float32)
 
     def _attention(self, scores: Float[Tensor, "queries personas n"]) -> Float[Tensor, "queries personas n"]:
         return torch.softmax(self.temperature * scores, 1)
@@ -246,9 +265,10 @@ class PersonaEASE(
         return self._weighted_sum(queries, self._event_weights(queries))
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"weights": self._weights.numpy(), "routing": self._routing}
+        return {"weights": self._weights.numpy(), "routing": self._routing} | self._reader.arrays()
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._weights = torch.from_numpy(arrays["weights"].copy())
         self._routing = arrays["routing"].copy()
+        self._reader = FeedbackReader.restored(arrays)
         self._exact = None

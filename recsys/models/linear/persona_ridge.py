@@ -76,34 +76,42 @@ class PersonaRidge:
         return float(personas * (smaller**3 + (4 if n_users < n_items else 2) * smaller**2 * n_items))
 
     def solve(
-        self, matrix: sp.csr_matrix, routing: npt.NDArray[np.float32], progress: FitProgress | None = None
+        self,
+        matrix: sp.csr_matrix,
+        routing: npt.NDArray[np.float32],
+        progress: FitProgress | None = None,
+        targets: sp.csr_matrix | None = None,
     ) -> Float[Tensor, "items items"]:
         """Return B_ji, the mixture of the experts.
 
         Args:
-            matrix: "users items", binary.
+            matrix: "users items", the features; binary where all events count alike.
             routing: "items personas"; rows sum to 1.
             progress: of all experts, reported after each.
+            targets: "users items"; the features where None.
 
         Raises:
             ConfigError: the regularisation is too small to invert in single precision.
         """
-        matrix = matrix[np.flatnonzero(np.diff(matrix.indptr) > 1)]  # a single item has no co-occurrence
+        several = np.flatnonzero(np.diff(matrix.indptr) > 1)  # a single item has no co-occurrence
+        wanted = matrix[several] if targets is None else targets[several]
+        matrix = matrix[several]
         if matrix.shape[0] == 0:
             return torch.zeros(matrix.shape[1], matrix.shape[1])
         counts = np.diff(matrix.indptr).astype(np.float64)
-        popularity = np.asarray(matrix.sum(0)).ravel() + 1.0
+        popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]) + 1.0
         common = (popularity / np.exp(np.log(popularity).mean())) ** -self.item_power
-        targets = sp.diags_array(counts**-self.user_power) @ matrix
-        features = sp.diags_array(counts**-self.history_power) @ targets @ sp.diags_array(common)
+        user = counts**-self.user_power
+        scaled_targets = sp.diags_array(user) @ wanted
+        features = sp.diags_array(user * counts**-self.history_power) @ matrix @ sp.diags_array(common)
         solve = self._by_users if matrix.shape[0] < matrix.shape[1] else self._by_items
         # One row per target, so that every product below accesses memory in order.
         mixture = torch.zeros(matrix.shape[1], matrix.shape[1])
         experts = zip(self._learning(matrix, routing), self._variance(routing), routing.T, strict=True)
         for learning, variance, attention in experts:
-            user, item = sp.diags_array(learning), np.sqrt(variance)
-            scaled = sp.csr_matrix(user @ features @ sp.diags_array(item), dtype=np.float32)
-            expert = solve(scaled, sp.csr_matrix(user @ targets, dtype=np.float32))
+            by_user, item = sp.diags_array(learning), np.sqrt(variance)
+            scaled = sp.csr_matrix(by_user @ features @ sp.diags_array(item), dtype=np.float32)
+            expert = solve(scaled, sp.csr_matrix(by_user @ scaled_targets, dtype=np.float32))
             # Back to unscaled items; targets weighted by their attention to this expert.
             expert.mul_(torch.from_numpy((common * item).astype(np.float32)))
             mixture += expert.mul_(torch.from_numpy(np.ascontiguousarray(attention))[:, None])

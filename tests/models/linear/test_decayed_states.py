@@ -20,7 +20,7 @@ def test_products_are_those_of_the_matrix_of_all_states(lengths: list[int]) -> N
     for event, place in enumerate(position):
         for earlier in range(event - place, event):
             for memory, half_life in enumerate(HALF_LIVES):
-                states[event, memory, item[earlier]] = 0.5 ** ((event - 1 - earlier) / half_life)
+                states[event, memory, item[earlier]] = feature[earlier] * 0.5 ** ((event - 1 - earlier) / half_life)
     matrix = states.reshape(len(item), -1)
     vectors = torch.from_numpy(source.normal(size=(matrix.shape[1], 3)).astype(np.float32))
     result = DecayedStates(item, position, 40, HALF_LIVES, feature).gram(vectors)
