@@ -13,7 +13,8 @@ SLATES: Final = (
 )
 """From the best scores to the most mixed lists."""
 
-SHARPNESS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
+SHARPNESS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""From attention that is nearly the same for all personas to one that hears the strongest alone."""
 
 _LOSS = 0.0025
 """Relative loss on validation that counts as none."""

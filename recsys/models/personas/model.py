@@ -43,6 +43,8 @@ _MODEL, _TASTES, _NAMES, _CHOSEN = "model.", "tastes.", "names", "chosen"
 
 _TASTE_SETTINGS, _LIMITS = TasteSettings(), PersonaSettings()
 
+_UNVALIDATED = 0.5
+
 _NAMERS = 4_000
 """Users whose personas decide which names hold, at most."""
 
@@ -76,7 +78,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
 
     Args:
         model: a fold-in model. It stays as it is: `fit` fits a copy.
-        sharpness: of the attention over personas; None: chosen on validation, 0 without.
+        sharpness: of the attention over personas; None: chosen on validation, never 0, and .5 without validation.
         slate: makes the lists; None: `Seats` with weights chosen on validation, and its defaults without.
         tastes: how the dictionary is made.
         limits: how many personas a user may have.
@@ -107,7 +109,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         self._inner = model.unfitted()
         self._former: _Tastes | None = None
         self._found: _Tastes
-        self._sharpness = sharpness or 0.0
+        self._sharpness = _UNVALIDATED if sharpness is None else sharpness
         self._scale = 1.0
         self._slate: Slate = slate or Seats()
         self._held: FoundPersonas | None = None
@@ -271,7 +273,8 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         self._inner = self.model.unfitted()
-        self._sharpness, self._slate = self.sharpness or 0.0, self.slate or Seats()
+        self._sharpness = _UNVALIDATED if self.sharpness is None else self.sharpness
+        self._slate = self.slate or Seats()
         effort = self._inner.fit(train, validate, session).effort
         assert effort is not None
         former, self._former = self._former, None
@@ -299,8 +302,10 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         if self.sharpness is None:
             self._slate = Greedy()
             self._sharpness = chosen_sharpness(with_sharpness)
+            best, chosen = with_sharpness(self._sharpness), self._sharpness
+            without, self._sharpness = with_sharpness(0.0), chosen
+            _LOG.info("validation chose sharpness %g: %.4f; without attention: %.4f", chosen, best, without)
             self._slate = self.slate or Seats()
-            _LOG.info("validation chose sharpness %g of the attention over personas", self._sharpness)
         if self.slate is None:
             self._slate = chosen_slate(with_slate)
             _LOG.info("validation chose %s", self._slate)
