@@ -22,7 +22,7 @@ from recsys.events.addresses import open_store
 from recsys.experiments.configuration import check_experiment
 from recsys.experiments.runs import DataSettings, evaluate_run, load_model, train_run
 from recsys.models import EASE, Decayed
-from recsys.serving.run_answers import open_answers
+from recsys.serving.opening import open_answers
 from recsys.testing import check_forgetting, check_metric, check_recommender
 from recsys.worlds.blocks import block_log
 

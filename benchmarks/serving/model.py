@@ -17,7 +17,8 @@ from benchmarks.serving.traffic import LENGTH, Lengths
 from recsys.data.interactions import Interactions
 from recsys.events.addresses import open_store
 from recsys.events.store import Event, EventStore
-from recsys.serving.run_answers import RunAnswers, open_answers
+from recsys.serving.opening import open_answers
+from recsys.serving.run_answers import RunAnswers
 
 READY, AGAIN = "explained, ready", "given again"
 LEARNED, COLD = "learned and explained, after an event", "explained, first"

@@ -58,7 +58,17 @@ def persona_activity(model: Recommender, queries: Queries) -> list[PersonaActivi
 
 
 def _activity(model: PersonaRecommender, query: Queries) -> PersonaActivity:
-    membership = _memberships(model, query)
+    return activity_of(model, query, _memberships(model, query))
+
+
+def activity_of(model: Recommender, query: Queries, membership: Doubles) -> PersonaActivity:
+    """Return the activity of one user's personas over time.
+
+    Args:
+        model: gives the weights of events.
+        query: the user.
+        membership: "events personas", r_jk.
+    """
     long_term = persona_shares(membership, query, np.ones(len(membership)))
     times = _moments(query)
     then, position = _as_of(query, times)

@@ -118,6 +118,10 @@ class Answers(Protocol):
     def user_summary(self, user_id: str) -> UserSummary:
         """Return a user, known or not, and the length of the history."""
 
+    @property
+    def corrections_of(self) -> str:
+        """What new corrections are stored with as their model: they hold as long as the answers have the same."""
+
     def check_correction(self, persona: int, correction: Correction) -> None:
         """Raise unless the model has this persona and can honour the correction.
 

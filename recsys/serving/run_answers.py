@@ -4,43 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import final
 
 import numpy as np
-import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import recsys
-from recsys.bundles.bundle import read_manifest
-from recsys.bundles.index import Recommend, describe_index, recommender_of
+from recsys.bundles.index import Recommend
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, DataError
-from recsys.events.addresses import PINNED, is_address, located
 from recsys.events.store import Correction, EventStore, StoreError
-from recsys.experiments.runs import load_model, run_data, run_log
-from recsys.explanations import PersonaDescription, PersonaItem
-from recsys.explanations.activity import PersonaActivity, persona_activity
 from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
+from recsys.models.personas.model import WithPersonas
 from recsys.serving.answers import UnknownError
 from recsys.serving.catalogue import Catalogue
+from recsys.serving.lists.base import ListMaker
 from recsys.serving.lists.cached import CachedLists
 from recsys.serving.lists.corrections import PersonaCorrections
+from recsys.serving.lists.personas import PersonaLists
 from recsys.serving.lists.plain import PlainLists
 from recsys.serving.records import (
     HistoryEvent,
     Learning,
     LoggedEvent,
-    Persona,
     Personas,
     RecommendationList,
     SimilarItem,
@@ -50,15 +43,20 @@ from recsys.serving.records import (
     UserSummary,
 )
 from recsys.serving.users.histories import UserHistories
-from recsys.serving.users.history import BeliefLearning, PendingEvent, UserHistory, code_of, missing_as_nan
+from recsys.serving.users.history import (
+    BeliefLearning,
+    PendingEvent,
+    UserHistory,
+    code_of,
+    decayed_within,
+    missing_as_nan,
+)
 from recsys.serving.users.state import UserCache, UserState, UserStates
-
-_LOG = logging.getLogger(__name__)
 
 _NAMED = 5
 """The most unknown items of a history, and of those to exclude, that an answer names."""
 
-_CACHE_BYTES = 100_000_000
+CACHE_BYTES = 100_000_000
 """Of cached user states, approximately."""
 
 _LENGTH = 10
@@ -66,64 +64,6 @@ _LENGTH = 10
 
 _SAMPLED = 8
 """Users whose histories are compared for each example user."""
-
-
-def open_answers(
-    run: Path,
-    store: EventStore,
-    address: str,
-    *,
-    source: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    history: int = 2_000,
-    exact: bool = False,
-    cache_bytes: int = _CACHE_BYTES,
-    allow: Iterable[type | str] = (),
-) -> RunAnswers:
-    """Return the answers of a finished run, up to date with a store.
-
-    Limits torch and BLAS to one thread: requests come one by one with small matrices, for which threads only wait for
-    each other, most of all on a machine that has other work too.
-
-    Args:
-        run: its directory.
-        store: the events since.
-        address: of the store. A run that was trained on this very store finds its log there.
-        source: read the log from here instead of where the run read it.
-        columns: how to read it, in addition to what the run recorded.
-        history: how many events of a user are read, the newest.
-        exact: score every item, also where the run has an index.
-        cache_bytes: size of the cache of user states, approximately.
-        allow: classes from elsewhere that the run's bundle may name.
-
-    Raises:
-        DataError, BundleError: there is no such run, its log cannot be read, or its times are not Unix seconds.
-        ConfigError: the run has an index, and the library for it is not installed.
-        StoreError: the store cannot be read.
-    """
-    model = load_model(run, allow)
-    data = run_data(run, source, columns)
-    pin = PINNED.search(data.source)
-    own = is_address(data.source) and _place(data.source) == _place(address)
-    log = None if own else run_log(run, model, source, columns)
-    torch.set_num_threads(1)
-    threadpool_limits(1, user_api="blas")
-    manifest = read_manifest(run / "model")
-    fingerprint = str(manifest.files["arrays.safetensors"]["sha256"])[:16]
-    recommend: Recommend | None = None
-    if manifest.index is not None and not exact:
-        recommend = recommender_of(run / "model", model.scoring_model)
-        _LOG.warning("model %s recommends through an index: %s", fingerprint, describe_index(manifest.index))
-    return RunAnswers(
-        model,
-        fingerprint,
-        log,
-        store,
-        trained_until=int(pin[1]) if own and pin is not None else 0,
-        history=history,
-        recommend=recommend,
-        cache_bytes=cache_bytes,
-    )
 
 
 @final
@@ -156,7 +96,7 @@ class RunAnswers:
         history: int = 2_000,
         clock: Callable[[], float] = time.time,
         recommend: Recommend | None = None,
-        cache_bytes: int = _CACHE_BYTES,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         fitted = model.fitted_on
         if fitted.clock != "seconds":
@@ -177,9 +117,13 @@ class RunAnswers:
         )
         self._cache = UserCache(cache_bytes)
         self._states = UserStates(model, self._catalogue.numbers, self._cache, history)
-        self._corrections = PersonaCorrections(model, fingerprint)
-        self._recommend_scored = recommend or model.scoring_model.recommend
-        self._lists = CachedLists(PlainLists(model, self._catalogue, self._corrections, recommend), self._cache)
+        self._maker: ListMaker
+        if isinstance(model, WithPersonas):
+            self._maker = PersonaLists(model, self._catalogue, recommend)
+        else:
+            self._maker = PlainLists(model, self._catalogue, PersonaCorrections(model, fingerprint), recommend)
+        self._recommend_scored = recommend or _scored_by(model)
+        self._lists = CachedLists(self._maker, self._cache)
         self.catch_up()
         self._histories.restore_beliefs(store.beliefs(identity))
 
@@ -283,20 +227,21 @@ class RunAnswers:
         with self._lock:
             history = self._current(user_id)
             queries, state = self._states.at(history, self._now(), at)
-            (activity,) = persona_activity(self._model, queries)
-            half_lives = user_half_lives(self._model, queries)
-        corrections = self._corrections.of_model(history.corrections)
+            told = self._maker.personas(queries, state, history.corrections)
+            listed = self._lists.recommend(history, queries, state, _LENGTH, exact_time=at is not None)
+            half_lives = user_half_lives(decayed_within(self._model) or self._model, queries)
+        seats = {shelf.persona: shelf.seats for shelf in listed.shelves if shelf.persona is not None}
         personas = [
-            _persona(one, corrections.get(k, Correction()), activity, k)
-            for k, one in enumerate(state.facts.personas[0])
+            one if one.seats is None else replace(one, seats=seats.get(one.persona, 0)) for one in told.personas
         ]
         return Personas(
             self._fingerprint,
             int(queries.now[0]),
-            tuple(activity.times.tolist()),
+            told.times,
             half_lives[0] if half_lives and len(queries.times) else None,
             tuple(sorted(personas, key=lambda persona: -persona.share_now)),
             _learning(history),
+            told.unmatched,
         )
 
     def similar(self, item_id: str, n: int) -> SimilarItems:
@@ -334,8 +279,12 @@ class RunAnswers:
             self.catch_up()
             return UserSummary(user_id, len(self._histories.current(user_id).timeline))
 
+    @property
+    def corrections_of(self) -> str:
+        return self._maker.stored_under
+
     def check_correction(self, persona: int, correction: Correction) -> None:
-        self._corrections.check(persona, correction)
+        self._maker.check(persona, correction)
 
     def logged_events(self, user_id: str) -> tuple[LoggedEvent, ...]:
         with self._lock:
@@ -381,19 +330,10 @@ class RunAnswers:
         )
 
 
-def _persona(description: PersonaDescription, correction: Correction, activity: PersonaActivity, k: int) -> Persona:
-    return Persona(
-        description.persona,
-        correction.name or description.name,
-        correction.name is not None,
-        correction.weight,
-        correction.muted,
-        float(activity.now[k]),
-        float(activity.long_term[k]),
-        tuple(PersonaItem(str(item.item_id), item.title, item.weight) for item in description.items),
-        description.genres,
-        tuple(activity.values[:, k].tolist()),
-    )
+def _scored_by(model: Recommender) -> Recommend:
+    """Return what finds the best scores of the model that scores, whoever owns the items."""
+    scoring = (model.base if isinstance(model, WithPersonas) else model).scoring_model
+    return scoring.recommend
 
 
 def _learning(history: UserHistory) -> Learning | None:
@@ -407,9 +347,3 @@ def _identity(model: Recommender, fingerprint: str, log: Interactions | None, tr
     settings = [type(model).__qualname__, model.parameters_of_constructor(), trained_until, history]
     content = json.dumps([fingerprint, model.fitted_on.fingerprint, read, settings, recsys.__version__], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _place(address: str) -> str:
-    """Return where a store is, without its pin and options."""
-    bare = re.sub(PINNED, "", address)
-    return located(bare if is_address(bare) or bare == "memory:" else f"sqlite:///{bare}").partition("?")[0]

@@ -122,7 +122,7 @@ class Server:
 
     def _service(self, store: EventStore, announce: Callable[[], None] = lambda: None) -> Service:
         """Return the service of the run, up to date with an open store."""
-        from recsys.serving.run_answers import open_answers  # noqa: PLC0415 (the parent of workers needs no torch)
+        from recsys.serving.opening import open_answers  # noqa: PLC0415 (the parent of workers needs no torch)
 
         garbage = Garbage()
         garbage.prepare()

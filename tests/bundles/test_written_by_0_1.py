@@ -20,7 +20,7 @@ from recsys.experiments.configuration import read_experiment
 from recsys.experiments.questions import personas, recommend
 from recsys.experiments.runs import evaluate_run, read_metrics
 from recsys.models.base import Recommendations
-from recsys.serving.run_answers import open_answers
+from recsys.serving.opening import open_answers
 from recsys.worlds.simulation import simulated_log
 
 ARCHIVE = Path(__file__).with_name("written_by_0_1.zip")

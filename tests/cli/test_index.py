@@ -18,8 +18,8 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.events.addresses import open_store
 from recsys.models import BPR
+from recsys.serving.opening import open_answers
 from recsys.serving.records import HistoryEvent
-from recsys.serving.run_answers import open_answers
 from tests.serving.serving_run import train, write_log
 
 pytest.importorskip("faiss", reason="the index is an extra")

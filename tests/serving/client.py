@@ -14,7 +14,7 @@ from recsys.events.store import EventStore
 from recsys.events.tokens import Scope
 from recsys.serving.access import Limits, new_token
 from recsys.serving.http.app import create_app
-from recsys.serving.run_answers import open_answers
+from recsys.serving.opening import open_answers
 from recsys.serving.service import Service
 
 ALL: tuple[Scope, ...] = ("read", "write", "admin")

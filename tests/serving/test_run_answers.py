@@ -25,8 +25,9 @@ from recsys.explanations.records import LOW_CERTAINTY
 from recsys.models import EASE, Decayed, PersonaEASE, Popularity
 from recsys.models.base import Recommender
 from recsys.serving.lists.cached import rounded_moment
+from recsys.serving.opening import open_answers
 from recsys.serving.records import HistoryEvent
-from recsys.serving.run_answers import RunAnswers, open_answers
+from recsys.serving.run_answers import RunAnswers
 from recsys.serving.users.state import UserStates
 from tests.serving.serving_run import START, STEP, train, write_log
 

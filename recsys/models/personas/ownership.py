@@ -7,11 +7,12 @@ from typing import final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.base import Recommender
-from recsys.models.capabilities import FoldIn, as_fold_in
+from recsys.models.capabilities import as_fold_in
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.clusters import Personas
 from recsys.models.personas.dictionary import TasteDictionary
@@ -45,7 +46,12 @@ class Ownership:
 
 
 def ownership(
-    model: Recommender, queries: Queries, items: Items, dictionary: TasteDictionary, personas: Personas
+    model: Recommender,
+    queries: Queries,
+    items: Items,
+    dictionary: TasteDictionary,
+    personas: Personas,
+    contributions: Tensor | None = None,
 ) -> Ownership:
     """Return which persona owns each item.
 
@@ -62,34 +68,44 @@ def ownership(
         items: "queries n", item numbers; `UNKNOWN` is owned by nobody.
         dictionary: the tastes.
         personas: of the same users.
+        contributions: "events n", of the events to these items, where the caller has them.
 
     Raises:
         CapabilityError: the model cannot fold in.
     """
     fold_in = as_fold_in(model, "ownership by personas")
+    if contributions is not None:
+        return _owned(model, queries, items, contributions, dictionary, personas)
     parts, first = [], 0
     events = np.maximum(queries.history.lengths, 1) * max(1, items.shape[1])
     while first < len(queries):
         within = int(np.searchsorted(np.cumsum(events[first:]), _ENTRIES, side="right"))
         rows = np.arange(first, min(len(queries), first + max(1, within)))
-        parts.append(_owned(model, fold_in, queries.take(rows), items[rows], dictionary, personas.take(rows)))
+        batch, chosen = queries.take(rows), items[rows]
+        added = fold_in.contributions(batch, np.maximum(chosen, 0))
+        parts.append(_owned(model, batch, chosen, added, dictionary, personas.take(rows)))
         first = int(rows[-1]) + 1
     if not parts:
-        parts = [_owned(model, fold_in, queries, items, dictionary, personas)]
+        added = fold_in.contributions(queries, np.maximum(items, 0))
+        parts = [_owned(model, queries, items, added, dictionary, personas)]
     names = ("owner", "scores", "evidence", "shares")
     return Ownership(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 @torch.inference_mode()
 def _owned(
-    model: Recommender, fold_in: FoldIn, queries: Queries, items: Items, dictionary: TasteDictionary, personas: Personas
+    model: Recommender,
+    queries: Queries,
+    items: Items,
+    added: Tensor,
+    dictionary: TasteDictionary,
+    personas: Personas,
 ) -> Ownership:
     users, width = personas.mass.shape
     of_event = personas.of_events(dictionary, queries)
     known = of_event != UNKNOWN
     place = queries.history.rows * width + np.maximum(of_event, 0)
-    contributions = fold_in.contributions(queries, np.maximum(items, 0)).double().cpu().numpy()
-    contributions = contributions * known[:, None]
+    contributions = added.double().cpu().numpy() * known[:, None]
     order = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.diff(place[order], prepend=-1))
     scores = np.zeros((users * width, items.shape[1]))
@@ -157,7 +173,12 @@ class PersonaOwners(Owners):
         self._boosted, self._muted = boosted, muted
 
     def seating(self, rows: Ints, items: Items) -> Seating:
-        owned = ownership(self._model, self._queries.take(rows), items, self._dictionary, self._personas.take(rows))
+        return self.seating_given(rows, items, None)
+
+    def seating_given(self, rows: Ints, items: Items, contributions: Tensor | None) -> Seating:
+        """Return what `seating` does; `contributions`, "events pool", of the events to the candidates, save work."""
+        queries, personas = self._queries.take(rows), self._personas.take(rows)
+        owned = ownership(self._model, queries, items, self._dictionary, personas, contributions)
         boosted, muted = (None if control is None else control[rows] for control in (self._boosted, self._muted))
         events = self._personas.mass[rows].sum(1)
         trust = events / (events + FEW)

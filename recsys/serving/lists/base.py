@@ -1,4 +1,4 @@
-"""What makes a list for one user, and the list with its shelves."""
+"""What makes lists for a user and tells of the user's personas, and its answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import final
 from recsys.data.queries import Queries
 from recsys.events.store import Correction
 from recsys.explanations import Explanation
-from recsys.serving.records import Shelf
+from recsys.serving.records import Persona, Shelf, UnmatchedCorrection
 from recsys.serving.users.state import UserState
 
 
@@ -28,8 +28,27 @@ class Listed:
     shelves: tuple[Shelf, ...]
 
 
+@final
+@dataclass(frozen=True)
+class ToldPersonas:
+    """The personas of a user, see `recsys.serving.records.Personas`."""
+
+    times: tuple[int, ...]
+    personas: tuple[Persona, ...]
+    unmatched: tuple[UnmatchedCorrection, ...]
+
+
 class ListMaker(ABC):
-    """Makes explained lists of a fitted model."""
+    """Makes explained lists of a fitted model, under the corrections of the user's personas."""
+
+    @property
+    @abstractmethod
+    def stored_under(self) -> str:
+        """The model that corrections are stored with; those with another one are of other personas."""
+
+    @abstractmethod
+    def check(self, persona: int, correction: Correction) -> None:
+        """Raise unless the model has this persona and can honour the correction; see `Answers.check_correction`."""
 
     @abstractmethod
     def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:
@@ -47,4 +66,14 @@ class ListMaker(ABC):
             state: of the user; it may keep what saves work the next time.
             n: length of the list.
             corrections: of personas, see `acting`.
+        """
+
+    @abstractmethod
+    def personas(self, queries: Queries, state: UserState, corrections: Mapping[int, Correction]) -> ToldPersonas:
+        """Return the personas of one user at the moment of the queries.
+
+        Args:
+            queries: the user.
+            state: of the user.
+            corrections: of personas, those of other models included.
         """

@@ -38,6 +38,11 @@ class PersonaCorrections:
         self._routing = scoring.routing() if isinstance(scoring, RoutesItems) and scoring.folds_in else None
         self._n_personas = _count_personas(model)
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the model."""
+        return self._fingerprint
+
     def check(self, persona: int, correction: Correction) -> None:
         """Raise unless the model has this persona and can honour the correction; see `Answers.check_correction`."""
         if not 0 <= persona < self._n_personas:

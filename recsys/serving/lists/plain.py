@@ -11,15 +11,18 @@ import numpy as np
 from recsys.bundles.index import Recommend
 from recsys.data.queries import Queries
 from recsys.events.store import Correction
-from recsys.explanations import UserFacts, explain_read, text
+from recsys.explanations import PersonaItem, UserFacts, explain_read, text
+from recsys.explanations.activity import persona_activity
 from recsys.models.base import Recommender
 from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN
 from recsys.serving.catalogue import Catalogue
-from recsys.serving.lists.base import Listed, ListMaker
+from recsys.serving.lists.base import Listed, ListMaker, ToldPersonas
 from recsys.serving.lists.corrections import PersonaCorrections
-from recsys.serving.records import Shelf
+from recsys.serving.records import Persona, Shelf, UnmatchedCorrection
 from recsys.serving.users.state import UserState
+
+_OTHER = "it was made with another model, whose personas are not these; say it again of a persona of today"
 
 
 @final
@@ -48,6 +51,13 @@ class PlainLists(ListMaker):
         linear = recommend is None and isinstance(scoring, LinearRows) and scoring.sums_rows
         self._top_n = BoundedTopN(scoring) if linear else None
 
+    @property
+    def stored_under(self) -> str:
+        return self._corrections.fingerprint
+
+    def check(self, persona: int, correction: Correction) -> None:
+        self._corrections.check(persona, correction)
+
     def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:
         return self._corrections.of_model(corrections)
 
@@ -73,3 +83,28 @@ class PlainLists(ListMaker):
         if muted:
             items = [replace(one, reason=text.MUTED, reason_kind="muted") for one in items]
         return Listed(self._catalogue.describe(items), (Shelf(None, None, 0.0, len(items)),) if items else ())
+
+    def personas(self, queries: Queries, state: UserState, corrections: Mapping[int, Correction]) -> ToldPersonas:
+        (activity,) = persona_activity(self._model, queries)
+        own = self._corrections.of_model(corrections)
+        told = [
+            Persona(
+                one.persona,
+                (said := own.get(k, Correction())).name or one.name,
+                said.name is not None,
+                said.weight,
+                said.muted,
+                float(activity.now[k]),
+                float(activity.long_term[k]),
+                tuple(PersonaItem(str(item.item_id), item.title, item.weight) for item in one.items),
+                one.genres,
+                tuple(activity.values[:, k].tolist()),
+            )
+            for k, one in enumerate(state.facts.personas[0])
+        ]
+        unmatched = tuple(
+            UnmatchedCorrection(k, one.name, one.weight, _OTHER)
+            for k, one in sorted(corrections.items())
+            if one.model not in ("", self.stored_under)
+        )
+        return ToldPersonas(tuple(activity.times.tolist()), tuple(told), unmatched)

@@ -21,6 +21,7 @@ from recsys.events.beliefs import SavedBelief
 from recsys.events.store import Correction
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
+from recsys.models.personas.model import WithPersonas
 
 TURN: Final = 8
 """The most events that beliefs learn in one turn of the models' thread. It bounds what another request waits for: an
@@ -174,9 +175,10 @@ class BeliefLearning:
     def __init__(self, model: Recommender, identity: str, length: int) -> None:
         self._model: Decayed | None = None
         self._rule: IndependentUsers | None = None
-        if isinstance(model, Decayed) and isinstance(model.rule, OnlineRule):
-            self._model = model
-            self._rule = model.rule if isinstance(model.rule, IndependentUsers) else None
+        decayed = decayed_within(model)
+        if decayed is not None and isinstance(decayed.rule, OnlineRule):
+            self._model = decayed
+            self._rule = decayed.rule if isinstance(decayed.rule, IndependentUsers) else None
         self._identity = identity
         self._length = length
         self._next_user = self._room = len(model.fitted_on.users)
@@ -305,6 +307,12 @@ class BeliefLearning:
             self._room = number + max(_ROOM, number // 4)  # in proportion, so that the cost per event stays small
             model.extend(self._room)
         return number
+
+
+def decayed_within(model: Recommender) -> Decayed | None:
+    """Return what decays in a fitted model: the model, or the one whose personas it finds; None without."""
+    within = model.base if isinstance(model, WithPersonas) else model
+    return within if isinstance(within, Decayed) else None
 
 
 def teaches(event: PendingEvent) -> bool:

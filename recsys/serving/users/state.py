@@ -19,10 +19,11 @@ from recsys.explanations import UserFacts
 from recsys.explanations.records import Explanation
 from recsys.models.base import Recommender
 from recsys.models.decayed.cached_weights import CachedWeights
-from recsys.models.decayed.model import Decayed
 from recsys.models.linear.bounded_top_n import BoundedScores
+from recsys.models.personas.model import WithPersonas
 from recsys.serving.records import Shelf
-from recsys.serving.users.history import UserHistory
+from recsys.serving.users.history import UserHistory, decayed_within
+from recsys.serving.users.personas import GrownPersonas
 
 _PERSONA_BYTES = 4_000
 """Of a described persona, approximately: its items and genres."""
@@ -63,6 +64,7 @@ class UserState:
         facts: of the user, for explanations.
         cached_weights: the time-independent part of the decay weights; None for models that have none.
         bounded: scores of the history as of the last answer; None before that, and for models that are not linear.
+        personas: the found personas; None for a model without.
         cached_list: the last list that excluded nothing but the history.
     """
 
@@ -70,7 +72,14 @@ class UserState:
     facts: UserFacts
     cached_weights: CachedWeights | None = None
     bounded: BoundedScores | None = None
+    personas: GrownPersonas | None = None
     cached_list: CachedList | None = None
+
+    @property
+    def grown(self) -> GrownPersonas:
+        """The found personas, of a model that finds them."""
+        assert self.personas is not None
+        return self.personas
 
     @property
     def size(self) -> int:
@@ -90,7 +99,7 @@ class UserState:
         queries, history = self.queries, self.facts.history
         arrays: tuple[npt.NDArray[Any], ...] = (queries.history.items, queries.values, queries.times)
         arrays += (queries.excluded.items, history.items, history.events, history.mask, history.weights)
-        parts = (self.cached_weights, self.facts.sums)
+        parts = (self.cached_weights, self.facts.sums, self.personas)
         size = sum(array.nbytes for array in arrays) + sum(part.nbytes for part in parts if part is not None)
         return size + _PERSONA_BYTES * (1 + len(self.facts.personas[0]))
 
@@ -188,11 +197,15 @@ class UserStates:
         queries = history.timeline.queries(history.number, max(0, stop - self.length), stop, now)
         queries = replace(queries, exclude=history.excluded(stop))
         self.model.check_queries(queries)
+        last = self.cache.last(history) if keep else None
+        model, personas = self.model, None
+        if isinstance(model, WithPersonas):
+            personas = GrownPersonas.of(model, queries, None if last is None else last.personas)
         if not keep:
-            return UserState(queries, UserFacts.of(self.model, queries))
-        last = self.cache.last(history)
-        facts = UserFacts.of(self.model, queries, None if last is None else last.facts)
-        weights = self.model.cached_weights(queries) if isinstance(self.model, Decayed) else None
-        state = UserState(queries, facts, weights, None if last is None else last.bounded)
+            return UserState(queries, UserFacts.of(model, queries), personas=personas)
+        facts = UserFacts.of(model, queries, None if last is None else last.facts)
+        decayed = decayed_within(model)
+        weights = None if decayed is None else decayed.cached_weights(queries)
+        state = UserState(queries, facts, weights, None if last is None else last.bounded, personas)
         self.cache.put(history, state)
         return state

@@ -15,7 +15,7 @@ import pytest
 from recsys.events.addresses import open_store
 from recsys.events.checks import MOST_AHEAD
 from recsys.events.store import Event, EventStore
-from recsys.serving.run_answers import open_answers
+from recsys.serving.opening import open_answers
 from recsys.serving.service import Service
 from tests.serving.client import Client, bearer, client_of, event, ids, service_of, token
 from tests.serving.serving_run import EVENTS, train
