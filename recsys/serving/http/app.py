@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
@@ -18,11 +18,12 @@ from fastapi.security import HTTPBearer
 from pydantic import TypeAdapter
 
 import recsys
-from recsys.errors import DataError
+from recsys.errors import CapabilityError, DataError
 from recsys.events.checks import MOST_PERSONAS, check_event_time, check_id, check_visible
-from recsys.events.store import Appended, Correction, Event
+from recsys.events.store import Correction, Event
 from recsys.serving.access import CODES, Limits, require
-from recsys.serving.answers import UnknownError
+from recsys.serving.answers import Answers, UnknownError
+from recsys.serving.changes import changes
 from recsys.serving.http import schemas
 from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import Guard
@@ -43,6 +44,7 @@ _Exclude = Annotated[
     list[str], Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude})
 ]
 _Title = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
+_Changed = Annotated[bool, Query(description="whether to tell what the events change in their user's list of ten")]
 _LENGTH = 10
 _LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
 T = TypeVar("T")
@@ -86,8 +88,8 @@ def create_app(service: Service) -> FastAPI:
 def _events(service: Service) -> APIRouter:
     router = APIRouter(tags=["events"])
 
-    @router.post("/v1/events", dependencies=[Depends(allowing("write"))])
-    def take(request: Request, body: schemas.EventsIn) -> Appended:
+    @router.post("/v1/events", dependencies=[Depends(allowing("write"))], response_model_exclude_none=True)
+    async def take(request: Request, body: schemas.EventsIn, changed: _Changed = False) -> schemas.TakenOut:
         """Take events. They are on disk when the answer comes; sent again, they count once."""
         if len(body.events) > service.limits.batch:
             raise DataError(f"{len(body.events)} events at once; send at most {service.limits.batch} in a request")
@@ -100,7 +102,16 @@ def _events(service: Service) -> APIRouter:
                 check_event_time("time", sent.time, now)
             except DataError as error:
                 raise DataError(f"events[{place}]: {error}") from None
-        return service.append(events)
+        users = {event.user_id for event in events}
+        if changed and len(users) > 1:
+            raise DataError(f"changed=true is for events of one user, and these are of {len(users)}; leave it out")
+        if changed:
+            require(token_of(request), "read", events[0].user_id)
+        answers = service.answers
+        before = await _list_now(service, answers, events[0].user_id) if changed else None
+        appended = await asyncio.to_thread(service.append, events)
+        difference = None if before is None else await _changed(service, answers, events[0].user_id, before)
+        return schemas.TakenOut(accepted=appended.accepted, repeated=appended.repeated, changed=difference)
 
     @router.delete(_USER + "/events/{event_id:path}", status_code=204, response_class=Response)
     def undo(request: Request, user_id: schemas.Id, event_id: schemas.Id) -> Response:
@@ -186,6 +197,12 @@ def _users(service: Service) -> APIRouter:
             return answers.example_users(n)
         return UserSummaries(answers.model, (answers.user_summary(own),))
 
+    @router.get("/v1/token", dependencies=[Depends(allowing("read"))])
+    def token(request: Request) -> schemas.OwnTokenOut:
+        """Return what the token of the request allows; without authentication everything."""
+        own = token_of(request)
+        return schemas.OwnTokenOut(user_id=own.user_id, scopes=sorted(own.scopes))
+
     @router.get(_USER + "/personas", dependencies=[Depends(allowing_user("read"))], response_model=Personas)
     async def personas(user_id: schemas.Id, at: _At = None) -> Response:
         """Return a user's personas, with their activity over time, and how long the user's events keep counting."""
@@ -193,13 +210,16 @@ def _users(service: Service) -> APIRouter:
         return await _answer(service, _PERSONAS, lambda: service.answers.personas(user_id, now))
 
     @router.put(_USER + "/personas/{persona}", dependencies=[Depends(allowing_user("write"))])
-    def correct(user_id: schemas.Id, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectionOut:
-        """Mute, boost or rename a persona; the next answer honours it."""
+    async def correct(user_id: schemas.Id, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectedOut:
+        """Mute, boost or rename a persona; the next answer honours it. Tells what that changes in the list of ten."""
         answers = service.answers
         check_visible("name", body.name)
-        correction = Correction(**dict(body), model=answers.model)
-        service.correct(user_id, persona, correction, answers)
-        return _correction(persona, correction)
+        correction = Correction(**dict(body), model=answers.corrections_of)
+        answers.check_correction(persona, correction)
+        before = await _list_now(service, answers, user_id)
+        await asyncio.to_thread(service.correct, user_id, persona, correction, answers)
+        difference = None if before is None else await _changed(service, answers, user_id, before)
+        return schemas.CorrectedOut(**dict(_correction(persona, correction)), changed=difference)
 
     @router.get(_USER + "/data", dependencies=[Depends(allowing_user("read"))])
     def export(user_id: schemas.Id) -> schemas.DataOut:
@@ -230,6 +250,18 @@ def _users(service: Service) -> APIRouter:
 async def _answer(service: Service, adapter: TypeAdapter[T], call: Callable[[], T]) -> Response:
     """Return a model's answer as JSON, serialised in the model's thread and, being typed, not validated again."""
     return Response(await service.answer(lambda: adapter.dump_json(call())), media_type="application/json")
+
+
+async def _list_now(service: Service, answers: Answers, user_id: str) -> RecommendationList | None:
+    """Return the user's list of ten; None where the model cannot recommend to this user."""
+    with suppress(CapabilityError):
+        return await service.answer(lambda: answers.recommend(user_id, _LENGTH, None, ()))
+    return None
+
+
+async def _changed(service: Service, answers: Answers, user_id: str, before: RecommendationList) -> Changed | None:
+    after = await _list_now(service, answers, user_id)
+    return None if after is None else changes(before, after)
 
 
 def _excluded(items: Collection[str], limits: Limits) -> Collection[str]:

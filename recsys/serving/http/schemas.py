@@ -27,7 +27,7 @@ from recsys.events.checks import (
 )
 from recsys.events.store import Kind
 from recsys.serving.access import Code, Limits
-from recsys.serving.records import HistoryEvent, LoggedEvent
+from recsys.serving.records import Changed, HistoryEvent, LoggedEvent
 
 # The schema documents the checks of `recsys.events.checks` and the limits; their errors tell a cure.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
@@ -195,6 +195,27 @@ class CorrectionOut(BaseModel):
     weight: float
     muted: bool
     name: str | None
+
+
+class CorrectedOut(CorrectionOut):
+    """A correction, and what it changed in the user's list of ten; null where the model has none for the user."""
+
+    changed: Changed | None
+
+
+class TakenOut(BaseModel):
+    """How many events are new, and how many were stored already; what they changed, where that was asked."""
+
+    accepted: int
+    repeated: int
+    changed: Changed | None = None
+
+
+class OwnTokenOut(BaseModel):
+    """The user that a token is of, null for all, and its scopes."""
+
+    user_id: str | None
+    scopes: list[str]
 
 
 class StoredEvent(BaseModel):

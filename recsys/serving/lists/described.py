@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 
+from recsys.data.items import NO_GENRE
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.activity import activity_of
@@ -50,10 +51,11 @@ def describe_found(model: WithPersonas, queries: Queries, found: FoundPersonas) 
     member = (of_event[:, None] == np.arange(count)) & counted[:, None]
     activity = activity_of(model, queries, member.astype(np.float64))
     nearest = representatives(dictionary, queries, found.personas, _TOP)[0]
-    names, has = metadata.genre_table
+    names, has = metadata.genre_matrix
     base = fitted.item_counts @ has / max(1, int(fitted.item_counts.sum()))
     own = member.T.astype(np.float64) @ has[np.maximum(queries.history.items, 0)]
     share, lift = genre_lift(own, member.sum(0), np.broadcast_to(base, own.shape))
+    lift[:, [name in NO_GENRE for name in names]] = 1.0
     order = distinctive(share, lift) if len(names) else np.zeros((count, 0), np.int64)
     personas = []
     for place in range(count):

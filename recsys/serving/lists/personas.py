@@ -14,7 +14,7 @@ from recsys.bundles.index import Recommend
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
-from recsys.explanations import Explanation, explain_read, text
+from recsys.explanations import Explanation, PersonaItem, explain_read, text
 from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import LinearRows, as_fold_in
 from recsys.models.linear.bounded_top_n import BoundedTopN
@@ -27,7 +27,7 @@ from recsys.serving.lists.controls import Controls, check_control, tastes_id
 from recsys.serving.lists.described import describe_found
 from recsys.serving.records import Persona, Shelf
 from recsys.serving.users.state import UserState
-from recsys.slates import Greedy, Pool, Seating
+from recsys.slates import Greedy, Pool
 from recsys.types import Doubles, Items
 
 _ONE = np.zeros(1, np.int64)
@@ -88,12 +88,12 @@ class PersonaLists(ListMaker):
             weights = controls.weights(self._model.dictionary, now, of_event)
             heard = self.read(self._without_silent(now.with_weights(weights), controls), state)
         nothing = controls.mutes and not event_weights(heard.queries).any() and bool(event_weights(whole.queries).any())
-        listed, pool, contributions = self._slated(whole, heard, state, controls, n, general=nothing)
+        listed, contributions = self._slated(whole, heard, state, controls, n, general=nothing)
         heard = replace(heard, queries=heard.queries.at(queries.now))
         explained = self._explained(heard, state, listed, contributions, of_event, controls)
         if nothing:
             explained = [replace(one, reason=text.MUTED, reason_kind="muted") for one in explained]
-        shares = np.zeros(len(controls.numbers)) if pool is None else pool.shares[0]
+        (shares,) = persona_shares(whole.model, whole.queries, of_event, controls.muted.shape[1])
         return Listed(self._catalogue.describe(explained), _shelves(explained, controls, shares))
 
     def _without_silent(self, queries: Queries, controls: Controls) -> Queries:
@@ -105,7 +105,7 @@ class PersonaLists(ListMaker):
 
     def _slated(
         self, whole: ReadOut, heard: ReadOut, state: UserState, controls: Controls, n: int, *, general: bool
-    ) -> tuple[Recommendations, Seating | None, Tensor | None]:
+    ) -> tuple[Recommendations, Tensor | None]:
         """Let the slate choose from the best-scored candidates; from more, where too few of them may be listed.
 
         Args:
@@ -117,11 +117,11 @@ class PersonaLists(ListMaker):
             general: whether nothing is heard, so that nobody owns anything.
 
         Returns:
-            The list, who owns the candidates, and the contributions of the events to the listed items, "events n",
-            where they are known.
+            The list with the owners of its items, and the contributions of the events to these, "events n", where they
+            are known.
         """
         if general:
-            return self._best(heard, n, state)[0], None, None
+            return self._best(heard, n, state)[0], None
         slate = self._model.chosen_slate
         personas = state.grown.found.personas
         owners = PersonaOwners(
@@ -148,7 +148,7 @@ class PersonaLists(ListMaker):
         items[empty], scores[empty], owner[empty] = UNKNOWN, -np.inf, UNKNOWN
         listed = Recommendations(items, scores, owner)
         of_listed = None if contributions is None or empty.any() else contributions[:, chosen[0]]
-        return listed, pool.owned, of_listed
+        return listed, of_listed
 
     def _scoring(self, read: ReadOut, state: UserState) -> Recommender:
         """Return the model that scores; with attention over personas one that holds those of the user."""
