@@ -29,7 +29,7 @@ from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import Guard
 from recsys.serving.http.operation_routes import administration, operation, page
 from recsys.serving.http.requests import allowing, allowing_user, check_parameters, handle_errors, token_of
-from recsys.serving.records import Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
+from recsys.serving.records import Changed, Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
 from recsys.serving.service import Service
 
 # An id may hold a slash, which is one in a decoded path too.
