@@ -1,4 +1,4 @@
-"""Why this item: the persona that speaks for it, the past events that carry its score, and one sentence."""
+"""Why these items: the front of the explanations of every model, by reasons that were checked or by resemblance."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from recsys.data.queries import Queries
+from recsys.data.titles import readable_title, year_of
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
+from recsys.explanations.deeds import deed, is_rating, may_be_reasons
 from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.personas import describe_from, describe_personas, history_sums
+from recsys.explanations.reasons import explain_list
 from recsys.explanations.records import (
     LOW_CERTAINTY,
     Evidence,
@@ -25,46 +28,66 @@ from recsys.explanations.records import (
     PersonaShare,
 )
 from recsys.explanations.similarity import persona_similarity
+from recsys.explanations.user_list import UserList
 from recsys.models.base import ReadOut, Recommendations, Recommender
-from recsys.models.capabilities import AdditivePersonas, FoldIn, PersonaRecommender
+from recsys.models.capabilities import AdditivePersonas, PersonaRecommender
 from recsys.models.linear.exact_sums import ExactSums
+from recsys.models.personas.model import WithPersonas
 from recsys.types import Doubles, Items, Mask
 
 
-def explain(model: Recommender, queries: Queries, n: int = 10, *, evidence: int = 3) -> list[list[Explanation]]:
+def explain(
+    model: Recommender, queries: Queries, n: int = 10, *, evidence: int = 3, searched: int | None = None
+) -> list[list[Explanation]]:
     """Recommend n items to each user and explain each of them.
 
     Every model is explained with what its mathematics provides:
 
-    | model | personas | evidence |
-    |---|---|---|
-    | `FoldIn` with `folds_in` | if it has them | the past events with the largest positive contributions to the score |
-    | `PersonaRecommender` of learned users | yes | past items that resemble the item, marked "similarity" |
-    | any other | none | none; the sentence says so |
+    | model | reasons and evidence |
+    |---|---|
+    | folds in | the fewest past events without which the item would not be listed, which was checked; where there |
+    | | are no few, the taste or the history as a whole. Evidence: the past events that add most to the score |
+    | `PersonaRecommender` of learned users | past items that resemble the item |
+    | any other | none; the sentence says so |
+
+    A model with found personas (`WithPersonas`) names the owner of each item, and gives evidence of the owner alone.
 
     Args:
         model: a fitted model.
         queries: the users.
         n: length of the lists.
-        evidence: the most past events that an explanation shows.
+        evidence: the most past events that an explanation shows, beside those of the reason.
+        searched: for how many items of a list events are searched without which they would leave; None: all.
 
     Returns:
         One list per query, best first; shorter than n where fewer items may be recommended.
     """
-    return explain_items(model, queries, model.recommend(queries, n), evidence=evidence)
+    return explain_items(model, queries, model.recommend(queries, n), evidence=evidence, searched=searched)
 
 
 def explain_items(
-    model: Recommender, queries: Queries, recommendations: Recommendations, *, evidence: int = 3
+    model: Recommender,
+    queries: Queries,
+    recommendations: Recommendations,
+    *,
+    evidence: int = 3,
+    searched: int | None = None,
 ) -> list[list[Explanation]]:
-    """Explain lists that were already made by `model.recommend`; see `explain`."""
+    """Explain lists that were already made by `model.recommend`; see `explain`.
+
+    Of items that `recommend` did not list, give `searched` as 0: they cannot leave the list.
+    """
     lists: list[list[Explanation]] = []
     ids = model.fitted_on.items.ids.tolist()
     for batch in queries.batches(BATCH):
         rows = slice(len(lists), len(lists) + len(batch))
-        part = Recommendations(recommendations.items[rows], recommendations.scores[rows])
+        owners = recommendations.owners
+        part = Recommendations(
+            recommendations.items[rows], recommendations.scores[rows], None if owners is None else owners[rows]
+        )
         read = model.read(batch)
-        lists += explain_read(read, UserFacts.of(read.model, batch), part, ids, evidence=evidence)
+        facts = UserFacts.of(read.model, batch)
+        lists += explain_read(read, facts, part, ids, evidence=evidence, searched=searched)
     return lists
 
 
@@ -102,8 +125,7 @@ class UserFacts:
                 personas = describe_personas(model, queries, recommended=False)
             else:
                 personas = [describe_from(model, queries, history, sums)]
-        is_rating = np.isfinite(queries.values) & (queries.values != 1.0)
-        return cls(history, personas, queries.history.sum(is_rating) > 0, sums)
+        return cls(history, personas, queries.history.sum(is_rating(queries)) > 0, sums)
 
 
 def explain_read(
@@ -114,21 +136,85 @@ def explain_read(
     *,
     evidence: int = 3,
     contributions: Tensor | None = None,
+    searched: int | None = None,
 ) -> list[list[Explanation]]:
     """Explain lists, given how the model reads the queries and the facts of their users.
 
     Args:
         read: the queries as a model reads them; at most `padded.BATCH` of them, because they become one rectangle.
         facts: of the same users with the same histories.
-        recommendations: of the same read-out.
+        recommendations: of the same read-out, by the model's own slate.
         ids: "items", the external id of each item.
-        evidence: the most past events that an explanation shows.
+        evidence, searched: see `explain`.
         contributions: "events n", of the events to these items, where the caller has them; the lists then have no empty
             place.
     """
+    if read.model.folds_in:
+        return _by_contributions(read, facts, recommendations, ids, evidence, contributions, searched)
     items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
-    support = _support(read, facts, items, contributions)
+    support = _resemblance(read, facts, items)
     return [_explain_row(support, recommendations, row, ids, evidence) for row in range(len(items))]
+
+
+@torch.inference_mode()
+def _by_contributions(
+    read: ReadOut,
+    facts: UserFacts,
+    recommendations: Recommendations,
+    ids: Sequence[ItemId],
+    evidence: int,
+    contributions: Tensor | None,
+    searched: int | None,
+) -> list[list[Explanation]]:
+    model, queries = read.model, read.queries
+    found = model.found(queries) if isinstance(model, WithPersonas) else None
+    slate = model.chosen_slate if isinstance(model, WithPersonas) else None
+    items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
+    attention = _attention(model, queries, items, contributions)
+    lists = []
+    for row in range(len(queries)):
+        one, events = np.asarray([row]), slice(*queries.history.indptr[row : row + 2].tolist())
+        owners = recommendations.owners
+        listed = Recommendations(
+            recommendations.items[one], recommendations.scores[one], None if owners is None else owners[one]
+        )
+        user_list = UserList(
+            model,
+            queries.take(one),
+            listed,
+            None if found is None else found.take(one),
+            None if found is None else slate,
+        )
+        explained = explain_list(
+            user_list,
+            ids,
+            evidence=evidence,
+            searched=searched,
+            recent=None if read.recent is None else read.recent[events],
+            contributions=None if contributions is None else contributions[events].double().cpu().numpy(),
+        )
+        if found is None and attention.shape[1]:
+            for place, one_of_them in enumerate(explained):
+                one_of_them.personas = _shares(attention[row, :, place], facts.personas[row])
+        lists.append(explained)
+    return lists
+
+
+def _attention(model: Recommender, queries: Queries, items: Items, contributions: Tensor | None) -> Doubles:
+    """Return the attention of learned personas, "queries personas n"; of no persona where the model learned none."""
+    if not (isinstance(model, PersonaRecommender) and model.has_personas):
+        return np.zeros((len(items), 0, items.shape[1]))
+    if isinstance(model, AdditivePersonas) and contributions is not None:
+        attention = model.attention_of(queries, contributions.double())
+    else:
+        attention = model.attention(queries, items)
+    return np.asarray(attention.double().cpu().numpy())
+
+
+def _shares(attention: Doubles, personas: Sequence[PersonaDescription]) -> tuple[PersonaShare, ...]:
+    """Return the attention of learned personas on an item, largest first."""
+    order = np.argsort(-attention, kind="stable").tolist()
+    return tuple([PersonaShare(k, personas[k].name, float(attention[k])) for k in order])
 
 
 def persona_phrases(personas: Sequence[PersonaDescription]) -> list[str | None]:
@@ -149,24 +235,22 @@ def is_low(certainty: float | None) -> bool:
     return certainty is not None and certainty < LOW_CERTAINTY
 
 
-def evidence_sentence(
-    kind: EvidenceKind, evidence: Sequence[Evidence], persona: str | None, recent: float | None, certainty: float | None
-) -> str:
-    """Return the sentence about one or more events, strongest first; see `text.because` and `text.resembles`."""
-    titles = [event.title for event in evidence]
-    rated = [event.rating is not None for event in evidence]
+def evidence_sentence(kind: EvidenceKind, evidence: Sequence[Evidence], taste: str | None) -> str:
+    """Return the sentence about events that speak for an item, strongest first, of which no more was asked."""
+    titles = [readable_title(event.title) for event in evidence]
     if kind == "contribution":
-        return text.because(titles, rated, persona, recent, certainty if is_low(certainty) else None)
-    return text.resembles(titles, rated, persona)
+        return text.speak_for_it(titles, taste)
+    verb, _ = deed(["use" if event.rating is None else "rating" for event in evidence], [0.0] * len(evidence))
+    return text.resembles(titles, verb, taste)
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Support:
-    """The evidence for each item of a batch of lists.
+class _Resemblance:
+    """How much past items resemble each item of a batch of lists, for models whose users are learned vectors.
 
-    `strength`: "queries length n", contributions or similarities, 0 in the padding; `attention`: "queries personas n";
-    `recent`: "queries length", which events are younger than the user's half-life, None where nothing decays.
+    `strength`: "queries length n", 0 in the padding, and for what the user rated below the own mean; `attention`:
+    "queries personas n".
     """
 
     read: ReadOut
@@ -174,111 +258,78 @@ class _Support:
     kind: EvidenceKind
     strength: Doubles
     attention: Doubles
-    recent: Mask | None
 
 
 @torch.inference_mode()
-def _support(read: ReadOut, facts: UserFacts, items: Items, contributions: Tensor | None) -> _Support:
+def _resemblance(read: ReadOut, facts: UserFacts, items: Items) -> _Resemblance:
     model, queries, history = read.model, read.queries, facts.history
-    personas = model if isinstance(model, PersonaRecommender) and model.has_personas else None
-    attention = torch.zeros(len(items), 0, items.shape[1])
-    if personas is not None and not isinstance(model, AdditivePersonas):
-        attention = personas.attention(queries, items)
-    if isinstance(model, FoldIn) and model.folds_in:
-        kind: EvidenceKind = "contribution"
-        added = (model.contributions(queries, items) if contributions is None else contributions).double()
-        if isinstance(model, AdditivePersonas):
-            attention = model.attention_of(queries, added)
-        strength = history.gather(added.cpu().numpy(), 0.0)
-    elif personas is not None:
-        kind = "similarity"
-        strength = persona_similarity(personas, queries, history, items)
-    else:
-        kind = "none"
-        strength = np.zeros((*history.items.shape, items.shape[1]))
-    recent = None if read.recent is None else history.gather(read.recent, False)
-    return _Support(read, facts, kind, strength, attention.double().cpu().numpy(), recent)
+    attention = _attention(model, queries, items, None)
+    if not (isinstance(model, PersonaRecommender) and model.has_personas):
+        nothing = np.zeros((*history.items.shape, items.shape[1]))
+        return _Resemblance(read, facts, "none", nothing, attention)
+    liked = history.gather(may_be_reasons(queries), False)
+    strength = persona_similarity(model, queries, history, items) * liked[:, :, None]
+    return _Resemblance(read, facts, "similarity", strength, attention)
 
 
 def _explain_row(
-    support: _Support, recommendations: Recommendations, row: int, ids: Sequence[ItemId], most: int
+    support: _Resemblance, recommendations: Recommendations, row: int, ids: Sequence[ItemId], most: int
 ) -> list[Explanation]:
     model, facts = support.read.model, support.facts
-    titles = model.fitted_on.metadata.titles
+    metadata = model.fitted_on.metadata
     columns = np.flatnonzero(recommendations.items[row] != UNKNOWN)
     positive = np.maximum(support.strength[row].T.take(columns, 0), 0.0)  # "n length"
-    total = positive.sum(1)
-    recent: list[float | None] = [None] * len(columns)
-    if support.recent is not None:
-        young = (positive * support.recent[row].astype(np.float64)).sum(1)
-        recent = [a / b if b > 0 else None for a, b in zip(young.tolist(), total.tolist(), strict=True)]
-    names, phrases = [one.name for one in facts.personas[row]], persona_phrases(facts.personas[row])
-    without = _sentence_without_evidence(model, facts.history.mask[row], int(support.read.queries.history.lengths[row]))
-    attention = support.attention[row].T[columns]
+    phrases = persona_phrases(facts.personas[row])
     explanations = []
-    for number, score, order, weights, evidence, recent_share in zip(
-        recommendations.items[row, columns].tolist(),
-        recommendations.scores[row, columns].tolist(),
-        np.argsort(-attention, axis=1, kind="stable").tolist(),
-        attention.tolist(),
-        _evidence(support, row, positive, total, ids, most),
-        recent,
-        strict=True,
-    ):
-        phrase = phrases[order[0]] if order else None
-        personas = tuple([PersonaShare(k, names[k], weights[k]) for k in order])
-        kind: EvidenceKind = "none"
-        certainty: float | None = None
-        share, reason = None, without or text.unnamed(phrase)
+    for column, evidence in zip(columns.tolist(), _evidence(support, row, positive, ids, most), strict=True):
+        number, score = int(recommendations.items[row, column]), float(recommendations.scores[row, column])
+        personas = _shares(support.attention[row, :, column], facts.personas[row])
+        taste = phrases[personas[0].persona] if personas else None
         if evidence:
-            kind, share = support.kind, recent_share
-            if kind == "contribution":
-                certainty = certainty_of(evidence, weights[order[0]] if order else 1.0)
-            reason = evidence_sentence(kind, evidence, phrase, share, certainty)
-        low = is_low(certainty)
+            reason = evidence_sentence(support.kind, evidence, taste)
+        else:
+            reason = text.unnamed(taste) if model.needs_known_users else text.FOR_EVERYBODY
         explanations.append(
-            Explanation(ids[number], titles[number], score, personas, evidence, kind, certainty, reason, share, low)
+            Explanation(
+                ids[number],
+                metadata.titles[number],
+                score,
+                personas,
+                evidence,
+                support.kind if evidence else "none",
+                None,
+                reason,
+                reason_kind="similar" if model.needs_known_users else "popular",
+                year=year_of(metadata.titles[number]),
+                genres=tuple(metadata.genres[number]),
+            )
         )
     return explanations
 
 
 def _evidence(
-    support: _Support, row: int, positive: Doubles, total: Doubles, ids: Sequence[ItemId], most: int
+    support: _Resemblance, row: int, positive: Doubles, ids: Sequence[ItemId], most: int
 ) -> list[tuple[Evidence, ...]]:
-    """Return the evidence for each item of a row, from the positive strengths, "n length", and their sums, "n"."""
+    """Return the past items that resemble each item of a row, from the positive strengths, "n length"."""
     fitted, queries, facts = support.read.model.fitted_on, support.read.queries, support.facts
     titles = fitted.metadata.titles
-    places = largest(positive, most)
-    strength = positive[np.arange(len(places))[:, None], places]
-    share = strength / np.where(total > 0, total, 1.0)[:, None]
-    events = facts.history.events[row][places]
-    value, age = queries.values[events], queries.now[row] - queries.times[events]
-    is_rating = np.isfinite(value) & facts.explicit[row]
-    nothing = np.full(events.shape, None)
-    items = facts.history.items[row][places].ravel().tolist()
-    columns = (
-        strength,
-        share,
-        value if is_rating.all() else np.where(is_rating, value, nothing),
-        nothing if fitted.clock == "none" else age,
-        nothing if support.recent is None else support.recent[row][places],
-    )
-    values = [column.ravel().tolist() for column in columns]
-    evidence = [*map(Evidence, [ids[item] for item in items], [titles[item] for item in items], *values)]
-    width = places.shape[1]
-    # Strongest first, so that events that do not speak for the item come last.
-    counts = (strength > 0).sum(1).tolist()
-    return [tuple(evidence[start * width : start * width + count]) for start, count in enumerate(counts)]
-
-
-def _sentence_without_evidence(model: Recommender, known: Mask, events: int) -> str | None:
-    """Return the sentence for items without evidence; None where it names the leading persona.
-
-    Args:
-        model: that scored them.
-        known: "length", which places hold an event of a known item.
-        events: of the history.
-    """
-    if model.folds_in:
-        return text.UNSUPPORTED if known.any() else text.UNKNOWN_ITEMS if events else text.COLD
-    return None if model.needs_known_users else text.POPULAR
+    rated = is_rating(queries)
+    lists = []
+    for strengths, places in zip(positive, largest(positive, most), strict=True):
+        total = float(strengths.sum())
+        chosen = [place for place in places.tolist() if strengths[place] > 0]
+        evidence = []
+        for place in chosen:
+            event, item = int(facts.history.events[row, place]), int(facts.history.items[row, place])
+            evidence.append(
+                Evidence(
+                    ids[item],
+                    titles[item],
+                    float(strengths[place]),
+                    float(strengths[place]) / total,
+                    float(queries.values[event]) if rated[event] else None,
+                    None if fitted.clock == "none" else int(queries.now[row] - queries.times[event]),
+                )
+            )
+        lists.append(tuple(evidence))
+    return lists

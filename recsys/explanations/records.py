@@ -245,14 +245,16 @@ class PersonaDescription:
 
     @property
     def phrase(self) -> str:
-        """The persona as a sentence refers to it.
+        """The persona as a sentence refers to it after "your taste for".
 
         >>> PersonaDescription(0, "Crime", "genres", 1.0, (), (), ()).phrase
-        'your Crime side'
+        'Crime'
+        >>> PersonaDescription(0, "like Heat and Se7en", "titles", 1.0, (), (), ()).phrase
+        'titles like Heat and Se7en'
         """
-        if self.named_by in ("user", "genres", "labels"):
-            return f"your {self.name} side"
-        return f"your taste for titles {self.name}" if self.named_by in ("title", "titles") else f"your {self.name}"
+        if self.named_by == "user":
+            return f"“{self.name}”"
+        return f"titles {self.name}" if self.named_by in ("title", "titles") else self.name
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`."""

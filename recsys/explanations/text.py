@@ -1,11 +1,16 @@
-"""The sentence of an explanation. Plain text: nothing is escaped, titles appear as in the metadata."""
+"""The sentence of an explanation. Plain text: nothing is escaped, titles appear as one says them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-POPULAR: Final = "Popular with everyone; your own history plays no part in it."
+from recsys.explanations.records import CertaintyWord
+
+POPULAR: Final = "Popular with nearly everybody; little of it is yours."
+"""For an item that would be listed without any of the user's own tastes, and that many have used."""
+
+FOR_EVERYBODY: Final = "Popular with everyone; your own history plays no part in it."
 """For models that ignore the user."""
 
 COLD: Final = "Nothing of yours is known yet, so this is what suits users in general."
@@ -19,6 +24,14 @@ MUTED: Final = "All of your personas are muted, so this is what suits users in g
 
 UNSUPPORTED: Final = "Nothing in your history speaks for it in particular; it suits users in general."
 """For an additive model in which no past event adds to the score."""
+
+WEAK: Final = "Your history as a whole speaks for it a little, none of your favourites in particular."
+"""For an item for which nothing speaks that the user liked."""
+
+_LEADS: Final[dict[CertaintyWord, str]] = {"strong": "Above all because", "fair": "Because", "weak": "Partly because"}
+
+_MOSTLY = 0.75
+"""Share of the evidence from which on it is mostly recent, or mostly long-standing."""
 
 
 def enumeration(words: Sequence[str]) -> str:
@@ -35,89 +48,128 @@ def enumeration(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def verb(rated: Sequence[bool]) -> str:
-    """Return the verb for what the user did: "rated" when all items have a rating, else the neutral "chose".
+def titles_like(titles: Sequence[str]) -> str:
+    """Return the words for a taste that is known by titles alone.
 
-    A blank rating and the 1 of an implicit log are not ratings.
-
-    >>> verb([True, True]), verb([True, False])
-    ('rated', 'chose')
+    >>> titles_like(["Heat", "Se7en"])
+    'titles like Heat and Se7en'
     """
-    return "rated" if all(rated) else "chose"
+    return f"titles like {enumeration(titles)}"
 
 
-def recency(recent: float) -> str:
-    """Return the clause on the recent share of all evidence, in whole percents that add up to 100.
-
-    >>> recency(0.8)
-    'of all the evidence 80% is recent and 20% long-term'
-    >>> recency(1.0), recency(0.001)
-    ('all the evidence is recent', 'all the evidence is long-term')
-    """
-    percent = round(100 * recent)
-    if percent in (0, 100):
-        return f"all the evidence is {'recent' if percent else 'long-term'}"
-    return f"of all the evidence {percent}% is recent and {100 - percent}% long-term"
-
-
-def caveat(certainty: float) -> str:
-    """Return the clause that a low certainty adds to a sentence.
-
-    >>> caveat(0.118), caveat(0.001)
-    ('that is only 12% of the score', 'that is less than 1% of the score')
-    """
-    return f"that is {'less than 1' if certainty < 0.005 else f'only {100 * certainty:.0f}'}% of the score"
-
-
-def because(
-    titles: Sequence[str],
-    rated: Sequence[bool],
-    persona: str | None = None,
-    recent: float | None = None,
-    low_certainty: float | None = None,
-) -> str:
-    """Return the sentence that names the past items that carry the score.
+def taste_words(name: str, kind: str, labels: Sequence[str] = ()) -> str:
+    """Return the name of a taste as a sentence says it after "your taste for".
 
     Args:
-        titles: the evidence, strongest first; at least one.
-        rated: whether each has a rating.
-        persona: phrase of the leading persona ("your Crime side"); None leaves it out.
-        recent: the recent share of all evidence; None where nothing fades.
-        low_certainty: how much of the score they account for; None where that is much.
+        name: its name.
+        kind: "labels", "titles" or "user", who named it.
+        labels: those titles.
 
-    >>> because(["Heat (1995)", "Se7en (1995)"], [True, True], "your Crime & Thriller side")
-    'Because of your Crime & Thriller side: you rated Heat (1995) and Se7en (1995).'
-    >>> because(["Heat (1995)"], [False])
-    'Because you chose Heat (1995).'
-    >>> because(["Heat (1995)"], [True], recent=0.75)
-    'Because you rated Heat (1995); of all the evidence 75% is recent and 25% long-term.'
-    >>> because(["Heat (1995)"], [True], low_certainty=0.1)
-    'Because you rated Heat (1995); that is only 10% of the score.'
+    >>> taste_words("1990s", "labels"), taste_words("Crime & Thriller", "labels"), taste_words("Cosy", "user")
+    ('the 1990s', 'Crime & Thriller', '“Cosy”')
+    >>> taste_words("like Heat and Se7en", "titles", ["Heat", "Se7en"])
+    'titles like Heat and Se7en'
     """
-    clause = f"you {verb(rated)} {enumeration(titles)}"
-    clause += "" if low_certainty is None else f"; {caveat(low_certainty)}"
-    clause += "" if recent is None else f"; {recency(recent)}"
-    return f"Because {clause}." if persona is None else f"Because of {persona}: {clause}."
+    if kind == "user":
+        return f"“{name}”"
+    if kind == "titles":
+        return titles_like(labels)
+    return f"the {name}" if name[:1].isdigit() else name
 
 
-def resembles(titles: Sequence[str], rated: Sequence[bool], persona: str | None = None) -> str:
+def because(titles: Sequence[str], verb: str, taste: str | None, certainty: CertaintyWord, manner: str = "") -> str:
+    """Return the sentence that names past items without which the item would leave the list.
+
+    Args:
+        titles: of these items, strongest first; at least one.
+        verb: what the user did with them, see `recsys.explanations.deeds.deed`.
+        taste: the taste that they belong to ("Crime & Thriller"); None leaves it out.
+        certainty: how much of the evidence for the item they are.
+        manner: of the deed: "highly".
+
+    >>> because(["Heat", "Se7en"], "rated", "Crime & Thriller", "fair", "highly")
+    'Because you rated Heat and Se7en highly (Crime & Thriller): without them it would not be here.'
+    >>> because(["Heat"], "chose", None, "strong")
+    'Above all because you chose Heat: without that, it would not be here.'
+    """
+    deed = " ".join(filter(None, [_LEADS[certainty], "you", verb, enumeration(titles), manner]))
+    without = "without that," if len(titles) == 1 else "without them"
+    return f"{deed}{'' if taste is None else f' ({taste})'}: {without} it would not be here."
+
+
+def whole_taste(taste: str | None, count: int, strongest: str | None, recent: float | None = None) -> str:
+    """Return the sentence for an item that a taste as a whole carries, and no few events.
+
+    Args:
+        taste: its words; None: the history is one taste.
+        count: of its items that speak for the recommended one.
+        strongest: title of the one that does most; None leaves it out.
+        recent: the recent share of the evidence; None where nothing fades.
+
+    >>> whole_taste("Crime & Thriller", 84, "Heat")
+    'Fits your taste for Crime & Thriller as a whole: 84 titles speak for it, Heat the most.'
+    >>> whole_taste(None, 84, None, 0.9)
+    'Fits your history as a whole: 84 titles speak for it, mostly recent ones.'
+    """
+    whole = "your history" if taste is None else f"your taste for {taste}"
+    speak = "1 title speaks" if count == 1 else f"{count:,} titles speak"
+    most = "" if strongest is None or count == 1 else f", {strongest} the most"
+    return f"Fits {whole} as a whole: {speak} for it{most}{recency(recent)}."
+
+
+def recency(recent: float | None) -> str:
+    """Return the clause on the age of the evidence, where it is mostly recent or mostly old.
+
+    >>> recency(0.8), recency(0.1), recency(0.5)
+    (', mostly recent ones', ', mostly ones of long ago', '')
+    """
+    if recent is None or 1 - _MOSTLY < recent < _MOSTLY:
+        return ""
+    return ", mostly recent ones" if recent >= _MOSTLY else ", mostly ones of long ago"
+
+
+def several_tastes(tastes: Sequence[str]) -> str:
+    """Return the sentence for an item that would stay without its owner's events.
+
+    >>> several_tastes(["Crime & Thriller", "Comedy"])
+    'Several of your tastes speak for it, above all Crime & Thriller and Comedy.'
+    >>> several_tastes([])
+    'Several of your tastes speak for it.'
+    """
+    return f"Several of your tastes speak for it{f', above all {enumeration(tastes)}' if tastes else ''}."
+
+
+def speak_for_it(titles: Sequence[str], taste: str | None = None) -> str:
+    """Return the sentence for an item of which it was not asked without what it would leave the list.
+
+    >>> speak_for_it(["Heat", "Se7en"], "Crime")
+    'Of your taste for Crime, Heat and Se7en speak for it most.'
+    >>> speak_for_it(["Heat"])
+    'Of your history, Heat speaks for it most.'
+    """
+    whole = "your history" if taste is None else f"your taste for {taste}"
+    return f"Of {whole}, {enumeration(titles)} {'speaks' if len(titles) == 1 else 'speak'} for it most."
+
+
+def resembles(titles: Sequence[str], verb: str, taste: str | None = None) -> str:
     """Return the sentence that names the past items that the item resembles, which claims no more than that.
 
-    >>> resembles(["Heat (1995)"], [True], "your Crime side")
-    'It fits your Crime side and resembles Heat (1995), which you rated.'
-    >>> resembles(["Heat (1995)", "Se7en (1995)"], [False, True])
-    'It resembles Heat (1995) and Se7en (1995), which you chose.'
+    >>> resembles(["Heat"], "rated", "Crime")
+    'It fits your taste for Crime and resembles Heat, which you rated.'
+    >>> resembles(["Heat", "Se7en"], "chose")
+    'It resembles Heat and Se7en, which you chose.'
     """
-    fit = "" if persona is None else f"fits {persona} and "
-    return f"It {fit}resembles {enumeration(titles)}, which you {verb(rated)}."
+    fit = "" if taste is None else f"fits your taste for {taste} and "
+    return f"It {fit}resembles {enumeration(titles)}, which you {verb}."
 
 
-def unnamed(persona: str | None = None) -> str:
+def unnamed(taste: str | None = None) -> str:
     """Return the sentence for a model that learned the user as a whole, so that no past item can be named.
 
-    >>> unnamed("your Crime side")
-    'It fits your Crime side; no single item of your history can be named.'
+    >>> unnamed("Crime")
+    'It fits your taste for Crime; no single item of your history can be named.'
     >>> unnamed()
     'It fits what was learned of you as a whole; no single item of your history can be named.'
     """
-    return f"It fits {persona or 'what was learned of you as a whole'}; no single item of your history can be named."
+    learned = "what was learned of you as a whole" if taste is None else f"your taste for {taste}"
+    return f"It fits {learned}; no single item of your history can be named."

@@ -47,7 +47,7 @@ def test_names_come_from_titles_without_genres_and_from_numbers_without_history(
     model = TastesFromHistory().fit(bare)
     described = describe_personas(model, Queries.from_history([[0, 4], []]))
     assert [persona.name for persona in described[0]] == ["like 'Crime 0'", "like 'Comedy 4'"]
-    assert described[0][0].phrase == "your taste for titles like 'Crime 0'"
+    assert described[0][0].phrase == "titles like 'Crime 0'"
     assert [persona.name for persona in described[1]] == ["persona 0", "persona 1"]
     assert [persona.share for persona in described[1]] == [0.5, 0.5]
     assert described[0][0].genres == ()

@@ -8,33 +8,40 @@ from recsys.explanations import text
 @pytest.mark.parametrize(
     ("titles", "expected"),
     [
-        (["A"], "Because of your Crime side: you rated A."),
-        (["A", "B"], "Because of your Crime side: you rated A and B."),
-        (["A", "B", "C"], "Because of your Crime side: you rated A, B and C."),
+        (["A"], "Because you rated A highly (Crime): without that, it would not be here."),
+        (["A", "B"], "Because you rated A and B highly (Crime): without them it would not be here."),
+        (["A", "B", "C"], "Because you rated A, B and C highly (Crime): without them it would not be here."),
     ],
 )
 def test_sentences_for_one_two_and_three_items(titles: list[str], expected: str) -> None:
-    assert text.because(titles, [True] * len(titles), "your Crime side") == expected
+    assert text.because(titles, "rated", "Crime", "fair", "highly") == expected
 
 
-def test_the_verb_is_neutral_if_one_item_was_not_rated() -> None:
-    assert text.because(["A", "B"], [True, False]) == "Because you chose A and B."
-    assert text.resembles(["A", "B"], [True, False]) == "It resembles A and B, which you chose."
+def test_certainty_is_worded() -> None:
+    leads = [text.because(["A"], "chose", None, word).split(" you ")[0] for word in ("strong", "fair", "weak")]
+    assert leads == ["Above all because", "Because", "Partly because"]
 
 
 def test_titles_are_not_escaped() -> None:
-    assert text.because(["<b> & 'c'"], [True]) == "Because you rated <b> & 'c'."
+    assert "chose <b> & 'c':" in text.because(["<b> & 'c'"], "chose", None, "fair")
 
 
 def test_every_sentence_is_one_sentence() -> None:
     sentences = [
         text.POPULAR,
+        text.FOR_EVERYBODY,
         text.COLD,
         text.UNKNOWN_ITEMS,
         text.MUTED,
         text.UNSUPPORTED,
+        text.WEAK,
         text.unnamed(),
-        text.unnamed("your Crime side"),
+        text.unnamed("Crime"),
+        text.because(["A", "B"], "rated", "Crime", "weak", "highly"),
+        text.whole_taste("Crime", 84, "A", 0.9),
+        text.several_tastes(["Crime", "Comedy"]),
+        text.speak_for_it(["A"]),
+        text.resembles(["A"], "rated", "Crime"),
     ]
     assert all(sentence.endswith(".") and sentence.count(".") == 1 for sentence in sentences)
 

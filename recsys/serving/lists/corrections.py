@@ -122,7 +122,7 @@ def _corrected(
         return replace(explanation, personas=tuple(shares))
     kind, evidence, phrase = explanation.evidence_kind, explanation.evidence, phrases[shares[0].persona]
     certainty = certainty_of(evidence, shares[0].weight) if kind == "contribution" else None
-    reason = evidence_sentence(kind, evidence, phrase, explanation.recent, certainty)
+    reason = evidence_sentence(kind, evidence, phrase)
     return replace(
         explanation, personas=tuple(shares), reason=reason, certainty=certainty, low_certainty=is_low(certainty)
     )

@@ -1,0 +1,216 @@
+"""The smallest set of a user's events without which an item would leave the user's list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Final, final
+
+import numpy as np
+
+from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations.contributed_list import ContributedList
+from recsys.explanations.user_list import UserList
+from recsys.types import Doubles, Ints, Mask
+
+MOST: Final = 5
+"""Events of a set at most: more are no reason, but a taste."""
+
+_TRIED = 24
+"""Events of an item that are tried: those whose absence lowers it most against its rivals."""
+
+_PAIRED = 12
+"""Of which all pairs are tried."""
+
+_BEAM = 4
+"""Sets of each size that are extended by one event."""
+
+_RIVALS = 48
+"""Candidates that may take the place of an item."""
+
+_ROUNDS = 4
+
+
+def smallest_sets(
+    user_list: UserList, places: Sequence[int], eligible: Mask, contributed: ContributedList | None = None
+) -> list[Ints | None]:
+    """Return, for items of a list, the fewest events without which each would not be in the list.
+
+    The list is made again without the events: by the same slate, with the personas held, and what was seen is not
+    listed all the same. Sets are searched for on contributions: an item leaves when n others are worth more for its
+    seat, so events count by what they add to the item less what they add to its rivals. Single events and pairs are
+    searched exhaustively among the best, larger sets by a beam. Promising sets are tried, from the smallest on; of sets
+    of three and more it is tried to leave out each event. Every set that is returned drops its item; it is not always
+    the smallest (`tests/explanations/test_counterfactual.py` measures how often).
+
+    Args:
+        user_list: the list.
+        places: of the items in it.
+        eligible: "events", which may be reasons; of those only events of the item's owner that add to its score.
+        contributed: the list by contributions, where the caller has it.
+
+    Returns:
+        For each place the positions of the events in the history, strongest first; None where no set of at most `MOST`
+        was found.
+    """
+    listed = contributed or ContributedList(user_list)
+    searches = _searches(user_list, listed, places, eligible)
+    for _ in range(_ROUNDS):
+        asked = [(search, chosen) for search in searches for chosen in search.next()]
+        if not asked:
+            break
+        columns = np.asarray([search.column for search, _ in asked])
+        left = listed.seem_to_leave(columns, [search.events[list(chosen)] for search, chosen in asked])
+        for (search, chosen), leaves in zip(asked, left.tolist(), strict=True):
+            search.answers[chosen] = leaves
+    _confirm(listed, searches)
+    by_place = {search.place: search.result() for search in searches}
+    return [by_place.get(place) for place in places]
+
+
+@final
+@dataclass(eq=False)
+class _Search:
+    """The search for one item: sets are ascending tuples of numbers of its `events`.
+
+    Attributes:
+        place: in the list.
+        column: among the candidates.
+        events: "tried", positions in the history, strongest against the rivals first.
+        support: "tried", contributions to the item.
+        guesses: sets of each size from 1 on, the most promising first, with how far the item would fall below its
+            seat: it leaves above 0, as far as contributions tell.
+        answers: of the sets that were tried, whether the item left.
+    """
+
+    place: int
+    column: int
+    events: Ints
+    support: Doubles
+    guesses: list[list[tuple[float, tuple[int, ...]]]]
+    answers: dict[tuple[int, ...], bool] = field(default_factory=dict)
+
+    def next(self) -> list[tuple[int, ...]]:
+        """Return the sets to try in this round."""
+        best = self.best()
+        if best is None:
+            sets = self._first()
+        else:
+            smaller = [chosen for _, chosen in self.guesses[len(best) - 2][:3]] if len(best) > 1 else []
+            parts = list(combinations(best, len(best) - 1)) if len(best) > 2 else []
+            sets = [*smaller, *parts]
+        return [chosen for chosen in dict.fromkeys(sets) if chosen not in self.answers]
+
+    def _first(self) -> list[tuple[int, ...]]:
+        """Return sets around the smallest size that seems to do; larger ones after each failure."""
+        sizes = [size for size, guesses in enumerate(self.guesses, 1) if guesses and guesses[0][0] > 0]
+        start = min(sizes, default=len(self.guesses))
+        tried = max(map(len, self.answers), default=start - 1)
+        sets = [chosen for guesses in self.guesses[max(0, start - 2) : start - 1] for _, chosen in guesses[:1]]
+        for guesses in self.guesses[start - 1 : max(start, tried) + 1]:
+            sets += [chosen for _, chosen in guesses[:2]]
+        return sets
+
+    def best(self) -> tuple[int, ...] | None:
+        """Return the smallest set that does, of equally small ones the one that adds most to the item."""
+        done = [chosen for chosen, left in self.answers.items() if left]
+        return min(done, key=lambda chosen: (len(chosen), -self.support[list(chosen)].sum()), default=None)
+
+    def result(self) -> Ints | None:
+        """Return the events of the best set, strongest first."""
+        best = self.best()
+        if best is None:
+            return None
+        chosen = np.asarray(best)
+        return self.events[chosen[np.argsort(-self.support[chosen], kind="stable")]]
+
+
+def _confirm(listed: ContributedList, searches: Sequence[_Search]) -> None:
+    """Check the best set of each item on the whole catalogue; where it does not hold, the next one."""
+    open_ = [search for search in searches if search.best() is not None]
+    for _ in range(3):
+        asked = [(search, best) for search in open_ if (best := search.best()) is not None]
+        columns = np.asarray([search.column for search, _ in asked], np.int64)
+        left = listed.leave(columns, [search.events[list(best)] for search, best in asked])
+        open_ = []
+        for (search, best), leaves in zip(asked, left.tolist(), strict=True):
+            search.answers[best] = leaves
+            if not leaves:
+                open_.append(search)
+        if not open_:
+            return
+    for search in open_:
+        search.answers.clear()
+
+
+def _searches(user_list: UserList, listed: ContributedList, places: Sequence[int], eligible: Mask) -> list[_Search]:
+    """Return the searches, with sets to try, of the items that some eligible event of their owner speaks for."""
+    standing, column = listed.standing()
+    counted = user_list.queries.counted & eligible & (user_list.of_event != UNKNOWN)
+    owners = user_list.listed.owners
+    n = len(user_list.items)
+    own = standing[np.arange(len(column)), np.maximum(column, 0)]
+    standing = np.where(np.isfinite(standing), standing, -np.inf)
+    held = column[column != UNKNOWN]
+    searches = []
+    for place in places:
+        target = int(column[place])
+        owner = 0 if owners is None else int(owners[0, place])
+        if UNKNOWN in (target, owner):
+            continue
+        added = listed.contributions[:, target]
+        events = np.flatnonzero(counted & (user_list.of_event == owner) & (added > 0))
+        if not len(events):
+            continue
+        worth = standing[place].copy()
+        worth[held] = own[column != UNKNOWN]  # others are worth what they are for their own seats
+        worth -= worth[target]
+        worth[target] = -np.inf
+        rivals = np.argsort(-worth, kind="stable")[: n + _RIVALS]
+        rivals = rivals[np.isfinite(worth[rivals])]
+        gain = added[events][:, None] - listed.contributions[events][:, rivals]
+        order = np.argsort(-gain[:, max(0, n - 1) :].mean(1) if len(rivals) >= n else -added[events], kind="stable")
+        order = order[:_TRIED]
+        searches.append(
+            _Search(place, target, events[order], added[events[order]], _guesses(worth[rivals], gain[order], n))
+        )
+    return searches
+
+
+def _guesses(worth: Doubles, gain: Doubles, n: int) -> list[list[tuple[float, tuple[int, ...]]]]:
+    """Return promising sets of each size from 1 to `MOST`, with how far the item falls below the n-th of its rivals.
+
+    Args:
+        worth: "rivals", what each is worth more than the item.
+        gain: "tried rivals", what it gains on the item without the event.
+        n: length of the list.
+    """
+    tried, rivals = gain.shape
+    if rivals < n:
+        return []
+
+    def below(falls: Doubles) -> Doubles:
+        return np.partition(worth + falls, rivals - n, axis=1)[:, rivals - n]
+
+    guesses: list[list[tuple[float, tuple[int, ...]]]] = []
+    margin = below(gain)
+    order = np.argsort(-margin, kind="stable")
+    guesses.append([(float(margin[one]), (int(one),)) for one in order[:_BEAM].tolist()])
+    pairs = np.asarray(list(combinations(sorted(order[:_PAIRED].tolist()), 2)), np.int64).reshape(-1, 2)
+    sets, falls = pairs, gain[pairs].sum(1) if len(pairs) else np.zeros((0, rivals))
+    for size in range(2, MOST + 1):
+        if size > tried or not len(sets):
+            break
+        margin = below(falls)
+        best = np.argsort(-margin, kind="stable")[:_BEAM]
+        guesses.append([(float(margin[one]), tuple(sets[one].tolist())) for one in best.tolist()])
+        beam = sets[best]
+        wider = np.repeat(beam, tried, axis=0)
+        added = np.tile(np.arange(tried), len(beam))
+        falls = (falls[best][:, None] + gain[None]).reshape(-1, rivals)
+        new = (wider != added[:, None]).all(1)
+        sets = np.sort(np.column_stack([wider, added])[new], axis=1)
+        sets, first = np.unique(sets, axis=0, return_index=True)
+        falls = falls[new][first]
+    return guesses

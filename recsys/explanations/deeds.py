@@ -1,0 +1,68 @@
+"""What a user did with items, as a sentence says it, and which events may be reasons for liking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from recsys.data.feedback import CODES, KINDS, NEGATIVE_KINDS, Kind
+from recsys.data.queries import Queries
+from recsys.types import Doubles, Mask
+
+_VERBS: Final[dict[Kind, str]] = {"rating": "rated", "like": "liked", "buy": "bought", "view": "viewed"}
+_NEUTRAL = "chose"
+
+
+def is_rating(queries: Queries) -> Mask:
+    """Return "events": which have a rating.
+
+    Where kinds are not known, values are ratings unless all of a user's are 1, as in an implicit log.
+    """
+    valued = np.isfinite(queries.values)
+    if queries.kinds is not None:
+        return np.asarray(valued & (queries.kinds == CODES["rating"]))
+    explicit = queries.history.sum(valued & (queries.values != 1.0)) > 0
+    return np.asarray(valued & explicit[queries.history.rows])
+
+
+def above_own_mean(queries: Queries) -> Doubles:
+    """Return "events": by how much each rating exceeds its user's mean rating; 0 for events without rating."""
+    rated = is_rating(queries)
+    values = np.where(rated, queries.values, 0.0).astype(np.float64)
+    count = np.maximum(queries.history.sum(rated), 1.0)
+    return np.where(rated, values - (queries.history.sum(values) / count)[queries.history.rows], 0.0)
+
+
+def may_be_reasons(queries: Queries) -> Mask:
+    """Return "events": which may be reasons for liking: no dislike, no skip, no rating below the user's own mean."""
+    liked = above_own_mean(queries) >= -1e-6
+    if queries.kinds is not None:
+        liked &= ~np.isin(queries.kinds, [CODES[kind] for kind in NEGATIVE_KINDS])
+    return np.asarray(liked)
+
+
+def deed(kinds: Sequence[Kind], above: Sequence[float]) -> tuple[str, str]:
+    """Return the verb for what the user did with some items, and the manner, if there is one to tell.
+
+    Args:
+        kinds: of the events; "use" where no more is known.
+        above: by how much each rating exceeds the user's mean.
+
+    >>> deed(["rating", "rating"], [0.5, 1.0]), deed(["rating"], [0.0]), deed(["buy"], [0.0])
+    (('rated', 'highly'), ('rated', ''), ('bought', ''))
+    >>> deed(["rating", "buy"], [1.0, 0.0])
+    ('chose', '')
+    """
+    if len(set(kinds)) != 1:
+        return _NEUTRAL, ""
+    verb = _VERBS.get(kinds[0], _NEUTRAL)
+    return verb, "highly" if kinds[0] == "rating" and min(above) > 0 else ""
+
+
+def kinds_of(queries: Queries) -> list[Kind]:
+    """Return the kind of each event; a rating where there is a value that is one, else a use, where none are given."""
+    if queries.kinds is None:
+        return ["rating" if rated else "use" for rated in is_rating(queries).tolist()]
+    return [KINDS[code] for code in queries.kinds.tolist()]

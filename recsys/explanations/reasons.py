@@ -1,0 +1,261 @@
+"""Reasons that are true: the owner of each item, the events without which it would not be listed, and one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, final
+
+import numpy as np
+import torch
+
+from recsys.data.titles import readable_title, year_of
+from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations import text
+from recsys.explanations.contributed_list import ContributedList
+from recsys.explanations.counterfactual import smallest_sets
+from recsys.explanations.deeds import above_own_mean, deed, is_rating, kinds_of, may_be_reasons
+from recsys.explanations.records import (
+    LOW_CERTAINTY,
+    Evidence,
+    Explanation,
+    ItemId,
+    PersonaShare,
+    ReasonKind,
+    certainty_word,
+)
+from recsys.explanations.user_list import UserList
+from recsys.models.capabilities import as_fold_in
+from recsys.models.personas.model import WithPersonas
+from recsys.types import Doubles, Ints, Mask
+
+LEAST_CERTAINTY: Final = 0.05
+"""Events that are a smaller share of the evidence are no reason to tell, though the item would leave without them."""
+
+_POPULAR = 0.01
+"""Part of the catalogue, most used first, that "nearly everybody" knows; at least `_POPULAR_ITEMS`."""
+
+_POPULAR_ITEMS = 50
+
+
+def explain_list(
+    user_list: UserList,
+    ids: Sequence[ItemId],
+    *,
+    evidence: int = 3,
+    searched: int | None = None,
+    recent: Mask | None = None,
+    own_names: Mapping[int, str] | None = None,
+    contributions: Doubles | None = None,
+) -> list[Explanation]:
+    """Explain a list by the events of the user's history, with reasons that were checked.
+
+    Args:
+        user_list: the list, of a model that folds in.
+        ids: "items", the external id of each item of the catalogue.
+        evidence: the most past events that an explanation shows, beside those of the reason.
+        searched: for how many items, from the first on, events are searched without which they would leave; None: all.
+            Of the others it is told what speaks for them most.
+        recent: "events", which are younger than the user's half-life; None where nothing fades.
+        own_names: the user's own names of personas, by number.
+        contributions: "events n", of the events to the listed items, where the caller has them.
+
+    Returns:
+        Best first; no explanation for an empty place at the end of the list.
+    """
+    listed = np.flatnonzero(user_list.items != UNKNOWN)
+    if len(listed) == 0:
+        return []
+    if contributions is None:
+        with torch.inference_mode():
+            fold_in = as_fold_in(user_list.model, "reasons")
+            added = fold_in.contributions(user_list.queries, user_list.items[listed][None])
+        contributions = added.double().cpu().numpy()
+    explained = _ExplainedList(user_list, ids, contributions, recent, own_names or {})
+    count = len(listed) if searched is None else min(searched, len(listed))
+    explained.search(range(count))
+    return [explained.explanation(place, evidence) for place in range(len(listed))]
+
+
+@final
+class _ExplainedList:
+    """One list with what its explanations share; see `explain_list`."""
+
+    def __init__(
+        self,
+        user_list: UserList,
+        ids: Sequence[ItemId],
+        contributions: Doubles,
+        recent: Mask | None,
+        own_names: Mapping[int, str],
+    ) -> None:
+        queries = user_list.queries
+        self._list, self._ids, self._recent, self._own_names = user_list, ids, recent, own_names
+        self._fitted = user_list.model.fitted_on
+        self._counted = queries.counted
+        self._positive = np.maximum(contributions, 0.0) * self._counted[:, None]  # "events n"
+        self._total = self._positive.sum(0)
+        self._eligible = may_be_reasons(queries) & self._counted
+        self._rated, self._above, self._kinds = is_rating(queries), above_own_mean(queries), kinds_of(queries)
+        self._sets: dict[int, Ints] = {}
+        self._stays: dict[int, bool] = {}
+        """Of items without a set: whether they would be listed without all of their owner's events."""
+        found = user_list.found
+        self._numbers: list[int] = [] if found is None else found.numbers[0].tolist()
+        owners = user_list.listed.owners
+        self._owners = [UNKNOWN] * contributions.shape[1] if owners is None else owners[0].tolist()
+
+    def search(self, places: Sequence[int]) -> None:
+        """Search for the events without which items would leave the list."""
+        places = [place for place in places if self._total[place] > 0]
+        if not places:
+            return
+        contributed = ContributedList(self._list)
+        for place, events in zip(places, smallest_sets(self._list, places, self._eligible, contributed), strict=True):
+            enough = events is not None and self._share(place, events) >= LEAST_CERTAINTY
+            if events is not None and enough:
+                self._sets[place] = events
+        rest = [place for place in places if place not in self._sets and self._own(place).any()]
+        if rest and self._numbers:
+            columns = np.asarray([contributed.column(int(self._list.items[place])) for place in rest])
+            left = contributed.seem_to_leave(columns, [np.flatnonzero(self._own(place)) for place in rest])
+            self._stays |= {place: not leaves for place, leaves in zip(rest, left.tolist(), strict=True)}
+
+    def explanation(self, place: int, most: int) -> Explanation:
+        """Return the explanation of one item."""
+        item, owner = int(self._list.items[place]), self._owners[place]
+        own = self._own(place)
+        shown = self._shown(place, own & self._eligible, most)
+        certainty = self._share(place, self._sets.get(place, shown)) if len(shown) else None
+        personas = self._personas(place)
+        recent = None
+        if self._recent is not None and self._total[place] > 0:
+            recent = float(self._positive[self._recent, place].sum() / self._total[place])
+        kind, reason = self._reason(place, shown, own, personas, recent)
+        without = tuple(self._ids[one] for one in self._items(self._sets.get(place, np.zeros(0, np.int64))))
+        owned = owner != UNKNOWN and bool(self._numbers)
+        return Explanation(
+            self._ids[item],
+            self._fitted.metadata.titles[item],
+            float(self._list.listed.scores[0, place]),
+            personas,
+            tuple([self._evidence(place, event) for event in shown.tolist()]),
+            "contribution" if len(shown) else "none",
+            certainty,
+            reason,
+            recent,
+            certainty is not None and certainty < LOW_CERTAINTY,
+            kind,
+            without,
+            self._numbers[owner] if owned else None,
+            self._name(owner) if owned else None,
+            self._share(place, np.flatnonzero(own)) if owned else None,
+            certainty_word(certainty) if kind == "because" else None,
+            year_of(self._fitted.metadata.titles[item]),
+            tuple(self._fitted.metadata.genres[item]),
+        )
+
+    def _reason(
+        self, place: int, shown: Ints, own: Mask, personas: tuple[PersonaShare, ...], recent: float | None
+    ) -> tuple[ReasonKind, str]:
+        """Return what carries an item, and the sentence that says it."""
+        if not self._counted.any():
+            return "cold", text.UNKNOWN_ITEMS if len(self._counted) else text.COLD
+        if self._total[place] == 0:
+            return "popular", text.UNSUPPORTED
+        owner = self._owners[place]
+        taste = self._taste(owner) if owner != UNKNOWN and len(self._existing) > 1 else None
+        if place in self._sets:
+            return "because", self._because(place, taste)
+        speaking = int((own & self._eligible & (self._positive[:, place] > 0)).sum())
+        carried = speaking > 0 and not self._stays.get(place, bool(self._numbers) and owner == UNKNOWN)
+        if carried:
+            return "taste", text.whole_taste(taste, speaking, self._titles(place, shown[:1])[0], recent)
+        if self._is_popular(place):
+            return "popular", text.POPULAR
+        first = [self._taste_of_number(one.persona) for one in personas[:2] if one.weight > 0]
+        return "taste", text.several_tastes(first) if len(first) > 1 else text.WEAK
+
+    def _because(self, place: int, taste: str | None) -> str:
+        events = self._sets[place]
+        word = certainty_word(self._share(place, events))
+        assert word is not None
+        verb, manner = deed([self._kinds[event] for event in events], self._above[events].tolist())
+        return text.because(self._titles(place, events), verb, taste, word, manner)
+
+    def _is_popular(self, place: int) -> bool:
+        known = max(_POPULAR_ITEMS, int(_POPULAR * len(self._fitted.items)))
+        return int(self._fitted.tie_rank[int(self._list.items[place])]) < known
+
+    @property
+    def _existing(self) -> list[int]:
+        return [persona for persona, number in enumerate(self._numbers) if number != UNKNOWN]
+
+    def _own(self, place: int) -> Mask:
+        """Return "events": those of the owner of an item, or all where nothing is owned."""
+        if not self._numbers:
+            return self._counted
+        return np.asarray(self._counted & (self._list.of_event == self._owners[place]))
+
+    def _share(self, place: int, events: Ints) -> float:
+        """Return the share of events in the positive evidence for an item."""
+        total = float(self._total[place])
+        return float(self._positive[events, place].sum()) / total if total > 0 else 0.0
+
+    def _shown(self, place: int, allowed: Mask, most: int) -> Ints:
+        """Return the events that are shown: those of the reason, then the strongest of those that are allowed."""
+        first = self._sets.get(place, np.zeros(0, np.int64))
+        strength = np.where(allowed, self._positive[:, place], 0.0)
+        strength[first] = 0.0
+        order = np.argsort(-strength, kind="stable")[: max(0, most - len(first))]
+        return np.concatenate([first, order[strength[order] > 0]]).astype(np.int64)
+
+    def _personas(self, place: int) -> tuple[PersonaShare, ...]:
+        """Return the share of each persona in the positive evidence, largest first."""
+        shares = [
+            (persona, self._share(place, np.flatnonzero(self._list.of_event == persona))) for persona in self._existing
+        ]
+        shares.sort(key=lambda pair: -pair[1])
+        return tuple([PersonaShare(self._numbers[persona], self._name(persona), share) for persona, share in shares])
+
+    def _evidence(self, place: int, event: int) -> Evidence:
+        queries = self._list.queries
+        item = int(queries.history.items[event])
+        return Evidence(
+            self._ids[item],
+            self._fitted.metadata.titles[item],
+            float(self._positive[event, place]),
+            self._share(place, np.asarray([event])),
+            float(queries.values[event]) if self._rated[event] else None,
+            None if self._fitted.clock == "none" else int(queries.now[0] - queries.times[event]),
+            None if self._recent is None else bool(self._recent[event]),
+        )
+
+    def _items(self, events: Ints) -> list[int]:
+        return [int(item) for item in self._list.queries.history.items[events]]
+
+    def _titles(self, place: int, events: Ints) -> list[str]:
+        """Return titles as one says them, with the year where two of them, or the item itself, have the same."""
+        raw = [self._fitted.metadata.titles[item] for item in self._items(events)]
+        said = [readable_title(title) for title in raw]
+        every = [*said, readable_title(self._fitted.metadata.titles[int(self._list.items[place])])]
+        years = [year_of(title) for title in raw]
+        return [
+            f"{name} ({year})" if year is not None and every.count(name) > 1 else name
+            for name, year in zip(said, years, strict=True)
+        ]
+
+    def _name(self, persona: int) -> str:
+        number = self._numbers[persona]
+        assert isinstance(self._list.model, WithPersonas)
+        return self._own_names.get(number) or self._list.model.name_of(number).text
+
+    def _taste(self, persona: int) -> str:
+        return self._taste_of_number(self._numbers[persona])
+
+    def _taste_of_number(self, number: int) -> str:
+        """Return the name of a persona as a sentence says it after "your taste for"."""
+        if number in self._own_names:
+            return text.taste_words(self._own_names[number], "user")
+        assert isinstance(self._list.model, WithPersonas)
+        name = self._list.model.name_of(number)
+        return text.taste_words(name.text, name.kind, name.labels)

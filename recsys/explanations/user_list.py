@@ -1,0 +1,126 @@
+"""The list of one user together with how it was made, so that it can be made again without some of the events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self, final
+
+import numpy as np
+import torch
+
+from recsys.data.queries import Queries
+from recsys.models.base import Recommendations, Recommender
+from recsys.models.capabilities import as_fold_in
+from recsys.models.personas.found import FoundPersonas
+from recsys.models.personas.model import WithPersonas
+from recsys.models.personas.ownership import PersonaOwners
+from recsys.slates import Greedy, Pool, Slate
+from recsys.types import Doubles, Items, Mask
+
+_BEYOND = 100
+"""Best-scored items beside those that a slate chooses from: what may come into the list where events are missing."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class UserList:
+    """A list and how it was made.
+
+    Attributes:
+        model: the model that scores, as `Recommender.read` gives it.
+        queries: one query, as read; with weight 0 for events that must not count.
+        listed: the list, one row.
+        found: the user's personas; None for a model without.
+        slate: what made the list; None for the best scores.
+        muted, boosted: "1 K", controls of personas; None for none.
+        evidence: the query with the evidence of muted personas; None where it is `queries`.
+    """
+
+    model: Recommender
+    queries: Queries
+    listed: Recommendations
+    found: FoundPersonas | None = None
+    slate: Slate | None = None
+    muted: Mask | None = None
+    boosted: Mask | None = None
+    evidence: Queries | None = None
+
+    @classmethod
+    def of(cls, model: Recommender, queries: Queries, n: int, listed: Recommendations | None = None) -> Self:
+        """Return the list that `model.recommend(queries, n)` makes for one query.
+
+        Args:
+            model: a fitted model that folds in.
+            queries: one query, as it is asked.
+            n: length of the list.
+            listed: the result of `recommend`, where there is one already.
+        """
+        as_fold_in(model, "to say without which events an item would leave the list")
+        found = model.found(queries) if isinstance(model, WithPersonas) else None
+        slate = model.chosen_slate if isinstance(model, WithPersonas) else None
+        read = model.read(queries)
+        return cls(read.model, read.queries, listed or model.recommend(queries, n), found, slate)
+
+    @property
+    def items(self) -> Items:
+        """ "n", the items of the list; `UNKNOWN` where it is shorter."""
+        return np.asarray(self.listed.items[0])
+
+    @cached_property
+    def of_event(self) -> Items:
+        """ "events", the persona of each event; 0 for every event of a user without personas."""
+        if self.found is None:
+            return np.zeros(len(self.queries.history.items), np.int32)
+        assert isinstance(self.model, WithPersonas)
+        return self.found.personas.of_events(self.model.dictionary, self.queries)
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The candidates, best-scored first, with who owns them; more of them than the slate chooses from."""
+        size = max(len(self.items), 0 if self.slate is None else self.slate.pool) + _BEYOND
+        best = self.model.recommend(self.queries, min(size, self.model.n_items), slate=Greedy())
+        pool = Pool(best.items, best.scores)
+        if self.found is None:
+            return pool
+        owners = self._owners(self.model, self.evidence or self.queries, 1)
+        return replace(pool, seating=owners.seating(np.zeros(1, np.int64), pool.items))
+
+    @cached_property
+    def contributions(self) -> Doubles:
+        """ "events pool": what each event adds to the score of each candidate."""
+        with torch.inference_mode():
+            added = as_fold_in(self.model, "contributions").contributions(self.queries, np.maximum(self.pool.items, 0))
+        return np.asarray(added.double().cpu().numpy())
+
+    def again(self, keep: Mask) -> Recommendations:
+        """Make the list again with only some of the events, by the model itself.
+
+        The personas are held: every event keeps its own. What was seen is not listed, whether it is kept or not.
+
+        Args:
+            keep: "lists events".
+
+        Returns:
+            One list for each row.
+        """
+        several = np.zeros(len(keep), np.int64)
+        queries = self.queries.take(several).keep(keep.ravel()) if len(keep) != 1 else self.queries.keep(keep[0])
+        n = len(self.items)
+        if self.found is None:
+            return self.model.recommend(queries, n, slate=self.slate, batch_size=max(1, len(keep)))
+        assert isinstance(self.model, WithPersonas)
+        model = self.model.holding(self.found)
+        evidence = queries if self.evidence is None else self.evidence.take(several).keep(keep.ravel())
+        owners = (
+            None if isinstance(self.slate, Greedy) and self.muted is None else self._owners(model, evidence, len(keep))
+        )
+        return model.recommend(queries, n, slate=self.slate, owners=owners)
+
+    def _owners(self, model: Recommender, queries: Queries, count: int) -> PersonaOwners:
+        """Return the owners of `count` queries of the user."""
+        assert isinstance(model, WithPersonas)
+        assert self.found is not None
+        found = self.found if model is self.model and count == 1 else model.found(queries)
+        muted, boosted = (None if one is None else np.repeat(one, count, axis=0) for one in (self.muted, self.boosted))
+        return model.owners(queries, found, muted=muted, boosted=boosted)
