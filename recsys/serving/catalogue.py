@@ -9,7 +9,6 @@ import numpy as np
 
 from recsys.data.items import NO_GENRE
 from recsys.data.titles import year_of
-from recsys.explanations import Explanation
 from recsys.models.base import FittedOn
 from recsys.serving.records import TitleMatch
 from recsys.serving.title_search import TitleSearch
@@ -47,13 +46,6 @@ class Catalogue:
             TitleMatch(self.ids[item], self.titles[item], self.years[item], self.genres[item])
             for item in self._search.search(query, n)
         )
-
-    def describe(self, explanations: Sequence[Explanation]) -> tuple[Explanation, ...]:
-        """Write year and genres of the items into new explanations."""
-        for one in explanations:
-            number = self.numbers[str(one.item_id)]
-            one.year, one.genres = self.years[number], self.genres[number]
-        return tuple(explanations)
 
     def outside(self, genres: Sequence[str], first: int | None, last: int | None) -> Mask:
         """Return "items": which have none of some genres, or no year from `first` to `last`; None: any."""

@@ -7,20 +7,21 @@ from dataclasses import replace
 from typing import final
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from recsys.bundles.index import Recommend
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
-from recsys.explanations import Explanation, PersonaItem, explain_read, text
+from recsys.explanations import Explanation, PersonaItem, text
+from recsys.explanations.reasons import explain_list
+from recsys.explanations.user_list import UserList
 from recsys.models.base import ReadOut, Recommendations, Recommender
-from recsys.models.capabilities import LinearRows, as_fold_in
+from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.model import WithPersonas
-from recsys.models.personas.ownership import PersonaOwners
+from recsys.models.personas.ownership import PersonaOwners, persona_shares
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.lists.base import Listed, ListMaker, ToldPersonas
 from recsys.serving.lists.controls import Controls, check_control, tastes_id
@@ -28,9 +29,13 @@ from recsys.serving.lists.described import describe_found
 from recsys.serving.records import Persona, Shelf
 from recsys.serving.users.state import UserState
 from recsys.slates import Greedy, Pool
-from recsys.types import Doubles, Items
+from recsys.types import Doubles
 
 _ONE = np.zeros(1, np.int64)
+
+_SEARCHED = 20
+"""Items of a list for which events are searched without which they would leave it; of the others it is told what speaks
+for them most."""
 
 
 @final
@@ -51,7 +56,10 @@ class PersonaLists(ListMaker):
         self._catalogue = catalogue
         self._tastes = tastes_id(model.dictionary)
         self._recommend = recommend
-        scoring = model.base.scoring_model
+        around = model.scoring_model  # the same personas around what scores: of a decayed model the one within
+        assert isinstance(around, WithPersonas)
+        self._scoring = around
+        scoring = around.base
         linear = recommend is None and model.chosen_sharpness == 0 and isinstance(scoring, LinearRows)
         self._top_n = BoundedTopN(scoring) if linear else None
 
@@ -90,11 +98,11 @@ class PersonaLists(ListMaker):
         nothing = controls.mutes and not event_weights(heard.queries).any() and bool(event_weights(whole.queries).any())
         listed, contributions = self._slated(whole, heard, state, controls, n, general=nothing)
         heard = replace(heard, queries=heard.queries.at(queries.now))
-        explained = self._explained(heard, state, listed, contributions, of_event, controls)
+        explained = self._explained(whole, heard, state, listed, contributions, controls)
         if nothing:
             explained = [replace(one, reason=text.MUTED, reason_kind="muted") for one in explained]
         (shares,) = persona_shares(whole.model, whole.queries, of_event, controls.muted.shape[1])
-        return Listed(self._catalogue.describe(explained), _shelves(explained, controls, shares))
+        return Listed(tuple(explained), _shelves(explained, controls, shares))
 
     def _without_silent(self, queries: Queries, controls: Controls) -> Queries:
         """Return the queries without the items of tastes that are muted though no persona is theirs."""
@@ -125,7 +133,7 @@ class PersonaLists(ListMaker):
         slate = self._model.chosen_slate
         personas = state.grown.found.personas
         owners = PersonaOwners(
-            self._scoring(whole, state),
+            self._holding(state),
             whole.queries,
             self._model.dictionary,
             personas,
@@ -150,11 +158,11 @@ class PersonaLists(ListMaker):
         of_listed = None if contributions is None or empty.any() else contributions[:, chosen[0]]
         return listed, of_listed
 
-    def _scoring(self, read: ReadOut, state: UserState) -> Recommender:
+    def _holding(self, state: UserState) -> Recommender:
         """Return the model that scores; with attention over personas one that holds those of the user."""
-        scoring = self._model.scoring_model
-        attends = self._model.chosen_sharpness > 0 and isinstance(scoring, WithPersonas)
-        return scoring.holding(state.grown.found) if attends else read.model
+        if self._model.chosen_sharpness == 0:
+            return self._scoring.base
+        return self._scoring.holding(state.grown.found)
 
     def _best(self, read: ReadOut, size: int, state: UserState) -> tuple[Recommendations, Tensor | None]:
         """Return the best-scored items, and the contributions of the events to them where these are known."""
@@ -164,32 +172,40 @@ class PersonaLists(ListMaker):
             return bounded.recommendations, bounded.contributions
         if self._recommend is not None:
             return self._recommend(read.queries, size), None
-        return self._scoring(read, state).recommend(read.queries, size, slate=Greedy()), None
+        return self._holding(state).recommend(read.queries, size, slate=Greedy()), None
 
     def _explained(
         self,
+        whole: ReadOut,
         heard: ReadOut,
         state: UserState,
         listed: Recommendations,
         contributions: Tensor | None,
-        of_event: Items,
         controls: Controls,
     ) -> list[Explanation]:
-        """Explain each item by the evidence of its owner."""
-        owner = np.full(listed.items.shape, UNKNOWN, np.int32) if listed.owners is None else listed.owners
-        if contributions is None:
-            fold_in = as_fold_in(self._scoring(heard, state), "explanations")
-            contributions = fold_in.contributions(heard.queries, np.maximum(listed.items, 0))
-        own = torch.from_numpy(of_event[:, None] == np.where(owner == UNKNOWN, UNKNOWN - 1, owner))
-        positive = contributions.clamp_min(0.0)
-        total, owned = positive.sum(0).tolist(), (positive * own).sum(0).tolist()
-        given = contributions * own if UNKNOWN not in owner else contributions
-        (explained,) = explain_read(heard, state.facts, listed, self._catalogue.ids, contributions=given)
-        for one, place, whole, part in zip(explained, owner[0].tolist(), total, owned, strict=False):
-            if place != UNKNOWN:
-                one.owner, one.owner_name = controls.numbers[place], controls.names[place]
-                one.owner_share = part / whole if whole > 0 else 0.0
-        return explained
+        """Explain each item by the evidence of its owner, with reasons that were checked for the first items."""
+        found = state.grown.found
+        numbers = found.numbers.copy()
+        numbers[0, : len(controls.numbers)] = controls.numbers
+        user_list = UserList(
+            self._scoring,
+            heard.queries,
+            listed,
+            replace(found, numbers=numbers),
+            self._model.chosen_slate,
+            controls.muted if controls.mutes else None,
+            controls.boosted if controls.boosted.any() else None,
+            whole.queries if controls.mutes else None,
+        )
+        own = {number: one.name for number, one in zip(controls.numbers, controls.corrections, strict=True) if one.name}
+        return explain_list(
+            user_list,
+            self._catalogue.ids,
+            searched=_SEARCHED,
+            recent=heard.recent,
+            own_names=own,
+            contributions=None if contributions is None else contributions.double().numpy(),
+        )
 
     def personas(self, queries: Queries, state: UserState, corrections: Mapping[int, Correction]) -> ToldPersonas:
         controls = self.controls(state, corrections)

@@ -82,7 +82,7 @@ class PlainLists(ListMaker):
             items = self._corrections.explain(items, state.facts.personas[0], corrections)
         if muted:
             items = [replace(one, reason=text.MUTED, reason_kind="muted") for one in items]
-        return Listed(self._catalogue.describe(items), (Shelf(None, None, 0.0, len(items)),) if items else ())
+        return Listed(tuple(items), (Shelf(None, None, 0.0, len(items)),) if items else ())
 
     def personas(self, queries: Queries, state: UserState, corrections: Mapping[int, Correction]) -> ToldPersonas:
         (activity,) = persona_activity(self._model, queries)
