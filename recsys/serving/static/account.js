@@ -1,5 +1,6 @@
 /** Who is asking: the choice of a user, the token, and what is held of the user. */
 
+import { onWrite } from "./access.js";
 import * as api from "./api.js";
 import { currentUser, openDesk } from "./desk.js";
 import { announce, button, byId, dialogById, h, inputById } from "./dom.js";
@@ -116,7 +117,7 @@ export function connectData(refused) {
       told.textContent = "Downloaded: events, what the model was trained on, corrections, tokens.";
     }),
   );
-  byId("erase").addEventListener("click", () => {
+  onWrite(byId("erase"), () => {
     byId("erase-text").textContent =
       `The events, corrections and tokens of ${currentUser()} are deleted, and the next list is that of somebody new. ` +
       "What the model has learned from its own log stays until it is trained again. This cannot be undone.";

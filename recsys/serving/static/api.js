@@ -3,14 +3,17 @@
 import { asSentence } from "./words.js";
 
 /**
- * @typedef {{persona: number, name: string, weight: number}} PersonaShare
  * @typedef {{item_id: string, title: string, contribution: number, share: number, rating: number | null,
  *   age: number | null, recent: boolean | null}} Reason
- * @typedef {{item_id: string, title: string, score: number, personas: PersonaShare[], evidence: Reason[],
- *   evidence_kind: "contribution" | "similarity" | "none", certainty: number | null, low_certainty: boolean, reason: string,
- *   recent: number | null}} Recommended
+ * @typedef {"because" | "taste" | "popular" | "cold" | "muted" | "similar"} ReasonKind
+ * @typedef {{item_id: string, title: string, year: number | null, genres: string[], owner: number | null, owner_share: number | null,
+ *   reason: string, reason_kind: ReasonKind | null, without: string[], evidence: Reason[],
+ *   evidence_kind: "contribution" | "similarity" | "none", certainty: number | null, recent: number | null}} Recommended
+ * @typedef {{persona: number | null, name: string | null, share: number, seats: number, weight: number, muted: boolean,
+ *   renamed: boolean}} Shelf
  * @typedef {{learned: number, pending: number}} Learning
- * @typedef {{model: string, now: number, known_events: number, items: Recommended[], learning: Learning | null}} RecommendationList
+ * @typedef {{model: string, now: number, known_events: number, items: Recommended[], shelves: Shelf[],
+ *   learning: Learning | null}} RecommendationList
  * @typedef {{persona: number, name: string, renamed: boolean, weight: number, muted: boolean, share_now: number,
  *   share_long_term: number, items: {item_id: string, title: string, weight: number}[],
  *   genres: {genre: string, share: number, lift: number}[], activity: number[]}} Persona
@@ -19,11 +22,12 @@ import { asSentence } from "./words.js";
  * @typedef {{kind: "own" | "shared" | "window" | "measured", clocks: Clock[], never: number, learned_from: number | null,
  *   lasted: Clock | null}} HalfLife
  * @typedef {{model: string, now: number, times: number[], half_life: HalfLife | null, personas: Persona[]}} Personas
- * @typedef {{item_id: string, title: string}} FoundItem
+ * @typedef {{weight: number, name: string | null}} Correction
+ * @typedef {{item_id: string, title: string, year: number | null, genres: string[]}} FoundItem
  * @typedef {{user_id: string, events: number}} KnownUser
- * @typedef {"use" | "like" | "dismiss"} Kind
+ * @typedef {"view" | "like" | "dislike"} Kind
  * @typedef {{event_id: string, user_id: string, item_id: string, time: number, kind: Kind}} Event
- * @typedef {{event_id: string, item_id: string, title: string | null, value: number | null, time: number, kind: Kind}} StoredEvent
+ * @typedef {{event_id: string, item_id: string, title: string | null, value: number | null, time: number, kind: string}} StoredEvent
  */
 
 const TOKEN = "recsys.token";
@@ -70,6 +74,12 @@ export const token = {
 let held = "";
 
 /**
+ * Return what the token allows.
+ * @returns {Promise<{user_id: string | null, scopes: string[]}>}
+ */
+export const access = () => ask("GET", "v1/token");
+
+/**
  * Return a few users that can be looked at.
  * @returns {Promise<KnownUser[]>}
  */
@@ -77,9 +87,10 @@ export const knownUsers = async () => (await ask("GET", "v1/users?n=6")).users;
 
 /**
  * @param {string} user
+ * @param {number} n length of the list
  * @returns {Promise<RecommendationList>}
  */
-export const recommendations = (user) => ask("GET", `${pathOf(user)}/recommendations?n=10`);
+export const recommendations = (user, n) => ask("GET", `${pathOf(user)}/recommendations?n=${n}`);
 
 /**
  * @param {string} user
@@ -90,7 +101,7 @@ export const personas = (user) => ask("GET", `${pathOf(user)}/personas`);
 /**
  * @param {string} user
  * @param {number} persona
- * @param {{weight: number, name: string | null}} correction
+ * @param {Correction} correction
  * @returns {Promise<unknown>}
  */
 export const correct = (user, persona, correction) => ask("PUT", `${pathOf(user)}/personas/${persona}`, correction);

@@ -1,36 +1,51 @@
-/** What is shown of one user: the list, the personas, the half-life; and what becomes of a click on any of them. */
+/** What is shown of one user: the list, the sides, the half-life; and what becomes of a click on any of them. */
 
 import * as api from "./api.js";
-import { ANSWERS, card } from "./cards.js";
-import { announce, button, byId, h, redraw } from "./dom.js";
-import { memory, picture, rows } from "./personas.js";
-import { counted } from "./words.js";
+import { difference, hideChange, showChange, spoken } from "./changes.js";
+import { forgetColours, giveColours } from "./colours.js";
+import { announce, byId, h, redraw } from "./dom.js";
+import * as filters from "./filters.js";
+import { doneOf } from "./kinds.js";
+import { endRenaming, shelves, skeleton } from "./shelves.js";
+import { memory, picture, sides } from "./sides.js";
+import { tell } from "./problems.js";
+import { capital, count, counted, spokenTitle } from "./words.js";
 
 /** @typedef {import("./api.js").FoundItem} FoundItem */
 /** @typedef {import("./api.js").Kind} Kind */
-/** @typedef {{event: api.Event, item: FoundItem, at: number}} Mark */
+/** @typedef {import("./shelves.js").Side} Side */
+
+const TEN = 10;
+
+/**
+ * @typedef {object} Deed something that a person does, and can take back
+ * @property {string} key names it
+ * @property {string} done says it in a few words
+ * @property {() => Promise<unknown>} deed
+ * @property {() => Promise<unknown>} undo
+ * @property {string} back the `data-key` of what has the focus after it is undone
+ */
 
 let user = "";
 /** @type {api.RecommendationList | null} */
 let list = null;
+/** @type {api.RecommendationList | null} The best titles, asked for while filters are open or in use. */
+let pool = null;
 /** @type {api.Personas | null} */
 let personas = null;
-/** @type {Set<string>} Items of the list before this one, to tell what is new. */
-let before = new Set();
-/** @type {Mark | null} The last mark, which stands where its card was. */
-let mark = null;
+let length = TEN;
+/** @type {Set<string>} Items that came by the last change. */
+let fresh = new Set();
+/** @type {string | null} The deed whose change is shown. */
+let shownDeed = null;
 let turn = 0;
-/** @type {(problem: api.ApiError) => boolean} */
-let refused = () => false;
 let refreshed = () => {};
 
-/**
- * @param {(problem: api.ApiError) => boolean} whenRefused takes care of an error that is not about the desk, or returns false
- * @param {() => void} whenRefreshed
- */
-export function connectDesk(whenRefused, whenRefreshed) {
-  refused = whenRefused;
+/** @param {() => void} whenRefreshed */
+export function connectDesk(whenRefreshed) {
   refreshed = whenRefreshed;
+  filters.connectFilters(() => void refilter());
+  byId("more").addEventListener("click", () => void more());
   window.addEventListener("pageshow", (event) => {
     if (event.persisted && user) void refresh();
   });
@@ -39,6 +54,9 @@ export function connectDesk(whenRefused, whenRefreshed) {
 /** Return whose desk it is. */
 export const currentUser = () => user;
 
+/** Return the current user's sides, once they are known. */
+export const currentSides = () => personas?.personas ?? [];
+
 /**
  * Show another user.
  * @param {string} next
@@ -46,44 +64,52 @@ export const currentUser = () => user;
 export async function openDesk(next) {
   leaveDesk();
   user = next;
-  list = personas = null;
-  before = new Set();
+  list = pool = personas = null;
+  length = TEN;
   byId("list-title").replaceChildren("Recommended for ", h("span", { class: "user" }, user));
   document.title = `${user} – recsys`;
   byId("list-lead").textContent = "";
-  for (const part of ["cards", "persona-list", "picture", "half-life", "list-error", "personas-error"]) byId(part).replaceChildren();
-  byId("memory").hidden = byId("jump-memory").hidden = true;
-  return refresh();
+  for (const part of ["side-list", "picture", "half-life", "list-error", "sides-error", "marked"]) byId(part).replaceChildren();
+  byId("shelves").replaceChildren(skeleton());
+  byId("memory").hidden = byId("more").hidden = true;
+  await refresh();
 }
 
 /** Leave the desk, for another user or for none. */
 export function leaveDesk() {
-  mark = null;
+  close();
+  endRenaming();
+  forgetColours();
+  filters.resetFilters();
+  fresh = new Set();
 }
 
 /**
- * Ask for the list and the personas, and draw both. Of several at once the last one counts.
- * @param {string} [told] what has happened, for those who do not see it
+ * Ask for the list and the sides, and draw both. Of several at once the last one counts.
  * @param {() => void} [drawn]
+ * @returns {Promise<boolean>} whether a list was drawn
  */
-export async function refresh(told = "", drawn) {
+export async function refresh(drawn) {
   const asked = ++turn;
   busy(true);
-  refreshed();
-  const [items, people] = await Promise.allSettled([api.recommendations(user), api.personas(user)]);
-  if (asked !== turn) return;
+  const [items, people, best] = await Promise.allSettled([
+    api.recommendations(user, length),
+    api.personas(user),
+    filters.wanted() ? api.recommendations(user, filters.POOL) : null,
+  ]);
+  if (asked !== turn) return false;
   busy(false);
+  personas = settled(people, "sides-error");
   const shown = settled(items, "list-error");
-  if (shown) {
-    before = new Set(list?.items.map((item) => item.item_id));
-    list = shown;
-    drawList();
-  }
-  personas = settled(people, "personas-error");
-  drawPersonas();
+  if (shown) list = shown;
+  else byId("shelves").querySelector(".skeleton")?.remove();
+  pool = best.status === "fulfilled" ? best.value : null;
+  giveColours([...(personas?.personas ?? []), ...(list?.shelves ?? [])].flatMap(({ persona }) => (persona === null ? [] : [persona])));
+  if (shown) drawList();
+  drawSides();
   drawn?.();
-  const fresh = list && before.size ? list.items.filter((item) => !before.has(item.item_id)).length : 0;
-  announce([told, shown ? (fresh ? `The list has changed: ${fresh} new.` : told && "The list is up to date.") : ""].filter(Boolean).join(" "));
+  refreshed();
+  return shown !== null;
 }
 
 /**
@@ -94,17 +120,19 @@ export async function refresh(told = "", drawn) {
 export const saying = (item, kind) => api.eventOf(user, item.item_id, kind);
 
 /**
- * Take what a person says to an item, and bring the list up to date. Where it fails, try again with the same event:
- * it may have arrived.
+ * Take what a person says to an item, bring the list up to date, and show what it changed. Where it fails, try again
+ * with the same event: it may have arrived.
  * @param {FoundItem} item
  * @param {api.Event} event
  */
-export async function answer(item, event) {
-  await api.send(event);
-  const at = list ? list.items.findIndex((one) => one.item_id === item.item_id) : -1;
-  mark = { event, item, at };
-  await refresh(`${doneOf(event.kind)}: ${item.title}.`, () => {
-    if (at >= 0) document.getElementById("mark")?.focus({ preventScroll: true });
+export function answer(item, event) {
+  const person = user;
+  return act({
+    key: event.event_id,
+    done: `${doneOf(event.kind)}: ${spokenTitle(item.title)}`,
+    deed: () => api.send(event),
+    undo: () => api.undo(person, event.event_id),
+    back: `title ${item.item_id}`,
   });
 }
 
@@ -112,104 +140,199 @@ export async function answer(item, event) {
  * Take back what the current user said to an item, and bring the list up to date.
  * @param {string} title
  * @param {string} event its id
- * @param {() => void} [drawn]
  */
-export async function takeBack(title, event, drawn) {
+export async function takeBack(title, event) {
   await api.undo(user, event);
-  if (mark?.event.event_id === event) mark = null;
-  await refresh(`${title}: taken back.`, drawn);
+  await undone(event, spokenTitle(title));
 }
 
 /**
- * @param {FoundItem} item
- * @param {api.Event} event
+ * Correct a side: its weight, or its name.
+ * @param {{persona: number, name: string, weight: number}} side
+ * @param {api.Correction} before what holds until now
+ * @param {api.Correction} correction
  */
-async function onCard(item, event) {
-  byId("list-error").replaceChildren();
-  try {
-    await answer(item, event);
-  } catch (problem) {
-    tell("list-error", problem, () => onCard(item, event));
-  }
+export function correct(side, before, correction) {
+  const person = user;
+  const control = correction.name !== before.name ? "rename" : correction.weight === 0 || before.weight === 0 ? "mute" : "boost";
+  return act({
+    key: `side ${side.persona}`,
+    done: correctionDone(side.name, before, correction),
+    deed: () => api.correct(person, side.persona, correction),
+    undo: () => api.correct(person, side.persona, before),
+    back: `${control} ${side.persona}`,
+  });
 }
 
-async function undo() {
-  if (!mark) return;
-  const { item, event } = mark;
-  try {
-    await takeBack(item.title, event.event_id, () => {
-      const title = document.querySelector(`[data-key="${CSS.escape(`title ${item.item_id}`)}"]`);
-      (title instanceof HTMLElement ? title : byId("list-title")).focus({ preventScroll: true });
-    });
-  } catch (problem) {
-    tell("list-error", problem, undo);
-  }
+/**
+ * @param {string} name
+ * @param {api.Correction} before
+ * @param {api.Correction} after
+ */
+function correctionDone(name, before, after) {
+  if (after.name !== before.name) return after.name === null ? `${capital(name)} has its own name again` : `${capital(name)} is now ${after.name}`;
+  if (after.weight === 0) return `Muted: ${name}`;
+  if (after.weight > 1) return `Boosted: ${name}`;
+  return before.weight === 0 ? `Unmuted: ${name}` : `No longer boosted: ${name}`;
+}
+
+/** @param {Deed} one */
+async function act(one) {
+  const person = user;
+  const earlier = displayed();
+  await one.deed();
+  if (person !== user) return;
+  const before = new Set(earlier.items.map((item) => item.item_id));
+  const drawn = await refresh(() => {
+    fresh = new Set(displayed().items.flatMap((item) => (before.has(item.item_id) ? [] : [item.item_id])));
+    if (fresh.size) drawList();
+  });
+  if (!drawn) return;
+  const found = difference(earlier, displayed());
+  shownDeed = one.key;
+  showChange(one.done, found, {
+    undo: () => void attempt("list-error", () => undo(one)),
+    undoLabel: `Undo: ${one.done}`,
+    close: () => {
+      close();
+      byId("list-title").focus({ preventScroll: true });
+    },
+  });
+  announce(`${one.done}. ${spoken(found)}`);
+}
+
+/** @param {Deed} one */
+async function undo(one) {
+  await one.undo();
+  await undone(one.key, one.done);
+  const back = document.querySelector(`[data-key="${CSS.escape(one.back)}"]`);
+  (back instanceof HTMLElement ? back : byId("list-title")).focus({ preventScroll: true });
+}
+
+/**
+ * @param {string} key
+ * @param {string} what
+ */
+async function undone(key, what) {
+  if (shownDeed === key) close();
+  fresh = new Set();
+  await refresh();
+  announce(`${what}: taken back. The list is up to date.`);
+}
+
+function close() {
+  shownDeed = null;
+  hideChange();
+}
+
+/** Return what of the list is shown now. */
+function displayed() {
+  const source = (filters.inUse() ? pool : null) ?? list;
+  if (!source) return { items: [], shelves: [] };
+  const items = (filters.inUse() ? filters.passing(source.items) : source.items).slice(0, length);
+  const first = new Map(items.map((item, place) => /** @type {const} */ ([item.owner, place])).reverse());
+  const places = new Map(source.shelves.map((shelf, place) => [shelf, first.get(shelf.persona) ?? items.length + place]));
+  return { items, shelves: [...source.shelves].sort((one, other) => (places.get(one) ?? 0) - (places.get(other) ?? 0)) };
 }
 
 function drawList() {
   if (!list) return;
-  const { items } = list;
-  const reasons = new Set(items.map((item) => item.reason));
-  const alike = items.length > 1 && reasons.size === 1;
-  byId("list-lead").textContent = alike
-    ? (items[0]?.reason ?? "")
-    : `Made of ${counted(list.known_events, "event")} of the past.`;
-  /** @type {HTMLElement[]} */
-  const drawn = items.map((item, place) =>
-    card(item, { rank: place + 1, fresh: before.size > 0 && !before.has(item.item_id), reason: !alike }, (one, kind) => void onCard(one, saying(one, kind))),
-  );
-  if (!items.length) drawn.push(h("li", { class: "hint" }, "There is nothing left to recommend."));
-  if (mark && mark.at >= 0) drawn.splice(Math.min(mark.at, drawn.length), 0, markRow(mark));
-  const place = mark?.at ?? 0;
-  redraw(byId("cards"), drawn, () => {
-    const titles = byId("cards").querySelectorAll(".card-title");
-    const next = titles[Math.min(place, titles.length - 1)];
-    (next instanceof HTMLElement ? next : byId("list-title")).focus({ preventScroll: true });
-  });
-}
-
-/** @param {Mark} shown */
-function markRow({ item, event }) {
-  const done = doneOf(event.kind);
-  return h(
-    "li",
-    { class: "mark" },
-    h("span", {}, `${done}: `, h("b", {}, item.title)),
-    button({ id: "mark", "aria-label": `Undo: ${done.toLowerCase()}, ${item.title}` }, "Undo", () => void undo()),
-  );
-}
-
-function drawPersonas() {
-  const found = personas;
-  const cold = list?.known_events === 0;
-  const some = found && !cold;
-  redraw(byId("picture"), [some && found.personas.length > 1 && picture(found)]);
-  const again = () => redraw(byId("persona-list"), rows(found ?? { model: "", now: 0, times: [], half_life: null, personas: [] }, change, again));
-  if (some) again();
-  else redraw(byId("persona-list"), [found && h("li", { class: "hint" }, "They appear as soon as you have marked the first title.")]);
-  byId("memory").hidden = byId("jump-memory").hidden = !found?.half_life;
-  redraw(byId("half-life"), found?.half_life ? memory(found.half_life) : []);
+  const { items, shelves: shown } = displayed();
+  const filtered = filters.inUse();
+  const cold = list.known_events === 0;
+  byId("list-lead").textContent = leadOf(list, cold);
+  const drawn = shelves({ items, shelves: shown, cold, filtered, fresh }, controls);
+  const none = filtered ? "None of your best titles passes. Try a wider span of years, or clear the filters." : "There is nothing left to recommend.";
+  redraw(byId("shelves"), items.length ? drawn : [h("p", { class: "panel empty" }, none), ...drawn], () => byId("list-title").focus({ preventScroll: true }));
+  byId("more").hidden = filtered ? filters.passing(pool?.items ?? []).length <= length : list.items.length < length || length >= filters.POOL;
+  const best = pool ?? list;
+  filters.offer(best.items, best.shelves);
+  filters.tell(filters.passing(best.items).length, best.items.length);
 }
 
 /**
- * @param {import("./api.js").Persona} persona
- * @param {import("./personas.js").Correction} correction
- * @param {string} told
+ * @param {api.RecommendationList} found
+ * @param {boolean} cold
  */
-async function change(persona, correction, told) {
-  try {
-    await api.correct(user, persona.persona, correction);
-  } catch (problem) {
-    drawPersonas(); // as it still is
-    tell("personas-error", problem, () => change(persona, correction, told));
-    return;
-  }
-  await refresh(told);
+function leadOf(found, cold) {
+  if (cold) return "Nothing of yours is known yet, so this is what most people like. Find three titles that you know and mark them: the list becomes yours.";
+  const reasons = new Set(found.items.map((item) => item.reason));
+  if (found.items.length > 1 && reasons.size === 1) return found.items[0]?.reason ?? "";
+  const own = found.shelves.filter((shelf) => shelf.persona !== null).length;
+  return `From ${counted(found.known_events, "event")} of yours${own > 1 ? `, which show ${count(own)} sides` : ""}.`;
 }
+
+function drawSides() {
+  const found = personas;
+  const some = found && list?.known_events !== 0 && found.personas.length > 0;
+  redraw(byId("picture"), [some && found.personas.length > 1 && picture(found)]);
+  const cold = found && list?.known_events === 0 && h("li", { class: "hint" }, "They appear as soon as you have marked the first title.");
+  redraw(byId("side-list"), some ? sides(found, new Set(list?.shelves.map((shelf) => shelf.persona)), controls) : [cold]);
+  byId("memory").hidden = !found?.half_life;
+  redraw(byId("half-life"), found?.half_life ? memory(found.half_life) : []);
+}
+
+async function refilter() {
+  if (filters.wanted() && !pool) await refresh();
+  else drawList();
+}
+
+async function more() {
+  const before = new Set(displayed().items.map((item) => item.item_id));
+  length = Math.min(length + TEN, filters.POOL);
+  fresh = new Set();
+  if (filters.inUse()) drawList();
+  else await refresh();
+  const next = displayed().items.find((item) => !before.has(item.item_id));
+  const title = next && document.querySelector(`[data-key="${CSS.escape(`title ${next.item_id}`)}"]`);
+  if (title instanceof HTMLElement) title.focus();
+  announce(`${counted(displayed().items.length - before.size, "more title")}.`);
+}
+
+/**
+ * @param {FoundItem} item
+ * @param {Kind} kind
+ */
+function onCard(item, kind) {
+  const event = saying(item, kind);
+  void attempt("list-error", async () => {
+    await answer(item, event);
+    document.getElementById("undo")?.focus({ preventScroll: true });
+  });
+}
+
+/**
+ * @param {Side} side
+ * @param {number} weight
+ */
+function weigh(side, weight) {
+  const name = side.renamed ? side.name : null;
+  void attempt("list-error", () => correct(side, { weight: side.weight, name }, { weight, name }));
+}
+
+/**
+ * @param {Side} side
+ * @param {string | null} name
+ */
+function rename(side, name) {
+  const before = { weight: side.weight, name: side.renamed ? side.name : null };
+  void attempt("list-error", () => correct(side, before, { weight: side.weight, name }));
+}
+
+/** @type {import("./shelves.js").Controls} */
+const controls = {
+  answer: onCard,
+  weigh,
+  rename,
+  again() {
+    drawList();
+    drawSides();
+  },
+};
 
 /** @param {boolean} yes */
 function busy(yes) {
-  for (const part of ["list", "personas"]) byId(part).setAttribute("aria-busy", String(yes));
+  for (const part of ["list", "sides"]) byId(part).setAttribute("aria-busy", String(yes));
 }
 
 /**
@@ -222,27 +345,21 @@ function busy(yes) {
 function settled(result, place) {
   byId(place).replaceChildren();
   if (result.status === "fulfilled") return result.value;
-  tell(place, result.reason, () => refresh());
+  tell(place, result.reason, async () => void (await refresh()));
   return null;
 }
 
 /**
- * Tell what went wrong, with a way to try again where that can help.
+ * Do something, and tell what goes wrong, with a way to try again.
  * @param {string} place
- * @param {unknown} problem
- * @param {() => Promise<void>} again
+ * @param {() => Promise<unknown>} deed
  */
-function tell(place, problem, again) {
-  if (!(problem instanceof api.ApiError)) throw problem;
-  if (refused(problem)) return;
-  byId(place).replaceChildren(h("p", { class: problem.code === "not_supported" ? "hint" : "problem" }, problem.message));
-  if (!problem.mayPass) return;
-  const retry = () => {
-    byId(place).replaceChildren();
-    void again();
-  };
-  byId(place).append(button({ class: "link" }, "Try again", retry));
+async function attempt(place, deed) {
+  byId(place).replaceChildren();
+  try {
+    await deed();
+  } catch (problem) {
+    controls.again(); // as it still is
+    tell(place, problem, () => attempt(place, deed));
+  }
 }
-
-/** @param {Kind} kind */
-export const doneOf = (kind) => ANSWERS.find((one) => one.kind === kind)?.done ?? "";

@@ -1,10 +1,12 @@
 /** The page: what it starts with, and how its parts are connected. */
 
+import { learnAccess } from "./access.js";
 import { connectData, connectToken, connectUsers, rememberedUser, rememberUser } from "./account.js";
 import { ApiError, knownUsers, token } from "./api.js";
 import { connectDesk, leaveDesk, openDesk } from "./desk.js";
 import { button, byId, h } from "./dom.js";
 import { connectMarks } from "./marks.js";
+import { connectProblems } from "./problems.js";
 import { connectSearch } from "./search.js";
 import { connectTour } from "./tour.js";
 
@@ -43,7 +45,7 @@ async function open(user) {
   byId("list-title").focus({ preventScroll: true });
   window.scrollTo(0, 0);
   await openDesk(user);
-  if (byId("cards").querySelector(".card")) tour.offer();
+  if (byId("shelves").querySelector(".card")) tour.offer();
 }
 
 async function choose() {
@@ -67,6 +69,7 @@ async function attempt(deed) {
 
 async function start() {
   byId("change-token").hidden = !token.get();
+  await learnAccess();
   const user = rememberedUser();
   if (user === null) await choose();
   else await open(user);
@@ -78,10 +81,11 @@ const users = connectUsers((user) => void attempt(() => open(user)));
 const askToken = connectToken(
   () => void attempt(start),
   () => {
-    if (byId("choose").hidden && !byId("cards").childElementCount) stop("Without a token there is nothing to show.", "Enter a token", () => askToken());
+    if (byId("choose").hidden && !byId("shelves").querySelector(".card")) stop("Without a token there is nothing to show.", "Enter a token", () => askToken());
   },
 );
-connectDesk(refused, connectMarks(refused).update);
+connectProblems(refused);
+connectDesk(connectMarks());
 connectData(refused);
 byId("change-user").addEventListener("click", () => void attempt(choose));
 byId("change-token").addEventListener("click", () => askToken());

@@ -1,53 +1,94 @@
-/** What the current user has marked, each of which can be taken back. */
+/** What the current user has marked and corrected, each of which can be taken back. */
 
+import { writeButton } from "./access.js";
 import { ApiError, exportData } from "./api.js";
-import { currentUser, doneOf, takeBack } from "./desk.js";
+import { correct, currentSides, currentUser, takeBack } from "./desk.js";
 import { button, byId, h, redraw } from "./dom.js";
-import { age, counted } from "./words.js";
+import { doneOf } from "./kinds.js";
+import { tell } from "./problems.js";
+import { age, capital, count, spokenTitle } from "./words.js";
 
 /** @typedef {import("./api.js").StoredEvent} StoredEvent */
+/** @typedef {import("./api.js").Persona} Persona */
 
-const SHOWN = 20;
+const SHOWN = 5;
 
-/**
- * Make the list of marks work: it is asked for while it is open.
- * @param {(problem: ApiError) => boolean} refused takes care of an error, or returns false
- */
-export function connectMarks(refused) {
-  const box = /** @type {HTMLDetailsElement} */ (byId("marks"));
-  const error = byId("marks-error");
+/** Make the list of marks work; return what brings it up to date. */
+export function connectMarks() {
   let turn = 0;
+  let of = "";
+  let all = false;
 
-  /** @param {() => Promise<void>} deed */
+  /** @param {() => Promise<unknown>} deed */
   const attempt = async (deed) => {
-    error.textContent = "";
+    byId("marks-error").replaceChildren();
     try {
       await deed();
     } catch (problem) {
-      if (!(problem instanceof ApiError)) throw problem;
-      if (!refused(problem)) error.textContent = problem.message;
+      tell("marks-error", problem, problem instanceof ApiError ? () => attempt(deed) : null);
     }
   };
 
   const update = () => {
     const asked = ++turn;
-    if (!box.open) {
-      byId("marked").replaceChildren(); // of another user, maybe
-      return;
-    }
+    const user = currentUser();
+    if (of !== user) all = false;
+    of = user;
     void attempt(async () => {
-      const { events } = await exportData(currentUser());
+      const { events } = await exportData(user);
       if (asked !== turn) return;
-      const newest = events.reverse().slice(0, SHOWN);
-      const more = events.length - newest.length;
-      const rows = newest.map((event) => row(event, () => void attempt(() => takeBack(event.title ?? event.item_id, event.event_id))));
-      if (!events.length) rows.push(h("li", { class: "hint" }, "Nothing yet."));
-      if (more) rows.push(h("li", { class: "hint" }, `${counted(more, "earlier mark")}: see the download.`));
+      const newest = [...events].reverse();
+      const shown = all ? newest : newest.slice(0, SHOWN);
+      const rows = [
+        ...currentSides().flatMap((side) => corrected(side).map((one) => correctionRow(one, () => void attempt(one.undo)))),
+        ...shown.map((event) => row(event, () => void attempt(() => takeBack(event.title ?? event.item_id, event.event_id)))),
+      ];
+      if (!rows.length) rows.push(h("li", { class: "hint" }, "Nothing yet. What you mark here, and what you mute, boost or rename, is listed, to be taken back."));
+      if (shown.length < newest.length) {
+        const show = () => {
+          all = true;
+          update();
+        };
+        rows.push(h("li", {}, button({ class: "link", "data-key": "all marks" }, `Show all ${count(newest.length)}`, show)));
+      }
       redraw(byId("marked"), rows, () => byId("marks-title").focus({ preventScroll: true }));
     });
   };
-  box.addEventListener("toggle", update);
-  return { update };
+  return update;
+}
+
+/** @typedef {{key: string, done: string, name: string, undo: () => Promise<unknown>}} Corrected */
+
+/**
+ * Return what was corrected of a side.
+ * @param {Persona} side
+ * @returns {Corrected[]}
+ */
+function corrected(side) {
+  const own = side.renamed ? side.name : null;
+  const now = { weight: side.weight, name: own };
+  /** @type {Corrected[]} */
+  const found = [];
+  if (side.weight !== 1) {
+    const done = side.muted ? "Muted" : side.weight > 1 ? "Boosted" : "Weighed less";
+    found.push({ key: `weight ${side.persona}`, done, name: side.name, undo: () => correct(side, now, { weight: 1, name: own }) });
+  }
+  if (side.renamed) found.push({ key: `name ${side.persona}`, done: "Renamed", name: side.name, undo: () => correct(side, now, { weight: side.weight, name: null }) });
+  return found;
+}
+
+/**
+ * @param {Corrected} one
+ * @param {() => void} undo
+ */
+function correctionRow({ key, done, name }, undo) {
+  const label = `Take back: ${done.toLowerCase()}, ${name}`;
+  return h(
+    "li",
+    {},
+    h("span", { class: "marked-title" }, capital(name), h("span", { class: "hint" }, `${done}: a side of yours`)),
+    writeButton({ class: "link", "data-key": `take back ${key}`, "aria-label": label }, ["Take back"], undo),
+  );
 }
 
 /**
@@ -55,15 +96,14 @@ export function connectMarks(refused) {
  * @param {() => void} undo
  */
 function row(event, undo) {
-  const title = event.title ?? event.item_id;
+  const title = spokenTitle(event.title ?? event.item_id);
   const done = doneOf(event.kind);
-  const rated = event.value === null ? "" : `, rated ${event.value}`;
+  const value = event.value === null ? "" : ` ${event.kind === "rating" ? event.value : `(rated ${event.value})`}`;
   const label = `Take back: ${done.toLowerCase()}, ${title}`;
   return h(
     "li",
     {},
-    h("span", { class: "found-title" }, title),
-    h("span", { class: "hint" }, `${done}${rated}, ${age(Date.now() / 1000 - event.time)}`),
-    button({ "data-key": `take back ${event.event_id}`, "aria-label": label }, "Take back", undo),
+    h("span", { class: "marked-title" }, title, h("span", { class: "hint" }, `${done}${value}, ${age(Date.now() / 1000 - event.time)}`)),
+    writeButton({ class: "link", "data-key": `take back ${event.event_id}`, "aria-label": label }, ["Take back"], undo),
   );
 }

@@ -1,10 +1,11 @@
 /** Search by title: as somebody types, with what can be said to each title that is found. */
 
+import { writeButton } from "./access.js";
 import { ApiError, findItems } from "./api.js";
-import { ANSWERS } from "./cards.js";
 import { answer, saying, takeBack } from "./desk.js";
 import { announce, button, byId, h, inputById } from "./dom.js";
-import { counted } from "./words.js";
+import { ANSWERS } from "./kinds.js";
+import { counted, spokenTitle } from "./words.js";
 
 /** @typedef {import("./api.js").FoundItem} FoundItem */
 /** @typedef {import("./api.js").Kind} Kind */
@@ -52,13 +53,15 @@ export function connectSearch() {
     event.preventDefault();
     void search();
   });
-  byId("find").addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !found.childElementCount) return;
-    event.preventDefault();
-    field.value = "";
-    clear();
-    field.focus();
-  });
+  for (const part of [byId("find"), found]) {
+    part.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !found.childElementCount) return;
+      event.preventDefault();
+      field.value = "";
+      clear();
+      field.focus();
+    });
+  }
   return {
     /** Forget what was found, as for another user. */
     reset() {
@@ -86,7 +89,7 @@ function row(item) {
     try {
       await answer(item, event);
       told.textContent = `${choice.done}, saved`;
-      const label = `Undo: ${choice.done.toLowerCase()}, ${item.title}`;
+      const label = `Undo: ${choice.done.toLowerCase()}, ${spokenTitle(item.title)}`;
       choicesBox.replaceChildren(told, button({ "aria-label": label }, "Undo", () => void undo(event.event_id)));
       told.focus({ preventScroll: true });
     } catch (problem) {
@@ -111,9 +114,10 @@ function row(item) {
     if (problem !== undefined && !(problem instanceof ApiError)) throw problem;
     byId("find-error").textContent = problem?.message ?? "";
   };
-  const buttons = ANSWERS.filter(({ kind }) => kind !== "dismiss").map((choice) =>
-    button({ class: "answer", "data-kind": choice.kind, "aria-label": `${choice.label}: ${item.title}` }, choice.label, () => void take(choice)),
+  const buttons = ANSWERS.map((choice) =>
+    writeButton({ class: "say", "data-kind": choice.kind, "aria-label": `${choice.label}: ${spokenTitle(item.title)}` }, [choice.label], () => void take(choice)),
   );
   const choicesBox = h("div", { class: "buttons" }, ...buttons);
-  return h("li", {}, h("span", { class: "found-title" }, item.title), choicesBox);
+  const facts = [item.year, item.genres.slice(0, 2).join(", ")].filter(Boolean).join(" · ");
+  return h("li", {}, h("p", { class: "found-title" }, spokenTitle(item.title), facts && h("span", { class: "hint" }, facts)), choicesBox);
 }

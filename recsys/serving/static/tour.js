@@ -5,29 +5,29 @@ import { byId, dialogById } from "./dom.js";
 const SEEN = "recsys.tour";
 const STEPS = [
   {
-    at: () => document.querySelector(".card") ?? byId("list-title"),
-    title: "Recommendations that say why",
-    text: "Each card says in one sentence why it is there. The bar shows which of your personas, the sides of a taste, speak for it.",
+    at: () => document.querySelector(".shelf-head") ?? byId("list-title"),
+    title: "A shelf for each side of you",
+    text: "You have more than one taste. Each shelf is one side of it, with its share and its seats in the list. Mute a side, boost it, or give it your own name.",
   },
   {
-    at: () => document.querySelector(".why") ?? byId("cards"),
-    title: "The evidence",
-    text: "“What speaks for it” opens the parts of the past that a recommendation is made of, how much each adds, and whether it is recent.",
+    at: () => document.querySelector(".why") ?? byId("shelves"),
+    title: "Why it is here",
+    text: "Each title says why in a line. Open the line: it names what speaks for the title, and without what it would not be here.",
   },
   {
-    at: () => document.querySelector(".answers") ?? byId("cards"),
+    at: () => document.querySelector(".answers") ?? byId("shelves"),
     title: "Answer back",
-    text: "“Seen it”, “Liked” and “Not for me” count at once, and the list changes. Each can be taken back: at once, or later under “Your data”.",
+    text: "Seen it, liked it, or less like this: it counts at once, and you are shown what it changed. Everything can be undone.",
   },
   {
     at: () => byId("find"),
     title: "Tell it what you know",
-    text: "Starting from nothing? Find three titles that you like. That is enough for personas to appear.",
+    text: "Starting from nothing? Find three titles that you like. That is enough for your first side to appear.",
   },
   {
-    at: () => byId("personas"),
-    title: "Your personas",
-    text: "How active each has been, and how much it counts now. Mute one, boost one, give it your own name: the next list honours it.",
+    at: () => byId("sides"),
+    title: "Your sides in time",
+    text: "How much each side counted over the years, how much it counts now, and the titles that it is made of.",
   },
   {
     at: () => byId("data"),

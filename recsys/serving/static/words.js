@@ -37,9 +37,45 @@ export function age(seconds) {
 /** @param {number} time Unix seconds */
 export const monthOf = (time) => month.format(new Date(time * 1000));
 
+/**
+ * Say how much of a recommendation the evidence shown accounts for.
+ * @param {number} certainty of 1
+ */
+export function certaintyInWords(certainty) {
+  const part = percent(certainty);
+  if (certainty >= 0.75) return `These carry nearly all of what speaks for it: ${part}.`;
+  if (certainty >= 0.5) return `These carry more than half of what speaks for it: ${part}.`;
+  if (certainty >= 0.25) return `These carry a good part of what speaks for it, ${part}; the rest is many smaller parts.`;
+  return `These carry only ${part} of what speaks for it: it fits the whole rather than any of them.`;
+}
+
+/**
+ * Join names as a sentence does, the first few of them.
+ * @param {string[]} names
+ * @param {number} [most]
+ */
+export function joined(names, most = names.length) {
+  const told = names.slice(0, most);
+  const rest = names.length - told.length;
+  if (rest > 0) return `${told.join(", ")} and ${count(rest)} more`;
+  return told.length < 2 ? (told[0] ?? "") : `${told.slice(0, -1).join(", ")} and ${told[told.length - 1]}`;
+}
+
+/**
+ * Return a title as one says it: its article in front, and without the year at its end, which stands beside it.
+ * @param {string} title
+ */
+export function spokenTitle(title) {
+  const bare = title.replace(/^(.+) \(\d{4}\)$/, "$1");
+  return bare.replace(/^(.+), (The|A|An|La|Le|Les|El|Los|Las|Der|Die|Das|Il)$/, "$2 $1");
+}
+
+/** @param {string} text */
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** @param {string} text */
 export function asSentence(text) {
-  const start = text.charAt(0).toUpperCase() + text.slice(1);
+  const start = capital(text);
   return /[.!?]$/.test(start) ? start : `${start}.`;
 }
 
