@@ -53,6 +53,7 @@ export function card(item, how, answer) {
  * @param {{reason: boolean}} how
  */
 function why(item, how) {
+  const largest = Math.max(...item.evidence.map((reason) => reason.share));
   const line = how.reason ? inALine(item) : "What speaks for it";
   const details = h(
     "details",
@@ -68,7 +69,7 @@ function why(item, how) {
         {},
         h("tr", {}, h("th", { scope: "col" }, "From your past"), h("th", { scope: "col" }, "Part of it"), h("th", { scope: "col" }, "When")),
       ),
-      h("tbody", {}, ...item.evidence.map((reason) => row(reason, item.evidence[0]?.share ?? 1, item.without.includes(reason.item_id)))),
+      h("tbody", {}, ...item.evidence.map((reason) => row(reason, largest, item.without.includes(reason.item_id)))),
     ),
     h("p", { class: "hint" }, remarks(item).join(" ")),
   );
@@ -117,9 +118,7 @@ function row(reason, largest, needed) {
 /** @param {Recommended} item */
 function remarks(item) {
   const told = [];
-  const needed = item.without.length;
-  if (needed) told.push(needed === 1 ? "Without the one that is needed it would not be in the list." : `Without the ${needed} that are needed it would not be in the list.`);
-  if (item.evidence_kind === "contribution" && item.certainty !== null) told.push(certaintyInWords(item.certainty));
+  if (item.evidence_kind === "contribution" && item.certainty !== null) told.push(certaintyInWords(item.certainty, item.without.length));
   if (item.owner_share !== null && item.owner_share > 0) told.push(`This side carries ${percent(item.owner_share)} of all that speaks for it.`);
   const recent = Math.round((item.recent ?? 0) * 100);
   if (recent > 0 && recent < 100) told.push(`${recent}% is recent, ${100 - recent}% long-term.`);

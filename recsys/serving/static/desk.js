@@ -39,9 +39,11 @@ let fresh = new Set();
 /** @type {string | null} The deed whose change is shown. */
 let shownDeed = null;
 let turn = 0;
-let refreshed = () => {};
+/** @type {() => Promise<void>} */
+let refreshed = async () => {};
+let marked = Promise.resolve();
 
-/** @param {() => void} whenRefreshed */
+/** @param {() => Promise<void>} whenRefreshed brings what hangs on the list up to date */
 export function connectDesk(whenRefreshed) {
   refreshed = whenRefreshed;
   filters.connectFilters(() => void refilter());
@@ -72,7 +74,10 @@ export async function openDesk(next) {
   for (const part of ["side-list", "picture", "half-life", "list-error", "sides-error", "marked"]) byId(part).replaceChildren();
   byId("shelves").replaceChildren(skeleton());
   byId("memory").hidden = byId("more").hidden = true;
+  byId("desk").classList.add("loading"); // the side column comes at once, so that no part of it pushes another
   await refresh();
+  await marked;
+  if (user === next) byId("desk").classList.remove("loading");
 }
 
 /** Leave the desk, for another user or for none. */
@@ -108,7 +113,7 @@ export async function refresh(drawn) {
   if (shown) drawList();
   drawSides();
   drawn?.();
-  refreshed();
+  marked = refreshed();
   return shown !== null;
 }
 

@@ -34,7 +34,7 @@ export function connectMarks() {
     const user = currentUser();
     if (of !== user) all = false;
     of = user;
-    void attempt(async () => {
+    return attempt(async () => {
       const { events } = await exportData(user);
       if (asked !== turn) return;
       const newest = [...events].reverse();
@@ -47,7 +47,7 @@ export function connectMarks() {
       if (shown.length < newest.length) {
         const show = () => {
           all = true;
-          update();
+          void update();
         };
         rows.push(h("li", {}, button({ class: "link", "data-key": "all marks" }, `Show all ${count(newest.length)}`, show)));
       }

@@ -120,13 +120,17 @@ export const sideControls = (side, controls) => (renaming === side.persona ? ren
  */
 function buttons(side, controls) {
   const boosted = side.weight > 1;
-  /** @param {string} key @param {string} label @param {boolean} pressed @param {number} weight @param {string} hint */
-  const toggle = (key, label, pressed, weight, hint) =>
+  /** @param {string} key @param {string} label @param {number} weight @param {string} hint @param {boolean} on whether it holds, and is taken back */
+  const control = (key, label, weight, hint, on) =>
     writeButton(
-      { class: "control", "data-key": `${key} ${side.persona}`, "aria-pressed": String(pressed), "aria-label": `${label} ${side.name}`, title: hint },
-      [pressed ? `${label}d` : label],
-      () => controls.weigh(side, pressed ? 1 : weight),
+      { class: on ? "control on" : "control", "data-key": `${key} ${side.persona}`, "aria-label": `${label} ${side.name}`, title: hint },
+      [label],
+      () => controls.weigh(side, weight),
     );
+  const mute = side.muted
+    ? control("mute", "Unmute", 1, "Its titles may be recommended again", true)
+    : control("mute", "Mute", 0, "None of its titles, until you unmute it", false);
+  const boost = boosted ? control("boost", "Unboost", 1, "As many seats as it is due", true) : control("boost", "Boost", BOOST, "Twice its seats", false);
   const rename = () => {
     renaming = side.persona;
     controls.again();
@@ -138,8 +142,8 @@ function buttons(side, controls) {
   return h(
     "div",
     { class: "controls", role: "group", "aria-label": `What ${side.name} may do` },
-    toggle("mute", "Mute", side.muted, 0, "None of its titles, until you unmute it"),
-    toggle("boost", "Boost", boosted, BOOST, "Twice its seats"),
+    mute,
+    boost,
     writeButton(
       { class: "control", "data-key": `rename ${side.persona}`, "aria-label": `Rename ${side.name}`, title: "Give it your own name" },
       ["Rename"],

@@ -135,8 +135,8 @@ export function sides(found, shelved, controls) {
       h(
         "p",
         { class: "made-of" },
-        titles.length > 0 && `Such as ${joined(titles)}. `,
-        drifts && h("span", { class: "drift" }, `${percent(persona.share_now)} now, ${percent(persona.share_long_term)} in the long run.`),
+        titles.length > 0 && `Such as ${joined(titles)}`,
+        drifts && h("span", { class: "drift" }, `${percent(persona.share_now)} now, ${percent(persona.share_long_term)} in the long run`),
       ),
       !shelved.has(persona.persona) && sideControls(persona, controls),
     );

@@ -38,15 +38,17 @@ export function age(seconds) {
 export const monthOf = (time) => month.format(new Date(time * 1000));
 
 /**
- * Say how much of a recommendation the evidence shown accounts for.
+ * Say how much of what speaks for an item its reason names: certain, or not.
  * @param {number} certainty of 1
+ * @param {number} needed events without which it would not be in the list; 0: none so few
  */
-export function certaintyInWords(certainty) {
+export function certaintyInWords(certainty, needed) {
   const part = percent(certainty);
-  if (certainty >= 0.75) return `These carry nearly all of what speaks for it: ${part}.`;
-  if (certainty >= 0.5) return `These carry more than half of what speaks for it: ${part}.`;
-  if (certainty >= 0.25) return `These carry a good part of what speaks for it, ${part}; the rest is many smaller parts.`;
-  return `These carry only ${part} of what speaks for it: it fits the whole rather than any of them.`;
+  const much = certainty >= 0.75 ? "nearly all" : certainty >= 0.5 ? "more than half" : certainty >= 0.25 ? "a good part" : "a small part";
+  const carried = `${much} of what speaks for it (${part})`;
+  if (needed === 1) return `Without the one marked “needed” it would not be in the list. It is ${carried}.`;
+  if (needed) return `Without the ${needed} marked “needed” it would not be in the list. They are ${carried}.`;
+  return certainty < 0.5 ? `These are ${carried}: no few titles are the reason, but the sum of many.` : `These are ${carried}.`;
 }
 
 /**

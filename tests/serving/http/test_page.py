@@ -1,4 +1,4 @@
-"""The page's files and how they are sent, and the routes that were made for it. What it does: test_browser.py."""
+"""The page's files and how they are sent, and the routes that were made for it. What it does: tests/serving/page."""
 
 from __future__ import annotations
 

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 import pytest
 
 from benchmarks.serving.processes.chromium import open_chromium
 from recsys.errors import ConfigError
+
+DESK, PHONE, NARROW = (1280, 900), (390, 844), (320, 640)
+"""Sizes of windows, in pixels."""
+
+
+class Visit(Protocol):
+    """Opens the page and returns it, as a user and with a token if given; `tour`: as somebody who has not seen it."""
+
+    def __call__(
+        self,
+        base: str,
+        user: str | None = None,
+        *,
+        size: tuple[int, int] = DESK,
+        tour: bool = False,
+        secret: str | None = None,
+        **options: Any,
+    ) -> Any: ...
 
 
 def missing(what: str) -> NoReturn:
@@ -78,3 +97,37 @@ class Watch:
         # The browser itself reports each answer that is not 2xx; those are looked at where they are meant.
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.faults.append(f"console {message.text}")
+
+
+def titles(page: Any) -> list[str]:
+    """Return the titles of the list, in the order of the page."""
+    found: list[str] = page.locator(".card-title").all_inner_texts()
+    return found
+
+
+def until_changed(page: Any, before: list[str]) -> list[str]:
+    """Return the titles of the list once they are others."""
+    page.wait_for_function(
+        "old => { const now = [...document.querySelectorAll('.card-title')].map((one) => one.textContent);"
+        " return now.length && JSON.stringify(now) !== JSON.stringify(old)"
+        " && document.querySelector('#list').getAttribute('aria-busy') === 'false'; }",
+        arg=before,
+    )
+    return titles(page)
+
+
+def answer(page: Any, base: str, user: str, what: str) -> dict[str, Any]:
+    """Return what the service says of a user: "data", "personas", "recommendations?n=10"."""
+    found: dict[str, Any] = page.request.get(f"{base}/v1/users/{user}/{what}").json()
+    return found
+
+
+def focused(page: Any) -> str:
+    """Return the id or else the text of what has the focus."""
+    found: str = page.evaluate("document.activeElement.id || document.activeElement.textContent")
+    return found
+
+
+def bare(title: str) -> str:
+    """Return a title as the page shows it: the year at its end stands beside it."""
+    return re.sub(r" \(\d{4}\)$", "", title)
