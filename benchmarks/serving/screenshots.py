@@ -56,17 +56,14 @@ def draw(browser: Browser, url: str, user: str | None, out: Path) -> list[Path]:
     if user is None:
         user = str(light.locator(".chip").nth(2).get_attribute("data-user"))
     _open(light, user)
-    light.get_by_text("What speaks for it").first.click()
+    because = light.locator(".why summary", has_text="Because of")
+    (because if because.count() else light.locator(".why summary")).first.click()
     phone = _page(browser, url, _PHONE, "light")
     _open(phone, user)
     dark = _page(browser, url, _DESK, "dark")
     _open(dark, user)
-    dark.locator(".persona").nth(1).get_by_role("radio", name="Mute").check()
-    dark.locator(".persona.muted").wait_for()
-    dark.get_by_role("button", name="Tour", exact=True).click()
-    for _ in range(4):
-        dark.locator("#tour-next").click()
-    dark.evaluate("scrollTo(0, 0)")
+    dark.locator(".shelf").first.get_by_role("button", name="Mute").click()
+    dark.locator("#change").wait_for()
     new = _page(browser, url, _DESK, "light")
     _open(new, "somebody new")
     for title in _LIKED:
@@ -74,7 +71,9 @@ def draw(browser: Browser, url: str, user: str | None, out: Path) -> list[Path]:
         match = new.locator("#found li", has_text=re.compile(title, re.IGNORECASE)).first
         match.get_by_role("button", name="Liked: ").click()
         new.get_by_text("Liked, saved").wait_for()
-    new.locator(".persona").first.wait_for()
+    new.locator(".side").first.wait_for()
+    new.get_by_role("button", name="Close what changed").click()
+    new.get_by_label("Find it by title").press("Escape")
     pictures = {"page_light": light, "page_dark": dark, "page_phone": phone, "page_new": new}
     paths = []
     for name, page in pictures.items():

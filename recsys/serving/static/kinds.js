@@ -26,7 +26,6 @@ const DONE = {
   buy: "Bought",
   skip: "Skipped",
   dislike: "Less like this",
-  dismiss: "Not for me",
 };
 
 /** @param {string} kind */
