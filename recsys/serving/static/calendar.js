@@ -1,7 +1,7 @@
 /** A calendar as an axis: moments at their distance in time, long pauses cut short, and dates to read it by. */
 
 const DAY = 86400;
-const LONG = 1 / 6; // a pause of this part of the rest is cut
+const LONG = 0.3; // a pause of this part of the rest is cut
 const CUTS = 4;
 const PAUSE = 0.05; // width of a pause that is cut
 const LETTER = 0.021; // width of a letter of a date
@@ -103,11 +103,13 @@ function ticksOf(times, places, cuts) {
     if (!unit) continue;
     const format = new Intl.DateTimeFormat(LANGUAGE, { ...unit.format, timeZone: "UTC" });
     const days = new Intl.DateTimeFormat(LANGUAGE, { ...(unit.seconds <= DAY ? UNITS[1]?.format : unit.format), timeZone: "UTC" });
+    const begin = () => put(from, days.format(new Date(first * 1000)));
+    if (unit.seconds < DAY) begin(); // hours alone do not say of which year
     for (let time = unit.next(first); time <= last; time = unit.next(time)) {
       const at = from + ((time - first) / (last - first)) * (to - from);
       put(at, format.format(new Date(time * 1000)));
     }
-    put(from, days.format(new Date(first * 1000)));
+    begin();
   }
   return ticks.sort((one, other) => one.at - other.at);
 }

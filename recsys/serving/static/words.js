@@ -69,7 +69,7 @@ export function joined(names, most = names.length) {
  */
 export function spokenTitle(title) {
   const bare = title.replace(/^(.+) \(\d{4}\)$/, "$1");
-  return bare.replace(/^(.+), (The|A|An|La|Le|Les|El|Los|Las|Der|Die|Das|Il)$/, "$2 $1");
+  return bare.replace(/^(.+), (The|An?|Las?|Les?|El|Los|Der|Die|Das|Il)$/, "$2 $1").replace(/^(.+), L'$/, "L'$1");
 }
 
 /** @param {string} text */
