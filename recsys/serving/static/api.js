@@ -9,8 +9,7 @@ import { asSentence } from "./words.js";
  * @typedef {{item_id: string, title: string, year: number | null, genres: string[], owner: number | null, owner_share: number | null,
  *   reason: string, reason_kind: ReasonKind | null, without: string[], evidence: Reason[],
  *   evidence_kind: "contribution" | "similarity" | "none", certainty: number | null, recent: number | null}} Recommended
- * @typedef {{persona: number | null, name: string | null, share: number, seats: number, weight: number, muted: boolean,
- *   renamed: boolean}} Shelf
+ * @typedef {{persona: number | null, name: string | null, share: number, seats: number, weight: number, muted: boolean}} Shelf
  * @typedef {{learned: number, pending: number}} Learning
  * @typedef {{model: string, now: number, known_events: number, items: Recommended[], shelves: Shelf[],
  *   learning: Learning | null}} RecommendationList

@@ -6,10 +6,11 @@ import { forgetColours, giveColours } from "./colours.js";
 import { announce, byId, h, redraw } from "./dom.js";
 import * as filters from "./filters.js";
 import { doneOf } from "./kinds.js";
-import { endRenaming, shelves, skeleton } from "./shelves.js";
-import { memory, picture, sides } from "./sides.js";
 import { tell } from "./problems.js";
-import { capital, count, counted, spokenTitle } from "./words.js";
+import { endRenaming, shelves, skeleton } from "./shelves.js";
+import { leadOf, shownOf } from "./shown.js";
+import { memory, picture, sides } from "./sides.js";
+import { capital, counted, spokenTitle } from "./words.js";
 
 /** @typedef {import("./api.js").FoundItem} FoundItem */
 /** @typedef {import("./api.js").Kind} Kind */
@@ -231,21 +232,14 @@ function close() {
 }
 
 /** Return what of the list is shown now. */
-function displayed() {
-  const source = (filters.inUse() ? pool : null) ?? list;
-  if (!source) return { items: [], shelves: [] };
-  const items = (filters.inUse() ? filters.passing(source.items) : source.items).slice(0, length);
-  const first = new Map(items.map((item, place) => /** @type {const} */ ([item.owner, place])).reverse());
-  const places = new Map(source.shelves.map((shelf, place) => [shelf, first.get(shelf.persona) ?? items.length + place]));
-  return { items, shelves: [...source.shelves].sort((one, other) => (places.get(one) ?? 0) - (places.get(other) ?? 0)) };
-}
+const displayed = () => shownOf((filters.inUse() ? pool : null) ?? list, length, currentSides());
 
 function drawList() {
   if (!list) return;
   const { items, shelves: shown } = displayed();
   const filtered = filters.inUse();
   const cold = list.known_events === 0;
-  byId("list-lead").textContent = leadOf(list, cold);
+  byId("list-lead").textContent = leadOf(list);
   const drawn = shelves({ items, shelves: shown, cold, filtered, fresh }, controls);
   const none = filtered ? "None of your best titles passes. Try a wider span of years, or clear the filters." : "There is nothing left to recommend.";
   redraw(byId("shelves"), items.length ? drawn : [h("p", { class: "panel empty" }, none), ...drawn], () => byId("list-title").focus({ preventScroll: true }));
@@ -253,18 +247,6 @@ function drawList() {
   const best = pool ?? list;
   filters.offer(best.items, best.shelves);
   filters.tell(filters.passing(best.items).length, best.items.length);
-}
-
-/**
- * @param {api.RecommendationList} found
- * @param {boolean} cold
- */
-function leadOf(found, cold) {
-  if (cold) return "Nothing of yours is known yet, so this is what most people like. Find three titles that you know and mark them: the list becomes yours.";
-  const reasons = new Set(found.items.map((item) => item.reason));
-  if (found.items.length > 1 && reasons.size === 1) return found.items[0]?.reason ?? "";
-  const own = found.shelves.filter((shelf) => shelf.persona !== null).length;
-  return `From ${counted(found.known_events, "event")} of yours${own > 1 ? `, which show ${count(own)} sides` : ""}.`;
 }
 
 function drawSides() {

@@ -7,7 +7,7 @@ import { button, h, svg } from "./dom.js";
 import { capital, counted, percent } from "./words.js";
 
 /** @typedef {import("./api.js").Recommended} Recommended */
-/** @typedef {import("./api.js").Shelf} Shelf */
+/** @typedef {import("./api.js").Shelf & {renamed: boolean}} Shelf `renamed`: its name is the person's own */
 /** @typedef {import("./api.js").Kind} Kind */
 /** @typedef {{persona: number, name: string, weight: number, muted: boolean, renamed: boolean}} Side */
 
