@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final, Literal, Self, final, get_args
+from typing import Final, Self, final
 
 import numpy as np
 
 from recsys.checks import number
+from recsys.data.interactions import Interactions
+from recsys.data.kinds import CODES, KINDS, NEGATIVE_KINDS, UNRATED_KINDS, Kind, described, interactions
+from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.types import DAY, Floats, Ints, Kinds, Mask
 
-if TYPE_CHECKING:
-    from recsys.data.interactions import Interactions
-    from recsys.data.queries import Queries
-
-Kind = Literal["use", "rating", "view", "click", "like", "dislike", "buy", "skip"]
-"""What was done. A use says no more than that something was; a rating has a value, a like and a dislike have none.
-
-A dislike and a skip are no interactions: they are evidence against an item, and never count as a use of it.
-"""
-
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-"""The kinds in the order of their codes, which logs hold as int8."""
-
-CODES: Final[dict[Kind, int]] = {kind: code for code, kind in enumerate(KINDS)}
-
-NEGATIVE_KINDS: Final[tuple[Kind, ...]] = ("dislike", "skip")
-
-UNRATED_KINDS: Final[tuple[Kind, ...]] = ("like", "dislike", "skip")
-"""The kinds that cannot have a value."""
+__all__ = [
+    "CODES",
+    "DEFAULT_WEIGHTS",
+    "KINDS",
+    "NEGATIVE_HALF_LIFE",
+    "NEGATIVE_KINDS",
+    "UNRATED_KINDS",
+    "Kind",
+    "KindWeights",
+    "RatingScale",
+    "described",
+    "interactions",
+    "kinds_of",
+    "log_preferences",
+    "preferences",
+    "query_preferences",
+]
 
 NEGATIVE_HALF_LIFE: Final = 90 * DAY
 """Seconds after which a dislike or a skip is half as strong, where a model lets them fade."""
@@ -90,7 +91,6 @@ class RatingScale:
     def of(cls, log: Interactions) -> Self | None:
         """Measure the ratings of a log; None where there are none, or all are equal, so that they tell nothing.
 
-        >>> from recsys.data.interactions import Interactions
         >>> RatingScale.of(Interactions.from_columns([1, 1, 1, 2], [1, 2, 3, 1], [2, 3, 4, 3]))
         RatingScale(mean=3.0, spread=1.0, highest=4.0)
         """
@@ -166,37 +166,17 @@ def query_preferences(queries: Queries, scale: RatingScale | None, weights: Kind
     return preferences(queries.values, queries.kinds, queries.history.indptr, scale, weights)
 
 
-def interactions(kinds: Kinds, pairs: Ints) -> Mask:
-    """ "events": which count as a use: no dislike, no skip, and nothing that a later dislike of the item takes back.
+def kinds_of(log: Interactions, events: slice | Ints | None = None) -> Kinds:
+    """ "events": the kinds of some events of a log, all by default, also where only the values tell them.
 
-    Args:
-        kinds: "events".
-        pairs: "events", an integer for each pair of user and item; the events of a pair come oldest first.
-
-    >>> interactions(np.array([CODES["view"], CODES["dislike"], CODES["buy"]], np.int8), np.array([1, 1, 2])).tolist()
-    [False, False, True]
+    >>> kinds_of(Interactions.from_columns([1, 1], [1, 2], [4, np.nan])).tolist()
+    [1, 0]
     """
-    used = _INTERACTION[kinds]
-    dislikes = np.flatnonzero(kinds == CODES["dislike"])
-    if len(dislikes):
-        keys, back = np.unique(pairs[dislikes][::-1], return_index=True)
-        last = dislikes[len(dislikes) - 1 - back]
-        place = np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)
-        used &= (keys[place] != pairs) | (np.arange(len(pairs)) > last[place])
-    return used
-
-
-def described(kinds: Kinds) -> dict[str, int]:
-    """Return the number of events of each kind that occurs.
-
-    >>> described(np.array([6, 0, 6], np.int8))
-    {'use': 1, 'buy': 2}
-    """
-    counts = np.bincount(kinds, minlength=len(KINDS)).tolist()
-    return {kind: count for kind, count in zip(KINDS, counts, strict=True) if count}
-
-
-_INTERACTION: Final[Mask] = np.array([kind not in NEGATIVE_KINDS for kind in KINDS])
+    chosen = slice(None) if events is None else events
+    if log.kinds is not None:
+        return log.kinds[chosen]
+    kinds = np.where(np.isfinite(log.value[chosen]), CODES["rating"], CODES["use"])
+    return kinds.astype(np.int8)
 
 
 def is_rated(values: Floats, kinds: Kinds | None) -> Mask:

@@ -13,9 +13,10 @@ import pyarrow.interchange
 from recsys.checks import choice
 from recsys.data.readers.coded import Chunk, typed
 from recsys.data.readers.columns import Clock, Columns, Role, clock_of
-from recsys.data.readers.remarks import remark_on_rating, remark_on_rows, remark_on_time
+from recsys.data.readers.remarks import remark_on_rating, remark_on_rows, remark_on_time, remark_on_values
 from recsys.data.readers.rows import NumberedRows, Rows
 from recsys.data.readers.validation import Validator
+from recsys.data.spellings import are_kinds
 from recsys.errors import DataError
 
 _WHERE, _COLUMNS = "DataFrame", "columns of a log"
@@ -37,6 +38,8 @@ def read_frame(frame: Any, columns: Columns) -> NumberedRows:  # noqa: ANN401 - 
         if getattr(columns, name) is None and name in names:
             columns = columns.naming(**{name: name})
     roles = columns.resolve(names, _WHERE)
+    if columns.kind is None and "kind" in roles and not are_kinds(column(roles["kind"])[:_SAMPLE_ROWS].to_pylist()):
+        del roles["kind"]
     rows = _numbered({role: (names[at], column(at)) for role, at in roles.items()}, columns, _WHERE)
     rest = {name: column(at).slice(0, _SAMPLE_ROWS) for at, name in enumerate(names) if at not in roles.values()}
     if "value" not in roles:
@@ -46,7 +49,9 @@ def read_frame(frame: Any, columns: Columns) -> NumberedRows:  # noqa: ANN401 - 
     return rows
 
 
-def read_columns(users: object, items: object, values: object, times: object, clock: Clock) -> NumberedRows:
+def read_columns(
+    users: object, items: object, values: object, times: object, kinds: object, clock: Clock
+) -> NumberedRows:
     """Return the numbered rows of a log given as columns; see `Interactions.from_columns`.
 
     Raises:
@@ -60,6 +65,7 @@ def read_columns(users: object, items: object, values: object, times: object, cl
         "item": ("items", items),
         "value": ("values", values),
         role_of_times[clock]: ("times", times),
+        "kind": ("kinds", kinds),
     }
     for role in ("user", "item"):
         if given[role][1] is None:
@@ -90,6 +96,7 @@ def _numbered(
     rows = Rows("row")
     rows.add(checked)
     numbered, duplicates, re_ratings = rows.numbered(columns, arrays)
+    remark_on_values(where, validator.unread_values)
     remark_on_rows(where, validator.trimmed, count, len(numbered.user_num), duplicates, re_ratings)
     return numbered
 

@@ -91,7 +91,7 @@ def inspect(log: Interactions, policies: Columns = _DEFAULT) -> Inspection:
         raise DataError(f"{log.name} has no events; there is nothing to inspect")
     per_user, per_item = np.bincount(log.user_num), np.bincount(log.item_num)
     per_user, per_item = per_user[per_user > 0], per_item[per_item > 0]
-    repeats = find_repeats(log.user_num, log.item_num, log.value, log.time)
+    repeats = find_repeats(log.user_num, log.item_num, log.value, log.time, log.kinds)
     distinct = len(log) - len(repeats.pairs) + int((~repeats.duplicate & ~repeats.later).sum())
     unit = DAY if log.clock == "seconds" else 1
     first, last = int(log.time.min()), int(log.time.max())

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from recsys.data.feedback import interactions
 from recsys.data.frames import read_columns, read_frame
 from recsys.data.items import ItemMetadata
+from recsys.data.kinds import interactions
 from recsys.data.readers.columns import Clock, Columns, Label
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import ConfigError
@@ -73,6 +73,7 @@ class Interactions:
         values: npt.ArrayLike | None = None,
         times: npt.ArrayLike | None = None,
         *,
+        kinds: npt.ArrayLike | None = None,
         clock: Clock | None = None,
         name: str = "log",
     ) -> Interactions:
@@ -84,6 +85,8 @@ class Interactions:
             values: "events", ratings, NaN where there is none; 1 everywhere when omitted.
             times: "events"; 0 when omitted. Of the clock "seconds": datetimes of any unit and time zone (UTC if none),
                 Unix times in any unit, or ISO-8601 texts; of others whole numbers.
+            kinds: "events", what was done, in the words of `recsys.data.spellings`; an event without one is a rating if
+                it has a value, else a use.
             clock: defaults to "seconds" with times and "none" without.
             name: short name for reports.
 
@@ -96,7 +99,7 @@ class Interactions:
         ([9, 7, 7], [2, 9, 5])
         """
         clock = clock or ("none" if times is None else "seconds")
-        return cls.sorted(*read_columns(users, items, values, times, clock), name)
+        return cls.sorted(*read_columns(users, items, values, times, kinds, clock), name)
 
     @classmethod
     def from_pandas(
@@ -109,6 +112,8 @@ class Interactions:
         time: Label | None = None,
         rating: Label | None = None,
         timestamp: Label | None = None,
+        kind: Label | None = None,
+        feedback: Label | None = None,
         columns: Columns | None = None,
         name: str = "log",
     ) -> Interactions:
@@ -125,6 +130,7 @@ class Interactions:
             user, item, value, time: names of the columns of user ids, item ids, ratings and times; None: recognised.
                 Without ratings all values are 1, without times the log has no clock.
             rating, timestamp: other words for `value` and `time`.
+            kind, feedback: name of the column that says what was done; None: recognised.
             columns: further declarations, as for files.
             name: short name for reports.
 
@@ -139,7 +145,14 @@ class Interactions:
         (['a', 'b'], [7, 9], [1577836800, 1577923200])
         """
         declared = (columns or Columns()).naming(
-            user=user, item=item, value=value, rating=rating, time=time, timestamp=timestamp
+            user=user,
+            item=item,
+            value=value,
+            rating=rating,
+            time=time,
+            timestamp=timestamp,
+            kind=kind,
+            feedback=feedback,
         )
         return cls.sorted(*read_frame(frame, declared), name)
 

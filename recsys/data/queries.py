@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from recsys.data.feedback import CODES, interactions
 from recsys.data.interactions import Interactions
+from recsys.data.kinds import CODES, interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.types import Doubles, Floats, Ints, Items, Kinds, Mask
 

@@ -19,6 +19,7 @@ from typing import final
 import numpy as np
 
 from recsys.data.interactions import Interactions
+from recsys.data.kinds import CODES, NEGATIVE_KINDS
 from recsys.data.queries import Queries, Ragged
 from recsys.errors import ConfigError, DataError
 from recsys.types import Ints, Items, Mask
@@ -107,6 +108,8 @@ class Stream:
     def of(cls, log: Interactions, start: int, question_settings: QuestionSettings) -> Stream:
         """Build the queries of a log: the events from `start` on, except those whose item the user has used before.
 
+        Dislikes and skips are no answers either; they are visible to later queries.
+
         `start` is a time; for logs with clock "order" or "none" a number of events to skip per user.
 
         Raises:
@@ -116,7 +119,10 @@ class Stream:
         log = comparable(log)
         later = log.time >= start
         repeated = later & _repeated(log)
-        fresh = np.flatnonzero(later & ~repeated)
+        asked = later & ~repeated
+        if log.kinds is not None:
+            asked &= ~np.isin(log.kinds, [CODES[kind] for kind in NEGATIVE_KINDS])
+        fresh = np.flatnonzero(asked)
         event = fresh[np.argsort(log.time[fresh], kind="stable")][: question_settings.limit]
         if len(event) == 0:
             raise DataError(

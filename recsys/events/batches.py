@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from recsys.events.store import ConflictError, Event
 
 Key = tuple[str, str]
 """The user and the id of an event."""
+
+
+_EQUAL: Final = {("use", None), ("rating", 1.0)}
 
 
 def key_of(event: Event) -> Key:
@@ -46,6 +50,6 @@ def fresh(batch: Mapping[Key, Event], stored: Mapping[Key, Event | None]) -> lis
 
 def _same(one: Event, other: Event) -> bool:
     """Whether two events of one user and id are the same. 1 is as good as no value: schema 1 knew no difference."""
-    return (one.item_id, one.time, one.kind) == (other.item_id, other.time, other.kind) and (
-        one.value == other.value or {one.value, other.value} == {None, 1.0}
-    )
+    said = {(one.kind, one.value), (other.kind, other.value)}
+    same = len(said) == 1 or said == _EQUAL
+    return same and (one.item_id, one.time) == (other.item_id, other.time)

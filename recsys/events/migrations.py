@@ -104,7 +104,14 @@ _THIRD = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = (
+    # Schema 3 knew three kinds: use, with or without a rating, like, and dismiss. A like and a dislike have no value.
+    "UPDATE recsys_events SET value = NULL WHERE kind IN ('like', 'dismiss')",
+    "UPDATE recsys_events SET kind = 'rating' WHERE kind = 'use' AND value IS NOT NULL",
+    "UPDATE recsys_events SET kind = 'dislike' WHERE kind = 'dismiss'",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Step n leads from schema version n to n + 1."""
 
 TYPES = {

@@ -10,8 +10,9 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, final, get_args
+from typing import Literal, Self, final
 
+from recsys.data.kinds import KINDS, UNRATED_KINDS, Kind
 from recsys.errors import DataError, RecsysError, nearest
 from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import (
@@ -25,11 +26,6 @@ from recsys.events.checks import (
     shown,
 )
 from recsys.events.tokens import Token
-
-Kind = Literal["use", "like", "dismiss"]
-"""Used (seen, bought, rated); liked without a rating; not for me. A dismissal is no interaction."""
-
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Cause = Literal["disk_full", "disk_error", "busy", "connection", "refused", "damaged", "moved", "other"]
 """Why a store fails: no room; a fault of the disk; held by others, or no free connection; the server is not reached or
@@ -69,21 +65,22 @@ class ConflictError(StoreError):
 @final
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A user used, liked or dismissed an item.
+    """A user did something with an item, or said something of it.
 
     Attributes:
         event_id: the sender's id, unique among the user's events: an event sent twice counts once.
         user_id: external id.
         item_id: external id.
-        value: the rating or amount, finite; None: there is none.
+        value: the rating, or the amount of a view, a click or a buy, which is stored and not read; finite; None: there
+            is none, as always of a like, a dislike and a skip.
         time: Unix seconds (UTC).
-        kind: what was done.
+        kind: what was done. A use with a value becomes a rating.
 
     Raises:
         DataError: naming field, value and cure.
 
     >>> Event("e1", "ada", "42", 4.5, 964982703).kind
-    'use'
+    'rating'
     """
 
     event_id: str
@@ -105,6 +102,15 @@ class Event:
             raise DataError(
                 f"kind is {shown(self.kind)}; it must be one of {', '.join(KINDS)}{nearest(str(self.kind), KINDS)}"
             )
+        if self.value is None and self.kind == "rating":
+            raise DataError("value is None beside kind 'rating'; give the rating, or kind 'use' if there is none")
+        if self.value is not None and self.kind in UNRATED_KINDS:
+            raise DataError(
+                f"value is {self.value:g} beside kind {self.kind!r}, which has none; leave value out, or give kind "
+                "'rating'"
+            )
+        if self.value is not None and self.kind == "use":
+            object.__setattr__(self, "kind", "rating")
 
 
 @final

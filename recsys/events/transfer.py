@@ -23,17 +23,19 @@ import pyarrow.parquet as pq
 
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
-from recsys.data.readers.columns import INTERACTION_KINDS, Columns, Duplicates, ReRatings, Role
+from recsys.data.kinds import KINDS, UNRATED_KINDS, Kind
+from recsys.data.readers.columns import Columns, Duplicates, ReRatings, Role
 from recsys.data.readers.layout import Layout, detect, split_fields
 from recsys.data.readers.log import read_log
 from recsys.data.readers.sources import find_log
 from recsys.data.readers.tables import batches
 from recsys.data.readers.times import UNIT_NAMES, parse_times
+from recsys.data.spellings import NO_CODE, codes_of, kind_fault
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 from recsys.events.addresses import PINNED, is_address, located, open_store
 from recsys.events.checks import check_event_time
-from recsys.events.store import KINDS, Event, EventStore, Kind, Recorded
+from recsys.events.store import Event, EventStore, Recorded
 from recsys.files import replacing
 
 SCHEMA = pa.schema(
@@ -49,6 +51,7 @@ SCHEMA = pa.schema(
 """The columns of a file of events."""
 
 _BATCH = 5000
+_EARLIER_WORDS: dict[Kind, str] = {"rating": "use", "dislike": "dismiss"}
 _WRITERS = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}
 
 T = TypeVar("T")
@@ -184,8 +187,7 @@ def interactions_of(
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.parquet"
-        kinds = cast("tuple[Kind, ...]", INTERACTION_KINDS)
-        if not export_events(store, path, kinds=kinds, until=until, batch=10 * _BATCH):
+        if not export_events(store, path, until=until, batch=10 * _BATCH):
             raise DataError(f"the event store {name} holds no interactions yet; serve or import some first")
         log = read_log(path, columns, name=name)
     return log if known is None else replace(log, metadata=_described(log.items, *known))
@@ -290,12 +292,14 @@ class _RowReader:
         self._names = _event_columns(layout)
         self._time_unit = columns.time_unit
         self._blanks = "kind" in self._names or columns.blank_values == "keep"
+        self._own_words = dict(columns.kinds or ())
         self._now = now
         self._unit: int | None = None
 
     def events(self, lines: Sequence[int], cells: Mapping[str, Sequence[str]]) -> list[Event]:
         texts = {field: [text.strip() for text in cells[name]] for field, name in self._names.items()}
         times = self._times(lines, texts["time"])
+        kinds = self._kinds(lines, texts["kind"]) if "kind" in texts else ["use"] * len(lines)
         events: list[Event] = []
         for place, line in enumerate(lines):
             row = {field: column[place] for field, column in texts.items()}
@@ -304,15 +308,22 @@ class _RowReader:
                 value = None if "value" not in row or (not text and self._blanks) else float(text)
             except ValueError:
                 raise self._fault(line, f"value {text!r} is not a number; correct it") from None
-            kind = cast(Kind, row.get("kind", "use"))  # checked by the event
+            kind = kinds[place]
             user, item, moment = row["user_id"], row["item_id"], times[place]
             try:
                 check_event_time("time", moment, self._now, row["time"])
                 event_id = row["event_id"] if "event_id" in row else _content_id(user, item, value, moment, kind)
-                events.append(Event(event_id, user, item, value, moment, kind))
+                events.append(Event(event_id, user, item, None if kind in UNRATED_KINDS else value, moment, kind))
             except DataError as error:
                 raise self._fault(line, str(error)) from None
         return events
+
+    def _kinds(self, lines: Sequence[int], texts: Sequence[str]) -> list[Kind]:
+        codes = codes_of(texts, self._own_words)
+        wrong = np.flatnonzero(codes < NO_CODE)
+        if len(wrong):
+            raise self._fault(lines[int(wrong[0])], kind_fault(texts[int(wrong[0])]))
+        return [KINDS[max(code, 0)] for code in codes.tolist()]  # a blank is a use
 
     def _times(self, lines: Sequence[int], texts: Sequence[str]) -> list[int]:
         parsed = parse_times(pa.array(texts, pa.string()), self._time_unit)
@@ -328,9 +339,12 @@ class _RowReader:
         return DataError(f"{self._layout.source.label}, {self._layout.unit} {line}: {fault}")
 
 
-def _content_id(user: str, item: str, value: float | None, time: int, kind: str) -> str:
-    """Return the id of an event without one: a function of its content. No value counts as 1, as it did in schema 1."""
-    content = "\n".join((user, item, repr(1.0 if value is None else value), str(time), kind))
+def _content_id(user: str, item: str, value: float | None, time: int, kind: Kind) -> str:
+    """Return the id of an event without one: a function of its content.
+
+    No value counts as 1, as it did in schema 1, and kinds have the words of schema 3, so that ids stay what they were.
+    """
+    content = "\n".join((user, item, repr(1.0 if value is None else value), str(time), _EARLIER_WORDS.get(kind, kind)))
     return f"row-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 

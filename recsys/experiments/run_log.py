@@ -74,7 +74,8 @@ class DataSettings:
             return self.load()
         log = self._load(duplicates="keep", re_ratings="keep")
         early = np.flatnonzero(log.time <= until)
-        repeats = find_repeats(log.user_num[early], log.item_num[early], log.value[early], log.time[early])
+        kinds = None if log.kinds is None else log.kinds[early]
+        repeats = find_repeats(log.user_num[early], log.item_num[early], log.value[early], log.time[early], kinds)
         keep = np.ones(len(log), np.bool_)
         keep[early[repeats.pairs[repeats.dropped(policies.duplicates, policies.re_ratings)]]] = False
         return log.select(keep)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from recsys.data.feedback import Kind
 from recsys.events import migrations
 from recsys.events.addresses import is_address, located, open_store
 from recsys.events.store import (
@@ -104,15 +105,26 @@ def _write_version_1(address: str, events: Sequence[tuple[object, ...]]) -> None
     database.close()
 
 
+def _as_sent_now(row: tuple[object, ...]) -> Event:
+    """Return an event of 0.1 in the words of now: a like and a dislike have no value."""
+    *rest, value, time, kind = row[1:]
+    kind = "dislike" if kind == "dismiss" else kind
+    return Event(*rest, value if kind == "use" else None, time, kind)  # type: ignore[arg-type]
+
+
+def _unrated(kind: Kind) -> Kind:
+    return "use" if kind == "rating" else kind
+
+
 @pytest.mark.parametrize("rating", [1.0, 3.0])
 def test_a_store_of_version_0_1_is_migrated_with_its_events(shared_address: str, rating: float) -> None:
     """Where no use has another value than 1, none is a rating; else a use of 1 may be one, and is kept."""
     old = [(*row[:4], rating, *row[5:]) if row[0] == 1 else row for row in _V1]
     _write_version_1(shared_address, old)
-    kept = {"e"} if rating == 1 else {"a", "b", "e"}
+    kept = set() if rating == 1 else {"a", "b"}
     with open_store(shared_address, create=False) as store:
-        sent = [Event(*row[1:]) for row in old]  # type: ignore[arg-type]
-        events = [one if one.event_id in kept else replace(one, value=None) for one in sent]
+        sent = [_as_sent_now(row) for row in old]
+        events = [one if one.event_id in kept else replace(one, kind=_unrated(one.kind), value=None) for one in sent]
         recorded = [Recorded(int(row[0]), one) for row, one in zip(old, events, strict=True)]
         corrected = Corrected(7, "ada", 0, Correction(0.5, model="m"))
         assert list(store.replay()) == [*recorded[:4], Erased(5, "f" * 64), recorded[4], corrected]

@@ -16,6 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recsys.data.feedback import KINDS as EVERY_KIND
+from recsys.data.feedback import UNRATED_KINDS, Kind
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
 from recsys.events.batches import Key
@@ -30,7 +32,6 @@ from recsys.events.store import (
     Erased,
     Event,
     EventStore,
-    Kind,
     Recorded,
     StoreError,
     Undone,
@@ -48,7 +49,8 @@ SHARED_KINDS = KINDS[1:]
 
 
 def event(number: int, user: str = "ada", *, time: int | None = None, kind: Kind = "use") -> Event:
-    return Event(f"e{number}", user, f"item {number}", number / 3, 1000 + number if time is None else time, kind)
+    value = None if kind in UNRATED_KINDS else number / 3
+    return Event(f"e{number}", user, f"item {number}", value, 1000 + number if time is None else time, kind)
 
 
 # What an event may be.
@@ -70,7 +72,15 @@ def event(number: int, user: str = "ada", *, time: int | None = None, kind: Kind
         ({"value": True}, "value is True; it must be a number"),
         ({"time": 1.5}, "time is 1.5; it must be a whole number"),
         ({"time": 1_600_000_000_000}, "time is 1600000000000, too large for Unix seconds; divide milliseconds by 1000"),
-        ({"kind": "likes"}, "kind is 'likes'; it must be one of use, like, dismiss; did you mean 'like'?"),
+        (
+            {"kind": "likes"},
+            "kind is 'likes'; it must be one of use, rating, view, click, like, dislike, buy, skip; "
+            "did you mean 'like'?",
+        ),
+        ({"kind": "rating", "value": None}, "value is None beside kind 'rating'; give the rating, or kind 'use'"),
+        ({"kind": "like", "value": 4.5}, "value is 4.5 beside kind 'like', which has none; leave value out"),
+        ({"kind": "dislike", "value": 1}, "value is 1 beside kind 'dislike', which has none; leave value out"),
+        ({"kind": "skip", "value": 0}, "value is 0 beside kind 'skip', which has none; leave value out"),
     ],
 )
 def test_an_event_is_refused_with_field_value_and_cure(changed: dict[str, object], told: str) -> None:
@@ -111,10 +121,11 @@ def test_a_new_store_is_empty(store: EventStore) -> None:
 
 
 def test_events_come_back_as_they_were(store: EventStore) -> None:
-    odd = Event('quoted "id", with comma', "Ада 🎬", "ITEM", -0.0, -5, "dismiss")
+    odd = Event('quoted "id", with comma', "Ада 🎬", "ITEM", -0.0, -5, "buy")
     tiny = Event("tiny", "ada", "item", 5e-324, 99_999_999_999)
-    store.append([odd, tiny, event(1)])
-    assert [change.event for change in store.replay() if isinstance(change, Recorded)] == [odd, tiny, event(1)]
+    every = [event(number, kind=kind) for number, kind in enumerate(EVERY_KIND, start=10)]
+    store.append([odd, tiny, event(1), *every])
+    assert [change.event for change in store.replay() if isinstance(change, Recorded)] == [odd, tiny, event(1), *every]
     assert users_of(store) == ["ada", "Ада 🎬"]
 
 
@@ -159,11 +170,11 @@ def test_ids_of_events_are_unique_per_user(store: EventStore) -> None:
 
 
 def test_a_value_that_does_not_exist_is_none_and_as_good_as_the_1_of_older_senders(store: EventStore) -> None:
-    bare = replace(event(1, kind="like"), value=None)
+    bare = Event("e1", "ada", "item 1", None, 1001)
     store.append([bare])
     assert store.of_users(["ada"])["ada"] == (Recorded(1, bare),)
     assert store.append([bare, replace(bare, value=1.0)]) == Appended(0, 2)
-    assert store.append([replace(event(2), value=1.0), replace(event(2), value=None)]) == Appended(1, 1)
+    assert store.append([replace(event(2), value=1.0), replace(event(2), kind="use", value=None)]) == Appended(1, 1)
     for value in (0.0, 2.0):
         with pytest.raises(ConflictError):
             store.append([replace(bare, value=value)])
@@ -332,7 +343,15 @@ _EVENTS = st.builds(
     st.sampled_from(["1", "é"]),
     st.none() | st.floats(-1e9, 1e9),
     st.integers(-3, 3),
-    st.sampled_from(["use", "like", "dismiss"]),
+    st.sampled_from(["use", "view", "buy"]),
+) | st.builds(
+    Event,
+    st.integers(0, 6).map(str),
+    _USERS,
+    st.sampled_from(["1", "é"]),
+    st.none(),
+    st.integers(-3, 3),
+    st.sampled_from(["use", "like", "dislike", "skip"]),
 )
 _OPERATIONS = st.lists(
     st.one_of(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from recsys.cli import events as command
 from recsys.cli.arguments import Parser
+from recsys.data.feedback import KINDS, Kind, described, kinds_of
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.readers.columns import Columns
@@ -23,7 +24,7 @@ from recsys.data.vocabulary import Vocabulary
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
 from recsys.events.memory import MemoryStore
-from recsys.events.store import ConflictError, Event, EventStore, Kind, Recorded, StoreError
+from recsys.events.store import ConflictError, Event, EventStore, Recorded, StoreError
 from recsys.events.transfer import Imported, export_events, import_events, interactions_of, log_of, pinned
 from recsys.worlds.simulation import simulated_log
 
@@ -40,7 +41,16 @@ _EVENTS = st.lists(
         _TEXT,
         st.none() | st.floats(-1e9, 1e9),
         st.integers(0, 10**11 - 1),
-        st.sampled_from(["use", "like", "dismiss"]),
+        st.sampled_from(["use", "view", "click", "buy"]),
+    )
+    | st.builds(
+        Event,
+        _TEXT,
+        _TEXT,
+        _TEXT,
+        st.none(),
+        st.integers(0, 10**11 - 1),
+        st.sampled_from(["use", "like", "dislike", "skip"]),
     ),
     min_size=1,
     max_size=20,
@@ -89,8 +99,8 @@ def test_every_store_exports_what_it_took(store: EventStore, tmp_path: Path, suf
 
 
 def test_an_export_ends_where_it_began_and_takes_the_kinds_asked_for(tmp_path: Path) -> None:
-    kinds: list[Kind] = ["use", "like", "dismiss", "use"]
-    store = stored(*(Event(f"e{n}", "ada", "i", 1.0, n, kind) for n, kind in enumerate(kinds)))
+    kinds: list[Kind] = ["use", "like", "dislike", "use"]
+    store = stored(*(Event(f"e{n}", "ada", "i", None, n, kind) for n, kind in enumerate(kinds)))
     path = tmp_path / "events.csv"
     assert export_events(store, path, kinds=kinds[:1], until=3) == 1
     assert len(path.read_text().splitlines()) == 2
@@ -160,7 +170,8 @@ def test_logs_without_event_ids_are_taken_once(
     assert import_events(store, path, batch=1) == Imported(2, 2, 0)
     assert import_events(store, path) == Imported(2, 0, 2)
     found = [(e.user_id, e.item_id, e.value, e.time, e.kind) for e in events_of(store)]
-    assert found == [("1", "10", values[0], start, "use"), ("2", "20", values[1], start + 1, "use")]
+    kinds = ["use" if value is None else "rating" for value in values]
+    assert found == [("1", "10", values[0], start, kinds[0]), ("2", "20", values[1], start + 1, kinds[1])]
 
 
 def test_equal_rows_are_one_event_in_whichever_file_they_stand(tmp_path: Path) -> None:
@@ -189,7 +200,7 @@ def test_declared_columns_are_obeyed(tmp_path: Path) -> None:
         ("user,item,rating,time\na,x,nan,5\n", "line 2: value is nan"),
         ("user,item,time\na,x\n", "line 2: 2 fields where 3 are expected"),
         ('user,item,time\na,"x,5\n', "line 2: it cannot be read"),
-        ("user,item,time,kind,event_id\na,x,5,bought,e\n", "line 2: kind is 'bought'"),
+        ("user,item,time,kind,event_id\na,x,5,shared,e\n", "line 2: kind 'shared' is none of use"),
         ("user,item,rating,time\na,x,,5\n", "line 2: value '' is not a number"),
         ("user,item,time,event_id\na,x,5,\n", "line 2: event_id is empty"),
     ],
@@ -266,14 +277,14 @@ def test_a_store_gives_the_log_of_the_file_it_was_filled_from(store: EventStore,
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("rated", [True, False])
 def test_a_store_and_its_export_are_one_log(store: EventStore, tmp_path: Path, suffix: str, rated: bool) -> None:
-    """Dismissed, undone and erased events included: trained on either, a model is the same."""
+    """Disliked, undone and erased events included: trained on either, a model is the same."""
     draw = np.random.default_rng(7)
-    kinds: list[Kind] = ["use", "like", "dismiss"]
+    kinds: list[Kind] = ["use", "like", "dislike", "buy"]
     events = [
         Event(
             f"e{n}",
             f"u{draw.integers(6)}",
-            str(draw.integers(12)) if kind != "dismiss" else "never used",
+            str(draw.integers(12)),
             [None, 1.0, 2.5, 4.0][int(draw.integers(4))] if rated and kind == "use" else None,
             int(draw.integers(1000)),
             kind,
@@ -285,11 +296,11 @@ def test_a_store_and_its_export_are_one_log(store: EventStore, tmp_path: Path, s
         store.undo_event(event.user_id, event.event_id)
     store.erase_user("u3")
     path = tmp_path / f"events{suffix}"
-    count = export_events(store, path)
+    export_events(store, path)
     of_store, of_file = interactions_of(store), read_log(path)
-    assert 0 < len(of_store) < count
     assert _same(of_store, of_file)
-    assert "never used" not in of_store.items.ids.tolist()
+    assert of_store.kinds is not None
+    assert described(of_store.kinds).keys() == ({"use", "rating"} if rated else {"use"}) | {"like", "dislike", "buy"}
     assert "u3" not in of_store.users.ids.tolist()
     assert np.isnan(of_store.value).any() == rated  # without a single rating it is a log without ratings, all 1
     assert set(of_store.value[np.isfinite(of_store.value)].tolist()) == ({1.0, 2.5, 4.0} if rated else {1.0})
@@ -300,28 +311,31 @@ def test_a_store_and_its_export_are_one_log(store: EventStore, tmp_path: Path, s
 
 def test_a_kind_without_event_ids_is_read_where_it_is_declared_by_training_and_import_alike(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
-    path.write_text("user,item,time,kind\na,x,1,use\na,y,2,dismiss\n")
-    for columns, events in ((Columns(), 2), (Columns(kind="kind"), 1)):
+    path.write_text("user,item,time,did\na,x,1,use\na,y,2,dismiss\n")
+    for columns, uses in ((Columns(), 2), (Columns(kind="did"), 1)):
         store = MemoryStore()
         import_events(store, path, columns=columns)
-        assert len(interactions_of(store)) == len(read_log(path, columns)) == events
+        assert len(interactions_of(store).uses) == len(read_log(path, columns).uses) == uses
 
 
 def test_ids_repeats_and_kinds_follow_the_rules_of_logs() -> None:
     store = stored(
         Event("1", "7", "10", 2.0, 50),
         Event("2", "7", "10", 5.0, 60),
-        Event("3", "7", "11", 1.0, 70, "dismiss"),
-        Event("4", "8", "12", 1.0, 40, "like"),
+        Event("3", "7", "11", None, 70, "dislike"),
+        Event("4", "8", "12", None, 40, "like"),
     )
     log = interactions_of(store, name="shop")
     assert (log.users.ids.tolist(), log.items.ids.tolist(), log.name, log.clock) == (
         [7, 8],
-        [10, 12],
+        [10, 11, 12],
         "shop",
         "seconds",
     )
-    assert (log.value.tolist(), log.time.tolist()) == ([5.0, 1.0], [60, 40])
+    assert log.time.tolist() == [60, 70, 40]
+    assert log.value[0] == 5
+    assert np.isnan(log.value[1:]).all()
+    assert [KINDS[code] for code in kinds_of(log)] == ["rating", "dislike", "like"]
     assert interactions_of(store, until=1).value.tolist() == [2.0]
     with pytest.raises(DataError, match="the event store shop holds no interactions yet"):
         interactions_of(store, name="shop", until=0)

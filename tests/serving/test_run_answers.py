@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
+from recsys.data.feedback import Kind
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.queries import Queries
 from recsys.decay import GlobalHalfLife
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
-from recsys.events.store import Correction, Event, EventStore, Kind
+from recsys.events.store import Correction, Event, EventStore
 from recsys.explanations import text
 from recsys.explanations.records import LOW_CERTAINTY
 from recsys.models import EASE, Decayed, PersonaEASE, Popularity
@@ -146,7 +147,7 @@ def test_new_users_have_a_belief_of_their_own(log: Interactions) -> None:
 _USERS = st.sampled_from(["u0", "u1", "u2", "somebody new"])
 _ITEMS = st.sampled_from(["i1", "i4", "i16", "i20", "i29", "nothing known"])
 _TIMES = st.integers(-400 * STEP, 10)  # before the clock of the moment: mostly late, some between the log's events
-_KINDS: st.SearchStrategy[Kind] = st.sampled_from(["use", "like", "dismiss"])
+_KINDS: st.SearchStrategy[Kind] = st.sampled_from(["rating", "like", "dislike", "buy", "skip"])
 _STEPS = st.one_of(
     st.tuples(st.just("event"), _USERS, _ITEMS, _TIMES, _KINDS, st.sampled_from([1.0, 4.0])),
     st.tuples(
@@ -183,7 +184,8 @@ def test_the_cache_changes_no_answer(
     for number, (step, *details) in enumerate(steps):
         if step == "event":
             user, item, time, what, value = details
-            store.append([Event(f"e{number}", user, item, value, now + time, what)])
+            rating = value if what == "rating" else None
+            store.append([Event(f"e{number}", user, item, rating, now + time, what)])
         elif step == "correct":
             user, persona, weight, name = details
             routed = kind != "without personas"
@@ -247,8 +249,8 @@ def test_the_cached_list_is_returned_until_something_changes(log: Interactions) 
             answers.recommend("u3", 5, None, ())
         store.put_correction("u3", 0, Correction(1.0, None, "model"))
         assert answers.recommend("u3", 5, None, ()) == later
-        for kind, item in (("use", "i7"), ("dismiss", before.items[0].item_id)):
-            store.append([Event(kind, "u3", item, 1.0, NOW - 5, kind)])  # type: ignore[arg-type]
+        for kind, item in (("use", "i7"), ("dislike", before.items[0].item_id)):
+            store.append([Event(kind, "u3", item, None, NOW - 5, kind)])  # type: ignore[arg-type]
             with pytest.raises(AssertionError):
                 answers.recommend("u3", 5, None, ())
     assert before.items[0].item_id not in [item.item_id for item in answers.recommend("u3", 5, None, ()).items]
@@ -356,7 +358,7 @@ def test_unknown_items_are_named_wherever_they_come_from(log: Interactions, tmp_
     model = PersonaEASE(personas=2, factors=4).fit(log)
     answers = _answers(model, log, store)
     store.append([Event(f"e{k}", "u9", item, None, NOW - k) for k, item in enumerate(("nope", "i3", "nope", "zz"))])
-    store.append([Event("e9", "u9", "dismissed", None, NOW, "dismiss")])
+    store.append([Event("e9", "u9", "dismissed", None, NOW, "dislike")])
     found = answers.recommend("u9", 5, None, ["i1", "typo", "typo", "zz"])
     assert (found.unknown_items, found.unknown_excluded) == (("nope", "zz", "dismissed"), ("typo", "zz"))
     assert answers.recommend("u9", 5, NOW - 2, ()).unknown_items == ("zz",)  # the rest was not yet

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, final, get_args, get_type_hints
+from typing import Any, Literal, cast, final, get_args, get_type_hints
 
+from recsys.data.kinds import KINDS, Kind
 from recsys.errors import DataError, nearest
 
 Clock = Literal["seconds", "order", "period", "none"]
@@ -59,7 +60,11 @@ ALIASES: dict[Role, tuple[str, ...]] = {
     "time": ("timestamp", "time", "ts", "date", "datetime", "unixreviewtime"),
     "order": ("order",),
     "period": ("period",),
-    "kind": (),  # recognised beside "event_id" only: many logs call the item's category so
+    # Taken only where most of its first entries are words for kinds: many logs call the item's category so.
+    "kind": (
+        *("kind", "event", "eventtype", "eventname", "action", "actiontype", "behavior", "behaviour", "behaviortype"),
+        *("behaviourtype", "interactiontype", "interaction", "feedback", "feedbacktype"),
+    ),
     "category": (),
     # Not recognised in files, where "title" is often the title of a review.
     "title": (),
@@ -78,11 +83,7 @@ OF_ITEMS: dict[Role, tuple[str, ...]] = {
 ITEM_ROLES: tuple[Role, ...] = ("category", "title", "genres")
 """The columns that describe the item, not the event."""
 
-INTERACTION_KINDS = ("use", "like")
-"""The kinds of events that models are trained on."""
-OTHER_KINDS = ("dismiss",)
-
-_SYNONYMS: dict[str, Role] = {"rating": "value", "timestamp": "time"}
+_SYNONYMS: dict[str, Role] = {"rating": "value", "timestamp": "time", "feedback": "kind"}
 """Other words for roles, where a column is declared."""
 
 _CLOCKS: dict[Role, Clock] = {"time": "seconds", "order": "order", "period": "period"}
@@ -100,11 +101,13 @@ class Columns:
         time: name of the column of times; None: recognised (timestamp, time, ts, date, ...).
         order: name of the column of positions in the user's history; used if there is no time.
         period: name of the column of coarse period numbers; used if there is neither time nor order.
-        kind: name of the column that says what was done: use, like or dismiss. The last is no interaction and is left
-            out, and ratings may be blank. None: recognised in the export of an event store, `kind` beside `event_id`.
+        kind: name of the column that says what was done, in the words of `recsys.data.spellings`; ratings may then be
+            blank beside other kinds. None: recognised (kind, event, action, ...) where most of its first entries are
+            such words.
         category: name of a column with the item's category, which becomes the item's genre "category X".
         title: name of a column with the item's title; of several the most frequent is taken.
         genres: name of a column with the item's genres, separated by "|"; of several the most frequent is taken.
+        kinds: the file's own words for kinds, such as (("share", "like"),).
         names: names of all columns of a file without a header; its first line is then data.
         separator: between fields; None: detected from the name of the file and its first line.
         encoding: of a text file, one that extends ASCII.
@@ -132,6 +135,7 @@ class Columns:
     category: str | None = None
     title: str | None = None
     genres: str | None = None
+    kinds: tuple[tuple[str, Kind], ...] | None = None
     names: tuple[str, ...] | None = None
     separator: str | None = None
     encoding: str = "utf-8"
@@ -150,6 +154,12 @@ class Columns:
             if value not in allowed:
                 hint = nearest(str(value), allowed)
                 raise DataError(f"columns {name}={value} is unknown; it must be one of {', '.join(allowed)}{hint}")
+        for word, kind in self.kinds or ():
+            if kind not in KINDS:
+                raise DataError(
+                    f"columns kinds={word}:{kind} is unknown; it must be one of {', '.join(KINDS)}"
+                    f"{nearest(str(kind), KINDS)}"
+                )
         if self.reader is not None and "." in self.reader:
             # Columns are saved with a run, and opening a run imports nothing that is not installed for this purpose.
             raise DataError(f"columns reader={self.reader} is no name of an entry point of 'recsys.readers'; give one")
@@ -186,6 +196,8 @@ class Columns:
         if (names := values.get("names")) is not None:
             listed = names.split(",") if isinstance(names, str) else names
             values["names"] = tuple(str(name).strip() for name in listed)
+        if (words := values.get("kinds")) is not None:
+            values["kinds"] = _pairs(words)
         if (bounds := values.get("value_range")) is not None:
             try:
                 low, high = (float(bound) for bound in (bounds.split(",") if isinstance(bounds, str) else bounds))
@@ -196,7 +208,7 @@ class Columns:
             values["value_range"] = (low, high)
         for field in fields(cls):
             value = values.get(field.name)
-            if value is not None and field.name not in ("names", "value_range"):
+            if value is not None and field.name not in ("names", "value_range", "kinds"):
                 values[field.name] = str(value)
         return cls(**values)
 
@@ -292,10 +304,21 @@ def recognised(header: Sequence[str], aliases: Mapping[Role, tuple[str, ...]] = 
     """
     names = [_fold(name) for name in header]
     matches = ((role, [alias for alias in known if alias in names]) for role, known in aliases.items())
-    found: dict[Role, int] = {role: names.index(matched[0]) for role, matched in matches if matched}
-    if aliases is not ALIASES:
-        return found
-    return found | ({"kind": names.index("kind")} if {"kind", "eventid"} <= set(names) else {})
+    return {role: names.index(matched[0]) for role, matched in matches if matched}
+
+
+def _pairs(words: object) -> tuple[tuple[str, Kind], ...]:
+    """Return a file's own words for kinds, given as a mapping, as pairs or as "share:like,hide:dislike"."""
+    if isinstance(words, Mapping):
+        pairs = list(words.items())
+    else:
+        listed = words.split(",") if isinstance(words, str) else words
+        pairs = [pair.split(":") if isinstance(pair, str) else pair for pair in listed]  # type: ignore[attr-defined]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise DataError(
+            f"columns kinds={words} is no list of words and kinds; give such as kinds=share:like,hide:dislike"
+        )
+    return tuple((str(word).strip(), cast(Kind, str(kind).strip())) for word, kind in pairs)
 
 
 def _declared(name: str, role: str, header: Sequence[str], where: str) -> int:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal, final
 
@@ -18,6 +18,7 @@ from recsys.data.readers.columns import ALIASES, Columns, Role, recognised
 from recsys.data.readers.json_arrays import array_entries
 from recsys.data.readers.sources import Source
 from recsys.data.readers.tables import TableFormat, batches, format_of, schema_of
+from recsys.data.spellings import are_kinds
 from recsys.errors import DataError
 
 _GROUPLENS_NAMES = ("user_id", "item_id", "rating", "timestamp")  # u.data and ratings.dat have no header
@@ -77,6 +78,23 @@ def detect(
     Raises:
         DataError: the file is empty, not of its format, or has no column for a required role; or it needs a reader.
     """
+    layout = _detected(source, columns, required, common)
+    if columns.kind is None and "kind" in layout.roles and common is ALIASES and not _is_export(layout):
+        name = layout.names[layout.roles["kind"]]
+        if not are_kinds(row.get(name) for row in sample(layout)):
+            return replace(layout, roles={role: at for role, at in layout.roles.items() if role != "kind"})
+    return layout
+
+
+def _is_export(layout: Layout) -> bool:
+    """Return whether a file has the columns of an event store's export."""
+    return {"event_id", "kind"} <= set(layout.names)
+
+
+def _detected(
+    source: Source, columns: Columns, required: Sequence[Role], common: Mapping[Role, tuple[str, ...]]
+) -> Layout:
+    """Return how to read a file, by the names of its columns."""
     if columns.reader is not None:
         raise DataError(f"{source.label}: columns reader= has no effect here; leave it out, or load the log with it")
     if (form := format_of(source.parts[0] if source.parts else source)) is not None:

@@ -9,12 +9,12 @@ from typing import Literal, final
 
 from recsys.checks import object_named, path_of
 from recsys.data.interactions import Interactions
-from recsys.data.readers.columns import INTERACTION_KINDS, Columns, clock_of
+from recsys.data.readers.columns import Columns, clock_of
 from recsys.data.readers.layout import detect, sample
 from recsys.data.readers.metadata import read_metadata
 from recsys.data.readers.parsing import chunks
 from recsys.data.readers.rejects import Rejects
-from recsys.data.readers.remarks import remark_on_rating, remark_on_rows, remark_on_time
+from recsys.data.readers.remarks import remark_on_rating, remark_on_rows, remark_on_time, remark_on_values
 from recsys.data.readers.rows import Rows
 from recsys.data.readers.sources import find_log
 from recsys.data.readers.validation import Validator
@@ -63,6 +63,8 @@ def read_log(
     time: str | None = None,
     rating: str | None = None,
     timestamp: str | None = None,
+    kind: str | None = None,
+    feedback: str | None = None,
     on_error: OnError = "raise",
     rejects: Path | None = None,
     name: str | None = None,
@@ -82,6 +84,7 @@ def read_log(
         columns: which column holds what, and the policies; None: all recognised, all defaults.
         user, item, value, time: names of the columns of user ids, item ids, ratings and times, as in `columns`.
         rating, timestamp: other words for `value` and `time`, as in `columns`.
+        kind, feedback: name of the column that says what was done, as in `columns`.
         on_error: "raise", or "skip" to leave bad rows out and write them to `rejects`.
         rejects: file for bad rows; None: `<file name>.rejected.csv` in the working directory.
         name: of the log, for reports; None: the file's name.
@@ -94,7 +97,14 @@ def read_log(
     """
     path = path_of("read", path)
     columns = (columns or Columns()).naming(
-        user=user, item=item, value=value, rating=rating, time=time, timestamp=timestamp
+        user=user,
+        item=item,
+        value=value,
+        rating=rating,
+        time=time,
+        timestamp=timestamp,
+        kind=kind,
+        feedback=feedback,
     )
     reader = reader or columns.reader
     if reader is None:
@@ -132,13 +142,9 @@ def read_log_with_report(
             rows.add(checked)
     if rejected.count:
         LOGGER.warning("%s: %d bad rows left out, listed in %s", source.label, rejected.count, rejected.path)
-    if validator.left_out:
-        LOGGER.info("%s: %d rows that are no interactions left out", source.label, validator.left_out)
-    count = len(rows) + validator.left_out + rejected.count
+    count = len(rows) + rejected.count
     if not len(rows) and rejected.count:
         raise DataError(f"{source.label}: none of its {count} rows is usable, see {rejected.path}")
-    if not len(rows) and validator.left_out:
-        raise DataError(f"{source.label}: none of its {count} rows is an interaction ({', '.join(INTERACTION_KINDS)})")
     if not len(rows):
         first_line = 2 if layout.kind == "text" and layout.header else 1
         raise DataError(
@@ -148,10 +154,13 @@ def read_log_with_report(
     numbered, duplicates, re_ratings = rows.numbered(columns, layout.roles)
     numbered = numbered._replace(metadata=read_metadata(source, numbered.items, numbered.metadata))
     log = Interactions.sorted(*numbered, name or Path(path).name)
+    if not len(log.uses):
+        raise DataError(f"{log.name}: none of its {len(log)} events is an interaction, all are dislikes or skips")
     if "value" not in layout.roles:
         remark_on_rating(source.label, sample(layout), [layout.names[at] for at in layout.roles.values()])
     if clock_of(layout.roles) == "none":
         remark_on_time(source.label, sample(layout), [layout.names[at] for at in layout.roles.values()])
+    remark_on_values(source.label, validator.unread_values)
     remark_on_rows(source.label, validator.trimmed, usable, len(log), duplicates, re_ratings)
     return log, ReadReport(
         source.label,

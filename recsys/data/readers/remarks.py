@@ -54,6 +54,12 @@ def remark_on_rows(where: str, trimmed: str | None, rows: int, events: int, dupl
         LOGGER.info("%s: %s", where, dropped)
 
 
+def remark_on_values(where: str, unread: int) -> None:
+    """Tell, of a log, how many values stand beside kinds that have none."""
+    if unread:
+        _remark("%s: %s values beside kinds other than rating are no ratings and are not read", where, f"{unread:,}")
+
+
 def remark_on_filter(name: str, before: int, after: int, rule: str) -> None:
     """Tell, of a log, that a rule for its events has left out many of them."""
     if before - after > _MUCH * before:

@@ -8,8 +8,9 @@ from typing import final
 import numpy as np
 import pandas as pd
 
+from recsys.data.kinds import KINDS
 from recsys.data.readers.columns import Duplicates, ReRatings
-from recsys.types import Floats, Ints, Items, Mask
+from recsys.types import Floats, Ints, Items, Kinds, Mask
 
 
 @final
@@ -18,10 +19,12 @@ class Repeats:
     """The events that repeat another one.
 
     Attributes:
-        pairs: positions of the events whose user and item occur together more than once, increasing.
-        duplicate: "pairs", whether the event equals an earlier one in user, item, value and time (blank equals blank).
-        earlier: "pairs", whether another rating of the same item by the same user follows; equal for exact duplicates.
-        later: "pairs", whether another rating of the same item by the same user goes before; equal for duplicates.
+        pairs: positions of the events whose user, item and kind occur together more than once, increasing.
+        duplicate: "pairs", whether the event equals an earlier one in user, item, kind, value and time (blank equals
+            blank).
+        earlier: "pairs", whether another rating of the same item by the same user follows, or another event of its
+            kind; equal for exact duplicates.
+        later: "pairs", whether one goes before; equal for duplicates.
     """
 
     pairs: Ints
@@ -37,8 +40,10 @@ class Repeats:
         return drop
 
 
-def find_repeats(user_num: Items, item_num: Items, value: Floats, time: Ints) -> Repeats:
+def find_repeats(user_num: Items, item_num: Items, value: Floats, time: Ints, kinds: Kinds | None = None) -> Repeats:
     """Find repeated events; all arguments are "events". Equal times count in input order.
+
+    Events of different kinds do not repeat each other: who viewed an item and then bought it did two things.
 
     >>> one = np.zeros(3, np.int32)
     >>> repeats = find_repeats(one, one, np.float32([4, 4, 5]), np.array([7, 7, 9]))
@@ -46,6 +51,8 @@ def find_repeats(user_num: Items, item_num: Items, value: Floats, time: Ints) ->
     ([False, True, False], [True, True, False], [False, False, True])
     """
     key = user_num.astype(np.int64) * (int(item_num.max(initial=0)) + 1) + item_num
+    if kinds is not None:
+        key = key * len(KINDS) + kinds
     order = np.argsort(key, kind="stable")
     ordered = key[order]
     follows = ordered[1:] == ordered[:-1]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.data.items import ItemMetadata
+from recsys.data.kinds import CODES
 from recsys.data.readers.coded import Coded
 from recsys.data.readers.columns import Clock, Columns, Role, clock_of
 from recsys.data.readers.repeats import Repeats, find_repeats
@@ -51,6 +52,7 @@ class Rows:
         self._coded: dict[Role, list[pa.Array]] = {}
         self._value: list[Floats] = []
         self._time: list[Ints] = []
+        self._kinds: list[Kinds] = []
         self._lines: list[range | Ints] = []
 
     def __len__(self) -> int:
@@ -64,6 +66,8 @@ class Rows:
             self._coded.setdefault(role, []).append(pa.DictionaryArray.from_arrays(codes, column.texts))
         self._value.append(checked.value)
         self._time.append(checked.time)
+        if checked.kinds is not None:
+            self._kinds.append(checked.kinds)
         self._lines.append(checked.lines)
         self._where.append(checked.where)
 
@@ -82,8 +86,9 @@ class Rows:
             value = np.ones_like(value)
         self._value.clear()
         self._time.clear()
+        kinds = _telling(self._kinds)
         metadata = self._metadata(items, item_num)
-        repeats = find_repeats(user_num, item_num, value, time)
+        repeats = find_repeats(user_num, item_num, value, time, kinds)
         self._refuse(repeats, columns)
         drop = repeats.dropped(columns.duplicates, columns.re_ratings)
         duplicates = int(repeats.dropped(columns.duplicates, "keep").sum())
@@ -91,7 +96,8 @@ class Rows:
             keep = np.ones(len(user_num), np.bool_)
             keep[repeats.pairs[drop]] = False
             user_num, item_num, value, time = user_num[keep], item_num[keep], value[keep], time[keep]
-        rows = NumberedRows(user_num, item_num, value, time, users, items, metadata, clock_of(roles))
+            kinds = None if kinds is None else kinds[keep]
+        rows = NumberedRows(user_num, item_num, value, time, users, items, metadata, clock_of(roles), kinds)
         return rows, duplicates, int(drop.sum()) - duplicates
 
     def _metadata(self, items: Vocabulary, item_num: Items) -> ItemMetadata:
@@ -116,6 +122,13 @@ class Rows:
                 part = int(np.searchsorted(np.cumsum([len(lines) for lines in self._lines]), row, side="right"))
                 line = np.concatenate(self._lines)[row]
                 raise DataError(f"{self._where[part]}, {self._unit} {line}: this row {fault}")
+
+
+def _telling(parts: list[Kinds]) -> Kinds | None:
+    """Return the kinds of all rows; None where they are ratings and uses, which the values tell."""
+    kinds = np.concatenate(parts) if parts else None
+    parts.clear()
+    return None if kinds is None or np.isin(kinds, [CODES["use"], CODES["rating"]]).all() else kinds
 
 
 def genre_names(names: Iterable[str]) -> tuple[str, ...]:

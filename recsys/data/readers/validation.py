@@ -14,11 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys.data.kinds import CODES
 from recsys.data.readers.coded import Chunk, Coded
-from recsys.data.readers.columns import INTERACTION_KINDS, ITEM_ROLES, OTHER_KINDS, Columns, Role
+from recsys.data.readers.columns import ITEM_ROLES, Columns, Role
 from recsys.data.readers.rejects import Reject
 from recsys.data.readers.times import UNIT_NAMES, parse_times, whole_numbers
-from recsys.types import Doubles, Floats, Ints, Mask
+from recsys.data.spellings import NO_CODE, codes_of, kind_fault
+from recsys.types import Doubles, Floats, Ints, Kinds, Mask
 
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 _NOT_FINITE = {"nan", "inf", "infinity"}
@@ -38,6 +40,7 @@ class Checked:
         item: item ids, decoded and trimmed.
         value: "rows", float32.
         time: "rows", int64, in the unit of the log's clock.
+        kinds: "rows", int8, codes of what was done; None where the log does not say.
         attributes: columns that describe the item, by role.
         rejected: the bad rows, in order.
         where: the file, for errors.
@@ -48,6 +51,7 @@ class Checked:
     item: Coded
     value: Floats
     time: Ints
+    kinds: Kinds | None
     attributes: dict[Role, Coded]
     rejected: list[Reject]
     where: str
@@ -58,14 +62,14 @@ class Validator:
     """Checks chunk after chunk of one log; remembers the unit of its times, and where ids had blanks around them.
 
     Attributes:
-        left_out: good rows that are no interactions.
+        unread_values: values beside kinds other than ratings, which are not read.
     """
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._unit: int | None = None
         self._trimmed: dict[Role, tuple[int, str]] = {}
-        self.left_out = 0
+        self.unread_values = 0
 
     @property
     def time_unit(self) -> str | None:
@@ -96,17 +100,23 @@ class Validator:
         attributes = {
             role: Coded(columns[role].codes, _decode(columns[role].texts)[0]) for role in ITEM_ROLES if role in columns
         }
-        good = self._interactions(columns["kind"], faults) if "kind" in columns else np.ones(rows, np.bool_)
-        if not faults.by_row and good.all():
-            return Checked(chunk.lines, user, item, value, time, attributes, sorted(chunk.malformed), chunk.where)
+        kinds = self._kinds(columns["kind"], value, "value" in columns, faults) if "kind" in columns else None
+        if kinds is not None:
+            unread = (kinds != CODES["rating"]) & np.isfinite(value) & ("value" in columns)
+            self.unread_values += int(unread.sum())
+            value = np.where(kinds == CODES["rating"], value, np.float32(np.nan))
+        if not faults.by_row:
+            malformed = sorted(chunk.malformed)
+            return Checked(chunk.lines, user, item, value, time, kinds, attributes, malformed, chunk.where)
         rejected = [Reject(int(chunk.lines[row]), *fault) for row, fault in faults.by_row.items()]
         rejected = sorted([*chunk.malformed, *rejected], key=lambda reject: reject.line)
+        good = np.ones(rows, np.bool_)
         good[list(faults.by_row)] = False
-        self.left_out += rows - len(faults.by_row) - int(good.sum())
         lines = np.asarray(chunk.lines, dtype=np.int64)[good]
         attributes = {role: column.take(good) for role, column in attributes.items()}
         user, item = user.take(good), item.take(good)
-        return Checked(lines, user, item, value[good], time[good], attributes, rejected, chunk.where)
+        kinds = None if kinds is None else kinds[good]
+        return Checked(lines, user, item, value[good], time[good], kinds, attributes, rejected, chunk.where)
 
     def _ids(self, column: Coded, role: Role, faults: _Faults) -> Coded:
         decoded, undecodable = _decode(column.texts)
@@ -131,16 +141,22 @@ class Validator:
             self._trimmed[role] = rows + int(np.append(changed, np.bool_(False))[column.codes].sum()), example
         return Coded(column.codes, texts).merged()
 
-    def _interactions(self, column: Coded, faults: _Faults) -> Mask:
-        """Return which rows are of a kind that models are trained on."""
+    def _kinds(self, column: Coded, value: Floats, has_values: bool, faults: _Faults) -> Kinds:
+        """Return the code of each row; a use with a value is a rating, and one without a value a use."""
         texts = pc.utf8_trim_whitespace(_decode(column.texts)[0])
-        interactions, others = (
-            pc.is_in(texts, pa.array(kinds)).to_numpy(zero_copy_only=False)
-            for kinds in (INTERACTION_KINDS, OTHER_KINDS)
-        )
-        kinds = ", ".join((*INTERACTION_KINDS, *OTHER_KINDS))
-        faults.add("kind", column, texts, ~(interactions | others), lambda text: f"kind {text!r} is none of {kinds}")
-        return np.asarray(np.append(interactions, np.bool_(False))[column.codes])
+        codes = codes_of(texts.to_pylist(), dict(self._columns.kinds or ()))
+        faults.add("kind", column, texts, codes < NO_CODE, kind_fault, absent=False)
+        # The entry after the last belongs to code -1: rows that have no such field.
+        kinds = np.append(codes, np.int8(NO_CODE))[column.codes]
+        rated = np.isfinite(value) if has_values else np.zeros(len(value), np.bool_)
+        kinds[((kinds == NO_CODE) | (kinds == CODES["use"])) & rated] = CODES["rating"]
+        if has_values and self._columns.blank_values == "error":
+            blank = np.flatnonzero((kinds == CODES["rating"]) & ~rated)
+            faults.add_rows(
+                "value", blank, "a rating without a value; fill it in, or declare columns blank_values=keep"
+            )
+        kinds[(kinds < 0) | ((kinds == CODES["rating"]) & ~rated)] = CODES["use"]
+        return kinds
 
     def _values(self, column: Coded, faults: _Faults, *, keep_blank: bool) -> Floats:
         texts = pc.utf8_trim_whitespace(_decode(column.texts)[0])
@@ -218,6 +234,11 @@ class _Faults:
             reasons[-1] = reason("")
         for row in np.flatnonzero(np.append(bad, np.bool_(absent))[column.codes]).tolist():
             self.by_row.setdefault(row, (reasons[int(column.codes[row])], role))
+
+    def add_rows(self, role: Role, rows: Ints, reason: str) -> None:
+        """Record a fault of some rows."""
+        for row in rows.tolist():
+            self.by_row.setdefault(row, (reason, role))
 
 
 def _decode(texts: pa.Array) -> tuple[pa.Array, Mask]:

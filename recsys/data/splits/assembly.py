@@ -12,8 +12,9 @@ from typing import final
 
 import numpy as np
 
-from recsys.data.feedback import RatingScale, interactions
+from recsys.data.feedback import RatingScale
 from recsys.data.interactions import Interactions
+from recsys.data.kinds import interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Holdout, Split

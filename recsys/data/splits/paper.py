@@ -102,6 +102,7 @@ def binarised(log: Interactions, threshold: float | None) -> Interactions:
     Raises:
         DataError: no rating is at least the threshold.
     """
+    log = log.uses
     keep = np.ones(len(log), np.bool_) if threshold is None else log.value >= np.float32(threshold)
     if not keep.any():
         raise DataError(f"{log.name}: no rating is at least {threshold}; lower the threshold")
@@ -109,7 +110,7 @@ def binarised(log: Interactions, threshold: float | None) -> Interactions:
     positions = np.flatnonzero(keep)
     key = log.user_num[positions].astype(np.int64) * log.n_items + log.item_num[positions]
     chosen = log.select(positions[np.sort(np.unique(key, return_index=True)[1])])
-    return replace(chosen, value=np.ones(len(chosen), np.float32))
+    return replace(chosen, value=np.ones(len(chosen), np.float32), kinds=None)
 
 
 def _with_candidates(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from recsys.data.feedback import Kind
 from recsys.errors import DataError, nearest
 from recsys.events.checks import (
     DOTS,
@@ -25,7 +26,6 @@ from recsys.events.checks import (
     check_time,
     shown,
 )
-from recsys.events.store import Kind
 from recsys.serving.access import Code, Limits
 from recsys.serving.records import Changed, HistoryEvent, LoggedEvent
 
@@ -99,18 +99,32 @@ class _Body(BaseModel):
         return sent
 
 
+def _current_kind(kind: object) -> object:
+    return "dislike" if kind == "dismiss" else kind
+
+
 class EventIn(_Body):
-    """Somebody used, liked or dismissed an item."""
+    """Somebody did something with an item, or said something of it."""
 
     event_id: Id = Field(description="your own id of the user's event, such as a UUID; sent twice, it counts once")
     user_id: Id
     item_id: Id
-    value: float | None = Field(None, description="a rating or an amount; null: none", json_schema_extra=_VALUE)
+    value: float | None = Field(
+        None,
+        description="a rating, or the amount of a view, a click or a buy; null: none, as always of a like, a dislike "
+        "or a skip",
+        json_schema_extra=_VALUE,
+    )
     time: _Whole = Field(
         description=f"Unix seconds from 1970 on, at most {MOST_AHEAD // 60} minutes ahead of the service's clock",
         json_schema_extra=_TIME,
     )
-    kind: Kind = "use"
+    # Clients of 0.3 send "dismiss", which is a dislike.
+    kind: Annotated[Kind, BeforeValidator(_current_kind)] = Field(
+        "use",
+        description="what was done; a use with a value is a rating, and a rating needs one. A dislike or a skip is "
+        "evidence against the item; a disliked item is not recommended until the event is undone",
+    )
 
 
 class EventsIn(_Body):

@@ -158,7 +158,7 @@ class UserHistories:
     def _queue(self, history: UserHistory, record: Recorded) -> None:
         event = record.event
         number = self._item_numbers.get(event.item_id, UNKNOWN)
-        value = missing_as_nan(event.value)
+        value = missing_as_nan(event.value if event.kind == "rating" else None)  # an amount is no rating
         history.sequences.append(record.sequence)
         unknown = event.item_id if number == UNKNOWN else None
         history.pending.append(

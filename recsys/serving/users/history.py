@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, cast, final
+from typing import Final, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +31,6 @@ WARM: Final = 20_000
 """The most events that are learned before the service is ready, about a minute's work."""
 
 _NEGATIVE: Final = frozenset(CODES[kind] for kind in NEGATIVE_KINDS)
-
-_SPELLINGS: Final[dict[str, Kind]] = {"dismiss": "dislike"}
-"""Of kinds in stores that were written before there were others."""
 
 _ROOM = 1024
 """Users after training for whom the model is extended at a time, at least."""
@@ -320,7 +317,7 @@ def teaches(event: PendingEvent) -> bool:
     return event.item != UNKNOWN and event.kind not in _NEGATIVE
 
 
-def code_of(kind: str, value: float | None) -> int:
+def code_of(kind: Kind, value: float | None) -> int:
     """Return the code of what was done; a use with a value is a rating, as in a log without kinds.
 
     >>> code_of("use", 4.0) == code_of("rating", 4.0), code_of("dislike", None) == CODES["dislike"]
@@ -328,11 +325,11 @@ def code_of(kind: str, value: float | None) -> int:
     """
     if kind == "use" and value is not None:
         return CODES["rating"]
-    return CODES[_SPELLINGS.get(kind) or cast(Kind, kind)]
+    return CODES[kind]
 
 
 def missing_as_nan(value: float | None) -> float:
-    """Return a rating or an amount, NaN for an event without one, as logs have it."""
+    """Return a rating, NaN for an event without one, as logs have it."""
     return math.nan if value is None else value
 
 

@@ -70,16 +70,16 @@ def learned() -> Iterator[list[int]]:
 
 
 def _burst(count: int, user: str = "u0", first: int = 0) -> list[Event]:
-    """Events of one user, some late, some at one time, some of items that nobody knows, some dismissals."""
+    """Events of one user, some late, some at one time, some of items that nobody knows, some dislikes."""
     draw = np.random.default_rng(count + first)
     return [
         Event(
             f"{user} {number}",
             user,
             f"i{draw.integers(ITEMS // 2)}" if number % 11 else "unknown",
-            1.0,
+            None,
             NOW - 10_000 + 10 * number - int(draw.integers(3)) * 500,
-            "dismiss" if number % 17 == 5 else "use",
+            "dislike" if number % 17 == 5 else "use",
         )
         for number in range(first, first + count)
     ]
