@@ -22,7 +22,10 @@ SIGNATURES = {
     "load_model": "(path, allow)",
     "models": None,
     "personas": "(model, users, *, history, log, at, top)",
-    "read": "(path, columns, *, user, item, value, time, rating, timestamp, kind, feedback, on_error, rejects, name, reader)",
+    "read": (
+        "(path, columns, *, user, item, value, time, rating, timestamp, kind, feedback, on_error, rejects, name, "
+        "reader)"
+    ),
     "recommend": "(model, users, *, history, log, n, at, reasons)",
     "recommend_all": "(model, log, path, *, users, n, reasons, batch_size, progress)",
     "save": "(model, path, *, extra)",

@@ -366,11 +366,11 @@ def test_unknown_items_are_named_wherever_they_come_from(log: Interactions, tmp_
     asked = answers.recommend_for([HistoryEvent("nope"), HistoryEvent("i3")], 5, None, ["typo"])
     assert (asked.unknown_items, asked.unknown_excluded) == (("nope",), ("typo",))
     store.undo_event("u9", "e3")
-    assert answers.recommend("u9", 5, None, ()).unknown_items == ("nope",)
+    assert answers.recommend("u9", 5, None, ()).unknown_items == ("nope", "dismissed")
     path = write_log(tmp_path / "log.csv")
     path.write_text(path.read_text() + f"u9,newer than the model,4,{START}\n")
     found = _answers(model, datasets.load(str(path)), store).recommend("u9", 5, None, ())
-    assert found.unknown_items == ("newer than the model", "nope")
+    assert found.unknown_items == ("newer than the model", "nope", "dismissed")
 
 
 def test_the_certainty_of_corrected_personas_is_that_of_their_own_weights(log: Interactions) -> None:
