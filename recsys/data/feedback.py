@@ -26,6 +26,7 @@ __all__ = [
     "RatingScale",
     "described",
     "interactions",
+    "is_rated",
     "kinds_of",
     "log_preferences",
     "preferences",
