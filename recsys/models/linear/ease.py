@@ -120,8 +120,8 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows):
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         self._reader = FeedbackReader.of(self.feedback, train, "EASE")
-        if self._reader.feedback in ("weighted", "signed"):
-            self._set(self._fit_feedback(train, session))
+        if self._reader.feedback in ("weighted", "signed") or train.n_users < train.n_items:
+            self._set(self._fit_ridge(train, session))
             return
         needed, n_items = self.memory_gb(train.n_items), train.n_items
         fit = f"EASE on {n_items} items"
@@ -139,11 +139,12 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows):
         inverse = torch.cholesky_inverse(factor).contiguous()
         self._set([inverse.div_(-inverse.diagonal().clone()).fill_diagonal_(0.0)])
 
-    def _fit_feedback(self, train: Interactions, session: Session) -> list[Tensor]:
+    def _fit_ridge(self, train: Interactions, session: Session) -> list[Tensor]:
+        """Fit with targets of their own, or, where users are fewer than items, in the space of users."""
         size = train.n_users, train.n_items, self._reader.parts
         needed = feedback_ridge.memory_gb(*size)
-        fit = f"EASE on {train.n_items} items with feedback {self._reader.feedback!r}"
-        check_memory(fit, needed, self.memory_limit_gb, "use feedback 'liked', or ItemKNN, IALS or AMPCF")
+        fit = f"EASE on {train.n_users} users and {train.n_items} items"
+        check_memory(fit, needed, self.memory_limit_gb, "use ItemKNN, IALS or AMPCF")
         progress = FitProgress(fit, feedback_ridge.work(*size), session, needed)
         features, targets = self._reader.matrices(train)
         return feedback_ridge.solve(features, targets, self.regularization, progress)

@@ -121,7 +121,7 @@ def _by_users(
         part = slice(start, min(start + _BLOCK, n_items))
         own = [rows[part] for rows in transposed]
         projected = [np.asarray(rows @ inverse) for rows in own]  # "block users"
-        target = np.asarray(of_target[part] @ inverse)
+        target = projected[0] if features[0] is targets else np.asarray(of_target[part] @ inverse)
         count = part.stop - start
         # P_(i)(i) = (delta - f_a' A f_b / lambda) / lambda and c_(i)i = f_a' A t_i / lambda, in double precision.
         corners, free = np.empty((count, parts, parts)), np.empty((count, parts))
