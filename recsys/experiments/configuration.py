@@ -1,12 +1,17 @@
 """Experiment files: one self-contained YAML per experiment, typed by the constructors it names.
 
-A file holds `model` (the class to use and its constructor's arguments) and, optionally, `filters` and `validation`:
+A file holds `model` (the class to use and its constructor's arguments) and, optionally, `filters`, `validation` and
+`feedback`, how ratings and kinds of events count:
 
     model:
       class_path: recsys.models.AMPCF
       init_args: {personas: 4, objective: {loss: full_softmax}}
     filters: {min_user_events: 1, min_item_events: 1}
     validation: {metric: ndcg@10, users: 2000}
+    feedback: auto
+
+`feedback` sets the argument of that name of the model, or of the model within; "auto" lets validation choose
+(`recsys.experiments.feedback`).
 
 An argument that is itself a model or a rule of forgetting has the same shape, `{class_path: ..., init_args: {...}}`.
 Classes of other packages are named by dotted path (`my_package.MyModel`) or by the short name of an installed entry
@@ -17,22 +22,24 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import yaml
 
 from recsys.bundles import legacy
 from recsys.bundles.classes import configured, named_like
-from recsys.checks import object_named, public_name, whole
+from recsys.checks import choice, object_named, public_name, whole
 from recsys.errors import ConfigError, nearest
 from recsys.evaluation.metrics import parse_metric
+from recsys.experiments.setting_keys import full_key, has_class, setting_keys, short_keys
 from recsys.experiments.shipped import experiment_file, experiment_files
 from recsys.files import refuse_device
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
+from recsys.models.feedback import Feedback, readings_of
 from recsys.models.parameters import ARGUMENTS, CLASS, check_keys, from_plain, from_section, to_plain
 
 
@@ -75,6 +82,11 @@ class Validation:
             whole("validation.users", self.users)
 
 
+FeedbackSetting = Literal["auto", "events", "liked", "weighted", "signed"]
+"""A reading of `recsys.models.feedback`, or auto: the one that validation prefers."""
+
+FEEDBACK = "feedback"
+
 _SECTIONS: dict[str, type[Any]] = {"filters": Filters, "validation": Validation}
 
 
@@ -88,15 +100,20 @@ class Experiment:
         arguments: its constructor's arguments, checked and complete, as plain values.
         filters: minimum events.
         validation: what to validate on.
+        feedback: how ratings and kinds of events count; "auto": chosen on validation; None: as the arguments say.
     """
 
     model_class: type[Recommender]
     arguments: Mapping[str, Any]
     filters: Filters
     validation: Validation
+    feedback: FeedbackSetting | None = None
 
     def build(self, seed: int | None = None) -> Recommender:
-        """Return a new, unfitted model; `seed` replaces the file's, also of wrapped models, where they have one."""
+        """Return a new, unfitted model; `seed` replaces the file's, also of wrapped models, where they have one.
+
+        With feedback "auto" it has the reading of its arguments.
+        """
         arguments = self.arguments if seed is None else _seeded(self.arguments, seed)
         return from_plain(self.model_class, arguments, f"config: {self.model_class.__name__}", configured)
 
@@ -105,7 +122,29 @@ class Experiment:
         return {
             "model": {CLASS: public_name(self.model_class), ARGUMENTS: dict(self.arguments)},
             **{name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS},
+            **({} if self.feedback is None else {FEEDBACK: self.feedback}),
         }
+
+    @property
+    def readings(self) -> tuple[Feedback, ...]:
+        """The values of `feedback` that the model, or the model within, takes; none where all events count alike."""
+        return readings_of(self.innermost().model_class)
+
+    def innermost(self) -> Experiment:
+        """Return the experiment of the model within, where a model wraps another that reads the events."""
+        if not readings_of(self.model_class):
+            for name, value in self.arguments.items():
+                if has_class(value):
+                    kind = object_named(name, value[CLASS], "recsys.models")
+                    within = dataclasses.replace(self, model_class=kind, arguments=value[ARGUMENTS]).innermost()
+                    if readings_of(within.model_class):
+                        return within
+        return self
+
+    def reading(self, feedback: Feedback) -> Experiment:
+        """Return the experiment whose model, or model within, reads events in this way."""
+        arguments = _reading(self.model_class, self.arguments, feedback)
+        return dataclasses.replace(self, arguments=arguments, feedback=feedback)
 
 
 def read_experiment(name: str | Path, overrides: Sequence[tuple[str, str]] = (), *, dashes: str = "--") -> Experiment:
@@ -142,26 +181,47 @@ def check_experiment(
     """Check the content of an experiment file; see `read_experiment`."""
     if not isinstance(content, dict) or "model" not in content:
         raise ConfigError(f"{source}: an experiment file needs a section 'model' with class_path and init_args")
-    check_keys(content, ("model", *_SECTIONS), source)
+    check_keys(content, ("model", *_SECTIONS, FEEDBACK), source)
     model = from_section(legacy.section(content["model"]), Recommender, f"{source}: model", configured)
     sections = {name: _section(name, content, source) for name in _SECTIONS}
+    feedback = content.get(FEEDBACK)
     if overrides:
         complete = {"model": to_plain(model)[ARGUMENTS]} | {name: to_plain(part) for name, part in sections.items()}
+        complete[FEEDBACK] = feedback
         pairs = [(key.replace("-", "_"), _value(key, text, dashes)) for key, text in overrides]
         if isinstance(model, Decayed):
             pairs = legacy.overrides(complete["model"]["rule"][CLASS], pairs)
         # The settings of a whole rule or model that is replaced are those of the new one.
-        whole = _short(_paths(complete, sections=True))
+        whole = short_keys(setting_keys(complete, sections=True))
         for key, value in sorted(pairs, key=lambda pair: pair[0].removeprefix("model.") not in whole):
-            *parts, last = _resolve(key, complete, dashes).split(".")
+            *parts, last = full_key(key, complete, dashes).split(".")
+            if last == FEEDBACK:  # that of a model, unless it is set for all of them
+                complete[FEEDBACK] = None
             target = complete
             for part in parts:
                 target = target[part]
             old: Any = target.get(last)
-            target[last] = _complete(f"{dashes}{key}", value, old[CLASS]) if _has_class(old) else value
+            target[last] = _complete(f"{dashes}{key}", value, old[CLASS]) if has_class(old) else value
         model = from_plain(type(model), complete["model"], f"{source}: {type(model).__name__}", configured)
         sections = {name: _section(name, complete, source) for name in _SECTIONS}
-    return Experiment(type(model), to_plain(model)[ARGUMENTS], **sections)
+        feedback = complete[FEEDBACK]
+    experiment = Experiment(type(model), to_plain(model)[ARGUMENTS], **sections)
+    return _with_feedback(experiment, feedback, f"{source}: feedback")
+
+
+def _with_feedback(experiment: Experiment, feedback: Any, setting: str) -> Experiment:  # noqa: ANN401 - checked here
+    """Return an experiment with its `feedback`, which the model must take; auto is for every model."""
+    if feedback is None:
+        return experiment
+    choice(setting, feedback, FeedbackSetting)
+    readings = experiment.readings
+    if feedback == "auto" or (feedback == "events" and not readings):
+        return dataclasses.replace(experiment, feedback=feedback)
+    if feedback not in readings:
+        name = experiment.innermost().model_class.__name__
+        others = f"it takes {', '.join(readings)}" if readings else "it counts all events alike; leave feedback out"
+        raise ConfigError(f"{setting} is {feedback!r}, which {name} does not take: {others}")
+    return experiment.reading(feedback)
 
 
 def settings(kind: type[Any]) -> dict[str, Any]:
@@ -190,13 +250,17 @@ def listed_settings(experiment: Experiment) -> dict[str, tuple[Any, Any]]:
     found = dict(_listed(experiment.model_class, experiment.arguments, ""))
     for name, kind in _SECTIONS.items():
         found |= _listed(kind, dataclasses.asdict(getattr(experiment, name)), f"{name}.")
+    if experiment.readings and (experiment.feedback is not None or FEEDBACK not in found):
+        # What is set for every model takes the place of what is set for one.
+        found = {key: value for key, value in found.items() if not key.endswith(f".{FEEDBACK}")}
+        found[FEEDBACK] = (experiment.feedback, None)
     return found
 
 
 def _listed(kind: type[Any], values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
     defaults = settings(kind)
     for name, value in values.items():
-        if _has_class(value):
+        if has_class(value):
             within = object_named(name, value[CLASS], "recsys.models")
             yield f"{prefix}{name}", (value[CLASS], None)
             yield from _listed(within, value[ARGUMENTS], f"{prefix}{name}.")
@@ -249,69 +313,18 @@ def _seeded(arguments: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return a constructor's arguments with another seed, also for the models within them, where they have one."""
     seeded = dict(arguments) | ({"seed": seed} if "seed" in arguments else {})
     for name, value in arguments.items():
-        if _has_class(value):
+        if has_class(value):
             seeded[name] = {**value, ARGUMENTS: _seeded(value[ARGUMENTS], seed)}
     return seeded
 
 
-def _paths(values: Mapping[str, Any], prefix: str = "", *, sections: bool = False) -> Iterator[str]:
-    """Yield the dotted keys of all settings: `NAME` of a whole model or rule within, `NAME.init_args.` of its own.
-
-    With `sections`, only those of whole models and rules.
-    """
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            if CLASS in value:
-                yield f"{prefix}{key}"
-            yield from _paths(value, f"{prefix}{key}.", sections=sections)
-        elif key != CLASS and not sections:
-            yield f"{prefix}{key}"
-
-
-def _short(keys: Iterable[str]) -> list[str]:
-    """Return keys as they may be written: without "model.", and the last part alone."""
-    return [short for key in keys for short in (key.removeprefix("model."), key.rpartition(".")[2])]
-
-
-def _has_class(value: object) -> bool:
-    """Return whether a setting is a model or rule, with a class and arguments."""
-    return isinstance(value, Mapping) and CLASS in value
-
-
-def _within(key: str, values: Mapping[str, Any]) -> str | None:
-    """Return the full key of an argument of a model or rule within: "rule.init_args.half_life" of "rule.half_life"."""
-    *owners, argument = key.split(".")
-    path: list[str] = []
-    for owner in owners:
-        if not isinstance(values.get(owner), Mapping):
-            return None
-        path, values = [*path, owner], values[owner]
-        if CLASS in values:
-            path, values = [*path, ARGUMENTS], values[ARGUMENTS]
-    return ".".join([*path, argument]) if ARGUMENTS in path else None
-
-
-def _resolve(key: str, values: Mapping[str, Any], dashes: str) -> str:
-    """Return the full key that the key of an override means: itself, or the one that ends with it.
-
-    `rule.half_life` may name an argument of a class that `rule` did not have in the file.
-    """
-    keys = list(_paths(values))
-    for candidate in (key, f"model.{key}"):
-        if candidate in keys:
-            return candidate
-    ending = [full for full in keys if full.endswith(f".{key}")]
-    if len(ending) == 1:
-        return ending[0]
-    if ending:
-        names = ", ".join(dashes + full.removeprefix("model.") for full in ending)
-        raise ConfigError(f"{dashes}{key} is ambiguous; say which: {names}")
-    if within := _within(key, values["model"]):
-        return f"model.{within}"
-    earlier = legacy.SHARED if "model.rule" in keys else ()
-    hint = nearest(key, [*_short(keys), *earlier])
-    if not hint and "rule" in values["model"]:
-        hint = f"; for a setting of another rule name it too: {dashes}rule CLASS {dashes}rule.{key} VALUE"
-    every = ", ".join(dashes + full.removeprefix("model.") for full in keys)
-    cure = hint.replace("'", dashes, 1).replace("'", "") or f"; there are {every}"
-    raise ConfigError(f"unknown option {dashes}{key}{cure}")
+def _reading(kind: type[Any], arguments: Mapping[str, Any], feedback: Feedback) -> dict[str, Any]:
+    """Return a constructor's arguments with another reading of events, its own or that of a model within."""
+    if readings_of(kind):
+        return dict(arguments) | {FEEDBACK: feedback}
+    changed = dict(arguments)
+    for name, value in arguments.items():
+        if has_class(value):
+            within = object_named(name, value[CLASS], "recsys.models")
+            changed[name] = {**value, ARGUMENTS: _reading(within, value[ARGUMENTS], feedback)}
+    return changed

@@ -19,6 +19,7 @@ from recsys.data.splits.holdout import Split
 from recsys.errors import CapabilityError, ConfigError, nearest
 from recsys.evaluation.ranking import validator
 from recsys.experiments.configuration import Experiment, Filters, Validation, check_experiment, read_experiment
+from recsys.experiments.feedback import resolved
 from recsys.experiments.shipped import experiment_files
 from recsys.models.base import Recommender
 from recsys.models.parameters import check_keys, to_plain
@@ -74,6 +75,7 @@ def train(
         )
     else:
         experiment = _experiment(str(model), settings)
+        experiment, _ = resolved(experiment, data, session=session)
         fresh, validation, filters = experiment.build(), experiment.validation, experiment.filters
     if former is not None:
         fresh = continuing(fresh, former)

@@ -38,6 +38,7 @@ from recsys.evaluation.tastes import Tastes
 from recsys.events.addresses import PINNED, is_address, located
 from recsys.events.transfer import pinned
 from recsys.experiments.configuration import Experiment, read_filters
+from recsys.experiments.feedback import resolved
 from recsys.experiments.fitting import continuing, validator_of
 from recsys.experiments.run_log import DataSettings, LogRecord, log_for_questions, questions_again, questions_later
 from recsys.files import json_values, write_json, write_text
@@ -97,16 +98,19 @@ def train_run(
     lengths = ascending_cutoffs([*cutoffs, 10])
     data.check(experiment.filters)
     earlier = None if former is None else load_model(former)
-    model = experiment.build(seed) if earlier is None else continuing(experiment.build(seed), earlier)
+    if earlier is not None:
+        continuing(experiment.build(seed), earlier)  # refused before anything is read
     _prepare(out, overwrite=overwrite)
     data = replace(data, source=pinned(data.source))
     say(f"reading {located(data.source)}")
     log = data.load()
     cut = data.cut(log, experiment.filters)
     say(f"{log}; split {cut.name}: {len(cut.train)} training events, {len(cut.valid)} and {len(cut.test)} questions")
-    write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
-    say(f"training {type(model).__name__}")
     session = replace(session or Session(), directory=out / "logs")
+    experiment, choice = resolved(experiment, cut, seed=seed, session=session, say=say)
+    write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
+    model = experiment.build(seed) if earlier is None else continuing(experiment.build(seed), earlier)
+    say(f"training {type(model).__name__}")
     model.fit(cut.train, validator_of(cut, experiment.validation), session)
     say("evaluating")
     tastes = Tastes.of(cut.train)
@@ -114,7 +118,9 @@ def train_run(
     for name, holdout in (("valid", cut.valid), ("test", cut.test)):
         evaluations[name] = evaluate(model, holdout, cut.train, cutoffs=lengths, tastes=tastes)
         evaluations[name].save(out / f"{name}.parquet")
-    metrics: dict[str, Any] = json_values(_metrics(model, data, LogRecord.of(log), cut, seed, evaluations))
+    content = _metrics(model, data, LogRecord.of(log), cut, seed, evaluations)
+    content["feedback"] = None if choice is None else choice.to_dict()
+    metrics: dict[str, Any] = json_values(content)
     bundle.save(model, out / "model", extra={"split": cut.name, "seed": seed, "metrics": metrics["test"]})
     write_json(out / METRICS, metrics)
     return metrics
