@@ -10,6 +10,8 @@ _ARTICLES = (
 )
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _TURNED = re.compile(rf"^(.*), ({'|'.join(map(re.escape, _ARTICLES))})$")
+_LONG = 24
+_SUBTITLE = re.compile(r"^(.+?)(?:: | - )(.+)$")
 _YEAR = re.compile(r"\((\d{4})(?:-\d{0,4})?\)\s*$")
 
 
@@ -31,6 +33,25 @@ def readable_title(title: str) -> str:
         return text
     name, article = turned.groups()
     return f"{article}{name}" if article.endswith("'") else f"{article} {name}"
+
+
+def short_title(title: str) -> str:
+    """Return a title as one says it, a long one without its subtitle: two of a series may become one.
+
+    >>> short_title("Star Wars: Episode IV - A New Hope (1977)"), short_title("Mission: Impossible - Ghost Protocol (2011)")
+    ('Star Wars', 'Mission: Impossible')
+    >>> short_title("Lord of the Rings: The Two Towers, The (2002)"), short_title("Alien: Resurrection (1997)")
+    ('The Lord of the Rings', 'Alien: Resurrection')
+    """
+    text = readable_title(title)
+    found = _SUBTITLE.match(text)
+    if len(text) <= _LONG or found is None:
+        return text
+    series, rest = found.groups()
+    if " " in series or len(series) > 9:
+        return series
+    within = rest.split(" - ")[0]
+    return text if within == rest else f"{series}: {within}"
 
 
 def year_of(title: str) -> int | None:

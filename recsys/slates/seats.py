@@ -19,21 +19,23 @@ from recsys.types import Doubles, Ints, Items, Mask
 class Seats(Slate):
     """Lists that are about as mixed as the user, in every prefix.
 
-        value_i = (1 - weight - calibration) score_i + weight q_k + calibration sum_l part_il q_l          k owns i
-        q       = share / (2 seats + 1) / largest share                    of the owners; and, apart, of the labels
+        value_i = (1 - weight) score_i + weight q_k + calibration ( |h - r p|^2 - |h + a_i - r p|^2 )       k owns i
+        q       = share / (2 seats + 1) / largest share
 
     One candidate after the other is chosen by the largest value; scores are scaled to [0, 1] over the pool. With
     `weight` 1 the owners' seats follow Sainte-Lague's method; with both 0 the list is `Greedy`'s. A candidate that
-    nobody owns has nothing of the second term. In the third, seats of labels (genres) are held in parts, as in Dang and
-    Croft, *Diversity by proportionality*, SIGIR 2012: personas decide whose turn it is, and calibration that what they
-    are served is as mixed as what they liked. Both weights are multiplied by how far the shares can be trusted.
+    nobody owns has nothing of the second term. The third is how much nearer the candidate, of which a_i is about each
+    label (genre), brings the list, in which the labels have h until rank r, to what the history has, p: the greedy of
+    Steck, *Calibrated recommendations*, RecSys 2018, with the squared distance. Personas decide whose turn it is, and
+    calibration that what they are served is as mixed as what they liked. Both weights are multiplied by how far the
+    shares can be trusted.
 
     A boosted owner has at every rank at least twice the seats that the same rules would give it without the boost, and
     one in the whole list if it would have none, as far as it owns candidates and there are ranks.
 
     Args:
         weight: of the owners' shares, from 0 to 1; chosen on validation.
-        calibration: of the labels' shares, at most 1 - `weight`; without labels it counts nothing.
+        calibration: of the labels' shares, from 0 to 1; without labels it counts nothing.
         size: number of candidates in the pool.
 
     Raises:
@@ -41,13 +43,12 @@ class Seats(Slate):
     """
 
     weight: float = 0.1
-    calibration: float = 0.1
+    calibration: float = 0.12
     size: int = 200
 
     def __post_init__(self) -> None:
         share("weight", self.weight)
         share("calibration", self.calibration)
-        share("weight + calibration", self.weight + self.calibration)
         whole("size", self.size)
 
     @property
@@ -79,31 +80,63 @@ class Seats(Slate):
         value = scores[:, None] + np.take_along_axis(quotient, np.repeat(holder[:, None], place.shape[1], axis=1), 2)
         if content is not None:
             parts = content.parts[queries, place] * listed[:, :, None]
-            value += (
-                content.shares[:, None] / (2 * (parts.sum(1)[:, None] - parts) + 1) @ content.parts.transpose(0, 2, 1)
-            )
+            held = parts.sum(1)[:, None] - parts
+            value += content.brought(held, listed.sum(1)[:, None])
         high, low = _range(pool.scores, pool.items != UNKNOWN)
         trust = np.ones((len(scores), 1)) if seating.trust is None else seating.trust[:, None]
-        unit = np.maximum(high - low, 0.0) / np.maximum(1.0 - trust * (self.weight + self.calibration), 1e-9)
+        unit = np.maximum(high - low, 0.0) / np.maximum(1.0 - trust * self.weight, 1e-9)
         return np.where(allowed[:, None], value * np.where(unit > 0, unit, 1.0)[:, None], -np.inf)
 
-    def _values(self, pool: Pool) -> tuple[Doubles, Doubles, Content | None]:
-        """Return the part of the value that does not change, "queries pool", and the value of first seats.
+    def _values(self, pool: Pool) -> tuple[Doubles, Doubles, _Calibration | None]:
+        """Return the part of the value that does not change, "queries pool", and what changes.
 
         Returns:
-            scores; of owners, "queries owners"; of labels, as the shares of content, None without labels.
+            scores; the value of first seats of owners, "queries owners"; what labels count, None without labels.
         """
         seating = pool.owned
         trust = np.ones((len(pool.items), 1)) if seating.trust is None else seating.trust[:, None]
-        scores = (1.0 - trust * (self.weight + self.calibration)) * _scaled(pool.scores, pool.items != UNKNOWN)
+        scores = (1.0 - trust * self.weight) * _scaled(pool.scores, pool.items != UNKNOWN)
         shares = seating.shares if seating.muted is None else seating.shares * ~seating.muted
         largest = shares.max(1, initial=0.0, keepdims=True)
         worth = trust * self.weight * shares / np.where(largest > 0, largest, 1.0)
-        content = seating.content if self.calibration > 0 else None
-        if content is not None:
-            most = content.shares.max(1, initial=0.0, keepdims=True)
-            content = Content(content.parts, trust * self.calibration * content.shares / np.where(most > 0, most, 1.0))
+        content = None
+        if seating.content is not None and self.calibration > 0:
+            content = _Calibration.of(seating.content, trust * self.calibration)
         return scores, worth, content
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Calibration:
+    """What candidates are about, and how much it counts that the list is about the same as the history.
+
+    Attributes:
+        parts: "queries pool labels".
+        shares: "queries labels".
+        squares: "queries pool": |a_i|^2.
+        pull: "queries 1", 0 for a history without labels.
+    """
+
+    parts: Doubles
+    shares: Doubles
+    squares: Doubles
+    pull: Doubles
+
+    @classmethod
+    def of(cls, content: Content, pull: Doubles) -> _Calibration:
+        known = content.shares.any(1, keepdims=True)
+        return cls(content.parts, content.shares, (content.parts**2).sum(2), pull * known)
+
+    def brought(self, held: Doubles, rank: Ints) -> Doubles:
+        """Return how much nearer each candidate brings lists, "queries lists pool".
+
+        Args:
+            held: "queries lists labels", h.
+            rank: "queries lists" or broadcastable to it, r: the candidate's.
+        """
+        lacking = self.shares[:, None] * rank[:, :, None] - held
+        nearer = 2 * lacking @ self.parts.transpose(0, 2, 1) - self.squares[:, None]
+        return np.asarray(self.pull[:, :, None] * nearer)
 
 
 def _scaled(scores: np.ndarray, present: Mask) -> Doubles:
@@ -128,7 +161,7 @@ def _seats(chosen: Ints, owner: Items, owners: int) -> Ints:
 
 
 def _elect(
-    scores: Doubles, owner: Items, worth: Doubles, content: Content | None, allowed: Mask, n: int, due: Ints | None
+    scores: Doubles, owner: Items, worth: Doubles, content: _Calibration | None, allowed: Mask, n: int, due: Ints | None
 ) -> Ints:
     """Choose one candidate of every query after the other.
 
@@ -136,7 +169,7 @@ def _elect(
         scores: "queries pool", the part of the value that does not change.
         owner: "queries pool".
         worth: "queries owners", the value of a first seat.
-        content: with the value of a first seat of each label as its shares; None without labels.
+        content: what labels count; None without labels.
         allowed: "queries pool".
         n: length of the lists.
         due: "n queries owners", seats that owners must have after each rank if they can; None for none.
@@ -153,7 +186,7 @@ def _elect(
     for rank in range(min(n, scores.shape[1])):
         value = scores + np.take_along_axis(quotient, holder, 1)
         if content is not None and held is not None:
-            value += (content.parts @ (content.shares / (2 * held + 1))[:, :, None])[:, :, 0]
+            value += content.brought(held[:, None], np.full((1, 1), rank + 1))[:, 0]
         value[~free] = -np.inf
         if due is not None:
             behind = np.hstack([seats[:, :owners] < due[rank], np.zeros((len(scores), 1), np.bool_)])

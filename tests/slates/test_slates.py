@@ -114,7 +114,7 @@ def test_lists_are_full_free_of_repetitions_and_of_the_muted(
         assert set(listed) <= set(allowed)
 
 
-def test_labels_have_seats_in_parts() -> None:
+def test_lists_are_about_what_the_history_is_about() -> None:
     parts = np.zeros((1, 30, 3))
     parts[0, :10, 0] = parts[0, 10:20, 1] = 1.0
     parts[0, 20:, 1:] = 0.5
@@ -122,6 +122,12 @@ def test_labels_have_seats_in_parts() -> None:
     content = Content(parts, np.asarray([[0.5, 0.3, 0.2]]))
     chosen = Seats(0.0, 1.0).choose(replace(pool, seating=replace(pool.owned, content=content)), 10)
     np.testing.assert_allclose(parts[0, chosen[0]].sum(0), [5, 3, 2], atol=1.0)
+    unlike = replace(content, shares=np.asarray([[0.0, 0.0, 1.0]]))
+    most = Seats(0.0, 1.0).choose(replace(pool, seating=replace(pool.owned, content=unlike)), 10)
+    assert parts[0, most[0], 2].sum() == 5.0  # all that there is
+    blank = replace(content, shares=np.zeros((1, 3)))
+    nothing = Seats(0.0, 1.0).choose(replace(pool, seating=replace(pool.owned, content=blank)), 10)
+    np.testing.assert_array_equal(nothing, Greedy().choose(pool, 10))
     without = Seats(0.0, 1.0).choose(pool, 10)
     np.testing.assert_array_equal(without, Greedy().choose(pool, 10))
 
@@ -132,8 +138,8 @@ def test_seats_without_owners_and_settings_out_of_range_are_refused() -> None:
         Seats().choose(pool, 1)
     with pytest.raises(ConfigError, match="weight is 2"):
         Seats(weight=2)
-    with pytest.raises(ConfigError, match=r"weight \+ calibration is 1\.5"):
-        Seats(0.75, 0.75)
+    with pytest.raises(ConfigError, match=r"calibration is 1\.5"):
+        Seats(0.1, 1.5)
     with pytest.raises(ConfigError, match="size is 0"):
         Seats(size=0)
 

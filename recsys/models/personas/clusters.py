@@ -18,6 +18,11 @@ from recsys.types import Doubles, Floats, Ints, Items, Mask
 _BATCH = 512
 """Users clustered at a time: keeps "users tastes tastes" arrays at about 10 MB."""
 
+_SECOND = 0.25
+_ALIKE = 0.2
+"""Beside a cluster of the same taste, one with more than this share of the events is another taste where two events of
+different clusters are less alike than this part of two of the same."""
+
 
 @final
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class PersonaSettings:
     """
 
     most: int = 6
-    similarity: float = 0.46
+    similarity: float = 0.44
     least_share: float = 0.08
     least_ratio: float = 0.25
     least_events: int = 3
@@ -135,29 +140,42 @@ def find_personas(dictionary: TasteDictionary, queries: Queries, settings: Perso
     return Personas(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
 
-def taste_mass(dictionary: TasteDictionary, queries: Queries) -> Doubles:
-    """Return the summed event weights of each taste, "users tastes"; unknown and repeated items do not count."""
+def taste_mass(dictionary: TasteDictionary, queries: Queries, power: int = 1) -> Doubles:
+    """Return the summed event weights of each taste, "users tastes"; unknown and repeated items do not count.
+
+    Args:
+        dictionary: the tastes.
+        queries: the users.
+        power: of the weights that are summed.
+    """
     counted = queries.counted
     weights = np.ones(len(counted)) if queries.weights is None else queries.weights
     place = queries.history.rows * len(dictionary) + dictionary.taste[np.maximum(queries.history.items, 0)]
     size = len(queries) * len(dictionary)
-    mass = np.bincount(place, weights * counted, size)
+    mass = np.bincount(place, weights**power * counted, size)
     return mass.astype(np.float64, copy=False).reshape(len(queries), len(dictionary))
 
 
-def taste_sums(dictionary: TasteDictionary, queries: Queries) -> tuple[Doubles, Doubles]:
-    """Return the summed weights, "users tastes", and the weighted sums of item vectors, "users tastes dim"."""
+def taste_sums(dictionary: TasteDictionary, queries: Queries, vectors: Floats | None = None) -> tuple[Doubles, Doubles]:
+    """Return the summed weights, "users tastes", and the weighted sums of item vectors, "users tastes dim".
+
+    Args:
+        dictionary: the tastes.
+        queries: the users.
+        vectors: "items dim"; None: those of the dictionary.
+    """
+    vectors = dictionary.vectors if vectors is None else vectors
     mass = taste_mass(dictionary, queries)
     count, size = len(dictionary), mass.size
     weights = queries.counted * (1.0 if queries.weights is None else queries.weights.astype(np.float64))
     counted = np.flatnonzero(weights > 0)
     items = queries.history.items[counted]
     place = queries.history.rows[counted] * count + dictionary.taste[items]
-    sums = np.zeros((size, dictionary.vectors.shape[1]))
+    sums = np.zeros((size, vectors.shape[1]))
     if len(counted):
         order = np.argsort(place, kind="stable")
         starts = np.flatnonzero(np.diff(place[order], prepend=-1))
-        weighted = weights[counted[order], None] * dictionary.vectors[items[order]]
+        weighted = weights[counted[order], None] * vectors[items[order]]
         sums[place[order[starts]]] = np.add.reduceat(weighted, starts)
     return mass, sums.reshape(len(queries), count, sums.shape[1])
 
@@ -188,15 +206,47 @@ def personas_of(
 def _find(dictionary: TasteDictionary, queries: Queries, settings: PersonaSettings) -> Personas:
     mass, sums = taste_sums(dictionary, queries)
     label = _clusters(mass, sums, settings)
-    single = coherence(dictionary.themes, queries) >= dictionary.one_taste
-    label[single] = label[single, mass[single].argmax(1)][:, None]
-    size = np.zeros(mass.shape)
-    np.add.at(size, (np.arange(len(mass))[:, None], label), mass)
+    size = _sizes(label, mass)
+    single = np.flatnonzero(coherence(dictionary.themes, queries) >= dictionary.one_taste)
+    single = single[~_apart(dictionary, queries.take(single), label[single], size[single])]
+    label[single] = size[single].argmax(1)[:, None]
+    size[single] = _sizes(label[single], mass[single])
     rank = np.argsort(np.argsort(-size, axis=1, kind="stable"), axis=1)  # the largest persona first
     width = min(settings.most, len(dictionary))
     numbers = np.arange(width)
     identity = np.where(numbers < (size > 0).sum(1)[:, None], numbers, UNKNOWN).astype(np.int32)
     return personas_of(dictionary, mass, sums, np.take_along_axis(rank, label, 1).astype(np.int32), identity)
+
+
+def _sizes(label: Ints, mass: Doubles) -> Doubles:
+    """Return the weight of each cluster, "users tastes", by the number of the cluster."""
+    size = np.zeros(mass.shape)
+    np.add.at(size, (np.arange(len(mass))[:, None], label), mass)
+    return size
+
+
+def _apart(dictionary: TasteDictionary, queries: Queries, label: Ints, size: Doubles) -> Mask:
+    """Return "users": whether the second cluster is no stray part of the first but a taste of its own.
+
+    It has a quarter of the events, and two events of different clusters are less than a fifth as alike as two of the same:
+    two narrow tastes are together as coherent as a wide one.
+    """
+    users = np.arange(len(size))
+    if len(size) == 0 or size.shape[1] < 2:
+        return np.zeros(len(size), np.bool_)
+    mass, sums = taste_sums(dictionary, queries, dictionary.themes)
+    two = np.argsort(-size, axis=1, kind="stable")[:, :2]
+    member = (label[:, None, :] == two[:, :, None]) * (mass > 0)[:, None, :]
+    total = member @ sums
+    weight = np.take_along_axis(size, two, 1)
+    products = total @ total.transpose(0, 2, 1)
+    itself = np.einsum("ukt,ut->uk", member, taste_mass(dictionary, queries, 2))
+    pairs = weight**2 - itself
+    within = np.einsum("ukk->uk", products) - itself
+    within = np.divide(within, pairs, out=np.zeros_like(within), where=pairs > 1e-9 * weight**2)
+    between = products[users, 0, 1] / np.maximum(weight.prod(1), 1e-12)
+    alike = np.sqrt(np.maximum(within, 0.0).prod(1))
+    return np.asarray((weight[:, 1] > _SECOND * size.sum(1)) & (between < _ALIKE * alike))
 
 
 def _clusters(mass: Doubles, sums: Doubles, settings: PersonaSettings) -> Ints:

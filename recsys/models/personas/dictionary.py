@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
 
@@ -106,10 +106,10 @@ class TasteDictionary:
         else:
             vectors = _continued(former, train.items, vectors, weight)
             taste, merges = _inherited(former, train.items, vectors), former.merges
-        least = least_coherence(themes, taste, weight, train.metadata, chosen.stray)
-        return cls(
-            train.items, vectors.astype(np.float32), taste.astype(np.int32), merges, themes.astype(np.float32), least
-        )
+        arrays = vectors.astype(np.float32), taste.astype(np.int32), merges, themes.astype(np.float32)
+        found = cls(train.items, *arrays, one_taste=1.0)
+        below = found.members[:, taste]
+        return replace(found, one_taste=least_coherence(themes, below, weight, train.metadata, chosen.stray))
 
     def __len__(self) -> int:
         return len(self.merges) + 1
@@ -133,13 +133,13 @@ class TasteDictionary:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything but the vocabulary, as arrays by name."""
         names = ("vectors", "taste", "merges", "themes")
-        return {**{name: getattr(self, name) for name in names}, "one_taste": np.asarray(self.one_taste)}
+        return {**{name: getattr(self, name) for name in names}, "one_taste": np.asarray([self.one_taste])}
 
     @classmethod
     def restored(cls, items: Vocabulary, arrays: Mapping[str, npt.NDArray[Any]]) -> TasteDictionary:
         """Restore the result of `arrays`."""
         kept = (arrays[name] for name in ("vectors", "taste", "merges", "themes"))
-        return cls(items, *kept, float(arrays["one_taste"]))
+        return cls(items, *kept, float(arrays["one_taste"][0]))
 
 
 def _centres(vectors: Doubles, weight: Doubles, taste: npt.NDArray[np.integer], count: int) -> Doubles:

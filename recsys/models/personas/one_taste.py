@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from recsys.data.items import NO_GENRE, ItemMetadata
 from recsys.data.queries import Queries
-from recsys.types import Doubles, Floats, Items
+from recsys.types import Doubles, Floats, Mask
 
 THEME_LABELS = 0.5
 """Weight of the labels in the vectors in which tastes are compared with labels."""
@@ -44,7 +44,7 @@ def coherence(themes: Floats, queries: Queries) -> Doubles:
 
 
 def least_coherence(
-    themes: Doubles, taste: Items, counts: Doubles, metadata: ItemMetadata, stray: float = STRAY
+    themes: Doubles, below: Mask, counts: Doubles, metadata: ItemMetadata, stray: float = STRAY
 ) -> float:
     """Return the coherence from which on a user has one taste, fitted to a log.
 
@@ -54,16 +54,16 @@ def least_coherence(
         (1 - stray)^2 |m_l|^2 + 2 stray (1 - stray) m_l . m + stray^2 |m|^2          m_l, m: mean over events
 
     The tenth of the labels with the least is left out. Labels are genres, tags where there are no genres, and the
-    tastes themselves where there are neither; those with more than a sixth of the events are too wide to be one taste.
+    nodes of the tree where there are neither; those with more than a sixth of the events are too wide to be one taste.
 
     Args:
         themes: "items dim", unit rows.
-        taste: "items".
+        below: "nodes items", the items below each node of the tree of tastes.
         counts: "items", events of each.
         metadata: of the items.
         stray: that share.
     """
-    has = _groups(metadata, taste)
+    has = _groups(metadata, below)
     mass = has @ counts
     usable = (has @ (counts > 0) >= min(_FEWEST, len(counts) / 12)) & (mass <= _WIDEST * counts.sum()) & (mass > 0)
     if not usable.any():
@@ -74,13 +74,13 @@ def least_coherence(
     return float(np.quantile((mixed**2).sum(1), _UNLIKE))
 
 
-def _groups(metadata: ItemMetadata, taste: Items) -> sp.csr_matrix:
-    """Return "labels items": the items of each genre, tag or taste."""
+def _groups(metadata: ItemMetadata, below: Mask) -> sp.csr_matrix:
+    """Return "labels items": the items of each genre, tag or node."""
     rows = metadata.genres if metadata.has_genres else metadata.tags
     labels = sorted({label for row in rows for label in row} - NO_GENRE)
     number = {label: place for place, label in enumerate(labels)}
     pairs = [(number[label], item) for item, row in enumerate(rows) for label in set(row) if label in number]
     if not pairs:
-        pairs = [(int(group), item) for item, group in enumerate(taste)]
+        return sp.csr_matrix(below.astype(np.float64))
     group, item = np.asarray(pairs).T
     return sp.csr_matrix((np.ones(len(pairs)), (group, item)), shape=(int(group.max()) + 1, len(metadata)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, combinations
@@ -12,7 +14,7 @@ import scipy.sparse as sp
 
 from recsys.data.items import NO_GENRE, ItemMetadata
 from recsys.data.queries import Queries
-from recsys.data.titles import readable_title, year_of
+from recsys.data.titles import readable_title, short_title, year_of
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.personas.clusters import Personas
 from recsys.models.personas.described import persona_nodes
@@ -35,7 +37,13 @@ _MIN_SHARE = 0.15
 _MIN_ITEMS = 5
 _TRIED = 8
 _MOST_LABELS = 3
+_SEEN = 10
+"""Items that everybody has and that are added to those under a node: what holds for a few may be chance."""
+
 _TITLES = 24
+_USED = 8
+"""How many places a title falls behind for each name that has it already."""
+
 _WORD_COST = 0.85
 """How much the worth of a name falls with each further label."""
 
@@ -77,7 +85,7 @@ class Labels:
     """What is known of the items that a name can be made of.
 
     Attributes:
-        names: of the labels: genres, tags that are words, decades.
+        names: of the labels: genres, tags with letters, decades.
         has: "items labels", whether an item has a label.
         counts: "items", events of each item in the log.
     """
@@ -95,7 +103,7 @@ class Labels:
             counts: "items", events of each.
         """
         rows = [
-            {*genres, *(tag for tag in tags if not any(map(str.isdigit, tag))), *_period(title)} - NO_GENRE
+            {*genres, *(tag for tag in tags if any(map(str.isalpha, tag))), *_period(title)} - NO_GENRE
             for title, genres, tags in zip(metadata.titles, metadata.genres, metadata.tags, strict=True)
         ]
         number: dict[str, int] = {}
@@ -168,6 +176,7 @@ class TasteNames:
         lift = np.log(np.maximum(counts.sum(), 1.0) / np.maximum(counts, 1.0))
         chosen: dict[int, TasteName] = {}
         taken: set[str] = set()
+        used: Counter[str] = Counter()
         below = dictionary.members * weight
         for node in np.argsort(-below.sum(1), kind="stable").tolist():
             own = np.asarray(under[node].toarray()).ravel()
@@ -178,8 +187,9 @@ class TasteNames:
             still = None if former is None else _still(former.names[node], metadata, *evidence)
             candidates = chain([] if still is None else [still], _by_labels(*evidence))
             free = (name for name in candidates if name.text not in taken)
-            chosen[node] = next(free, None) or _by_titles(metadata, own * lift, taken)
+            chosen[node] = next(free, None) or _by_titles(metadata, own * lift, taken, used)
             taken.add(chosen[node].text)
+            used.update(chosen[node].labels)
         return cls(tuple(chosen[node] for node in range(len(below))), weight)
 
     def of_personas(
@@ -193,6 +203,10 @@ class TasteNames:
 def _period(title: str) -> tuple[str, ...]:
     year = year_of(title)
     return () if year is None else (f"{year // 10 * 10}s",)
+
+
+def _is_period(label: str) -> bool:
+    return re.fullmatch(r"\d{3}0s", label) is not None
 
 
 def _under(dictionary: TasteDictionary, queries: Queries, personas: Personas, nodes: Items) -> sp.csr_matrix:
@@ -231,7 +245,7 @@ def _by_labels(labels: Labels, own: Doubles, recommended: Doubles) -> Iterator[T
     for size in range(1, _MOST_LABELS + 1):
         for chosen in combinations(best.tolist(), size):
             names = tuple(labels.names[column] for column in chosen)
-            if len({name[-2:] == "0s" for name in names}) > 1:
+            if len(set(map(_is_period, names))) > 1:
                 continue  # "Drama & 1940s" would be read as both
             name = _measured(names, labels.any_of(list(chosen)), labels.counts, own, recommended)
             if name.holds >= HOLDS and name.lift >= _MIN_LIFT:
@@ -241,9 +255,25 @@ def _by_labels(labels: Labels, own: Doubles, recommended: Doubles) -> Iterator[T
 
 def _measured(names: tuple[str, ...], has: Mask, counts: Doubles, own: Doubles, recommended: Doubles) -> TasteName:
     """Return the name of some labels, given which items have one of them."""
-    share, shown, base = (float(events @ has) / max(1e-12, events.sum()) for events in (own, recommended, counts))
-    text = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} & {names[-1]}"
-    return TasteName(text, "labels", names, min(share, shown), share / max(base, 1e-12))
+    base = float(counts @ has) / max(1e-12, counts.sum())
+    share, shown = (float(events @ has + _SEEN * base) / (events.sum() + _SEEN) for events in (own, recommended))
+    return TasteName(_joined(names), "labels", names, min(share, shown), share / max(base, 1e-12))
+
+
+def _joined(labels: tuple[str, ...]) -> str:
+    """Return labels in words; decades in order of time, those that follow each other as a span.
+
+    >>> _joined(("Sci-Fi", "War", "Action")), _joined(("1950s", "1930s", "1940s")), _joined(("1990s",))
+    ('Sci-Fi, War & Action', '1930s to 1950s', 'the 1990s')
+    """
+    if _is_period(labels[0]):
+        decades = sorted(int(label[:4]) for label in labels)
+        if len(decades) > 2 and decades[-1] - decades[0] == 10 * (len(decades) - 1):
+            return f"{decades[0]}s to {decades[-1]}s"
+        labels = tuple(f"{decade}s" for decade in decades)
+        if len(labels) == 1:
+            return f"the {labels[0]}"
+    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} & {labels[-1]}"
 
 
 def _still(
@@ -251,7 +281,7 @@ def _still(
 ) -> TasteName | None:
     """Return the former name of a node, measured anew, if it holds still; None otherwise."""
     if before.kind == "titles":
-        return before if set(before.labels) <= set(map(readable_title, metadata.titles)) else None
+        return before if set(before.labels) <= {short_title(title) for title in metadata.titles} else None
     columns = [labels.names.index(label) for label in before.labels if label in labels.names]
     if len(columns) < len(before.labels):
         return None
@@ -261,13 +291,18 @@ def _still(
     return name if holds >= _HOLDS_STILL and name.lift > 1.0 else None
 
 
-def _by_titles(metadata: ItemMetadata, worth: Doubles, taken: set[str]) -> TasteName:
-    """Return a name of the two worthiest titles whose name is free; of the only one where there is but one item."""
+def _by_titles(metadata: ItemMetadata, worth: Doubles, taken: set[str], used: Mapping[str, int]) -> TasteName:
+    """Return a name of two worthy titles that few names have; of the only one where there is but one item.
+
+    The titles are short (`short_title`), and two of one series are one.
+    """
     best = np.argsort(-worth, kind="stable")[:_TITLES]
-    titles = list(dict.fromkeys(readable_title(metadata.titles[item]) for item in best.tolist()))
-    pairs = sorted(combinations(range(len(titles)), 2), key=lambda pair: (sum(pair), pair))
+    titles = list(dict.fromkeys(short_title(metadata.titles[item]) for item in best.tolist()))
+    place = [rank + _USED * used.get(title, 0) for rank, title in enumerate(titles)]
+    pairs = sorted(combinations(range(len(titles)), 2), key=lambda pair: (place[pair[0]] + place[pair[1]], pair))
     names: list[tuple[str, tuple[str, ...]]]
     names = [(f"like {titles[one]} and {titles[other]}", (titles[one], titles[other])) for one, other in pairs]
     names += [(f"like {title}", (title,)) for title in titles]
+    names += [(f"like {title}", (title,)) for title in map(readable_title, metadata.titles)]
     text, chosen = next(name for name in names if name[0] not in taken)
     return TasteName(text, "titles", chosen)

@@ -112,7 +112,7 @@ def test_without_labels_two_titles_name_a_taste() -> None:
 
 
 def test_numbers_are_no_labels() -> None:
-    tags = (("attribute 17", "quiet"),) * 6
+    tags = (("1717", "quiet"),) * 6
     metadata = ItemMetadata(("Heat (1995)",) * 6, (("Crime", "(no genres listed)"),) * 6, tags)
     assert Labels.of(metadata, np.ones(6)).names == ("1990s", "Crime", "quiet")
 
