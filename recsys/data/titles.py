@@ -38,8 +38,10 @@ def readable_title(title: str) -> str:
 def short_title(title: str) -> str:
     """Return a title as one says it, a long one without its subtitle: two of a series may become one.
 
-    >>> short_title("Star Wars: Episode IV - A New Hope (1977)"), short_title("Mission: Impossible - Ghost Protocol (2011)")
-    ('Star Wars', 'Mission: Impossible')
+    >>> short_title("Star Wars: Episode IV - A New Hope (1977)")
+    'Star Wars'
+    >>> short_title("Mission: Impossible - Ghost Protocol (2011)")
+    'Mission: Impossible'
     >>> short_title("Lord of the Rings: The Two Towers, The (2002)"), short_title("Alien: Resurrection (1997)")
     ('The Lord of the Rings', 'Alien: Resurrection')
     """

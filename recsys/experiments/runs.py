@@ -28,6 +28,7 @@ from recsys.bundles import bundle
 from recsys.checks import path_of
 from recsys.data.catalogue import cards
 from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
 from recsys.data.splits.holdout import Split
 from recsys.errors import DataError
 from recsys.evaluation.comparison import compare_models
@@ -45,6 +46,8 @@ from recsys.files import json_values, write_json, write_text
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender
 from recsys.models.health import persona_health
+from recsys.models.personas.health import HealthSummary
+from recsys.models.personas.model import WithPersonas
 from recsys.training.session import Session
 
 __all__ = [
@@ -293,18 +296,23 @@ def _metrics(
 
 
 def _personas(model: Recommender, cut: Split) -> dict[str, float | None]:
+    if isinstance(model, WithPersonas):
+        return HealthSummary.of(model, _some(cut.test.queries)).to_dict()
     unknown = dict.fromkeys(("effective", "mean_cosine", "dead"))
     if not (isinstance(model, PersonaRecommender) and model.has_personas):
         return unknown
     queries = cut.test.queries
     if not model.folds_in:
         queries = queries.take(np.flatnonzero(queries.users >= 0))
-    queries = queries.take(np.arange(min(len(queries), _HEALTH_USERS)))
     try:
-        health = persona_health(model, queries, min(20, max(1, model.n_items // 10)))
+        health = persona_health(model, _some(queries), min(20, max(1, model.n_items // 10)))
     except ValueError:
         return unknown
     return {name: getattr(health, name) for name in unknown}
+
+
+def _some(queries: Queries) -> Queries:
+    return queries.take(np.arange(min(len(queries), _HEALTH_USERS)))
 
 
 def _located(source: str) -> str:

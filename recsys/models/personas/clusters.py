@@ -228,8 +228,8 @@ def _sizes(label: Ints, mass: Doubles) -> Doubles:
 def _apart(dictionary: TasteDictionary, queries: Queries, label: Ints, size: Doubles) -> Mask:
     """Return "users": whether the second cluster is no stray part of the first but a taste of its own.
 
-    It has a quarter of the events, and two events of different clusters are less than a fifth as alike as two of the same:
-    two narrow tastes are together as coherent as a wide one.
+    It has a quarter of the events, and two events of different clusters are less than a fifth as alike as two of the
+    same: two narrow tastes are together as coherent as a wide one.
     """
     users = np.arange(len(size))
     if len(size) == 0 or size.shape[1] < 2:

@@ -1,9 +1,10 @@
-"""Health of personas that were found: how many, how different from each other, how coherent. Placebos must fail it."""
+"""Health of personas that were found: how many, how different, how coherent, what they own. Placebos must fail it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from recsys.data.clusters import unit_rows
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models.personas.model import WithPersonas
+from recsys.models.personas.ownership import ownership
 from recsys.types import Doubles, Items, Mask
 
 
@@ -60,6 +63,55 @@ class FoundHealth:
         ahead = np.where(count[users] > 1, own - fit.max(1, initial=-np.inf), 0.0)
         separation = np.bincount(users, ahead, len(queries)) / np.maximum(mass.sum(1), 1)
         return cls(_where(count > 0, np.exp(entropy)), _where(pairs > 0, between), _where(pairs > 0, separation))
+
+
+@final
+@dataclass(frozen=True)
+class HealthSummary:
+    """Health of a model's personas over users with a history; NaN where nobody has what is measured.
+
+    Attributes:
+        effective: mean effective number of personas.
+        cosine: mean cosine between two personas of a user.
+        separation: mean of how much nearer events are to their own persona than to another.
+        lift: median lift of the names of personas that are named by labels.
+        ownership: median share of the owner in the positive evidence of a recommended item.
+    """
+
+    effective: float
+    cosine: float
+    separation: float
+    lift: float
+    ownership: float
+
+    @classmethod
+    def of(cls, model: WithPersonas, queries: Queries, n: int = 10) -> HealthSummary:
+        """Measure a fitted model.
+
+        Args:
+            model: the model.
+            queries: users; those without a history are left out.
+            n: length of the lists whose owners are measured.
+        """
+        queries = queries.take(np.flatnonzero(queries.history.lengths > 0))
+        found, dictionary = model.found(queries), model.dictionary
+        width = found.personas.mass.shape[1]
+        health = FoundHealth.of(dictionary, queries, found.personas.of_events(dictionary, queries), width)
+        figures = [_middle(np.nanmean, each) for each in (health.effective, health.cosine, health.separation)]
+        names = [model.name_of(number) for number in found.numbers[found.numbers != UNKNOWN].tolist()]
+        lifts = np.asarray([name.lift for name in names if name.kind == "labels"], np.float64)
+        listed = model.recommend(queries, n).items
+        owned = ownership(model, queries, listed, dictionary, found.personas)
+        evidence = owned.evidence[(listed != UNKNOWN) & (owned.owner != UNKNOWN)]
+        return cls(*figures, _middle(np.nanmedian, lifts), _middle(np.nanmedian, evidence))
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return plain values, None instead of NaN."""
+        return {name: None if np.isnan(value) else value for name, value in vars(self).items()}
+
+
+def _middle(middle: Callable[[Doubles], np.floating[Any]], values: Doubles) -> float:
+    return float(middle(values)) if np.isfinite(values).any() else float("nan")
 
 
 def _where(defined: Mask, values: Doubles) -> Doubles:

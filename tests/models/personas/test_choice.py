@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.models.personas.choice import SLATES, chosen_sharpness, chosen_slate
+from recsys.models.personas.choice import SHARPNESS, SLATES, chosen_sharpness, chosen_slate
 from recsys.slates import Seats
 
 PLACE = {slate: place for place, slate in enumerate(SLATES)}
@@ -35,7 +35,7 @@ def test_a_metric_of_zero_and_a_single_slate_leave_the_first() -> None:
     assert chosen_slate(lambda _: 1.0, [Seats(0.3, 0.0)]) == Seats(0.3, 0.0)
 
 
-@pytest.mark.parametrize(("best", "expected"), [(0.0, 0.0), (1.0, 1.0), (9.0, 4.0)])
+@pytest.mark.parametrize(("best", "expected"), [(0.0, SHARPNESS[0]), (1.0, 1.0), (9.0, SHARPNESS[-1])])
 def test_the_sharpness_with_the_best_validation_is_chosen(best: float, expected: float) -> None:
     assert chosen_sharpness(lambda sharpness: -abs(sharpness - best)) == expected
-    assert chosen_sharpness(lambda _: 0.5) == 0.0
+    assert chosen_sharpness(lambda _: 0.5) == SHARPNESS[0]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_users_of_one_genre_have_one_persona_also_with_strays(world: World, dict
 
 def test_users_of_two_genres_have_several(world: World, dictionary: TasteDictionary) -> None:
     single = _of_one_genre(world.log, 15)
-    both = [np.concatenate(pair) for pair in zip(single, single[1:], strict=False)]
+    both = [np.concatenate(pair) for pair in pairwise(single)]
     assert (find_personas(dictionary, Queries.from_history(both)).counts > 1).mean() >= 0.85
 
 
