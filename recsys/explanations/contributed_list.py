@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -16,10 +17,19 @@ from recsys.models.linear.operations import event_weights
 from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import FEW
 from recsys.slates import Content, Greedy, Pool, Seating
-from recsys.types import Doubles, Floats, Ints, Items, Mask
+from recsys.types import Doubles, Ints, Items, Mask
 
 _ROUNDING = 4e-6
 """Advantage of the item in question, relative to the largest score: more than the rounding errors of the sums."""
+
+_NEAR = 40
+"""Best-scored candidates beside those listed that are looked at in any case."""
+
+_FEW = 200
+"""Items whose scores are summed from contributions; of more, the whole catalogue is scored."""
+
+_MORE = 0.1
+"""Beyond the reach of the slate, as a part of the range of scores: what may come within it where events are missing."""
 
 
 @final
@@ -48,16 +58,44 @@ class ContributedList:
         self._counted = queries.counted.astype(np.float64)
         parts = model.fitted_on.metadata.genre_parts
         self._genres = self._weights[:, None] * parts[np.maximum(queries.history.items, 0)]
-        pool = user_list.pool
-        self._take(pool.items[0][pool.items[0] != UNKNOWN], pool.scores[0][pool.items[0] != UNKNOWN])
+        items, scores = user_list.pool.items[0], user_list.pool.scores[0]
+        self._wide_items, self._wide_scores = items[items != UNKNOWN], scores[items != UNKNOWN].astype(np.float64)
+        self._take(self._within_reach())
 
-    def _take(self, items: Items, scores: Floats) -> None:
-        """Take these items, with these scores, as the candidates."""
-        self.items, self.scores = items, scores.astype(np.float64)
-        self.contributions = self._added(self._list.queries, items)  # "events candidates"
+    @property
+    def _pool_size(self) -> int:
+        return max(self._n, 0 if self._list.slate is None else self._list.slate.pool)
+
+    @property
+    def _reach(self) -> float:
+        """See `Slate.reach`; infinite where nothing is known of it."""
+        slate, controls = self._list.slate, [self._list.muted, self._list.boosted]
+        if slate is None:
+            return 0.0
+        return np.inf if any(one is not None and one.any() for one in controls) else slate.reach
+
+    def _within_reach(self) -> Ints:
+        """Return the candidates that may be listed, and some more that may be where events are missing."""
+        count, reach, scores = len(self._wide_items), self._reach, self._wide_scores
+        if not self.is_exact or count <= self._n + _NEAR or np.isinf(reach):
+            return np.arange(count)
+        width = scores[0] - scores[min(count, self._pool_size) - 1]
+        near = int((scores >= scores[self._n - 1] - (reach + _MORE) * width).sum())
+        return np.arange(max(near, self._n + _NEAR))
+
+    def _take(self, near: Ints) -> None:
+        """Compute what every event adds to some of the candidates."""
+        first = getattr(self, "_near", near[:0])
+        self._near = near
+        self.items, self.scores = self._wide_items[near], self._wide_scores[near]
+        new = self.items[len(first) :]
+        added = self._added(self._list.queries, new)
         evidence = self._list.evidence
-        self._proof = self.contributions if evidence is None else self._added(evidence, items)
-        self._alone = self._owned.T.astype(np.float64) @ self._proof  # "K candidates"
+        proof = added if evidence is None else self._added(evidence, new)
+        if len(first):
+            added, proof = np.hstack([self.contributions, added]), np.hstack([self._proof, proof])
+        self.contributions, self._proof = added, proof  # "events candidates"
+        self._alone = self._owned.T.astype(np.float64) @ proof  # "K candidates"
 
     def _added(self, queries: Queries, items: Items) -> Doubles:
         with torch.inference_mode():
@@ -72,8 +110,7 @@ class ContributedList:
             sets: events of one persona of the history.
         """
         missing, events = _missing(sets)
-        fall = missing @ self.contributions[events]
-        return self._leave(columns, missing, events, self.scores - fall)
+        return self._leave(columns, missing, events)
 
     def leave(self, columns: Ints, sets: Sequence[Ints]) -> Mask:
         """Return whether items leave the list that the model makes without their sets of events; see `seem_to_leave`.
@@ -84,52 +121,52 @@ class ContributedList:
             return np.zeros(0, np.bool_)
         if not self.is_exact:
             return self._left_again(columns, sets)
-        assert isinstance(self._base, LinearRows)
         missing, events = _missing(sets)
-        queries, items = self._list.queries, self._list.queries.history.items
-        with torch.inference_mode():
-            before = self._list.model.score(queries)[0].double().cpu().numpy()
-        weights = self._base.row_weights(queries)[events].astype(np.float64)
-        rows = self._base.rows().numpy()[items[events]]
-        after = before - (missing * weights) @ rows.astype(np.float64)
-        after[:, queries.excluded.items[queries.excluded.items != UNKNOWN]] = -np.inf
-        targets, size = self.items[columns], self._pool_size
-        within = np.zeros(after.shape[1], np.bool_)
-        within[self.items] = True
-        if size < len(self.items):
-            inside = after[:, self.items]
-            last = np.partition(inside, len(self.items) - size, axis=1)[:, len(self.items) - size]
-        else:
-            last = np.full(len(sets), -np.inf)
-        entering = np.flatnonzero((~within & (after >= last[:, None]) & np.isfinite(after)).any(0))
-        if len(entering):
-            items = np.concatenate([self.items, entering.astype(np.int32)])
-            self._take(items, before[items].astype(np.float32))
-            columns = np.asarray([int(np.flatnonzero(items == target)[0]) for target in targets])
-        return self._leave(columns, missing, events, after[:, self.items])
+        self._enter(missing, events)
+        return self._leave(columns, missing, events)
 
-    def standing(self) -> tuple[Doubles, Ints]:
-        """Return what each candidate is worth for the seat of each listed item, "n candidates", and the listed ones.
+    def _without(self, missing: Doubles, events: Ints) -> Doubles:
+        """Return the scores of all candidates without some events, "sets candidates"."""
+        if not self.is_exact:
+            return np.asarray(self._wide_scores[self._near] - missing @ self.contributions[events])
+        return np.asarray(self._wide_scores + self._rise(missing, events, self._wide_items))
 
-        Those are their columns, `UNKNOWN` at the end of a list that is shorter.
+    def _rise(self, missing: Doubles, events: Ints, items: Items | None) -> Doubles:
+        """Return by how much scores rise, "sets items", where they are sums of rows; of all items for None."""
+        assert isinstance(self._base, LinearRows)
+        queries = self._list.queries
+        weights = self._base.row_weights(queries)[events]
+        history, table = queries.history.items[events], self._base.rows().numpy()
+        rows = table[history] if items is None else table[history[:, None], items]
+        return np.asarray((missing * -weights).astype(np.float32) @ rows, np.float64)
+
+    def _enter(self, missing: Doubles, events: Ints) -> None:
+        """Take as candidates, too, the items that may come among those that the slate chooses from.
+
+        An item that is no candidate scores at most as much as the last one, and rises by what the missing events took
+        from it. Scores of the whole catalogue are asked for only where that may be enough.
         """
-        size = len(self.items) if self._list.slate is None or self._list.slate.pool == 0 else self._pool_size
-        scores = np.full((1, len(self.items)), -np.inf, np.float32)
-        scores[0, :size] = self.scores[:size]
-        items = np.where(np.isfinite(scores), self.items, UNKNOWN).astype(np.int32)
-        nothing = np.zeros((1, 0)), np.zeros(0, np.int64)
-        pool = Pool(items, scores, None if self._list.found is None else self._seating(*nothing))
-        column = {item: place for place, item in enumerate(self.items.tolist())}
-        listed = np.asarray([column.get(item, UNKNOWN) for item in self._list.items.tolist()], np.int64)
-        return (self._list.slate or Greedy()).standing(pool, listed[None])[0], listed
-
-    def column(self, item: int) -> int:
-        """Return which candidate an item is."""
-        return int(np.flatnonzero(self.items == item)[0])
-
-    @property
-    def _pool_size(self) -> int:
-        return max(self._n, 0 if self._list.slate is None else self._list.slate.pool)
+        queries, size = self._list.queries, self._pool_size
+        if len(self._wide_items) < size:  # all that may be listed
+            return
+        scores = self._without(missing, events)
+        last = np.partition(scores, scores.shape[1] - size, axis=1)[:, scores.shape[1] - size, None]
+        last -= _ROUNDING * np.abs(self._wide_scores).max(initial=0.0)
+        rise = self._rise(missing, events, None)
+        may = (rise >= last - self._wide_scores.min()).any(0)
+        may[self._wide_items] = False
+        excluded = queries.excluded.items
+        may[excluded[excluded != UNKNOWN]] = False
+        items = np.flatnonzero(may)
+        if len(items):
+            if len(items) <= _FEW:
+                before = self._added(queries, items.astype(np.int32)).sum(0)
+            else:
+                with torch.inference_mode():
+                    before = self._list.model.score(queries)[0].double().cpu().numpy()[items]
+            enters = (before + rise[:, items] >= last).any(0)
+            self._wide_items = np.concatenate([self._wide_items, items[enters].astype(np.int32)])
+            self._wide_scores = np.concatenate([self._wide_scores, before[enters]])
 
     def _left_again(self, columns: Ints, sets: Sequence[Ints]) -> Mask:
         """Make the lists anew, by the model."""
@@ -137,31 +174,58 @@ class ContributedList:
         keep = np.stack([~np.isin(items, items[events]) for events in sets])
         return np.asarray((self._list.again(keep).items != self.items[columns][:, None]).all(1))
 
-    def _leave(self, columns: Ints, missing: Doubles, events: Ints, scores: Doubles) -> Mask:
-        """Return whether items leave, given the scores of all candidates without the events.
+    def _leave(self, columns: Ints, missing: Doubles, events: Ints) -> Mask:
+        """Return whether items leave.
 
         Args:
             columns: "sets".
             missing: "sets distinct", 1 where an event is missing.
             events: "distinct", of the history.
-            scores: "sets candidates".
         """
-        every = np.arange(len(missing))
-        slack = _ROUNDING * np.abs(scores[np.isfinite(scores)]).max(initial=0.0)
+        scores = self._without(missing, events)
+        every, target = np.arange(len(missing)), self._near[columns]
+        slack = _ROUNDING * np.abs(self._wide_scores).max(initial=0.0)
         if self._list.found is None:
-            own = scores[every, columns] + slack
-            scores[every, columns] = -np.inf
+            own = scores[every, target] + slack
+            scores[every, target] = -np.inf
             return np.asarray((scores > own[:, None]).sum(1) >= self._n)
-        scores[every, columns] += slack
-        scores = scores.astype(np.float32)
-        size = self._pool_size
-        shown = np.isfinite(scores)
-        if size < scores.shape[1]:
-            shown &= scores >= np.partition(scores, scores.shape[1] - size, axis=1)[:, [scores.shape[1] - size]]
-        items = np.where(shown, self.items, UNKNOWN).astype(np.int32)
-        pool = Pool(items, np.where(shown, scores, -np.inf).astype(np.float32), self._seating(missing, events))
-        chosen = (self._list.slate or Greedy()).choose(pool, self._n)
+        scores[every, target] += slack
+        ascending, count, size = np.sort(scores, axis=1), scores.shape[1], min(self._pool_size, scores.shape[1])
+        low, high = ascending[:, [count - size]], ascending[:, [-1]]
+        if len(self._near) < count:
+            listed = ascending[:, [count - min(self._n, count)]] - slack
+            reached = (scores >= listed - self._reach * (high - low)).any(0)
+            reached[self._near] = False
+            if reached.any():
+                self._take(np.concatenate([self._near, np.flatnonzero(reached)]))
+        near = scores[:, self._near]
+        # The last of the pool stands for those that are out of reach: it gives the scores their range.
+        shown = np.hstack([near >= low, np.ones((len(scores), 1), np.bool_)])
+        items = np.where(shown, np.append(self.items, self.items[-1]), UNKNOWN).astype(np.int32)
+        values = np.where(shown, np.hstack([near, low]), -np.inf).astype(np.float32)
+        seating = self._seating(missing, events)
+        if len(self._near) == count:
+            items, values = items[:, :-1], values[:, :-1]
+        else:
+            seating = _with_nobody(seating)
+        chosen = (self._list.slate or Greedy()).choose(Pool(items, values, seating), self._n)
         return np.asarray((chosen != columns[:, None]).all(1))
+
+    def standing(self) -> tuple[Doubles, Ints]:
+        """Return what each candidate is worth for the seat of each listed item, "n candidates", and the listed ones.
+
+        Those are their columns, `UNKNOWN` at the end of a list that is shorter.
+        """
+        scores = self.scores[None].astype(np.float32)
+        nothing = np.zeros((1, 0)), np.zeros(0, np.int64)
+        pool = Pool(self.items[None], scores, None if self._list.found is None else self._seating(*nothing))
+        column = {item: place for place, item in enumerate(self.items.tolist())}
+        listed = np.asarray([column.get(item, UNKNOWN) for item in self._list.items.tolist()], np.int64)
+        return (self._list.slate or Greedy()).standing(pool, listed[None])[0], listed
+
+    def column(self, item: int) -> int:
+        """Return which candidate an item is."""
+        return int(np.flatnonzero(self.items == item)[0])
 
     def _seating(self, missing: Doubles, events: Ints) -> Seating:
         """Return who owns the candidates without some events, as `PersonaOwners` does."""
@@ -185,6 +249,15 @@ class ContributedList:
             for control in (self._list.boosted, self._list.muted)
         )
         return Seating(owner, shares, boosted, muted, content, count / (count + FEW))
+
+
+def _with_nobody(seating: Seating) -> Seating:
+    """Return the seating with one more candidate, of nobody and about nothing."""
+    owner = np.hstack([seating.owner, np.full((len(seating.owner), 1), UNKNOWN, np.int32)])
+    content = seating.content
+    if content is not None:
+        content = Content(np.pad(content.parts, [(0, 0), (0, 1), (0, 0)]), content.shares)
+    return replace(seating, owner=owner, content=content)
 
 
 def _missing(sets: Sequence[Ints]) -> tuple[Doubles, Ints]:

@@ -193,24 +193,26 @@ def _guesses(worth: Doubles, gain: Doubles, n: int) -> list[list[tuple[float, tu
     def below(falls: Doubles) -> Doubles:
         return np.partition(worth + falls, rivals - n, axis=1)[:, rivals - n]
 
-    guesses: list[list[tuple[float, tuple[int, ...]]]] = []
     margin = below(gain)
     order = np.argsort(-margin, kind="stable")
-    guesses.append([(float(margin[one]), (int(one),)) for one in order[:_BEAM].tolist()])
-    pairs = np.asarray(list(combinations(sorted(order[:_PAIRED].tolist()), 2)), np.int64).reshape(-1, 2)
-    sets, falls = pairs, gain[pairs].sum(1) if len(pairs) else np.zeros((0, rivals))
-    for size in range(2, MOST + 1):
-        if size > tried or not len(sets):
-            break
+    guesses = [[(float(margin[one]), (int(one),)) for one in order[:_BEAM].tolist()]]
+    one, other = np.triu_indices(min(tried, _PAIRED), 1)
+    sets = np.sort(np.column_stack([order[one], order[other]]), axis=1)
+    falls = gain[sets[:, 0]] + gain[sets[:, 1]]
+    enough = margin[order[0]] > 0
+    while len(sets) and len(guesses) < MOST:
         margin = below(falls)
-        best = np.argsort(-margin, kind="stable")[:_BEAM]
-        guesses.append([(float(margin[one]), tuple(sets[one].tolist())) for one in best.tolist()])
-        beam = sets[best]
-        wider = np.repeat(beam, tried, axis=0)
-        added = np.tile(np.arange(tried), len(beam))
-        falls = (falls[best][:, None] + gain[None]).reshape(-1, rivals)
+        best: dict[tuple[int, ...], int] = {}
+        for place in np.argsort(-margin, kind="stable")[: _BEAM * sets.shape[1]].tolist():  # a set may come repeatedly
+            best.setdefault(tuple(sets[place].tolist()), place)
+        chosen = dict(list(best.items())[:_BEAM])
+        guesses.append([(float(margin[place]), numbers) for numbers, place in chosen.items()])
+        if enough:  # one size beyond the smallest that seems to do
+            break
+        enough = guesses[-1][0][0] > 0
+        beam, places = sets[list(chosen.values())], list(chosen.values())
+        wider, added = np.repeat(beam, tried, axis=0), np.tile(np.arange(tried), len(beam))
         new = (wider != added[:, None]).all(1)
         sets = np.sort(np.column_stack([wider, added])[new], axis=1)
-        sets, first = np.unique(sets, axis=0, return_index=True)
-        falls = falls[new][first]
+        falls = (falls[places][:, None] + gain[None]).reshape(-1, rivals)[new]
     return guesses

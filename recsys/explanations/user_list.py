@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self, final
 
 import numpy as np
-import torch
 
 from recsys.data.queries import Queries
 from recsys.models.base import Recommendations, Recommender
@@ -16,7 +15,7 @@ from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import PersonaOwners
 from recsys.slates import Greedy, Pool, Slate
-from recsys.types import Doubles, Items, Mask
+from recsys.types import Items, Mask
 
 _BEYOND = 100
 """Best-scored items beside those that a slate chooses from: what may come into the list where events are missing."""
@@ -77,21 +76,10 @@ class UserList:
 
     @cached_property
     def pool(self) -> Pool:
-        """The candidates, best-scored first, with who owns them; more of them than the slate chooses from."""
+        """The candidates, best-scored first; more of them than the slate chooses from."""
         size = max(len(self.items), 0 if self.slate is None else self.slate.pool) + _BEYOND
         best = self.model.recommend(self.queries, min(size, self.model.n_items), slate=Greedy())
-        pool = Pool(best.items, best.scores)
-        if self.found is None:
-            return pool
-        owners = self._owners(self.model, self.evidence or self.queries, 1)
-        return replace(pool, seating=owners.seating(np.zeros(1, np.int64), pool.items))
-
-    @cached_property
-    def contributions(self) -> Doubles:
-        """ "events pool": what each event adds to the score of each candidate."""
-        with torch.inference_mode():
-            added = as_fold_in(self.model, "contributions").contributions(self.queries, np.maximum(self.pool.items, 0))
-        return np.asarray(added.double().cpu().numpy())
+        return Pool(best.items, best.scores)
 
     def again(self, keep: Mask) -> Recommendations:
         """Make the list again with only some of the events, by the model itself.
