@@ -9,7 +9,16 @@ import numpy as np
 
 from recsys.checks import number
 from recsys.data.interactions import Interactions
-from recsys.data.kinds import CODES, KINDS, NEGATIVE_KINDS, UNRATED_KINDS, Kind, described, interactions
+from recsys.data.kinds import (
+    CODES,
+    KINDS,
+    NEGATIVE_KINDS,
+    UNRATED_KINDS,
+    Kind,
+    described,
+    interactions,
+    kinds_of_values,
+)
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.types import DAY, Floats, Ints, Kinds, Mask
@@ -167,17 +176,12 @@ def query_preferences(queries: Queries, scale: RatingScale | None, weights: Kind
     return preferences(queries.values, queries.kinds, queries.history.indptr, scale, weights)
 
 
-def kinds_of(log: Interactions, events: slice | Ints | None = None) -> Kinds:
-    """ "events": the kinds of some events of a log, all by default, also where only the values tell them.
-
-    >>> kinds_of(Interactions.from_columns([1, 1], [1, 2], [4, np.nan])).tolist()
-    [1, 0]
-    """
-    chosen = slice(None) if events is None else events
+def kinds_of(log: Interactions) -> Kinds:
+    """ "events": the kinds of a log, also where only the values tell them: if all are 1, they are no ratings."""
     if log.kinds is not None:
-        return log.kinds[chosen]
-    kinds = np.where(np.isfinite(log.value[chosen]), CODES["rating"], CODES["use"])
-    return kinds.astype(np.int8)
+        return log.kinds
+    rated = np.isfinite(log.value) & (log.value != 1)
+    return kinds_of_values(log.value) if rated.any() else np.full(len(log), CODES["use"], np.int8)
 
 
 def is_rated(values: Floats, kinds: Kinds | None) -> Mask:

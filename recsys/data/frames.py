@@ -38,8 +38,10 @@ def read_frame(frame: Any, columns: Columns) -> NumberedRows:  # noqa: ANN401 - 
         if getattr(columns, name) is None and name in names:
             columns = columns.naming(**{name: name})
     roles = columns.resolve(names, _WHERE)
-    if columns.kind is None and "kind" in roles and not are_kinds(column(roles["kind"])[:_SAMPLE_ROWS].to_pylist()):
-        del roles["kind"]
+    if columns.kind is None and "kind" in roles:
+        first = column(roles["kind"])[:_SAMPLE_ROWS].to_pylist()
+        if not are_kinds(first, dict(columns.kinds or ())):
+            del roles["kind"]
     rows = _numbered({role: (names[at], column(at)) for role, at in roles.items()}, columns, _WHERE)
     rest = {name: column(at).slice(0, _SAMPLE_ROWS) for at, name in enumerate(names) if at not in roles.values()}
     if "value" not in roles:

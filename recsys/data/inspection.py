@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
+from recsys.data.feedback import DEFAULT_WEIGHTS, RatingScale, described, kinds_of
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.readers.columns import Columns
 from recsys.data.readers.repeats import find_repeats
@@ -45,6 +46,8 @@ class Inspection:
         training_events: events that are left when repeats are dropped as the log's policies say.
         values: number of events of each value, by value; of more than 32 values, in 32 equal ranges by lower end.
         blank_values: events without value.
+        kinds: number of events of each kind, by kind.
+        reading: how a model that reads feedback reads the events, in words.
         titles: whether items have titles.
         genres: whether items have genres.
         tags: whether items have tags.
@@ -68,6 +71,8 @@ class Inspection:
     training_events: int
     values: dict[str, int]
     blank_values: int
+    kinds: dict[str, int]
+    reading: str
     titles: bool
     genres: bool
     tags: bool
@@ -93,6 +98,7 @@ def inspect(log: Interactions, policies: Columns = _DEFAULT) -> Inspection:
     per_user, per_item = per_user[per_user > 0], per_item[per_item > 0]
     repeats = find_repeats(log.user_num, log.item_num, log.value, log.time, log.kinds)
     distinct = len(log) - len(repeats.pairs) + int((~repeats.duplicate & ~repeats.later).sum())
+    kinds = described(kinds_of(log))
     unit = DAY if log.clock == "seconds" else 1
     first, last = int(log.time.min()), int(log.time.max())
     begin, end = (f"{np.datetime64(time, 's')}Z" if log.clock == "seconds" else time for time in (first, last))
@@ -115,6 +121,8 @@ def inspect(log: Interactions, policies: Columns = _DEFAULT) -> Inspection:
         training_events=len(log) - int(repeats.dropped(policies.duplicates, policies.re_ratings).sum()),
         values=_histogram(log.value),
         blank_values=int(np.isnan(log.value).sum()),
+        kinds=kinds,
+        reading=_reading(log, kinds),
         titles=log.metadata.titles != tuple(map(str, log.items.ids.tolist())),
         genres=log.metadata.has_genres,
         tags=any(log.metadata.tags),
@@ -129,6 +137,20 @@ def user_spans(log: Interactions, unit: int = 1) -> Ints:
     active = np.flatnonzero(np.diff(log.indptr))
     first, last = log.time[log.indptr[active]], log.time[log.indptr[active + 1] - 1]
     return np.asarray(last // unit - first // unit)
+
+
+def _reading(log: Interactions, kinds: dict[str, int]) -> str:
+    scale = RatingScale.of(log)
+    weights = {kind: getattr(DEFAULT_WEIGHTS, kind) for kind in kinds if kind != "rating"}
+    if scale is None and len(kinds) == 1:
+        return "all events alike"
+    ratings = (
+        "ratings tell nothing apart"
+        if scale is None
+        else f"a rating against its user's mean and spread, of few ratings near {scale.mean:.2f} and {scale.spread:.2f}"
+    )
+    others = ", ".join(f"a {kind} as {weight:g}" for kind, weight in weights.items())
+    return "; ".join([*([ratings] if "rating" in kinds else []), *([others] if others else [])])
 
 
 def _quantiles(values: Ints | Doubles) -> dict[str, float]:

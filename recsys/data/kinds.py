@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from recsys.types import Ints, Kinds, Mask
+from recsys.types import Floats, Ints, Kinds, Mask
 
 Kind = Literal["use", "rating", "view", "click", "like", "dislike", "buy", "skip"]
 """What was done. A use says no more than that something was; a rating has a value, a like and a dislike have none.
@@ -45,6 +45,15 @@ def interactions(kinds: Kinds, pairs: Ints) -> Mask:
         place = np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)
         used &= (keys[place] != pairs) | (np.arange(len(pairs)) > last[place])
     return used
+
+
+def kinds_of_values(values: Floats) -> Kinds:
+    """ "events": what events are of which only the value is known: ratings, or uses where there is none.
+
+    >>> kinds_of_values(np.float32([4, np.nan])).tolist()
+    [1, 0]
+    """
+    return np.where(np.isfinite(values), CODES["rating"], CODES["use"]).astype(np.int8)
 
 
 def described(kinds: Kinds) -> dict[str, int]:

@@ -61,15 +61,15 @@ def codes_of(texts: Iterable[str], own: Mapping[str, Kind]) -> Kinds:
     return np.array([known.get(folded(text), _UNKNOWN) for text in texts], np.int8)
 
 
-def are_kinds(values: Iterable[object]) -> bool:
-    """Return whether most of the entries of a column, blanks left out, are words for kinds.
+def are_kinds(values: Iterable[object], own: Mapping[str, Kind]) -> bool:
+    """Return whether at least half of the entries of a column, blanks left out, are words for kinds.
 
-    >>> are_kinds(["view", "cart", "remove_from_cart"]), are_kinds(["book", "film"]), are_kinds([4, 5])
+    >>> are_kinds(["view", "cart", "remove_from_cart"], {}), are_kinds(["book", "film"], {}), are_kinds([4, 5], {})
     (True, False, False)
     """
-    codes = codes_of((str(value) for value in values if value is not None), {})
+    codes = codes_of((str(value) for value in values if value is not None), own)
     codes = codes[codes != NO_CODE]
-    return len(codes) > 0 and 2 * int((codes >= 0).sum()) > len(codes)
+    return len(codes) > 0 and 2 * int((codes >= 0).sum()) >= len(codes)
 
 
 def kind_fault(text: str) -> str:

@@ -7,6 +7,7 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import TypeGuard
 
+from recsys.data.kinds import UNRATED_KINDS, Kind
 from recsys.data.readers.columns import MILLISECONDS_FROM
 from recsys.errors import DataError
 
@@ -154,6 +155,16 @@ def check_event_time(field: str, time: int, now: float, written: str = "") -> No
         )
     if -LARGEST_TIME < time < 0:
         raise DataError(f"{field} is {written or time}, before 1970; give the Unix seconds at which it happened")
+
+
+def check_said(kind: Kind, value: float | None) -> None:
+    """Raise a DataError where a rating has no value, or a kind that has none has one."""
+    if value is None and kind == "rating":
+        raise DataError("value is None beside kind 'rating'; give the rating, or kind 'use' if there is none")
+    if value is not None and kind in UNRATED_KINDS:
+        raise DataError(
+            f"value is {value:g} beside kind {kind!r}, which has none; leave value out, or give kind 'rating'"
+        )
 
 
 def check_moment(field: str, time: object, now: float) -> None:

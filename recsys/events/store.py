@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, final
 
-from recsys.data.kinds import KINDS, UNRATED_KINDS, Kind
+from recsys.data.kinds import KINDS, Kind
 from recsys.errors import DataError, RecsysError, nearest
 from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import (
@@ -20,6 +20,7 @@ from recsys.events.checks import (
     LARGEST_WEIGHT,
     LONGEST_NAME,
     check_id,
+    check_said,
     check_text,
     check_time,
     number_within,
@@ -102,13 +103,7 @@ class Event:
             raise DataError(
                 f"kind is {shown(self.kind)}; it must be one of {', '.join(KINDS)}{nearest(str(self.kind), KINDS)}"
             )
-        if self.value is None and self.kind == "rating":
-            raise DataError("value is None beside kind 'rating'; give the rating, or kind 'use' if there is none")
-        if self.value is not None and self.kind in UNRATED_KINDS:
-            raise DataError(
-                f"value is {self.value:g} beside kind {self.kind!r}, which has none; leave value out, or give kind "
-                "'rating'"
-            )
+        check_said(self.kind, self.value)
         if self.value is not None and self.kind == "use":
             object.__setattr__(self, "kind", "rating")
 

@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from recsys.data.kinds import kinds_of_values
 from recsys.data.readers.coded import Coded
 from recsys.data.readers.columns import Clock, Columns, clock_of
 from recsys.data.readers.layout import detect, is_bare_list
@@ -16,7 +17,7 @@ from recsys.data.readers.sources import find_log
 from recsys.data.readers.validation import Validator
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
-from recsys.types import Ints, Items
+from recsys.types import Floats, Ints, Items, Kinds
 
 
 @final
@@ -28,12 +29,16 @@ class FileHistory:
         items: "events", int32, numbers of the items; `UNKNOWN` for those that the model does not know.
         times: "events", int64, in the unit of `clock`; None where the file has none.
         clock: the meaning of `times`.
+        values: "events", float32, the ratings, NaN for events without one.
+        kinds: "events", int8, what was done; without a column for it, events with a rating are ratings.
         unknown_items: the ids that the model does not know, each once.
     """
 
     items: Items
     times: Ints | None
     clock: Clock
+    values: Floats
+    kinds: Kinds
     unknown_items: tuple[str, ...]
 
 
@@ -51,6 +56,8 @@ def read_history(path: Path, items: Vocabulary) -> FileHistory:
     validator = Validator(columns)
     ids: list[str] = []
     times: list[Ints] = []
+    values: list[Floats] = []
+    kinds: list[Kinds] = []
     for chunk in chunks(layout):
         nobody = Coded.of_one("history", len(chunk.lines))
         checked = validator.check(chunk.with_column("user", nobody))
@@ -58,6 +65,9 @@ def read_history(path: Path, items: Vocabulary) -> FileHistory:
             raise DataError(f"{checked.where}, {layout.unit} {checked.rejected[0].line}: {checked.rejected[0].reason}")
         ids += checked.item.decoded()
         times.append(checked.time)
+        rating = checked.value if "value" in layout.roles else np.full(len(checked.value), np.nan, np.float32)
+        values.append(rating)
+        kinds.append(kinds_of_values(rating) if checked.kinds is None else checked.kinds)
     if not ids:
         raise DataError(f"{path}: only a header; give the ids of the items, one to a line")
     numbers = items.numbers(ids)
@@ -69,4 +79,5 @@ def read_history(path: Path, items: Vocabulary) -> FileHistory:
             f"the model's items are such as {known}"
         )
     clock = clock_of(layout.roles)
-    return FileHistory(numbers, None if clock == "none" else np.concatenate(times), clock, unknown)
+    time = None if clock == "none" else np.concatenate(times)
+    return FileHistory(numbers, time, clock, np.concatenate(values), np.concatenate(kinds), unknown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,4 +119,5 @@ def _queries_of_file(model: Recommender, path: Path, at: str | None) -> Queries:
     now = None if at is None else moment(at, history.clock, (int(times.min()), int(times.max())))
     if now is not None:
         order = order[times[order] < now]
-    return Queries.from_history([history.items[order]], times=[times[order]], now=None if now is None else [now])
+    queries = Queries.from_history([history.items[order]], times=[times[order]], now=None if now is None else [now])
+    return replace(queries, values=history.values[order], kinds=history.kinds[order])

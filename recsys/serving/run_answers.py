@@ -15,6 +15,7 @@ import numpy as np
 import recsys
 from recsys.bundles.index import Recommend
 from recsys.data.interactions import Interactions
+from recsys.data.kinds import CODES
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, DataError
@@ -216,7 +217,8 @@ class RunAnswers:
             moment = event.time if timed and event.time is not None else now - len(history) + place
             number = self._catalogue.numbers.get(event.item_id, UNKNOWN)
             kind = code_of(event.kind, event.value)
-            visitor.timeline.add(PendingEvent(number, missing_as_nan(event.value), moment, kind))
+            rating = missing_as_nan(event.value if kind == CODES["rating"] else None)
+            visitor.timeline.add(PendingEvent(number, rating, moment, kind))
             if number == UNKNOWN:
                 visitor.note_unknown(event.item_id, moment)
         with self._lock:

@@ -81,7 +81,7 @@ def detect(
     layout = _detected(source, columns, required, common)
     if columns.kind is None and "kind" in layout.roles and common is ALIASES and not _is_export(layout):
         name = layout.names[layout.roles["kind"]]
-        if not are_kinds(row.get(name) for row in sample(layout)):
+        if not are_kinds((row.get(name) for row in sample(layout)), dict(columns.kinds or ())):
             return replace(layout, roles={role: at for role, at in layout.roles.items() if role != "kind"})
     return layout
 

@@ -23,6 +23,7 @@ from recsys.events.checks import (
     check_event_time,
     check_id,
     check_moment,
+    check_said,
     check_time,
     shown,
 )
@@ -49,6 +50,13 @@ Id = Annotated[str, WithJsonSchema(_text(LONGEST_ID) | {"not": {"enum": list(DOT
 def _integral(number: object) -> object:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
+
+def _current_kind(kind: object) -> object:
+    return "dislike" if kind == "dismiss" else kind
+
+
+# Clients of earlier versions send "dismiss", which is a dislike.
+_Kind = Annotated[Kind, BeforeValidator(_current_kind)]
 
 # A whole number may be written as 3.0, which JSON does not distinguish from 3.
 _Whole = Annotated[int, BeforeValidator(_integral)]
@@ -99,10 +107,6 @@ class _Body(BaseModel):
         return sent
 
 
-def _current_kind(kind: object) -> object:
-    return "dislike" if kind == "dismiss" else kind
-
-
 class EventIn(_Body):
     """Somebody did something with an item, or said something of it."""
 
@@ -119,8 +123,7 @@ class EventIn(_Body):
         description=f"Unix seconds from 1970 on, at most {MOST_AHEAD // 60} minutes ahead of the service's clock",
         json_schema_extra=_TIME,
     )
-    # Clients of 0.3 send "dismiss", which is a dislike.
-    kind: Annotated[Kind, BeforeValidator(_current_kind)] = Field(
+    kind: _Kind = Field(
         "use",
         description="what was done; a use with a value is a rating, and a rating needs one. A dislike or a skip is "
         "evidence against the item; a disliked item is not recommended until the event is undone",
@@ -142,8 +145,9 @@ class UseIn(_Body):
         ge=-LARGEST_VALUE,
         le=LARGEST_VALUE,
         allow_inf_nan=False,
-        description="a rating or an amount; null: none",
+        description="a rating or an amount, as of an event; null: none",
     )
+    kind: _Kind = Field("use", description="what was done, as of an event")
     time: _Whole | None = Field(
         None,
         description="Unix seconds, as of an event; give it to all events or to none, then their order counts",
@@ -156,7 +160,8 @@ class UseIn(_Body):
         if self.time is not None:
             check_time("time", self.time)
             check_event_time("time", self.time, now)
-        return HistoryEvent(self.item_id, self.value, self.time)
+        check_said(self.kind, self.value)
+        return HistoryEvent(self.item_id, self.value, self.time, self.kind)
 
 
 class ListIn(_Body):

@@ -10,8 +10,8 @@ from typing import final
 
 import numpy as np
 
-from recsys.data.feedback import CODES
 from recsys.data.interactions import Interactions
+from recsys.data.kinds import kinds_of_values
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.beliefs import SavedBelief
 from recsys.events.store import Corrected, Erased, EventStore, Recorded, Undone, user_hash
@@ -198,10 +198,8 @@ class UserHistories:
     def _log_kinds(self, where: slice) -> Kinds:
         """Return what some events of the log are: where it does not say, events with a value are ratings."""
         assert self._log is not None
-        if self._log.kinds is not None:
-            return self._log.kinds[where]
-        rated = np.isfinite(self._log.value[where])
-        return np.where(rated, CODES["rating"], CODES["use"]).astype(np.int8)
+        kinds = self._log.kinds
+        return kinds_of_values(self._log.value[where]) if kinds is None else kinds[where]
 
     def _from_log(self, user_id: str) -> UserHistory:
         history = UserHistory(user_id, self._users.get(user_id, UNKNOWN))

@@ -31,7 +31,7 @@ def _axis(page: Any, times: list[int]) -> Any:
     assert axis["places"] == sorted(axis["places"])
     assert axis["places"][0] == 0
     assert all(one["to"] < other["from"] for one, other in itertools.pairwise(axis["ticks"]))
-    assert all(0 <= tick["from"] and tick["to"] <= 1.0001 for tick in axis["ticks"])
+    assert all(tick["from"] >= 0 and tick["to"] <= 1.0001 for tick in axis["ticks"])
     return axis
 
 
