@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-DEMO := runs/demo/personaease
+DEMO := runs/demo/ease_with_personas
 
 .PHONY: setup bench-setup demo serve test lint clean
 .DEFAULT_GOAL := demo

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_moment, add_run, picture
-from recsys.cli.render import print_json, print_personas, print_recommendations, say
+from recsys.cli.render import print_json, print_personas, print_recommendations, print_shelves, say
 
 
 def add_recommend(commands: Commands) -> None:
@@ -17,6 +17,17 @@ def add_recommend(commands: Commands) -> None:
     user.add_argument("--user", help="id of a user of the log")
     user.add_argument("--history", type=Path, help="file with somebody's items: ids one to a line, CSV or JSON")
     add_length(parser, "how many")
+    parser.add_argument(
+        "--mute",
+        action="append",
+        default=[],
+        metavar="PERSONA",
+        help="list nothing of this persona and let none of its events count: its name, or its number in `recsys "
+        "personas`; may be repeated",
+    )
+    parser.add_argument(
+        "--boost", action="append", default=[], metavar="PERSONA", help="twice the seats for it; may be repeated"
+    )
     parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
     add_moment(parser)
     add_json(parser)
@@ -37,7 +48,7 @@ def add_personas(commands: Commands) -> None:
 def _recommend(options: argparse.Namespace) -> None:
     from recsys.experiments import questions
 
-    recommendations = questions.recommend(
+    listed = questions.recommend(
         options.run,
         user=options.user,
         history=options.history,
@@ -47,13 +58,17 @@ def _recommend(options: argparse.Namespace) -> None:
         columns=dict(options.columns),
         exact=options.exact,
         allow=options.allow_model,
+        mute=options.mute,
+        boost=options.boost,
     )
-    if not recommendations:
+    if not listed.items:
         say("nothing is left to recommend: every item that the model knows is in the history already")
     if options.json:
-        print_json(recommendations)
+        print_json(listed.items)
+    elif listed.shelves:
+        print_shelves(listed.items, listed.shelves)
     else:
-        print_recommendations(recommendations)
+        print_recommendations(listed.items)
 
 
 def _personas(options: argparse.Namespace) -> None:

@@ -150,6 +150,80 @@ def print_recommendations(recommendations: Sequence[Mapping[str, Any]], console:
         print_wrapped(entry["text"], console, "      ", "italic")
 
 
+def print_shelves(
+    items: Sequence[Mapping[str, Any]], shelves: Sequence[Mapping[str, Any]], console: Console | None = None
+) -> None:
+    """Print a list by persona: its name, share and seats, and under it each item with its rank and its reason."""
+    from rich.text import Text
+
+    console = console or output()
+    rank = {id(item): place for place, item in enumerate(items, 1)}
+    for shelf in shelves:
+        mine = [item for item in items if item.get("owner") == shelf["persona"]]
+        if not mine:
+            continue
+        name = "For nearly everybody" if shelf["name"] is None else _capitalized(str(shelf["name"]))
+        print_wrapped(name, console, style="bold")
+        print_wrapped(_seats_sentence(shelf, len(items)), console, style="dim")
+        for item in mine:
+            title = Text(f"{rank[id(item)]:3d}. ").append(shown_title(str(item["title"])), "bold")
+            about = [", ".join(item.get("genres", [])), *_certainty(item)]
+            title.append("  ").append(" · ".join(filter(None, about)), "dim")
+            for number, line in enumerate(title.wrap(console, max(20, console.width - 5))):
+                line.rstrip()
+                console.print(line if number == 0 else Text("     ").append(line), soft_wrap=True)
+            print_wrapped(item["text"], console, "     ", "italic")
+        console.print()
+    absent = [shelf for shelf in shelves if not shelf["seats"] and shelf["persona"] is not None]
+    if absent:
+        told = [f"{_capitalized(str(one['name']))} ({_why_absent(one)})" for one in absent]
+        print_wrapped(f"Not in this list: {'; '.join(told)}.", console, style="dim")
+
+
+def shown_title(title: str) -> str:
+    """Return a title as one says it, with its year.
+
+    >>> shown_title("Matrix, The (1999)"), shown_title("i16")
+    ('The Matrix (1999)', 'i16')
+    """
+    from recsys.data.titles import readable_title, year_of
+
+    year = year_of(title)
+    return readable_title(title) if year is None else f"{readable_title(title)} ({year})"
+
+
+def _seats_sentence(shelf: Mapping[str, Any], places: int) -> str:
+    """Return the line under the name of a persona.
+
+    >>> _seats_sentence({"persona": 7, "share": 0.31, "seats": 3, "weight": 1.0}, 10)
+    '31% of the history, 3 of 10 places'
+    >>> _seats_sentence({"persona": 7, "share": 0.31, "seats": 3, "weight": 2.0}, 10)
+    '31% of the history, 3 of 10 places; boosted'
+    """
+    seats = f"{shelf['seats']} of {places} places"
+    if shelf["persona"] is None:
+        return seats
+    return f"{shelf['share']:.0%} of the history, {seats}{'; boosted' if shelf['weight'] > 1 else ''}"
+
+
+def _why_absent(shelf: Mapping[str, Any]) -> str:
+    return "muted" if shelf["muted"] else f"{shelf['share']:.0%} of the history"
+
+
+def _certainty(item: Mapping[str, Any]) -> list[str]:
+    word = item.get("certainty_word")
+    return [] if word is None else [f"{word} reason"]
+
+
+def _capitalized(name: str) -> str:
+    """Return a name as a heading has it.
+
+    >>> _capitalized("like Heat and Se7en"), _capitalized("1940s"), _capitalized("Film-Noir")
+    ('Like Heat and Se7en', '1940s', 'Film-Noir')
+    """
+    return f"{name[:1].upper()}{name[1:]}"
+
+
 def print_wrapped(text: str, console: Console, lead: str = "", style: str = "") -> None:
     """Print a text in lines that the console has room for, below each other after what leads the first."""
     from rich.text import Text
@@ -160,7 +234,11 @@ def print_wrapped(text: str, console: Console, lead: str = "", style: str = "") 
 
 
 def print_personas(personas: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
-    """Print a user's half-life where there is one, and each persona: name, share, top items, genres, activity."""
+    """Print a user's half-life where there is one, and each persona: name, share, top items, genres, activity.
+
+    A persona that was found in the history has its number beside its name, the item that is most typical of it first,
+    and what is recommended for it.
+    """
     from rich.markup import escape
     from rich.panel import Panel
 
@@ -168,14 +246,19 @@ def print_personas(personas: Sequence[Mapping[str, Any]], console: Console | Non
     if personas and "half_life" in personas[0]:
         print_wrapped(half_life_sentence(personas[0]["half_life"]), console)
     for entry in personas:
-        items = ", ".join(item["title"] for item in entry["items"])
-        genres = ", ".join(genre["genre"] for genre in entry["genres"])
-        body = f"from    {escape(items)}" + (f"\ngenres  {escape(genres)}" if genres else "")
+        found = "medoid" in entry
+        lines = {
+            "such as" if found else "from": ", ".join(shown_title(item["title"]) for item in entry["items"]),
+            "genres": ", ".join(genre["genre"] for genre in entry["genres"]),
+            "brings": ", ".join(shown_title(item["title"]) for item in entry["recommended"]) if found else "",
+        }
+        body = "\n".join(f"{word:7} {escape(text)}" for word, text in lines.items() if text)
         now, long_term = f"{entry['share_now']:.0%}", f"{entry['share_long_term']:.0%}"
         shares = f"{now} now and in the long term" if now == long_term else f"{now} now, {long_term} long-term"
         body += f"\nactive  {sparkline(entry['activity']['values'])}  {shares}"
-        share = f": {entry['share']:.0%} of the history"
-        name = str(entry["name"])
+        number = f" ({entry['persona']})" if found else ""
+        share = f"{number}: {entry['share']:.0%} of the history"
+        name = _capitalized(str(entry["name"]))
         if len(name) > (room := max(8, console.width - len(share) - _FRAME)):
             name = f"{name[: room - 3]}..."
         console.print(Panel(body, title=f"{escape(name)}{share}", title_align="left"))

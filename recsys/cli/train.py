@@ -59,6 +59,12 @@ def add_train(commands: Commands) -> None:
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="default: %(default)s")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--overwrite", action="store_true", help="replace a finished run in --out")
+    parser.add_argument(
+        "--former",
+        type=Path,
+        metavar="DIR",
+        help="an earlier run, whose tastes continue: their numbers stay, and their names as far as they still hold",
+    )
     add_bad_rows(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_json(parser, "print the run's metrics.json")
@@ -120,6 +126,7 @@ def train(options: argparse.Namespace) -> None:
         cutoffs=options.k,
         session=Session(resume=options.resume, progress=not options.quiet, accelerator=options.accelerator),
         overwrite=options.overwrite,
+        former=options.former,
         say=(lambda _: None) if options.quiet else say,
     )
     if options.json:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -14,15 +14,32 @@ from recsys.bundles.index import recommender_of
 from recsys.data.queries import Queries
 from recsys.data.readers.times import moment
 from recsys.errors import ConfigError
+from recsys.experiments.controls import list_of, shelves_of
 from recsys.experiments.history_files import read_history
 from recsys.experiments.runs import load_model, run_log
 from recsys.explanations import describe_personas, explain_items
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.external_ids import queries_by_id
 from recsys.explanations.half_life import user_half_lives
+from recsys.explanations.reasons import explain_list
 from recsys.models.base import Recommender
+from recsys.models.personas.model import WithPersonas
 
 LOGGER = logging.getLogger("recsys.experiments")
+
+
+@final
+@dataclass(frozen=True)
+class ExplainedList:
+    """A list with its reasons.
+
+    Attributes:
+        items: best first, see `Explanation.to_dict`.
+        shelves: see `recsys.experiments.controls.shelves_of`; empty for a model that finds no personas.
+    """
+
+    items: list[dict[str, Any]]
+    shelves: list[dict[str, Any]]
 
 
 def recommend(
@@ -36,8 +53,10 @@ def recommend(
     columns: Mapping[str, Any] | None = None,
     exact: bool = False,
     allow: Iterable[type | str] = (),
-) -> list[dict[str, Any]]:
-    """Return explained recommendations, best first, as plain values.
+    mute: Sequence[str] = (),
+    boost: Sequence[str] = (),
+) -> ExplainedList:
+    """Return explained recommendations, best first, and the shelves of the list, as plain values.
 
     Args:
         run: directory of a finished run.
@@ -50,11 +69,22 @@ def recommend(
         columns: how to read it, in addition to what the run recorded.
         exact: score every item, also where the run has an index.
         allow: classes from elsewhere that the run's bundle may name.
+        mute: names or numbers of the user's personas of which nothing is listed and nothing counts.
+        boost: those that are due twice the seats.
+
+    Raises:
+        CapabilityError: personas are named, and the model finds none.
+        ConfigError: the user has no such persona.
     """
     model = load_model(run, allow)
     queries = _queries(model, run, user, history, at, source, columns)
-    recommendations = recommender_of(run / "model", model, exact=exact)(queries, min(n, model.n_items))
-    return [explanation.to_dict() for explanation in explain_items(model, queries, recommendations)[0]]
+    n = min(n, model.n_items)
+    if isinstance(model, WithPersonas) or mute or boost:
+        made = list_of(model, queries, n, mute, boost)
+        explained = explain_list(made, model.fitted_on.items.ids.tolist(), recent=model.read(queries).recent)
+        return ExplainedList([explanation.to_dict() for explanation in explained], shelves_of(made))
+    recommendations = recommender_of(run / "model", model, exact=exact)(queries, n)
+    return ExplainedList([one.to_dict() for one in explain_items(model, queries, recommendations)[0]], [])
 
 
 def personas(
@@ -66,7 +96,7 @@ def personas(
     columns: Mapping[str, Any] | None = None,
     allow: Iterable[type | str] = (),
 ) -> list[dict[str, Any]]:
-    """Return a user's personas, the largest share first, as plain values.
+    """Return a user's personas, the largest share first, as plain values. Those found in the history have a `medoid`.
 
     Each has its `activity` over time, the values at `times`, with `share_now` and `share_long_term`; of a decayed model
     also the `half_life` by which the history is weighed, the same for all personas. Arguments as for `recommend`.
@@ -74,8 +104,10 @@ def personas(
     model = load_model(run, allow)
     queries = _queries(model, run, user, None, at, source, columns)
     described = [persona.to_dict() for persona in describe_personas(model, queries)[0]]
+    if isinstance(model, WithPersonas):
+        described = [persona | {"medoid": persona["items"][0]} for persona in described]
     (activity,) = persona_activity(model, queries)
-    half_lives = user_half_lives(model, queries)
+    half_lives = user_half_lives(model.base if isinstance(model, WithPersonas) else model, queries)
     weighed = half_lives is not None and len(queries.history.items) > 0
     half_life = {"half_life": half_lives[0].to_dict()} if weighed and half_lives else {}
     for number, persona in enumerate(described):

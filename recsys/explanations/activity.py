@@ -10,10 +10,12 @@ import torch
 
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations.found import memberships_of_found
 from recsys.explanations.personas import as_personas
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender, RoutesItems
 from recsys.models.decayed.persona_activity import memberships, persona_shares
+from recsys.models.personas.model import WithPersonas
 from recsys.types import Doubles, Ints
 
 _MOMENTS = 100
@@ -28,8 +30,9 @@ class PersonaActivity:
         activity_uk(t) = sum_j w_j(t) r_jk / sum_j w_j(t)        over the events j until t
 
     w_j(t) is the weight that event j had at the moment t under today's belief in the user's half-life (1 without decay:
-    then activity is the share of the history so far), r_jk how much of event j belongs to persona k: the routing of
-    the model, or the attention on the item where it routes none.
+    then activity is the share of the history so far), r_jk how much of event j belongs to persona k: whether it is one
+    of its events, for personas found in the history; else the routing of the model, or the attention on the item where
+    it routes none.
 
     Attributes:
         times: "moments", int64, ascending: moments of events, and the moment of the query.
@@ -48,17 +51,16 @@ class PersonaActivity:
 
 
 def persona_activity(model: Recommender, queries: Queries) -> list[PersonaActivity]:
-    """Return the activity of each user's personas over time.
+    """Return the activity of each user's personas over time, in the order in which `describe_personas` lists them.
 
     Raises:
         CapabilityError: the model has no personas.
     """
+    users = [queries.take(np.asarray([row])) for row in range(len(queries))]
+    if isinstance(model, WithPersonas):
+        return [activity_of(model, user, memberships_of_found(model, user, model.found(user))) for user in users]
     personas = as_personas(model)
-    return [_activity(personas, queries.take(np.asarray([row]))) for row in range(len(queries))]
-
-
-def _activity(model: PersonaRecommender, query: Queries) -> PersonaActivity:
-    return activity_of(model, query, _memberships(model, query))
+    return [activity_of(personas, user, _memberships(personas, user)) for user in users]
 
 
 def activity_of(model: Recommender, query: Queries, membership: Doubles) -> PersonaActivity:

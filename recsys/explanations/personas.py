@@ -12,6 +12,7 @@ import torch
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
+from recsys.explanations.found import describe_found
 from recsys.explanations.naming import distinctive, genre_lift, names
 from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem
@@ -19,6 +20,7 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import IncrementalPersonas, PersonaRecommender, attention_and_persona_scores
 from recsys.models.health import PersonaHealth
 from recsys.models.linear.exact_sums import MOST_ITEMS, ExactSums
+from recsys.models.personas.model import WithPersonas
 from recsys.types import Doubles, Mask
 
 _LIST = 50
@@ -34,7 +36,9 @@ _DOMINANT = 0.6
 def describe_personas(
     model: Recommender, queries: Queries, *, top: int = _TOP, recommended: bool = True
 ) -> list[list[PersonaDescription]]:
-    """Describe each persona of each user, in the order of the personas' indices.
+    """Describe each persona of each user: those found in the history, see `describe_found`, or those of the model.
+
+    A model's own personas are described in the order of their indices.
 
     With a_ujk the attention of persona k for the history item j, and w_j the event's weight (1 unless decayed):
 
@@ -57,6 +61,9 @@ def describe_personas(
     Raises:
         CapabilityError: the model has no personas, or cannot serve one of the users.
     """
+    if isinstance(model, WithPersonas):
+        listed = model.recommend(queries, _LIST) if recommended else None
+        return describe_found(model, queries, top=top, listed=listed)
     personas = as_personas(model)
     _check_users(model, queries)
     undecayed = as_personas(personas.scoring_model)

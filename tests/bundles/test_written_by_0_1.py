@@ -104,7 +104,7 @@ def test_every_kind_of_model_is_there() -> None:
 @pytest.mark.parametrize("user", ["1", "7", "100"])
 def test_run_recommends_and_describes_personas_equally(user: str, folder: Path) -> None:
     for name, answer in (
-        ("recommend", recommend(folder / "run", user=user)),
+        ("recommend", recommend(folder / "run", user=user).items),
         ("personas", personas(folder / "run", user)),
     ):
         assert_alike(json.loads(json.dumps(answer)), json.loads((folder / f"run-{name}-{user}.json").read_text()))

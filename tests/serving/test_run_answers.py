@@ -324,7 +324,7 @@ def test_a_run_answers_as_the_command_line_does(tmp_path: Path) -> None:
     from recsys.experiments.questions import recommend
 
     run = train(tmp_path / "run", write_log(tmp_path / "log.csv"), calibration=0.3)
-    told = recommend(run, user="u5", n=5, at=str(NOW))
+    told = recommend(run, user="u5", n=5, at=str(NOW)).items
     with threadpool_limits():  # which gives back what opening takes
         served = open_answers(run, open_store("memory:"), "memory:").recommend("u5", 5, NOW, ())
         assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}

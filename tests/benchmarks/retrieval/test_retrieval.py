@@ -60,7 +60,7 @@ def test_the_same_seed_draws_the_same(catalogue: LargeCatalogue) -> None:
 
 def test_written_run_recommends_like_its_model(catalogue: LargeCatalogue, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", catalogue, "log_sum_exp")
-    recommendations = recommend(run, user="7", n=5)
+    recommendations = recommend(run, user="7", n=5).items
     assert [item["title"].startswith("Item ") for item in recommendations] == [True] * 5
     assert all(item["evidence"] for item in recommendations)
     history = Queries.from_history([[4, 9]])

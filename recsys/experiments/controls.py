@@ -1,0 +1,114 @@
+"""The list of one user with some of the found personas muted or boosted, and its shelves: a persona and its seats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import CapabilityError, ConfigError, nearest
+from recsys.explanations.user_list import UserList
+from recsys.models.base import Recommender
+from recsys.models.personas.found import FoundPersonas
+from recsys.models.personas.model import WithPersonas
+from recsys.models.personas.ownership import persona_shares, without_evidence
+
+MUTED, BOOSTED = 0.0, 2.0
+"""Weights of personas: no item and no evidence, and twice the seats."""
+
+
+def list_of(
+    model: Recommender, queries: Queries, n: int, mute: Sequence[str] = (), boost: Sequence[str] = ()
+) -> UserList:
+    """Return the list of one user, and how it was made.
+
+    Args:
+        model: a fitted model that folds in.
+        queries: one query.
+        n: length of the list.
+        mute: personas of which no item is listed and no event counts: numbers, or names in any spelling.
+        boost: personas that are due twice the seats.
+
+    Raises:
+        CapabilityError: personas are named, and the model finds none.
+        ConfigError: the user has no persona of that name or number, or one is muted and boosted.
+    """
+    if not (mute or boost):
+        return UserList.of(model, queries, n)
+    if not isinstance(model, WithPersonas):
+        raise CapabilityError(
+            f"{type(model).__name__} finds no personas in the history, so that none can be muted or boosted; train "
+            "with personas (--config ease_personas, or ampcf)"
+        )
+    found = model.found(queries)
+    weights = {number_of(model, found, name): MUTED for name in mute}
+    for number in (number_of(model, found, name) for name in boost):
+        if weights.setdefault(number, BOOSTED) == MUTED:
+            raise ConfigError(f"{model.name_of(number).text} is muted and boosted; do one of them")
+    muted, boosted, _ = found.controls(0, weights, model.dictionary.members)
+    asked = without_evidence(queries, model.dictionary, found.personas, muted) if muted.any() else queries
+    owners = model.owners(queries, found, muted=muted, boosted=boosted)
+    listed = model.recommend(asked, n, slate=model.chosen_slate, owners=owners)
+    read = model.read(asked)
+    evidence = model.read(queries).queries if muted.any() else None
+    return UserList(read.model, read.queries, listed, found, model.chosen_slate, muted, boosted, evidence)
+
+
+def number_of(model: WithPersonas, found: FoundPersonas, wanted: str) -> int:
+    """Return the public number of the persona of one user that a name or a number means.
+
+    Raises:
+        ConfigError: it is none of the user's personas.
+    """
+    names = {int(one): model.name_of(int(one)).text for one in found.numbers[0] if one != UNKNOWN}
+    if wanted.strip().isdecimal() and int(wanted) in names:
+        return int(wanted)
+    same = [number for number, name in names.items() if name.casefold() == wanted.strip().casefold()]
+    if same:
+        return same[0]
+    if not names:
+        raise ConfigError(f"{wanted!r} is no persona of this user, who has none: no event is of a known item")
+    there = ", ".join(f"{name!r} ({number})" for number, name in names.items())
+    raise ConfigError(f"{wanted!r} is no persona of this user{nearest(wanted, list(names.values()))}; there are {there}")
+
+
+def shelves_of(user_list: UserList) -> list[dict[str, Any]]:
+    """Return the shelves of a list, as plain values: first the personas by their first item, then nobody's items.
+
+    Then come the personas without a seat, largest first. Each has `persona`, `name`, its `share` of what the history
+    weighs, muted personas included, its `seats`, its `weight` (0 muted, 1, 2 boosted) and whether it is `muted`. None
+    for a model that finds no personas.
+    """
+    model, found = user_list.model, user_list.found
+    if found is None:
+        return []
+    assert isinstance(model, WithPersonas)
+    asked = user_list.evidence or user_list.queries
+    shares = persona_shares(model, asked, user_list.of_event, found.numbers.shape[1])[0]
+    items = user_list.items != UNKNOWN
+    owners = user_list.listed.owners
+    places = np.full(len(items), UNKNOWN) if owners is None else owners[0]
+    owned = places[items].tolist()
+    seated = [place for place in dict.fromkeys(owned) if place != UNKNOWN]
+    existing = np.flatnonzero(found.numbers[0] != UNKNOWN)
+    rest = [place for place in existing[np.argsort(-shares[existing], kind="stable")].tolist() if place not in seated]
+    nobody = [UNKNOWN] if UNKNOWN in owned else []
+    return [_shelf(user_list, place, float(shares[place]), owned.count(place)) for place in [*seated, *nobody, *rest]]
+
+
+def _shelf(user_list: UserList, place: int, share: float, seats: int) -> dict[str, Any]:
+    if place == UNKNOWN:
+        return {"persona": None, "name": None, "share": 0.0, "seats": seats, "weight": 1.0, "muted": False}
+    model, found = user_list.model, user_list.found
+    assert isinstance(model, WithPersonas)
+    assert found is not None
+    number = int(found.numbers[0, place])
+    muted, boosted = (
+        control is not None and bool(control[0, place]) for control in (user_list.muted, user_list.boosted)
+    )
+    weight = MUTED if muted else BOOSTED if boosted else 1.0
+    name = model.name_of(number).text
+    return {"persona": number, "name": name, "share": share, "seats": seats, "weight": weight, "muted": muted}

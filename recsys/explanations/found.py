@@ -1,0 +1,128 @@
+"""Personas found in a user's history, described: what shows them, what is listed for them, and when they were active."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsys.data.items import NO_GENRE
+from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations.deeds import may_be_reasons
+from recsys.explanations.naming import distinctive, genre_lift
+from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem
+from recsys.models.base import Recommendations
+from recsys.models.personas.described import representatives
+from recsys.models.personas.found import FoundPersonas
+from recsys.models.personas.model import WithPersonas
+from recsys.types import Doubles, Items
+
+_CANDIDATES = 40
+"""Of each persona, the events nearest to its mean, from which those that the user liked are shown."""
+
+
+def describe_found(
+    model: WithPersonas,
+    queries: Queries,
+    found: FoundPersonas | None = None,
+    *,
+    top: int = 5,
+    listed: Recommendations | None = None,
+) -> list[list[PersonaDescription]]:
+    """Describe the personas of each user, largest first, under their public numbers.
+
+    The share is that of the whole history, whatever its events weigh now. The items are the persona's events nearest to
+    its mean vector, with their cosine, the medoid first; such that the user rated below the own mean or disliked come
+    only after all others. The lift of a genre is that over everybody's events.
+
+    Args:
+        model: a model with personas of this kind.
+        queries: the users.
+        found: their personas; found anew when None.
+        top: the most items, genres and recommendations of a persona.
+        listed: lists of the users, of which each persona's items are its recommendations; none when None.
+    """
+    found = model.found(queries) if found is None else found
+    shares, width = found.personas.shares, found.numbers.shape[1]
+    shown = _shown(model, queries, found, top)
+    names, share, lift = _genres(model, queries, found)
+    best = distinctive(share, lift)
+    described = []
+    for row in range(len(queries)):
+        personas = []
+        for place in np.argsort(-shares[row], kind="stable").tolist():
+            number = int(found.numbers[row, place])
+            if number == UNKNOWN:
+                continue
+            name = model.name_of(number)
+            genres = tuple(
+                GenreShare(names[one], float(share[row, place, one]), float(lift[row, place, one]))
+                for one in best[row, place, :top].tolist()
+                if share[row, place, one] > 0 and lift[row, place, one] > 1
+            )
+            items = tuple(_item(model, *pair) for pair in shown[row * width + place])
+            own = () if listed is None else _listed(model, listed, row, place, top)
+            part = float(shares[row, place])
+            personas.append(PersonaDescription(number, name.text, name.kind, part, items, genres, own))
+        described.append(personas)
+    return described
+
+
+def memberships_of_found(model: WithPersonas, queries: Queries, found: FoundPersonas) -> Doubles:
+    """Return "events K", 1 where an event is of a persona; K are the personas of the largest user, largest first."""
+    of_event = found.personas.of_events(model.dictionary, queries)
+    order = np.argsort(-found.personas.shares, axis=1, kind="stable")
+    count = max(1, int(found.personas.counts.max(initial=0)))
+    owned = order[queries.history.rows][:, :count] == of_event[:, None]
+    return (owned & (of_event != UNKNOWN)[:, None]).astype(np.float64)
+
+
+def _shown(model: WithPersonas, queries: Queries, found: FoundPersonas, top: int) -> list[list[tuple[int, float]]]:
+    """Return the items that show each persona and their cosines, one list for each user and place."""
+    dictionary, personas = model.dictionary, found.personas
+    nearest = representatives(dictionary, queries, personas, _CANDIDATES)
+    liked = {
+        (row, item)
+        for row, item, good in zip(
+            queries.history.rows.tolist(), queries.history.items.tolist(), may_be_reasons(queries).tolist(), strict=True
+        )
+        if good
+    }
+    shown = []
+    for row in range(len(queries)):
+        for place in range(nearest.shape[1]):
+            items = [item for item in nearest[row, place].tolist() if item != UNKNOWN]
+            items = sorted(items, key=lambda item: (row, item) not in liked)[:top]
+            cosine = dictionary.vectors[items] @ personas.centres[row, place]
+            shown.append(list(zip(items, cosine.tolist(), strict=True)))
+    return shown
+
+
+def _genres(model: WithPersonas, queries: Queries, found: FoundPersonas) -> tuple[tuple[str, ...], Doubles, Doubles]:
+    """Return the genres, and their share of the events of each persona and its lift, "queries K genres"."""
+    fitted = model.fitted_on
+    names, has = fitted.metadata.genre_matrix
+    of_event = found.personas.of_events(model.dictionary, queries)
+    events = np.flatnonzero((of_event != UNKNOWN) & queries.counted)
+    width = found.numbers.shape[1]
+    mass = np.zeros((len(queries) * width, len(names)))
+    np.add.at(mass, queries.history.rows[events] * width + of_event[events], has[queries.history.items[events]])
+    base = fitted.item_counts @ has / max(1, int(fitted.item_counts.sum()))
+    total = np.bincount(queries.history.rows[events] * width + of_event[events], minlength=len(mass))
+    share, lift = genre_lift(mass, total.astype(np.float64), np.broadcast_to(base, mass.shape))
+    lift[:, [name in NO_GENRE for name in names]] = 1.0
+    shape = (len(queries), width, len(names))
+    return names, share.reshape(shape), lift.reshape(shape)
+
+
+def _listed(
+    model: WithPersonas, listed: Recommendations, row: int, place: int, top: int
+) -> tuple[PersonaItem, ...]:
+    if listed.owners is None:
+        return ()
+    mine: Items = listed.items[row][listed.owners[row] == place]
+    return tuple(_item(model, item, 1.0) for item in mine[mine != UNKNOWN][:top].tolist())
+
+
+def _item(model: WithPersonas, number: int, weight: float) -> PersonaItem:
+    fitted = model.fitted_on
+    return PersonaItem(fitted.items.id_of(number), fitted.metadata.titles[number], weight)
