@@ -180,6 +180,6 @@ def test_make_serve_serves_what_the_demo_trained() -> None:
     options = _options(shlex.split(serve)[1:])
     assert options.no_auth
     assert (options.host, options.port) == ("127.0.0.1", 8000)
-    trained = build_parser().parse_args(["demo"]).out / demo.folder_of("PersonaEASE")
+    trained = build_parser().parse_args(["demo"]).out / demo.folder_of(demo.SEATED)
     assert options.run == trained
     assert build == f"test -f {trained}/metrics.json || .venv/bin/recsys demo"

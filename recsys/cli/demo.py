@@ -81,7 +81,9 @@ def run(out: Path, seed: int, console: Console) -> None:
     if user is None:
         print_wrapped("In this log nobody has two tastes to tell apart, so no personas are shown.", console)
         return
-    print_wrapped(f"The tastes of user {user}, who has more of them, and farther apart, than others", console, "", "bold")
+    print_wrapped(
+        f"The tastes of user {user}, who has more of them, and farther apart, than others", console, "", "bold"
+    )
     print_personas(questions.personas(shown, user), console)
     console.print(f"\n[bold]What user {escape(user)} is recommended, by taste, and why[/bold]\n")
     listed = questions.recommend(shown, user=user, n=_LISTED)

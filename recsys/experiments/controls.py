@@ -72,7 +72,9 @@ def number_of(model: WithPersonas, found: FoundPersonas, wanted: str) -> int:
     if not names:
         raise ConfigError(f"{wanted!r} is no persona of this user, who has none: no event is of a known item")
     there = ", ".join(f"{name!r} ({number})" for number, name in names.items())
-    raise ConfigError(f"{wanted!r} is no persona of this user{nearest(wanted, list(names.values()))}; there are {there}")
+    raise ConfigError(
+        f"{wanted!r} is no persona of this user{nearest(wanted, list(names.values()))}; there are {there}"
+    )
 
 
 def shelves_of(user_list: UserList) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Personas found in a user's history, described: what shows them, what is listed for them, and when they were active."""
+"""Descriptions of the personas found in a history: what shows them, what is listed for them, which events are theirs."""
 
 from __future__ import annotations
 
@@ -114,9 +114,7 @@ def _genres(model: WithPersonas, queries: Queries, found: FoundPersonas) -> tupl
     return names, share.reshape(shape), lift.reshape(shape)
 
 
-def _listed(
-    model: WithPersonas, listed: Recommendations, row: int, place: int, top: int
-) -> tuple[PersonaItem, ...]:
+def _listed(model: WithPersonas, listed: Recommendations, row: int, place: int, top: int) -> tuple[PersonaItem, ...]:
     if listed.owners is None:
         return ()
     mine: Items = listed.items[row][listed.owners[row] == place]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from recsys.cli.demo import _METRICS, _MODELS, next_steps, print_comparison, verdict
+from recsys.cli.demo import _METRICS, _MODELS, ATTENDING, SEATED, next_steps, print_comparison, verdict
 from recsys.cli.main import build_parser, main
-from recsys.cli.render import print_personas, program
+from recsys.cli.render import print_personas, print_shelves, program
 from recsys.data.catalogue import locations
 from recsys.experiments.configuration import read_experiment
 from recsys.experiments.shipped import experiment_file
@@ -52,7 +52,7 @@ def test_a_path_is_taken_as_it_is(installed: Path) -> None:
 
 
 def test_the_next_steps_of_the_demonstration_can_be_taken(installed: Path) -> None:
-    steps = next_steps(Path("runs/demo/personaease"))
+    steps = next_steps(Path("runs/demo/ease_with_personas"), "u 1", {"persona": 94})
     assert "make " not in steps
     assert "configs/" not in steps
     commands = [line for line in steps.splitlines() if line.startswith("  ")]
@@ -91,13 +91,13 @@ def test_the_comparison_of_the_demonstration_fits_in_80_columns() -> None:
         "train": {"seconds": 1234.56},
     }
     console = Console(width=80, file=io.StringIO(), record=True)
-    print_comparison({title: result for title, _, _ in _MODELS}, console)
+    print_comparison({title: result for title, _ in _MODELS}, console)
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
     assert "610 test users are asked, 7 of them cold" in (text := " ".join(" ".join(lines).split()))
     assert "The split leaks time: models also learn from what other users did after the event" in text
-    for title, _, _ in _MODELS:
+    for title, _ in _MODELS:
         (row,) = [line for line in lines if line.split("  ")[0].strip() == title]
         assert row.split()[-7:] == ["0.1235"] * 6 + ["1234.6"]
 
@@ -107,10 +107,14 @@ def test_the_comparison_of_the_demonstration_fits_in_80_columns() -> None:
     [(0.01, 1, "is better than"), (-0.01, -1, "is worse than"), (0.01, 0, "cannot be told apart from")],
 )
 def test_the_verdict_of_the_demonstration(difference: float, established: int, text: str) -> None:
-    results = {title: {"test": {"ndcg@10": score}} for title, score in (("EASE", 0.3), ("PersonaEASE", 0.2))}
+    results = {
+        title: {"test": {"ndcg@10": score}} for title, score in (("EASE", 0.3), (SEATED, 0.25), (ATTENDING, 0.2))
+    }
     row = {"n": 9, "diff": difference, "low": -0.1, "high": 0.1, "p": 0.01, "established": established}
     sentence = verdict(results, row)
-    assert sentence.startswith(f"Highest NDCG@10: EASE (0.3000). PersonaEASE {text} PersonaEASE with one persona")
+    assert sentence.startswith("Highest NDCG@10: EASE (0.3000). AMP-CF, where attention")
+    assert f"decides the score, {text} EASE with personas" in sentence
+    assert f"it is {ATTENDING if difference > 0 else SEATED} that speaks" in sentence
     results["iALS"] = {"test": {"ndcg@10": 0.30004}}
     assert verdict(results, row).startswith("Highest NDCG@10: EASE and iALS (0.3000). ")
 
@@ -132,6 +136,39 @@ def test_boxes_of_personas_keep_the_share_and_say_equal_ones_once(now: float, sh
     assert max(map(len, lines)) <= 80
     assert "...: 37% of the history" in lines[0]
     assert shares in " ".join(lines)
+
+
+def test_shelves_show_every_item_once_with_its_rank_and_reason_under_who_owns_it() -> None:
+    def item(title: str, owner: int | None, **more: object) -> dict[str, object]:
+        known = {} if owner is None else {"owner": owner, "owner_name": "x"}
+        return {"title": title, "text": f"Why {title}.", "genres": ["Crime", "Drama"], **known, **more}
+
+    items = [
+        item("Matrix, The (1999)", 7, certainty_word="weak"),
+        item("Heat (1995)", 3),
+        item("i16", None),
+        item("Alien (1979)", 7),
+    ]
+    shelf = {"weight": 1.0, "muted": False}
+    shelves = [
+        {"persona": 7, "name": "1990s & Sci-Fi", "share": 0.4, "seats": 2, **shelf, "weight": 2.0},
+        {"persona": 3, "name": "like Heat and Ran", "share": 0.3, "seats": 1, **shelf},
+        {"persona": None, "name": None, "share": 0.0, "seats": 1, **shelf},
+        {"persona": 5, "name": "Horror", "share": 0.2, "seats": 0, **shelf, "muted": True},
+        {"persona": 6, "name": "War", "share": 0.1, "seats": 0, **shelf},
+    ]
+    console = Console(width=60, file=io.StringIO(), record=True)
+    print_shelves(items, shelves, console)
+    text = console.export_text()
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 60
+    order = ["1990s & Sci-Fi", "  1. The Matrix (1999)", "  4. Alien (1979)", "Like Heat and Ran", "  2. Heat (1995)"]
+    order += ["For nearly everybody", "  3. i16", "Not in this list: Horror (muted); War (10% of the history)."]
+    places = [text.index(each) for each in order]
+    assert places == sorted(places)
+    assert "Crime, Drama · weak reason" in text
+    assert "40% of the history, 2 of 4 places; boosted" in text
+    assert [text.count(f"Why {entry['title']}.") for entry in items] == [1] * 4
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
