@@ -1,4 +1,4 @@
-"""Descriptions of the personas found in a history: what shows them, what is listed for them, which events are theirs."""
+"""Descriptions of personas found in a history: what shows them, what is listed for them, which events are theirs."""
 
 from __future__ import annotations
 
