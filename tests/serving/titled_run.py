@@ -37,11 +37,11 @@ def train_titled(folder: Path, config: str = "ampcf_decay", **settings: object) 
         first, second = (np.arange(third) + (user + k) % len(GENRES) * third for k in range(2))
         one = user % 6 == 0
         films = draw.choice(first[first > 0], 19 if one else 11, replace=False)
-        if not one:
-            films = np.concatenate([films, draw.choice(second[second > 0], 8, replace=False)])
-        seen = ([0] if user < USERS - 1 else []) + draw.permutation(films).tolist()
+        if not one:  # in turns, so that both tastes are of today
+            films = np.insert(films, np.arange(8) + 3, draw.choice(second[second > 0], 8, replace=False))
+        seen = ([0] if user < USERS - 1 else []) + films.tolist()
         for place, film in enumerate(seen):
-            ratings.append(f"{user},{film},{draw.integers(7, 11) / 2},{START + place * STEP * 30 + user * 97}")
+            ratings.append(f"{user},{film},{draw.integers(7, 11) / 2},{START + place * STEP * 2 + user * 97}")
     movies = ["movieId,title,genres"]
     for film, title in enumerate(titles()):
         quoted = title.replace('"', '""')

@@ -81,11 +81,10 @@ function why(item, how) {
 }
 
 /**
- * Say in a line why an item is here; the side that it belongs to stands above.
+ * Say in a line why an item is here.
  * @param {Recommended} item
  */
 function inALine(item) {
-  if (item.reason_kind === "taste") return "Fits this side as a whole";
   if (item.reason_kind !== "because" || !item.without.length) return item.reason;
   const titles = new Map(item.evidence.map((reason) => [reason.item_id, spokenTitle(reason.title)]));
   return `Because of ${joined(item.without.map((id) => titles.get(id) ?? id))}`;

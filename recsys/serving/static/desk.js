@@ -75,7 +75,7 @@ export async function openDesk(next) {
   for (const part of ["side-list", "picture", "half-life", "list-error", "sides-error", "marked"]) byId(part).replaceChildren();
   byId("shelves").replaceChildren(skeleton());
   byId("memory").hidden = byId("more").hidden = true;
-  byId("desk").classList.add("loading"); // the side column comes at once, so that no part of it pushes another
+  byId("desk").classList.add("loading"); // what comes, comes at once, so that no part of it pushes another
   await refresh();
   await marked;
   if (user === next) byId("desk").classList.remove("loading");
@@ -271,9 +271,10 @@ async function more() {
   if (filters.inUse()) drawList();
   else await refresh();
   const next = displayed().items.find((item) => !before.has(item.item_id));
+  if (!next) byId("more").hidden = true;
   const title = next && document.querySelector(`[data-key="${CSS.escape(`title ${next.item_id}`)}"]`);
   if (title instanceof HTMLElement) title.focus();
-  announce(`${counted(displayed().items.length - before.size, "more title")}.`);
+  announce(next ? `${counted(displayed().items.length - before.size, "more title")}.` : "That is all.");
 }
 
 /**

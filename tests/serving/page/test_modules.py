@@ -137,7 +137,8 @@ def test_a_difference_names_what_left_what_came_and_whose_seats_moved(page: Any)
         "came": ["The Film 4", "The Film 5"],
         "seats": ["Westerns 2 → 0", "Noir 1 → 2", "Liked by nearly everybody 0 → 1"],
     }
-    assert _call(page, "changes", "spoken", found) == "Left: The Film 1 and The Film 2. Came: The Film 4 and The Film 5."
+    told = "Left: The Film 1 and The Film 2. Came: The Film 4 and The Film 5."
+    assert _call(page, "changes", "spoken", found) == told
     same = _call(page, "changes", "difference", before, before)
     assert same == {"left": [], "came": [], "seats": []}
     assert _call(page, "changes", "spoken", same) == "The list stays as it was."
