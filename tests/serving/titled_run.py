@@ -24,8 +24,17 @@ def titles() -> list[str]:
     return [HOSTILE, *found[1:]]
 
 
-def train_titled(folder: Path, config: str = "ampcf_decay", **settings: object) -> Path:
-    """Train a run on a log with titles, and return its directory.
+SEATS = "{class_path: recsys.slates.Seats, init_args: {weight: 0.6}}"
+"""Enough weight for the second taste to have seats in most lists."""
+
+
+def train_titled(folder: Path) -> Path:
+    """Train AMP-CF with decay on a log with titles, and return the directory of the run."""
+    return train(folder / "run", write_titled(folder), "ampcf_decay", model__slate=SEATS)
+
+
+def write_titled(folder: Path) -> Path:
+    """Write the log, and return the file of ratings.
 
     User u has taste u % 3, with 11 films of it or more, and a second one with 8; every sixth user has the first alone.
     Films of the tastes are rated 3.5 to 5.
@@ -50,4 +59,4 @@ def train_titled(folder: Path, config: str = "ampcf_decay", **settings: object) 
     log.mkdir()
     (log / "ratings.csv").write_text("\n".join(ratings) + "\n", encoding="utf-8")
     (log / "movies.csv").write_text("\n".join(movies) + "\n", encoding="utf-8")
-    return train(folder / "run", log / "ratings.csv", config, **settings)
+    return log / "ratings.csv"

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.serving.processes.served_process import ServedProcess
 from tests.serving.page.browser import PHONE, Visit, answer, bare, focused, titles, until_changed
-from tests.serving.titled_run import train_titled
+from tests.serving.serving_run import train
+from tests.serving.titled_run import write_titled
 
 _SHIFTS = """
     window.shifts = [];
@@ -196,7 +197,7 @@ def test_nothing_jumps_while_the_page_is_filled(browser: Any, base: str, size: t
 def plain(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The address of a service of a model whose personas own no seats."""
     folder = tmp_path_factory.mktemp("plain")
-    run = train_titled(folder, "persona_ease_decay", calibration=0.3, caution=0.0)
+    run = train(folder / "run", write_titled(folder), "persona_ease_decay", calibration=0.3, caution=0.0)
     with ServedProcess(run, str(Path(folder) / "open.db")) as service:
         yield service.url
 
