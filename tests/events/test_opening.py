@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,8 @@ def test_migrations_are_applied_once_and_a_newer_schema_is_refused(
         open_store(shared_address)
 
 
+_Row = tuple[str, tuple[object, ...]]
+
 _V1 = (
     (1, "a", "ada", "x", 3.0, 30, "use"),
     (2, "b", "ada", "y", 1.0, 20, "use"),
@@ -83,26 +86,55 @@ _V1 = (
 """Events as 0.1 wrote them, with 1 for no rating."""
 
 
-def _write_version_1(address: str, events: Sequence[tuple[object, ...]]) -> None:
+def _write_old(address: str, steps: int, events: Sequence[tuple[object, ...]], others: Sequence[_Row] = ()) -> None:
+    """Make a store as it was after the first migrations."""
     from recsys.events.sql_database import postgresql_database, sqlite_database
 
     sqlite = address.startswith("sqlite")
     path = Path(address.removeprefix("sqlite:///"))
     database = sqlite_database(path, create=True) if sqlite else postgresql_database(address, "old")
     rows = [("events (sequence, event_id, user_id, item_id, value, time, kind)", event) for event in events]
-    rows += [
-        ("erasures (sequence, user_hash)", (5, "f" * 64)),
-        ("corrections (sequence, user_id, persona, weight, model)", (7, "ada", 0, 0.5, "m")),
-        ("tokens (token_hash, label, scopes, created, user_id)", ("a" * 64, "hers", "read", 5, "ada")),
-        ("schema (version, applied)", (1, 5)),
-    ]
+    rows += [*others, *(("schema (version, applied)", (version, 5)) for version in range(1, steps + 1))]
     with database.transaction("be written", writing=True) as cursor:
-        for statement in (migrations.SCHEMA, *migrations.MIGRATIONS[0]):
+        for statement in (migrations.SCHEMA, *chain(*migrations.MIGRATIONS[:steps])):
             database.run(cursor, statement.format_map(migrations.TYPES[database.dialect]))
         for table, row in rows:
             database.run(cursor, f"INSERT INTO recsys_{table} VALUES ({', '.join('?' * len(row))})", row)
         database.run(cursor, "UPDATE recsys_store SET last_sequence = 7")
     database.close()
+
+
+def _write_version_1(address: str, events: Sequence[tuple[object, ...]]) -> None:
+    others: list[_Row] = [
+        ("erasures (sequence, user_hash)", (5, "f" * 64)),
+        ("corrections (sequence, user_id, persona, weight, model)", (7, "ada", 0, 0.5, "m")),
+        ("tokens (token_hash, label, scopes, created, user_id)", ("a" * 64, "hers", "read", 5, "ada")),
+    ]
+    _write_old(address, 1, events, others)
+
+
+def test_the_kinds_of_a_store_of_schema_3_are_migrated(shared_address: str) -> None:
+    """A use with a value was a rating, a dismissal is a dislike, and what cannot have a value loses it."""
+    _write_old(
+        shared_address,
+        3,
+        [
+            (1, "a", "ada", "x", 3.5, 30, "use"),
+            (2, "b", "ada", "y", None, 31, "use"),
+            (3, "c", "ada", "z", 1.0, 32, "like"),
+            (4, "d", "ada", "w", 2.0, 33, "dismiss"),
+        ],
+    )
+    with open_store(shared_address, create=False) as store:
+        events = [record.event for record in store.of_users(["ada"])["ada"]]
+        assert [(event.kind, event.value) for event in events] == [
+            ("rating", 3.5),
+            ("use", None),
+            ("like", None),
+            ("dislike", None),
+        ]
+        assert store.append(events) == Appended(0, 4)
+        assert store.append([Event("a", "ada", "x", 3.5, 30)]) == Appended(0, 1)  # as its sender says it
 
 
 def _as_sent_now(row: tuple[object, ...]) -> Event:

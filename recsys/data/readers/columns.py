@@ -102,8 +102,8 @@ class Columns:
         order: name of the column of positions in the user's history; used if there is no time.
         period: name of the column of coarse period numbers; used if there is neither time nor order.
         kind: name of the column that says what was done, in the words of `recsys.data.spellings`; ratings may then be
-            blank beside other kinds. None: recognised (kind, event, action, ...) where at least half of its first entries are
-            such words.
+            blank beside other kinds. None: recognised (kind, event, action, ...) where at least half of its first
+            entries are such words.
         category: name of a column with the item's category, which becomes the item's genre "category X".
         title: name of a column with the item's title; of several the most frequent is taken.
         genres: name of a column with the item's genres, separated by "|"; of several the most frequent is taken.

@@ -157,6 +157,61 @@ def test_what_is_dismissed_is_not_recommended_and_is_no_evidence(client: Client)
     assert first not in {fact["item_id"] for item in after["items"] for fact in item["evidence"]}
 
 
+def test_a_disliked_item_stays_away_until_the_dislike_is_undone(client: Client) -> None:
+    path = f"/v1/users/u0/recommendations?at={AT}&n=5"
+    before = _ok(client.get(path))
+    first = before["items"][0]["item_id"]
+    _send(client, event("no", item=first, kind="dislike", value=None, time=1_400_000_500))
+    stored = _ok(client.get("/v1/users/u0/data"))["events"]
+    assert [(one["kind"], one["value"], one["item_id"]) for one in stored] == [("dislike", None, first)]
+    assert first not in ids(_ok(client.get("/v1/users/u0/recommendations?n=100")))
+    assert client.delete("/v1/users/u0/events/no").status_code == 204
+    assert ids(_ok(client.get(path))) == ids(before)
+
+
+def test_events_have_kinds_and_values_that_fit(client: Client) -> None:
+    kinds = ["use", "view", "click", "like", "dislike", "buy", "skip"]
+    _send(client, *(event(f"e{k}", item=f"i{k}", kind=kind, value=None) for k, kind in enumerate(kinds)))
+    _send(client, event("rated", item="i8", kind="rating", value=4.5), event("plain", item="i9", value=3))
+    _send(
+        client, event("old", item="i10", kind="dismiss", value=None), event("paid", item="i11", kind="buy", value=19.9)
+    )
+    stored = {one["event_id"]: one for one in _ok(client.get("/v1/users/u0/data"))["events"]}
+    assert [stored[f"e{k}"]["kind"] for k in range(len(kinds))] == kinds
+    told = {name: (stored[name]["kind"], stored[name]["value"]) for name in ("rated", "plain", "old", "paid")}
+    assert told == {"rated": ("rating", 4.5), "plain": ("rating", 3), "old": ("dislike", None), "paid": ("buy", 19.9)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "cure"),
+    [
+        ("rating", None, "give the rating, or kind 'use' if there is none"),
+        ("like", 5, "value is 5 beside kind 'like', which has none; leave value out"),
+        ("dislike", 0.5, "value is 0.5 beside kind 'dislike', which has none; leave value out"),
+        ("skip", 1, "leave value out, or give kind 'rating'"),
+        ("dislik", None, "dislike"),
+    ],
+)
+def test_a_kind_and_a_value_that_do_not_fit_are_refused_with_a_cure(
+    client: Client, store: EventStore, kind: str, value: float | None, cure: str
+) -> None:
+    answers = [
+        client.post("/v1/events", json={"events": [event("e", kind=kind, value=value)]}),
+        client.post("/v1/recommendations", json={"history": [{"item_id": "i3", "kind": kind, "value": value}]}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 422
+        assert cure in answer.json()["error"]["message"]
+    assert store.count() == 0
+
+
+def test_a_history_in_the_body_can_dislike(client: Client) -> None:
+    liked = [{"item_id": item, "kind": "like"} for item in ("i3", "i4", "i5")]
+    first = _ok(client.post("/v1/recommendations", json={"history": liked}))["items"][0]["item_id"]
+    history = [*liked, {"item_id": first, "kind": "dislike"}]
+    assert first not in ids(_ok(client.post("/v1/recommendations", json={"history": history})))
+
+
 def test_personas_have_shares_activity_and_a_half_life_with_its_interval(client: Client) -> None:
     answer = _ok(client.get("/v1/users/u0/personas"))
     assert len(answer["personas"]) == 4
