@@ -81,7 +81,9 @@ class Answers(Protocol):
     def save(self) -> None:
         """Save what beliefs have learned, so that a restart need not learn it again."""
 
-    def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> RecommendationList:
+    def recommend(
+        self, user_id: str, n: int, at: int | None, exclude: Collection[str], *, details: bool = True
+    ) -> RecommendationList:
         """Return explained recommendations for a user, known or not.
 
         Args:
@@ -89,10 +91,18 @@ class Answers(Protocol):
             n: length of the list; it is shorter where fewer items may be recommended.
             at: only events before this moment are visible, Unix seconds. None: all of them, and the moment is now.
             exclude: items that must not be recommended, beside those of the history.
+            details: whether to search for the events without which items would leave the list, which takes most of the
+                time. Without, no sentence claims a "because".
         """
 
     def recommend_for(
-        self, history: Sequence[HistoryEvent], n: int, at: int | None, exclude: Collection[str]
+        self,
+        history: Sequence[HistoryEvent],
+        n: int,
+        at: int | None,
+        exclude: Collection[str],
+        *,
+        details: bool = True,
     ) -> RecommendationList:
         """Return explained recommendations for an anonymous user with this history, which is not stored."""
 

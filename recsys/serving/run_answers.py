@@ -200,14 +200,22 @@ class RunAnswers:
         except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
             raise BundleError(f"the model cannot answer ({type(error).__name__}); train the run again") from error
 
-    def recommend(self, user_id: str, n: int, at: int | None, exclude: Collection[str]) -> RecommendationList:
+    def recommend(
+        self, user_id: str, n: int, at: int | None, exclude: Collection[str], *, details: bool = True
+    ) -> RecommendationList:
         with self._lock:
             history = self._current(user_id)
             queries, state = self._states.at(history, self._now(), at, exclude)
-            return self._recommend(history, queries, state, n, at, exclude)
+            return self._recommend(history, queries, state, n, at, exclude, details)
 
     def recommend_for(
-        self, history: Sequence[HistoryEvent], n: int, at: int | None, exclude: Collection[str]
+        self,
+        history: Sequence[HistoryEvent],
+        n: int,
+        at: int | None,
+        exclude: Collection[str],
+        *,
+        details: bool = True,
     ) -> RecommendationList:
         timed = all(event.time is not None for event in history)
         now = self._now()
@@ -223,14 +231,14 @@ class RunAnswers:
                 visitor.note_unknown(event.item_id, moment)
         with self._lock:
             queries, state = self._states.at(visitor, now, at, exclude, keep=False)
-            return self._recommend(visitor, queries, state, n, at, exclude)
+            return self._recommend(visitor, queries, state, n, at, exclude, details)
 
     def personas(self, user_id: str, at: int | None) -> Personas:
         with self._lock:
             history = self._current(user_id)
             queries, state = self._states.at(history, self._now(), at)
             told = self._maker.personas(queries, state, history.corrections)
-            listed = self._lists.recommend(history, queries, state, _LENGTH, exact_time=at is not None)
+            listed = self._lists.recommend(history, queries, state, _LENGTH, exact_time=at is not None, details=True)
             half_lives = user_half_lives(decayed_within(self._model) or self._model, queries)
         seats = {shelf.persona: shelf.seats for shelf in listed.shelves if shelf.persona is not None}
         personas = [
@@ -316,8 +324,9 @@ class RunAnswers:
         n: int,
         at: int | None,
         exclude: Collection[str],
+        details: bool,
     ) -> RecommendationList:
-        listed = self._lists.recommend(history, queries, state, n, exact_time=at is not None)
+        listed = self._lists.recommend(history, queries, state, n, exact_time=at is not None, details=details)
         unknown = [item for item, time in history.unknown.items() if at is None or time < at]
         excluded = [item for item in dict.fromkeys(exclude) if item not in self._catalogue.numbers]
         return RecommendationList(

@@ -44,6 +44,9 @@ _Exclude = Annotated[
     list[str], Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude})
 ]
 _Title = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
+_Details = Annotated[
+    bool, Query(description="false: do not search for the events without which an item would leave the list; faster")
+]
 _Changed = Annotated[bool, Query(description="whether to tell what the events change in their user's list of ten")]
 _LENGTH = 10
 _LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
@@ -139,18 +142,28 @@ def _recommendations(service: Service) -> APIRouter:
     n_items = Annotated[int, Query(ge=1, le=limits.n, description="length of the list")]
 
     @router.get(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
-    async def recommend(user_id: schemas.Id, n: n_items = _LENGTH, at: _At = None, exclude: _Exclude = []) -> Response:  # noqa: B006
+    async def recommend(
+        user_id: schemas.Id,
+        n: n_items = _LENGTH,
+        at: _At = None,
+        exclude: _Exclude = [],  # noqa: B006
+        details: _Details = True,
+    ) -> Response:
         """Recommend items to a user, known or not, and say why."""
         now = schemas.moment(at, time.time())
         excluded = _excluded(exclude, limits)
-        return await _answer(service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded))
+        return await _answer(
+            service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded, details=details)
+        )
 
     @router.post(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
     async def recommend_with(user_id: schemas.Id, body: schemas.ListIn) -> Response:
         """Recommend items to a user as GET does, with parameters that are too long for a path."""
         now = schemas.moment(body.at, time.time())
-        excluded, n = _excluded(body.exclude, limits), _length(body.n, limits)
-        return await _answer(service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded))
+        excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
+        return await _answer(
+            service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded, details=details)
+        )
 
     @router.post("/v1/recommendations", dependencies=[Depends(allowing("read"))], response_model=RecommendationList)
     async def recommend_for(body: schemas.QuestionIn) -> Response:
@@ -168,8 +181,10 @@ def _recommendations(service: Service) -> APIRouter:
             except DataError as error:
                 raise DataError(f"history[{place}]: {error}") from None
         now = schemas.moment(body.at, asked)
-        excluded, n = _excluded(body.exclude, limits), _length(body.n, limits)
-        return await _answer(service, _LIST, lambda: service.answers.recommend_for(history, n, now, excluded))
+        excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
+        return await _answer(
+            service, _LIST, lambda: service.answers.recommend_for(history, n, now, excluded, details=details)
+        )
 
     @router.get(_ITEM + "/similar", dependencies=[Depends(allowing("read"))], response_model=SimilarItems)
     async def similar(item_id: schemas.Id, n: n_items = 10) -> Response:

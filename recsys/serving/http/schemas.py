@@ -154,6 +154,8 @@ class UseIn(_Body):
         json_schema_extra=_TIME,
     )
 
+    kind: Annotated[Kind, BeforeValidator(_current_kind)] = Field("use", description="what was done")
+
     def history_event(self, now: float) -> HistoryEvent:
         """Return the event, checked; `now` is in Unix seconds."""
         check_id("item_id", self.item_id)
@@ -170,6 +172,7 @@ class ListIn(_Body):
     n: _Length = 10
     at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
+    details: bool = Field(True, description="false: do not search for the events without which an item would leave")
 
 
 class QuestionIn(_Body):
@@ -179,6 +182,7 @@ class QuestionIn(_Body):
     n: _Length = 10
     at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
+    details: bool = Field(True, description="false: do not search for the events without which an item would leave")
 
 
 class CorrectionIn(_Body):

@@ -5,13 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from recsys.data.queries import Queries
 from recsys.events.store import Correction
 from recsys.explanations import Explanation
 from recsys.serving.records import Persona, Shelf, UnmatchedCorrection
 from recsys.serving.users.state import UserState
+
+SEARCHED: Final = 20
+"""Items of a list for which events are searched without which they would leave it; of the others it is told what speaks
+for them most."""
 
 
 @final
@@ -56,7 +60,14 @@ class ListMaker(ABC):
 
     @abstractmethod
     def make(
-        self, queries: Queries, moment: int, state: UserState, n: int, corrections: dict[int, Correction]
+        self,
+        queries: Queries,
+        moment: int,
+        state: UserState,
+        n: int,
+        corrections: dict[int, Correction],
+        *,
+        details: bool,
     ) -> Listed:
         """Return a new list for one user.
 
@@ -66,6 +77,7 @@ class ListMaker(ABC):
             state: of the user; it may keep what saves work the next time.
             n: length of the list.
             corrections: of personas, see `acting`.
+            details: whether events are searched without which items would leave the list, see `Answers.recommend`.
         """
 
     @abstractmethod

@@ -32,21 +32,30 @@ class CachedLists:
         self._cache = cache
 
     def recommend(
-        self, history: UserHistory, queries: Queries, state: UserState, n: int, *, exact_time: bool
+        self, history: UserHistory, queries: Queries, state: UserState, n: int, *, exact_time: bool, details: bool
     ) -> Listed:
-        """Return the n best items for a user at the moment of the queries; `exact_time`: as of the very second."""
+        """Return the n best items for a user at the moment of the queries.
+
+        Args:
+            history: of the user.
+            queries: the user as one query.
+            state: of the user.
+            n: length of the list.
+            exact_time: whether the history is read as of the very second.
+            details: see `Answers.recommend`.
+        """
         now = int(queries.now[0])
         moment = now if exact_time else rounded_moment(now, queries.times)
         corrections = self._maker.acting(history.corrections)
         cached = state.cached_list
         if queries.exclude is not state.queries.exclude:  # the request excludes more items
-            return self._maker.make(queries, moment, state, n, corrections)
-        if cached is not None and (cached.moment, cached.n, cached.corrections) == (moment, n, corrections):
+            return self._maker.make(queries, moment, state, n, corrections, details=details)
+        if cached is not None and cached.answers(moment, n, corrections, details=details):
             later = now - cached.now
             items = tuple([_aged(one, later) for one in cached.items]) if later else cached.items
             return Listed(items, cached.shelves)
-        listed = self._maker.make(queries, moment, state, n, corrections)
-        state.cached_list = CachedList(moment, now, n, corrections, listed.items, listed.shelves)
+        listed = self._maker.make(queries, moment, state, n, corrections, details=details)
+        state.cached_list = CachedList(moment, now, n, corrections, listed.items, listed.shelves, details)
         if self._cache.get(history) is state:
             self._cache.put(history, state)
         return listed

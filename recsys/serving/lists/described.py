@@ -46,6 +46,8 @@ def describe_found(model: WithPersonas, queries: Queries, found: FoundPersonas) 
     """Describe the personas of one user."""
     fitted, dictionary = model.fitted_on, model.dictionary
     count, metadata = int(found.personas.counts[0]), fitted.metadata
+    if count == 0:
+        return DescribedPersonas(np.asarray(queries.now, np.int64), ())
     of_event = found.personas.of_events(dictionary, queries)
     counted = queries.counted & (of_event != UNKNOWN)
     member = (of_event[:, None] == np.arange(count)) & counted[:, None]

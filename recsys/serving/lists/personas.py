@@ -23,7 +23,7 @@ from recsys.models.linear.operations import event_weights
 from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import PersonaOwners, persona_shares
 from recsys.serving.catalogue import Catalogue
-from recsys.serving.lists.base import Listed, ListMaker, ToldPersonas
+from recsys.serving.lists.base import SEARCHED, Listed, ListMaker, ToldPersonas
 from recsys.serving.lists.controls import Controls, check_control, tastes_id
 from recsys.serving.lists.described import describe_found
 from recsys.serving.records import Persona, Shelf
@@ -32,10 +32,6 @@ from recsys.slates import Greedy, Pool
 from recsys.types import Doubles
 
 _ONE = np.zeros(1, np.int64)
-
-_SEARCHED = 20
-"""Items of a list for which events are searched without which they would leave it; of the others it is told what speaks
-for them most."""
 
 
 @final
@@ -86,7 +82,14 @@ class PersonaLists(ListMaker):
         return self._model.base.read(queries) if state.cached_weights is None else state.cached_weights.read(queries)
 
     def make(
-        self, queries: Queries, moment: int, state: UserState, n: int, corrections: dict[int, Correction]
+        self,
+        queries: Queries,
+        moment: int,
+        state: UserState,
+        n: int,
+        corrections: dict[int, Correction],
+        *,
+        details: bool,
     ) -> Listed:
         controls = self.controls(state, corrections)
         now = queries.at(np.asarray([moment], np.int64))
@@ -98,7 +101,7 @@ class PersonaLists(ListMaker):
         nothing = controls.mutes and not event_weights(heard.queries).any() and bool(event_weights(whole.queries).any())
         listed, contributions = self._slated(whole, heard, state, controls, n, general=nothing)
         heard = replace(heard, queries=heard.queries.at(queries.now))
-        explained = self._explained(whole, heard, state, listed, contributions, controls)
+        explained = self._explained(whole, heard, state, listed, contributions, controls, SEARCHED if details else 0)
         if nothing:
             explained = [replace(one, reason=text.MUTED, reason_kind="muted") for one in explained]
         (shares,) = persona_shares(whole.model, whole.queries, of_event, controls.muted.shape[1])
@@ -182,6 +185,7 @@ class PersonaLists(ListMaker):
         listed: Recommendations,
         contributions: Tensor | None,
         controls: Controls,
+        searched: int,
     ) -> list[Explanation]:
         """Explain each item by the evidence of its owner, with reasons that were checked for the first items."""
         found = state.grown.found
@@ -201,7 +205,7 @@ class PersonaLists(ListMaker):
         return explain_list(
             user_list,
             self._catalogue.ids,
-            searched=_SEARCHED,
+            searched=searched,
             recent=heard.recent,
             own_names=own,
             contributions=None if contributions is None else contributions.double().numpy(),

@@ -17,7 +17,7 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN
 from recsys.serving.catalogue import Catalogue
-from recsys.serving.lists.base import Listed, ListMaker, ToldPersonas
+from recsys.serving.lists.base import SEARCHED, Listed, ListMaker, ToldPersonas
 from recsys.serving.lists.corrections import PersonaCorrections
 from recsys.serving.records import Persona, Shelf, UnmatchedCorrection
 from recsys.serving.users.state import UserState
@@ -62,7 +62,14 @@ class PlainLists(ListMaker):
         return self._corrections.of_model(corrections)
 
     def make(
-        self, queries: Queries, moment: int, state: UserState, n: int, corrections: dict[int, Correction]
+        self,
+        queries: Queries,
+        moment: int,
+        state: UserState,
+        n: int,
+        corrections: dict[int, Correction],
+        *,
+        details: bool,
     ) -> Listed:
         facts, cached = state.facts, state.cached_weights
         weighed = self._corrections.weigh(queries.at(np.asarray([moment], np.int64)), corrections)
@@ -77,7 +84,9 @@ class PlainLists(ListMaker):
             bounded = self._top_n.best(read.queries, n, state.bounded)
             best, contributions, state.bounded = bounded.recommendations, bounded.contributions, bounded.bounded
         read = replace(read, queries=read.queries.at(queries.now))
-        (items,) = explain_read(read, facts, best, self._catalogue.ids, contributions=contributions)
+        (items,) = explain_read(
+            read, facts, best, self._catalogue.ids, contributions=contributions, searched=SEARCHED if details else 0
+        )
         if corrections:
             items = self._corrections.explain(items, state.facts.personas[0], corrections)
         if muted:

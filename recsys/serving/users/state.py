@@ -44,6 +44,7 @@ class CachedList:
         corrections: of personas, at that time.
         items: the list.
         shelves: of the list.
+        details: whether it was searched for events without which items would leave it.
     """
 
     moment: int
@@ -52,6 +53,12 @@ class CachedList:
     corrections: dict[int, Correction]
     items: tuple[Explanation, ...]
     shelves: tuple[Shelf, ...]
+    details: bool
+
+    def answers(self, moment: int, n: int, corrections: dict[int, Correction], *, details: bool) -> bool:
+        """Return whether a new list would be the same."""
+        asked = (moment, n, corrections, details)
+        return (self.moment, self.n, self.corrections, self.details) == asked
 
 
 @final
