@@ -154,8 +154,6 @@ class UseIn(_Body):
         json_schema_extra=_TIME,
     )
 
-    kind: Annotated[Kind, BeforeValidator(_current_kind)] = Field("use", description="what was done")
-
     def history_event(self, now: float) -> HistoryEvent:
         """Return the event, checked; `now` is in Unix seconds."""
         check_id("item_id", self.item_id)

@@ -15,13 +15,14 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.decay import GlobalHalfLife
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
-from recsys.events.store import Correction
+from recsys.events.store import Correction, Event
 from recsys.explanations import text
 from recsys.models import EASE, Decayed, WithPersonas
 from recsys.models.personas.ownership import ownership, without_evidence
 from recsys.serving.answers import UnknownError
 from recsys.serving.lists.controls import Controls, tastes_id
 from recsys.serving.records import HistoryEvent
+from recsys.serving.users.personas import GrownPersonas
 from recsys.slates import Seats
 from recsys.worlds.simulation import simulated_log
 from tests.serving.persona_answers import answers_of, control, seats, used
@@ -73,7 +74,7 @@ def test_muted_means_gone_and_stays_gone(models: dict[str, WithPersonas], log: I
     answers = answers_of(models["decayed"], log, store)
     last = int(log.time.max())
     checked = 0
-    for user in USERS[:15]:
+    for user in USERS[:13]:
         personas = answers.personas(user, None).personas
         muted = max(personas, key=lambda one: one.seats or 0)
         if len(personas) < 2:
@@ -83,7 +84,8 @@ def test_muted_means_gone_and_stays_gone(models: dict[str, WithPersonas], log: I
         control(answers, store, user, {muted.persona: 0.0})
         own = [one.item_id for one in before.items if one.owner == muted.persona]
         others = [one.item_id for one in before.items if one.owner != muted.persona]
-        store.append(used(user, [*own[:2], *others[:2]], last))
+        further = used(user, [*own[:2], *others[:2]], last)
+        store.append(further)
         for served in (answers, answers_of(models["decayed"], log, store, cache=0)):  # the second after a restart
             found = served.recommend(user, 10, None, ())
             assert len(found.items) == 10
@@ -92,7 +94,7 @@ def test_muted_means_gone_and_stays_gone(models: dict[str, WithPersonas], log: I
             assert told.muted
             assert (told.seats, told.weight) == (0, 0.0)
             heard = {fact.item_id for item in found.items for fact in item.evidence}
-            assert not heard & _events_of(served, log, models["decayed"], user, muted.persona)
+            assert not heard & _events_of(models["decayed"], log, user, further, muted.persona)
         store.undo_event(user, "e0")
         assert muted.persona not in seats(answers.recommend(user, 10, None, ()))
         store.undo_event(user, "e1")
@@ -103,15 +105,18 @@ def test_muted_means_gone_and_stays_gone(models: dict[str, WithPersonas], log: I
     assert checked >= 10
 
 
-def _events_of(answers: object, log: Interactions, model: WithPersonas, user: str, persona: int) -> set[str]:
-    """Return the items of the user's log that belong to a persona, found from the log alone."""
-    queries = Queries.from_interactions(log, np.asarray([int(user) - 1], np.int32))
-    found = model.found(queries)
+def _events_of(model: WithPersonas, log: Interactions, user: str, further: list[Event], persona: int) -> set[str]:
+    """Return the items of a user's history, with some further events, that belong to a persona."""
+    where = log.history_slice(int(user) - 1)
+    items = [*log.item_num[where].tolist(), *log.items.numbers([int(one.item_id) for one in further]).tolist()]
+    times = [*log.time[where].tolist(), *(one.time for one in further)]
+    queries = Queries.from_history([items], times=[times])
+    found = GrownPersonas.of(model, queries).found
     place = found.place(0, persona, model.dictionary.members)
-    of_event = found.personas.of_events(model.dictionary, queries)
-    firm = {str(log.items.id_of(int(item))) for item in queries.history.items[of_event == place]}
-    # Where the served personas were found some events ago, an item at the edge may belong to a neighbour.
-    return firm if place is not None and answers is not None else set()
+    own = found.personas.of_events(model.dictionary, queries) == place
+    assert place is not None
+    assert own.any()
+    return {str(log.items.id_of(int(item))) for item in queries.history.items[own]}
 
 
 def test_two_thousand_users_with_a_muted_persona() -> None:
