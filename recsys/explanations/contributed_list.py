@@ -47,8 +47,10 @@ class ContributedList:
         model, queries = user_list.model, user_list.queries
         self._list, self._n = user_list, len(user_list.items)
         self._base = model.base if isinstance(model, WithPersonas) else model
-        attentive = isinstance(model, WithPersonas) and model.chosen_sharpness > 0
-        self.is_exact = isinstance(self._base, LinearRows) and not attentive
+        self._sharpness = 0.0  # over the scale of the attention
+        if isinstance(model, WithPersonas):
+            self._sharpness = model.chosen_sharpness / model.attention_scale
+        self.is_exact = isinstance(self._base, LinearRows) and self._sharpness == 0
         self._evidence = user_list.evidence or queries
         self._of_event = user_list.of_event
         self._width = 1 if user_list.found is None else user_list.found.numbers.shape[1]
@@ -95,7 +97,31 @@ class ContributedList:
         if len(first):
             added, proof = np.hstack([self.contributions, added]), np.hstack([self._proof, proof])
         self.contributions, self._proof = added, proof  # "events candidates"
-        self._alone = self._owned.T.astype(np.float64) @ proof  # "K candidates"
+        if self._sharpness:  # what the attention weighs
+            self._plain = self._plainly_added(self._list.queries, self.items)
+            self._weighed = self._owned.T.astype(np.float64) @ self._plain  # "K candidates"
+            self._proof = self._plain if evidence is None else self._plainly_added(evidence, self.items)
+        self._alone = self._owned.T.astype(np.float64) @ self._proof  # "K candidates"
+
+    def _plainly_added(self, queries: Queries, items: Items) -> Doubles:
+        """Return what events add to the score that the attention weighs, by the model within."""
+        with torch.inference_mode():
+            added = as_fold_in(self._base, "contributions").contributions(queries, items[None])
+        return np.asarray(added.double().cpu().numpy())
+
+    def _attended(self, alone: Doubles) -> Doubles:
+        """Return K a_ik U_k . v_i of the candidates, given U_k . v_i, "... K candidates"."""
+        present = self._owned[self._counted > 0].any(0)
+        logits = np.where(present[:, None], self._sharpness * alone, -np.inf)
+        weight = np.exp(logits - logits.max(-2, keepdims=True))
+        return np.asarray(present.sum() * weight / weight.sum(-2, keepdims=True) * alone)
+
+    def effects(self, events: Ints) -> Doubles:
+        """Return by how much the score of each candidate falls without each of some events, "events candidates"."""
+        if not self._sharpness:
+            return np.asarray(self.contributions[events])
+        fewer = self._weighed - self._owned[events][:, :, None] * self._plain[events][:, None]
+        return np.asarray(self._attended(self._weighed).sum(0) - self._attended(fewer).sum(1))
 
     def _added(self, queries: Queries, items: Items) -> Doubles:
         with torch.inference_mode():
@@ -127,6 +153,11 @@ class ContributedList:
 
     def _without(self, missing: Doubles, events: Ints) -> Doubles:
         """Return the scores of all candidates without some events, "sets candidates"."""
+        if self._sharpness:
+            owned = self._owned[events].astype(np.float64)
+            fewer = self._weighed - (missing[:, None] * owned.T) @ self._plain[events]
+            change = self._attended(fewer).sum(1) - self._attended(self._weighed).sum(0)
+            return np.asarray(self._wide_scores[self._near] + change)
         if not self.is_exact:
             return np.asarray(self._wide_scores[self._near] - missing @ self.contributions[events])
         return np.asarray(self._wide_scores + self._rise(missing, events, self._wide_items))
@@ -234,6 +265,8 @@ class ContributedList:
         mass = self._weights @ self._owned - (missing * self._weights[events]) @ owned  # "sets K"
         total = mass.sum(1, keepdims=True)
         shares = mass / np.where(total > 0, total, 1.0)
+        if self._sharpness:
+            alone = self._attended(alone)
         voice = np.maximum(alone, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None]
         owner = np.where(voice.max(1) > 0, voice.argmax(1), UNKNOWN).astype(np.int32)
         content = None

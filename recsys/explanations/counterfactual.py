@@ -148,7 +148,7 @@ def _searches(user_list: UserList, listed: ContributedList, places: Sequence[int
     """Return the searches, with sets to try, of the items that some eligible event of their owner speaks for."""
     standing, column = listed.standing()
     counted = user_list.queries.counted & eligible & (user_list.of_event != UNKNOWN)
-    owners = user_list.listed.owners
+    owners = user_list.owners
     n = len(user_list.items)
     own = standing[np.arange(len(column)), np.maximum(column, 0)]
     standing = np.where(np.isfinite(standing), standing, -np.inf)
@@ -156,7 +156,7 @@ def _searches(user_list: UserList, listed: ContributedList, places: Sequence[int
     searches = []
     for place in places:
         target = int(column[place])
-        owner = 0 if owners is None else int(owners[0, place])
+        owner = int(owners[place])
         if UNKNOWN in (target, owner):
             continue
         added = listed.contributions[:, target]
@@ -169,12 +169,13 @@ def _searches(user_list: UserList, listed: ContributedList, places: Sequence[int
         worth[target] = -np.inf
         rivals = np.argsort(-worth, kind="stable")[: n + _RIVALS]
         rivals = rivals[np.isfinite(worth[rivals])]
-        gain = added[events][:, None] - listed.contributions[events][:, rivals]
-        order = np.argsort(-gain[:, max(0, n - 1) :].mean(1) if len(rivals) >= n else -added[events], kind="stable")
-        order = order[:_TRIED]
-        searches.append(
-            _Search(place, target, events[order], added[events[order]], _guesses(worth[rivals], gain[order], n))
-        )
+        # Tried are those that add most beyond what they add to the items that would come in.
+        coming = rivals[max(0, n - 1) :]
+        against = added[events] - (listed.contributions[events][:, coming].mean(1) if len(coming) else 0.0)
+        events = events[np.argsort(-against, kind="stable")[:_TRIED]]
+        change = listed.effects(events)
+        gain = change[:, [target]] - change[:, rivals]
+        searches.append(_Search(place, target, events, added[events], _guesses(worth[rivals], gain, n)))
     return searches
 
 

@@ -101,8 +101,7 @@ class _ExplainedList:
         """Of items without a set: whether they would be listed without all of their owner's events."""
         found = user_list.found
         self._numbers: list[int] = [] if found is None else found.numbers[0].tolist()
-        owners = user_list.listed.owners
-        self._owners = [UNKNOWN] * contributions.shape[1] if owners is None else owners[0].tolist()
+        self._owners = user_list.owners.tolist() if self._numbers else [UNKNOWN] * contributions.shape[1]
 
     def search(self, places: Sequence[int]) -> None:
         """Search for the events without which items would leave the list."""

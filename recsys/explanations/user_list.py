@@ -75,6 +75,17 @@ class UserList:
         return self.found.personas.of_events(self.model.dictionary, self.queries)
 
     @cached_property
+    def owners(self) -> Items:
+        """ "n", the place of the persona that owns each item, below K; `UNKNOWN` for nobody; 0 without personas."""
+        if self.found is None:
+            return np.zeros(len(self.items), np.int32)
+        if self.listed.owners is not None:
+            return np.asarray(self.listed.owners[0])
+        assert isinstance(self.model, WithPersonas)
+        owners = self._owners(self.model, self.evidence or self.queries, 1)
+        return np.asarray(owners.seating(np.zeros(1, np.int64), self.listed.items).owner[0])
+
+    @cached_property
     def pool(self) -> Pool:
         """The candidates, best-scored first; more of them than the slate chooses from."""
         size = max(len(self.items), 0 if self.slate is None else self.slate.pool) + _BEYOND

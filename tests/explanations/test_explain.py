@@ -209,7 +209,7 @@ def test_short_lists_and_batches() -> None:
     log = movie_log()
     model = TastesFromHistory().fit(log)
     many = Queries.from_history([[0, 1, 4]] * 130 + [list(range(8))])
-    lists = explain(model, many, 3)
+    lists = explain(model, many, 3, searched=1)
     assert lists[0] == lists[129]
     assert lists[130] == []
-    assert explain_items(model, many, model.recommend(many, 3)) == lists
+    assert explain_items(model, many, model.recommend(many, 3), searched=1) == lists

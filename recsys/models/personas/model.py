@@ -153,6 +153,12 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         _ = self.fitted_on
         return self._sharpness
 
+    @property
+    def attention_scale(self) -> float:
+        """Of the attention: see `PersonaAttention`."""
+        _ = self.fitted_on
+        return self._scale
+
     def continue_from(self, former: Recommender) -> Self:
         """Let the next `fit` keep the tastes, their numbers and their names, as far as they hold, of an earlier one.
 
