@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import final
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
-from recsys.data.interactions import Interactions
+from benchmarks.personas.subject import LONG, Figures, N, Subject
 from recsys.data.queries import Queries
-from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.vocabulary import UNKNOWN
 from recsys.evaluation.holdout import evaluate_lists
-from recsys.evaluation.metrics import ranking_metrics
-from recsys.evaluation.significance import compare
+from recsys.evaluation.significance import compare_seeds
 from recsys.evaluation.tastes import Tastes
-from recsys.models.base import Recommendations, Recommender
+from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.clusters import Personas, find_personas, taste_mass
 from recsys.models.personas.dictionary import TasteDictionary
@@ -25,100 +23,11 @@ from recsys.models.personas.growth import matched, updated_personas
 from recsys.models.personas.health import FoundHealth
 from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
 from recsys.models.personas.taste_names import Labels, TasteNames
-from recsys.slates import Owners, Seating, Seats
-from recsys.types import Doubles, Ints, Items
+from recsys.types import Doubles, Items
 
-N = 10
-SLATES = (
-    *(Seats(0.0, 0.0), Seats(0.05, 0.0), Seats(0.1, 0.0), Seats(0.1, 0.1), Seats(0.1, 0.2), Seats(0.1, 0.3)),
-    *(Seats(0.1, 0.4), Seats(0.1, 0.5), Seats(0.1, 0.6)),
-)
-"""From the best scores to the most mixed lists."""
-LONG = 30
-"""Events of a history from which several personas are expected."""
 _TIMED = 50
-_LOSS = 0.0025
-"""Relative loss of NDCG@10 on validation that counts as none: about half of its standard error."""
-
-Figures = dict[str, float]
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A fitted model, some questions, and everybody's personas."""
-
-    model: Recommender
-    train: Interactions
-    questions: Holdout
-    dictionary: TasteDictionary
-    slate: Seats
-
-    @classmethod
-    def of(cls, model: Recommender, split: Split, most: int, seed: int) -> Subject:
-        """Fit a model, find the dictionary, and choose the slate on validation.
-
-        The slate is the last of `SLATES` with which validation loses no more than `_LOSS`.
-        """
-        train = split.train
-        model.fit(train)
-        dictionary = TasteDictionary.of(train)
-        valid = cls(model, train, sample(split.valid, most, seed), dictionary, SLATES[0])
-        scores = [_ndcg(valid, valid.seated(slate)) for slate in SLATES]
-        slate = [each for each, score in zip(SLATES, scores, strict=True) if score >= (1.0 - _LOSS) * scores[0]][-1]
-        return cls(model, train, sample(split.test, most, seed), dictionary, slate)
-
-    @property
-    def queries(self) -> Queries:
-        return self.questions.queries
-
-    @cached_property
-    def personas(self) -> Personas:
-        return find_personas(self.dictionary, self.queries)
-
-    @cached_property
-    def owners(self) -> CachedOwners:
-        return CachedOwners(PersonaOwners(self.model, self.queries, self.dictionary, self.personas))
-
-    def seated(self, slate: Seats) -> Recommendations:
-        """Return everybody's list."""
-        return self.model.recommend(self.queries, N, slate=slate, owners=self.owners)
-
-    @cached_property
-    def lists(self) -> Recommendations:
-        return self.seated(self.slate)
-
-    @property
-    def listed_owners(self) -> Items:
-        assert self.lists.owners is not None
-        return self.lists.owners
-
-
-@final
-class CachedOwners(Owners):
-    """Asks for the owners of a pool once, for slates that choose from the same pool."""
-
-    def __init__(self, owners: Owners) -> None:
-        self._owners = owners
-        self._known: dict[tuple[int, int, int], Seating] = {}
-
-    def seating(self, rows: Ints, items: Items) -> Seating:
-        key = int(rows[0]), *items.shape
-        if key not in self._known:
-            self._known[key] = self._owners.seating(rows, items)
-        return self._known[key]
-
-
-def sample(holdout: Holdout, most: int, seed: int) -> Holdout:
-    """Return at most so many questions with a history and something relevant."""
-    rows = np.flatnonzero((holdout.queries.history.lengths > 0) & (holdout.relevant.lengths > 0))
-    if len(rows) > most:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-    return holdout.take(rows)
-
-
-def _ndcg(subject: Subject, lists: Recommendations) -> float:
-    return float(ranking_metrics(lists.items, subject.questions.relevant, [N], ["ndcg"])[f"ndcg@{N}"].mean())
+_NAMERS = 3000
+"""Users from whom names are chosen, at most."""
 
 
 def distinct(subject: Subject, of_event: Items) -> Figures:
@@ -139,17 +48,16 @@ def placebos(subject: Subject, seed: int) -> dict[str, Figures]:
 
 
 def named(subject: Subject, former: TasteNames | None = None) -> TasteNames:
-    """Return the names that hold for every second user."""
-    even = np.arange(0, len(subject.questions), 2)
-    return TasteNames.of(
-        subject.dictionary,
-        subject.train.metadata,
-        subject.queries.take(even),
-        subject.personas.take(even),
-        listed=subject.lists.items[even],
-        owner=subject.listed_owners[even],
-        former=former,
-    )
+    """Return the names that hold for users of the log who are not every second user that is asked about."""
+    judged = subject.queries.users[1::2]
+    others = np.setdiff1d(np.arange(subject.train.n_users), judged)
+    spread = others[np.unique(np.linspace(0, len(others) - 1, min(len(others), _NAMERS)).astype(np.int64))]
+    queries = Queries.from_interactions(subject.train, spread)
+    personas = find_personas(subject.dictionary, queries)
+    owners = PersonaOwners(subject.model, queries, subject.dictionary, personas)
+    lists = subject.model.recommend(queries, N, slate=subject.slate, owners=owners)
+    arguments = subject.dictionary, subject.train.metadata, queries, personas
+    return TasteNames.of(*arguments, listed=lists.items, owner=lists.owners, former=former)
 
 
 def meaningful(subject: Subject, names: TasteNames) -> Figures:
@@ -179,27 +87,44 @@ def owned(subject: Subject) -> Figures:
     return {"evidence": float(np.median(found.evidence)), "nobody's": float(nobody.mean())}
 
 
-def free(subject: Subject, seed: int) -> Figures:
-    """Return NDCG, excess of the taste distance and systematic distortion, of seats against plain scores."""
-    tastes = Tastes.of(subject.train)
-    plain = subject.model.recommend(subject.queries, N).items
-    one, other = (
-        evaluate_lists(top, subject.questions, subject.train, cutoffs=N, tastes=tastes).per_user
-        for top in (plain, subject.lists.items)
-    )
+def free(subjects: Sequence[Subject], seed: int) -> Figures:
+    """Return NDCG, excess of the taste distance and systematic distortion, of seats against plain scores.
+
+    Args:
+        subjects: of one log under one or several splits, over which a user's values are averaged.
+        seed: of the interval.
+    """
+    tables = [_tables(subject) for subject in subjects]
+    one, other = ([pair[side] for pair in tables] for side in (0, 1))
     metric = f"ndcg@{N}"
-    row = compare(one, other, [metric], seed=seed).iloc[0]
+    row = compare_seeds(one, other, [metric], seed=seed).iloc[0]
+    first = subjects[0]
+    tastes, plain = Tastes.of(first.train), first.model.recommend(first.queries, N).items
+    long = first.queries.history.lengths >= LONG
     return {
         "plain": float(row["mean_a"]),
         "seats": float(row["mean_b"]),
         "relative": float(row["relative"]),
         "low": float(row["low"] / row["mean_a"]),
         "high": float(row["high"] / row["mean_a"]),
-        "excess, plain": float(one[f"tdd_excess@{N}"].mean()),
-        "excess": float(other[f"tdd_excess@{N}"].mean()),
-        "systematic, plain": systematic(tastes, subject.queries, plain),
-        "systematic": systematic(tastes, subject.queries, subject.lists.items),
+        "users": float(row["n"]),
+        "splits": float(len(subjects)),
+        "excess, plain": float(one[0][f"tdd_excess@{N}"].mean()),
+        "excess": float(other[0][f"tdd_excess@{N}"].mean()),
+        "excess, plain, 30 events": float(one[0][f"tdd_excess@{N}"][long].mean()),
+        "excess, 30 events": float(other[0][f"tdd_excess@{N}"][long].mean()),
+        "systematic, plain": systematic(tastes, first.queries, plain),
+        "systematic": systematic(tastes, first.queries, first.lists.items),
     }
+
+
+def _tables(subject: Subject) -> tuple[pd.DataFrame, pd.DataFrame]:
+    tastes = Tastes.of(subject.train)
+    lists = subject.model.recommend(subject.queries, N).items, subject.lists.items
+    one, other = (
+        evaluate_lists(top, subject.questions, subject.train, cutoffs=N, tastes=tastes).per_user for top in lists
+    )
+    return one, other
 
 
 def systematic(tastes: Tastes, queries: Queries, top: Items) -> float:

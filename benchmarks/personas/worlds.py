@@ -14,6 +14,10 @@ from recsys.types import Doubles, Ints
 from recsys.worlds.blocks import block_log
 from recsys.worlds.simulation import World, WorldConfig, simulate
 
+_PRIOR = 20_000
+_FLOOR = 1e-3
+"""Added to the probability of a genre: of a genre that is used up others are drawn."""
+
 
 @final
 @dataclass(frozen=True)
@@ -27,6 +31,10 @@ class Planted:
         within_one: share of the users whose number of personas is right within one.
         one_taste: share of the users of one block's items who have one persona.
         one_persona: share of the users of one persona who have one; 35% of their events are of other genres.
+        limit: the same of the most probable number of personas given the genres of a user's events, under the true
+            parameters: the best that the world allows to who does not know the order of events.
+        mistaken: share of the users of two personas who have one.
+        limit_mistaken: the same under the true parameters.
     """
 
     found: float
@@ -35,6 +43,9 @@ class Planted:
     within_one: float
     one_taste: float
     one_persona: float
+    limit: float
+    mistaken: float
+    limit_mistaken: float
 
 
 def planted(seed: int, users: int = 800) -> Planted:
@@ -48,13 +59,33 @@ def planted(seed: int, users: int = 800) -> Planted:
     used = np.asarray([len(set(own.tolist())) for own in np.split(world.persona, log.indptr[1:-1])])
     labels = (personas.of_events(dictionary, queries), genre, probable)
     found, by_genre, posterior = (_mean_rand(world, np.asarray(label, np.int64), used > 1) for label in labels)
-    single = used == 1
+    likely = _most_probable(world, seed)
+    single, double = used == 1, used == 2
     return Planted(
         *(found, by_genre, posterior),
         within_one=float((np.abs(personas.counts - used) <= 1).mean()),
         one_taste=_one_taste(seed),
         one_persona=float((personas.counts[single] == 1).mean()),
+        limit=float((likely[single] == 1).mean()),
+        mistaken=float((personas.counts[double] == 1).mean()),
+        limit_mistaken=float((likely[double] == 1).mean()),
     )
+
+
+def _most_probable(world: World, seed: int) -> Ints:
+    """Return the most probable number of personas of each user, given how many events have which leading genre.
+
+    The likelihood is averaged over other users of the same world's rules, a Monte Carlo of the prior.
+    """
+    prior = simulate(WorldConfig(seed=1000 + seed, n_users=_PRIOR, n_items=1000, events_per_user=1))
+    genres = np.einsum("uk,ukg->ug", prior.mixtures, prior.tastes)
+    number = (prior.mixtures > 0).sum(1)
+    counts = np.zeros((world.log.n_users, len(world.genres)))
+    np.add.at(counts, (world.log.user_num, world.item_genre[world.log.item_num]), 1.0)
+    likelihood = counts @ np.log(genres + _FLOOR).T
+    likelihood = np.exp(likelihood - likelihood.max(1, keepdims=True))
+    by_number = [likelihood[:, number == count].sum(1) for count in range(1, int(number.max()) + 1)]
+    return np.asarray(np.argmax(by_number, axis=0) + 1)
 
 
 def _one_taste(seed: int) -> float:

@@ -32,15 +32,19 @@ def coherence(themes: Floats, queries: Queries) -> Doubles:
 
     Events without a vector t_j do not count.
     """
-    weight = queries.counted * (1.0 if queries.weights is None else queries.weights.astype(np.float64))
-    items = np.maximum(queries.history.items, 0)
-    weight = weight * themes.any(1)[items]
-    users = len(queries)
-    rows = sp.csr_matrix((weight, items, queries.history.indptr), shape=(users, len(themes)))
-    total, square = (np.bincount(queries.history.rows, each, users) for each in (weight, weight**2))
+    users, rows = len(queries), queries.history.rows
+    events = np.flatnonzero(queries.counted)
+    weight = np.ones(len(events)) if queries.weights is None else queries.weights[events].astype(np.float64)
+    vectors = themes[queries.history.items[events]]
+    weight = weight * vectors.any(1)
+    rows = rows[events]
+    total, square = (np.bincount(rows, each, users) for each in (weight, weight**2))
+    sums = np.zeros((users, themes.shape[1]))
+    if len(events):
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        sums[rows[starts]] = np.add.reduceat(weight[:, None] * vectors, starts)
     among = total**2 - square
-    alike = ((rows @ themes.astype(np.float64)) ** 2).sum(1) - square
-    return np.divide(alike, among, out=np.ones(users), where=among > 1e-9 * total**2)
+    return np.divide((sums**2).sum(1) - square, among, out=np.ones(users), where=among > 1e-9 * total**2)
 
 
 def least_coherence(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.personas import command
+from benchmarks.personas import command, reported
 from benchmarks.personas.worlds import adjusted_rand
 
 
@@ -25,7 +25,7 @@ def test_bars_see_placebos_that_pass(tmp_path: Path) -> None:
     command.main(["--quick", "--out", str(tmp_path)])
     claims = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["logs"]["simulated"]
     claims["personas, shuffled"] = claims["personas, found"]
-    verdicts = {row[0]: row[-1] for row in command._bars(claims)}
+    verdicts = {row[0]: row[-1] for row in reported.bars(claims)}
     assert verdicts["placebo, shuffled"] == "**missed**"
     assert verdicts["placebo, identical"] == "met"
 

@@ -1,0 +1,107 @@
+"""A log, a model with personas that is fitted to it, and the questions that are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, final
+
+import numpy as np
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.data.splits.holdout import Holdout, Split
+from recsys.evaluation.metrics import ranking_metrics
+from recsys.models import WithPersonas
+from recsys.models.base import Recommendations, Recommender
+from recsys.models.personas.clusters import Personas, find_personas
+from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models.personas.ownership import PersonaOwners
+from recsys.slates import Seats, Slate
+from recsys.types import Items
+
+N: Final = 10
+LONG: Final = 30
+"""Events of a history from which several personas are expected."""
+
+Figures = dict[str, float]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A fitted model, its tastes and its slate, some questions, and everybody's personas.
+
+    Attributes:
+        served: the model with personas.
+        model: the model within, of plain scores.
+        train: what it was fitted on.
+        questions: of users with a history and something relevant.
+        dictionary, slate: of `served`.
+    """
+
+    served: WithPersonas
+    model: Recommender
+    train: Interactions
+    questions: Holdout
+    dictionary: TasteDictionary
+    slate: Slate
+
+    @classmethod
+    def of(
+        cls,
+        model: Recommender,
+        split: Split,
+        most: int,
+        seed: int,
+        *,
+        sharpness: float | None = 0.0,
+        slate: Slate | None = None,
+    ) -> Subject:
+        """Fit a model with personas, whose slate and sharpness are chosen on validation where they are not given."""
+        asked = sample(split.valid, max(1, most // 2), seed)
+
+        def validate(candidate: Recommender) -> float:
+            return ndcg(candidate.recommend(asked.queries, N).items, asked)
+
+        served = WithPersonas(model, sharpness=sharpness, slate=slate).fit(split.train, validate)
+        questions = sample(split.test, most, seed)
+        return cls(served, served.base, split.train, questions, served.dictionary, served.chosen_slate)
+
+    @property
+    def queries(self) -> Queries:
+        return self.questions.queries
+
+    @cached_property
+    def personas(self) -> Personas:
+        return find_personas(self.dictionary, self.queries)
+
+    @cached_property
+    def lists(self) -> Recommendations:
+        """The lists that are served."""
+        owners = PersonaOwners(self.model, self.queries, self.dictionary, self.personas)
+        return self.model.recommend(self.queries, N, slate=self.slate, owners=owners)
+
+    @property
+    def listed_owners(self) -> Items:
+        assert self.lists.owners is not None
+        return self.lists.owners
+
+    @property
+    def weights(self) -> Figures:
+        """The weights of the slate."""
+        chosen = self.slate if isinstance(self.slate, Seats) else Seats(0.0, 0.0)
+        return {"weight": chosen.weight, "calibration": chosen.calibration}
+
+
+def sample(holdout: Holdout, most: int, seed: int) -> Holdout:
+    """Return at most so many questions with a history and something relevant."""
+    rows = np.flatnonzero((holdout.queries.history.lengths > 0) & (holdout.relevant.lengths > 0))
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    return holdout.take(rows)
+
+
+def ndcg(items: Items, questions: Holdout) -> float:
+    """Return the mean NDCG of lists."""
+    return float(ranking_metrics(items, questions.relevant, [N], ["ndcg"])[f"ndcg@{N}"].mean())
