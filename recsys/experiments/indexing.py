@@ -17,7 +17,7 @@ from recsys.errors import ConfigError
 from recsys.experiments.index_settings import IndexSettings
 from recsys.experiments.runs import load_model, run_log
 from recsys.models.base import Recommender
-from recsys.models.retrieval.points import require_retrievable
+from recsys.models.retrieval.points import indexable, require_retrievable
 from recsys.types import Items
 
 _LARGEST_RATIO = 0.8
@@ -51,7 +51,7 @@ def index_run(
         ConfigError: faiss is not installed, the recall is out of reach, or the exact lists are about as fast.
     """
     path = run / "model"
-    model = load_model(run, allow)
+    model = indexable(load_model(run, allow))
     require_retrievable(model)
     require_library("`recsys index` makes an index")
     from recsys.models.retrieval.index import PersonaIndex, Search  # noqa: PLC0415 (an optional library)

@@ -15,7 +15,7 @@ from recsys.bundles.index import Recommend, describe_index, recommender_of
 from recsys.events.addresses import PINNED, is_address, located
 from recsys.events.store import EventStore
 from recsys.experiments.runs import load_model, run_data, run_log
-from recsys.models.personas.model import WithPersonas
+from recsys.models.retrieval.points import indexable
 from recsys.serving.run_answers import CACHE_BYTES, RunAnswers
 
 _LOG = logging.getLogger(__name__)
@@ -65,9 +65,7 @@ def open_answers(
     fingerprint = str(manifest.files["arrays.safetensors"]["sha256"])[:16]
     recommend: Recommend | None = None
     if manifest.index is not None and not exact:
-        recommend = recommender_of(
-            run / "model", (model.base if isinstance(model, WithPersonas) else model).scoring_model
-        )
+        recommend = recommender_of(run / "model", indexable(model).scoring_model)
         _LOG.warning("model %s recommends through an index: %s", fingerprint, describe_index(manifest.index))
     return RunAnswers(
         model,

@@ -11,6 +11,7 @@ from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaPoints, Retrievable
+from recsys.models.personas.model import WithPersonas
 from recsys.types import Items
 
 
@@ -27,6 +28,24 @@ def require_retrievable(model: Recommender) -> Retrievable:
         f"{type(scoring).__name__} cannot be indexed: its scores are not inner products of a user's vectors with one "
         "fixed, short vector of each item; recommend exactly (the default), or train AMPCF, MF, BPR or IALS"
     )
+
+
+def indexable(model: Recommender) -> Recommender:
+    """Return the model whose best scores an index finds: the one within a model of found personas, or the model itself.
+
+    The personas then choose from what the index finds.
+
+    Raises:
+        CapabilityError: the personas change the scores, which are then no inner products.
+    """
+    if not isinstance(model, WithPersonas):
+        return model
+    if model.chosen_sharpness > 0:
+        raise CapabilityError(
+            "attention over the user's personas decides the scores, which are no inner products; recommend exactly "
+            "(the default), or set sharpness to 0"
+        )
+    return model.base
 
 
 def persona_points(model: Recommender, queries: Queries) -> PersonaPoints:

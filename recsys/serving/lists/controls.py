@@ -18,7 +18,7 @@ from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas
 from recsys.serving.answers import UnknownError
 from recsys.serving.records import UnmatchedCorrection
-from recsys.types import Floats, Mask
+from recsys.types import Floats, Items, Mask
 
 BOOST = 2.0
 """The weight of a boosted persona: twice the seats."""
@@ -115,7 +115,7 @@ class Controls:
         """Whether anything is muted."""
         return bool(self.muted.any() or self.silent.any())
 
-    def weights(self, dictionary: TasteDictionary, queries: Queries, of_event: Mask) -> Floats:
+    def weights(self, dictionary: TasteDictionary, queries: Queries, of_event: Items) -> Floats:
         """Return "events": 0 for the events of what is muted, the given weights for the others.
 
         Args:

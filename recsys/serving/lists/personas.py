@@ -153,9 +153,8 @@ class PersonaLists(ListMaker):
                 break
             size = min(4 * size, self._model.n_items)
         place, empty = np.maximum(chosen, 0), chosen == UNKNOWN
-        items, scores, owner = (
-            np.take_along_axis(each, place, 1) for each in (pool.items, pool.scores, pool.owned.owner)
-        )
+        items, scores = np.take_along_axis(pool.items, place, 1), np.take_along_axis(pool.scores, place, 1)
+        owner = np.take_along_axis(pool.owned.owner, place, 1)
         items[empty], scores[empty], owner[empty] = UNKNOWN, -np.inf, UNKNOWN
         listed = Recommendations(items, scores, owner)
         of_listed = None if contributions is None or empty.any() else contributions[:, chosen[0]]

@@ -13,15 +13,17 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay import GlobalHalfLife
-from recsys.errors import DataError
+from recsys.errors import CapabilityError, DataError
 from recsys.events.addresses import open_store
 from recsys.events.store import Correction, Event
 from recsys.explanations import text
-from recsys.models import EASE, Decayed, WithPersonas
+from recsys.models import EASE, IALS, Decayed, WithPersonas
 from recsys.models.personas.ownership import ownership, without_evidence
+from recsys.models.retrieval.points import indexable
 from recsys.serving.answers import UnknownError
 from recsys.serving.lists.controls import Controls, tastes_id
 from recsys.serving.records import HistoryEvent
+from recsys.serving.run_answers import RunAnswers
 from recsys.serving.users.personas import GrownPersonas
 from recsys.slates import Seats
 from recsys.worlds.simulation import simulated_log
@@ -82,8 +84,8 @@ def test_muted_means_gone_and_stays_gone(models: dict[str, WithPersonas], log: I
         checked += 1
         before = answers.recommend(user, 10, None, ())
         control(answers, store, user, {muted.persona: 0.0})
-        own = [one.item_id for one in before.items if one.owner == muted.persona]
-        others = [one.item_id for one in before.items if one.owner != muted.persona]
+        own = [str(one.item_id) for one in before.items if one.owner == muted.persona]
+        others = [str(one.item_id) for one in before.items if one.owner != muted.persona]
         further = used(user, [*own[:2], *others[:2]], last)
         store.append(further)
         for served in (answers, answers_of(models["decayed"], log, store, cache=0)):  # the second after a restart
@@ -276,6 +278,27 @@ def test_a_dislike_leaves_the_list_and_can_be_undone(models: dict[str, WithPerso
     assert first not in {fact.item_id for one in after.items for fact in one.evidence}
     store.undo_event("5", "e0")
     assert answers.recommend("5", 10, None, ()) == before
+
+
+def test_an_index_gives_the_pool_from_which_personas_are_seated(log: Interactions) -> None:
+    pytest.importorskip("faiss", reason="the index is an extra")
+    from recsys.models.retrieval.index import PersonaIndex, Search
+
+    model = WithPersonas(IALS(embedding_size=8, iterations=3)).fit(log)
+    within = indexable(model)
+    index = PersonaIndex.build(within, Search(5, 120, 10), cells=5)
+    now = float(log.time.max()) + 86_400
+    served, exact = (
+        RunAnswers(model, "model", log, open_store("memory:"), clock=lambda: now, recommend=recommend)
+        for recommend in (index.recommend, None)
+    )
+    for user in USERS[:5]:
+        found, wanted = (each.recommend(user, 10, None, ()) for each in (served, exact))
+        assert [one.item_id for one in found.items] == [one.item_id for one in wanted.items]
+        assert seats(found) == seats(wanted)
+    attentive = WithPersonas(IALS(embedding_size=8, iterations=1), sharpness=1.0).fit(log)
+    with pytest.raises(CapabilityError, match="sharpness to 0"):
+        indexable(attentive)
 
 
 def test_somebody_new_and_somebody_anonymous(models: dict[str, WithPersonas], log: Interactions) -> None:
