@@ -114,7 +114,7 @@ class _ExplainedList:
             if events is not None and enough:
                 self._sets[place] = events
         rest = [place for place in places if place not in self._sets and self._own(place).any()]
-        if rest and self._numbers:
+        if rest and len(self._existing) > 1:
             columns = np.asarray([contributed.column(int(self._list.items[place])) for place in rest])
             left = contributed.seem_to_leave(columns, [np.flatnonzero(self._own(place)) for place in rest])
             self._stays |= {place: not leaves for place, leaves in zip(rest, left.tolist(), strict=True)}

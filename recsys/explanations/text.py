@@ -83,7 +83,7 @@ def because(titles: Sequence[str], verb: str, taste: str | None, certainty: Cert
     Args:
         titles: of these items, strongest first; at least one.
         verb: what the user did with them, see `recsys.explanations.deeds.deed`.
-        taste: the taste that they belong to ("Crime & Thriller"); None leaves it out.
+        taste: the taste that they belong to ("Crime & Thriller"); None leaves it out, as does one known by titles.
         certainty: how much of the evidence for the item they are.
         manner: of the deed: "highly".
 
@@ -94,7 +94,8 @@ def because(titles: Sequence[str], verb: str, taste: str | None, certainty: Cert
     """
     deed = " ".join(filter(None, [_LEADS[certainty], "you", verb, enumeration(titles), manner]))
     without = "without that," if len(titles) == 1 else "without them"
-    return f"{deed}{'' if taste is None else f' ({taste})'}: {without} it would not be here."
+    named = taste is not None and not taste.startswith("titles ")
+    return f"{deed}{f' ({taste})' if named else ''}: {without} it would not be here."
 
 
 def whole_taste(taste: str | None, count: int, strongest: str | None, recent: float | None = None) -> str:
@@ -107,25 +108,30 @@ def whole_taste(taste: str | None, count: int, strongest: str | None, recent: fl
         recent: the recent share of the evidence; None where nothing fades.
 
     >>> whole_taste("Crime & Thriller", 84, "Heat")
-    'Fits your taste for Crime & Thriller as a whole: 84 titles speak for it, Heat the most.'
-    >>> whole_taste(None, 84, None, 0.9)
-    'Fits your history as a whole: 84 titles speak for it, mostly recent ones.'
+    'Fits your taste for Crime & Thriller as a whole (84 titles, above all Heat).'
+    >>> whole_taste("titles like Heat and Se7en", 84, "Ran")
+    'Fits your taste for titles like Heat and Se7en as a whole (84 of them, above all Ran).'
+    >>> whole_taste(None, 1, "Heat", 0.9)
+    'Fits your history as a whole (Heat, recently).'
     """
     whole = "your history" if taste is None else f"your taste for {taste}"
-    speak = "1 title speaks" if count == 1 else f"{count:,} titles speak"
-    most = "" if strongest is None or count == 1 else f", {strongest} the most"
-    return f"Fits {whole} as a whole: {speak} for it{most}{recency(recent)}."
+    speak = "of them" if taste is not None and taste.startswith("titles ") else "titles"
+    parts = [f"{count:,} {speak}", *([] if strongest is None else [f"above all {strongest}"])]
+    if count == 1 and strongest is not None:
+        parts = [strongest]
+    return f"Fits {whole} as a whole ({', '.join([*parts, *recency(recent, count)])})."
 
 
-def recency(recent: float | None) -> str:
-    """Return the clause on the age of the evidence, where it is mostly recent or mostly old.
+def recency(recent: float | None, count: int = 2) -> list[str]:
+    """Return the words on the age of the evidence, where it is mostly recent or mostly old.
 
     >>> recency(0.8), recency(0.1), recency(0.5)
-    (', mostly recent ones', ', mostly ones of long ago', '')
+    (['mostly recently'], ['mostly long ago'], [])
     """
     if recent is None or 1 - _MOSTLY < recent < _MOSTLY:
-        return ""
-    return ", mostly recent ones" if recent >= _MOSTLY else ", mostly ones of long ago"
+        return []
+    when = "recently" if recent >= _MOSTLY else "long ago"
+    return [when if count == 1 else f"mostly {when}"]
 
 
 def several_tastes(tastes: Sequence[str]) -> str:
