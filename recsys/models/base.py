@@ -42,7 +42,7 @@ class FittedOn:
         users: the users of the log.
         items: the items of the log, which the model ranks.
         metadata: titles, genres and tags of the items.
-        item_counts: "items", int64, events of each item; they break ties between equal scores.
+        item_counts: "items", int64, uses of each item; they break ties between equal scores.
         clock: the meaning of the log's times.
         dataset: name of the log.
         fingerprint: SHA-256 of the log.
@@ -59,7 +59,7 @@ class FittedOn:
     @classmethod
     def of(cls, train: Interactions) -> FittedOn:
         """Describe a training log."""
-        counts = np.bincount(train.item_num, minlength=train.n_items).astype(np.int64)
+        counts = np.bincount(train.uses.item_num, minlength=train.n_items).astype(np.int64)
         return cls(train.users, train.items, train.metadata, counts, train.clock, train.name, train.fingerprint)
 
     def translation(self, log: Interactions) -> Translation:

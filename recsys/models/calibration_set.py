@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from recsys.data.interactions import Interactions
+from recsys.data.kinds import CODES, NEGATIVE_KINDS
 from recsys.data.queries import Queries, membership
 from recsys.data.stream import Stream
 from recsys.data.translation import Translation
@@ -186,13 +187,16 @@ def newest_part(log: Interactions, share: float) -> Mask:
 def calibration_events(model: Recommender, log: Interactions, late: Mask, most: int) -> Ints:
     """Return the positions, ascending, of the late events that a model can evaluate: at most `most` of them.
 
-    Left out are events of items that the user had used before or the model was not trained on, and those before which
-    nothing is visible. Where there are too many, each user's newest remain: all last ones, then the last but one ...
+    Left out are dislikes and skips, events of items that the user had used before or the model was not trained on, and
+    those before which nothing is visible. Where there are too many, each user's newest remain: all last ones, then the
+    last but one ...
     The model was fitted on a log with the vocabularies of `log`; `late` is "events".
     """
     first_use = np.zeros(len(log), np.bool_)
     first_use[np.unique(log.user_num.astype(np.int64) * log.n_items + log.item_num, return_index=True)[1]] = True
     visible = _moments(log) > log.indptr[log.user_num]
+    if log.kinds is not None:
+        late = late & ~np.isin(log.kinds, [CODES[kind] for kind in NEGATIVE_KINDS])
     events = np.flatnonzero(late & first_use & visible & (model.fitted_on.item_counts[log.item_num] > 0))
     per_user = np.cumsum(np.bincount(log.user_num[events], minlength=log.n_users))
     newness = per_user[log.user_num[events]] - np.arange(len(events))

@@ -93,6 +93,7 @@ class RecentPopularity(Recommender):
         return False
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
+        train = train.uses
         age, share = _age(train), 1.0 if self.fraction is None else self.fraction
         if self.half_life is not None:
             weight = np.exp2(-age / self.half_life)

@@ -165,6 +165,7 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         self._scorer = PersonaScorer(n_items, self.embedding_size, self._attention, source)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
+        train = train.uses
         self._build(train.n_users, train.n_items)
         kind = HistoryTask if self.users == "history" else EmbeddingTask
         task = kind(self._reader, self._scorer, self.objective, train, self.optimization.batch_size, self.seed)

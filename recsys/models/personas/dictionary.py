@@ -98,7 +98,7 @@ class TasteDictionary:
         chosen = settings or TasteSettings()
         blocks = item_blocks(train, chosen.dim, chosen.shrinkage)
         vectors, themes = joined(*blocks, chosen.metadata_weight), joined(*blocks, THEME_LABELS)
-        weight = np.bincount(train.item_num, minlength=train.n_items).astype(np.float64)
+        weight = np.bincount(train.uses.item_num, minlength=train.n_items).astype(np.float64)
         if former is None:
             taste = _k_means(vectors, weight, _divide(vectors, weight, chosen.tastes))
             centres = _centres(vectors, weight, taste, int(taste.max(initial=0)) + 1)

@@ -285,7 +285,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         assert effort is not None
         former, self._former = self._former, None
         dictionary = TasteDictionary.of(train, self.tastes, None if former is None else former.dictionary)
-        weight = np.bincount(dictionary.taste[train.item_num], minlength=len(dictionary)).astype(np.float64)
+        weight = np.bincount(dictionary.taste[train.uses.item_num], minlength=len(dictionary)).astype(np.float64)
         self._found = _Tastes(dictionary, TasteNames((), weight))  # names need lists, and lists need no names
         if self.sharpness != 0:
             self._scale = self._typical_scale(train)

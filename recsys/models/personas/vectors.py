@@ -40,7 +40,7 @@ def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, m
 
 def item_blocks(train: Interactions, dim: int = 16, shrinkage: float = 100.0) -> tuple[Doubles, Doubles]:
     """Return v and z of `item_vectors`: "items dim" of the co-use, and "items labels"; unit rows, or rows of zeros."""
-    counts = np.bincount(train.item_num, minlength=train.n_items).astype(np.float64)
+    counts = np.bincount(train.uses.item_num, minlength=train.n_items).astype(np.float64)
     use = _cleaned(_co_use(train, dim, shrinkage), counts)
     return use, _cleaned(_label_vectors(train.metadata, counts, dim), counts)
 
