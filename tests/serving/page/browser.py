@@ -62,7 +62,8 @@ def axe() -> str:
 
 
 def barriers(page: Any, script: str) -> list[str]:
-    """Return what axe-core finds serious or critical on a page as it is now."""
+    """Return what axe-core finds serious or critical on a page, once nothing of it is on its way."""
+    page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
     page.evaluate(script)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     assert found["passes"], "nothing was looked at"

@@ -21,7 +21,7 @@ def test_somebody_new_likes_three_titles_and_gets_reasons_and_sides(visit: Visit
     assert "Nothing of yours is known yet" in page.locator("#list-lead").inner_text()
     assert page.locator(".shelf-name").all_inner_texts() == ["What most people like"]
     assert page.locator(".control").count() == 0
-    assert "as soon as you have marked" in page.locator("#side-list").inner_text()
+    page.locator("#side-list", has_text="as soon as you have marked").wait_for()
     assert page.locator(".picture").count() == 0
     # The titles of the last search stand until the next ones are there, so each is one that only its own search finds.
     for typed, title in (("Silent Harbour", "Silent Harbour"), ("golden", "Golden"), ("LANTERN last", "Last Lantern")):
