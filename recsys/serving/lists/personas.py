@@ -14,6 +14,8 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
 from recsys.explanations import Explanation, PersonaItem, text
+from recsys.explanations.activity import activity_of
+from recsys.explanations.found import describe_found, memberships_of_found
 from recsys.explanations.reasons import explain_list
 from recsys.explanations.user_list import UserList
 from recsys.models.base import ReadOut, Recommendations, Recommender
@@ -25,7 +27,6 @@ from recsys.models.personas.ownership import PersonaOwners, persona_shares
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.lists.base import SEARCHED, Listed, ListMaker, ToldPersonas
 from recsys.serving.lists.controls import Controls, check_control, tastes_id
-from recsys.serving.lists.described import describe_found
 from recsys.serving.records import Persona, Shelf
 from recsys.serving.users.state import UserState
 from recsys.slates import Greedy, Pool
@@ -212,24 +213,30 @@ class PersonaLists(ListMaker):
 
     def personas(self, queries: Queries, state: UserState, corrections: Mapping[int, Correction]) -> ToldPersonas:
         controls = self.controls(state, corrections)
-        described = describe_found(self._model, queries, state.grown.found)
-        told = [
-            Persona(
-                controls.numbers[place],
-                controls.names[place],
-                said.name is not None,
-                said.weight,
-                said.muted,
-                one.share_now,
-                one.share_long_term,
-                tuple(PersonaItem(str(item.item_id), item.title, item.weight) for item in one.items),
-                one.genres,
-                tuple(one.activity),
-                seats=0,
+        found = state.grown.found
+        (described,) = describe_found(self._model, queries, found)
+        activity = activity_of(self._model, queries, memberships_of_found(self._model, queries, found))
+        places = {number: place for place, number in enumerate(found.numbers[0].tolist())}
+        told = []
+        for column, one in enumerate(described):
+            place = places[one.persona]
+            said = controls.corrections[place]
+            told.append(
+                Persona(
+                    controls.numbers[place],
+                    controls.names[place],
+                    said.name is not None,
+                    said.weight,
+                    said.muted,
+                    float(activity.now[column]),
+                    float(activity.long_term[column]),
+                    tuple(PersonaItem(str(item.item_id), item.title, item.weight) for item in one.items),
+                    one.genres,
+                    tuple(activity.values[:, column].tolist()),
+                    seats=0,
+                )
             )
-            for place, (one, said) in enumerate(zip(described.personas, controls.corrections, strict=True))
-        ]
-        return ToldPersonas(tuple(described.times.tolist()), tuple(told), controls.unmatched)
+        return ToldPersonas(tuple(activity.times.tolist()), tuple(told), controls.unmatched)
 
 
 def _shelves(items: Sequence[Explanation], controls: Controls, shares: Doubles) -> tuple[Shelf, ...]:
