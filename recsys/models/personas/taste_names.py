@@ -303,6 +303,6 @@ def _by_titles(metadata: ItemMetadata, worth: Doubles, taken: set[str], used: Ma
     names: list[tuple[str, tuple[str, ...]]]
     names = [(f"like {titles[one]} and {titles[other]}", (titles[one], titles[other])) for one, other in pairs]
     names += [(f"like {title}", (title,)) for title in titles]
-    names += [(f"like {title}", (title,)) for title in map(readable_title, metadata.titles)]
-    text, chosen = next(name for name in names if name[0] not in taken)
+    others = ((f"like {title}", (title,)) for title in map(readable_title, metadata.titles))
+    text, chosen = next(name for name in chain(names, others) if name[0] not in taken)
     return TasteName(text, "titles", chosen)
