@@ -196,7 +196,7 @@ def add_columns(parser: argparse.ArgumentParser, more: str = "") -> None:
         default=[],
         metavar="ROLE=NAME",
         help="which column of the file is what, where the usual names do not say: user=buyer item=sku rating=mark "
-        "time=bought_at title=name genres=kinds; names=user,item,rating,timestamp for a file without a header; and how "
+        "time=bought_at kind=what title=name genres=kinds; names=user,item,rating,timestamp for a file without a header; and how "
         "to read it: separator=';' encoding=latin-1 decimal=, value_range=1,5 time_unit=iso" + more,
     )
 

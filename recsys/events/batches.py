@@ -1,16 +1,19 @@
-"""Which events of a batch are new, and which were sent before: the one rule of every store."""
+"""Which events of a batch are new and which were sent before, the one rule of every store; ids of events without one."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from recsys.data.kinds import Kind
 from recsys.events.store import ConflictError, Event
 
 Key = tuple[str, str]
 """The user and the id of an event."""
 
 
+_EARLIER_WORDS: Final[dict[Kind, str]] = {"rating": "use", "dislike": "dismiss"}
 _EQUAL: Final = {("use", None), ("rating", 1.0)}
 
 
@@ -53,3 +56,12 @@ def _same(one: Event, other: Event) -> bool:
     said = {(one.kind, one.value), (other.kind, other.value)}
     same = len(said) == 1 or said == _EQUAL
     return same and (one.item_id, one.time) == (other.item_id, other.time)
+
+
+def content_id(user: str, item: str, value: float | None, time: int, kind: Kind) -> str:
+    """Return the id of an event without one: a function of its content.
+
+    No value counts as 1, as it did in schema 1, and kinds have the words of schema 3, so that ids stay what they were.
+    """
+    content = "\n".join((user, item, repr(1.0 if value is None else value), str(time), _EARLIER_WORDS.get(kind, kind)))
+    return f"row-{hashlib.sha256(content.encode()).hexdigest()[:32]}"

@@ -7,7 +7,6 @@ event ids get them from their content, so that equal rows, in one file or in two
 from __future__ import annotations
 
 import csv
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from recsys.data.spellings import NO_CODE, codes_of, kind_fault
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 from recsys.events.addresses import PINNED, is_address, located, open_store
+from recsys.events.batches import content_id
 from recsys.events.checks import check_event_time
 from recsys.events.store import Event, EventStore, Recorded
 from recsys.files import replacing
@@ -51,7 +51,6 @@ SCHEMA = pa.schema(
 """The columns of a file of events."""
 
 _BATCH = 5000
-_EARLIER_WORDS: dict[Kind, str] = {"rating": "use", "dislike": "dismiss"}
 _WRITERS = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}
 
 T = TypeVar("T")
@@ -312,7 +311,7 @@ class _RowReader:
             user, item, moment = row["user_id"], row["item_id"], times[place]
             try:
                 check_event_time("time", moment, self._now, row["time"])
-                event_id = row["event_id"] if "event_id" in row else _content_id(user, item, value, moment, kind)
+                event_id = row["event_id"] if "event_id" in row else content_id(user, item, value, moment, kind)
                 events.append(Event(event_id, user, item, None if kind in UNRATED_KINDS else value, moment, kind))
             except DataError as error:
                 raise self._fault(line, str(error)) from None
@@ -337,15 +336,6 @@ class _RowReader:
 
     def _fault(self, line: int, fault: str) -> DataError:
         return DataError(f"{self._layout.source.label}, {self._layout.unit} {line}: {fault}")
-
-
-def _content_id(user: str, item: str, value: float | None, time: int, kind: Kind) -> str:
-    """Return the id of an event without one: a function of its content.
-
-    No value counts as 1, as it did in schema 1, and kinds have the words of schema 3, so that ids stay what they were.
-    """
-    content = "\n".join((user, item, repr(1.0 if value is None else value), str(time), _EARLIER_WORDS.get(kind, kind)))
-    return f"row-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
 def _described(items: Vocabulary, known: Vocabulary, metadata: ItemMetadata) -> ItemMetadata:

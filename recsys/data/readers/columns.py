@@ -307,18 +307,16 @@ def recognised(header: Sequence[str], aliases: Mapping[Role, tuple[str, ...]] = 
     return {role: names.index(matched[0]) for role, matched in matches if matched}
 
 
-def _pairs(words: object) -> tuple[tuple[str, Kind], ...]:
+def _pairs(words: Any) -> tuple[tuple[str, Kind], ...]:  # noqa: ANN401 - whatever a mapping holds
     """Return a file's own words for kinds, given as a mapping, as pairs or as "share:like,hide:dislike"."""
-    if isinstance(words, Mapping):
-        pairs = list(words.items())
-    else:
-        listed = words.split(",") if isinstance(words, str) else words
-        pairs = [pair.split(":") if isinstance(pair, str) else pair for pair in listed]  # type: ignore[attr-defined]
-    if not all(len(pair) == 2 for pair in pairs):
+    try:
+        listed: Any = words.items() if isinstance(words, Mapping) else words
+        pairs = [pair.split(":") for pair in words.split(",")] if isinstance(words, str) else list(listed)
+        return tuple((str(word).strip(), cast(Kind, str(kind).strip())) for word, kind in pairs)
+    except (TypeError, ValueError):
         raise DataError(
             f"columns kinds={words} is no list of words and kinds; give such as kinds=share:like,hide:dislike"
-        )
-    return tuple((str(word).strip(), cast(Kind, str(kind).strip())) for word, kind in pairs)
+        ) from None
 
 
 def _declared(name: str, role: str, header: Sequence[str], where: str) -> int:
