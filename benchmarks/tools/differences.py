@@ -16,7 +16,7 @@ import pandas as pd
 from benchmarks.tools.report import interval, p_value, percent, signed
 from recsys.evaluation.significance import LEVEL, compare, compare_seeds, established_sign, holm
 
-LOWER_IS_BETTER: Final = ("tdd@10", "tdd_excess@10", "squared_error")
+LOWER_IS_BETTER: Final = ("tdd@10", "tdd_excess@10", "squared_error", "regret@10")
 
 _NUMBERS: Final = ("diff", "relative", "low", "high", "rank_effect", "p", "p_holm")
 

@@ -1,0 +1,1 @@
+"""What ratings are worth to the lists: see `benchmarks.feedback.command`."""

@@ -1,0 +1,5 @@
+"""Runs the benchmark: `python -m benchmarks.feedback`."""
+
+from benchmarks.feedback.command import main
+
+raise SystemExit(main())
