@@ -50,6 +50,7 @@ class Subject:
         additive: whether `contributions` add up to the scores.
         forgets: whether a further event makes the earlier ones count less, even one that says nothing itself.
         learns_users: whether the model learns something of known users that their histories do not hold.
+        reads_ratings: whether what an event says depends on the user's other ratings, those of weight 0 included.
     """
 
     kind: type[Recommender]
@@ -58,6 +59,7 @@ class Subject:
     additive: bool = True
     forgets: bool = False
     learns_users: bool = False
+    reads_ratings: bool = False
 
     def make(self) -> Recommender:
         """Return a new model."""
@@ -82,7 +84,7 @@ def check_recommender(kind: type[Recommender], arguments: Mapping[str, Any] | No
     Args:
         kind: the class.
         arguments: of its constructor, such that it learns the blocks within seconds.
-        traits: `additive`, `forgets`, `learns_users` and `log`; see `Subject`.
+        traits: `additive`, `forgets`, `learns_users`, `reads_ratings` and `log`; see `Subject`.
 
     Raises:
         AssertionError: a check fails; the message begins with its name.
@@ -233,7 +235,7 @@ def _uses_or_refuses_event_weights(subject: Subject) -> None:
     _assert_equal(model.score(queries.with_weights(ones)), plain)
     ramp = np.linspace(0.1, 1, len(ones), dtype=np.float32)
     assert not torch.allclose(model.score(queries.with_weights(ramp)), plain), "weights change no score"
-    if subject.forgets:
+    if subject.forgets or subject.reads_ratings:
         return
     chosen = np.arange(len(ones)) % 2 == 0
     rows = [queries.history.items[chosen & (queries.history.rows == row)] for row in range(len(queries))]

@@ -23,6 +23,7 @@ from recsys.models import EASE, Decayed, ItemKNN, PersonaEASE
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.capabilities import AdditivePersonas, as_fold_in, sample_contributions
+from recsys.models.feedback import readings_of
 from recsys.slates import Greedy, Seats
 from recsys.testing import RECOMMENDER_CHECKS, Subject
 from recsys.training.trainable import Optimization
@@ -118,6 +119,11 @@ def subjects() -> dict[str, Subject]:
                 forgets=name in FORGETS or isinstance(arguments.get("model"), Decayed),
                 learns_users=name == "Decayed" and not isinstance(arguments.get("rule"), GlobalHalfLife),
             )
+        # Every further reading of ratings and kinds, on a log that has both.
+        for reading in readings_of(model)[1:]:
+            arguments = {**SETTINGS.get(name, [{}])[0], "feedback": reading}
+            additive, forgets = name not in NOT_ADDITIVE, name in FORGETS
+            named[f"{name}-{reading}"] = Subject(model, arguments, rated(blocks), additive, forgets, reads_ratings=True)
     return named
 
 
