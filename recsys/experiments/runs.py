@@ -43,8 +43,10 @@ from recsys.experiments.feedback import resolved
 from recsys.experiments.fitting import continuing, validator_of
 from recsys.experiments.run_log import DataSettings, LogRecord, log_for_questions, questions_again, questions_later
 from recsys.files import json_values, write_json, write_text
+from recsys.models import TimeSVD
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender
+from recsys.models.feedback import tells
 from recsys.models.health import persona_health
 from recsys.models.personas.health import HealthSummary
 from recsys.models.personas.model import WithPersonas
@@ -113,6 +115,8 @@ def train_run(
     experiment, choice = resolved(experiment, cut, seed=seed, session=session, say=say)
     write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
     model = experiment.build(seed) if earlier is None else continuing(experiment.build(seed), earlier)
+    if not experiment.readings and not isinstance(model, TimeSVD) and tells(cut.train):
+        say(f"{type(model).__name__} counts all events alike: it ignores what ratings and kinds say of them")
     say(f"training {type(model).__name__}")
     model.fit(cut.train, validator_of(cut, experiment.validation), session)
     say("evaluating")
