@@ -12,7 +12,7 @@ import torch
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.user_list import UserList
-from recsys.models.capabilities import LinearRows, as_fold_in
+from recsys.models.capabilities import AdditiveEvents, as_fold_in
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import FEW
@@ -36,7 +36,7 @@ _MORE = 0.1
 class ContributedList:
     """A user's list as a function of the events that are missing.
 
-    Over the best candidates alone it is a good guess. Where scores are sums of contributions (`LinearRows`), it is
+    Over the best candidates alone it is a good guess. Where scores are sums of contributions (`AdditiveEvents`), it is
     exact over the whole catalogue, too: an item that `leaves` leaves the list that the model makes without the events.
 
     Args:
@@ -50,10 +50,12 @@ class ContributedList:
         self._sharpness = 0.0  # over the scale of the attention
         if isinstance(model, WithPersonas):
             self._sharpness = model.chosen_sharpness / model.attention_scale
-        self.is_exact = isinstance(self._base, LinearRows) and self._sharpness == 0
+        self.is_exact = isinstance(self._base, AdditiveEvents) and self._sharpness == 0
         self._evidence = user_list.evidence or queries
         self._of_event = user_list.of_event
         self._width = 1 if user_list.found is None else user_list.found.numbers.shape[1]
+        count = 0.0 if user_list.found is None else float(user_list.found.personas.mass.sum())
+        self._trust = count / (count + FEW)
         self._owned = np.maximum(self._of_event, 0)[:, None] == np.arange(self._width)  # "events K"
         self._owned &= (self._of_event != UNKNOWN)[:, None]
         self._weights = event_weights(self._evidence).astype(np.float64)
@@ -164,12 +166,9 @@ class ContributedList:
 
     def _rise(self, missing: Doubles, events: Ints, items: Items | None) -> Doubles:
         """Return by how much scores rise, "sets items", where they are sums of rows; of all items for None."""
-        assert isinstance(self._base, LinearRows)
-        queries = self._list.queries
-        weights = self._base.row_weights(queries)[events]
-        history, table = queries.history.items[events], self._base.rows().numpy()
-        rows = table[history] if items is None else table[history[:, None], items]
-        return np.asarray((missing * -weights).astype(np.float32) @ rows, np.float64)
+        assert isinstance(self._base, AdditiveEvents)
+        rows = self._base.event_rows(self._list.queries, events)
+        return np.asarray(-missing @ (rows if items is None else rows[:, items]), np.float64)
 
     def _enter(self, missing: Doubles, events: Ints) -> None:
         """Take as candidates, too, the items that may come among those that the slate chooses from.
@@ -276,12 +275,11 @@ class ContributedList:
             parts = self._list.model.fitted_on.metadata.genre_parts[self.items]
             repeated = np.broadcast_to(parts, (len(missing), *parts.shape))
             content = Content(repeated, history / np.where(of_all > 0, of_all, 1.0))
-        count = self._counted @ self._owned.any(1) - missing @ self._counted[events]
         boosted, muted = (
             None if control is None else np.repeat(control, len(missing), axis=0)
             for control in (self._list.boosted, self._list.muted)
         )
-        return Seating(owner, shares, boosted, muted, content, count / (count + FEW))
+        return Seating(owner, shares, boosted, muted, content, np.full(len(missing), self._trust))
 
 
 def _with_nobody(seating: Seating) -> Seating:

@@ -95,7 +95,8 @@ class UserList:
     def again(self, keep: Mask) -> Recommendations:
         """Make the list again with only some of the events, by the model itself.
 
-        The personas are held: every event keeps its own. What was seen is not listed, whether it is kept or not.
+        The others have weight 0, and all else is held: every event keeps its persona, its weight, and the preference
+        that its rating is read as. What was seen is not listed, whether it is kept or not.
 
         Args:
             keep: "lists events".
@@ -103,18 +104,14 @@ class UserList:
         Returns:
             One list for each row.
         """
-        several = np.zeros(len(keep), np.int64)
-        queries = self.queries.take(several).keep(keep.ravel()) if len(keep) != 1 else self.queries.keep(keep[0])
-        n = len(self.items)
+        several, n = np.zeros(len(keep), np.int64), len(self.items)
+        queries = _weighted(self.queries.take(several), keep)
         if self.found is None:
             return self.model.recommend(queries, n, slate=self.slate, batch_size=max(1, len(keep)))
         assert isinstance(self.model, WithPersonas)
-        model = self.model.holding(self.found)
-        evidence = queries if self.evidence is None else self.evidence.take(several).keep(keep.ravel())
-        owners = (
-            None if isinstance(self.slate, Greedy) and self.muted is None else self._owners(model, evidence, len(keep))
-        )
-        return model.recommend(queries, n, slate=self.slate, owners=owners)
+        evidence = queries if self.evidence is None else _weighted(self.evidence.take(several), keep)
+        owners = self._owners(self.model.holding(self.found), evidence, len(keep))
+        return self.model.holding(self.found).recommend(queries, n, slate=self.slate, owners=owners)
 
     def _owners(self, model: Recommender, queries: Queries, count: int) -> PersonaOwners:
         """Return the owners of `count` queries of the user."""
@@ -123,3 +120,9 @@ class UserList:
         found = self.found if model is self.model and count == 1 else model.found(queries)
         muted, boosted = (None if one is None else np.repeat(one, count, axis=0) for one in (self.muted, self.boosted))
         return model.owners(queries, found, muted=muted, boosted=boosted)
+
+
+def _weighted(queries: Queries, keep: Mask) -> Queries:
+    """Return queries, one for each row of `keep`, with weight 0 for the events that are not kept."""
+    weights = np.ones(keep.size, np.float32) if queries.weights is None else queries.weights
+    return queries.with_weights(np.where(keep.ravel(), weights, 0.0).astype(np.float32))

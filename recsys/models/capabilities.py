@@ -16,7 +16,7 @@ from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import Recommender
 from recsys.models.linear.exact_sums import ExactSums
-from recsys.types import Floats, Items
+from recsys.types import Floats, Ints, Items
 
 
 class PersonaRecommender(Recommender):
@@ -189,6 +189,22 @@ class LinearRows(ABC):
     @abstractmethod
     def row_weights(self, queries: Queries) -> Floats:
         """Return w, "events": the weight of each event of the history; 0 for those that are not counted."""
+
+
+class AdditiveEvents(ABC):
+    """A fold-in model whose score is a sum over events, each of which adds the same whatever the other weights are.
+
+    So the scores without some events (weight 0) are the scores less what these add, up to a factor for all items.
+    """
+
+    @abstractmethod
+    def event_rows(self, queries: Queries, events: Ints) -> Floats:
+        """Return what some events of the histories add to the score of every item, "chosen items".
+
+        Args:
+            queries: the queries.
+            events: "chosen", positions in `queries.history.items`, of known items.
+        """
 
 
 @final

@@ -37,6 +37,7 @@ def _models() -> dict[str, Recommender]:
         "greedy": WithPersonas(EASE(20.0), slate=Greedy()),
         "attention": WithPersonas(EASE(20.0), sharpness=4.0, slate=Seats(0.2, 0.0, 60)),
         "persona ease": WithPersonas(PersonaEASE(personas=2, factors=8), slate=Seats(0.2, 0.1, 60)),
+        "signed": WithPersonas(EASE(20.0, feedback="signed"), slate=Seats(0.2, 0.0, 60)),
         "decayed": WithPersonas(Decayed(EASE(20.0), GlobalHalfLife(8.0)), slate=Seats(0.2, 0.0, 60)),
         "neighbours": WithPersonas(ItemKNN(), slate=Seats(0.2, 0.0, 60)),
         "factors": IALS(embedding_size=8),

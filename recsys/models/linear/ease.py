@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, final
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
@@ -14,7 +15,7 @@ from recsys.checks import choice, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import Recommender, Validate
-from recsys.models.capabilities import FoldIn, LinearRows, SampledContributions
+from recsys.models.capabilities import AdditiveEvents, FoldIn, LinearRows, SampledContributions
 from recsys.models.feedback import Feedback, FeedbackReader
 from recsys.models.linear import feedback_ridge
 from recsys.models.linear.operations import (
@@ -28,7 +29,7 @@ from recsys.models.linear.operations import (
 )
 from recsys.training.progress import FitProgress
 from recsys.training.session import Session
-from recsys.types import Floats, Items
+from recsys.types import Floats, Ints, Items
 
 _TABLES = ("weights", "second_weights")
 """Names of B of each feature."""
@@ -38,7 +39,7 @@ _MATRICES = 3
 
 
 @final
-class EASE(Recommender, FoldIn, SampledContributions, LinearRows):
+class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents):
     """Embarrassingly shallow autoencoder: predict every item of a user from all the others, linearly.
 
         minimise ||X - X B||^2 + lambda ||B||^2  subject to diag(B) = 0
@@ -117,6 +118,13 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows):
     def row_weights(self, queries: Queries) -> Floats:
         (feature,) = self._reader.features(queries)
         return feature
+
+    def event_rows(self, queries: Queries, events: Ints) -> Floats:
+        features, items = self._reader.features(queries), queries.history.items[events]
+        parts = [
+            feature[events, None] * table.numpy()[items] for feature, table in zip(features, self._weights, strict=True)
+        ]
+        return np.asarray(sum(parts[1:], parts[0]), np.float32)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         self._reader = FeedbackReader.of(self.feedback, train, "EASE")

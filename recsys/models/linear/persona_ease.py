@@ -17,6 +17,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import Validate
 from recsys.models.capabilities import (
+    AdditiveEvents,
     AdditivePersonas,
     FoldIn,
     IncrementalPersonas,
@@ -38,12 +39,19 @@ from recsys.models.linear.operations import (
 from recsys.models.linear.persona_ridge import PersonaRidge
 from recsys.training.progress import FitProgress
 from recsys.training.session import Session
-from recsys.types import Floats, Items
+from recsys.types import Floats, Ints, Items
 
 
 @final
 class PersonaEASE(
-    PersonaRecommender, FoldIn, SampledContributions, RoutesItems, AdditivePersonas, LinearRows, IncrementalPersonas
+    PersonaRecommender,
+    FoldIn,
+    SampledContributions,
+    RoutesItems,
+    AdditivePersonas,
+    LinearRows,
+    IncrementalPersonas,
+    AdditiveEvents,
 ):
     """Personas split the items, each has a linear expert, and the experts of a candidate's personas are mixed.
 
@@ -186,6 +194,10 @@ class PersonaEASE(
     def rows(self) -> Float[Tensor, "items items"]:
         _ = self.fitted_on
         return self._weights
+
+    def event_rows(self, queries: Queries, events: Ints) -> Floats:
+        rows = self._weights.numpy()[queries.history.items[events]]
+        return np.asarray(self.row_weights(queries)[events, None] * rows, np.float32)
 
     def row_weights(self, queries: Queries) -> Floats:
         return self._event_weights(queries)

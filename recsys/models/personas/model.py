@@ -24,7 +24,7 @@ from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.capabilities import FoldIn, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
 from recsys.models.personas.choice import chosen_sharpness, chosen_slate
-from recsys.models.personas.clusters import PersonaSettings, find_personas, personas_of, taste_mass, taste_sums
+from recsys.models.personas.clusters import PersonaSettings, find_personas, taste_mass
 from recsys.models.personas.described import persona_nodes
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
 from recsys.models.personas.found import FoundPersonas
@@ -185,10 +185,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         plain = queries.with_weights(None)
         dictionary, weight = self.dictionary, self.names.weight
         if self._held is not None:
-            rows, (mass, sums) = np.zeros(len(queries), np.int64), taste_sums(dictionary, plain)
-            held = self._held.take(rows)
-            personas = personas_of(dictionary, mass, sums, held.personas.of_taste, held.personas.identity)
-            return FoundPersonas(personas, held.numbers, mass)
+            return self._held.take(np.zeros(len(queries), np.int64))
         if former is None:
             personas = find_personas(dictionary, plain, self.limits)
             return FoundPersonas(
