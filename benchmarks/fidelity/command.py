@@ -5,7 +5,8 @@ sample of test users is explained by the model's own contributions, and by leave
 without the item alone), cosine, popularity and random evidence for the same recommendations. Metrics: formulas in
 `recsys.explanations.fidelity`, means over 1 to 5 removed or kept items. Differences are paired over users; a
 difference is established where its interval leaves out 0 and the signed-rank test, corrected (Holm) over all
-comparisons of the report, agrees.
+comparisons of the report, agrees. Then the reasons: how many items of the lists of ten have a "because", and whether
+each leaves the list that is made again without the events that it names.
 """
 
 from __future__ import annotations
@@ -18,22 +19,23 @@ from typing import final
 import numpy as np
 import pandas as pd
 
+from benchmarks.fidelity.reasons import HEADER, Reasons, measure
 from benchmarks.tools.command import parser, plans_named, program
 from benchmarks.tools.differences import Difference, corrected
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import facts, interval, method, number, p_value, report_folder, table, write_report
-from benchmarks.tools.search import shipped_experiment
 from recsys.data.catalogue import datasets
 from recsys.data.queries import Queries
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.standard import split
+from recsys.experiments.fitting import train
 from recsys.explanations.fidelity import METRICS, ORIENTATION, FidelityReport, fidelity
 from recsys.explanations.methods import EvidenceMethod, standard_methods
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.types import Doubles, Items
 
-SERVED = ("persona_ease", "persona_ease_decay", "ease_decay")
+SERVED = ("ease_personas", "ease_personas_decay", "ampcf", "ampcf_decay")
 OWN, LEAVE_ONE_OUT = "model", "leave-one-out"
 _EVENTS = 500_000
 """Events of the histories that leave-one-out reads at a time."""
@@ -63,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     users = 20 if options.quick else options.users
     served = SERVED[:1] if options.quick else SERVED
     reports: dict[str, FidelityReport] = {}
+    reasons: dict[str, Reasons] = {}
     sizes: dict[str, str] = {}
     for plan in plans:
         log = minimum_events(datasets.load(plan.name), 1, plan.item_events)
@@ -71,11 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         sizes[plan.name] = f"{len(log):,} events, {log.n_items:,} items{least}, fingerprint `{log.fingerprint[:16]}`"
         for name in served:
             print(f"{plan.name}, {name}")
-            model = shipped_experiment(name).build().fit(cut.train)
+            model = train(cut, name)
             methods = dict(standard_methods(model, cut.train)) | {LEAVE_ONE_OUT: leave_one_out_evidence(model)}
             report = fidelity(model, cut.test.queries, cut.train, methods=methods, users=users)
             reports[f"{plan.name}, {name}"] = report
-    return write(report_folder("fidelity", options.out, options.quick), reports, sizes)
+            reasons[f"{plan.name}, {name}"] = measure(model, cut.test.queries, users)
+    return write(report_folder("fidelity", options.out, options.quick), reports, sizes, reasons)
 
 
 def leave_one_out_evidence(model: Recommender) -> EvidenceMethod:
@@ -120,11 +124,24 @@ def differences(reports: Mapping[str, FidelityReport]) -> list[Difference]:
     return corrected(pairs)
 
 
-def write(out: Path, reports: Mapping[str, FidelityReport], sizes: Mapping[str, str]) -> Path:
+def write(
+    out: Path, reports: Mapping[str, FidelityReport], sizes: Mapping[str, str], reasons: Mapping[str, Reasons]
+) -> Path:
     """Write the report, every sentence and table of which is made from the numbers; return its path."""
     pairs = differences(reports)
-    parts = ["# Fidelity of evidence", facts(environment() | dict(sizes)), method(__doc__), "## What lost"]
-    parts.append(what_lost(pairs))
+    parts = ["# Fidelity of evidence", facts(environment() | dict(sizes)), method(__doc__), "## Reasons"]
+    parts.append(table(["", *HEADER], [[where, *one.cells] for where, one in reasons.items()]))
+    because = sum(len(one.sizes) for one in reasons.values())
+    dropped = sum(one.dropped for one in reasons.values())
+    sizes_of_sets = [size for one in reasons.values() for size in one.sizes]
+    if because:
+        median = f"{np.median(sizes_of_sets):g}"
+        parts.append(
+            f'Of {because:,} items with a "because", {dropped:,} ({dropped / because:.1%}) leave the list without the '
+            f"events that it names, the list being made again by the model; the median set has {median}, the largest "
+            f'{max(sizes_of_sets)}. "Its evidence" is the mean share of the positive evidence that the set is.'
+        )
+    parts += ["## What lost", what_lost(pairs)]
     for where, report in reports.items():
         own = [pair for pair in pairs if pair.where == where]
         parts += [f"## {where}", f"{report.users} users of {report.eligible:,} with enough history.", _means(report)]

@@ -45,6 +45,7 @@ def test_a_model_explained_by_chance_is_reported_as_losing() -> None:
 def test_report(tmp_path: Path) -> None:
     assert main(["--quick", "--out", str(tmp_path)]) == 0
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "## simulated, persona_ease" in text
+    assert "## simulated, ease_personas" in text
+    assert "(100.0%) leave the list without the events" in text
     for evidence in ("leave-one-out", "cosine", "popularity", "random"):
         assert f"| {evidence} | POS |" in text
