@@ -62,11 +62,13 @@ export function picture(found) {
  * @param {number} highest
  */
 function lane(persona, axis, highest) {
-  const points = axis.places.map((place, k) => {
-    const share = Math.min(1, (persona.activity[k] ?? 0) / highest);
-    return `${(place * WIDTH).toFixed(1)},${((1 - share) * HEIGHT).toFixed(1)}`;
+  // A share stays until the next event, so the line goes in steps.
+  const levels = axis.places.map((_, k) => ((1 - Math.min(1, (persona.activity[k] ?? 0) / highest)) * HEIGHT).toFixed(1));
+  const points = levels.map((level, k) => {
+    const x = ((axis.places[k] ?? 0) * WIDTH).toFixed(1);
+    return k ? `${x},${levels[k - 1]}L${x},${level}` : `${x},${level}`;
   });
-  if (points.length === 1) points.push(`${WIDTH},${points[0]?.split(",")[1]}`);
+  points.push(`${WIDTH},${levels[levels.length - 1]}`);
   const lines = axis.ticks.map(({ at }) => svg("path", { class: "grid", d: `M${(at * WIDTH).toFixed(1)},0V${HEIGHT}`, "vector-effect": "non-scaling-stroke" }));
   return h(
     "div",

@@ -102,7 +102,7 @@ export function halfLifeInWords(found) {
     if (found.never > 0 && found.kind !== "measured") told.push(`A weight of ${percent(found.never)} is never lost.`);
     return told;
   }
-  if (found.never >= 0.01) told.push(`With ${percent(found.never)} probability nothing fades at all.`);
+  if (found.never >= 0.01 && first.median !== null) told.push(`With ${percent(found.never)} probability nothing fades at all.`);
   if (found.lasted && found.lasted.median !== null) told.push(changeInWords(found.lasted));
   told.push(
     found.learned_from
