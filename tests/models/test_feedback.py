@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from recsys.data.catalogue import datasets
 from recsys.data.feedback import CODES, KindWeights, RatingScale, query_preferences
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
@@ -211,3 +213,32 @@ def test_ials_folds_in_with_confidences_and_preferences_of_its_own() -> None:
             a = y.T @ y + np.eye(4) + (y[items].T * (c - 1)) @ y[items]
             x = np.linalg.solve(a, (c * r) @ y[items])
             np.testing.assert_allclose(model.score(queries)[row], y @ x, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif("RECSYS_DATA" not in os.environ, reason="needs RECSYS_DATA, the folder of the real logs")
+def test_romances_that_were_hated_leave_the_lists_of_real_films() -> None:
+    """Five science fiction films rated 5 and six romances rated .5, drawn from the 40 most used of each, 20 times."""
+    log = datasets.load("ml-latest-small")
+    genres = log.metadata.genres
+    most_used = np.argsort(-np.bincount(log.item_num, minlength=log.n_items), kind="stable")
+    liked, hated = (
+        [item for item in most_used.tolist() if one in genres[item] and other not in genres[item]][:40]
+        for one, other in (("Sci-Fi", "Romance"), ("Romance", "Sci-Fi"))
+    )
+    listed = {}
+    for reading in ("events", "weighted"):
+        rng = np.random.default_rng(0)
+        model = EASE(500.0, feedback=reading).fit(log)
+        films = [
+            model.recommend(
+                queries_of(
+                    [*rng.choice(liked, 5, replace=False), *rng.choice(hated, 6, replace=False)], [5.0] * 5 + [0.5] * 6
+                ),
+                10,
+            ).items[0]
+            for _ in range(20)
+        ]
+        listed[reading] = [sum("Romance" in genres[item] for item in top) for top in films]
+    assert sum(listed["events"]) >= 20
+    assert sum(listed["weighted"]) <= 0.25 * sum(listed["events"])
+    assert listed["weighted"].count(0) >= 12
