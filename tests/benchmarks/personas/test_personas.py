@@ -2,32 +2,72 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from benchmarks.personas import command, reported
+from benchmarks.personas.people import Person
 from benchmarks.personas.worlds import adjusted_rand
 
 
-def test_quick_trial_reports_every_claim(tmp_path: Path) -> None:
-    assert command.main(["--quick", "--out", str(tmp_path)]) == 0
-    report = (tmp_path / "report.md").read_text(encoding="utf-8")
-    for claim in ("cosine between personas", "seats of a boosted persona", "placebo, shuffled", "adjusted Rand"):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("personas")
+    (out / reported.JUDGEMENT).write_text("The list of the first user looks like a person's.\n", encoding="utf-8")
+    assert command.main(["--quick", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def claims(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))["logs"]["simulated"]
+    return content
+
+
+def test_quick_trial_reports_every_claim(folder: Path, claims: dict[str, Any]) -> None:
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    for claim in (
+        "cosine between personas",
+        "seats of a boosted persona",
+        "placebo, shuffled",
+        "adjusted Rand",
+        "AMP-CF",
+    ):
         assert claim in report
-    claims = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["logs"]["simulated"]
+    assert report.count("### User ") == 10
+    assert "The list of the first user" in report
     assert claims["controlled"]["muted items"] == claims["controlled"]["muted evidence"] == 0
     assert claims["controlled"]["boost"] >= 1.8
     assert claims["meaningful"]["holds"] >= 0.85
     assert claims["personas, found"]["cosine"] < 0.2 < claims["personas, shuffled"]["cosine"]
+    assert claims["planted"]["one of 15"] >= 0.9
+    assert claims["planted"]["two of 10 each, several found"] >= 0.9
+    assert claims["read-out, attention"]["sharpness"] > 0
 
 
-def test_bars_see_placebos_that_pass(tmp_path: Path) -> None:
-    command.main(["--quick", "--out", str(tmp_path)])
-    claims = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["logs"]["simulated"]
+def test_bars_see_placebos_that_pass(claims: dict[str, Any]) -> None:
     claims["personas, shuffled"] = claims["personas, found"]
     verdicts = {row[0]: row[-1] for row in reported.bars(claims)}
     assert verdicts["placebo, shuffled"] == "**missed**"
     assert verdicts["placebo, identical"] == "met"
+
+
+def test_a_worse_interval_and_no_names_are_told(claims: dict[str, Any]) -> None:
+    claims["free"] |= {"relative": 0.01, "low": -0.006}
+    claims["meaningful"] |= {"lift": float("nan"), "holds": float("nan")}
+    verdicts = {row[0]: row[-1] for row in reported.bars(claims)}
+    assert verdicts["NDCG@10 of seats, lower end"] == "**missed**"
+    assert verdicts["lift of names, median"] == "not measured"
+
+
+def test_a_person_is_shown_as_stored() -> None:
+    sides = (("Horror", 0.6, ("Alien", "The Thing")),)
+    person = Person("7", 12, sides, (("Heat", "", "Popular."), ("It", "Horror", "Because.")), ("popular",), (2,))
+    text = reported.shown(Person.from_dict(json.loads(json.dumps(vars(person)))))
+    assert text.splitlines()[2] == "- **Horror** (60%): Alien, The Thing"
+    assert text.splitlines()[-2:] == ["1. Heat - Popular.", "2. It [Horror] - Because."]
 
 
 def test_adjusted_rand_of_chance_is_near_0() -> None:
