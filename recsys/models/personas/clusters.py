@@ -35,6 +35,8 @@ class PersonaSettings:
         least_share: smaller personas join the nearest.
         least_ratio: so do those below this part of the largest: beside one large taste a few stray events are noise.
         least_events: so do those of fewer events.
+        stray: share of the events of a user of one taste that may lie anywhere.
+        strays: and their number, at most: in a long history they would be a taste.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -45,6 +47,8 @@ class PersonaSettings:
     least_share: float = 0.08
     least_ratio: float = 0.25
     least_events: int = 3
+    stray: float = 0.25
+    strays: int = 10
 
     def __post_init__(self) -> None:
         whole("most", self.most)
@@ -52,6 +56,8 @@ class PersonaSettings:
         share("least_ratio", self.least_ratio)
         whole("least_events", self.least_events)
         share("similarity", self.similarity)
+        share("stray", self.stray)
+        whole("strays", self.strays, least=0)
 
 
 @final
@@ -207,7 +213,10 @@ def _find(dictionary: TasteDictionary, queries: Queries, settings: PersonaSettin
     mass, sums = taste_sums(dictionary, queries)
     label = _clusters(mass, sums, settings)
     size = _sizes(label, mass)
-    single = np.flatnonzero(coherence(dictionary.themes, queries) >= dictionary.one_taste)
+    total = np.maximum(mass.sum(1), 1e-12)
+    # Strays are like nothing, so that they lower the mean cosine of two events by the square of the rest.
+    alike = dictionary.one_taste * (1.0 - np.minimum(settings.stray, settings.strays / total)) ** 2
+    single = np.flatnonzero(coherence(dictionary.themes, queries) >= alike)
     single = single[~_apart(dictionary, queries.take(single), label[single], size[single])]
     label[single] = size[single].argmax(1)[:, None]
     size[single] = _sizes(label[single], mass[single])

@@ -15,7 +15,7 @@ from recsys.checks import positive, share, whole
 from recsys.data.clusters import unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
-from recsys.models.personas.one_taste import STRAY, THEME_LABELS, least_coherence
+from recsys.models.personas.one_taste import THEME_LABELS, least_coherence
 from recsys.models.personas.vectors import item_blocks, joined
 from recsys.types import Doubles, Floats, Ints, Items, Mask
 
@@ -37,7 +37,6 @@ class TasteSettings:
     Attributes:
         tastes: number of tastes; fewer on a log of few items.
         dim, shrinkage, metadata_weight: of the item vectors, see `recsys.models.personas.vectors.item_vectors`.
-        stray: share of the events of a user of one taste that may lie anywhere, see `recsys.models.personas.one_taste`.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -47,14 +46,12 @@ class TasteSettings:
     dim: int = 16
     shrinkage: float = 100.0
     metadata_weight: float = 0.3
-    stray: float = STRAY
 
     def __post_init__(self) -> None:
         whole("tastes", self.tastes)
         whole("dim", self.dim)
         positive("shrinkage", self.shrinkage, zero=True)
         share("metadata_weight", self.metadata_weight)
-        share("stray", self.stray)
 
 
 @final
@@ -72,7 +69,7 @@ class TasteDictionary:
         taste: "items", int32, the taste of each item.
         merges: "tastes-1 2", int32: node `tastes + m` joins the two nodes of row m; nodes below `tastes` are tastes.
         themes: "items dim'", float32, unit rows: vectors in which labels count as much as co-use.
-        one_taste: coherence in the themes from which on a user has one taste.
+        one_taste: coherence in the themes of a user of one taste, see `recsys.models.personas.one_taste`.
     """
 
     items: Vocabulary
@@ -109,7 +106,7 @@ class TasteDictionary:
         arrays = vectors.astype(np.float32), taste.astype(np.int32), merges, themes.astype(np.float32)
         found = cls(train.items, *arrays, one_taste=1.0)
         below = found.members[:, taste]
-        return replace(found, one_taste=least_coherence(themes, below, weight, train.metadata, chosen.stray))
+        return replace(found, one_taste=least_coherence(themes, below, weight, train.metadata))
 
     def __len__(self) -> int:
         return len(self.merges) + 1

@@ -12,9 +12,6 @@ from recsys.types import Doubles, Floats, Mask
 THEME_LABELS = 0.5
 """Weight of the labels in the vectors in which tastes are compared with labels."""
 
-STRAY = 0.25
-"""Share of the events of a user of one taste that may lie anywhere."""
-
 _WIDEST = 1 / 6
 """A label with a larger share of the events ("Drama") is not one taste."""
 
@@ -47,25 +44,19 @@ def coherence(themes: Floats, queries: Queries) -> Doubles:
     return np.divide((sums**2).sum(1) - square, among, out=np.ones(users), where=among > 1e-9 * total**2)
 
 
-def least_coherence(
-    themes: Doubles, below: Mask, counts: Doubles, metadata: ItemMetadata, stray: float = STRAY
-) -> float:
-    """Return the coherence from which on a user has one taste, fitted to a log.
+def least_coherence(themes: Doubles, below: Mask, counts: Doubles, metadata: ItemMetadata) -> float:
+    """Return the coherence of a user of one taste, fitted to a log.
 
-    Who draws from one label's items by their popularity, and a share of `stray` from everything, has two events with a
-    mean cosine of
-
-        (1 - stray)^2 |m_l|^2 + 2 stray (1 - stray) m_l . m + stray^2 |m|^2          m_l, m: mean over events
-
-    The tenth of the labels with the least is left out. Labels are genres, tags where there are no genres, and the
-    nodes of the tree where there are neither; those with more than a sixth of the events are too wide to be one taste.
+    Who draws from one label's items by their popularity has two events with a mean cosine of |m_l|^2, m_l the mean over
+    the events of the label. The tenth of the labels with the least is left out. Labels are genres, tags where there are
+    no genres, and the nodes of the tree where there are neither; those with more than a sixth of the events are too
+    wide to be one taste.
 
     Args:
         themes: "items dim", unit rows.
         below: "nodes items", the items below each node of the tree of tastes.
         counts: "items", events of each.
         metadata: of the items.
-        stray: that share.
     """
     has = _groups(metadata, below)
     mass = has @ counts
@@ -73,9 +64,7 @@ def least_coherence(
     if not usable.any():
         return 1.0
     means = (has[usable] @ (counts[:, None] * themes)) / mass[usable, None]
-    everything = counts @ themes / counts.sum()
-    mixed = (1 - stray) * means + stray * everything
-    return float(np.quantile((mixed**2).sum(1), _UNLIKE))
+    return float(np.quantile((means**2).sum(1), _UNLIKE))
 
 
 def _groups(metadata: ItemMetadata, below: Mask) -> sp.csr_matrix:

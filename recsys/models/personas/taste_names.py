@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import Any, Literal, final
@@ -19,7 +19,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.models.personas.clusters import Personas
 from recsys.models.personas.described import persona_nodes
 from recsys.models.personas.dictionary import TasteDictionary
-from recsys.types import Doubles, Items, Mask
+from recsys.types import Doubles, Ints, Items, Mask
 
 HOLDS = 0.85
 """A name of labels is given where at least this share of the items under it have one of the labels."""
@@ -37,7 +37,7 @@ _MIN_SHARE = 0.15
 _MIN_ITEMS = 5
 _TRIED = 8
 _MOST_LABELS = 3
-_SEEN = 10
+_SEEN = 5
 """Items that everybody has and that are added to those under a node: what holds for a few may be chance."""
 
 _TITLES = 24
@@ -88,11 +88,13 @@ class Labels:
         names: of the labels: genres, tags with letters, decades.
         has: "items labels", whether an item has a label.
         counts: "items", events of each item in the log.
+        years: "items", the year of each; 0 where it is not known.
     """
 
     names: tuple[str, ...]
     has: Mask
     counts: Doubles
+    years: Ints
 
     @classmethod
     def of(cls, metadata: ItemMetadata, counts: Doubles) -> Labels:
@@ -115,7 +117,17 @@ class Labels:
         has = np.zeros((len(rows), len(names)), np.bool_)
         for item, row in enumerate(rows):
             has[item, [column[label] for label in row if label in column]] = True
-        return cls(names, has, counts)
+        years = [year_of(title) or 0 for title in metadata.titles]
+        return cls(names, has, counts, np.asarray(years, np.int64))
+
+    def named(self, labels: Sequence[str]) -> Mask | None:
+        """Return "items": whether an item has one of some labels, or its year in a span; None if one is not known."""
+        span = _years_of(labels[0]) if len(labels) == 1 else None
+        if span is not None:
+            return np.asarray((self.years >= span[0]) & (self.years <= span[1]) & (self.years > 0))
+        if not set(labels) <= set(self.names):
+            return None
+        return self.any_of([self.names.index(label) for label in labels])
 
     def any_of(self, columns: list[int]) -> Mask:
         """Return "items": whether an item has one of some labels."""
@@ -235,13 +247,13 @@ def _by_labels(labels: Labels, own: Doubles, recommended: Doubles) -> Iterator[T
     """Yield the names of labels that hold, best first."""
     if not labels.names:
         return
+    found = _by_years(labels, own, recommended)
     share, base = (events @ labels.has / max(1e-12, events.sum()) for events in (own, labels.counts))
     lift = (share + base / max(1.0, own.sum())) / np.maximum(base, 1e-12)
     worth = np.where(lift > 1.0, share * np.log(np.maximum(lift, 1.0)), 0.0)
     worth[share < _MIN_SHARE] = 0.0
     best = np.argsort(-worth, kind="stable")[:_TRIED]
     best = best[worth[best] > 0]
-    found: list[tuple[float, TasteName]] = []
     for size in range(1, _MOST_LABELS + 1):
         for chosen in combinations(best.tolist(), size):
             names = tuple(labels.names[column] for column in chosen)
@@ -251,6 +263,66 @@ def _by_labels(labels: Labels, own: Doubles, recommended: Doubles) -> Iterator[T
             if name.holds >= HOLDS and name.lift >= _MIN_LIFT:
                 found.append((name.holds * float(np.log(name.lift)) * _WORD_COST ** (size - 1), name))
     yield from (name for _, name in sorted(found, key=lambda pair: (-pair[0], pair[1].text)))
+
+
+def _by_years(labels: Labels, own: Doubles, recommended: Doubles) -> list[tuple[float, TasteName]]:
+    """Return the worth and the name of the narrowest span of years that holds, if there is one."""
+    known = labels.years > 0
+    if not known.any():
+        return []
+    first, last = int(labels.years[known].min()), int(labels.years.max())
+    # "kinds years": the share of events in each year, of what is had and of what is recommended; then up to each.
+    shares = [
+        np.bincount(labels.years[known] - first, events[known], last - first + 1) / max(1e-12, events.sum())
+        for events in (own, recommended, labels.counts)
+    ]
+    upto = np.concatenate([np.zeros((3, 1)), np.cumsum(shares, axis=1)], axis=1)
+    inside = upto[:, None, :] - upto[:, :, None]  # "kinds from to"
+    base = inside[2]
+    total = np.asarray([own.sum(), recommended.sum()])[:, None, None]
+    held = ((total * inside[:2] + _SEEN * base) / (total + _SEEN)).min(0)
+    base = np.where(held >= HOLDS, base, np.inf)
+    start, stop = np.unravel_index(int(base.argmin()), base.shape)
+    if not np.isfinite(base[start, stop]):
+        return []
+    begin, end = first + int(start), first + int(stop) - 1
+    name = _measured(
+        (_span(begin, end, first, last),),
+        np.asarray(_within(labels.years, begin, end)),
+        labels.counts,
+        own,
+        recommended,
+    )
+    return [(name.holds * float(np.log(name.lift)) * _WORD_COST, name)] if name.lift >= _MIN_LIFT else []
+
+
+def _within(years: Ints, begin: int, end: int) -> Mask:
+    return np.asarray((years >= begin) & (years <= end) & (years > 0))
+
+
+def _span(begin: int, end: int, first: int, last: int) -> str:
+    """Return a span of years in words, given the first and the last year of all.
+
+    >>> _span(1999, 2003, 1920, 2018), _span(2008, 2018, 1920, 2018), _span(1920, 1969, 1920, 2018)
+    ('1999 to 2003', '2008 on', 'before 1970')
+    """
+    if end == last:
+        return f"{begin} on"
+    return f"before {end + 1}" if begin == first else f"{begin} to {end}"
+
+
+def _years_of(label: str) -> tuple[int, int] | None:
+    """Return the years of a span in words; None for other labels.
+
+    >>> _years_of("1999 to 2003"), _years_of("2008 on"), _years_of("before 1970"), _years_of("1990s")
+    ((1999, 2003), (2008, 9999), (1, 1969), None)
+    """
+    if found := re.fullmatch(r"(\d{4}) to (\d{4})", label):
+        return int(found[1]), int(found[2])
+    if found := re.fullmatch(r"(\d{4}) on", label):
+        return int(found[1]), 9999
+    found = re.fullmatch(r"before (\d{4})", label)
+    return None if found is None else (1, int(found[1]) - 1)
 
 
 def _measured(names: tuple[str, ...], has: Mask, counts: Doubles, own: Doubles, recommended: Doubles) -> TasteName:
@@ -282,10 +354,10 @@ def _still(
     """Return the former name of a node, measured anew, if it holds still; None otherwise."""
     if before.kind == "titles":
         return before if set(before.labels) <= {short_title(title) for title in metadata.titles} else None
-    columns = [labels.names.index(label) for label in before.labels if label in labels.names]
-    if len(columns) < len(before.labels):
+    has = labels.named(before.labels)
+    if has is None:
         return None
-    name = _measured(before.labels, labels.any_of(columns), labels.counts, own, recommended)
+    name = _measured(before.labels, has, labels.counts, own, recommended)
     seen = own.sum()
     holds = (seen * name.holds + _BELIEVED * before.holds) / (seen + _BELIEVED)
     return name if holds >= _HOLDS_STILL and name.lift > 1.0 else None

@@ -8,7 +8,7 @@ import pytest
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
-from recsys.models.personas.clusters import find_personas
+from recsys.models.personas.clusters import PersonaSettings, find_personas
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
 from recsys.models.personas.one_taste import coherence
 from recsys.types import Ints
@@ -59,8 +59,11 @@ def test_without_labels_the_tastes_tell_what_is_one() -> None:
     assert (find_personas(dictionary, Queries.from_interactions(log)).counts == 1).all()
 
 
-def test_more_strays_are_less_of_a_taste(world: World) -> None:
-    few, many = (TasteDictionary.of(world.log, TasteSettings(stray=stray)).one_taste for stray in (0.1, 0.4))
-    assert many < few
+def test_a_long_history_has_room_for_fewer_strays(world: World, dictionary: TasteDictionary) -> None:
+    queries = Queries.from_history(_of_one_genre(world.log, 40, 0.25))
+    few, many = (find_personas(dictionary, queries, PersonaSettings(strays=count)).counts for count in (0, 10))
+    assert few.sum() > many.sum()
     with pytest.raises(ConfigError, match="stray is 2"):
-        TasteSettings(stray=2)
+        PersonaSettings(stray=2)
+    with pytest.raises(ConfigError, match="strays is -1"):
+        PersonaSettings(strays=-1)

@@ -57,7 +57,9 @@ def test_names_of_labels_hold_for_what_the_personas_have(
     for event, (row, item) in enumerate(zip(queries.history.rows, queries.history.items, strict=True)):
         name = names[row][of_event[event]]
         if name is not None and name.kind == "labels":
-            held.append(labels.any_of([labels.names.index(label) for label in name.labels])[item])
+            has = labels.named(name.labels)
+            assert has is not None
+            held.append(has[item])
     assert len(held) > 1000
     assert np.mean(held) >= 0.85
     assert min(name.lift for name in named.names if name.kind == "labels") >= 2.0
