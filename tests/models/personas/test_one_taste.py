@@ -60,8 +60,10 @@ def test_without_labels_the_tastes_tell_what_is_one() -> None:
 
 
 def test_a_long_history_has_room_for_fewer_strays(world: World, dictionary: TasteDictionary) -> None:
-    queries = Queries.from_history(_of_one_genre(world.log, 40, 0.25))
-    few, many = (find_personas(dictionary, queries, PersonaSettings(strays=count)).counts for count in (0, 10))
+    queries = Queries.from_history(_of_one_genre(world.log, 40, 0.5))
+    few, many = (
+        find_personas(dictionary, queries, PersonaSettings(stray=0.6, strays=count)).counts for count in (0, 40)
+    )
     assert few.sum() > many.sum()
     with pytest.raises(ConfigError, match="stray is 2"):
         PersonaSettings(stray=2)
