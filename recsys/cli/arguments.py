@@ -196,8 +196,8 @@ def add_columns(parser: argparse.ArgumentParser, more: str = "") -> None:
         default=[],
         metavar="ROLE=NAME",
         help="which column of the file is what, where the usual names do not say: user=buyer item=sku rating=mark "
-        "time=bought_at kind=what title=name genres=kinds; names=user,item,rating,timestamp for a file without a header; and how "
-        "to read it: separator=';' encoding=latin-1 decimal=, value_range=1,5 time_unit=iso" + more,
+        "time=bought_at kind=did title=name genres=kinds; names=user,item,rating,timestamp for a file without a "
+        "header; and how to read it: separator=';' encoding=latin-1 decimal=, value_range=1,5 time_unit=iso" + more,
     )
 
 

@@ -56,7 +56,8 @@ class Interactions:
     kinds: Kinds | None = None
 
     def __post_init__(self) -> None:
-        columns = [self.user_num, self.item_num, self.value, self.time, *([] if self.kinds is None else [self.kinds])]
+        columns: list[npt.NDArray[Any]] = [self.user_num, self.item_num, self.value, self.time]
+        columns += [] if self.kinds is None else [self.kinds]
         lengths = {len(column) for column in columns}
         if len(lengths) != 1:
             raise ValueError(f"columns differ in length: {sorted(lengths)}")

@@ -1,4 +1,4 @@
-"""Which events of a batch are new and which were sent before, the one rule of every store; ids of events without one."""
+"""Which events of a batch are new and which were sent before, one rule for every store; ids of events without one."""
 
 from __future__ import annotations
 

@@ -298,7 +298,7 @@ class _RowReader:
     def events(self, lines: Sequence[int], cells: Mapping[str, Sequence[str]]) -> list[Event]:
         texts = {field: [text.strip() for text in cells[name]] for field, name in self._names.items()}
         times = self._times(lines, texts["time"])
-        kinds = self._kinds(lines, texts["kind"]) if "kind" in texts else ["use"] * len(lines)
+        kinds = self._kinds(lines, texts.get("kind", [""] * len(lines)))
         events: list[Event] = []
         for place, line in enumerate(lines):
             row = {field: column[place] for field, column in texts.items()}

@@ -28,7 +28,7 @@ SCALE = RatingScale(3.0, 1.0, 5.0)
 
 
 def _codes(*kinds: str) -> Kinds:
-    return np.array([KINDS.index(kind) for kind in kinds], np.int8)  # type: ignore[arg-type]
+    return np.array([KINDS.index(kind) for kind in kinds], np.int8)
 
 
 def _rated(users: int = 6, items: int = 8, seed: int = 0) -> Interactions:
@@ -43,7 +43,7 @@ def _with_kinds(log: Interactions, seed: int = 1) -> Interactions:
 
 def test_a_rating_is_read_by_the_posterior_of_its_users_mean_and_spread() -> None:
     """Against the formula written out for one user with the ratings 5, 4 and 1."""
-    p = preferences(np.float32([5, 4, 1]), None, np.array([0, 3]), SCALE)
+    p = preferences(np.array([5, 4, 1], np.float32), None, np.array([0, 3]), SCALE)
     own, n, c = 10 / 3, 3, 3
     mean = (n * own + c * 3.0) / (n + c)
     squares = sum((r - own) ** 2 for r in (5, 4, 1))
@@ -53,7 +53,7 @@ def test_a_rating_is_read_by_the_posterior_of_its_users_mean_and_spread() -> Non
 
 
 def test_a_first_rating_is_read_against_everybodys_and_equal_ratings_tend_to_nothing() -> None:
-    first = preferences(np.float32([5]), None, np.array([0, 1]), SCALE)
+    first = preferences(np.array([5], np.float32), None, np.array([0, 1]), SCALE)
     assert first[0] > 0.5
     strength = [float(preferences(np.full(n, 5, np.float32), None, np.array([0, n]), SCALE)[0]) for n in (1, 10, 1000)]
     assert strength == sorted(strength, reverse=True)
@@ -63,7 +63,7 @@ def test_a_first_rating_is_read_against_everybodys_and_equal_ratings_tend_to_not
 
 
 def test_users_are_read_apart_and_users_without_events_are_no_matter() -> None:
-    values = np.float32([5, 1, 3, 3, 2])
+    values = np.array([5, 1, 3, 3, 2], np.float32)
     together = preferences(values, None, np.array([0, 0, 2, 5, 5]), SCALE)
     apart = [preferences(values[a:b], None, np.array([0, b - a]), SCALE) for a, b in ((0, 2), (2, 5))]
     assert together.tolist() == np.concatenate(apart).tolist()
@@ -79,12 +79,12 @@ def test_other_kinds_have_their_declared_weights_and_values_of_theirs_are_no_rat
     assert p == pytest.approx(
         {"use": 0.1, "view": 0.2, "click": 0.3, "like": 0.4, "dislike": -0.5, "buy": 0.6, "skip": -0.7}
     )
-    blank = preferences(np.float32([np.nan]), _codes("rating"), np.array([0, 1]), SCALE, weights)
+    blank = preferences(np.array([np.nan], np.float32), _codes("rating"), np.array([0, 1]), SCALE, weights)
     assert blank.tolist() == pytest.approx([0.1])
 
 
 def test_without_a_scale_ratings_are_uses() -> None:
-    p = preferences(np.float32([1, 5, np.nan]), None, np.array([0, 3]), None)
+    p = preferences(np.array([1, 5, np.nan], np.float32), None, np.array([0, 3]), None)
     assert p.tolist() == [0.5, 0.5, 0.5]
 
 

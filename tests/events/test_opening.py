@@ -141,7 +141,7 @@ def _as_sent_now(row: tuple[object, ...]) -> Event:
     """Return an event of 0.1 in the words of now: a like and a dislike have no value."""
     *rest, value, time, kind = row[1:]
     kind = "dislike" if kind == "dismiss" else kind
-    return Event(*rest, value if kind == "use" else None, time, kind)  # type: ignore[arg-type]
+    return Event(*rest, value if kind == "use" else None, time, kind)  # type: ignore[arg-type, call-arg]
 
 
 def _unrated(kind: Kind) -> Kind:

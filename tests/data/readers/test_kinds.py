@@ -20,7 +20,7 @@ from recsys.data.readers.log import read_log
 from recsys.data.spellings import SPELLINGS, codes_of
 from recsys.errors import DataError
 
-_ROWS = [
+_ROWS: list[dict[str, object]] = [
     {"user": "a", "item": "x", "rating": None, "event_type": "pageview", "time": 1},
     {"user": "a", "item": "x", "rating": None, "event_type": "Purchase", "time": 2},
     {"user": "a", "item": "y", "rating": 4.5, "event_type": "rate", "time": 3},
