@@ -19,7 +19,7 @@ HOSTILE = "<img src=x onerror=\"document.title='taken'\"> & <b>bold</b> (1999)"
 def titles() -> list[str]:
     """Return the title of each film; of film n at n."""
     found = [
-        f"{first} {second} ({1950 + 7 * k + n})" for k, first in enumerate(_FIRST) for n, second in enumerate(_SECOND)
+        f"{first} {second} ({1960 + 7 * k + n})" for k, first in enumerate(_FIRST) for n, second in enumerate(_SECOND)
     ]
     return [HOSTILE, *found[1:]]
 

@@ -215,10 +215,7 @@ async function undo(one) {
   (back instanceof HTMLElement ? back : byId("list-title")).focus({ preventScroll: true });
 }
 
-/**
- * @param {string} key
- * @param {string} what
- */
+/** @param {string} key @param {string} what */
 async function undone(key, what) {
   if (shownDeed === key) close();
   fresh = new Set();
