@@ -27,15 +27,20 @@ LEAK: Final = (
 )
 SEATED: Final = "EASE with personas"
 ATTENDING: Final = "AMP-CF"
+_FIRST: Final = "EASE"
+"""For it validation chooses how ratings count; the others read them in the same way."""
+
 _MODELS: tuple[tuple[str, str], ...] = (
+    (_FIRST, "ease"),
     ("Popularity", "popularity"),
     ("ItemKNN", "itemknn"),
     ("iALS", "ials"),
     ("PersonaEASE", "persona_ease"),
-    ("EASE", "ease"),
     (SEATED, "ease_personas"),
     (ATTENDING, "ampcf"),
 )
+_CHOOSING: Final = ("validation.users", "200")
+"""Enough to choose how mixed lists are and how sharp attention is, in a demonstration."""
 _LISTED = 10
 _METRICS = ("ndcg@10", "recall@10", "hr@10", "coverage@10", "tdd@10", "minority_recall@10")
 
@@ -63,8 +68,12 @@ def run(out: Path, seed: int, console: Console) -> None:
     results: dict[str, dict[str, Any]] = {}
     for title, config in _MODELS:
         console.print(f"[bold]{title}[/bold]")
+        experiment = read_experiment(Path(config), [_CHOOSING] if title in (SEATED, ATTENDING) else [])
+        reading = results[_FIRST]["feedback"]["feedback"] if results else None
+        if experiment.feedback == "auto" and reading in experiment.readings:
+            experiment = experiment.reading(reading)
         results[title] = runs.train_run(
-            read_experiment(Path(config)),
+            experiment,
             data,
             out / folder_of(title),
             seed=seed,

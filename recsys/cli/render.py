@@ -172,7 +172,7 @@ def print_shelves(
             for number, line in enumerate(title.wrap(console, max(20, console.width - 5))):
                 line.rstrip()
                 console.print(line if number == 0 else Text("     ").append(line), soft_wrap=True)
-            print_wrapped(item["text"], console, "     ", "italic")
+            print_wrapped(_under_heading(str(item["text"]), shelf.get("taste")), console, "     ", "italic")
         console.print()
     absent = [shelf for shelf in shelves if not shelf["seats"] and shelf["persona"] is not None]
     if absent:
@@ -190,6 +190,19 @@ def shown_title(title: str) -> str:
 
     year = year_of(title)
     return readable_title(title) if year is None else f"{readable_title(title)} ({year})"
+
+
+def _under_heading(sentence: str, taste: str | None) -> str:
+    """Return a sentence as it reads under the name of the taste that it speaks of.
+
+    >>> _under_heading("Because you rated Heat highly (Crime): without that, it would not be here.", "Crime")
+    'Because you rated Heat highly: without that, it would not be here.'
+    >>> _under_heading("Fits your taste for titles like Heat and Ran as a whole.", "titles like Heat and Ran")
+    'Fits this taste as a whole.'
+    """
+    if taste is None:
+        return sentence
+    return sentence.replace(f" ({taste})", "").replace(f"your taste for {taste}", "this taste")
 
 
 def _seats_sentence(shelf: Mapping[str, Any], places: int) -> str:

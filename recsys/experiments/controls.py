@@ -10,6 +10,7 @@ import numpy as np
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError, ConfigError, nearest
+from recsys.explanations.text import taste_words
 from recsys.explanations.user_list import UserList
 from recsys.models.base import Recommender
 from recsys.models.personas.found import FoundPersonas
@@ -80,9 +81,9 @@ def number_of(model: WithPersonas, found: FoundPersonas, wanted: str) -> int:
 def shelves_of(user_list: UserList) -> list[dict[str, Any]]:
     """Return the shelves of a list, as plain values: first the personas by their first item, then nobody's items.
 
-    Then come the personas without a seat, largest first. Each has `persona`, `name`, its `share` of what the history
-    weighs, muted personas included, its `seats`, its `weight` (0 muted, 1, 2 boosted) and whether it is `muted`. None
-    for a model that finds no personas.
+    Then come the personas without a seat, largest first. Each has `persona`, `name`, the name as sentences have it after
+    "your taste for" (`taste`), its `share` of what the history weighs, muted ones included, its `seats`, its `weight`
+    (0 muted, 1, 2 boosted) and whether it is `muted`. None for a model that finds no personas.
     """
     model, found = user_list.model, user_list.found
     if found is None:
@@ -103,7 +104,8 @@ def shelves_of(user_list: UserList) -> list[dict[str, Any]]:
 
 def _shelf(user_list: UserList, place: int, share: float, seats: int) -> dict[str, Any]:
     if place == UNKNOWN:
-        return {"persona": None, "name": None, "share": 0.0, "seats": seats, "weight": 1.0, "muted": False}
+        nobody = {"persona": None, "name": None, "taste": None}
+        return {**nobody, "share": 0.0, "seats": seats, "weight": 1.0, "muted": False}
     model, found = user_list.model, user_list.found
     assert isinstance(model, WithPersonas)
     assert found is not None
@@ -112,5 +114,7 @@ def _shelf(user_list: UserList, place: int, share: float, seats: int) -> dict[st
         control is not None and bool(control[0, place]) for control in (user_list.muted, user_list.boosted)
     )
     weight = MUTED if muted else BOOSTED if boosted else 1.0
-    name = model.name_of(number).text
-    return {"persona": number, "name": name, "share": share, "seats": seats, "weight": weight, "muted": muted}
+    name = model.name_of(number)
+    controls = {"weight": weight, "muted": muted}
+    taste = taste_words(name.text, name.kind, name.labels)
+    return {"persona": number, "name": name.text, "taste": taste, "share": share, "seats": seats, **controls}
