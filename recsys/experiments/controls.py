@@ -81,7 +81,7 @@ def number_of(model: WithPersonas, found: FoundPersonas, wanted: str) -> int:
 def shelves_of(user_list: UserList) -> list[dict[str, Any]]:
     """Return the shelves of a list, as plain values: first the personas by their first item, then nobody's items.
 
-    Then come the personas without a seat, largest first. Each has `persona`, `name`, the name as sentences have it after
+    Then come the personas without a seat, largest first. Each has `persona`, `name`, the name as it stands after
     "your taste for" (`taste`), its `share` of what the history weighs, muted ones included, its `seats`, its `weight`
     (0 muted, 1, 2 boosted) and whether it is `muted`. None for a model that finds no personas.
     """
