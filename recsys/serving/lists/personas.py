@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from torch import Tensor
@@ -104,7 +104,10 @@ class PersonaLists(ListMaker):
         heard = replace(heard, queries=heard.queries.at(queries.now))
         explained = self._explained(whole, heard, state, listed, contributions, controls, SEARCHED if details else 0)
         if nothing:
-            explained = [replace(one, reason=text.MUTED, reason_kind="muted") for one in explained]
+            nobody: dict[str, Any] = {"owner": None, "owner_name": None, "owner_share": None, "personas": ()}
+            none: dict[str, Any] = {"evidence": (), "evidence_kind": "none", "certainty": None, "without": ()}
+            said: dict[str, Any] = {"reason": text.MUTED, "reason_kind": "muted", "low_certainty": False}
+            explained = [replace(one, **nobody, **none, **said) for one in explained]
         (shares,) = persona_shares(whole.model, whole.queries, of_event, controls.muted.shape[1])
         return Listed(tuple(explained), _shelves(explained, controls, shares))
 
