@@ -9,8 +9,8 @@ import numpy as np
 
 from recsys.data.queries import Queries
 from recsys.explanations.reasons import explain_list
+from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.records import Explanation
-from recsys.explanations.user_list import UserList
 from recsys.models.base import Recommender
 
 _LIST = 10

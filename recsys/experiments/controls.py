@@ -10,8 +10,8 @@ import numpy as np
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError, ConfigError, nearest
+from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.text import taste_words
-from recsys.explanations.user_list import UserList
 from recsys.models.base import Recommender
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas

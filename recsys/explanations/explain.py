@@ -17,7 +17,8 @@ from recsys.explanations import text
 from recsys.explanations.deeds import deed, is_rating, may_be_reasons
 from recsys.explanations.padded import BATCH, PaddedHistory, largest
 from recsys.explanations.personas import describe_from, describe_personas, history_sums
-from recsys.explanations.reasons import explain_list
+from recsys.explanations.reasons.explained_list import explain_list
+from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.records import (
     LOW_CERTAINTY,
     Evidence,
@@ -28,7 +29,6 @@ from recsys.explanations.records import (
     PersonaShare,
 )
 from recsys.explanations.similarity import persona_similarity
-from recsys.explanations.user_list import UserList
 from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import AdditivePersonas, PersonaRecommender
 from recsys.models.linear.exact_sums import ExactSums

@@ -17,7 +17,7 @@ from recsys.explanations import Explanation, PersonaItem, text
 from recsys.explanations.activity import activity_of
 from recsys.explanations.found import describe_found, memberships_of_found
 from recsys.explanations.reasons import explain_list
-from recsys.explanations.user_list import UserList
+from recsys.explanations.reasons.user_list import UserList
 from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN

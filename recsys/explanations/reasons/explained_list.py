@@ -11,9 +11,10 @@ import torch
 from recsys.data.titles import readable_title, year_of
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
-from recsys.explanations.contributed_list import ContributedList
-from recsys.explanations.counterfactual import smallest_sets
 from recsys.explanations.deeds import above_own_mean, deed, is_rating, kinds_of, may_be_reasons
+from recsys.explanations.reasons.contributed_list import ContributedList
+from recsys.explanations.reasons.counterfactual import smallest_sets
+from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.records import (
     LOW_CERTAINTY,
     Evidence,
@@ -23,7 +24,6 @@ from recsys.explanations.records import (
     ReasonKind,
     certainty_word,
 )
-from recsys.explanations.user_list import UserList
 from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.model import WithPersonas
 from recsys.types import Doubles, Ints, Mask

@@ -10,8 +10,8 @@ from typing import Final, final
 import numpy as np
 
 from recsys.data.vocabulary import UNKNOWN
-from recsys.explanations.contributed_list import ContributedList
-from recsys.explanations.user_list import UserList
+from recsys.explanations.reasons.contributed_list import ContributedList
+from recsys.explanations.reasons.user_list import UserList
 from recsys.types import Doubles, Ints, Mask
 
 MOST: Final = 5
@@ -42,7 +42,7 @@ def smallest_sets(
     seat, so events count by what they add to the item less what they add to its rivals. Single events and pairs are
     searched exhaustively among the best, larger sets by a beam. Promising sets are tried, from the smallest on; of sets
     of three and more it is tried to leave out each event. Every set that is returned drops its item; it is not always
-    the smallest (`tests/explanations/test_counterfactual.py` measures how often).
+    the smallest (`tests/explanations/reasons/test_counterfactual.py` measures how often).
 
     Args:
         user_list: the list.

@@ -12,9 +12,9 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.fixed import GlobalHalfLife
-from recsys.explanations.contributed_list import ContributedList
-from recsys.explanations.counterfactual import MOST, smallest_sets
-from recsys.explanations.user_list import UserList
+from recsys.explanations.reasons.contributed_list import ContributedList
+from recsys.explanations.reasons.counterfactual import MOST, smallest_sets
+from recsys.explanations.reasons.user_list import UserList
 from recsys.models import EASE, IALS, Decayed, ItemKNN, PersonaEASE, WithPersonas
 from recsys.models.base import Recommender
 from recsys.models.personas.ownership import without_evidence

@@ -11,7 +11,7 @@ import torch
 
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.explanations.user_list import UserList
+from recsys.explanations.reasons.user_list import UserList
 from recsys.models.capabilities import AdditiveEvents, as_fold_in
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.model import WithPersonas
@@ -64,7 +64,13 @@ class ContributedList:
         self._genres = self._weights[:, None] * parts[np.maximum(queries.history.items, 0)]
         items, scores = user_list.pool.items[0], user_list.pool.scores[0]
         self._wide_items, self._wide_scores = items[items != UNKNOWN], scores[items != UNKNOWN].astype(np.float64)
-        self._take(self._within_reach())
+        listed = user_list.items[user_list.items != UNKNOWN]
+        beside = np.flatnonzero(~np.isin(user_list.items, self._wide_items) & (user_list.items != UNKNOWN))
+        self._wide_items = np.concatenate([self._wide_items, user_list.items[beside]])
+        self._wide_scores = np.concatenate([self._wide_scores, user_list.listed.scores[0, beside].astype(np.float64)])
+        near = self._within_reach()
+        place = {item: column for column, item in enumerate(self._wide_items.tolist())}
+        self._take(np.unique(np.concatenate([near, [place[item] for item in listed.tolist()]])).astype(np.int64))
 
     @property
     def _pool_size(self) -> int:
