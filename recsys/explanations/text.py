@@ -30,6 +30,15 @@ WEAK: Final = "Your history as a whole speaks for it a little, none of your favo
 
 _LEADS: Final[dict[CertaintyWord, str]] = {"strong": "Above all because", "fair": "Because", "weak": "Partly because"}
 
+_COMMON: Final = frozenset(
+    {
+        *("Action", "Adventure", "Animation", "Biography", "Children", "Comedy", "Crime", "Documentary", "Drama"),
+        *("Family", "Fantasy", "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sport", "Thriller"),
+        *("War", "Western"),
+    }
+)
+"""Genres that are common words, which a sentence writes small."""
+
 _MOSTLY = 0.75
 """Share of the evidence from which on it is mostly recent, or mostly long-standing."""
 
@@ -65,8 +74,8 @@ def taste_words(name: str, kind: str, labels: Sequence[str] = ()) -> str:
         kind: "labels", "titles" or "user", who named it.
         labels: those titles.
 
-    >>> taste_words("1990s", "labels"), taste_words("Crime & Thriller", "labels"), taste_words("Cosy", "user")
-    ('the 1990s', 'Crime & Thriller', '“Cosy”')
+    >>> taste_words("1990s", "labels"), taste_words("Crime & Sci-Fi", "labels"), taste_words("Cosy", "user")
+    ('the 1990s', 'crime & Sci-Fi', '“Cosy”')
     >>> taste_words("like Heat and Se7en", "titles", ["Heat", "Se7en"])
     'titles like Heat and Se7en'
     """
@@ -74,7 +83,8 @@ def taste_words(name: str, kind: str, labels: Sequence[str] = ()) -> str:
         return f"“{name}”"
     if kind == "titles":
         return titles_like(labels)
-    return f"the {name}" if name[:1].isdigit() else name
+    words = [word.lower() if word.strip(",") in _COMMON else word for word in name.split(" ")]
+    return f"the {name}" if name[:1].isdigit() else " ".join(words)
 
 
 def because(titles: Sequence[str], verb: str, taste: str | None, certainty: CertaintyWord, manner: str = "") -> str:

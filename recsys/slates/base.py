@@ -94,14 +94,6 @@ class Slate(ABC):
     def pool(self) -> int:
         """Number of best-scored candidates from which to choose, at least the length of the list."""
 
-    @property
-    @abstractmethod
-    def reach(self) -> float:
-        """How far below the n-th best score a listed candidate may be, as a part of the range of the pool's scores.
-
-        It holds where no owner is boosted or muted.
-        """
-
     @abstractmethod
     def choose(self, pool: Pool, n: int) -> Ints:
         """Return the list, "queries n": positions in the pool, best first; `UNKNOWN` where there are fewer.

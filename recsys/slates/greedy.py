@@ -21,10 +21,6 @@ class Greedy(Slate):
     def pool(self) -> int:
         return 0
 
-    @property
-    def reach(self) -> float:
-        return 0.0
-
     def choose(self, pool: Pool, n: int) -> Ints:
         allowed = allowed_candidates(pool)
         order = np.argsort(~allowed, axis=1, kind="stable")[:, :n]

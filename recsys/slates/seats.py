@@ -55,11 +55,6 @@ class Seats(Slate):
     def pool(self) -> int:
         return self.size
 
-    @property
-    def reach(self) -> float:
-        mixed = self.weight + self.calibration
-        return mixed / (1.0 - mixed) if mixed < 1 else np.inf
-
     def choose(self, pool: Pool, n: int) -> Ints:
         seating, allowed = pool.owned, allowed_candidates(pool)
         scores, worth, content = self._values(pool)

@@ -28,8 +28,8 @@ _NEAR = 40
 _FEW = 200
 """Items whose scores are summed from contributions; of more, the whole catalogue is scored."""
 
-_MORE = 0.1
-"""Beyond the reach of the slate, as a part of the range of scores: what may come within it where events are missing."""
+_RANGE = 0.4
+"""How far below the n-th best score a listed item is likely to be, as a part of the range of the pool's scores."""
 
 
 @final
@@ -68,7 +68,7 @@ class ContributedList:
         beside = np.flatnonzero(~np.isin(user_list.items, self._wide_items) & (user_list.items != UNKNOWN))
         self._wide_items = np.concatenate([self._wide_items, user_list.items[beside]])
         self._wide_scores = np.concatenate([self._wide_scores, user_list.listed.scores[0, beside].astype(np.float64)])
-        near = self._within_reach()
+        near = self._likely()
         place = {item: column for column, item in enumerate(self._wide_items.tolist())}
         self._take(np.unique(np.concatenate([near, [place[item] for item in listed.tolist()]])).astype(np.int64))
 
@@ -76,21 +76,13 @@ class ContributedList:
     def _pool_size(self) -> int:
         return max(self._n, 0 if self._list.slate is None else self._list.slate.pool)
 
-    @property
-    def _reach(self) -> float:
-        """See `Slate.reach`; infinite where nothing is known of it."""
-        slate, controls = self._list.slate, [self._list.muted, self._list.boosted]
-        if slate is None:
-            return 0.0
-        return np.inf if any(one is not None and one.any() for one in controls) else slate.reach
-
-    def _within_reach(self) -> Ints:
-        """Return the candidates that may be listed, and some more that may be where events are missing."""
-        count, reach, scores = len(self._wide_items), self._reach, self._wide_scores
-        if not self.is_exact or count <= self._n + _NEAR or np.isinf(reach):
+    def _likely(self) -> Ints:
+        """Return the candidates that are likely to be listed where events are missing; all where these are few."""
+        count, scores = len(self._wide_items), self._wide_scores
+        if not self.is_exact or count <= self._n + _NEAR:
             return np.arange(count)
         width = scores[0] - scores[min(count, self._pool_size) - 1]
-        near = int((scores >= scores[self._n - 1] - (reach + _MORE) * width).sum())
+        near = int((scores >= scores[self._n - 1] - _RANGE * width).sum())
         return np.arange(max(near, self._n + _NEAR))
 
     def _take(self, near: Ints) -> None:
@@ -157,6 +149,8 @@ class ContributedList:
             return self._left_again(columns, sets)
         missing, events = _missing(sets)
         self._enter(missing, events)
+        if self._list.found is not None:
+            self._take(np.concatenate([self._near, np.setdiff1d(np.arange(len(self._wide_items)), self._near)]))
         return self._leave(columns, missing, events)
 
     def _without(self, missing: Doubles, events: Ints) -> Doubles:
@@ -227,15 +221,9 @@ class ContributedList:
             return np.asarray((scores > own[:, None]).sum(1) >= self._n)
         scores[every, target] += slack
         ascending, count, size = np.sort(scores, axis=1), scores.shape[1], min(self._pool_size, scores.shape[1])
-        low, high = ascending[:, [count - size]], ascending[:, [-1]]
-        if len(self._near) < count:
-            listed = ascending[:, [count - min(self._n, count)]] - slack
-            reached = (scores >= listed - self._reach * (high - low)).any(0)
-            reached[self._near] = False
-            if reached.any():
-                self._take(np.concatenate([self._near, np.flatnonzero(reached)]))
+        low = ascending[:, [count - size]]
         near = scores[:, self._near]
-        # The last of the pool stands for those that are out of reach: it gives the scores their range.
+        # The last of the pool stands for those that are not looked at: it gives the scores their range.
         shown = np.hstack([near >= low, np.ones((len(scores), 1), np.bool_)])
         items = np.where(shown, np.append(self.items, self.items[-1]), UNKNOWN).astype(np.int32)
         values = np.where(shown, np.hstack([near, low]), -np.inf).astype(np.float32)
