@@ -262,7 +262,9 @@ def _listed(kind: type[Any], values: Mapping[str, Any], prefix: str) -> Iterator
     for name, value in values.items():
         if has_class(value):
             within = object_named(name, value[CLASS], "recsys.models")
-            yield f"{prefix}{name}", (value[CLASS], None)
+            # "model.model" is the whole model of the file: the one within a model within it is named in full.
+            whole = f"{prefix}{ARGUMENTS}.{name}" if f"{prefix}{name}" == "model.model" else f"{prefix}{name}"
+            yield whole, (value[CLASS], None)
             yield from _listed(within, value[ARGUMENTS], f"{prefix}{name}.")
         elif isinstance(value, Mapping):
             yield from ((f"{prefix}{name}.{key}", (one, defaults.get(f"{name}.{key}"))) for key, one in value.items())

@@ -194,7 +194,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(classes_of(Recommender)))
 def test_every_model_has_defaults_that_an_experiment_can_name(name: str) -> None:
-    wrapped = {"init_args": {"model": {"class_path": "recsys.models.EASE"}}} if name.endswith("Decayed") else {}
+    wrapped = {"init_args": {"model": {"class_path": "recsys.models.EASE"}}} if name.endswith(("Decayed", "WithPersonas")) else {}
     experiment = check_experiment({"model": {"class_path": name} | wrapped})
     assert type(experiment.build()) is classes_of(Recommender)[name]
 
@@ -216,7 +216,7 @@ def test_every_listed_setting_can_be_set(path: Path) -> None:
     )
     for key, (value, _) in listed.items():
         text = yaml.safe_dump(list(value) if isinstance(value, tuple) else value)
-        if key == "model":  # another class brings its own defaults, with which it may not fold in
+        if key.rpartition(".")[2] == "model":  # another class brings its own defaults, with which it may not fold in
             continue
         if key == "rule":
             assert listed_settings(read_experiment(path, [(key, value)]))[key] == (value, None)
@@ -263,3 +263,10 @@ def test_tuned_files_are_read_by_name_and_installed_with_the_library() -> None:
         assert installed[f"share/recsys/{folder}"] == [f"{folder}/*.yaml"]
     with pytest.raises(ConfigError, match="no such experiment file"):
         read_experiment("tuned/no-log/ease")
+
+
+def test_the_model_within_a_model_within_is_named_in_full() -> None:
+    key = "model.init_args.model"
+    assert listed_settings(read_experiment("ampcf_decay"))[key] == ("recsys.models.EASE", None)
+    found = listed_settings(read_experiment("ampcf_decay", [(key, "ItemKNN")]))
+    assert (found[key], found["model"]) == (("recsys.models.ItemKNN", None), ("recsys.models.Decayed", None))
