@@ -194,7 +194,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(classes_of(Recommender)))
 def test_every_model_has_defaults_that_an_experiment_can_name(name: str) -> None:
-    wrapped = {"init_args": {"model": {"class_path": "recsys.models.EASE"}}} if name.endswith(("Decayed", "WithPersonas")) else {}
+    wraps = name.endswith(("Decayed", "WithPersonas"))
+    wrapped = {"init_args": {"model": {"class_path": "recsys.models.EASE"}}} if wraps else {}
     experiment = check_experiment({"model": {"class_path": name} | wrapped})
     assert type(experiment.build()) is classes_of(Recommender)[name]
 
