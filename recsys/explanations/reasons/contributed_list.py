@@ -68,6 +68,10 @@ class ContributedList:
         beside = np.flatnonzero(~np.isin(user_list.items, self._wide_items) & (user_list.items != UNKNOWN))
         self._wide_items = np.concatenate([self._wide_items, user_list.items[beside]])
         self._wide_scores = np.concatenate([self._wide_scores, user_list.listed.scores[0, beside].astype(np.float64)])
+        nobody = np.zeros((len(queries.history.items), 0))
+        self._near: Ints = np.zeros(0, np.int64)
+        self.contributions: Doubles = nobody
+        self._proof: Doubles = nobody
         near = self._likely()
         place = {item: column for column, item in enumerate(self._wide_items.tolist())}
         self._take(np.unique(np.concatenate([near, [place[item] for item in listed.tolist()]])).astype(np.int64))
@@ -87,7 +91,7 @@ class ContributedList:
 
     def _take(self, near: Ints) -> None:
         """Compute what every event adds to some of the candidates."""
-        first = getattr(self, "_near", near[:0])
+        first = self._near
         self._near = near
         self.items, self.scores = self._wide_items[near], self._wide_scores[near]
         new = self.items[len(first) :]

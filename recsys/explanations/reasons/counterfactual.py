@@ -123,7 +123,7 @@ class _Search:
         if best is None:
             return None
         chosen = np.asarray(best)
-        return self.events[chosen[np.argsort(-self.support[chosen], kind="stable")]]
+        return np.asarray(self.events[chosen[np.argsort(-self.support[chosen], kind="stable")]])
 
 
 def _confirm(listed: ContributedList, searches: Sequence[_Search]) -> None:
@@ -196,6 +196,7 @@ def _guesses(worth: Doubles, gain: Doubles, n: int) -> list[list[tuple[float, tu
 
     margin = below(gain)
     order = np.argsort(-margin, kind="stable")
+    guesses: list[list[tuple[float, tuple[int, ...]]]]
     guesses = [[(float(margin[one]), (int(one),)) for one in order[:_BEAM].tolist()]]
     one, other = np.triu_indices(min(tried, _PAIRED), 1)
     sets = np.sort(np.column_stack([order[one], order[other]]), axis=1)
