@@ -108,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> Path:
 def measured(plan: Plan) -> Result:
     """Choose, fit and evaluate on every cut of a log."""
     log = plan.load()
-    choices, evaluations = [], {name: [] for name in ("auto", ALIKE)}  # type: dict[str, list[Evaluation]]
+    choices: list[FeedbackChoice] = []
+    evaluations: dict[str, list[Evaluation]] = {name: [] for name in ("auto", ALIKE)}
     for seed in range(plan.seeds):
         cut, train, test = cuts(log, plan, seed)
         experiment, choice = resolved(_experiment(plan), cut, say=lambda line: print(f"{plan.log}: {line}", flush=True))

@@ -67,12 +67,13 @@ def meaningful(subject: Subject, names: TasteNames) -> Figures:
     labels = Labels.of(subject.train.metadata, np.ones(subject.train.n_items))
     every = [name for row in own for name in row if name is not None]
     with_labels = [name for name in every if name.kind == "labels"]
-    has_one = {name.labels: labels.named(name.labels) for name in with_labels}
+    has_one = {name.labels: labels.named(name.labels) for name in with_labels}  # None: no label of this log
     has = [
-        bool(has_one[name.labels][item])
+        own_items is not None and bool(own_items[item])
         for row, items, owners in zip(own, subject.lists.items[odd], subject.listed_owners[odd], strict=True)
         for item, owner in zip(items.tolist(), owners.tolist(), strict=True)
         if owner != UNKNOWN and (name := row[owner]) is not None and name.kind == "labels"
+        for own_items in [has_one[name.labels]]
     ]
     return {
         "named by labels": len(with_labels) / max(1, len(every)),

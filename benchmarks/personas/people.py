@@ -73,7 +73,7 @@ def people(subject: Subject, rows: Ints) -> list[Person]:
         )
         listed = tuple((readable_title(each.title), each.owner_name or "", each.reason) for each in explanations)
         sets = tuple(len(each.without) for each in explanations if each.without)
-        kinds = tuple(each.reason_kind for each in explanations)
+        kinds = tuple(each.reason_kind or "" for each in explanations)
         length = int(queries.history.lengths[row])
         result.append(Person(str(ids[queries.users[row]]), length, sides, listed, kinds, sets))
     return result

@@ -157,8 +157,8 @@ def _measured(
     names = ("ndcg", "liked_ndcg", "regret")
     columns = ranking_metrics(top, questions.relevant, [CUTOFF], names, questions.verdicts).values()
     defined = [column[np.isfinite(column)] for column in columns]
-    means = [float(column.mean()) if len(column) else float("nan") for column in defined]
-    return Candidate(reading, *means, round(time.perf_counter() - started, 2))
+    ndcg, liked, regret = (float(column.mean()) if len(column) else float("nan") for column in defined)
+    return Candidate(reading, ndcg, liked, regret, round(time.perf_counter() - started, 2))
 
 
 def _line(candidate: Candidate) -> str:

@@ -73,7 +73,7 @@ def memberships_of_found(model: WithPersonas, queries: Queries, found: FoundPers
     order = np.argsort(-found.personas.shares, axis=1, kind="stable")
     count = max(1, int(found.personas.counts.max(initial=0)))
     owned = order[queries.history.rows][:, :count] == of_event[:, None]
-    return (owned & (of_event != UNKNOWN)[:, None]).astype(np.float64)
+    return np.asarray(owned & (of_event != UNKNOWN)[:, None], np.float64)
 
 
 def _shown(model: WithPersonas, queries: Queries, found: FoundPersonas, top: int) -> list[list[tuple[int, float]]]:

@@ -185,7 +185,8 @@ def tells(log: Interactions) -> bool:
 
 def readings_of(model: type) -> tuple[Feedback, ...]:
     """Return the values that a model's argument `feedback` takes; none where it has no such argument."""
-    hint = get_type_hints(model.__init__).get("feedback") if "__init__" in vars(model) else None
+    own = vars(model).get("__init__")
+    hint = None if own is None else get_type_hints(own).get("feedback")
     return cast("tuple[Feedback, ...]", get_args(hint))
 
 

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -139,7 +140,7 @@ def test_boxes_of_personas_keep_the_share_and_say_equal_ones_once(now: float, sh
 
 
 def test_shelves_show_every_item_once_with_its_rank_and_reason_under_who_owns_it() -> None:
-    def item(title: str, owner: int | None, **more: object) -> dict[str, object]:
+    def item(title: str, owner: int | None, **more: object) -> dict[str, Any]:
         known = {} if owner is None else {"owner": owner, "owner_name": "x"}
         return {"title": title, "text": f"Why {title}.", "genres": ["Crime", "Drama"], **known, **more}
 
@@ -150,7 +151,7 @@ def test_shelves_show_every_item_once_with_its_rank_and_reason_under_who_owns_it
         item("Alien (1979)", 7),
     ]
     shelf = {"weight": 1.0, "muted": False}
-    shelves = [
+    shelves: list[dict[str, Any]] = [
         {"persona": 7, "name": "1990s & Sci-Fi", "share": 0.4, "seats": 2, **shelf, "weight": 2.0},
         {"persona": 3, "name": "like Heat and Ran", "share": 0.3, "seats": 1, **shelf},
         {"persona": None, "name": None, "share": 0.0, "seats": 1, **shelf},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,25 +91,27 @@ def test_features_and_targets_by_hand() -> None:
     p = query_preferences(queries, SCALE)
     assert p[0] > 0.5
     assert p[2] < -0.5
-    expected = {
+    expected: dict[Feedback, list[Any]] = {
         "events": [[1, 1, 1]],
         "liked": [(p > 0).astype(float)],
         "weighted": [1 + p],
         "signed": [[1, 1, 1], p],
     }
     for reading, parts in expected.items():
-        features = FeedbackReader(reading, SCALE).features(queries)  # type: ignore[arg-type]
+        features = FeedbackReader(reading, SCALE).features(queries)
         assert len(features) == len(parts)
         for feature, part in zip(features, parts, strict=True):
             np.testing.assert_allclose(feature, part, rtol=1e-6)
-        halved = FeedbackReader(reading, SCALE).features(queries.with_weights(np.full(3, 0.5, np.float32)))  # type: ignore[arg-type]
+        halved = FeedbackReader(reading, SCALE).features(queries.with_weights(np.full(3, 0.5, np.float32)))
         for feature, part in zip(halved, parts, strict=True):
             np.testing.assert_allclose(feature, 0.5 * np.asarray(part), rtol=1e-6)
     log = Interactions.from_columns([7, 7, 7], [0, 1, 2], [5.0, 3.0, 1.0])
-    for reading, target in (("liked", p > 0), ("weighted", 0.3 + 0.35 * (1 + p)), ("signed", 0.3 + 0.35 * (1 + p))):
-        features, targets = FeedbackReader(reading, SCALE).matrices(log)  # type: ignore[arg-type]
+    expected_targets: dict[Feedback, Any] = {"liked": p > 0}
+    expected_targets["weighted"] = expected_targets["signed"] = 0.3 + 0.35 * (1 + p)
+    for reading, target in expected_targets.items():
+        matrices, targets = FeedbackReader(reading, SCALE).matrices(log)
         np.testing.assert_allclose(targets.toarray()[0], target, rtol=1e-5)
-        for matrix, part in zip(features, expected[reading], strict=True):
+        for matrix, part in zip(matrices, expected[reading], strict=True):
             np.testing.assert_allclose(matrix.toarray()[0], part, rtol=1e-5)
 
 

@@ -67,7 +67,7 @@ def test_used_items_score_near_one_and_others_near_zero() -> None:
 @pytest.mark.parametrize("name", ["embedding_size", "regularization", "alpha", "iterations"])
 def test_arguments_are_checked(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
-        IALS(**{name: 0})
+        IALS(**{name: 0})  # type: ignore[arg-type]
 
 
 def test_a_regularization_below_single_precision_is_refused() -> None:

@@ -149,4 +149,4 @@ def _row_products(sparse: sp.csr_matrix, dense: npt.NDArray[np.float32]) -> Doub
     """Return the product of each row of one matrix with the same row of the other, "rows"."""
     row = np.repeat(np.arange(sparse.shape[0]), np.diff(sparse.indptr))
     products = sparse.data.astype(np.float64) * dense[row, sparse.indices]
-    return np.bincount(row, products, sparse.shape[0])
+    return np.bincount(row, products, sparse.shape[0]).astype(np.float64)

@@ -135,8 +135,8 @@ class TasteDictionary:
     @classmethod
     def restored(cls, items: Vocabulary, arrays: Mapping[str, npt.NDArray[Any]]) -> TasteDictionary:
         """Restore the result of `arrays`."""
-        kept = (arrays[name] for name in ("vectors", "taste", "merges", "themes"))
-        return cls(items, *kept, float(arrays["one_taste"][0]))
+        vectors, taste, merges, themes = (arrays[name] for name in ("vectors", "taste", "merges", "themes"))
+        return cls(items, vectors, taste, merges, themes, float(arrays["one_taste"][0]))
 
 
 def _centres(vectors: Doubles, weight: Doubles, taste: npt.NDArray[np.integer], count: int) -> Doubles:

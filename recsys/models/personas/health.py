@@ -97,13 +97,15 @@ class HealthSummary:
         found, dictionary = model.found(queries), model.dictionary
         width = found.personas.mass.shape[1]
         health = FoundHealth.of(dictionary, queries, found.personas.of_events(dictionary, queries), width)
-        figures = [_middle(np.nanmean, each) for each in (health.effective, health.cosine, health.separation)]
+        means = (_middle(np.nanmean, each) for each in (health.effective, health.cosine, health.separation))
+        effective, cosine, separation = means
         names = [model.name_of(number) for number in found.numbers[found.numbers != UNKNOWN].tolist()]
         lifts = np.asarray([name.lift for name in names if name.kind == "labels"], np.float64)
         listed = model.recommend(queries, n).items
         owned = ownership(model, queries, listed, dictionary, found.personas)
         evidence = owned.evidence[(listed != UNKNOWN) & (owned.owner != UNKNOWN)]
-        return cls(*figures, _middle(np.nanmedian, lifts), _middle(np.nanmedian, evidence))
+        lift, owner = _middle(np.nanmedian, lifts), _middle(np.nanmedian, evidence)
+        return cls(effective, cosine, separation, lift, owner)
 
     def to_dict(self) -> dict[str, float | None]:
         """Return plain values, None instead of NaN."""

@@ -41,7 +41,8 @@ def coherence(themes: Floats, queries: Queries) -> Doubles:
         starts = np.flatnonzero(np.diff(rows, prepend=-1))
         sums[rows[starts]] = np.add.reduceat(weight[:, None] * vectors, starts)
     among = total**2 - square
-    return np.divide((sums**2).sum(1) - square, among, out=np.ones(users), where=among > 1e-9 * total**2)
+    known = among > 1e-9 * total**2
+    return np.asarray(np.divide((sums**2).sum(1) - square, among, out=np.ones(users), where=known))
 
 
 def least_coherence(themes: Doubles, below: Mask, counts: Doubles, metadata: ItemMetadata) -> float:

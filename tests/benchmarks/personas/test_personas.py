@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.personas import command, reported
+from benchmarks.personas import command, people, reported
 from benchmarks.personas.people import Person
 from benchmarks.personas.worlds import adjusted_rand
 
@@ -65,7 +65,7 @@ def test_a_worse_interval_and_no_names_are_told(claims: dict[str, Any]) -> None:
 def test_a_person_is_shown_as_stored() -> None:
     sides = (("Horror", 0.6, ("Alien", "The Thing")),)
     person = Person("7", 12, sides, (("Heat", "", "Popular."), ("It", "Horror", "Because.")), ("popular",), (2,))
-    text = reported.shown(Person.from_dict(json.loads(json.dumps(vars(person)))))
+    text = people.shown(Person.from_dict(json.loads(json.dumps(vars(person)))))
     assert text.splitlines()[2] == "- **Horror** (60%): Alien, The Thing"
     assert text.splitlines()[-2:] == ["1. Heat - Popular.", "2. It [Horror] - Because."]
 

@@ -81,11 +81,13 @@ def test_kinds_alone_tell_likes_and_misaligned_columns_are_refused() -> None:
     queries = Queries.from_history([[1], [2]])
     kinds = np.array([CODES["like"], CODES["dislike"], CODES["view"]], np.int8)
     relevant = Ragged.of([[5, 6], [7]])
-    holdout = Holdout(queries, relevant, np.array(["a", "b"], object), values=np.full(3, np.nan), kinds=kinds)
+    holdout = Holdout(
+        queries, relevant, np.array(["a", "b"], object), values=np.full(3, np.nan, np.float32), kinds=kinds
+    )
     assert holdout.verdicts is not None
     assert holdout.verdicts.regretted is not None
     assert holdout.verdicts.liked.tolist() == [True, False, True]
     assert holdout.verdicts.regretted.tolist() == [False, True, False]
     assert Holdout(queries, relevant, np.array(["a", "b"], object)).verdicts is None
     with pytest.raises(ValueError, match="values must be aligned"):
-        Holdout(queries, relevant, np.array(["a", "b"], object), values=np.ones(2))
+        Holdout(queries, relevant, np.array(["a", "b"], object), values=np.ones(2, np.float32))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_a_factor_without_significant_lambda_is_refused(size: int) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"regularization": 0.0}, {"memory_limit_gb": -1.0}, {"regularization": np.nan}])
-def test_arguments_are_checked(arguments: dict[str, float]) -> None:
+def test_arguments_are_checked(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         EASE(**arguments)
 
