@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, final
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from recsys.checks import positive
 from recsys.data.interactions import Interactions
-from recsys.data.queries import Queries, Ragged
+from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
@@ -34,7 +34,7 @@ from recsys.models.personas.taste_names import TasteName, TasteNames
 from recsys.models.top_n import SparseScores
 from recsys.slates import Greedy, Owners, Seats, Slate
 from recsys.training.session import Session
-from recsys.types import Items, Kinds, Mask
+from recsys.types import Items, Mask
 
 _LOG = logging.getLogger(__name__)
 _PURPOSE = "finding what carries a persona's items"
@@ -61,23 +61,6 @@ class _Tastes:
 
     dictionary: TasteDictionary
     names: TasteNames
-
-
-@final
-class _LastFound:
-    """Keeps the personas of the histories that were asked for last: a list needs them for its score and its owners, and
-    validation for one setting after the other.
-    """
-
-    def __init__(self) -> None:
-        self._last: tuple[Ragged, Kinds | None, FoundPersonas] | None = None
-
-    def found(self, queries: Queries, find: Callable[[Queries], FoundPersonas]) -> FoundPersonas:
-        """Return what was found for these very histories, or find it."""
-        last = self._last
-        if last is None or last[0] is not queries.history or last[1] is not queries.kinds:
-            last = self._last = (queries.history, queries.kinds, find(queries))
-        return last[2]
 
 
 @final
@@ -130,7 +113,6 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         self._scale = 1.0
         self._slate: Slate = slate or Seats()
         self._held: FoundPersonas | None = None
-        self._last = _LastFound()
 
     @property
     def folds_in(self) -> bool:
@@ -202,10 +184,13 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         """
         if self._held is not None:
             return self._held.take(np.zeros(len(queries), np.int64))
-        if former is None:
-            return self._last.found(queries, self._found_anew)
         plain = queries.with_weights(None)
         dictionary, weight = self.dictionary, self.names.weight
+        if former is None:
+            personas = find_personas(dictionary, plain, self.limits)
+            return FoundPersonas(
+                personas, persona_nodes(dictionary, plain, personas, weight), taste_mass(dictionary, plain)
+            )
         personas = updated_personas(dictionary, plain, former.personas, self.limits)
         if personas.identity.shape != former.numbers.shape:
             raise ValueError("former are the personas of other users, or of other limits")
@@ -214,12 +199,6 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         kept = np.where(same.any(2), np.take_along_axis(former.numbers, same.argmax(2), 1), UNKNOWN)
         nodes = persona_nodes(dictionary, plain, personas, weight, kept.astype(np.int32))
         return FoundPersonas(personas, nodes, taste_mass(dictionary, plain))
-
-    def _found_anew(self, queries: Queries) -> FoundPersonas:
-        plain = queries.with_weights(None)
-        personas = find_personas(self.dictionary, plain, self.limits)
-        nodes = persona_nodes(self.dictionary, plain, personas, self.names.weight)
-        return FoundPersonas(personas, nodes, taste_mass(self.dictionary, plain))
 
     def holding(self, found: FoundPersonas) -> WithPersonas:
         """Return the model as if every query were of one user, whose events keep the persona that they have.
@@ -290,7 +269,6 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
     def _around(self, scoring: Recommender) -> WithPersonas:
         """Return the model with the same personas around another fitted model, whose queries are weighted already."""
         other = WithPersonas(scoring, self.sharpness, self.slate, self.tastes, self.limits)
-        other._last = self._last
         other._fitted_on, other._inner, other._found = self._fitted_on, scoring, self._found
         other._sharpness, other._scale, other._slate = self._sharpness, self._scale, self._slate
         other._held = self._held
@@ -305,14 +283,12 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         former, self._former = self._former, None
         dictionary = TasteDictionary.of(train, self.tastes, None if former is None else former.dictionary)
         weight = np.bincount(dictionary.taste[train.uses.item_num], minlength=len(dictionary)).astype(np.float64)
-        self._last = _LastFound()
         self._found = _Tastes(dictionary, TasteNames((), weight))  # names need lists, and lists need no names
         if self.sharpness != 0:
             self._scale = self._typical_scale(train)
         if validate is not None:
             self._choose(validate)
         self._found = _Tastes(dictionary, self._named(train, former))
-        self._last = _LastFound()
         return effort.epochs, effort.examples
 
     def _choose(self, validate: Validate) -> None:
