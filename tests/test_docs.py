@@ -82,8 +82,9 @@ def test_every_model_has_a_page_and_every_setting_of_the_persona_models_stands_i
 
 def test_the_defaults_of_the_linear_experts_are_told_right() -> None:
     text = (ROOT / "docs" / "models" / "persona_ease.md").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+) \|$", text, re.MULTILINE))
-    assert {name: float(value) for name, value in told.items()} == settings(PersonaEASE)
+    told = dict(re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+|\w+) \|$", text, re.MULTILINE))
+    told_right = {name: float(value) if value[-1].isdigit() else value for name, value in told.items()}
+    assert told_right == settings(PersonaEASE)
 
 
 def _shown() -> Iterator[tuple[str, str]]:

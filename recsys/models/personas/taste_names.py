@@ -239,10 +239,6 @@ def _shown(nodes: Items, listed: Items, owner: Items, shape: tuple[int, int]) ->
     return sp.csr_matrix(entries, shape=shape)
 
 
-def _share_with(has: Mask, events: Doubles) -> float:
-    return float(events @ has / max(1e-12, events.sum()))
-
-
 def _by_labels(labels: Labels, own: Doubles, recommended: Doubles) -> Iterator[TasteName]:
     """Yield the names of labels that hold, best first."""
     if not labels.names:
