@@ -297,7 +297,7 @@ def _ward(mass: Doubles, products: Doubles, most: int) -> Ints:
     while len(rows):
         cost = _costs(mass[rows], products[rows], alive[rows])
         nearest = cost.argmin(2)
-        mutual = (np.take_along_axis(nearest, nearest, 1) == own) & (own < nearest) & alive[rows]
+        mutual = (nearest[np.arange(len(rows))[:, None], nearest] == own) & (own < nearest) & alive[rows]
         place, one = np.nonzero(mutual)
         user, other = rows[place], nearest[place, one]
         level = np.maximum(cost[place, one, other], np.maximum(height[user, one], height[user, other]))
@@ -321,10 +321,11 @@ def _ward(mass: Doubles, products: Doubles, most: int) -> Ints:
     first = 0
     for count in map(len, (each[0] for each in rounds)):
         chosen = first + np.flatnonzero(kept[first : first + count])
-        into = np.tile(own, (users, 1))
-        into[user[chosen], other[chosen]] = one[chosen]
-        label = np.take_along_axis(into, label, 1)
+        label[user[chosen], other[chosen]] = one[chosen]
         first += count
+    everyone = np.arange(users)[:, None]
+    while not np.array_equal(further := label[everyone, label], label):  # what merged into something that merged later
+        label = further
     return label
 
 
