@@ -26,6 +26,9 @@ _FRAME = 6
 _LIKELY = 0.1
 """Half-lives on a clock that is less probable than this are left out."""
 
+_WITHOUT = r": without (that,|them) it would not be here\."
+"""What every sentence with "because" ends in, which is said once for a list by shelves."""
+
 _OWNERS = {
     "own": "the user's own",
     "shared": "the same for everybody",
@@ -174,6 +177,8 @@ def print_shelves(
                 console.print(line if number == 0 else Text("     ").append(line), soft_wrap=True)
             print_wrapped(_under_heading(str(item["text"]), shelf.get("taste")), console, "     ", "italic")
         console.print()
+    if any(item.get("reason_kind") == "because" for item in items):
+        print_wrapped("Without what follows “because” the title would not be in the list.", console, style="dim")
     absent = [shelf for shelf in shelves if not shelf["seats"] and shelf["persona"] is not None]
     if absent:
         told = [f"{_capitalized(str(one['name']))} ({_why_absent(one)})" for one in absent]
@@ -195,14 +200,13 @@ def shown_title(title: str) -> str:
 def _under_heading(sentence: str, taste: str | None) -> str:
     """Return a sentence as it reads under the name of the taste that it speaks of.
 
-    >>> _under_heading("Because you rated Heat highly (Crime): without that, it would not be here.", "Crime")
-    'Because you rated Heat highly: without that, it would not be here.'
-    >>> _under_heading("Fits your taste for titles like Heat and Ran as a whole.", "titles like Heat and Ran")
-    'Fits this taste as a whole.'
+    >>> _under_heading("Because you rated Heat highly (crime): without that, it would not be here.", "crime")
+    'Because you rated Heat highly.'
+    >>> _under_heading("Ran and 2 more of your taste for titles like Up speak for it together.", "titles like Up")
+    'Ran and 2 more of this taste speak for it together.'
     """
-    if taste is None:
-        return sentence
-    return sentence.replace(f" ({taste})", "").replace(f"your taste for {taste}", "this taste")
+    said = re.sub(rf"{_WITHOUT}$", ".", sentence)
+    return said if taste is None else said.replace(f" ({taste})", "").replace(f"your taste for {taste}", "this taste")
 
 
 def _seats_sentence(shelf: Mapping[str, Any], places: int) -> str:
@@ -212,15 +216,20 @@ def _seats_sentence(shelf: Mapping[str, Any], places: int) -> str:
     '31% of the history, 3 of 10 places'
     >>> _seats_sentence({"persona": 7, "share": 0.31, "seats": 3, "weight": 2.0}, 10)
     '31% of the history, 3 of 10 places; boosted'
+    >>> often = {"often": ["animation", "children"]}
+    >>> _seats_sentence({"persona": 7, "share": 0.31, "seats": 3, "weight": 1.0, **often}, 10)
+    'often animation, children; 31% of the history, 3 of 10 places'
     """
     seats = f"{shelf['seats']} of {places} places"
     if shelf["persona"] is None:
         return seats
-    return f"{shelf['share']:.0%} of the history, {seats}{'; boosted' if shelf['weight'] > 1 else ''}"
+    often = f"often {', '.join(shelf['often'])}; " if shelf.get("often") else ""
+    return f"{often}{shelf['share']:.0%} of the history, {seats}{'; boosted' if shelf['weight'] > 1 else ''}"
 
 
 def _why_absent(shelf: Mapping[str, Any]) -> str:
-    return "muted" if shelf["muted"] else f"{shelf['share']:.0%} of the history"
+    often = f"often {', '.join(shelf['often'])}; " if shelf.get("often") else ""
+    return "muted" if shelf["muted"] else f"{often}{shelf['share']:.0%} of the history"
 
 
 def _certainty(item: Mapping[str, Any]) -> list[str]:
@@ -262,7 +271,8 @@ def print_personas(personas: Sequence[Mapping[str, Any]], console: Console | Non
         found = "medoid" in entry
         lines = {
             "such as" if found else "from": ", ".join(shown_title(item["title"]) for item in entry["items"]),
-            "genres": ", ".join(genre["genre"] for genre in entry["genres"]),
+            "often": ", ".join(entry.get("often", [])),
+            "genres": ", ".join(f"{genre['genre']} {genre['share']:.0%}" for genre in entry["genres"]),
             "brings": ", ".join(shown_title(item["title"]) for item in entry["recommended"]) if found else "",
         }
         body = "\n".join(f"{word:7} {escape(text)}" for word, text in lines.items() if text)

@@ -16,6 +16,24 @@ from recsys.types import Doubles, Floats
 NO_GENRE = frozenset({"(no genres listed)"})
 """GroupLens' mark of items without genres: the absence of a taste, not a taste."""
 
+_COMMON = frozenset(
+    {
+        *("Action", "Adventure", "Animation", "Biography", "Children", "Comedy", "Crime", "Documentary", "Drama"),
+        *("Family", "Fantasy", "Film-Noir", "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sci-Fi"),
+        *("Sport", "Thriller", "War", "Western"),
+    }
+)
+"""Genres that are common words, which a sentence writes small."""
+
+
+def spoken_genres(names: str) -> str:
+    """Return the names of genres as a sentence has them: common words small, all others as they are.
+
+    >>> spoken_genres("Comedy"), spoken_genres("Sci-Fi, Action & IMAX")
+    ('comedy', 'sci-fi, action & IMAX')
+    """
+    return " ".join(word.lower() if word.strip(",") in _COMMON else word for word in names.split(" "))
+
 
 @final
 @dataclass(frozen=True)

@@ -12,6 +12,11 @@ _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _TURNED = re.compile(rf"^(.*), ({'|'.join(map(re.escape, _ARTICLES))})$")
 _LONG = 24
 _SUBTITLE = re.compile(r"^(.+?)(?:: | - )(.+)$")
+_UNFINISHED = re.compile(
+    r"(?:,|\s+(?:or|and|&|of|the|an?|in|on|at|to|for|from|by|with|aka|a\.k\.a\.))+$", re.IGNORECASE
+)
+"""Words with which no title ends."""
+
 _YEAR = re.compile(r"\((\d{4})(?:-\d{0,4})?\)\s*$")
 
 
@@ -44,16 +49,18 @@ def short_title(title: str) -> str:
     'Mission: Impossible'
     >>> short_title("Lord of the Rings: The Two Towers, The (2002)"), short_title("Alien: Resurrection (1997)")
     ('The Lord of the Rings', 'Alien: Resurrection')
+    >>> short_title("Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1964)")
+    'Dr. Strangelove'
     """
     text = readable_title(title)
     found = _SUBTITLE.match(text)
     if len(text) <= _LONG or found is None:
         return text
-    series, rest = found.groups()
-    if " " in series or len(series) > 9:
+    series, rest = _UNFINISHED.sub("", found.group(1)), found.group(2)
+    if " " in found.group(1) or len(series) > 9:
         return series
-    within = rest.split(" - ")[0]
-    return text if within == rest else f"{series}: {within}"
+    within = f"{series}: {rest.split(' - ')[0]}"
+    return series if len(within) > 2 * _LONG else within
 
 
 def year_of(title: str) -> int | None:

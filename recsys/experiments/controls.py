@@ -10,6 +10,7 @@ import numpy as np
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError, ConfigError, nearest
+from recsys.explanations.found import name_of_found, often_of_found
 from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.text import taste_words
 from recsys.models.base import Recommender
@@ -48,7 +49,7 @@ def list_of(
     weights = {number_of(model, found, name): MUTED for name in mute}
     for number in (number_of(model, found, name) for name in boost):
         if weights.setdefault(number, BOOSTED) == MUTED:
-            raise ConfigError(f"{model.name_of(number).text} is muted and boosted; do one of them")
+            raise ConfigError(f"{name_of_found(model, found, 0, number).text} is muted and boosted; do one of them")
     muted, boosted, _ = found.controls(0, weights, model.dictionary.members)
     asked = without_evidence(queries, model.dictionary, found.personas, muted) if muted.any() else queries
     owners = model.owners(queries, found, muted=muted, boosted=boosted)
@@ -64,7 +65,7 @@ def number_of(model: WithPersonas, found: FoundPersonas, wanted: str) -> int:
     Raises:
         ConfigError: it is none of the user's personas.
     """
-    names = {int(one): model.name_of(int(one)).text for one in found.numbers[0] if one != UNKNOWN}
+    names = {int(one): name_of_found(model, found, 0, int(one)).text for one in found.numbers[0] if one != UNKNOWN}
     if wanted.strip().isdecimal() and int(wanted) in names:
         return int(wanted)
     same = [number for number, name in names.items() if name.casefold() == wanted.strip().casefold()]
@@ -82,8 +83,9 @@ def shelves_of(user_list: UserList) -> list[dict[str, Any]]:
     """Return the shelves of a list, as plain values: first the personas by their first item, then nobody's items.
 
     Then come the personas without a seat, largest first. Each has `persona`, `name`, the name as it stands after
-    "your taste for" (`taste`), its `share` of what the history weighs, muted ones included, its `seats`, its `weight`
-    (0 muted, 1, 2 boosted) and whether it is `muted`. None for a model that finds no personas.
+    "your taste for" (`taste`), what its events `often` are, its `share` of what the history weighs, muted ones
+    included, its `seats`, its `weight` (0 muted, 1, 2 boosted) and whether it is `muted`. None for a model that finds
+    no personas.
     """
     model, found = user_list.model, user_list.found
     if found is None:
@@ -99,12 +101,16 @@ def shelves_of(user_list: UserList) -> list[dict[str, Any]]:
     existing = np.flatnonzero(found.numbers[0] != UNKNOWN)
     rest = [place for place in existing[np.argsort(-shares[existing], kind="stable")].tolist() if place not in seated]
     nobody = [UNKNOWN] if UNKNOWN in owned else []
-    return [_shelf(user_list, place, float(shares[place]), owned.count(place)) for place in [*seated, *nobody, *rest]]
+    (often,) = often_of_found(model, asked, found)
+    return [
+        _shelf(user_list, place, float(shares[place]), owned.count(place), () if place == UNKNOWN else often[place])
+        for place in [*seated, *nobody, *rest]
+    ]
 
 
-def _shelf(user_list: UserList, place: int, share: float, seats: int) -> dict[str, Any]:
+def _shelf(user_list: UserList, place: int, share: float, seats: int, often: tuple[str, ...]) -> dict[str, Any]:
     if place == UNKNOWN:
-        nobody = {"persona": None, "name": None, "taste": None}
+        nobody = {"persona": None, "name": None, "taste": None, "often": []}
         return {**nobody, "share": 0.0, "seats": seats, "weight": 1.0, "muted": False}
     model, found = user_list.model, user_list.found
     assert isinstance(model, WithPersonas)
@@ -114,7 +120,8 @@ def _shelf(user_list: UserList, place: int, share: float, seats: int) -> dict[st
         control is not None and bool(control[0, place]) for control in (user_list.muted, user_list.boosted)
     )
     weight = MUTED if muted else BOOSTED if boosted else 1.0
-    name = model.name_of(number)
+    name = name_of_found(model, found, 0, number)
     controls = {"weight": weight, "muted": muted}
     taste = taste_words(name.text, name.kind, name.labels)
-    return {"persona": number, "name": name.text, "taste": taste, "share": share, "seats": seats, **controls}
+    said = {"name": name.text, "taste": taste, "often": list(often)}
+    return {"persona": number, **said, "share": share, "seats": seats, **controls}

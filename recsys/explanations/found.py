@@ -9,11 +9,13 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.deeds import may_be_reasons
 from recsys.explanations.naming import distinctive, genre_lift
-from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem
+from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem, often
+from recsys.explanations.text import WHOLE
 from recsys.models.base import Recommendations
 from recsys.models.personas.described import representatives
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas
+from recsys.models.personas.taste_names import TasteName
 from recsys.types import Doubles, Items
 
 _CANDIDATES = 40
@@ -44,8 +46,7 @@ def describe_found(
     found = model.found(queries) if found is None else found
     shares, width = found.personas.shares, found.numbers.shape[1]
     shown = _shown(model, queries, found, top)
-    names, share, lift = _genres(model, queries, found)
-    best = distinctive(share, lift)
+    genres = _genres(model, queries, found)
     described = []
     for row in range(len(queries)):
         personas = []
@@ -53,18 +54,22 @@ def describe_found(
             number = int(found.numbers[row, place])
             if number == UNKNOWN:
                 continue
-            name = model.name_of(number)
-            genres = tuple(
-                GenreShare(names[one], float(share[row, place, one]), float(lift[row, place, one]))
-                for one in best[row, place, :top].tolist()
-                if share[row, place, one] > 0 and lift[row, place, one] > 1
-            )
+            name = name_of_found(model, found, row, number)
             items = tuple(_item(model, *pair) for pair in shown[row * width + place])
             own = () if listed is None else _listed(model, listed, row, place, top)
             part = float(shares[row, place])
-            personas.append(PersonaDescription(number, name.text, name.kind, part, items, genres, own))
+            personas.append(
+                PersonaDescription(number, name.text, name.kind, part, items, genres[row][place][:top], own)
+            )
         described.append(personas)
     return described
+
+
+def name_of_found(model: WithPersonas, found: FoundPersonas, row: int, number: int) -> TasteName:
+    """Return the name of a persona of one user, by its public number; the only one is the history as a whole."""
+    if int(found.personas.counts[row]) == 1:
+        return TasteName(WHOLE, "labels", (WHOLE,), 1.0)
+    return model.name_of(number)
 
 
 def memberships_of_found(model: WithPersonas, queries: Queries, found: FoundPersonas) -> Doubles:
@@ -74,6 +79,17 @@ def memberships_of_found(model: WithPersonas, queries: Queries, found: FoundPers
     count = max(1, int(found.personas.counts.max(initial=0)))
     owned = order[queries.history.rows][:, :count] == of_event[:, None]
     return np.asarray(owned & (of_event != UNKNOWN)[:, None], np.float64)
+
+
+def often_of_found(model: WithPersonas, queries: Queries, found: FoundPersonas) -> list[list[tuple[str, ...]]]:
+    """Return what the events of each persona of each user often are, "queries K"; nothing where there is no persona."""
+    return [
+        [
+            () if number == UNKNOWN else often(genres, model.name_of(number).text)
+            for number, genres in zip(numbers, of_user, strict=True)
+        ]
+        for numbers, of_user in zip(found.numbers.tolist(), _genres(model, queries, found), strict=True)
+    ]
 
 
 def _shown(model: WithPersonas, queries: Queries, found: FoundPersonas, top: int) -> list[list[tuple[int, float]]]:
@@ -97,8 +113,8 @@ def _shown(model: WithPersonas, queries: Queries, found: FoundPersonas, top: int
     return shown
 
 
-def _genres(model: WithPersonas, queries: Queries, found: FoundPersonas) -> tuple[tuple[str, ...], Doubles, Doubles]:
-    """Return the genres, and their share of the events of each persona and its lift, "queries K genres"."""
+def _genres(model: WithPersonas, queries: Queries, found: FoundPersonas) -> list[list[tuple[GenreShare, ...]]]:
+    """Return the genres of each persona of each user, most distinctive first; of a place without persona none."""
     fitted = model.fitted_on
     names, has = fitted.metadata.genre_matrix
     of_event = found.personas.of_events(model.dictionary, queries)
@@ -106,12 +122,20 @@ def _genres(model: WithPersonas, queries: Queries, found: FoundPersonas) -> tupl
     width = found.numbers.shape[1]
     mass = np.zeros((len(queries) * width, len(names)))
     np.add.at(mass, queries.history.rows[events] * width + of_event[events], has[queries.history.items[events]])
-    base = fitted.item_counts @ has / max(1, int(fitted.item_counts.sum()))
     total = np.bincount(queries.history.rows[events] * width + of_event[events], minlength=len(mass))
-    share, lift = genre_lift(mass, total.astype(np.float64), np.broadcast_to(base, mass.shape))
+    share, lift = genre_lift(mass, total.astype(np.float64), np.broadcast_to(fitted.genre_shares, mass.shape))
     lift[:, [name in NO_GENRE for name in names]] = 1.0
-    shape = (len(queries), width, len(names))
-    return names, share.reshape(shape), lift.reshape(shape)
+    best = distinctive(share, lift).tolist()
+    shares, lifts = share.tolist(), lift.tolist()
+    genres = [
+        tuple(
+            GenreShare(names[one], shares[row][one], lifts[row][one])
+            for one in order
+            if shares[row][one] > 0 and lifts[row][one] > 1
+        )
+        for row, order in enumerate(best)
+    ]
+    return [genres[start : start + width] for start in range(0, len(genres), width)]
 
 
 def _listed(model: WithPersonas, listed: Recommendations, row: int, place: int, top: int) -> tuple[PersonaItem, ...]:

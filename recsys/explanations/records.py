@@ -5,9 +5,11 @@ An answer has dozens of these records. They are not frozen, because a frozen dat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, final
+
+from recsys.data.items import spoken_genres
 
 EvidenceKind = Literal["contribution", "similarity", "none"]
 """Whether evidence is what the score is made of, only resembles the item, or cannot be given."""
@@ -43,6 +45,8 @@ LOW_CERTAINTY = 0.25
 """Below this certainty an explanation says that its evidence is only a part of what carries the score."""
 
 _STRONG_CERTAINTY = 0.5
+
+_OFTEN_SHARE, _OFTEN_LIFT, _OFTEN_MOST = 0.25, 1.5, 2
 
 ItemId = Annotated[int | str, _TextInSchemas()]
 """An external id: as the log has it; always text in answers of the service."""
@@ -220,6 +224,24 @@ class GenreShare:
         return _plain(self)
 
 
+def often(genres: Sequence[GenreShare], name: str) -> tuple[str, ...]:
+    """Return what the events of a persona often are, beside its name, in words that a sentence has.
+
+    At most two genres that at least a quarter of its events have, and half as many again as of everybody's events. A
+    genre that the name has says nothing new. Often is not always: the shares tell how often.
+
+    Args:
+        genres: of the persona, most distinctive first.
+        name: of the persona.
+
+    >>> genres = [GenreShare("Animation", 0.4, 4.0), GenreShare("Comedy", 0.5, 1.6), GenreShare("War", 0.1, 2.0)]
+    >>> often(genres, "like Shrek and Up"), often(genres, "Animation & Children"), often(genres[1:], "1997 to 2006")
+    (('animation', 'comedy'), ('comedy',), ('comedy',))
+    """
+    new = [one for one in genres if one.share >= _OFTEN_SHARE and one.lift >= _OFTEN_LIFT and one.genre not in name]
+    return tuple(spoken_genres(one.genre) for one in new[:_OFTEN_MOST])
+
+
 @final
 @dataclass(slots=True)
 class PersonaDescription:
@@ -256,9 +278,14 @@ class PersonaDescription:
             return f"“{self.name}”"
         return f"titles {self.name}" if self.named_by in ("title", "titles") else self.name
 
+    @property
+    def often(self) -> tuple[str, ...]:
+        """What its events often are, beside its name: see `often`."""
+        return often(self.genres, self.name)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`."""
-        return _plain(self, "named_by")
+        return _plain(self, "named_by") | {"often": list(self.often)}
 
 
 @final

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from recsys.data.items import spoken_genres
 from recsys.explanations.records import CertaintyWord
 
 POPULAR: Final = "Popular with nearly everybody; little of it is yours."
@@ -28,16 +29,10 @@ UNSUPPORTED: Final = "Nothing in your history speaks for it in particular; it su
 WEAK: Final = "Your history as a whole speaks for it a little, none of your favourites in particular."
 """For an item for which nothing speaks that the user liked."""
 
-_LEADS: Final[dict[CertaintyWord, str]] = {"strong": "Above all because", "fair": "Because", "weak": "Partly because"}
+WHOLE: Final = "your history as a whole"
+"""Name of a persona that is the only one of a user: nothing sets it apart from the user."""
 
-_COMMON: Final = frozenset(
-    {
-        *("Action", "Adventure", "Animation", "Biography", "Children", "Comedy", "Crime", "Documentary", "Drama"),
-        *("Family", "Fantasy", "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sport", "Thriller"),
-        *("War", "Western"),
-    }
-)
-"""Genres that are common words, which a sentence writes small."""
+_LEADS: Final[dict[CertaintyWord, str]] = {"strong": "Above all because", "fair": "Because", "weak": "Partly because"}
 
 _MOSTLY = 0.75
 """Share of the evidence from which on it is mostly recent, or mostly long-standing."""
@@ -75,7 +70,9 @@ def taste_words(name: str, kind: str, labels: Sequence[str] = ()) -> str:
         labels: those titles.
 
     >>> taste_words("1990s", "labels"), taste_words("Crime & Sci-Fi", "labels"), taste_words("Cosy", "user")
-    ('the 1990s', 'crime & Sci-Fi', '“Cosy”')
+    ('the 1990s', 'crime & sci-fi', '“Cosy”')
+    >>> taste_words("1930s to 1950s", "labels"), taste_words("titles of 1991 to 1996", "labels")
+    ('the 1930s to 1950s', 'titles of 1991 to 1996')
     >>> taste_words("like Heat and Se7en", "titles", ["Heat", "Se7en"])
     'titles like Heat and Se7en'
     """
@@ -83,8 +80,7 @@ def taste_words(name: str, kind: str, labels: Sequence[str] = ()) -> str:
         return f"“{name}”"
     if kind == "titles":
         return titles_like(labels)
-    words = [word.lower() if word.strip(",") in _COMMON else word for word in name.split(" ")]
-    return f"the {name}" if name[:1].isdigit() else " ".join(words)
+    return f"the {name}" if name[:1].isdigit() else spoken_genres(name)
 
 
 def because(titles: Sequence[str], verb: str, taste: str | None, certainty: CertaintyWord, manner: str = "") -> str:
@@ -108,28 +104,30 @@ def because(titles: Sequence[str], verb: str, taste: str | None, certainty: Cert
     return f"{deed}{f' ({taste})' if named else ''}: {without} it would not be here."
 
 
-def whole_taste(taste: str | None, count: int, strongest: str | None, recent: float | None = None) -> str:
+def whole_taste(taste: str | None, count: int, strongest: str, recent: float | None = None) -> str:
     """Return the sentence for an item that a taste as a whole carries, and no few events.
+
+    It begins with what is particular to the item, because a list often has several of one taste.
 
     Args:
         taste: its words; None: the history is one taste.
         count: of its items that speak for the recommended one.
-        strongest: title of the one that does most; None leaves it out.
+        strongest: title of the one that does most.
         recent: the recent share of the evidence; None where nothing fades.
 
-    >>> whole_taste("Crime & Thriller", 84, "Heat")
-    'Fits your taste for Crime & Thriller as a whole (84 titles, above all Heat).'
-    >>> whole_taste("titles like Heat and Se7en", 84, "Ran")
-    'Fits your taste for titles like Heat and Se7en as a whole (84 of them, above all Ran).'
-    >>> whole_taste(None, 1, "Heat", 0.9)
-    'Fits your history as a whole (Heat, recently).'
+    >>> whole_taste("crime & thriller", 84, "Heat")
+    'Heat and 83 more of your taste for crime & thriller speak for it together.'
+    >>> whole_taste("titles like Heat and Se7en", 84, "Ran", 0.9)
+    'Ran and 83 more of your taste for titles like Heat and Se7en speak for it together, mostly recently.'
+    >>> whole_taste(None, 2, "Heat"), whole_taste(None, 1, "Heat", 0.9)
+    ('Heat and 1 more title of your history speak for it together.', 'Heat, of your history, speaks for it, recently.')
     """
     whole = "your history" if taste is None else f"your taste for {taste}"
-    speak = "of them" if taste is not None and taste.startswith("titles ") else "titles"
-    parts = [f"{count:,} {speak}", *([] if strongest is None else [f"above all {strongest}"])]
-    if count == 1 and strongest is not None:
-        parts = [strongest]
-    return f"Fits {whole} as a whole ({', '.join([*parts, *recency(recent, count)])})."
+    when = "".join(f", {word}" for word in recency(recent, count))
+    if count == 1:
+        return f"{strongest}, of {whole}, speaks for it{when}."
+    kind = "" if taste is not None else f" title{'s' if count > 2 else ''}"
+    return f"{strongest} and {count - 1:,} more{kind} of {whole} speak for it together{when}."
 
 
 def recency(recent: float | None, count: int = 2) -> list[str]:

@@ -27,7 +27,7 @@ from recsys.models.parameters import to_call, to_plain
 from recsys.models.top_n import SparseScores, mask, sparse_top_n, top_n
 from recsys.slates import Greedy, Owners, Pool, Slate
 from recsys.training.session import Effort, Session
-from recsys.types import Floats, Ints, Items, Mask
+from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 Validate = Callable[["Recommender"], float]
 """A validation metric of a model, larger is better. Models trained by gradient use it for early stopping."""
@@ -91,6 +91,12 @@ class FittedOn:
         rank = torch.empty_like(self.tie_order)
         rank[self.tie_order] = torch.arange(len(rank))
         return rank
+
+    @cached_property
+    def genre_shares(self) -> Doubles:
+        """ "genres", the share of everybody's uses that are of items with each genre."""
+        has = self.metadata.genre_matrix[1]
+        return np.asarray(self.item_counts @ has / max(1, int(self.item_counts.sum())))
 
     @cached_property
     def item_sample(self) -> ItemSample:

@@ -51,6 +51,7 @@ class Shelf:
         seats: how many items of the list it owns.
         weight: the user's own factor on it: 0 mutes, 1 changes nothing, above 1 boosts.
         muted: whether the weight is 0.
+        often: what its events often are, at most two genres that the name does not have; of a found persona.
     """
 
     persona: int | None
@@ -59,6 +60,7 @@ class Shelf:
     seats: int
     weight: float = 1.0
     muted: bool = False
+    often: tuple[str, ...] = ()
 
 
 @final
@@ -105,6 +107,7 @@ class Persona:
         genres: its genres, most distinctive first.
         activity: its share at each of the `Personas.times`.
         seats: how many items of the user's list of ten it owns; null for a model without found personas.
+        often: what its events often are, at most two genres that the name does not have.
     """
 
     persona: int
@@ -118,6 +121,7 @@ class Persona:
     genres: tuple[GenreShare, ...]
     activity: tuple[float, ...]
     seats: int | None = None
+    often: tuple[str, ...] = ()
 
 
 @final

@@ -12,6 +12,7 @@ from recsys.data.titles import readable_title, year_of
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
 from recsys.explanations.deeds import above_own_mean, deed, is_rating, kinds_of, may_be_reasons
+from recsys.explanations.found import name_of_found
 from recsys.explanations.reasons.contributed_list import ContributedList
 from recsys.explanations.reasons.counterfactual import smallest_sets
 from recsys.explanations.reasons.user_list import UserList
@@ -246,7 +247,10 @@ class _ExplainedList:
     def _name(self, persona: int) -> str:
         number = self._numbers[persona]
         assert isinstance(self._list.model, WithPersonas)
-        return self._own_names.get(number) or self._list.model.name_of(number).text
+        if number in self._own_names:
+            return self._own_names[number]
+        assert self._list.found is not None
+        return name_of_found(self._list.model, self._list.found, 0, number).text
 
     def _taste(self, persona: int) -> str:
         return self._taste_of_number(self._numbers[persona])

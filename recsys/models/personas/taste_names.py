@@ -333,7 +333,12 @@ def _joined(labels: tuple[str, ...]) -> str:
 
     >>> _joined(("Sci-Fi", "War", "Action")), _joined(("1950s", "1930s", "1940s")), _joined(("1990s",))
     ('Sci-Fi, War & Action', '1930s to 1950s', 'the 1990s')
+    >>> _joined(("1999 to 2003",)), _joined(("2008 on",)), _joined(("before 1970",))
+    ('titles of 1999 to 2003', 'titles from 2008 on', 'titles before 1970')
     """
+    if _years_of(labels[0]) is not None:
+        (span,) = labels
+        return f"titles {'from ' if span.endswith(' on') else '' if span.startswith('before') else 'of '}{span}"
     if _is_period(labels[0]):
         decades = sorted(int(label[:4]) for label in labels)
         if len(decades) > 2 and decades[-1] - decades[0] == 10 * (len(decades) - 1):

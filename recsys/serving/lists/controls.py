@@ -13,6 +13,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import DataError
 from recsys.events.store import Correction
+from recsys.explanations.found import name_of_found
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas
@@ -102,7 +103,9 @@ class Controls:
         for number, one in own.items():
             if one.muted and number not in places:
                 silent |= members[number]
-        names = [one.name or model.name_of(number).text for number, one in zip(numbers, said, strict=True)]
+        names = [
+            one.name or name_of_found(model, found, 0, number).text for number, one in zip(numbers, said, strict=True)
+        ]
         unmatched = [
             UnmatchedCorrection(number, one.name, one.weight, _why(one, number in own))
             for number, one in sorted(corrections.items())

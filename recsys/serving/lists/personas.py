@@ -15,7 +15,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
 from recsys.explanations import Explanation, PersonaItem, text
 from recsys.explanations.activity import activity_of
-from recsys.explanations.found import describe_found, memberships_of_found
+from recsys.explanations.found import describe_found, memberships_of_found, often_of_found
 from recsys.explanations.reasons import explain_list
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models.base import ReadOut, Recommendations, Recommender
@@ -109,7 +109,8 @@ class PersonaLists(ListMaker):
             said: dict[str, Any] = {"reason": text.MUTED, "reason_kind": "muted", "low_certainty": False}
             explained = [replace(one, **nobody, **none, **said) for one in explained]
         (shares,) = persona_shares(whole.model, whole.queries, of_event, controls.muted.shape[1])
-        return Listed(tuple(explained), _shelves(explained, controls, shares))
+        (often,) = often_of_found(self._model, whole.queries, state.grown.found)
+        return Listed(tuple(explained), _shelves(explained, controls, shares, often))
 
     def _without_silent(self, queries: Queries, controls: Controls) -> Queries:
         """Return the queries without the items of tastes that are muted though no persona is theirs."""
@@ -237,12 +238,15 @@ class PersonaLists(ListMaker):
                     one.genres,
                     tuple(activity.values[:, column].tolist()),
                     seats=0,
+                    often=one.often,
                 )
             )
         return ToldPersonas(tuple(activity.times.tolist()), tuple(told), controls.unmatched)
 
 
-def _shelves(items: Sequence[Explanation], controls: Controls, shares: Doubles) -> tuple[Shelf, ...]:
+def _shelves(
+    items: Sequence[Explanation], controls: Controls, shares: Doubles, often: Sequence[tuple[str, ...]]
+) -> tuple[Shelf, ...]:
     """Return the personas in the order of their first items, nobody among them, then those without seats."""
     seats: dict[int | None, int] = {}
     for one in items:
@@ -256,6 +260,14 @@ def _shelves(items: Sequence[Explanation], controls: Controls, shares: Doubles) 
             continue
         place, said = places[number], controls.corrections[places[number]]
         shelves.append(
-            Shelf(number, controls.names[place], float(shares[place]), seats.get(number, 0), said.weight, said.muted)
+            Shelf(
+                number,
+                controls.names[place],
+                float(shares[place]),
+                seats.get(number, 0),
+                said.weight,
+                said.muted,
+                often[place],
+            )
         )
     return tuple(shelves)

@@ -9,13 +9,13 @@ import { asSentence } from "./words.js";
  * @typedef {{item_id: string, title: string, year: number | null, genres: string[], owner: number | null, owner_name: string | null, owner_share: number | null,
  *   reason: string, reason_kind: ReasonKind | null, without: string[], evidence: Reason[],
  *   evidence_kind: "contribution" | "similarity" | "none", certainty: number | null, recent: number | null}} Recommended
- * @typedef {{persona: number | null, name: string | null, share: number, seats: number, weight: number, muted: boolean}} Shelf
+ * @typedef {{persona: number | null, name: string | null, share: number, seats: number, weight: number, muted: boolean, often: string[]}} Shelf
  * @typedef {{learned: number, pending: number}} Learning
  * @typedef {{model: string, now: number, known_events: number, items: Recommended[], shelves: Shelf[],
  *   learning: Learning | null}} RecommendationList
  * @typedef {{persona: number, name: string, renamed: boolean, weight: number, muted: boolean, share_now: number,
  *   share_long_term: number, items: {item_id: string, title: string, weight: number}[],
- *   genres: {genre: string, share: number, lift: number}[], activity: number[]}} Persona
+ *   genres: {genre: string, share: number, lift: number}[], activity: number[], often: string[]}} Persona
  * @typedef {{unit: "events" | "days" | "periods" | "positions", median: number | null, low: number | null,
  *   high: number | null, probability: number}} Clock
  * @typedef {{kind: "own" | "shared" | "window" | "measured", clocks: Clock[], never: number, learned_from: number | null,

@@ -85,8 +85,7 @@ function why(item, how) {
  * @param {Recommended} item
  */
 function inALine(item) {
-  const named = item.owner_name !== null && item.reason.includes(item.owner_name);
-  if (item.reason_kind === "taste" && named) return "Fits this side as a whole"; // whose name stands above
+  if (item.reason_kind === "taste") return item.reason.replace(/of your taste for .+(,? speaks? for it)/, "of this side$1"); // whose name stands above
   if (item.reason_kind !== "because" || !item.without.length) return item.reason;
   const titles = new Map(item.evidence.map((reason) => [reason.item_id, spokenTitle(reason.title)]));
   return `Because of ${joined(item.without.map((id) => titles.get(id) ?? id))}`;

@@ -4,7 +4,7 @@ import { writeButton } from "./access.js";
 import { card } from "./cards.js";
 import { colour } from "./colours.js";
 import { button, h, svg } from "./dom.js";
-import { capital, counted, percent } from "./words.js";
+import { capital, counted, oftenInWords, percent } from "./words.js";
 
 /** @typedef {import("./api.js").Recommended} Recommended */
 /** @typedef {import("./api.js").Shelf & {renamed: boolean}} Shelf `renamed`: its name is the person's own */
@@ -89,6 +89,7 @@ function head(shelf, seats, id, how, controls) {
     h(
       "p",
       { class: "shelf-facts" },
+      shelf.often.length > 0 && h("span", { class: "often" }, oftenInWords(shelf.often)),
       meter(shelf.share),
       h("span", { class: "share" }, percent(shelf.share), h("span", { class: "visually-hidden" }, " of what counts now,")),
       h("span", { class: "seats" }, seats ? counted(seats, "seat") : "no seat"),

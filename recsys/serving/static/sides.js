@@ -4,7 +4,7 @@ import { axisOf } from "./calendar.js";
 import { colour } from "./colours.js";
 import { h, svg } from "./dom.js";
 import { sideControls } from "./shelves.js";
-import { age, capital, counted, halfLifeInWords, joined, monthOf, percent, spokenTitle } from "./words.js";
+import { age, capital, counted, halfLifeInWords, joined, monthOf, oftenInWords, percent, spokenTitle } from "./words.js";
 
 /** @typedef {import("./api.js").Persona} Persona */
 /** @typedef {import("./api.js").Personas} Personas */
@@ -133,7 +133,7 @@ export function sides(found, shelved, controls) {
     return h(
       "li",
       { class: `side ${colour(persona.persona)}${persona.muted ? " muted" : ""}`, "data-persona": persona.persona },
-      h("p", { class: "side-name" }, h("span", { class: "dot", "aria-hidden": "true" }), h("b", {}, capital(persona.name))),
+      h("p", { class: "side-name" }, h("span", { class: "dot", "aria-hidden": "true" }), h("b", {}, capital(persona.name)), persona.often.length > 0 && h("span", { class: "often" }, oftenInWords(persona.often))),
       h(
         "p",
         { class: "made-of" },

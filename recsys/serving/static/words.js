@@ -72,6 +72,12 @@ export function spokenTitle(title) {
   return bare.replace(/^(.+), (The|An?|Las?|Les?|El|Los|Der|Die|Das|Il)$/, "$2 $1").replace(/^(.+), L'$/, "L'$1");
 }
 
+/**
+ * Say what the titles of a side often are, which its name does not.
+ * @param {string[]} genres
+ */
+export const oftenInWords = (genres) => `often ${genres.join(", ")}`;
+
 /** @param {string} text */
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
