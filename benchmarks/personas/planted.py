@@ -44,13 +44,14 @@ def planted_users(train: Interactions, dictionary: TasteDictionary, seed: int) -
         name = f"one of {events}" + (f", {stray:.0%} of them anything" if stray else "")
         figures[name] = float((find_personas(dictionary, Queries.from_history(histories)).counts == 1).mean())
     both = []
-    for _ in range(_USERS):
+    for _ in range(20 * _USERS):
         one, other = rng.choice(len(pools), 2, replace=False)
         sides = np.setdiff1d(pools[one], pools[other]), np.setdiff1d(pools[other], pools[one])
-        both.append(np.concatenate([_drawn(side, counts, 10, rng) for side in sides]))
-    figures["two of 10 each, several found"] = float(
-        (find_personas(dictionary, Queries.from_history(both)).counts > 1).mean()
-    )
+        if min(map(len, sides)) >= 10 and len(both) < _USERS:  # a tag may be a part of another
+            both.append(np.concatenate([_drawn(side, counts, 10, rng) for side in sides]))
+    if both:
+        several = find_personas(dictionary, Queries.from_history(both)).counts > 1
+        figures["two of 10 each, several found"] = float(several.mean())
     return figures
 
 
