@@ -43,7 +43,7 @@ def planted_users(train: Interactions, dictionary: TasteDictionary, seed: int) -
         ]
         name = f"one of {events}" + (f", {stray:.0%} of them anything" if stray else "")
         figures[name] = float((find_personas(dictionary, Queries.from_history(histories)).counts == 1).mean())
-    both = []
+    both: list[Ints] = []
     for _ in range(20 * _USERS):
         one, other = rng.choice(len(pools), 2, replace=False)
         sides = np.setdiff1d(pools[one], pools[other]), np.setdiff1d(pools[other], pools[one])

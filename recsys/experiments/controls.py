@@ -110,7 +110,7 @@ def shelves_of(user_list: UserList) -> list[dict[str, Any]]:
 
 def _shelf(user_list: UserList, place: int, share: float, seats: int, often: tuple[str, ...]) -> dict[str, Any]:
     if place == UNKNOWN:
-        nobody = {"persona": None, "name": None, "taste": None, "often": []}
+        nobody: dict[str, Any] = {"persona": None, "name": None, "taste": None, "often": []}
         return {**nobody, "share": 0.0, "seats": seats, "weight": 1.0, "muted": False}
     model, found = user_list.model, user_list.found
     assert isinstance(model, WithPersonas)
