@@ -30,7 +30,7 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - any argument of a constructor
 
     >>> from recsys.models import EASE
     >>> to_plain(EASE(10.0))
-    {'class_path': 'recsys.models.EASE', 'init_args': {'regularization': 10.0, 'memory_limit_gb': 8.0}}
+    {'class_path': 'recsys.models.EASE', 'init_args': {'regularization': 10.0, 'memory_limit_gb': 8.0, 'feedback': 'events'}}
     """
     if isinstance(value, tuple | list):
         return type(value)(map(to_plain, value))

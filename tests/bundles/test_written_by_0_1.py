@@ -27,6 +27,7 @@ ARCHIVE = Path(__file__).with_name("written_by_0_1.zip")
 FILES = zipfile.ZipFile(ARCHIVE).namelist()
 NAMES = sorted({name.split("/")[1] for name in FILES if name.startswith("bundles/") and "." not in name.split("/")[1]})
 """The bundles, one for each kind of model."""
+_REASONS = ("text", "reason", "evidence", "certainty", "low_certainty")
 _RTOL = 1e-5
 
 
@@ -58,13 +59,13 @@ def assert_equal(recommendations: Recommendations, items: object, scores: object
 def assert_alike(answer: object, former: object) -> None:
     """Check that plain values are as they were: numbers but for the last digits, in which processors differ.
 
-    Records may have new fields, a sentence may say that its evidence is a small part of the score, and the half-life
-    shown is that of the moment; 0.1 showed the one of an average moment.
+    Records may have new fields, reasons are those that are true of the list (0.1 named the largest contributions,
+    whatever they carried), and the half-life shown is that of the moment; 0.1 showed the one of an average moment.
     """
     if isinstance(former, dict):
         assert isinstance(answer, dict)
         assert answer.keys() >= former.keys()
-        for key in former.keys() - {"half_life"}:
+        for key in former.keys() - {"half_life", *_REASONS}:
             assert_alike(answer[key], former[key])
     elif isinstance(former, list):
         assert isinstance(answer, list)
@@ -73,8 +74,6 @@ def assert_alike(answer: object, former: object) -> None:
             assert_alike(value, other)
     elif isinstance(former, float):
         assert answer == pytest.approx(former, rel=_RTOL, abs=_RTOL)
-    elif isinstance(former, str):
-        assert re.sub("; that is only [0-9]+% of the score", "", str(answer)) == former
     else:
         assert answer == former
 
@@ -113,7 +112,8 @@ def test_run_recommends_and_describes_personas_equally(user: str, folder: Path) 
 def test_run_is_evaluated_equally(folder: Path) -> None:
     summary = evaluate_run(folder / "run", cutoffs=[5, 10, 20]).summary
     recorded = read_metrics(folder / "run")["test"]
-    assert set(summary) == set(recorded)
+    later = {f"{name}@{cutoff}" for name in ("liked_ndcg", "regret") for cutoff in (5, 10, 20)}
+    assert set(summary) == set(recorded) | later
     # Its draws are of another generator since each cutoff has its own.
     names = [name for name in recorded if not name.startswith("tdd_excess")]
     assert len(names) == len(recorded) - 3
@@ -139,4 +139,4 @@ def test_run_is_served_equally_with_its_event_store(folder: Path) -> None:
         answers = open_answers(folder / "run", store, address)
         for user, items in expected.items():
             answer = answers.recommend(user, 5, 2_000_000_000, [])
-            assert_alike([[item.item_id, item.score, item.reason] for item in answer.items], items)
+            assert_alike([[item.item_id, item.score] for item in answer.items], [item[:2] for item in items])

@@ -134,7 +134,6 @@ def test_half_life_and_activity_of_a_decayed_model(
     for entry in recommended:
         assert entry["recent"] + entry["long_term"] == pytest.approx(1)
         assert all(isinstance(fact["recent"], bool) for fact in entry["evidence"])
-        assert "recent" in entry["text"] or "long-term" in entry["text"]
     assert "long-term)" in call("recommend", "--run", run, "--user", "3")[1]
 
 
