@@ -208,9 +208,11 @@ class UserStates:
         model, personas = self.model, None
         if isinstance(model, WithPersonas):
             personas = GrownPersonas.of(model, queries, None if last is None else last.personas)
+        # A dislike fades, and facts are cached: they are those of the moment after the newest event.
+        newest = queries.at(queries.times[-1:] + 1) if len(queries.times) else queries
         if not keep:
-            return UserState(queries, UserFacts.of(model, queries), personas=personas)
-        facts = UserFacts.of(model, queries, None if last is None else last.facts)
+            return UserState(queries, UserFacts.of(model, newest), personas=personas)
+        facts = UserFacts.of(model, newest, None if last is None else last.facts)
         decayed = decayed_within(model)
         weights = None if decayed is None else decayed.cached_weights(queries)
         state = UserState(queries, facts, weights, None if last is None else last.bounded, personas)
