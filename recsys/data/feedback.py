@@ -15,11 +15,9 @@ from recsys.data.kinds import (
     NEGATIVE_KINDS,
     UNRATED_KINDS,
     Kind,
-    described,
-    interactions,
-    kinds_of_values,
 )
 from recsys.data.queries import Queries
+from recsys.data.uses import described, interactions, kinds_of_values
 from recsys.errors import ConfigError
 from recsys.types import DAY, Floats, Ints, Kinds, Mask
 

@@ -13,8 +13,8 @@ import scipy.sparse as sp
 
 from recsys.data.frames import read_columns, read_frame
 from recsys.data.items import ItemMetadata
-from recsys.data.kinds import interactions
 from recsys.data.readers.columns import Clock, Columns, Label
+from recsys.data.uses import interactions
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import ConfigError
 from recsys.types import Floats, Ints, Items, Kinds, Mask

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsys.data.interactions import Interactions
-from recsys.data.kinds import CODES, interactions
+from recsys.data.kinds import CODES
+from recsys.data.uses import interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.types import Doubles, Floats, Ints, Items, Kinds, Mask
 

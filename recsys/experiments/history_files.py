@@ -8,13 +8,13 @@ from typing import final
 
 import numpy as np
 
-from recsys.data.kinds import kinds_of_values
 from recsys.data.readers.coded import Coded
 from recsys.data.readers.columns import Clock, Columns, clock_of
 from recsys.data.readers.layout import detect, is_bare_list
 from recsys.data.readers.parsing import chunks
 from recsys.data.readers.sources import find_log
 from recsys.data.readers.validation import Validator
+from recsys.data.uses import kinds_of_values
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 from recsys.types import Floats, Ints, Items, Kinds

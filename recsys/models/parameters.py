@@ -28,9 +28,9 @@ _Kind = TypeVar("_Kind")
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - any argument of a constructor
     """Return an argument as plain data; plain data is returned as it is.
 
-    >>> from recsys.models import EASE
-    >>> to_plain(EASE(10.0))
-    {'class_path': 'recsys.models.EASE', 'init_args': {'regularization': 10.0, 'memory_limit_gb': 8.0, 'feedback': 'events'}}
+    >>> from recsys.models import RecentPopularity
+    >>> to_plain(RecentPopularity(0.2))["class_path"]
+    'recsys.models.RecentPopularity'
     """
     if isinstance(value, tuple | list):
         return type(value)(map(to_plain, value))

@@ -64,6 +64,7 @@ RULES = (
     Rule("GET", "/v1/items", "/v1/items?query=i3", "read"),
     Rule("GET", "/v1/items/{item_id:path}/similar", "/v1/items/i3/similar", "read"),
     Rule("GET", "/v1/users", "/v1/users", "read"),
+    Rule("GET", "/v1/token", "/v1/token", "read"),
     Rule("GET", f"{_USER}/data", "/v1/users/u0/data", "read", of_user=True),
     Rule("DELETE", f"{_USER}/data", "/v1/users/u0/data", "write", of_user=True),
     Rule("POST", "/v1/admin/reload", "/v1/admin/reload", "admin"),

@@ -14,11 +14,11 @@ import numpy as np
 
 from recsys.data.feedback import RatingScale
 from recsys.data.interactions import Interactions
-from recsys.data.kinds import interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.translation import Translation
+from recsys.data.uses import interactions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError, DataError
 from recsys.types import Ints, Mask

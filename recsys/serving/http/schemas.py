@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
 
-from recsys.data.feedback import Kind
+from recsys.data.kinds import UNRATED_KINDS, Kind
 from recsys.errors import DataError, nearest
 from recsys.events.checks import (
     DOTS,
@@ -92,6 +93,21 @@ _TIMES: dict[str, Any] = {
 }
 
 
+_SAID: JsonDict = {
+    "allOf": [
+        {
+            "if": {"properties": {"kind": {"enum": list(UNRATED_KINDS)}}, "required": ["kind"]},
+            "then": {"properties": {"value": {"type": "null"}}},
+        },
+        {
+            "if": {"properties": {"kind": {"const": "rating"}}, "required": ["kind"]},
+            "then": {"properties": {"value": {"type": "number"}}, "required": ["value"]},
+        },
+    ]
+}
+"""`recsys.events.checks.check_said`: a rating has a value, and a like, a dislike and a skip have none."""
+
+
 class _Body(BaseModel):
     """Takes the fields it knows, in the types it names, and nothing else."""
 
@@ -109,6 +125,8 @@ class _Body(BaseModel):
 
 class EventIn(_Body):
     """Somebody did something with an item, or said something of it."""
+
+    model_config = ConfigDict(json_schema_extra=_SAID)
 
     event_id: Id = Field(description="your own id of the user's event, such as a UUID; sent twice, it counts once")
     user_id: Id
@@ -138,6 +156,8 @@ class EventsIn(_Body):
 
 class UseIn(_Body):
     """One event of a history."""
+
+    model_config = ConfigDict(json_schema_extra=_SAID)
 
     item_id: Id
     value: float | None = Field(

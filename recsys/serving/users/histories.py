@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from recsys.data.interactions import Interactions
-from recsys.data.kinds import kinds_of_values
+from recsys.data.uses import kinds_of_values
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.beliefs import SavedBelief
 from recsys.events.store import Corrected, Erased, EventStore, Recorded, Undone, user_hash
