@@ -20,6 +20,9 @@ COLD: Final = "Nothing of yours is known yet, so this is what suits users in gen
 UNKNOWN_ITEMS: Final = "This model knows none of your items yet, so this is what suits users in general."
 """For a user whose events are all of items that the model was not trained on."""
 
+ONLY_AGAINST: Final = "Nothing that you like is known yet, so this is what suits users in general."
+"""For a user who has only disliked and skipped."""
+
 MUTED: Final = "All of your personas are muted, so this is what suits users in general."
 """For a user with a history who wants none of it to count."""
 

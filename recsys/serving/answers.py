@@ -132,8 +132,8 @@ class Answers(Protocol):
     def corrections_of(self) -> str:
         """What new corrections are stored with as their model: they hold as long as the answers have the same."""
 
-    def check_correction(self, persona: int, correction: Correction) -> None:
-        """Raise unless the model has this persona and can honour the correction.
+    def check_correction(self, user_id: str, persona: int, correction: Correction) -> None:
+        """Raise unless the user has this persona, or said something of it before, and the model can honour it.
 
         Raises:
             UnknownError: there is no such persona.

@@ -293,8 +293,13 @@ class RunAnswers:
     def corrections_of(self) -> str:
         return self._maker.stored_under
 
-    def check_correction(self, persona: int, correction: Correction) -> None:
+    def check_correction(self, user_id: str, persona: int, correction: Correction) -> None:
         self._maker.check(persona, correction)
+        with self._lock:
+            history = self._current(user_id)
+            if persona not in history.corrections:
+                _, state = self._states.at(history, self._now(), None)
+                self._maker.check_user(persona, state, history.corrections)
 
     def logged_events(self, user_id: str) -> tuple[LoggedEvent, ...]:
         with self._lock:

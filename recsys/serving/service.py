@@ -167,7 +167,7 @@ class Service:
 
     def correct(self, user_id: str, persona: int, correction: Correction, answers: Answers) -> None:
         """Store a correction of a persona of a model."""
-        answers.check_correction(persona, correction)
+        answers.check_correction(user_id, persona, correction)
         self.store.put_correction(user_id, persona, correction)
 
     def undo(self, user_id: str, event_id: str) -> bool:

@@ -24,7 +24,7 @@ def control(
     """Store corrections as the service does."""
     for persona, weight in weights.items():
         correction = Correction(weight, name, answers.corrections_of)
-        answers.check_correction(persona, correction)
+        answers.check_correction(user, persona, correction)
         store.put_correction(user, persona, correction)
 
 

@@ -159,7 +159,9 @@ class _ExplainedList:
     ) -> tuple[ReasonKind, str]:
         """Return what carries an item, and the sentence that says it."""
         if not self._counted.any():
-            return "cold", text.UNKNOWN_ITEMS if len(self._counted) else text.COLD
+            known = bool((self._list.queries.history.items != UNKNOWN).any())
+            unknown = text.UNKNOWN_ITEMS if len(self._counted) else text.COLD
+            return "cold", text.ONLY_AGAINST if known else unknown
         if self._total[place] == 0:
             return "popular", text.UNSUPPORTED
         owner = self._owners[place]

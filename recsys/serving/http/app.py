@@ -229,7 +229,7 @@ def _users(service: Service) -> APIRouter:
         answers = service.answers
         check_visible("name", body.name)
         correction = Correction(**dict(body), model=answers.corrections_of)
-        answers.check_correction(persona, correction)
+        await asyncio.to_thread(answers.check_correction, user_id, persona, correction)
         before = await _list_now(service, answers, user_id)
         await asyncio.to_thread(service.correct, user_id, persona, correction, answers)
         difference = None if before is None else await _changed(service, answers, user_id, before)

@@ -55,6 +55,10 @@ class ListMaker(ABC):
         """Raise unless the model has this persona and can honour the correction; see `Answers.check_correction`."""
 
     @abstractmethod
+    def check_user(self, persona: int, state: UserState, corrections: Mapping[int, Correction]) -> None:
+        """Raise unless a user, with these corrections, has the persona; see `Answers.check_correction`."""
+
+    @abstractmethod
     def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:
         """Return those of a user's corrections that may change a list: of this model, and not without effect."""
 

@@ -24,6 +24,7 @@ from recsys.models.linear.bounded_top_n import BoundedTopN
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import PersonaOwners, persona_shares
+from recsys.serving.answers import UnknownError
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.lists.base import SEARCHED, Listed, ListMaker, ToldPersonas
 from recsys.serving.lists.controls import Controls, check_control, tastes_id
@@ -67,6 +68,12 @@ class PersonaLists(ListMaker):
     def check(self, persona: int, correction: Correction) -> None:
         check_control(self._model, persona, correction)
 
+    def check_user(self, persona: int, state: UserState, corrections: Mapping[int, Correction]) -> None:
+        own = self.controls(state, corrections).numbers
+        if persona not in own:
+            some = f"there are {', '.join(map(str, sorted(own)))}" if own else "there are none yet"
+            raise UnknownError(f"there is no persona {persona} of this user; {some}")
+
     def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:
         return {
             number: one
@@ -98,8 +105,10 @@ class PersonaLists(ListMaker):
         whole = heard = self.read(now, state)
         if controls.mutes:
             weights = controls.weights(self._model.dictionary, now, of_event)
-            heard = self.read(self._without_silent(now.with_weights(weights), controls), state)
+            heard = self.read(now.with_weights(weights), state)
         nothing = controls.mutes and not event_weights(heard.queries).any() and bool(event_weights(whole.queries).any())
+        if not nothing:  # with everything muted the list is what suits users in general
+            heard = replace(heard, queries=self._without_silent(heard.queries, controls))
         listed, contributions = self._slated(whole, heard, state, controls, n, general=nothing)
         heard = replace(heard, queries=heard.queries.at(queries.now))
         explained = self._explained(whole, heard, state, listed, contributions, controls, SEARCHED if details else 0)

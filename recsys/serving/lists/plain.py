@@ -58,6 +58,9 @@ class PlainLists(ListMaker):
     def check(self, persona: int, correction: Correction) -> None:
         self._corrections.check(persona, correction)
 
+    def check_user(self, persona: int, state: UserState, corrections: Mapping[int, Correction]) -> None:
+        """Everybody has every persona of the model."""
+
     def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:
         return self._corrections.of_model(corrections)
 

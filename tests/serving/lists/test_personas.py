@@ -225,7 +225,8 @@ def test_corrections_that_act_on_nothing_are_told(models: dict[str, WithPersonas
         answers.corrections_of,
     )
     if single.silent.any():  # no persona of the user is this taste, which is muted all the same
-        control(answers, store, "3", {nobodys: 0.0})
+        # It was a persona of the user once.
+        store.put_correction("3", nobodys, Correction(0.0, None, answers.corrections_of))
         after = answers.recommend("3", 10, None, ())
         of_items = models["linear"].dictionary.taste[log.items.numbers([int(one.item_id) for one in after.items])]
         assert nobodys not in of_items.tolist()
@@ -264,7 +265,22 @@ def test_a_control_without_meaning_is_refused(
 ) -> None:
     answers = answers_of(models["linear"], log, open_store("memory:"))
     with pytest.raises(error, match=r"this model has 0 to|give 0 to mute"):
-        answers.check_correction(persona, Correction(weight, None, answers.corrections_of))
+        answers.check_correction("5", persona, Correction(weight, None, answers.corrections_of))
+
+
+def test_only_a_persona_of_the_user_can_be_corrected(models: dict[str, WithPersonas], log: Interactions) -> None:
+    """The root of the tree is everything: who muted it by a wrong number would be left without a list."""
+    store = open_store("memory:")
+    answers = answers_of(models["linear"], log, store)
+    own = {persona.persona for persona in answers.personas("5", None).personas}
+    other = next(number for number in range(len(models["linear"].names.names)) if number not in own)
+    with pytest.raises(UnknownError, match="of this user; there are"):
+        control(answers, store, "5", {other: 0.0})
+    control(answers, store, "5", dict.fromkeys(own, 0.0))
+    muted = answers.recommend("5", 10, None, ())
+    assert len(muted.items) == 10
+    assert {item.reason_kind for item in muted.items} == {"muted"}
+    control(answers, store, "5", dict.fromkeys(own, 1.0))  # what was said can be taken back, whatever it was
 
 
 def test_a_dislike_leaves_the_list_and_can_be_undone(models: dict[str, WithPersonas], log: Interactions) -> None:
