@@ -140,8 +140,8 @@ class Lengths:
 
 
 def recommendation_path(user: str, n: int = LENGTH) -> str:
-    """Return the path of the explained best items of a user, as the page asks: no answer waits for the search."""
-    return f"/v1/users/{quote(user, safe='')}/recommendations?n={n}&details=ready"
+    """Return the path of the explained best items of a user."""
+    return f"/v1/users/{quote(user, safe='')}/recommendations?n={n}"
 
 
 def event_request(kind: str, events: Sequence[dict[str, object]]) -> Request:
