@@ -6,7 +6,7 @@ The service depends on this protocol alone. `recsys.serving.run_answers` impleme
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol, final
+from typing import Literal, Protocol, final
 
 from recsys.errors import RecsysError
 from recsys.events.store import Correction
@@ -20,6 +20,9 @@ from recsys.serving.records import (
     UserSummaries,
     UserSummary,
 )
+
+Details = bool | Literal["ready"]
+"""Whether reasons are searched, see `Answers.recommend`."""
 
 
 @final
@@ -82,7 +85,7 @@ class Answers(Protocol):
         """Save what beliefs have learned, so that a restart need not learn it again."""
 
     def recommend(
-        self, user_id: str, n: int, at: int | None, exclude: Collection[str], *, details: bool = True
+        self, user_id: str, n: int, at: int | None, exclude: Collection[str], *, details: Details = True
     ) -> RecommendationList:
         """Return explained recommendations for a user, known or not.
 
@@ -92,7 +95,8 @@ class Answers(Protocol):
             at: only events before this moment are visible, Unix seconds. None: all of them, and the moment is now.
             exclude: items that must not be recommended, beside those of the history.
             details: whether to search for the events without which items would leave the list, which takes most of the
-                time. Without, no sentence claims a "because".
+                time. Without, no sentence claims a "because". "ready": where they were searched before; else the
+                answer's `reasons` are pending, and `prepare` searches them.
         """
 
     def recommend_for(
@@ -102,7 +106,7 @@ class Answers(Protocol):
         at: int | None,
         exclude: Collection[str],
         *,
-        details: bool = True,
+        details: Details = True,
     ) -> RecommendationList:
         """Return explained recommendations for an anonymous user with this history, which is not stored."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 from recsys.data.feedback import Kind
 from recsys.explanations.records import Explanation, GenreShare, HalfLife, PersonaItem
@@ -78,6 +78,8 @@ class RecommendationList:
         unknown_excluded: the first few items to exclude that the model does not know: perhaps a wrong id.
         shelves: the personas in the order in which the list has their first item, nobody's items where they come, then
             the personas without a seat; of a model without found personas one shelf of nobody's.
+        reasons: whether it was searched for the events without which items would leave the list; "pending": it will be
+            when nothing else is to do, and until then no reason says "because". Ask again.
     """
 
     model: str
@@ -88,6 +90,7 @@ class RecommendationList:
     learning: Learning | None = None
     unknown_excluded: tuple[str, ...] = ()
     shelves: tuple[Shelf, ...] = ()
+    reasons: Literal["searched", "pending", "unsearched"] = "searched"
 
 
 @final

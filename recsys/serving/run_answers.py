@@ -24,7 +24,7 @@ from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
 from recsys.models.personas.model import WithPersonas
-from recsys.serving.answers import UnknownError
+from recsys.serving.answers import Details, UnknownError
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.lists.base import ListMaker
 from recsys.serving.lists.cached import CachedLists
@@ -62,6 +62,9 @@ CACHE_BYTES = 100_000_000
 
 _LENGTH = 10
 """Of a list that is made before it is requested."""
+
+_TURN = 0.003
+"""Seconds of a turn of the search for reasons, until the step that is begun is done."""
 
 _SAMPLED = 8
 """Users whose histories are compared for each example user."""
@@ -184,11 +187,13 @@ class RunAnswers:
             if history.pending or history.lesson.pending:
                 self._learning.learn(self._histories.current(user_id))
                 return True
-            if self._cache.get(history) is None:
+            state = self._cache.get(history)
+            if state is None:
                 self._states.at(history, self._now(), None)
                 return True
-            self.recommend(user_id, _LENGTH, None, ())
-            return False
+            if state.cached_list is None:
+                return self.recommend(user_id, _LENGTH, None, (), details="ready").reasons == "pending"
+            return self._lists.search(history, state, _TURN)
 
     def check(self) -> None:
         fitted = self._model.fitted_on
@@ -201,7 +206,7 @@ class RunAnswers:
             raise BundleError(f"the model cannot answer ({type(error).__name__}); train the run again") from error
 
     def recommend(
-        self, user_id: str, n: int, at: int | None, exclude: Collection[str], *, details: bool = True
+        self, user_id: str, n: int, at: int | None, exclude: Collection[str], *, details: Details = True
     ) -> RecommendationList:
         with self._lock:
             history = self._current(user_id)
@@ -215,7 +220,7 @@ class RunAnswers:
         at: int | None,
         exclude: Collection[str],
         *,
-        details: bool = True,
+        details: Details = True,
     ) -> RecommendationList:
         timed = all(event.time is not None for event in history)
         now = self._now()
@@ -238,7 +243,7 @@ class RunAnswers:
             history = self._current(user_id)
             queries, state = self._states.at(history, self._now(), at)
             told = self._maker.personas(queries, state, history.corrections)
-            listed = self._lists.recommend(history, queries, state, _LENGTH, exact_time=at is not None, details=True)
+            listed = self._lists.recommend(history, queries, state, _LENGTH, exact_time=at is not None, details="ready")
             half_lives = user_half_lives(decayed_within(self._model) or self._model, queries)
         seats = {shelf.persona: shelf.seats for shelf in listed.shelves if shelf.persona is not None}
         personas = [
@@ -329,7 +334,7 @@ class RunAnswers:
         n: int,
         at: int | None,
         exclude: Collection[str],
-        details: bool,
+        details: Details,
     ) -> RecommendationList:
         listed = self._lists.recommend(history, queries, state, n, exact_time=at is not None, details=details)
         unknown = [item for item, time in history.unknown.items() if at is None or time < at]
@@ -343,6 +348,7 @@ class RunAnswers:
             _learning(history),
             tuple(excluded[:_NAMED]),
             listed.shelves,
+            "unsearched" if details is False else "searched" if listed.rest is None else "pending",
         )
 
 

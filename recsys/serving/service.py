@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar, final
 
 from recsys.events.store import Appended, Correction, Event, EventStore, StoreError
 from recsys.serving.access import Denied, Limits, RateLimiter, TokenCache, within_seconds
-from recsys.serving.answers import Answers
+from recsys.serving.answers import Answers, Details
 from recsys.serving.metrics import Metrics
+from recsys.serving.records import RecommendationList
 
 LOGGER = logging.getLogger("recsys.serving")
 
@@ -68,7 +69,9 @@ class Service:
         self._reloading = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "answers")
         self._waiting: set[object] = set()
-        self._queued: set[str] = set()
+        self._queued: dict[str, None] = {}
+        self._queue = threading.Lock()
+        self._is_preparing = False
         self._saver = ThreadPoolExecutor(1, "beliefs")
         self._is_learning = self._is_saving = self._warm = False
         self._answers = load()
@@ -93,6 +96,15 @@ class Service:
         finally:
             self._waiting.discard(request)  # a cancelled call never starts
 
+    def recommend(
+        self, user_id: str, n: int, at: int | None, exclude: Collection[str], details: Details
+    ) -> RecommendationList:
+        """Return recommendations, in the thread of the models; pending reasons are searched while no request waits."""
+        listed = self.answers.recommend(user_id, n, at, exclude, details=details)
+        if listed.reasons == "pending" and at is None and not exclude:
+            self._prepare_later(user_id)
+        return listed
+
     def append(self, events: Sequence[Event]) -> Appended:
         """Store a batch; it is durable when this returns.
 
@@ -103,7 +115,7 @@ class Service:
         self.metrics.count_events(appended.accepted, appended.repeated)
         users = {event.user_id for event in events}
         if len(users) <= _BATCH:
-            for user_id in users - self._queued:
+            for user_id in users:
                 self._prepare_later(user_id)
         return appended
 
@@ -125,6 +137,7 @@ class Service:
             return call()
         finally:
             self._learn_later()
+            self._prepare_soon()
             self._after_answer()
 
     def _learn_later(self) -> None:
@@ -153,17 +166,34 @@ class Service:
             LOGGER.warning("what was learned of users is not saved (%s); a restart will learn it again", error)
 
     def _prepare_later(self, user_id: str) -> None:
-        if len(self._queued) < _QUEUED:
-            self._queued.add(user_id)
-            self._thread.submit(self._prepare, user_id)
+        with self._queue:
+            if len(self._queued) < _QUEUED:
+                self._queued.setdefault(user_id)
+        self._prepare_soon()
 
-    def _prepare(self, user_id: str) -> None:
-        self._queued.discard(user_id)
-        if not self._waiting:
-            with suppress(StoreError):  # the next request reports it
-                if self._answers.prepare(user_id):
-                    self._prepare_later(user_id)  # in parts, so that a request in between waits for one part only
-            self._after_answer()
+    def _prepare_soon(self) -> None:
+        if self._queued and not self._is_preparing:
+            self._is_preparing = True
+            with suppress(RuntimeError):  # the service ends
+                self._thread.submit(self._prepare)
+
+    def _prepare(self) -> None:
+        """Do a part of the work of the first user of the queue, if no request waits; else after its answer."""
+        self._is_preparing = False
+        if self._waiting:
+            return
+        with self._queue:
+            user_id = next(iter(self._queued), None)
+        if user_id is None:
+            return
+        more = False
+        with suppress(StoreError):  # the next request reports it
+            more = self._answers.prepare(user_id)
+        if not more:
+            with self._queue:
+                self._queued.pop(user_id, None)
+        self._prepare_soon()
+        self._after_answer()
 
     def correct(self, user_id: str, persona: int, correction: Correction, answers: Answers) -> None:
         """Store a correction of a persona of a model."""
@@ -173,7 +203,7 @@ class Service:
     def undo(self, user_id: str, event_id: str) -> bool:
         """Remove an event of a user for good, from the store and from answers; return whether there is or was one."""
         undone = self.store.undo_event(user_id, event_id)
-        if undone is not None and user_id not in self._queued:
+        if undone is not None:
             self._prepare_later(user_id)
         return undone is not None
 

@@ -23,13 +23,14 @@ from recsys.events.addresses import open_store
 from recsys.events.store import Correction, Event, EventStore
 from recsys.explanations import text
 from recsys.explanations.records import LOW_CERTAINTY
-from recsys.models import EASE, Decayed, PersonaEASE, Popularity
+from recsys.models import EASE, Decayed, PersonaEASE, Popularity, WithPersonas
 from recsys.models.base import Recommender
 from recsys.serving.lists.cached import rounded_moment
 from recsys.serving.opening import open_answers
 from recsys.serving.records import HistoryEvent
 from recsys.serving.run_answers import RunAnswers
 from recsys.serving.users.state import UserStates
+from recsys.slates import Seats
 from tests.serving.serving_run import START, STEP, train, write_log
 
 NOW = START + 1000 * STEP
@@ -266,6 +267,21 @@ def test_rounded_moments_are_close_and_stable(gap: int, more: int) -> None:
     assert rounded_moment(moment, times) == moment
 
 
+def test_reasons_that_are_not_ready_are_searched_in_idle_turns(log: Interactions) -> None:
+    model = WithPersonas(EASE(regularization=1.0), slate=Seats()).fit(log)
+    answers, others = (_answers(model, log, open_store("memory:")) for _ in range(2))
+    complete = others.recommend("u3", 5, None, ())
+    assert "because" in [one.reason_kind for one in complete.items]
+    short = answers.recommend("u3", 5, None, (), details="ready")
+    assert short.reasons == "pending"
+    assert "because" not in [one.reason_kind for one in short.items]
+    assert [one.item_id for one in short.items] == [one.item_id for one in complete.items]
+    while answers.prepare("u3"):
+        pass
+    assert answers.recommend("u3", 5, None, (), details="ready") == complete
+    assert answers.recommend("u3", 5, None, (), details=False) == replace(short, reasons="unsearched")
+
+
 def test_next_answers_of_cached_users_are_prepared(log: Interactions) -> None:
     store, plain = open_store("memory:"), open_store("memory:")
     answers, others = (_answers(_decayed(log), log, each) for each in (store, plain))
@@ -274,7 +290,10 @@ def test_next_answers_of_cached_users_are_prepared(log: Interactions) -> None:
     events = [Event("e1", "u3", "i7", 1.0, NOW - 5, "use"), Event("e2", "u4", "i7", 1.0, NOW - 5, "use")]
     for each in (store, plain):
         each.append(events)
-    assert [answers.prepare("u3") for _ in range(3)] == [True, True, False]
+    turns = 0
+    while answers.prepare("u3"):  # it learns, then the state, then the list, then its reasons
+        turns += 1
+    assert turns >= 3
     for user in ("u4", "somebody new"):
         with mock.patch.object(RunAnswers, "recommend", side_effect=AssertionError):
             assert not answers.prepare(user)  # nobody asked for them, so nothing is done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final, final
@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.reasons.contributed_list import ContributedList
+from recsys.explanations.reasons.steps import Steps, finished
 from recsys.explanations.reasons.user_list import UserList
 from recsys.types import Doubles, Ints, Mask
 
@@ -30,6 +31,9 @@ _RIVALS = 48
 """Candidates that may take the place of an item."""
 
 _ROUNDS = 4
+
+_TOGETHER = 12
+"""Sets that are tried in one step."""
 
 
 def smallest_sets(
@@ -54,17 +58,22 @@ def smallest_sets(
         For each place the positions of the events in the history, strongest first; None where no set of at most `MOST`
         was found.
     """
-    listed = contributed or ContributedList(user_list)
-    searches = _searches(user_list, listed, places, eligible)
+    return finished(sets_in_steps(contributed or ContributedList(user_list), user_list, places, eligible))
+
+
+def sets_in_steps(
+    listed: ContributedList, user_list: UserList, places: Sequence[int], eligible: Mask
+) -> Steps[list[Ints | None]]:
+    """Do what `smallest_sets` does in steps."""
+    searches = yield from _searches(user_list, listed, places, eligible)
     for _ in range(_ROUNDS):
         asked = [(search, chosen) for search in searches for chosen in search.next()]
         if not asked:
             break
-        columns = np.asarray([search.column for search, _ in asked])
-        left = listed.seem_to_leave(columns, [search.events[list(chosen)] for search, chosen in asked])
-        for (search, chosen), leaves in zip(asked, left.tolist(), strict=True):
-            search.answers[chosen] = leaves
-    _confirm(listed, searches)
+        for start in range(0, len(asked), _TOGETHER):
+            _try(asked[start : start + _TOGETHER], listed.seem_to_leave)
+            yield
+    yield from _confirm(listed, searches)
     by_place = {search.place: search.result() for search in searches}
     return [by_place.get(place) for place in places]
 
@@ -126,25 +135,32 @@ class _Search:
         return np.asarray(self.events[chosen[np.argsort(-self.support[chosen], kind="stable")]])
 
 
-def _confirm(listed: ContributedList, searches: Sequence[_Search]) -> None:
+def _try(asked: Sequence[tuple[_Search, tuple[int, ...]]], leave: Callable[[Ints, Sequence[Ints]], Mask]) -> None:
+    """Note whether items leave without sets."""
+    columns = np.asarray([search.column for search, _ in asked], np.int64)
+    left = leave(columns, [search.events[list(chosen)] for search, chosen in asked])
+    for (search, chosen), leaves in zip(asked, left.tolist(), strict=True):
+        search.answers[chosen] = leaves
+
+
+def _confirm(listed: ContributedList, searches: Sequence[_Search]) -> Steps[None]:
     """Check the best set of each item on the whole catalogue; where it does not hold, the next one."""
     open_ = [search for search in searches if search.best() is not None]
     for _ in range(3):
         asked = [(search, best) for search in open_ if (best := search.best()) is not None]
-        columns = np.asarray([search.column for search, _ in asked], np.int64)
-        left = listed.leave(columns, [search.events[list(best)] for search, best in asked])
-        open_ = []
-        for (search, best), leaves in zip(asked, left.tolist(), strict=True):
-            search.answers[best] = leaves
-            if not leaves:
-                open_.append(search)
+        for start in range(0, len(asked), _TOGETHER):
+            _try(asked[start : start + _TOGETHER], listed.leave)
+            yield
+        open_ = [search for search, best in asked if not search.answers[best]]
         if not open_:
             return
     for search in open_:
         search.answers.clear()
 
 
-def _searches(user_list: UserList, listed: ContributedList, places: Sequence[int], eligible: Mask) -> list[_Search]:
+def _searches(
+    user_list: UserList, listed: ContributedList, places: Sequence[int], eligible: Mask
+) -> Steps[list[_Search]]:
     """Return the searches, with sets to try, of the items that some eligible event of their owner speaks for."""
     standing, column = listed.standing()
     counted = user_list.queries.counted & eligible & (user_list.of_event != UNKNOWN)
@@ -176,6 +192,7 @@ def _searches(user_list: UserList, listed: ContributedList, places: Sequence[int
         change = listed.effects(events)
         gain = change[:, [target]] - change[:, rivals]
         searches.append(_Search(place, target, events, added[events], _guesses(worth[rivals], gain, n)))
+        yield
     return searches
 
 

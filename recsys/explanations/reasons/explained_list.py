@@ -14,7 +14,8 @@ from recsys.explanations import text
 from recsys.explanations.deeds import above_own_mean, deed, is_rating, kinds_of, may_be_reasons
 from recsys.explanations.found import name_of_found
 from recsys.explanations.reasons.contributed_list import ContributedList
-from recsys.explanations.reasons.counterfactual import smallest_sets
+from recsys.explanations.reasons.counterfactual import sets_in_steps
+from recsys.explanations.reasons.steps import Steps, finished
 from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.records import (
     LOW_CERTAINTY,
@@ -63,34 +64,38 @@ def explain_list(
     Returns:
         Best first; no explanation for an empty place at the end of the list.
     """
-    listed = np.flatnonzero(user_list.items != UNKNOWN)
-    if len(listed) == 0:
-        return []
-    if contributions is None:
-        with torch.inference_mode():
-            fold_in = as_fold_in(user_list.model, "reasons")
-            added = fold_in.contributions(user_list.queries, user_list.items[listed][None])
-        contributions = added.double().cpu().numpy()
-    explained = _ExplainedList(user_list, ids, contributions, recent, own_names or {})
-    count = len(listed) if searched is None else min(searched, len(listed))
-    explained.search(range(count))
-    return [explained.explanation(place, evidence) for place in range(len(listed))]
+    explained = ExplainedList(user_list, ids, recent=recent, own_names=own_names, contributions=contributions)
+    finished(explained.search(searched))
+    return explained.explanations(evidence)
 
 
 @final
-class _ExplainedList:
-    """One list with what its explanations share; see `explain_list`."""
+class ExplainedList:
+    """One list with what its explanations share; see `explain_list` for the arguments.
+
+    Explanations say "because" only of what was found by a `search` before them.
+    """
 
     def __init__(
         self,
         user_list: UserList,
         ids: Sequence[ItemId],
-        contributions: Doubles,
-        recent: Mask | None,
-        own_names: Mapping[int, str],
+        *,
+        recent: Mask | None = None,
+        own_names: Mapping[int, str] | None = None,
+        contributions: Doubles | None = None,
     ) -> None:
         queries = user_list.queries
-        self._list, self._ids, self._recent, self._own_names = user_list, ids, recent, own_names
+        listed = np.flatnonzero(user_list.items != UNKNOWN)
+        if contributions is None and len(listed) == 0:
+            contributions = np.zeros((len(queries.history.items), 0))
+        elif contributions is None:
+            with torch.inference_mode():
+                fold_in = as_fold_in(user_list.model, "reasons")
+                added = fold_in.contributions(queries, user_list.items[listed][None])
+            contributions = added.double().cpu().numpy()
+        self._list, self._ids, self._recent, self._own_names = user_list, ids, recent, own_names or {}
+        self._count = len(listed)
         self._fitted = user_list.model.fitted_on
         self._counted = queries.counted
         self._positive = np.maximum(contributions, 0.0) * self._counted[:, None]  # "events n"
@@ -104,13 +109,22 @@ class _ExplainedList:
         self._numbers: list[int] = [] if found is None else found.numbers[0].tolist()
         self._owners = user_list.owners.tolist() if self._numbers else [UNKNOWN] * contributions.shape[1]
 
-    def search(self, places: Sequence[int]) -> None:
-        """Search for the events without which items would leave the list."""
-        places = [place for place in places if self._total[place] > 0]
+    def explanations(self, evidence: int = 3) -> list[Explanation]:
+        """Return the explanation of each item of the list."""
+        return [self._explanation(place, evidence) for place in range(self._count)]
+
+    def search(self, first: int | None = None) -> Steps[None]:
+        """Search for the events without which items would leave the list; of the first items only, or of all."""
+        count = self._count if first is None else min(first, self._count)
+        places = [place for place in range(count) if self._total[place] > 0]
         if not places:
             return
+        _ = self._list.pool
+        yield
         contributed = ContributedList(self._list)
-        for place, events in zip(places, smallest_sets(self._list, places, self._eligible, contributed), strict=True):
+        yield
+        sets = yield from sets_in_steps(contributed, self._list, places, self._eligible)
+        for place, events in zip(places, sets, strict=True):
             enough = events is not None and self._share(place, events) >= LEAST_CERTAINTY
             if events is not None and enough:
                 self._sets[place] = events
@@ -120,7 +134,7 @@ class _ExplainedList:
             left = contributed.seem_to_leave(columns, [np.flatnonzero(self._own(place)) for place in rest])
             self._stays |= {place: not leaves for place, leaves in zip(rest, left.tolist(), strict=True)}
 
-    def explanation(self, place: int, most: int) -> Explanation:
+    def _explanation(self, place: int, most: int) -> Explanation:
         """Return the explanation of one item."""
         item, owner = int(self._list.items[place]), self._owners[place]
         own = self._own(place)

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
@@ -44,9 +44,7 @@ _Exclude = Annotated[
     list[str], Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude})
 ]
 _Title = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
-_Details = Annotated[
-    bool, Query(description="false: do not search for the events without which an item would leave the list; faster")
-]
+_Details = Annotated[Literal["true", "false", "ready"], Query(description=schemas.DETAILS, examples=["ready"])]
 _Changed = Annotated[bool, Query(description="whether to tell what the events change in their user's list of ten")]
 _LENGTH = 10
 _LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
@@ -146,13 +144,13 @@ def _recommendations(service: Service) -> APIRouter:
         n: n_items = _LENGTH,
         at: _At = None,
         exclude: _Exclude = [],  # noqa: B006
-        details: _Details = True,
+        details: _Details = "true",
     ) -> Response:
         """Recommend items to a user, known or not, and say why."""
         now = schemas.moment(at, time.time())
         excluded = _excluded(exclude, limits)
         return await _answer(
-            service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded, details=details)
+            service, _LIST, lambda: service.recommend(user_id, n, now, excluded, schemas.details_of(details))
         )
 
     @router.post(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
@@ -160,9 +158,7 @@ def _recommendations(service: Service) -> APIRouter:
         """Recommend items to a user as GET does, with parameters that are too long for a path."""
         now = schemas.moment(body.at, time.time())
         excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
-        return await _answer(
-            service, _LIST, lambda: service.answers.recommend(user_id, n, now, excluded, details=details)
-        )
+        return await _answer(service, _LIST, lambda: service.recommend(user_id, n, now, excluded, details))
 
     @router.post("/v1/recommendations", dependencies=[Depends(allowing("read"))], response_model=RecommendationList)
     async def recommend_for(body: schemas.QuestionIn) -> Response:
@@ -269,7 +265,7 @@ async def _answer(service: Service, adapter: TypeAdapter[T], call: Callable[[], 
 async def _list_now(service: Service, answers: Answers, user_id: str) -> RecommendationList | None:
     """Return the user's list of ten; None where the model cannot recommend to this user."""
     with suppress(CapabilityError):
-        return await service.answer(lambda: answers.recommend(user_id, _LENGTH, None, ()))
+        return await service.answer(lambda: answers.recommend(user_id, _LENGTH, None, (), details="ready"))
     return None
 
 

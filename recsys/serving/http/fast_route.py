@@ -14,17 +14,18 @@ from typing import Final, final
 from recsys.events.checks import check_id
 from recsys.events.tokens import Token
 from recsys.serving.access import require
+from recsys.serving.answers import Details
 from recsys.serving.http.middleware import TOKEN, App, Receive, Scope, Send
 from recsys.serving.records import RecommendationList
 from recsys.serving.service import Service
 
 _PATH: Final = re.compile(r"/v1/users/([^/]+)/recommendations")
-_QUERY: Final = re.compile(rb"(?:n=([1-9][0-9]{0,2}))?")
+_QUERY: Final = re.compile(rb"(?:n=([1-9][0-9]{0,2})(&details=ready)?|(details=ready))?")
 
 
 @final
 class FastRoute:
-    """Answers `GET /v1/users/{id}/recommendations` without other parameters than `n`, and passes on everything else.
+    """Answers `GET /v1/users/{id}/recommendations` with `n` and `details=ready` at most, and passes on everything else.
 
     It does what the route does, in the same order: check the id, the token, ask the model. A malformed request is
     passed on, for the route to refuse.
@@ -60,8 +61,9 @@ class FastRoute:
         token: Token = scope[TOKEN]
         check_id("user_id", user_id)
         require(token, "read", user_id)
-        answers = self._service.answers
-        content = await self._service.answer(lambda: self._to_json(answers.recommend(user_id, n, None, ())))
+        details: Details = "ready" if query and (query[2] or query[3]) else True
+        service = self._service
+        content = await service.answer(lambda: self._to_json(service.recommend(user_id, n, None, (), details)))
         headers = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
@@ -29,6 +29,7 @@ from recsys.events.checks import (
     shown,
 )
 from recsys.serving.access import Code, Limits
+from recsys.serving.answers import Details
 from recsys.serving.records import Changed, HistoryEvent, LoggedEvent
 
 # The schema documents the checks of `recsys.events.checks` and the limits; their errors tell a cure.
@@ -184,13 +185,24 @@ class UseIn(_Body):
         return HistoryEvent(self.item_id, self.value, self.time, self.kind)
 
 
+DETAILS: Final = (
+    "whether to search for the events without which an item would leave the list: false saves the time; ready takes "
+    "what was searched, and the rest is searched while nothing else is to do: ask again where `reasons` is pending"
+)
+
+
+def details_of(details: str) -> Details:
+    """Return what a query parameter says."""
+    return "ready" if details == "ready" else details == "true"
+
+
 class ListIn(_Body):
     """What a list of recommendations shall be: the parameters of GET, in a body."""
 
     n: _Length = 10
     at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
-    details: bool = Field(True, description="false: do not search for the events without which an item would leave")
+    details: Details = Field(True, description=DETAILS)
 
 
 class QuestionIn(_Body):

@@ -9,27 +9,12 @@ from typing import Final, final
 
 from recsys.data.queries import Queries
 from recsys.events.store import Correction
-from recsys.explanations import Explanation
-from recsys.serving.records import Persona, Shelf, UnmatchedCorrection
-from recsys.serving.users.state import UserState
+from recsys.serving.records import Persona, UnmatchedCorrection
+from recsys.serving.users.state import Listed, UserState
 
 SEARCHED: Final = 20
 """Items of a list for which events are searched without which they would leave it; of the others it is told what speaks
 for them most."""
-
-
-@final
-@dataclass(frozen=True)
-class Listed:
-    """A list with its explanations.
-
-    Attributes:
-        items: best first.
-        shelves: see `RecommendationList`.
-    """
-
-    items: tuple[Explanation, ...]
-    shelves: tuple[Shelf, ...]
 
 
 @final
@@ -81,7 +66,7 @@ class ListMaker(ABC):
             state: of the user; it may keep what saves work the next time.
             n: length of the list.
             corrections: of personas, see `acting`.
-            details: whether events are searched without which items would leave the list, see `Answers.recommend`.
+            details: whether events are searched without which items would leave the list; else `Listed.rest` does it.
         """
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import final
 
@@ -10,9 +11,11 @@ import numpy.typing as npt
 
 from recsys.data.queries import Queries
 from recsys.explanations import Explanation
-from recsys.serving.lists.base import Listed, ListMaker
+from recsys.explanations.reasons.steps import finished
+from recsys.serving.answers import Details
+from recsys.serving.lists.base import ListMaker
 from recsys.serving.users.history import UserHistory
-from recsys.serving.users.state import CachedList, UserCache, UserState
+from recsys.serving.users.state import CachedList, Listed, UserCache, UserState
 
 _DIGITS = 7
 """Binary digits of the time since a user's newest event: a difference of one part in 64 to 128 does not show."""
@@ -32,7 +35,7 @@ class CachedLists:
         self._cache = cache
 
     def recommend(
-        self, history: UserHistory, queries: Queries, state: UserState, n: int, *, exact_time: bool, details: bool
+        self, history: UserHistory, queries: Queries, state: UserState, n: int, *, exact_time: bool, details: Details
     ) -> Listed:
         """Return the n best items for a user at the moment of the queries.
 
@@ -49,16 +52,37 @@ class CachedLists:
         corrections = self._maker.acting(history.corrections)
         cached = state.cached_list
         if queries.exclude is not state.queries.exclude:  # the request excludes more items
-            return self._maker.make(queries, moment, state, n, corrections, details=details)
-        if cached is not None and cached.answers(moment, n, corrections, details=details):
-            later = now - cached.now
-            items = tuple([_aged(one, later) for one in cached.items]) if later else cached.items
-            return Listed(items, cached.shelves)
-        listed = self._maker.make(queries, moment, state, n, corrections, details=details)
-        state.cached_list = CachedList(moment, now, n, corrections, listed.items, listed.shelves, details)
+            return self._maker.make(queries, moment, state, n, corrections, details=details is True)
+        if cached is None or not cached.answers(moment, n, corrections):
+            listed = self._maker.make(queries, moment, state, n, corrections, details=details is True)
+            cached = CachedList(moment, now, n, corrections, listed)
+            self._keep(history, state, cached)
+        elif details is True and cached.listed.rest is not None:
+            cached = replace(cached, listed=finished(cached.listed.rest), unsearched=cached.listed)
+            self._keep(history, state, cached)
+        listed = cached.listed
+        if details is False and listed.rest is None:
+            listed = cached.unsearched or self._maker.make(queries, moment, state, n, corrections, details=False)
+        later = now - cached.now
+        return replace(listed, items=tuple([_aged(one, later) for one in listed.items])) if later else listed
+
+    def search(self, history: UserHistory, state: UserState, seconds: float) -> bool:
+        """Search for reasons of the last list for some time; return whether there is more to do."""
+        cached, until = state.cached_list, time.monotonic() + seconds
+        if cached is None or cached.listed.rest is None:
+            return False
+        try:
+            while time.monotonic() < until:
+                next(cached.listed.rest)
+        except StopIteration as end:
+            self._keep(history, state, replace(cached, listed=end.value, unsearched=cached.listed))
+            return False
+        return True
+
+    def _keep(self, history: UserHistory, state: UserState, cached: CachedList) -> None:
+        state.cached_list = cached
         if self._cache.get(history) is state:
             self._cache.put(history, state)
-        return listed
 
 
 def rounded_moment(now: int, times: npt.NDArray[np.int64]) -> int:

@@ -16,7 +16,8 @@ from recsys.events.store import Correction
 from recsys.explanations import Explanation, PersonaItem, text
 from recsys.explanations.activity import activity_of
 from recsys.explanations.found import describe_found, memberships_of_found, often_of_found
-from recsys.explanations.reasons import explain_list
+from recsys.explanations.reasons.explained_list import ExplainedList
+from recsys.explanations.reasons.steps import Steps, finished
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import LinearRows
@@ -26,10 +27,10 @@ from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import PersonaOwners, persona_shares
 from recsys.serving.answers import UnknownError
 from recsys.serving.catalogue import Catalogue
-from recsys.serving.lists.base import SEARCHED, Listed, ListMaker, ToldPersonas
+from recsys.serving.lists.base import SEARCHED, ListMaker, ToldPersonas
 from recsys.serving.lists.controls import Controls, check_control, tastes_id
 from recsys.serving.records import Persona, Shelf
-from recsys.serving.users.state import UserState
+from recsys.serving.users.state import Listed, UserState
 from recsys.slates import Greedy, Pool
 from recsys.types import Doubles
 
@@ -111,15 +112,22 @@ class PersonaLists(ListMaker):
             heard = replace(heard, queries=self._without_silent(heard.queries, controls))
         listed, contributions = self._slated(whole, heard, state, controls, n, general=nothing)
         heard = replace(heard, queries=heard.queries.at(queries.now))
-        explained = self._explained(whole, heard, state, listed, contributions, controls, SEARCHED if details else 0)
-        if nothing:
-            nobody: dict[str, Any] = {"owner": None, "owner_name": None, "owner_share": None, "personas": ()}
-            none: dict[str, Any] = {"evidence": (), "evidence_kind": "none", "certainty": None, "without": ()}
-            said: dict[str, Any] = {"reason": text.MUTED, "reason_kind": "muted", "low_certainty": False}
-            explained = [replace(one, **nobody, **none, **said) for one in explained]
+        explained = self._explained(whole, heard, state, listed, contributions, controls)
         (shares,) = persona_shares(whole.model, whole.queries, of_event, controls.muted.shape[1])
         (often,) = often_of_found(self._model, whole.queries, state.grown.found)
-        return Listed(tuple(explained), _shelves(explained, controls, shares, often))
+        if nothing:
+            items = tuple([_for_nobody(one) for one in explained.explanations()])
+            return Listed(items, _shelves(items, controls, shares, often))
+
+        def searched() -> Steps[Listed]:
+            yield from explained.search(SEARCHED)
+            items = tuple(explained.explanations())
+            return Listed(items, _shelves(items, controls, shares, often))
+
+        if details:
+            return finished(searched())
+        items = tuple(explained.explanations())
+        return Listed(items, _shelves(items, controls, shares, often), searched())
 
     def _without_silent(self, queries: Queries, controls: Controls) -> Queries:
         """Return the queries without the items of tastes that are muted though no persona is theirs."""
@@ -198,9 +206,8 @@ class PersonaLists(ListMaker):
         listed: Recommendations,
         contributions: Tensor | None,
         controls: Controls,
-        searched: int,
-    ) -> list[Explanation]:
-        """Explain each item by the evidence of its owner, with reasons that were checked for the first items."""
+    ) -> ExplainedList:
+        """Return what explains each item by the evidence of its owner."""
         found = state.grown.found
         numbers = found.numbers.copy()
         numbers[0, : len(controls.numbers)] = controls.numbers
@@ -215,10 +222,9 @@ class PersonaLists(ListMaker):
             whole.queries if controls.mutes else None,
         )
         own = {number: one.name for number, one in zip(controls.numbers, controls.corrections, strict=True) if one.name}
-        return explain_list(
+        return ExplainedList(
             user_list,
             self._catalogue.ids,
-            searched=searched,
             recent=heard.recent,
             own_names=own,
             contributions=None if contributions is None else contributions.double().numpy(),
@@ -251,6 +257,14 @@ class PersonaLists(ListMaker):
                 )
             )
         return ToldPersonas(tuple(activity.times.tolist()), tuple(told), controls.unmatched)
+
+
+def _for_nobody(one: Explanation) -> Explanation:
+    """Return the explanation of an item of a list for which nothing of the user's was heard."""
+    nobody: dict[str, Any] = {"owner": None, "owner_name": None, "owner_share": None, "personas": ()}
+    none: dict[str, Any] = {"evidence": (), "evidence_kind": "none", "certainty": None, "without": ()}
+    said: dict[str, Any] = {"reason": text.MUTED, "reason_kind": "muted", "low_certainty": False}
+    return replace(one, **nobody, **none, **said)
 
 
 def _shelves(

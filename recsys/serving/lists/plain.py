@@ -13,14 +13,15 @@ from recsys.data.queries import Queries
 from recsys.events.store import Correction
 from recsys.explanations import PersonaItem, UserFacts, explain_read, text
 from recsys.explanations.activity import persona_activity
+from recsys.explanations.reasons.steps import Steps
 from recsys.models.base import Recommender
 from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN
 from recsys.serving.catalogue import Catalogue
-from recsys.serving.lists.base import SEARCHED, Listed, ListMaker, ToldPersonas
+from recsys.serving.lists.base import SEARCHED, ListMaker, ToldPersonas
 from recsys.serving.lists.corrections import PersonaCorrections
 from recsys.serving.records import Persona, Shelf, UnmatchedCorrection
-from recsys.serving.users.state import UserState
+from recsys.serving.users.state import Listed, UserState
 
 _OTHER = "it was made with another model, whose personas are not these; say it again of a persona of today"
 
@@ -94,7 +95,14 @@ class PlainLists(ListMaker):
             items = self._corrections.explain(items, state.facts.personas[0], corrections)
         if muted:
             items = [replace(one, reason=text.MUTED, reason_kind="muted") for one in items]
-        return Listed(tuple(items), (Shelf(None, None, 0.0, len(items)),) if items else ())
+        shelves = (Shelf(None, None, 0.0, len(items)),) if items else ()
+
+        def searched() -> Steps[Listed]:
+            yield
+            return self.make(queries, moment, state, n, corrections, details=True)
+
+        rest = None if details or not read.model.folds_in else searched()
+        return Listed(tuple(items), shelves, rest)
 
     def personas(self, queries: Queries, state: UserState, corrections: Mapping[int, Correction]) -> ToldPersonas:
         (activity,) = persona_activity(self._model, queries)

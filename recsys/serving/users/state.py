@@ -16,6 +16,7 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
 from recsys.explanations import UserFacts
+from recsys.explanations.reasons.steps import Steps
 from recsys.explanations.records import Explanation
 from recsys.models.base import Recommender
 from recsys.models.decayed.cached_weights import CachedWeights
@@ -33,6 +34,22 @@ _EXPLANATION_BYTES = 1_500
 
 
 @final
+@dataclass(frozen=True)
+class Listed:
+    """A list with its explanations.
+
+    Attributes:
+        items: best first.
+        shelves: see `RecommendationList`.
+        rest: makes the same list with searched reasons, from what is here; None where they are searched already.
+    """
+
+    items: tuple[Explanation, ...]
+    shelves: tuple[Shelf, ...]
+    rest: Steps[Listed] | None = None
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class CachedList:
     """The last list that was recommended to a user; with the same moment, n and corrections a new one is the same.
@@ -42,23 +59,20 @@ class CachedList:
         now: the moment of the request, Unix seconds, from which the ages of the evidence count.
         n: the requested length.
         corrections: of personas, at that time.
-        items: the list.
-        shelves: of the list.
-        details: whether it was searched for events without which items would leave it.
+        listed: the list.
+        unsearched: the same list before reasons were searched; None where it was made with them.
     """
 
     moment: int
     now: int
     n: int
     corrections: dict[int, Correction]
-    items: tuple[Explanation, ...]
-    shelves: tuple[Shelf, ...]
-    details: bool
+    listed: Listed
+    unsearched: Listed | None = None
 
-    def answers(self, moment: int, n: int, corrections: dict[int, Correction], *, details: bool) -> bool:
-        """Return whether a new list would be the same."""
-        asked = (moment, n, corrections, details)
-        return (self.moment, self.n, self.corrections, self.details) == asked
+    def answers(self, moment: int, n: int, corrections: dict[int, Correction]) -> bool:
+        """Return whether a new list would be the same, but for its reasons."""
+        return (self.moment, self.n, self.corrections) == (moment, n, corrections)
 
 
 @final
@@ -92,7 +106,7 @@ class UserState:
     def size(self) -> int:
         """Bytes that it takes, approximately."""
         bounded = 0 if self.bounded is None else self.bounded.nbytes
-        items = 0 if self.cached_list is None else len(self.cached_list.items)
+        items = 0 if self.cached_list is None else len(self.cached_list.listed.items)
         return self._constant_size + bounded + _EXPLANATION_BYTES * items
 
     @cached_property
