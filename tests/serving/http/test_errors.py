@@ -150,7 +150,7 @@ class _Broken:
     def check(self) -> None:
         """Nothing is wrong yet."""
 
-    def recommend(self, *_: object) -> None:
+    def recommend(self, *_: object, **__: object) -> None:
         raise self._error
 
     catch_up = recommend
