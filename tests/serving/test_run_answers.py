@@ -44,7 +44,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
 
 
 def _answers(
-    model: PersonaEASE | Decayed, log: Interactions | None, store: EventStore, history: int = 2_000
+    model: PersonaEASE | Decayed | WithPersonas, log: Interactions | None, store: EventStore, history: int = 2_000
 ) -> RunAnswers:
     return RunAnswers(model, "model", log, store, clock=lambda: float(NOW), history=history)
 
