@@ -57,7 +57,7 @@ def draw_events(
     *,
     per_user: Ints,
     per_item: Ints,
-    values: Mapping[str, int],
+    counted: tuple[str, Mapping[str, int]],
     times: Ints | None,
     spans: Doubles,
     clock: str,
@@ -67,7 +67,7 @@ def draw_events(
     Args:
         per_user: "users", number of events of each; zeros are left out.
         per_item: "items", the same per item.
-        values: number of events of each value.
+        counted: what is counted of the events, such as "rating", and the number of events of each.
         times: "events", in the unit of `clock`; None leaves the panels on time empty.
         spans: "users", length of each user's history, in days or periods.
         clock: unit of the times: "seconds" (shown as dates) or "period".
@@ -80,10 +80,11 @@ def draw_events(
     axes[1].loglog(np.arange(1, len(per_item) + 1), per_item, color=_COLOUR)
     axes[1].set(title="popularity", xlabel="rank of the item", ylabel="events")
     _log_histogram(axes[2], per_item, "events per item", "items")
+    kind, values = counted
     axes[3].bar(list(values), list(values.values()), color=_COLOUR)
     if len(values) > 12:
         axes[3].tick_params(axis="x", rotation=90)
-    axes[3].set(title="values", xlabel="rating", ylabel="events")
+    axes[3].set(title=f"{kind}s", xlabel=kind, ylabel="events")
     if times is None:
         for axis in axes[4:]:
             axis.set_axis_off()

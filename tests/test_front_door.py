@@ -137,25 +137,25 @@ def test_recommendations_are_those_of_the_model_in_external_ids(split: recsys.Sp
     frame = recsys.recommend(model, users=["u7", "u3"], log=log, n=4)
     queries = model.fitted_on.queries(log, log.users.numbers(["u7", "u3"]))
     expected = model.recommend(queries, 4)
-    assert frame.columns.tolist() == ["user", "rank", "item", "title", "score", "persona", "reason"]
-    assert frame["user"].tolist() == ["u7"] * 4 + ["u3"] * 4
+    assert frame.columns.tolist() == ["user_id", "rank", "item_id", "title", "score", "owner_name", "reason"]
+    assert frame["user_id"].tolist() == ["u7"] * 4 + ["u3"] * 4
     assert frame["rank"].tolist() == [1, 2, 3, 4] * 2
-    assert frame["item"].tolist() == log.items.ids[expected.items.ravel()].tolist()
+    assert frame["item_id"].tolist() == log.items.ids[expected.items.ravel()].tolist()
     assert frame["score"].tolist() == expected.scores.ravel().tolist()
     explanations = [one for row in explain_items(model, queries, expected) for one in row]
-    assert frame["persona"].tolist() == [one.personas[0].name for one in explanations]
+    assert frame["owner_name"].tolist() == [one.personas[0].name for one in explanations]
     assert frame["reason"].str.len().gt(0).all()
     bare = recsys.recommend(model, "u7", log=log, n=4, reasons=False)
     pd.testing.assert_frame_equal(bare, frame.iloc[:4, :5])
     everybody = recsys.recommend(model, log=log, n=1)
-    assert everybody["user"].tolist() == log.users.ids.tolist()
+    assert everybody["user_id"].tolist() == log.users.ids.tolist()
 
 
 def test_recommendations_reflect_the_log_that_is_given(log: recsys.Interactions, model: recsys.Recommender) -> None:
     """The log may be longer than the one that was trained on, and is cut at the moment of the question."""
     used = log.items.ids[log.item_num[log.history_slice(0)]]
     full = recsys.recommend(model, log.users.ids[0], log=log, n=30)
-    assert not set(full["item"]) & set(used)
+    assert not set(full["item_id"]) & set(used)
     first = int(log.time[log.history_slice(0)][0])
     blank = recsys.recommend(model, log.users.ids[0], log=log, n=30, at=first)
     assert len(blank) > len(full)
@@ -163,8 +163,8 @@ def test_recommendations_reflect_the_log_that_is_given(log: recsys.Interactions,
 
 def test_somebody_with_a_history_is_served_without_a_log(model: recsys.Recommender) -> None:
     frame = recsys.recommend(model, history=["i1", "i2"], n=3)
-    assert frame["user"].isna().all()
-    assert not set(frame["item"]) & {"i1", "i2"}
+    assert frame["user_id"].isna().all()
+    assert not set(frame["item_id"]) & {"i1", "i2"}
     with pytest.warns(UserWarning, match="does not know 1 of the 3 items of the history, which do not count: nine"):
         same = recsys.recommend(model, history=["i1", "nine", "i2"], n=3)
     pd.testing.assert_frame_equal(same, frame)
@@ -232,17 +232,21 @@ def test_explanations_are_those_of_the_model(split: recsys.Split, model: recsys.
     assert best[0].score >= best[1].score
     assert all(len(one.evidence) <= 2 for one in best)
     frame = recsys.recommend(model, "u3", log=log, n=2)
-    chosen = recsys.explain(model, "u3", log=log, items=frame["item"][::-1], evidence=2)
+    chosen = recsys.explain(model, "u3", log=log, items=frame["item_id"][::-1], evidence=2, n=2)
     assert [one.score for one in chosen] == pytest.approx([one.score for one in best[::-1]])
     assert [one.evidence for one in chosen] == [one.evidence for one in best[::-1]]
     assert len(recsys.explain(model, history=["i1"], items="i2")) == 1
+    ranked = recsys.recommend(model, "u3", log=log, n=30)["item_id"].tolist()
+    beyond = recsys.explain(model, "u3", log=log, items=ranked[2:], n=2)
+    assert not any(one.without for one in beyond), "what is not in the list cannot leave it"
+    assert any(one.without for one in best)
     with pytest.raises(recsys.DataError, match="the model has no item 'never'"):
         recsys.explain(model, "u3", log=log, items=["never"])
 
 
 def test_personas_are_described_largest_first(split: recsys.Split, model: recsys.Recommender) -> None:
     frame = recsys.personas(model, users=["u3", "u4"], log=split.train, top=2)
-    assert frame["user"].tolist() == ["u3", "u3", "u4", "u4"]
+    assert frame["user_id"].tolist() == ["u3", "u3", "u4", "u4"]
     shares = frame["share"].to_numpy().reshape(2, 2)
     assert (shares[:, 0] >= shares[:, 1]).all()
     np.testing.assert_allclose(shares.sum(1), 1.0)
@@ -254,9 +258,9 @@ def test_personas_are_described_largest_first(split: recsys.Split, model: recsys
 
 def test_similar_items_come_from_fold_in_or_from_vectors(split: recsys.Split, model: recsys.Recommender) -> None:
     frame = recsys.similar_items(model, ["i1", "i16"], n=3)
-    assert frame["item"].tolist() == ["i1"] * 3 + ["i16"] * 3
+    assert frame["item_id"].tolist() == ["i1"] * 3 + ["i16"] * 3
     expected = recsys.recommend(model, history=["i1"], n=3)
-    assert frame["similar_item"].tolist()[:3] == expected["item"].tolist()
+    assert frame["similar_item_id"].tolist()[:3] == expected["item_id"].tolist()
     learned = recsys.train(split, "mf", embedding_size=4, users="embedding", epochs=1)
     cosine = recsys.similar_items(learned, "i1", n=200)
     assert len(cosine) == learned.n_items - 1
@@ -304,7 +308,7 @@ def test_moments_are_dates_or_numbers(day: Any) -> None:
     log = recsys.from_pandas(frame)
     model = recsys.train(log, "ease")
     expected = recsys.recommend(model, 1, log=log, at=1705708800)
-    assert expected["item"].tolist() == [3, 2] or set(expected["item"]) == {2, 3}
+    assert expected["item_id"].tolist() == [3, 2] or set(expected["item_id"]) == {2, 3}
     pd.testing.assert_frame_equal(recsys.recommend(model, 1, log=log, at=day), expected)
     assert recsys.explain(model, 1, log=log, at=day) == recsys.explain(model, 1, log=log, at=1705708799.5)
     with pytest.raises(recsys.DataError, match="time 'soon' is neither Unix seconds nor"):
@@ -384,7 +388,7 @@ def test_a_split_prints_its_sizes_and_an_empty_table_has_its_types(
     assert repr(split).startswith("Split(last_one: train Interactions(")
     assert repr(split.test) == "Holdout(40 queries, 40 relevant items)"
     empty = recsys.recommend(model, users=[], log=split.train)
-    assert {str(empty[name].dtype) for name in ("title", "persona", "reason")} == {"object"}
+    assert {str(empty[name].dtype) for name in ("title", "owner_name", "reason")} == {"object"}
 
 
 def test_log_of_other_items_is_refused() -> None:

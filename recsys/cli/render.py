@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import shutil
 import sys
@@ -129,11 +130,13 @@ def short(value: object, decimals: int | None = None) -> str:
     >>> short(0.123456), short(0.38, 4), short({"min": 1.0, "max": 2.5}), short(None)
     ('0.1235', '0.3800', 'min 1, max 2.5', '-')
     """
+    if value is None or value == {} or (isinstance(value, float) and math.isnan(value)):
+        return "-"
     if isinstance(value, float):
         return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {short(item)}" for key, item in value.items())
-    return "-" if value is None else str(value)
+    return str(value)
 
 
 def print_recommendations(recommendations: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
@@ -150,7 +153,7 @@ def print_recommendations(recommendations: Sequence[Mapping[str, Any]], console:
         evidence = [f"{item['title']} ({item['contribution']:+.3f}{_recency(item)})" for item in entry["evidence"]]
         if evidence:
             print_wrapped(", ".join(evidence), console, "      evidence  ")
-        print_wrapped(entry["text"], console, "      ", "italic")
+        print_wrapped(entry["reason"], console, "      ", "italic")
 
 
 def print_shelves(
@@ -175,7 +178,7 @@ def print_shelves(
             for number, line in enumerate(title.wrap(console, max(20, console.width - 5))):
                 line.rstrip()
                 console.print(line if number == 0 else Text("     ").append(line), soft_wrap=True)
-            print_wrapped(_under_heading(str(item["text"]), shelf.get("taste")), console, "     ", "italic")
+            print_wrapped(_under_heading(str(item["reason"]), shelf.get("taste")), console, "     ", "italic")
         console.print()
     if any(item.get("reason_kind") == "because" for item in items):
         print_wrapped("Without what follows “because” the title would not be in the list.", console, style="dim")

@@ -28,7 +28,12 @@ from recsys.training.session import ACCELERATORS
 if TYPE_CHECKING:
     from recsys.evaluation.result import Evaluation
 
-_HEADLINE = ("ndcg@10", "recall@10", "hr@10", "mrr@10", "coverage@10", "tdd@10", "minority_recall@10")
+_HEADLINE = (
+    *("ndcg@10", "recall@10", "hr@10", "mrr@10", "liked_ndcg@10", "regret@10", "coverage@10", "tdd@10"),
+    "minority_recall@10",
+)
+
+_SMALLER_IS_BETTER = ("regret", "tdd", "tdd_excess", "ckl", "gini")
 
 
 def add_train(commands: Commands) -> None:
@@ -90,7 +95,9 @@ def add_compare(commands: Commands) -> None:
     parser = add_command(commands, "compare", _compare, summary, "Differences are B minus A.")
     parser.add_argument("first", metavar="DIR_A", type=Path, help="directory of the baseline's run")
     parser.add_argument("second", metavar="DIR_B", type=Path, help="directory of the other run")
-    parser.add_argument("--metric", nargs="+", default=["ndcg@10"], help="metrics (default: ndcg@10)")
+    parser.add_argument(
+        "--metric", nargs="+", help="metrics (default: ndcg@10 and, where defined, liked_ndcg@10 and regret@10)"
+    )
     add_json(parser)
 
 
@@ -227,10 +234,10 @@ def _compare(options: argparse.Namespace) -> None:
                 "metric": row["metric"],
                 "A": row["mean_a"],
                 "B": row["mean_b"],
-                "B - A": f"{row['diff']:+.4f}",
-                "95% interval": f"{row['low']:+.4f} .. {row['high']:+.4f}",
-                "p (Holm)": probability(row["p_holm"]),
-                "better": {1: "B", -1: "A"}.get(row["established"], "-"),
+                "B - A": f"{row['diff']:+.4f}" if row["n"] else "-",
+                "95% interval": f"{row['low']:+.4f} .. {row['high']:+.4f}" if row["n"] else "-",
+                "p (Holm)": probability(row["p_holm"]) if row["n"] else "-",
+                "better": better(row["metric"], row["established"]),
             }
             for row in rows
         ],
@@ -238,6 +245,16 @@ def _compare(options: argparse.Namespace) -> None:
     )
     if not rows[0]["n"]:
         print("No test user with a history is served by both models, so they cannot be compared on who is better.")
+
+
+def better(metric: str, established: int) -> str:
+    """Return which of two runs is better, A or B, by the sign of an established difference B - A.
+
+    >>> better("ndcg@10", 1), better("regret@10", 1), better("tdd@10", -1), better("ndcg@10", 0)
+    ('B', 'A', 'B', '-')
+    """
+    sign = -established if metric.partition("@")[0] in _SMALLER_IS_BETTER else established
+    return {1: "B", -1: "A"}.get(sign, "-")
 
 
 def _plain(value: object) -> object:

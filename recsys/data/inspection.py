@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from recsys.data.feedback import DEFAULT_WEIGHTS, RatingScale, described, kinds_of
+from recsys.data.feedback import DEFAULT_WEIGHTS, RatingScale, described, is_rated, kinds_of
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.readers.columns import Columns
 from recsys.data.readers.repeats import find_repeats
@@ -44,7 +44,8 @@ class Inspection:
             count those of a file, load it with duplicates="keep" and re_ratings="keep".
         re_ratings: other events on an item that the user has used before.
         training_events: events that are left when repeats are dropped as the log's policies say.
-        values: number of events of each value, by value; of more than 32 values, in 32 equal ranges by lower end.
+        values: number of ratings of each value, by value; of more than 32 values, in 32 equal ranges by lower end.
+            Empty for a log without ratings.
         blank_values: events without value.
         kinds: number of events of each kind, by kind.
         reading: how a model that reads feedback reads the events, in words.
@@ -119,7 +120,7 @@ def inspect(log: Interactions, policies: Columns = _DEFAULT) -> Inspection:
         exact_duplicates=int(repeats.duplicate.sum()),
         re_ratings=int((repeats.later & ~repeats.duplicate).sum()),
         training_events=len(log) - int(repeats.dropped(policies.duplicates, policies.re_ratings).sum()),
-        values=_histogram(log.value),
+        values=_histogram(log.value[is_rated(log.value, log.kinds)]) if "rating" in kinds else {},
         blank_values=int(np.isnan(log.value).sum()),
         kinds=kinds,
         reading=_reading(log, kinds),

@@ -1,4 +1,4 @@
-"""Draws a log: events per user and item, over time, spans, values."""
+"""Draws a log: events per user and item, over time, spans, ratings or kinds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recsys.types import DAY
 
 
 def draw_log(log: Interactions, path: Path) -> Path:
-    """Write histograms of a log: events per user and item, over time, span per user, values; return `path`.
+    """Write histograms of a log and return `path`: events per user and item, over time, span per user, ratings or kinds.
 
     The two panels on time are empty for logs without times that can be compared between users.
 
@@ -27,7 +27,7 @@ def draw_log(log: Interactions, path: Path) -> Path:
         f"{summary.name}: {summary.events:,} events, {summary.users:,} users, {summary.items:,} items",
         per_user=np.bincount(log.user_num),
         per_item=np.bincount(log.item_num),
-        values=summary.values,
+        counted=("rating", summary.values) if summary.values else ("kind", summary.kinds),
         times=log.time if log.has_time else None,
         spans=user_spans(log) / unit,
         clock=log.clock,

@@ -127,6 +127,8 @@ def _choose(
 def chosen(candidates: list[Candidate]) -> FeedbackChoice:
     """Return the best liked NDCG of those that keep the plain one; the first candidate is events alike.
 
+    Where nobody's liking is known the best plain NDCG decides.
+
     >>> alike = Candidate("events", 0.30, 0.20, 0.2, 1.0)
     >>> chosen([alike, Candidate("liked", 0.29, 0.26, 0.1, 1.0), Candidate("weighted", 0.30, 0.23, 0.1, 1.0)]).feedback
     'weighted'
@@ -134,7 +136,9 @@ def chosen(candidates: list[Candidate]) -> FeedbackChoice:
     least = TOLERATED * candidates[0].ndcg
     eligible = [candidate for candidate in candidates if candidate.ndcg >= least and np.isfinite(candidate.liked_ndcg)]
     if not eligible:
-        return FeedbackChoice("events", "nobody liked a validation item", tuple(candidates))
+        best = max(candidates, key=lambda candidate: candidate.ndcg)
+        reason = f"the best NDCG@{CUTOFF} on validation, {best.ndcg:.4f}; no answer there is liked more than another"
+        return FeedbackChoice(best.feedback, reason, tuple(candidates))
     best = max(eligible, key=lambda candidate: candidate.liked_ndcg)
     reason = (
         f"the best liked NDCG@{CUTOFF} on validation, {best.liked_ndcg:.4f}, of those whose NDCG@{CUTOFF} is at least "
@@ -162,7 +166,7 @@ def _measured(
 
 
 def _line(candidate: Candidate) -> str:
-    return (
-        f"feedback {candidate.feedback}: validation NDCG@{CUTOFF} {candidate.ndcg:.4f}, "
-        f"liked {candidate.liked_ndcg:.4f}, regret {candidate.regret:.3f} ({candidate.seconds:.1f} s)"
-    )
+    verdicts = {"liked": f"{candidate.liked_ndcg:.4f}", "regret": f"{candidate.regret:.3f}"}
+    known = "".join(f", {name} {value}" for name, value in verdicts.items() if value != "nan")
+    plain = f"feedback {candidate.feedback}: validation NDCG@{CUTOFF} {candidate.ndcg:.4f}"
+    return f"{plain}{known} ({candidate.seconds:.1f} s)"

@@ -68,6 +68,7 @@ __all__ = [
 
 CONFIG, METRICS = "config.yaml", "metrics.json"
 _HEALTH_USERS = 1000
+_LIKING = ("liked_ndcg@10", "regret@10")
 Progress = Callable[[str], None]
 
 
@@ -235,8 +236,13 @@ def evaluate_run(
     return evaluate(model, questions, train, cutoffs=cutoffs, metrics=metrics)
 
 
-def compare_runs(first: Path, second: Path, metrics: Sequence[str]) -> pd.DataFrame:
+def compare_runs(first: Path, second: Path, metrics: Sequence[str] | None = None) -> pd.DataFrame:
     """Compare two runs on their shared test users; see `recsys.evaluation.comparison.compare_models`.
+
+    Args:
+        first: directory of the baseline's run.
+        second: directory of the other run.
+        metrics: with cutoff; None: NDCG@10 and, where both runs have them, the two metrics of what users liked.
 
     Raises:
         DataError: the runs were made on different logs or splits, so their users answered different questions.
@@ -249,6 +255,10 @@ def compare_runs(first: Path, second: Path, metrics: Sequence[str]) -> pd.DataFr
                 "compare runs of one log and one split"
             )
     results = [Evaluation.load(run / "test.parquet") for run in (first, second)]
+    if metrics is None:
+        tables = [result.per_user for result in results]
+        liking = [name for name in _LIKING if all(name in table and table[name].notna().any() for table in tables)]
+        metrics = ["ndcg@10", *liking]
     return compare_models(results[0], results[1], metrics=list(metrics))
 
 

@@ -25,6 +25,7 @@ from recsys.explanations.records import Explanation
 from recsys.explanations.similarity import similar
 from recsys.files import replacing
 from recsys.models.base import Recommendations, Recommender
+from recsys.models.personas.model import WithPersonas
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of users done and of all users."""
@@ -53,8 +54,9 @@ def recommend(
         reasons: also explain each item. Without, a large batch is several times as fast.
 
     Returns:
-        One row per item, best first: `user` (None for a history), `rank` from 1, `item`, `title`, `score`, and with
-        reasons `persona` (the name of the one that speaks for the item most; None for a model without) and `reason`.
+        One row per item, best first: `user_id` (None for a history), `rank` from 1, `item_id`, `title`, `score`, and
+        with reasons `reason` and `owner_name`: of the persona that owns the item's seat, or, where a model learned the
+        personas, that speaks for it most; None without personas, and for an item that nobody owns.
 
     Raises:
         ConfigError: neither a log nor a history, or both.
@@ -85,7 +87,7 @@ def recommend_all(
         path: the .parquet file; its folder is made, and a file that is there is replaced.
         users: ids of users of the log; all of its users when None.
         n: length of the lists.
-        reasons: also write `persona` and `reason`.
+        reasons: also write `owner_name` and `reason`.
         batch_size: users at a time; memory is bounded by their scores.
         progress: called after each batch.
 
@@ -110,8 +112,8 @@ def recommend_all(
     numbers = user_numbers(model, log, users)
     target.parent.mkdir(parents=True, exist_ok=True)
     user, item = (pa.int64() if ids.is_integer else pa.string() for ids in (log.users, model.fitted_on.items))
-    fields = {"user": user, "rank": pa.int32(), "item": item, "title": pa.string(), "score": pa.float32()}
-    schema = pa.schema(fields | ({"persona": pa.string(), "reason": pa.string()} if reasons else {}))
+    fields = {"user_id": user, "rank": pa.int32(), "item_id": item, "title": pa.string(), "score": pa.float32()}
+    schema = pa.schema(fields | ({"owner_name": pa.string(), "reason": pa.string()} if reasons else {}))
     with replacing(target) as partial, pq.ParquetWriter(partial, schema) as writer:
         for start in range(0, len(numbers), batch_size):
             batch = numbers[start : start + batch_size]
@@ -138,7 +140,8 @@ def explain_to(
     Args:
         model: a fitted model.
         user: id of a user of the log.
-        items: ids of items to explain, whether or not they are among the best; None: the n best.
+        items: ids of items to explain, whether or not they are among the n best; None: these. Only an item of the list
+            can be told to leave it without some events.
         history: item ids of one person, oldest first, in place of user and log.
         log: holds the user's events.
         n: length of the list without `items`.
@@ -158,9 +161,11 @@ def explain_to(
         raise ConfigError(f"explain is for one user, and {len(queries)} are asked for; call it with the id of each")
     if items is None:
         return explain(model, queries, n, evidence=evidence)[0]
-    numbers = known_numbers(model.fitted_on.items, items, "items", "the model")[None]
+    numbers = known_numbers(model.fitted_on.items, items, "items", "the model")
+    listed = {one.item_id: one for one in explain(model, queries, min(n, model.n_items), evidence=evidence)[0]}
     scores = model.score(queries)[0].float().cpu().numpy()[numbers]
-    return explain_items(model, queries, Recommendations(numbers, scores), evidence=evidence)[0]
+    asked = explain_items(model, queries, Recommendations(numbers[None], scores[None]), evidence=evidence, searched=0)
+    return [listed.get(one.item_id, one) for one in asked[0]]
 
 
 def personas(
@@ -180,7 +185,7 @@ def personas(
         top: items and genres of each persona at most.
 
     Returns:
-        One row per persona, largest share first: `user`, `persona` (its number), `name`, `share` of the history, and
+        One row per persona, largest share first: `user_id`, `persona` (its number), `name`, `share` of the history, and
         lists of the titles of its `items` and of its `genres`.
 
     Raises:
@@ -195,7 +200,7 @@ def personas(
         for user, personas_of_user in zip(user_ids.tolist(), descriptions, strict=True)
         for one in sorted(personas_of_user, key=lambda persona: -persona.share)
     ]
-    return pd.DataFrame(rows, columns=["user", "persona", "name", "share", "items", "genres"])
+    return pd.DataFrame(rows, columns=["user_id", "persona", "name", "share", "items", "genres"])
 
 
 def similar_items(model: Recommender, items: Id | Iterable[Id], *, n: int = 10) -> pd.DataFrame:
@@ -207,7 +212,7 @@ def similar_items(model: Recommender, items: Id | Iterable[Id], *, n: int = 10) 
         n: length of the lists.
 
     Returns:
-        One row per pair, best first: `item`, `rank` from 1, `similar_item`, `title` (of the similar item), `score`.
+        One row per pair, best first: `item_id`, `rank` from 1, `similar_item_id`, its `title`, `score`.
 
     Raises:
         CapabilityError: the model has no similarity between items.
@@ -221,17 +226,23 @@ def similar_items(model: Recommender, items: Id | Iterable[Id], *, n: int = 10) 
         np.concatenate([np.zeros((0, n), np.int32), *(one.items for one in lists)]),
         np.concatenate([np.zeros((0, n), np.float32), *(one.scores for one in lists)]),
     )
-    return _ranked(model, every, "item", model.fitted_on.items.ids[numbers], "similar_item")
+    return _ranked(model, every, "item_id", model.fitted_on.items.ids[numbers], "similar_item_id")
 
 
 def _frame(model: Recommender, queries: Queries, user_ids: npt.NDArray[Any], n: int, *, reasons: bool) -> pd.DataFrame:
     recommendations = model.recommend(queries, min(n, model.n_items))
-    frame = _ranked(model, recommendations, "user", user_ids, "item")
+    frame = _ranked(model, recommendations, "user_id", user_ids, "item_id")
     if reasons:
         explanations = [one for row in explain_items(model, queries, recommendations) for one in row]
-        frame["persona"] = _texts([one.personas[0].name if one.personas else None for one in explanations])
+        frame["owner_name"] = _texts([_owner_name(model, one) for one in explanations])
         frame["reason"] = _texts([one.reason for one in explanations])
     return frame
+
+
+def _owner_name(model: Recommender, explanation: Explanation) -> str | None:
+    if isinstance(model, WithPersonas) or not explanation.personas:
+        return explanation.owner_name
+    return explanation.personas[0].name
 
 
 def _ranked(

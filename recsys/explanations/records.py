@@ -52,19 +52,16 @@ ItemId = Annotated[int | str, _TextInSchemas()]
 """An external id: as the log has it; always text in answers of the service."""
 
 
-_JSON_NAMES = {"item_id": "item", "reason": "text"}
-
 _WHERE_KNOWN = ("owner", "owner_name", "owner_share", "reason_kind", "without", "certainty_word", "year", "genres")
 """Fields of an explanation that plain values have only where there is something."""
 
 
 def _plain(record: Any, *omitted: str) -> dict[str, Any]:  # noqa: ANN401 - a record of this module
-    """Return the fields of a record under their names in the command's JSON, records within it as plain values too."""
-    plain = {}
-    for name in (field.name for field in fields(record) if field.name not in omitted):
-        value = getattr(record, name)
-        plain[_JSON_NAMES.get(name, name)] = [one.to_dict() for one in value] if isinstance(value, tuple) else value
-    return plain
+    """Return the fields of a record by name, records within it as plain values too."""
+    named = {field.name: getattr(record, field.name) for field in fields(record) if field.name not in omitted}
+    return {
+        name: [one.to_dict() for one in value] if isinstance(value, tuple) else value for name, value in named.items()
+    }
 
 
 def certainty_word(certainty: float | None) -> CertaintyWord | None:

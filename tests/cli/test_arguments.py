@@ -75,7 +75,7 @@ def test_repeats_of_a_log_are_told_at_training_only(
     log.write_text("user,item,rating,order\n" + "\n".join(rows))
     arguments = ["train", "--config", "ease", "--data", str(log), "--out", str(out), "--split", "last_one", "--quiet"]
     assert call(*arguments)[0] == 0
-    assert "re-ratings dropped" in caplog.text
+    assert "other repeats dropped" in caplog.text
     caplog.clear()
     for command in (("recommend", "--user", "3"), ("personas", "--user", "3"), ("evaluate",)):
         assert call(*command, "--run", out)[0] in (0, 2)  # EASE has no personas

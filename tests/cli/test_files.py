@@ -35,7 +35,7 @@ def test_file_without_a_header_is_read_with_names_and_items(call: Call, headerle
     (tmp_path / "items.json").unlink()  # the model keeps the titles
     code, out, err = call("recommend", "--run", tmp_path / "run", "--user", "3", "--json")
     assert code == 0, err
-    assert all(entry["title"] == f"Film {entry['item']}" for entry in json.loads(out))
+    assert all(entry["title"] == f"Film {entry['item_id']}" for entry in json.loads(out))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_unknown_items_of_a_history_are_told(
         code, out, err = call("recommend", "--run", runs["ease"], "--history", tmp_path / "history.csv", "--json")
     assert code == 0, err
     assert "history.csv: unknown_items, which do not count: nowhere" in caplog.text
-    assert not {entry["item"] for entry in json.loads(out)} & {1, 2}
+    assert not {entry["item_id"] for entry in json.loads(out)} & {1, 2}
 
 
 @pytest.mark.parametrize(

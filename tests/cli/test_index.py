@@ -131,13 +131,13 @@ def test_recommendations_go_through_the_index_unless_told_otherwise(
     exact = json.loads(capsys.readouterr().out)
     assert asked == [4]
     assert [item.keys() for item in through] == [item.keys() for item in exact]
-    scores = {item["item"]: item["score"] for item in exact}
-    common = [item for item in through if item["item"] in scores]
+    scores = {item["item_id"]: item["score"] for item in exact}
+    common = [item for item in through if item["item_id"] in scores]
     assert len(common) >= 2
     for item in common:
-        assert item["score"] == pytest.approx(scores[item["item"]], rel=1e-5)
+        assert item["score"] == pytest.approx(scores[item["item_id"]], rel=1e-5)
         assert item["evidence"]
-        assert item["text"]
+        assert item["reason"]
 
 
 def test_the_service_answers_through_the_index_and_says_so(indexed: Path, caplog: pytest.LogCaptureFixture) -> None:

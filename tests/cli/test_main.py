@@ -43,8 +43,8 @@ def test_recommendations_for_a_user_are_explained(call: Call, runs: dict[str, Pa
     found = json.loads(out)
     assert len(found) == 4
     for entry in found:
-        assert {"item", "title", "score", "personas", "evidence", "text"} <= set(entry)
-        assert entry["text"].endswith(".")
+        assert {"item_id", "title", "score", "personas", "evidence", "reason"} <= set(entry)
+        assert entry["reason"].endswith(".")
         if name != "popularity":
             assert entry["evidence"]
     scores = [entry["score"] for entry in found]
@@ -53,7 +53,7 @@ def test_recommendations_for_a_user_are_explained(call: Call, runs: dict[str, Pa
 
 def test_a_stranger_with_a_history_file_is_served(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
     known = json.loads(call("recommend", "--run", runs["persona_ease"], "--user", "3", "--json")[1])
-    ids = [str(entry["item"]) for entry in known[:3]]
+    ids = [str(entry["item_id"]) for entry in known[:3]]
     contents = {
         "lines.txt": "\n".join(ids),
         "table.csv": "itemId,timestamp\n" + "\n".join(f"{item},{k}" for k, item in enumerate(ids)),
@@ -65,9 +65,9 @@ def test_a_stranger_with_a_history_file_is_served(call: Call, runs: dict[str, Pa
         (tmp_path / name).write_text(text)
         code, out, err = call("recommend", "--run", runs["persona_ease"], "--history", tmp_path / name, "--json")
         assert code == 0, err
-        answers.append([entry["item"] for entry in json.loads(out)])
+        answers.append([entry["item_id"] for entry in json.loads(out)])
     assert all(answer == answers[0] for answer in answers)
-    assert not set(answers[0]) & {entry["item"] for entry in known[:3]}
+    assert not set(answers[0]) & {entry["item_id"] for entry in known[:3]}
 
 
 def test_a_question_in_the_past_sees_only_the_past(call: Call, runs: dict[str, Path]) -> None:

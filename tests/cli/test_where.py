@@ -142,7 +142,7 @@ def test_boxes_of_personas_keep_the_share_and_say_equal_ones_once(now: float, sh
 def test_shelves_show_every_item_once_with_its_rank_and_reason_under_who_owns_it() -> None:
     def item(title: str, owner: int | None, **more: object) -> dict[str, Any]:
         known = {} if owner is None else {"owner": owner, "owner_name": "x"}
-        return {"title": title, "text": f"Why {title}.", "genres": ["Crime", "Drama"], **known, **more}
+        return {"title": title, "reason": f"Why {title}.", "genres": ["Crime", "Drama"], **known, **more}
 
     items = [
         item("Matrix, The (1999)", 7, certainty_word="weak"),

@@ -26,7 +26,26 @@ def test_the_best_liked_ndcg_is_chosen_of_those_that_keep_the_plain_one() -> Non
     costly, kept = Candidate("liked", 0.2969, 0.26, 0.1, 1.0), Candidate("weighted", 0.2971, 0.23, 0.1, 1.0)
     assert chosen([alike, costly, kept]).feedback == "weighted"
     assert chosen([alike, costly]).feedback == "events"
-    assert chosen([Candidate("events", 0.3, float("nan"), 0.2, 1.0)]).feedback == "events"
+    unknown = float("nan")
+    assert chosen([Candidate("events", 0.3, unknown, 0.2, 1.0)]).feedback == "events"
+    by_plain = chosen(
+        [Candidate("events", 0.3, unknown, unknown, 1.0), Candidate("weighted", 0.31, unknown, unknown, 1.0)]
+    )
+    assert by_plain.feedback == "weighted"
+    assert "liked" in by_plain.reason
+
+
+def test_of_kinds_without_ratings_no_liking_is_told() -> None:
+    """Of a log of views and purchases every answer is a use, so that liked NDCG would be NDCG, and regret 0."""
+    users, items = np.divmod(np.arange(600), 12)
+    kinds = np.where(items % 3 == 0, "buy", "view")
+    cut = split(Interactions.from_columns(users, (users * 7 + items) % 40, kinds=kinds.tolist()), "random")
+    assert cut.test.verdicts is None
+    lines: list[str] = []
+    _, choice = resolved(read_experiment("ease", [("feedback", "auto")]), cut, say=lines.append)
+    assert choice is not None
+    assert "no answer there is liked more than another" in choice.reason
+    assert not any(" liked 0" in line or "nan" in line for line in lines)
 
 
 def test_validation_chooses_where_only_ratings_tell_and_the_choice_is_written_down() -> None:

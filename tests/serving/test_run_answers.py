@@ -347,8 +347,8 @@ def test_a_run_answers_as_the_command_line_does(tmp_path: Path) -> None:
     with threadpool_limits():  # which gives back what opening takes
         served = open_answers(run, open_store("memory:"), "memory:").recommend("u5", 5, NOW, ())
         assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
-    assert [item.item_id for item in served.items] == [one["item"] for one in told]
-    assert [item.reason for item in served.items] == [one["text"] for one in told]
+    assert [item.item_id for item in served.items] == [one["item_id"] for one in told]
+    assert [item.reason for item in served.items] == [one["reason"] for one in told]
     assert [item.score for item in served.items] == pytest.approx([one["score"] for one in told])
 
 

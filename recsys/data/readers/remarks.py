@@ -44,7 +44,7 @@ def remark_on_rows(where: str, trimmed: str | None, rows: int, events: int, dupl
     """Tell, of a log, which ids had blanks around them, and how many of its rows repeat others."""
     if trimmed is not None:
         _remark("%s: %s", where, trimmed)
-    dropped = f"{duplicates:,} exact duplicates and {re_ratings:,} re-ratings dropped"
+    dropped = f"{duplicates:,} exact duplicates and {re_ratings:,} other repeats dropped"
     if duplicates + re_ratings > _MUCH * rows:
         _remark(
             "%s: %s rows became %s events: %s; to keep them, declare columns duplicates=keep re_ratings=keep",

@@ -63,10 +63,14 @@ class Holdout:
 
     @cached_property
     def verdicts(self) -> Verdicts | None:
-        """What the users made of the relevant items; None where that is not known."""
+        """What the users made of the relevant items; None where that is not known.
+
+        Nor is it in a log without ratings where every relevant item was liked: a use is no praise.
+        """
         if self.values is None:
             return None
-        return Verdicts.of(self.relevant, self.values, self.kinds, self.queries, self.scale)
+        verdicts = Verdicts.of(self.relevant, self.values, self.kinds, self.queries, self.scale)
+        return None if self.scale is None and bool(verdicts.liked.all()) else verdicts
 
     def take(self, rows: npt.NDArray[np.integer]) -> Holdout:
         """Return the given queries, in that order."""

@@ -169,7 +169,7 @@ def test_policies_for_repeats(
     assert (report.duplicates, report.re_ratings) == dropped
     assert report.rows == 5
     if any(dropped):
-        assert f"{dropped[0]} exact duplicates and {dropped[1]} re-ratings dropped" in caplog.text
+        assert f"{dropped[0]} exact duplicates and {dropped[1]} other repeats dropped" in caplog.text
 
 
 @pytest.mark.parametrize(("duplicates", "re_ratings", "line"), [("error", "last", 3), ("drop", "error", 2)])

@@ -102,7 +102,7 @@ def test_many_repeats_are_told_with_the_cure(tmp_path: Path, caplog: pytest.LogC
     (tmp_path / "log.csv").write_text("user,item,rating\n" + "\n".join(rows))
     assert len(read_log(tmp_path / "log.csv")) == 120
     (line,) = told(caplog)
-    assert "12,000 rows became 120 events: 11,760 exact duplicates and 120 re-ratings dropped" in line
+    assert "12,000 rows became 120 events: 11,760 exact duplicates and 120 other repeats dropped" in line
     assert line.endswith("to keep them, declare columns duplicates=keep re_ratings=keep")
     (tmp_path / "log.csv").write_text("user,item,rating\n1,1,1\n1,1,1\n" + "".join(f"{n},1,1\n" for n in range(2, 40)))
     assert len(read_log(tmp_path / "log.csv")) == 39
