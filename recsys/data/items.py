@@ -70,6 +70,11 @@ class ItemMetadata:
         return any(self.genres)
 
     @cached_property
+    def labelled(self) -> float:
+        """The share of the items that have a genre; 0 without items."""
+        return float(self.genre_parts.any(1).mean()) if len(self) else 0.0
+
+    @cached_property
     def genre_shares(self) -> Floats:
         """ "genres", the share of the items with each genre."""
         return np.asarray(self.genre_matrix[1].mean(0))

@@ -14,6 +14,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models.capabilities import AdditiveEvents, as_fold_in
 from recsys.models.linear.operations import event_weights
+from recsys.models.personas.content import content_parts
 from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import FEW
 from recsys.slates import Content, Greedy, Pool, Seating
@@ -60,8 +61,11 @@ class ContributedList:
         self._owned &= (self._of_event != UNKNOWN)[:, None]
         self._weights = event_weights(self._evidence).astype(np.float64)
         self._counted = queries.counted.astype(np.float64)
-        parts = model.fitted_on.metadata.genre_parts
-        self._genres = self._weights[:, None] * parts[np.maximum(queries.history.items, 0)]
+        self._parts: Doubles = np.zeros((0, 0))
+        self._content: Doubles = np.zeros((0, 0))
+        if isinstance(model, WithPersonas):
+            self._parts = content_parts(model.fitted_on.metadata, model.dictionary)
+            self._content = self._weights[:, None] * self._parts[np.maximum(queries.history.items, 0)]
         items, scores = user_list.pool.items[0], user_list.pool.scores[0]
         self._wide_items, self._wide_scores = items[items != UNKNOWN], scores[items != UNKNOWN].astype(np.float64)
         listed = user_list.items[user_list.items != UNKNOWN]
@@ -266,13 +270,11 @@ class ContributedList:
             alone = self._attended(alone)
         voice = np.maximum(alone, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None]
         owner = np.where(voice.max(1) > 0, voice.argmax(1), UNKNOWN).astype(np.int32)
-        content = None
-        if self._genres.shape[1]:
-            history = self._genres.sum(0) - missing @ self._genres[events]
-            of_all = history.sum(1, keepdims=True)
-            parts = self._list.model.fitted_on.metadata.genre_parts[self.items]
-            repeated = np.broadcast_to(parts, (len(missing), *parts.shape))
-            content = Content(repeated, history / np.where(of_all > 0, of_all, 1.0))
+        history = self._content.sum(0) - missing @ self._content[events]
+        of_all = history.sum(1, keepdims=True)
+        parts = self._parts[self.items]
+        repeated = np.broadcast_to(parts, (len(missing), *parts.shape))
+        content = Content(repeated, history / np.where(of_all > 0, of_all, 1.0))
         boosted, muted = (
             None if control is None else np.repeat(control, len(missing), axis=0)
             for control in (self._list.boosted, self._list.muted)

@@ -9,9 +9,7 @@ import numpy as np
 
 from recsys.slates import Seats
 
-SLATES: Final = (
-    *(Seats(0.0, 0.0), Seats(0.1, 0.03), Seats(0.1, 0.06), Seats(0.1, 0.09), Seats(0.1, 0.12), Seats(0.1, 0.15)),
-)
+SLATES: Final = (Seats(0.0, 0.0), *(Seats(0.1, calibration) for calibration in (0.04, 0.08, 0.12, 0.16, 0.2)))
 """From the best scores to the most mixed lists."""
 
 SHARPNESS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)

@@ -127,6 +127,15 @@ class TasteDictionary:
         ones = np.ones(len(self.taste))
         return _centres(self.vectors.astype(np.float64), ones, self.taste, len(self)).astype(np.float32)
 
+    @cached_property
+    def parts(self) -> Doubles:
+        """ "items tastes", read-only: 1 for the taste of an item; a row of zeros for an item without vector."""
+        parts = np.zeros((len(self.taste), len(self)))
+        known = np.flatnonzero(self.vectors.any(1))
+        parts[known, self.taste[known]] = 1.0
+        parts.setflags(write=False)
+        return parts
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything but the vocabulary, as arrays by name."""
         names = ("vectors", "taste", "merges", "themes")

@@ -15,6 +15,7 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.clusters import Personas
+from recsys.models.personas.content import content_parts
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.slates.base import Content, Owners, Seating
 from recsys.types import Doubles, Ints, Items, Mask
@@ -24,7 +25,7 @@ _ENTRIES = 16_000_000
 
 
 FEW = 10.0
-"""With so many events, shares of personas and genres are trusted by half: of few events they are mostly chance."""
+"""With so many events, shares of personas and labels are trusted by half: of few events they are mostly chance."""
 
 
 @final
@@ -184,11 +185,9 @@ class PersonaOwners(Owners):
         trust = events / (events + FEW)
         return Seating(owned.owner, owned.shares, boosted, muted, self._content(rows, items), trust)
 
-    def _content(self, rows: Ints, items: Items) -> Content | None:
-        """Return the genres of candidates and, by the weights that the model reads, of the users' histories."""
-        parts = self._model.fitted_on.metadata.genre_parts
-        if parts.shape[1] == 0:
-            return None
+    def _content(self, rows: Ints, items: Items) -> Content:
+        """Return the labels of candidates and, by the weights that the model reads, of the users' histories."""
+        parts = content_parts(self._model.fitted_on.metadata, self._dictionary)
         queries = self._model.read(self._queries.take(rows)).queries
         history = queries.matrix(len(parts)) @ parts
         total = history.sum(1, keepdims=True)
