@@ -198,16 +198,16 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
     stored = cells.load(name, key)
     if stored is None:
         model, log = bench.model, world.test
-        stream = Stream.of(log, int(log.time.min()) if log.has_time else 0, QuestionSettings())
+        stream = Stream.of(log, int(log.time.min()) if log.has_time else 0, QuestionSettings("event"))
         numbers = model.fitted_on.translation(log).items
-        known = np.flatnonzero((numbers[stream.items] >= 0) & (stream.n_visible > 0))
+        known = np.flatnonzero((numbers[stream.relevant.items] >= 0) & (stream.n_visible > 0))
         rng = np.random.default_rng(0)
         rows = np.sort(rng.choice(known, min(_SERVED, len(known)), replace=False))
         rule = TemporalDecay(caution=0.0).for_log(log.n_users, log.clock)
         seconds = np.zeros((len(rows), 3))
         for place, row in enumerate(rows):
             queries = stream.queries(np.asarray([row]), numbers)
-            items = numbers[stream.items[[row]]]
+            items = numbers[stream.relevant.row(row)]
             moments = [time.perf_counter()]
             model.recommend(queries, 10)
             moments.append(time.perf_counter())

@@ -55,7 +55,7 @@ class Gap:
         hit = (one > 0) | (other > 0)
         gain = (one - other).groupby(both["user_num"]).mean()
         moved = float((one != other)[hit].mean()) if hit.any() else 0.0
-        visible, unknown = float(both["n_visible"].median()), 1.0 - float(both["known"].mean())
+        visible, unknown = float(both["n_visible"].median()), 1.0 - float(both["known"].sum() / both["relevant"].sum())
         return cls(visible, unknown, float(hit.mean()), moved, float((gain > 0).mean()), float((gain < 0).mean()))
 
 

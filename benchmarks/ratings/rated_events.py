@@ -57,10 +57,10 @@ class RatedEvents:
         Raises:
             DataError: no event is left.
         """
-        stream = Stream.of(log if stop is None else events_before(log, stop), start, QuestionSettings())
+        stream = Stream.of(log if stop is None else events_before(log, stop), start, QuestionSettings("event"))
         numbers = Translation.of(log, train.users, train.items)
         rating = stream.log.value[stream.event].astype(np.float64)
-        known = (numbers.users[stream.users] != UNKNOWN) & (numbers.items[stream.items] != UNKNOWN)
+        known = (numbers.users[stream.users] != UNKNOWN) & (numbers.items[stream.relevant.items] != UNKNOWN)
         rows = np.flatnonzero(known & np.isfinite(rating))
         if len(rows) == 0:
             raise DataError(
@@ -82,7 +82,7 @@ class RatedEvents:
         """Return the queries before some events, and their items, in numbers of training."""
         rows = self.rows[events]
         queries = self.stream.queries(rows, self.numbers.items)
-        return self.numbers.with_users(queries), self.numbers.items[self.stream.items[rows]]
+        return self.numbers.with_users(queries), self.numbers.items[self.stream.relevant.items[rows]]
 
     def batches(self, events: Ints) -> Iterator[Ints]:
         """Yield consecutive parts of some events whose histories fit into memory."""

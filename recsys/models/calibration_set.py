@@ -5,6 +5,8 @@
     user a   ====== ==  ===| ?  ? ? ?        =  the evaluating model was fitted on it
     user b      ===   =====|   ?    x        ?  a calibration event, with what is strictly earlier as its history
                           cut                x  none: of an item that the user had used, or the model does not know
+
+Events of one occasion (a session) are learned once, together, with what is strictly before it as their history.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ import torch
 
 from recsys.data.interactions import Interactions
 from recsys.data.kinds import CODES, NEGATIVE_KINDS
-from recsys.data.queries import Queries, membership
-from recsys.data.stream import Stream
+from recsys.data.queries import Queries, Ragged, membership
+from recsys.data.stream import Stream, group_starts
 from recsys.data.translation import Translation
+from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Calibration, OnlineForgetting
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
@@ -40,12 +43,15 @@ _NEGATIVES = 64
 @final
 @dataclass(frozen=True, eq=False)
 class CalibrationSet(Calibration):
-    """Events of a log, evaluated by a fold-in model that was not fitted on them.
+    """Events of a log, alone or by session, evaluated by a fold-in model that was not fitted on them.
+
+    What follows calls both an event and a session that is learned as one an event.
 
     Attributes:
         model: evaluates.
         stream: the events as queries in the order of time; users are numbers of its log.
-        rows: "events", their places in `stream`, in the order in which they are learned; ascending for each user.
+        rows: "events", their places in `stream`, in the order in which they are learned; ascending for each user. Of
+            each of them the model knows a relevant item.
         personas: how personas take part in the weights; None where they do not.
         seed: of the sampled negatives.
     """
@@ -58,18 +64,34 @@ class CalibrationSet(Calibration):
 
     @classmethod
     def of_events(
-        cls, model: Recommender, log: Interactions, events: Ints, personas: PersonaWeighting | None = None
+        cls,
+        model: Recommender,
+        log: Interactions,
+        events: Ints,
+        personas: PersonaWeighting | None = None,
+        occasion: Ints | None = None,
     ) -> Self:
         """Return the calibration set of some events, which are learned in the order of the log.
 
-        `events` are positions in the whole log, ascending; the model knows their items.
+        Args:
+            model: knows the items of the events.
+            log: the whole log.
+            events: positions in it, ascending.
+            personas: see the class.
+            occasion: "events of the log", see `recsys.data.sessions.occasions`; events of one are learned together.
+                None: each alone.
         """
-        order = np.argsort(log.time[events], kind="stable")
-        event = events[order]
-        visible_until, now = _moments(log)[event], log.time[event]
+        first = group_starts(log.user_num, log.time if occasion is None else occasion)
+        each, size = (events, np.ones(len(events), np.int64))
+        if occasion is not None:
+            each, size = np.unique(first[events], return_counts=True)
+        order = np.argsort(log.time[each], kind="stable")
+        event = each[order]
+        relevant = Ragged.from_lengths(size, log.item_num[events]).take(order)
+        visible_until, now = first[event], log.time[event]
         cuts = np.ones(len(event), np.bool_)
         cuts[1:] = visible_until[1:] != visible_until[:-1]
-        stream = Stream(log, int(now.min(initial=0)), event, visible_until, now, visible_until, cuts, 0)
+        stream = Stream(log, int(now.min(initial=0)), event, relevant, visible_until, now, visible_until, cuts, 0)
         return cls(model, stream, np.argsort(order), personas)
 
     def __len__(self) -> int:
@@ -118,11 +140,14 @@ class CalibrationSet(Calibration):
     def contributions(self, most: int) -> list[tuple[Queries, Floats]]:
         fold_in = as_fold_in(self.model, "learning half-lives")
         rows = np.sort(self.rows)
+        rows = np.repeat(rows, self._answers(rows).lengths)
         total = int(self.stream.n_visible[rows].sum())
         spaced = np.unique(np.arange(0, len(rows), max(1.0, total / most)).astype(np.int64))
+        answers = self._answers(np.sort(self.rows)).items[spaced]
         batches = []
         for part in self.stream.batches(rows[spaced], _BATCH):
-            queries, items, sampled = self._queries(part), self._items(part), self._negatives(part)
+            items, answers = answers[: len(part)], answers[len(part) :]
+            queries, sampled = self._queries(part), self._negatives(part)
             possible = (sampled != items[:, None]) & ~membership(sampled, queries.history)
             some = np.flatnonzero(possible.any(1))
             # A negative that a list could not hold is replaced by one of the same query that it could.
@@ -148,13 +173,13 @@ class CalibrationSet(Calibration):
     def _queries(self, rows: Ints) -> Queries:
         return self.stream.queries(rows, self._translation.items)
 
-    def _items(self, rows: Ints) -> Items:
-        """Return the model's numbers of the items of events."""
-        return self._translation.items[self.stream.items[rows]]
+    def _answers(self, rows: Ints) -> Ragged:
+        """Return the model's numbers of the items of events, a row for each query."""
+        return self.stream.answers(rows, self._trained)
 
     def _utility(self, rows: Ints, queries: Queries, hypotheses: Floats) -> Floats:
         weights = hypotheses if self.personas is None else self.personas.with_prior(queries, hypotheses)
-        return rank_utilities(self.model, self._translation.with_users(queries), self._items(rows), weights)
+        return rank_utilities(self.model, self._translation.with_users(queries), self._answers(rows), weights)
 
     def _negatives(self, rows: Ints) -> Items:
         """ "rows M", items by (training events)^.5: query q owns draws q M ... (q + 1) M - 1 of one random stream."""
@@ -168,6 +193,12 @@ class CalibrationSet(Calibration):
     @cached_property
     def _translation(self) -> Translation:
         return self.model.fitted_on.translation(self.stream.log)
+
+    @cached_property
+    def _trained(self) -> Items:
+        """ "items of the log": the model's numbers of those that it was trained on, `UNKNOWN` for the others."""
+        items, counts = self._translation.items, np.append(self.model.fitted_on.item_counts, 0)
+        return np.where(counts[items] > 0, items, UNKNOWN).astype(np.int32)
 
 
 def newest_part(log: Interactions, share: float) -> Mask:
@@ -184,27 +215,30 @@ def newest_part(log: Interactions, share: float) -> Mask:
     return np.asarray(np.arange(len(log)) >= (log.indptr[1:] - newest)[log.user_num])
 
 
-def calibration_events(model: Recommender, log: Interactions, late: Mask, most: int) -> Ints:
+def calibration_events(
+    model: Recommender, log: Interactions, late: Mask, most: int, occasion: Ints | None = None
+) -> Ints:
     """Return the positions, ascending, of the late events that a model can evaluate: at most `most` of them.
 
     Left out are dislikes and skips, events of items that the user had used before or the model was not trained on, and
     those before which nothing is visible. Where there are too many, each user's newest remain: all last ones, then the
     last but one ...
-    The model was fitted on a log with the vocabularies of `log`; `late` is "events".
+
+    Args:
+        model: fitted on a log with the vocabularies of `log`.
+        log: the whole log.
+        late: "events", those that the model was not fitted on.
+        most: see above.
+        occasion: "events of the log", see `CalibrationSet.of_events`. Of one that began before `late` nothing is taken.
     """
+    first = group_starts(log.user_num, log.time if occasion is None else occasion)
     first_use = np.zeros(len(log), np.bool_)
     first_use[np.unique(log.user_num.astype(np.int64) * log.n_items + log.item_num, return_index=True)[1]] = True
-    visible = _moments(log) > log.indptr[log.user_num]
+    visible = first > log.indptr[log.user_num]
     if log.kinds is not None:
         late = late & ~np.isin(log.kinds, [CODES[kind] for kind in NEGATIVE_KINDS])
+    late = late & late[first]
     events = np.flatnonzero(late & first_use & visible & (model.fitted_on.item_counts[log.item_num] > 0))
     per_user = np.cumsum(np.bincount(log.user_num[events], minlength=log.n_users))
     newness = per_user[log.user_num[events]] - np.arange(len(events))
     return np.sort(events[np.argsort(newness, kind="stable")[:most]])
-
-
-def _moments(log: Interactions) -> Ints:
-    """ "events": position of the first event of the same user at the same time; all before it is strictly earlier."""
-    new = np.ones(len(log), np.bool_)
-    new[1:] = (log.user_num[1:] != log.user_num[:-1]) | (log.time[1:] != log.time[:-1])
-    return np.asarray(np.maximum.accumulate(np.where(new, np.arange(len(log)), 0)), dtype=np.int64)

@@ -87,22 +87,22 @@ class SampledContributions(ABC):
     @abstractmethod
     def contributions_to_sample(
         self, queries: Queries, item_sample: Items, items: Items
-    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
+    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events n"]]:
         """See `sample_contributions`. The result may be cached by the identity of `item_sample`."""
 
 
 def sample_contributions(
     model: FoldIn, queries: Queries, item_sample: Items, items: Items
-) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
-    """Return the contributions to an item sample and to one further item per query.
+) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events n"]]:
+    """Return the contributions to an item sample and to n further items of each query.
 
     All contributions of a query may be multiplied by one positive number, which changes no ranking. `item_sample` is
-    the same for every query, `items` has one item per query; all are known.
+    the same for every query, `items` is "queries n"; all are known.
     """
     if isinstance(model, SampledContributions):
         return model.contributions_to_sample(queries, item_sample, items)
     sample = np.broadcast_to(item_sample, (len(queries), len(item_sample)))
-    return model.contributions(queries, sample), model.contributions(queries, items[:, None])
+    return model.contributions(queries, sample), model.contributions(queries, items)
 
 
 class RoutesItems(ABC):

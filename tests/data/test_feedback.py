@@ -149,7 +149,7 @@ def test_kinds_go_wherever_the_values_go() -> None:
     check(queries.with_weights(np.ones(len(queries.values), np.float32)))
     check(queries.at(queries.now + 1))
     check(queries.keep(queries.history.items % 2 == 0))
-    stream = Stream.of(log, 20, QuestionSettings())
+    stream = Stream.of(log, 20, QuestionSettings("event"))
     check(stream.queries(np.arange(5), np.arange(log.n_items, dtype=np.int32)))
     some = log.select(np.flatnonzero(log.item_num < 4)).compact()
     assert some.kinds is not None

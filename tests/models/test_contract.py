@@ -161,7 +161,7 @@ def test_contributions_to_an_item_sample_are_proportional_to_those_to_each_item(
     weights = np.linspace(0.2, 1, len(queries.history.items), dtype=np.float32)
     for weighted in (queries.with_weights(None), queries.with_weights(weights)):
         for item_sample in (np.array([1, 4, 5, 11], np.int32), np.arange(14, dtype=np.int32)):
-            parts = sample_contributions(fold_in, weighted, item_sample, items)
+            parts = sample_contributions(fold_in, weighted, item_sample, items[:, None])
             result = torch.cat(parts, 1)
             columns = [np.full(len(queries), item, np.int32) for item in item_sample.tolist()] + [items]
             expected = torch.cat([fold_in.contributions(weighted, column[:, None]) for column in columns], 1)
@@ -174,5 +174,5 @@ def test_contributions_to_an_item_sample_are_proportional_to_those_to_each_item(
                 factor = float((expected[rows] * result[rows]).sum()) / square if square else 1.0
                 assert factor > 0
                 torch.testing.assert_close(result[rows], factor * expected[rows], rtol=1e-4, atol=1e-5)
-            again = sample_contributions(fold_in, weighted, item_sample, items)
+            again = sample_contributions(fold_in, weighted, item_sample, items[:, None])
             assert all(torch.equal(*pair) for pair in zip(parts, again, strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from recsys.data.queries import Queries
+from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models import rank_utility
@@ -106,10 +106,29 @@ def test_first_is_one_and_last_is_zero() -> None:
     np.testing.assert_allclose(got, [[1, 0, 1 - np.log2(1 + rank) / np.log2(28)]], atol=1e-6)
 
 
+def test_of_several_items_the_utility_is_the_mean_and_none_stands_in_the_way_of_another(model: SumOfRows) -> None:
+    queries, items, hypotheses = questions(2)
+    rng = np.random.default_rng(5)
+    rows = [np.append(rng.choice(np.delete(np.arange(30), item), row % 4), item) for row, item in enumerate(items)]
+    got = rank_utilities(model, queries, Ragged.of(rows), hypotheses)
+    sample = model.fitted_on.item_sample
+    for row, followed in enumerate(rows):
+        begin, end = queries.history.indptr[row : row + 2]
+        alone, weights = queries.take(np.asarray([row])), hypotheses[:, begin:end]
+        each = []
+        for item in followed.astype(np.int32):
+            others = ~np.isin(sample.items, np.delete(followed, followed == item))
+            rest = ItemSample(sample.items[others], sample.stands_for[others])
+            each.append(naive(model, alone, np.asarray([item]), weights, rest)[0])
+        np.testing.assert_allclose(got[row], np.mean(each, axis=0), rtol=0, atol=1e-6)
+
+
 def test_what_cannot_be_judged_is_refused(model: SumOfRows) -> None:
     queries, items, hypotheses = questions(0)
     with pytest.raises(ValueError, match="item the model knows"):
         rank_utilities(model, queries, np.full(len(queries), UNKNOWN, np.int32), hypotheses)
+    with pytest.raises(ValueError, match="at least one item"):
+        rank_utilities(model, queries, Ragged.of([[1]] * (len(queries) - 1) + [[]]), hypotheses)
     with pytest.raises(ValueError, match="history events"):
         rank_utilities(model, queries, items, hypotheses[:, :-1])
     log = random_log()

@@ -29,8 +29,8 @@ class Checkpoint:
     Attributes:
         call: digest of everything that decides the result; a checkpoint of another call is refused.
         chunks: chunks done.
-        rank: "questions so far", int32.
-        known: "questions so far", bool.
+        rank: "relevant items of the questions so far", int32.
+        known: likewise, bool.
         seconds: time used so far, by part.
         state: of the online forgetting, arrays by name; empty without one.
     """

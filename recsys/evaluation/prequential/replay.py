@@ -1,8 +1,8 @@
-"""Prequential replay: in the order of time, every event is predicted, then learned from.
+"""Prequential replay: in the order of time, every session (day, event) is predicted, then learned from.
 
     for each question   weights = forgetting.weights(visible history)
-                        list    = the model's top n with these weights, used items masked      -> rank of the event
-                        utility = how well each hypothesis of the forgetting ranks the event
+                        list    = the model's top n with these weights, used ones masked  -> ranks of relevant items
+                        utility = how well each hypothesis of the forgetting ranks them
                         forgetting.observe(visible history, utility)
 
 Dawid, *Statistical theory: the prequential approach*, 1984. The model is not retrained in between, unless by a
@@ -76,16 +76,17 @@ def replay(
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Replay:
-    """Predict every event from `start` on just before it happens, then let the forgetting learn from it.
+    """Predict every session (day, event) from `start` on just before it begins, then let the forgetting learn from it.
 
-    The visible history of a question is what lies strictly before the event. Events of one user at one time share
-    history and state, and are learned together. An event of an item that the user has used before is neither predicted
-    nor learned from, but part of later histories; it is counted. An item that the model was not trained on is a miss,
-    is not learned from, and is counted.
+    The visible history of a question is what lies strictly before. All events of a session are relevant and are learned
+    from once, together; asked event by event, events of one user at one time share history and state. An event of an
+    item that the user has used before is neither predicted nor learned from, but part of later histories; it is
+    counted. An item that the model was not trained on is a miss, is not learned from, and is counted.
 
     The stream is cut into chunks, and a chunk into rounds: the first moment of every user, then the second ... A state
     per user is therefore exactly that of an event-by-event loop, whatever the size of the chunk; a state that all users
-    share lags by at most a chunk. With windows, all questions of a window use history and state at its beginning.
+    share lags by at most a chunk, and learns of a session when it begins. With windows, all questions of a window use
+    history and state at its beginning.
 
     `forgetting` sees the user numbers of `log` (so fit it on `events_before(log, start)`) and the item numbers of the
     model. An online one is reset first, and ends in its state after the last event. The utility of its hypotheses is
@@ -98,7 +99,7 @@ def replay(
         forgetting: gives the event weights; None: every event counts 1.
         cutoffs: list lengths of the metrics.
         depth: length of the lists; the largest cutoff when None.
-        question_settings: windows, equal times, how many questions.
+        question_settings: when the question is asked, windows, equal times, how many questions.
         chunk: approximate number of questions between two checkpoints, and scored at a time.
         refitting: when the model is fitted again; never when None.
         checkpoint: a folder for ranks and state, written after each chunk; the same call resumes an interrupted one
@@ -149,7 +150,7 @@ def replay(
     trained_until = start + epoch * (every or 0)
     table = question_table(stream, run.rank, run.known, trained_until, lengths)
     state_bytes = forgetting.state_bytes() if isinstance(forgetting, OnlineForgetting) else 0.0
-    return Replay(table, lengths, stream.repeats, run.seconds, float(state_bytes))
+    return Replay(table, lengths, stream.repeats, run.seconds, float(state_bytes), stream.ask, stream.pause)
 
 
 @final
@@ -161,8 +162,8 @@ class _Run:
     ) -> None:
         self.model, self.stream, self.forgetting = model, stream, forgetting
         self.depth, self.chunk = depth, chunk
-        self.rank = np.zeros(len(stream), np.int32)
-        self.known = np.zeros(len(stream), np.bool_)
+        self.rank = np.zeros(len(stream.relevant.items), np.int32)
+        self.known = np.zeros(len(stream.relevant.items), np.bool_)
         self.seconds = dict.fromkeys(_PARTS, 0.0)
         self.translate()
 
@@ -176,8 +177,8 @@ class _Run:
                 f"{type(self.model).__name__} was fitted on {fitted.dataset!r} and knows none of the {log.n_items} "
                 f"items of {log.name!r}; fit it on events_before(log, start)"
             )
-        trained = np.append(fitted.item_counts > 0, False)  # UNKNOWN (-1) points at the end
-        self._trained = trained[self._items]
+        trained = np.append(fitted.item_counts > 0, False)[self._items]  # UNKNOWN (-1) points at the end
+        self._trained = np.where(trained, self._items, UNKNOWN).astype(np.int32)
 
     @contextmanager
     def measured(self, part: str) -> Iterator[None]:
@@ -188,7 +189,8 @@ class _Run:
 
     def answer(self, questions: slice) -> None:
         """Rank the items of a chunk of questions, and let the forgetting learn from them."""
-        self.known[questions] = self._trained[self.stream.items[questions]]
+        answers = slice(*self.stream.relevant.indptr[[questions.start, questions.stop]])
+        self.known[answers] = self._trained[self.stream.relevant.items[answers]] != UNKNOWN
         if not isinstance(self.forgetting, OnlineForgetting):
             for rows in self.stream.batches(np.arange(questions.start, questions.stop), self.chunk):
                 self._rank(rows, self._queries(rows))
@@ -196,15 +198,15 @@ class _Run:
         for turn in self.stream.rounds(questions):
             utilities = []
             for rows in self.stream.batches(turn, self.chunk):
-                queries = self._queries(rows)
+                queries, items = self._queries(rows), self.stream.answers(rows, self._trained)
                 self._rank(rows, queries)
-                known = self.known[rows]
-                if known.any():
+                known = np.flatnonzero(items.lengths)
+                if len(known):
                     with self.measured("judging"):
-                        learned = queries if known.all() else queries.take(np.flatnonzero(known))
-                        items = self._items[self.stream.items[rows[known]]]
-                        hypotheses = self.forgetting.hypotheses(learned)
-                        utility = rank_utilities(self.model, self._numbers.with_users(learned), items, hypotheses)
+                        if len(known) < len(rows):
+                            queries, items = queries.take(known), items.take(known)
+                        hypotheses = self.forgetting.hypotheses(queries)
+                        utility = rank_utilities(self.model, self._numbers.with_users(queries), items, hypotheses)
                     utilities.append((rows[known], utility))
             # Only now: all questions of a round use the state at its beginning.
             for rows, utility in utilities:
@@ -231,7 +233,7 @@ class _Run:
         """Restore a checkpoint, and return the number of chunks that are done."""
         if checkpoint is None:
             return 0
-        done = len(checkpoint.rank)
+        done = len(checkpoint.rank)  # relevant items
         self.rank[:done], self.known[:done] = checkpoint.rank, checkpoint.known
         self.seconds |= checkpoint.seconds
         if isinstance(self.forgetting, OnlineForgetting):
@@ -241,19 +243,22 @@ class _Run:
     def checkpoint(self, call: str, chunks: int, questions: int) -> Checkpoint:
         """Return the checkpoint after some chunks."""
         state = self.forgetting.state() if isinstance(self.forgetting, OnlineForgetting) else {}
-        return Checkpoint(call, chunks, self.rank[:questions], self.known[:questions], self.seconds, state)
+        done = int(self.stream.relevant.indptr[questions])
+        return Checkpoint(call, chunks, self.rank[:done], self.known[:done], self.seconds, state)
 
     def _queries(self, rows: Ints) -> Queries:
         with self.measured("queries"):
             return self.stream.queries(rows, self._items)
 
     def _rank(self, rows: Ints, queries: Queries) -> None:
-        """Rank the items, and look the event's item up in the list."""
+        """Rank the items, and look the relevant ones up in the list."""
         weighted = self._numbers.with_users(queries)
         if self.forgetting is not None:
             with self.measured("weights"):
                 weighted = weighted.with_weights(self.forgetting.weights(queries))
         with self.measured("scoring"):
             top = self.model.recommend(weighted, self.depth).items
-        hit = (top == self._items[self.stream.items[rows]][:, None]) & self.known[rows][:, None]
-        self.rank[rows] = np.where(hit.any(1), hit.argmax(1) + 1, 0)
+        relevant = self.stream.relevant
+        answers, row = relevant.positions(rows), np.repeat(np.arange(len(rows)), relevant.lengths[rows])
+        hit = (top[row] == self._trained[relevant.items[answers]][:, None]) & self.known[answers][:, None]
+        self.rank[answers] = np.where(hit.any(1), hit.argmax(1) + 1, 0)

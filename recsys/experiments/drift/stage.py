@@ -29,7 +29,7 @@ class Stage:
         model: fitted on earlier events than the questions.
         log: the stream; user numbers as in every other stage of the same run.
         start: time of the first events that are questions, as in `replay`.
-        question_settings: windows, equal times, how many questions.
+        question_settings: when the question is asked, and how many questions.
         chunk: questions between two checkpoints, and scored at a time, about; a population detector has smaller ones.
         seed: of the items that learning by gradient compares with.
     """
@@ -48,7 +48,7 @@ class Stage:
         return replay(self.model, self.log, self.start, forgetting, **(options | more))
 
     def calibration_set(self) -> CalibrationSet:
-        """Return the questions whose item the model knows and whose user has a visible past, in the order of time.
+        """Return the questions with an item that the model knows and a visible past, in the order of time.
 
         Raises:
             DataError: there are none.
@@ -56,11 +56,11 @@ class Stage:
         stream = Stream.of(self.log, self.start, self.question_settings)
         fitted = self.model.fitted_on
         trained = np.append(fitted.item_counts > 0, False)  # UNKNOWN (-1) points at the end
-        known = trained[fitted.translation(self.log).items][stream.items]
-        rows = np.flatnonzero(known & (stream.n_visible > 0))
+        known = stream.relevant.sum(trained[fitted.translation(self.log).items][stream.relevant.items])
+        rows = np.flatnonzero((known > 0) & (stream.n_visible > 0))
         if len(rows) == 0:
             raise DataError(
-                f"{self.log.name}: none of the {len(stream)} validation questions is of an item that the model was "
+                f"{self.log.name}: none of the {len(stream)} validation questions is about an item that the model was "
                 "fitted on and of a user with a visible past, so nothing can be learned or tuned; give a longer "
                 "validation part, or a longer log"
             )

@@ -100,11 +100,11 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents
 
     def contributions_to_sample(
         self, queries: Queries, item_sample: Items, items: Items
-    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
+    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events n"]]:
         _ = self.fitted_on
         caches = zip(self._sample_columns, self._weights, strict=True)
         sampled = (cache.rows(table, item_sample, queries.history.items) for cache, table in caches)
-        return weighted_sum(self._reader.features(queries), sampled), self.contributions(queries, items[:, None])
+        return weighted_sum(self._reader.features(queries), sampled), self.contributions(queries, items)
 
     @property
     def sums_rows(self) -> bool:

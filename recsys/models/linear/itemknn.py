@@ -109,12 +109,12 @@ class ItemKNN(Recommender, FoldIn, SampledContributions, SparseScores):
 
     def contributions_to_sample(
         self, queries: Queries, item_sample: Items, items: Items
-    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
+    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events n"]]:
         _ = self.fitted_on
         if self._sample is None or self._sample[0] is not item_sample:
             self._sample = item_sample, self._by_candidate[:, item_sample].tocsr()
         similarity = self._sample[1][np.maximum(queries.history.items, 0)].toarray()
-        return weighted_sum([self._feature(queries)], [similarity]), self.contributions(queries, items[:, None])
+        return weighted_sum([self._feature(queries)], [similarity]), self.contributions(queries, items)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         self._reader = FeedbackReader.of(self.feedback, train, "ItemKNN")

@@ -166,11 +166,11 @@ class PersonaEASE(
 
     def contributions_to_sample(
         self, queries: Queries, item_sample: Items, items: Items
-    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events 1"]]:
+    ) -> tuple[Float[Tensor, "events item_sample"], Float[Tensor, "events n"]]:
         """Return f_j B_ji, f_j = w_j where all events count alike: without (sum_j w_j)^-b, which a query shares."""
         _ = self.fitted_on
         sample = self._sample_columns.rows(self._weights, item_sample, queries.history.items)
-        own = pair_weights(self._weights, queries, items[:, None])
+        own = pair_weights(self._weights, queries, items)
         features = self._reader.features(queries)
         return weighted_sum(features, [sample]), weighted_sum(features, [own])
 

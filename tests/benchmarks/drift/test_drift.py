@@ -27,6 +27,7 @@ from benchmarks.tools.differences import Difference
 from benchmarks.tools.report import REPORT_NAME, verdict
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.data.sessions import PAUSE
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.evaluation.drift.scores import per_user
 from recsys.evaluation.prequential.result import Replay
@@ -212,7 +213,7 @@ def test_timescales_of_other_users_do_not_pass_for_learned_ones() -> None:
     worlds = [timescale_world(seed, 90, 60) for seed in (0, 1)]
     truth = Truth.pooled([world.truth for world in worlds])
     users = len(truth.timescale)
-    none, alarms = Replay(pd.DataFrame(), (10,), 0, {}, 0.0), np.zeros(0, np.int64)
+    none, alarms = Replay(pd.DataFrame(), (10,), 0, {}, 0.0, "event", PAUSE), np.zeros(0, np.int64)
     learned = [WorldReplay(none, {}, alarms, alarms, world.truth.timescale) for world in worlds]
     lengths = np.full(users, 60)
     pool = Pool("timescales", "ease", "seconds", (0, 1), truth, {}, {OURS: learned}, np.zeros(3, np.int64), lengths)
@@ -225,7 +226,7 @@ def test_means_over_users_and_over_questions_can_differ_in_sign() -> None:
     users = [0] * 9 + [1, 2]
     table = pd.DataFrame({"user_num": users, "user_id": users, "hr@10": 0.0})
     ours, rival = (
-        Replay(table.assign(**{"ndcg@10": np.repeat(values, [9, 2])}), (10,), 0, {}, 0.0)
+        Replay(table.assign(**{"ndcg@10": np.repeat(values, [9, 2])}), (10,), 0, {}, 0.0, "event", PAUSE)
         for values in ([0.0, 0.5], [0.3, 0.3])
     )
     assert ours.summary["ndcg@10"] < rival.summary["ndcg@10"]
@@ -248,7 +249,7 @@ def test_what_lost_names_missed_bars_and_better_rivals() -> None:
 def test_gap_of_questions_and_of_users() -> None:
     ours = pd.DataFrame(
         {"user_num": [0, 0, 1, 2], "position": [4, 5, 0, 7], "n_visible": [4, 5, 0, 7], "ndcg@10": [0.5, 0.3, 0, 1]}
-    ).assign(known=[True, True, False, True])
+    ).assign(known=[1, 1, 0, 1], relevant=1)
     rival = ours.assign(**{"ndcg@10": [0, 0.3, 0, 1]}).iloc[::-1]
     assert Gap.of(ours, rival) == Gap(visible=4.5, unknown=0.25, hit=0.75, moved=1 / 3, better=1 / 3, worse=0)
     assert Gap.of(rival, ours) == Gap(visible=4.5, unknown=0.25, hit=0.75, moved=1 / 3, better=0, worse=1 / 3)

@@ -22,7 +22,8 @@ from recsys.models.rank_utility import rank_utilities
 from tests.evaluation.evaluation_models import FixedScores, FollowTheLeader, LastEvents, MostUsed, SumOfRows, random_log
 
 START = 150
-FULL: dict[str, Any] = {"cutoffs": (1, 5, 10), "depth": 60}
+EVENTS = QuestionSettings("event")
+FULL: dict[str, Any] = {"cutoffs": (1, 5, 10), "depth": 60, "question_settings": EVENTS}
 
 
 def crowded(seed: int = 0) -> Interactions:
@@ -62,13 +63,13 @@ def loop(
         weighted = query if forgetting is None else query.with_weights(forgetting.weights(query))
         top = model.recommend(weighted, 60).items[0].tolist()
         rank = top.index(item[0]) + 1 if known[item[0]] and item[0] in top else 0
-        rows.append((user, event - log.indptr[user], len(query.history.items), log.time[event], item[0], rank))
+        rows.append((user, event - log.indptr[user], len(query.history.items), log.time[event], rank))
         if forgetting is not None and known[item[0]]:
             taught.append((now, query, rank_utilities(model, query, item, forgetting.hypotheses(query))))
     for _, query, utility in taught:
         assert forgetting is not None
         forgetting.observe(query, utility)
-    return pd.DataFrame(rows, columns=["user_num", "position", "n_visible", "time", "item", "rank"])
+    return pd.DataFrame(rows, columns=["user_num", "position", "n_visible", "time", "rank"])
 
 
 def same(replayed: Replay, expected: pd.DataFrame) -> None:
@@ -85,22 +86,28 @@ def test_replay_by_hand() -> None:
     log = Interactions.from_columns(users, items, times=[1, 2, 3, 4, 5, 6, 7, 8])
     # item 5 does not occur; numbers are ids 0 .. 4
     model = SumOfRows(rows[:5, :5]).fit(events_before(log, 3))
-    result = replay(model, log, 3, LastEvents(1), cutoffs=(1, 2))
+    result = replay(model, log, 3, LastEvents(1), cutoffs=(1, 2), question_settings=EVENTS)
     # t=3 a saw 0: list 1, 2. But item 1 has no training event: a miss. t=4 b saw 3: 4 first, untrained too.
     # t=5 a saw 0, 1: 2 is first, untrained. t=6 a saw 0, 1, 2: 3, 4: untrained. t=7 a used 0 before. t=8 b: untrained.
-    assert result.table["known"].tolist() == [False] * 5
+    assert result.table["known"].tolist() == [0] * 5
     assert result.table["rank"].tolist() == [0] * 5
-    assert result.counts == {"questions": 5, "users": 2, "unknown_items": 5, "empty_histories": 0, "repeats": 1}
-    assert np.isnan(result.table.loc[result.table["known"], "hr@1"].mean())
+    assert result.counts == {
+        "questions": 5,
+        "users": 2,
+        "relevant_items": 5,
+        "unknown_items": 5,
+        "empty_histories": 0,
+        "repeats": 1,
+    }
 
     model = SumOfRows(rows[:5, :5]).fit(log)
-    result = replay(model, log, 3, LastEvents(1), cutoffs=(2, 1, 2))
+    result = replay(model, log, 3, LastEvents(1), cutoffs=(2, 1, 2), question_settings=EVENTS)
     table = result.table
     assert table["user_id"].tolist() == ["a", "b", "a", "a", "b"]
     assert table["position"].tolist() == [1, 1, 2, 3, 2]
     assert table["n_visible"].tolist() == [1, 1, 2, 3, 2]
     assert table["time"].tolist() == [3, 4, 5, 6, 8]
-    assert table["item"].tolist() == [1, 4, 2, 4, 2]
+    assert result.counts["relevant_items"] == 5
     # b's last event is 4, which has no next item: the others tie at 0 (and 0 at 1), and 0 is used most: 0 (1), then 2.
     assert table["rank"].tolist() == [1, 1, 1, 2, 2]
     assert table["hr@1"].tolist() == [1, 1, 1, 0, 0]
@@ -110,7 +117,7 @@ def test_replay_by_hand() -> None:
     assert result.cutoffs == (1, 2)
     assert result.state_bytes == 0
     # Without forgetting a's question at t=6 has 1 2 0 behind it: 3 gets 1 + 2, 4 gets 1.
-    everything = replay(model, log, 3, cutoffs=(1,), depth=5).table
+    everything = replay(model, log, 3, cutoffs=(1,), depth=5, question_settings=EVENTS).table
     assert everything["rank"].tolist() == [1, 1, 1, 2, 2]
     assert everything["hr@1"].tolist() == [1, 1, 1, 0, 0]
 
@@ -153,7 +160,10 @@ def test_questions_of_a_window_use_the_state_at_its_beginning() -> None:
     forgetting, naive = FollowTheLeader(log.n_users), FollowTheLeader(log.n_users)
     expected = loop(model, log, naive, lambda time: START + (time - START) // 40 * 40, START)
     same(
-        replay(model, log, START, forgetting, question_settings=QuestionSettings(window=40), chunk=5, **FULL), expected
+        replay(
+            model, log, START, forgetting, chunk=5, **FULL | {"question_settings": QuestionSettings("event", window=40)}
+        ),
+        expected,
     )
     np.testing.assert_allclose(forgetting.total, naive.total, atol=1e-5)
 
@@ -161,11 +171,11 @@ def test_questions_of_a_window_use_the_state_at_its_beginning() -> None:
 def test_equal_times_are_hidden_by_default() -> None:
     log = Interactions.from_columns([1] * 4, [0, 1, 2, 3], times=[1, 5, 5, 5])
     model = SumOfRows(np.ones((4, 4), np.float32)).fit(log)
-    assert replay(model, log, 5).table["n_visible"].tolist() == [1, 1, 1]
+    assert replay(model, log, 5, question_settings=EVENTS).table["n_visible"].tolist() == [1, 1, 1]
     shown = FollowTheLeader(1)
-    assert replay(model, log, 5, shown, question_settings=QuestionSettings(see_equal_times=True), chunk=2).table[
-        "n_visible"
-    ].tolist() == [
+    assert replay(
+        model, log, 5, shown, question_settings=QuestionSettings("event", see_equal_times=True), chunk=2
+    ).table["n_visible"].tolist() == [
         1,
         2,
         3,
@@ -192,7 +202,7 @@ def test_empty_history_has_equal_utilities() -> None:
     log = Interactions.from_columns([1, 2, 2], [0, 1, 0], times=[1, 5, 6])
     model = SumOfRows(np.ones((2, 2), np.float32)).fit(log)
     forgetting = FollowTheLeader(2)
-    result = replay(model, log, 5, forgetting, question_settings=QuestionSettings(limit=1))
+    result = replay(model, log, 5, forgetting, question_settings=QuestionSettings("event", limit=1))
     assert result.counts["empty_histories"] == len(result.table) == 1
     np.testing.assert_array_equal(forgetting.total, [[0, 0, 0], [0.5, 0.5, 0.5]])
 
@@ -209,11 +219,11 @@ def test_items_and_users_are_found_by_their_ids_in_a_compact_model() -> None:
     whole = SumOfRows(rows).fit(train)
     compact = SumOfRows(rows[np.ix_(seen, seen)]).fit(train.compact())
     a, b = FollowTheLeader(log.n_users), FollowTheLeader(log.n_users)
-    first = replay(whole, log, 40, a, depth=30).table
-    second = replay(compact, log, 40, b, depth=30).table
+    first = replay(whole, log, 40, a, depth=30, question_settings=EVENTS).table
+    second = replay(compact, log, 40, b, depth=30, question_settings=EVENTS).table
     pd.testing.assert_frame_equal(first, second)
     assert 0 < first["known"].sum() < len(first)
-    assert (first["rank"] > 0).equals(first["known"])
+    assert (first["rank"] > 0).equals(first["known"] > 0)
     np.testing.assert_allclose(a.total, b.total, atol=1e-5)
 
 
@@ -282,7 +292,7 @@ class _ObjectsError(OnlineForgetting):
 def test_nothing_is_pickled(tmp_path: Path) -> None:
     log = crowded()
     with pytest.raises(TypeError, match="plain arrays"):
-        replay(linear(log), log, START, _ObjectsError(), checkpoint=tmp_path)
+        replay(linear(log), log, START, _ObjectsError(), checkpoint=tmp_path, question_settings=EVENTS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -323,7 +333,7 @@ def test_a_schedule_refits_on_everything_before_each_boundary(tmp_path: Path) ->
 
 def test_a_table_is_written_and_read(tmp_path: Path) -> None:
     log = crowded()
-    result = replay(linear(log), log, START, LastEvents(2))
+    result = replay(linear(log), log, START, LastEvents(2), question_settings=EVENTS)
     read = Replay.load(result.save(tmp_path / "deep" / "replay.parquet"))
     pd.testing.assert_frame_equal(read.table, result.table)
     assert (read.cutoffs, read.repeats, read.seconds, read.state_bytes) == (
@@ -349,14 +359,14 @@ def test_a_table_is_written_and_read(tmp_path: Path) -> None:
         lambda: {"cutoffs": ()},
         lambda: {"cutoffs": (0, 5)},
         lambda: {"cutoffs": (10,), "depth": 5},
-        lambda: {"question_settings": QuestionSettings(window=0)},
-        lambda: {"question_settings": QuestionSettings(window=3, see_equal_times=True)},
-        lambda: {"question_settings": QuestionSettings(limit=0)},
+        lambda: {"question_settings": QuestionSettings("event", window=0)},
+        lambda: {"question_settings": QuestionSettings("event", window=3, see_equal_times=True)},
+        lambda: {"question_settings": QuestionSettings("event", limit=0)},
         lambda: {"chunk": 0},
         lambda: {"refitting": Refitting(lambda train: MostUsed().fit(train), 0)},
         lambda: {
             "refitting": Refitting(lambda train: MostUsed().fit(train), 10),
-            "question_settings": QuestionSettings(window=4),
+            "question_settings": QuestionSettings("event", window=4),
         },
     ],
 )
@@ -372,11 +382,11 @@ def test_impossible_requests_are_refused() -> None:
         replay(linear(log), log, 10_000)
     scores = FixedScores(np.zeros((log.n_users, log.n_items), np.float32)).fit(log)
     with pytest.raises(CapabilityError, match="cannot fold in"):
-        replay(scores, log, START)
+        replay(scores, log, START, question_settings=EVENTS)
     # What asks for no user can be replayed, but not with a forgetting.
-    assert len(replay(MostUsed().fit(log), log, START).table) > 0
+    assert len(replay(MostUsed().fit(log), log, START, question_settings=EVENTS).table) > 0
     with pytest.raises(CapabilityError, match="cannot fold in"):
         replay(MostUsed().fit(log), log, START, LastEvents(1))
     other = Interactions.from_columns(["x"], ["y"])
     with pytest.raises(DataError, match="knows none"):
-        replay(SumOfRows(np.zeros((1, 1), np.float32)).fit(other), log, START)
+        replay(SumOfRows(np.zeros((1, 1), np.float32)).fit(other), log, START, question_settings=EVENTS)
