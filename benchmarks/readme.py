@@ -20,12 +20,16 @@ from recsys.files import write_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
+PERSONAS_BEGIN, PERSONAS_END = "<!-- personas:begin -->", "<!-- personas:end -->"
 DRIFT_BEGIN, DRIFT_END = "<!-- drift:begin -->", "<!-- drift:end -->"
 KINDS = {"accuracy": "accuracy", "paper": "authors' protocol", "speed": "speed", "scale": "scale"}
 """Kinds of reports, and the text of a link to one."""
 METRIC = "NDCG@10"
 COLD, FALLBACK = f"cold {METRIC}", "popularity's list"
 """Columns of cold users in a table of models: their metric, and how many of them a model cannot serve."""
+
+_SEATS, _ATTENTION = "EASE, seats", "AMP-CF: attention, seats"
+"""Read-outs of `ease_personas` and of `ampcf` in a report on personas."""
 
 _RECOVERY_HEAD = (
     "events after a change [95%]",
@@ -55,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     text = options.readme.read_text(encoding="utf-8")
     text = replaced(text, block(newest(options.reports), options.readme.parent))
+    personas = sorted(options.reports.glob(f"????-??-??-personas/{REPORT_NAME}"))
+    if personas:
+        content = personas_block(personas[-1], options.readme.parent)
+        text = replaced(text, content, (PERSONAS_BEGIN, PERSONAS_END))
     drift = sorted(options.reports.glob(f"????-??-??-drift/{REPORT_NAME}"))
     if drift:
         text = replaced(text, drift_block(drift[-1], options.readme.parent), (DRIFT_BEGIN, DRIFT_END))
@@ -127,6 +135,40 @@ def todays(values: Mapping[str, str]) -> dict[str, str]:
     """
     renamed = {"ampcf": "persona_ease", "ampcf_twin": "persona_ease_twin"} if "ampcf_twin" in values else {}
     return {renamed.get(name, name): value for name, value in values.items()}
+
+
+def personas_block(report: Path, root: Path) -> str:
+    """Return the text on attention against seats: read-outs by log, on which logs attention loses, and a link.
+
+    Raises:
+        DataError: the report does not compare them.
+    """
+    text = report.read_text(encoding="utf-8")
+    rows = next((rows for title, _, rows in _sections(text, "## ") if "Attention" in title), [])
+    ndcg = {(row["log"], row["read-out"]): float(row[METRIC]) for row in rows}
+    logs, read_outs = dict.fromkeys(row["log"] for row in rows), dict.fromkeys(row["read-out"] for row in rows)
+    if not {_SEATS, _ATTENTION} <= read_outs.keys():
+        raise DataError(f"{report}: attention is not compared with seats; run the benchmark again")
+    cells = {
+        (row["log"], row["read-out"]): " ".join(
+            filter(None, [row[METRIC], row["against plain scores"], row["interval, %"]])
+        )
+        for row in rows
+    }
+    lost = [log for log in logs if ndcg[log, _ATTENTION] < ndcg[log, _SEATS]]
+    verdict = (
+        f"`ampcf`, with attention in the score, is below `ease_personas`, with seats alone, on {len(lost)} of "
+        f"{len(logs)} logs{': ' if lost else ''}{', '.join(lost)}."
+    )
+    path = Path(os.path.relpath(report, root)).as_posix()
+    return "\n\n".join(
+        [
+            verdict,
+            table([METRIC, *logs], [[one, *(cells.get((log, one), "-") for log in logs)] for one in read_outs]),
+            "Percentages are against plain scores, with intervals of 95%. Report: "
+            f"[personas, {report.parent.name[:10]}]({path}).",
+        ]
+    )
 
 
 def drift_block(report: Path, root: Path) -> str:

@@ -47,7 +47,7 @@ def add_train(commands: Commands) -> None:
         "--objective.loss bpr, --validation.users 500.\n`recsys train --config NAME --settings` lists them.",
     )
     parser.add_argument(
-        "--config", type=Path, required=True, help="name of a shipped experiment, such as persona_ease, or a YAML file"
+        "--config", type=Path, required=True, help="name of a shipped experiment, such as ease_personas, or a YAML file"
     )
     parser.add_argument("--settings", action="store_true", help="list the settings of the experiment and stop")
     parser.add_argument(

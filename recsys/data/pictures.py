@@ -13,7 +13,7 @@ from recsys.types import DAY
 
 
 def draw_log(log: Interactions, path: Path) -> Path:
-    """Write histograms of a log and return `path`: events per user and item, over time, span per user, ratings or kinds.
+    """Write histograms of a log and return `path`: events per user and item, over time, spans, ratings or kinds.
 
     The two panels on time are empty for logs without times that can be compared between users.
 

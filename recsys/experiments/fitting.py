@@ -29,7 +29,7 @@ from recsys.training.session import Session
 
 def train(
     data: Interactions | Split,
-    model: str | Path | type[Recommender] | Recommender = "persona_ease",
+    model: str | Path | type[Recommender] | Recommender = "ease_personas",
     *,
     session: Session | None = None,
     former: Recommender | None = None,
@@ -40,7 +40,7 @@ def train(
     Args:
         data: a split, of which the training part is fitted on and the validation part used for early stopping; or a
             log, which is fitted on as a whole.
-        model: the name of an experiment file that comes with the library ("persona_ease", "ease", "ease_decay", ...),
+        model: the name of an experiment file that comes with the library ("ease_personas", "ease", "ease_decay", ...),
             the path of another one, the name of a class ("EASE", "my_package.MyModel", an entry point's short name), a
             class, or a model.
         session: device, progress, logs and checkpoints of models that are trained by gradient.

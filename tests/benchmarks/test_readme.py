@@ -17,6 +17,7 @@ from benchmarks.readme import (
     block,
     drift_block,
     newest,
+    personas_block,
     read_numbers,
     replaced,
 )
@@ -207,3 +208,32 @@ def test_streams_of_a_drift_report_are_copied_arm_by_arm(tmp_path: Path) -> None
     report.write_text("# Drift\n")
     with pytest.raises(DataError, match="no stream"):
         drift_block(report, tmp_path)
+
+
+_PERSONAS = """# Personas
+
+## Attention in the score, or seats
+
+| log | read-out | NDCG@10 | against plain scores | interval, % | sharpness |
+|:---|---:|---:|---:|---:|---:|
+| a | EASE, plain scores | .1000 |  |  |  |
+| a | EASE, seats | .1010 | +1.0% | [.1, 1.9] |  |
+| a | AMP-CF: attention, seats | .0990 | -1.0% | [-2.0, .0] |  |
+| b | EASE, plain scores | .2000 |  |  |  |
+| b | EASE, seats | .2000 | +0.0% | [-.1, .1] |  |
+| b | AMP-CF: attention, seats | .2020 | +1.0% | [.2, 1.8] |  |
+"""
+
+
+def test_where_attention_loses_is_copied_from_the_report_on_personas(tmp_path: Path) -> None:
+    report = tmp_path / "reports" / "2026-01-06-personas" / "report.md"
+    report.parent.mkdir(parents=True)
+    report.write_text(_PERSONAS)
+    text = personas_block(report, tmp_path)
+    assert "is below `ease_personas`, with seats alone, on 1 of 2 logs: a.\n" in text
+    assert "| EASE, seats | .1010 +1.0% [.1, 1.9] | .2000 +0.0% [-.1, .1] |" in text
+    assert "| EASE, plain scores | .1000 | .2000 |" in text
+    assert "](reports/2026-01-06-personas/report.md)" in text
+    report.write_text("# Personas\n")
+    with pytest.raises(DataError, match="not compared"):
+        personas_block(report, tmp_path)
