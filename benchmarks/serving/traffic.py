@@ -50,9 +50,17 @@ class Mix:
 
 @final
 class Traffic:
-    """Traffic in several loads, each of which continues the last: users with cached state are known."""
+    """Traffic in several loads, each of which continues the last: users with cached state are known.
 
-    def __init__(self, log: Interactions, mix: Mix, port: int, seed: int = 0) -> None:
+    Args:
+        log: users and items.
+        mix: composition.
+        port: of the service.
+        seed: of the draws.
+        parameters: further ones of each question, as they stand in its address.
+    """
+
+    def __init__(self, log: Interactions, mix: Mix, port: int, seed: int = 0, *, parameters: str = "") -> None:
         self._users = [str(user) for user in log.users.ids.tolist()]
         self._items = [str(item) for item in log.items.ids.tolist()]
         lengths = np.diff(log.indptr).astype(np.float64)
@@ -61,6 +69,7 @@ class Traffic:
         self._used = used / used.sum()
         self._mix = mix
         self._port = port
+        self._parameters = parameters
         self._random = np.random.default_rng(seed)
         self._seed = seed
         self._cached: set[str] = set()
@@ -100,7 +109,7 @@ class Traffic:
 
     def _request(self, kind: str, user: str, like: str) -> Request:
         length = self._lengths.next(like) if self._mix.alternate else LENGTH
-        return Request(kind, "GET", recommendation_path(user, length))
+        return Request(kind, "GET", recommendation_path(user, length) + self._parameters)
 
     @staticmethod
     def _update(user: str, kind: str, cached: set[str]) -> None:

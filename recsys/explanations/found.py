@@ -120,9 +120,13 @@ def _genres(model: WithPersonas, queries: Queries, found: FoundPersonas) -> list
     of_event = found.personas.of_events(model.dictionary, queries)
     events = np.flatnonzero((of_event != UNKNOWN) & queries.counted)
     width = found.numbers.shape[1]
-    mass = np.zeros((len(queries) * width, len(names)))
-    np.add.at(mass, queries.history.rows[events] * width + of_event[events], has[queries.history.items[events]])
-    total = np.bincount(queries.history.rows[events] * width + of_event[events], minlength=len(mass))
+    place = queries.history.rows[events] * width + of_event[events]
+    total = np.bincount(place, minlength=len(queries) * width)
+    mass = np.zeros((len(total), len(names)))
+    order, some = np.argsort(place, kind="stable"), np.flatnonzero(total)
+    if len(some):
+        starts = np.cumsum(total[some]) - total[some]
+        mass[some] = np.add.reduceat(has[queries.history.items[events[order]]], starts, dtype=np.float64)
     share, lift = genre_lift(mass, total.astype(np.float64), np.broadcast_to(fitted.genre_shares, mass.shape))
     lift[:, [name in NO_GENRE for name in names]] = 1.0
     best = distinctive(share, lift).tolist()

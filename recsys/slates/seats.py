@@ -180,22 +180,22 @@ def _elect(
     quotient = np.hstack([worth, np.zeros((len(scores), 1))])
     seats = np.zeros(quotient.shape, np.int64)
     holder = np.where(owner == UNKNOWN, owners, owner).astype(np.int64)
-    free = allowed.copy()
+    flat = holder + (owners + 1) * queries[:, None]  # of the flattened quotients
+    free = np.where(allowed, scores, -np.inf)
     held = None if content is None else np.zeros_like(content.shares)
     chosen = np.full((len(scores), n), UNKNOWN, np.int64)
     for rank in range(min(n, scores.shape[1])):
-        value = scores + np.take_along_axis(quotient, holder, 1)
+        value = free + quotient.ravel().take(flat)
         if content is not None and held is not None:
             value += content.brought(held[:, None], np.full((1, 1), rank + 1))[:, 0]
-        value[~free] = -np.inf
         if due is not None:
             behind = np.hstack([seats[:, :owners] < due[rank], np.zeros((len(scores), 1), np.bool_)])
-            first = np.take_along_axis(behind, holder, 1) & free
+            first = behind.ravel().take(flat) & np.isfinite(free)
             value[~first & first.any(1, keepdims=True)] = -np.inf
         best = value.argmax(1)
         found = value[queries, best] > -np.inf
         rows, best = queries[found], best[found]
-        chosen[rows, rank], free[rows, best] = best, False
+        chosen[rows, rank], free[rows, best] = best, -np.inf
         taken = holder[rows, best]
         seats[rows, taken] += 1
         if content is not None and held is not None:

@@ -22,7 +22,7 @@ UNLIMITED = ("--rate", "1000000")
 OPEN = ("--no-auth", *UNLIMITED)
 """Options of a service that asks for no token and limits no rate."""
 
-_RECSYS = (sys.executable, "-c", "from recsys.cli.main import main; raise SystemExit(main())")
+RECSYS = (sys.executable, "-c", "from recsys.cli.main import main; raise SystemExit(main())")
 
 
 @final
@@ -33,16 +33,20 @@ class ServedProcess:
         run: directory of a finished run.
         store: address of the event store.
         options: further options of `recsys serve`.
+        source: a checkout of the project whose code serves; None: that of the working directory, or installed.
 
     Attributes:
         port: where it listens, the same after a restart.
         errors: standard error of all its processes, once the context is left.
     """
 
-    def __init__(self, run: Path, store: str, options: Sequence[str] = ("--no-auth",)) -> None:
+    def __init__(
+        self, run: Path, store: str, options: Sequence[str] = ("--no-auth",), source: Path | None = None
+    ) -> None:
         self.port = free_port()
+        self._source = source
         self.errors = ""
-        self._command = [*_RECSYS, "serve", "--run", str(run), "--events", store, "--port", str(self.port), *options]
+        self._command = [*RECSYS, "serve", "--run", str(run), "--events", store, "--port", str(self.port), *options]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed at the end of the context)
         self._process: subprocess.Popen[str] | None = None
 
@@ -65,7 +69,7 @@ class ServedProcess:
         """
         variables = {**os.environ, "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=self._stderr, text=True, env=variables
+            self._command, stdout=subprocess.PIPE, stderr=self._stderr, text=True, env=variables, cwd=self._source
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

@@ -98,16 +98,23 @@ class ExplainedList:
         self._count = len(listed)
         self._fitted = user_list.model.fitted_on
         self._counted = queries.counted
-        self._positive = np.maximum(contributions, 0.0) * self._counted[:, None]  # "events n"
-        self._total = self._positive.sum(0)
-        self._eligible = may_be_reasons(queries) & self._counted
-        self._rated, self._above, self._kinds = is_rating(queries), above_own_mean(queries), kinds_of(queries)
+        positive = np.maximum(contributions, 0.0) * self._counted[:, None]
+        self._total = positive.sum(0)
+        self._positive = np.ascontiguousarray(positive.T)  # "n events"
+        self._eligible, self._rated = may_be_reasons(queries) & self._counted, is_rating(queries)
         self._sets: dict[int, Ints] = {}
         self._stays: dict[int, bool] = {}
         """Of items without a set: whether they would be listed without all of their owner's events."""
         found = user_list.found
         self._numbers: list[int] = [] if found is None else found.numbers[0].tolist()
         self._owners = user_list.owners.tolist() if self._numbers else [UNKNOWN] * contributions.shape[1]
+        self._existing = [persona for persona, number in enumerate(self._numbers) if number != UNKNOWN]
+        self._names = {persona: self._name(persona) for persona in self._existing}
+        of_event = np.where(self._counted, user_list.of_event, UNKNOWN)
+        events = {persona: np.flatnonzero(of_event == persona) for persona in self._existing}
+        self._parts = {persona: self._shares(own) for persona, own in events.items()}
+        """ "n", the share of each persona in the positive evidence."""
+        self._recently = None if recent is None else self._shares(np.flatnonzero(recent))
 
     def explanations(self, evidence: int = 3) -> list[Explanation]:
         """Return the explanation of each item of the list."""
@@ -142,8 +149,8 @@ class ExplainedList:
         certainty = self._share(place, self._sets.get(place, shown)) if len(shown) else None
         personas = self._personas(place)
         recent = None
-        if self._recent is not None and self._total[place] > 0:
-            recent = float(self._positive[self._recent, place].sum() / self._total[place])
+        if self._recently is not None and self._total[place] > 0:
+            recent = float(self._recently[place])
         kind, reason = self._reason(place, shown, own, personas, recent)
         without = tuple(self._ids[one] for one in self._items(self._sets.get(place, np.zeros(0, np.int64))))
         owned = owner != UNKNOWN and bool(self._numbers)
@@ -161,8 +168,8 @@ class ExplainedList:
             kind,
             without,
             self._numbers[owner] if owned else None,
-            self._name(owner) if owned else None,
-            self._share(place, np.flatnonzero(own)) if owned else None,
+            self._names[owner] if owned else None,
+            float(self._parts[owner][place]) if owned else None,
             certainty_word(certainty) if kind == "because" else None,
             year_of(self._fitted.metadata.titles[item]),
             tuple(self._fitted.metadata.genres[item]),
@@ -182,7 +189,7 @@ class ExplainedList:
         taste = self._taste(owner) if owner != UNKNOWN and len(self._existing) > 1 else None
         if place in self._sets:
             return "because", self._because(place, taste)
-        speaking = int((own & self._eligible & (self._positive[:, place] > 0)).sum())
+        speaking = int((own & self._eligible & (self._positive[place] > 0)).sum())
         carried = speaking > 0 and not self._stays.get(place, bool(self._numbers) and owner == UNKNOWN)
         if carried:
             return "taste", text.whole_taste(taste, speaking, self._titles(place, shown[:1])[0], recent)
@@ -195,16 +202,13 @@ class ExplainedList:
         events = self._sets[place]
         word = certainty_word(self._share(place, events))
         assert word is not None
-        verb, manner = deed([self._kinds[event] for event in events], self._above[events].tolist())
+        queries = self._list.queries
+        verb, manner = deed([kinds_of(queries)[event] for event in events], above_own_mean(queries)[events].tolist())
         return text.because(self._titles(place, events), verb, taste, word, manner)
 
     def _is_popular(self, place: int) -> bool:
         known = max(_POPULAR_ITEMS, int(_POPULAR * len(self._fitted.items)))
         return int(self._fitted.tie_rank[int(self._list.items[place])]) < known
-
-    @property
-    def _existing(self) -> list[int]:
-        return [persona for persona, number in enumerate(self._numbers) if number != UNKNOWN]
 
     def _own(self, place: int) -> Mask:
         """Return "events": those of the owner of an item, or all where nothing is owned."""
@@ -215,23 +219,29 @@ class ExplainedList:
     def _share(self, place: int, events: Ints) -> float:
         """Return the share of events in the positive evidence for an item."""
         total = float(self._total[place])
-        return float(self._positive[events, place].sum()) / total if total > 0 else 0.0
+        return float(self._positive[place, events].sum()) / total if total > 0 else 0.0
+
+    def _shares(self, events: Ints) -> Doubles:
+        """Return the share of events in the positive evidence for each item, "n"."""
+        sums = np.take(self._positive, events, axis=1).sum(1)
+        return np.divide(sums, self._total, out=np.zeros_like(sums), where=self._total > 0)
 
     def _shown(self, place: int, allowed: Mask, most: int) -> Ints:
         """Return the events that are shown: those of the reason, then the strongest of those that are allowed."""
         first = self._sets.get(place, np.zeros(0, np.int64))
-        strength = np.where(allowed, self._positive[:, place], 0.0)
+        strength = np.where(allowed, self._positive[place], 0.0)
         strength[first] = 0.0
-        order = np.argsort(-strength, kind="stable")[: max(0, most - len(first))]
-        return np.concatenate([first, order[strength[order] > 0]]).astype(np.int64)
+        shown = first.tolist()
+        while len(shown) < most and strength.max(initial=0.0) > 0:
+            shown.append(int(strength.argmax()))
+            strength[shown[-1]] = 0.0
+        return np.asarray(shown, np.int64)
 
     def _personas(self, place: int) -> tuple[PersonaShare, ...]:
         """Return the share of each persona in the positive evidence, largest first."""
-        shares = [
-            (persona, self._share(place, np.flatnonzero(self._list.of_event == persona))) for persona in self._existing
-        ]
+        shares = [(persona, float(self._parts[persona][place])) for persona in self._existing]
         shares.sort(key=lambda pair: -pair[1])
-        return tuple([PersonaShare(self._numbers[persona], self._name(persona), share) for persona, share in shares])
+        return tuple([PersonaShare(self._numbers[persona], self._names[persona], share) for persona, share in shares])
 
     def _evidence(self, place: int, event: int) -> Evidence:
         queries = self._list.queries
@@ -239,8 +249,8 @@ class ExplainedList:
         return Evidence(
             self._ids[item],
             self._fitted.metadata.titles[item],
-            float(self._positive[event, place]),
-            self._share(place, np.asarray([event])),
+            float(self._positive[place, event]),
+            float(self._positive[place, event] / self._total[place]),
             float(queries.values[event]) if self._rated[event] else None,
             None if self._fitted.clock == "none" else int(queries.now[0] - queries.times[event]),
             None if self._recent is None else bool(self._recent[event]),

@@ -29,15 +29,17 @@ def persona_nodes(
         weight: "tastes", w_t.
         kept: "users K", nodes that personas have already and keep, distinct within a user; `UNKNOWN` for none.
     """
-    mass = taste_mass(dictionary, queries)
-    below: Doubles = dictionary.members * weight
-    profile = below / np.maximum(below.sum(1, keepdims=True), 1e-12)
     nodes = np.full(personas.identity.shape, UNKNOWN, np.int32)
-    taken = np.zeros((len(personas), len(profile)), np.bool_)
+    taken = np.zeros((len(personas), len(dictionary.members)), np.bool_)
     if kept is not None:
         user, own = np.nonzero((kept != UNKNOWN) & (personas.identity != UNKNOWN))
         nodes[user, own] = kept[user, own]
         taken[user, kept[user, own]] = True
+    if ((nodes != UNKNOWN) == (personas.identity != UNKNOWN)).all():
+        return nodes
+    mass = taste_mass(dictionary, queries)
+    below: Doubles = dictionary.members * weight
+    profile = below / np.maximum(below.sum(1, keepdims=True), 1e-12)
     order = np.argsort(-personas.mass, axis=1, kind="stable")
     for position in range(order.shape[1]):
         persona: Ints = np.asarray(order[:, position])

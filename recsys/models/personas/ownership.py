@@ -18,7 +18,7 @@ from recsys.models.personas.clusters import Personas
 from recsys.models.personas.content import content_parts
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.slates.base import Content, Owners, Seating
-from recsys.types import Doubles, Ints, Items, Mask
+from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 _ENTRIES = 16_000_000
 """Contributions computed at a time: about 64 MB."""
@@ -36,7 +36,7 @@ class Ownership:
     Attributes:
         owner: "queries n", int32; `UNKNOWN` where no persona speaks for the item.
         scores: "queries K n": s_uik, the sum of the contributions of the persona's events.
-        evidence: "queries n", the owner's share of the positive contributions; 0 without owner.
+        evidence: "queries n", the owner's share of the positive contributions; 0 without owner, NaN if not asked for.
         shares: "queries K", the share of each persona in the event weights that the model reads.
     """
 
@@ -53,6 +53,8 @@ def ownership(
     dictionary: TasteDictionary,
     personas: Personas,
     contributions: Tensor | None = None,
+    *,
+    evidence: bool = True,
 ) -> Ownership:
     """Return which persona owns each item.
 
@@ -70,13 +72,14 @@ def ownership(
         dictionary: the tastes.
         personas: of the same users.
         contributions: "events n", of the events to these items, where the caller has them.
+        evidence: whether the owner's share of the positive contributions is needed.
 
     Raises:
         CapabilityError: the model cannot fold in.
     """
     fold_in = as_fold_in(model, "ownership by personas")
     if contributions is not None:
-        return _owned(model, queries, items, contributions, dictionary, personas)
+        return _owned(model, queries, items, contributions, dictionary, personas, evidence)
     parts, first = [], 0
     events = np.maximum(queries.history.lengths, 1) * max(1, items.shape[1])
     while first < len(queries):
@@ -84,11 +87,11 @@ def ownership(
         rows = np.arange(first, min(len(queries), first + max(1, within)))
         batch, chosen = queries.take(rows), items[rows]
         added = fold_in.contributions(batch, np.maximum(chosen, 0))
-        parts.append(_owned(model, batch, chosen, added, dictionary, personas.take(rows)))
+        parts.append(_owned(model, batch, chosen, added, dictionary, personas.take(rows), evidence))
         first = int(rows[-1]) + 1
     if not parts:
         added = fold_in.contributions(queries, np.maximum(items, 0))
-        parts = [_owned(model, queries, items, added, dictionary, personas)]
+        parts = [_owned(model, queries, items, added, dictionary, personas, evidence)]
     names = ("owner", "scores", "evidence", "shares")
     return Ownership(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -101,29 +104,36 @@ def _owned(
     added: Tensor,
     dictionary: TasteDictionary,
     personas: Personas,
+    evidence: bool,
 ) -> Ownership:
     users, width = personas.mass.shape
     of_event = personas.of_events(dictionary, queries)
-    known = of_event != UNKNOWN
-    place = queries.history.rows * width + np.maximum(of_event, 0)
-    contributions = added.double().cpu().numpy() * known[:, None]
+    known = np.flatnonzero(of_event != UNKNOWN)
+    place = queries.history.rows[known] * width + of_event[known]
     order = np.argsort(place, kind="stable")
-    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
-    scores = np.zeros((users * width, items.shape[1]))
-    support = np.zeros_like(scores)
-    if len(order):
-        sorted_contributions = contributions[order]
-        scores[place[order[starts]]] = np.add.reduceat(sorted_contributions, starts)
-        np.maximum(sorted_contributions, 0.0, out=sorted_contributions)
-        support[place[order[starts]]] = np.add.reduceat(sorted_contributions, starts)
-    scores, support = (each.reshape(users, width, items.shape[1]) for each in (scores, support))
+    place = place[order]
+    starts = np.flatnonzero(np.diff(place, prepend=-1))
+    contributions = added.cpu().numpy()[known[order]]
+    shape = (users, width, items.shape[1])
+    scores = _sums(contributions, place[starts], starts, shape)
     shares = persona_shares(model, queries, of_event, width)
     voice = np.maximum(scores, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None]
     owner = np.where((voice.max(1, initial=0.0) > 0) & (items != UNKNOWN), voice.argmax(1), UNKNOWN)
-    total = support.sum(1)
-    own = np.take_along_axis(support, np.maximum(owner, 0)[:, None], 1)[:, 0] * (owner != UNKNOWN)
-    evidence = np.divide(own, total, out=np.zeros_like(total), where=total > 0)
-    return Ownership(owner.astype(np.int32), scores, evidence, shares)
+    share = np.full(owner.shape, np.nan)
+    if evidence:
+        support = _sums(np.maximum(contributions, 0.0), place[starts], starts, shape)
+        total = support.sum(1)
+        own = np.take_along_axis(support, np.maximum(owner, 0)[:, None], 1)[:, 0] * (owner != UNKNOWN)
+        share = np.divide(own, total, out=np.zeros_like(total), where=total > 0)
+    return Ownership(owner.astype(np.int32), scores, share, shares)
+
+
+def _sums(contributions: Floats, places: Ints, starts: Ints, shape: tuple[int, int, int]) -> Doubles:
+    """Return the sums of runs of rows, at their places among "users K n", in double precision."""
+    sums = np.zeros((shape[0] * shape[1], shape[2]))
+    if len(starts):
+        sums[places] = np.add.reduceat(contributions.astype(np.float64), starts)
+    return sums.reshape(shape)
 
 
 def persona_shares(model: Recommender, queries: Queries, of_event: Items, width: int) -> Doubles:
@@ -178,21 +188,35 @@ class PersonaOwners(Owners):
 
     def seating_given(self, rows: Ints, items: Items, contributions: Tensor | None) -> Seating:
         """Return what `seating` does; `contributions`, "events pool", of the events to the candidates, save work."""
-        queries, personas = self._queries.take(rows), self._personas.take(rows)
-        owned = ownership(self._model, queries, items, self._dictionary, personas, contributions)
+        queries, personas = self._taken(rows), self._personas.take(rows)
+        owned = ownership(self._model, queries, items, self._dictionary, personas, contributions, evidence=False)
         boosted, muted = (None if control is None else control[rows] for control in (self._boosted, self._muted))
         events = self._personas.mass[rows].sum(1)
         trust = events / (events + FEW)
         return Seating(owned.owner, owned.shares, boosted, muted, self._content(rows, items), trust)
 
+    def _taken(self, rows: Ints) -> Queries:
+        """Return some queries; of a single one the very same, with what it has cached."""
+        return self._queries if len(self._queries) == len(rows) == 1 else self._queries.take(rows)
+
     def _content(self, rows: Ints, items: Items) -> Content:
         """Return the labels of candidates and, by the weights that the model reads, of the users' histories."""
         parts = content_parts(self._model.fitted_on.metadata, self._dictionary)
-        queries = self._model.read(self._queries.take(rows)).queries
-        history = queries.matrix(len(parts)) @ parts
+        queries = self._model.read(self._taken(rows)).queries
+        history = queries.matrix(len(parts)) @ parts if len(queries) > 1 else _sum_of_parts(queries, parts)
         total = history.sum(1, keepdims=True)
         known = items != UNKNOWN
         return Content(parts[np.maximum(items, 0)] * known[:, :, None], history / np.where(total > 0, total, 1.0))
+
+
+def _sum_of_parts(queries: Queries, parts: Doubles) -> Doubles:
+    """Return "1 labels" of one user: what `queries.matrix(len(parts)) @ parts` is, in a tenth of its time."""
+    counted = np.flatnonzero(queries.counted)
+    counted = counted[np.argsort(queries.history.items[counted], kind="stable")]
+    own = parts[queries.history.items[counted]]
+    if queries.weights is not None:
+        own = own * queries.weights[counted, None].astype(np.float64)
+    return np.asarray(own.sum(0, keepdims=True))
 
 
 def without_evidence(queries: Queries, dictionary: TasteDictionary, personas: Personas, muted: Mask) -> Queries:

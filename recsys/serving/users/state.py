@@ -82,7 +82,7 @@ class UserState:
 
     Attributes:
         queries: the user as one query, as of any moment.
-        facts: of the user, for explanations.
+        plain_facts: of the user, for explanations without found personas; None with them.
         cached_weights: the time-independent part of the decay weights; None for models that have none.
         bounded: scores of the history as of the last answer; None before that, and for models that are not linear.
         personas: the found personas; None for a model without.
@@ -90,7 +90,7 @@ class UserState:
     """
 
     queries: Queries
-    facts: UserFacts
+    plain_facts: UserFacts | None = None
     cached_weights: CachedWeights | None = None
     bounded: BoundedScores | None = None
     personas: GrownPersonas | None = None
@@ -101,6 +101,12 @@ class UserState:
         """The found personas, of a model that finds them."""
         assert self.personas is not None
         return self.personas
+
+    @property
+    def facts(self) -> UserFacts:
+        """What explanations need of the user, of a model that finds no personas."""
+        assert self.plain_facts is not None
+        return self.plain_facts
 
     @property
     def size(self) -> int:
@@ -117,12 +123,17 @@ class UserState:
     @cached_property
     def _constant_size(self) -> int:
         """Bytes of the parts that answers do not change."""
-        queries, history = self.queries, self.facts.history
+        queries, facts = self.queries, self.plain_facts
         arrays: tuple[npt.NDArray[Any], ...] = (queries.history.items, queries.values, queries.times)
-        arrays += (queries.excluded.items, history.items, history.events, history.mask, history.weights)
-        parts = (self.cached_weights, self.facts.sums, self.personas)
+        arrays += (queries.excluded.items,)
+        described = 1
+        if facts is not None:
+            history = facts.history
+            arrays += (history.items, history.events, history.mask, history.weights)
+            described += len(facts.personas[0])
+        parts = (self.cached_weights, self.personas, None if facts is None else facts.sums)
         size = sum(array.nbytes for array in arrays) + sum(part.nbytes for part in parts if part is not None)
-        return size + _PERSONA_BYTES * (1 + len(self.facts.personas[0]))
+        return size + _PERSONA_BYTES * described
 
 
 @final
@@ -219,14 +230,15 @@ class UserStates:
         queries = replace(queries, exclude=history.excluded(stop))
         self.model.check_queries(queries)
         last = self.cache.last(history) if keep else None
-        model, personas = self.model, None
+        model, personas, facts = self.model, None, None
         if isinstance(model, WithPersonas):
             personas = GrownPersonas.of(model, queries, None if last is None else last.personas)
-        # A dislike fades, and facts are cached: they are those of the moment after the newest event.
-        newest = queries.at(queries.times[-1:] + 1) if len(queries.times) else queries
+        else:
+            # A dislike fades, and facts are cached: they are those of the moment after the newest event.
+            newest = queries.at(queries.times[-1:] + 1) if len(queries.times) else queries
+            facts = UserFacts.of(model, newest, None if last is None else last.plain_facts)
         if not keep:
-            return UserState(queries, UserFacts.of(model, newest), personas=personas)
-        facts = UserFacts.of(model, newest, None if last is None else last.facts)
+            return UserState(queries, facts, personas=personas)
         decayed = decayed_within(model)
         weights = None if decayed is None else decayed.cached_weights(queries)
         state = UserState(queries, facts, weights, None if last is None else last.bounded, personas)
