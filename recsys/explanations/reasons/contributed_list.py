@@ -29,6 +29,9 @@ _NEAR = 40
 _FEW = 200
 """Items whose scores are summed from contributions; of more, the whole catalogue is scored."""
 
+_MANY = 60
+"""Missing events of which whole rows of the catalogue are no longer looked at: those of the candidates are less."""
+
 _RANGE = 0.4
 """How far below the n-th best score a listed item is likely to be, as a part of the range of the pool's scores."""
 
@@ -111,6 +114,9 @@ class ContributedList:
             self._proof = self._plain if evidence is None else self._plainly_added(evidence, self.items)
         self._alone = self._owned.T.astype(np.float64) @ self._proof  # "K candidates"
 
+    def _take_all(self) -> None:
+        self._take(np.concatenate([self._near, np.setdiff1d(np.arange(len(self._wide_items)), self._near)]))
+
     def _plainly_added(self, queries: Queries, items: Items) -> Doubles:
         """Return what events add to the score that the attention weighs, by the model within."""
         with torch.inference_mode():
@@ -144,6 +150,8 @@ class ContributedList:
             sets: events of one persona of the history.
         """
         missing, events = _missing(sets)
+        if self.is_exact and self._list.found is not None and len(events) > _MANY:
+            self._take_all()
         return self._leave(columns, missing, events)
 
     def leave(self, columns: Ints, sets: Sequence[Ints]) -> Mask:
@@ -158,7 +166,7 @@ class ContributedList:
         missing, events = _missing(sets)
         self._enter(missing, events)
         if self._list.found is not None:
-            self._take(np.concatenate([self._near, np.setdiff1d(np.arange(len(self._wide_items)), self._near)]))
+            self._take_all()
         return self._leave(columns, missing, events)
 
     def _without(self, missing: Doubles, events: Ints) -> Doubles:
@@ -168,9 +176,11 @@ class ContributedList:
             fewer = self._weighed - (missing[:, None] * owned.T) @ self._plain[events]
             change = self._attended(fewer).sum(1) - self._attended(self._weighed).sum(0)
             return np.asarray(self._wide_scores[self._near] + change)
-        if not self.is_exact:
-            return np.asarray(self._wide_scores[self._near] - missing @ self.contributions[events])
-        return np.asarray(self._wide_scores + self._rise(missing, events, self._wide_items))
+        if self.is_exact and len(self._near) < len(self._wide_items):
+            return np.asarray(self._wide_scores + self._rise(missing, events, self._wide_items))
+        scores = np.empty((len(missing), len(self._near)))
+        scores[:, self._near] = self._wide_scores[self._near] - missing @ self.contributions[events]
+        return scores
 
     def _rise(self, missing: Doubles, events: Ints, items: Items | None) -> Doubles:
         """Return by how much scores rise, "sets items", where they are sums of rows; of all items for None."""

@@ -35,6 +35,9 @@ _ROUNDS = 4
 _TOGETHER = 12
 """Sets that are tried in one step."""
 
+_CONFIRMED = 3
+"""And of those that are tried on the whole catalogue."""
+
 
 def smallest_sets(
     user_list: UserList, places: Sequence[int], eligible: Mask, contributed: ContributedList | None = None
@@ -148,8 +151,8 @@ def _confirm(listed: ContributedList, searches: Sequence[_Search]) -> Steps[None
     open_ = [search for search in searches if search.best() is not None]
     for _ in range(3):
         asked = [(search, best) for search in open_ if (best := search.best()) is not None]
-        for start in range(0, len(asked), _TOGETHER):
-            _try(asked[start : start + _TOGETHER], listed.leave)
+        for start in range(0, len(asked), _CONFIRMED):
+            _try(asked[start : start + _CONFIRMED], listed.leave)
             yield
         open_ = [search for search, best in asked if not search.answers[best]]
         if not open_:

@@ -140,6 +140,7 @@ class ExplainedList:
             columns = np.asarray([contributed.column(int(self._list.items[place])) for place in rest])
             left = contributed.seem_to_leave(columns, [np.flatnonzero(self._own(place)) for place in rest])
             self._stays |= {place: not leaves for place, leaves in zip(rest, left.tolist(), strict=True)}
+            yield
 
     def _explanation(self, place: int, most: int) -> Explanation:
         """Return the explanation of one item."""

@@ -50,7 +50,10 @@ def persona_nodes(
             continue
         own = mass[rows] * (personas.of_taste[rows] == persona[rows, None])
         own /= np.maximum(own.sum(1, keepdims=True), 1e-12)
-        overlap = np.stack([np.minimum(own, each).sum(1) for each in profile], 1)
+        if len(own) < len(profile):
+            overlap = np.stack([np.minimum(each, profile).sum(1) for each in own])
+        else:
+            overlap = np.stack([np.minimum(own, each).sum(1) for each in profile], 1)
         best = np.where(taken[rows], -1.0, overlap).argmax(1)
         nodes[rows, persona[rows]] = best
         taken[rows, best] = True

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from typing import final
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import Generic, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.data.queries import Queries
-from recsys.explanations import Explanation
+from recsys.explanations import Evidence, Explanation
 from recsys.explanations.reasons.steps import finished
 from recsys.serving.answers import Details
 from recsys.serving.lists.base import ListMaker
 from recsys.serving.users.history import UserHistory
 from recsys.serving.users.state import CachedList, Listed, UserCache, UserState
 
+R = TypeVar("R")
+
 _DIGITS = 7
 """Binary digits of the time since a user's newest event: a difference of one part in 64 to 128 does not show."""
+
+_LEAST = 6
+"""Nor does a minute (2^6 seconds): the shortest half-life is a day, and a situation counts log(1 + hours)."""
 
 
 @final
@@ -91,14 +97,29 @@ def rounded_moment(now: int, times: npt.NDArray[np.int64]) -> int:
     Two things depend on it: the belief in each half-life, by the logarithm of the time since the newest event, and
     which events are younger than a half-life.
     """
-    newest = int(times[-1]) if len(times) else 0
-    coarse = max((now - newest).bit_length() - _DIGITS, 0)
+    newest = int(times[-1]) + 1 if len(times) else 0  # the first moment at which the newest event is visible
+    coarse = max((now - newest).bit_length() - _DIGITS, _LEAST)
     return newest + ((now - newest) >> coarse << coarse)
 
 
 def _aged(explanation: Explanation, seconds: int) -> Explanation:
     """Return an explanation as of some seconds later."""
-    evidence = [
-        event if event.age is None else replace(event, age=event.age + seconds) for event in explanation.evidence
-    ]
-    return replace(explanation, evidence=tuple(evidence))
+    evidence = [event if event.age is None else _with_age(event, event.age + seconds) for event in explanation.evidence]
+    return _with_evidence(explanation, tuple(evidence))
+
+
+@final
+class _Replacing(Generic[R]):
+    """`dataclasses.replace` of one field, in a fourth of the time: a repeated answer consists of it."""
+
+    def __init__(self, kind: type[R], name: str) -> None:
+        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+        self._kind, self._values, self._place = kind, attrgetter(*names), names.index(name)
+
+    def __call__(self, record: R, value: object) -> R:
+        values = list(self._values(record))
+        values[self._place] = value
+        return self._kind(*values)
+
+
+_with_age, _with_evidence = _Replacing(Evidence, "age"), _Replacing(Explanation, "evidence")
