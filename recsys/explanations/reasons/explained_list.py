@@ -225,7 +225,7 @@ class ExplainedList:
     def _shares(self, events: Ints) -> Doubles:
         """Return the share of events in the positive evidence for each item, "n"."""
         sums = np.take(self._positive, events, axis=1).sum(1)
-        return np.divide(sums, self._total, out=np.zeros_like(sums), where=self._total > 0)
+        return np.asarray(np.divide(sums, self._total, out=np.zeros_like(sums), where=self._total > 0))
 
     def _shown(self, place: int, allowed: Mask, most: int) -> Ints:
         """Return the events that are shown: those of the reason, then the strongest of those that are allowed."""
