@@ -77,7 +77,7 @@ def recommend(
         ConfigError: the user has no such persona.
     """
     model = load_model(run, allow)
-    queries = _queries(model, run, user, history, at, source, columns)
+    queries = queries_of_run(model, run, user, history, at, source, columns)
     n = min(n, model.n_items)
     if isinstance(model, WithPersonas) or mute or boost:
         made = list_of(model, queries, n, mute, boost)
@@ -102,7 +102,7 @@ def personas(
     also the `half_life` by which the history is weighed, the same for all personas. Arguments as for `recommend`.
     """
     model = load_model(run, allow)
-    queries = _queries(model, run, user, None, at, source, columns)
+    queries = queries_of_run(model, run, user, None, at, source, columns)
     described = [persona.to_dict() for persona in describe_personas(model, queries)[0]]
     if isinstance(model, WithPersonas):
         described = [persona | {"medoid": persona["items"][0]} for persona in described]
@@ -124,7 +124,7 @@ def personas(
     return sorted(described, key=lambda persona: -float(persona["share"]))
 
 
-def _queries(
+def queries_of_run(
     model: Recommender,
     run: Path,
     user: str | None,
@@ -133,6 +133,7 @@ def _queries(
     source: str | None,
     columns: Mapping[str, Any] | None,
 ) -> Queries:
+    """Return a user of a run, or a person whose history stands in a file, as one query; see `recommend`."""
     if history is not None:
         return _queries_of_file(model, history, at)
     assert user is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class Conflict:
     context: Context
     fault: str
 
+    def __str__(self) -> str:
+        lengths = f"{self.lengths[0]}" if len(self.lengths) == 1 else f"{self.lengths[0]} to {self.lengths[-1]}"
+        return f"{' and '.join(self.rules)} (lists of {lengths}): {self.fault}"
+
 
 @final
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Report:
 
     conflicts: tuple[Conflict, ...]
     warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        conflicts = [{"rules": each.rules, "lengths": each.lengths, "fault": each.fault} for each in self.conflicts]
+        return {"conflicts": conflicts, "warnings": list(self.warnings)}
 
 
 def check(policy: Policy, catalogue: PolicyCatalogue, now: int) -> Report:
