@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,11 @@ def test_the_best_liked_ndcg_is_chosen_of_those_that_keep_the_plain_one() -> Non
     costly, kept = Candidate("liked", 0.2969, 0.26, 0.1, 1.0), Candidate("weighted", 0.2971, 0.23, 0.1, 1.0)
     assert chosen([alike, costly, kept]).feedback == "weighted"
     assert chosen([alike, costly]).feedback == "events"
+    unsure = replace(costly, error=0.0002)  # a loss of 1.03% that may be one of 1%
+    assert chosen([alike, unsure]).feedback == "liked"
+    regretted = replace(kept, feedback="signed", liked_ndcg=0.235, regret=0.19)
+    assert chosen([alike, kept, regretted]).feedback == "weighted"
+    assert chosen([replace(alike, regret=0.0), kept, regretted]).feedback == "signed"
     unknown = float("nan")
     assert chosen([Candidate("events", 0.3, unknown, 0.2, 1.0)]).feedback == "events"
     by_plain = chosen(
