@@ -15,8 +15,8 @@ from recsys.data.readers.coded import Chunk, typed
 from recsys.data.readers.columns import Clock, Columns, Role, clock_of
 from recsys.data.readers.remarks import remark_on_rating, remark_on_rows, remark_on_time, remark_on_values
 from recsys.data.readers.rows import NumberedRows, Rows
-from recsys.data.readers.spellings import are_kinds
 from recsys.data.readers.validation import Validator
+from recsys.data.spellings import are_kinds
 from recsys.errors import DataError
 
 _WHERE, _COLUMNS = "DataFrame", "columns of a log"

@@ -86,7 +86,7 @@ class Interactions:
             values: "events", ratings, NaN where there is none; 1 everywhere when omitted.
             times: "events"; 0 when omitted. Of the clock "seconds": datetimes of any unit and time zone (UTC if none),
                 Unix times in any unit, or ISO-8601 texts; of others whole numbers.
-            kinds: "events", what was done, in the words of `recsys.data.readers.spellings`; an event without one is a rating if
+            kinds: "events", what was done, in the words of `recsys.data.spellings`; an event without one is a rating if
                 it has a value, else a use.
             clock: defaults to "seconds" with times and "none" without.
             name: short name for reports.

@@ -27,9 +27,9 @@ from recsys.data.readers.columns import Columns, Duplicates, ReRatings, Role
 from recsys.data.readers.layout import Layout, detect, split_fields
 from recsys.data.readers.log import read_log
 from recsys.data.readers.sources import find_log
-from recsys.data.readers.spellings import NO_CODE, codes_of, kind_fault
 from recsys.data.readers.tables import batches
 from recsys.data.readers.times import UNIT_NAMES, parse_times
+from recsys.data.spellings import NO_CODE, codes_of, kind_fault
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
 from recsys.events.addresses import PINNED, is_address, located, open_store

@@ -101,7 +101,7 @@ class Columns:
         time: name of the column of times; None: recognised (timestamp, time, ts, date, ...).
         order: name of the column of positions in the user's history; used if there is no time.
         period: name of the column of coarse period numbers; used if there is neither time nor order.
-        kind: name of the column that says what was done, in the words of `recsys.data.readers.spellings`; ratings may then be
+        kind: name of the column that says what was done, in the words of `recsys.data.spellings`; ratings may then be
             blank beside other kinds. None: recognised (kind, event, action, ...) where at least half of its first
             entries are such words.
         category: name of a column with the item's category, which becomes the item's genre "category X".

@@ -17,8 +17,8 @@ import pyarrow as pa
 from recsys.data.readers.columns import ALIASES, Columns, Role, recognised
 from recsys.data.readers.json_arrays import array_entries
 from recsys.data.readers.sources import Source
-from recsys.data.readers.spellings import are_kinds
 from recsys.data.readers.tables import TableFormat, batches, format_of, schema_of
+from recsys.data.spellings import are_kinds
 from recsys.errors import DataError
 
 _GROUPLENS_NAMES = ("user_id", "item_id", "rating", "timestamp")  # u.data and ratings.dat have no header

@@ -18,8 +18,8 @@ from recsys.data.kinds import CODES
 from recsys.data.readers.coded import Chunk, Coded
 from recsys.data.readers.columns import ITEM_ROLES, Columns, Role
 from recsys.data.readers.rejects import Reject
-from recsys.data.readers.spellings import NO_CODE, codes_of, kind_fault
 from recsys.data.readers.times import UNIT_NAMES, parse_times, whole_numbers
+from recsys.data.spellings import NO_CODE, codes_of, kind_fault
 from recsys.types import Doubles, Floats, Ints, Kinds, Mask
 
 _COMMA = re.compile(r"[+-]?\d+,\d+")

@@ -17,7 +17,7 @@ from recsys.data.inspection import inspect
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns
 from recsys.data.readers.log import read_log
-from recsys.data.readers.spellings import SPELLINGS, codes_of
+from recsys.data.spellings import SPELLINGS, codes_of
 from recsys.errors import DataError
 
 _ROWS: list[dict[str, object]] = [
