@@ -65,8 +65,7 @@ def _fetch(options: argparse.Namespace) -> None:
 
 def _inspect(options: argparse.Namespace) -> None:
     from recsys.data.catalogue import datasets
-    from recsys.data.inspection import inspect
-    from recsys.data.pictures import draw_log
+    from recsys.data.inspection import draw_log, inspect
     from recsys.data.readers.columns import Columns
 
     columns = Columns.from_mapping(dict(options.columns)) if options.columns else None

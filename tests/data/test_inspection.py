@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from recsys.data.catalogue import datasets
-from recsys.data.inspection import inspect, user_spans
+from recsys.data.inspection import draw_log, inspect, user_spans
 from recsys.data.interactions import Clock, Interactions
-from recsys.data.pictures import draw_log
 from recsys.data.readers.columns import Columns
 from recsys.errors import DataError
 from recsys.types import DAY
