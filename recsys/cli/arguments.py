@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias, final
 
 from recsys.checks import LARGEST_SEED
+from recsys.data.splits.names import ASKS
 from recsys.errors import nearest
 from recsys.files import PICTURES
 
@@ -178,6 +179,23 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def add_moment(parser: argparse.ArgumentParser) -> None:
     """Add the moment of a question."""
     parser.add_argument("--at", help="as of this moment: an ISO date or time, or a number in the log's unit")
+
+
+def add_ask(parser: argparse.ArgumentParser) -> None:
+    """Add `--ask` and `--pause`: when the question is asked."""
+    parser.add_argument(
+        "--ask",
+        choices=ASKS,
+        help="when the question is asked: at the first event of each session or day, to which all its events are "
+        "relevant, or before each event (default: session, where the log has times)",
+    )
+    parser.add_argument(
+        "--pause",
+        type=whole(1, 24 * 366),
+        default=12,
+        metavar="HOURS",
+        help="hours without an event that end a session (default: %(default)s)",
+    )
 
 
 def add_cutoffs(parser: argparse.ArgumentParser) -> None:

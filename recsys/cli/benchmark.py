@@ -11,6 +11,7 @@ from typing import Any
 from recsys.cli.arguments import (
     Commands,
     add_actions,
+    add_ask,
     add_bad_rows,
     add_columns,
     add_command,
@@ -52,6 +53,8 @@ def add(commands: Commands) -> None:
         help=f"of {', '.join(DRIFT_ARMS)} (default: {' '.join(_ARMS)})",
     )
     parser.add_argument("--users", type=whole(1), help="ask at most so many users; the models are fitted on everybody")
+    add_ask(parser)
+    parser.add_argument("--came-back", action="store_true", help="ask only users who have been there for a day or more")
     parser.add_argument("--limit", type=whole(1), help="ask at most the first so many questions")
     parser.add_argument(
         "--candidates", type=whole(1), default=12, help="rules that an arm may try (default: %(default)s)"
@@ -75,10 +78,11 @@ def _drift(options: argparse.Namespace) -> None:
     from recsys.experiments.drift.arm_results import Settings
     from recsys.experiments.drift.bases import read_bases
     from recsys.experiments.drift.benchmark import check_options, run_drift
+    from recsys.types import HOUR
 
     columns = Columns.from_mapping(dict(options.columns)) if options.columns else None
-    names = ("users", "limit", "candidates", "retrain_days", "seed")
-    settings = Settings(**{name: getattr(options, name) for name in names})
+    names = ("users", "ask", "came_back", "limit", "candidates", "retrain_days", "seed")
+    settings = Settings(pause=options.pause * HOUR, **{name: getattr(options, name) for name in names})
     check_options(options.arms, settings)
     read_bases(options.base, options.seed)  # refused before the log is read, as it may be large
     content = run_drift(
@@ -96,14 +100,17 @@ def _drift(options: argparse.Namespace) -> None:
     print_table([row for base, entry in content["bases"].items() for row in _rows(base, entry)], decimals=4)
     for base, reason in content["refused"].items():
         print(f"{base} refuses {content['dataset']}: {reason}")
-    print(f"kept in {options.out}; drift.md is the report")
+    for reason in content["questions"]["refusals"]:
+        print(f"No claim about taste. {reason}")
+    print(f"kept in {options.out}; report.md is the report")
 
 
 def _command(options: argparse.Namespace) -> str:
     """Return the command line that repeats a call, with the defaults written out."""
     words: list[object] = ["recsys", "benchmark", "drift", "--data", options.data, "--base", *options.base]
     words += ["--arms", *options.arms, "--out", options.out]
-    for name in ("users", "limit", "candidates", "retrain_days", "seed"):
+    words += ["--came-back"] if options.came_back else []
+    for name in ("users", "ask", "pause", "limit", "candidates", "retrain_days", "seed"):
         value = getattr(options, name)
         words += [] if value is None else [f"--{name.replace('_', '-')}", value]
     words += ["--columns", *(f"{role}={name}" for role, name in options.columns)] if options.columns else []

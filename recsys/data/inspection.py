@@ -13,6 +13,7 @@ from recsys.data.feedback import DEFAULT_WEIGHTS, RatingScale, described, is_rat
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.readers.columns import Columns
 from recsys.data.readers.repeats import find_repeats
+from recsys.data.sessions import sessions, users_per_span
 from recsys.errors import DataError
 from recsys.types import DAY, Doubles, Floats, Ints
 
@@ -42,6 +43,8 @@ class Inspection:
         span: last time minus first time.
         span_per_user: quantiles over users of last minus first time of the user.
         one_day_users: share of users whose events are all on one day (UTC); None unless the clock is "seconds".
+        users_per_span: users by how long they stay; None unless users share a time.
+        sessions_per_user: quantiles over users of their sessions, divided by pauses of 12 hours; likewise.
         exact_duplicates: events equal to an earlier one in user, item, value and time. Readers drop them by default: to
             count those of a file, load it with duplicates="keep" and re_ratings="keep".
         re_ratings: other events on an item that the user has used before.
@@ -69,6 +72,8 @@ class Inspection:
     span: float | None
     span_per_user: dict[str, float] | None
     one_day_users: float | None
+    users_per_span: dict[str, int] | None
+    sessions_per_user: dict[str, float] | None
     exact_duplicates: int
     re_ratings: int
     training_events: int
@@ -119,6 +124,8 @@ def inspect(log: Interactions, policies: Columns = _DEFAULT) -> Inspection:
         span=(last - first) / unit if log.has_time else None,
         span_per_user=_quantiles(user_spans(log) / unit) if log.has_time else None,
         one_day_users=float(np.mean(user_spans(log, DAY) == 0)) if log.clock == "seconds" else None,
+        users_per_span=users_per_span(log) if log.has_time else None,
+        sessions_per_user=_quantiles(_sessions_per_user(log)) if log.has_time else None,
         exact_duplicates=int(repeats.duplicate.sum()),
         re_ratings=int((repeats.later & ~repeats.duplicate).sum()),
         training_events=len(log) - int(repeats.dropped(policies.duplicates, policies.re_ratings).sum()),
@@ -140,6 +147,12 @@ def user_spans(log: Interactions, unit: int = 1) -> Ints:
     active = np.flatnonzero(np.diff(log.indptr))
     first, last = log.time[log.indptr[active]], log.time[log.indptr[active + 1] - 1]
     return np.asarray(last // unit - first // unit)
+
+
+def _sessions_per_user(log: Interactions) -> Ints:
+    """ "users with events", int64."""
+    last = log.indptr[1:][np.diff(log.indptr) > 0] - 1
+    return np.asarray(sessions(log)[last] + 1)
 
 
 def _reading(log: Interactions, kinds: dict[str, int]) -> str:

@@ -8,19 +8,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 
 from recsys.data.interactions import Interactions
+from recsys.data.splits.names import ASKS, Ask
 from recsys.errors import ConfigError, DataError, nearest
-from recsys.types import DAY, HOUR, Ints
+from recsys.types import DAY, HOUR, Ints, Mask
 
-Ask = Literal["session", "day", "event"]
-"""When a question is asked: at the first event of each session, at the first of each day (UTC), or before each event.
-What lies strictly before is visible; all events of the session or day are relevant, and show each other nothing."""
-
-ASKS: Final[tuple[Ask, ...]] = get_args(Ask)
+__all__ = ["ASKS", "PAUSE", "Ask", "came_back", "default_ask", "occasions", "sessions", "users_per_span"]
 
 PAUSE: Final = 12 * HOUR
 """Seconds without an event after which the next one begins a new session."""
@@ -84,6 +81,44 @@ def occasions(log: Interactions, ask: Ask, pause: int = PAUSE) -> Ints:
 def default_ask(log: Interactions) -> Ask:
     """Return when the question is asked unless a caller says otherwise: by sessions wherever the log has times."""
     return "session" if log.has_time else "event"
+
+
+SPANS: Final = {"less than a day": DAY, "less than a week": 7 * DAY, "less than a month": 30 * DAY}
+"""Upper ends, in seconds, of the groups of `users_per_span`; the last group is "longer"."""
+
+
+def came_back(log: Interactions) -> Mask:
+    """Return "users": whether a user has an event a day or more after the first one; on a clock of periods, a period.
+
+    The others were there for one visit, and nothing about them can show how a taste lasts or moves.
+    """
+    back = np.zeros(log.n_users, np.bool_)
+    active = np.flatnonzero(np.diff(log.indptr))
+    back[active] = spans(log) >= (DAY if log.clock == "seconds" else 1)
+    return back
+
+
+def spans(log: Interactions) -> Ints:
+    """Return "users with events", int64: last minus first time of each user."""
+    active = np.flatnonzero(np.diff(log.indptr))
+    return np.asarray(log.time[log.indptr[active + 1] - 1] - log.time[log.indptr[active]])
+
+
+def users_per_span(log: Interactions) -> dict[str, int]:
+    """Return how many users have one event, and of the others how many stay how long, from first to last event.
+
+    On another clock than seconds there is one group of others, "more".
+
+    >>> users_per_span(Interactions.from_columns([1, 2, 2, 3, 3], [0] * 5, times=[0, 0, 5, 0, 40 * DAY]))
+    {'one event': 1, 'less than a day': 1, 'less than a week': 0, 'less than a month': 0, 'longer': 1}
+    """
+    counts = np.diff(log.indptr)
+    stay = spans(log)[counts[counts > 0] > 1]
+    single = {"one event": int((counts == 1).sum())}
+    if log.clock != "seconds":
+        return single | {"more": len(stay)}
+    group = np.searchsorted(np.asarray([*SPANS.values()]), stay, side="right")
+    return single | dict(zip([*SPANS, "longer"], np.bincount(group, minlength=len(SPANS) + 1).tolist(), strict=True))
 
 
 def _since_first(number: Ints, log: Interactions) -> Ints:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.interactions import Interactions
+from recsys.data.sessions import PAUSE, Ask, came_back
 from recsys.data.splits.assembly import time_cuts
 from recsys.data.stream import Stream
 from recsys.decay.detectors import DetectorReset
@@ -34,7 +35,7 @@ from recsys.types import DAY
 
 Say = Callable[[str], object]
 
-_FORMAT = 2
+_FORMAT = 3
 """Of results and of the tuning behind them; results of another one are made again."""
 
 _HEARTBEAT = 20.0
@@ -50,6 +51,9 @@ class Settings:
         validation: share of the events, in time, before the validation stage.
         test: share of the events before the test stage.
         users: query at most so many users in each stage, drawn by the seed; all when None. Models are fitted on all.
+        ask: when the question is asked, see `recsys.data.sessions`; None: by sessions.
+        pause: seconds that end a session.
+        came_back: ask only users who have been there for a day or more within the log of the stage.
         limit: at most the first so many questions of each stage.
         candidates: rules that an arm may try.
         retrain_days: days between two fits of the retrained arms; on a clock of periods every period.
@@ -59,6 +63,9 @@ class Settings:
     validation: float = 0.6
     test: float = 0.7
     users: int | None = None
+    ask: Ask | None = None
+    pause: int = PAUSE
+    came_back: bool = False
     limit: int | None = None
     candidates: int = 12
     retrain_days: int = 30
@@ -133,7 +140,7 @@ class Bench:
         # Last: it marks the result as complete.
         write_json(self._record(arm), {"identity": self._identity(arm)} | facts)
         shutil.rmtree(underway, ignore_errors=True)
-        self.say(f"{name}: NDCG@10 {replayed.summary['ndcg@10']:.4f} on {len(replayed.table)} questions")
+        self.say(f"{name}: NDCG@10 {replayed.over_users['ndcg@10']:.4f} on {len(replayed.table)} questions")
         return ArmResult(replayed, facts)
 
     def stage(self, start: int) -> Stage:
@@ -143,10 +150,14 @@ class Bench:
         if start == self.validation_start:
             visible = self.log.time < self.test_start
             later &= visible
-        if self.settings.users is not None:
+        settings = self.settings
+        if settings.users is not None or settings.came_back:
             active = np.bincount(self.log.user_num[later], minlength=self.log.n_users) > 0
-            visible &= drawn(active, self.settings.users, self.settings.seed)[self.log.user_num]
-        questions = QuestionSettings(limit=self.settings.limit)
+            if settings.came_back:
+                active &= came_back(self.log.select(visible))
+            most = self.log.n_users if settings.users is None else settings.users
+            visible &= drawn(active, most, settings.seed)[self.log.user_num]
+        questions = QuestionSettings(settings.ask, settings.pause, limit=settings.limit)
         return Stage(self._model(start), self.log.select(visible), start, questions, seed=self.settings.seed)
 
     def _tune(self, arm: str) -> TunedRule:

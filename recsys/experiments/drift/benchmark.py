@@ -14,7 +14,8 @@ import numpy as np
 from recsys.data.interactions import Interactions
 from recsys.decay.detectors import DetectorReset
 from recsys.errors import CapabilityError, ConfigError, DataError, nearest
-from recsys.evaluation.prequential.replay import events_before
+from recsys.evaluation.drift.claims import Questions
+from recsys.evaluation.prequential.replay import QuestionSettings, events_before
 from recsys.experiments.drift import summary
 from recsys.experiments.drift.arm_results import ArmResult, Bench, Say, Settings, identity, read_json
 from recsys.experiments.drift.bases import Base, read_bases
@@ -26,13 +27,6 @@ __all__ = ["run_drift"]
 
 RESULT = "drift.json"
 _DEFAULT = Settings()
-
-_WITHOUT_DRIFT = {
-    "ml-100k": (
-        "its users rated most of their films within a few sittings, and when tested it shows no drift of individual "
-        "tastes, so that a difference between rules of forgetting says nothing about drift"
-    ),
-}
 
 
 def run_drift(
@@ -60,7 +54,7 @@ def run_drift(
 
     Raises:
         ConfigError: an argument is unknown or out of range.
-        DataError: the log cannot carry a claim about drift, or is too short.
+        DataError: users of the log share no time, or it is too short.
         CapabilityError: a base cannot fold in, every base refuses the log, or a detector needs a missing library.
     """
     check_options(arms, settings)
@@ -82,11 +76,6 @@ def run_drift(
 
 
 def _check(log: Interactions) -> None:
-    if log.name in _WITHOUT_DRIFT:
-        raise DataError(
-            f"{log.name} is refused for claims about drift: {_WITHOUT_DRIFT[log.name]}; use a log with long "
-            "histories in time, such as movietweetings or ml-latest-small"
-        )
     if not log.has_time:
         raise DataError(
             f"{log.name} has clock {log.clock!r}: its users share no time, so that neither a detector for everybody "
@@ -111,6 +100,7 @@ def check_options(arms: Sequence[str], settings: Settings) -> None:
         raise ConfigError(
             f"validation is {settings.validation} and test {settings.test}; they must rise within 0 and 1"
         )
+    QuestionSettings(settings.ask, settings.pause)
     for name in ("users", "limit", "candidates", "retrain_days"):
         value = getattr(settings, name)
         if value is not None and value < 1:
@@ -144,7 +134,8 @@ def _content(
     log: Interactions, benches: dict[str, tuple[Bench, dict[str, ArmResult]]], settings: Settings
 ) -> dict[str, Any]:
     first_bench, first_results = next(iter(benches.values()))
-    users = np.unique(next(iter(first_results.values())).replay.table["user_num"])
+    replayed = next(iter(first_results.values())).replay
+    users = np.unique(replayed.table["user_num"])
     before = events_before(log, first_bench.test_start)
     terciles = summary.drift_terciles(log.select(np.isin(log.user_num, users)), before, users)
     entries: dict[str, Any] = {}
@@ -166,6 +157,7 @@ def _content(
         "clock": log.clock,
         "events": len(log),
         "boundaries": {"validation": first_bench.validation_start, "test": first_bench.test_start},
+        "questions": Questions.of(log, replayed, restricted=settings.came_back).to_dict(),
         "base": first,
         "arms": entries[first]["arms"],
         "paired": entries[first]["paired"],

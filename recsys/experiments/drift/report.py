@@ -9,8 +9,9 @@ from typing import Any
 from recsys.evaluation.significance import LEVEL
 from recsys.experiments.drift.constants import constants_read_on_test_questions
 from recsys.experiments.drift.pictures import draw_days, draw_half_lives, draw_pairs
+from recsys.types import DAY, HOUR
 
-REPORT = "drift.md"
+REPORT = "report.md"
 WEIGHED = (
     "NDCG@10 and HR@10 are means over users, which is what the differences and their tests weigh; over questions users "
     "with many events count more, and a difference can have the other sign."
@@ -18,7 +19,7 @@ WEIGHED = (
 
 
 def write_report(content: Mapping[str, Any], out: Path) -> Path:
-    """Write `drift.md` and its pictures, from the content of `drift.json`, into a directory; return its path."""
+    """Write `report.md` and its pictures, from the content of `drift.json`, into a directory; return its path."""
     out.mkdir(parents=True, exist_ok=True)
     bases: Mapping[str, Any] = content["bases"]
     lines = [
@@ -26,11 +27,11 @@ def write_report(content: Mapping[str, Any], out: Path) -> Path:
         "",
         f"{content['events']:,} events, clock {content['clock']}, fingerprint `{content['fingerprint'][:16]}`. "
         f"Tuned on events from {content['boundaries']['validation']} on, reported on those from "
-        f"{content['boundaries']['test']} on. Each is asked just before it happens; all items are ranked, used ones "
-        "masked.",
+        f"{content['boundaries']['test']} on. All items are ranked, used ones masked.",
         "",
+        *_questions(content["questions"]),
         *_refused(content["refused"], content["dataset"]),
-        *_verdict(bases),
+        *([] if content["questions"]["refusals"] else _verdict(bases)),
     ]
     if any(entry["paired"] for entry in bases.values()):
         draw_pairs(out / "paired.png", bases)
@@ -64,6 +65,45 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 def number(value: float | None, digits: int = 4) -> str:
     """Return a number, or a dash where it is not defined."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+_ALL_NEW = "all its new items are relevant, and what lies strictly before it is visible."
+ASKED = {
+    "session": f"Asked once at the first event of each session, which a pause of {{pause:g}} hours ends: {_ALL_NEW}",
+    "day": f"Asked once at the first event of each day (UTC): {_ALL_NEW}",
+    "event": "Asked before each event, with all that is strictly earlier visible.",
+}
+"""When the question is asked, in words; `pause` is in hours."""
+
+
+def _questions(questions: Mapping[str, Any]) -> list[str]:
+    """Return when the questions were asked, of whom, and why they say nothing about taste, if so."""
+    lines = [ASKED[questions["ask"]].format(pause=questions["pause"] / HOUR)]
+    if questions["within_hour"] is not None:
+        lines.append(
+            f"{questions['within_hour']:.0%} of the questions come within an hour of the last visible event; the "
+            f"median gap is {duration(questions['median_gap'])}."
+        )
+    spans = ", ".join(f"{name} {count:,}" for name, count in questions["users_per_span"].items())
+    whose = "Users who came back (a day or more after their first event)" if questions["came_back"] else "Users"
+    lines += [f"{whose} by the time from first to last event: {spans}.", ""]
+    for reason in questions["refusals"]:
+        lines += [f"**No claim about taste.** {reason}", ""]
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its largest common unit.
+
+    >>> duration(9), duration(5400), duration(3 * 86_400)
+    ('9 seconds', '1.5 hours', '3 days')
+    """
+    unit, name = next(
+        (unit, name)
+        for unit, name in ((DAY, "days"), (HOUR, "hours"), (60, "minutes"), (1, "seconds"))
+        if seconds >= unit or unit == 1
+    )
+    return f"{seconds / unit:.3g} {name}"
 
 
 def _refused(refused: Mapping[str, str], dataset: str) -> list[str]:

@@ -92,6 +92,9 @@ def test_drift_json_has_the_documented_content(finished: tuple[Path, dict[str, A
             assert math.isclose(sum(medians["shares"]), 1)
     assert content["arms"]["per_user"]["bytes_per_user"] < 200
     assert content["arms"]["none"]["bytes_per_user"] == 0
+    questions = content["questions"]
+    assert (questions["ask"], questions["pause"], questions["refusals"]) == ("session", 12 * 3600, [])
+    assert questions["median_gap"] >= questions["pause"]
 
 
 def test_reported_numbers_equal_those_of_the_saved_replays(finished: tuple[Path, dict[str, Any]]) -> None:
@@ -125,7 +128,7 @@ def test_only_retrained_arms_refit_on_schedule(finished: tuple[Path, dict[str, A
 
 def test_report_and_pictures_are_written(finished: tuple[Path, dict[str, Any]]) -> None:
     out, content = finished
-    report = (out / "drift.md").read_text(encoding="utf-8")
+    report = (out / "report.md").read_text(encoding="utf-8")
     for name in ("paired.png", "half_lives.png", *(f"days_{base}.png" for base in BASES)):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
         assert f"({name})" in report
@@ -214,7 +217,7 @@ def test_a_base_that_refuses_the_log_is_reported_and_the_others_run(log: Interac
     content = run_drift(log, [small, "itemknn"], ["none"], tmp_path / "out")
     assert "memory_limit_gb" in content["refused"]["small"]
     assert (list(content["bases"]), content["base"], content["paired"]) == (["itemknn"], "itemknn", {})
-    assert "small refuses" in (tmp_path / "out" / "drift.md").read_text(encoding="utf-8")
+    assert "small refuses" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     with pytest.raises(CapabilityError, match=r"every base refuses.*memory_limit_gb"):
         run_drift(log, [small], ["none"], tmp_path / "other")
 
@@ -228,12 +231,52 @@ def test_bases_that_cannot_fold_in_are_refused(log: Interactions, tmp_path: Path
         run_drift(log, ["itemkn"], ["none"], tmp_path)
 
 
-def test_logs_without_common_times_or_drift_are_refused(log: Interactions, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"ml-100k is refused.*no drift.*use a log"):
-        run_drift(replace(log, name="ml-100k"), ["ease"], ["none"], tmp_path)
+def test_logs_without_common_times_are_refused(log: Interactions, tmp_path: Path) -> None:
     for clock in ("order", "none"):
         with pytest.raises(DataError, match=f"clock '{clock}'.*column of times"):
             run_drift(replace(log, clock=clock), ["ease"], ["none"], tmp_path)
+
+
+def _sittings(log: Interactions, users: int, place: int) -> Interactions:
+    """The log with the events of the first users pressed into minutes after their first (0) or last one (-1)."""
+    times = log.time.copy()
+    for user in range(users):
+        events = log.history_slice(user)
+        times[events] = times[events][place] + 5 * np.arange(events.stop - events.start)
+    return replace(log, time=times)
+
+
+def test_users_of_one_visit_carry_no_claim_about_taste_unless_only_those_who_came_back_are_asked(
+    log: Interactions, tmp_path: Path
+) -> None:
+    short = _sittings(log, 30, 0)
+    settings = replace(SETTINGS, candidates=1)
+    content = run_drift(short, ["itemknn"], ["none", "per_user"], tmp_path / "all", settings)
+    (reason,) = content["questions"]["refusals"]
+    assert reason.startswith("60% of the users with two events or more stay for less than a day")
+    report = (tmp_path / "all" / "report.md").read_text(encoding="utf-8")
+    assert "**No claim about taste.** 60%" in report
+    assert "per_user is better than" not in report
+    assert content["questions"]["users_per_span"]["less than a day"] == 30
+    came_back = run_drift(
+        short, ["itemknn"], ["none", "per_user"], tmp_path / "some", replace(settings, came_back=True)
+    )
+    assert came_back["questions"]["refusals"] == []
+    assert came_back["arms"]["none"]["users"] <= 20
+    report = (tmp_path / "some" / "report.md").read_text(encoding="utf-8")
+    assert "Users who came back" in report
+    assert "per_user is better than" in report
+
+
+def test_asked_event_by_event_the_report_says_that_it_measures_the_sitting(log: Interactions, tmp_path: Path) -> None:
+    short = _sittings(log, 40, -1)
+    content = run_drift(short, ["itemknn"], ["none"], tmp_path, replace(SETTINGS, ask="event"))
+    assert content["questions"]["within_hour"] > 0.5
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "It measures the sitting, not taste" in report
+    assert "Asked before each event" in report
+    apart = run_drift(log, ["itemknn"], ["none"], tmp_path / "apart", replace(SETTINGS, ask="event"))
+    assert apart["questions"]["refusals"] == []
 
 
 @pytest.mark.parametrize(
@@ -243,6 +286,8 @@ def test_logs_without_common_times_or_drift_are_refused(log: Interactions, tmp_p
         (["none", "none"], {}, "each once"),
         (["none"], {"validation": 0.8, "test": 0.7}, "must rise"),
         (["none"], {"users": 0}, "users is 0"),
+        (["none"], {"ask": "sesion"}, "did you mean 'session'"),
+        (["none"], {"pause": 0}, "pause is 0"),
         (["none"], {"retrain_days": 0}, "retrain_days is 0"),
     ],
 )
