@@ -10,6 +10,7 @@ from typing import Literal, Protocol, final
 
 from recsys.errors import RecsysError
 from recsys.events.store import Correction
+from recsys.serving.filters import UNFILTERED, Filters
 from recsys.serving.records import (
     HistoryEvent,
     LoggedEvent,
@@ -27,7 +28,7 @@ Details = bool | Literal["ready"]
 
 @final
 class UnknownError(RecsysError):
-    """The model does not know an item or a persona."""
+    """The model does not know an item, a genre or a persona."""
 
 
 class Answers(Protocol):
@@ -85,7 +86,14 @@ class Answers(Protocol):
         """Save what beliefs have learned, so that a restart need not learn it again."""
 
     def recommend(
-        self, user_id: str, n: int, at: int | None, exclude: Collection[str], *, details: Details = True
+        self,
+        user_id: str,
+        n: int,
+        at: int | None,
+        exclude: Collection[str],
+        *,
+        details: Details = True,
+        filters: Filters = UNFILTERED,
     ) -> RecommendationList:
         """Return explained recommendations for a user, known or not.
 
@@ -96,7 +104,12 @@ class Answers(Protocol):
             exclude: items that must not be recommended, beside those of the history.
             details: whether to search for the events without which items would leave the list, which takes most of the
                 time. Without, no sentence claims a "because". "ready": where they were searched before; else the
-                answer's `reasons` are pending, and `prepare` searches them.
+                answer's `reasons` are pending, and `prepare` searches them; of a list at another moment, or without
+                items that are not of the history, they stay unsearched.
+            filters: which items may be listed.
+
+        Raises:
+            UnknownError: there is no such genre, or the user has no such persona, or muted it.
         """
 
     def recommend_for(
@@ -107,6 +120,7 @@ class Answers(Protocol):
         exclude: Collection[str],
         *,
         details: Details = True,
+        filters: Filters = UNFILTERED,
     ) -> RecommendationList:
         """Return explained recommendations for an anonymous user with this history, which is not stored."""
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 import numpy as np
 
 from recsys.data.items import NO_GENRE
 from recsys.data.titles import year_of
+from recsys.errors import nearest
+from recsys.events.checks import shown
 from recsys.models.base import FittedOn
+from recsys.serving.answers import UnknownError
+from recsys.serving.filters import Filters
 from recsys.serving.records import TitleMatch
 from recsys.serving.title_search import TitleSearch
-from recsys.types import Mask
+from recsys.types import Items
+
+_NAMED = 30
+"""The most genres that an error names."""
 
 
 @final
@@ -25,6 +31,7 @@ class Catalogue:
         titles: "items".
         years: "items", the year at the end of the title; None without one.
         genres: "items".
+        genre_names: all genres, sorted.
     """
 
     def __init__(self, fitted: FittedOn) -> None:
@@ -33,6 +40,10 @@ class Catalogue:
         self.titles = fitted.metadata.titles
         self.years = [year_of(title) for title in self.titles]
         self.genres = [tuple(name for name in row if name not in NO_GENRE) for row in fitted.metadata.genres]
+        names, self._has = fitted.metadata.genre_matrix
+        self.genre_names = tuple(name for name in names if name not in NO_GENRE)
+        self._columns = {name.casefold(): column for column, name in enumerate(names) if name not in NO_GENRE}
+        self._years = np.asarray([-1 if year is None else year for year in self.years], np.int64)
         self._search = TitleSearch(self.titles, fitted.tie_order.numpy())
 
     def title_of(self, item_id: str) -> str | None:
@@ -47,13 +58,27 @@ class Catalogue:
             for item in self._search.search(query, n)
         )
 
-    def outside(self, genres: Sequence[str], first: int | None, last: int | None) -> Mask:
-        """Return "items": which have none of some genres, or no year from `first` to `last`; None: any."""
-        wanted = {genre.casefold() for genre in genres}
+    def outside(self, filters: Filters) -> Items:
+        """Return the numbers of the items that some filters leave out, ascending; a persona leaves none out here.
+
+        Raises:
+            UnknownError: no item has a genre of this name.
+        """
         outside = np.zeros(len(self.ids), np.bool_)
-        if wanted:
-            outside |= ~np.asarray([any(name.casefold() in wanted for name in row) for row in self.genres], np.bool_)
-        if first is not None or last is not None:
-            low, high = -1 if first is None else first, 10_000 if last is None else last
-            outside |= ~np.asarray([year is not None and low <= year <= high for year in self.years], np.bool_)
-        return outside
+        if filters.genres:
+            columns = [self._column(name) for name in filters.genres]
+            outside |= ~self._has[:, columns].any(1)
+        if filters.from_year is not None:
+            outside |= self._years < filters.from_year
+        if filters.to_year is not None:
+            outside |= self._years > filters.to_year
+        if filters.from_year is not None or filters.to_year is not None:
+            outside |= self._years < 0
+        return np.flatnonzero(outside).astype(np.int32)
+
+    def _column(self, genre: str) -> int:
+        column = self._columns.get(genre.casefold())
+        if column is None:
+            some = f"there are {', '.join(self.genre_names[:_NAMED])}" if self.genre_names else "no item has one"
+            raise UnknownError(f"there is no genre {shown(genre)}{nearest(genre, self.genre_names)}; {some}")
+        return column

@@ -26,6 +26,7 @@ from recsys.models.base import Recommender
 from recsys.models.personas.model import WithPersonas
 from recsys.serving.answers import Details, UnknownError
 from recsys.serving.catalogue import Catalogue
+from recsys.serving.filters import UNFILTERED, Filters
 from recsys.serving.lists.base import ListMaker
 from recsys.serving.lists.cached import CachedLists
 from recsys.serving.lists.corrections import PersonaCorrections
@@ -52,7 +53,7 @@ from recsys.serving.users.history import (
     decayed_within,
     missing_as_nan,
 )
-from recsys.serving.users.state import UserCache, UserState, UserStates
+from recsys.serving.users.state import UserCache, UserState, UserStates, excluding
 
 _NAMED = 5
 """The most unknown items of a history, and of those to exclude, that an answer names."""
@@ -206,12 +207,19 @@ class RunAnswers:
             raise BundleError(f"the model cannot answer ({type(error).__name__}); train the run again") from error
 
     def recommend(
-        self, user_id: str, n: int, at: int | None, exclude: Collection[str], *, details: Details = True
+        self,
+        user_id: str,
+        n: int,
+        at: int | None,
+        exclude: Collection[str],
+        *,
+        details: Details = True,
+        filters: Filters = UNFILTERED,
     ) -> RecommendationList:
         with self._lock:
             history = self._current(user_id)
             queries, state = self._states.at(history, self._now(), at, exclude)
-            return self._recommend(history, queries, state, n, at, exclude, details)
+            return self._recommend(history, queries, state, n, at, exclude, details, filters)
 
     def recommend_for(
         self,
@@ -221,6 +229,7 @@ class RunAnswers:
         exclude: Collection[str],
         *,
         details: Details = True,
+        filters: Filters = UNFILTERED,
     ) -> RecommendationList:
         timed = all(event.time is not None for event in history)
         now = self._now()
@@ -236,7 +245,7 @@ class RunAnswers:
                 visitor.note_unknown(event.item_id, moment)
         with self._lock:
             queries, state = self._states.at(visitor, now, at, exclude, keep=False)
-            return self._recommend(visitor, queries, state, n, at, exclude, details)
+            return self._recommend(visitor, queries, state, n, at, exclude, details, filters)
 
     def personas(self, user_id: str, at: int | None) -> Personas:
         with self._lock:
@@ -335,8 +344,15 @@ class RunAnswers:
         at: int | None,
         exclude: Collection[str],
         details: Details,
+        filters: Filters,
     ) -> RecommendationList:
-        listed = self._lists.recommend(history, queries, state, n, exact_time=at is not None, details=details)
+        if filters.names_items:
+            queries = excluding(queries, self._catalogue.outside(filters))
+        exact = at is not None
+        listed = self._lists.recommend(
+            history, queries, state, n, exact_time=exact, details=details, persona=filters.persona
+        )
+        kept = not (exact or exclude or filters.any)
         unknown = [item for item, time in history.unknown.items() if at is None or time < at]
         excluded = [item for item in dict.fromkeys(exclude) if item not in self._catalogue.numbers]
         return RecommendationList(
@@ -348,7 +364,7 @@ class RunAnswers:
             _learning(history),
             tuple(excluded[:_NAMED]),
             listed.shelves,
-            "unsearched" if details is False else "searched" if listed.rest is None else "pending",
+            "searched" if details and listed.rest is None else "pending" if details and kept else "unsearched",
         )
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar, final
 from recsys.events.store import Appended, Correction, Event, EventStore, StoreError
 from recsys.serving.access import Denied, Limits, RateLimiter, TokenCache, within_seconds
 from recsys.serving.answers import Answers, Details
+from recsys.serving.filters import UNFILTERED, Filters
 from recsys.serving.metrics import Metrics
 from recsys.serving.records import RecommendationList
 
@@ -97,11 +98,17 @@ class Service:
             self._waiting.discard(request)  # a cancelled call never starts
 
     def recommend(
-        self, user_id: str, n: int, at: int | None, exclude: Collection[str], details: Details
+        self,
+        user_id: str,
+        n: int,
+        at: int | None,
+        exclude: Collection[str],
+        details: Details,
+        filters: Filters = UNFILTERED,
     ) -> RecommendationList:
         """Return recommendations, in the thread of the models; pending reasons are searched while no request waits."""
-        listed = self.answers.recommend(user_id, n, at, exclude, details=details)
-        if listed.reasons == "pending" and at is None and not exclude:
+        listed = self.answers.recommend(user_id, n, at, exclude, details=details, filters=filters)
+        if listed.reasons == "pending":
             self._prepare_later(user_id)
         return listed
 

@@ -30,8 +30,9 @@ class Seats(Slate):
     calibration that what they are served is as mixed as what they liked. Both weights are multiplied by how far the
     shares can be trusted.
 
-    A boosted owner has at every rank at least twice the seats that the same rules would give it without the boost, and
-    one in the whole list if it would have none, as far as it owns candidates and there are ranks.
+    A boosted owner has at every rank twice the seats that the same rules would give it without the boost, and one in
+    the whole list if it would have none, as far as it owns candidates and there are ranks; of those, one stays with the
+    others if they had any. It has more only where the others have no candidates.
 
     Args:
         weight: of the owners' shares, from 0 to 1; chosen on validation.
@@ -63,6 +64,8 @@ class Seats(Slate):
             return chosen
         due = 2 * _seats(chosen, seating.owner, worth.shape[1]) * seating.boosted
         due[-1] = np.maximum(due[-1], seating.boosted)
+        listed = (chosen != UNKNOWN).sum(1)[:, None]
+        due = np.minimum(due, np.where(due[-1] < 2 * listed, np.maximum(listed - 1, 1), listed))
         for rank in range(len(due) - 2, -1, -1):  # a rank gives one seat, so what is due later is begun in time
             due[rank] = np.maximum(due[rank], due[rank + 1] - 1)
         return _elect(scores, seating.owner, worth, content, allowed, n, due)
@@ -172,7 +175,7 @@ def _elect(
         content: what labels count; None without labels.
         allowed: "queries pool".
         n: length of the lists.
-        due: "n queries owners", seats that owners must have after each rank if they can; None for none.
+        due: "n queries owners", seats of boosted owners after each rank, if they can have them; 0 for others; None: none.
     """
     queries = np.arange(len(scores))
     owners = worth.shape[1]
@@ -192,6 +195,9 @@ def _elect(
             behind = np.hstack([seats[:, :owners] < due[rank], np.zeros((len(scores), 1), np.bool_)])
             first = behind.ravel().take(flat) & np.isfinite(free)
             value[~first & first.any(1, keepdims=True)] = -np.inf
+            served = np.hstack([(due[-1] > 0) & (seats[:, :owners] >= due[rank]), np.zeros((len(scores), 1), np.bool_)])
+            others = ~served.ravel().take(flat) & np.isfinite(free)
+            value[~others & others.any(1, keepdims=True)] = -np.inf
         best = value.argmax(1)
         found = value[queries, best] > -np.inf
         rows, best = queries[found], best[found]

@@ -82,6 +82,17 @@ def test_boost_of_an_owner_without_a_seat_gives_one() -> None:
     assert _owners(boosted, Seats(0.1, 0.0).choose(boosted, 5)).count(1) == 1
 
 
+def test_boost_gives_no_more_than_twice_and_leaves_the_others_a_seat() -> None:
+    owner = [0, 1, 2] * 20
+    for shares in ([0.4, 0.4, 0.2], [0.2, 0.3, 0.5], [0.7, 0.2, 0.1]):
+        plain = _pool(owner, shares)
+        before = _owners(plain, Seats(1.0, 0.0).choose(plain, 10))
+        for k in range(3):
+            pool = _pool(owner, shares, boosted=[k == one for one in range(3)])
+            after = _owners(pool, Seats(1.0, 0.0).choose(pool, 10))
+            assert after.count(k) == min(9, max(1, 2 * before.count(k)))
+
+
 def test_boost_ends_where_the_candidates_do() -> None:
     pool = _pool([0] * 10 + [1, 1, 1], [0.5, 0.5], boosted=[False, True])
     assert _owners(pool, Seats(1.0, 0.0).choose(pool, 10)).count(1) == 3

@@ -24,6 +24,7 @@ from recsys.events.store import Correction, Event
 from recsys.serving.access import CODES, Limits, require
 from recsys.serving.answers import Answers, UnknownError
 from recsys.serving.changes import changes
+from recsys.serving.filters import Filters
 from recsys.serving.http import schemas
 from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import Guard
@@ -45,6 +46,10 @@ _Exclude = Annotated[
 ]
 _Title = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
 _Details = Annotated[Literal["true", "false", "ready"], Query(description=schemas.DETAILS, examples=["ready"])]
+_Genre = Annotated[list[str], Query(description=schemas.GENRE, max_length=schemas.MOST_GENRES, examples=[["Drama"]])]
+_FromYear = Annotated[int | None, Query(ge=0, le=schemas.LATEST, description=schemas.FROM_YEAR, examples=[1990])]
+_ToYear = Annotated[int | None, Query(ge=0, le=schemas.LATEST, description=schemas.TO_YEAR, examples=[1999])]
+_Persona = Annotated[int | None, Query(ge=0, lt=MOST_PERSONAS, description=schemas.PERSONA, examples=[12])]
 _Changed = Annotated[bool, Query(description="whether to tell what the events change in their user's list of ten")]
 _LENGTH = 10
 _LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
@@ -144,13 +149,17 @@ def _recommendations(service: Service) -> APIRouter:
         n: n_items = _LENGTH,
         at: _At = None,
         exclude: _Exclude = [],  # noqa: B006
+        genre: _Genre = [],  # noqa: B006
+        from_year: _FromYear = None,
+        to_year: _ToYear = None,
+        persona: _Persona = None,
         details: _Details = "true",
     ) -> Response:
         """Recommend items to a user, known or not, and say why."""
         now = schemas.moment(at, time.time())
-        excluded = _excluded(exclude, limits)
+        excluded, filters = _excluded(exclude, limits), Filters(tuple(genre), from_year, to_year, persona)
         return await _answer(
-            service, _LIST, lambda: service.recommend(user_id, n, now, excluded, schemas.details_of(details))
+            service, _LIST, lambda: service.recommend(user_id, n, now, excluded, schemas.details_of(details), filters)
         )
 
     @router.post(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
@@ -158,7 +167,8 @@ def _recommendations(service: Service) -> APIRouter:
         """Recommend items to a user as GET does, with parameters that are too long for a path."""
         now = schemas.moment(body.at, time.time())
         excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
-        return await _answer(service, _LIST, lambda: service.recommend(user_id, n, now, excluded, details))
+        filters = schemas.filters_of(body)
+        return await _answer(service, _LIST, lambda: service.recommend(user_id, n, now, excluded, details, filters))
 
     @router.post("/v1/recommendations", dependencies=[Depends(allowing("read"))], response_model=RecommendationList)
     async def recommend_for(body: schemas.QuestionIn) -> Response:
@@ -177,8 +187,9 @@ def _recommendations(service: Service) -> APIRouter:
                 raise DataError(f"history[{place}]: {error}") from None
         now = schemas.moment(body.at, asked)
         excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
+        filters, answers = schemas.filters_of(body), service.answers
         return await _answer(
-            service, _LIST, lambda: service.answers.recommend_for(history, n, now, excluded, details=details)
+            service, _LIST, lambda: answers.recommend_for(history, n, now, excluded, details=details, filters=filters)
         )
 
     @router.get(_ITEM + "/similar", dependencies=[Depends(allowing("read"))], response_model=SimilarItems)

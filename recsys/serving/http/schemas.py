@@ -21,6 +21,7 @@ from recsys.events.checks import (
     LONGEST_NAME,
     MOST_AHEAD,
     MOST_ASKED_AHEAD,
+    MOST_PERSONAS,
     check_event_time,
     check_id,
     check_moment,
@@ -30,6 +31,7 @@ from recsys.events.checks import (
 )
 from recsys.serving.access import Code, Limits
 from recsys.serving.answers import Details
+from recsys.serving.filters import Filters
 from recsys.serving.records import Changed, HistoryEvent, LoggedEvent
 
 # The schema documents the checks of `recsys.events.checks` and the limits; their errors tell a cure.
@@ -84,6 +86,16 @@ _Exclude = Annotated[
     list[str],
     Field(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude}),
 ]
+GENRE: Final = "only items of one of these genres, as their answers name them"
+FROM_YEAR: Final = "only items from this year on"
+TO_YEAR: Final = "only items until this year"
+PERSONA: Final = "only items that this persona owns: the number of a shelf"
+LATEST: Final = 9_999
+MOST_GENRES: Final = 20
+
+_Genre = Annotated[list[str], Field(description=GENRE, max_length=MOST_GENRES)]
+_Year = Annotated[int | None, Field(ge=0, le=LATEST), BeforeValidator(_integral)]
+_Persona = Annotated[int | None, Field(ge=0, lt=MOST_PERSONAS, description=PERSONA), BeforeValidator(_integral)]
 _VALUE: dict[str, Any] = {"minimum": -LARGEST_VALUE, "maximum": LARGEST_VALUE}
 _TIME: dict[str, Any] = {"minimum": 0, "exclusiveMaximum": LARGEST_TIME}
 _TIMES: dict[str, Any] = {
@@ -199,19 +211,37 @@ def details_of(details: str) -> Details:
 class ListIn(_Body):
     """What a list of recommendations shall be: the parameters of GET, in a body."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"n": 5, "exclude": ["260"], "genre": ["Drama"], "from_year": 1990}]}
+    )
+
     n: _Length = 10
     at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
+    genre: _Genre = Field(default_factory=list)
+    from_year: _Year = Field(None, description=FROM_YEAR)
+    to_year: _Year = Field(None, description=TO_YEAR)
+    persona: _Persona = None
     details: Details = Field(True, description=DETAILS)
 
 
 class QuestionIn(_Body):
     """A question of somebody whose history comes with it. Nothing of it is kept."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"history": [{"item_id": "1"}, {"item_id": "260", "value": 5.0}], "n": 5, "to_year": 1999}]
+        }
+    )
+
     history: list[UseIn] = Field(json_schema_extra={"maxItems": Limits.history} | _TIMES)
     n: _Length = 10
     at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
+    genre: _Genre = Field(default_factory=list)
+    from_year: _Year = Field(None, description=FROM_YEAR)
+    to_year: _Year = Field(None, description=TO_YEAR)
+    persona: _Persona = None
     details: bool = Field(True, description="false: do not search for the events without which an item would leave")
 
 
@@ -329,6 +359,11 @@ class ReadyOut(StateOut):
     """That the service is ready, and how many erasures may have left copies of their rows in the store's file."""
 
     scrubbing: int
+
+
+def filters_of(body: ListIn | QuestionIn) -> Filters:
+    """Return which items a body lets into the list."""
+    return Filters(tuple(body.genre), body.from_year, body.to_year, body.persona)
 
 
 def moment(given: object, now: float) -> int | None:

@@ -48,6 +48,24 @@ class ListMaker(ABC):
         """Return those of a user's corrections that may change a list: of this model, and not without effect."""
 
     @abstractmethod
+    def of_persona(
+        self, queries: Queries, moment: int, state: UserState, corrections: Mapping[int, Correction], persona: int
+    ) -> Queries:
+        """Return one user's query without the items that a persona does not own.
+
+        Args:
+            queries: the user.
+            moment: the moment as of which the history is read, Unix seconds.
+            state: of the user.
+            corrections: of personas, those of other models included.
+            persona: public number.
+
+        Raises:
+            UnknownError: the user has no such persona, or muted it.
+            CapabilityError: personas of this model own no items.
+        """
+
+    @abstractmethod
     def make(
         self,
         queries: Queries,

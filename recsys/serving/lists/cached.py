@@ -41,7 +41,15 @@ class CachedLists:
         self._cache = cache
 
     def recommend(
-        self, history: UserHistory, queries: Queries, state: UserState, n: int, *, exact_time: bool, details: Details
+        self,
+        history: UserHistory,
+        queries: Queries,
+        state: UserState,
+        n: int,
+        *,
+        exact_time: bool,
+        details: Details,
+        persona: int | None = None,
     ) -> Listed:
         """Return the n best items for a user at the moment of the queries.
 
@@ -52,11 +60,14 @@ class CachedLists:
             n: length of the list.
             exact_time: whether the history is read as of the very second.
             details: see `Answers.recommend`.
+            persona: the one whose items may be listed; None: all.
         """
         now = int(queries.now[0])
         moment = now if exact_time else rounded_moment(now, queries.times)
         corrections = self._maker.acting(history.corrections)
         cached = state.cached_list
+        if persona is not None:
+            queries = self._maker.of_persona(queries, moment, state, history.corrections, persona)
         if queries.exclude is not state.queries.exclude:  # the request excludes more items
             return self._maker.make(queries, moment, state, n, corrections, details=details is True)
         if cached is None or not cached.answers(moment, n, corrections):

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from recsys.bundles.index import Recommend
-from recsys.data.queries import Queries, Ragged
+from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
 from recsys.explanations import Explanation, PersonaItem, text
@@ -24,17 +24,20 @@ from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.model import WithPersonas
-from recsys.models.personas.ownership import PersonaOwners, persona_shares
+from recsys.models.personas.ownership import PersonaOwners, ownership, persona_shares
 from recsys.serving.answers import UnknownError
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.lists.base import SEARCHED, ListMaker, ToldPersonas
 from recsys.serving.lists.controls import Controls, check_control, tastes_id
 from recsys.serving.records import Persona, Shelf
-from recsys.serving.users.state import Listed, UserState
+from recsys.serving.users.state import Listed, UserState, excluding
 from recsys.slates import Greedy, Pool
 from recsys.types import Doubles
 
 _ONE = np.zeros(1, np.int64)
+
+_OWNED = 4_096
+"""Items whose owners are found at a time, to list those of one persona."""
 
 
 @final
@@ -70,10 +73,24 @@ class PersonaLists(ListMaker):
         check_control(self._model, persona, correction)
 
     def check_user(self, persona: int, state: UserState, corrections: Mapping[int, Correction]) -> None:
-        own = self.controls(state, corrections).numbers
-        if persona not in own:
-            some = f"there are {', '.join(map(str, sorted(own)))}" if own else "there are none yet"
-            raise UnknownError(f"there is no persona {persona} of this user; {some}")
+        _place(persona, self.controls(state, corrections))
+
+    def of_persona(
+        self, queries: Queries, moment: int, state: UserState, corrections: Mapping[int, Correction], persona: int
+    ) -> Queries:
+        controls = self.controls(state, corrections)
+        place = _place(persona, controls)
+        if controls.muted[0, place]:
+            raise UnknownError(f"nothing of persona {persona} is listed, for it is muted; unmute it first")
+        whole = self.read(queries.at(np.asarray([moment], np.int64)), state).queries
+        holding, dictionary, personas = self._holding(state), self._model.dictionary, state.grown.found.personas
+        every = np.arange(self._model.n_items, dtype=np.int32)[None]
+        others = []
+        for first in range(0, every.shape[1], _OWNED):
+            items = every[:, first : first + _OWNED]
+            owner = ownership(holding, whole, items, dictionary, personas, evidence=False).owner
+            others.append(items[owner != place])
+        return excluding(queries, np.concatenate(others))
 
     def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:
         return {
@@ -134,7 +151,7 @@ class PersonaLists(ListMaker):
         if not controls.silent.any():
             return queries
         silent = np.flatnonzero(controls.silent[self._model.dictionary.taste]).astype(np.int32)
-        return replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, silent)]))
+        return excluding(queries, silent)
 
     def _slated(
         self, whole: ReadOut, heard: ReadOut, state: UserState, controls: Controls, n: int, *, general: bool
@@ -257,6 +274,15 @@ class PersonaLists(ListMaker):
                 )
             )
         return ToldPersonas(tuple(activity.times.tolist()), tuple(told), controls.unmatched)
+
+
+def _place(persona: int, controls: Controls) -> int:
+    """Return which of a user's personas a public number is; raise where it is none."""
+    own = controls.numbers
+    if persona not in own:
+        some = f"there are {', '.join(map(str, sorted(own)))}" if own else "there are none yet"
+        raise UnknownError(f"there is no persona {persona} of this user; {some}")
+    return own.index(persona)
 
 
 def _for_nobody(one: Explanation) -> Explanation:

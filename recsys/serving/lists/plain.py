@@ -10,6 +10,7 @@ import numpy as np
 
 from recsys.bundles.index import Recommend
 from recsys.data.queries import Queries
+from recsys.errors import CapabilityError
 from recsys.events.store import Correction
 from recsys.explanations import PersonaItem, UserFacts, explain_read, text
 from recsys.explanations.activity import persona_activity
@@ -64,6 +65,14 @@ class PlainLists(ListMaker):
 
     def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:
         return self._corrections.of_model(corrections)
+
+    def of_persona(
+        self, queries: Queries, moment: int, state: UserState, corrections: Mapping[int, Correction], persona: int
+    ) -> Queries:
+        raise CapabilityError(
+            "personas of this model own no items, so that a list cannot be of one; serve a model with found personas, "
+            "such as configs/ease_personas.yaml"
+        )
 
     def make(
         self,

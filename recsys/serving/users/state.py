@@ -25,6 +25,7 @@ from recsys.models.personas.model import WithPersonas
 from recsys.serving.records import Shelf
 from recsys.serving.users.history import UserHistory, decayed_within
 from recsys.serving.users.personas import GrownPersonas
+from recsys.types import Items
 
 _PERSONA_BYTES = 4_000
 """Of a described persona, approximately: its items and genres."""
@@ -221,7 +222,7 @@ class UserStates:
         queries = state.queries.at(np.asarray([now], np.int64))
         if exclude:
             more = np.asarray([self.item_numbers.get(item, UNKNOWN) for item in exclude], np.int32)
-            queries = replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, more)]))
+            queries = excluding(queries, more)
         return queries, state
 
     def _new(self, history: UserHistory, stop: int, now: int, *, keep: bool) -> UserState:
@@ -244,3 +245,8 @@ class UserStates:
         state = UserState(queries, facts, weights, None if last is None else last.bounded, personas)
         self.cache.put(history, state)
         return state
+
+
+def excluding(queries: Queries, items: Items) -> Queries:
+    """Return one query whose list must not have some items, either."""
+    return replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, items)]))

@@ -41,7 +41,7 @@ def test_no_route_takes_a_parameter_that_its_schema_does_not_name(client: Client
 @pytest.mark.parametrize(
     ("query", "hint"),
     [
-        ("limit=5", "n, at, exclude"),
+        ("limit=5", "n, at, exclude, genre, from_year, to_year, persona, details"),
         ("excluded=i1", "did you mean 'exclude'?"),
         ("n=3&exlcude=i1", "did you mean 'exclude'?"),
         ("N=5", "did you mean 'n'?"),
