@@ -234,7 +234,7 @@ def _disliked(result: Result) -> list[str]:
         for name, own in result.hated.items()
     ]
     text = (
-        f"What {PEOPLE} people who hated {HATED} are shown of it; {percent(result.usual)} of all events are of it. "
+        f"What {PEOPLE} people who hated {HATED} are shown of it; {100 * result.usual:.0f}% of all events are of it. "
         "The last column counts, of what is left, the items of no other genre but comedy and drama:"
     )
     return [text, table(header, rows)]

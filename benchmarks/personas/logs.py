@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.personas.subject import LONG, Figures, N, Subject
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.evaluation.holdout import evaluate_lists
-from recsys.evaluation.significance import compare_seeds
-from recsys.evaluation.tastes import Tastes
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.clusters import Personas, find_personas, taste_mass
@@ -23,7 +18,7 @@ from recsys.models.personas.growth import matched, updated_personas
 from recsys.models.personas.health import FoundHealth
 from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
 from recsys.models.personas.taste_names import Labels, TasteNames
-from recsys.types import Doubles, Items
+from recsys.types import Items
 
 _TIMED = 50
 _NAMERS = 3000
@@ -35,7 +30,8 @@ def distinct(subject: Subject, of_event: Items) -> Figures:
     long = subject.queries.history.lengths >= LONG
     health = FoundHealth.of(subject.dictionary, subject.queries, of_event, subject.personas.mass.shape[1])
     figures = {"cosine": health.cosine, "separation": health.separation, "effective": health.effective[long]}
-    return {name: float(np.nanmean(values)) for name, values in figures.items()}
+    means = {name: float(np.nanmean(values)) if len(values) else float("nan") for name, values in figures.items()}
+    return means | {f"users of {LONG} events": float(long.sum())}
 
 
 def placebos(subject: Subject, seed: int) -> dict[str, Figures]:
@@ -87,56 +83,6 @@ def owned(subject: Subject) -> Figures:
     found = ownership(subject.model, subject.queries, subject.lists.items, subject.dictionary, subject.personas)
     nobody = (found.owner == UNKNOWN) & (subject.lists.items != UNKNOWN)
     return {"evidence": float(np.median(found.evidence)), "nobody's": float(nobody.mean())}
-
-
-def free(subjects: Sequence[Subject], seed: int) -> Figures:
-    """Return NDCG, excess of the taste distance and systematic distortion, of seats against plain scores.
-
-    Args:
-        subjects: of one log under one or several splits, over which a user's values are averaged.
-        seed: of the interval.
-    """
-    tables = [_tables(subject) for subject in subjects]
-    one, other = ([pair[side] for pair in tables] for side in (0, 1))
-    metric = f"ndcg@{N}"
-    row = compare_seeds(one, other, [metric], seed=seed).iloc[0]
-    first = subjects[0]
-    tastes, plain = Tastes.of(first.train), first.model.recommend(first.queries, N).items
-    long = first.queries.history.lengths >= LONG
-    return {
-        "plain": float(row["mean_a"]),
-        "seats": float(row["mean_b"]),
-        "relative": float(row["relative"]),
-        "low": float(row["low"] / row["mean_a"]),
-        "high": float(row["high"] / row["mean_a"]),
-        "users": float(row["n"]),
-        "splits": float(len(subjects)),
-        "excess, plain": float(one[0][f"tdd_excess@{N}"].mean()),
-        "excess": float(other[0][f"tdd_excess@{N}"].mean()),
-        "excess, plain, 30 events": float(one[0][f"tdd_excess@{N}"][long].mean()),
-        "excess, 30 events": float(other[0][f"tdd_excess@{N}"][long].mean()),
-        "systematic, plain": systematic(tastes, first.queries, plain),
-        "systematic": systematic(tastes, first.queries, first.lists.items),
-    }
-
-
-def _tables(subject: Subject) -> tuple[pd.DataFrame, pd.DataFrame]:
-    tastes = Tastes.of(subject.train)
-    lists = subject.model.recommend(subject.queries, N).items, subject.lists.items
-    one, other = (
-        evaluate_lists(top, subject.questions, subject.train, cutoffs=N, tastes=tastes).per_user for top in lists
-    )
-    return one, other
-
-
-def systematic(tastes: Tastes, queries: Queries, top: Items) -> float:
-    """Return |mean delta|^2 - tr Cov(delta) / N, delta the list's taste distribution less the history's.
-
-    What distorts everybody in the same direction; an unbiased estimate of |E delta|^2.
-    """
-    histories, lists = tastes.of_histories(queries.history), tastes.of_lists(top, [N])[0]
-    difference: Doubles = (lists - histories)[histories.any(1) & lists.any(1)]
-    return float((difference.mean(0) ** 2).sum() - difference.var(0, ddof=1).sum() / len(difference))
 
 
 def controlled(subject: Subject, most: int = 2000) -> Figures:

@@ -33,7 +33,7 @@ def report(
         rows = [
             [f"{claim}: {name}", number(value)] for claim, figures in claims.items() for name, value in figures.items()
         ]
-        parts += [f"## {log}", bars_table(bars(claims)), table(["figure", ""], rows)]
+        parts += [f"## {log}", bars_table(bars(claims)), _lengths(claims), table(["figure", ""], rows)]
     parts += ["## Worlds with known personas", bars_table(world_bars(worlds)), _world_table(worlds)]
     for log, ten in persons.items():
         if ten:
@@ -84,17 +84,35 @@ def _reasons(ten: Sequence[Person]) -> str:
     return f"Kinds of reasons of {len(kinds)} items: {counted}{middle}."
 
 
+def _lengths(claims: Claims) -> str:
+    """Return the excess of the taste distance by the length of histories, and what bounds it."""
+    prefix = "excess, "
+    by_length = {claim.removeprefix(prefix): each for claim, each in claims.items() if claim.startswith(prefix)}
+    columns = ["plain", "seats", "nearest", "own next events"]
+    rows = [
+        [length, number(own["users"], 0), *(signed(own[name]) for name in columns)] for length, own in by_length.items()
+    ]
+    lost = percent(claims["free"]["ndcg, nearest"], 0)
+    text = (
+        "Excess of the taste distance by length of history. `nearest` is the list of the same candidates nearest to "
+        f"the history, at {lost} NDCG; a list nearer than the own next events is nearer than the user is:"
+    )
+    return text + "\n\n" + table(["history", "users", *columns], rows)
+
+
 def bars(claims: Claims) -> list[list[str]]:
     """Return the bars of one log."""
     found, meaningful, owned = claims["personas, found"], claims["meaningful"], claims["owned"]
     free, controlled, stable, cost = (claims[name] for name in ("free", "controlled", "stable, continued", "cost"))
     change = f"{percent(free['relative'])} {interval(100 * free['low'], 100 * free['high'], 1)}"
-    ratio = free["systematic"] / free["systematic, plain"]
+    ratio = free["systematic, seats"] / free["systematic, plain"]
     single = cost["milliseconds"] * 500 / max(500.0, cost["events"])
-    excess = f"{signed(free['excess'])} (30 events: {signed(free['excess, 30 events'])})"
+    bound = f"own next events {signed(free['excess, own next events'])}"
+    excess = f"{signed(free['excess, seats'])} (plain {signed(free['excess, plain'])}, {bound})"
+    long = f"{number(found['effective'], 2)} ({number(found['users of 30 events'], 0)} of them)"
     rows = [
         bar("cosine between personas", "at most .20", number(found["cosine"], 2), found["cosine"] <= 0.2),
-        bar("effective number, 30 events", "at least 3", number(found["effective"], 2), found["effective"] >= 3),
+        bar("effective number, users with 30 events", "at least 3", long, _least(found["effective"], 3)),
         *(_planted(name, value) for name, value in claims["planted"].items()),
         bar("lift of names, median", "at least 2.5", number(meaningful["lift"], 2), _least(meaningful["lift"], 2.5)),
         bar(
@@ -107,7 +125,7 @@ def bars(claims: Claims) -> list[list[str]]:
         bar("same owner after it", "at least .85", number(stable["owners"], 2), stable["owners"] >= 0.85),
         bar("owner's share of evidence", "at least .60", number(owned["evidence"], 2), owned["evidence"] >= 0.6),
         bar("NDCG@10 of seats, lower end", "at least -.5%", change, free["low"] >= -0.005),
-        bar("excess of taste distance", "at most 0", excess, free["excess"] <= 0),
+        bar("excess of taste distance", "at most 0", excess, free["excess, seats"] <= 0),
         bar("systematic distortion", "at most .5 of plain", number(ratio, 2), ratio <= 0.5),
         bar("items of a muted persona", "0", number(controlled["muted items"], 0), controlled["muted items"] == 0),
         bar("its evidence", "0", number(controlled["muted evidence"], 0), controlled["muted evidence"] == 0),

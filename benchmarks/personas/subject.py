@@ -52,19 +52,26 @@ class Subject:
         cls,
         model: Recommender,
         split: Split,
-        most: int,
-        seed: int,
         *,
         sharpness: float | None = 0.0,
-        slate: Slate | None = None,
+        most: int | None = None,
+        seed: int = 0,
     ) -> Subject:
-        """Fit a model with personas, whose slate and sharpness are chosen on validation where they are not given."""
-        asked = sample(split.valid, max(1, most // 2), seed)
+        """Fit a model with personas, whose slate and sharpness are chosen on validation where they are not given.
+
+        Args:
+            model: within.
+            split: the validation questions choose, the test questions are asked.
+            sharpness: of the attention.
+            most: questions of either, at most; everybody if None.
+            seed: of the sample.
+        """
+        asked = sample(split.valid, most, seed)
 
         def validate(candidate: Recommender) -> float:
             return ndcg(candidate.recommend(asked.queries, N).items, asked)
 
-        served = WithPersonas(model, sharpness=sharpness, slate=slate).fit(split.train, validate)
+        served = WithPersonas(model, sharpness=sharpness).fit(split.train, validate)
         questions = sample(split.test, most, seed)
         return cls(served, served.base, split.train, questions, served.dictionary, served.chosen_slate)
 
@@ -83,6 +90,11 @@ class Subject:
         return self.model.recommend(self.queries, N, slate=self.slate, owners=owners)
 
     @property
+    def pool(self) -> Items:
+        """ "queries pool", the candidates of which the lists are made."""
+        return self.model.recommend(self.queries, max(N, self.slate.pool)).items
+
+    @property
     def listed_owners(self) -> Items:
         assert self.lists.owners is not None
         return self.lists.owners
@@ -94,10 +106,10 @@ class Subject:
         return {"weight": chosen.weight, "calibration": chosen.calibration}
 
 
-def sample(holdout: Holdout, most: int, seed: int) -> Holdout:
-    """Return at most so many questions with a history and something relevant."""
+def sample(holdout: Holdout, most: int | None, seed: int) -> Holdout:
+    """Return at most so many questions with a history and something relevant; all of them if None."""
     rows = np.flatnonzero((holdout.queries.history.lengths > 0) & (holdout.relevant.lengths > 0))
-    if len(rows) > most:
+    if most is not None and len(rows) > most:
         rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
     return holdout.take(rows)
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.personas import command, people, reported
+from benchmarks.personas import command, free, people, reported
 from benchmarks.personas.people import Person
 from benchmarks.personas.worlds import adjusted_rand
+from recsys.evaluation.tastes import Tastes
+from recsys.worlds.simulation import WorldConfig, simulate
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,34 @@ def test_quick_trial_reports_every_claim(folder: Path, claims: dict[str, Any]) -
     assert claims["planted"]["one of 15"] >= 0.9
     assert claims["planted"]["two of 10 each, several found"] >= 0.9
     assert claims["read-out, attention"]["sharpness"] > 0
+    assert claims["free"]["splits"] == 2
+    assert claims["free"]["questions"] > claims["free"]["users"]  # of several splits, averaged by user
+    assert claims["free"]["excess, nearest"] < min(claims["free"][f"excess, {name}"] for name in ("plain", "seats"))
+    assert "30 or more events" in report
+
+
+def test_splits_of_last_events_go_back_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = simulate(WorldConfig(n_users=40, n_items=60, events_per_user=30)).log
+    monkeypatch.setattr(command.Plan, "load", lambda _: log)
+    plan = command.Plan("simulated", "last_n", 50.0, n=3)
+    tested = [plan.parts(number).test for number in range(3)]
+    for number, holdout in enumerate(tested):
+        for row, user in enumerate(holdout.user_ids.tolist()):
+            own = log.item_num[log.history_slice(int(log.users.numbers([user])[0]))]
+            due = own[len(own) - 3 * (number + 1) :][:3]
+            names = plan.parts(number).train.items.numbers(log.items.ids[due])
+            assert sorted(holdout.relevant.row(row).tolist()) == sorted(names.tolist())
+
+
+def test_the_nearest_lists_are_nearer_than_any_other() -> None:
+    rng = np.random.default_rng(0)
+    shares = np.eye(4)[rng.integers(4, size=60)]
+    tastes = Tastes(shares, tuple("abcd"), shares, "clusters")
+    p = np.asarray([[0.5, 0.3, 0.2, 0.0], [0.1, 0.1, 0.1, 0.7]])
+    pool = np.tile(rng.permutation(60).astype(np.int32), (2, 1))
+    closest = free.nearest(tastes, p, pool)
+    assert all(len(set(row)) == 10 for row in closest.tolist())
+    np.testing.assert_allclose(tastes.of_lists(closest, (10,))[0], p)
 
 
 def test_bars_see_placebos_that_pass(claims: dict[str, Any]) -> None:
