@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.records import Explanation
 from recsys.models.base import Recommender
 
-_LIST = 10
+LENGTH: Final = 10
+"""Of the lists that are explained."""
 
 
 @final
@@ -75,7 +76,7 @@ def measure(model: Recommender, queries: Queries, users: int, seed: int = 0) -> 
     certainty: list[float] = []
     dropped = 0
     for row in drawn.tolist():
-        user_list = UserList.of(model, queries.take(np.asarray([row])), _LIST)
+        user_list = UserList.of(model, queries.take(np.asarray([row])), LENGTH)
         items = explain_list(user_list, numbers)
         explained += items
         because = [one for one in items if one.reason_kind == "because"]
