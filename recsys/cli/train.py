@@ -214,9 +214,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
     values = {**evaluation.summary, **evaluation.counts}
     if options.json:
-        print_json(values)
+        print_json(values | ({"undefined": evaluation.undefined} if evaluation.undefined else {}))
     else:
         print_table([{"metric": name, "value": value} for name, value in values.items()], decimals=4)
+        for name, reason in evaluation.undefined.items():
+            print(f"{name} is not defined: {reason}.")
         print(who_is_asked(evaluation))
 
 

@@ -31,7 +31,7 @@ from recsys.evaluation.beyond_accuracy import (
 )
 from recsys.evaluation.calibration import chance_distance, minority_recall, miscalibration, taste_distance
 from recsys.evaluation.leaks import check_unseen
-from recsys.evaluation.metrics import DESCRIBED, RANKING_METRICS, Metrics, ranking_metrics
+from recsys.evaluation.metrics import ASKS, DESCRIBED, RANKING_METRICS, Metrics, metrics_by_name, ranking_metrics
 from recsys.evaluation.ranking import Progress, rank, validator
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.strata import quartiles
@@ -158,7 +158,9 @@ def evaluate_lists(
         overall |= {f"coverage@{k}": coverage(counts), f"gini@{k}": gini(counts)}
     unreachable = int((holdout.relevant.items == UNKNOWN).sum())
     values = ranking | described
-    return Evaluation(pd.DataFrame(columns | values), tuple(values), overall, lengths, unreachable)
+    asked = metrics_by_name(metrics)
+    undefined = {name: holdout.untold[what] for name, what in ASKS.items() if name in asked and what in holdout.untold}
+    return Evaluation(pd.DataFrame(columns | values), tuple(values), overall, lengths, unreachable, undefined)
 
 
 def ascending_cutoffs(cutoffs: int | Sequence[int]) -> tuple[int, ...]:

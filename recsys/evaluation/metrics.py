@@ -17,7 +17,7 @@ import numpy as np
 
 from recsys.checks import object_named
 from recsys.data.queries import Ragged, membership
-from recsys.data.splits.verdicts import Verdicts
+from recsys.data.splits.verdicts import Verdict, Verdicts
 from recsys.errors import ConfigError, nearest
 from recsys.types import Doubles, Ints, Items, Mask
 
@@ -139,9 +139,9 @@ def map_at(ranked: RankedHits, k: int) -> PerQuery:
 def liked_ndcg_at(ranked: RankedHits, k: int) -> PerQuery:
     """NDCG with only the answers that the user liked as relevant items; see `Verdicts.liked`.
 
-    NaN for a user who liked none of the answers, and for everybody where verdicts are not known.
+    NaN for a user who liked none of the answers, and for everybody where the log does not tell what was liked.
     """
-    if ranked.verdicts is None:
+    if ranked.verdicts is None or ranked.verdicts.liked is None:
         return np.full(len(ranked.top), np.nan)
     return ndcg_at(ranked.among(ranked.verdicts.liked), k)
 
@@ -149,13 +149,17 @@ def liked_ndcg_at(ranked: RankedHits, k: int) -> PerQuery:
 def regret_at(ranked: RankedHits, k: int) -> PerQuery:
     """Regret: the share of a user's hits that the user regrets. Smaller is better.
 
-    A hit is a relevant item within the first k; see `Verdicts.regretted`. NaN for a user without a hit, who has nothing
-    to regret (the counts of an evaluation say how many there are), and for everybody where no answer can be regretted.
+    A hit is a held-out item within the first k: a relevant one, or one that the user disliked or skipped; see
+    `Verdicts`. NaN for a user without a hit, who has nothing to regret (the counts of an evaluation say how many there
+    are), and for everybody where the log does not tell what was regretted.
     """
     if ranked.verdicts is None or ranked.verdicts.regretted is None:
         return np.full(len(ranked.top), np.nan)
     hits = ranked.at(k).sum(1)
     regretted = ranked.among(ranked.verdicts.regretted).at(k).sum(1)
+    if ranked.verdicts.rejected is not None:
+        rejected = RankedHits.of(ranked.top, ranked.verdicts.rejected).at(k).sum(1)
+        hits, regretted = hits + rejected, regretted + rejected
     return np.where(hits > 0, regretted / np.maximum(hits, 1.0), np.nan)
 
 
@@ -170,6 +174,9 @@ RANKING_METRICS: Final[Mapping[str, MetricFunction]] = {
     "regret": regret_at,
 }
 """The metrics of this module by the short name that tables use before the "@"."""
+
+ASKS: Final[Mapping[str, Verdict]] = {"liked_ndcg": "liked", "regret": "regretted"}
+"""What metrics must know beside the relevant items; without it they are NaN for everybody."""
 
 SMALLER_IS_BETTER: Final = ("regret",)
 """The ranking metrics of which a smaller value is better."""

@@ -11,7 +11,7 @@ from recsys.checks import whole
 from recsys.data.splits.holdout import Holdout
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.evaluation.metrics import SMALLER_IS_BETTER, parse_metric, ranking_metrics
+from recsys.evaluation.metrics import ASKS, SMALLER_IS_BETTER, parse_metric, ranking_metrics
 from recsys.models.base import FittedOn, Recommender, Validate
 from recsys.models.top_n import mask, top_n
 from recsys.types import Items, Mask
@@ -94,6 +94,8 @@ def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = No
         )
     if sample is not None and sample < len(rows):
         rows = np.sort(np.random.default_rng(seed).choice(rows, sample, replace=False))
+    if ASKS.get(name) in holdout.untold:
+        raise ConfigError(f"{metric} is not defined here: {holdout.untold[ASKS[name]]}; choose another metric")
     sampled = holdout.take(rows)
 
     def validate(model: Recommender) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Self, final
@@ -29,6 +29,7 @@ class Evaluation:
         overall: metrics of all lists together: "coverage@10", "gini@10".
         cutoffs: ascending list lengths.
         unreachable_relevant: number of relevant items that are not in training, which no model can recommend.
+        undefined: why a metric is defined for nobody, by its name without cutoff.
     """
 
     per_user: pd.DataFrame
@@ -36,6 +37,7 @@ class Evaluation:
     overall: dict[str, float]
     cutoffs: tuple[int, ...]
     unreachable_relevant: int
+    undefined: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def summary(self) -> dict[str, float]:
@@ -92,7 +94,8 @@ class Evaluation:
 
         The rows are `per_user`; the rest is in the file's metadata.
         """
-        extra = {name: getattr(self, name) for name in ("metrics", "overall", "cutoffs", "unreachable_relevant")}
+        names = ("metrics", "overall", "cutoffs", "unreachable_relevant", "undefined")
+        extra = {name: getattr(self, name) for name in names}
         return write_table(self.per_user, Path(path), _KEY, {"format": _FORMAT} | extra)
 
     @classmethod
@@ -111,4 +114,5 @@ class Evaluation:
                 f"{_FORMAT}; evaluate the run again or update the library"
             )
         metrics, cutoffs = tuple(extra["metrics"]), tuple(extra["cutoffs"])
-        return cls(rows, metrics, extra["overall"], cutoffs, extra["unreachable_relevant"])
+        undefined = extra.get("undefined", {})  # earlier versions recorded none
+        return cls(rows, metrics, extra["overall"], cutoffs, extra["unreachable_relevant"], undefined)

@@ -301,6 +301,7 @@ def _metrics(
         "personas": _personas(model, cut),
         "fingerprint": cut.train.fingerprint,
         "log": asdict(log),
+        "undefined": {name: evaluation.undefined for name, evaluation in evaluations.items()},
         "counts": {name: evaluation.counts for name, evaluation in evaluations.items()},
         "notes": list(cut.notes),
         "data": asdict(data) | {"source": _located(data.source), "items": data.items and _located(data.items)},

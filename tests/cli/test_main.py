@@ -374,7 +374,13 @@ def test_training_and_evaluating_say_who_is_asked(call: Call, tmp_path: Path) ->
     )
     assert counts["cold_users"] == 3
     assert line in told
-    assert line in call("evaluate", "--run", run)[1]
+    asked = call("evaluate", "--run", run)[1]
+    assert line in asked
+    reason = "the log has no ratings that differ, no dislikes and no skips, so nothing tells what was regretted"
+    assert f"regret is not defined: {reason}." in asked
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["regret@10"] is None
+    assert metrics["undefined"]["test"]["regret"] == reason
 
 
 def test_empty_list_says_why(call: Call, tmp_path: Path) -> None:

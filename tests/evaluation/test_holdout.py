@@ -43,6 +43,7 @@ def test_the_table_has_a_row_per_user_and_a_column_per_metric(popular: tuple[Mos
     for name, value in result.summary.items():
         # Questions made by hand do not say what was liked.
         assert np.isfinite(value) != name.startswith(("liked_ndcg", "regret")), name
+    assert {*result.undefined} == {"liked_ndcg", "regret"}
 
 
 def test_users_without_relevant_items_and_cold_users_are_counted(popular: tuple[MostUsed, Evaluation]) -> None:
@@ -160,6 +161,7 @@ def test_save_and_load_are_inverse(popular: tuple[MostUsed, Evaluation], tmp_pat
     pd.testing.assert_frame_equal(loaded.per_user, result.per_user, check_dtype=False)
     assert loaded.summary == result.summary
     assert loaded.counts == result.counts
+    assert loaded.undefined == result.undefined != {}
     assert loaded.cutoffs == result.cutoffs
     pd.testing.assert_frame_equal(loaded.strata, result.strata)
     assert [entry.name for entry in path.parent.iterdir()] == ["per_user.parquet"]
@@ -226,6 +228,8 @@ def test_validator_refuses_unknown_metrics_and_empty_holdouts() -> None:
         validator(holdout, "recal@10")
     with pytest.raises(ConfigError, match="sample"):
         validator(holdout, sample=0)
+    with pytest.raises(ConfigError, match="regret@10 is not defined here: the questions do not say"):
+        validator(holdout, "regret@10")
     with pytest.raises(ConfigError, match="none of the 40"):
         validator(replace(holdout, relevant=Ragged.of([[]] * 40), values=None))
     unknown = replace(holdout, relevant=Ragged.of([[UNKNOWN]] * 40), values=None)

@@ -113,13 +113,11 @@ def test_liked_ndcg_equals_trec_eval_and_regret_counts_by_hand() -> None:
 
 def test_without_verdicts_nobody_is_said_to_like_or_to_regret() -> None:
     top, relevant = random_case()
-    for verdicts in (None, Verdicts(np.ones(len(relevant.items), np.bool_), None)):
+    for verdicts in (None, Verdicts(None, None)):
         values = ranking_metrics(top, relevant, [5], ["ndcg", "liked_ndcg", "regret"], verdicts)
         assert np.isnan(values["regret@5"]).all()
-        if verdicts is None:
-            assert np.isnan(values["liked_ndcg@5"]).all()
-        else:
-            np.testing.assert_array_equal(values["liked_ndcg@5"], values["ndcg@5"])
+        assert np.isnan(values["liked_ndcg@5"]).all()
+        assert np.isfinite(values["ndcg@5"]).any()
 
 
 @pytest.mark.parametrize("k", [1, 4, 10])

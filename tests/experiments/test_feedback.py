@@ -43,11 +43,11 @@ def test_the_best_liked_ndcg_is_chosen_of_those_that_keep_the_plain_one() -> Non
 
 
 def test_of_kinds_without_ratings_no_liking_is_told() -> None:
-    """Of a log of views and purchases every answer is a use, so that liked NDCG would be NDCG, and regret 0."""
+    """Of a log of views and clicks every answer is a mere use, so that liked NDCG would be NDCG, and regret 0."""
     users, items = np.divmod(np.arange(600), 12)
-    kinds = np.where(items % 3 == 0, "buy", "view")
+    kinds = np.where(items % 3 == 0, "click", "view")
     cut = split(Interactions.from_columns(users, (users * 7 + items) % 40, kinds=kinds.tolist()), "random")
-    assert cut.test.verdicts is None
+    assert {*cut.test.untold} == {"liked", "regretted"}
     lines: list[str] = []
     _, choice = resolved(read_experiment("ease", [("feedback", "auto")]), cut, say=lines.append)
     assert choice is not None

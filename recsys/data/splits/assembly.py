@@ -12,7 +12,7 @@ from typing import final
 
 import numpy as np
 
-from recsys.data.feedback import RatingScale
+from recsys.data.feedback import RatingScale, described
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.splits.filters import minimum_events
@@ -119,7 +119,8 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) ->
     fresh = np.ones(len(distinct), dtype=np.bool_)
     fresh[place[distinct[place] == key[masked]]] = False
     relevant = held_out[np.sort(first[fresh])]
-    said = _last_of_each(held_out, key, relevant) if len(distinct) < len(held_out) else relevant
+    told = np.flatnonzero(marks.held_out)  # a skip may be said of an answer
+    said = _last_of_each(told, key, relevant) if len(distinct) < len(told) else relevant
     queries = Queries(
         numbers.users[users],
         rows(past),
@@ -137,6 +138,10 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) ->
         values=log.value[said],
         kinds=None if log.kinds is None else log.kinds[said],
         scale=RatingScale.of(log),
+        log_kinds=() if log.kinds is None else tuple(described(log.kinds)),
+        rejected=None
+        if log.kinds is None
+        else rows(_first_of_each(marks.held_out & ~answers & candidate, key, masked, relevant)),
     )
     counts = {
         "of cold users": int((holdout.queries.users == UNKNOWN).sum()),
@@ -149,6 +154,13 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) ->
         f"{part}: {events} held-out events, of them {repeated} repeated items dropped and {cold} cold items kept",
         f"{part}: {len(holdout)} queries, " + ", ".join(f"{count} {what}" for what, count in counts.items()),
     ]
+
+
+def _first_of_each(events: Mask, key: Ints, *known: Ints) -> Ints:
+    """Return, in order, the first of some events with each key that none of the known positions has."""
+    chosen = np.flatnonzero(events)
+    fresh = chosen[~np.isin(key[chosen], key[np.concatenate(known)])]
+    return np.sort(fresh[np.unique(key[fresh], return_index=True)[1]])
 
 
 def _last_of_each(events: Ints, key: Ints, chosen: Ints) -> Ints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -9,10 +10,10 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.feedback import RatingScale
+from recsys.data.feedback import RatingScale, described
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
-from recsys.data.splits.verdicts import Verdicts
+from recsys.data.splits.verdicts import Verdict, Verdicts, untold
 from recsys.types import Floats, Kinds
 
 
@@ -36,6 +37,8 @@ class Holdout:
             where it is not known, as where questions are made by hand.
         kinds: "relevant", codes of `recsys.data.feedback.KINDS`; None: nothing is said.
         scale: how people rate in the log; None: it has no ratings that differ.
+        log_kinds: the kinds of events in the log; None: those of the questions.
+        rejected: rows of distinct held-out items that were disliked or skipped, and are not relevant; None: none.
     """
 
     queries: Queries
@@ -47,6 +50,8 @@ class Holdout:
     values: Floats | None = None
     kinds: Kinds | None = None
     scale: RatingScale | None = None
+    log_kinds: tuple[str, ...] | None = None
+    rejected: Ragged | None = None
 
     def __post_init__(self) -> None:
         if not len(self.queries) == len(self.relevant) == len(self.user_ids):
@@ -63,14 +68,25 @@ class Holdout:
 
     @cached_property
     def verdicts(self) -> Verdicts | None:
-        """What the users made of the relevant items; None where that is not known.
-
-        Nor is it in a log without ratings where every relevant item was liked: a use is no praise.
-        """
+        """What the users made of the relevant items; None where that is not known."""
         if self.values is None:
             return None
-        verdicts = Verdicts.of(self.relevant, self.values, self.kinds, self.queries, self.scale)
-        return None if self.scale is None and bool(verdicts.liked.all()) else verdicts
+        unknown = tuple(self.untold)
+        return Verdicts.of(
+            self.relevant, self.values, self.kinds, self.queries, self.scale, unknown, rejected=self.rejected
+        )
+
+    @cached_property
+    def untold(self) -> Mapping[Verdict, str]:
+        """Why it is not known what users liked, or what they regretted; empty where it is."""
+        if self.values is None:
+            why = "the questions do not say what came with the relevant items (`Holdout.values`)"
+            return {"liked": why, "regretted": why}
+        kinds = self.log_kinds
+        if kinds is None:
+            columns = [column for column in (self.kinds, self.queries.kinds) if column is not None]
+            kinds = tuple(described(np.concatenate(columns))) if columns else ()
+        return untold(self.scale, kinds)
 
     def take(self, rows: npt.NDArray[np.integer]) -> Holdout:
         """Return the given queries, in that order."""
@@ -85,6 +101,8 @@ class Holdout:
             None if self.values is None else self.values[entries],
             None if self.kinds is None else self.kinds[entries],
             self.scale,
+            self.log_kinds,
+            None if self.rejected is None else self.rejected.take(rows),
         )
 
 
