@@ -137,6 +137,10 @@ class Answers(Protocol):
     def title_of(self, item_id: str) -> str | None:
         """Return the title of an item; None: the model does not know it."""
 
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """The genres of the catalogue, sorted."""
+
     def search_titles(self, query: str, n: int) -> TitleMatches:
         """Return at most n items by title, whatever its capitals, accents and order of words."""
 

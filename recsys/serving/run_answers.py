@@ -288,6 +288,10 @@ class RunAnswers:
     def title_of(self, item_id: str) -> str | None:
         return self._catalogue.title_of(item_id)
 
+    @property
+    def genres(self) -> tuple[str, ...]:
+        return self._catalogue.genre_names
+
     def search_titles(self, query: str, n: int) -> TitleMatches:
         return TitleMatches(self._fingerprint, self._catalogue.search(query, n))
 

@@ -175,7 +175,7 @@ def _elect(
         content: what labels count; None without labels.
         allowed: "queries pool".
         n: length of the lists.
-        due: "n queries owners", seats of boosted owners after each rank, if they can have them; 0 for others; None: none.
+        due: "n queries owners", seats of boosted owners after each rank, if they can have them, 0 for others; or None.
     """
     queries = np.arange(len(scores))
     owners = worth.shape[1]

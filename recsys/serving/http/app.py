@@ -203,6 +203,12 @@ def _recommendations(service: Service) -> APIRouter:
         """Find items by title: those that begin so, those with such words, those that hold it; the most used first."""
         return service.answers.search_titles(query, n)
 
+    @router.get("/v1/genres", dependencies=[Depends(allowing("read"))])
+    def genres() -> schemas.GenresOut:
+        """Return the genres by which lists can be filtered."""
+        answers = service.answers
+        return schemas.GenresOut(model=answers.model, genres=list(answers.genres))
+
     return router
 
 

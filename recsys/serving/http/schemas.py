@@ -301,6 +301,15 @@ class OwnTokenOut(BaseModel):
     scopes: list[str]
 
 
+class GenresOut(BaseModel):
+    """The genres of the catalogue, sorted; none where nothing is known of its items."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "3f2a", "genres": ["Comedy", "Drama"]}]})
+
+    model: str
+    genres: list[str]
+
+
 class StoredEvent(BaseModel):
     """An event of the store; the title is null where the model does not know the item."""
 

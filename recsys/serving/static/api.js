@@ -12,7 +12,8 @@ import { asSentence } from "./words.js";
  * @typedef {{persona: number | null, name: string | null, share: number, seats: number, weight: number, muted: boolean, often: string[]}} Shelf
  * @typedef {{learned: number, pending: number}} Learning
  * @typedef {{model: string, now: number, known_events: number, items: Recommended[], shelves: Shelf[],
- *   learning: Learning | null}} RecommendationList
+ *   learning: Learning | null, reasons: "searched" | "pending" | "unsearched"}} RecommendationList
+ * @typedef {{genre?: string, from_year?: number, to_year?: number, persona?: number}} Filters
  * @typedef {{persona: number, name: string, renamed: boolean, weight: number, muted: boolean, share_now: number,
  *   share_long_term: number, items: {item_id: string, title: string, weight: number}[],
  *   genres: {genre: string, share: number, lift: number}[], activity: number[], often: string[]}} Persona
@@ -87,9 +88,21 @@ export const knownUsers = async () => (await ask("GET", "v1/users?n=6")).users;
 /**
  * @param {string} user
  * @param {number} n length of the list
+ * @param {Filters} filters
+ * @param {boolean} searched false: reasons as far as they are known, at once
  * @returns {Promise<RecommendationList>}
  */
-export const recommendations = (user, n) => ask("GET", `${pathOf(user)}/recommendations?n=${n}`);
+export function recommendations(user, n, filters, searched) {
+  const given = Object.entries({ n, ...(searched ? {} : { details: "ready" }), ...filters });
+  const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
+  return ask("GET", `${pathOf(user)}/recommendations?${query}`);
+}
+
+/**
+ * Return the genres of the catalogue.
+ * @returns {Promise<string[]>}
+ */
+export const genres = async () => (await ask("GET", "v1/genres")).genres;
 
 /**
  * @param {string} user

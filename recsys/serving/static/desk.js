@@ -17,6 +17,7 @@ import { capital, counted, spokenTitle } from "./words.js";
 /** @typedef {import("./shelves.js").Side} Side */
 
 const TEN = 10;
+const MOST = 100;
 
 /**
  * @typedef {object} Deed something that a person does, and can take back
@@ -30,8 +31,8 @@ const TEN = 10;
 let user = "";
 /** @type {api.RecommendationList | null} */
 let list = null;
-/** @type {api.RecommendationList | null} The best titles, asked for while filters are open or in use. */
-let pool = null;
+/** @type {string[]} Of the catalogue. */
+let genres = [];
 /** @type {api.Personas | null} */
 let personas = null;
 let length = TEN;
@@ -43,6 +44,7 @@ let turn = 0;
 /** @type {() => Promise<void>} */
 let refreshed = async () => {};
 let marked = Promise.resolve();
+let completed = Promise.resolve();
 
 /** @param {() => Promise<void>} whenRefreshed brings what hangs on the list up to date */
 export function connectDesk(whenRefreshed) {
@@ -53,6 +55,9 @@ export function connectDesk(whenRefreshed) {
     if (event.persisted && user) void refresh();
   });
 }
+
+/** Wait until the list has all of its reasons. */
+export const whole = () => completed;
 
 /** Return whose desk it is. */
 export const currentUser = () => user;
@@ -67,7 +72,7 @@ export const currentSides = () => personas?.personas ?? [];
 export async function openDesk(next) {
   leaveDesk();
   user = next;
-  list = pool = personas = null;
+  list = personas = null;
   length = TEN;
   byId("list-title").replaceChildren("Recommended for ", h("span", { class: "user" }, user));
   document.title = `${user} – recsys`;
@@ -98,24 +103,41 @@ export function leaveDesk() {
 export async function refresh(drawn) {
   const asked = ++turn;
   busy(true);
-  const [items, people, best] = await Promise.allSettled([
-    api.recommendations(user, length),
+  const wanted = /** @type {const} */ ([user, length, filters.chosen()]);
+  const [items, people, names] = await Promise.allSettled([
+    api.recommendations(...wanted, false),
     api.personas(user),
-    filters.wanted() ? api.recommendations(user, filters.POOL) : null,
+    genres.length ? genres : api.genres(),
   ]);
   if (asked !== turn) return false;
-  busy(false);
   personas = settled(people, "sides-error");
+  if (names.status === "fulfilled") genres = names.value;
   const shown = settled(items, "list-error");
   if (shown) list = shown;
   else byId("shelves").querySelector(".skeleton")?.remove();
-  pool = best.status === "fulfilled" ? best.value : null;
   giveColours([...(personas?.personas ?? []), ...(list?.shelves ?? [])].flatMap(({ persona }) => (persona === null ? [] : [persona])));
   if (shown) drawList();
   drawSides();
   drawn?.();
   marked = refreshed();
+  if (shown && shown.reasons !== "searched") completed = complete(asked, wanted);
+  else busy(false);
   return shown !== null;
+}
+
+/**
+ * Draw the list again when its reasons are searched; it has the same titles.
+ * @param {number} asked the turn in which it is of use
+ * @param {readonly [string, number, api.Filters]} wanted
+ */
+async function complete(asked, wanted) {
+  const searched = await api.recommendations(...wanted, true).catch(() => null); // what is shown is true without it
+  if (asked !== turn) return;
+  if (searched) {
+    list = searched;
+    drawList();
+  }
+  busy(false);
 }
 
 /**
@@ -229,7 +251,7 @@ function close() {
 }
 
 /** Return what of the list is shown now. */
-const displayed = () => shownOf((filters.inUse() ? pool : null) ?? list, length, currentSides());
+const displayed = () => shownOf(list, length, currentSides());
 
 function drawList() {
   if (!list) return;
@@ -238,12 +260,12 @@ function drawList() {
   const cold = list.known_events === 0;
   byId("list-lead").textContent = leadOf(list);
   const drawn = shelves({ items, shelves: shown, cold, filtered, fresh }, controls);
-  const none = filtered ? "None of your best titles passes. Try a wider span of years, or clear the filters." : "There is nothing left to recommend.";
+  const none = filtered ? "No title passes. Try a wider span of years, or clear the filters." : "There is nothing left to recommend.";
   redraw(byId("shelves"), items.length ? drawn : [h("p", { class: "panel empty" }, none), ...drawn], () => byId("list-title").focus({ preventScroll: true }));
-  byId("more").hidden = filtered ? filters.passing(pool?.items ?? []).length <= length : list.items.length < length || length >= filters.POOL;
-  const best = pool ?? list;
-  filters.offer(best.items, best.shelves);
-  filters.tell(filters.passing(best.items).length, best.items.length);
+  byId("more").hidden = list.items.length < length || length >= MOST;
+  byId("filter-open").hidden = !filtered && !items.length;
+  filters.offer(genres, currentSides());
+  filters.tell(items.length, list.items.length >= length);
 }
 
 function drawSides() {
@@ -257,16 +279,16 @@ function drawSides() {
 }
 
 async function refilter() {
-  if (filters.wanted() && !pool) await refresh();
-  else drawList();
+  length = TEN;
+  fresh = new Set();
+  await refresh();
 }
 
 async function more() {
   const before = new Set(displayed().items.map((item) => item.item_id));
-  length = Math.min(length + TEN, filters.POOL);
+  length = Math.min(length + TEN, MOST);
   fresh = new Set();
-  if (filters.inUse()) drawList();
-  else await refresh();
+  await refresh();
   const next = displayed().items.find((item) => !before.has(item.item_id));
   if (!next) byId("more").hidden = true;
   const title = next && document.querySelector(`[data-key="${CSS.escape(`title ${next.item_id}`)}"]`);
@@ -292,6 +314,7 @@ function onCard(item, kind) {
  */
 function weigh(side, weight) {
   const name = side.renamed ? side.name : null;
+  if (weight === 0) filters.leaveSide(side.persona);
   void attempt("list-error", () => correct(side, { weight: side.weight, name }, { weight, name }));
 }
 

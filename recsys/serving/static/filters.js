@@ -1,14 +1,11 @@
-/** Filters of the list, by side, genre and year: they choose among the best titles, of which more are asked for then. */
+/** Filters of the list, by side, genre and year, which the service applies to the whole catalogue. */
 
 import { byId, h, inputById } from "./dom.js";
-import { capital, count } from "./words.js";
+import { capital, counted } from "./words.js";
 
-/** @typedef {import("./api.js").Recommended} Recommended */
-/** @typedef {import("./api.js").Shelf} Shelf */
+/** @typedef {import("./api.js").Persona} Persona */
 
-export const POOL = 100;
 const ANY = "";
-const NOBODY = "nobody";
 
 /** @param {string} id */
 const selectById = (id) => /** @type {HTMLSelectElement} */ (byId(id));
@@ -23,7 +20,6 @@ export function connectFilters(changed) {
   open.addEventListener("click", () => {
     form.hidden = !form.hidden;
     open.setAttribute("aria-expanded", String(!form.hidden));
-    changed();
     if (!form.hidden) byId("filter-side").focus();
   });
   form.addEventListener("change", changed);
@@ -31,14 +27,8 @@ export function connectFilters(changed) {
   form.addEventListener("reset", () => window.setTimeout(changed)); // after the fields are empty
 }
 
-/** Whether the filters are open or in use: then more titles are to be asked for. */
-export const wanted = () => !byId("filters").hidden || inUse();
-
 /** Whether any is in use. */
-export function inUse() {
-  const { side, genre, from, to } = chosen();
-  return side !== ANY || genre !== ANY || from !== null || to !== null;
-}
+export const inUse = () => Object.keys(chosen()).length > 0;
 
 /** Empty and close the filters, as for another user. */
 export function resetFilters() {
@@ -50,51 +40,46 @@ export function resetFilters() {
 }
 
 /**
- * Offer what the titles have.
- * @param {Recommended[]} items
- * @param {Shelf[]} shelves
+ * Offer all genres, and the sides that may have titles.
+ * @param {string[]} genres
+ * @param {Persona[]} sides
  */
-export function offer(items, shelves) {
-  const genres = [...new Set(items.flatMap((item) => item.genres))].sort((one, other) => one.localeCompare(other));
-  const sides = shelves
-    .filter((shelf) => !shelf.muted && items.some((item) => item.owner === shelf.persona))
-    .map((shelf) => ({ value: shelf.persona === null ? NOBODY : String(shelf.persona), text: capital(shelf.name ?? "liked by nearly everybody") }));
-  refill("filter-side", "All sides", sides);
+export function offer(genres, sides) {
+  const heard = sides.filter((side) => !side.muted);
+  refill("filter-side", "All sides", heard.length > 1 ? heard.map((side) => ({ value: String(side.persona), text: capital(side.name) })) : []);
   refill("filter-genre", "All genres", genres.map((genre) => ({ value: genre, text: genre })));
-  byId("filter-open").hidden = !items.length;
 }
 
 /**
- * Return the items that pass.
- * @param {Recommended[]} items
+ * No longer choose a side, of which there are no titles any more.
+ * @param {number} persona
  */
-export function passing(items) {
-  const { side, genre, from, to } = chosen();
-  return items.filter(
-    (item) =>
-      (side === ANY || side === (item.owner === null ? NOBODY : String(item.owner))) &&
-      (genre === ANY || item.genres.includes(genre)) &&
-      (from === null || (item.year !== null && item.year >= from)) &&
-      (to === null || (item.year !== null && item.year <= to)),
-  );
+export function leaveSide(persona) {
+  if (selectById("filter-side").value === String(persona)) selectById("filter-side").value = ANY;
 }
 
 /**
- * Say how many pass.
- * @param {number} passed
- * @param {number} all
+ * Say how many titles pass.
+ * @param {number} shown
+ * @param {boolean} more whether there may be more
  */
-export function tell(passed, all) {
-  byId("filter-told").textContent = inUse() ? `${count(passed)} of your ${count(all)} best titles pass.` : "";
+export function tell(shown, more) {
+  byId("filter-told").textContent = inUse() ? (more ? `The best ${counted(shown, "title")} that pass.` : `${capital(counted(shown, "title"))} in all.`) : "";
   byId("filter-open").textContent = inUse() ? "Filter (on)" : "Filter";
 }
 
-function chosen() {
+/**
+ * Return the filters in use.
+ * @returns {import("./api.js").Filters}
+ */
+export function chosen() {
   const year = (/** @type {string} */ id) => {
-    const { value, valueAsNumber } = inputById(id);
-    return value === "" || Number.isNaN(valueAsNumber) ? null : valueAsNumber;
+    const { value, valueAsNumber, validity } = inputById(id);
+    return value === "" || !validity.valid ? undefined : valueAsNumber;
   };
-  return { side: selectById("filter-side").value, genre: selectById("filter-genre").value, from: year("filter-from"), to: year("filter-to") };
+  const [side, genre] = ["filter-side", "filter-genre"].map((id) => selectById(id).value);
+  const all = { persona: side ? Number(side) : undefined, genre: genre || undefined, from_year: year("filter-from"), to_year: year("filter-to") };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
 /**

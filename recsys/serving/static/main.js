@@ -3,7 +3,7 @@
 import { learnAccess } from "./access.js";
 import { connectData, connectToken, connectUsers, rememberedUser, rememberUser } from "./account.js";
 import { ApiError, knownUsers, token } from "./api.js";
-import { connectDesk, leaveDesk, openDesk } from "./desk.js";
+import { connectDesk, leaveDesk, openDesk, whole } from "./desk.js";
 import { button, byId, h } from "./dom.js";
 import { connectMarks } from "./marks.js";
 import { connectProblems } from "./problems.js";
@@ -45,6 +45,7 @@ async function open(user) {
   byId("list-title").focus({ preventScroll: true });
   window.scrollTo(0, 0);
   await openDesk(user);
+  await whole(); // drawn again, it would lose what the tour marks
   if (byId("shelves").querySelector(".card")) tour.offer();
 }
 

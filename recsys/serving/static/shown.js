@@ -1,6 +1,5 @@
-/** What of a list is shown: as many titles as are wanted, those that pass the filters, on shelves in their order. */
+/** What of a list is shown: as many titles as are wanted, on shelves in their order. */
 
-import { inUse, passing } from "./filters.js";
 import { count, counted } from "./words.js";
 
 /** @typedef {import("./api.js").RecommendationList} RecommendationList */
@@ -17,7 +16,7 @@ import { count, counted } from "./words.js";
  */
 export function shownOf(source, length, sides) {
   if (!source) return { items: [], shelves: [] };
-  const items = (inUse() ? passing(source.items) : source.items).slice(0, length);
+  const items = source.items.slice(0, length);
   const first = new Map(items.map((item, place) => /** @type {const} */ ([item.owner, place])).reverse());
   const renamed = new Set(sides.filter((side) => side.renamed).map((side) => side.persona));
   const shelves = source.shelves

@@ -82,6 +82,7 @@ def visit(browser: Any) -> Iterator[Visit]:
         page.goto(base)
         if user is not None:
             page.locator(".card").first.wait_for()
+            page.locator("#list[aria-busy=false]").wait_for()
         return page
 
     yield visit
