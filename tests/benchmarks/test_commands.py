@@ -22,6 +22,7 @@ COMMANDS = (
         "large_catalogue",
         "paper",
         "personas",
+        "policy",
         "placebo",
         "ratings",
         "readme",
