@@ -14,6 +14,7 @@ from recsys.models.linear.next_item import LinearNextItem
 from recsys.models.linear.persona_ease import PersonaEASE
 from recsys.models.personas.model import WithPersonas
 from recsys.models.popularity import Popularity, RecentPopularity
+from recsys.models.sequential.model import SequentialAMPCF
 from recsys.models.time_svd.model import TimeSVD
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "RecentPopularity",
     "Recommendations",
     "Recommender",
+    "SequentialAMPCF",
     "TimeSVD",
     "WithPersonas",
 ]

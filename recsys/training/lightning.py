@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -57,8 +58,14 @@ class _Module(LightningModule):
             )
         return loss
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.optimization.optimizer(self.trainable)
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning takes a mapping
+        optimizer, optimization = self.optimization.optimizer(self.trainable), self.optimization
+        if optimization.schedule == "constant" and not optimization.warm_up:
+            return optimizer
+        steps = optimization.epochs * self.trainable.steps_per_epoch
+        factor = partial(optimization.step_size, steps=steps)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
 @final
@@ -206,6 +213,7 @@ def _trainer(optimization: Optimization, session: Session, steps_per_epoch: int,
         accelerator=session.accelerator,
         devices=1,
         max_epochs=optimization.epochs,
+        gradient_clip_val=optimization.clip or None,
         logger=loggers or False,
         callbacks=callbacks,
         enable_checkpointing=session.directory is not None,

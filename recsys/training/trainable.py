@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.checks import positive, whole
+from recsys.checks import choice, positive, whole
 from recsys.training import sampling
 
+Schedule = Literal["constant", "linear"]
 LossAndParts = tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]
 """The loss of a batch, and parts of it by name, for the log."""
 
@@ -75,6 +76,9 @@ class Optimization:
         weight_decay: decoupled weight decay (AdamW); 0 is plain Adam.
         patience: stop after this many validations without improvement; the best epoch's parameters are kept.
         validate_every: epochs between validations.
+        warm_up: steps in which the step size grows linearly to its value.
+        schedule: "constant", or "linear": the step size falls to 0 over all steps of all epochs.
+        clip: gradients are scaled down to at most this norm; 0: they are taken as they are.
 
     Raises:
         ConfigError: a value is out of range.
@@ -86,9 +90,15 @@ class Optimization:
     weight_decay: float = 0.0
     patience: int = 4
     validate_every: int = 1
+    warm_up: int = 0
+    schedule: Schedule = "constant"
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
-        whole("epochs", self.epochs, least=0)
+        for name in ("epochs", "warm_up"):
+            whole(name, getattr(self, name), least=0)
+        choice("schedule", self.schedule, Schedule)
+        positive("clip", self.clip, zero=True)
         for name in ("batch_size", "validate_every"):
             whole(name, getattr(self, name))
         positive("patience", self.patience, zero=True)
@@ -101,3 +111,12 @@ class Optimization:
         if self.weight_decay:
             return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
         return torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
+
+    def step_size(self, step: int, steps: int) -> float:
+        """Return the factor on the step size at one of `steps` steps, counted from 0.
+
+        >>> [Optimization(warm_up=2, schedule="linear").step_size(step, 4) for step in range(4)]
+        [0.5, 0.75, 0.5, 0.25]
+        """
+        rising = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
+        return rising * (1 - step / steps) if self.schedule == "linear" else rising

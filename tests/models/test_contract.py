@@ -19,17 +19,19 @@ import torch
 import recsys.models
 from recsys.data.interactions import Interactions
 from recsys.decay import GlobalHalfLife
-from recsys.models import EASE, Decayed, ItemKNN, PersonaEASE
+from recsys.models import EASE, Decayed, ItemKNN, LinearNextItem, PersonaEASE
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.capabilities import AdditivePersonas, as_fold_in, sample_contributions
 from recsys.models.feedback import readings_of
+from recsys.models.sequential.settings import PersonaReading, SequenceObjective
 from recsys.slates import Greedy, Seats
 from recsys.testing import RECOMMENDER_CHECKS, Subject
 from recsys.training.trainable import Optimization
 from recsys.worlds.blocks import block_log
 
 _FAST = Optimization(epochs=40, batch_size=32, learning_rate=0.03)
+_EXPERT = LinearNextItem(regularization=1.0)
 _READING = HistoryPooling(dropout=0.3)
 SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
     "AMPCF": [
@@ -56,6 +58,23 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
         {"model": Decayed(EASE(regularization=10.0), GlobalHalfLife(3.0)), "sharpness": 1.0},
     ],
     "LinearNextItem": [{"regularization": 1.0}, {"half_lives": (2.0,), "regularization": 1.0}],
+    "SequentialAMPCF": [
+        {"embedding_size": 8, "expert": _EXPERT, "optimization": _FAST},
+        {
+            "embedding_size": 8,
+            "expert": _EXPERT,
+            "reading": PersonaReading(personas=3, item_components=2, hidden=16),
+            "objective": SequenceObjective("full_softmax"),
+            "optimization": _FAST,
+        },
+        {
+            "embedding_size": 8,
+            "expert": None,
+            "reading": PersonaReading(personas=2, readout="attentive", hidden=0),
+            "half_lives": (2.0,),
+            "optimization": _FAST,
+        },
+    ],
     "RecentPopularity": [{}, {"fraction": None, "half_life": 2.0}],
     "TimeSVD": [
         {"embedding_size": 4, "regularization": 1.0, "held_out": 0.0, "optimization": _FAST},
@@ -69,11 +88,11 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
         },
     ],
 }
-NOT_ADDITIVE = ("AMPCF", "MF")
+NOT_ADDITIVE = ("AMPCF", "MF", "SequentialAMPCF")
 """Additive only given the attention, or up to a bias: their own tests say how."""
 READS_RATINGS = ("TimeSVD",)
 """Fitted on a log in which users rate, highly what is of their block and badly three items of the other."""
-FORGETS = ("Decayed", "LinearNextItem")
+FORGETS = ("Decayed", "LinearNextItem", "SequentialAMPCF")
 """A further event makes the earlier ones older, so that it changes scores even where it says nothing itself."""
 
 

@@ -1,0 +1,129 @@
+"""The linear expert: fitted on all users for answers, and without a user's part of the users for training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from recsys.checks import arguments_of
+from recsys.data.interactions import Interactions
+from recsys.models.linear.next_item import LinearNextItem
+from recsys.training.session import Session
+
+
+def cross_fitted(
+    expert: LinearNextItem, train: Interactions, folds: int, seed: int, session: Session
+) -> tuple[Float[Tensor, "folds memories items items"], Int[Tensor, " users"]]:
+    """Return the weights of experts that were each fitted without one part of the users, and the part of each user.
+
+    On users of its own training an expert is more certain than on others, and a network that corrects it would learn
+    corrections of that. A part has fewer users, so less regularisation: lambda times the root of the share.
+    """
+    order = np.random.default_rng(seed).permutation(train.n_users)
+    part = order % folds
+    share = (folds - 1) / folds
+    arguments = arguments_of(expert) | {"regularization": expert.regularization * math.sqrt(share)}
+    weights = []
+    for fold in range(folds):
+        others = train.select(part[train.user_num] != fold)
+        fitted = LinearNextItem(**arguments).fit(others, session=replace(session, directory=None))
+        weights.append(torch.from_numpy(fitted.arrays()["weights"]))
+    return torch.stack(weights), torch.from_numpy(part)
+
+
+@final
+class SequenceExpert(nn.Module):
+    """The scores of the cross-fitted expert at every position of training sequences.
+
+    Args:
+        weights: "folds memories items items", from an item of the history to a candidate.
+        half_lives: of its memories.
+        length: of the longest sequence.
+    """
+
+    def __init__(
+        self, weights: Float[Tensor, "folds memories items items"], half_lives: tuple[float, ...], length: int
+    ) -> None:
+        super().__init__()
+        age = torch.arange(length)[:, None] - torch.arange(length)[None, :]
+        decay = torch.stack([torch.exp2(-age.clamp(min=0) / h) * (age >= 0) for h in half_lives])
+        self.weights: Tensor
+        self.decay: Tensor
+        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("decay", decay, persistent=False)
+
+    def of_candidates(
+        self,
+        fold: Int[Tensor, " sequences"],
+        items: Int[Tensor, "sequences length"],
+        candidates: Int[Tensor, " n"] | None,
+    ) -> Float[Tensor, "sequences length n"]:
+        """Return the scores of the same candidates (all items when None) after each event of each sequence."""
+        total: Tensor | None = None
+        for memory in range(self.weights.shape[1]):
+            rows = (fold[:, None] * self.weights.shape[1] + memory) * self.weights.shape[2] + items
+            table = self.weights.flatten(0, 2)
+            weight = table[rows] if candidates is None else table.view(-1)[self._cells(rows, candidates)]
+            part = self._decay(memory, items) @ weight
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def of_next(
+        self, fold: Int[Tensor, " sequences"], items: Int[Tensor, "sequences length"]
+    ) -> Float[Tensor, "sequences length-1"]:
+        """Return the score of each event's successor."""
+        total = torch.zeros(len(items), items.shape[1] - 1, device=items.device)
+        for memory in range(self.weights.shape[1]):
+            rows = (fold[:, None] * self.weights.shape[1] + memory) * self.weights.shape[2] + items[:, :-1]
+            cells = rows[:, None, :] * self.weights.shape[3] + items[:, 1:, None]
+            total += (self.weights.view(-1)[cells] * self._decay(memory, items[:, :-1])).sum(2)
+        return total
+
+    def _cells(self, rows: Int[Tensor, "sequences length"], candidates: Int[Tensor, " n"]) -> Tensor:
+        return rows[:, :, None] * self.weights.shape[3] + candidates
+
+    def _decay(self, memory: int, items: Int[Tensor, "sequences length"]) -> Float[Tensor, "length length"]:
+        return self.decay[memory, : items.shape[1], : items.shape[1]]
+
+
+def factorised(
+    weights: Float[Tensor, "memories items items"], size: int, source: torch.Generator
+) -> tuple[Float[Tensor, "items dim"], Float[Tensor, "memories dim dim"], Float[Tensor, "items dim"]]:
+    """Return E, W_p, V with B_p approximately E W_p V^T: a Tucker factorisation of a linear model's weights.
+
+    E has the left singular vectors of [B_1 B_2 ...], V the right ones of their stack (De Lathauwer et al. 2000),
+    scaled such that rows have length 1 in the mean. A start from there learns faster than one from random values.
+    Of a catalogue with fewer items than dimensions the further columns are small random values.
+    """
+    n_items, rank = weights.shape[1], min(size, weights.shape[1])
+    flat = weights.permute(1, 0, 2).flatten(1)
+    left = _range(flat, rank, source)
+    right = _range(weights.permute(2, 0, 1).flatten(1), rank, source)
+    length = math.sqrt(n_items / rank)
+    core = torch.einsum("id,pij,je->pde", left, weights, right) / length**2
+    items = [_padded(basis * length, size, source) for basis in (left, right)]
+    cores = torch.zeros(len(weights), size, size)
+    cores[:, :rank, :rank] = core
+    return items[0], cores, items[1]
+
+
+def _range(matrix: Float[Tensor, "rows columns"], rank: int, source: torch.Generator) -> Float[Tensor, "rows rank"]:
+    """Return the leading left singular vectors, by a randomised range with two power iterations (Halko et al. 2011)."""
+    probe = torch.randn(matrix.shape[1], min(rank + 16, min(matrix.shape)), generator=source)
+    basis = torch.linalg.qr(matrix @ probe).Q
+    for _ in range(2):
+        basis = torch.linalg.qr(matrix @ torch.linalg.qr(matrix.T @ basis).Q).Q
+    small = torch.linalg.svd(basis.T @ matrix, full_matrices=False).U
+    return (basis @ small)[:, :rank]
+
+
+def _padded(table: Float[Tensor, "rows rank"], size: int, source: torch.Generator) -> Float[Tensor, "rows dim"]:
+    extra = torch.empty(len(table), size - table.shape[1]).normal_(0.0, 0.1 / math.sqrt(size), generator=source)
+    return torch.cat([table, extra], 1)

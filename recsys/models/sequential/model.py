@@ -1,0 +1,276 @@
+"""SequentialAMPCF: personas read from memories of several half-lives, beside a linear expert."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Final, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.checks import positive, seed_of_draws, whole
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.errors import CapabilityError, ConfigError
+from recsys.models.base import Recommender, Validate
+from recsys.models.capabilities import FoldIn, PersonaRecommender
+from recsys.models.linear.next_item import LinearNextItem
+from recsys.models.sequential.expert import SequenceExpert, cross_fitted, factorised
+from recsys.models.sequential.memories import event_decay
+from recsys.models.sequential.network import SequentialNetwork, UserState
+from recsys.models.sequential.settings import PersonaReading, SequenceObjective, check_half_lives
+from recsys.models.sequential.training import SequenceTask
+from recsys.training.bags import Bags
+from recsys.training.session import Session
+from recsys.training.trainable import Optimization
+from recsys.types import Floats, Items
+
+_EXPERT, _NETWORK = "expert.", "network."
+"""Prefixes of the arrays of the expert and of the network."""
+
+_RANKING: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+"""Factors on the expert's weight of which validation chooses one."""
+
+_DEFAULT_RANKING: Final = 2.0
+"""The factor without validation, and while training."""
+
+_START: Final = 5.0
+"""Scale of the start: the network then scores like the expert's factorisation times this."""
+
+_DEFAULT_OPTIMIZATION = Optimization(8, 8, 6e-3, 1e-2, warm_up=100, schedule="linear", clip=5.0)
+
+
+@final
+class SequentialAMPCF(PersonaRecommender, FoldIn):
+    """Predict a user's next item from personas that are read from memories of several half-lives.
+
+        m_h  = c_h sum_j w_j 2^(-age_j / h) E_j                     memories of the history (`event_decay`)
+        z    = x + MLP(x),  x = sum_h W_h m_h,   U_k = H_k z        state and personas (`SequentialNetwork`)
+        s_i  = rho alpha lin_i + b_i + r_i                          r_i: attention over U_k . V_ic (`PersonaReading`)
+
+    lin is `LinearNextItem`, whose weight alpha is learned, so that the network learns what it leaves over. In training
+    a user's lin comes from an expert that was fitted without the user (`cross_fitted`). Cross-entropy wants a softer
+    scale than ranking: rho is chosen on validation. The recipe, and the half-lives instead of attention over the
+    events, are ours; attention over personas given the candidate is that of AMP-CF (Barkan et al., RecSys 2020).
+
+    The past decays inside: the memories belong to the model. Weights of a query (`Decayed`, per-user decay) multiply
+    and make the later events count less in the ages, as in `LinearNextItem`.
+
+    Args:
+        embedding_size: d.
+        half_lives: h, in the user's own events, ascending.
+        lasting: whether there is one memory more, which never fades.
+        reading: personas, item components, read-out.
+        expert: the linear expert; None: the network alone, also for catalogues too large for a matrix of items.
+        folds: parts of the users for the cross-fitted expert.
+        objective: loss, negatives, window, dropout.
+        optimization: epochs, batches (users per step), step size, early stopping.
+        seed: fixes initial values, folds, batches and negatives.
+
+    Raises:
+        ConfigError: a setting is out of range; the log has no order (when fitting).
+        CapabilityError: the expert needs more memory than it may take (when fitting).
+    """
+
+    def __init__(
+        self,
+        embedding_size: int = 64,
+        half_lives: tuple[float, ...] = (1.0, 3.0, 20.0),
+        lasting: bool = True,
+        reading: PersonaReading = PersonaReading(),
+        expert: LinearNextItem | None = LinearNextItem((1.0, 3.0, 20.0), 400.0, 0.5),
+        folds: int = 2,
+        objective: SequenceObjective = SequenceObjective(),
+        optimization: Optimization = _DEFAULT_OPTIMIZATION,
+        seed: int = 0,
+    ) -> None:
+        positive("embedding_size", embedding_size)
+        check_half_lives(tuple(half_lives))
+        whole("folds", folds, least=2)
+        seed_of_draws(seed)
+        if expert is not None and not isinstance(expert, LinearNextItem):
+            raise ConfigError(f"expert is {expert!r}; it must be a LinearNextItem, or null")
+        if expert is not None and expert.feedback != "events":
+            raise ConfigError(
+                f"expert.feedback is {expert.feedback!r}: the network counts all uses alike, so the expert must, too; "
+                "leave it out"
+            )
+        self.embedding_size = embedding_size
+        self.half_lives = tuple(half_lives)
+        self.lasting = lasting
+        self._memories = (*self.half_lives, math.inf) if lasting else self.half_lives
+        self.reading = reading
+        self.expert = expert
+        self.folds = folds
+        self.objective = objective
+        self.optimization = optimization
+        self.seed = seed
+        self._network: SequentialNetwork
+        self._linear: LinearNextItem | None = None
+        self._ranking = _DEFAULT_RANKING
+
+    @property
+    def folds_in(self) -> bool:
+        return True
+
+    @property
+    def ranking_factor(self) -> float:
+        """rho, the factor on the learned weight of the expert."""
+        _ = self.fitted_on
+        return self._ranking
+
+    @torch.inference_mode()
+    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
+        """Return U_k; with C item components a persona for each pair (k, c), U_k in the c-th of C blocks, else 0."""
+        personas = self._network_of().personas(self._state(queries).vector)
+        count = self.reading.item_components
+        if count == 1:
+            return personas
+        return torch.einsum("qkd,ce->qkced", personas, torch.eye(count)).flatten(1, 2).flatten(2)
+
+    def item_vectors(self) -> Float[Tensor, "items dim"]:
+        """Return V_i, the components of an item one after the other."""
+        return self._network_of().item.detach().view(self.n_items, -1)
+
+    @torch.inference_mode()
+    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
+        return self._network_of()(self._state(queries).vector, _numbers(items)).attention
+
+    @torch.inference_mode()
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
+        """Return what each event adds to each score: that of the expert, and that of the personas.
+
+        The part of the expert is exact. That of the personas is exact given the attention, the active units of the
+        hidden layer and the length of the state, which also depend on the history and are held fixed: with the
+        read-outs "mixture" and "attentive" the parts sum to the score less b_i and what the constants of the hidden
+        layer add; with "log_sum_exp" less the entropy of the attention and the prior too.
+        """
+        network, state = self._network_of(), self._state(queries)
+        candidates = _numbers(items)
+        sensitivity = network.sensitivity(state, candidates, network(state.vector, candidates).attention)
+        known = torch.from_numpy(np.maximum(queries.history.items, 0).astype(np.int64))
+        decay = torch.from_numpy(event_decay(queries, self._memories))
+        mixed = torch.einsum("eh,ed,hfd->ef", decay, network.input[known], network.mix)
+        rows = torch.from_numpy(queries.history.rows)
+        total = torch.einsum("ed,end->en", mixed, sensitivity[rows])
+        if self._linear is not None:
+            total += self._expert_weight() * self._linear.contributions(queries, items)
+        return total
+
+    def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
+        train = train.uses
+        if train.clock == "none":
+            raise ConfigError(f"{train.name} has no order (clock 'none'): nothing comes next in it; use AMPCF")
+        self._build(train.n_items)
+        self._linear, self._ranking = None, _DEFAULT_RANKING
+        trained_with = None
+        if self.expert is not None:
+            self._linear = self.expert.unfitted().fit(train, session=Session(progress=session.progress))
+            self._start(self._linear)
+            weights, fold = cross_fitted(self.expert, train, self.folds, self.seed, session)
+            trained_with = SequenceExpert(weights, self.expert.half_lives, self.objective.window), fold
+        task = SequenceTask(
+            self._network,
+            self.objective,
+            self._memories,
+            train,
+            trained_with,
+            self.optimization.batch_size,
+            self.seed,
+        )
+        identity = json.dumps([self.parameters_of_constructor(), train.fingerprint], sort_keys=True)
+        from recsys.training.lightning import train as run_training  # noqa: PLC0415 (two seconds to import)
+
+        epochs = run_training(
+            task,
+            self.optimization,
+            session,
+            identity=identity,
+            validate=None if validate is None else lambda: validate(self),
+        )
+        self._network.to("cpu")
+        if validate is not None and self._linear is not None:
+            self._choose_ranking(validate)
+        return epochs, epochs * task.examples_per_epoch
+
+    def _choose_ranking(self, validate: Validate) -> None:
+        values = []
+        for self._ranking in _RANKING:
+            values.append(validate(self))
+        self._ranking = _RANKING[int(np.argmax(values))]
+
+    def _build(self, n_items: int) -> None:
+        source = torch.Generator().manual_seed(self.seed)
+        shape = n_items, self.embedding_size, len(self._memories)
+        self._network = SequentialNetwork(*shape, self.reading, self.expert is not None, source)
+
+    def _start(self, linear: LinearNextItem) -> None:
+        """Start from a factorisation of the expert: its memories and items are already meaningful."""
+        source = torch.Generator().manual_seed(self.seed)
+        weights = torch.from_numpy(linear.arrays()["weights"])
+        past, cores, items = factorised(weights, self.embedding_size, source)
+        network, count = self._network, self.reading.item_components
+        with torch.no_grad():
+            network.input.copy_(past)
+            noise = torch.randn(len(items) * count, self.embedding_size, generator=source) * (0.1 if count > 1 else 0)
+            network.item.copy_(items.repeat_interleave(count, 0) + noise / self.embedding_size**0.5)
+            network.mix.zero_()
+            for half_life, core in zip(linear.half_lives, cores, strict=True):
+                if half_life in self.half_lives:
+                    memory = self.half_lives.index(half_life)
+                    network.mix[memory] = _START * core.T
+
+    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
+        with torch.inference_mode():
+            scores: Tensor = self._network_of()(self._state(queries).vector).score
+            if self._linear is not None:
+                scores = scores.add_(self._linear.score(queries).to(scores.device), alpha=self._expert_weight())
+            return scores.cpu()
+
+    def _expert_weight(self) -> float:
+        weight = self._network.log_weight
+        return 0.0 if weight is None else self._ranking * float(weight.detach().exp())
+
+    def _network_of(self) -> SequentialNetwork:
+        _ = self.fitted_on
+        return self._network
+
+    def _state(self, queries: Queries) -> UserState:
+        network = self._network_of()
+        decay = event_decay(queries, self._memories)
+        bags = Bags.of(queries.history).to(network.input.device)
+        return network.state(_sums(bags, decay, network.input))
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        arrays = {_NETWORK + name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()}
+        if self._linear is not None:
+            arrays |= {_EXPERT + name: value for name, value in self._linear.arrays().items()}
+        return arrays | {"ranking": np.asarray([self._ranking], np.float64)}
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._build(self.n_items)
+        parts = {
+            prefix: {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+            for prefix in (_NETWORK, _EXPERT)
+        }
+        self._network.load_state_dict({name: torch.from_numpy(v.copy()) for name, v in parts[_NETWORK].items()})
+        self._network.eval()
+        self._ranking = float(arrays["ranking"][0])
+        if self.expert is not None:
+            self._linear = self.expert.unfitted().restore(self.fitted_on, parts[_EXPERT])
+
+
+def _numbers(items: Items) -> Tensor:
+    return torch.from_numpy(items.astype(np.int64))
+
+
+def _sums(bags: Bags, decay: Floats, table: Float[Tensor, "items dim"]) -> Float[Tensor, "queries memories dim"]:
+    """Return the weighted sums of the events' vectors, one for each column of `decay`; unknown items weigh nothing."""
+    items, weights = bags.items.clamp(min=0), torch.from_numpy(decay).to(table.device)
+    columns = [Bags(items, bags.offsets, weights[:, memory].contiguous()) for memory in range(weights.shape[1])]
+    return torch.stack([column.sum(table) for column in columns], 1)
