@@ -39,7 +39,7 @@ def cross_fitted(
 
 @final
 class SequenceExpert(nn.Module):
-    """The scores of the cross-fitted expert at every position of training sequences.
+    """The scores of the cross-fitted expert at the positions of training sequences.
 
     Args:
         weights: "folds memories items items", from an item of the history to a candidate.
@@ -52,7 +52,7 @@ class SequenceExpert(nn.Module):
     ) -> None:
         super().__init__()
         age = torch.arange(length)[:, None] - torch.arange(length)[None, :]
-        decay = torch.stack([torch.exp2(-age.clamp(min=0) / h) * (age >= 0) for h in half_lives])
+        decay = torch.stack([torch.exp2(-age.clamp(min=0) / h) * (age >= 0) for h in half_lives], 1)
         self.weights: Tensor
         self.decay: Tensor
         self.register_buffer("weights", weights, persistent=False)
@@ -65,32 +65,32 @@ class SequenceExpert(nn.Module):
         candidates: Int[Tensor, " n"] | None,
     ) -> Float[Tensor, "sequences length n"]:
         """Return the scores of the same candidates (all items when None) after each event of each sequence."""
-        total: Tensor | None = None
-        for memory in range(self.weights.shape[1]):
-            rows = (fold[:, None] * self.weights.shape[1] + memory) * self.weights.shape[2] + items
-            table = self.weights.flatten(0, 2)
-            weight = table[rows] if candidates is None else table.view(-1)[self._cells(rows, candidates)]
-            part = self._decay(memory, items) @ weight
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        rows = self._rows(fold, items)
+        if candidates is None:
+            weight = self.weights.flatten(0, 2)[rows]
+        else:
+            weight = self.weights.view(-1)[rows[:, :, None] * self.weights.shape[3] + candidates]
+        return self._decay(items) @ weight
 
     def of_next(
         self, fold: Int[Tensor, " sequences"], items: Int[Tensor, "sequences length"]
     ) -> Float[Tensor, "sequences length-1"]:
         """Return the score of each event's successor."""
-        total = torch.zeros(len(items), items.shape[1] - 1, device=items.device)
-        for memory in range(self.weights.shape[1]):
-            rows = (fold[:, None] * self.weights.shape[1] + memory) * self.weights.shape[2] + items[:, :-1]
-            cells = rows[:, None, :] * self.weights.shape[3] + items[:, 1:, None]
-            total += (self.weights.view(-1)[cells] * self._decay(memory, items[:, :-1])).sum(2)
-        return total
+        before = items[:, :-1]
+        rows = self._rows(fold, before)
+        weight = self.weights.view(-1)[rows[:, None, :] * self.weights.shape[3] + items[:, 1:, None]]
+        return (weight * self._decay(before)).sum(2)
 
-    def _cells(self, rows: Int[Tensor, "sequences length"], candidates: Int[Tensor, " n"]) -> Tensor:
-        return rows[:, :, None] * self.weights.shape[3] + candidates
+    def _rows(
+        self, fold: Int[Tensor, " sequences"], items: Int[Tensor, "sequences length"]
+    ) -> Int[Tensor, "sequences memories*length"]:
+        """Return the rows of the weights of each memory and event, one memory after the other."""
+        memories, n_items = self.weights.shape[1:3]
+        first = fold[:, None] * memories + torch.arange(memories, device=items.device)
+        return (first[:, :, None] * n_items + items[:, None, :]).flatten(1)
 
-    def _decay(self, memory: int, items: Int[Tensor, "sequences length"]) -> Float[Tensor, "length length"]:
-        return self.decay[memory, : items.shape[1], : items.shape[1]]
+    def _decay(self, items: Int[Tensor, "sequences length"]) -> Float[Tensor, "length memories*length"]:
+        return self.decay[: items.shape[1], :, : items.shape[1]].flatten(1)
 
 
 def factorised(

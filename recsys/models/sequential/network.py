@@ -115,7 +115,9 @@ class SequentialNetwork(nn.Module):
         bias = self.bias if items is None else self.bias[items]
         if self.pairs == 1:
             return PairScores(value[:, 0] + bias, torch.ones_like(value))
-        prior = None if self.prior is None else (state @ self.prior.T).repeat_interleave(self.reading.item_components, 1)
+        prior = (
+            None if self.prior is None else (state @ self.prior.T).repeat_interleave(self.reading.item_components, 1)
+        )
         if self.query is not None and self.key is not None:
             asked = torch.einsum("kge,qe->qkg", self.query, state)
             logits = self._pairs(asked, vectors @ self.key.T)

@@ -83,6 +83,16 @@ class SequenceTask(Trainable):
         """The membership test of the training pairs."""
         return sampling.Observed(Bags(self.log_items, self.log_indptr).rows, self.log_items, self.n_items)
 
+    @cached_property
+    def next_scores(self) -> Float[Tensor, " events"]:
+        """The expert's score of each event given those before it in its window; computed once, as it never changes."""
+        scores = torch.zeros(len(self.log_items), device=self.device)
+        if self.expert is not None:
+            for users in self.active.to(self.device).split(64):
+                index, target = self._windows(users)
+                scores[index[:, 1:][target]] = self.expert.of_next(self.fold[users], self.log_items[index])[target]
+        return scores
+
     @property
     def rows_per_epoch(self) -> int:
         return len(self.active)
@@ -95,13 +105,14 @@ class SequenceTask(Trainable):
     def loss(self, epoch: int, step: int) -> LossAndParts:
         users = self.active.to(self.device)[self.batch(epoch, step, self.device)]
         source = sampling.generator(self.device, self.seed, epoch, step)
-        items, target = self._windows(users)
+        index, target = self._windows(users)
+        items = self.log_items[index]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             state = self._states(items[:, :-1], target, source)
             if self.objective.loss == "full_softmax":
                 main = self._full(users, items, target, state)
             else:
-                main = self._sampled(users, items, target, state, source)
+                main = self._sampled(users, index, target, state, source)
         parts = {"main_loss": main.detach()}
         if self.network.log_weight is not None:
             parts["expert_weight"] = self.network.log_weight.detach().exp()
@@ -110,13 +121,12 @@ class SequenceTask(Trainable):
     def _windows(
         self, users: Int[Tensor, " users"]
     ) -> tuple[Int[Tensor, "users length"], Bool[Tensor, "users length-1"]]:
-        """Return the newest events of users, padded with item 0, and which positions have a successor."""
+        """Return the newest events of users, padded with the last of the log, and which positions have a successor."""
         stop = self.log_indptr[users + 1]
         lengths = (stop - self.log_indptr[users]).clamp(max=self.objective.window)
         position = torch.arange(int(lengths.max()), device=self.device)
-        valid = position < lengths[:, None]
-        index = (stop - lengths)[:, None] + position
-        return self.log_items[index.clamp(max=len(self.log_items) - 1)] * valid, valid[:, 1:]
+        index = ((stop - lengths)[:, None] + position).clamp(max=len(self.log_items) - 1)
+        return index, (position < lengths[:, None])[:, 1:]
 
     def _states(
         self, items: Int[Tensor, "users length"], target: Bool[Tensor, "users length"], source: torch.Generator
@@ -137,17 +147,18 @@ class SequenceTask(Trainable):
     def _sampled(
         self,
         users: Int[Tensor, " users"],
-        items: Int[Tensor, "users length"],
+        index: Int[Tensor, "users length"],
         target: Bool[Tensor, "users length-1"],
         state: Float[Tensor, "examples dim"],
         source: torch.Generator,
     ) -> Float[Tensor, ""]:
+        items = self.log_items[index]
         drawn = sampling.draw_items(None, self.n_items, (self.objective.negatives,), source)
         negative = self.network(state, drawn).score
         positive = self.network(state, items[:, 1:][target][:, None]).score[:, 0]
         if self.expert is not None and self.network.log_weight is not None:
             fold, weight = self.fold[users], self.network.log_weight.exp()
-            positive = positive + weight * self.expert.of_next(fold, items)[target]
+            positive = positive + weight * self.next_scores[index[:, 1:]][target]
             negative = negative + weight * self.expert.of_candidates(fold, items[:, :-1], drawn)[target]
         own = self.observed.among(users, drawn)[target.nonzero()[:, 0]]
         log_q = torch.full((1, len(drawn)), math.log(len(drawn) / self.n_items), device=self.device)
