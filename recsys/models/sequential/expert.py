@@ -117,10 +117,10 @@ def factorised(
 def _range(matrix: Float[Tensor, "rows columns"], rank: int, source: torch.Generator) -> Float[Tensor, "rows rank"]:
     """Return the leading left singular vectors, by a randomised range with two power iterations (Halko et al. 2011)."""
     probe = torch.randn(matrix.shape[1], min(rank + 16, min(matrix.shape)), generator=source)
-    basis = torch.linalg.qr(matrix @ probe).Q
+    basis: Tensor = torch.linalg.qr(matrix @ probe).Q
     for _ in range(2):
         basis = torch.linalg.qr(matrix @ torch.linalg.qr(matrix.T @ basis).Q).Q
-    small = torch.linalg.svd(basis.T @ matrix, full_matrices=False).U
+    small: Tensor = torch.linalg.svd(basis.T @ matrix, full_matrices=False).U
     return (basis @ small)[:, :rank]
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from recsys.checks import positive, seed_of_draws, whole
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.errors import CapabilityError, ConfigError
-from recsys.models.base import Recommender, Validate
+from recsys.errors import ConfigError
+from recsys.models.base import Validate
 from recsys.models.capabilities import FoldIn, PersonaRecommender
 from recsys.models.linear.next_item import LinearNextItem
 from recsys.models.sequential.expert import SequenceExpert, cross_fitted, factorised
@@ -42,6 +42,7 @@ _DEFAULT_RANKING: Final = 2.0
 _START: Final = 5.0
 """Scale of the start: the network then scores like the expert's factorisation times this."""
 
+_DEFAULT_EXPERT = LinearNextItem((1.0, 3.0, 20.0), 400.0, 0.5)
 _DEFAULT_OPTIMIZATION = Optimization(8, 8, 6e-3, 1e-2, warm_up=100, schedule="linear", clip=5.0)
 
 
@@ -83,7 +84,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         half_lives: tuple[float, ...] = (1.0, 3.0, 20.0),
         lasting: bool = True,
         reading: PersonaReading = PersonaReading(),
-        expert: LinearNextItem | None = LinearNextItem((1.0, 3.0, 20.0), 400.0, 0.5),
+        expert: LinearNextItem | None = _DEFAULT_EXPERT,
         folds: int = 2,
         objective: SequenceObjective = SequenceObjective(),
         optimization: Optimization = _DEFAULT_OPTIMIZATION,
@@ -131,11 +132,13 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         count = self.reading.item_components
         if count == 1:
             return personas
-        return torch.einsum("qkd,ce->qkced", personas, torch.eye(count)).flatten(1, 2).flatten(2)
+        blocks: Tensor = torch.einsum("qkd,ce->qkced", personas, torch.eye(count))
+        return blocks.flatten(1, 2).flatten(2)
 
     def item_vectors(self) -> Float[Tensor, "items dim"]:
         """Return V_i, the components of an item one after the other."""
-        return self._network_of().item.detach().view(self.n_items, -1)
+        vectors: Tensor = self._network_of().item.detach()
+        return vectors.view(self.n_items, -1)
 
     @torch.inference_mode()
     def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:

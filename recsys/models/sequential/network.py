@@ -159,8 +159,8 @@ class SequentialNetwork(nn.Module):
     ) -> Float[Tensor, "queries n dim"]:
         """Return the gradient of r_i by x, attention, active units and rms(x) held fixed: r_i is linear in x then."""
         count = self.reading.item_components
-        vectors = self.components(items).unflatten(1, (-1, count))
-        shares = attention.unflatten(1, (-1, count))
+        vectors = self.components(items).view(*items.shape, count, -1)
+        shares = attention.view(len(items), -1, count, items.shape[1])
         mixed = torch.einsum("qkcn,qncd->qknd", shares, vectors)
         by_state = mixed.sum(1) if self.persona is None else torch.einsum("qknd,kde->qne", mixed, self.persona)
         if self.inner is None or self.outer is None or state.active is None:

@@ -88,7 +88,7 @@ class SequenceTask(Trainable):
         """The expert's score of each event given those before it in its window; computed once, as it never changes."""
         scores = torch.zeros(len(self.log_items), device=self.device)
         if self.expert is not None:
-            for users in self.active.to(self.device).split(64):
+            for users in torch.split(self.active.to(self.device), 64):
                 index, target = self._windows(users)
                 scores[index[:, 1:][target]] = self.expert.of_next(self.fold[users], self.log_items[index])[target]
         return scores
@@ -134,7 +134,7 @@ class SequenceTask(Trainable):
         length = items.shape[1]
         vectors = self._dropped(F.embedding(items, self.network.input), source)
         memories = self.decay[:, :length, :length].flatten(0, 1) @ vectors
-        memories = memories.unflatten(1, (-1, length)).transpose(1, 2)[target]
+        memories = memories.view(len(items), -1, length, memories.shape[2]).transpose(1, 2)[target]
         return self.network.state(memories).vector
 
     def _dropped(self, values: Float[Tensor, "*shape"], source: torch.Generator) -> Float[Tensor, "*shape"]:
