@@ -24,6 +24,7 @@ from recsys.models.sequential.expert import SequenceExpert, cross_fitted, factor
 from recsys.models.sequential.memories import event_decay
 from recsys.models.sequential.network import SequentialNetwork, UserState
 from recsys.models.sequential.settings import PersonaReading, SequenceObjective, check_half_lives
+from recsys.models.sequential.states import SequenceStates
 from recsys.models.sequential.training import SequenceTask
 from recsys.training.bags import Bags
 from recsys.training.session import Session
@@ -133,12 +134,12 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         if count == 1:
             return personas
         blocks: Tensor = torch.einsum("qkd,ce->qkced", personas, torch.eye(count))
-        return blocks.flatten(1, 2).flatten(2)
+        return torch.reshape(blocks, (len(queries), personas.shape[1] * count, -1))
 
     def item_vectors(self) -> Float[Tensor, "items dim"]:
         """Return V_i, the components of an item one after the other."""
         vectors: Tensor = self._network_of().item.detach()
-        return vectors.view(self.n_items, -1)
+        return torch.reshape(vectors, (self.n_items, -1))
 
     @torch.inference_mode()
     def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
@@ -165,6 +166,27 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
             total += self._expert_weight() * self._linear.contributions(queries, items)
         return total
 
+    def states(self, queries: Queries) -> SequenceStates:
+        """Return the users' states: after further events, `advanced`, they are scored without their histories."""
+        return SequenceStates.of(queries, self._past_vectors())
+
+    def advanced(self, states: SequenceStates, items: Items) -> SequenceStates:
+        """Return the states after one more event of each user; `items`, "users", are known or `UNKNOWN`."""
+        return states.after(items, self._past_vectors())
+
+    @torch.inference_mode()
+    def score_states(self, states: SequenceStates) -> Float[Tensor, "users items"]:
+        """Return the scores of all items, up to rounding those of the whole histories (see `SequenceStates`)."""
+        queries, network = states.queries(), self._network_of()
+        memories = self._memories_of(queries)
+        if self.lasting:
+            length = np.sqrt(np.maximum(states.events, 1e-9)).astype(np.float32)
+            memories[:, -1] = torch.from_numpy(states.lasting / length[:, None])
+        return self._with_expert(network(network.state(memories).vector).score, queries)
+
+    def _past_vectors(self) -> Floats:
+        return self._network_of().input.detach().numpy()
+
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         train = train.uses
         if train.clock == "none":
@@ -176,7 +198,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
             self._linear = self.expert.unfitted().fit(train, session=Session(progress=session.progress))
             self._start(self._linear)
             weights, fold = cross_fitted(self.expert, train, self.folds, self.seed, session)
-            trained_with = SequenceExpert(weights, self.expert.half_lives, self.objective.window), fold
+            trained_with = SequenceExpert(weights, self.expert.half_lives), fold
         task = SequenceTask(
             self._network,
             self.objective,
@@ -230,10 +252,11 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         with torch.inference_mode():
-            scores: Tensor = self._network_of()(self._state(queries).vector).score
-            if self._linear is not None:
-                scores = scores.add_(self._linear.score(queries).to(scores.device), alpha=self._expert_weight())
-            return scores.cpu()
+            return self._with_expert(self._network_of()(self._state(queries).vector).score, queries)
+
+    def _with_expert(self, scores: Float[Tensor, "queries items"], queries: Queries) -> Float[Tensor, "queries items"]:
+        scores = scores.cpu()
+        return scores if self._linear is None else scores.add_(self._linear.score(queries), alpha=self._expert_weight())
 
     def _expert_weight(self) -> float:
         weight = self._network.log_weight
@@ -244,10 +267,11 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         return self._network
 
     def _state(self, queries: Queries) -> UserState:
-        network = self._network_of()
-        decay = event_decay(queries, self._memories)
-        bags = Bags.of(queries.history).to(network.input.device)
-        return network.state(_sums(bags, decay, network.input))
+        return self._network_of().state(self._memories_of(queries))
+
+    def _memories_of(self, queries: Queries) -> Float[Tensor, "queries memories dim"]:
+        table = self._network_of().input
+        return _sums(Bags.of(queries.history).to(table.device), event_decay(queries, self._memories), table)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {_NETWORK + name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()}
