@@ -87,6 +87,7 @@ def test_models() -> None:
         "RecentPopularity",
         "Recommendations",
         "Recommender",
+        "SequentialAMPCF",
         "TimeSVD",
         "WithPersonas",
     ]

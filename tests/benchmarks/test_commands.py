@@ -28,7 +28,17 @@ COMMANDS = (
         "readme",
         "retrieval",
     ),
-    *("scale", "screenshots", "serving", "serving_fuzz", "serving_kill", "serving_load", "serving_size", "speed"),
+    *(
+        "scale",
+        "screenshots",
+        "sequential",
+        "serving",
+        "serving_fuzz",
+        "serving_kill",
+        "serving_load",
+        "serving_size",
+        "speed",
+    ),
 )
 
 

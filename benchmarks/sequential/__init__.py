@@ -1,0 +1,1 @@
+"""Sequential models in one table."""

@@ -1,0 +1,5 @@
+"""Runs the benchmark: `python -m benchmarks.sequential`."""
+
+from benchmarks.sequential.command import main
+
+raise SystemExit(main())
