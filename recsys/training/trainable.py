@@ -119,4 +119,4 @@ class Optimization:
         [0.5, 0.75, 0.5, 0.25]
         """
         rising = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
-        return rising * (1 - step / steps) if self.schedule == "linear" else rising
+        return rising * (1 - step / max(1, steps)) if self.schedule == "linear" else rising
