@@ -3,8 +3,8 @@
 Requests, catalogues and policies are made at random: up to 40 items of which much is not known, all kinds of rules, in
 four layers, with groups that cross. A checker that shares no code with the library counts the rules that a list breaks
 and that did not give way. Small cases are compared with all their lists. Times are of lists of ten from 10,000 items.
-On ml-latest-small (a random 70% of the events for training, 20% for the test) lists by EASE under a policy are compared with plain ones, one
-rule at a time; scores are those of the model, so that a difference is the price of the rules alone.
+On ml-latest-small (random; 70% of the events for training, 20% for the test) lists by EASE under a policy are compared
+with plain ones, one rule at a time; both follow the model's scores, so a difference is the price of the rules alone.
 """
 
 from __future__ import annotations
