@@ -29,6 +29,7 @@ from recsys.experiments.drift.arms import Stage, TunedRule, choose
 from recsys.experiments.drift.bases import Base
 from recsys.experiments.drift.beliefs import describe_beliefs
 from recsys.experiments.drift.names import RETRAINED
+from recsys.experiments.drift.visits import measure_visits
 from recsys.files import write_json
 from recsys.models.base import Recommender
 from recsys.types import DAY
@@ -79,7 +80,8 @@ class ArmResult:
 
     Attributes:
         replay: of the test stage.
-        facts: choice, tried, seconds, fits, and the alarms or half-lives of a rule that has them.
+        facts: choice, tried, seconds, fits, what visits do to lists (`visits.Visits`) except of retrained models, and
+            the alarms or half-lives of a rule that has them.
     """
 
     replay: Replay
@@ -136,6 +138,9 @@ class Bench:
             progress=heartbeat(self.say, name),
         )
         facts = self._facts(tuned, replayed)
+        if arm not in RETRAINED:
+            visits = measure_visits(self.stage(self.test_start), tuned.rule)
+            facts["visits"] = None if visits is None else visits.to_dict()
         replayed.save(self._table(arm))
         # Last: it marks the result as complete.
         write_json(self._record(arm), {"identity": self._identity(arm)} | facts)

@@ -45,11 +45,33 @@ _EPOCHS = 20
 """Passes of learning by gradient over about as many batches, so some hundred steps of Adam."""
 
 # Candidates in the order of precedence: a smaller budget takes the first ones.
-_EVENTS = (3.0, 8.0, 1.0, 32.0, 2.0, 5.0, 16.0)
-_DAYS = (64.0, 16.0, 256.0, 4.0, 1.0)
-_PERIODS = (2.0, 1.0, 4.0)
+# Of `global`: half-life and floor.
+_EVENTS = (
+    (3.0, 0.0),
+    (32.0, 0.3),
+    (1.0, 0.0),
+    (8.0, 0.1),
+    (32.0, 0.0),
+    (3.0, 0.1),
+    (8.0, 0.0),
+    (128.0, 0.0),
+    (8.0, 0.3),
+)
+_DAYS = (
+    (32.0, 0.0),
+    (256.0, 0.0),
+    (64.0, 0.0),
+    (8.0, 0.0),
+    (32.0, 0.3),
+    (64.0, 0.1),
+    (1.0, 0.0),
+    (256.0, 0.3),
+    (8.0, 0.1),
+)
+_PERIODS = ((2.0, 0.0), (1.0, 0.0), (4.0, 0.0), (2.0, 0.3), (1.0, 0.1), (4.0, 0.1))
 _HALF_LIVES_IN_PERIODS = (1.0, 2.0, 4.0)
 _WINDOW_EVENTS = (10, 3, 20, 50, 5, 1, 2)
+_WINDOW_PERIODS = (2.0, 1.0, 4.0)
 _WINDOW_DAYS = (90.0, 30.0, 365.0, 7.0, 1.0)
 _SPREADS = (1.0, 0.3, 3.0, 0.1, 2.0, 0.6)  # each on both clocks
 _SIGNIFICANCES = (0.002, 0.05, 0.3, 1e-4, 0.01, 0.1, 1e-6, 0.5, 0.02, 1e-3, 0.2, 1e-5)
@@ -132,18 +154,23 @@ def _candidates(arm: str, clock: str, most: int) -> dict[str, Forgetting | None]
     """Return the rules of an arm that is tuned by replaying the whole stage, by their description."""
     length, word = _unit(clock)
     if arm == "global":
-        by_events: list[_Named] = [(f"{value:g} events", GlobalHalfLife(value)) for value in _EVENTS]
+        by_events = [_half_life(value, "events", 1.0, floor, "events") for value, floor in _EVENTS]
         values = {"seconds": _DAYS, "period": _PERIODS}.get(clock, ())
-        by_time: list[_Named] = [(f"{value:g} {word}", GlobalHalfLife(value * length, "time")) for value in values]
+        by_time = [_half_life(value, word, length, floor, "time") for value, floor in values]
     elif arm == "window":
         by_events = [(f"{number} events", SlidingWindow(number)) for number in _WINDOW_EVENTS]
-        values = {"seconds": _WINDOW_DAYS, "period": _PERIODS}.get(clock, ())
-        by_time = [(f"{value:g} {word}", SlidingWindow(seconds=value * length)) for value in values]
+        lengths = {"seconds": _WINDOW_DAYS, "period": _WINDOW_PERIODS}.get(clock, ())
+        by_time = [(f"{value:g} {word}", SlidingWindow(seconds=value * length)) for value in lengths]
     else:
         return dict(_detectors(arm)[:most])
     # One of either clock in turn, so that a small budget sees both.
     mixed = [entry for pair in zip_longest(by_events, by_time) for entry in pair if entry is not None]
     return dict([("no decay", None), *mixed[:most]])
+
+
+def _half_life(value: float, word: str, unit: float, floor: float, clock: AgeClock) -> _Named:
+    words = f"{value:g} {word}" + (f", floor {floor:g}" if floor else "")
+    return words, GlobalHalfLife(value * unit, clock, floor)
 
 
 def _detectors(arm: str) -> list[_Named]:

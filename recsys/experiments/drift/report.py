@@ -38,6 +38,7 @@ def write_report(content: Mapping[str, Any], out: Path) -> Path:
         lines += ["![per_user against each rival](paired.png)", ""]
     for base, entry in bases.items():
         lines += [f"## {base}", "", *_arms(entry["arms"]), *_pairs(entry["paired"]), *_strata(entry["strata"])]
+        lines += _visits(entry["arms"])
         days = {arm: values["by_days"] for arm, values in entry["arms"].items() if values["by_days"]}
         if days:
             draw_days(out / f"days_{base}.png", days, f"{content['dataset']}, {base}")
@@ -165,6 +166,33 @@ def _strata(strata: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [[row["measured_drift"], row["users"], *(number(row["arms"][arm]) for arm in arms)] for row in strata]
     note = "NDCG@10, mean over users, by terciles of measured drift; undefined: too few items to measure it."
     return [*table(["measured drift", "users", *arms], rows), note, ""]
+
+
+def _visits(arms: Mapping[str, Any]) -> list[str]:
+    """Return what a guest, one event, a new taste and a long absence do to the lists."""
+    measured = {arm: entry["visits"] for arm, entry in arms.items() if entry.get("visits") is not None}
+    if not measured:
+        return []
+    rows = [
+        [
+            arm,
+            number(one["guest_kept"], 1),
+            "–" if one["guest_cost"] is None else f"{one['guest_cost']:+.1%}",
+            number(one["event_kept"], 1),
+            number(one["taste_changed"], 1),
+            number(one["year_kept"], 1),
+        ]
+        for arm, one in measured.items()
+    ]
+    first = next(iter(measured.values()))
+    head = ["titles of ten", "kept, a day after a guest", "cost of the guest, NDCG@10", "kept after one event"]
+    head += ["changed by ten days of a new taste", "long-term list back, a year after the guest"]
+    note = (
+        f"At the first question of the {first['users']} users with the longest histories (median {first['events']:g} "
+        "events). The guest and the new taste are ten events of another user, drawn by lot: the guest's in one "
+        "session, the others one a day. The long-term list is the one in which every event counts in full."
+    )
+    return [*table(head, rows), note, ""]
 
 
 def _days(arms: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

@@ -57,8 +57,8 @@ def test_a_score_is_the_ndcg_of_a_replay_of_the_whole_stage(validation: Stage) -
     tried = dict(choose("global", validation, candidates=3).tried)
     for word, rule in (("no decay", None), ("3 events", GlobalHalfLife(3.0))):
         assert tried[word] == validation.replay(rule).summary["ndcg@10"]
-    days = GlobalHalfLife(64 * 86_400.0, "time")
-    assert tried["64 days"] == validation.replay(days).summary["ndcg@10"]
+    days = GlobalHalfLife(32 * 86_400.0, "time")
+    assert tried["32 days"] == validation.replay(days).summary["ndcg@10"]
 
 
 def test_the_tuned_rule_has_the_best_score(validation: Stage) -> None:
