@@ -110,6 +110,7 @@ class Columns:
         kinds: the file's own words for kinds, such as (("share", "like"),).
         names: names of all columns of a file without a header; its first line is then data.
         separator: between fields; None: detected from the name of the file and its first line.
+        quotes: quotation marks "protect" separators, or are characters like others that texts "keep".
         encoding: of a text file, one that extends ASCII.
         decimal: the decimal point of ratings and times.
         time_unit: "auto" detects seconds, milli-, micro- and nanoseconds (from 1e11, 1e14 and 1e17 on) or ISO-8601; the
@@ -138,6 +139,7 @@ class Columns:
     kinds: tuple[tuple[str, Kind], ...] | None = None
     names: tuple[str, ...] | None = None
     separator: str | None = None
+    quotes: Literal["protect", "keep"] = "protect"
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
     time_unit: TimeUnit = "auto"
@@ -149,7 +151,7 @@ class Columns:
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
-        for name in ("decimal", "time_unit", "blank_values", "duplicates", "re_ratings"):
+        for name in ("quotes", "decimal", "time_unit", "blank_values", "duplicates", "re_ratings"):
             allowed, value = get_args(hints[name]), getattr(self, name)
             if value not in allowed:
                 hint = nearest(str(value), allowed)

@@ -43,6 +43,7 @@ class Layout:
         encoding: of a text file.
         types: Arrow types of the columns of JSON lines whose type is clear from the first lines.
         form: the format of a table.
+        quotes: whether quotation marks protect separators in a text file.
     """
 
     source: Source
@@ -54,6 +55,7 @@ class Layout:
     encoding: str = "utf-8"
     types: tuple[tuple[str, pa.DataType], ...] = ()
     form: TableFormat = "Parquet"
+    quotes: bool = True
 
     @property
     def unit(self) -> str:
@@ -110,7 +112,7 @@ def _detected(
     line = first[0].decode(columns.encoding, errors="backslashreplace").rstrip("\r\n")
     separator = columns.separator or _separator(source.base, line)
     try:
-        fields = tuple(name.strip() for name in split_fields(line, separator))
+        fields = tuple(name.strip() for name in split_fields(line, separator, columns.quotes == "protect"))
     except csv.Error as error:
         raise DataError(f"{where}: malformed row {line[:80]!r} ({error}); correct it") from error
     if columns.names is not None:
@@ -122,7 +124,7 @@ def _detected(
     roles = columns.resolve(names, where, required, common)
     if columns.names is not None and set(_OF_A_LOG) <= set(recognised(fields)):
         raise DataError(f"{where} is a header, {line[:80]!r}; leave out columns names={','.join(names)}")
-    return Layout(source, "text", names, roles, separator, header, columns.encoding)
+    return Layout(source, "text", names, roles, separator, header, columns.encoding, quotes=columns.quotes == "protect")
 
 
 def is_bare_list(source: Source) -> bool:
@@ -163,11 +165,11 @@ def sample(layout: Layout) -> list[Mapping[str, object]]:
 
 
 def _named(layout: Layout, line: str) -> zip[tuple[str, str]]:
-    return zip(layout.names, split_fields(line, layout.separator), strict=True)
+    return zip(layout.names, split_fields(line, layout.separator, layout.quotes), strict=True)
 
 
-def split_fields(line: str, separator: str) -> list[str]:
-    """Split one line; quotation marks protect separators of one character.
+def split_fields(line: str, separator: str, quotes: bool = True) -> list[str]:
+    """Split one line; with `quotes`, quotation marks protect separators of one character.
 
     Raises:
         csv.Error: a quotation mark is not closed.
@@ -175,7 +177,7 @@ def split_fields(line: str, separator: str) -> list[str]:
     >>> split_fields('1,"a, b"', ","), split_fields("1::x", "::")
     (['1', 'a, b'], ['1', 'x'])
     """
-    if len(separator) > 1:
+    if len(separator) > 1 or not quotes:
         return line.split(separator)
     try:
         return next(csv.reader([line], delimiter=separator, strict=True), [])

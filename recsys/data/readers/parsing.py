@@ -79,7 +79,7 @@ def _text_fast(body: bytes, layout: Layout) -> dict[Role, Coded] | None:
             io.BytesIO(body),
             read_options=pacsv.ReadOptions(column_names=names, block_size=len(body) + 1),
             parse_options=pacsv.ParseOptions(
-                delimiter=delimiter, quote_char='"' if len(layout.separator) == 1 else False
+                delimiter=delimiter, quote_char='"' if len(layout.separator) == 1 and layout.quotes else False
             ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(used, _CODED), include_columns=used, null_values=[], check_utf8=False
@@ -140,7 +140,7 @@ def _text_fields(raw: bytes, layout: Layout) -> list[bytes | None]:
         fault = f"undecodable text {_short(raw)}; it is not {layout.encoding}; correct columns encoding="
         raise ValueError(fault) from None
     try:
-        fields = split_fields(text, layout.separator)
+        fields = split_fields(text, layout.separator, layout.quotes)
     except csv.Error as error:
         fault = "a quotation mark is not closed" if "unexpected end" in str(error) else str(error)
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Parses times: Unix seconds, milli-, micro- and nanoseconds or ISO-8601, distinguished by their form."""
+"""Parses times: Unix seconds, milli-, micro- and nanoseconds, ISO-8601 or C's `ctime`, distinguished by their form."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ _PARTS = np.array([1, 10**3, 10**6, 10**9])
 
 _UNIVERSAL = ((r"^([0-9-]+) (?:UTC|GMT)$", r"\1"), (r" ?(?:UTC|GMT)$", "Z"))
 """How universal time is written beside ISO-8601, and what it is there."""
+_WRITTEN_OUT = (re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9]\d \d\d:"), "%a %b %d %H:%M:%S %z %Y")
+"""How times with names of days and months begin, as "Tue Apr 03 18:00:09 +0000 2012", and their format."""
 _ISO_BEGIN = re.compile(r"-?[0-9]{4}-")
 _WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _FIRST_UNIX = 10**8
@@ -132,9 +134,10 @@ def parse_times(texts: pa.Array, declared: TimeUnit = "auto") -> Times:
         if (moments := _plain_iso(written)) is not None:
             unit[rest], seconds[rest] = _ISO, moments
             return Times(seconds, unit)
-        stamps = pd.to_datetime(
-            pd.Series(written.to_pylist(), dtype=object), format="ISO8601", utc=True, errors="coerce"
-        )
+        # A text that is nothing else is reported as no ISO-8601 time.
+        begin, form = _WRITTEN_OUT
+        form = form if len(rest) and begin.match(written[0].as_py()) else "ISO8601"
+        stamps = pd.to_datetime(pd.Series(written.to_pylist(), dtype=object), format=form, utc=True, errors="coerce")
         rest, stamps = rest[stamps.notna()], stamps.dropna()
         unit[rest] = _ISO
         seconds[rest] = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)

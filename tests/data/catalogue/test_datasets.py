@@ -80,6 +80,7 @@ def test_every_card_is_complete() -> None:
     assert set(entries) == {
         *("ml-100k", "ml-1m", "ml-latest-small", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "movietweetings"),
         *("ml-1m-ordered", "amazon-beauty", "amazon-video-games", "epinions", "simulated", "simulated-drift"),
+        *("lastfm-1k", "foursquare-nyc", "foursquare-tky", "retailrocket"),
     }
     for card in entries.values():
         assert card.licence
