@@ -33,6 +33,7 @@ COMMANDS = (
         "screenshots",
         "sequential",
         "serving",
+        "serving_against",
         "serving_fuzz",
         "serving_kill",
         "serving_load",

@@ -62,6 +62,7 @@ RULES = (
     Rule("GET", f"{_USER}/personas", "/v1/users/u0/personas", "read", of_user=True),
     Rule("PUT", f"{_USER}/personas/{{persona}}", "/v1/users/u0/personas/1", "write", {"weight": 0}, of_user=True),
     Rule("GET", "/v1/items", "/v1/items?query=i3", "read"),
+    Rule("GET", "/v1/genres", "/v1/genres", "read"),
     Rule("GET", "/v1/items/{item_id:path}/similar", "/v1/items/i3/similar", "read"),
     Rule("GET", "/v1/users", "/v1/users", "read"),
     Rule("GET", "/v1/token", "/v1/token", "read"),

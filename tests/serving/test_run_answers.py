@@ -21,11 +21,11 @@ from recsys.decay import GlobalHalfLife
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
 from recsys.events.store import Correction, Event, EventStore
-from recsys.explanations import text
+from recsys.explanations import Evidence, Explanation, text
 from recsys.explanations.records import LOW_CERTAINTY
 from recsys.models import EASE, Decayed, PersonaEASE, Popularity, WithPersonas
 from recsys.models.base import Recommender
-from recsys.serving.lists.cached import rounded_moment
+from recsys.serving.lists.cached import _aged, rounded_moment
 from recsys.serving.opening import open_answers
 from recsys.serving.records import HistoryEvent
 from recsys.serving.run_answers import RunAnswers
@@ -411,3 +411,11 @@ def test_events_without_a_rating_show_none(log: Interactions) -> None:
     for answer in (stored, given):
         ratings = {(fact.item_id, fact.rating) for item in answer.items for fact in item.evidence}
         assert ratings == {("i1", 4.0), ("i2", None)}
+
+
+def test_a_cached_list_is_older_in_its_ages_alone() -> None:
+    event = Evidence("a", "A", 0.5, 0.25, 4.0, 7, True)
+    timeless = replace(event, age=None)
+    one = Explanation("b", "B", 1.0, (), (event, timeless), "contribution", 0.5, "because", 0.1)
+    assert _aged(one, 5) == replace(one, evidence=(replace(event, age=12), timeless))
+    assert one.evidence == (event, timeless)

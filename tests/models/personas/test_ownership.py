@@ -13,8 +13,9 @@ from recsys.models.base import Recommender
 from recsys.models.personas.clusters import Personas, find_personas
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
-from recsys.slates import Greedy, Seats
+from recsys.slates import Greedy, Pool, Seats
 from recsys.training.trainable import Optimization
+from recsys.types import Floats
 from recsys.worlds.simulation import World
 
 MODELS: dict[str, Recommender] = {
@@ -154,3 +155,29 @@ def test_a_user_without_history_gets_the_plain_list(name: str, world: World, dic
     np.testing.assert_array_equal(listed.items[0], model.recommend(queries, 8).items[0])
     assert (listed.owners[0] == UNKNOWN).all()
     assert (listed.owners[1] != UNKNOWN).any()
+
+
+def test_owners_of_one_user_alone_are_those_among_others_to_the_last_bit(
+    ease: Recommender, queries: Queries, dictionary: TasteDictionary, personas: Personas
+) -> None:
+    """Of a single query the seating takes shorter ways; an answer of the service must be that of an evaluation."""
+    weights = np.random.default_rng(0).random(len(queries.history.items)).astype(np.float32)
+    weighted = queries.with_weights(weights)
+    items = ease.recommend(weighted, 40, slate=Greedy()).items
+    among = PersonaOwners(ease, weighted, dictionary, personas).seating(np.arange(len(queries)), items)
+    for row in range(30):
+        rows = np.asarray([row])
+        alone = PersonaOwners(ease, weighted.take(rows), dictionary, personas.take(rows))
+        found = alone.seating(np.zeros(1, np.int64), items[rows])
+        np.testing.assert_array_equal(found.owner[0], among.owner[row])
+        np.testing.assert_array_equal(found.shares[0], among.shares[row])
+        assert found.content is not None
+        assert among.content is not None
+        np.testing.assert_array_equal(found.content.shares[0], among.content.shares[row])
+        assert Seats().choose(Pool(items[rows], _scores(40), found), 10).tolist() == (
+            Seats().choose(Pool(items, np.repeat(_scores(40), len(items), 0), among), 10)[[row]].tolist()
+        )
+
+
+def _scores(n: int) -> Floats:
+    return np.linspace(1.0, 0.0, n, dtype=np.float32)[None]
