@@ -127,13 +127,13 @@ def measured(plan: Plan, questions: int) -> CellContent:
     results: dict[str, Figures] = {
         "seats": {**subject.weights, "questions": float(len(subject.questions))},
         **{f"personas, {kind}": figures for kind, figures in logs.placebos(subject, SEED).items()},
-        "planted": planted_users(subject.train, subject.dictionary, SEED),
+        "planted": planted_users(subject.train, subject.served, SEED),
         "meaningful": logs.meaningful(subject, names),
         "owned": logs.owned(subject),
         "free": free,
         **{f"excess, {length} events": figures for length, figures in lengths.items()},
         "controlled": logs.controlled(subject),
-        **{f"stable, {kind}": figures for kind, figures in logs.stable(subject, names, SEED).items()},
+        "stable": logs.stable(subject, SEED),
         "cost": logs.cost(subject),
     }
     persons = people(subject, spread_users(subject)) if plan.people else []

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from benchmarks.personas.subject import LONG, Figures, N, Subject
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
-from recsys.models.personas.clusters import Personas, find_personas, taste_mass
-from recsys.models.personas.dictionary import TasteDictionary
-from recsys.models.personas.growth import matched, updated_personas
 from recsys.models.personas.health import FoundHealth
 from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
 from recsys.models.personas.taste_names import Labels, TasteNames
-from recsys.types import Items
+from recsys.types import Doubles, Items
 
 _TIMED = 50
 _NAMERS = 3000
@@ -43,23 +42,23 @@ def placebos(subject: Subject, seed: int) -> dict[str, Figures]:
     return {name: distinct(subject, labels) for name, labels in kinds.items()}
 
 
-def named(subject: Subject, former: TasteNames | None = None) -> TasteNames:
+def named(subject: Subject) -> TasteNames:
     """Return the names that hold for users of the log who are not every second user that is asked about."""
     judged = subject.queries.users[1::2]
     others = np.setdiff1d(np.arange(subject.train.n_users), judged)
     spread = others[np.unique(np.linspace(0, len(others) - 1, min(len(others), _NAMERS)).astype(np.int64))]
     queries = Queries.from_interactions(subject.train, spread)
-    personas = find_personas(subject.dictionary, queries)
-    owners = PersonaOwners(subject.model, queries, subject.dictionary, personas)
+    found = subject.served.found(queries)
+    owners = PersonaOwners(subject.model, queries, subject.dictionary, found.personas)
     lists = subject.model.recommend(queries, N, slate=subject.slate, owners=owners)
-    arguments = subject.dictionary, subject.train.metadata, queries, personas
-    return TasteNames.of(*arguments, listed=lists.items, owner=lists.owners, former=former)
+    arguments = subject.dictionary, subject.train.metadata, queries, found
+    return TasteNames.of(*arguments, listed=lists.items, owner=lists.owners)
 
 
 def meaningful(subject: Subject, names: TasteNames) -> Figures:
     """Return how the names fit the users from whom they were not chosen."""
     odd = np.arange(1, len(subject.questions), 2)
-    own = names.of_personas(subject.dictionary, subject.queries.take(odd), subject.personas.take(odd))
+    own = names.of_personas(subject.found.take(odd))
     labels = Labels.of(subject.train.metadata, np.ones(subject.train.n_items))
     every = [name for row in own for name in row if name is not None]
     with_labels = [name for name in every if name.kind == "labels"]
@@ -113,51 +112,34 @@ def controlled(subject: Subject, most: int = 2000) -> Figures:
     }
 
 
-def stable(subject: Subject, names: TasteNames, seed: int) -> dict[str, Figures]:
-    """Refit on 95% of the events; compare everybody's names, and the owners of the items of both lists.
+def stable(subject: Subject, seed: int) -> Figures:
+    """Train again on 95% of the events, tastes and names going on; compare everybody's names, and owners of items.
 
-    "continued": the users' personas go on, as in a service that has them; "found anew": they are found again from the
-    histories alone, and compared under the best matching.
+    Personas are found again from the histories alone, as in a service that starts with the new model, and those of a
+    user are compared under the best matching.
     """
     keep = np.random.default_rng(seed).random(len(subject.train)) < 0.95
     train = subject.train.select(keep).compact()
-    model = subject.model.unfitted().fit(train)
-    asked, numbers = subject.queries, train.items.numbers(subject.train.items.ids)
-    history = replace(asked.history, items=np.where(asked.history.items < 0, UNKNOWN, numbers[asked.history.items]))
+    served = subject.served.unfitted().continue_from(subject.served).fit(train)
+    asked, known = subject.queries, train.items.numbers(subject.train.items.ids)
+    history = replace(asked.history, items=np.where(asked.history.items < 0, UNKNOWN, known[asked.history.items]))
     queries = replace(asked, users=np.full(len(asked), UNKNOWN, np.int32), history=history, exclude=None)
-    dictionary = TasteDictionary.of(train, former=subject.dictionary)
-    anew, going_on = find_personas(dictionary, queries), updated_personas(dictionary, queries, subject.personas)
-    kinds = {"continued": going_on, "found anew": anew}
-    return {kind: _kept(subject, names, model, queries, dictionary, own) for kind, own in kinds.items()}
-
-
-def _kept(
-    subject: Subject,
-    names: TasteNames,
-    model: Recommender,
-    queries: Queries,
-    dictionary: TasteDictionary,
-    personas: Personas,
-) -> Figures:
-    """Return how much of the names and of the owners is as before."""
+    found, dictionary, model = served.found(queries), served.dictionary, served.base
+    personas = found.personas
     owners = PersonaOwners(model, queries, dictionary, personas)
     lists = model.recommend(queries, N, slate=subject.slate, owners=owners)
     assert lists.owners is not None
-    arguments = dictionary, model.fitted_on.metadata, queries, personas
-    again = TasteNames.of(*arguments, listed=lists.items, owner=lists.owners, former=names)
     overlap = []
     for one, other in zip(
-        names.of_personas(subject.dictionary, subject.queries, subject.personas),
-        again.of_personas(dictionary, queries, personas),
-        strict=True,
+        subject.served.names.of_personas(subject.found), served.names.of_personas(found), strict=True
     ):
         first, second = ({name.text for name in row if name is not None} for row in (one, other))
         overlap.append(len(first & second) / max(1, len(first | second)))
     numbers = subject.train.items.numbers(model.fitted_on.items.ids)
     translated = np.where(lists.items == UNKNOWN, UNKNOWN, numbers[lists.items])
-    same, mass = [], taste_mass(dictionary, queries)
+    same, mass = [], found.mass
     for row, new in enumerate(personas.of_taste):
-        before = {one: other for one, other, _ in matched(new, subject.personas.of_taste[row], mass[row])}
+        before = _matched(new, subject.personas.of_taste[row], mass[row])
         position = {int(item): place for place, item in enumerate(subject.lists.items[row])}
         for item, owner in zip(translated[row].tolist(), lists.owners[row].tolist(), strict=True):
             if item in position and owner != UNKNOWN:
@@ -169,16 +151,36 @@ def _kept(
     }
 
 
+def _matched(first: Items, second: Items, mass: Doubles) -> dict[int, int]:
+    """Return which group of another partition of the tastes each of one continues, by the mass that they share."""
+    shared = np.zeros((int(first.max()) + 1, int(second.max()) + 1))
+    used = mass > 0
+    np.add.at(shared, (first[used], second[used]), mass[used])
+    return dict(zip(*(side.tolist() for side in linear_sum_assignment(-shared)), strict=True))
+
+
 def cost(subject: Subject) -> Figures:
-    """Return the processor time of finding personas: of a user of about 500 events, and of 100,000 users."""
+    """Return the processor time of personas: of a user of about 500 events, anew and with one more, and of 100,000."""
     lengths = subject.queries.history.lengths
     one = subject.queries.take(np.asarray([int(np.abs(lengths - 500).argmin())]))
-    find_personas(subject.dictionary, one)
+    checkpoint = subject.served.at_checkpoint(one)
+    anew, event = (_seconds(partial(subject.served.found, one, before)) for before in (None, checkpoint))
     started = time.process_time()
-    for _ in range(_TIMED):
-        find_personas(subject.dictionary, one)
-    single = (time.process_time() - started) / _TIMED
-    started = time.process_time()
-    find_personas(subject.dictionary, subject.queries)
+    subject.served.found(subject.queries)
     whole = (time.process_time() - started) / len(subject.queries)
-    return {"events": float(one.history.lengths[0]), "milliseconds": 1000 * single, "seconds for 100,000": 1e5 * whole}
+    figures = {
+        "events": float(one.history.lengths[0]),
+        "milliseconds": 1000 * anew,
+        "milliseconds, an event": 1000 * event,
+    }
+    return figures | {"seconds for 100,000": 1e5 * whole}
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    """Return the median processor time of a call."""
+    times = []
+    for _ in range(_TIMED):
+        started = time.process_time()
+        run()
+        times.append(time.process_time() - started)
+    return float(np.median(times))

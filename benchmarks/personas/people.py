@@ -62,14 +62,14 @@ def people(subject: Subject, rows: Ints) -> list[Person]:
     ids = subject.train.users.ids
     result = []
     for row, explanations in enumerate(explain(served, queries, N)):
-        count = int(found.personas.counts[row])
         sides = tuple(
             (
                 served.name_of(int(found.numbers[row, place])).text,
                 float(found.personas.shares[row, place]),
                 tuple(readable_title(titles[item]) for item in shown[row, place].tolist() if item != UNKNOWN),
             )
-            for place in np.argsort(-found.personas.mass[row, :count], kind="stable").tolist()
+            for place in np.argsort(-found.personas.mass[row], kind="stable").tolist()
+            if found.numbers[row, place] != UNKNOWN
         )
         listed = tuple((readable_title(each.title), each.owner_name or "", each.reason) for each in explanations)
         sets = tuple(len(each.without) for each in explanations if each.without)

@@ -8,8 +8,7 @@ from benchmarks.personas.subject import Figures
 from recsys.data.interactions import Interactions
 from recsys.data.items import NO_GENRE
 from recsys.data.queries import Queries
-from recsys.models.personas.clusters import find_personas
-from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models import WithPersonas
 from recsys.types import Doubles, Ints
 
 _USERS = 300
@@ -20,7 +19,7 @@ _WIDEST = 1 / 6
 """A label with a larger share of the events is not one taste."""
 
 
-def planted_users(train: Interactions, dictionary: TasteDictionary, seed: int) -> Figures:
+def planted_users(train: Interactions, served: WithPersonas, seed: int) -> Figures:
     """Return the share of users of one label who have one persona, and of two labels who have several.
 
     Items are drawn by their popularity: 15 or 40 of one label; of two, 10 of each that the other does not have.
@@ -42,7 +41,7 @@ def planted_users(train: Interactions, dictionary: TasteDictionary, seed: int) -
             for user in range(_USERS)
         ]
         name = f"one of {events}" + (f", {stray:.0%} of them anything" if stray else "")
-        figures[name] = float((find_personas(dictionary, Queries.from_history(histories)).counts == 1).mean())
+        figures[name] = float((served.found(Queries.from_history(histories)).personas.counts == 1).mean())
     both: list[Ints] = []
     for _ in range(20 * _USERS):
         one, other = rng.choice(len(pools), 2, replace=False)
@@ -50,7 +49,7 @@ def planted_users(train: Interactions, dictionary: TasteDictionary, seed: int) -
         if min(map(len, sides)) >= 10 and len(both) < _USERS:  # a tag may be a part of another
             both.append(np.concatenate([_drawn(side, counts, 10, rng) for side in sides]))
     if both:
-        several = find_personas(dictionary, Queries.from_history(both)).counts > 1
+        several = served.found(Queries.from_history(both)).personas.counts > 1
         figures["two of 10 each, several found"] = float(several.mean())
     return figures
 

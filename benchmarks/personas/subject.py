@@ -14,8 +14,9 @@ from recsys.data.splits.holdout import Holdout, Split
 from recsys.evaluation.metrics import ranking_metrics
 from recsys.models import WithPersonas
 from recsys.models.base import Recommendations, Recommender
-from recsys.models.personas.clusters import Personas, find_personas
+from recsys.models.personas.clusters import Personas
 from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.ownership import PersonaOwners
 from recsys.slates import Seats, Slate
 from recsys.types import Items
@@ -80,8 +81,12 @@ class Subject:
         return self.questions.queries
 
     @cached_property
+    def found(self) -> FoundPersonas:
+        return self.served.found(self.queries)
+
+    @property
     def personas(self) -> Personas:
-        return find_personas(self.dictionary, self.queries)
+        return self.found.personas
 
     @cached_property
     def lists(self) -> Recommendations:

@@ -8,8 +8,9 @@ from typing import final
 import numpy as np
 
 from recsys.data.queries import Queries
-from recsys.models.personas.clusters import find_personas
+from recsys.models.personas.clusters import Personas
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
+from recsys.models.personas.growth import at_checkpoint, with_later_events
 from recsys.types import Doubles, Ints
 from recsys.worlds.blocks import block_log
 from recsys.worlds.simulation import World, WorldConfig, simulate
@@ -53,7 +54,7 @@ def planted(seed: int, users: int = 800) -> Planted:
     world = simulate(WorldConfig(seed=seed, n_users=users, n_items=1000))
     log = world.log
     queries, dictionary = Queries.from_interactions(log), TasteDictionary.of(log)
-    personas = find_personas(dictionary, queries)
+    personas = _personas(dictionary, queries)
     genre = world.item_genre[log.item_num]
     probable = (world.mixtures[log.user_num] * world.tastes[log.user_num, :, genre]).argmax(1)
     used = np.asarray([len(set(own.tolist())) for own in np.split(world.persona, log.indptr[1:-1])])
@@ -91,7 +92,12 @@ def _most_probable(world: World, seed: int) -> Ints:
 def _one_taste(seed: int) -> float:
     log = block_log(blocks=8, users=40, items=30, seed=seed)
     dictionary = TasteDictionary.of(log, TasteSettings(shrinkage=10.0))
-    return float((find_personas(dictionary, Queries.from_interactions(log)).counts == 1).mean())
+    return float((_personas(dictionary, Queries.from_interactions(log)).counts == 1).mean())
+
+
+def _personas(dictionary: TasteDictionary, queries: Queries) -> Personas:
+    weight = np.ones(len(dictionary))  # numbers do not matter
+    return with_later_events(dictionary, weight, queries, at_checkpoint(dictionary, weight, queries)).personas
 
 
 def _mean_rand(world: World, label: Ints, users: np.ndarray) -> float:

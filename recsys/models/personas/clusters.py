@@ -13,6 +13,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.models.personas.one_taste import coherence
+from recsys.models.personas.ward import ward
 from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 _BATCH = 512
@@ -63,25 +64,18 @@ class PersonaSettings:
 @final
 @dataclass(frozen=True, eq=False)
 class Personas:
-    """The personas of a batch of users, largest first when they are found. K is the largest number of one user.
+    """The personas of a batch of users, largest first when they are found. K is the largest number that is allowed.
 
     Attributes:
         of_taste: "users tastes", int32: the persona that each taste of the dictionary belongs to, also where the user
             has no event of it yet; `UNKNOWN` for a user without any known event.
-        mass: "users K": summed event weights; 0 beyond a user's number of personas.
+        mass: "users K": summed event weights; 0 where there is no persona.
         centres: "users K dim": unit mean vectors of the events.
-        identity: "users K", int32: a number of the persona that stays while the user's history grows; `UNKNOWN` beyond
-            a user's number of personas.
-        found: "users": summed event weights when the personas were found; see `recsys.models.personas.growth`.
-        used: "users", int64: identities from this one on have never been used.
     """
 
     of_taste: Items
     mass: Doubles
     centres: Floats
-    identity: Items
-    found: Doubles
-    used: Ints
 
     def __len__(self) -> int:
         return len(self.of_taste)
@@ -89,7 +83,7 @@ class Personas:
     @property
     def counts(self) -> Ints:
         """ "users", int64: number of personas; 0 without known events."""
-        return np.asarray((self.identity != UNKNOWN).sum(1), np.int64)
+        return np.asarray((self.mass > 0).sum(1), np.int64)
 
     @property
     def shares(self) -> Doubles:
@@ -116,13 +110,6 @@ class Personas:
         """Return the personas of some users."""
         return Personas(**{name: array[rows] for name, array in vars(self).items()})
 
-    def with_rows(self, rows: Ints, other: Personas) -> Personas:
-        """Return the personas with those of some users replaced."""
-        arrays = {name: array.copy() for name, array in vars(self).items()}
-        for name, array in arrays.items():
-            array[rows] = getattr(other, name)
-        return Personas(**arrays)
-
 
 def find_personas(dictionary: TasteDictionary, queries: Queries, settings: PersonaSettings | None = None) -> Personas:
     """Cluster each user's events. Deterministic; a user's personas do not depend on the other users of the batch.
@@ -140,10 +127,12 @@ def find_personas(dictionary: TasteDictionary, queries: Queries, settings: Perso
         settings: limits.
     """
     chosen = settings or PersonaSettings()
-    parts = [_find(dictionary, batch, chosen) for batch in queries.batches(_BATCH)]
-    if not parts:
-        parts = [_find(dictionary, queries, chosen)]
-    return Personas(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+    if len(queries) <= _BATCH:
+        return _find(dictionary, queries, chosen)
+    order = np.argsort(queries.history.lengths, kind="stable")  # a batch is as wide as its widest user
+    parts = [_find(dictionary, batch, chosen) for batch in queries.take(order).batches(_BATCH)]
+    together = Personas(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+    return together.take(np.argsort(order, kind="stable"))
 
 
 def taste_mass(dictionary: TasteDictionary, queries: Queries, power: int = 1) -> Doubles:
@@ -186,27 +175,24 @@ def taste_sums(dictionary: TasteDictionary, queries: Queries, vectors: Floats | 
     return mass, sums.reshape(len(queries), count, sums.shape[1])
 
 
-def personas_of(
-    dictionary: TasteDictionary, mass: Doubles, sums: Doubles, of_taste: Items, identity: Items
-) -> Personas:
+def personas_of(dictionary: TasteDictionary, mass: Doubles, sums: Doubles, of_taste: Items, width: int) -> Personas:
     """Return personas made of tastes; tastes without events join the persona with the nearest centre.
 
     Args:
         dictionary: the tastes.
         mass, sums: of `taste_sums`.
         of_taste: "users tastes", the persona of each taste that has events.
-        identity: "users K".
+        width: K.
     """
-    users, width = identity.shape
-    member = (of_taste[:, None, :] == np.arange(width)[:, None]) & (mass > 0)[:, None, :]
-    total = np.einsum("ukt,ut->uk", member, mass)
-    centres = np.einsum("ukt,utd->ukd", member, sums)
+    users = len(mass)
+    member = ((of_taste[:, None, :] == np.arange(width)[:, None]) * mass[:, None, :]) > 0
+    total = (member @ mass[:, :, None])[:, :, 0]
+    centres = member.astype(np.float64) @ sums
     centres = unit_rows(centres.reshape(users * width, sums.shape[2])).reshape(centres.shape)
-    cosine = np.where((identity != UNKNOWN)[:, :, None], centres @ dictionary.centres.T, -np.inf)
+    cosine = np.where((total > 0)[:, :, None], centres @ dictionary.centres.T, -np.inf)
     everything = np.where(mass > 0, of_taste, cosine.argmax(1))
-    everything[(identity == UNKNOWN).all(1)] = UNKNOWN
-    used = identity.max(1, initial=-1).astype(np.int64) + 1
-    return Personas(everything.astype(np.int32), total, centres.astype(np.float32), identity, mass.sum(1), used)
+    everything[~(total > 0).any(1)] = UNKNOWN
+    return Personas(everything.astype(np.int32), total, centres.astype(np.float32))
 
 
 def _find(dictionary: TasteDictionary, queries: Queries, settings: PersonaSettings) -> Personas:
@@ -221,10 +207,8 @@ def _find(dictionary: TasteDictionary, queries: Queries, settings: PersonaSettin
     label[single] = size[single].argmax(1)[:, None]
     size[single] = _sizes(label[single], mass[single])
     rank = np.argsort(np.argsort(-size, axis=1, kind="stable"), axis=1)  # the largest persona first
-    width = min(settings.most, len(dictionary))
-    numbers = np.arange(width)
-    identity = np.where(numbers < (size > 0).sum(1)[:, None], numbers, UNKNOWN).astype(np.int32)
-    return personas_of(dictionary, mass, sums, np.take_along_axis(rank, label, 1).astype(np.int32), identity)
+    of_taste = np.take_along_axis(rank, label, 1).astype(np.int32)
+    return personas_of(dictionary, mass, sums, of_taste, min(settings.most, len(dictionary)))
 
 
 def _sizes(label: Ints, mass: Doubles) -> Doubles:
@@ -265,7 +249,7 @@ def _clusters(mass: Doubles, sums: Doubles, settings: PersonaSettings) -> Ints:
     # A user's own tastes first, the others cut off.
     own = np.argsort(~present, axis=1, kind="stable")[:, : int(present.sum(1).max(initial=1))]
     m, S = np.take_along_axis(mass, own, 1), np.take_along_axis(sums, own[:, :, None], 1)
-    label = _ward(m.copy(), S @ S.transpose(0, 2, 1), settings.most)
+    label = ward(m, S @ S.transpose(0, 2, 1), settings.most)
     clusters, label = _numbered(label, m > 0)
     member = (label[:, None, :] == np.arange(clusters)[:, None]) & (m > 0)[:, None, :]
     joined = _joined(np.einsum("ukt,ut->uk", member, m), member @ S, settings)
@@ -274,75 +258,6 @@ def _clusters(mass: Doubles, sums: Doubles, settings: PersonaSettings) -> Ints:
     first = np.take_along_axis(own, (label[:, None, :] == np.arange(clusters)[:, None]).argmax(2), 1)
     np.put_along_axis(whole, own, np.take_along_axis(first, label, 1), 1)
     return whole
-
-
-def _ward(mass: Doubles, products: Doubles, most: int) -> Ints:
-    """Return the cluster of each point, "users points", when `most` are left; overwrites its arguments.
-
-    In each round all pairs of mutual nearest neighbours merge, of all users at once. Ward's rule is reducible, so the
-    tree is that of merging the cheapest pair at a time (Murtagh, *A survey of recent advances in hierarchical
-    clustering algorithms*, 1983); leaving its `most - 1` most expensive merges out gives the clusters.
-
-    Args:
-        mass: "users points", 0 where there is no point.
-        products: "users points points", inner products of the points' weighted sums.
-        most: number of clusters at which merging stops.
-    """
-    users, width = mass.shape
-    alive = mass > 0
-    height = np.zeros(mass.shape)  # of the last merge of each cluster
-    rounds: list[tuple[Ints, Ints, Ints, Doubles]] = []
-    own = np.arange(width)
-    rows = np.flatnonzero(alive.sum(1) > most)
-    while len(rows):
-        cost = _costs(mass[rows], products[rows], alive[rows])
-        nearest = cost.argmin(2)
-        mutual = (nearest[np.arange(len(rows))[:, None], nearest] == own) & (own < nearest) & alive[rows]
-        place, one = np.nonzero(mutual)
-        user, other = rows[place], nearest[place, one]
-        level = np.maximum(cost[place, one, other], np.maximum(height[user, one], height[user, other]))
-        rounds.append((user, one, other, level))
-        products[user, one] += products[user, other]
-        products[user, :, one] += products[user, :, other]
-        mass[user, one] += mass[user, other]
-        height[user, one] = level
-        alive[user, other] = False
-        rows = rows[alive[rows].sum(1) > 1]
-    label = np.tile(own, (users, 1))
-    if not rounds:
-        return label
-    user, one, other, level = (np.concatenate(each) for each in zip(*rounds, strict=True))
-    order = np.lexsort(
-        (-np.arange(len(user)), -level, user)
-    )  # most expensive first; of equals the later, which is above
-    start = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=users))])
-    kept = np.zeros(len(user), np.bool_)
-    kept[order] = np.arange(len(user)) - start[user[order]] >= most - 1
-    first = 0
-    for count in map(len, (each[0] for each in rounds)):
-        chosen = first + np.flatnonzero(kept[first : first + count])
-        label[user[chosen], other[chosen]] = one[chosen]
-        first += count
-    everyone = np.arange(users)[:, None]
-    while not np.array_equal(further := label[everyone, label], label):  # what merged into something that merged later
-        label = further
-    return label
-
-
-def _costs(mass: Doubles, products: Doubles, alive: Mask) -> Doubles:
-    """Return m_a m_b / (m_a + m_b) |c_a - c_b|^2, "users clusters clusters"; inf for oneself and for merged ones."""
-    safe = np.where(alive, mass, 1.0)
-    inverse = 1.0 / safe
-    square = np.einsum("uii->ui", products) * inverse**2
-    cost = products * (-2.0 * inverse[:, :, None] * inverse[:, None, :])
-    cost += square[:, :, None]
-    cost += square[:, None, :]
-    cost /= inverse[:, :, None] + inverse[:, None, :]
-    lost = np.where(alive, 0.0, np.inf)
-    cost += lost[:, :, None]
-    cost += lost[:, None, :]
-    np.einsum("uii->ui", cost)[:] = np.inf
-    return cost
 
 
 def _numbered(label: Ints, present: Mask) -> tuple[int, Ints]:

@@ -8,56 +8,63 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.personas.clusters import Personas, taste_mass
 from recsys.models.personas.dictionary import TasteDictionary
-from recsys.types import Doubles, Ints, Items
+from recsys.types import Doubles, Items, Mask
 
 
-def persona_nodes(
-    dictionary: TasteDictionary, queries: Queries, personas: Personas, weight: Doubles, kept: Items | None = None
-) -> Items:
-    """Return the node of the dictionary's tree that is most like each persona, "users K", `UNKNOWN` without one.
+def node_overlap(dictionary: TasteDictionary, mass: Doubles, of_taste: Items, width: int, weight: Doubles) -> Doubles:
+    """Return how much each persona is like each node of the dictionary's tree, "users K nodes", in [0, 1].
 
         overlap = sum_t min( m_kt, w_t [t below the node] / sum_{t below the node} w_t )
 
     m_kt is the part of persona k's events that have taste t, w_t the events of taste t in the log: one less half of the
-    total variation between the persona and everybody's events below the node. The personas of a user, largest first,
-    get different nodes, so that no two have one name.
+    total variation between the persona and everybody's events below the node.
 
     Args:
         dictionary: the tastes.
-        queries: the users.
-        personas: of the same users.
+        mass: "users tastes", the users' events of each taste.
+        of_taste: "users tastes", the persona of each taste.
+        width: K.
         weight: "tastes", w_t.
-        kept: "users K", nodes that personas have already and keep, distinct within a user; `UNKNOWN` for none.
     """
-    nodes = np.full(personas.identity.shape, UNKNOWN, np.int32)
-    taken = np.zeros((len(personas), len(dictionary.members)), np.bool_)
-    if kept is not None:
-        user, own = np.nonzero((kept != UNKNOWN) & (personas.identity != UNKNOWN))
-        nodes[user, own] = kept[user, own]
-        taken[user, kept[user, own]] = True
-    if ((nodes != UNKNOWN) == (personas.identity != UNKNOWN)).all():
-        return nodes
-    mass = taste_mass(dictionary, queries)
     below: Doubles = dictionary.members * weight
-    profile = below / np.maximum(below.sum(1, keepdims=True), 1e-12)
-    order = np.argsort(-personas.mass, axis=1, kind="stable")
-    for position in range(order.shape[1]):
-        persona: Ints = np.asarray(order[:, position])
-        users = np.arange(len(order))
-        exists = (personas.identity[users, persona] != UNKNOWN) & (nodes[users, persona] == UNKNOWN)
-        rows = np.flatnonzero(exists)
-        if len(rows) == 0:
-            continue
-        own = mass[rows] * (personas.of_taste[rows] == persona[rows, None])
-        own /= np.maximum(own.sum(1, keepdims=True), 1e-12)
-        if len(own) < len(profile):
-            overlap = np.stack([np.minimum(each, profile).sum(1) for each in own])
-        else:
-            overlap = np.stack([np.minimum(own, each).sum(1) for each in profile], 1)
-        best = np.where(taken[rows], -1.0, overlap).argmax(1)
-        nodes[rows, persona[rows]] = best
-        taken[rows, best] = True
-    return nodes
+    profile = (below / np.maximum(below.sum(1, keepdims=True), 1e-12)).T
+    user, taste = np.nonzero(mass > 0)
+    persona = user * width + of_taste[user, taste]
+    order = np.argsort(persona, kind="stable")
+    own, taste, persona = mass[user, taste][order], taste[order], persona[order]
+    overlap = np.zeros((len(mass) * width, profile.shape[1]))
+    if len(own):
+        starts = np.flatnonzero(np.diff(persona, prepend=-1))
+        total = np.add.reduceat(own, starts)
+        part = own / np.repeat(total, np.diff(starts, append=len(own)))
+        overlap[persona[starts]] = np.add.reduceat(np.minimum(part[:, None], profile[taste]), starts)
+    return overlap.reshape(len(mass), width, len(dictionary.members))
+
+
+def filled(numbers: Items, overlap: Doubles, exists: Mask) -> Items:
+    """Return the node of each persona, "users K": of those without one, larger before smaller, the best that is left.
+
+    Args:
+        numbers: "users K", the nodes that personas have already, distinct within a user; `UNKNOWN` for none.
+        overlap: of `node_overlap`; -1 for a node that is somebody's and only taken where no other is left.
+        exists: "users K", whether there is a persona.
+    """
+    places = np.arange(numbers.shape[1])
+    before = places[:, None] > places
+    while (missing := exists & (numbers == UNKNOWN)).any():
+        taken = np.zeros((len(numbers), overlap.shape[2] + 1), np.bool_)
+        np.put_along_axis(taken, numbers, True, 1)  # the last column takes `UNKNOWN`
+        best = np.where(taken[:, None, :-1], -2.0, overlap).argmax(2)
+        rival = (best[:, :, None] == best[:, None, :]) & missing[:, None, :] & before
+        numbers = np.where(missing & ~rival.any(2), best, numbers).astype(np.int32)
+    return numbers
+
+
+def persona_nodes(dictionary: TasteDictionary, queries: Queries, personas: Personas, weight: Doubles) -> Items:
+    """Return a node that each persona is like, "users K", different ones within a user; `UNKNOWN` without persona."""
+    width = personas.mass.shape[1]
+    overlap = node_overlap(dictionary, taste_mass(dictionary, queries), personas.of_taste, width, weight)
+    return filled(np.full(personas.mass.shape, UNKNOWN, np.int32), overlap, personas.mass > 0)
 
 
 def representatives(dictionary: TasteDictionary, queries: Queries, personas: Personas, top: int = 5) -> Items:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -21,39 +21,50 @@ class FoundPersonas:
     Attributes:
         personas: the clusters of each user's events.
         numbers: "users K", int32: the public number of each persona, which is the node of the dictionary's tree that it
-            resembles, the same for everybody; distinct within a user, `UNKNOWN` beyond the user's number of personas.
-            It stays while the persona lasts, though the persona may come to resemble another node.
+            resembles, the same for everybody; distinct within a user, `UNKNOWN` where there is no persona. It stays
+            while the persona lasts and resembles the node (`recsys.models.personas.growth`).
         mass: "users tastes": summed event weights of each taste.
+        former: "users K nodes": the numbers that each persona has had while the history grew, its own among them.
     """
 
     personas: Personas
     numbers: Items
     mass: Doubles
+    former: Mask
 
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @classmethod
+    def concatenated(cls, parts: Sequence[FoundPersonas]) -> FoundPersonas:
+        """Return the personas of all users of some batches."""
+        personas = Personas(
+            *(np.concatenate([getattr(part.personas, name) for part in parts]) for name in vars(parts[0].personas))
+        )
+        names = ("numbers", "mass", "former")
+        return cls(personas, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
     def take(self, rows: np.ndarray) -> FoundPersonas:
         """Return the personas of some users."""
-        return FoundPersonas(self.personas.take(rows), self.numbers[rows], self.mass[rows])
+        return FoundPersonas(self.personas.take(rows), self.numbers[rows], self.mass[rows], self.former[rows])
 
     def place(self, row: int, number: int, members: Mask) -> int | None:
         """Return which persona of a user, below K, a public number means now; None where there is no such persona.
 
-        It is the one of that number; else the one with most of the user's events below that node, if it has at least
-        half of them and half of its own events are there: so that what a person said of a persona goes on to hold for
-        the persona that continues it.
+        It is the one that has that number; else the one that had it; else the one with most of the user's events below
+        that node, if it has at least half of them and half of its own events are there: so that what a person said of
+        a persona goes on to hold for the persona that continues it.
 
         Args:
             row: the user.
             number: a node of the dictionary's tree.
             members: "nodes tastes", `TasteDictionary.members`.
         """
-        exact = np.flatnonzero(self.numbers[row] == number)
-        if len(exact):
-            return int(exact[0])
         if not 0 <= number < len(members):
             return None
+        for exact in (self.numbers[row] == number, self.former[row, :, number]):
+            if exact.any():
+                return int(exact.argmax())
         below = self.mass[row] * members[number]
         of_taste = self.personas.of_taste[row]
         shared = np.bincount(np.maximum(of_taste, 0), below * (of_taste != UNKNOWN), self.numbers.shape[1])

@@ -18,17 +18,15 @@ from torch import Tensor
 from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.capabilities import FoldIn, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
 from recsys.models.personas.choice import chosen_sharpness, chosen_slate
-from recsys.models.personas.clusters import PersonaSettings, find_personas, taste_mass
-from recsys.models.personas.described import persona_nodes
+from recsys.models.personas.clusters import PersonaSettings
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
 from recsys.models.personas.found import FoundPersonas
-from recsys.models.personas.growth import updated_personas
+from recsys.models.personas.growth import at_checkpoint, with_later_events
 from recsys.models.personas.ownership import PersonaOwners
 from recsys.models.personas.taste_names import TasteName, TasteNames
 from recsys.models.top_n import SparseScores
@@ -68,7 +66,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
     """A fold-in model whose users are personas found in their own histories (`recsys.models.personas`).
 
     At fit a dictionary of tastes is found, with names. A user's personas are clusters of the user's events, as many as
-    the user has; they are found anew from every history, without a seed and without retraining. Each recommended item
+    the user has; they are found in every history, without a seed and without retraining. Each recommended item
     has an owner: the persona whose events carry its score. `recommend` gives the personas seats in the list.
 
         s_ui = s(i; history)                               sharpness 0: the score of the model
@@ -175,30 +173,21 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         self._former = _Tastes(former.dictionary, former.names)
         return self
 
-    def found(self, queries: Queries, former: FoundPersonas | None = None) -> FoundPersonas:
-        """Return the personas of users, whatever the weights of their events.
+    def found(self, queries: Queries, checkpoint: FoundPersonas | None = None) -> FoundPersonas:
+        """Return the personas of users, whatever the weights of their events: a function of the history alone.
 
         Args:
             queries: the users, with all of their events that are visible.
-            former: the personas of the same users before the last events; they keep their numbers. Found anew if None.
+            checkpoint: what `at_checkpoint` returns of them, to save work.
         """
         if self._held is not None:
             return self._held.take(np.zeros(len(queries), np.int64))
-        plain = queries.with_weights(None)
-        dictionary, weight = self.dictionary, self.names.weight
-        if former is None:
-            personas = find_personas(dictionary, plain, self.limits)
-            return FoundPersonas(
-                personas, persona_nodes(dictionary, plain, personas, weight), taste_mass(dictionary, plain)
-            )
-        personas = updated_personas(dictionary, plain, former.personas, self.limits)
-        if personas.identity.shape != former.numbers.shape:
-            raise ValueError("former are the personas of other users, or of other limits")
-        same = personas.identity[:, :, None] == former.personas.identity[:, None, :]
-        same &= personas.identity[:, :, None] != UNKNOWN
-        kept = np.where(same.any(2), np.take_along_axis(former.numbers, same.argmax(2), 1), UNKNOWN)
-        nodes = persona_nodes(dictionary, plain, personas, weight, kept.astype(np.int32))
-        return FoundPersonas(personas, nodes, taste_mass(dictionary, plain))
+        checkpoint = self.at_checkpoint(queries) if checkpoint is None else checkpoint
+        return with_later_events(self.dictionary, self.names.weight, queries, checkpoint)
+
+    def at_checkpoint(self, queries: Queries) -> FoundPersonas:
+        """Return the personas of users at the last checkpoint of each history (`recsys.models.personas.growth`)."""
+        return at_checkpoint(self.dictionary, self.names.weight, queries, self.limits)
 
     def holding(self, found: FoundPersonas) -> WithPersonas:
         """Return the model as if every query were of one user, whose events keep the persona that they have.
@@ -322,13 +311,12 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
     def _named(self, train: Interactions, former: _Tastes | None) -> TasteNames:
         """Return names that hold for the personas of the log's users and for what these are recommended."""
         queries = Queries.from_interactions(train, _spread(train.n_users, _NAMERS))
-        personas = find_personas(self.dictionary, queries, self.limits)
         lists = self.recommend(queries, _LISTED)
         return TasteNames.of(
             self.dictionary,
             train.metadata,
             queries,
-            personas,
+            self.found(queries),
             listed=lists.items,
             owner=lists.owners,
             former=None if former is None else former.names,

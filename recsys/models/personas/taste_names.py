@@ -16,9 +16,8 @@ from recsys.data.items import NO_GENRE, ItemMetadata
 from recsys.data.queries import Queries
 from recsys.data.titles import readable_title, short_title, year_of
 from recsys.data.vocabulary import UNKNOWN
-from recsys.models.personas.clusters import Personas
-from recsys.models.personas.described import persona_nodes
 from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models.personas.found import FoundPersonas
 from recsys.types import Doubles, Ints, Items, Mask
 
 HOLDS = 0.85
@@ -153,7 +152,7 @@ class TasteNames:
         dictionary: TasteDictionary,
         metadata: ItemMetadata,
         queries: Queries,
-        personas: Personas,
+        found: FoundPersonas,
         *,
         listed: Items | None = None,
         owner: Items | None = None,
@@ -172,7 +171,7 @@ class TasteNames:
             dictionary: the tastes.
             metadata: of its items.
             queries: users of the log; some thousands suffice.
-            personas: of these users.
+            found: the personas of these users.
             listed: "users n", items recommended to them; None where a name need not hold for these.
             owner: "users n", the persona that owns each.
             former: names of the dictionary from which this one inherited its tree: they stay while they hold.
@@ -181,10 +180,9 @@ class TasteNames:
         weight: Doubles = np.bincount(dictionary.taste, counts, len(dictionary)).astype(np.float64, copy=False)
         if former is not None:  # who found a node finds it again
             weight = former.weight
-        nodes = persona_nodes(dictionary, queries, personas, weight)
         labels = Labels.of(metadata, counts)
-        under = _under(dictionary, queries, personas, nodes)
-        shown = under if listed is None or owner is None else _shown(nodes, listed, owner, under.shape)
+        under = _under(dictionary, queries, found)
+        shown = under if listed is None or owner is None else _shown(found.numbers, listed, owner, under.shape)
         lift = np.log(np.maximum(counts.sum(), 1.0) / np.maximum(counts, 1.0))
         chosen: dict[int, TasteName] = {}
         taken: set[str] = set()
@@ -204,12 +202,9 @@ class TasteNames:
             used.update(chosen[node].labels)
         return cls(tuple(chosen[node] for node in range(len(below))), weight)
 
-    def of_personas(
-        self, dictionary: TasteDictionary, queries: Queries, personas: Personas
-    ) -> list[list[TasteName | None]]:
-        """Return the name of each persona of each user; None beyond their number. No two of a user are the same."""
-        nodes = persona_nodes(dictionary, queries, personas, self.weight)
-        return [[None if node == UNKNOWN else self.names[node] for node in row] for row in nodes.tolist()]
+    def of_personas(self, found: FoundPersonas) -> list[list[TasteName | None]]:
+        """Return the name of each persona of each user; None where there is none. No two of a user are the same."""
+        return [[None if node == UNKNOWN else self.names[node] for node in row] for row in found.numbers.tolist()]
 
 
 def _period(title: str) -> tuple[str, ...]:
@@ -221,11 +216,11 @@ def _is_period(label: str) -> bool:
     return re.fullmatch(r"\d{3}0s", label) is not None
 
 
-def _under(dictionary: TasteDictionary, queries: Queries, personas: Personas, nodes: Items) -> sp.csr_matrix:
+def _under(dictionary: TasteDictionary, queries: Queries, found: FoundPersonas) -> sp.csr_matrix:
     """Return "nodes items": events of each item by personas at each node."""
-    of_event = personas.of_events(dictionary, queries)
+    of_event = found.personas.of_events(dictionary, queries)
     events = np.flatnonzero((of_event != UNKNOWN) & queries.counted)
-    at = nodes[queries.history.rows[events], of_event[events]]
+    at = found.numbers[queries.history.rows[events], of_event[events]]
     shape = (len(dictionary.members), len(dictionary.taste))
     return sp.csr_matrix((np.ones(len(events)), (at, queries.history.items[events])), shape=shape)
 

@@ -7,8 +7,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
-from recsys.models.personas.clusters import Personas, PersonaSettings, _ward, find_personas
+from recsys.models.personas.clusters import Personas, PersonaSettings, find_personas
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
+from recsys.models.personas.ward import ward
 from recsys.worlds.blocks import block_log
 from recsys.worlds.simulation import World
 
@@ -16,7 +17,7 @@ from recsys.worlds.simulation import World
 def test_ward_of_many_users_at_once_is_scipys_of_each() -> None:
     rng = np.random.default_rng(0)
     points = rng.normal(size=(6, 20, 3))
-    mine = _ward(np.ones((6, 20)), points @ points.transpose(0, 2, 1), 4)
+    mine = ward(np.ones((6, 20)), points @ points.transpose(0, 2, 1), 4)
     for own, each in zip(mine, points, strict=True):
         theirs = fcluster(linkage(each, "ward"), 4, "maxclust")
         assert len(set(own.tolist())) == 4

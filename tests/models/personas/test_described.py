@@ -24,7 +24,7 @@ def test_personas_of_a_user_have_different_nodes(
 ) -> None:
     weight = np.bincount(dictionary.taste[queries.history.items], minlength=len(dictionary)).astype(np.float64)
     nodes = persona_nodes(dictionary, queries, personas, weight)
-    np.testing.assert_array_equal(nodes == UNKNOWN, personas.identity == UNKNOWN)
+    np.testing.assert_array_equal(nodes == UNKNOWN, personas.mass == 0)
     for row in nodes:
         known = row[row != UNKNOWN]
         assert len(set(known.tolist())) == len(known)

@@ -9,8 +9,9 @@ from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
 from recsys.models import EASE
-from recsys.models.personas.clusters import Personas, find_personas
 from recsys.models.personas.dictionary import TasteDictionary
+from recsys.models.personas.found import FoundPersonas
+from recsys.models.personas.growth import at_checkpoint, with_later_events
 from recsys.models.personas.ownership import PersonaOwners
 from recsys.models.personas.taste_names import Labels, TasteName, TasteNames
 from recsys.slates import Seats
@@ -32,14 +33,19 @@ def queries(log: Interactions) -> Queries:
     return Queries.from_interactions(log)
 
 
-@pytest.fixture(scope="module")
-def personas(dictionary: TasteDictionary, queries: Queries) -> Personas:
-    return find_personas(dictionary, queries)
+def _found(dictionary: TasteDictionary, queries: Queries) -> FoundPersonas:
+    weight = np.bincount(dictionary.taste[queries.history.items], minlength=len(dictionary)).astype(np.float64)
+    return with_later_events(dictionary, weight, queries, at_checkpoint(dictionary, weight, queries))
 
 
 @pytest.fixture(scope="module")
-def named(log: Interactions, dictionary: TasteDictionary, queries: Queries, personas: Personas) -> TasteNames:
-    return TasteNames.of(dictionary, log.metadata, queries, personas)
+def found(dictionary: TasteDictionary, queries: Queries) -> FoundPersonas:
+    return _found(dictionary, queries)
+
+
+@pytest.fixture(scope="module")
+def named(log: Interactions, dictionary: TasteDictionary, queries: Queries, found: FoundPersonas) -> TasteNames:
+    return TasteNames.of(dictionary, log.metadata, queries, found)
 
 
 def test_no_two_nodes_have_one_name_and_none_has_a_number(named: TasteNames) -> None:
@@ -49,10 +55,10 @@ def test_no_two_nodes_have_one_name_and_none_has_a_number(named: TasteNames) -> 
 
 
 def test_names_of_labels_hold_for_what_the_personas_have(
-    log: Interactions, dictionary: TasteDictionary, queries: Queries, personas: Personas, named: TasteNames
+    log: Interactions, dictionary: TasteDictionary, queries: Queries, found: FoundPersonas, named: TasteNames
 ) -> None:
     labels = Labels.of(log.metadata, np.bincount(log.item_num, minlength=log.n_items).astype(np.float64))
-    of_event, names = personas.of_events(dictionary, queries), named.of_personas(dictionary, queries, personas)
+    of_event, names = found.personas.of_events(dictionary, queries), named.of_personas(found)
     held = []
     for event, (row, item) in enumerate(zip(queries.history.rows, queries.history.items, strict=True)):
         name = names[row][of_event[event]]
@@ -66,13 +72,15 @@ def test_names_of_labels_hold_for_what_the_personas_have(
 
 
 def test_names_hold_for_what_is_recommended(
-    log: Interactions, dictionary: TasteDictionary, queries: Queries, personas: Personas
+    log: Interactions, dictionary: TasteDictionary, queries: Queries, found: FoundPersonas
 ) -> None:
     model = EASE(50.0).fit(log)
-    listed = model.recommend(queries, 10, slate=Seats(), owners=PersonaOwners(model, queries, dictionary, personas))
+    listed = model.recommend(
+        queries, 10, slate=Seats(), owners=PersonaOwners(model, queries, dictionary, found.personas)
+    )
     assert listed.owners is not None
-    named = TasteNames.of(dictionary, log.metadata, queries, personas, listed=listed.items, owner=listed.owners)
-    names = named.of_personas(dictionary, queries, personas)
+    named = TasteNames.of(dictionary, log.metadata, queries, found, listed=listed.items, owner=listed.owners)
+    names = named.of_personas(found)
     genres = log.metadata.genres
     held = [
         bool({*genres[item]} & {*name.labels})
@@ -85,20 +93,20 @@ def test_names_hold_for_what_is_recommended(
 
 
 def test_personas_of_a_user_have_different_names(
-    dictionary: TasteDictionary, queries: Queries, personas: Personas, named: TasteNames
+    dictionary: TasteDictionary, queries: Queries, found: FoundPersonas, named: TasteNames
 ) -> None:
-    for row, count in zip(named.of_personas(dictionary, queries, personas), personas.counts, strict=True):
+    for row, count in zip(named.of_personas(found), found.personas.counts, strict=True):
         assert [name is None for name in row] == [False] * count + [True] * (len(row) - count)
         assert len({name.text for name in row if name is not None}) == count
 
 
 def test_names_stay_after_refitting_on_most_of_the_log(
-    log: Interactions, dictionary: TasteDictionary, queries: Queries, personas: Personas, named: TasteNames
+    log: Interactions, dictionary: TasteDictionary, queries: Queries, found: FoundPersonas, named: TasteNames
 ) -> None:
     part = log.select(np.random.default_rng(1).random(len(log)) < 0.95).compact()
     after = TasteDictionary.of(part, former=dictionary)
     asked = Queries.from_interactions(part)
-    again = TasteNames.of(after, part.metadata, asked, find_personas(after, asked), former=named)
+    again = TasteNames.of(after, part.metadata, asked, _found(after, asked), former=named)
     kept = np.mean([one.text == other.text for one, other in zip(named.names, again.names, strict=True)])
     assert kept >= 0.85
 
@@ -108,7 +116,7 @@ def test_without_labels_two_titles_name_a_taste() -> None:
     titles = tuple(f"Film {number}, The" for number in range(log.n_items))
     plain = replace(log, metadata=ItemMetadata(titles, ((),) * log.n_items))
     dictionary, queries = TasteDictionary.of(plain), Queries.from_interactions(plain)
-    named = TasteNames.of(dictionary, plain.metadata, queries, find_personas(dictionary, queries))
+    named = TasteNames.of(dictionary, plain.metadata, queries, _found(dictionary, queries))
     assert {name.kind for name in named.names} == {"titles"}
     assert all(name.text.startswith("like The Film ") and " and The Film " in name.text for name in named.names)
 

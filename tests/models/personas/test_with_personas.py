@@ -146,22 +146,6 @@ def test_what_was_chosen_is_in_the_bundle(tmp_path: object) -> None:
     np.testing.assert_array_equal(loaded.found(queries).numbers, model.found(queries).numbers)
 
 
-def test_numbers_stay_while_a_history_grows(seated: WithPersonas) -> None:
-    """Event by event, a persona that lasts keeps its number, and no two of a user share one."""
-    longest = int(np.argmax(np.diff(LOG.indptr)))
-    items = LOG.item_num[LOG.indptr[longest] : LOG.indptr[longest + 1]]
-    found = seated.found(Queries.from_history([items[:6]]))
-    for stop in range(7, len(items) + 1):
-        queries = Queries.from_history([items[:stop]])
-        later = seated.found(queries, found)
-        before = dict(zip(found.personas.identity[0].tolist(), found.numbers[0].tolist(), strict=True))
-        for identity, number in zip(later.personas.identity[0].tolist(), later.numbers[0].tolist(), strict=True):
-            assert identity not in before or before[identity] == number
-        present = later.numbers[0][later.numbers[0] != UNKNOWN]
-        assert len(set(present.tolist())) == len(present) > 0
-        found = later
-
-
 def test_a_muted_persona_is_gone_and_a_boosted_one_has_twice_the_seats(seated: WithPersonas) -> None:
     queries = Queries.from_interactions(LOG)
     found = seated.found(queries)

@@ -1,15 +1,26 @@
-"""Personas of a growing history: the same in every process, and lasting."""
+"""Personas of a growing history: those of the history alone, whatever was asked before."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import recsys
+from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.events.addresses import open_store
 from recsys.models import EASE, WithPersonas
+from recsys.models.personas.found import FoundPersonas
+from recsys.models.personas.growth import checkpoints
 from recsys.serving.users.personas import GrownPersonas
 from recsys.worlds.simulation import simulated_log
+from tests.serving.persona_answers import answers_of
 
 
 @pytest.fixture(scope="module")
@@ -26,36 +37,59 @@ def _first(queries: Queries, length: int) -> Queries:
     return queries.keep(np.arange(len(queries.times)) < length)
 
 
-def test_personas_are_the_same_with_and_without_a_former_state(model: WithPersonas, log: Interactions) -> None:
-    for user in range(4):
-        whole = Queries.from_interactions(log, np.asarray([user], np.int32))
-        former = None
-        for length in range(0, len(whole.times), 7):
-            queries = _first(whole, length)
-            former = GrownPersonas.of(model, queries, former)
-            anew = GrownPersonas.of(model, queries)
-            assert former.found.numbers.tolist() == anew.found.numbers.tolist()
-            for name, array in vars(former.found.personas).items():
-                np.testing.assert_array_equal(array, getattr(anew.found.personas, name))
+def _assert_same(one: FoundPersonas, other: FoundPersonas) -> None:
+    """Compare to the last bit."""
+    np.testing.assert_array_equal(one.numbers, other.numbers)
+    np.testing.assert_array_equal(one.mass, other.mass)
+    for name, array in vars(one.personas).items():
+        np.testing.assert_array_equal(array, getattr(other.personas, name))
 
 
-def test_a_changed_past_is_noticed(model: WithPersonas, log: Interactions) -> None:
-    whole = Queries.from_interactions(log, np.asarray([5], np.int32))
+@settings(max_examples=30, deadline=None)
+@given(user=st.integers(0, 79), lengths=st.lists(st.integers(0, 140), min_size=1, max_size=8), undone=st.integers(0, 9))
+def test_any_way_to_a_history_gives_the_personas_of_the_history(
+    model: WithPersonas, log: Interactions, user: int, lengths: list[int], undone: int
+) -> None:
+    """Asked at some prefixes, in any order, after one of the first events was undone: nothing of it changes a bit."""
+    whole = Queries.from_interactions(log, np.asarray([user], np.int32))
     former = GrownPersonas.of(model, whole)
-    without = whole.keep(np.arange(len(whole.times)) != 2)  # an event of long ago was undone
-    after, anew = GrownPersonas.of(model, without, former), GrownPersonas.of(model, without)
-    assert after.found.numbers.tolist() == anew.found.numbers.tolist()
-    np.testing.assert_array_equal(after.found.personas.mass, anew.found.personas.mass)
+    without = whole.keep(np.arange(len(whole.times)) != undone)
+    for length in [*lengths, len(without.times)]:
+        queries = _first(without, length)
+        former = GrownPersonas.of(model, queries, former)
+        _assert_same(former.found, model.found(queries))
 
 
-def test_an_event_rarely_changes_a_number(model: WithPersonas, log: Interactions) -> None:
-    lost = steps = 0
+def test_an_event_changes_numbers_at_checkpoints_only(model: WithPersonas, log: Interactions) -> None:
+    lost = found = 0
     for user in range(12):
         whole = Queries.from_interactions(log, np.asarray([user], np.int32))
         state = GrownPersonas.of(model, _first(whole, 60))
         for length in range(61, 120):
             after = GrownPersonas.of(model, _first(whole, length), state)
             before = set(state.found.numbers[0].tolist())
+            if length not in checkpoints(length):
+                assert before == set(after.found.numbers[0].tolist())
+                assert after.checkpoint is state.checkpoint
             lost += len(before - set(after.found.numbers[0].tolist()))
-            steps, state = steps + len(before), after
-    assert lost / steps < 0.02
+            found, state = found + len(before), after
+    assert lost / found < 0.02
+
+
+def test_the_service_gives_real_users_the_personas_that_everybody_else_does(
+    real_log_path: Callable[[str], Path],
+) -> None:
+    """In a batch, one by one, and as a service that has no events but those of the log."""
+    log = datasets.load("ml-latest-small", root=real_log_path("ml-latest-small.zip").parent)
+    model = WithPersonas(EASE(500.0)).fit(log)
+    users = np.flatnonzero(np.diff(log.indptr) < 1000)[::12].astype(np.int32)
+    together = model.found(Queries.from_interactions(log, users))
+    answers = answers_of(model, log, open_store("memory:"))
+    for row, user in enumerate(log.users.ids[users].tolist()):
+        alone = Queries.from_interactions(log, users[row : row + 1])
+        _assert_same(GrownPersonas.of(model, alone).found, together.take(np.asarray([row])))
+        served, told = answers.personas(str(user), None).personas, recsys.personas(model, user, log=log)
+        assert {one.persona: one.name for one in served} == dict(zip(told["persona"], told["name"], strict=True))
+        owners = {item.item_id: item.owner_name for item in answers.recommend(str(user), 10, None, ()).items}
+        listed = recsys.recommend(model, user, log=log, n=10)
+        assert owners == {str(item): name for item, name in zip(listed["item_id"], listed["owner_name"], strict=True)}
