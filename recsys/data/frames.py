@@ -99,7 +99,7 @@ def _numbered(
     rows.add(checked)
     numbered, duplicates, re_ratings = rows.numbered(columns, arrays)
     remark_on_values(where, validator.unread_values)
-    remark_on_rows(where, validator.trimmed, count, len(numbered.user_num), duplicates, re_ratings)
+    remark_on_rows(where, validator.trimmed, count, numbered.events, duplicates, re_ratings)
     return numbered
 
 

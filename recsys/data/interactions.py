@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from recsys.data.frames import read_columns, read_frame
 from recsys.data.items import ItemMetadata
+from recsys.data.kinds import KINDS
 from recsys.data.readers.columns import Clock, Columns, Label
 from recsys.data.uses import interactions
 from recsys.data.vocabulary import Vocabulary
@@ -42,6 +43,9 @@ class Interactions:
         name: short name of the data set, for reports.
         kinds: "events", int8, what was done, codes of `recsys.data.feedback.KINDS`; None: nothing is said, events with
             a rating are ratings and the others uses.
+        superseded: earlier events that a later one of the same user, item and kind replaces (`re_ratings=last`), with
+            the same vocabularies; None: there are none. They count for splits alone, which cut before events are
+            replaced; a model never learns from them.
     """
 
     user_num: Items
@@ -54,6 +58,7 @@ class Interactions:
     clock: Clock = "seconds"
     name: str = "log"
     kinds: Kinds | None = None
+    superseded: Interactions | None = None
 
     def __post_init__(self) -> None:
         columns: list[npt.NDArray[Any]] = [self.user_num, self.item_num, self.value, self.time]
@@ -63,6 +68,9 @@ class Interactions:
             raise ValueError(f"columns differ in length: {sorted(lengths)}")
         if len(self.metadata) != len(self.items):
             raise ValueError(f"{len(self.metadata)} metadata rows for {len(self.items)} items")
+        earlier = self.superseded
+        if earlier is not None and (earlier.n_users, earlier.n_items) != (self.n_users, self.n_items):
+            raise ValueError("superseded events have other vocabularies than the log")
         for column in columns:
             column.setflags(write=False)
 
@@ -169,12 +177,14 @@ class Interactions:
         metadata: ItemMetadata,
         clock: Clock,
         kinds: Kinds | None,
+        superseded: Mask | None,
         name: str,
     ) -> Interactions:
         """Build a log from numbered columns in any order; equal times of a user keep their input order."""
         order = np.lexsort((time, user_num))
         columns = user_num[order], item_num[order], value[order], time[order]
-        return cls(*columns, users, items, metadata, clock, name, None if kinds is None else kinds[order])
+        log = cls(*columns, users, items, metadata, clock, name, None if kinds is None else kinds[order])
+        return log if superseded is None else log.superseding(superseded[order])
 
     def __len__(self) -> int:
         return len(self.user_num)
@@ -222,15 +232,53 @@ class Interactions:
         return slice(start, stop)
 
     def select(self, keep: Mask | npt.NDArray[np.integer]) -> Interactions:
-        """Return the log of some events (mask or increasing positions), with the same vocabularies."""
-        return replace(
+        """Return the log of some events (mask or increasing positions), with the same vocabularies.
+
+        Superseded events stay with the event that replaces them.
+        """
+        chosen = replace(
             self,
             user_num=self.user_num[keep],
             item_num=self.item_num[keep],
             value=self.value[keep],
             time=self.time[keep],
             kinds=None if self.kinds is None else self.kinds[keep],
+            superseded=None,
         )
+        if self.superseded is None:
+            return chosen
+        earlier = self.superseded.select(np.isin(self.superseded.sorts, chosen.sorts))
+        return replace(chosen, superseded=earlier if len(earlier) else None)
+
+    @property
+    def sorts(self) -> Ints:
+        """ "events", int64: one number for each user, item and kind. Of events with the same one the last may count."""
+        pairs = self.user_num.astype(np.int64) * self.n_items + self.item_num
+        return pairs if self.kinds is None else pairs * len(KINDS) + self.kinds
+
+    @cached_property
+    def every(self) -> Interactions:
+        """The log with the superseded events in their places; itself where it has none."""
+        earlier = self.superseded
+        if earlier is None:
+            return self
+        kinds = None
+        if self.kinds is not None and earlier.kinds is not None:
+            kinds = np.concatenate([earlier.kinds, self.kinds])
+        return Interactions.sorted(
+            # At equal times the replaced event comes first.
+            np.concatenate([earlier.user_num, self.user_num]),
+            np.concatenate([earlier.item_num, self.item_num]),
+            np.concatenate([earlier.value, self.value]),
+            np.concatenate([earlier.time, self.time]),
+            *(self.users, self.items, self.metadata, self.clock, kinds, None, self.name),
+        )
+
+    def superseding(self, replaced: Mask) -> Interactions:
+        """Return the log of the other events, with those of the mask as superseded."""
+        if not replaced.any():
+            return self
+        return replace(self.select(~replaced), superseded=self.select(replaced))
 
     @cached_property
     def uses(self) -> Interactions:
@@ -245,10 +293,16 @@ class Interactions:
 
         A model fitted on the result knows no other user or item.
         """
-        users, user_num = _renumbered(self.user_num, self.n_users)
-        items, item_num = _renumbered(self.item_num, self.n_items)
+        users, user_rank = _occurring(self.user_num, self.n_users)
+        items, item_rank = _occurring(self.item_num, self.n_items)
         described = self.users.take(users), self.items.take(items), self.metadata.take(items)
-        return Interactions(user_num, item_num, self.value, self.time, *described, self.clock, self.name, self.kinds)
+
+        def renumbered(log: Interactions, superseded: Interactions | None) -> Interactions:
+            columns = user_rank[log.user_num], item_rank[log.item_num], log.value, log.time
+            return Interactions(*columns, *described, log.clock, log.name, log.kinds, superseded)
+
+        # A superseded event has the user and the item of the one that replaces it.
+        return renumbered(self, None if self.superseded is None else renumbered(self.superseded, None))
 
     def matrix(self) -> sp.csr_matrix:
         """Return "users items" as a sparse float32 matrix of ones, duplicates merged, without dislikes and skips."""
@@ -269,6 +323,8 @@ class Interactions:
             digest.update("\x1f".join(map(str, vocabulary.ids)).encode())
         if self.kinds is not None:
             digest.update(np.ascontiguousarray(self.kinds).tobytes())
+        if self.superseded is not None:
+            digest.update(self.superseded.fingerprint.encode())
         return digest.hexdigest()
 
 
@@ -281,9 +337,9 @@ def check_log(log: object, caller: str) -> None:
         )
 
 
-def _renumbered(column: Items, size: int) -> tuple[Ints, Items]:
-    """Return the numbers below `size` that occur in a column, ascending, and the column with their ranks instead."""
+def _occurring(column: Items, size: int) -> tuple[Ints, Items]:
+    """Return the numbers below `size` that occur in a column, ascending, and the rank of each number among them."""
     numbers = np.flatnonzero(np.bincount(column, minlength=size))
     ranks = np.full(size, -1, np.int32)
     ranks[numbers] = np.arange(len(numbers), dtype=np.int32)
-    return numbers, ranks[column]
+    return numbers, ranks

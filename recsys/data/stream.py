@@ -42,7 +42,7 @@ def comparable(log: Interactions) -> Interactions:
     position = log.positions
     if log.clock == "order":
         position = position[group_starts(log.user_num, log.time)]
-    return replace(log, time=position, clock="order")
+    return replace(log, time=position, clock="order", superseded=None)
 
 
 def events_before(log: Interactions, start: int) -> Interactions:

@@ -76,9 +76,11 @@ class DataSettings:
         early = np.flatnonzero(log.time <= until)
         kinds = None if log.kinds is None else log.kinds[early]
         repeats = find_repeats(log.user_num[early], log.item_num[early], log.value[early], log.time[early], kinds)
-        keep = np.ones(len(log), np.bool_)
-        keep[early[repeats.pairs[repeats.dropped(policies.duplicates, policies.re_ratings)]]] = False
-        return log.select(keep)
+        dropped, superseded = np.zeros((2, len(log)), np.bool_)
+        gone, replaced = repeats.resolved(policies.duplicates, policies.re_ratings)
+        dropped[early[repeats.pairs[gone]]] = True
+        superseded[early[repeats.pairs[replaced]]] = True
+        return log.select(~dropped).superseding(superseded[~dropped])
 
     def cut(self, log: Interactions, filters: Filters) -> Split:
         """Return the split of the log, with an experiment's filters."""

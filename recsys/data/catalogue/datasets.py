@@ -129,4 +129,4 @@ def _derived(log: Interactions, derivation: Derivation, name: str) -> Interactio
     if derivation.clock == "seconds":
         return derived
     # The log is sorted by user and time, equal times in the order of the file, so the position is the order.
-    return replace(derived, time=derived.positions, clock="order")
+    return replace(derived, time=derived.positions, clock="order", superseded=None)

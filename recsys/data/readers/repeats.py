@@ -39,6 +39,15 @@ class Repeats:
             drop = drop | (self.earlier if re_ratings == "last" else self.later)
         return drop
 
+    def resolved(self, duplicates: Duplicates, re_ratings: ReRatings) -> tuple[Mask, Mask]:
+        """Return "pairs" twice: which events are dropped for good, and which a later one supersedes.
+
+        Before a moment between the two, the earlier one still counts.
+        """
+        dropped = self.dropped(duplicates, re_ratings)
+        superseded = dropped & self.earlier & (re_ratings == "last") & ~(self.duplicate & (duplicates == "drop"))
+        return dropped & ~superseded, superseded
+
 
 def find_repeats(user_num: Items, item_num: Items, value: Floats, time: Ints, kinds: Kinds | None = None) -> Repeats:
     """Find repeated events; all arguments are "events". Equal times count in input order.

@@ -17,7 +17,7 @@ from recsys.data.readers.repeats import Repeats, find_repeats
 from recsys.data.readers.validation import Checked
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import DataError
-from recsys.types import Floats, Ints, Items, Kinds
+from recsys.types import Floats, Ints, Items, Kinds, Mask
 
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _NO_GENRE = {"", "(no genres listed)", "unknown"}
@@ -40,6 +40,12 @@ class NumberedRows(NamedTuple):
     metadata: ItemMetadata
     clock: Clock
     kinds: Kinds | None = None
+    superseded: Mask | None = None
+
+    @property
+    def events(self) -> int:
+        """Number of rows that no later one supersedes."""
+        return len(self.user_num) - (0 if self.superseded is None else int(self.superseded.sum()))
 
 
 @final
@@ -74,7 +80,8 @@ class Rows:
     def numbered(self, columns: Columns, roles: Iterable[Role]) -> tuple[NumberedRows, int, int]:
         """Number users and items, and apply the policies of `columns` for repeats; the collected rows are used up.
 
-        Returns the rows, and the numbers of exact duplicates and of re-ratings that were dropped.
+        Returns the rows, and the numbers of exact duplicates and of re-ratings that were dropped. With
+        `re_ratings="last"` the earlier ones are among the rows, marked as superseded.
 
         Raises:
             DataError: there is a repeat whose policy is "error".
@@ -90,15 +97,19 @@ class Rows:
         metadata = self._metadata(items, item_num)
         repeats = find_repeats(user_num, item_num, value, time, kinds)
         self._refuse(repeats, columns)
-        drop = repeats.dropped(columns.duplicates, columns.re_ratings)
+        drop, superseded = repeats.resolved(columns.duplicates, columns.re_ratings)
         duplicates = int(repeats.dropped(columns.duplicates, "keep").sum())
+        marks: Mask | None = np.zeros(len(user_num), np.bool_) if superseded.any() else None
+        if marks is not None:
+            marks[repeats.pairs[superseded]] = True
         if drop.any():
             keep = np.ones(len(user_num), np.bool_)
             keep[repeats.pairs[drop]] = False
             user_num, item_num, value, time = user_num[keep], item_num[keep], value[keep], time[keep]
             kinds = None if kinds is None else kinds[keep]
-        rows = NumberedRows(user_num, item_num, value, time, users, items, metadata, clock_of(roles), kinds)
-        return rows, duplicates, int(drop.sum()) - duplicates
+            marks = None if marks is None else marks[keep]
+        rows = NumberedRows(user_num, item_num, value, time, users, items, metadata, clock_of(roles), kinds, marks)
+        return rows, duplicates, int((drop | superseded).sum()) - duplicates
 
     def _metadata(self, items: Vocabulary, item_num: Items) -> ItemMetadata:
         texts = {role: _texts_of_items(item_num, parts, len(items)) for role, parts in self._coded.items()}

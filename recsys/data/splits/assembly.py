@@ -7,7 +7,7 @@ events are grouped by query already, and nothing here loops over users.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -62,11 +62,14 @@ def assemble(
     seed: int | None = None,
     minima: Minima | None = None,
     notes: Sequence[str] = (),
+    last_counts: bool = False,
 ) -> Split:
     """Build the split: filter and compact the training events, then re-encode the queries with their vocabularies.
 
     Held-out items and items of a history that are not in training become `UNKNOWN` and stay. Users who are not in
-    training become `UNKNOWN` and keep their query.
+    training become `UNKNOWN` and keep their query. With `last_counts` the log has superseded events in their places
+    (`Interactions.every`): of several of a user, item and kind the last counts in training, and the last that a query
+    sees in its history.
 
     Raises:
         DataError: a part has no events.
@@ -78,7 +81,12 @@ def assemble(
                 "users); use a larger log, other fractions or another split"
             )
     users, items = (minima.users, minima.items) if minima else (1, 1)
-    fitted = minimum_events(log.select(train), users, items)
+    learned = log.select(train)
+    if last_counts:
+        learned = learned.superseding(~_last(learned, np.ones(len(learned), np.bool_)))
+        train = _last(log, train)
+        valid, test = (replace(marks, visible=_last(log, marks.visible)) for marks in (valid, test))
+    fitted = minimum_events(learned, users, items)
     facts = [*notes, f"train: {len(fitted)} events, {fitted.n_users} users, {fitted.n_items} items"]
     if removed := int(train.sum()) - len(fitted):
         facts.append(f"train: {removed} events removed by the minima of {users} per user and {items} per item")
@@ -154,6 +162,21 @@ def _holdout(log: Interactions, train: Interactions, marks: Marks, part: str) ->
         f"{part}: {events} held-out events, of them {repeated} repeated items dropped and {cold} cold items kept",
         f"{part}: {len(holdout)} queries, " + ", ".join(f"{count} {what}" for what, count in counts.items()),
     ]
+
+
+def _last(log: Interactions, among: Mask) -> Mask:
+    """ "events": which of some events have none of the same user, item and kind after them."""
+    chosen = np.flatnonzero(among)[::-1]
+    last = np.zeros(len(log), np.bool_)
+    last[chosen[np.unique(log.sorts[chosen], return_index=True)[1]]] = True
+    return last
+
+
+def first_of_its_sort(log: Interactions) -> Mask:
+    """ "events": which have none of the same user, item and kind before them."""
+    first = np.zeros(len(log), np.bool_)
+    first[np.unique(log.sorts, return_index=True)[1]] = True
+    return first
 
 
 def _first_of_each(events: Mask, key: Ints, *known: Ints) -> Ints:

@@ -110,7 +110,7 @@ def binarised(log: Interactions, threshold: float | None) -> Interactions:
     positions = np.flatnonzero(keep)
     key = log.user_num[positions].astype(np.int64) * log.n_items + log.item_num[positions]
     chosen = log.select(positions[np.sort(np.unique(key, return_index=True)[1])])
-    return replace(chosen, value=np.ones(len(chosen), np.float32), kinds=None)
+    return replace(chosen, value=np.ones(len(chosen), np.float32), kinds=None, superseded=None)
 
 
 def _with_candidates(

@@ -53,7 +53,7 @@ def prequential_windows(
     if not log.has_time:
         raise clock_error(log, "prequential windows")
     width = (1 - start) / (windows + 1)
-    cuts = time_cuts(log, [start + width * number for number in range(windows + 1)])
+    cuts = time_cuts(log.every, [start + width * number for number in range(windows + 1)])
     minima = Minima(min_user_events, min_item_events)
     return (
         between_cuts(log, cut1, cut2, stop, "prequential", minima, f"window {number} of {windows}")

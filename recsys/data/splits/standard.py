@@ -19,6 +19,7 @@ from recsys.data.splits.assembly import (
     after_last,
     assemble,
     check_fractions,
+    first_of_its_sort,
     first_time,
     shuffled_positions,
     time_cuts,
@@ -27,6 +28,7 @@ from recsys.data.splits.holdout import Split
 from recsys.data.splits.names import SPLIT_NAMES, SplitName
 from recsys.data.splits.paper import paper_split
 from recsys.errors import ConfigError, DataError, nearest
+from recsys.types import Ints, Mask
 
 HistoryPart = Literal["random", "first"]
 """The visible events of a held-out user: a random part of them, or the first ones."""
@@ -65,6 +67,9 @@ def split(
     threshold: float | None = None,
 ) -> Split:
     """Split a log by the name of the split. An option that the split does not have is an error.
+
+    Splits in time cut before events that come again replace earlier ones (`Interactions.superseded`): a query and
+    training hold the last event before the cut, whatever comes later.
 
     Args:
         log: the whole log.
@@ -142,7 +147,7 @@ def _global_time(log: Interactions, fractions: Sequence[float], minima: Minima) 
     not relevant (the notes count repeated consumption).
     """
     first, second, _ = check_fractions(fractions)
-    cut1, cut2 = time_cuts(log, [first, first + second])
+    cut1, cut2 = time_cuts(log.every, [first, first + second])
     return between_cuts(log, cut1, cut2, None, "global_time", minima)
 
 
@@ -150,6 +155,7 @@ def between_cuts(
     log: Interactions, cut1: int, cut2: int, stop: int | None, name: str, minima: Minima, *notes: str
 ) -> Split:
     """Train before `cut1`, validate from `cut1` to `cut2`, test from `cut2` to `stop` (to the end when None)."""
+    last_counts, log = log.superseded is not None, log.every
     early, middle = log.time < cut1, log.time < cut2
     late = ~middle if stop is None else ~middle & (log.time < stop)
     return assemble(
@@ -160,6 +166,7 @@ def between_cuts(
         name=name,
         leaks_time=False,
         minima=minima,
+        last_counts=last_counts,
         notes=[*notes, f"cut 1 at {cut1}, cut 2 at {cut2} ({log.clock})"],
     )
 
@@ -174,23 +181,41 @@ def _last_n(log: Interactions, n: int, name: SplitName, minima: Minima) -> Split
         user c   = =                         fewer than 2 n + 1 events: training only
 
     "Last" is by position in the sorted log, so that equal times keep their input order. The moment of a query is the
-    time of its first held-out event, its history every event before that one, in the test those of validation too.
+    time of its first held-out event, its history every event before that one, in the test those of validation too. An
+    event that repeats an earlier one is not asked for and not counted, see `_turns`.
     """
     if n < 1:
         raise ConfigError(f"last_n: n is {n}; it must be at least 1")
-    counts = np.diff(log.indptr)
+    last_counts, log = log.superseded is not None, log.every
+    turn, counts, asked = _turns(log, last_counts)
     long = (counts >= 2 * n + 1)[log.user_num]
-    to_end = counts[log.user_num] - log.positions
+    to_end = counts[log.user_num] - turn
     test, valid = long & (to_end <= n), long & (to_end > n) & (to_end <= 2 * n)
     return assemble(
         log,
         ~(test | valid),
-        Marks(valid, ~(test | valid), first_time(log, valid)),
-        Marks(test, ~test, first_time(log, test)),
+        Marks(valid & asked, ~(test | valid), first_time(log, valid & asked)),
+        Marks(test & asked, ~test, first_time(log, test & asked)),
         name=name,
         minima=minima,
+        last_counts=last_counts,
         notes=[f"{int((counts < 2 * n + 1).sum())} users with fewer than {2 * n + 1} events only in train"],
     )
+
+
+def _turns(log: Interactions, last_counts: bool) -> tuple[Ints, Ints, Mask]:
+    """Return "events", "users" and "events": the turn of each event in its user's history, their number, who has one.
+
+    An event has a turn of its own, from 0, if none of its sort is before it; one that repeats it, and would replace it
+    (`last_counts`), has the turn of the event before. So nobody is asked for what was seen, and no later event tells
+    which are the last.
+    """
+    if not last_counts:
+        return log.positions, np.diff(log.indptr), np.ones(len(log), np.bool_)
+    own = first_of_its_sort(log)
+    total = np.concatenate([[0], np.cumsum(own)])
+    before = total[log.indptr]
+    return total[1:] - 1 - before[:-1][log.user_num], np.diff(before), own
 
 
 def _random(log: Interactions, fractions: Sequence[float], seed: int, minima: Minima) -> Split:
@@ -261,23 +286,26 @@ def held_out_users_split(
     if history == "first" and log.clock == "none":
         raise DataError(f"{log.name} has no order (clock 'none'), so no first events; use history='random'")
     rng = np.random.default_rng(seed)
-    counts = np.diff(log.indptr)
+    last_counts = history == "first" and log.superseded is not None
+    log = log.every if last_counts else log
+    turn, counts, asked = _turns(log, last_counts)
     able = rng.permutation(np.flatnonzero(counts >= 2))
     sizes = [round(share * int((counts > 0).sum())) for share in (second, 1 - first - second)]
     part = np.zeros(log.n_users, dtype=np.int8)
     part[able[: sizes[0]]] = 1
     part[able[sizes[0] : sum(sizes)]] = 2
     hidden = np.clip(np.round((1 - visible) * counts), 1, np.maximum(counts - 1, 1)).astype(np.int64)
-    position = log.positions if history == "first" else shuffled_positions(log, rng)
+    position = turn if history == "first" else shuffled_positions(log, rng)
     held_out = position >= (counts - hidden)[log.user_num]
     part_of = part[log.user_num]
     now = first_time(log, held_out) if history == "first" else after_last(log, ~held_out)
     return assemble(
         log,
         part_of == 0,
-        Marks((part_of == 1) & held_out, ~held_out, now),
-        Marks((part_of == 2) & held_out, ~held_out, now),
+        Marks((part_of == 1) & held_out & asked, ~held_out, now),
+        Marks((part_of == 2) & held_out & asked, ~held_out, now),
         name="held_out_users",
+        last_counts=last_counts,
         seed=seed,
         minima=minima,
     )
