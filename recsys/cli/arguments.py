@@ -181,14 +181,9 @@ def add_moment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", help="as of this moment: an ISO date or time, or a number in the log's unit")
 
 
-def add_ask(parser: argparse.ArgumentParser) -> None:
+def add_ask(parser: argparse.ArgumentParser, text: str) -> None:
     """Add `--ask` and `--pause`: when the question is asked."""
-    parser.add_argument(
-        "--ask",
-        choices=ASKS,
-        help="when the question is asked: at the first event of each session or day, to which all its events are "
-        "relevant, or before each event (default: session, where the log has times)",
-    )
+    parser.add_argument("--ask", choices=ASKS, help=f"when the question is asked: {text}")
     parser.add_argument(
         "--pause",
         type=whole(1, 24 * 366),

@@ -53,7 +53,11 @@ def add(commands: Commands) -> None:
         help=f"of {', '.join(DRIFT_ARMS)} (default: {' '.join(_ARMS)})",
     )
     parser.add_argument("--users", type=whole(1), help="ask at most so many users; the models are fitted on everybody")
-    add_ask(parser)
+    add_ask(
+        parser,
+        "at the first event of each session or day, to which all its items are relevant, or before each event "
+        "(default: session)",
+    )
     parser.add_argument("--came-back", action="store_true", help="ask only users who have been there for a day or more")
     parser.add_argument("--limit", type=whole(1), help="ask at most the first so many questions")
     parser.add_argument(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from recsys.cli.arguments import (
     Commands,
+    add_ask,
     add_bad_rows,
     add_columns,
     add_command,
@@ -57,6 +58,11 @@ def add_train(commands: Commands) -> None:
     )
     parser.add_argument("--out", type=Path, help="the run's directory")
     parser.add_argument("--split", choices=SPLIT_NAMES, default="global_time", help="default: %(default)s")
+    add_ask(
+        parser,
+        "once for each user, at the first session, day or event after the cut, whose items alone are relevant; "
+        "split 'global_time' (default: at the cut, and all that is later is relevant)",
+    )
     add_seed(parser, "seed of the model")
     add_seed(parser, "seed of splits that draw", "--split-seed")
     parser.add_argument("--threshold", type=finite, help="split 'paper': only ratings of at least this are events")
@@ -107,6 +113,7 @@ def train(options: argparse.Namespace) -> None:
     from recsys.experiments import runs
     from recsys.experiments.configuration import listed_settings, read_experiment
     from recsys.training.session import Session
+    from recsys.types import HOUR
 
     experiment = read_experiment(options.config, parse_settings(options.rest))
     if options.settings:
@@ -127,6 +134,8 @@ def train(options: argparse.Namespace) -> None:
             dict(options.columns) or None,
             options.on_error,
             options.items,
+            options.ask,
+            None if options.ask is None else options.pause * HOUR,
         ),
         options.out,
         seed=options.seed,
@@ -142,7 +151,8 @@ def train(options: argparse.Namespace) -> None:
     valid, test = metrics["valid"], metrics["test"]
     print_table([{"metric": name, "valid": valid[name], "test": test[name]} for name in _HEADLINE], decimals=4)
     leak = "; this split leaks time (models learn from what others did later)" if metrics["leaks_time"] else ""
-    print(f"{metrics['dataset']}, {metrics['split']}{leak}; kept in {options.out}")
+    when = "" if options.ask is None else f", asked at the first {options.ask} after the cut"
+    print(f"{metrics['dataset']}, {metrics['split']}{when}{leak}; kept in {options.out}")
     print(who_is_asked(Evaluation.load(options.out / "test.parquet")))
     user = example_user(options.out)
     if user is not None:

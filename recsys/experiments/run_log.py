@@ -18,7 +18,7 @@ from recsys.data.readers.remarks import told_before
 from recsys.data.readers.repeats import find_repeats
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.splits.later import later_questions
-from recsys.data.splits.names import SplitName
+from recsys.data.splits.names import Ask, SplitName
 from recsys.data.splits.paper import binarised
 from recsys.data.splits.standard import check_options, split
 from recsys.data.vocabulary import UNKNOWN
@@ -45,6 +45,8 @@ class DataSettings:
         columns: names of a file's columns by role, where they are not recognised.
         on_error: "raise", or "skip" to set bad rows aside.
         items: a file with titles and genres of the items.
+        ask: when each user is asked, see `recsys.data.splits.standard.split`.
+        pause: seconds that end a session; with `ask`.
     """
 
     source: str
@@ -54,6 +56,8 @@ class DataSettings:
     columns: Mapping[str, Any] | None = None
     on_error: OnError = "raise"
     items: str | None = None
+    ask: Ask | None = None
+    pause: int | None = None
 
     def load(self) -> Interactions:
         """Return the log."""
@@ -61,7 +65,7 @@ class DataSettings:
 
     def check(self, filters: Filters) -> None:
         """Raise a ConfigError or a DataError for what is wrong whatever the log holds."""
-        check_options(self.split, seed=self.seed, threshold=self.threshold, **asdict(filters))
+        check_options(self.split, seed=self.seed, **self._options, **asdict(filters))
         _ = self._columns
 
     def load_grown(self, until: int) -> Interactions:
@@ -84,7 +88,7 @@ class DataSettings:
 
     def cut(self, log: Interactions, filters: Filters) -> Split:
         """Return the split of the log, with an experiment's filters."""
-        return split(log, self.split, seed=self.seed, threshold=self.threshold, **asdict(filters))
+        return split(log, self.split, seed=self.seed, **self._options, **asdict(filters))
 
     def _load(self, **policies: Any) -> Interactions:  # noqa: ANN401 - policies for repeats
         if is_address(self.source):
@@ -92,6 +96,10 @@ class DataSettings:
         else:
             log = datasets.load(self.source, columns=self._columns, on_error=self.on_error, seed=self.seed, **policies)
         return log if self.items is None else datasets.with_items(log, self.items)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"threshold": self.threshold, "ask": self.ask, "pause": self.pause}
 
     @property
     def _columns(self) -> Columns | None:

@@ -266,6 +266,8 @@ def _questions_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides the test questions of a run; the name of the log does not. Earlier versions knew less."""
     log = LogRecord.read(metrics)
     whole = {} if log is None else {"the log": str(log)}
+    data = metrics.get("data", {})
+    whole |= {"when a user is asked": f"{data.get('ask') or 'the cut'}, pause {data.get('pause')}"}
     return whole | {"split": metrics.get("split"), "fingerprint of the training part": metrics.get("fingerprint")}
 
 
@@ -288,6 +290,7 @@ def _metrics(
         "dataset": cut.train.name,
         "split": cut.name,
         "leaks_time": cut.leaks_time,
+        "asked": data.ask or "cut",
         "model": type(model).__name__,
         "seed": seed,
         "valid": evaluations["valid"].summary,

@@ -45,7 +45,9 @@ def test_every_contender_has_settings_for_every_log() -> None:
 
 def test_the_twin_has_at_least_as_many_parameters_and_hardly_more(subject: Subject) -> None:
     own, twin = (
-        parameters_of(with_settings(contender(name, LOGS[0], quick=False), {"expert.init_args.half_lives": [1.0]}), subject.log)
+        parameters_of(
+            with_settings(contender(name, LOGS[0], quick=False), {"expert.init_args.half_lives": [1.0]}), subject.log
+        )
         for name in (PERSONAS, TWIN)
     )
     assert own <= twin < 1.02 * own

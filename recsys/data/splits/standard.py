@@ -13,6 +13,7 @@ import numpy as np
 
 from recsys.checks import number, seed_of_draws, whole
 from recsys.data.interactions import Clock, Interactions, check_log
+from recsys.data.sessions import PAUSE, occasions
 from recsys.data.splits.assembly import (
     Marks,
     Minima,
@@ -25,8 +26,9 @@ from recsys.data.splits.assembly import (
     time_cuts,
 )
 from recsys.data.splits.holdout import Split
-from recsys.data.splits.names import SPLIT_NAMES, SplitName
+from recsys.data.splits.names import ASKS, SPLIT_NAMES, Ask, SplitName
 from recsys.data.splits.paper import paper_split
+from recsys.data.stream import group_starts
 from recsys.errors import ConfigError, DataError, nearest
 from recsys.types import Ints, Mask
 
@@ -36,7 +38,7 @@ HistoryPart = Literal["random", "first"]
 _TIMELESS: tuple[SplitName, ...] = ("random", "held_out_users", "paper")
 _ORDERED: tuple[SplitName, ...] = ("last_one", "last_n", *_TIMELESS)
 _OPTIONS: dict[SplitName, tuple[str, ...]] = {
-    "global_time": ("fractions",),
+    "global_time": ("fractions", "ask", "pause"),
     "last_one": (),
     "last_n": ("n",),
     "random": ("fractions",),
@@ -65,6 +67,8 @@ def split(
     n: int | None = None,
     history: HistoryPart | None = None,
     threshold: float | None = None,
+    ask: Ask | None = None,
+    pause: int | None = None,
 ) -> Split:
     """Split a log by the name of the split. An option that the split does not have is an error.
 
@@ -81,6 +85,9 @@ def split(
         n: events per user in each held-out part; for last_n.
         history: the visible events of a held-out user; for held_out_users.
         threshold: the smallest rating that counts as an event; for paper.
+        ask: for global_time: when each user is asked, once. "session", "day", "event": at the first one that begins
+            after the cut, whose items alone are relevant. None: at the cut, and all that is later is relevant.
+        pause: with `ask`, seconds that end a session; 12 hours when None.
 
     Raises:
         ConfigError: an unknown name, an option that the split does not have, or one out of range.
@@ -91,7 +98,8 @@ def split(
     array([-1], dtype=int32)
     """
     check_log(log, "split")
-    options = {"fractions": fractions, "n": n, "history": history, "threshold": threshold}
+    options: dict[str, object] = {"fractions": fractions, "n": n, "history": history, "threshold": threshold}
+    options |= {"ask": ask, "pause": pause}
     check_options(name, seed=seed, min_user_events=min_user_events, min_item_events=min_item_events, **options)
     if name not in offered(log.clock):
         raise clock_error(log, f"{name} split")
@@ -99,7 +107,7 @@ def split(
     shares = (0.8, 0.1, 0.1) if fractions is None else fractions
     match name:
         case "global_time":
-            return _global_time(log, shares, minima)
+            return _global_time(log, shares, minima, ask, PAUSE if pause is None else pause)
         case "last_one":
             return _last_n(log, 1, name, minima)
         case "last_n":
@@ -129,11 +137,17 @@ def check_options(
         whole("n", options["n"])
     if options.get("threshold") is not None:
         number("threshold", options["threshold"])
+    if (ask := options.get("ask")) is not None and ask not in ASKS:
+        raise ConfigError(f"ask is {ask!r}{nearest(str(ask), ASKS)}; it must be one of {', '.join(ASKS)}")
+    if options.get("pause") is not None:
+        if ask is None:
+            raise ConfigError(f"pause is {options['pause']} without ask; a pause divides sessions: give ask 'session'")
+        whole("pause", options["pause"])
     if name == "paper" and (min_user_events, min_item_events) != (1, 1):
         raise ConfigError("the paper split has its own filter (2 events per user and item); leave minima out")
 
 
-def _global_time(log: Interactions, fractions: Sequence[float], minima: Minima) -> Split:
+def _global_time(log: Interactions, fractions: Sequence[float], minima: Minima, ask: Ask | None, pause: int) -> Split:
     """One cut in time for all users. The only split here in which no training event is later than a query.
 
     ::
@@ -145,10 +159,46 @@ def _global_time(log: Interactions, fractions: Sequence[float], minima: Minima) 
 
     The cuts are quantiles of the events' times; events at a cut are on its later side. Items in a user's history are
     not relevant (the notes count repeated consumption).
+
+    With `ask`, each user is asked at the first session (day, event) that begins after the cut instead::
+
+        user a   ====== ==  ===|  .vv.  |  tt .       its events alone are relevant, and all that is strictly before it
+                             cut 1    cut 2           is visible, also what is later than the cut
     """
     first, second, _ = check_fractions(fractions)
     cut1, cut2 = time_cuts(log.every, [first, first + second])
+    if ask is not None:
+        return _at_next_visit(log, cut1, cut2, ask, pause, minima)
     return between_cuts(log, cut1, cut2, None, "global_time", minima)
+
+
+def _at_next_visit(log: Interactions, cut1: int, cut2: int, ask: Ask, pause: int, minima: Minima) -> Split:
+    last_counts, log = log.superseded is not None, log.every
+    when = f"asked at the first {ask} after the cut" + (f", pause {pause} seconds" if ask == "session" else "")
+    return assemble(
+        log,
+        log.time < cut1,
+        _next_visit(log, cut1, cut2, ask, pause),
+        _next_visit(log, cut2, None, ask, pause),
+        name="global_time",
+        leaks_time=False,
+        minima=minima,
+        last_counts=last_counts,
+        notes=[f"cut 1 at {cut1}, cut 2 at {cut2} ({log.clock})", when],
+    )
+
+
+def _next_visit(log: Interactions, begin: int, stop: int | None, ask: Ask, pause: int) -> Marks:
+    """Return the marks of each user's first session (day, event) that begins at `begin` or later."""
+    first = group_starts(log.user_num, occasions(log, ask, pause))
+    later = log.time[first] >= begin
+    if stop is not None:
+        later &= log.time < stop
+    asked = np.full(log.n_users, -1, np.int64)
+    events = np.flatnonzero(later)[::-1]
+    asked[log.user_num[events]] = first[events]  # of repeated assignments the last stays: the earliest event
+    now = np.where(asked >= 0, log.time[asked], 0)
+    return Marks(later & (first == asked[log.user_num]), log.time < now[log.user_num], now)
 
 
 def between_cuts(
