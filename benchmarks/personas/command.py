@@ -82,7 +82,7 @@ PLANS = {
     for plan in (
         Plan("ml-1m-ordered", "last_n", 500.0, n=10, splits=5),
         Plan("ml-latest-small", "random", 500.0, splits=10, people=True),
-        Plan("movietweetings", "random", 300.0, min_item_events=5, splits=5),
+        Plan("movietweetings", "random", 300.0, min_item_events=5, splits=10),
         Plan("amazon-beauty", "random", 200.0, splits=5),
     )
 }

@@ -15,6 +15,7 @@ from recsys.evaluation.calibration import chance_distance, taste_distance
 from recsys.evaluation.metrics import ranking_metrics
 from recsys.evaluation.significance import compare
 from recsys.evaluation.tastes import Tastes, entropy
+from recsys.models.personas.distortion import systematic_distortion
 from recsys.types import Doubles, Items
 
 _LENGTHS = (1, 3, 6, 10, LONG)
@@ -91,7 +92,10 @@ def _distances(subject: Subject, plain: Items) -> tuple[Figures, dict[str, Figur
     lists = {"plain": plain, "seats": seats, "nearest": closest, "own next events": next_events}
     excess = {name: _excess(tastes, tasted, p, top) for name, top in lists.items()}
     figures = {f"excess, {name}": float(np.nanmean(values)) for name, values in excess.items()}
-    figures |= {f"systematic, {name}": systematic(tastes, p, lists[name]) for name in ("plain", "seats")}
+    figures |= {
+        f"systematic, {name}": systematic_distortion(p, tastes.of_lists(lists[name], [N])[0])
+        for name in ("plain", "seats")
+    }
     figures["ndcg, nearest"] = float(_ndcg(subject, closest)[some].mean() / _ndcg(subject, plain)[some].mean() - 1)
     by_length = {}
     for least, most in zip(_LENGTHS, (*(following - 1 for following in _LENGTHS[1:]), None), strict=True):
@@ -119,16 +123,6 @@ def _first(subject: Subject) -> Items:
     listed = place < N
     top[relevant.rows[listed], place[listed]] = relevant.items[listed]
     return top
-
-
-def systematic(tastes: Tastes, p: Doubles, top: Items) -> float:
-    """Return |mean delta|^2 - tr Cov(delta) / N, delta the list's taste distribution less the history's.
-
-    What distorts everybody in the same direction; an unbiased estimate of |E delta|^2.
-    """
-    lists = tastes.of_lists(top, [N])[0]
-    difference: Doubles = (lists - p)[p.any(1) & lists.any(1)]
-    return float((difference.mean(0) ** 2).sum() - difference.var(0, ddof=1).sum() / len(difference))
 
 
 def nearest(tastes: Tastes, p: Doubles, pool: Items) -> Items:

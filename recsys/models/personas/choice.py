@@ -15,6 +15,9 @@ SLATES: Final = (Seats(0.0, 0.0), *(Seats(0.1, calibration) for calibration in (
 SHARPNESS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
 """From attention that is nearly the same for all personas to one that hears the strongest alone."""
 
+_ENOUGH = 0.4
+"""Part of the distortion of the best scores that is little enough: it is half of it for other users, with a margin."""
+
 _LOSS = 0.0025
 """Relative loss that counts as none."""
 
@@ -24,6 +27,22 @@ _BELIEVED = 0.5
 The paired difference of two slates has a standard error of about 1% with a thousand questions, so that the choice
 would otherwise be left to chance.
 """
+
+
+def sufficient(distortion: Callable[[Seats], float], slates: Sequence[Seats] = SLATES) -> Sequence[Seats]:
+    """Return the slates up to the first whose lists distort little enough beside the best scores.
+
+    Lists that are more mixed than that cost NDCG for nothing that was asked for.
+
+    Args:
+        distortion: of the lists of a slate, see `recsys.models.personas.distortion.systematic_distortion`.
+        slates: from the best scores to the most mixed, at least one.
+    """
+    most = _ENOUGH * distortion(slates[0])
+    for place, slate in enumerate(slates[1:], 2):
+        if distortion(slate) <= most:
+            return slates[:place]
+    return slates
 
 
 def chosen_slate(validate: Callable[[Seats], float], slates: Sequence[Seats] = SLATES) -> Seats:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self, final
 
 import numpy as np
@@ -22,9 +23,11 @@ from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.capabilities import FoldIn, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
-from recsys.models.personas.choice import chosen_sharpness, chosen_slate
+from recsys.models.personas.choice import chosen_sharpness, chosen_slate, sufficient
 from recsys.models.personas.clusters import PersonaSettings
+from recsys.models.personas.content import content_parts
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
+from recsys.models.personas.distortion import distortion
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.growth import at_checkpoint, with_later_events
 from recsys.models.personas.ownership import PersonaOwners
@@ -45,6 +48,9 @@ _UNVALIDATED = 0.5
 
 _NAMERS = 4_000
 """Users whose personas decide which names hold, at most."""
+
+_DISTORTED = 2_000
+"""Users whose lists tell how much a slate distorts, at most."""
 
 _SCALED = 200
 """Users of whom the scale of the attention is taken, at most."""
@@ -276,11 +282,11 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         if self.sharpness != 0:
             self._scale = self._typical_scale(train)
         if validate is not None:
-            self._choose(validate)
+            self._choose(validate, train)
         self._found = _Tastes(dictionary, self._named(train, former))
         return effort.epochs, effort.examples
 
-    def _choose(self, validate: Validate) -> None:
+    def _choose(self, validate: Validate, train: Interactions) -> None:
         """Choose on validation what is not given: first the attention, with plain lists, then how mixed lists are."""
 
         def with_sharpness(sharpness: float) -> float:
@@ -299,7 +305,10 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
             _LOG.info("validation chose sharpness %g: %.4f; without attention: %.4f", chosen, best, without)
             self._slate = self.slate or Seats()
         if self.slate is None:
-            self._slate = chosen_slate(with_slate)
+            some = Queries.from_interactions(train, _spread(train.n_users, _DISTORTED))
+            about = content_parts(train.metadata, self.dictionary)
+            of_slate = partial(distortion, self, some, self.owners(some, self.found(some)), about)
+            self._slate = chosen_slate(with_slate, sufficient(of_slate))
             _LOG.info("validation chose %s", self._slate)
 
     def _typical_scale(self, train: Interactions) -> float:

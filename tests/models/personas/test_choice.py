@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.models.personas.choice import SHARPNESS, SLATES, chosen_sharpness, chosen_slate
+from recsys.models.personas.choice import SHARPNESS, SLATES, chosen_sharpness, chosen_slate, sufficient
 from recsys.slates import Seats
 
 PLACE = {slate: place for place, slate in enumerate(SLATES)}
@@ -28,6 +28,13 @@ def test_noise_seldom_decides() -> None:
         noise = dict(zip(SLATES, 1 + np.cumsum(rng.normal(0, 0.002, len(SLATES))), strict=True))
         places.append(PLACE[chosen_slate(lambda slate, noise=noise: noise[slate])])  # type: ignore[misc]
     assert np.mean(np.equal(places, len(SLATES) - 1)) > 0.7
+
+
+def test_slates_beyond_little_distortion_are_not_tried() -> None:
+    assert sufficient(lambda slate: 1.0 - 0.25 * PLACE[slate]) == SLATES[:4]
+    assert sufficient(lambda slate: 0.4 if PLACE[slate] else 1.0) == SLATES[:2]
+    assert sufficient(lambda _: 1.0) == SLATES
+    assert sufficient(lambda _: float("nan")) == SLATES
 
 
 def test_a_metric_of_zero_and_a_single_slate_leave_the_first() -> None:
