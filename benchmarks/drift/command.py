@@ -79,7 +79,7 @@ class WorldPlan:
 @final
 @dataclass(frozen=True)
 class StreamPlan:
-    """A real log, its bases and its arms."""
+    """A log whose questions are asked at the start of each session, its bases and its arms."""
 
     name: str  # of the log
     bases: tuple[str, ...]  # the first that does not refuse is the one whose bars count
@@ -88,6 +88,7 @@ class StreamPlan:
     limit: int | None  # questions of each stage, at most
     retrain_days: int = 30  # days between two fits of "retraining"
     together: tuple[str, ...] = (PERSONA_EASE, TWIN)  # bases under "none", "global" and "per_user" alone
+    came_back: bool = False  # ask only users who came back: most of the log's users stay for one visit
 
 
 _FEW = ("none", "global", OURS, ORACLE)
@@ -113,8 +114,10 @@ WORLDS = (
 STREAMS = (
     StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, None, None),
     StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, None, None),
-    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, 180),
+    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, 180, came_back=True),
     StreamPlan("epinions", ("ease", "itemknn"), _LARGE_ARMS, 8_000, 60_000),
+    StreamPlan("simulated-drift", ("ease",), _LARGE_ARMS, None, None),
+    StreamPlan("simulated-timescales", ("ease",), _LARGE_ARMS, None, None),
 )
 QUICK_WORLDS = (
     WorldPlan(MIXED, ("ease",), (*_QUICK_ARMS, ORACLE), (0,), 60, 60),
@@ -231,7 +234,7 @@ def _write_twin(cells: Cells) -> Path:
 
 def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say: Say) -> StreamResult:
     folder, log = cells.root / "streams" / plan.name, datasets.load(plan.name)
-    settings = Settings(users=plan.users, limit=plan.limit, candidates=candidates)
+    settings = Settings(users=plan.users, limit=plan.limit, candidates=candidates, came_back=plan.came_back)
     scheduled = replace(settings, retrain_days=plan.retrain_days)
     content = run_drift(log, plan.bases, plan.arms, folder, scheduled, say=say)
     both = [str(twin) if base == TWIN else base for base in plan.together]

@@ -219,6 +219,11 @@ def timescale_world(seed: int = 0, n_users: int = 600, events_per_user: int = 12
     return simulate_drift(DriftConfig(seed=seed, n_users=n_users, events_per_user=events_per_user, shares=renewal))
 
 
+def timescale_log(seed: int = 0) -> Interactions:
+    """Return the log of `timescale_world`, as the card `simulated-timescales` names it."""
+    return timescale_world(seed).log
+
+
 def simulate_drift(config: DriftConfig) -> DriftWorld:
     """Simulate a world of users with several personas that drift independently.
 

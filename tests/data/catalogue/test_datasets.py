@@ -80,7 +80,7 @@ def test_every_card_is_complete() -> None:
     assert set(entries) == {
         *("ml-100k", "ml-1m", "ml-latest-small", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "movietweetings"),
         *("ml-1m-ordered", "amazon-beauty", "amazon-video-games", "epinions", "simulated", "simulated-drift"),
-        *("lastfm-1k", "foursquare-nyc", "foursquare-tky", "retailrocket"),
+        *("lastfm-1k", "foursquare-nyc", "foursquare-tky", "retailrocket", "simulated-timescales"),
     }
     for card in entries.values():
         assert card.licence
@@ -160,7 +160,7 @@ def test_generator_that_cannot_be_imported_is_an_error(monkeypatch: pytest.Monke
         datasets.load("flat")
 
 
-@pytest.mark.parametrize("name", ["simulated", "simulated-drift"])
+@pytest.mark.parametrize("name", ["simulated", "simulated-drift", "simulated-timescales"])
 def test_simulated_log_needs_no_file(name: str, root: Path) -> None:
     log = datasets.load(name, seed=3)
     assert fetching.is_available(name)
