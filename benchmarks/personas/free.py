@@ -18,8 +18,10 @@ from recsys.evaluation.tastes import Tastes, entropy
 from recsys.models.personas.distortion import systematic_distortion
 from recsys.types import Doubles, Items
 
-_LENGTHS = (1, 3, 6, 10, LONG)
+LENGTHS = (1, 3, 6, 10, LONG)
 """Lengths of histories at which those of the table begin."""
+
+SIDES = ("plain", "seats")
 
 _BOUNDED = 1500
 """Users for whom the nearest list is sought, at most."""
@@ -32,8 +34,8 @@ _SEED = 0
 def compared(subjects: Iterable[Subject], seed: int) -> tuple[Figures, dict[str, Figures]]:
     """Return NDCG, and excess of the taste distance and systematic distortion, of seats against plain scores.
 
-    NDCG is that of every question of every split, the lists of the same user, candidates and scores beside each other;
-    a user's values are averaged. The others are those of the first split.
+    All are means over the questions of all splits, the lists of the same user, candidates and scores beside each other.
+    For the interval of NDCG a user's values are averaged first.
 
     Args:
         subjects: of one log under one or several splits, consumed one by one.
@@ -42,72 +44,76 @@ def compared(subjects: Iterable[Subject], seed: int) -> tuple[Figures, dict[str,
     Returns:
         the figures, and for each range of lengths of histories those of the distance.
     """
-    tables: list[pd.DataFrame] = []
-    figures: Figures = {}
-    by_length: dict[str, Figures] = {}
-    for number, subject in enumerate(subjects):
-        plain, seats = subject.model.recommend(subject.queries, N).items, subject.lists.items
-        tables.append(
-            pd.DataFrame(
-                {"user_id": subject.questions.user_ids, "plain": _ndcg(subject, plain), "seats": _ndcg(subject, seats)}
-            )
-        )
-        figures |= {f"calibration, split {number + 1}": subject.weights["calibration"]}
-        if number == 0:
-            distances, by_length = _distances(subject, plain)
-            figures |= distances
-    users = pd.concat(tables, ignore_index=True).groupby("user_id", as_index=False).mean()
-    one, other = (users[["user_id", side]].rename(columns={side: "ndcg"}) for side in ("plain", "seats"))
+    measured = [_measured(subject, bounded=number == 0) for number, subject in enumerate(subjects)]
+    table = pd.concat([per_question for per_question, _ in measured], ignore_index=True)
+    figures: Figures = {name: float(np.mean([own[name] for _, own in measured])) for name in measured[0][1]}
+    users = table[["user_id", *SIDES]].groupby("user_id", as_index=False).mean()
+    one, other = (users[["user_id", side]].rename(columns={side: "ndcg"}) for side in SIDES)
     row = compare(one, other, ["ndcg"], seed=seed).iloc[0]
-    row_figures = {
+    bounded = table[np.isfinite(table["excess, nearest"])]
+    figures |= {
         "plain": float(row["mean_a"]),
         "seats": float(row["mean_b"]),
         "relative": float(row["relative"]),
         "low": float(row["low"] / row["mean_a"]),
         "high": float(row["high"] / row["mean_a"]),
         "users": float(row["n"]),
-        "questions": float(sum(map(len, tables))),
-        "splits": float(len(tables)),
+        "questions": float(len(table)),
+        "splits": float(len(measured)),
+        "ndcg, nearest": float(bounded["nearest"].mean() / bounded["plain"].mean() - 1),
     }
-    return row_figures | figures, by_length
+    return figures | _excesses(table), _by_length(table)
+
+
+def _by_length(table: pd.DataFrame) -> dict[str, Figures]:
+    ends = [following - 1 for following in LENGTHS[1:]]
+    labels = [*(f"{least} to {most}" for least, most in zip(LENGTHS, ends, strict=False)), f"{LENGTHS[-1]} or more"]
+    place = np.searchsorted(LENGTHS, table["length"], side="right") - 1
+    return {
+        label: {"questions": float((place == number).sum()), **_excesses(table[place == number])}
+        for number, label in enumerate(labels)
+        if (place == number).any()
+    }
+
+
+def _excesses(table: pd.DataFrame) -> Figures:
+    names = [str(name) for name in table.columns]
+    return {name: float(table[name].mean()) for name in names if name.startswith("excess, ")}
 
 
 def _ndcg(subject: Subject, items: Items) -> Doubles:
     return ranking_metrics(items, subject.questions.relevant, [N], ["ndcg"])[f"ndcg@{N}"]
 
 
-def _distances(subject: Subject, plain: Items) -> tuple[Figures, dict[str, Figures]]:
-    """Return excess and systematic distortion, and the excess by length of history beside what bounds it.
+def _measured(subject: Subject, *, bounded: bool) -> tuple[pd.DataFrame, Figures]:
+    """Return NDCG and excess of the lists of each question, and the systematic distortion of each kind of list.
 
     "nearest" are the lists out of the same pool whose distance is least, whatever they are worth; "own next events" are
     the held-out events themselves: a list that is nearer to the history than these is nearer than the person is.
+
+    Args:
+        subject: a split of a log.
+        bounded: whether the nearest lists of some users are sought.
     """
     tastes, histories = Tastes.of(subject.train), subject.queries.history
     tasted = tastes.tasted(histories)
     p = tastes.distributions(tasted)
-    seats, next_events = subject.lists.items, _first(subject)
-    some = np.unique(np.linspace(0, len(p) - 1, min(len(p), _BOUNDED)).astype(np.int64))
+    plain, seats = subject.model.recommend(subject.queries, N).items, subject.lists.items
     closest = np.full_like(seats, UNKNOWN)
-    closest[some] = nearest(tastes, p[some], replace(subject, questions=subject.questions.take(some)).pool)
-    lists = {"plain": plain, "seats": seats, "nearest": closest, "own next events": next_events}
-    excess = {name: _excess(tastes, tasted, p, top) for name, top in lists.items()}
-    figures = {f"excess, {name}": float(np.nanmean(values)) for name, values in excess.items()}
-    figures |= {
-        f"systematic, {name}": systematic_distortion(p, tastes.of_lists(lists[name], [N])[0])
-        for name in ("plain", "seats")
+    if bounded:
+        some = np.unique(np.linspace(0, len(p) - 1, min(len(p), _BOUNDED)).astype(np.int64))
+        closest[some] = nearest(tastes, p[some], replace(subject, questions=subject.questions.take(some)).pool)
+    lists = {"plain": plain, "seats": seats, "nearest": closest, "own next events": _first(subject)}
+    columns = {
+        "user_id": subject.questions.user_ids,
+        "length": histories.lengths,
+        **{name: _ndcg(subject, lists[name]) for name in (*SIDES, "nearest")},
+        **{f"excess, {name}": _excess(tastes, tasted, p, top) for name, top in lists.items()},
     }
-    figures["ndcg, nearest"] = float(_ndcg(subject, closest)[some].mean() / _ndcg(subject, plain)[some].mean() - 1)
-    by_length = {}
-    for least, most in zip(_LENGTHS, (*(following - 1 for following in _LENGTHS[1:]), None), strict=True):
-        own = histories.lengths >= least
-        if most is not None:
-            own &= histories.lengths <= most
-        if own.any():
-            label = f"{least} or more" if most is None else f"{least} to {most}"
-            by_length[label] = {"users": float(own.sum())} | {
-                name: float(np.nanmean(values[own])) for name, values in excess.items()
-            }
-    return figures, by_length
+    distortions = {
+        f"systematic, {name}": systematic_distortion(p, tastes.of_lists(lists[name], [N])[0]) for name in SIDES
+    }
+    return pd.DataFrame(columns), distortions | {"calibration": subject.weights["calibration"]}
 
 
 def _excess(tastes: Tastes, tasted: sp.csr_matrix, p: Doubles, top: Items) -> Doubles:

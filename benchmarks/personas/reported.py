@@ -90,14 +90,15 @@ def _lengths(claims: Claims) -> str:
     by_length = {claim.removeprefix(prefix): each for claim, each in claims.items() if claim.startswith(prefix)}
     columns = ["plain", "seats", "nearest", "own next events"]
     rows = [
-        [length, number(own["users"], 0), *(signed(own[name]) for name in columns)] for length, own in by_length.items()
+        [length, number(own["questions"], 0), *(signed(own[prefix + name]) for name in columns)]
+        for length, own in by_length.items()
     ]
     lost = percent(claims["free"]["ndcg, nearest"], 0)
     text = (
         "Excess of the taste distance by length of history. `nearest` is the list of the same candidates nearest to "
         f"the history, at {lost} NDCG; a list nearer than the own next events is nearer than the user is:"
     )
-    return text + "\n\n" + table(["history", "users", *columns], rows)
+    return text + "\n\n" + table(["history", "questions", *columns], rows)
 
 
 def bars(claims: Claims) -> list[list[str]]:
