@@ -69,8 +69,8 @@ def _method(candidates: int) -> str:
     return (
         "Arms: `none`, no decay; `global`, one half-life for all; `window`, the newest events or days; `koren`, a "
         "decay rate of each user by gradient; `gradient`, with floor and features; detectors of drift that reset "
-        f"all users (`population_...`) or one user (`user_...`); `{OURS}`, ours; `situation`, the part of ours "
-        "that the situation alone determines, without the user's own; `retraining`, no decay, the model refitted "
+        f"all users (`population_...`) or one user (`user_...`); `{OURS}`, ours; `population`, the part of ours "
+        "that is the same for everybody, without the user's own; `retraining`, no decay, the model refitted "
         "on a schedule; `oracle`, which knows who changed when. "
         f"Every arm may try up to {candidates} candidates (fewer where it has fewer; in worlds a detector up to "
         f"{DETECTOR_CANDIDATES}) and takes the one with the best prequential NDCG@10 on validation.\n\n"

@@ -59,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark and write its report; return its path."""
     command = parser("fidelity", __doc__, quick="one configuration, 20 users of a simulated log", threads=True)
     command.add_argument("--logs", nargs="+", metavar="NAME", help=f"of {', '.join(PLANS)} (default: all)")
-    command.add_argument("--users", type=int, default=200, help="sample of test users (default: %(default)s)")
+    command.add_argument("--users", type=int, default=100, help="sample of test users (default: %(default)s)")
     command.add_argument(
-        "--tried", type=int, default=50, help="items for which all small sets are tried (default: %(default)s)"
+        "--tried", type=int, default=25, help="items for which all small sets are tried (default: %(default)s)"
     )
     options = command.parse_args(arguments)
     plans = (QUICK,) if options.quick else plans_named(options.logs, PLANS)

@@ -276,10 +276,8 @@ def calibrated(settings: Settings, readout: ReadoutSettings, train: Interactions
     events = RatedEvents.of(train, earlier, int(train.time[late].min()))
     parts = list(events.batches(np.arange(len(events))))
     utility = np.concatenate([rating_utility(held_out.predict, events, part, rule) for part in parts])
-    batches = [events.queries(part)[0] for part in parts]
-    situations = np.concatenate([rule.situation(queries) for queries in batches])
-    rule.fit_prior(situations, utility)
-    rule.learn(np.concatenate([queries.users for queries in batches]), situations, utility)
+    rule.fit_prior(utility)
+    rule.learn(np.concatenate([events.queries(part)[0].users for part in parts]), utility)
     return rule
 
 

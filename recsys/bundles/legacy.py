@@ -14,6 +14,18 @@ _CALIBRATION = ("calibration", "calibration_events")
 _TEMPORAL, _GLOBAL = "recsys.decay.TemporalDecay", "recsys.decay.GlobalHalfLife"
 SHARED = ("half_life", "clock", "floor")
 """Arguments of `Decayed` until version 0.1 that are those of `GlobalHalfLife` now."""
+_SITUATION, _POPULATION = "recsys.decay.SituationDecay", "recsys.decay.PopulationDecay"
+_FORMER_GRID: dict[str, Any] = {
+    "events": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
+    "days": [1.0, 4.0, 16.0, 64.0, 256.0],
+    "periods": [],
+    "learning_rate": 10.0,
+    "shrinkage": 100.0,
+    "caution": 6.0,
+    "floors": [0.0],
+    "paired": False,
+}
+"""What `TemporalDecay` was until version 0.2, when it had neither floors nor half-lives on both clocks."""
 _RENAMED = {"recsys.models.LinearAMPCF": "recsys.models.PersonaEASE"}
 """Today's names of models that had another one until version 0.2."""
 
@@ -24,7 +36,21 @@ def todays_manifest(content: Mapping[str, Any]) -> dict[str, Any]:
     Version 1 names a model by the module that defined it, `recsys.models.ease.EASE`.
     """
     name = public_path(content["model"])
-    return {**content, "format_version": 2, "model": name, "parameters": arguments(name, content["parameters"])}
+    parameters = _with_former_grid(arguments(name, content["parameters"]))
+    return {**content, "format_version": 2, "model": name, "parameters": parameters}
+
+
+def _with_former_grid(value: Any) -> Any:  # noqa: ANN401 - any plain value
+    """Return the parameters of a bundle with the grid of each `TemporalDecay` as it was when it was saved."""
+    if not isinstance(value, Mapping):
+        return value
+    today = {key: _with_former_grid(part) for key, part in value.items()}
+    if today.get(CLASS) == _SITUATION:
+        today[CLASS] = _POPULATION
+    given = today.get(ARGUMENTS, {})
+    if today.get(CLASS) == _TEMPORAL and "floors" not in given:
+        today[ARGUMENTS] = _FORMER_GRID | given
+    return today
 
 
 def section(value: Any) -> Any:  # noqa: ANN401 - any plain value

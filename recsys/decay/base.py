@@ -138,7 +138,7 @@ class Quantiles:
 
 
 HalfLifeKind = Literal["own", "shared", "window", "measured"]
-"""Learned of the user; the same for everybody in this situation; the length of a window, the same for everybody; or, of
+"""Learned of the user; the same for everybody; the length of a window, the same for everybody; or, of
 a rule without any of these, how many of the newest events weigh at least half of the largest weight."""
 
 
@@ -149,8 +149,8 @@ class HalfLifeBelief:
 
     Attributes:
         kind: what the half-life is.
-        clocks: the half-life by clock, given that it is on this clock or "never", in the unit of the clock.
-        never: the probability that nothing decays, or the floor of the weights where `learned_from` is None.
+        clocks: the half-life by clock, given that the clock acts or nothing decays, in the unit of the clock.
+        never: the floor, what an event never loses; of a belief its expectation.
         learned_from: number of the user's events it was learned from, 0 for one that is shared; None for a half-life
             without uncertainty.
         lasted: how many of the newest events the user's present taste has lasted; infinite: all. Its probability is

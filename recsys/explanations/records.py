@@ -315,7 +315,7 @@ class HalfLife:
     """How long a user's events keep counting, as the answer of this moment weighs them.
 
     Attributes:
-        kind: "own", learned of the user; "shared", what holds for everybody in this situation; "window", the length of
+        kind: "own", learned of the user; "shared", what holds for everybody; "window", the length of
             a window, one for everybody; "measured", how many of the newest events weigh at least half of the largest
             weight, of a rule without a half-life.
         clocks: the half-life in each unit, given that it is on this clock or "never".

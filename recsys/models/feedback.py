@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from recsys.checks import choice
 from recsys.data.feedback import (
     KINDS,
     NEGATIVE_HALF_LIFE,
@@ -23,6 +24,7 @@ from recsys.data.feedback import (
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import ConfigError
 from recsys.models.linear.operations import event_weights
 from recsys.types import Floats, Mask
 
@@ -175,6 +177,16 @@ class FeedbackReader:
         code, fades, *scale = arrays[_SCALE].tolist()
         known = None if np.isnan(scale[0]) else RatingScale(*scale)
         return cls(cast("Feedback", get_args(Feedback)[int(code)]), known, bool(fades))
+
+
+def check_weighting(feedback: object, model: str) -> None:
+    """Raise a ConfigError unless a model that has one feature for each event can read events like this."""
+    if feedback == "signed":
+        raise ConfigError(
+            f"feedback is 'signed', which {model} does not take: it has one feature for each event, and signed needs a "
+            "second one for likes and dislikes; use 'weighted' or 'liked', or a model that takes it, such as EASE"
+        )
+    choice("feedback", feedback, Weighting)
 
 
 def tells(log: Interactions) -> bool:

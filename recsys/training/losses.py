@@ -16,6 +16,7 @@ def sampled_softmax(
     log_q_positive: Float[Tensor, " examples"] | None = None,
     log_q_negative: Float[Tensor, "#examples negatives"] | None = None,
     ignore: Bool[Tensor, "examples negatives"] | None = None,
+    weights: Float[Tensor, " examples"] | None = None,
 ) -> Float[Tensor, ""]:
     """Cross-entropy of the positive against sampled negatives: -log( e^{s+} / (e^{s+} + sum_j e^{s_j}) ).
 
@@ -29,6 +30,7 @@ def sampled_softmax(
         log_q_positive: log sampling probability of each positive; None for no correction.
         log_q_negative: log sampling probability of each negative; None for no correction.
         ignore: negatives that are positives of the example; left out of the sum.
+        weights: of the examples in the mean; None: all alike.
     """
     if log_q_positive is not None:
         positive = positive - log_q_positive
@@ -36,12 +38,25 @@ def sampled_softmax(
         negative = negative - log_q_negative
     if ignore is not None:
         negative = negative.masked_fill(ignore, -torch.inf)
-    return (torch.logsumexp(torch.cat([positive[:, None], negative], 1), 1) - positive).mean()
+    return mean(torch.logsumexp(torch.cat([positive[:, None], negative], 1), 1) - positive, weights)
 
 
-def bpr(positive: Float[Tensor, " examples"], negative: Float[Tensor, "examples negatives"]) -> Float[Tensor, ""]:
-    """Bayesian personalised ranking: -log sigmoid(s+ - s-), averaged over pairs (Rendle et al., UAI 2009)."""
-    return F.softplus(negative - positive[:, None]).mean()
+def bpr(
+    positive: Float[Tensor, " examples"],
+    negative: Float[Tensor, "examples negatives"],
+    weights: Float[Tensor, " examples"] | None = None,
+) -> Float[Tensor, ""]:
+    """Bayesian personalised ranking: -log sigmoid(s+ - s-), averaged over pairs (Rendle et al., UAI 2009).
+
+    With `weights` the pairs of an example count as much as it does.
+    """
+    loss = F.softplus(negative - positive[:, None])
+    return loss.mean() if weights is None else mean(loss.mean(1), weights)
+
+
+def mean(loss: Float[Tensor, " examples"], weights: Float[Tensor, " examples"] | None = None) -> Float[Tensor, ""]:
+    """Return the mean over examples, or the weighted one."""
+    return loss.mean() if weights is None else (loss * weights).sum() / weights.sum()
 
 
 def full_softmax(scores: Float[Tensor, "users items"], targets: Float[Tensor, "users items"]) -> Float[Tensor, ""]:

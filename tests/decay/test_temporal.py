@@ -12,7 +12,8 @@ from recsys.decay.half_lives import HalfLives
 from recsys.errors import ConfigError
 from tests.decay.random_queries import temporal
 
-EVENTS_ONLY = HalfLives(events=(1.0, 4.0), time=())
+NO_FLOOR = (0.0,)
+EVENTS_ONLY = HalfLives(events=(1.0, 4.0), time=(), floors=NO_FLOOR)
 
 
 def favouring(column: int, events: int, columns: int = 3) -> npt.NDArray[np.float32]:
@@ -36,20 +37,48 @@ def test_the_mixture_by_hand() -> None:
 
 
 def test_never_is_the_floor_of_old_events() -> None:
-    decay = temporal(1, HalfLives(events=(1.0,), time=()))
+    decay = temporal(1, HalfLives(events=(1.0,), time=(), floors=NO_FLOOR))
     history = list(range(100))
     weights = decay.weights(Queries.from_history([history], users=[0]))
     newest = 0.5 / (2 - 2.0**-99) + 0.5 / 100
     np.testing.assert_allclose(weights[0], (0.5 / 100) / newest, rtol=1e-5)
 
 
-def test_time_and_events_are_clocks_of_one_grid() -> None:
-    half_lives = HalfLives(events=(1.0,), time=(10.0,))
+def test_the_grid_has_both_clocks_and_floors() -> None:
+    half_lives = HalfLives(events=(1.0,), time=(10.0,), floors=(0.0, 0.2))
     queries = Queries.from_history([[1, 2]], times=[[0, 90]], now=[100])
-    expected = np.array([[0.5, 1.0], [2.0**-10, 0.5], [1.0, 1.0]])
+    both, time = np.array([2.0**-11, 0.5]), np.array([2.0**-10, 0.5])
+    # Without a floor ages count from the newest event: after an absence nothing changes.
+    expected = [2 * both, 2 * time, 0.2 + 0.8 * both, 0.2 + 0.8 * time, np.ones(2)]
     np.testing.assert_allclose(half_lives.weights(queries), expected, rtol=1e-6)
-    assert half_lives.names == ("1 events", "10", "never")
-    assert HalfLives().names[7] == "1 days"
+    assert half_lives.names == ("1 events and 10", "10", "1 events and 10, floor 0.2", "10, floor 0.2", "never")
+    apart = HalfLives(events=(1.0,), time=(10.0,), floors=NO_FLOOR, paired=False)
+    np.testing.assert_allclose(apart.weights(queries), [[0.5, 1.0], 2 * time, np.ones(2)], rtol=1e-6)
+    assert HalfLives(time=()).names[0] == "2 events"
+
+
+def test_the_mixture_scales_every_hypothesis_to_the_same_sum() -> None:
+    half_lives = HalfLives(events=(1.0, 4.0), time=(5.0, 50.0), floors=(0.0, 0.3))
+    decay = temporal(2, half_lives)
+    source = np.random.default_rng(0)
+    decay.observe(queries_of([0, 1]), source.random((2, len(half_lives)), dtype=np.float32))
+    queries = Queries.from_history([[1, 2, 3], [], [4, 5]], users=[0, 1, 1], times=[[0, 3, 3], [], [7, 9]], now=[9] * 3)
+    by_hypothesis, belief = half_lives.weights(queries), decay.belief(queries.users)
+    for row, first, last in ((0, 0, 3), (2, 3, 5)):
+        part = by_hypothesis[:, first:last]
+        mixed = belief[row] @ (part / part.sum(1, keepdims=True))
+        np.testing.assert_allclose(decay.weights(queries)[first:last], mixed / mixed.max(), rtol=1e-5)
+
+
+def test_a_long_absence_brings_the_old_taste_back() -> None:
+    half_lives = HalfLives(events=(2.0,), time=(10.0,), floors=(0.1,))
+    decay = temporal(1, half_lives)
+    soon, late = (
+        decay.weights(Queries.from_history([list(range(20))], users=[0], times=[list(range(20))], now=[now]))
+        for now in (20, 200)
+    )
+    assert soon[0] < 0.3
+    assert late[0] > 0.9
 
 
 def test_belief_moves_to_the_best_half_life_and_unknown_users_have_the_prior() -> None:
@@ -67,11 +96,11 @@ def test_belief_moves_to_the_best_half_life_and_unknown_users_have_the_prior() -
 
 
 def test_the_belief_by_hand() -> None:
-    """Two events in one situation: the second finds the evidence of the first faded."""
+    """The second lesson finds the evidence of the first faded."""
     decay = temporal(1, EVENTS_ONLY, learning_rate=3.0, shrinkage=5.0, fading=0.1, sharpness=2.0)
     source = np.random.default_rng(0)
     taught = source.random((20, 3), dtype=np.float32)
-    decay.fit_prior(np.repeat(decay.situation(queries_of([0])), 20, axis=0), taught)
+    decay.fit_prior(taught)
     mean = (taught.astype(np.float64) ** 2).mean(0)
     expected = mean.mean() + (mean - mean.mean()) * 20 / (20 + 5)
     prior = np.exp(3 * 5 * expected)
@@ -79,7 +108,7 @@ def test_the_belief_by_hand() -> None:
     first, second = source.random((2, 3), dtype=np.float32)
     decay.observe(queries_of([0, 0]), np.stack([first, second]))
     evidence = 0.9 * (first**2 - expected) + second**2 - expected
-    belief = np.exp(3 * ((5 + 1.9) * expected + evidence))
+    belief = np.exp(3 * (5 * expected + evidence))
     np.testing.assert_allclose(decay.belief(np.array([0]))[0], belief / belief.sum(), rtol=1e-4)
 
 
@@ -115,7 +144,7 @@ def test_the_fitted_prior_shrinks_newcomers() -> None:
     utility = np.where((users < 30)[:, None], favouring(0, 1), favouring(2, 1))  # 30 of 40 forget fast
     utility = np.clip(utility + source.normal(0, 0.1, utility.shape), 0, 1).astype(np.float32)
     decay = temporal(41, EVENTS_ONLY, learning_rate=1.0, shrinkage=10.0)
-    decay.fit_prior(decay.situation(queries_of(users.tolist())), utility)
+    decay.fit_prior(utility)
     assert decay.prior[0] > decay.prior[2] > decay.prior[1]
     # Nobody has been observed yet: all are at the prior, and stay there after a reset.
     np.testing.assert_allclose(decay.belief(np.arange(41)), np.tile(decay.prior, (41, 1)), rtol=1e-6)
@@ -124,22 +153,6 @@ def test_the_fitted_prior_shrinks_newcomers() -> None:
     assert decay.prior[2] < newcomer[2] < 0.5
     decay.reset()
     np.testing.assert_allclose(decay.belief(np.array([40]))[0], decay.prior, rtol=1e-6)
-
-
-def test_the_prior_depends_on_the_time_since_the_last_event() -> None:
-    """Whoever was away for long reads the far past; nobody is taken for somebody who forgets slowly because of it."""
-    soon = Queries.from_history([[1, 2, 3]] * 50, users=[0] * 50, times=[[0, 1, 2]] * 50, now=[3] * 50)
-    late = Queries.from_history([[1, 2, 3]] * 50, users=[0] * 50, times=[[0, 1, 2]] * 50, now=[900_000] * 50)
-    decay = temporal(1, EVENTS_ONLY)
-    situations = np.concatenate([decay.situation(soon), decay.situation(late)])
-    utility = np.concatenate([favouring(0, 50), favouring(2, 50)])
-    decay.fit_prior(situations, utility)
-    assert decay.belief_at(soon)[0].argmax() == 0
-    assert decay.belief_at(late)[0].argmax() == 2
-    before = decay.belief_at(soon)[0]
-    decay.observe(late, favouring(2, 50))  # as expected, so it says next to nothing about the user
-    np.testing.assert_allclose(decay.belief_at(soon)[0], before, atol=0.1)
-    assert decay.belief_at(soon)[0].argmax() == 0
 
 
 def test_without_evidence_caution_favours_never() -> None:
@@ -151,35 +164,35 @@ def test_without_evidence_caution_favours_never() -> None:
 
 
 def test_weights_after_a_long_absence_do_not_underflow() -> None:
-    half_lives = HalfLives(events=(), time=(1.0,))
-    queries = Queries.from_history([[1, 2]], times=[[0, 1]], now=[10_000])
-    assert half_lives.weights(queries)[0].tolist() == [0.0, 0.0]
-    assert half_lives.weights(queries, from_newest=True)[0].tolist() == [0.5, 1.0]
+    queries = Queries.from_history([[1, 2]], users=[0], times=[[0, 1]], now=[10_000])
+    assert temporal(1, HalfLives(events=(), time=(1.0,), floors=NO_FLOOR)).weights(queries)[1] == 1.0
 
 
 def test_learned_timescales_follow_planted_ones() -> None:
     """Utilities as a user with true half-life T would give them: the better, the closer a half-life is to T."""
     source = np.random.default_rng(2)
-    half_lives = HalfLives(events=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0), time=())
+    half_lives = HalfLives(events=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0), time=(), floors=NO_FLOOR)
     true = np.exp(source.uniform(0, np.log(64), 300))
     users = np.repeat(np.arange(300), 50)
     distance = np.abs(np.log(np.array([*half_lives.events, 1000.0])) - np.log(true[users])[:, None])
     utility = np.clip(0.8 - 0.08 * distance + source.normal(0, 0.25, distance.shape), 0, 1).astype(np.float32)
     decay = temporal(300, half_lives, learning_rate=1.0)
     decay.observe(queries_of(users.tolist()), utility)
-    medians = [decay.posterior(user).quantile("events", half_lives, 0.5) for user in range(300)]
+    medians = [decay.posterior(user).quantile("events", 0.5) for user in range(300)]
     assert spearmanr(medians, true).statistic > 0.8
 
 
 def test_the_posterior_gives_an_interval() -> None:
-    half_lives = HalfLives(events=(1.0, 4.0), time=(86_400.0,))
-    posterior = temporal(1, half_lives).posterior(0)
-    assert posterior.names == ("1 events", "4 events", "1 days", "never")
-    assert posterior.quantile("events", half_lives, 0.2) == 1.0
-    assert posterior.quantile("events", half_lives, 0.5) == 4.0
-    assert posterior.quantile("events", half_lives, 0.9) == float("inf")
-    assert posterior.quantile("time", half_lives, 0.1) == 86_400.0
-    assert posterior.never == 0.25
+    half_lives = HalfLives(events=(1.0, 4.0), time=(86_400.0,), floors=(0.0, 0.5))
+    posterior = temporal(1, half_lives).posterior(0)  # seven hypotheses, all alike
+    assert posterior.half_lives.names[0] == "1 events and 1 days"
+    assert posterior.quantile("events", 0.3) == 1.0
+    assert posterior.quantile("events", 0.7) == 4.0
+    assert posterior.quantile("events", 0.9) == float("inf")
+    assert posterior.quantile("time", 0.8) == 86_400.0
+    assert posterior.on("events") == pytest.approx(4 / 7)
+    assert posterior.on("time") == pytest.approx(6 / 7)
+    assert posterior.never == pytest.approx((3 * 0.5 + 1) / 7)
 
 
 def test_state_is_restored_and_reset() -> None:
@@ -194,7 +207,7 @@ def test_state_is_restored_and_reset() -> None:
     assert np.array_equal(other.weights(queries), decay.weights(queries))
     decay.reset()
     assert np.array_equal(decay.belief(np.array([0])), settled)
-    assert temporal(2).state_bytes() < 200
+    assert temporal(2, changepoints=True).state_bytes() <= 400
 
 
 @pytest.mark.parametrize("changes", [False, True])
@@ -230,7 +243,8 @@ def test_users_added_later_learn_like_users_of_the_log(changes: bool) -> None:
         (lambda: temporal(1, fading=1.5), "from 0 to 1"),
         (lambda: temporal(1, learning_rate=-1.0), "at least 0"),
         (lambda: temporal(1, caution=-1.0), "at least 0"),
-        (lambda: temporal(1).fit_prior(np.zeros((0, 5), np.float32), np.zeros((0, 13), np.float32)), "no events"),
+        (lambda: temporal(1).fit_prior(np.zeros((0, 13), np.float32)), "no events"),
+        (lambda: HalfLives(floors=(0.5, 1.0)), "below 1"),
     ],
 )
 def test_invalid_settings_are_refused(make: object, text: str) -> None:

@@ -16,7 +16,8 @@ from recsys.data.feedback import CODES, KindWeights, RatingScale, query_preferen
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.decay import GlobalHalfLife
-from recsys.models import BPR, EASE, IALS, Decayed, ItemKNN, LinearNextItem, PersonaEASE
+from recsys.errors import ConfigError
+from recsys.models import AMPCF, BPR, EASE, IALS, MF, Decayed, ItemKNN, LinearNextItem, PersonaEASE
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.feedback import Feedback, FeedbackReader, readings_of, tells
@@ -193,6 +194,10 @@ def test_a_log_that_tells_nothing_is_read_as_events(caplog: pytest.LogCaptureFix
 def test_models_say_which_readings_they_take() -> None:
     assert readings_of(EASE) == READINGS
     assert readings_of(PersonaEASE) == READINGS[:3]
+    for model in (AMPCF, MF, LinearNextItem, PersonaEASE):
+        assert readings_of(model) == READINGS[:3]
+        with pytest.raises(ConfigError, match=f"'signed', which {model.__name__} does not take.*use 'weighted'"):
+            model(feedback="signed")  # type: ignore[arg-type]
     assert readings_of(BPR) == ()
 
 

@@ -61,3 +61,11 @@ def test_imbalance_depends_on_the_mean_attention() -> None:
     dead = torch.tensor([[1.0, 0, 0]] * 3)
     assert losses.persona_imbalance(sharp_but_balanced).item() == pytest.approx(0, abs=1e-6)
     assert losses.persona_imbalance(dead).item() == pytest.approx(math.log(3))
+
+
+def test_an_example_of_weight_two_counts_as_two() -> None:
+    positive, negative = torch.tensor([0.3, -1.0]), torch.tensor([[0.1, 2.0], [0.5, -0.2]])
+    twice, weights = torch.tensor([0, 0, 1]), torch.tensor([2.0, 1.0])
+    for loss in (losses.sampled_softmax, losses.bpr):
+        repeated = loss(positive[twice], negative[twice])
+        assert loss(positive, negative, weights=weights).item() == pytest.approx(repeated.item(), rel=1e-6)

@@ -15,6 +15,7 @@ from recsys.models.ampcf.model import AMPCF
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
 from recsys.models.base import Validate
 from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable
+from recsys.models.feedback import Weighting, check_weighting
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 from recsys.types import Items
@@ -37,6 +38,7 @@ class MF(PersonaRecommender, FoldIn, Retrievable):
         objective: loss and negatives; the entropy and balance terms have no meaning here and are not applied.
         optimization: epochs, batches, step size, early stopping.
         seed: fixes initial values, batches and negatives.
+        feedback: how ratings and kinds of events count, as in `AMPCF`.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class MF(PersonaRecommender, FoldIn, Retrievable):
         objective: Objective = Objective(),
         optimization: Optimization = Optimization(),
         seed: int = 0,
+        feedback: Weighting = "events",
     ) -> None:
+        check_weighting(feedback, "MF")
         self.embedding_size = embedding_size
         self.users = users
         self.item_bias = item_bias
@@ -58,6 +62,7 @@ class MF(PersonaRecommender, FoldIn, Retrievable):
         self.objective = objective
         self.optimization = optimization
         self.seed = seed
+        self.feedback = feedback
         self._model = AMPCF(
             embedding_size,
             personas=1,
@@ -67,6 +72,7 @@ class MF(PersonaRecommender, FoldIn, Retrievable):
             objective=objective,
             optimization=optimization,
             seed=seed,
+            feedback=feedback,
         )
 
     @property

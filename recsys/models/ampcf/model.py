@@ -21,6 +21,7 @@ from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, U
 from recsys.models.ampcf.training import EmbeddingTask, HistoryTask, log_share
 from recsys.models.base import Validate
 from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable, RoutesItems
+from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
 from recsys.models.health import PersonaHealth
 from recsys.models.retrieval.points import with_coordinate
 from recsys.training.bags import Bags
@@ -56,6 +57,10 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         objective: loss, negatives, entropy and balance terms.
         optimization: epochs, batches, step size, early stopping.
         seed: fixes initial values, batches and negatives.
+        feedback: how ratings and kinds of events count (`recsys.models.feedback`): "liked" learns from liked events
+            alone, and with `users="history"` reads them alone; "weighted" weighs each event by its preference, in the
+            loss and in histories. Dislikes and skips are not read, and "signed" is not offered: personas are weighted
+            means of one vector for each event.
 
     Raises:
         ConfigError: a setting is out of range, or settings contradict each other.
@@ -71,6 +76,7 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         objective: Objective = Objective(),
         optimization: Optimization = Optimization(),
         seed: int = 0,
+        feedback: Weighting = "events",
     ) -> None:
         positive("embedding_size", embedding_size)
         positive("personas", personas)
@@ -93,6 +99,9 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         self.optimization = optimization
         seed_of_draws(seed)
         self.seed = seed
+        check_weighting(feedback, "AMPCF")
+        self.feedback = feedback
+        self._feedback = FeedbackReader(feedback)
         self._scorer: PersonaScorer
         self._reader: HistoryPersonas | EmbeddedPersonas
 
@@ -166,9 +175,11 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         train = train.uses
+        self._feedback = FeedbackReader.of(self.feedback, train, "AMPCF")
         self._build(train.n_users, train.n_items)
         kind = HistoryTask if self.users == "history" else EmbeddingTask
-        task = kind(self._reader, self._scorer, self.objective, train, self.optimization.batch_size, self.seed)
+        sizes = self.optimization.batch_size, self.seed
+        task = kind(self._reader, self._scorer, self.objective, train, self._feedback, *sizes)
         chosen = np.linspace(0, train.n_users - 1, min(train.n_users, _HEALTH_USERS)).astype(np.int32)
         sample = Queries.from_interactions(train, chosen)
         identity = json.dumps([self.parameters_of_constructor(), train.fingerprint], sort_keys=True)
@@ -214,17 +225,17 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         """Return the counted events of the histories, their weights, and which events these are."""
         counted = queries.counted
         history = queries.history.select(counted)
-        weights = np.ones(len(history.items)) if queries.weights is None else queries.weights[counted]
-        bags = Bags.of(history, weights.astype(np.float32)).to(self._scorer.item.device)
+        bags = Bags.of(history, self._feedback.features(queries)[0][counted]).to(self._scorer.item.device)
         assert bags.weights is not None
         return bags, bags.weights, counted
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         state = {f"users.{name}": value for name, value in self._reader.state_dict().items()}
         state |= {f"items.{name}": value for name, value in self._scorer.state_dict().items()}
-        return {name: value.detach().cpu().numpy() for name, value in state.items()}
+        return {name: value.detach().cpu().numpy() for name, value in state.items()} | self._feedback.arrays()
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._feedback = FeedbackReader.restored(arrays)
         self._build(len(self.fitted_on.users), len(self.fitted_on.items))
         for prefix, module in (("users.", self._reader), ("items.", self._scorer)):
             own = {

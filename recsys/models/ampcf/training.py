@@ -12,6 +12,7 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.models.ampcf.network import EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
 from recsys.models.ampcf.settings import Objective
+from recsys.models.feedback import FeedbackReader
 from recsys.training import losses, sampling
 from recsys.training.bags import Bags
 from recsys.training.trainable import LossAndParts, Trainable
@@ -24,6 +25,8 @@ class PersonaTask(Trainable):
     log_users: Tensor
     log_items: Tensor
     log_indptr: Tensor
+    log_features: Tensor | None
+    log_targets: Tensor | None
     log_q: Tensor
     cumulative: Tensor
 
@@ -33,6 +36,7 @@ class PersonaTask(Trainable):
         scorer: PersonaScorer,
         objective: Objective,
         train: Interactions,
+        feedback: FeedbackReader,
         batch_size: int,
         seed: int,
     ) -> None:
@@ -41,8 +45,12 @@ class PersonaTask(Trainable):
         self.users = users
         self.objective = objective
         self.n_items = train.n_items
-        matrix = train.matrix()  # distinct (user, item) pairs, sorted by user
+        # Distinct (user, item) pairs, sorted by user, and what they weigh in a history and in the loss.
+        (features, *_), matrix = feedback.matrices(train)
+        for each in (features, matrix):
+            each.sort_indices()
         indptr, items = (torch.from_numpy(each.astype("int64")) for each in (matrix.indptr, matrix.indices))
+        weighted = feedback.feedback == "weighted"
         # In-batch negatives come in proportion to their count; otherwise count ** 0.5, or uniform (power 0).
         power = {"uniform": 0.0, "popularity": 0.5, "in_batch": 1.0}[objective.sampler]
         counts = torch.bincount(items, minlength=train.n_items).float()
@@ -51,6 +59,8 @@ class PersonaTask(Trainable):
             "log_users": Bags(items, indptr).rows,
             "log_items": items,
             "log_indptr": indptr,
+            "log_features": torch.from_numpy(features.data) if weighted else None,
+            "log_targets": torch.from_numpy(matrix.data) if weighted else None,
             "log_q": log_q,
             "cumulative": log_q.double().exp().cumsum(0),
         }
@@ -96,17 +106,19 @@ class PersonaTask(Trainable):
         positives: Int[Tensor, " examples"],
         negatives: Int[Tensor, "examples n"] | Int[Tensor, " n"],
         false: Bool[Tensor, "examples n"] | None,
+        weights: Float[Tensor, " examples"] | None,
     ) -> LossAndParts:
-        """Return the whole loss of scored positives ("examples 1") and negatives ("examples n")."""
+        """Return the whole loss of scored positives ("examples 1", of these weights) and negatives ("examples n")."""
         objective = self.objective
         if objective.loss == "bpr":
             score = negative.score if false is None else negative.score.masked_fill(false, -torch.inf)
-            main = losses.bpr(positive.score[:, 0], score)
+            main = losses.bpr(positive.score[:, 0], score, weights)
         else:
             log_q = negative_log_q = None
             if objective.log_q:
                 log_q, negative_log_q = self.log_q[positives], self.log_q[negatives].view(-1, negatives.shape[-1])
-            main = losses.sampled_softmax(positive.score[:, 0], negative.score, log_q, negative_log_q, false)
+            scores = positive.score[:, 0], negative.score
+            main = losses.sampled_softmax(*scores, log_q, negative_log_q, false, weights)
         return self._with_entropy(main, positive.attention[:, :, 0], negative.attention)
 
     @final
@@ -161,11 +173,12 @@ class EmbeddingTask(PersonaTask):
         rows = self.batch(epoch, step, self.device)
         source = sampling.generator(self.device, self.seed, epoch, step)
         users = self.log_users[rows]
-        items = self.log_items[rows] if self.objective.positives == "events" else self._drawn(users, source)
+        pairs = rows if self.objective.positives == "events" else self._drawn(users, source)
+        items, weights = self.log_items[pairs], _at(self.log_targets, pairs)
         personas = self.users(users)
         if self.objective.loss == "full_softmax":
             scores = self.scorer(personas)
-            main = torch.nn.functional.cross_entropy(scores.score, items)
+            main = losses.mean(torch.nn.functional.cross_entropy(scores.score, items, reduction="none"), weights)
             index = items[:, None, None].expand(-1, scores.attention.shape[1], 1)
             return self._with_entropy(main, scores.attention.gather(2, index)[:, :, 0], scores.attention)
         negatives, false = self.negatives(users, items, source)
@@ -177,13 +190,13 @@ class EmbeddingTask(PersonaTask):
         else:
             positive = self.scorer(personas, items[:, None])
             negative = self.scorer(personas, negatives)
-        return self.sampled_loss(positive, negative, items, negatives, false)
+        return self.sampled_loss(positive, negative, items, negatives, false, weights)
 
     def _drawn(self, users: Int[Tensor, " examples"], source: torch.Generator) -> Int[Tensor, " examples"]:
-        """Draw one of each user's training items, uniformly."""
+        """Draw one of each user's training pairs, uniformly."""
         start, stop = self.log_indptr[users], self.log_indptr[users + 1]
         uniform = torch.rand(len(users), generator=source, device=self.device)
-        return self.log_items[start + (uniform * (stop - start)).long()]
+        return start + (uniform * (stop - start)).long()
 
 
 @final
@@ -212,40 +225,49 @@ class HistoryTask(PersonaTask):
     def loss(self, epoch: int, step: int) -> LossAndParts:
         users = self.active.to(self.device)[self.batch(epoch, step, self.device)]
         source = sampling.generator(self.device, self.seed, epoch, step)
-        histories = Bags(self.log_items, self.log_indptr).take(users)
-        items, owner = histories.items, histories.rows
-        hidden = torch.rand(len(items), generator=source, device=self.device) < self.users.settings.dropout
-        personas, mass = self.users(self._bags(items[~hidden], owner[~hidden], len(users)))
+        histories = Bags(torch.arange(len(self.log_items), device=self.device), self.log_indptr).take(users)
+        pairs, owner = histories.items, histories.rows
+        hidden = torch.rand(len(pairs), generator=source, device=self.device) < self.users.settings.dropout
+        personas, mass = self.users(self._bags(pairs[~hidden], owner[~hidden], len(users)))
         log_prior = log_share(mass)
         if self.users.settings.target == "held_out":
-            items, owner = items[hidden], owner[hidden]
+            pairs, owner = pairs[hidden], owner[hidden]
+        items, weights = self.log_items[pairs], _at(self.log_targets, pairs)
         if self.objective.loss == "full_softmax":
             targets = torch.zeros(len(users), self.n_items, device=self.device)
-            targets[owner, items] = 1.0
+            targets[owner, items] = 1.0 if weights is None else weights
             scores = self.scorer(personas, None, log_prior)
             main = losses.full_softmax(scores.score, targets)
             return self._with_entropy(main, scores.attention[owner, :, items], scores.attention)
-        chosen, owner = self._positives(items, owner, len(users), source)
+        positions, owner = self._positives(owner, len(users), source)
+        chosen = items[positions]
         negatives, false = self.negatives(users[owner], chosen, source)
         positive = self.scorer(personas[owner], chosen[:, None], log_prior[owner])
         negative = self.scorer(personas[owner], negatives, log_prior[owner])
-        return self.sampled_loss(positive, negative, chosen, negatives, false)
+        return self.sampled_loss(positive, negative, chosen, negatives, false, _at(weights, positions))
 
-    def _bags(self, items: Int[Tensor, " events"], owner: Int[Tensor, " events"], users: int) -> Bags:
+    def _bags(self, pairs: Int[Tensor, " events"], owner: Int[Tensor, " events"], users: int) -> Bags:
         counts = torch.bincount(owner, minlength=users)
         offsets = torch.cat([counts.new_zeros(1), torch.cumsum(counts, 0)])
-        return Bags(items, offsets, torch.ones(len(items), device=self.device))
+        weights = _at(self.log_features, pairs)
+        if weights is None:
+            weights = torch.ones(len(pairs), device=self.device)
+        return Bags(self.log_items[pairs], offsets, weights)
 
     def _positives(
-        self, items: Int[Tensor, " events"], owner: Int[Tensor, " events"], users: int, source: torch.Generator
+        self, owner: Int[Tensor, " events"], users: int, source: torch.Generator
     ) -> tuple[Int[Tensor, " examples"], Int[Tensor, " examples"]]:
-        """Draw `positives` events per user that has any, with replacement; return their items and users."""
+        """Draw `positives` events per user that has any, with replacement; return their positions and users."""
         counts = torch.bincount(owner, minlength=users)
         first = torch.cumsum(counts, 0) - counts
         some, n = torch.nonzero(counts > 0)[:, 0], self.users.settings.positives
         uniform = torch.rand(len(some), n, generator=source, device=self.device)
         position = first[some, None] + (uniform * counts[some, None]).long()
-        return items[position.flatten()], some.repeat_interleave(n)
+        return position.flatten(), some.repeat_interleave(n)
+
+
+def _at(values: Float[Tensor, " all"] | None, chosen: Int[Tensor, " chosen"]) -> Float[Tensor, " chosen"] | None:
+    return None if values is None else values[chosen]
 
 
 def log_share(mass: Float[Tensor, "queries personas"]) -> Float[Tensor, "queries personas"]:

@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import choice, positive
+from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Recommender, Validate
 from recsys.models.capabilities import FoldIn
-from recsys.models.feedback import FeedbackReader, Weighting
+from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
 from recsys.models.linear.conjugate_gradients import RANK, RidgeSolver
 from recsys.models.linear.decayed_states import DecayedStates
 from recsys.models.linear.operations import check_memory, event_weights, pair_weights, regularized_factor, sum_of_rows
@@ -115,7 +115,7 @@ class LinearNextItem(Recommender, FoldIn):
         self.later = later
         self.horizon = horizon
         self.memory_limit_gb = memory_limit_gb
-        choice("feedback", feedback, Weighting)
+        check_weighting(feedback, "LinearNextItem")
         self.feedback = feedback
         self._reader = FeedbackReader(feedback)
         self._weights: Float[Tensor, "memories items items"]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import choice, positive, seed_of_draws
+from recsys.checks import positive, seed_of_draws
 from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
@@ -26,7 +26,7 @@ from recsys.models.capabilities import (
     RoutesItems,
     SampledContributions,
 )
-from recsys.models.feedback import FeedbackReader, Weighting
+from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
 from recsys.models.linear.exact_sums import ExactSummation, ExactSums
 from recsys.models.linear.operations import (
     CachedColumns,
@@ -120,7 +120,7 @@ class PersonaEASE(
         self.memory_limit_gb = memory_limit_gb
         seed_of_draws(seed)
         self.seed = seed
-        choice("feedback", feedback, Weighting)
+        check_weighting(feedback, "PersonaEASE")
         self.feedback = feedback
         self._reader = FeedbackReader(feedback)
         positive("personas", personas)

@@ -113,7 +113,7 @@ export function halfLifeInWords(found) {
   told.push(
     found.learned_from
       ? `Learned from ${counted(found.learned_from, "event")} of yours.`
-      : "This is what holds for people in your situation: nothing is learned of you yet.",
+      : "This is what holds for everybody: nothing is learned of you yet.",
   );
   return told;
 }

@@ -16,7 +16,7 @@ from recsys.decay.detectors import DetectorReset
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import ConfigError, DataError
-from recsys.experiments.drift.arms import PrecomputedBeliefs, Stage, all_situations, choose, temporal_decay
+from recsys.experiments.drift.arms import PrecomputedBeliefs, Stage, choose, temporal_decay
 from recsys.experiments.drift.names import ARMS
 from recsys.models import EASE, ItemKNN
 from recsys.models.base import Recommender
@@ -82,11 +82,11 @@ def test_precomputed_beliefs_rank_like_a_replay_that_learns(validation: Stage) -
     utilities = rule.evaluate(calibration)
     assert rule.changepoints is not None
     rule.changepoints.forget()
-    rule.fit_prior(utilities.situations, utilities.half_lives)
+    rule.fit_prior(utilities.half_lives)
     learned = validation.replay(rule)
     after = rule.state()
     rule.reset()
-    precomputed = PrecomputedBeliefs(rule, calibration, utilities, all_situations(rule, calibration))
+    precomputed = PrecomputedBeliefs(rule, calibration, utilities)
     np.testing.assert_array_equal(validation.replay(precomputed).table["rank"], learned.table["rank"])
     for name in ("evidence", "changes.belief"):
         np.testing.assert_allclose(rule.state()[name], after[name], rtol=1e-4, atol=1e-5)
@@ -136,7 +136,7 @@ def test_a_learning_rule_is_scored_on_events_it_did_not_learn_from(
     assert learned_until[-1] >= max(starts), "the chosen rule learns from all calibration events"
 
 
-@pytest.mark.parametrize("arm", ["per_user", "situation"])
+@pytest.mark.parametrize("arm", ["per_user", "population"])
 def test_what_a_candidate_is_scored_with_is_fitted_on_earlier_events(
     validation: Stage, arm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,9 +148,9 @@ def test_what_a_candidate_is_scored_with_is_fitted_on_earlier_events(
         calls.append(("changes", len(users)))
         fit(changes, users, visible, utility, n_items)
 
-    def prior(rule: TemporalDecay, situation: Floats, utility: Floats) -> None:
-        calls.append(("prior", len(situation)))
-        fit_prior(rule, situation, utility)
+    def prior(rule: TemporalDecay, utility: Floats) -> None:
+        calls.append(("prior", len(utility)))
+        fit_prior(rule, utility)
 
     def replayed(stage: Stage, rule: Forgetting | None, **more: object) -> object:
         calls.append(("score", stage.start))

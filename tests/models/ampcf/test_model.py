@@ -19,6 +19,7 @@ from recsys.models.ampcf.network import EmbeddedPersonas, PersonaScorer
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective
 from recsys.models.ampcf.training import EmbeddingTask
 from recsys.models.base import Recommender
+from recsys.models.feedback import FeedbackReader
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
 
@@ -188,7 +189,7 @@ def embedding_task(objective: Objective) -> EmbeddingTask:
     """A task on `blocks()` with two personas that are not trained."""
     source = torch.Generator().manual_seed(0)
     users, scorer = EmbeddedPersonas(60, 2, 8, source), PersonaScorer(45, 8, Attention(), source)
-    return EmbeddingTask(users, scorer, objective, blocks(), 64, 3)
+    return EmbeddingTask(users, scorer, objective, blocks(), FeedbackReader("events"), 64, 3)
 
 
 def epoch_losses(task: EmbeddingTask, epoch: int) -> list[float]:

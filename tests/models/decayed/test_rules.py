@@ -22,7 +22,7 @@ from recsys.decay import (
     GradientHalfLife,
     NoDecay,
     OnlineRule,
-    SituationDecay,
+    PopulationDecay,
     SlidingWindow,
     TemporalDecay,
 )
@@ -43,7 +43,7 @@ RULES: dict[str, ForgettingRule] = {
     "window of time": SlidingWindow(seconds=60.0 * DAY),
     "koren": GradientHalfLife.koren(epochs=5),
     "gradient": GradientHalfLife("time", floor="user", epochs=5),
-    "situation": SituationDecay(TemporalDecay(caution=0.0)),
+    "population": PopulationDecay(TemporalDecay(caution=0.0)),
     "per user": TemporalDecay(caution=0.0),
     "per user without changepoints": TemporalDecay(changepoints=False, caution=0.0),
 }
@@ -148,7 +148,7 @@ def test_the_half_life_of_every_rule(name: str, models: dict[str, Decayed], log:
         else:
             assert one.kind in (("shared",) if name in SHARED else ("own", "measured"))
     for one in half_lives:
-        assert (one.learned_from is not None) == isinstance(RULES[name], (TemporalDecay, SituationDecay))
+        assert (one.learned_from is not None) == isinstance(RULES[name], (TemporalDecay, PopulationDecay))
         for clock in one.clocks:
             low, median, high = (float("inf") if at is None else at for at in (clock.low, clock.median, clock.high))
             assert 0 < low <= median <= high
