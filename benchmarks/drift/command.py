@@ -96,12 +96,12 @@ _TOGETHER = ("none", "global", OURS)
 _UNDECAYED = f"{PERSONA_EASE}, none"
 _STREAM_ARMS = (
     *("none", "global", "window", "koren", "gradient", "population_adwin", "population_page_hinkley", "user_adwin"),
-    *("user_page_hinkley", "situation", OURS, "retraining"),
+    *("user_page_hinkley", "population", OURS, "retraining"),
 )
-_LARGE_ARMS = ("none", "global", "window", "situation", OURS, "retraining")
+_LARGE_ARMS = ("none", "global", "window", "population", OURS, "retraining")
 """On 296,277 items a replay takes minutes, and detectors and gradients need twelve more of them each."""
 _SPLICED_ARMS = (
-    *("none", "global", "window", "koren", "gradient", "user_adwin", "user_page_hinkley", "situation", OURS),
+    *("none", "global", "window", "koren", "gradient", "user_adwin", "user_page_hinkley", "population", OURS),
     *(ORACLE, ORACLE_GLOBAL),
 )
 _QUICK_ARMS = ("none", "global", "user_adwin", OURS)

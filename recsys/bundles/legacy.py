@@ -139,5 +139,5 @@ def _decayed(values: Mapping[str, Any]) -> dict[str, Any]:
     own = {_PER_USER.get(key, key): value for key, value in (per_user or {}).items()}
     today |= {key: own.pop(key) for key in _CALIBRATION if key in own}
     if shared.get("half_life") is None:
-        return {**today, "rule": {CLASS: _TEMPORAL, ARGUMENTS: own}}
+        return {**today, "rule": {CLASS: _TEMPORAL, ARGUMENTS: _FORMER_GRID | own}}
     return {**today, "rule": {CLASS: _GLOBAL, ARGUMENTS: shared}}

@@ -4,7 +4,7 @@ from recsys.decay.base import FixedRule, Forgetting, ForgettingRule, OnlineForge
 from recsys.decay.detectors import DetectorReset
 from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
 from recsys.decay.gradient import GradientHalfLife
-from recsys.decay.situation_decay import SituationDecay
+from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import TemporalDecay
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "NoDecay",
     "OnlineForgetting",
     "OnlineRule",
-    "SituationDecay",
+    "PopulationDecay",
     "SlidingWindow",
     "TemporalDecay",
 ]

@@ -45,6 +45,7 @@ class Changepoints:
         P(next is a change | u)    = (a + N_u) / (a + b + n_u)                     N_u: changes so far, expected
         at a change                l := all with probability kappa (the old taste is back), else l := 0
         otherwise                  l := l + 1 with each event
+        a visit of m events        is one lesson: a change among them leaves l = 0 ... m - 1, all equally likely
         P(l | event)               proportional to q_l(rank of the event in the list that the l newest events give) P(l)
 
     Adams and MacKay, *Bayesian online changepoint detection*, 2007; the rate of change as in Wilson, Nassar and Gold,
@@ -91,6 +92,7 @@ class Changepoints:
         self._longest = LENGTHS[-1]
         self._steps = (np.searchsorted(_STEPS, (*LENGTHS, _STEPS[-1]), side="right") - 1).astype(np.int8)
         self._powers = _powers(self.lengths)
+        self._since_change = _since_change(self.lengths)
         width = len(self.lengths) + 1
         initial: Arrays = {
             "belief": np.zeros(width, np.float32),
@@ -327,12 +329,16 @@ class Changepoints:
         expected = changes / np.maximum(belief, _TINY)
         expected += hazard * strength
         expected /= (strength + visible)[:, None]
-        ended = mass * np.minimum(expected, _MOST_HAZARD)
+        np.minimum(expected, _MOST_HAZARD, out=expected)
+        lesson = np.clip(since, 1, LENGTHS[-1])
+        if (lesson > 1).any():
+            expected = 1.0 - (1.0 - expected) ** lesson[:, None]
+        ended = mass * expected
         mass -= ended
         moved = ended.sum(-1)
         moved[1] += moved[0]  # the change itself is counted too
         mass[..., -1] += returns * moved
-        mass[..., 0] += (1 - returns) * moved
+        mass += (1 - returns) * moved[..., None] * self._since_change[lesson - 1]
         return belief, changes
 
     def _learn(self, users: npt.NDArray[np.integer], visible: Ints, evidence: Floats) -> tuple[Doubles, float]:
@@ -428,6 +434,14 @@ def _powers(lengths: Ints) -> list[Doubles]:
     for _ in range(_LARGEST_STEP - 1):
         powers.append(powers[-1] @ powers[-1])
     return powers
+
+
+def _since_change(lengths: Ints) -> Doubles:
+    """Return P(l) after a change among the last 1, 2 ... events: "events lengths+1", the last is never reached."""
+    place = np.searchsorted(lengths, np.arange(lengths[-1]), side="right") - 1
+    reached = np.zeros((len(place), len(lengths) + 1))
+    reached[np.arange(len(place)), place] = 1.0
+    return np.asarray(np.cumsum(reached, axis=0) / np.arange(1, len(place) + 1)[:, None])
 
 
 def _binned(utility: Floats) -> npt.NDArray[np.int8]:

@@ -1,4 +1,4 @@
-"""Per-user temporal decay: a belief about each user's half-life, updated event by event."""
+"""Per-user temporal decay: a belief about how each user forgets, updated session by session."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
 from recsys.decay.base import Calibration, HalfLifeBelief, HalfLifeKind, IndependentUsers, OnlineRule, Quantiles
 from recsys.decay.changepoints import Changepoints, is_informative, occurrences
-from recsys.decay.half_lives import HalfLives, Posterior, mixture
-from recsys.decay.situation import SituationPrior, situations
+from recsys.decay.half_lives import HalfLives, Posterior
 from recsys.decay.user_arrays import UserArrays
 from recsys.errors import ConfigError
-from recsys.types import DAY, HOUR, Doubles, Floats, Ints, Mask
+from recsys.types import DAY, Doubles, Floats, Ints, Mask
 
 _LEVELS = (0.5, 0.1, 0.9)
 _TINY = 1e-12
@@ -31,53 +30,51 @@ class CalibrationUtilities:
     """Calibration events as `TemporalDecay` learns from them.
 
     Attributes:
-        situations: "events features".
-        half_lives: "events half-lives", utility of each half-life, given the belief about changes at the time.
+        half_lives: "events hypotheses", utility of each hypothesis, given the belief about changes at the time.
         windows: "events lengths", utility of each run length; None without changepoints.
     """
 
-    situations: Floats
     half_lives: Floats
     windows: Floats | None
 
 
 @final
 class TemporalDecay(OnlineRule, IndependentUsers):
-    """A mixture of half-lives for each user, inferred online from how well each predicts the user's own events.
+    """A mixture of hypotheses about how each user forgets, learned from how well each predicts the user's next visit.
 
-        w_j(t)   = s_j(t) sum_h p_uh(t) 2^(-age_jh(t) / h) / Z_uh(t),   Z_uh(t) = sum_j s_j(t) 2^(-age_jh(t) / h)
-        p_uh(t)  proportional to exp(eta [(tau + n_u) m_h(x_u(t)) + s_uh] + c [h is "never"])
-        after an event:   s_uh = (1 - alpha) s_uh + g_uh - m_h(x_u(t)),   n_u = (1 - alpha) n_u + 1
+        w_jh(t)  = floor_h + (1 - floor_h) 2^-(later_j / events_h + (t - t_j) / time_h)       see `HalfLives`
+        w_j(t)   = s_j(t) sum_h p_uh w_jh(t) / sum_j s_j(t) w_jh(t)                            scaled to max_j w_j = 1
+        p_uh     proportional to exp(eta [tau m_h + s_uh] + c [h is "never"])
+        after a lesson:   s_uh = (1 - alpha) s_uh + g_uh - m_h
         g_uh     = utility_uh ^ sharpness
 
-    The weights are scaled to max_j w_j = 1. s_j(t), with `changepoints`, is the share of event j that probable changes
-    of taste leave (`Changepoints.present_share`): a half-life discounts everything old, a change only the events before
-    it. h runs over a log-spaced grid on two clocks, events and time, and ends with "never". A mixture of exponentials
-    forgets fast at first and slowly later; the share of "never" is the long-term floor rho_u. Z makes the states
-    comparable: otherwise the slow half-lives, which add up more events, would dominate.
+    A lesson is what followed a query: all items of a session, which are learned together when it is over, or one event
+    of a log without times. s_j(t), with `changepoints`, is the share of event j that probable changes of taste leave
+    (`Changepoints.present_share`): a half-life discounts everything old, a change only the events before it. Each
+    hypothesis is scaled to the same sum: otherwise the slow ones, which add up more events, would dominate.
 
-    p is the Gibbs posterior of a Bayesian mixture. The population's prior, worth tau events, is the gain that each
-    half-life is expected to have in a situation x like this one: the time since the user's last event, and the length
-    of the history (`recsys.decay.situation`). The user's own evidence s is the gain beyond that. Users with few
-    events stay close to the population, and unknown users have its prior; a user who returns to old items after a long
-    absence, as all users do, is not taken for one who forgets slowly. Evidence decays by alpha with every event, so
-    that the belief follows a change of pace (the aim of the fixed share of Herbster and Warmuth, *Tracking the best
-    expert*, 1998, which measured worse here; so did a prior without situations, by EM).
+    **Everybody's** is m_h, the mean gain of each hypothesis over the calibration: it decides alone for users of whom
+    nothing is known. **A person's own** is s_uh, by how much their visits went beyond it, and their changes of taste.
+    p is the Gibbs posterior of a Bayesian mixture. Evidence decays by alpha with every lesson, so that the belief
+    follows a change of pace (the aim of the fixed share of Herbster and Warmuth, *Tracking the best expert*, 1998,
+    which measured worse here). A prior that depends on the situation, the time since the last event and the length of
+    the history, measured no better once questions were asked as people come back.
 
     Before `for_log` a rule has a log of seconds without users.
 
     Args:
-        events: grid of half-lives in the user's own events since.
-        days: grid of half-lives in days, for logs with times in seconds.
-        periods: grid of half-lives in periods, for logs with clock "period", whose length is not known.
-        learning_rate: eta, weight of the evidence of one event.
-        shrinkage: tau, how many events the population's prior is worth.
-        fading: alpha, in [0, 1], the share of the evidence that is lost with every event.
+        events: half-lives in the user's own events since.
+        days: half-lives in days, for logs with times in seconds.
+        periods: half-lives in periods, for logs with clock "period", whose length is not known.
+        floors: weights that are never lost; old taste is discounted, but not erased.
+        paired: whether both clocks act together; see `HalfLives`.
+        learning_rate: eta, weight of the evidence of one lesson.
+        shrinkage: tau, how many lessons the population's prior is worth.
+        fading: alpha, in [0, 1], the share of the evidence that is lost with every lesson.
         sharpness: power of the utility; the larger, the more only the top of the list counts.
         changepoints: whether changes of taste are detected too, so that events before them count less.
         caution: c, by how much the evidence for forgetting has to exceed that for "never": the prior belief in "never"
-            is e^c times that in every half-life. It protects users who do not drift: where half-lives predict about
-            equally well, a mixture of them all would forget.
+            is e^c times that in every other hypothesis.
 
     Raises:
         ConfigError: a value is out of range.
@@ -85,15 +82,17 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def __init__(
         self,
-        events: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0),
-        days: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0, 256.0),
-        periods: tuple[float, ...] = (),
-        learning_rate: float = 10.0,
-        shrinkage: float = 100.0,
+        events: tuple[float, ...] = (2.0, 8.0, 32.0),
+        days: tuple[float, ...] = (16.0, 64.0, 256.0),
+        periods: tuple[float, ...] = (1.0, 2.0, 4.0),
+        floors: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5),
+        paired: bool = True,
+        learning_rate: float = 5.0,
+        shrinkage: float = 200.0,
         fading: float = 0.02,
         sharpness: float = 6.0,
         changepoints: bool = True,
-        caution: float = 6.0,
+        caution: float = 0.0,
     ) -> None:
         positive("learning_rate", learning_rate, zero=True)
         positive("shrinkage", shrinkage, zero=True)
@@ -103,6 +102,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         self.events = tuple(events)
         self.days = tuple(days)
         self.periods = tuple(periods)
+        self.floors = tuple(floors)
+        self.paired = paired
         self.learning_rate = learning_rate
         self.shrinkage = shrinkage
         self.fading = fading
@@ -121,14 +122,11 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         # A period has no known length and the position in an order is no time: there `days` means nothing.
         time = {"seconds": tuple(days * DAY for days in self.days), "period": self.periods}.get(clock, ())
         self._log_clock = clock
-        self.half_lives = HalfLives(self.events, time)
-        self._hour = float(HOUR) if clock == "seconds" else 1.0
+        self.half_lives = HalfLives(self.events, time, self.floors, self.paired)
         self._changes = Changepoints(n_users) if self._changepoints else None
-        self._population = SituationPrior(len(self.half_lives))
+        self._population = np.zeros(len(self.half_lives), np.float32)
         evidence = np.zeros(len(self.half_lives), np.float32)
-        self._users = UserArrays(
-            {"evidence": evidence, "count": np.zeros((), np.float32), "seen": np.zeros((), np.int32)}, n_users
-        )
+        self._users = UserArrays({"evidence": evidence, "seen": np.zeros((), np.int32)}, n_users)
 
     @property
     def n_users(self) -> int:
@@ -150,68 +148,57 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     @property
     def prior(self) -> npt.NDArray[np.float32]:
-        """ "half-lives": the belief about a user without events, in an average situation."""
+        """ "hypotheses": the belief about a user of whom nothing is known."""
         return np.asarray(self.belief(np.asarray([UNKNOWN]))[0])
 
-    def situation(self, queries: Queries) -> Floats:
-        """Return the situation of each query, "queries features"; see `recsys.decay.situation`."""
-        return situations(queries, self._hour)
-
     def belief(self, users: npt.NDArray[np.integer]) -> Floats:
-        """Return p_uh in an average situation, "users half-lives"; the prior for `UNKNOWN` users."""
-        return self._posterior(users, self._population.average[None])
-
-    def belief_at(self, queries: Queries) -> Floats:
-        """Return p_uh(t), "queries half-lives": in the situation of each query."""
-        return self.belief_in(self.situation(queries), queries.users)
-
-    def belief_in(self, situation: Floats, users: npt.NDArray[np.integer]) -> Floats:
-        """Return p_uh, "users half-lives", in given situations, "users features"."""
-        return self._posterior(users, self._population.expected(situation))
+        """Return p_uh, "users hypotheses"; the prior for `UNKNOWN` users."""
+        exponent = self.shrinkage * self._population + self._users["evidence"][users]
+        exponent *= self.learning_rate
+        exponent[:, -1] += self.caution
+        exponent -= exponent.max(1, keepdims=True)
+        np.exp(exponent, out=exponent)
+        exponent /= exponent.sum(1, keepdims=True)
+        return np.asarray(exponent, np.float32)
 
     def posterior(self, user: int) -> Posterior:
-        """Return the belief about one user in an average situation."""
+        """Return the belief about one user."""
         probability = self.belief(np.asarray([user]))[0].astype(np.float64)
-        return Posterior(self.half_lives.names, probability / probability.sum(), int(self._users["seen"][user]))
+        return Posterior(self.half_lives, probability / probability.sum(), int(self._users["seen"][user]))
 
     def pace(self, users: npt.NDArray[np.integer]) -> Doubles:
         """Return the effective half-life of each user in the user's own events, "users"; infinite: no decay.
 
-            1 / pace_u = sum_h P(h | h counts events, or is "never") / h - log2(1 - rate of changes_u)
+            1 / pace_u = sum_h p_uh (1 - floor_h) / events_h / P(h counts events, or is "never") - log2(1 - changes_u)
 
         The rates of decay add up: that of the half-lives, and that at which changes of taste devalue the past.
         """
-        count = len(self.half_lives.events)
+        events, _, floor = self.half_lives.grid.T
+        counts = np.isfinite(events)
         belief = self.belief(users).astype(np.float64)
-        on_clock = belief[:, :count].sum(1) + belief[:, -1]
-        rate = belief[:, :count] @ (1 / np.asarray(self.half_lives.events)) / np.maximum(on_clock, _TINY)
+        on_clock = belief[:, counts].sum(1) + belief[:, -1]
+        rate = belief @ ((1 - floor) / events) / np.maximum(on_clock, _TINY)
         if self._changes is not None:
             rate -= np.log2(1 - self._changes.rate(users))
         return np.asarray(np.divide(1.0, rate, out=np.full(len(users), np.inf), where=rate > 0))
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
-        by_half_life = self.half_lives.weights(queries, from_newest=True, event_age=event_age)
-        return mixture(queries, self.since_changes(queries, by_half_life), self.belief_at(queries))
+        since = self.half_lives.since_newest(queries, event_age)
+        return self.half_lives.mixture(queries, self.since_changes(queries, since), self.belief(queries.users))
 
     def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
         """Return which events are recent, "events".
 
-            recent_j  =  sum_{h < never} p_uh [age_jh <= h]  >=  1/2 sum_{h < never} p_uh
-
-        An event is recent if it is younger than the user's half-life (a belief over half-lives on two clocks) with at
-        least even odds, given that the user forgets at all, and changes of taste leave at least half of its weight.
+        An event is recent if it is younger than the user's half-life (`HalfLives.recent`), and changes of taste leave
+        at least half of its weight.
         """
-        belief = self.belief_at(queries)[:, :-1].astype(np.float64)
-        by_half_life = self.half_lives.weights(queries, event_age=event_age)
-        younger = by_half_life[:-1] >= 0.5  # what 2^(-age / h) is at age h
-        odds = (belief[queries.history.rows].T * younger).sum(0)
-        present = self.since_changes(queries, np.ones((1, len(odds)), np.float32))[0] >= 0.5
-        return np.asarray(present & (odds >= 0.5 * belief.sum(1)[queries.history.rows]))
+        since = self.half_lives.since_newest(queries, event_age)
+        present = self.since_changes(queries, since[-1:])[0] >= 0.5
+        return np.asarray(present & self.half_lives.recent(queries, since, self.belief(queries.users)))
 
     def hypotheses(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
-        """Return "hypotheses events": the half-lives, as `since_changes`, then the `windows` of the changepoints."""
-        by_half_life = self.half_lives.weights(queries, from_newest=True, event_age=event_age)
-        weights = self.since_changes(queries, by_half_life)
+        """Return "hypotheses events": the grid, as `since_changes`, then the `windows` of the changepoints."""
+        weights = self.since_changes(queries, self.half_lives.weights(queries, event_age))
         return weights if self._changes is None else np.concatenate([weights, self._changes.windows(queries)])
 
     def since_changes(self, queries: Queries, weights: Floats) -> Floats:
@@ -222,19 +209,16 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         return weights * self._changes.present_share(queries, belief)
 
     def describe(self, queries: Queries) -> list[HalfLifeBelief]:
-        """Return the belief that weighs each history: in the situation of its query, not in an average one."""
-        grid, result = self.half_lives, []
-        for user, belief, lasted in zip(
-            queries.users.tolist(), self.belief_at(queries).astype(np.float64), self._lasted(queries), strict=True
-        ):
-            posterior = Posterior(grid.names, belief / belief.sum(), int(self._users["seen"][user]))
+        """Return the belief that weighs each history."""
+        result = []
+        for user, lasted in zip(queries.users.tolist(), self._lasted(queries), strict=True):
+            posterior = self.posterior(user)
             clocks: dict[AgeClock, Quantiles] = {}
-            of_events = float(posterior.probability[: len(grid.events)].sum())
-            probabilities: dict[AgeClock, float] = {"events": of_events, "time": 1.0 - of_events - posterior.never}
-            for clock, probability in probabilities.items():
-                if grid.of(clock):
-                    median, low, high = (posterior.quantile(clock, grid, level) for level in _LEVELS)
-                    clocks[clock] = Quantiles(median, low, high, max(probability, 0.0))
+            names: tuple[AgeClock, ...] = ("events", "time")
+            for clock in names:
+                if self.half_lives.of(clock):
+                    median, low, high = (posterior.quantile(clock, level) for level in _LEVELS)
+                    clocks[clock] = Quantiles(median, low, high, posterior.on(clock))
             kind: HalfLifeKind = "own" if posterior.events else "shared"
             result.append(HalfLifeBelief(kind, clocks, posterior.never, posterior.events, lasted))
         return result
@@ -258,8 +242,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             self._clear()
             return
         utilities = self.evaluate(calibration)
-        self.fit_prior(utilities.situations, utilities.half_lives)
-        self.learn(calibration.users, utilities.situations, utilities.half_lives)
+        self.fit_prior(utilities.half_lives)
+        self.learn(calibration.users, utilities.half_lives)
         self.commit()
 
     def evaluate(self, calibration: Calibration, fitted: int | None = None) -> CalibrationUtilities:
@@ -279,59 +263,60 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             belief = changes.learn(calibration.users, calibration.visible, windows)
 
         def weights(queries: Queries, events: Ints, event_age: Doubles | None) -> Floats:
-            by_half_life = self.half_lives.weights(queries, from_newest=True, event_age=event_age)
+            by_half_life = self.half_lives.weights(queries, event_age)
             if changes is None or belief is None:
                 return by_half_life
             return by_half_life * changes.present_share(queries, belief[events])
 
         half_lives = calibration.utilities(weights)
-        situations = np.concatenate([self.situation(queries) for queries in calibration.batches()])
-        return CalibrationUtilities(situations, half_lives, windows)
+        return CalibrationUtilities(half_lives, windows)
 
     def observe(self, queries: Queries, utility: Floats) -> None:
         if (queries.users == UNKNOWN).any():
             known = np.flatnonzero(queries.users != UNKNOWN)
             queries, utility = queries.take(known), utility[known]
-        self.learn(queries.users, self.situation(queries), utility[:, : len(self.half_lives)])
+        self.learn(queries.users, utility[:, : len(self.half_lives)])
         if self._changes is not None:
             self._changes.learn(queries.users, queries.history.lengths, utility[:, len(self.half_lives) :])
 
-    def learn(self, users: npt.NDArray[np.integer], situation: Floats, utility: Floats) -> None:
-        """Learn events in their order, given their situations; users may repeat.
+    def learn(self, users: npt.NDArray[np.integer], utility: Floats) -> None:
+        """Learn lessons in their order; users may repeat.
 
-        An event that all half-lives predict equally well is skipped.
+        A lesson that all hypotheses predict equally well is skipped.
 
         Args:
-            users: "events", known user numbers.
-            situation: "events features", of `situation`.
-            utility: "events half-lives", how well each predicted the event.
+            users: "lessons", known user numbers.
+            utility: "lessons hypotheses", how well each predicted what followed.
         """
         informative = np.flatnonzero(is_informative(utility))
-        surprise = self._gain(utility[informative]) - self._population.expected(situation[informative])
-        evidence, count, seen = (self._users[name] for name in ("evidence", "count", "seen"))
+        surprise = self._gain(utility[informative]) - self._population
+        evidence, seen = self._users["evidence"], self._users["seen"]
         for rows in occurrences(users[informative]):
             now = users[informative[rows]]
             evidence[now] = (1 - self.fading) * evidence[now] + surprise[rows]
-            count[now] = (1 - self.fading) * count[now] + 1
             seen[now] += 1
 
-    def fit_prior(self, situation: Floats, utility: Floats) -> None:
-        """Learn the expected gains in each situation, and forget what was learned of users.
+    def fit_prior(self, utility: Floats) -> None:
+        """Learn the mean gains of everybody, and forget what was learned of users.
 
-        The utilities must come from a model that was not fitted on the events: otherwise the far past looks predictive,
-        because the items were fitted on it, and the prior ends at "never".
+        The mean is shrunk, as by `shrinkage` lessons in which all hypotheses were alike. The utilities must come from a
+        model that was not fitted on the events: otherwise the far past looks predictive, because the items were fitted
+        on it, and the prior ends at "never".
 
         Args:
-            situation: "events features", of `situation`.
-            utility: "events half-lives", as for `observe`.
+            utility: "lessons hypotheses", as for `learn`.
 
         Raises:
-            ConfigError: there are no events.
+            ConfigError: there are no lessons.
         """
         informative = is_informative(utility)
         if not informative.any():
             raise ConfigError("there are no events to fit the prior on; give a longer calibration part")
-        self._population.fit(situation[informative], self._gain(utility[informative]), self.shrinkage)
+        gain = self._gain(utility[informative])
+        mean = gain.mean(0, dtype=np.float64)
+        self._population = (mean.mean() + (mean - mean.mean()) * len(gain) / (len(gain) + self.shrinkage)).astype(
+            np.float32
+        )
         self._clear()
 
     def _clear(self) -> None:
@@ -342,7 +327,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
     def without_users(self) -> Self:
         """Return a rule that has learned what this one did of the population, and no user."""
         rule = self.for_log(0, self._log_clock)
-        rule._population.restore(self._population.state())
+        rule._population = self._population.copy()
         if rule._changes is not None and self._changes is not None:
             rule._changes.restore_population(self._changes.state())
         return rule
@@ -364,13 +349,14 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             self._changes.reset()
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        population = {f"population.{name}": value for name, value in self._population.state().items()}
         changes = {} if self._changes is None else self._changes.state()
-        return self._users.copy() | population | {f"changes.{name}": value for name, value in changes.items()}
+        own = self._users.copy() | {"population": self._population.copy()}
+        return own | {f"changes.{name}": value for name, value in changes.items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._users.restore(state)
-        self._population.restore(_part(state, "population."))
+        # Until version 0.2 the prior depended on the situation; its intercept is that of an average one.
+        self._population = state["population" if "population" in state else "population.intercept"].copy()
         if self._changes is not None:
             self._changes.restore(_part(state, "changes."))
 
@@ -395,16 +381,6 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def _gain(self, utility: Floats) -> Floats:
         return np.asarray(utility, np.float32) ** np.float32(self.sharpness)
-
-    def _posterior(self, users: npt.NDArray[np.integer], expected: Floats) -> Floats:
-        """Return p, "users half-lives", from m_h(x), "users half-lives" or one row for all."""
-        exponent = (self.shrinkage + self._users["count"][users])[:, None] * expected + self._users["evidence"][users]
-        exponent *= self.learning_rate
-        exponent[:, -1] += self.caution
-        exponent -= exponent.max(1, keepdims=True)
-        np.exp(exponent, out=exponent)
-        exponent /= exponent.sum(1, keepdims=True)
-        return np.asarray(exponent)
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

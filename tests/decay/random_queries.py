@@ -28,7 +28,7 @@ def temporal(
 ) -> TemporalDecay:
     """Return a rule with a grid of half-lives in the unit of the log, by default without changepoints and caution."""
     grid = {"floors": half_lives.floors, "paired": half_lives.paired}
-    settings = {"events": half_lives.events, "periods": half_lives.time, "days": ()} | grid | learning
+    settings: dict[str, Any] = {"events": half_lives.events, "periods": half_lives.time, "days": ()} | grid | learning
     rule = TemporalDecay(changepoints=changepoints, caution=caution, **settings)
     return rule.for_log(n_users, "period" if half_lives.time else "seconds")
 

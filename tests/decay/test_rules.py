@@ -48,7 +48,8 @@ def _mixture() -> TemporalDecay:
     rule = temporal(N_USERS, HalfLives(events=(1.0, 3.0), time=(2.0, 9.0)), learning_rate=3.0)
     draw = np.random.default_rng(0)
     users = draw.integers(0, N_USERS, 40)
-    rule.observe(Queries.from_history([[1]] * 40, users=users), draw.random((40, 5), dtype=np.float32))
+    utility = draw.random((40, len(rule.half_lives)), dtype=np.float32)
+    rule.observe(Queries.from_history([[1]] * 40, users=users), utility)
     return rule
 
 

@@ -49,11 +49,13 @@ def test_the_grid_has_both_clocks_and_floors() -> None:
     queries = Queries.from_history([[1, 2]], times=[[0, 90]], now=[100])
     both, time = np.array([2.0**-11, 0.5]), np.array([2.0**-10, 0.5])
     # Without a floor ages count from the newest event: after an absence nothing changes.
-    expected = [2 * both, 2 * time, 0.2 + 0.8 * both, 0.2 + 0.8 * time, np.ones(2)]
+    expected = np.stack([2 * both, 2 * time, 0.2 + 0.8 * both, 0.2 + 0.8 * time, np.ones(2)])
     np.testing.assert_allclose(half_lives.weights(queries), expected, rtol=1e-6)
     assert half_lives.names == ("1 events and 10", "10", "1 events and 10, floor 0.2", "10, floor 0.2", "never")
     apart = HalfLives(events=(1.0,), time=(10.0,), floors=NO_FLOOR, paired=False)
-    np.testing.assert_allclose(apart.weights(queries), [[0.5, 1.0], 2 * time, np.ones(2)], rtol=1e-6)
+    np.testing.assert_allclose(
+        apart.weights(queries), np.stack([np.array([0.5, 1.0]), 2 * time, np.ones(2)]), rtol=1e-6
+    )
     assert HalfLives(time=()).names[0] == "2 events"
 
 

@@ -5,7 +5,7 @@
     detectors          |                                           |
     koren, gradient    | learned here         | replayed here      |   then learned on all of it
     per_user           | changes, prior       | replayed here      |   then changes, prior and beliefs from all of it
-    situation          | the same without beliefs about users: what the situations alone are worth
+    population         | the same without beliefs about users: one mixture for everybody
 
 A candidate's score is its prequential NDCG@10, the mean over questions.
 """
@@ -27,8 +27,7 @@ from recsys.decay.base import Forgetting
 from recsys.decay.detectors import DetectorReset, Scope
 from recsys.decay.fixed import GlobalHalfLife, SlidingWindow
 from recsys.decay.gradient import MOST_EVENTS, GradientHalfLife
-from recsys.decay.half_lives import mixture
-from recsys.decay.situation_decay import SituationDecay
+from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import CalibrationUtilities, TemporalDecay
 from recsys.errors import ConfigError, DataError, nearest
 from recsys.evaluation.ranking import Progress
@@ -69,7 +68,6 @@ _DAYS = (
     (8.0, 0.1),
 )
 _PERIODS = ((2.0, 0.0), (1.0, 0.0), (4.0, 0.0), (2.0, 0.3), (1.0, 0.1), (4.0, 0.1))
-_HALF_LIVES_IN_PERIODS = (1.0, 2.0, 4.0)
 _WINDOW_EVENTS = (10, 3, 20, 50, 5, 1, 2)
 _WINDOW_PERIODS = (2.0, 1.0, 4.0)
 _WINDOW_DAYS = (90.0, 30.0, 365.0, 7.0, 1.0)
@@ -83,9 +81,9 @@ Learning = tuple[float, float, float, float]
 """Learning rate, shrinkage, fading and sharpness of `TemporalDecay`."""
 
 _LEARNING: tuple[Learning, ...] = (  # the defaults, and what other lengths of history and catalogues may want
-    *((10.0, 100.0, 0.02, 6.0), (10.0, 1000.0, 0.02, 2.0), (10.0, 10.0, 0.05, 2.0), (30.0, 100.0, 0.02, 8.0)),
-    *((10.0, 100.0, 0.02, 4.0), (30.0, 1000.0, 0.02, 4.0), (3.0, 10.0, 0.02, 2.0), (10.0, 30.0, 0.02, 2.0)),
-    *((30.0, 10.0, 0.05, 2.0), (10.0, 30.0, 0.02, 4.0), (30.0, 100.0, 0.02, 4.0), (100.0, 1000.0, 0.02, 2.0)),
+    *((5.0, 200.0, 0.02, 6.0), (2.0, 500.0, 0.02, 6.0), (10.0, 100.0, 0.02, 6.0), (5.0, 600.0, 0.02, 6.0)),
+    *((5.0, 200.0, 0.02, 3.0), (2.0, 1500.0, 0.02, 3.0), (5.0, 200.0, 0.02, 10.0), (2.0, 500.0, 0.02, 10.0)),
+    *((10.0, 300.0, 0.02, 6.0), (1.0, 1000.0, 0.02, 6.0), (1.0, 300.0, 0.02, 6.0), (10.0, 100.0, 0.1, 6.0)),
 )
 
 
@@ -133,7 +131,7 @@ def choose(arm: str, validation: Stage, *, candidates: int = 12, progress: Progr
     begin = time.perf_counter()
     if arm in ("koren", "gradient"):
         rule, choice, tried = _by_gradient(validation, candidates, progress, koren=arm == "koren")
-    elif arm in ("situation", "per_user"):
+    elif arm in ("population", "per_user"):
         rule, choice, tried = _per_user(validation, candidates, progress, own=arm == "per_user")
     else:
         rule, choice, tried = _by_replay(validation, _candidates(arm, validation.log.clock, candidates), progress)
@@ -257,7 +255,6 @@ def temporal_decay(stage: Stage, settings: Learning = _LEARNING[0]) -> TemporalD
     """Return the rule of "per_user" for the log of a stage, which has learned nothing."""
     learning_rate, shrinkage, fading, sharpness = settings
     rule = TemporalDecay(
-        periods=_HALF_LIVES_IN_PERIODS,
         learning_rate=learning_rate,
         shrinkage=shrinkage,
         fading=fading,
@@ -278,19 +275,18 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) 
         for eta, tau, alpha, power in _LEARNING[:most]
     }
     tuning = _Population.of(stage, calibration, len(earlier))
-    situations = all_situations(temporal_decay(stage), calibration)
 
     def score(setting: Learning) -> float:
         rule = tuning.rule(stage, setting)
-        online = PrecomputedBeliefs(rule, calibration, tuning.utilities, situations) if own else SituationDecay(rule)
+        online = PrecomputedBeliefs(rule, calibration, tuning.utilities) if own else PopulationDecay(rule)
         return _score(later, online)
 
     best, tried = _best(settings, score, progress)
     whole = _Population.of(stage, calibration, len(calibration))
     rule, utilities = whole.rule(stage, settings[best]), whole.utilities
     if not own:
-        return SituationDecay(rule), best, tried
-    rule.learn(calibration.users, utilities.situations, utilities.half_lives)
+        return PopulationDecay(rule), best, tried
+    rule.learn(calibration.users, utilities.half_lives)
     assert rule.changepoints is not None
     assert utilities.windows is not None
     rule.changepoints.learn(calibration.users, calibration.visible, utilities.windows)
@@ -321,14 +317,8 @@ class _Population:
         assert rule.changepoints is not None
         rule.changepoints.restore(self.changes)
         first = slice(self.fitted)
-        rule.fit_prior(self.utilities.situations[first], self.utilities.half_lives[first])
+        rule.fit_prior(self.utilities.half_lives[first])
         return rule
-
-
-def all_situations(rule: TemporalDecay, calibration: CalibrationSet) -> Floats:
-    """Return the situation of every query of a stage, also of those that nothing is learned from."""
-    every = np.arange(len(calibration.stream))
-    return np.concatenate([rule.situation(queries) for queries in replace(calibration, rows=every).batches()])
 
 
 @final
@@ -342,12 +332,9 @@ class PrecomputedBeliefs(Forgetting):
         rule: as it is before the stage; it is left as the last event left it.
         calibration: of the stage.
         utilities: of the same events.
-        situations: "questions features", of all queries of the stage.
     """
 
-    def __init__(
-        self, rule: TemporalDecay, calibration: CalibrationSet, utilities: CalibrationUtilities, situations: Floats
-    ) -> None:
+    def __init__(self, rule: TemporalDecay, calibration: CalibrationSet, utilities: CalibrationUtilities) -> None:
         stream, changes, windows = calibration.stream, rule.changepoints, utilities.windows
         assert changes is not None
         assert windows is not None
@@ -357,10 +344,10 @@ class PrecomputedBeliefs(Forgetting):
         lengths = np.empty((len(stream), len(changes)), np.float32)
         users, visible = stream.users, stream.n_visible
         for rows in stream.rounds(slice(0, len(stream))):
-            belief[rows] = rule.belief_in(situations[rows], users[rows])
+            belief[rows] = rule.belief(users[rows])
             lengths[rows] = changes.belief(users[rows], visible[rows])
             learned = rows[event[rows] >= 0]
-            rule.learn(users[learned], situations[learned], utilities.half_lives[event[learned]])
+            rule.learn(users[learned], utilities.half_lives[event[learned]])
             changes.learn(users[learned], visible[learned], windows[event[learned]])
         # The end of what is visible identifies a moment.
         self._moments, first = np.unique(stream.visible_until, return_index=True)
@@ -370,6 +357,6 @@ class PrecomputedBeliefs(Forgetting):
 
     def weights(self, queries: Queries) -> Floats:
         moments = np.searchsorted(self._moments, self._begin[queries.users] + queries.history.lengths)
-        by_half_life = self._rule.half_lives.weights(queries, from_newest=True)
-        by_half_life *= self._changes.present_share(queries, self._lengths[moments])
-        return mixture(queries, by_half_life, self._beliefs[moments])
+        half_lives = self._rule.half_lives
+        reduced = half_lives.since_newest(queries) * self._changes.present_share(queries, self._lengths[moments])
+        return half_lives.mixture(queries, reduced, self._beliefs[moments])

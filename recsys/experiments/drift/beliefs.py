@@ -30,11 +30,9 @@ def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock:
     grid = rule.half_lives
     belief = rule.belief(users).astype(np.float64)
     unit = DAY if clock == "seconds" else 1.0
-    names = [*(f"{value:g} events" for value in grid.events)]
-    names += [f"{value / unit:g} {'days' if clock == 'seconds' else 'periods'}" for value in grid.time]
     summary: dict[str, Any] = {
         "users": len(users),
-        "names": [*names, "never"],
+        "names": list(grid.names),
         "mean_belief": belief.mean(0).tolist(),
         "prior": rule.prior.astype(np.float64).tolist(),
         "medians": {},
@@ -44,7 +42,7 @@ def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock:
         values = grid.of(name)
         if not values:
             continue
-        medians = np.asarray([rule.posterior(int(user)).quantile(name, grid, 0.5) for user in users]) / length
+        medians = np.asarray([rule.posterior(int(user)).quantile(name, 0.5) for user in users]) / length
         grid_values = [*(value / length for value in values), np.inf]
         summary["medians"][name] = {
             "values": [value if np.isfinite(value) else "never" for value in grid_values],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 ARMS: tuple[str, ...] = (
     *("none", "global", "window", "koren", "gradient", "population_adwin", "population_page_hinkley", "user_adwin"),
-    *("user_page_hinkley", "situation", "per_user"),
+    *("user_page_hinkley", "population", "per_user"),
 )
 """The arms that are a rule of forgetting."""
 

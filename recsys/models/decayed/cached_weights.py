@@ -8,66 +8,55 @@ from typing import Self, final
 import numpy as np
 
 from recsys.data.queries import Queries
-from recsys.decay.ages import event_ages
-from recsys.decay.half_lives import mass_of, mixture
+from recsys.decay.half_lives import mass_of
 from recsys.decay.temporal import TemporalDecay
 from recsys.models.base import ReadOut, Recommender
-from recsys.types import Doubles, Floats, Ints, Mask
+from recsys.types import Doubles, Floats, Mask
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class CachedWeights:
-    """The weights of one user's history under each half-life, with ages counted from the newest event.
+    """The part of one user's decay weights that stays the same until the user's next event.
 
-    Between two events only two things change: the belief in each half-life, with the situation, and, on the clock of
-    time, which events are younger than a half-life. `read` returns what `Decayed.read` does, to the last bit.
+    Between two events only the time since the newest one changes. `read` returns what `Decayed.read` does, to the last
+    bit.
 
     Attributes:
         model: the wrapped model, which scores.
         rule: the fitted rule.
-        weights: "half-lives events", the weights under each half-life, reduced where a changepoint is likely.
-        mass: "half-lives", the sums of those; None for an empty history.
-        younger: "half-lives of events": the first event that is no older than each half-life on the clock of events.
+        belief: "1 hypotheses", of the user.
+        since: "decays+1 events", `HalfLives.since_newest`.
+        reduced: the same, reduced where a changepoint is likely.
+        mass: "1 decays+1", the sums of those; None for an empty history.
         present: "events", to which changepoints have left at least half of their weight.
     """
 
     model: Recommender
     rule: TemporalDecay
-    weights: Floats
+    belief: Floats
+    since: Floats
+    reduced: Floats
     mass: Doubles | None
-    younger: Ints
     present: Mask
 
     @classmethod
     def of(cls, model: Recommender, rule: TemporalDecay, queries: Queries) -> Self:
-        """Weigh the history of a single query; valid until the rule observes this user's next event."""
-        age = event_ages(queries)
-        weights = rule.half_lives.weights(queries, from_newest=True)
-        # One call for both: they share the belief about changepoints.
-        reduced = rule.since_changes(queries, np.concatenate([weights, np.ones((1, len(age)), np.float32)]))
-        younger = np.searchsorted(-age, -np.asarray(rule.half_lives.events, np.float64))
-        mass = mass_of(reduced[:-1]) if len(age) else None
-        return cls(model, rule, reduced[:-1], mass, younger, reduced[-1] >= 0.5)
+        """Weigh the history of a single query; valid until the rule learns from this user's next events."""
+        since = rule.half_lives.since_newest(queries)
+        reduced = rule.since_changes(queries, since)
+        mass = mass_of(queries, reduced) if len(queries.times) else None
+        return cls(model, rule, rule.belief(queries.users), since, reduced, mass, reduced[-1] >= 0.5)
 
     @property
     def nbytes(self) -> int:
         """Size of the arrays in bytes."""
-        return self.weights.nbytes + self.younger.nbytes + self.present.nbytes
+        return self.belief.nbytes + self.since.nbytes + self.reduced.nbytes + self.present.nbytes
 
     def read(self, queries: Queries) -> ReadOut:
         """Return what `Decayed.read` does, for the query given to `of`, at any moment and with any weights."""
-        belief = self.rule.belief_at(queries)
-        weights = mixture(queries, self.weights, belief, self.mass)
+        half_lives = self.rule.half_lives
+        weights = half_lives.mixture(queries, self.reduced, self.belief, self.mass)
         weighted = queries.with_weights(weights if queries.weights is None else queries.weights * weights)
-        return ReadOut(self.model, weighted, self._recent(queries, belief[0]))
-
-    def _recent(self, queries: Queries, belief: Floats) -> Mask:
-        """Return which events are recent, as `TemporalDecay.recent` does."""
-        odds = belief[:-1].astype(np.float64)
-        # Times and ages are sorted: what is younger than a half-life is the end of the history.
-        by_time = np.searchsorted(queries.times, queries.now[0] - np.asarray(self.rule.half_lives.time, np.float64))
-        younger = np.zeros(len(queries.times))
-        for first, part in zip([*self.younger.tolist(), *by_time.tolist()], odds.tolist(), strict=True):
-            younger[first:] += part
-        return np.asarray(self.present & (younger >= 0.5 * odds.sum()))
+        recent = self.present & half_lives.recent(queries, self.since, self.belief)
+        return ReadOut(self.model, weighted, np.asarray(recent))

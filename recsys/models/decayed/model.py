@@ -15,7 +15,8 @@ from torch import Tensor
 
 from recsys.checks import fraction, positive
 from recsys.data.interactions import Interactions
-from recsys.data.queries import Queries
+from recsys.data.queries import Queries, Ragged
+from recsys.data.sessions import default_ask, occasions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, ForgettingRule, OnlineForgetting, OnlineRule, WeightsOnly
 from recsys.decay.fixed import GlobalHalfLife
@@ -49,9 +50,9 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
     Only the read-out changes: the items are learned from undecayed data (Koren, *Collaborative Filtering with Temporal
     Dynamics*, KDD 2009, found decayed training instances worse). Weights that a query has already are multiplied by w.
 
-    A rule that learns does so from the newest events of the training log, evaluated by a copy of the model that was
+    A rule that learns does so from the newest sessions of the training log, evaluated by a copy of the model that was
     fitted on the earlier ones alone: to items that were fitted on the very events, the far past looks predictive, and
-    nothing would decay. A rule that learns online goes on with `observe`, event by event, without retraining.
+    nothing would decay. A rule that learns online goes on with `observe`, session by session, without retraining.
 
     Where the model routes items to personas (PersonaEASE, AMPCF), these can take part in the weights: through a prior
     that follows which of them are active, and through clocks of their own (see
@@ -151,18 +152,23 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
             return None
         return None if self.fitted_on.clock == "none" else CachedWeights.of(self._inner, rule, queries)
 
-    def observe(self, queries: Queries, items: Items) -> None:
-        """Learn from the event that followed each query, without retraining, if the rule learns online.
+    def observe(self, queries: Queries, items: Items | Ragged) -> None:
+        """Learn from what followed each query, without retraining, if the rule learns online.
 
         Args:
-            queries: what was visible just before each event, in the order of time; unknown users are skipped.
-            items: "queries", number of the item of the event; unknown ones are skipped.
+            queries: what was visible just before, in the order of time; unknown users are skipped.
+            items: "queries", number of the item that followed, or the items of the session that did, which is learned
+                once; unknown ones are skipped.
         """
         rule = self.forgetting
-        known = np.flatnonzero((items != UNKNOWN) & (queries.users != UNKNOWN))
-        if isinstance(rule, OnlineForgetting) and len(known):
-            queries = queries.take(known)
-            rule.observe(queries, rank_utilities(self._inner, queries, items[known], rule.hypotheses(queries)))
+        if not isinstance(rule, OnlineForgetting):
+            return
+        followed = items if isinstance(items, Ragged) else Ragged.from_lengths(np.ones(len(items), np.int64), items)
+        followed = followed.select(followed.items != UNKNOWN)
+        known = np.flatnonzero((followed.lengths > 0) & (queries.users != UNKNOWN))
+        if len(known):
+            queries, followed = queries.take(known), followed.take(known)
+            rule.observe(queries, rank_utilities(self._inner, queries, followed, rule.hypotheses(queries)))
 
     def extend(self, n_users: int) -> None:
         """Make room for users who were not in training: `observe` then learns from all numbers below `n_users`."""
@@ -231,9 +237,11 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         folder = None if session.directory is None else session.directory / "calibration"
         # Validation decides at most when training stops; the items stay unfitted on the calibration events.
         model = self.model.unfitted().fit(train.select(~late), validate, replace(session, directory=folder))
-        events = calibration_events(model, train, late, self.calibration_events)
+        # A visit is one lesson: what is learned is how to begin the next one.
+        occasion = occasions(train, default_ask(train))
+        events = calibration_events(model, train, late, self.calibration_events, occasion)
         _LOG.info("learning the half-lives of users from %d events of %s", len(events), train.name)
-        calibration = CalibrationSet.of_events(model, train, events, self._personas(model))
+        calibration = CalibrationSet.of_events(model, train, events, self._personas(model), occasion)
         rule.calibrate(calibration if len(events) else None)
         assert model.effort is not None
         return model.effort.examples

@@ -24,7 +24,7 @@ _DIGITS = 7
 """Binary digits of the time since a user's newest event: a difference of one part in 64 to 128 does not show."""
 
 _LEAST = 6
-"""Nor does a minute (2^6 seconds): the shortest half-life is a day, and a situation counts log(1 + hours)."""
+"""Nor does a minute (2^6 seconds): the shortest half-life is a day."""
 
 
 @final

@@ -175,7 +175,7 @@ def test_forgetting_follows_a_change_of_level() -> None:
 def test_an_online_rule_learns_the_pace_from_the_errors() -> None:
     train, events = cut(switching_log(), 26)
     model = ResidualReadout(_BIASES).fit(train)
-    rule = temporal(train.n_users, HalfLives((1.0, 64.0), ()), learning_rate=10, sharpness=1.0)
+    rule = temporal(train.n_users, HalfLives((1.0, 64.0), (), (0.0,)), learning_rate=10, sharpness=1.0)
     adaptive = rmse(predicted_ratings(model.predict, events, rule), events.ratings)
     assert rule.posterior(0).events == int((events.stream.users[events.rows] == 0).sum())
     assert rule.belief(np.arange(train.n_users))[:, 0].mean() > 0.9
@@ -184,7 +184,7 @@ def test_an_online_rule_learns_the_pace_from_the_errors() -> None:
 
 def test_the_utility_is_one_less_the_squared_share_of_the_scale() -> None:
     train, events = cut(switching_log(), 30)
-    rule = temporal(train.n_users, HalfLives((1.0,), ()))
+    rule = temporal(train.n_users, HalfLives((1.0,), (), (0.0,)))
     part = np.arange(3)
     utility = rating_utility(lambda queries, items: events.ratings[part] - 0.5, events, part, rule)
     assert utility.shape == (3, 2)

@@ -138,10 +138,10 @@ def test_settings_without_effect_are_refused(block_log: Interactions) -> None:
         Decayed(EASE(), GlobalHalfLife(2.0, clock="time")).fit(ordered)
 
 
-def test_a_log_without_seconds_has_the_clock_of_events_alone(block_log: Interactions) -> None:
+def test_a_log_without_seconds_has_no_half_lives_in_days(block_log: Interactions) -> None:
     for clock in ("order", "period", "none"):
         model = Decayed(EASE(10.0), **EACH).fit(replace(block_log, clock=clock))
-        assert rule_of(model).half_lives.time == ()
+        assert rule_of(model).half_lives.time == (TemporalDecay().periods if clock == "period" else ())
         users = range(block_log.n_users)
         assert any(rule_of(model).posterior(user).events for user in users) == (clock != "none")
     assert len(rule_of(Decayed(EASE(10.0), **EACH).fit(block_log)).half_lives.time) == len(TemporalDecay().days)

@@ -176,6 +176,17 @@ def test_rules_refuse_logs_without_their_clock(log: Interactions) -> None:
         Decayed(EASE(), GradientHalfLife(), calibration=0.0).fit(log)
 
 
+FORMER = {
+    "events": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
+    "periods": [],
+    "learning_rate": 10.0,
+    "shrinkage": 100.0,
+    "caution": 6.0,
+    "floors": [0.0],
+    "paired": False,
+}
+
+
 def test_arguments_of_earlier_versions_give_the_same_rules() -> None:
     def upgraded(**arguments: object) -> object:
         return section({"class_path": "recsys.models.Decayed", "init_args": arguments})["init_args"]
@@ -185,7 +196,10 @@ def test_arguments_of_earlier_versions_give_the_same_rules() -> None:
     assert upgraded(half_life=None, clock="events", floor=0.0, per_user={**own, "lessons": 9}) == {
         "calibration": 0.2,
         "calibration_events": 9,
-        "rule": {"class_path": "recsys.decay.TemporalDecay", "init_args": {"days": [1.0], "changepoints": False}},
+        "rule": {
+            "class_path": "recsys.decay.TemporalDecay",
+            "init_args": FORMER | {"days": [1.0], "changepoints": False},
+        },
     }
     assert upgraded(**shared, per_persona=True) == {
         "per_persona": True,

@@ -1,4 +1,4 @@
-"""The population's prior of `TemporalDecay` as a rule of its own: what situations alone are worth."""
+"""The population's prior of `TemporalDecay` as a rule of its own: one mixture of hypotheses for everybody."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _DEFAULT = TemporalDecay()
 
 
 @final
-class SituationDecay(ForgettingRule):
-    """A mixture of half-lives that depends on the situation alone: users in the same one have the same weights.
+class PopulationDecay(ForgettingRule):
+    """A mixture of hypotheses about forgetting that is the same for everybody, learned from the calibration.
 
         w_j(t) = TemporalDecay's weights of a user without evidence of their own
 
@@ -46,7 +46,7 @@ class SituationDecay(ForgettingRule):
         if calibration is None or len(calibration.users) == 0:
             return
         utilities = self.temporal.evaluate(calibration)
-        self.temporal.fit_prior(utilities.situations, utilities.half_lives)
+        self.temporal.fit_prior(utilities.half_lives)
         self.temporal = self.temporal.without_users()
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
