@@ -34,14 +34,11 @@ from recsys.types import Floats, Items
 _EXPERT, _NETWORK = "expert.", "network."
 """Prefixes of the arrays of the expert and of the network."""
 
-_RANKING: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+_RANKING: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0)
 """Factors on the expert's weight of which validation chooses one."""
 
 _DEFAULT_RANKING: Final = 2.0
 """The factor without validation, and while training."""
-
-_START: Final = 5.0
-"""Scale of the start: the network then scores like the expert's factorisation times this."""
 
 _DEFAULT_EXPERT = LinearNextItem((1.0, 3.0, 20.0), 400.0, 0.5)
 _DEFAULT_OPTIMIZATION = Optimization(8, 8, 6e-3, 1e-2, warm_up=100, schedule="linear", clip=5.0)
@@ -70,6 +67,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         reading: personas, item components, read-out.
         expert: the linear expert; None: the network alone, also for catalogues too large for a matrix of items.
         folds: parts of the users for the cross-fitted expert.
+        start: the untrained network scores like a factorisation of the expert, times this.
         objective: loss, negatives, window, dropout.
         optimization: epochs, batches (users per step), step size, early stopping.
         seed: fixes initial values, folds, batches and negatives.
@@ -87,6 +85,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         reading: PersonaReading = PersonaReading(),
         expert: LinearNextItem | None = _DEFAULT_EXPERT,
         folds: int = 2,
+        start: float = 5.0,
         objective: SequenceObjective = SequenceObjective(),
         optimization: Optimization = _DEFAULT_OPTIMIZATION,
         seed: int = 0,
@@ -94,6 +93,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         positive("embedding_size", embedding_size)
         check_half_lives(tuple(half_lives))
         whole("folds", folds, least=2)
+        positive("start", start, zero=True)
         seed_of_draws(seed)
         if expert is not None and not isinstance(expert, LinearNextItem):
             raise ConfigError(f"expert is {expert!r}; it must be a LinearNextItem, or null")
@@ -109,6 +109,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         self.reading = reading
         self.expert = expert
         self.folds = folds
+        self.start = start
         self.objective = objective
         self.optimization = optimization
         self.seed = seed
@@ -208,6 +209,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
             self.optimization.batch_size,
             self.seed,
         )
+        task.start_expert_weight()
         identity = json.dumps([self.parameters_of_constructor(), train.fingerprint], sort_keys=True)
         from recsys.training.lightning import train as run_training  # noqa: PLC0415 (two seconds to import)
 
@@ -248,7 +250,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
             for half_life, core in zip(linear.half_lives, cores, strict=True):
                 if half_life in self.half_lives:
                     memory = self.half_lives.index(half_life)
-                    network.mix[memory] = _START * core.T
+                    network.mix[memory] = self.start * core.T
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         with torch.inference_mode():

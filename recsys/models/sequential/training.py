@@ -21,6 +21,9 @@ from recsys.training import losses, sampling
 from recsys.training.bags import Bags
 from recsys.training.trainable import LossAndParts, Trainable
 
+_POWERS = range(12)
+"""The exponents of the weights with which the expert may start."""
+
 
 @final
 class SequenceTask(Trainable):
@@ -117,6 +120,21 @@ class SequenceTask(Trainable):
         if self.network.log_weight is not None:
             parts["expert_weight"] = self.network.log_weight.detach().exp()
         return main, parts
+
+    @torch.no_grad()
+    def start_expert_weight(self) -> None:
+        """Set alpha to the power of 2 with the least loss of the untrained network on the first batches.
+
+        What scale the expert's scores need differs by log more than a small step size could make up for.
+        """
+        weight = self.network.log_weight
+        if weight is None:
+            return
+        values = []
+        for power in _POWERS:
+            weight.fill_(power * math.log(2))
+            values.append(sum(float(self.loss(0, step)[0]) for step in range(min(4, self.steps_per_epoch))))
+        weight.fill_(_POWERS[int(np.argmin(values))] * math.log(2))
 
     def _windows(
         self, users: Int[Tensor, " users"]
