@@ -22,7 +22,7 @@ from recsys.models.capabilities import FoldIn, PersonaRecommender
 from recsys.models.linear.next_item import LinearNextItem
 from recsys.models.sequential.expert import SequenceExpert, cross_fitted, factorised
 from recsys.models.sequential.memories import event_decay
-from recsys.models.sequential.network import SequentialNetwork, UserState
+from recsys.models.sequential.network import PairScores, SequentialNetwork, UserState
 from recsys.models.sequential.settings import PersonaReading, SequenceObjective, check_half_lives
 from recsys.models.sequential.states import SequenceStates
 from recsys.models.sequential.training import SequenceTask
@@ -139,12 +139,12 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
 
     def item_vectors(self) -> Float[Tensor, "items dim"]:
         """Return V_i, the components of an item one after the other."""
-        vectors: Tensor = self._network_of().item.detach()
-        return torch.reshape(vectors, (self.n_items, -1))
+        return torch.reshape(self._network_of().item.detach(), (self.n_items, -1))
 
     @torch.inference_mode()
     def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
-        return self._network_of()(self._state(queries).vector, _numbers(items)).attention
+        scores: PairScores = self._network_of()(self._state(queries).vector, _numbers(items))
+        return scores.attention
 
     @torch.inference_mode()
     def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
