@@ -12,13 +12,14 @@ from typing import Any, Literal, final
 import numpy as np
 import scipy.sparse as sp
 
+from recsys.data.clusters import unit_rows
 from recsys.data.items import NO_GENRE, ItemMetadata
 from recsys.data.queries import Queries
 from recsys.data.titles import readable_title, short_title, year_of
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.models.personas.found import FoundPersonas
-from recsys.types import Doubles, Ints, Items, Mask
+from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 HOLDS = 0.85
 """A name of labels is given where at least this share of the items under it have one of the labels."""
@@ -40,8 +41,8 @@ _SEEN = 5
 """Items that everybody has and that are added to those under a node: what holds for a few may be chance."""
 
 _TITLES = 24
-_USED = 8
-"""How many places a title falls behind for each name that has it already."""
+_USED = 0.3
+"""Part of its worth that a title keeps for each name that has it already."""
 
 _WORD_COST = 0.85
 """How much the worth of a name falls with each further label."""
@@ -164,8 +165,13 @@ class TasteNames:
 
         with holds the share of the items under the node (the events of the personas at it; and, apart, the items that
         are recommended for them) that have one of the labels: the smaller of the two, which must reach .85. The best
-        name that no larger node has is given; where none holds, two titles that are both frequent under the node and
-        unusual elsewhere.
+        name that no larger node has is given; where none holds, the two titles of the largest worth:
+
+            worth(i)    = n_i ln(lift_i) max(cos(x_i, c), 0)
+            worth(i, j) = (worth(i) worth(j))^(1/2) max(cos(x_i, x_j), 0)
+
+        with n_i the events under the node, lift_i their share over that of all events, and c their mean vector: titles
+        that are known there, less so elsewhere, central, and like each other.
 
         Args:
             dictionary: the tastes.
@@ -183,7 +189,6 @@ class TasteNames:
         labels = Labels.of(metadata, counts)
         under = _under(dictionary, queries, found)
         shown = under if listed is None or owner is None else _shown(found.numbers, listed, owner, under.shape)
-        lift = np.log(np.maximum(counts.sum(), 1.0) / np.maximum(counts, 1.0))
         chosen: dict[int, TasteName] = {}
         taken: set[str] = set()
         used: Counter[str] = Counter()
@@ -197,7 +202,7 @@ class TasteNames:
             still = None if former is None else _still(former.names[node], metadata, *evidence)
             candidates = chain([] if still is None else [still], _by_labels(*evidence))
             free = (name for name in candidates if name.text not in taken)
-            chosen[node] = next(free, None) or _by_titles(metadata, own * lift, taken, used)
+            chosen[node] = next(free, None) or _by_titles(metadata, dictionary.vectors, own, counts, taken, used)
             taken.add(chosen[node].text)
             used.update(chosen[node].labels)
         return cls(tuple(chosen[node] for node in range(len(below))), weight)
@@ -359,15 +364,24 @@ def _still(
     return name if holds >= _HOLDS_STILL and name.lift > 1.0 else None
 
 
-def _by_titles(metadata: ItemMetadata, worth: Doubles, taken: set[str], used: Mapping[str, int]) -> TasteName:
+def _by_titles(
+    metadata: ItemMetadata, vectors: Floats, own: Doubles, counts: Doubles, taken: set[str], used: Mapping[str, int]
+) -> TasteName:
     """Return a name of two worthy titles that few names have; of the only one where there is but one item.
 
     The titles are short (`short_title`), and two of one series are one.
     """
-    best = np.argsort(-worth, kind="stable")[:_TITLES]
-    titles = list(dict.fromkeys(short_title(metadata.titles[item]) for item in best.tolist()))
-    place = [rank + _USED * used.get(title, 0) for rank, title in enumerate(titles)]
-    pairs = sorted(combinations(range(len(titles)), 2), key=lambda pair: (place[pair[0]] + place[pair[1]], pair))
+    lift = (own / max(own.sum(), 1.0)) / (np.maximum(counts, 1.0) / max(counts.sum(), 1.0))
+    central = np.maximum(vectors @ unit_rows((own @ vectors)[None])[0], 0.0)
+    worth = own * np.log(np.maximum(lift, 1.0)) * central
+    best = np.lexsort((-own, -worth))[:_TITLES].tolist()
+    item = {short_title(metadata.titles[one]): one for one in reversed(best)}
+    titles = list(item)[::-1]
+    numbers = [item[title] for title in titles]
+    value = worth[numbers] * np.power(_USED, [used.get(title, 0) for title in titles])
+    alike = np.maximum(vectors[numbers] @ vectors[numbers].T, 0.0)
+    both = np.sqrt(value[:, None] * value) * alike
+    pairs = sorted(combinations(range(len(titles)), 2), key=lambda pair: (-both[pair], pair))
     names: list[tuple[str, tuple[str, ...]]]
     names = [(f"like {titles[one]} and {titles[other]}", (titles[one], titles[other])) for one, other in pairs]
     names += [(f"like {title}", (title,)) for title in titles]
