@@ -16,7 +16,7 @@ from recsys.models.capabilities import AdditiveEvents, as_fold_in
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.content import content_parts
 from recsys.models.personas.model import WithPersonas
-from recsys.models.personas.ownership import FEW
+from recsys.models.personas.ownership import FEW, resemblance, voices
 from recsys.slates import Content, Greedy, Pool, Seating
 from recsys.types import Doubles, Ints, Items, Mask
 
@@ -79,6 +79,7 @@ class ContributedList:
         self._near: Ints = np.zeros(0, np.int64)
         self.contributions: Doubles = nobody
         self._proof: Doubles = nobody
+        self._alike: Doubles = nobody
         near = self._likely()
         place = {item: column for column, item in enumerate(self._wide_items.tolist())}
         self._take(np.unique(np.concatenate([near, [place[item] for item in listed.tolist()]])).astype(np.int64))
@@ -113,6 +114,10 @@ class ContributedList:
             self._weighed = self._owned.T.astype(np.float64) @ self._plain  # "K candidates"
             self._proof = self._plain if evidence is None else self._plainly_added(evidence, self.items)
         self._alone = self._owned.T.astype(np.float64) @ self._proof  # "K candidates"
+        if self._list.found is not None:
+            assert isinstance(self._list.model, WithPersonas)
+            dictionary, personas = self._list.model.dictionary, self._list.found.personas
+            self._alike = resemblance(dictionary, personas, self.items[None])[0]  # "K candidates"
 
     def _take_all(self) -> None:
         self._take(np.concatenate([self._near, np.setdiff1d(np.arange(len(self._wide_items)), self._near)]))
@@ -278,7 +283,7 @@ class ContributedList:
         shares = mass / np.where(total > 0, total, 1.0)
         if self._sharpness:
             alone = self._attended(alone)
-        voice = np.maximum(alone, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None]
+        voice = voices(alone, shares, self._alike)
         owner = np.where(voice.max(1) > 0, voice.argmax(1), UNKNOWN).astype(np.int32)
         history = self._content.sum(0) - missing @ self._content[events]
         of_all = history.sum(1, keepdims=True)

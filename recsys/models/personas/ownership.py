@@ -24,6 +24,9 @@ _ENTRIES = 16_000_000
 """Contributions computed at a time: about 64 MB."""
 
 
+_RESEMBLANCE = 2.0
+"""How much resemblance counts beside what a persona adds to a score."""
+
 FEW = 10.0
 """With so many events, shares of personas and labels are trusted by half: of few events they are mostly chance."""
 
@@ -59,9 +62,11 @@ def ownership(
     """Return which persona owns each item.
 
         s_uik = sum over the events j of persona k of the contribution of j to the score of i
-        owner = argmax_k max(s_uik, 0) / share_uk^(1/2)
+        owner = argmax_k max(s_uik, 0) / share_uk^(1/2) exp( 2 cos(x_i, c_uk) )
 
     The square root lets small personas speak: a persona of twice the events is heard as one voice and a half, not two.
+    The cosine of the item's vector with the persona's mean decides between personas that add nearly as much: what is
+    popular is used together with everything of its era, like it or not.
     With decay both contributions and shares are those of the weights that the model reads, and the personas are those
     of the whole history.
 
@@ -117,7 +122,7 @@ def _owned(
     shape = (users, width, items.shape[1])
     scores = _sums(contributions, place[starts], starts, shape)
     shares = persona_shares(model, queries, of_event, width)
-    voice = np.maximum(scores, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None]
+    voice = voices(scores, shares, resemblance(dictionary, personas, items))
     owner = np.where((voice.max(1, initial=0.0) > 0) & (items != UNKNOWN), voice.argmax(1), UNKNOWN)
     share = np.full(owner.shape, np.nan)
     if evidence:
@@ -134,6 +139,23 @@ def _sums(contributions: Floats, places: Ints, starts: Ints, shape: tuple[int, i
     if len(starts):
         sums[places] = np.add.reduceat(contributions.astype(np.float64), starts)
     return sums.reshape(shape)
+
+
+def voices(scores: Doubles, shares: Doubles, alike: Doubles) -> Doubles:
+    """Return how loudly each persona speaks for some items, "users K n": the loudest is the owner, see `ownership`.
+
+    Args:
+        scores: "users K n", what the persona's events add to the scores.
+        shares: "users K", of the personas.
+        alike: "users K n", of `resemblance`.
+    """
+    return np.maximum(scores, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None] * np.exp(_RESEMBLANCE * alike)
+
+
+def resemblance(dictionary: TasteDictionary, personas: Personas, items: Items) -> Doubles:
+    """Return the cosine of items, "users n", with the mean vector of each persona, "users K n"."""
+    vectors = dictionary.vectors[np.maximum(items, 0)].astype(np.float64)
+    return np.asarray(personas.centres.astype(np.float64) @ vectors.transpose(0, 2, 1))
 
 
 def persona_shares(model: Recommender, queries: Queries, of_event: Items, width: int) -> Doubles:

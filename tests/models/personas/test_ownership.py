@@ -34,7 +34,7 @@ def ease(world: World) -> Recommender:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_owner_has_the_largest_sum_of_contributions_for_its_share(
+def test_owner_has_the_largest_sum_of_contributions_for_its_share_and_resembles_the_item(
     name: str, world: World, dictionary: TasteDictionary, queries: Queries, personas: Personas
 ) -> None:
     model = MODELS[name].fit(world.log)
@@ -49,7 +49,8 @@ def test_owner_has_the_largest_sum_of_contributions_for_its_share(
         mine = few.history.rows == row
         sums = np.stack([each[mine & (of_event == k)].sum(0) for k in range(6)])
         np.testing.assert_allclose(found.scores[row], sums, rtol=1e-4, atol=1e-7)
-        voice = np.maximum(sums, 0) / np.sqrt(np.maximum(found.shares[row], 1e-12))[:, None]
+        alike = own.centres[row] @ dictionary.vectors[items[row]].T
+        voice = np.maximum(sums, 0) / np.sqrt(np.maximum(found.shares[row], 1e-12))[:, None] * np.exp(2 * alike)
         np.testing.assert_array_equal(found.owner[row], np.where(voice.max(0) > 0, voice.argmax(0), UNKNOWN))
     np.testing.assert_allclose(found.shares.sum(1), 1.0)
     assert ((found.evidence >= 0) & (found.evidence <= 1 + 1e-9)).all()
