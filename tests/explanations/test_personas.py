@@ -73,7 +73,7 @@ def test_descriptions_become_json() -> None:
     ((first, _),) = describe_personas(model, Queries.from_history([[0, 4]]))
     plain = json.loads(json.dumps(first.to_dict()))
     assert set(plain) == {"persona", "name", "share", "items", "genres", "recommended", "often"}
-    assert set(plain["items"][0]) == {"item", "title", "weight"}
+    assert set(plain["items"][0]) == {"item_id", "title", "weight"}
     assert set(plain["genres"][0]) == {"genre", "share", "lift"}
 
 
