@@ -13,7 +13,7 @@ import numpy as np
 from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns
-from recsys.data.readers.log import OnError
+from recsys.data.readers.log import OnError, with_items
 from recsys.data.readers.remarks import told_before
 from recsys.data.readers.repeats import find_repeats
 from recsys.data.splits.holdout import Holdout, Split
@@ -95,7 +95,7 @@ class DataSettings:
             log = log_of(self.source, **policies)
         else:
             log = datasets.load(self.source, columns=self._columns, on_error=self.on_error, seed=self.seed, **policies)
-        return log if self.items is None else datasets.with_items(log, self.items)
+        return log if self.items is None else with_items(log, self.items)
 
     @property
     def _options(self) -> dict[str, Any]:

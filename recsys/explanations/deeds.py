@@ -13,6 +13,8 @@ from recsys.types import Doubles, Mask
 
 _VERBS: Final[dict[Kind, str]] = {"rating": "rated", "like": "liked", "buy": "bought", "view": "viewed"}
 _NEUTRAL = "chose"
+_ROUNDING = 1e-6
+"""Ratings that differ by less are the same."""
 
 
 def is_rating(queries: Queries) -> Mask:
@@ -36,8 +38,11 @@ def above_own_mean(queries: Queries) -> Doubles:
 
 
 def may_be_reasons(queries: Queries) -> Mask:
-    """Return "events": which may be reasons for liking: no dislike, no skip, no rating below the user's own mean."""
-    liked = above_own_mean(queries) >= -1e-6
+    """Return "events": which may be reasons for liking: no dislike, no skip, no rating below the user's own mean.
+
+    Of somebody who rates everything alike nothing is below it; a sentence then says "rated", and not "rated highly".
+    """
+    liked = above_own_mean(queries) >= -_ROUNDING
     if queries.kinds is not None:
         liked &= ~np.isin(queries.kinds, [CODES[kind] for kind in NEGATIVE_KINDS])
     return np.asarray(liked)
@@ -58,7 +63,7 @@ def deed(kinds: Sequence[Kind], above: Sequence[float]) -> tuple[str, str]:
     if len(set(kinds)) != 1:
         return _NEUTRAL, ""
     verb = _VERBS.get(kinds[0], _NEUTRAL)
-    return verb, "highly" if kinds[0] == "rating" and min(above) > 0 else ""
+    return verb, "highly" if kinds[0] == "rating" and min(above) > _ROUNDING else ""
 
 
 def kinds_of(queries: Queries) -> list[Kind]:

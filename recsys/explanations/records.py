@@ -21,7 +21,7 @@ its genres, its top title, or its index (personas that a model learned)."""
 ReasonKind = Literal["because", "taste", "popular", "cold", "muted", "similar"]
 """What carries a recommended item:
 
-"because": a few events of the history, without which it would leave the list; "taste": a taste as a whole, or several;
+"because": a few events of the history, without which it would leave the list; "taste": a taste as a whole, or two;
 "popular": what everybody uses; "cold": the same, for a user of whom nothing is known; "muted": the same, for a user who
 muted everything; "similar": a model that learned the user as a whole, so that only resemblance can be told.
 """
@@ -266,14 +266,14 @@ class PersonaDescription:
     def phrase(self) -> str:
         """The persona as a sentence refers to it after "your taste for".
 
-        >>> PersonaDescription(0, "Crime", "genres", 1.0, (), (), ()).phrase
-        'Crime'
+        >>> PersonaDescription(0, "Crime & War", "genres", 1.0, (), (), ()).phrase
+        'crime & war'
         >>> PersonaDescription(0, "like Heat and Se7en", "titles", 1.0, (), (), ()).phrase
         'titles like Heat and Se7en'
         """
         if self.named_by == "user":
             return f"“{self.name}”"
-        return f"titles {self.name}" if self.named_by in ("title", "titles") else self.name
+        return f"titles {self.name}" if self.named_by in ("title", "titles") else spoken_genres(self.name)
 
     @property
     def often(self) -> tuple[str, ...]:

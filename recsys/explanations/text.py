@@ -9,7 +9,7 @@ from recsys.data.items import spoken_genres
 from recsys.explanations.records import CertaintyWord
 
 POPULAR: Final = "Popular with nearly everybody; little of it is yours."
-"""For an item that would be listed without any of the user's own tastes, and that many have used."""
+"""For an item that many have used, and for which no event of its owner speaks that the user liked."""
 
 FOR_EVERYBODY: Final = "Popular with everyone; your own history plays no part in it."
 """For models that ignore the user."""
@@ -145,15 +145,36 @@ def recency(recent: float | None, count: int = 2) -> list[str]:
     return [when if count == 1 else f"mostly {when}"]
 
 
-def several_tastes(tastes: Sequence[str]) -> str:
+def two_tastes(owner: str, count: int, strongest: str, other: str) -> str:
     """Return the sentence for an item that would stay without its owner's events.
 
-    >>> several_tastes(["Crime & Thriller", "Comedy"])
-    'Several of your tastes speak for it, above all Crime & Thriller and Comedy.'
-    >>> several_tastes([])
-    'Several of your tastes speak for it.'
+    Args:
+        owner: the taste that owns the item.
+        count: of its items that speak for the recommended one.
+        strongest: title of the one that does most.
+        other: the taste, of all others, that speaks for it most.
+
+    >>> two_tastes("crime", 4, "Heat", "comedy")
+    'Heat and 3 more of your taste for crime speak for it, and so does your taste for comedy.'
+    >>> two_tastes("crime", 1, "Heat", "comedy")
+    'Heat, of your taste for crime, speaks for it, and so does your taste for comedy.'
     """
-    return f"Several of your tastes speak for it{f', above all {enumeration(tastes)}' if tastes else ''}."
+    who = f"{strongest}, of your taste for {owner}, speaks"
+    if count > 1:
+        who = f"{strongest} and {count - 1:,} more of your taste for {owner} speak"
+    return f"{who} for it, and so does your taste for {other}."
+
+
+def popular_too(owner: str, count: int, strongest: str) -> str:
+    """Return the sentence for what many have used and would stay without its owner's events; see `two_tastes`.
+
+    >>> popular_too("crime", 4, "Heat")
+    'Popular with nearly everybody; of your taste for crime, Heat and 3 more speak for it.'
+    >>> popular_too("crime", 1, "Heat")
+    'Popular with nearly everybody; of your taste for crime, Heat speaks for it.'
+    """
+    who = f"{strongest} speaks" if count == 1 else f"{strongest} and {count - 1:,} more speak"
+    return f"Popular with nearly everybody; of your taste for {owner}, {who} for it."
 
 
 def speak_for_it(titles: Sequence[str], taste: str | None = None) -> str:

@@ -151,7 +151,7 @@ def test_learned_users_get_similarity() -> None:
     assert best.title == "Comedy 7"
     assert (best.evidence_kind, best.reason_kind, best.certainty) == ("similarity", "similar", None)
     assert best.evidence[0].title == "Comedy 4"
-    assert best.reason.startswith("It fits your taste for Comedy and resembles Comedy 4")
+    assert best.reason.startswith("It fits your taste for comedy and resembles Comedy 4")
     assert best.reason.endswith(", which you chose.")
 
 
@@ -199,10 +199,11 @@ def test_explanations_become_json_with_the_documented_keys() -> None:
     lists = explain(TastesFromHistory().fit(log), Queries.from_interactions(log), 2)
     plain = json.loads(json.dumps([[answer.to_dict() for answer in answers] for answers in lists]))
     first = plain[0][0]
-    keys = {"item", "title", "score", "personas", "evidence", "evidence_kind", "certainty", "low_certainty", "text"}
+    keys = {"item_id", "title", "score", "personas", "evidence", "evidence_kind"}
+    keys |= {"certainty", "low_certainty", "reason"}
     assert set(first) == keys | {"reason_kind", "genres"}
     assert set(first["personas"][0]) == {"persona", "weight", "name"}
-    assert set(first["evidence"][0]) == {"item", "title", "contribution", "share", "rating", "age"}
+    assert set(first["evidence"][0]) == {"item_id", "title", "contribution", "share", "rating", "age"}
 
 
 def test_short_lists_and_batches() -> None:

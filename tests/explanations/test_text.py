@@ -39,7 +39,8 @@ def test_every_sentence_is_one_sentence() -> None:
         text.unnamed("Crime"),
         text.because(["A", "B"], "rated", "Crime", "weak", "highly"),
         text.whole_taste("Crime", 84, "A", 0.9),
-        text.several_tastes(["Crime", "Comedy"]),
+        text.two_tastes("crime", 4, "A", "comedy"),
+        text.popular_too("crime", 4, "A"),
         text.speak_for_it(["A"]),
         text.resembles(["A"], "rated", "Crime"),
     ]

@@ -13,8 +13,8 @@ from recsys.data.catalogue import cards, fetching, locations
 from recsys.data.catalogue.cards import Derivation
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns, Duplicates, ReRatings
-from recsys.data.readers.log import OnError, read_log
-from recsys.data.readers.metadata import read_attributes, read_items
+from recsys.data.readers.log import OnError, read_log, with_items
+from recsys.data.readers.metadata import read_attributes
 from recsys.errors import DataError, nearest
 
 
@@ -64,11 +64,6 @@ def policies_of(name: str, columns: Columns | None) -> Columns | None:
         return None
     declared = columns or (Columns() if card is None else card.columns)
     return declared if declared.reader is None else None
-
-
-def with_items(log: Interactions, path: str | Path) -> Interactions:
-    """Return a log with the titles and genres that a file of items has; see `load`."""
-    return replace(log, metadata=read_items(Path(path).expanduser(), log.items, log.metadata))
 
 
 def _loaded(

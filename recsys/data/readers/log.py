@@ -11,7 +11,7 @@ from recsys.checks import object_named, path_of
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns, clock_of
 from recsys.data.readers.layout import detect, sample
-from recsys.data.readers.metadata import read_metadata
+from recsys.data.readers.metadata import read_items, read_metadata
 from recsys.data.readers.parsing import chunks
 from recsys.data.readers.rejects import Rejects
 from recsys.data.readers.remarks import remark_on_rating, remark_on_rows, remark_on_time, remark_on_values
@@ -69,6 +69,7 @@ def read_log(
     rejects: Path | None = None,
     name: str | None = None,
     reader: str | None = None,
+    items: str | Path | None = None,
 ) -> Interactions:
     """Read a log of any known format, or with a reader of one's own.
 
@@ -90,6 +91,7 @@ def read_log(
         name: of the log, for reports; None: the file's name.
         reader: a function (path, columns) -> `Interactions` that reads the file instead: its dotted path, or an entry
             point of `recsys.readers`; None: `columns.reader`.
+        items: a file with titles and genres of the items, of any format; see `recsys.data.readers.metadata.read_items`.
 
     Raises:
         DataError: naming file, line, value and cure.
@@ -108,7 +110,19 @@ def read_log(
     )
     reader = reader or columns.reader
     if reader is None:
-        return read_log_with_report(path, columns, on_error=on_error, rejects=rejects, name=name)[0]
+        log, _ = read_log_with_report(path, columns, on_error=on_error, rejects=rejects, name=name)
+    else:
+        log = _read_by(reader, path, columns, on_error, name)
+    return log if items is None else with_items(log, items)
+
+
+def with_items(log: Interactions, path: str | Path) -> Interactions:
+    """Return a log with the titles and genres that a file of items has; see `read_log`."""
+    file = path_of("items", path).expanduser()
+    return replace(log, metadata=read_items(file, log.items, log.metadata))
+
+
+def _read_by(reader: str, path: Path, columns: Columns, on_error: OnError, name: str | None) -> Interactions:
     if on_error == "skip":
         raise DataError(f"{path}: the reader {reader!r} cannot leave out bad rows; use on_error='raise'")
     log = object_named("reader", reader, "recsys.readers")(Path(path), columns)

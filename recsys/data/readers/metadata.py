@@ -71,18 +71,23 @@ def read_items(path: Path, items: Vocabulary, metadata: ItemMetadata) -> ItemMet
     ids = [item for item, _, _ in described]
     if not (items.numbers(ids) != UNKNOWN).any():
         known, found = (", ".join(map(str, some[:3])) for some in (items.ids.tolist(), ids))
-        raise DataError(f"{path}: it describes no item of the log, whose ids are such as {known}; its own are {found}")
+        raise DataError(
+            f"{path}: it describes no item of the log, whose ids are such as {known}; its own are {found or 'none'}; "
+            "give a file with the ids of the log in a column named 'item' or 'id'"
+        )
     return _described(metadata, items, described)
 
 
 def _described_items(source: Source) -> Iterator[Described]:
     columns = Columns()
-    layout = detect(source, columns, required=("item",), common=OF_ITEMS)
-    if not {"title", "genres"} & layout.roles.keys():
-        raise DataError(
-            f"{source.label}: no column for the title or the genres among {', '.join(map(repr, layout.names))}; name "
-            "one 'title' or 'genres'"
-        )
+    layout = detect(source, columns, required=(), common=OF_ITEMS)
+    for roles, what, cure in (
+        ({"item"}, "item", "'item' or 'id'"),
+        ({"title", "genres"}, "title or the genres", "'title' or 'genres'"),
+    ):
+        if not roles & layout.roles.keys():
+            found = ", ".join(map(repr, layout.names))
+            raise DataError(f"{source.label}: no column for the {what} among {found}; name one {cure}")
     validator = Validator(columns)
     for chunk in chunks(layout):
         checked = validator.check(chunk.with_column("user", Coded.of_one("nobody", len(chunk.lines))))

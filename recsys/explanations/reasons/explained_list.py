@@ -152,7 +152,7 @@ class ExplainedList:
         recent = None
         if self._recently is not None and self._total[place] > 0:
             recent = float(self._recently[place])
-        kind, reason = self._reason(place, shown, own, personas, recent)
+        kind, reason = self._reason(place, own, personas, recent)
         without = tuple(self._ids[one] for one in self._items(self._sets.get(place, np.zeros(0, np.int64))))
         owned = owner != UNKNOWN and bool(self._numbers)
         return Explanation(
@@ -177,7 +177,7 @@ class ExplainedList:
         )
 
     def _reason(
-        self, place: int, shown: Ints, own: Mask, personas: tuple[PersonaShare, ...], recent: float | None
+        self, place: int, own: Mask, personas: tuple[PersonaShare, ...], recent: float | None
     ) -> tuple[ReasonKind, str]:
         """Return what carries an item, and the sentence that says it."""
         if not self._counted.any():
@@ -191,13 +191,18 @@ class ExplainedList:
         if place in self._sets:
             return "because", self._because(place, taste)
         speaking = int((own & self._eligible & (self._positive[place] > 0)).sum())
-        carried = speaking > 0 and not self._stays.get(place, bool(self._numbers) and owner == UNKNOWN)
-        if carried:
-            return "taste", text.whole_taste(taste, speaking, self._titles(place, shown[:1])[0], recent)
-        if self._is_popular(place):
-            return "popular", text.POPULAR
-        first = [self._taste_of_number(one.persona) for one in personas[:2] if one.weight > 0]
-        return "taste", text.several_tastes(first) if len(first) > 1 else text.WEAK
+        popular = self._is_popular(place)
+        if speaking == 0:
+            return ("popular", text.POPULAR) if popular else ("taste", text.WEAK)
+        (strongest,) = self._titles(place, self._shown(place, own & self._eligible, 1))
+        if taste is None or not self._stays.get(place, False):
+            sentence = text.whole_taste(taste, speaking, strongest, recent)
+        elif popular:
+            return "popular", text.popular_too(taste, speaking, strongest)
+        else:
+            other = next(one.persona for one in personas if one.persona != self._numbers[owner])
+            sentence = text.two_tastes(taste, speaking, strongest, self._taste_of_number(other))
+        return "taste", sentence
 
     def _because(self, place: int, taste: str | None) -> str:
         events = self._sets[place]

@@ -55,7 +55,7 @@ def test_items_of_parquet_with_lists(log_file: Path, tmp_path: Path) -> None:
     [
         ("id,name\n77,Other\n", "describes no item of the log, whose ids are such as 10, 20; its own are 77"),
         ("id,price\n10,3\n", "no column for the title or the genres among 'id', 'price'; name one"),
-        ("key,title\n10,Ten\n", "line 1: no column for the item among 'key', 'title'; say which it is"),
+        ("key,title\n10,Ten\n", "no column for the item among 'key', 'title'; name one 'item' or 'id'"),
         ("id,title\n10,Ten\n,Nobody\n", "line 3: blank item id"),
     ],
 )
