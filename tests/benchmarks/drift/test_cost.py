@@ -33,7 +33,7 @@ def test_table_has_every_cost(log: Interactions, name: str) -> None:
         assert min(costs.values()) > 0
         assert costs["ratio"] == pytest.approx((costs["decayed"] + costs["observe"]) / costs["undecayed"])
     assert 0 < cost["questions"] <= BATCH + 7
-    assert cost["bytes_per_user"] == 196
+    assert cost["bytes_per_user"] == 336
     assert cost["day_seconds"] == pytest.approx(cost["events_per_day"] * cost["batches"]["observe"])
     assert cost["retraining_factor"] == pytest.approx(cost["fit_seconds"] / cost["day_seconds"])
     table = rows({name: cost})

@@ -73,6 +73,6 @@ def test_question_is_the_same_in_every_unit_of_a_log(factor: int, tmp_path: Path
         ]
         for other in lists[1:]:
             pd.testing.assert_frame_equal(lists[0], other)
-        assert {3, 4} == {3, 4} - {int(item) for item in lists[0]["item"]}
+        assert {3, 4} == {3, 4} - {int(item) for item in lists[0]["item_id"]}
         with pytest.raises(DataError, match="before the log begins"):
             recsys.recommend(model, 3, log=log, at=1_600_000)
