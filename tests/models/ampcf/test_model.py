@@ -290,12 +290,13 @@ def test_interrupted_and_resumed_is_bit_identical(users: str, objective: Objecti
     assert resumed.effort is not None
     assert resumed.effort.epochs == 6
     for name, value in whole.arrays().items():
-        assert np.array_equal(value, resumed.arrays()[name]), name
+        np.testing.assert_array_equal(value, resumed.arrays()[name], err_msg=name)
     # What is finished is loaded, not trained again.
     finished = _Interrupt(1)
     again = model().fit(log, finished, Session(tmp_path, resume=True))
     assert finished.calls == 0
-    assert all(np.array_equal(value, again.arrays()[name]) for name, value in whole.arrays().items())
+    for name, value in whole.arrays().items():
+        np.testing.assert_array_equal(value, again.arrays()[name], err_msg=name)
 
 
 def test_resuming_another_configuration_is_refused(tmp_path: Path) -> None:
@@ -312,7 +313,8 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
     assert stopped.effort is not None
     assert stopped.effort.epochs == 4  # best is the second epoch, then two without a better one
     two = AMPCF(8, 2, optimization=Optimization(epochs=2, batch_size=16, learning_rate=0.02)).fit(log)
-    assert all(np.array_equal(value, two.arrays()[name]) for name, value in stopped.arrays().items())
+    for name, value in stopped.arrays().items():
+        np.testing.assert_array_equal(value, two.arrays()[name], err_msg=name)
 
 
 @pytest.mark.parametrize(
