@@ -4,7 +4,7 @@
 >>> split = recsys.split(recsys.load("simulated"))
 >>> model = recsys.train(split, "ease")
 >>> recsys.recommend(model, users=[1, 2], log=split.train, n=3).columns.tolist()
-['user', 'rank', 'item', 'title', 'score', 'persona', 'reason']
+['user_id', 'rank', 'item_id', 'title', 'score', 'owner_name', 'reason']
 
 Names are imported when they are first used, so `import recsys` costs nothing.
 """

@@ -24,13 +24,13 @@ SIGNATURES = {
     "personas": "(model, users, *, history, log, at, top)",
     "read": (
         "(path, columns, *, user, item, value, time, rating, timestamp, kind, feedback, on_error, rejects, name, "
-        "reader)"
+        "reader, items)"
     ),
     "recommend": "(model, users, *, history, log, n, at, reasons)",
     "recommend_all": "(model, log, path, *, users, n, reasons, batch_size, progress)",
     "save": "(model, path, *, extra)",
     "similar_items": "(model, items, *, n)",
-    "split": "(log, name, *, seed, min_user_events, min_item_events, fractions, n, history, threshold)",
+    "split": "(log, name, *, seed, min_user_events, min_item_events, fractions, n, history, threshold, ask, pause)",
     "train": "(data, model, *, session, former, **settings)",
 }
 """The functions of the package with their parameters, and its other names but for errors."""

@@ -15,7 +15,7 @@ from recsys.evaluation.calibration import chance_distance, taste_distance
 from recsys.evaluation.metrics import ranking_metrics
 from recsys.evaluation.significance import compare
 from recsys.evaluation.tastes import Tastes, entropy
-from recsys.models.personas.distortion import systematic_distortion
+from recsys.models.personas.content import systematic_distortion
 from recsys.types import Doubles, Items
 
 LENGTHS = (1, 3, 6, 10, LONG)

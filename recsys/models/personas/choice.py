@@ -35,7 +35,7 @@ def sufficient(distortion: Callable[[Seats], float], slates: Sequence[Seats] = S
     Lists that are more mixed than that cost NDCG for nothing that was asked for.
 
     Args:
-        distortion: of the lists of a slate, see `recsys.models.personas.distortion.systematic_distortion`.
+        distortion: of the lists of a slate, see `recsys.models.personas.content.systematic_distortion`.
         slates: from the best scores to the most mixed, at least one.
     """
     most = _ENOUGH * distortion(slates[0])

@@ -1,13 +1,21 @@
-"""What items are about, in the labels by which a list is compared with a history."""
+"""What items are about, in labels, and how much lists turn everybody into somebody else, all in the same direction."""
 
 from __future__ import annotations
 
+import numpy as np
+import scipy.sparse as sp
+
 from recsys.data.items import ItemMetadata
+from recsys.data.queries import Queries
+from recsys.models.base import Recommender
 from recsys.models.personas.dictionary import TasteDictionary
+from recsys.slates import Owners, Slate
 from recsys.types import Doubles
 
 _LABELLED = 0.5
 """Share of the items that must have a genre: of histories in which few have one, genres say little."""
+
+_LISTED = 10
 
 
 def content_parts(metadata: ItemMetadata, dictionary: TasteDictionary) -> Doubles:
@@ -16,3 +24,40 @@ def content_parts(metadata: ItemMetadata, dictionary: TasteDictionary) -> Double
     Labels are genres; where most items have none, the tastes of the dictionary, of which each item in use has one.
     """
     return metadata.genre_parts if metadata.labelled >= _LABELLED else dictionary.parts
+
+
+def systematic_distortion(histories: Doubles, lists: Doubles) -> float:
+    """Return |mean delta|^2 - tr Cov(delta) / N, delta what a list is about less what the history is about.
+
+    What distorts everybody in the same direction; an unbiased estimate of |E delta|^2.
+
+    Args:
+        histories, lists: "queries labels"; rows sum to 1; those that are zeros in either do not count. NaN with
+            fewer than two.
+    """
+    difference = (lists - histories)[histories.any(1) & lists.any(1)]
+    if len(difference) < 2:
+        return float("nan")
+    return float((difference.mean(0) ** 2).sum() - difference.var(0, ddof=1).sum() / len(difference))
+
+
+def _shares(parts: Doubles, rows: sp.csr_matrix) -> Doubles:
+    """Return "queries labels": what weighted rows of items, "queries items", are about; rows sum to 1, or to 0."""
+    sums = np.asarray(rows @ parts)
+    total = sums.sum(1, keepdims=True)
+    return np.asarray(sums / np.where(total > 0, total, 1.0))
+
+
+def distortion(model: Recommender, queries: Queries, owners: Owners, parts: Doubles, slate: Slate) -> float:
+    """Return the systematic distortion of a model's lists of ten.
+
+    Args:
+        model: fitted.
+        queries: the users.
+        owners: of the seats of their lists.
+        parts: "items labels", what items are about.
+        slate: makes the lists.
+    """
+    items = model.recommend(queries, _LISTED, slate=slate, owners=owners).items
+    lists = Queries.from_history([*items])
+    return systematic_distortion(*(_shares(parts, each.matrix(len(parts))) for each in (queries, lists)))

@@ -25,9 +25,8 @@ from recsys.models.capabilities import FoldIn, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
 from recsys.models.personas.choice import chosen_sharpness, chosen_slate, sufficient
 from recsys.models.personas.clusters import PersonaSettings
-from recsys.models.personas.content import content_parts
+from recsys.models.personas.content import content_parts, distortion
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
-from recsys.models.personas.distortion import distortion
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.growth import at_checkpoint, with_later_events
 from recsys.models.personas.ownership import PersonaOwners

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.models.personas.distortion import systematic_distortion
+from recsys.models.personas.content import systematic_distortion
 
 
 def test_lists_drawn_from_histories_distort_nobody() -> None:
