@@ -77,12 +77,15 @@ class HalfLives:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The hypotheses in words, in the order of the grid."""
+        """The hypotheses in words, in the order of the grid; times as of a log in seconds."""
+        return self.named(DAY, "days")
+
+    def named(self, length: float, unit: str) -> tuple[str, ...]:
+        """Return the hypotheses in words, in the order of the grid, with times in a unit of this length."""
         names = []
         for events, time, floor in self.grid[:-1].tolist():
             clocks = [f"{events:g} events"] if np.isfinite(events) else []
-            if np.isfinite(time):
-                clocks.append(f"{time / DAY:g} days" if time >= DAY else f"{time:g}")
+            clocks += [f"{time / length:g} {unit}"] if np.isfinite(time) else []
             names.append(" and ".join(clocks) + (f", floor {floor:g}" if floor else ""))
         return (*names, "never")
 

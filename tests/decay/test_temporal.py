@@ -51,7 +51,14 @@ def test_the_grid_has_both_clocks_and_floors() -> None:
     # Without a floor ages count from the newest event: after an absence nothing changes.
     expected = np.stack([2 * both, 2 * time, 0.2 + 0.8 * both, 0.2 + 0.8 * time, np.ones(2)])
     np.testing.assert_allclose(half_lives.weights(queries), expected, rtol=1e-6)
-    assert half_lives.names == ("1 events and 10", "10", "1 events and 10, floor 0.2", "10, floor 0.2", "never")
+    periods = (
+        "1 events and 10 periods",
+        "10 periods",
+        "1 events and 10 periods, floor 0.2",
+        "10 periods, floor 0.2",
+        "never",
+    )
+    assert half_lives.named(1.0, "periods") == periods
     apart = HalfLives(events=(1.0,), time=(10.0,), floors=NO_FLOOR, paired=False)
     np.testing.assert_allclose(
         apart.weights(queries), np.stack([np.array([0.5, 1.0]), 2 * time, np.ones(2)]), rtol=1e-6

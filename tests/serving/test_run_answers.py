@@ -113,7 +113,7 @@ def test_beliefs_learn_events_in_order_of_arrival(log: Interactions) -> None:
         known = sorted([*known, (moment, number)], key=lambda one: one[0])
     state, wanted = served.arrays(), expected.arrays()
     assert (wanted["decay.seen"] != _decayed(log).arrays()["decay.seen"]).any()
-    for name in ("decay.evidence", "decay.count", "decay.seen", "decay.changes.belief"):
+    for name in ("decay.evidence", "decay.seen", "decay.changes.belief"):
         np.testing.assert_array_equal(state[name], wanted[name])
 
 

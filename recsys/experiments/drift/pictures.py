@@ -66,7 +66,7 @@ def draw_half_lives(path: Path, bases: Mapping[str, Mapping[str, Any]]) -> Path:
     first = next(iter(bases.values()))
     panels = [("mean belief", "half-life", first["names"])]
     for clock, medians in first["medians"].items():
-        unit = "events" if clock == "events" else first["names"][-2].split()[-1]
+        unit = "events" if clock == "events" else first["unit"]
         values = [value if isinstance(value, str) else f"{value:g}" for value in medians["values"]]
         panels.append(("users' medians", f"half-life in {unit}", values))
     figure = new_figure(5 * len(panels), 4.5)

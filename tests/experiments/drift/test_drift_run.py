@@ -203,7 +203,7 @@ def test_equal_times_are_on_one_side_of_a_boundary(log: Interactions, tmp_path: 
     assert asked["time"].min() == start
     assert content["arms"]["none"]["by_days"] == []
     assert content["arms"]["retraining"]["fits"] == len(np.unique(asked["time"]))
-    assert "2 periods" in content["bases"]["itemknn"]["half_lives"]["names"]
+    assert "2 events and 2 periods" in content["bases"]["itemknn"]["half_lives"]["names"]
     assert not (tmp_path / "days_itemknn.png").exists()
 
 
