@@ -23,9 +23,9 @@ def describe_beliefs(rule: TemporalDecay, users: npt.NDArray[np.integer], clock:
         clock: of the log; times are in days where it is "seconds".
 
     Returns:
-        `users`; `names` of the grid; `unit` of its times; `mean_belief`, the mean over users; `prior`; and for each clock of the grid the
-        `median` of the users' posteriors (within that clock and "never"): `values` of the grid and "never",
-        `shares` of the users whose median it is, and `quantiles` of the median over users (None: never).
+        `users`; `names` of the grid; `unit` of its times; `mean_belief`, the mean over users; `prior`; and for each
+        clock of the grid the `median` of the users' posteriors (within that clock and "never"): `values` of the grid
+        and "never", `shares` of the users whose median it is, and `quantiles` of the median over users (None: never).
     """
     grid = rule.half_lives
     belief = rule.belief(users).astype(np.float64)
