@@ -76,7 +76,7 @@ def test_a_mark_counts_at_once_shows_what_it_changed_and_can_be_undone(
     assert focused(page) == "undo"
     told = page.locator("#change").inner_text()
     left = [title for title in before if title not in changed]
-    assert all(title in told for title in left[:3])  # the rest is counted
+    assert sum(title in told for title in left) == min(3, len(left))  # the rest is counted
     assert any(title in told for title in set(changed) - set(before))
     (sent,) = answer(page, base, user, "data")["events"]
     assert (bare(sent["title"]), sent["value"], sent["kind"]) == (before[0], None, kind)
