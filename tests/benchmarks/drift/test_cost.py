@@ -38,7 +38,7 @@ def test_table_has_every_cost(log: Interactions, name: str) -> None:
     assert cost["retraining_factor"] == pytest.approx(cost["fit_seconds"] / cost["day_seconds"])
     table = rows({name: cost})
     assert all(len(row) == 2 for row in table)
-    assert ["bytes per user", "196"] in table
+    assert ["bytes per user", "336"] in table
 
 
 def test_log_without_days_has_no_events_per_day(log: Interactions) -> None:
