@@ -151,18 +151,13 @@ class Queries:
         if self.exclude is not None and len(self.exclude) != len(self.users):
             raise ValueError("exclude must have one row per query")
 
-    @cached_property
     def digest(self) -> bytes:
-        """A digest of everything that is asked: equal for equal queries."""
-        hashed = blake2b(digest_size=16)
+        """Return a digest of everything that is asked: equal for equal queries, and for no others."""
+        exclude = (None, None) if self.exclude is None else (self.exclude.indptr, self.exclude.items)
         columns = (self.users, self.history.indptr, self.history.items, self.values, self.times, self.now)
-        rest = (
-            self.weights,
-            self.kinds,
-            *((None, None) if self.exclude is None else (self.exclude.indptr, self.exclude.items)),
-        )
-        for column in (*columns, *rest):
-            hashed.update(b"-" if column is None else np.ascontiguousarray(column).tobytes())
+        hashed = blake2b(digest_size=16)
+        for column in (*columns, self.weights, self.kinds, *exclude):
+            hashed.update(b"-" if column is None else len(column).to_bytes(8) + np.ascontiguousarray(column).tobytes())
         return hashed.digest()
 
     @classmethod

@@ -56,7 +56,7 @@ def test_visible_events_are_strictly_earlier(events: list[tuple[int, int, int]],
 
 def test_equal_questions_and_no_others_have_one_digest() -> None:
     queries = Queries.from_history([[3, 1], [2]])
-    assert queries.digest == Queries.from_history([[3, 1], [2]]).digest
+    assert queries.digest() == Queries.from_history([[3, 1], [2]]).digest()
     others = (
         Queries.from_history([[3], [1, 2]]),
         Queries.from_history([[1, 3], [2]]),
@@ -65,7 +65,7 @@ def test_equal_questions_and_no_others_have_one_digest() -> None:
         replace(queries, values=np.full(3, 2.0, np.float32)),
         replace(queries, exclude=Ragged.of([[], []])),
     )
-    assert len({other.digest for other in (queries, *others)}) == 1 + len(others)
+    assert len({other.digest() for other in (queries, *others)}) == 1 + len(others)
 
 
 def test_default_now_is_one_unit_after_the_last_event() -> None:

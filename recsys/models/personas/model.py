@@ -197,7 +197,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         """Return the personas of users at the last checkpoint of each history (`recsys.models.personas.growth`)."""
         if self._at_checkpoints is None:
             return at_checkpoint(self.dictionary, self.names.weight, queries, self.limits)
-        history = queries.with_weights(None).digest
+        history = queries.with_weights(None).digest()
         if history not in self._at_checkpoints:
             found = at_checkpoint(self.dictionary, self.names.weight, queries, self.limits)
             self._at_checkpoints[history] = found

@@ -140,7 +140,7 @@ def test_validation_chooses_what_is_not_given() -> None:
 def test_personas_that_are_remembered_during_a_fit_change_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     split = recsys.split(simulated_log(n_users=60, n_items=80, events_per_user=30), "last_one")
     fitted = WithPersonas(EASE(20.0), None).fit(split.train, validator(split.valid))
-    monkeypatch.setattr(Queries, "digest", property(lambda _: os.urandom(16)))  # no two questions are the same
+    monkeypatch.setattr(Queries, "digest", lambda _: os.urandom(16))  # no two questions are the same
     again = WithPersonas(EASE(20.0), None).fit(split.train, validator(split.valid))
     assert fitted.arrays().keys() == again.arrays().keys()
     for name, array in again.arrays().items():
