@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any, final
 
 import numpy as np
@@ -149,6 +150,15 @@ class Queries:
             raise ValueError("kinds must be aligned with the history's items")
         if self.exclude is not None and len(self.exclude) != len(self.users):
             raise ValueError("exclude must have one row per query")
+
+    def digest(self) -> bytes:
+        """Return a digest of everything that is asked: equal for equal queries, and for no others."""
+        exclude = (None, None) if self.exclude is None else (self.exclude.indptr, self.exclude.items)
+        columns = (self.users, self.history.indptr, self.history.items, self.values, self.times, self.now)
+        hashed = blake2b(digest_size=16)
+        for column in (*columns, self.weights, self.kinds, *exclude):
+            hashed.update(b"-" if column is None else len(column).to_bytes(8) + np.ascontiguousarray(column).tobytes())
+        return hashed.digest()
 
     @classmethod
     def from_history(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,6 +52,20 @@ def test_visible_events_are_strictly_earlier(events: list[tuple[int, int, int]],
         visible = log.history_slice(int(user), int(moment))
         assert queries.history.row(number).tolist() == log.item_num[visible].tolist()
     assert bool((queries.ages > 0).all())
+
+
+def test_equal_questions_and_no_others_have_one_digest() -> None:
+    queries = Queries.from_history([[3, 1], [2]])
+    assert queries.digest() == Queries.from_history([[3, 1], [2]]).digest()
+    others = (
+        Queries.from_history([[3], [1, 2]]),
+        Queries.from_history([[1, 3], [2]]),
+        Queries.from_history([[3, 1], [2]], now=[9, 9]),
+        queries.with_weights(np.ones(3, np.float32)),
+        replace(queries, values=np.full(3, 2.0, np.float32)),
+        replace(queries, exclude=Ragged.of([[], []])),
+    )
+    assert len({other.digest() for other in (queries, *others)}) == 1 + len(others)
 
 
 def test_default_now_is_one_unit_after_the_last_event() -> None:

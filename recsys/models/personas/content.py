@@ -7,9 +7,10 @@ import scipy.sparse as sp
 
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
 from recsys.models.base import Recommender
 from recsys.models.personas.dictionary import TasteDictionary
-from recsys.slates import Owners, Slate
+from recsys.slates import Greedy, Owners, Pool, Slate
 from recsys.types import Doubles
 
 _LABELLED = 0.5
@@ -48,16 +49,29 @@ def _shares(parts: Doubles, rows: sp.csr_matrix) -> Doubles:
     return np.asarray(sums / np.where(total > 0, total, 1.0))
 
 
-def distortion(model: Recommender, queries: Queries, owners: Owners, parts: Doubles, slate: Slate) -> float:
-    """Return the systematic distortion of a model's lists of ten.
+def candidates(model: Recommender, queries: Queries, owners: Owners, size: int) -> Pool:
+    """Return the best-scored items of users, with owners: what slates of that size choose from.
 
     Args:
         model: fitted.
         queries: the users.
         owners: of the seats of their lists.
+        size: candidates of each user.
+    """
+    best = model.recommend(queries, min(size, model.n_items), slate=Greedy())
+    return Pool(best.items, best.scores, owners.seating(np.arange(len(queries)), best.items))
+
+
+def distortion(pool: Pool, queries: Queries, parts: Doubles, slate: Slate) -> float:
+    """Return the systematic distortion of lists of ten.
+
+    Args:
+        pool: `candidates` of the users.
+        queries: the users.
         parts: "items labels", what items are about.
         slate: makes the lists.
     """
-    items = model.recommend(queries, _LISTED, slate=slate, owners=owners).items
+    chosen = slate.choose(pool, _LISTED)
+    items = np.where(chosen == UNKNOWN, UNKNOWN, np.take_along_axis(pool.items, np.maximum(chosen, 0), 1))
     lists = Queries.from_history([*items])
     return systematic_distortion(*(_shares(parts, each.matrix(len(parts))) for each in (queries, lists)))

@@ -23,9 +23,9 @@ from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.capabilities import FoldIn, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
-from recsys.models.personas.choice import chosen_sharpness, chosen_slate, sufficient
+from recsys.models.personas.choice import SLATES, chosen_sharpness, chosen_slate, sufficient
 from recsys.models.personas.clusters import PersonaSettings
-from recsys.models.personas.content import content_parts, distortion
+from recsys.models.personas.content import candidates, content_parts, distortion
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.growth import at_checkpoint, with_later_events
@@ -116,6 +116,9 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         self._scale = 1.0
         self._slate: Slate = slate or Seats()
         self._held: FoundPersonas | None = None
+        self._at_checkpoints: dict[bytes, FoundPersonas] | None = None
+        """By history while the model is fitted: validation asks the same questions again and again, and clustering them
+        each time took 40% of the processor time of a fit on ml-latest-small."""
 
     @property
     def folds_in(self) -> bool:
@@ -192,7 +195,13 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
 
     def at_checkpoint(self, queries: Queries) -> FoundPersonas:
         """Return the personas of users at the last checkpoint of each history (`recsys.models.personas.growth`)."""
-        return at_checkpoint(self.dictionary, self.names.weight, queries, self.limits)
+        if self._at_checkpoints is None:
+            return at_checkpoint(self.dictionary, self.names.weight, queries, self.limits)
+        history = queries.with_weights(None).digest()
+        if history not in self._at_checkpoints:
+            found = at_checkpoint(self.dictionary, self.names.weight, queries, self.limits)
+            self._at_checkpoints[history] = found
+        return self._at_checkpoints[history]
 
     def holding(self, found: FoundPersonas) -> WithPersonas:
         """Return the model as if every query were of one user, whose events keep the persona that they have.
@@ -265,7 +274,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         other = WithPersonas(scoring, self.sharpness, self.slate, self.tastes, self.limits)
         other._fitted_on, other._inner, other._found = self._fitted_on, scoring, self._found
         other._sharpness, other._scale, other._slate = self._sharpness, self._scale, self._slate
-        other._held = self._held
+        other._held, other._at_checkpoints = self._held, self._at_checkpoints
         return other
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
@@ -280,9 +289,13 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         self._found = _Tastes(dictionary, TasteNames((), weight))  # names need lists, and lists need no names
         if self.sharpness != 0:
             self._scale = self._typical_scale(train)
-        if validate is not None:
-            self._choose(validate, train)
-        self._found = _Tastes(dictionary, self._named(train, former))
+        self._at_checkpoints = {}
+        try:
+            if validate is not None:
+                self._choose(validate, train)
+            self._found = _Tastes(dictionary, self._named(train, former))
+        finally:
+            self._at_checkpoints = None
         return effort.epochs, effort.examples
 
     def _choose(self, validate: Validate, train: Interactions) -> None:
@@ -306,8 +319,8 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         if self.slate is None:
             some = Queries.from_interactions(train, _spread(train.n_users, _DISTORTED))
             about = content_parts(train.metadata, self.dictionary)
-            of_slate = partial(distortion, self, some, self.owners(some, self.found(some)), about)
-            self._slate = chosen_slate(with_slate, sufficient(of_slate))
+            pool = candidates(self, some, self.owners(some, self.found(some)), SLATES[0].pool)
+            self._slate = chosen_slate(with_slate, sufficient(partial(distortion, pool, some, about)))
             _LOG.info("validation chose %s", self._slate)
 
     def _typical_scale(self, train: Interactions) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay import GlobalHalfLife
 from recsys.errors import CapabilityError
+from recsys.evaluation.holdout import validator
 from recsys.models import BPR, EASE, IALS, Decayed, ItemKNN, Recommender, WithPersonas
 from recsys.models.personas.choice import SHARPNESS
 from recsys.models.personas.clusters import PersonaSettings
@@ -132,6 +135,16 @@ def test_validation_chooses_what_is_not_given() -> None:
     assert {sharpness for sharpness, _ in asked} == {0.0, *SHARPNESS}
     given = WithPersonas(EASE(20.0), sharpness=0.5, slate=Seats(0.2, 0.1)).fit(LOG, lambda _: pytest.fail("asked"))
     assert (given.chosen_sharpness, given.chosen_slate) == (0.5, Seats(0.2, 0.1))
+
+
+def test_personas_that_are_remembered_during_a_fit_change_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = recsys.split(simulated_log(n_users=60, n_items=80, events_per_user=30), "last_one")
+    fitted = WithPersonas(EASE(20.0), None).fit(split.train, validator(split.valid))
+    monkeypatch.setattr(Queries, "digest", lambda _: os.urandom(16))  # no two questions are the same
+    again = WithPersonas(EASE(20.0), None).fit(split.train, validator(split.valid))
+    assert fitted.arrays().keys() == again.arrays().keys()
+    for name, array in again.arrays().items():
+        np.testing.assert_array_equal(fitted.arrays()[name], array)
 
 
 def test_what_was_chosen_is_in_the_bundle(tmp_path: object) -> None:
