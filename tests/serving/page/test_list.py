@@ -129,6 +129,10 @@ def test_the_list_is_there_before_its_reasons_are_searched(visit: Visit, base: s
     page.get_by_role("button", name=f"Seen it: {titles(page)[0]}", exact=True).click()
     page.locator("#change").wait_for()
     page.locator("#list[aria-busy=false]").wait_for()
+    page.wait_for_function(
+        "() => performance.getEntriesByType('resource')"
+        ".some((one) => one.name.includes('/recommendations') && !one.name.includes('details'))"
+    )
     asked = [
         url
         for url in page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)")
