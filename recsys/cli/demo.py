@@ -43,7 +43,7 @@ _MODELS: tuple[tuple[str, str], ...] = (
     (SEATED, "ease_personas"),
     (ATTENDING, "ampcf"),
 )
-_CHOOSING: Final = ("validation.users", "200")
+_CHOOSING: Final = ("validation.users", "150")
 """Enough to choose how mixed lists are and how sharp attention is, in a demonstration."""
 _LISTED = 10
 _METRICS = ("ndcg@10", "liked_ndcg@10", "regret@10", "coverage@10", "tdd@10", "minority_recall@10")
