@@ -94,10 +94,10 @@ def because(titles: Sequence[str], verb: str, taste: str | None, certainty: Cert
         verb: what the user did with them, see `recsys.explanations.deeds.deed`.
         taste: the taste that they belong to ("Crime & Thriller"); None leaves it out, as does one known by titles.
         certainty: how much of the evidence for the item they are.
-        manner: of the deed: "highly".
+        manner: of the deed: "above your average".
 
-    >>> because(["Heat", "Se7en"], "rated", "Crime & Thriller", "fair", "highly")
-    'Because you rated Heat and Se7en highly (Crime & Thriller): without them it would not be here.'
+    >>> because(["Heat", "Se7en"], "rated", "Crime & Thriller", "fair", "above your average")
+    'Because you rated Heat and Se7en above your average (Crime & Thriller): without them it would not be here.'
     >>> because(["Heat"], "chose", None, "strong")
     'Above all because you chose Heat: without that, it would not be here.'
     """
