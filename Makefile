@@ -20,12 +20,13 @@ $(READY): pyproject.toml constraints.txt
 bench-setup: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint,drift,serving,index,benchmarks,browser]"
 
+# With one thread: what is multiplied here is small, and threads that wait for each other keep a busy machine from work.
 demo: setup
-	$(BIN)/recsys demo
+	OMP_NUM_THREADS=1 $(BIN)/recsys demo
 
 # The demo's model with its page, on http://127.0.0.1:8000, for this machine only.
 serve: setup
-	test -f $(DEMO)/metrics.json || $(BIN)/recsys demo
+	test -f $(DEMO)/metrics.json || OMP_NUM_THREADS=1 $(BIN)/recsys demo
 	$(BIN)/recsys serve --run $(DEMO) --no-auth
 
 test: setup
