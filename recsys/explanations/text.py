@@ -156,25 +156,25 @@ def two_tastes(owner: str, count: int, strongest: str, other: str) -> str:
 
     >>> two_tastes("crime", 4, "Heat", "comedy")
     'Heat and 3 more of your taste for crime speak for it, and so does your taste for comedy.'
-    >>> two_tastes("crime", 1, "Heat", "comedy")
-    'Heat, of your taste for crime, speaks for it, and so does your taste for comedy.'
     """
-    who = f"{strongest}, of your taste for {owner}, speaks"
-    if count > 1:
-        who = f"{strongest} and {count - 1:,} more of your taste for {owner} speak"
-    return f"{who} for it, and so does your taste for {other}."
+    return f"{_of_taste(owner, count, strongest)} for it, and so does your taste for {other}."
 
 
 def popular_too(owner: str, count: int, strongest: str) -> str:
     """Return the sentence for what many have used and would stay without its owner's events; see `two_tastes`.
 
     >>> popular_too("crime", 4, "Heat")
-    'Popular with nearly everybody; of your taste for crime, Heat and 3 more speak for it.'
+    'Popular with nearly everybody; Heat and 3 more of your taste for crime speak for it, too.'
     >>> popular_too("crime", 1, "Heat")
-    'Popular with nearly everybody; of your taste for crime, Heat speaks for it.'
+    'Popular with nearly everybody; Heat, of your taste for crime, speaks for it, too.'
     """
-    who = f"{strongest} speaks" if count == 1 else f"{strongest} and {count - 1:,} more speak"
-    return f"Popular with nearly everybody; of your taste for {owner}, {who} for it."
+    return f"Popular with nearly everybody; {_of_taste(owner, count, strongest)} for it, too."
+
+
+def _of_taste(taste: str, count: int, strongest: str) -> str:
+    if count == 1:
+        return f"{strongest}, of your taste for {taste}, speaks"
+    return f"{strongest} and {count - 1:,} more of your taste for {taste} speak"
 
 
 def speak_for_it(titles: Sequence[str], taste: str | None = None) -> str:
