@@ -1,7 +1,8 @@
 """Draw the picture of the demonstration for the README: `python docs/make_images.py`.
 
-Runs the demonstration in a temporary folder, keeps what it prints from the comparison to the third recommendation, and
-draws it with matplotlib, so that nothing beyond the library's own dependencies is needed.
+Runs the demonstration in a temporary folder, keeps what it prints of the comparison, of the two largest tastes of a
+user and of the list on its shelves, and draws it with matplotlib, so that nothing beyond the library's own dependencies
+is needed.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _CELL = (10 / 120, 22 / 120)
 """Width and height of a character in inches: whole pixels at the resolution of `save_figure`."""
 _POINTS = 72 * _CELL[0] / 0.602
 """Font size at which DejaVu Sans Mono, .602 em wide, is one cell wide."""
-_LAST = 3
-"""Recommendations that are shown."""
+_BOXES = 2
+"""Tastes that are shown."""
 _BACKGROUND, _PLAIN, _DIM = "#1b1f24", "#e6e6e6", "#9aa5b1"
 
 
@@ -51,15 +52,27 @@ def demo_lines(out: Path, seed: int) -> list[list[Segment]]:
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), highlight=False)
     demo.run(out, seed, console)
     printed = console.export_text(styles=True).splitlines()
-    first = next(number for number, line in enumerate(printed) if "test users" in line)
-    beyond = Text.from_ansi("\n".join(printed)).plain.splitlines()
-    last = next((number for number, line in enumerate(beyond) if line.startswith(f"{_LAST + 1:2d}. ")), len(beyond))
     wrapped: list[list[Segment]] = []
     plain = Console(width=COLUMNS, color_system="truecolor", file=io.StringIO())
-    for line in printed[first:last]:
+    for line in shown(printed):
         for part in Text.from_ansi(line).wrap(plain, COLUMNS) or [Text("")]:
             wrapped.append([segment for segment in part.render(plain) if segment.text])
     return wrapped
+
+
+def shown(printed: Sequence[str]) -> list[str]:
+    """Return the lines of the demonstration that the picture has, from the comparison to the end of the list.
+
+    >>> box = ["╭ A ╮", "│ a │", "╰───╯"]
+    >>> shown(["EASE", "610 test users", *box, *box, *box, "What", "1. Heat", "", "The same list"])[4:]
+    ['╭ A ╮', '│ a │', '╰───╯', 'What', '1. Heat', '']
+    """
+    plain = Text.from_ansi("\n".join(printed)).plain.splitlines()
+    boxes = [number for number, line in enumerate(plain) if line.startswith("╰")]
+    first = next(number for number, line in enumerate(plain) if "test users" in line)
+    last = next((number for number, line in enumerate(plain) if line.startswith("The same list")), len(plain))
+    dropped = range(boxes[_BOXES - 1] + 1, boxes[-1] + 1) if len(boxes) > _BOXES else range(0)
+    return [line for number, line in enumerate(printed[:last]) if number >= first and number not in dropped]
 
 
 def draw_terminal(lines: Sequence[Sequence[Segment]], path: Path) -> Path:

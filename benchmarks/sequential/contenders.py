@@ -37,6 +37,7 @@ _LARGE: Final[Mapping[str, Any]] = {"half_lives": [3.0], "regularization": 100.0
 
 _SPARSE: Final[Mapping[str, Any]] = {
     "start": 0.3,
+    "expert_weight": None,
     "objective.loss": "sampled_softmax",
     "objective.negatives": 1024,
     "objective.dropout": 0.5,

@@ -170,7 +170,8 @@ def print_shelves(
             continue
         name = "For nearly everybody" if shelf["name"] is None else _capitalized(str(shelf["name"]))
         print_wrapped(name, console, style="bold")
-        print_wrapped(_seats_sentence(shelf, len(items)), console, style="dim")
+        if about := _seats_sentence(shelf, len(items)):
+            print_wrapped(about, console, style="dim")
         for item in mine:
             title = Text(f"{rank[id(item)]:3d}. ").append(shown_title(str(item["title"])), "bold")
             about = [", ".join(item.get("genres", [])), *_certainty(item)]
@@ -203,12 +204,14 @@ def shown_title(title: str) -> str:
 def _under_heading(sentence: str, taste: str | None) -> str:
     """Return a sentence as it reads under the name of the taste that it speaks of.
 
-    >>> _under_heading("Because you rated Heat highly (crime): without that, it would not be here.", "crime")
-    'Because you rated Heat highly.'
+    >>> _under_heading("Because you rated Ran above your average (war): without that, it would not be here.", "war")
+    'Because you rated Ran above your average.'
+    >>> _under_heading("Because you rated Sunset Blvd.: without that, it would not be here.", None)
+    'Because you rated Sunset Blvd.'
     >>> _under_heading("Ran and 2 more of your taste for titles like Up speak for it together.", "titles like Up")
     'Ran and 2 more of this taste speak for it together.'
     """
-    said = re.sub(rf"{_WITHOUT}$", ".", sentence)
+    said = re.sub(rf"\.?{_WITHOUT}$", ".", sentence)
     return said if taste is None else said.replace(f" ({taste})", "").replace(f"your taste for {taste}", "this taste")
 
 
@@ -222,7 +225,11 @@ def _seats_sentence(shelf: Mapping[str, Any], places: int) -> str:
     >>> often = {"often": ["animation", "children"]}
     >>> _seats_sentence({"persona": 7, "share": 0.31, "seats": 3, "weight": 1.0, **often}, 10)
     'often animation, children; 31% of the history, 3 of 10 places'
+    >>> _seats_sentence({"persona": 7, "share": 1.0, "seats": 10, "weight": 1.0, **often}, 10)
+    'often animation, children'
     """
+    if shelf["persona"] is not None and shelf["share"] == 1.0 and shelf["seats"] == places:
+        return f"often {', '.join(shelf['often'])}" if shelf.get("often") else ""
     seats = f"{shelf['seats']} of {places} places"
     if shelf["persona"] is None:
         return seats

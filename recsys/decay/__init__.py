@@ -5,6 +5,7 @@ from recsys.decay.detectors import DetectorReset
 from recsys.decay.fixed import GlobalHalfLife, NoDecay, SlidingWindow
 from recsys.decay.gradient import GradientHalfLife
 from recsys.decay.population import PopulationDecay
+from recsys.decay.short_term import ShortTerm
 from recsys.decay.temporal import TemporalDecay
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "OnlineForgetting",
     "OnlineRule",
     "PopulationDecay",
+    "ShortTerm",
     "SlidingWindow",
     "TemporalDecay",
 ]

@@ -92,7 +92,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         fading: float = 0.02,
         sharpness: float = 6.0,
         changepoints: bool = True,
-        caution: float = 0.0,
+        caution: float = 5.0,
     ) -> None:
         positive("learning_rate", learning_rate, zero=True)
         positive("shrinkage", shrinkage, zero=True)
@@ -169,17 +169,18 @@ class TemporalDecay(OnlineRule, IndependentUsers):
     def pace(self, users: npt.NDArray[np.integer]) -> Doubles:
         """Return the effective half-life of each user in the user's own events, "users"; infinite: no decay.
 
-            1 / pace_u = sum_h p_uh (1 - floor_h) / events_h / P(h counts events, or is "never") - log2(1 - changes_u)
+            1 / pace_u = -log2(1 - changes_u)                                         with `changepoints`
+            1 / pace_u = sum_h p_uh (1 - floor_h) / events_h / P(h counts events, or is "never")    without
 
-        The rates of decay add up: that of the half-lives, and that at which changes of taste devalue the past.
+        Where changes are looked for, they are what tells people apart: half-lives are mostly everybody's.
         """
-        events, _, floor = self.half_lives.grid.T
-        counts = np.isfinite(events)
-        belief = self.belief(users).astype(np.float64)
-        on_clock = belief[:, counts].sum(1) + belief[:, -1]
-        rate = belief @ ((1 - floor) / events) / np.maximum(on_clock, _TINY)
         if self._changes is not None:
-            rate -= np.log2(1 - self._changes.rate(users))
+            rate = -np.log2(1 - self._changes.rate(users))
+        else:
+            events, _, floor = self.half_lives.grid.T
+            belief = self.belief(users).astype(np.float64)
+            on_clock = belief[:, np.isfinite(events)].sum(1) + belief[:, -1]
+            rate = belief @ ((1 - floor) / events) / np.maximum(on_clock, _TINY)
         return np.asarray(np.divide(1.0, rate, out=np.full(len(users), np.inf), where=rate > 0))
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:

@@ -40,7 +40,7 @@ def above_own_mean(queries: Queries) -> Doubles:
 def may_be_reasons(queries: Queries) -> Mask:
     """Return "events": which may be reasons for liking: no dislike, no skip, no rating below the user's own mean.
 
-    Of somebody who rates everything alike nothing is below it; a sentence then says "rated", and not "rated highly".
+    Of somebody who rates everything alike nothing is below it, and nothing above: a sentence says "rated" alone.
     """
     liked = above_own_mean(queries) >= -_ROUNDING
     if queries.kinds is not None:
@@ -56,14 +56,14 @@ def deed(kinds: Sequence[Kind], above: Sequence[float]) -> tuple[str, str]:
         above: by how much each rating exceeds the user's mean.
 
     >>> deed(["rating", "rating"], [0.5, 1.0]), deed(["rating"], [0.0]), deed(["buy"], [0.0])
-    (('rated', 'highly'), ('rated', ''), ('bought', ''))
+    (('rated', 'above your average'), ('rated', ''), ('bought', ''))
     >>> deed(["rating", "buy"], [1.0, 0.0])
     ('chose', '')
     """
     if len(set(kinds)) != 1:
         return _NEUTRAL, ""
     verb = _VERBS.get(kinds[0], _NEUTRAL)
-    return verb, "highly" if kinds[0] == "rating" and min(above) > _ROUNDING else ""
+    return verb, "above your average" if kinds[0] == "rating" and min(above) > _ROUNDING else ""
 
 
 def kinds_of(queries: Queries) -> list[Kind]:

@@ -94,10 +94,10 @@ def because(titles: Sequence[str], verb: str, taste: str | None, certainty: Cert
         verb: what the user did with them, see `recsys.explanations.deeds.deed`.
         taste: the taste that they belong to ("Crime & Thriller"); None leaves it out, as does one known by titles.
         certainty: how much of the evidence for the item they are.
-        manner: of the deed: "highly".
+        manner: of the deed: "above your average".
 
-    >>> because(["Heat", "Se7en"], "rated", "Crime & Thriller", "fair", "highly")
-    'Because you rated Heat and Se7en highly (Crime & Thriller): without them it would not be here.'
+    >>> because(["Heat", "Se7en"], "rated", "Crime & Thriller", "fair", "above your average")
+    'Because you rated Heat and Se7en above your average (Crime & Thriller): without them it would not be here.'
     >>> because(["Heat"], "chose", None, "strong")
     'Above all because you chose Heat: without that, it would not be here.'
     """
@@ -156,25 +156,25 @@ def two_tastes(owner: str, count: int, strongest: str, other: str) -> str:
 
     >>> two_tastes("crime", 4, "Heat", "comedy")
     'Heat and 3 more of your taste for crime speak for it, and so does your taste for comedy.'
-    >>> two_tastes("crime", 1, "Heat", "comedy")
-    'Heat, of your taste for crime, speaks for it, and so does your taste for comedy.'
     """
-    who = f"{strongest}, of your taste for {owner}, speaks"
-    if count > 1:
-        who = f"{strongest} and {count - 1:,} more of your taste for {owner} speak"
-    return f"{who} for it, and so does your taste for {other}."
+    return f"{_of_taste(owner, count, strongest)} for it, and so does your taste for {other}."
 
 
 def popular_too(owner: str, count: int, strongest: str) -> str:
     """Return the sentence for what many have used and would stay without its owner's events; see `two_tastes`.
 
     >>> popular_too("crime", 4, "Heat")
-    'Popular with nearly everybody; of your taste for crime, Heat and 3 more speak for it.'
+    'Popular with nearly everybody; Heat and 3 more of your taste for crime speak for it, too.'
     >>> popular_too("crime", 1, "Heat")
-    'Popular with nearly everybody; of your taste for crime, Heat speaks for it.'
+    'Popular with nearly everybody; Heat, of your taste for crime, speaks for it, too.'
     """
-    who = f"{strongest} speaks" if count == 1 else f"{strongest} and {count - 1:,} more speak"
-    return f"Popular with nearly everybody; of your taste for {owner}, {who} for it."
+    return f"Popular with nearly everybody; {_of_taste(owner, count, strongest)} for it, too."
+
+
+def _of_taste(taste: str, count: int, strongest: str) -> str:
+    if count == 1:
+        return f"{strongest}, of your taste for {taste}, speaks"
+    return f"{strongest} and {count - 1:,} more of your taste for {taste} speak"
 
 
 def speak_for_it(titles: Sequence[str], taste: str | None = None) -> str:

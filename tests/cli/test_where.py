@@ -115,7 +115,7 @@ def test_the_verdict_of_the_demonstration(difference: float, established: int, t
     sentence = verdict(results, row)
     assert sentence.startswith("Highest NDCG@10: EASE (0.3000). AMP-CF, where attention")
     assert f"decides the score, {text} EASE with personas" in sentence
-    assert f"it is {ATTENDING if difference > 0 else SEATED} that speaks" in sentence
+    assert sentence.rstrip().endswith(f"What follows is of {ATTENDING if established > 0 else SEATED}.")
     results["iALS"] = {"test": {"ndcg@10": 0.30004}}
     assert verdict(results, row).startswith("Highest NDCG@10: EASE and iALS (0.3000). ")
 

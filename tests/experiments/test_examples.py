@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys.data.vocabulary import UNKNOWN
 from recsys.experiments.configuration import check_experiment
 from recsys.experiments.examples import user_of_many_tastes
 from recsys.experiments.run_log import DataSettings
@@ -25,18 +26,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in ("ease", "seated")}
 
 
-def test_the_user_has_a_long_history_and_several_personas_far_apart(runs: dict[str, Path]) -> None:
+def test_the_tastes_of_the_user_share_the_list(runs: dict[str, Path]) -> None:
     user = user_of_many_tastes(runs["seated"])
     assert user is not None
     assert user == user_of_many_tastes(runs["seated"])
     model = load_model(runs["seated"])
     assert isinstance(model, WithPersonas)
     queries = model.fitted_on.queries(run_log(runs["seated"], model))
-    found = model.found(queries)
     row = [str(model.fitted_on.users.id_of(int(one))) for one in queries.users].index(user)
-    counts, events = found.personas.counts, found.personas.mass.sum(1)
-    assert counts[row] >= np.quantile(counts[events >= min(50, events.max())], 0.9) > 1
-    assert events[row] >= min(50, events.max())
+    owners = model.recommend(queries, 10).owners
+    assert owners is not None
+    several = np.asarray([len(set(each.tolist()) - {UNKNOWN}) for each in owners])
+    assert several[row] >= np.quantile(several, 0.9) > 1
+    assert len(queries.take(np.array([row])).history.items) >= min(50, queries.history.lengths.max())
 
 
 def test_a_model_without_found_personas_shows_nobody(runs: dict[str, Path]) -> None:

@@ -214,3 +214,14 @@ def test_short_lists_and_batches() -> None:
     assert lists[0] == lists[129]
     assert lists[130] == []
     assert explain_items(model, many, model.recommend(many, 3), searched=1) == lists
+
+
+@pytest.mark.parametrize("rating", [0.5, 1.1, 5.0])
+def test_ratings_that_are_all_alike_are_told_as_ratings_and_not_as_likes(rating: float) -> None:
+    """The mean of many equal numbers is not exactly that number."""
+    log = movie_log()
+    queries = Queries.from_interactions(log, np.array([0]))
+    alike = replace(queries, values=np.full(len(queries.values), rating, np.float32), kinds=None)
+    (answers,) = explain(TastesFromHistory().fit(log), alike, 3)
+    assert any("you rated" in one.reason for one in answers) or all(one.reason_kind == "taste" for one in answers)
+    assert not any("your average" in one.reason or "liked" in one.reason for one in answers)

@@ -8,13 +8,16 @@ from recsys.explanations import text
 @pytest.mark.parametrize(
     ("titles", "expected"),
     [
-        (["A"], "Because you rated A highly (Crime): without that, it would not be here."),
-        (["A", "B"], "Because you rated A and B highly (Crime): without them it would not be here."),
-        (["A", "B", "C"], "Because you rated A, B and C highly (Crime): without them it would not be here."),
+        (["A"], "Because you rated A above your average (Crime): without that, it would not be here."),
+        (["A", "B"], "Because you rated A and B above your average (Crime): without them it would not be here."),
+        (
+            ["A", "B", "C"],
+            "Because you rated A, B and C above your average (Crime): without them it would not be here.",
+        ),
     ],
 )
 def test_sentences_for_one_two_and_three_items(titles: list[str], expected: str) -> None:
-    assert text.because(titles, "rated", "Crime", "fair", "highly") == expected
+    assert text.because(titles, "rated", "Crime", "fair", "above your average") == expected
 
 
 def test_certainty_is_worded() -> None:
@@ -37,7 +40,7 @@ def test_every_sentence_is_one_sentence() -> None:
         text.WEAK,
         text.unnamed(),
         text.unnamed("Crime"),
-        text.because(["A", "B"], "rated", "Crime", "weak", "highly"),
+        text.because(["A", "B"], "rated", "Crime", "weak", "above your average"),
         text.whole_taste("Crime", 84, "A", 0.9),
         text.two_tastes("crime", 4, "A", "comedy"),
         text.popular_too("crime", 4, "A"),

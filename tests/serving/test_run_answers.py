@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[imp
 
 from recsys.data.feedback import Kind
 from recsys.data.interactions import Clock, Interactions
-from recsys.data.queries import Queries
+from recsys.data.queries import Queries, Ragged
 from recsys.decay import GlobalHalfLife
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
@@ -31,6 +31,7 @@ from recsys.serving.records import HistoryEvent
 from recsys.serving.run_answers import RunAnswers
 from recsys.serving.users.state import UserStates
 from recsys.slates import Seats
+from recsys.types import DAY
 from tests.serving.serving_run import START, STEP, train, write_log
 
 NOW = START + 1000 * STEP
@@ -93,24 +94,28 @@ def _decayed(log: Interactions) -> Decayed:
     return Decayed(PersonaEASE(personas=2, factors=4)).fit(log)
 
 
-def test_beliefs_learn_events_in_order_of_arrival(log: Interactions) -> None:
-    events = [("i1", 5), ("i20", 3), ("i2", 9), ("i21", 9), ("i5", 4)]  # by arrival; two are late, two at one time
+def test_beliefs_learn_sessions_in_order_of_arrival(log: Interactions) -> None:
+    """Two sessions are late; the last has two events. Of the one that is going on nothing is learned."""
+    sessions = [(5, ["i1"]), (3, ["i20"]), (9, ["i2", "i21"]), (4, ["i5"])]
     store = open_store("memory:")
     user = int(log.users.numbers(["u0"])[0])
-    store.append([Event(f"e{k}", "u0", item, 1.0, NOW - 100 + time) for k, (item, time) in enumerate(events)])
+    events = [(item, NOW - (20 - day) * DAY + 60 * k) for day, items in sessions for k, item in enumerate(items)]
+    events.append(("i7", NOW - 10))
+    store.append([Event(f"e{k}", "u0", item, 1.0, time) for k, (item, time) in enumerate(events)])
     served = _decayed(log)
     answers = _answers(served, log, store)
     answers.recommend("u0", 5, None, ())
 
     expected = _decayed(log)
     known = [(int(t), int(i)) for t, i in zip(*_history(log, user), strict=True)]
-    for item, time in events:
-        number = int(log.items.numbers([item])[0])
-        moment = NOW - 100 + time
+    for day, items in sessions:
+        moment = NOW - (20 - day) * DAY
         seen = [one for one in known if one[0] <= moment]
         asked = Queries.from_history([[i for _, i in seen]], users=[user], times=[[t for t, _ in seen]], now=[moment])
-        expected.observe(asked, np.asarray([number], np.int32))
-        known = sorted([*known, (moment, number)], key=lambda one: one[0])
+        numbers = np.sort(log.items.numbers(items)).astype(np.int32)
+        expected.observe(asked, Ragged.of([numbers]))
+        new = [(moment + 60 * k, int(log.items.numbers([item])[0])) for k, item in enumerate(items)]
+        known = sorted([*known, *new], key=lambda one: one[0])
     state, wanted = served.arrays(), expected.arrays()
     assert (wanted["decay.seen"] != _decayed(log).arrays()["decay.seen"]).any()
     for name in ("decay.evidence", "decay.seen", "decay.changes.belief"):
@@ -122,7 +127,10 @@ def test_new_users_have_a_belief_of_their_own(log: Interactions) -> None:
     items = ["i1", "i2", "i20", "i4", "i21", "i5"]
     for user in ("new", "newer"):  # two, so that room is made for more than one
         store.append(
-            [Event(f"{user}{k}", user, item, 1.0, NOW - 100 + (len(user) * k)) for k, item in enumerate(items)]
+            [
+                Event(f"{user}{k}", user, item, 1.0, NOW - 100 * DAY + len(user) * k * DAY)
+                for k, item in enumerate(items)
+            ]
         )
     served = _decayed(log)
     answers = _answers(served, log, store)
@@ -133,8 +141,8 @@ def test_new_users_have_a_belief_of_their_own(log: Interactions) -> None:
 
     expected = _decayed(log)
     expected.extend(log.n_users + 1)
-    numbers, times = log.items.numbers(items), [NOW - 100 + 3 * k for k in range(len(items))]
-    for k in range(len(items)):
+    numbers, times = log.items.numbers(items), [NOW - 100 * DAY + 3 * k * DAY for k in range(len(items))]
+    for k in range(len(items) - 1):  # the last session may go on
         asked = Queries.from_history([numbers[:k]], users=[log.n_users], times=[times[:k]], now=[times[k]])
         expected.observe(asked, numbers[k : k + 1])
     state, wanted = served.arrays(), expected.arrays()

@@ -31,11 +31,20 @@ class Constant:
 def constants_read_on_test_questions() -> tuple[Constant, ...]:
     """Return the constants; a gain on what one of them was read on is no independent evidence for it."""
     worlds = "the worlds of mixed drift, seeds 0 to 3"
+    visits = "the simulated worlds of seeds 0, 7, 11 to 13"
     streams = "MovieTweetings, amazon-beauty, ml-latest-small"
     return (
         Constant("caution of changes of taste", _default(Changepoints, "caution"), worlds),
         Constant("decisiveness of changes of taste", _default(Changepoints, "decisiveness"), worlds),
-        Constant("caution of half-lives", _default(TemporalDecay, "caution"), f"{worlds}; {streams}"),
+        Constant("caution of half-lives", _default(TemporalDecay, "caution"), f"{visits}; {streams}"),
+        Constant(
+            "learning rate, around which the candidates lie",
+            _default(TemporalDecay, "learning_rate"),
+            f"{visits}; {streams}",
+        ),
+        Constant(
+            "shrinkage, around which the candidates lie", _default(TemporalDecay, "shrinkage"), f"{visits}; {streams}"
+        ),
         Constant(
             "sharpness of utilities, around which the candidates lie", _default(TemporalDecay, "sharpness"), streams
         ),

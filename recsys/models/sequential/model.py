@@ -68,6 +68,8 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         expert: the linear expert; None: the network alone, also for catalogues too large for a matrix of items.
         folds: parts of the users for the cross-fitted expert.
         start: the untrained network scores like a factorisation of the expert, times this.
+        expert_weight: alpha at the start; None: the power of 2 with the least loss of the untrained network. A small
+            one lets the network learn more of its own, a large one leaves what the expert knows to it.
         objective: loss, negatives, window, dropout.
         optimization: epochs, batches (users per step), step size, early stopping.
         seed: fixes initial values, folds, batches and negatives.
@@ -86,6 +88,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         expert: LinearNextItem | None = _DEFAULT_EXPERT,
         folds: int = 2,
         start: float = 5.0,
+        expert_weight: float | None = 10.0,
         objective: SequenceObjective = SequenceObjective(),
         optimization: Optimization = _DEFAULT_OPTIMIZATION,
         seed: int = 0,
@@ -94,6 +97,8 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         check_half_lives(tuple(half_lives))
         whole("folds", folds, least=2)
         positive("start", start, zero=True)
+        if expert_weight is not None:
+            positive("expert_weight", expert_weight)
         seed_of_draws(seed)
         if expert is not None and not isinstance(expert, LinearNextItem):
             raise ConfigError(f"expert is {expert!r}; it must be a LinearNextItem, or null")
@@ -110,6 +115,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         self.expert = expert
         self.folds = folds
         self.start = start
+        self.expert_weight = expert_weight
         self.objective = objective
         self.optimization = optimization
         self.seed = seed
@@ -209,7 +215,8 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
             self.optimization.batch_size,
             self.seed,
         )
-        task.start_expert_weight()
+        if self.expert_weight is None:
+            task.start_expert_weight()
         identity = json.dumps([self.parameters_of_constructor(), train.fingerprint], sort_keys=True)
         from recsys.training.lightning import train as run_training  # noqa: PLC0415 (two seconds to import)
 
@@ -234,7 +241,8 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
     def _build(self, n_items: int) -> None:
         source = torch.Generator().manual_seed(self.seed)
         shape = n_items, self.embedding_size, len(self._memories)
-        self._network = SequentialNetwork(*shape, self.reading, self.expert is not None, source)
+        weight = None if self.expert is None else self.expert_weight or 1.0
+        self._network = SequentialNetwork(*shape, self.reading, weight, source)
 
     def _start(self, linear: LinearNextItem) -> None:
         """Start from a factorisation of the expert: its memories and items are already meaningful."""

@@ -59,12 +59,18 @@ class SequentialNetwork(nn.Module):
         size: dimensions d of items, memories and personas.
         memories: number of memories.
         reading: personas and read-out.
-        expert: whether a linear expert adds alpha lin_i; log alpha is a parameter.
+        expert: alpha at the start; log alpha is a parameter. None: there is no linear expert.
         source: random numbers of the initial values.
     """
 
     def __init__(
-        self, n_items: int, size: int, memories: int, reading: PersonaReading, expert: bool, source: torch.Generator
+        self,
+        n_items: int,
+        size: int,
+        memories: int,
+        reading: PersonaReading,
+        expert: float | None,
+        source: torch.Generator,
     ) -> None:
         super().__init__()
         self.reading = reading
@@ -74,7 +80,7 @@ class SequentialNetwork(nn.Module):
         self.mix = _normal((memories, size, size), math.sqrt(1.0 / (memories * size)), source)
         self.item = _normal((n_items * components, size), width, source)
         self.bias = nn.Parameter(torch.zeros(n_items))
-        self.log_weight = nn.Parameter(torch.tensor(math.log(10.0))) if expert else None
+        self.log_weight = None if expert is None else nn.Parameter(torch.tensor(math.log(expert)))
         hidden = reading.hidden
         self.inner = _normal((hidden, size), math.sqrt(2.0 / size), source) if hidden else None
         self.inner_bias = nn.Parameter(torch.zeros(hidden)) if hidden else None

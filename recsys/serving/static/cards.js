@@ -85,7 +85,7 @@ function why(item, how) {
  * @param {Recommended} item
  */
 function inALine(item) {
-  if (item.reason_kind === "taste") return item.reason.replace(/of your taste for .+(,? speaks? for it)/, "of this side$1"); // whose name stands above
+  if (item.reason_kind === "taste" || item.reason_kind === "popular") return item.reason.replace(/of your taste for .+(,? speaks? for it)/, "of this side$1"); // whose name stands above
   if (item.reason_kind !== "because" || !item.without.length) return item.reason;
   const titles = new Map(item.evidence.map((reason) => [reason.item_id, spokenTitle(reason.title)]));
   return `Because of ${joined(item.without.map((id) => titles.get(id) ?? id))}`;

@@ -24,7 +24,6 @@ from recsys.serving.users.history import (
     UserHistory,
     code_of,
     missing_as_nan,
-    teaches,
 )
 from recsys.types import Kinds
 
@@ -127,7 +126,7 @@ class UserHistories:
             history = self._histories.get(user_hash(user_id))
             if history is not None and bisect_right(history.sequences, belief.sequence) == belief.events:
                 self._learning.restore(history, belief)
-        behind = [history for history in self._histories.values() if self._teaches(history)]
+        behind = [history for history in self._histories.values() if self._learning.is_behind(history)]
         self._learning.catch_up_on(sorted(behind, key=lambda history: -history.sequences[-1]))
 
     def logged_events(self, user_id: str) -> tuple[LoggedEvent, ...]:
@@ -179,10 +178,6 @@ class UserHistories:
         for record in sorted(records, key=lambda record: record.sequence):
             if record.sequence <= self._applied:
                 self._queue(anew, record)
-
-    def _teaches(self, history: UserHistory) -> bool:
-        """Return whether the belief has to learn from a pending event, most probably."""
-        return any(teaches(event) and event.sequence > history.lesson.until for event in history.pending)
 
     def _history(self, user_id: str, *, keep: bool) -> UserHistory:
         """Return the history of a user; an empty one stays in memory only with `keep`."""

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import dropwhile, pairwise
 from typing import Final, NamedTuple, final
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from recsys.data.feedback import CODES, NEGATIVE_KINDS, Kind
 from recsys.data.queries import Queries, Ragged
+from recsys.data.sessions import PAUSE
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import IndependentUsers, OnlineRule
 from recsys.events.beliefs import SavedBelief
@@ -24,11 +26,11 @@ from recsys.models.decayed.model import Decayed
 from recsys.models.personas.model import WithPersonas
 
 TURN: Final = 8
-"""The most events that beliefs learn in one turn of the models' thread. It bounds what another request waits for: an
-event takes 1 to 5 ms, the more the longer the history, of which the newest 2,000 events are read."""
+"""The most sessions that beliefs learn in one turn of the models' thread. It bounds what another request waits for: one
+takes 1 to 5 ms, the more the longer the history, of which the newest 2,000 events are read."""
 
 WARM: Final = 20_000
-"""The most events that are learned before the service is ready, about a minute's work."""
+"""The most sessions that are learned before the service is ready, about a minute's work."""
 
 _NEGATIVE: Final = frozenset(CODES[kind] for kind in NEGATIVE_KINDS)
 
@@ -142,7 +144,10 @@ class Lesson:
     Attributes:
         until: number of the last event that it learned from, itself or in training.
         learned: how many events it learned from, but for training.
-        pending: how many of `events` it has to learn from; the others only belong to the history.
+        pending: how many of `events` it has to learn from; the others only belong to the history, or are of an open
+            session.
+        open: how many events it has to learn from when their session is over.
+        newest: time of the event that arrived last.
         events: those from the first that it has to learn from, in order of arrival.
         before: the events of the history that arrived before these; None where there are none.
     """
@@ -150,16 +155,20 @@ class Lesson:
     until: int
     learned: int = 0
     pending: int = 0
+    open: int = 0
+    newest: int = 0
     events: deque[PendingEvent] = field(default_factory=deque)
     before: Timeline | None = None
 
 
 @final
 class BeliefLearning:
-    """Lets the beliefs in half-lives of all users learn from their events, a few in a turn.
+    """Lets the beliefs in half-lives of all users learn from their sessions, a few in a turn.
 
-    A belief learns from the events of its user one by one, in order of arrival, each time from the part of the history
-    that arrived before and is not later than the event (`Decayed.observe`). The beliefs of different users are
+    A session is over when the next event comes that is `recsys.data.sessions.PAUSE` away, so that a replay of the store
+    divides it alike; inside it nothing is learned. A late event of another time is a session of its own. A belief
+    learns from each session of its user once, in order of arrival, from the part of the history that arrived before and
+    is not later than its first event (`Decayed.observe`). The beliefs of different users are
     independent, so neither the delay nor the order of the turns changes what is learned in the end: a replay of the
     store gives the same beliefs to the last bit, and so does one that begins with saved beliefs.
 
@@ -178,6 +187,7 @@ class BeliefLearning:
             self._rule = decayed.rule if isinstance(decayed.rule, IndependentUsers) else None
         self._identity = identity
         self._length = length
+        self._pause = PAUSE if model.fitted_on.clock == "seconds" else 1
         self._next_user = self._room = len(model.fitted_on.users)
         self._asked: dict[UserHistory, None] = {}
         self._backlog: dict[UserHistory, None] = {}
@@ -203,17 +213,38 @@ class BeliefLearning:
     def note(self, history: UserHistory, event: PendingEvent, *, is_new: bool) -> None:
         """Queue an event, which the history is about to take in; `is_new`: whether training did not have it."""
         lesson = history.lesson
+        self._close(lesson, event.time)
         if self._model is not None and is_new and teaches(event):
             if event.sequence > lesson.until:
-                lesson.pending += 1
+                lesson.open += 1
                 lesson.before = history.timeline.copy() if lesson.before is None else lesson.before
             else:  # a saved belief has learned it
                 lesson.learned += 1
         if lesson.before is not None:
             lesson.events.append(event)
+            lesson.newest = event.time
+
+    def is_behind(self, history: UserHistory) -> bool:
+        """Return whether the belief has to learn from a session among the pending events, most probably."""
+        new = [event for event in history.pending if event.sequence > history.lesson.until]
+        times = [event.time for event in dropwhile(lambda event: not teaches(event), new)]
+        return any(abs(later - time) >= self._pause for time, later in pairwise(times))
+
+    def _close(self, lesson: Lesson, time: int) -> None:
+        """Count the events of the open session among those to learn from, if an event at a time is of another."""
+        if lesson.events and abs(time - lesson.newest) >= self._pause:
+            lesson.pending += lesson.open
+            lesson.open = 0
+
+    def _next_session(self, lesson: Lesson) -> list[PendingEvent]:
+        """Take the events of the next session out of those of a lesson."""
+        session = [lesson.events.popleft()]
+        while lesson.events and abs(lesson.events[0].time - session[-1].time) < self._pause:
+            session.append(lesson.events.popleft())
+        return session
 
     def learn(self, history: UserHistory, most: int = TURN) -> None:
-        """Let a belief learn at most some events; the user comes last in the queue if there are more."""
+        """Let a belief learn at most some finished sessions; the user comes last in the queue if there are more."""
         was_asked = history not in self._backlog or history in self._asked
         self._asked.pop(history, None)
         self._backlog.pop(history, None)
@@ -225,26 +256,30 @@ class BeliefLearning:
 
     def _learn(self, history: UserHistory, most: int) -> None:
         lesson = history.lesson
-        before, model, until = lesson.before, self._model, lesson.learned + most
-        if before is None or model is None:
+        before, model = lesson.before, self._model
+        if before is None or model is None or not lesson.pending:
             return
-        while lesson.events and lesson.learned < until:
-            event = lesson.events.popleft()
-            if teaches(event) and event.sequence > lesson.until:
+        while lesson.pending and most:
+            session = self._next_session(lesson)
+            taught = [event for event in session if teaches(event) and event.sequence > lesson.until]
+            if taught:
                 if history.number == UNKNOWN:
                     history.number = self._new_number(model)
-                stop = bisect_right(before.times, event.time)
-                visible = before.queries(history.number, max(0, stop - self._length), stop, event.time)
-                model.observe(visible, np.asarray([event.item], np.int32))
-                lesson.until = event.sequence
-                lesson.learned += 1
-                lesson.pending -= 1
-                self._learned += 1
+                first = min(event.time for event in session)
+                stop = bisect_right(before.times, first)
+                visible = before.queries(history.number, max(0, stop - self._length), stop, first)
+                model.observe(visible, row(np.unique(np.asarray([event.item for event in taught], np.int32))))
+                lesson.until = max(event.sequence for event in taught)
+                lesson.learned += len(taught)
+                lesson.pending -= len(taught)
+                self._learned += len(taught)
                 self._warming -= 1
-            before.add(event)
+                most -= 1
+            for event in session:
+                before.add(event)
         history.version += 1
         self._unsaved[history] = None
-        if not lesson.pending:
+        if not lesson.pending and not lesson.open:
             lesson.events.clear()
             lesson.before = None
 

@@ -138,7 +138,7 @@ def test_report_and_pictures_are_written(finished: tuple[Path, dict[str, Any]]) 
     assert "NDCG@10 over questions" in report
     for constant in constants_read_on_test_questions():
         assert f"| {constant.name} | {constant.value:g} | {constant.read_on} |" in report
-    assert {0.0, 0.7, 2.0, 6.0, 1024.0} == {constant.value for constant in constants_read_on_test_questions()}
+    assert {0.7, 2.0, 5.0, 6.0, 200.0, 1024.0} == {constant.value for constant in constants_read_on_test_questions()}
 
 
 def test_a_finished_run_is_read_back(

@@ -23,6 +23,7 @@ from recsys.decay import (
     NoDecay,
     OnlineRule,
     PopulationDecay,
+    ShortTerm,
     SlidingWindow,
     TemporalDecay,
 )
@@ -41,6 +42,7 @@ RULES: dict[str, ForgettingRule] = {
     "half-life in time": GlobalHalfLife(30.0 * DAY, "time"),
     "window of events": SlidingWindow(events=5),
     "window of time": SlidingWindow(seconds=60.0 * DAY),
+    "short term": ShortTerm(),
     "koren": GradientHalfLife.koren(epochs=5),
     "gradient": GradientHalfLife("time", floor="user", epochs=5),
     "population": PopulationDecay(TemporalDecay(caution=0.0)),
@@ -52,7 +54,7 @@ if importlib.util.find_spec("river") is not None:
         "reset of everybody": DetectorReset("page_hinkley", threshold=1.0),
         "reset of users": DetectorReset("page_hinkley", "user", threshold=0.1, minimum=2),
     }
-SHARED = ("half-life in events", "half-life in time", "window of events", "window of time")
+SHARED = ("short term", "half-life in events", "half-life in time", "window of events", "window of time")
 
 each_rule = pytest.mark.parametrize("name", RULES)
 
@@ -123,7 +125,7 @@ def test_every_rule_is_served(name: str, log: Interactions) -> None:
         answers = RunAnswers(model, "0" * 16, log, store, clock=lambda: float(start + 30 * DAY))
         users = ["u0", "u1", "somebody new"]
         pairs = [(user, item) for item in range(20) for user in users]
-        events = [Event(f"e{k}", u, f"i{item}", 1.0, start + DAY * k // 8) for k, (u, item) in enumerate(pairs)]
+        events = [Event(f"e{k}", u, f"i{item}", 1.0, start + DAY * k // 4) for k, (u, item) in enumerate(pairs)]
         store.append(events)
         for user in users:
             assert len(answers.recommend(user, 5, None, ()).items) == 5
@@ -164,7 +166,7 @@ def test_a_prior_over_personas_acts_with_every_rule(name: str, log: Interactions
     weights, without = model.read(queries).queries.weights, plain.read(queries).queries.weights
     assert weights is not None
     assert without is not None
-    assert (weights != without).any() == (name != "no decay")
+    assert (weights != without).any() == (name not in ("no decay", "short term"))  # nobody is here for a visit
 
 
 def test_rules_refuse_logs_without_their_clock(log: Interactions) -> None:

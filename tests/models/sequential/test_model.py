@@ -241,3 +241,12 @@ def test_products_may_be_computed_in_bfloat16(log: Interactions) -> None:
         rounded = task.loss(0, 0)[0].detach()
     assert rounded.dtype == torch.float32
     assert float(rounded) == pytest.approx(plain, rel=0.02)
+
+
+def test_the_expert_may_start_with_the_weight_of_least_loss(log: Interactions) -> None:
+    untrained = replace(QUICK, epochs=0)
+    given, found = (model(expert_weight=weight, optimization=untrained).fit(log) for weight in (10.0, None))
+    weights = [float(each._network.log_weight.detach().exp()) for each in (given, found) if each._network.log_weight]
+    assert weights[0] == pytest.approx(10.0)
+    assert np.log2(weights[1]) == pytest.approx(round(np.log2(weights[1])), abs=1e-5)
+    assert weights[1] != pytest.approx(1.0)

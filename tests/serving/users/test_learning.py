@@ -24,10 +24,11 @@ from recsys.serving.run_answers import RunAnswers
 from recsys.serving.service import Service
 from recsys.serving.users import history as user_history
 from recsys.serving.users.history import TURN
+from recsys.types import DAY
 from tests.serving.client import client_of, event, service_of, token
 from tests.serving.serving_run import ITEMS, START, STEP, write_log
 
-NOW = START + 1000 * STEP
+NOW = START + 1000 * STEP + 1000 * DAY
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def learned() -> Iterator[list[int]]:
 
 
 def _burst(count: int, user: str = "u0", first: int = 0) -> list[Event]:
-    """Events of one user, some late, some at one time, some of items that nobody knows, some dislikes."""
+    """Events of one user, each of a session of its own, some of items that nobody knows, some dislikes."""
     draw = np.random.default_rng(count + first)
     return [
         Event(
@@ -78,7 +79,7 @@ def _burst(count: int, user: str = "u0", first: int = 0) -> list[Event]:
             user,
             f"i{draw.integers(ITEMS // 2)}" if number % 11 else "unknown",
             None,
-            NOW - 10_000 + 10 * number - int(draw.integers(3)) * 500,
+            NOW - (1000 - number) * DAY - int(draw.integers(3)) * 500,
             "dislike" if number % 17 == 5 else "use",
         )
         for number in range(first, first + count)
@@ -116,6 +117,18 @@ def test_an_answer_learns_a_few_events_and_says_how_many_are_left(
     _learn_all(answers)
     assert len(learned) == TURN + at_first
     assert _told(answers).learning is None
+
+
+def test_nothing_is_learned_inside_a_session(opened: Callable[..., RunAnswers], learned: list[int]) -> None:
+    with open_store("memory:") as store:
+        answers = opened(store)
+        for number in range(5):
+            store.append([Event(f"now {number}", "u0", f"i{number}", None, NOW - 100 + number, "use")])
+            _told(answers)
+        assert learned == []
+        store.append([Event("next", "u0", "i9", None, NOW - 100 + DAY, "use")])
+        _told(answers)
+        assert len(learned) == 1, "one lesson, with all five"
 
 
 def test_the_list_after_learning_in_turns_is_that_of_learning_at_once(
