@@ -174,8 +174,8 @@ def print_shelves(
             print_wrapped(about, console, style="dim")
         for item in mine:
             title = Text(f"{rank[id(item)]:3d}. ").append(shown_title(str(item["title"])), "bold")
-            about = [", ".join(item.get("genres", [])), *_certainty(item)]
-            title.append("  ").append(" · ".join(filter(None, about)), "dim")
+            facts = [", ".join(item.get("genres", [])), *_certainty(item)]
+            title.append("  ").append(" · ".join(filter(None, facts)), "dim")
             for number, line in enumerate(title.wrap(console, max(20, console.width - 5))):
                 line.rstrip()
                 console.print(line if number == 0 else Text("     ").append(line), soft_wrap=True)

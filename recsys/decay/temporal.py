@@ -15,6 +15,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
 from recsys.decay.base import Calibration, HalfLifeBelief, HalfLifeKind, IndependentUsers, OnlineRule, Quantiles
 from recsys.decay.changepoints import Changepoints, is_informative, occurrences
+from recsys.decay.former_prior import FormerPrior
 from recsys.decay.half_lives import HalfLives, Posterior
 from recsys.decay.user_arrays import UserArrays
 from recsys.errors import ConfigError
@@ -125,8 +126,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         self.half_lives = HalfLives(self.events, time, self.floors, self.paired)
         self._changes = Changepoints(n_users) if self._changepoints else None
         self._population = np.zeros(len(self.half_lives), np.float32)
-        evidence = np.zeros(len(self.half_lives), np.float32)
-        self._users = UserArrays({"evidence": evidence, "seen": np.zeros((), np.int32)}, n_users)
+        self._former: FormerPrior | None = None
+        self._users = UserArrays({"evidence": self._population, "seen": np.zeros((), np.int32)}, n_users)
 
     @property
     def n_users(self) -> int:
@@ -153,7 +154,22 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def belief(self, users: npt.NDArray[np.integer]) -> Floats:
         """Return p_uh, "users hypotheses"; the prior for `UNKNOWN` users."""
-        exponent = self.shrinkage * self._population + self._users["evidence"][users]
+        return self._belief(users, self._population)
+
+    def belief_at(self, queries: Queries) -> Floats:
+        """Return p_uh, "queries hypotheses", by which each history is weighed: that of its user.
+
+        Only in a rule that was fitted until version 0.2 it depends on the moment, too.
+        """
+        if self._former is None:
+            return self.belief(queries.users)
+        return self._belief(queries.users, self._former.expected(queries))
+
+    def _belief(self, users: npt.NDArray[np.integer], gain: Floats) -> Floats:
+        """Return p_uh, given m_h, "hypotheses" or "users hypotheses"."""
+        exponent = self.shrinkage * gain + self._users["evidence"][users]
+        if self._former is not None:  # its evidence is what lessons had beyond m_h, without the m_h of its lessons
+            exponent += self._users["count"][users][:, None] * gain
         exponent *= self.learning_rate
         exponent[:, -1] += self.caution
         exponent -= exponent.max(1, keepdims=True)
@@ -163,7 +179,10 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def posterior(self, user: int) -> Posterior:
         """Return the belief about one user."""
-        probability = self.belief(np.asarray([user]))[0].astype(np.float64)
+        return self._posterior(user, self.belief(np.asarray([user]))[0])
+
+    def _posterior(self, user: int, belief: Floats) -> Posterior:
+        probability = belief.astype(np.float64)
         return Posterior(self.half_lives, probability / probability.sum(), int(self._users["seen"][user]))
 
     def pace(self, users: npt.NDArray[np.integer]) -> Doubles:
@@ -185,7 +204,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         since = self.half_lives.since_newest(queries, event_age)
-        return self.half_lives.mixture(queries, self.since_changes(queries, since), self.belief(queries.users))
+        return self.half_lives.mixture(queries, self.since_changes(queries, since), self.belief_at(queries))
 
     def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
         """Return which events are recent, "events".
@@ -195,7 +214,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         """
         since = self.half_lives.since_newest(queries, event_age)
         present = self.since_changes(queries, since[-1:])[0] >= 0.5
-        return np.asarray(present & self.half_lives.recent(queries, since, self.belief(queries.users)))
+        return np.asarray(present & self.half_lives.recent(queries, since, self.belief_at(queries)))
 
     def hypotheses(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         """Return "hypotheses events": the grid, as `since_changes`, then the `windows` of the changepoints."""
@@ -212,8 +231,10 @@ class TemporalDecay(OnlineRule, IndependentUsers):
     def describe(self, queries: Queries) -> list[HalfLifeBelief]:
         """Return the belief that weighs each history."""
         result = []
-        for user, lasted in zip(queries.users.tolist(), self._lasted(queries), strict=True):
-            posterior = self.posterior(user)
+        for user, belief, lasted in zip(
+            queries.users.tolist(), self.belief_at(queries), self._lasted(queries), strict=True
+        ):
+            posterior = self._posterior(user, belief)
             clocks: dict[AgeClock, Quantiles] = {}
             names: tuple[AgeClock, ...] = ("events", "time")
             for clock in names:
@@ -276,11 +297,12 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         if (queries.users == UNKNOWN).any():
             known = np.flatnonzero(queries.users != UNKNOWN)
             queries, utility = queries.take(known), utility[known]
-        self.learn(queries.users, utility[:, : len(self.half_lives)])
+        expected = None if self._former is None else self._former.expected(queries)
+        self.learn(queries.users, utility[:, : len(self.half_lives)], expected)
         if self._changes is not None:
             self._changes.learn(queries.users, queries.history.lengths, utility[:, len(self.half_lives) :])
 
-    def learn(self, users: npt.NDArray[np.integer], utility: Floats) -> None:
+    def learn(self, users: npt.NDArray[np.integer], utility: Floats, expected: Floats | None = None) -> None:
         """Learn lessons in their order; users may repeat.
 
         A lesson that all hypotheses predict equally well is skipped.
@@ -288,14 +310,18 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         Args:
             users: "lessons", known user numbers.
             utility: "lessons hypotheses", how well each predicted what followed.
+            expected: "lessons hypotheses", the gain to be expected; None: that of everybody.
         """
         informative = np.flatnonzero(is_informative(utility))
-        surprise = self._gain(utility[informative]) - self._population
+        surprise = self._gain(utility[informative]) - (self._population if expected is None else expected[informative])
         evidence, seen = self._users["evidence"], self._users["seen"]
         for rows in occurrences(users[informative]):
             now = users[informative[rows]]
             evidence[now] = (1 - self.fading) * evidence[now] + surprise[rows]
             seen[now] += 1
+            if self._former is not None:
+                count = self._users["count"]
+                count[now] = (1 - self.fading) * count[now] + 1
 
     def fit_prior(self, utility: Floats) -> None:
         """Learn the mean gains of everybody, and forget what was learned of users.
@@ -328,7 +354,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
     def without_users(self) -> Self:
         """Return a rule that has learned what this one did of the population, and no user."""
         rule = self.for_log(0, self._log_clock)
-        rule._population = self._population.copy()
+        rule._take_population(self._population_state())
         if rule._changes is not None and self._changes is not None:
             rule._changes.restore_population(self._changes.state())
         return rule
@@ -351,13 +377,27 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         changes = {} if self._changes is None else self._changes.state()
-        own = self._users.copy() | {"population": self._population.copy()}
-        return own | {f"changes.{name}": value for name, value in changes.items()}
+        return (
+            self._users.copy()
+            | self._population_state()
+            | {f"changes.{name}": value for name, value in changes.items()}
+        )
+
+    def _population_state(self) -> dict[str, npt.NDArray[Any]]:
+        return {"population": self._population.copy()} if self._former is None else self._former.state()
+
+    def _take_population(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._former = FormerPrior.of(state, self._log_clock)
+        if self._former is None:
+            self._population = state["population"].copy()
+            return
+        self._population = self._former.intercept
+        rows = {"evidence": np.zeros_like(self._population), "count": np.zeros((), np.float32)}
+        self._users = UserArrays(rows | {"seen": np.zeros((), np.int32)}, self.n_users)
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._take_population(state)
         self._users.restore(state)
-        # Until version 0.2 the prior depended on the situation; its intercept is that of an average one.
-        self._population = state["population" if "population" in state else "population.intercept"].copy()
         if self._changes is not None:
             self._changes.restore(_part(state, "changes."))
 

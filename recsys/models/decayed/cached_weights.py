@@ -25,7 +25,6 @@ class CachedWeights:
     Attributes:
         model: the wrapped model, which scores.
         rule: the fitted rule.
-        belief: "1 hypotheses", of the user.
         since: "decays+1 events", `HalfLives.since_newest`.
         reduced: the same, reduced where a changepoint is likely.
         mass: "1 decays+1", the sums of those; None for an empty history.
@@ -34,7 +33,6 @@ class CachedWeights:
 
     model: Recommender
     rule: TemporalDecay
-    belief: Floats
     since: Floats
     reduced: Floats
     mass: Doubles | None
@@ -46,17 +44,17 @@ class CachedWeights:
         since = rule.half_lives.since_newest(queries)
         reduced = rule.since_changes(queries, since)
         mass = mass_of(queries, reduced) if len(queries.times) else None
-        return cls(model, rule, rule.belief(queries.users), since, reduced, mass, reduced[-1] >= 0.5)
+        return cls(model, rule, since, reduced, mass, reduced[-1] >= 0.5)
 
     @property
     def nbytes(self) -> int:
         """Size of the arrays in bytes."""
-        return self.belief.nbytes + self.since.nbytes + self.reduced.nbytes + self.present.nbytes
+        return self.since.nbytes + self.reduced.nbytes + self.present.nbytes
 
     def read(self, queries: Queries) -> ReadOut:
         """Return what `Decayed.read` does, for the query given to `of`, at any moment and with any weights."""
-        half_lives = self.rule.half_lives
-        weights = half_lives.mixture(queries, self.reduced, self.belief, self.mass)
+        half_lives, belief = self.rule.half_lives, self.rule.belief_at(queries)
+        weights = half_lives.mixture(queries, self.reduced, belief, self.mass)
         weighted = queries.with_weights(weights if queries.weights is None else queries.weights * weights)
-        recent = self.present & half_lives.recent(queries, self.since, self.belief)
+        recent = self.present & half_lives.recent(queries, self.since, belief)
         return ReadOut(self.model, weighted, np.asarray(recent))
