@@ -20,16 +20,12 @@ $(READY): pyproject.toml constraints.txt
 bench-setup: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint,drift,serving,index,benchmarks,browser]"
 
-# What is multiplied in the demo is small: threads would wait for each other. It makes and drops large arrays: a heap that
-# keeps their memory (glibc alone reads these settings) saves ten seconds of page faults.
-DEMO_RUN := OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 $(BIN)/recsys demo
-
 demo: setup
-	$(DEMO_RUN)
+	$(BIN)/recsys demo
 
 # The demo's model with its page, on http://127.0.0.1:8000, for this machine only.
 serve: setup
-	test -f $(DEMO)/metrics.json || $(DEMO_RUN)
+	test -f $(DEMO)/metrics.json || $(BIN)/recsys demo
 	$(BIN)/recsys serve --run $(DEMO) --no-auth
 
 test: setup

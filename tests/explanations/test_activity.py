@@ -42,7 +42,7 @@ def recent(model: Decayed, queries: Queries) -> Mask:
 
 def believing(model: Recommender, log: Interactions, **belief: float) -> Decayed:
     """Return a fitted model in which user 0 has this belief over half-lives, named as in `HalfLives.names`."""
-    prior = TemporalDecay(events=(1.0, 4.0), days=(1.0,), floors=(0.0,), paired=False)
+    prior = TemporalDecay(events=(1.0, 4.0), days=(1.0,), floors=(0.0,), paired=False, caution=0.0)
     decayed = Decayed(model, prior, calibration=0.0).fit(log)
     rule = decayed.rule
     assert isinstance(rule, TemporalDecay)

@@ -15,8 +15,8 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.types import Ints, Items
 
-_ENTRIES = 32_000_000
-"""Scores of personas computed at a time: about 128 MB."""
+_ENTRIES = 4_000_000
+"""Scores of personas computed at a time, about 16 MB; see `recsys.models.personas.ownership`."""
 
 
 @final

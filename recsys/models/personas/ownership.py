@@ -20,8 +20,8 @@ from recsys.models.personas.dictionary import TasteDictionary
 from recsys.slates.base import Content, Owners, Seating
 from recsys.types import Doubles, Floats, Ints, Items, Mask
 
-_ENTRIES = 16_000_000
-"""Contributions computed at a time: about 64 MB."""
+_ENTRIES = 2_000_000
+"""Contributions computed at a time, about 8 MB: larger arrays are fresh pages each time, slower to get than to fill."""
 
 
 _RESEMBLANCE = 2.0

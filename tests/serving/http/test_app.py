@@ -17,6 +17,7 @@ from recsys.events.checks import MOST_AHEAD
 from recsys.events.store import Event, EventStore
 from recsys.serving.opening import open_answers
 from recsys.serving.service import Service
+from recsys.types import DAY
 from tests.serving.client import Client, bearer, client_of, event, ids, service_of, token
 from tests.serving.serving_run import EVENTS, train
 
@@ -97,9 +98,11 @@ def test_an_event_teaches_the_users_half_life(client: Client) -> None:
 
     before = learned()
     new = ids(_ok(client.get("/v1/users/u0/recommendations")))
-    # An event that all half-lives predict alike says nothing; ten of them do.
+    # A visit that all half-lives predict alike says nothing; ten items do. It teaches once, when the next one begins.
     _send(client, *(event(f"e{k}", item=item, time=1_500_000_000 + k) for k, item in enumerate(new)))
-    assert before < learned() <= before + len(new)
+    assert learned() == before
+    _send(client, event("next", item=new[0], time=1_500_000_000 + 2 * DAY))
+    assert learned() == before + 1
 
 
 def test_somebody_new_is_served_at_once_and_alike_with_the_history_in_the_body(client: Client) -> None:
@@ -532,4 +535,5 @@ def test_a_run_that_was_trained_on_the_store_finds_its_log_there(log: Path, tmp_
         assert fresh.learned_from == before
         new = [str(item.item_id) for item in answers.recommend("u0", 10, None, ()).items]
         store.append([Event(f"e{k}", "u0", item, 1.0, 1_500_000_000 + k) for k, item in enumerate(new)])
+        store.append([Event("next", "u0", new[0], 1.0, 1_500_000_000 + 2 * DAY)])
         assert learned() > before

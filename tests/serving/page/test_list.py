@@ -130,8 +130,8 @@ def test_the_list_is_there_before_its_reasons_are_searched(visit: Visit, base: s
     page.locator("#change").wait_for()
     page.locator("#list[aria-busy=false]").wait_for()
     page.wait_for_function(
-        "() => performance.getEntriesByType('resource')"
-        ".some((one) => one.name.includes('/recommendations') && !one.name.includes('details'))"
+        "() => !performance.getEntriesByType('resource')"
+        ".filter((one) => one.name.includes('/recommendations')).at(-1).name.includes('details')"
     )
     asked = [
         url
