@@ -12,7 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from benchmarks.serving.processes.postgresql_server import is_installed
-from recsys.events.store import EventStore, Recorded
+from recsys.data.feedback import UNRATED_KINDS, Kind
+from recsys.events.store import Event, EventStore, Recorded
 
 POSTGRESQL = "postgresql://127.0.0.1:5432/test"
 _VARIABLE = "RECSYS_TEST_POSTGRESQL"
@@ -55,3 +56,9 @@ def address_of(kind: str, folder: Path) -> Iterator[str]:
 def users_of(store: EventStore) -> list[str]:
     """Return the ids of all users with events, sorted by code point."""
     return sorted({change.event.user_id for change in store.replay() if isinstance(change, Recorded)})
+
+
+def event(number: int, user: str = "ada", *, time: int | None = None, kind: Kind = "use") -> Event:
+    """Return an event of a number, whose content follows from it."""
+    value = None if kind in UNRATED_KINDS else number / 3
+    return Event(f"e{number}", user, f"item {number}", value, 1000 + number if time is None else time, kind)
