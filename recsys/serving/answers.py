@@ -61,7 +61,14 @@ class Answers(Protocol):
         """
 
     def prepare(self, user_id: str) -> bool:
-        """Do a part of the work for a user's next answer, if the user has a cached state; it changes no answer.
+        """Do a part of the work for a user's next list, if the user has a cached state; it changes no answer.
+
+        Returns:
+            Whether there is more to do.
+        """
+
+    def search(self, user_id: str) -> bool:
+        """Search for a few milliseconds for the reasons of a user's cached list; it changes no answer.
 
         Returns:
             Whether there is more to do.
@@ -104,7 +111,7 @@ class Answers(Protocol):
             exclude: items that must not be recommended, beside those of the history.
             details: whether to search for the events without which items would leave the list, which takes most of the
                 time. Without, no sentence claims a "because". "ready": where they were searched before; else the
-                answer's `reasons` are pending, and `prepare` searches them; of a list at another moment, or without
+                answer's `reasons` are pending, and `search` searches them; of a list at another moment, or without
                 items that are not of the history, they stay unsearched.
             filters: which items may be listed.
 

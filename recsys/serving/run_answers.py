@@ -193,8 +193,14 @@ class RunAnswers:
                 self._states.at(history, self._now(), None)
                 return True
             if state.cached_list is None:
-                return self.recommend(user_id, _LENGTH, None, (), details="ready").reasons == "pending"
-            return self._lists.search(history, state, _TURN)
+                self.recommend(user_id, _LENGTH, None, (), details="ready")
+            return False
+
+    def search(self, user_id: str) -> bool:
+        with self._lock:
+            history = self._cached(user_id)
+            state = None if history is None else self._cache.get(history)
+            return history is not None and state is not None and self._lists.search(history, state, _TURN)
 
     def check(self) -> None:
         fitted = self._model.fitted_on

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,6 +28,8 @@ _QUEUED = 16
 _BATCH = 4
 """The most users of a batch of events whose next answers are prepared: a batch of more users is an import."""
 
+_QUIET = 0.05
+"""Seconds without a request after which reasons are searched that may never be asked for."""
 
 _UNSAVED = 256
 """Events after which beliefs are saved: as many at most are learned again after a kill."""
@@ -70,8 +73,10 @@ class Service:
         self._reloading = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "answers")
         self._waiting: set[object] = set()
-        self._queued: dict[str, None] = {}
+        self._unlisted: dict[str, None] = {}
+        self._unsearched: dict[str, None] = {}
         self._queue = threading.Lock()
+        self._quiet_from = 0.0
         self._is_preparing = False
         self._saver = ThreadPoolExecutor(1, "beliefs")
         self._is_learning = self._is_saving = self._warm = False
@@ -92,10 +97,13 @@ class Service:
         """
         request = object()
         self._waiting.add(request)
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, request, call)
+            return await loop.run_in_executor(self._thread, self._run, request, call)
         finally:
             self._waiting.discard(request)  # a cancelled call never starts
+            self._quiet_from = time.monotonic() + _QUIET
+            loop.call_later(_QUIET, self._prepare_soon)
 
     def recommend(
         self,
@@ -106,10 +114,10 @@ class Service:
         details: Details,
         filters: Filters = UNFILTERED,
     ) -> RecommendationList:
-        """Return recommendations, in the thread of the models; pending reasons are searched while no request waits."""
+        """Return recommendations, in the thread of the models; pending reasons are searched when it is quiet."""
         listed = self.answers.recommend(user_id, n, at, exclude, details=details, filters=filters)
         if listed.reasons == "pending":
-            self._prepare_later(user_id)
+            self._later(self._unsearched, user_id)
         return listed
 
     def append(self, events: Sequence[Event]) -> Appended:
@@ -123,7 +131,7 @@ class Service:
         users = {event.user_id for event in events}
         if len(users) <= _BATCH:
             for user_id in users:
-                self._prepare_later(user_id)
+                self._later(self._unlisted, user_id)
         return appended
 
     @property
@@ -172,33 +180,43 @@ class Service:
         except StoreError as error:
             LOGGER.warning("what was learned of users is not saved (%s); a restart will learn it again", error)
 
-    def _prepare_later(self, user_id: str) -> None:
+    def _later(self, queue: dict[str, None], user_id: str) -> None:
         with self._queue:
-            if len(self._queued) < _QUEUED:
-                self._queued.setdefault(user_id)
+            if len(queue) < _QUEUED:
+                queue.setdefault(user_id)
         self._prepare_soon()
 
+    def _next(self) -> tuple[dict[str, None], Callable[[str], bool]] | None:
+        """Return the queue whose first user is next, and the work: lists first, reasons only when it is quiet."""
+        if self._unlisted:
+            return self._unlisted, self._answers.prepare
+        if self._unsearched and time.monotonic() >= self._quiet_from:
+            return self._unsearched, self._answers.search
+        return None
+
     def _prepare_soon(self) -> None:
-        if self._queued and not self._is_preparing:
+        if not self._is_preparing and self._next() is not None:
             self._is_preparing = True
             with suppress(RuntimeError):  # the service ends
                 self._thread.submit(self._prepare)
 
     def _prepare(self) -> None:
-        """Do a part of the work of the first user of the queue, if no request waits; else after its answer."""
+        """Do a part of the work of the first user of a queue, if no request waits; else after its answer."""
         self._is_preparing = False
-        if self._waiting:
+        following = self._next()
+        if self._waiting or following is None:
             return
+        queue, work = following
         with self._queue:
-            user_id = next(iter(self._queued), None)
-        if user_id is None:
-            return
+            user_id = next(iter(queue))
         more = False
         with suppress(StoreError):  # the next request reports it
-            more = self._answers.prepare(user_id)
+            more = work(user_id)
         if not more:
             with self._queue:
-                self._queued.pop(user_id, None)
+                queue.pop(user_id)
+                if queue is self._unlisted and len(self._unsearched) < _QUEUED:
+                    self._unsearched.setdefault(user_id)
         self._prepare_soon()
         self._after_answer()
 
@@ -211,7 +229,7 @@ class Service:
         """Remove an event of a user for good, from the store and from answers; return whether there is or was one."""
         undone = self.store.undo_event(user_id, event_id)
         if undone is not None:
-            self._prepare_later(user_id)
+            self._later(self._unlisted, user_id)
         return undone is not None
 
     def erase(self, user_id: str) -> None:

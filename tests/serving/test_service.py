@@ -31,6 +31,7 @@ class _Prepared:
 
     def __init__(self, *, broken: bool = False) -> None:
         self.users: list[str] = []
+        self.searched: list[tuple[str, float]] = []
         self._broken = broken
 
     def after(self, count: int) -> list[str]:
@@ -49,6 +50,11 @@ class _Prepared:
         if self._broken:
             raise StoreError("gone")
         return user_id.endswith("5") and self.users.count(user_id) < 2
+
+    def search(self, user_id: str) -> bool:
+        """Note it; there are two turns for everybody."""
+        self.searched.append((user_id, time.monotonic()))
+        return [user for user, _ in self.searched].count(user_id) < 2
 
 
 class _Busy:
@@ -92,6 +98,29 @@ def test_preparation_in_parts_is_completed() -> None:
     answers = _Prepared()
     _service(answers).append([_event(5), _event(6)])
     assert sorted(answers.after(3)) == ["u5", "u5", "u6"]
+
+
+def test_reasons_are_searched_when_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsys.serving.service._QUIET", 0.2)
+    answers = _Prepared()
+    service = _service(answers)
+
+    async def ask() -> float:
+        await service.answer(lambda: None)
+        service.append([_event(1)])
+        assert answers.after(1) == ["u1"]  # the list does not wait
+        last = 0.0
+        for _ in range(3):
+            last = time.monotonic()
+            await service.answer(lambda: None)
+        until = last + _PATIENCE
+        while len(answers.searched) < 2 and time.monotonic() < until:
+            await asyncio.sleep(0.001)
+        return last
+
+    last = asyncio.run(ask())
+    assert [user for user, _ in answers.searched] == ["u1", "u1"]
+    assert all(moment >= last + 0.2 for _, moment in answers.searched)
 
 
 def test_an_import_is_not_prepared() -> None:
