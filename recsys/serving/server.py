@@ -9,7 +9,6 @@ import errno
 import ipaddress
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -34,9 +33,6 @@ from recsys.serving.workers import READY, RELOADED, Notify, Workers
 
 _KEEP_ALIVE, _SHUTDOWN = 5, 30
 """Seconds that an idle connection stays, and that answers under way are waited for when the service ends."""
-
-_SWITCH = 0.0005
-"""Seconds after which a computing thread lets the one of the connections go on; Python's 5 ms add to every answer."""
 
 _CONNECTIONS = 512
 """Connections at once; a further one is refused and may try again."""
@@ -128,7 +124,6 @@ class Server:
         """Return the service of the run, up to date with an open store."""
         from recsys.serving.opening import open_answers  # noqa: PLC0415 (the parent of workers needs no torch)
 
-        sys.setswitchinterval(_SWITCH)
         garbage = Garbage()
         garbage.prepare()
 
