@@ -85,7 +85,7 @@ function why(item, how) {
  * @param {Recommended} item
  */
 function inALine(item) {
-  if (item.reason_kind === "taste" || item.reason_kind === "popular") return item.reason.replace(/of your taste for .+(,? speaks? for it)/, "of this side$1"); // whose name stands above
+  if (item.reason_kind === "taste" || item.reason_kind === "popular") return item.reason.replace(/of your taste for .+(,? speaks? for it)/, "of this persona$1"); // whose name stands above
   if (item.reason_kind !== "because" || !item.without.length) return item.reason;
   const titles = new Map(item.evidence.map((reason) => [reason.item_id, spokenTitle(reason.title)]));
   return `Because of ${joined(item.without.map((id) => titles.get(id) ?? id))}`;
@@ -119,7 +119,7 @@ function row(reason, largest, needed) {
 function remarks(item) {
   const told = [];
   if (item.evidence_kind === "contribution" && item.certainty !== null) told.push(certaintyInWords(item.certainty, item.without.length));
-  if (item.owner_share !== null && item.owner_share > 0) told.push(`This side carries ${percent(item.owner_share)} of all that speaks for it.`);
+  if (item.owner_share !== null && item.owner_share > 0) told.push(`This persona carries ${percent(item.owner_share)} of all that speaks for it.`);
   const recent = Math.round((item.recent ?? 0) * 100);
   if (recent > 0 && recent < 100) told.push(`${recent}% is recent, ${100 - recent}% long-term.`);
   return told;

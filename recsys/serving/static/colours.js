@@ -1,17 +1,17 @@
-/** A colour for each side of the current user: no two share one, and none changes while the page is open. */
+/** A colour for each persona of the current user: no two share one, and none changes while the page is open. */
 
-const COLOURS = 6; // as many sides as a person has at most
+const COLOURS = 6; // as many personas as a user has at most
 
 /** @type {Map<number, number>} */
 let given = new Map();
 
-/** Forget the sides of a user, for another. */
+/** Forget the personas of a user, for another. */
 export function forgetColours() {
   given = new Map();
 }
 
 /**
- * Give each side a colour, the largest first.
+ * Give each persona a colour, the largest first.
  * @param {number[]} personas
  */
 export function giveColours(personas) {
@@ -28,7 +28,7 @@ export function giveColours(personas) {
 }
 
 /**
- * Return the class of a side's colour.
+ * Return the class of a persona's colour.
  * @param {number | null} persona null: nobody's
  */
 export function colour(persona) {

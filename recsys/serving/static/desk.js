@@ -1,4 +1,4 @@
-/** What is shown of one user: the list, the sides, the half-life; and what becomes of a click on any of them. */
+/** What is shown of one user: the list, the personas, the half-life; and what becomes of a click on any of them. */
 
 import * as api from "./api.js";
 import { difference, hideChange, showChange, spoken } from "./changes.js";
@@ -9,12 +9,12 @@ import { doneOf } from "./kinds.js";
 import { tell } from "./problems.js";
 import { endRenaming, shelves, skeleton } from "./shelves.js";
 import { leadOf, shownOf } from "./shown.js";
-import { memory, picture, sides } from "./sides.js";
+import { memory, personaList, picture } from "./personas.js";
 import { capital, counted, spokenTitle } from "./words.js";
 
 /** @typedef {import("./api.js").FoundItem} FoundItem */
 /** @typedef {import("./api.js").Kind} Kind */
-/** @typedef {import("./shelves.js").Side} Side */
+/** @typedef {import("./shelves.js").NamedPersona} NamedPersona */
 
 const TEN = 10;
 const MOST = 100;
@@ -62,8 +62,8 @@ export const whole = () => completed;
 /** Return whose desk it is. */
 export const currentUser = () => user;
 
-/** Return the current user's sides, once they are known. */
-export const currentSides = () => personas?.personas ?? [];
+/** Return the current user's personas, once they are known. */
+export const currentPersonas = () => personas?.personas ?? [];
 
 /**
  * Show another user.
@@ -77,7 +77,7 @@ export async function openDesk(next) {
   byId("list-title").replaceChildren("Recommended for ", h("span", { class: "user" }, user));
   document.title = `${user} – recsys`;
   byId("list-lead").textContent = "";
-  for (const part of ["side-list", "picture", "half-life", "list-error", "sides-error", "marked"]) byId(part).replaceChildren();
+  for (const part of ["persona-list", "picture", "half-life", "list-error", "personas-error", "marked"]) byId(part).replaceChildren();
   byId("shelves").replaceChildren(skeleton());
   byId("memory").hidden = byId("more").hidden = true;
   byId("desk").classList.add("loading"); // what comes, comes at once, so that no part of it pushes another
@@ -96,7 +96,7 @@ export function leaveDesk() {
 }
 
 /**
- * Ask for the list and the sides, and draw both. Of several at once the last one counts.
+ * Ask for the list and the personas, and draw both. Of several at once the last one counts.
  * @param {() => void} [drawn]
  * @returns {Promise<boolean>} whether a list was drawn
  */
@@ -110,14 +110,14 @@ export async function refresh(drawn) {
     genres.length ? genres : api.genres(),
   ]);
   if (asked !== turn) return false;
-  personas = settled(people, "sides-error");
+  personas = settled(people, "personas-error");
   if (names.status === "fulfilled") genres = names.value;
   const shown = settled(items, "list-error");
   if (shown) list = shown;
   else byId("shelves").querySelector(".skeleton")?.remove();
   giveColours([...(personas?.personas ?? []), ...(list?.shelves ?? [])].flatMap(({ persona }) => (persona === null ? [] : [persona])));
   if (shown) drawList();
-  drawSides();
+  drawPersonas();
   drawn?.();
   marked = refreshed();
   if (shown && shown.reasons !== "searched") completed = complete(asked, wanted);
@@ -175,20 +175,20 @@ export async function takeBack(title, event) {
 }
 
 /**
- * Correct a side: its weight, or its name.
- * @param {{persona: number, name: string, weight: number}} side
+ * Correct a persona: its weight, or its name.
+ * @param {{persona: number, name: string, weight: number}} persona
  * @param {api.Correction} before what holds until now
  * @param {api.Correction} correction
  */
-export function correct(side, before, correction) {
+export function correct(persona, before, correction) {
   const person = user;
   const control = correction.name !== before.name ? "rename" : correction.weight === 0 || before.weight === 0 ? "mute" : "boost";
   return act({
-    key: `side ${side.persona}`,
-    done: correctionDone(side.name, before, correction),
-    deed: () => api.correct(person, side.persona, correction),
-    undo: () => api.correct(person, side.persona, before),
-    back: `${control} ${side.persona}`,
+    key: `persona ${persona.persona}`,
+    done: correctionDone(persona.name, before, correction),
+    deed: () => api.correct(person, persona.persona, correction),
+    undo: () => api.correct(person, persona.persona, before),
+    back: `${control} ${persona.persona}`,
   });
 }
 
@@ -251,7 +251,7 @@ function close() {
 }
 
 /** Return what of the list is shown now. */
-const displayed = () => shownOf(list, length, currentSides());
+const displayed = () => shownOf(list, length, currentPersonas());
 
 function drawList() {
   if (!list) return;
@@ -264,16 +264,16 @@ function drawList() {
   redraw(byId("shelves"), items.length ? drawn : [h("p", { class: "panel empty" }, none), ...drawn], () => byId("list-title").focus({ preventScroll: true }));
   byId("more").hidden = list.items.length < length || length >= MOST;
   byId("filter-open").hidden = !filtered && !items.length;
-  filters.offer(genres, currentSides());
+  filters.offer(genres, currentPersonas());
   filters.tell(items.length, list.items.length >= length);
 }
 
-function drawSides() {
+function drawPersonas() {
   const found = personas;
   const some = found && list?.known_events !== 0 && found.personas.length > 0;
   redraw(byId("picture"), [some && found.personas.length > 1 && picture(found)]);
   const cold = found && list?.known_events === 0 && h("li", { class: "hint" }, "They appear as soon as you have marked the first title.");
-  redraw(byId("side-list"), some ? sides(found, new Set(list?.shelves.map((shelf) => shelf.persona)), controls) : [cold]);
+  redraw(byId("persona-list"), some ? personaList(found, new Set(list?.shelves.map((shelf) => shelf.persona)), controls) : [cold]);
   byId("memory").hidden = !found?.half_life;
   redraw(byId("half-life"), found?.half_life ? memory(found.half_life) : []);
 }
@@ -309,22 +309,22 @@ function onCard(item, kind) {
 }
 
 /**
- * @param {Side} side
+ * @param {NamedPersona} persona
  * @param {number} weight
  */
-function weigh(side, weight) {
-  const name = side.renamed ? side.name : null;
-  if (weight === 0) filters.leaveSide(side.persona);
-  void attempt("list-error", () => correct(side, { weight: side.weight, name }, { weight, name }));
+function weigh(persona, weight) {
+  const name = persona.renamed ? persona.name : null;
+  if (weight === 0) filters.leavePersona(persona.persona);
+  void attempt("list-error", () => correct(persona, { weight: persona.weight, name }, { weight, name }));
 }
 
 /**
- * @param {Side} side
+ * @param {NamedPersona} persona
  * @param {string | null} name
  */
-function rename(side, name) {
-  const before = { weight: side.weight, name: side.renamed ? side.name : null };
-  void attempt("list-error", () => correct(side, before, { weight: side.weight, name }));
+function rename(persona, name) {
+  const before = { weight: persona.weight, name: persona.renamed ? persona.name : null };
+  void attempt("list-error", () => correct(persona, before, { weight: persona.weight, name }));
 }
 
 /** @type {import("./shelves.js").Controls} */
@@ -334,13 +334,13 @@ const controls = {
   rename,
   again() {
     drawList();
-    drawSides();
+    drawPersonas();
   },
 };
 
 /** @param {boolean} yes */
 function busy(yes) {
-  for (const part of ["list", "sides"]) byId(part).setAttribute("aria-busy", String(yes));
+  for (const part of ["list", "personas"]) byId(part).setAttribute("aria-busy", String(yes));
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Filters of the list, by side, genre and year, which the service applies to the whole catalogue. */
+/** Filters of the list, by persona, genre and year, which the service applies to the whole catalogue. */
 
 import { byId, h, inputById } from "./dom.js";
 import { capital, counted } from "./words.js";
@@ -20,7 +20,7 @@ export function connectFilters(changed) {
   open.addEventListener("click", () => {
     form.hidden = !form.hidden;
     open.setAttribute("aria-expanded", String(!form.hidden));
-    if (!form.hidden) byId("filter-side").focus();
+    if (!form.hidden) byId("filter-persona").focus();
   });
   form.addEventListener("change", changed);
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -32,7 +32,7 @@ export const inUse = () => Object.keys(chosen()).length > 0;
 
 /** Empty and close the filters, as for another user. */
 export function resetFilters() {
-  for (const id of ["filter-side", "filter-genre"]) selectById(id).replaceChildren();
+  for (const id of ["filter-persona", "filter-genre"]) selectById(id).replaceChildren();
   for (const id of ["filter-from", "filter-to"]) inputById(id).value = "";
   byId("filters").hidden = true;
   byId("filter-open").setAttribute("aria-expanded", "false");
@@ -40,22 +40,22 @@ export function resetFilters() {
 }
 
 /**
- * Offer all genres, and the sides that may have titles.
+ * Offer all genres, and the personas that may have titles.
  * @param {string[]} genres
- * @param {Persona[]} sides
+ * @param {Persona[]} personas
  */
-export function offer(genres, sides) {
-  const heard = sides.filter((side) => !side.muted);
-  refill("filter-side", "All sides", heard.length > 1 ? heard.map((side) => ({ value: String(side.persona), text: capital(side.name) })) : []);
+export function offer(genres, personas) {
+  const heard = personas.filter((persona) => !persona.muted);
+  refill("filter-persona", "All personas", heard.length > 1 ? heard.map((persona) => ({ value: String(persona.persona), text: capital(persona.name) })) : []);
   refill("filter-genre", "All genres", genres.map((genre) => ({ value: genre, text: genre })));
 }
 
 /**
- * No longer choose a side, of which there are no titles any more.
+ * No longer choose a persona, of which there are no titles any more.
  * @param {number} persona
  */
-export function leaveSide(persona) {
-  if (selectById("filter-side").value === String(persona)) selectById("filter-side").value = ANY;
+export function leavePersona(persona) {
+  if (selectById("filter-persona").value === String(persona)) selectById("filter-persona").value = ANY;
 }
 
 /**
@@ -77,8 +77,8 @@ export function chosen() {
     const { value, valueAsNumber, validity } = inputById(id);
     return value === "" || !validity.valid ? undefined : valueAsNumber;
   };
-  const [side, genre] = ["filter-side", "filter-genre"].map((id) => selectById(id).value);
-  const all = { persona: side ? Number(side) : undefined, genre: genre || undefined, from_year: year("filter-from"), to_year: year("filter-to") };
+  const [persona, genre] = ["filter-persona", "filter-genre"].map((id) => selectById(id).value);
+  const all = { persona: persona ? Number(persona) : undefined, genre: genre || undefined, from_year: year("filter-from"), to_year: year("filter-to") };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 

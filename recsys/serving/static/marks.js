@@ -2,7 +2,7 @@
 
 import { writeButton } from "./access.js";
 import { ApiError, exportData } from "./api.js";
-import { correct, currentSides, currentUser, takeBack } from "./desk.js";
+import { correct, currentPersonas, currentUser, takeBack } from "./desk.js";
 import { button, byId, h, redraw } from "./dom.js";
 import { doneOf } from "./kinds.js";
 import { tell } from "./problems.js";
@@ -40,7 +40,7 @@ export function connectMarks() {
       const newest = [...events].reverse();
       const shown = all ? newest : newest.slice(0, SHOWN);
       const rows = [
-        ...currentSides().flatMap((side) => corrected(side).map((one) => correctionRow(one, () => void attempt(one.undo)))),
+        ...currentPersonas().flatMap((persona) => corrected(persona).map((one) => correctionRow(one, () => void attempt(one.undo)))),
         ...shown.map((event) => row(event, () => void attempt(() => takeBack(event.title ?? event.item_id, event.event_id)))),
       ];
       if (!rows.length) rows.push(h("li", { class: "hint" }, "Nothing yet. What you mark here, and what you mute, boost or rename, is listed, to be taken back."));
@@ -60,20 +60,20 @@ export function connectMarks() {
 /** @typedef {{key: string, done: string, name: string, undo: () => Promise<unknown>}} Corrected */
 
 /**
- * Return what was corrected of a side.
- * @param {Persona} side
+ * Return what was corrected of a persona.
+ * @param {Persona} persona
  * @returns {Corrected[]}
  */
-function corrected(side) {
-  const own = side.renamed ? side.name : null;
-  const now = { weight: side.weight, name: own };
+function corrected(persona) {
+  const own = persona.renamed ? persona.name : null;
+  const now = { weight: persona.weight, name: own };
   /** @type {Corrected[]} */
   const found = [];
-  if (side.weight !== 1) {
-    const done = side.muted ? "Muted" : side.weight > 1 ? "Boosted" : "Weighed less";
-    found.push({ key: `weight ${side.persona}`, done, name: side.name, undo: () => correct(side, now, { weight: 1, name: own }) });
+  if (persona.weight !== 1) {
+    const done = persona.muted ? "Muted" : persona.weight > 1 ? "Boosted" : "Weighed less";
+    found.push({ key: `weight ${persona.persona}`, done, name: persona.name, undo: () => correct(persona, now, { weight: 1, name: own }) });
   }
-  if (side.renamed) found.push({ key: `name ${side.persona}`, done: "Renamed", name: side.name, undo: () => correct(side, now, { weight: side.weight, name: null }) });
+  if (persona.renamed) found.push({ key: `name ${persona.persona}`, done: "Renamed", name: persona.name, undo: () => correct(persona, now, { weight: persona.weight, name: null }) });
   return found;
 }
 
@@ -86,7 +86,7 @@ function correctionRow({ key, done, name }, undo) {
   return h(
     "li",
     {},
-    h("span", { class: "marked-title" }, capital(name), h("span", { class: "hint" }, `${done}: a side of yours`)),
+    h("span", { class: "marked-title" }, capital(name), h("span", { class: "hint" }, `${done}: a persona of yours`)),
     writeButton({ class: "link", "data-key": `take back ${key}`, "aria-label": label }, ["Take back"], undo),
   );
 }

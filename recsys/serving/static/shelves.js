@@ -1,4 +1,4 @@
-/** The list as shelves: a side of the person on each, its share and seats, what can be done to it, and its cards. */
+/** The list as shelves: a persona on each, its share and seats, what can be done to it, and its cards. */
 
 import { writeButton } from "./access.js";
 import { card } from "./cards.js";
@@ -9,19 +9,19 @@ import { capital, counted, oftenInWords, percent } from "./words.js";
 /** @typedef {import("./api.js").Recommended} Recommended */
 /** @typedef {import("./api.js").Shelf & {renamed: boolean}} Shelf `renamed`: its name is the person's own */
 /** @typedef {import("./api.js").Kind} Kind */
-/** @typedef {{persona: number, name: string, weight: number, muted: boolean, renamed: boolean}} Side */
+/** @typedef {{persona: number, name: string, weight: number, muted: boolean, renamed: boolean}} NamedPersona */
 
 /**
  * @typedef {object} Controls
  * @property {(item: Recommended, kind: Kind) => void} answer
- * @property {(side: Side, weight: number) => void} weigh
- * @property {(side: Side, name: string | null) => void} rename null: the name that was found
- * @property {() => void} again draws the sides anew
+ * @property {(persona: NamedPersona, weight: number) => void} weigh
+ * @property {(persona: NamedPersona, name: string | null) => void} rename null: the name that was found
+ * @property {() => void} again draws the personas anew
  */
 
 export const BOOST = 2;
 
-/** @type {number | null} The side that is being renamed. */
+/** @type {number | null} The persona that is being renamed. */
 let renaming = null;
 
 /** Leave what is being typed, as for another user. */
@@ -79,13 +79,13 @@ function head(shelf, seats, id, how, controls) {
       !how.cold && h("p", { class: "shelf-facts" }, h("span", { class: "seats" }, counted(seats, "seat"))),
     );
   }
-  const side = /** @type {Side} */ (shelf);
-  const state = side.muted ? "muted" : side.weight > 1 ? "boosted" : "";
+  const persona = /** @type {NamedPersona} */ (shelf);
+  const state = persona.muted ? "muted" : persona.weight > 1 ? "boosted" : "";
   return h(
     "div",
     { class: "shelf-head" },
     h("span", { class: "dot", "aria-hidden": "true" }),
-    h("h2", { id, class: "shelf-name" }, capital(side.name), state && " ", state && h("span", { class: "tag" }, state)),
+    h("h2", { id, class: "shelf-name" }, capital(persona.name), state && " ", state && h("span", { class: "tag" }, state)),
     h(
       "p",
       { class: "shelf-facts" },
@@ -94,7 +94,7 @@ function head(shelf, seats, id, how, controls) {
       h("span", { class: "share" }, percent(shelf.share), h("span", { class: "visually-hidden" }, " of what counts now,")),
       h("span", { class: "seats" }, seats ? counted(seats, "seat") : "no seat"),
     ),
-    sideControls(side, controls),
+    personaControls(persona, controls),
   );
 }
 
@@ -109,44 +109,44 @@ function meter(share) {
 }
 
 /**
- * Return what can be done to a side, or the form in which it gets a name.
- * @param {Side} side
+ * Return what can be done to a persona, or the form in which it gets a name.
+ * @param {NamedPersona} persona
  * @param {Controls} controls
  */
-export const sideControls = (side, controls) => (renaming === side.persona ? renameForm(side, controls) : buttons(side, controls));
+export const personaControls = (persona, controls) => (renaming === persona.persona ? renameForm(persona, controls) : buttons(persona, controls));
 
 /**
- * @param {Side} side
+ * @param {NamedPersona} persona
  * @param {Controls} controls
  */
-function buttons(side, controls) {
-  const boosted = side.weight > 1;
+function buttons(persona, controls) {
+  const boosted = persona.weight > 1;
   /** @param {string} key @param {string} label @param {number} weight @param {string} hint @param {boolean} on whether it holds, and is taken back */
   const control = (key, label, weight, hint, on) =>
     writeButton(
-      { class: on ? "control on" : "control", "data-key": `${key} ${side.persona}`, "aria-label": `${label} ${side.name}`, title: hint },
+      { class: on ? "control on" : "control", "data-key": `${key} ${persona.persona}`, "aria-label": `${label} ${persona.name}`, title: hint },
       [label],
-      () => controls.weigh(side, weight),
+      () => controls.weigh(persona, weight),
     );
-  const mute = side.muted
+  const mute = persona.muted
     ? control("mute", "Unmute", 1, "Its titles may be recommended again", true)
     : control("mute", "Mute", 0, "None of its titles, until you unmute it", false);
   const boost = boosted ? control("boost", "Unboost", 1, "As many seats as it is due", true) : control("boost", "Boost", BOOST, "Twice its seats", false);
   const rename = () => {
-    renaming = side.persona;
+    renaming = persona.persona;
     controls.again();
-    const field = document.getElementById(`side-name-${side.persona}`);
+    const field = document.getElementById(`persona-name-${persona.persona}`);
     if (!(field instanceof HTMLInputElement)) return;
     field.focus();
     field.select();
   };
   return h(
     "div",
-    { class: "controls", role: "group", "aria-label": `What ${side.name} may do` },
+    { class: "controls", role: "group", "aria-label": `What ${persona.name} may do` },
     mute,
     boost,
     writeButton(
-      { class: "control", "data-key": `rename ${side.persona}`, "aria-label": `Rename ${side.name}`, title: "Give it your own name" },
+      { class: "control", "data-key": `rename ${persona.persona}`, "aria-label": `Rename ${persona.name}`, title: "Give it your own name" },
       ["Rename"],
       rename,
     ),
@@ -154,41 +154,41 @@ function buttons(side, controls) {
 }
 
 /**
- * @param {Side} side
+ * @param {NamedPersona} persona
  * @param {Controls} controls
  */
-function renameForm(side, controls) {
-  const id = `side-name-${side.persona}`;
-  const submit = h("button", { type: "submit", class: "primary", "data-key": `rename ${side.persona}` }, "Save");
-  const field = h("input", { id, maxlength: 80, value: side.name, autocomplete: "off", "data-key": `name ${side.persona}` });
+function renameForm(persona, controls) {
+  const id = `persona-name-${persona.persona}`;
+  const submit = h("button", { type: "submit", class: "primary", "data-key": `rename ${persona.persona}` }, "Save");
+  const field = h("input", { id, maxlength: 80, value: persona.name, autocomplete: "off", "data-key": `name ${persona.persona}` });
   const end = () => {
     renaming = null;
     controls.again();
-    const back = document.querySelector(`[data-key="rename ${side.persona}"]`);
+    const back = document.querySelector(`[data-key="rename ${persona.persona}"]`);
     if (back instanceof HTMLElement) back.focus();
   };
   /** @param {string | null} name */
   const save = (name) => {
     renaming = null;
     submit.focus(); // its place is taken by the button that opened this form
-    controls.rename(side, name);
+    controls.rename(persona, name);
   };
   const form = h(
     "form",
     { class: "rename", novalidate: true },
-    h("label", { for: id, class: "visually-hidden" }, `Your name for ${side.name}`),
+    h("label", { for: id, class: "visually-hidden" }, `Your name for ${persona.name}`),
     h("div", { class: "joined" }, field, submit),
     h(
       "div",
       { class: "buttons" },
       button({ class: "link" }, "Cancel", end),
-      side.renamed && button({ class: "link" }, "Back to the name that was found", () => save(null)),
+      persona.renamed && button({ class: "link" }, "Back to the name that was found", () => save(null)),
     ),
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const name = field.value.trim();
-    if (!name || name === side.name) end();
+    if (!name || name === persona.name) end();
     else save(name);
   });
   form.addEventListener("keydown", (event) => {

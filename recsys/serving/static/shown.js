@@ -11,14 +11,14 @@ import { count, counted } from "./words.js";
  * Return the titles that are shown, and the shelves, that of the first title first and those without a title last.
  * @param {RecommendationList | null} source
  * @param {number} length
- * @param {Persona[]} sides
+ * @param {Persona[]} personas
  * @returns {{items: Recommended[], shelves: Shelf[]}}
  */
-export function shownOf(source, length, sides) {
+export function shownOf(source, length, personas) {
   if (!source) return { items: [], shelves: [] };
   const items = source.items.slice(0, length);
   const first = new Map(items.map((item, place) => /** @type {const} */ ([item.owner, place])).reverse());
-  const renamed = new Set(sides.filter((side) => side.renamed).map((side) => side.persona));
+  const renamed = new Set(personas.filter((persona) => persona.renamed).map((persona) => persona.persona));
   const shelves = source.shelves
     .map((shelf, place) => ({ shelf, place: first.get(shelf.persona) ?? items.length + place }))
     .sort((one, other) => one.place - other.place)
@@ -37,5 +37,5 @@ export function leadOf(found) {
   const reasons = new Set(found.items.map((item) => item.reason));
   if (found.items.length > 1 && reasons.size === 1) return found.items[0]?.reason ?? "";
   const own = found.shelves.filter((shelf) => shelf.persona !== null).length;
-  return `From ${counted(found.known_events, "event")} of yours${own > 1 ? `, which show ${count(own)} sides` : ""}.`;
+  return `From ${counted(found.known_events, "event")} of yours${own > 1 ? `, which show ${count(own)} personas` : ""}.`;
 }

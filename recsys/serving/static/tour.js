@@ -6,8 +6,8 @@ const SEEN = "recsys.tour";
 const STEPS = [
   {
     at: () => document.querySelector(".shelf-head") ?? byId("list-title"),
-    title: "A shelf for each side of you",
-    text: "You have more than one taste. Each shelf is one side of it, with its share and its seats in the list. Mute a side, boost it, or give it your own name.",
+    title: "A shelf for each persona",
+    text: "You have more than one taste. Each shelf is one of them, a persona of yours, with its share and its seats in the list. Mute a persona, boost it, or give it your own name.",
   },
   {
     at: () => document.querySelector(".why") ?? byId("shelves"),
@@ -22,12 +22,12 @@ const STEPS = [
   {
     at: () => byId("find"),
     title: "Tell it what you know",
-    text: "Starting from nothing? Find three titles that you like. That is enough for your first side to appear.",
+    text: "Starting from nothing? Find three titles that you like. That is enough for your first persona to appear.",
   },
   {
-    at: () => byId("sides"),
-    title: "Your sides in time",
-    text: "How much each side counted over the years, how much it counts now, and the titles that it is made of.",
+    at: () => byId("personas"),
+    title: "Your personas in time",
+    text: "How much each persona counted over the years, how much it counts now, and the titles that it is made of.",
   },
   {
     at: () => byId("data"),

@@ -73,7 +73,7 @@ export function spokenTitle(title) {
 }
 
 /**
- * Say what the titles of a side often are, which its name does not.
+ * Say what the titles of a persona often are, which its name does not.
  * @param {string[]} genres
  */
 export const oftenInWords = (genres) => `often ${genres.join(", ")}`;

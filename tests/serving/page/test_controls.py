@@ -1,4 +1,4 @@
-"""The controls of a side on the page: mute, boost, name; each shows what it changed, and can be undone."""
+"""The controls of a persona on the page: mute, boost, name; each shows what it changed, and can be undone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.serving.page.browser import Visit, answer, bare, focused, titles, unt
 
 
 def _first_shelf(page: Any) -> tuple[Any, int, list[str]]:
-    """Return the first shelf, its side's number, and its titles."""
+    """Return the first shelf, its persona's number, and its titles."""
     shelf = page.locator(".shelf").first
     return shelf, int(shelf.get_attribute("data-persona")), shelf.locator(".card-title").all_inner_texts()
 
@@ -18,7 +18,7 @@ def _seats(page: Any, base: str, user: str, persona: int) -> int:
     return sum(item["owner"] == persona for item in listed)
 
 
-def test_muting_a_side_takes_its_titles_away_tells_so_and_lasts(visit: Visit, base: str) -> None:
+def test_muting_a_persona_takes_its_titles_away_tells_so_and_lasts(visit: Visit, base: str) -> None:
     page = visit(base, "4")
     before = titles(page)
     shelf, number, own = _first_shelf(page)
@@ -61,7 +61,7 @@ def test_a_mute_is_undone_where_it_is_told_and_where_marks_are_listed(visit: Vis
     page.locator("#marked", has_text="Nothing yet.").wait_for()
 
 
-def test_a_boosted_side_gets_more_seats(visit: Visit, base: str) -> None:
+def test_a_boosted_persona_gets_more_seats(visit: Visit, base: str) -> None:
     page = visit(base, "7")
     before = titles(page)
     shelf = page.locator('.shelf:not([data-persona="null"])').last
@@ -82,7 +82,7 @@ def test_a_boosted_side_gets_more_seats(visit: Visit, base: str) -> None:
     assert titles(page) == before
 
 
-def test_a_side_gets_the_persons_own_name_and_keeps_it_when_muted(visit: Visit, base: str) -> None:
+def test_a_persona_gets_the_persons_own_name_and_keeps_it_when_muted(visit: Visit, base: str) -> None:
     page = visit(base, "11")
     shelf, number, _ = _first_shelf(page)
     found = shelf.locator(".shelf-name").inner_text()
@@ -91,7 +91,7 @@ def test_a_side_gets_the_persons_own_name_and_keeps_it_when_muted(visit: Visit, 
     page.keyboard.press("Enter")
     page.locator(".shelf-name", has_text="<i>Late</i> evenings").wait_for()
     assert focused(page) == "Rename"
-    page.locator(".side-name", has_text="<i>Late</i> evenings").wait_for()
+    page.locator(".persona-name", has_text="<i>Late</i> evenings").wait_for()
     page.locator(".lane-name", has_text="<i>Late</i> evenings").wait_for()
     owned = [item for item in answer(page, base, "11", "recommendations?n=10")["items"] if item["owner"] == number]
     assert {item["owner_name"] for item in owned} == {"<i>Late</i> evenings"}

@@ -12,7 +12,7 @@ from tests.serving.page.browser import Visit, answer, bare, focused, titles, unt
 from tests.serving.titled_run import HOSTILE
 
 
-def test_somebody_new_likes_three_titles_and_gets_reasons_and_sides(visit: Visit, base: str) -> None:
+def test_somebody_new_likes_three_titles_and_gets_reasons_and_personas(visit: Visit, base: str) -> None:
     page = visit(base)
     page.get_by_role("button", name="Start as somebody new").click()
     page.locator(".card").first.wait_for()
@@ -21,7 +21,7 @@ def test_somebody_new_likes_three_titles_and_gets_reasons_and_sides(visit: Visit
     assert "Nothing of yours is known yet" in page.locator("#list-lead").inner_text()
     assert page.locator(".shelf-name").all_inner_texts() == ["What most people like"]
     assert page.locator(".control").count() == 0
-    page.locator("#side-list", has_text="as soon as you have marked").wait_for()
+    page.locator("#persona-list", has_text="as soon as you have marked").wait_for()
     assert page.locator(".picture").count() == 0
     # The titles of the last search stand until the next ones are there, so each is one that only its own search finds.
     for typed, title in (("Silent Harbour", "Silent Harbour"), ("golden", "Golden"), ("LANTERN last", "Last Lantern")):
@@ -33,7 +33,7 @@ def test_somebody_new_likes_three_titles_and_gets_reasons_and_sides(visit: Visit
     assert len(warm) == 10
     page.locator("#list-lead", has_text="From 3 events of yours").wait_for()
     assert page.locator('.shelf[data-persona]:not([data-persona="null"]) .card').count() > 0
-    assert page.locator(".side").count() >= 1
+    assert page.locator(".persona").count() >= 1
     assert "counts half as much" in page.locator("#half-life").inner_text()
     page.locator(".why summary").first.click()
     assert page.locator(".why[open] tbody tr").count() > 0

@@ -1,4 +1,4 @@
-"""What the page shows of a list: shelves, cards, evidence, the picture of the sides, filters, and more than ten."""
+"""What the page shows of a list: shelves, cards, evidence, the picture of the personas, filters, and more than ten."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_details_give_exact_shares_the_needed_events_and_the_certainty_in_words(
         assert item["reason"] in card.inner_text()
 
 
-def test_the_sides_are_drawn_by_calendar_with_dates_in_the_picture(visit: Visit, base: str) -> None:
+def test_the_personas_are_drawn_by_calendar_with_dates_in_the_picture(visit: Visit, base: str) -> None:
     page = visit(base, "1")
     told = answer(page, base, "1", "personas")
     assert page.locator(".lane").count() == len(told["personas"]) > 1
@@ -89,8 +89,8 @@ def test_the_sides_are_drawn_by_calendar_with_dates_in_the_picture(visit: Visit,
     assert all(one["x"] + one["width"] < other["x"] for one, other in itertools.pairwise(boxes))
     assert page.locator(".lane").first.locator(".grid").count() == len(dates)
     words = page.get_by_role("img", name="Your ").get_attribute("aria-label")
-    assert words.startswith(f"Your {len(told['personas'])} sides from May 2014 to ")
-    # No two sides of a person have one colour.
+    assert words.startswith(f"Your {len(told['personas'])} personas from May 2014 to ")
+    # No two personas of a person have one colour.
     colour = "lanes => lanes.map((lane) => getComputedStyle(lane).getPropertyValue('--own'))"
     colours = page.locator(".lane").evaluate_all(colour)
     assert len(set(colours)) == len(colours)
@@ -99,8 +99,8 @@ def test_the_sides_are_drawn_by_calendar_with_dates_in_the_picture(visit: Visit,
 def test_one_taste_is_no_picture_of_one_lane(visit: Visit, base: str) -> None:
     page = visit(base, "0")
     assert len(answer(page, base, "0", "personas")["personas"]) == 1
-    page.locator(".side").wait_for()
-    assert page.locator(".side").count() == 1
+    page.locator(".persona").wait_for()
+    assert page.locator(".persona").count() == 1
     assert page.locator(".lane").count() == 0
 
 
@@ -148,11 +148,11 @@ def test_the_list_is_there_before_its_reasons_are_searched(visit: Visit, base: s
     assert "because" in kinds
 
 
-def test_filters_choose_by_genre_year_and_side(visit: Visit, base: str) -> None:
+def test_filters_choose_by_genre_year_and_persona(visit: Visit, base: str) -> None:
     page = visit(base, "4")
     ten = titles(page)
     page.get_by_role("button", name="Filter").click()
-    assert focused(page) == "filter-side"
+    assert focused(page) == "filter-persona"
     every = {item["item_id"]: item for item in answer(page, base, "4", "recommendations?n=100")["items"]}
     genres = page.request.get(f"{base}/v1/genres").json()["genres"]
     assert page.locator("#filter-genre option").all_inner_texts() == ["All genres", *genres]
@@ -177,20 +177,20 @@ def test_filters_choose_by_genre_year_and_side(visit: Visit, base: str) -> None:
     page.get_by_role("button", name="Clear").click()
     page.wait_for_function("() => document.querySelectorAll('.card').length === 10")
     assert titles(page) == ten
-    side = page.locator("#filter-side option").nth(1)
-    page.get_by_label("Side", exact=True).select_option(index=1)
+    persona = page.locator("#filter-persona option").nth(1)
+    page.get_by_label("Persona", exact=True).select_option(index=1)
     page.wait_for_function("() => document.querySelectorAll('.shelf').length === 1")
-    assert page.locator(".shelf-name").inner_text() == side.inner_text()
+    assert page.locator(".shelf-name").inner_text() == persona.inner_text()
 
 
-def test_a_side_that_is_muted_while_it_is_filtered_by_leaves_the_filter(visit: Visit, base: str) -> None:
+def test_a_persona_that_is_muted_while_it_is_filtered_by_leaves_the_filter(visit: Visit, base: str) -> None:
     page = visit(base, "10")
     page.get_by_role("button", name="Filter").click()
-    page.get_by_label("Side", exact=True).select_option(index=1)
+    page.get_by_label("Persona", exact=True).select_option(index=1)
     page.wait_for_function("() => document.querySelectorAll('.shelf').length === 1")
     page.locator(".shelf").get_by_role("button", name="Mute").click()
     page.locator("#change").wait_for()
-    assert page.get_by_label("Side", exact=True).input_value() == ""
+    assert page.get_by_label("Persona", exact=True).input_value() == ""
     assert page.locator("#list-error").inner_text() == ""
     page.locator("#undo").click()
 
@@ -245,9 +245,9 @@ def test_a_model_without_owners_has_one_list_and_the_controls_beside_it(visit: V
     assert page.locator(".shelf").count() == 1
     assert page.locator(".shelf .control").count() == 0
     assert len(before) == 10
-    assert page.locator(".side").count() == 4
-    page.locator(".side").first.get_by_role("button", name="Mute").click()
+    assert page.locator(".persona").count() == 4
+    page.locator(".persona").first.get_by_role("button", name="Mute").click()
     after = until_changed(page, before)
-    page.locator(".side.muted").wait_for()
+    page.locator(".persona.muted").wait_for()
     page.locator("#undo").click()
     assert until_changed(page, after) == before

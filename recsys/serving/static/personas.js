@@ -1,9 +1,9 @@
-/** The sides of a person: how much each counted in time, how much it counts now, and what it is made of. */
+/** The personas of a user: how much each counted in time, how much it counts now, and what it is made of. */
 
 import { axisOf } from "./calendar.js";
 import { colour } from "./colours.js";
 import { h, svg } from "./dom.js";
-import { sideControls } from "./shelves.js";
+import { personaControls } from "./shelves.js";
 import { age, capital, counted, halfLifeInWords, joined, monthOf, oftenInWords, percent, spokenTitle } from "./words.js";
 
 /** @typedef {import("./api.js").Persona} Persona */
@@ -11,12 +11,12 @@ import { age, capital, counted, halfLifeInWords, joined, monthOf, oftenInWords, 
 
 const WIDTH = 600;
 const HEIGHT = 100;
-const EARLY = 0.1; // of the first few events a side easily is all: they do not set the scale
-const DRIFT = 0.03; // between a side's share now and in the long run, to be told
+const EARLY = 0.1; // of the first few events a persona easily is all: they do not set the scale
+const DRIFT = 0.03; // between a persona's share now and in the long run, to be told
 const RECENT = 0.25; // the picture goes on to now where the last event is not longer ago, as a part of all the time
 
 /**
- * Draw how much each side counted: a lane each, all of one scale, above one calendar.
+ * Draw how much each persona counted: a lane each, all of one scale, above one calendar.
  * @param {Personas} found
  */
 export function picture(found) {
@@ -117,30 +117,30 @@ function inWords(found, first, last) {
     return `${persona.name}: ${percent(before)} at first, ${percent(persona.share_now)} now${muted}.`;
   });
   const [from, to] = [monthOf(first), monthOf(last)];
-  return `Your ${counted(found.personas.length, "side")} ${from === to ? `in ${from}` : `from ${from} to ${to}`}. ${told.join(" ")}`;
+  return `Your ${counted(found.personas.length, "persona")} ${from === to ? `in ${from}` : `from ${from} to ${to}`}. ${told.join(" ")}`;
 }
 
 /**
- * Return what each side is made of. Those without a shelf have their controls here.
+ * Return what each persona is made of. Those without a shelf have their controls here.
  * @param {Personas} found
  * @param {Set<number | null>} shelved
  * @param {import("./shelves.js").Controls} controls
  */
-export function sides(found, shelved, controls) {
+export function personaList(found, shelved, controls) {
   return found.personas.map((persona) => {
     const titles = persona.items.slice(0, 3).map((item) => spokenTitle(item.title));
     const drifts = Math.abs(persona.share_now - persona.share_long_term) >= DRIFT;
     return h(
       "li",
-      { class: `side ${colour(persona.persona)}${persona.muted ? " muted" : ""}`, "data-persona": persona.persona },
-      h("p", { class: "side-name" }, h("span", { class: "dot", "aria-hidden": "true" }), h("b", {}, capital(persona.name)), persona.often.length > 0 && h("span", { class: "often" }, oftenInWords(persona.often))),
+      { class: `persona ${colour(persona.persona)}${persona.muted ? " muted" : ""}`, "data-persona": persona.persona },
+      h("p", { class: "persona-name" }, h("span", { class: "dot", "aria-hidden": "true" }), h("b", {}, capital(persona.name)), persona.often.length > 0 && h("span", { class: "often" }, oftenInWords(persona.often))),
       h(
         "p",
         { class: "made-of" },
         titles.length > 0 && `Such as ${joined(titles)}`,
         drifts && h("span", { class: "drift" }, `${percent(persona.share_now)} now, ${percent(persona.share_long_term)} in the long run`),
       ),
-      !shelved.has(persona.persona) && sideControls(persona, controls),
+      !shelved.has(persona.persona) && personaControls(persona, controls),
     );
   });
 }
