@@ -1,14 +1,17 @@
-"""Sequential models in one table: the next item after each user's last event. `python -m benchmarks.sequential`.
+"""Sequential models in one table: what each user does next. `python -m benchmarks.sequential`.
 
-Split last_one, all items ranked, which leaks the future of other users. Settings are those of the files, which were
-chosen on validation questions; the test is asked once per seed. The peer is trained for the processor time that the own
-model took, and its best validated epoch counts. Users with an event in training are warm; the quarter with the shortest
-histories stands apart.
+All items are ranked. With last_one a user's last event is asked for, given all others, which leaks the future of other
+users; by session each user is asked once, at the first session after a cut in time (pause 12 hours), and all its items
+are relevant. Settings were chosen on validation questions; the test is asked once per seed. The peer is trained for the
+processor time that the own models of one persona took, and its best validated epoch counts. Users with an event in
+training are warm; the quarter with the shortest histories stands apart. Where a table says so, items with fewer than
+five training events are left out of all models, and count as missed where they are asked for.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +19,51 @@ from typing import Any, final
 
 import pandas as pd
 
-from benchmarks.sequential.contenders import BARS, CONTENDERS, LOGS, OWN, PAIRS, PEER, PUBLISHED, contender
+from benchmarks.sequential.contenders import (
+    BARS,
+    CONTENDERS,
+    LINEAR,
+    MATCHED,
+    OWN,
+    PAIRS,
+    PEER,
+    PERSONAS_16,
+    PLANS,
+    PUBLISHED,
+    TRIAL,
+    TWIN,
+    Plan,
+)
 from benchmarks.tools.cells import CellContent, Cells, identity
 from benchmarks.tools.command import parser, program
 from benchmarks.tools.differences import COLUMNS, Difference, corrected
 from benchmarks.tools.environment import environment
-from benchmarks.tools.fitting import count_parameters, fit_within
+from benchmarks.tools.fitting import Fitted, count_parameters, fit_within
 from benchmarks.tools.grid import is_seeded
-from benchmarks.tools.report import bar, bars_table, facts, method, number, report_folder, spread, table, write_report
-from recsys.data.catalogue import datasets
+from benchmarks.tools.report import (
+    bar,
+    bars_table,
+    facts,
+    method,
+    number,
+    percent,
+    report_folder,
+    spread,
+    table,
+    write_report,
+)
+from recsys.data.interactions import Interactions
 from recsys.data.splits.holdout import Split
-from recsys.data.splits.standard import split
 from recsys.evaluation.holdout import evaluate, validator
+from recsys.experiments.configuration import Experiment
+from recsys.models.base import Validate
+from recsys.models.linear.next_item import LinearNextItem
+from recsys.models.sequential.expert import ReusedExperts, reusing_experts
+from recsys.training.session import Session
 
 _METRICS = ("ndcg", "hr", "mrr")
-_VALIDATION_USERS = 2000
+_VALIDATION_USERS = 1000
+_GAIN, _LEVEL = 0.03, 0.01
 
 
 @final
@@ -55,7 +88,10 @@ class Runs:
 def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return its report."""
     command = parser("sequential", __doc__, quick="a simulated log, 2 epochs, 1 seed", threads=True)
-    command.add_argument("--datasets", nargs="+", metavar="NAME", help=f"logs (default: {', '.join(LOGS)})")
+    logs = list(dict.fromkeys(plan.log for plan in PLANS))
+    told = f"logs (default: {', '.join(logs)})"
+    command.add_argument("--datasets", nargs="+", metavar="NAME", choices=logs, help=told)
+    command.add_argument("--asked", nargs="+", metavar="HOW", choices=("last_one", "session"), help="(default: both)")
     command.add_argument("--models", nargs="+", metavar="NAME", choices=CONTENDERS, help="contenders (default: all)")
     command.add_argument("--seeds", type=int, metavar="N", help="seeds of models that draw (default 3)")
     options = command.parse_args(arguments)
@@ -64,59 +100,112 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     cells = Cells(out / "cells")
     parts = ["# Sequential models", method(__doc__), facts(environment())]
     differences: list[Difference] = []
-    bars = []
-    for log in options.datasets or (("simulated",) if options.quick else LOGS):
-        cut = split(datasets.load(log), "last_one")
-        names = [name for name in CONTENDERS if name in (options.models or CONTENDERS)]
+    means: dict[str, float] = {}
+    for plan in (TRIAL,) if options.quick else PLANS:
+        if plan.log not in (options.datasets or [plan.log]) or plan.asked not in (options.asked or [plan.asked]):
+            continue
+        cut = plan.cut()
+        names = [name for name in plan.models if name in (options.models or CONTENDERS)]
         # The own model first: the peer gets its time.
         ordered = sorted(names, key=lambda name: name == PEER)
         runs: dict[str, Runs] = {}
-        for name in ordered:
-            budget = max((run["seconds"] for run in runs[OWN].records), default=0) if OWN in runs else math.inf
-            runs[name] = run(name, log, cut, seeds, budget if name == PEER else math.inf, cells, options.quick)
-            print(f"{log}, {name}: NDCG@10 {runs[name].spread('ndcg@10')}", flush=True)
-        parts += [f"## {log}", _facts(cut), results(log, {name: runs[name] for name in names})]
+        with reusing_experts() as experts:
+            for name in ordered:
+                one = [record["seconds"] for model in (OWN, TWIN) if model in runs for record in runs[model].records]
+                budget = max(one, default=math.inf)
+                how = plan.contender(name, options.quick), f"{plan.log}-{plan.asked}/{name}", cut, cells, experts
+                runs[name] = run(*how, seeds, budget if name == PEER else math.inf)
+                print(f"{plan.name}, {name}: NDCG@10 {runs[name].spread('ndcg@10')}", flush=True)
+        parts += [f"## {plan.name}", _facts(plan, cut), results(plan.name, {name: runs[name] for name in names})]
         for own, other in PAIRS:
             if own in runs and other in runs:
                 sides = (own, runs[own].tables), (other, runs[other].tables)
-                differences += Difference.over_seeds(log, *sides, ["ndcg@10"])
-        if log in BARS and OWN in runs:
-            reached = runs[OWN].mean()
-            bars.append(bar(f"{OWN} on {log}", number(BARS[log], 3), number(reached), reached >= BARS[log]))
-    rows = [
-        [pair.where, f"{pair.own} - {pair.other}", *pair.columns(), pair.outcome] for pair in corrected(differences)
-    ]
-    lost = [f"- {row[0]}: {row[1]}: {row[2]}" for row in rows if row[-1] == "lost"] or ["Nothing, of the pairs below."]
-    parts[3:3] = ["## What lost", "\n".join(lost)]
+                differences += Difference.over_seeds(plan.name, *sides, ["ndcg@10"])
+        if OWN in runs:
+            means[plan.name] = runs[OWN].mean()
+    pairs = corrected(differences)
+    rows = [[pair.where, f"{pair.own} - {pair.other}", *pair.columns(), pair.outcome] for pair in pairs]
+    lost = [f"- {row[0]}: {row[1]}: {row[3]}" for row in rows if row[-1] == "lost"]
+    bars = bars_of(means, pairs)
+    missed = [f"- missed: {row[0]}: {row[2]}, bar {row[1]}" for row in bars if "missed" in row[-1]]
+    parts[3:3] = ["## What lost", "\n".join(lost + missed) or "Nothing, of the pairs below."]
     parts += ["## Paired over users", table(["log", "pair", *COLUMNS, ""], rows)]
     if bars:
         parts += ["## Bars", bars_table(bars)]
     return write_report(out, parts)
 
 
-def run(name: str, log: str, cut: Split, seeds: int, seconds: float, cells: Cells, quick: bool) -> Runs:
-    """Fit and test a contender with every seed, within seconds of processor time; finished runs are read from disk."""
-    experiment = contender(name, log, quick)
+def bars_of(means: dict[str, float], pairs: Sequence[Difference]) -> list[list[str]]:
+    """Return the rows of the bars that what was measured can answer.
+
+    Args:
+        means: test NDCG@10 of the own model by table.
+        pairs: all of them, corrected.
+    """
+    rows = [
+        bar(f"{OWN} on {name}", number(least, 3), number(means[name]), means[name] >= least)
+        for name, least in BARS.items()
+        if name in means
+    ]
+    linear = [pair for pair in pairs if (pair.own, pair.other) == (OWN, LINEAR)]
+    if linear:
+        below = [pair.where for pair in linear if pair.outcome == "lost"]
+        measured = ", ".join(below) or f"on none of {len(linear)}"
+        rows.append(bar(f"{OWN} established to be worse than {LINEAR}", "on no log", measured, not below))
+    for own, other in MATCHED:
+        matched = [pair for pair in pairs if (pair.own, pair.other) == (own, other)]
+        if matched:
+            below = [pair.where for pair in matched if pair.outcome == "lost"]
+            measured = ", ".join(below) or f"on none of {len(matched)}"
+            rows.append(bar(f"{own} established to be worse than its twin", "on no log", measured, not below))
+        if own == PERSONAS_16 and matched:
+            better = [pair for pair in matched if pair.relative >= _GAIN and pair.p_holm < _LEVEL]
+            told = ", ".join(f"{pair.where} {percent(pair.relative)}" for pair in matched)
+            claim = f"{own} better than its twin by {percent(_GAIN, 0)}, p < {number(_LEVEL, 2)}"
+            rows.append(bar(claim, "on two logs", told, len(better) >= 2))
+    return rows
+
+
+def run(
+    experiment: Experiment, cell: str, cut: Split, cells: Cells, experts: ReusedExperts, seeds: int, seconds: float
+) -> Runs:
+    """Fit and test a contender with every seed, within seconds of processor time; finished runs are read from disk.
+
+    Experts that were fitted before count with the time that their fit took.
+    """
     records, tables = [], []
     for seed in range(seeds if is_seeded(experiment) else 1):
-        cell = f"{log}/{name}-{seed}"
         facts_of_run = experiment.to_dict(), cut.train.fingerprint, cut.name, _VALIDATION_USERS
 
         def make(seed: int = seed) -> CellContent:
-            validate = validator(cut.valid, sample=_VALIDATION_USERS)
-            fitted = fit_within(experiment, seed, cut.train, validate, seconds)
+            validate, before = validator(cut.valid, sample=_VALIDATION_USERS), experts.seconds
+            fitted = _fitted(experiment, seed, cut.train, validate, seconds, experts)
             effort = fitted.model.effort
             values = fitted.effort | {
+                "seconds": fitted.seconds + experts.seconds - before,
                 "parameters": count_parameters(fitted.model),
                 "examples_per_second": None if effort is None or fitted.capped else effort.examples / effort.seconds,
             }
             tested = evaluate(fitted.model, cut, metrics=_METRICS, cutoffs=(10,))
             return CellContent(values, tested)
 
-        record, _ = cells.make(cell, identity(*facts_of_run), make)
+        record, _ = cells.make(f"{cell}-{seed}", identity(*facts_of_run), make)
         records.append(record)
-        tables.append(cells.evaluation(cell).per_user)
+        tables.append(cells.evaluation(f"{cell}-{seed}").per_user)
     return Runs(records, tables)
+
+
+def _fitted(
+    experiment: Experiment, seed: int, train: Interactions, validate: Validate, seconds: float, experts: ReusedExperts
+) -> Fitted:
+    """Fit a contender; the linear model is the expert of the others, so that it need not be fitted for itself."""
+    model = experiment.build(seed)
+    if not isinstance(model, LinearNextItem):
+        return fit_within(experiment, seed, train, validate, seconds)
+    began = time.process_time()
+    fitted = experts.fit(model, train, Session())
+    took = time.process_time() - began
+    return Fitted(fitted, validate(fitted), 1, took, capped=False)
 
 
 def results(log: str, runs: dict[str, Runs]) -> str:
@@ -143,8 +232,9 @@ def results(log: str, runs: dict[str, Runs]) -> str:
     return table(header, rows)
 
 
-def _facts(cut: Split) -> str:
-    known = {
+def _facts(plan: Plan, cut: Split) -> str:
+    fewest = {"left out": f"items with fewer than {plan.min_item_events} training events"}
+    known = (fewest if plan.min_item_events > 1 else {}) | {
         "training": f"{len(cut.train)} events, {cut.train.n_users} users, {cut.train.n_items} items",
         "questions": f"{len(cut.test)}; **leaks time**" if cut.leaks_time else f"{len(cut.test)}",
         "fingerprint": cut.train.fingerprint[:12],

@@ -28,6 +28,12 @@ def add_recommend(commands: Commands) -> None:
     parser.add_argument(
         "--boost", action="append", default=[], metavar="PERSONA", help="twice the seats for it; may be repeated"
     )
+    parser.add_argument(
+        "--visit",
+        action="store_true",
+        help="more like what the user did in the visit that is going on (12 hours without an event end it), and "
+        "nothing of the usual list",
+    )
     parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
     add_moment(parser)
     add_json(parser)
@@ -60,8 +66,11 @@ def _recommend(options: argparse.Namespace) -> None:
         allow=options.allow_model,
         mute=options.mute,
         boost=options.boost,
+        visit=options.visit,
     )
-    if not listed.items:
+    if not listed.items and options.visit:
+        say("no visit is going on at that moment, or all that goes with it is listed; ask of one with --at")
+    elif not listed.items:
         say("nothing is left to recommend: every item that the model knows is in the history already")
     if options.json:
         print_json(listed.items)

@@ -11,9 +11,10 @@ from typing import Any, final
 import numpy as np
 
 from recsys.bundles.index import recommender_of
-from recsys.data.queries import Queries
+from recsys.data.queries import Queries, Ragged
 from recsys.data.readers.times import moment
-from recsys.errors import ConfigError
+from recsys.decay import ShortTerm
+from recsys.errors import ConfigError, DataError
 from recsys.experiments.controls import list_of, shelves_of
 from recsys.experiments.history_files import read_history
 from recsys.experiments.runs import load_model, run_log
@@ -23,6 +24,7 @@ from recsys.explanations.external_ids import queries_by_id
 from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.reasons import explain_list
 from recsys.models.base import Recommender
+from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.model import WithPersonas
 
 LOGGER = logging.getLogger("recsys.experiments")
@@ -55,6 +57,7 @@ def recommend(
     allow: Iterable[type | str] = (),
     mute: Sequence[str] = (),
     boost: Sequence[str] = (),
+    visit: bool = False,
 ) -> ExplainedList:
     """Return explained recommendations, best first, and the shelves of the list, as plain values.
 
@@ -71,20 +74,42 @@ def recommend(
         allow: classes from elsewhere that the run's bundle may name.
         mute: names or numbers of the user's personas of which nothing is listed and nothing counts.
         boost: those that are due twice the seats.
+        visit: list more like what the user did in the visit that is going on at that moment, and nothing of the list
+            of n: see `recsys.decay.ShortTerm`.
 
     Raises:
-        CapabilityError: personas are named, and the model finds none.
-        ConfigError: the user has no such persona.
+        CapabilityError: personas are named, and the model finds none; or `visit`, and it does not fold in.
+        ConfigError: the user has no such persona; or personas are named, and `visit`.
+        DataError: `visit`, and the log's times are not Unix seconds.
     """
     model = load_model(run, allow)
     queries = queries_of_run(model, run, user, history, at, source, columns)
     n = min(n, model.n_items)
+    if visit:
+        if mute or boost:
+            raise ConfigError("what goes with a visit belongs to no persona; leave out --mute and --boost, or --visit")
+        return ExplainedList(_of_visit(model, queries, n), [])
     if isinstance(model, WithPersonas) or mute or boost:
         made = list_of(model, queries, n, mute, boost)
         explained = explain_list(made, model.fitted_on.items.ids.tolist(), recent=model.read(queries).recent)
         return ExplainedList([explanation.to_dict() for explanation in explained], shelves_of(made))
     recommendations = recommender_of(run / "model", model, exact=exact)(queries, n)
     return ExplainedList([one.to_dict() for one in explain_items(model, queries, recommendations)[0]], [])
+
+
+def _of_visit(model: Recommender, queries: Queries, n: int) -> list[dict[str, Any]]:
+    if model.fitted_on.clock != "seconds":
+        raise DataError(
+            f"{model.fitted_on.dataset} has clock {model.fitted_on.clock!r}: no pause ends a visit; leave out --visit"
+        )
+    scoring = (model.base if isinstance(model, WithPersonas) else model).scoring_model
+    as_fold_in(scoring, "a list of what goes with a visit")
+    listed = model.recommend(queries, n).items[0]
+    visit = ShortTerm().visit(replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, listed)])))
+    if not visit.matrix(model.n_items).sum() > 0:
+        return []
+    (explained,) = explain_items(scoring, visit, scoring.recommend(visit, n), searched=0)
+    return [one.to_dict() for one in explained if one.evidence]
 
 
 def personas(

@@ -119,6 +119,19 @@ class Answers(Protocol):
             UnknownError: there is no such genre, or the user has no such persona, or muted it.
         """
 
+    def recommend_now(
+        self, user_id: str, n: int, at: int | None, exclude: Collection[str], filters: Filters = UNFILTERED
+    ) -> RecommendationList:
+        """Return more like what a user did in the visit that is going on, and nothing of the user's list of n.
+
+        It is empty before the first event of a visit, and again when nothing has happened for
+        `recsys.data.sessions.PAUSE`. Arguments as for `recommend`; no persona may be named. Reasons are not searched.
+
+        Raises:
+            CapabilityError: the model does not fold in.
+            DataError: the filters name a persona.
+        """
+
     def recommend_for(
         self,
         history: Sequence[HistoryEvent],

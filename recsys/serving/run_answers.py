@@ -20,6 +20,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, DataError
 from recsys.events.store import Correction, EventStore, StoreError
+from recsys.explanations import Explanation
 from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
@@ -32,6 +33,7 @@ from recsys.serving.lists.cached import CachedLists
 from recsys.serving.lists.corrections import PersonaCorrections
 from recsys.serving.lists.personas import PersonaLists
 from recsys.serving.lists.plain import PlainLists
+from recsys.serving.lists.visit import VisitShelf
 from recsys.serving.records import (
     HistoryEvent,
     Learning,
@@ -129,6 +131,7 @@ class RunAnswers:
             self._maker = PlainLists(model, self._catalogue, PersonaCorrections(model, fingerprint), recommend)
         self._recommend_scored = recommend or _scored_by(model)
         self._lists = CachedLists(self._maker, self._cache)
+        self._visit = VisitShelf(model, self._catalogue)
         self.catch_up()
         self._histories.restore_beliefs(store.beliefs(identity))
 
@@ -226,6 +229,32 @@ class RunAnswers:
             history = self._current(user_id)
             queries, state = self._states.at(history, self._now(), at, exclude)
             return self._recommend(history, queries, state, n, at, exclude, details, filters)
+
+    def recommend_now(
+        self, user_id: str, n: int, at: int | None, exclude: Collection[str], filters: Filters = UNFILTERED
+    ) -> RecommendationList:
+        if filters.persona is not None:
+            raise DataError("the shelf of the present visit belongs to no persona; leave out persona, or shelf")
+        with self._lock:
+            history = self._current(user_id)
+            queries, state = self._states.at(history, self._now(), at, exclude)
+            items: tuple[Explanation, ...] = ()
+            if self._visit.is_open(queries):
+                listed = self._recommend(history, queries, state, n, at, exclude, "ready", filters)
+                passing = excluding(queries, self._catalogue.outside(filters)) if filters.names_items else queries
+                main = [self._catalogue.numbers[str(one.item_id)] for one in listed.items]
+                others = excluding(passing, np.asarray(main, np.int32))
+                heard = self._maker.heard(others, int(queries.now[0]), state, history.corrections)
+                items = self._visit.items(heard, n)
+            return RecommendationList(
+                self._fingerprint,
+                int(queries.now[0]),
+                state.known_events,
+                (),
+                items,
+                _learning(history),
+                reasons="unsearched",
+            )
 
     def recommend_for(
         self,

@@ -5,9 +5,20 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from benchmarks.sequential.command import Runs, results
-from benchmarks.sequential.contenders import CONTENDERS, LOGS, OWN, PERSONAS, PUBLISHED, TWIN, contender
+from benchmarks.sequential.command import Runs, bars_of, results
+from benchmarks.sequential.contenders import (
+    LINEAR,
+    MATCHED,
+    OWN,
+    PERSONAS,
+    PERSONAS_16,
+    PLANS,
+    PUBLISHED,
+    TRIAL,
+    TWIN_16,
+)
 from benchmarks.sequential.sasrec import SASRec
+from benchmarks.tools.differences import Difference
 from benchmarks.tools.fitting import parameters_of
 from benchmarks.tools.search import with_settings
 from recsys.testing import RECOMMENDER_CHECKS, Subject
@@ -34,23 +45,48 @@ def test_the_peer_keeps_the_contract(check: object, subject: Subject) -> None:
     check(subject)
 
 
-def test_every_contender_has_settings_for_every_log() -> None:
-    for log in LOGS:
-        for name in CONTENDERS:
-            assert contender(name, log, quick=True).arguments is not None
-    large = contender(OWN, "amazon-beauty", quick=False).arguments
-    assert large["expert"]["init_args"]["half_lives"] == (3.0,)
-    assert contender(PERSONAS, LOGS[0], quick=True).arguments["optimization"]["epochs"] == 2
+def test_every_contender_has_settings_for_every_table() -> None:
+    for plan in PLANS:
+        for name in plan.models:
+            assert plan.contender(name, quick=True).arguments is not None
+    beauty = next(plan for plan in PLANS if plan.log == "amazon-beauty")
+    expert = beauty.contender(OWN).arguments["expert"]["init_args"]
+    assert expert["half_lives"] == (3.0,)
+    # The linear model in the table is the expert of the others.
+    assert {**expert, "feedback": "events"} == {**beauty.contender(LINEAR).arguments}
+    assert PLANS[0].contender(PERSONAS, quick=True).arguments["optimization"]["epochs"] == 2
 
 
-def test_the_twin_has_at_least_as_many_parameters_and_hardly_more(subject: Subject) -> None:
-    own, twin = (
-        parameters_of(
-            with_settings(contender(name, LOGS[0], quick=False), {"expert.init_args.half_lives": [1.0]}), subject.log
-        )
-        for name in (PERSONAS, TWIN)
-    )
-    assert own <= twin < 1.02 * own
+@pytest.mark.parametrize(("own", "twin"), MATCHED)
+def test_a_twin_has_at_least_as_many_parameters_and_hardly_more(subject: Subject, own: str, twin: str) -> None:
+    counts = [
+        parameters_of(with_settings(TRIAL.contender(name), {"expert.init_args.half_lives": [1.0]}), subject.log)
+        for name in (own, twin)
+    ]
+    assert counts[0] <= counts[1] < 1.02 * counts[0]
+
+
+def test_both_sides_of_a_pair_have_the_same_budget() -> None:
+    for plan in PLANS:
+        for own, twin in MATCHED:
+            if own in plan.models:
+                sides = [plan.contender(name).arguments for name in (own, twin)]
+                for group in ("objective", "optimization", "expert", "half_lives"):
+                    assert sides[0][group] == sides[1][group]
+
+
+def _pair(where: str, own: str, other: str, relative: float, p: float) -> Difference:
+    sign = 1.0 if relative > 0 else -1.0
+    return Difference(where, own, other, "ndcg@10", relative, relative, relative, relative, sign, p, p, 100)
+
+
+def test_bars_count_the_logs() -> None:
+    pairs = [_pair(where, PERSONAS_16, TWIN_16, 0.04, 0.001) for where in ("one", "another")]
+    pairs.append(_pair("third", OWN, LINEAR, -0.1, 0.001))
+    verdicts = {row[0]: row[-1] for row in bars_of({"ml-1m-ordered": 0.19}, pairs)}
+    assert list(verdicts.values()) == ["met", "**missed**", "met", "met"]
+    pairs[0] = _pair("one", PERSONAS_16, TWIN_16, 0.02, 0.001)
+    assert bars_of({}, pairs)[-1][-1] == "**missed**"
 
 
 def test_published_numbers_are_marked_and_groups_stand_apart() -> None:

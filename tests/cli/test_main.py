@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 from recsys.data.catalogue.locations import shipped
@@ -77,6 +78,18 @@ def test_a_question_in_the_past_sees_only_the_past(call: Call, runs: dict[str, P
     code, _, err = call(*arguments, "yesterday-ish")
     assert code == 2
     assert "yesterday-ish" in err
+
+
+def test_what_goes_with_a_visit_is_not_in_the_list(call: Call, runs: dict[str, Path], log_file: Path) -> None:
+    log = pandas.read_csv(log_file)
+    moment = log[log["user_id"] == 3]["timestamp"].iloc[12] + 60
+    arguments = ("recommend", "--run", runs["ease"], "--user", "3", "-n", "3", "--json", "--at", str(moment))
+    listed, visit = (json.loads(call(*arguments, *more)[1]) for more in ((), ("--visit",)))
+    assert visit
+    assert not {one["item_id"] for one in listed} & {one["item_id"] for one in visit}
+    code, out, err = call(*arguments[:-1], str(moment + 300 * 86_400), "--visit")
+    assert (code, json.loads(out)) == (0, [])
+    assert "no visit is going on" in err
 
 
 def test_personas_of_a_user(call: Call, runs: dict[str, Path]) -> None:

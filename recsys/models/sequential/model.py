@@ -20,7 +20,7 @@ from recsys.errors import ConfigError
 from recsys.models.base import Validate
 from recsys.models.capabilities import FoldIn, PersonaRecommender
 from recsys.models.linear.next_item import LinearNextItem
-from recsys.models.sequential.expert import SequenceExpert, cross_fitted, factorised
+from recsys.models.sequential.expert import SequenceExpert, cross_fitted, factorised, fitted_expert
 from recsys.models.sequential.memories import event_decay
 from recsys.models.sequential.network import PairScores, SequentialNetwork, UserState
 from recsys.models.sequential.settings import PersonaReading, SequenceObjective, check_half_lives
@@ -36,6 +36,9 @@ _EXPERT, _NETWORK = "expert.", "network."
 
 _RANKING: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0)
 """Factors on the expert's weight of which validation chooses one."""
+
+_MOST_SCORES: Final = 64_000_000
+"""Scores of the network, and as many of the expert, that are kept at most while the factor is chosen."""
 
 _DEFAULT_RANKING: Final = 2.0
 """The factor without validation, and while training."""
@@ -72,7 +75,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
             one lets the network learn more of its own, a large one leaves what the expert knows to it.
         objective: loss, negatives, window, dropout.
         optimization: epochs, batches (users per step), step size, early stopping.
-        seed: fixes initial values, folds, batches and negatives.
+        seed: fixes initial values, batches and negatives.
 
     Raises:
         ConfigError: a setting is out of range; the log has no order (when fitting).
@@ -122,6 +125,7 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         self._network: SequentialNetwork
         self._linear: LinearNextItem | None = None
         self._ranking = _DEFAULT_RANKING
+        self._parts: dict[bytes, tuple[Tensor, Tensor | None]] | None = None
 
     @property
     def folds_in(self) -> bool:
@@ -189,7 +193,8 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         if self.lasting:
             length = np.sqrt(np.maximum(states.events, 1e-9)).astype(np.float32)
             memories[:, -1] = torch.from_numpy(states.lasting / length[:, None])
-        return self._with_expert(network(network.state(memories).vector).score, queries)
+        linear = None if self._linear is None else self._linear.score(queries)
+        return self._sum(network(network.state(memories).vector).score, linear)
 
     def _past_vectors(self) -> Floats:
         return self._network_of().input.detach().numpy()
@@ -202,9 +207,9 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         self._linear, self._ranking = None, _DEFAULT_RANKING
         trained_with = None
         if self.expert is not None:
-            self._linear = self.expert.unfitted().fit(train, session=Session(progress=session.progress))
+            self._linear = fitted_expert(self.expert, train, session)
             self._start(self._linear)
-            weights, fold = cross_fitted(self.expert, train, self.folds, self.seed, session)
+            weights, fold = cross_fitted(self.expert, train, self.folds, session)
             trained_with = SequenceExpert(weights, self.expert.half_lives), fold
         task = SequenceTask(
             self._network,
@@ -233,10 +238,20 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         return epochs, epochs * task.examples_per_epoch
 
     def _choose_ranking(self, validate: Validate) -> None:
-        values = []
-        for self._ranking in _RANKING:
-            values.append(validate(self))
-        self._ranking = _RANKING[int(np.argmax(values))]
+        """Climb from the default to the best factor: the metric rises to one top, and each value takes a validation."""
+        values: dict[int, float] = {}
+
+        def value(place: int) -> float:
+            if place not in values:
+                self._ranking = _RANKING[place]
+                values[place] = validate(self)
+            return values[place]
+
+        best, self._parts = _RANKING.index(_DEFAULT_RANKING), {}
+        for step in (1, -1):
+            while 0 <= best + step < len(_RANKING) and value(best + step) > value(best):
+                best += step
+        self._ranking, self._parts = _RANKING[best], None
 
     def _build(self, n_items: int) -> None:
         source = torch.Generator().manual_seed(self.seed)
@@ -261,12 +276,24 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
                     network.mix[memory] = self.start * core.T
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        with torch.inference_mode():
-            return self._with_expert(self._network_of()(self._state(queries).vector).score, queries)
+        parts = self._parts
+        if parts is None:
+            return self._sum(*self._both(queries))
+        # While rho is chosen the same questions come several times, and only the factor between the parts changes.
+        key = queries.digest()
+        if key not in parts and sum(network.numel() for network, _ in parts.values()) > _MOST_SCORES:
+            return self._sum(*self._both(queries))
+        parts[key] = parts.get(key) or self._both(queries)
+        return self._sum(*parts[key])
 
-    def _with_expert(self, scores: Float[Tensor, "queries items"], queries: Queries) -> Float[Tensor, "queries items"]:
-        scores = scores.cpu()
-        return scores if self._linear is None else scores.add_(self._linear.score(queries), alpha=self._expert_weight())
+    def _both(self, queries: Queries) -> tuple[Tensor, Tensor | None]:
+        """Return the scores of the network and those of the expert."""
+        with torch.inference_mode():
+            network = self._network_of()(self._state(queries).vector).score.cpu()
+        return network, None if self._linear is None else self._linear.score(queries)
+
+    def _sum(self, network: Float[Tensor, "queries items"], linear: Tensor | None) -> Float[Tensor, "queries items"]:
+        return network if linear is None else network.add(linear, alpha=self._expert_weight())
 
     def _expert_weight(self) -> float:
         weight = self._network.log_weight

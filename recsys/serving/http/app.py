@@ -50,6 +50,7 @@ _Genre = Annotated[list[str], Query(description=schemas.GENRE, max_length=schema
 _FromYear = Annotated[int | None, Query(ge=0, le=schemas.LATEST, description=schemas.FROM_YEAR, examples=[1990])]
 _ToYear = Annotated[int | None, Query(ge=0, le=schemas.LATEST, description=schemas.TO_YEAR, examples=[1999])]
 _Persona = Annotated[int | None, Query(ge=0, lt=MOST_PERSONAS, description=schemas.PERSONA, examples=[12])]
+_Shelf = Annotated[Literal["now"] | None, Query(description=schemas.SHELF, examples=["now"])]
 _Changed = Annotated[bool, Query(description="whether to tell what the events change in their user's list of ten")]
 _LENGTH = 10
 _LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
@@ -154,10 +155,15 @@ def _recommendations(service: Service) -> APIRouter:
         to_year: _ToYear = None,
         persona: _Persona = None,
         details: _Details = "true",
+        shelf: _Shelf = None,
     ) -> Response:
         """Recommend items to a user, known or not, and say why."""
         now = schemas.moment(at, time.time())
         excluded, filters = _excluded(exclude, limits), Filters(tuple(genre), from_year, to_year, persona)
+        if shelf is not None:
+            return await _answer(
+                service, _LIST, lambda: service.answers.recommend_now(user_id, n, now, excluded, filters)
+            )
         return await _answer(
             service, _LIST, lambda: service.recommend(user_id, n, now, excluded, schemas.details_of(details), filters)
         )
@@ -168,6 +174,10 @@ def _recommendations(service: Service) -> APIRouter:
         now = schemas.moment(body.at, time.time())
         excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
         filters = schemas.filters_of(body)
+        if body.shelf is not None:
+            return await _answer(
+                service, _LIST, lambda: service.answers.recommend_now(user_id, n, now, excluded, filters)
+            )
         return await _answer(service, _LIST, lambda: service.recommend(user_id, n, now, excluded, details, filters))
 
     @router.post("/v1/recommendations", dependencies=[Depends(allowing("read"))], response_model=RecommendationList)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
@@ -90,6 +90,10 @@ GENRE: Final = "only items of one of these genres, as their answers name them"
 FROM_YEAR: Final = "only items from this year on"
 TO_YEAR: Final = "only items until this year"
 PERSONA: Final = "only items that this persona owns: the number of a shelf"
+SHELF: Final = (
+    "now: more like what the user did in the visit that is going on, nothing of the list of n, and nothing at all when "
+    "the visit is over; reasons are not searched"
+)
 LATEST: Final = 9_999
 MOST_GENRES: Final = 20
 
@@ -223,6 +227,7 @@ class ListIn(_Body):
     to_year: _Year = Field(None, description=TO_YEAR)
     persona: _Persona = None
     details: Details = Field(True, description=DETAILS)
+    shelf: Literal["now"] | None = Field(None, description=SHELF)
 
 
 class QuestionIn(_Body):

@@ -66,6 +66,13 @@ class ListMaker(ABC):
         """
 
     @abstractmethod
+    def heard(self, queries: Queries, moment: int, state: UserState, corrections: Mapping[int, Correction]) -> Queries:
+        """Return one user's query without what the corrections mute: its events do not count, its items are excluded.
+
+        Args: see `of_persona`.
+        """
+
+    @abstractmethod
     def make(
         self,
         queries: Queries,

@@ -32,7 +32,7 @@ from recsys.serving.lists.controls import Controls, check_control, tastes_id
 from recsys.serving.records import Persona, Shelf
 from recsys.serving.users.state import Listed, UserState, excluding
 from recsys.slates import Greedy, Pool
-from recsys.types import Doubles
+from recsys.types import Doubles, Items
 
 _ONE = np.zeros(1, np.int64)
 
@@ -82,15 +82,30 @@ class PersonaLists(ListMaker):
         place = _place(persona, controls)
         if controls.muted[0, place]:
             raise UnknownError(f"nothing of persona {persona} is listed, for it is muted; unmute it first")
+        owner = self._owner_of_every(queries, moment, state)
+        return excluding(queries, np.flatnonzero(owner != place).astype(np.int32))
+
+    def heard(self, queries: Queries, moment: int, state: UserState, corrections: Mapping[int, Correction]) -> Queries:
+        controls = self.controls(state, corrections)
+        if not controls.mutes:
+            return queries
+        now = queries.at(np.asarray([moment], np.int64))
+        of_event = state.grown.found.personas.of_events(self._model.dictionary, now)
+        weighed = queries.with_weights(controls.weights(self._model.dictionary, queries, of_event))
+        owner = self._owner_of_every(queries, moment, state)
+        muted = (owner != UNKNOWN) & controls.muted[0, np.maximum(owner, 0)]
+        return self._without_silent(excluding(weighed, np.flatnonzero(muted).astype(np.int32)), controls)
+
+    def _owner_of_every(self, queries: Queries, moment: int, state: UserState) -> Items:
+        """Return "items": the place of the persona that owns each item of the catalogue, `UNKNOWN` for nobody's."""
         whole = self.read(queries.at(np.asarray([moment], np.int64)), state).queries
         holding, dictionary, personas = self._holding(state), self._model.dictionary, state.grown.found.personas
         every = np.arange(self._model.n_items, dtype=np.int32)[None]
-        others = []
-        for first in range(0, every.shape[1], _OWNED):
-            items = every[:, first : first + _OWNED]
-            owner = ownership(holding, whole, items, dictionary, personas, evidence=False).owner
-            others.append(items[owner != place])
-        return excluding(queries, np.concatenate(others))
+        owners = [
+            ownership(holding, whole, every[:, first : first + _OWNED], dictionary, personas, evidence=False).owner[0]
+            for first in range(0, every.shape[1], _OWNED)
+        ]
+        return np.concatenate(owners)
 
     def acting(self, corrections: Mapping[int, Correction]) -> dict[int, Correction]:
         return {

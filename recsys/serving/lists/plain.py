@@ -74,6 +74,9 @@ class PlainLists(ListMaker):
             "such as configs/ease_personas.yaml"
         )
 
+    def heard(self, queries: Queries, moment: int, state: UserState, corrections: Mapping[int, Correction]) -> Queries:
+        return self._corrections.weigh(queries, self.acting(corrections))
+
     def make(
         self,
         queries: Queries,

@@ -99,6 +99,14 @@ export function recommendations(user, n, filters, searched) {
 }
 
 /**
+ * Return more like what the user just did, nothing of the list of n, and nothing when the visit is over.
+ * @param {string} user
+ * @param {number} n length of the list
+ * @returns {Promise<RecommendationList>}
+ */
+export const visit = (user, n) => ask("GET", `${pathOf(user)}/recommendations?n=${n}&shelf=now`);
+
+/**
  * Return the genres of the catalogue.
  * @returns {Promise<string[]>}
  */

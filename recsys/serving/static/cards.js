@@ -16,7 +16,7 @@ const open = new Set();
 /**
  * Return a card.
  * @param {Recommended} item
- * @param {{rank: number, fresh: boolean, reason: boolean}} how `fresh`: it has come by a change
+ * @param {{rank: number | null, fresh: boolean, reason: boolean}} how `fresh`: it has come by a change; `rank` null: of no list
  * @param {(item: Recommended, kind: Kind) => void} answer
  */
 export function card(item, how, answer) {

@@ -7,7 +7,7 @@ import { announce, byId, h, redraw } from "./dom.js";
 import * as filters from "./filters.js";
 import { doneOf } from "./kinds.js";
 import { tell } from "./problems.js";
-import { endRenaming, shelves, skeleton } from "./shelves.js";
+import { endRenaming, shelves, skeleton, visitShelf } from "./shelves.js";
 import { leadOf, shownOf } from "./shown.js";
 import { memory, personaList, picture } from "./personas.js";
 import { capital, counted, spokenTitle } from "./words.js";
@@ -18,6 +18,7 @@ import { capital, counted, spokenTitle } from "./words.js";
 
 const TEN = 10;
 const MOST = 100;
+const OF_VISIT = 5;
 
 /**
  * @typedef {object} Deed something that a person does, and can take back
@@ -31,6 +32,8 @@ const MOST = 100;
 let user = "";
 /** @type {api.RecommendationList | null} */
 let list = null;
+/** @type {api.Recommended[]} What goes with the present visit. */
+let ofVisit = [];
 /** @type {string[]} Of the catalogue. */
 let genres = [];
 /** @type {api.Personas | null} */
@@ -73,11 +76,12 @@ export async function openDesk(next) {
   leaveDesk();
   user = next;
   list = personas = null;
+  ofVisit = [];
   length = TEN;
   byId("list-title").replaceChildren("Recommended for ", h("span", { class: "user" }, user));
   document.title = `${user} – recsys`;
   byId("list-lead").textContent = "";
-  for (const part of ["persona-list", "picture", "half-life", "list-error", "personas-error", "marked"]) byId(part).replaceChildren();
+  for (const part of ["persona-list", "picture", "half-life", "list-error", "personas-error", "marked", "visit"]) byId(part).replaceChildren();
   byId("shelves").replaceChildren(skeleton());
   byId("memory").hidden = byId("more").hidden = true;
   byId("desk").classList.add("loading"); // what comes, comes at once, so that no part of it pushes another
@@ -104,15 +108,17 @@ export async function refresh(drawn) {
   const asked = ++turn;
   busy(true);
   const wanted = /** @type {const} */ ([user, length, filters.chosen()]);
-  const [items, people, names] = await Promise.allSettled([
+  const [items, people, names, visit] = await Promise.allSettled([
     api.recommendations(...wanted, false),
     api.personas(user),
     genres.length ? genres : api.genres(),
+    filters.inUse() ? null : api.visit(user, length),
   ]);
   if (asked !== turn) return false;
   personas = settled(people, "personas-error");
   if (names.status === "fulfilled") genres = names.value;
   const shown = settled(items, "list-error");
+  ofVisit = (visit.status === "fulfilled" && visit.value?.items.slice(0, OF_VISIT)) || []; // not every model has it
   if (shown) list = shown;
   else byId("shelves").querySelector(".skeleton")?.remove();
   giveColours([...(personas?.personas ?? []), ...(list?.shelves ?? [])].flatMap(({ persona }) => (persona === null ? [] : [persona])));
@@ -262,6 +268,7 @@ function drawList() {
   const drawn = shelves({ items, shelves: shown, cold, filtered, fresh }, controls);
   const none = filtered ? "No title passes. Try a wider span of years, or clear the filters." : "There is nothing left to recommend.";
   redraw(byId("shelves"), items.length ? drawn : [h("p", { class: "panel empty" }, none), ...drawn], () => byId("list-title").focus({ preventScroll: true }));
+  redraw(byId("visit"), visitShelf(ofVisit, controls));
   byId("more").hidden = list.items.length < length || length >= MOST;
   byId("filter-open").hidden = !filtered && !items.length;
   filters.offer(genres, currentPersonas());

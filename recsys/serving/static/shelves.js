@@ -62,6 +62,30 @@ export function shelves(shown, controls) {
 }
 
 /**
+ * Return the shelf of what goes with the present visit, if anything does.
+ * @param {Recommended[]} items
+ * @param {Controls} controls
+ */
+export function visitShelf(items, controls) {
+  if (!items.length) return [];
+  const cards = items.map((item) => card(item, { rank: null, fresh: false, reason: true }, controls.answer));
+  return [
+    h(
+      "section",
+      { class: "shelf visit", "aria-labelledby": "visit-title" },
+      h(
+        "div",
+        { class: "shelf-head" },
+        h("span", { class: "dot", "aria-hidden": "true" }),
+        h("h2", { id: "visit-title", class: "shelf-name" }, "More like what you just did"),
+        h("p", { class: "shelf-facts" }, h("span", { class: "often" }, "from this visit alone; gone when it is over")),
+      ),
+      h("ol", { class: "cards", "aria-labelledby": "visit-title" }, ...cards),
+    ),
+  ];
+}
+
+/**
  * @param {Shelf} shelf
  * @param {number} seats
  * @param {string} id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from recsys.decay import GlobalHalfLife
 from recsys.errors import ConfigError
 from recsys.models import Decayed, LinearNextItem, SequentialAMPCF
 from recsys.models.base import Recommender
-from recsys.models.sequential.expert import SequenceExpert, cross_fitted
+from recsys.models.sequential.expert import SequenceExpert, cross_fitted, reusing_experts
 from recsys.models.sequential.memories import event_decay, prefix_decay
 from recsys.models.sequential.settings import PersonaReading, Readout, SequenceObjective
 from recsys.models.sequential.states import RECENT
@@ -151,7 +152,7 @@ def test_a_state_forgets_items_beyond_its_size() -> None:
 
 def test_users_train_against_an_expert_that_has_not_seen_them(log: Interactions) -> None:
 
-    weights, part = cross_fitted(EXPERT, log, 2, 0, Session())
+    weights, part = cross_fitted(EXPERT, log, 2, Session())
     for fold in (0, 1):
         others = log.select(part.numpy()[log.user_num] != fold)
         lesser = LinearNextItem(EXPERT.half_lives, EXPERT.regularization / 2**0.5).fit(others)
@@ -250,3 +251,31 @@ def test_the_expert_may_start_with_the_weight_of_least_loss(log: Interactions) -
     assert weights[0] == pytest.approx(10.0)
     assert np.log2(weights[1]) == pytest.approx(round(np.log2(weights[1])), abs=1e-5)
     assert weights[1] != pytest.approx(1.0)
+
+
+def test_choosing_the_factor_changes_no_score(log: Interactions) -> None:
+    """While it is chosen the parts of a score are kept: what is validated is what the model scores."""
+    queries, seen = Queries.from_interactions(log), []
+
+    def validate(current: Recommender) -> float:
+        assert isinstance(current, SequentialAMPCF)
+        seen.append((current.ranking_factor, current.score(queries)))
+        return -abs(current.ranking_factor - 6.0)
+
+    both = SequentialAMPCF._both
+    with mock.patch.object(SequentialAMPCF, "_both", autospec=True, side_effect=both) as counted:
+        trained = model(optimization=replace(QUICK, validate_every=4)).fit(log, validate)
+        chosen = [scores for factor, scores in seen if factor == trained.ranking_factor == 6.0]
+        torch.testing.assert_close(chosen[-1], trained.score(queries), rtol=0, atol=0)
+    assert counted.call_count == 3  # once after the epochs, once for all factors, once here
+    assert len({factor for factor, _ in seen}) == 5  # 2, 3, 4, 6, 10: it climbs and stops behind the top
+
+
+def test_reused_experts_change_no_model(log: Interactions) -> None:
+    own = model().fit(log)
+    with reusing_experts() as experts:
+        shared = [model().fit(log) for _ in range(2)]
+    assert experts.seconds > 0
+    queries = Queries.from_interactions(log)
+    for each in shared:
+        torch.testing.assert_close(each.score(queries), own.score(queries), rtol=0, atol=0)

@@ -102,14 +102,14 @@ class Watch:
 
 def titles(page: Any) -> list[str]:
     """Return the titles of the list, in the order of the page."""
-    found: list[str] = page.locator(".card-title").all_inner_texts()
+    found: list[str] = page.locator("#shelves .card-title").all_inner_texts()
     return found
 
 
 def until_changed(page: Any, before: list[str]) -> list[str]:
     """Return the titles of the list once they are others."""
     page.wait_for_function(
-        "old => { const now = [...document.querySelectorAll('.card-title')].map((one) => one.textContent);"
+        "old => { const now = [...document.querySelectorAll('#shelves .card-title')].map((one) => one.textContent);"
         " return now.length && JSON.stringify(now) !== JSON.stringify(old)"
         " && document.querySelector('#list').getAttribute('aria-busy') === 'false'; }",
         arg=before,

@@ -251,3 +251,18 @@ def test_a_model_without_owners_has_one_list_and_the_controls_beside_it(visit: V
     page.locator(".persona.muted").wait_for()
     page.locator("#undo").click()
     assert until_changed(page, after) == before
+
+
+def test_what_one_just_did_has_a_shelf_of_its_own(visit: Visit, base: str) -> None:
+    page = visit(base, "41")
+    assert page.locator("#visit .card").count() == 0
+    before = titles(page)
+    page.locator(".answer.like").first.click()
+    until_changed(page, before)
+    page.locator("#visit .card").first.wait_for()
+    told = answer(page, base, "41", "recommendations?n=10&shelf=now")["items"][:5]
+    assert page.locator("#visit .card-title").all_inner_texts() == [bare(one["title"]) for one in told]
+    assert not set(titles(page)) & {bare(one["title"]) for one in told}
+    page.get_by_role("button", name="Filter").click()
+    page.locator("#filter-genre").select_option(index=1)
+    page.locator("#visit .card").first.wait_for(state="detached")
