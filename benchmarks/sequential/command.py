@@ -27,9 +27,9 @@ from benchmarks.sequential.contenders import (
     OWN,
     PAIRS,
     PEER,
-    PERSONAS_16,
     PLANS,
     PUBLISHED,
+    SMALL,
     TRIAL,
     TWIN,
     Plan,
@@ -94,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     command.add_argument("--asked", nargs="+", metavar="HOW", choices=("last_one", "session"), help="(default: both)")
     command.add_argument("--models", nargs="+", metavar="NAME", choices=CONTENDERS, help="contenders (default: all)")
     command.add_argument("--seeds", type=int, metavar="N", help="seeds of models that draw (default 3)")
+    command.add_argument("--finished", action="store_true", help="report the runs that are finished, start none")
     options = command.parse_args(arguments)
     seeds = options.seeds or (1 if options.quick else 3)
     out = report_folder("sequential", options.out, options.quick)
@@ -114,13 +115,15 @@ def main(arguments: Sequence[str] | None = None) -> Path:
                 one = [record["seconds"] for model in (OWN, TWIN) if model in runs for record in runs[model].records]
                 budget = max(one, default=math.inf)
                 how = plan.contender(name, options.quick), f"{plan.log}-{plan.asked}/{name}", cut, cells, experts
-                runs[name] = run(*how, seeds, budget if name == PEER else math.inf)
-                print(f"{plan.name}, {name}: NDCG@10 {runs[name].spread('ndcg@10')}", flush=True)
-        parts += [f"## {plan.name}", _facts(plan, cut), results(plan.name, {name: runs[name] for name in names})]
-        for own, other in PAIRS:
-            if own in runs and other in runs:
-                sides = (own, runs[own].tables), (other, runs[other].tables)
-                differences += Difference.over_seeds(plan.name, *sides, ["ndcg@10"])
+                made = run(*how, seeds, budget if name == PEER else math.inf, finished=options.finished)
+                if made.tables:
+                    runs[name] = made
+                    print(f"{plan.name}, {name}: NDCG@10 {made.spread('ndcg@10')}", flush=True)
+        if not runs:
+            continue
+        ran = {name: runs[name] for name in names if name in runs}
+        parts += [f"## {plan.name}", _facts(plan, cut), results(plan.name, ran)]
+        differences += [pair for own, other in PAIRS for pair in _paired(plan.name, runs, own, other)]
         if OWN in runs:
             means[plan.name] = runs[OWN].mean()
     pairs = corrected(differences)
@@ -135,6 +138,17 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     return write_report(out, parts)
 
 
+def _paired(where: str, runs: dict[str, Runs], own: str, other: str) -> list[Difference]:
+    """Return the difference of two contenders, over the seeds that both have where neither has one alone."""
+    if own not in runs or other not in runs:
+        return []
+    sides = [runs[own].tables, runs[other].tables]
+    fewest = min(map(len, sides))
+    if fewest > 1:
+        sides = [tables[:fewest] for tables in sides]
+    return Difference.over_seeds(where, (own, sides[0]), (other, sides[1]), ["ndcg@10"])
+
+
 def bars_of(means: dict[str, float], pairs: Sequence[Difference]) -> list[list[str]]:
     """Return the rows of the bars that what was measured can answer.
 
@@ -143,9 +157,8 @@ def bars_of(means: dict[str, float], pairs: Sequence[Difference]) -> list[list[s
         pairs: all of them, corrected.
     """
     rows = [
-        bar(f"{OWN} on {name}", number(least, 3), number(means[name]), means[name] >= least)
+        bar(f"{OWN} on {name}", number(least, 3), number(means.get(name)), means.get(name) and means[name] >= least)
         for name, least in BARS.items()
-        if name in means
     ]
     linear = [pair for pair in pairs if (pair.own, pair.other) == (OWN, LINEAR)]
     if linear:
@@ -158,7 +171,7 @@ def bars_of(means: dict[str, float], pairs: Sequence[Difference]) -> list[list[s
             below = [pair.where for pair in matched if pair.outcome == "lost"]
             measured = ", ".join(below) or f"on none of {len(matched)}"
             rows.append(bar(f"{own} established to be worse than its twin", "on no log", measured, not below))
-        if own == PERSONAS_16 and matched:
+        if (own, other) in SMALL and matched:
             better = [pair for pair in matched if pair.relative >= _GAIN and pair.p_holm < _LEVEL]
             told = ", ".join(f"{pair.where} {percent(pair.relative)}" for pair in matched)
             claim = f"{own} better than its twin by {percent(_GAIN, 0)}, p < {number(_LEVEL, 2)}"
@@ -167,15 +180,26 @@ def bars_of(means: dict[str, float], pairs: Sequence[Difference]) -> list[list[s
 
 
 def run(
-    experiment: Experiment, cell: str, cut: Split, cells: Cells, experts: ReusedExperts, seeds: int, seconds: float
+    experiment: Experiment,
+    cell: str,
+    cut: Split,
+    cells: Cells,
+    experts: ReusedExperts,
+    seeds: int,
+    seconds: float,
+    *,
+    finished: bool = False,
 ) -> Runs:
     """Fit and test a contender with every seed, within seconds of processor time; finished runs are read from disk.
 
-    Experts that were fitted before count with the time that their fit took.
+    Experts that were fitted before count with the time that their fit took. With `finished` no run is started.
     """
     records, tables = [], []
     for seed in range(seeds if is_seeded(experiment) else 1):
         facts_of_run = experiment.to_dict(), cut.train.fingerprint, cut.name, _VALIDATION_USERS
+
+        if finished and cells.load(f"{cell}-{seed}", identity(*facts_of_run)) is None:
+            continue
 
         def make(seed: int = seed) -> CellContent:
             validate, before = validator(cut.valid, sample=_VALIDATION_USERS), experts.seconds
@@ -218,6 +242,7 @@ def results(log: str, runs: dict[str, Runs]) -> str:
         rows.append(
             [
                 name + (" ⏱" if record["capped"] else ""),
+                str(len(own.records)),
                 *(own.spread(f"{metric}@10") for metric in _METRICS),
                 own.spread("ndcg@10", "user_kind", "warm"),
                 own.spread("ndcg@10", "user_kind", "cold"),
@@ -226,9 +251,9 @@ def results(log: str, runs: dict[str, Runs]) -> str:
                 f"{record['parameters']:,}",
             ]
         )
-    rows += [[f"*published:* {name}", number(value), *["-"] * 9] for name, value in PUBLISHED.get(log, {}).items()]
+    rows += [[f"*published:* {name}", "-", number(value), *["-"] * 9] for name, value in PUBLISHED.get(log, {}).items()]
     groups = ["warm", "cold", "shortest histories"]
-    header = ["model", "NDCG@10", "HR@10", "MRR@10", *groups, "CPU s", "epochs", "examples/s", "parameters"]
+    header = ["model", "seeds", "NDCG@10", "HR@10", "MRR@10", *groups, "CPU s", "epochs", "examples/s", "parameters"]
     return table(header, rows)
 
 

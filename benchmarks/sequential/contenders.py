@@ -15,21 +15,27 @@ from recsys.experiments.configuration import Experiment, check_experiment, read_
 OWN: Final = "ampcf_sequential"
 PERSONAS, TWIN, NO_EXPERT = f"{OWN}_personas", f"{OWN}_twin", f"{OWN}_no_expert"
 PERSONAS_16, TWIN_16 = f"{PERSONAS}_16", f"{TWIN}_16"
+PERSONAS_ALONE, TWIN_ALONE = f"{PERSONAS_16}_no_expert", f"{TWIN_16}_no_expert"
 COMPONENTS, COMPONENTS_TWIN = f"{OWN}_components", f"{OWN}_components_twin"
 POPULARITY, LINEAR, PEER = "popularity", "linear_next_item", "sasrec"
 
 VARIANTS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     PERSONAS_16: (PERSONAS, {"embedding_size": 16}),
     TWIN_16: (TWIN, {"embedding_size": 16, "reading.hidden": 200}),
+    PERSONAS_ALONE: (PERSONAS, {"embedding_size": 16, "expert": None}),
+    TWIN_ALONE: (TWIN, {"embedding_size": 16, "reading.hidden": 200, "expert": None}),
     COMPONENTS: (PERSONAS, {"reading.item_components": 2}),
     COMPONENTS_TWIN: (TWIN, {"embedding_size": 96, "reading.hidden": 94}),
 }
-"""Contenders that differ from a configuration in a few settings: smaller vectors, two vectors for each item, and twins
-of one persona and one vector with as many parameters."""
+"""Contenders that differ from a configuration in a few settings: smaller vectors, also without the expert, two vectors
+for each item, and twins of one persona and one vector with as many parameters."""
 
 CONTENDERS: Final = (POPULARITY, LINEAR, PEER, OWN, PERSONAS, TWIN, NO_EXPERT, *VARIANTS)
 
-MATCHED: Final = ((PERSONAS, TWIN), (PERSONAS_16, TWIN_16), (COMPONENTS, COMPONENTS_TWIN))
+SMALL: Final = ((PERSONAS_16, TWIN_16), (PERSONAS_ALONE, TWIN_ALONE))
+"""Those with item vectors of 16 dimensions."""
+
+MATCHED: Final = ((PERSONAS, TWIN), *SMALL, (COMPONENTS, COMPONENTS_TWIN))
 """Several personas, and the twin with as many parameters."""
 
 PAIRS: Final = ((OWN, LINEAR), (OWN, PEER), *MATCHED, (OWN, NO_EXPERT))
@@ -141,7 +147,7 @@ class Plan:
         if not name.startswith(OWN):
             return {}
         settings = {**self.settings, **(self.matched if any(name in pair for pair in MATCHED) else {})}
-        if name != NO_EXPERT:
+        if not name.endswith("_no_expert"):
             settings |= {f"expert.init_args.{key}": value for key, value in self.expert.items()}
         return settings
 
@@ -150,7 +156,7 @@ _QUICK: Final = 2
 """Epochs of a trial of the benchmark itself."""
 
 _ALL: Final = (POPULARITY, LINEAR, PEER, OWN, PERSONAS, TWIN)
-_SMALL: Final = (PERSONAS_16, TWIN_16)
+_SMALL: Final = tuple(name for pair in SMALL for name in pair)
 
 PLANS: Final = (
     Plan("ml-1m-ordered", "last_one", (*_ALL, *_SMALL), _DENSE, _PAIR),

@@ -20,6 +20,7 @@ from recsys.errors import ConfigError
 from recsys.models.base import Validate
 from recsys.models.capabilities import FoldIn, PersonaRecommender
 from recsys.models.linear.next_item import LinearNextItem
+from recsys.models.linear.operations import event_weights
 from recsys.models.sequential.expert import SequenceExpert, cross_fitted, factorised, fitted_expert
 from recsys.models.sequential.memories import event_decay
 from recsys.models.sequential.network import PairScores, SequentialNetwork, UserState
@@ -59,6 +60,9 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
     a user's lin comes from an expert that was fitted without the user (`cross_fitted`). Cross-entropy wants a softer
     scale than ranking: rho is chosen on validation. The recipe, and the half-lives instead of attention over the
     events, are ours; attention over personas given the candidate is that of AMP-CF (Barkan et al., RecSys 2020).
+
+    Somebody without a history has score 0 for every item, and so gets the popular ones: b_i is what the network adds
+    beside the expert, not how often an item is used.
 
     The past decays inside: the memories belong to the model. Weights of a query (`Decayed`, per-user decay) multiply
     and make the later events count less in the ages, as in `LinearNextItem`.
@@ -194,7 +198,9 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
             length = np.sqrt(np.maximum(states.events, 1e-9)).astype(np.float32)
             memories[:, -1] = torch.from_numpy(states.lasting / length[:, None])
         linear = None if self._linear is None else self._linear.score(queries)
-        return self._sum(network(network.state(memories).vector).score, linear)
+        scores = network(network.state(memories).vector).score
+        scores[torch.from_numpy(states.events == 0)] = 0
+        return self._sum(scores, linear)
 
     def _past_vectors(self) -> Floats:
         return self._network_of().input.detach().numpy()
@@ -290,6 +296,8 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         """Return the scores of the network and those of the expert."""
         with torch.inference_mode():
             network = self._network_of()(self._state(queries).vector).score.cpu()
+            # Without a history b_i would decide, and it says nothing of popularity.
+            network[torch.from_numpy(queries.history.sum(event_weights(queries)) == 0)] = 0
         return network, None if self._linear is None else self._linear.score(queries)
 
     def _sum(self, network: Float[Tensor, "queries items"], linear: Tensor | None) -> Float[Tensor, "queries items"]:

@@ -20,7 +20,7 @@ from recsys.models import Decayed, LinearNextItem, SequentialAMPCF
 from recsys.models.base import Recommender
 from recsys.models.sequential.expert import SequenceExpert, cross_fitted, reusing_experts
 from recsys.models.sequential.memories import event_decay, prefix_decay
-from recsys.models.sequential.settings import PersonaReading, Readout, SequenceObjective
+from recsys.models.sequential.settings import PersonaReading, Readout, SequenceLoss, SequenceObjective
 from recsys.models.sequential.states import RECENT
 from recsys.models.sequential.training import SequenceTask
 from recsys.training.session import Session
@@ -230,13 +230,18 @@ def test_a_log_without_order_is_refused() -> None:
         model().fit(log)
 
 
-def test_products_may_be_computed_in_bfloat16(log: Interactions) -> None:
+@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax"])
+@pytest.mark.parametrize("expert", [EXPERT, None], ids=["with the expert", "alone"])
+def test_products_may_be_computed_in_bfloat16(
+    log: Interactions, expert: LinearNextItem | None, loss: SequenceLoss
+) -> None:
     """As on a GPU: the loss changes by rounding alone."""
-
-    trained = model(expert=None).fit(log)
-    task = SequenceTask(
-        trained._network, SequenceObjective("full_softmax", dropout=0.0), trained._memories, log, None, 8, 0
-    )
+    trained = model(expert=expert, reading=PersonaReading(personas=2, item_components=2)).fit(log)
+    reader = None
+    if expert is not None:
+        weights, fold = cross_fitted(expert, log, 2, Session())
+        reader = SequenceExpert(weights, expert.half_lives), fold
+    task = SequenceTask(trained._network, SequenceObjective(loss, dropout=0.0), trained._memories, log, reader, 8, 0)
     plain = float(task.loss(0, 0)[0].detach())
     with torch.autocast("cpu", torch.bfloat16):
         rounded = task.loss(0, 0)[0].detach()
@@ -279,3 +284,13 @@ def test_reused_experts_change_no_model(log: Interactions) -> None:
     queries = Queries.from_interactions(log)
     for each in shared:
         torch.testing.assert_close(each.score(queries), own.score(queries), rtol=0, atol=0)
+
+
+def test_somebody_without_a_history_gets_the_popular_items(fitted: SequentialAMPCF) -> None:
+    queries = Queries.from_history([[], [UNKNOWN], [3]])
+    assert not fitted.score(queries)[:2].any()
+    assert fitted.score(queries)[2].any()
+    np.testing.assert_array_equal(fitted.recommend(queries, 5).items[0], fitted.fitted_on.tie_order[:5])
+    torch.testing.assert_close(fitted.score_states(fitted.states(queries)), fitted.score(queries), rtol=1e-3, atol=1e-4)
+    nothing = queries.with_weights(np.zeros(2, np.float32))
+    assert not fitted.score(nothing).any()
