@@ -15,16 +15,14 @@ from typing import Any, final
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from benchmarks.drift import report
-from benchmarks.drift.results import PERSONA_EASE, TWIN, Gap, Serving, StreamResult
-from benchmarks.drift.world_scores import OURS, Pool
+from benchmarks.drift.results import PERSONAS, Gap, Serving, StreamResult
+from benchmarks.drift.world_scores import OURS, SHIPPED, Pool
 from benchmarks.drift.worlds import (
     DETECTORS,
     ORACLE,
     ORACLE_GLOBAL,
-    WORLD_ARMS,
     World,
     WorldBench,
     mixed_world,
@@ -35,8 +33,8 @@ from benchmarks.tools.cells import Cells, identity
 from benchmarks.tools.command import Say, parser, plans_named, program, require
 from benchmarks.tools.differences import Difference
 from benchmarks.tools.report import report_folder, slug, without_paths
-from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.catalogue import datasets
+from recsys.data.queries import Ragged
 from recsys.data.stream import QuestionSettings, Stream
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import CapabilityError, RecsysError
@@ -46,7 +44,6 @@ from recsys.experiments.drift.arm_results import Settings
 from recsys.experiments.drift.bases import read_bases
 from recsys.experiments.drift.benchmark import run_drift
 from recsys.experiments.drift.summary import correct
-from recsys.files import write_text
 from recsys.models.rank_utility import rank_utilities
 from recsys.types import DAY
 
@@ -83,47 +80,41 @@ class StreamPlan:
 
     name: str  # of the log
     bases: tuple[str, ...]  # the first that does not refuse is the one whose bars count
-    arms: tuple[str, ...]  # of these, with "none", "global", "per_user" and "retraining" among them
+    arms: tuple[str, ...]  # with "none", "global", "population" and "per_user" among them
     users: int | None  # of each stage, at most
     limit: int | None  # questions of each stage, at most
-    retrain_days: int = 30  # days between two fits of "retraining"
-    together: tuple[str, ...] = (PERSONA_EASE, TWIN)  # bases under "none", "global" and "per_user" alone
+    together: tuple[str, ...] = ()  # further bases, under `_TOGETHER` alone
     came_back: bool = False  # ask only users who came back: most of the log's users stay for one visit
+    seed: int = 0  # of a simulated log
 
 
-_FEW = ("none", "global", OURS, ORACLE)
-_TOGETHER = ("none", "global", OURS)
-_UNDECAYED = f"{PERSONA_EASE}, none"
-_STREAM_ARMS = (
-    *("none", "global", "window", "koren", "gradient", "population_adwin", "population_page_hinkley", "user_adwin"),
-    *("user_page_hinkley", "population", OURS, "retraining"),
-)
-_LARGE_ARMS = ("none", "global", "window", "population", OURS, "retraining")
-"""On 296,277 items a replay takes minutes, and detectors and gradients need twelve more of them each."""
-_SPLICED_ARMS = (
-    *("none", "global", "window", "koren", "gradient", "user_adwin", "user_page_hinkley", "population", OURS),
-    *(ORACLE, ORACLE_GLOBAL),
-)
-_QUICK_ARMS = ("none", "global", "user_adwin", OURS)
+_FEW = ("none", "global", SHIPPED, OURS, ORACLE, ORACLE_GLOBAL)
+_TOGETHER = ("none", SHIPPED, OURS)
+_UNDECAYED = f"{PERSONAS}, none"
+_FEWER = 2
+"""Candidates of an arm around a base with personas, which are found anew for every question."""
+_STREAM_ARMS = ("none", "global", SHIPPED, OURS)
+"""What a replay answers in large batches. Windows, detectors, learning by gradient and refitting are in the report of
+2026-11-28, and `recsys benchmark drift --arms` has them."""
+_QUICK_ARMS = ("none", "global", "user_adwin", SHIPPED, OURS)
 
 WORLDS = (
-    WorldPlan(MIXED, ("ease", "itemknn"), WORLD_ARMS, (0, 1, 2), 600),
-    WorldPlan(TIMESCALES, ("ease",), _FEW, (0, 1), 600),
-    WorldPlan("movietweetings", ("ease",), _SPLICED_ARMS, (0,), None),
+    WorldPlan(MIXED, ("ease",), _FEW, (21, 22), 300),
+    WorldPlan(TIMESCALES, ("ease",), _FEW, (21,), 300),
 )
 STREAMS = (
-    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, None, None),
-    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, None, None),
-    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, 180, came_back=True),
-    StreamPlan("epinions", ("ease", "itemknn"), _LARGE_ARMS, 8_000, 60_000),
-    StreamPlan("simulated-drift", ("ease",), _LARGE_ARMS, None, None),
-    StreamPlan("simulated-timescales", ("ease",), _LARGE_ARMS, None, None),
+    StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, 150, None, seed=31),
+    StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, 150, None, seed=31),
+    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, 1_000, None, together=(PERSONAS,)),
+    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, together=(PERSONAS,), came_back=True),
+    StreamPlan("epinions", ("itemknn",), _STREAM_ARMS, 1_000, None),
+    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, 1_500, None),
 )
 QUICK_WORLDS = (
     WorldPlan(MIXED, ("ease",), (*_QUICK_ARMS, ORACLE), (0,), 60, 60),
     WorldPlan(TIMESCALES, ("ease",), _FEW, (0,), 60, 60),
 )
-QUICK_STREAMS = (StreamPlan("simulated-drift", ("ease",), (*_QUICK_ARMS, "retraining"), 60, 500),)
+QUICK_STREAMS = (StreamPlan("simulated-drift", ("ease",), _QUICK_ARMS, 60, 500),)
 
 
 @program
@@ -131,11 +122,11 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the exit code."""
     command = parser("drift", __doc__, quick="tiny worlds and a simulated log", threads=True)
     world_names, logs = (", ".join(plan.name for plan in plans) for plans in (WORLDS, STREAMS))
-    command.add_argument("--worlds", nargs="*", metavar="NAME", help=f"of {world_names} (spliced); none: no world")
+    command.add_argument("--worlds", nargs="*", metavar="NAME", help=f"of {world_names}; none: no world")
     command.add_argument("--logs", nargs="*", metavar="NAME", help=f"of {logs}; none: no stream")
-    help_text = "of worlds that are pooled (default: 0 to 2 of mixed, 0 and 1 of timescales, 0 of splices)"
+    help_text = "of worlds that are pooled (default: 21 and 22 of mixed, 21 of timescales)"
     command.add_argument("--seeds", type=int, nargs="+", metavar="N", help=help_text)
-    command.add_argument("--candidates", type=int, metavar="N", help="rules that an arm may try (default 12)")
+    command.add_argument("--candidates", type=int, metavar="N", help="rules that an arm may try (default 6)")
     options = command.parse_args(arguments)
 
     worlds = {plan.name: plan for plan in (QUICK_WORLDS if options.quick else WORLDS)}
@@ -146,10 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     if any(arm.endswith(DETECTORS) for part in plans for plan in part for arm in plan.arms):
         require("drift", "river")
     out = report_folder("drift", options.out, quick=options.quick)
-    return run(*plans, out, candidates=options.candidates or (2 if options.quick else 12))
+    return run(*plans, out, candidates=options.candidates or (2 if options.quick else 6))
 
 
-def run(worlds: Sequence[WorldPlan], streams: Sequence[StreamPlan], out: Path, *, candidates: int = 12) -> Path:
+def run(worlds: Sequence[WorldPlan], streams: Sequence[StreamPlan], out: Path, *, candidates: int = 6) -> Path:
     """Run worlds and streams, and write the report; return its path. An arm may try so many `candidates`."""
     begin = time.monotonic()
 
@@ -168,10 +159,9 @@ def run(worlds: Sequence[WorldPlan], streams: Sequence[StreamPlan], out: Path, *
         except RecsysError as error:
             failures[f"world {plan.name}"] = without_paths(str(error))
     results: list[StreamResult] = []
-    twin = _write_twin(cells)
     for stream in streams:
         try:
-            results.append(_run_stream(stream, twin, cells, candidates, say))
+            results.append(_run_stream(stream, cells, candidates, say))
         except RecsysError as error:
             failures[f"stream {stream.name}"] = without_paths(str(error))
     return report.write(out, pools, results, serving, failures, candidates)
@@ -192,7 +182,7 @@ def _run_world(plan: WorldPlan, cells: Cells, candidates: int, say: Say) -> tupl
 
 
 def _serving(bench: WorldBench, cells: Cells) -> Serving:
-    """Measure the cost of a single query without decay, with decay, and of learning from its event.
+    """Measure the cost of a single query without decay, with decay, and of learning from a session when it is over.
 
     The three are measured in turn for each query, so that other work of the machine falls on all alike.
     """
@@ -201,16 +191,16 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
     stored = cells.load(name, key)
     if stored is None:
         model, log = bench.model, world.test
-        stream = Stream.of(log, int(log.time.min()) if log.has_time else 0, QuestionSettings("event"))
+        stream = Stream.of(log, int(log.time.min()) if log.has_time else 0, QuestionSettings())
         numbers = model.fitted_on.translation(log).items
-        known = np.flatnonzero((numbers[stream.relevant.items] >= 0) & (stream.n_visible > 0))
+        known = np.flatnonzero((stream.relevant.sum(numbers[stream.relevant.items] < 0) == 0) & (stream.n_visible > 0))
         rng = np.random.default_rng(0)
         rows = np.sort(rng.choice(known, min(_SERVED, len(known)), replace=False))
         rule = TemporalDecay(caution=0.0).for_log(log.n_users, log.clock)
         seconds = np.zeros((len(rows), 3))
         for place, row in enumerate(rows):
             queries = stream.queries(np.asarray([row]), numbers)
-            items = numbers[stream.relevant.row(row)]
+            items = Ragged.of([numbers[stream.relevant.row(row)]])
             moments = [time.perf_counter()]
             model.recommend(queries, 10)
             moments.append(time.perf_counter())
@@ -225,24 +215,18 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
     return Serving(world.name, **stored)
 
 
-def _write_twin(cells: Cells) -> Path:
-    """Write the experiment of PersonaEASE with one persona, and return its path."""
-    twin = with_settings(shipped_experiment(PERSONA_EASE), {"personas": 1})
-    cells.root.mkdir(parents=True, exist_ok=True)
-    return write_text(cells.root / f"{TWIN}.yaml", yaml.safe_dump(twin.to_dict(), sort_keys=False))
-
-
-def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say: Say) -> StreamResult:
-    folder, log = cells.root / "streams" / plan.name, datasets.load(plan.name)
+def _run_stream(plan: StreamPlan, cells: Cells, candidates: int, say: Say) -> StreamResult:
+    folder, log = cells.root / "streams" / plan.name, datasets.load(plan.name, seed=plan.seed)
     settings = Settings(users=plan.users, limit=plan.limit, candidates=candidates, came_back=plan.came_back)
-    scheduled = replace(settings, retrain_days=plan.retrain_days)
-    content = run_drift(log, plan.bases, plan.arms, folder, scheduled, say=say)
-    both = [str(twin) if base == TWIN else base for base in plan.together]
-    try:
-        second = run_drift(log, both, _TOGETHER, folder / "together", settings, say=say)
-    except CapabilityError as error:
-        say(f"{plan.name}: {error}")
-        second = {"bases": {}, "refused": dict.fromkeys(plan.together, str(error))}
+    content = run_drift(log, plan.bases, plan.arms, folder, settings, say=say)
+    second: dict[str, Any] = {"bases": {}, "refused": {}}
+    if plan.together:
+        try:
+            fewer = replace(settings, candidates=min(candidates, _FEWER))
+            second = run_drift(log, plan.together, _TOGETHER, folder / "together", fewer, say=say)
+        except CapabilityError as error:
+            say(f"{plan.name}: {error}")
+            second["refused"] = dict.fromkeys(plan.together, str(error))
     content["bases"] |= second["bases"]
     content["refused"] |= second["refused"]
     tables = _together(second["bases"], folder / "together")
@@ -254,16 +238,16 @@ def _run_stream(plan: StreamPlan, twin: Path, cells: Cells, candidates: int, say
 
 
 def _one_family(content: Mapping[str, Any], together: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Correct all differences of a stream as one family, and return those of PersonaEASE with their p-values of it.
+    """Correct all differences of a stream as one family, and return those of `PERSONAS` with their p-values of it.
 
-    The one between PersonaEASE under per-user decay and without decay is already among the differences of its arms.
+    That of per-user decay against no decay is already among the differences of its arms.
     """
     pairs = [pair for entry in content["bases"].values() for pair in entry["paired"].values()]
-    twins = [pair for pair in together if pair.other != _UNDECAYED]
-    p_holm = dict(zip((pair.other for pair in twins), correct(pairs, [pair.p for pair in twins]), strict=True))
-    if len(twins) < len(together):
-        p_holm[_UNDECAYED] = float(content["bases"][PERSONA_EASE]["paired"][f"{OURS}-none"]["p_holm"])
-    return tuple(replace(pair, p_holm=p_holm[pair.other]) for pair in together)
+    others = [pair for pair in together if pair.own != f"{PERSONAS}, {OURS}"]
+    p_holm = dict(zip((pair.own for pair in others), correct(pairs, [pair.p for pair in others]), strict=True))
+    if len(others) < len(together):
+        p_holm[f"{PERSONAS}, {OURS}"] = float(content["bases"][PERSONAS]["paired"][f"{OURS}-none"]["p_holm"])
+    return tuple(replace(pair, p_holm=p_holm[pair.own]) for pair in together)
 
 
 def _table(folder: Path, base: str, arm: str) -> pd.DataFrame:
@@ -279,12 +263,8 @@ def _days(content: Mapping[str, Any], folder: Path) -> float:
 
 
 def _together(bases: Mapping[str, Any], folder: Path) -> list[tuple[str, pd.DataFrame, str, pd.DataFrame]]:
-    """Return the names and tables to compare: PersonaEASE under per-user decay, itself without, and its twin."""
-    if PERSONA_EASE not in bases:
+    """Return the names and tables to compare: the base with personas under both rules of ours, and without decay."""
+    if PERSONAS not in bases:
         return []
-    ours = per_user(_table(folder, PERSONA_EASE, OURS), ["ndcg@10"])
-    rivals = [(base, arm) for base, arm in ((PERSONA_EASE, "none"), (TWIN, OURS)) if base in bases]
-    return [
-        (f"{PERSONA_EASE}, {OURS}", ours, f"{base}, {arm}", per_user(_table(folder, base, arm), ["ndcg@10"]))
-        for base, arm in rivals
-    ]
+    tables = {arm: per_user(_table(folder, PERSONAS, arm), ["ndcg@10"]) for arm in _TOGETHER}
+    return [(f"{PERSONAS}, {arm}", tables[arm], _UNDECAYED, tables["none"]) for arm in (SHIPPED, OURS)]

@@ -8,10 +8,10 @@ from typing import Any, final
 
 import pandas as pd
 
-from benchmarks.drift.world_scores import OURS
 from benchmarks.tools.differences import Difference, corrected
 
-PERSONA_EASE, TWIN = "persona_ease", "persona_ease_twin"
+PERSONAS = "ampcf"
+"""The base with personas that is compared with itself without decay."""
 
 
 @final
@@ -24,7 +24,7 @@ class Serving:
     questions: int  # number of queries
     plain: float  # `recommend` without decay
     decayed: float  # weights and `recommend`
-    observe: float  # rank utilities of the event that followed, and the update
+    observe: float  # of what follows a session: rank utilities of its items, and the update
     bytes: float  # state per user
 
 
@@ -67,7 +67,7 @@ class StreamResult:
     name: str  # of the log
     content: dict[str, Any]  # result of `run_drift`
     days: float  # length of the reported stream in days; NaN where the clock has none
-    together: tuple[Difference, ...]  # comparisons of PersonaEASE, of the family of all differences of the stream
+    together: tuple[Difference, ...]  # comparisons of `PERSONAS`, of the family of all differences of the stream
     by_lot: tuple[Difference, ...]  # per-user decay and the best global half-life, and `together`, exchanged by lot
     gap: Gap  # per-user decay beside the best global half-life, under the first base that did not refuse
 
@@ -81,19 +81,14 @@ class StreamResult:
         """Return NDCG@10 of an arm of the first base, the mean over users."""
         return float(self.arms[arm]["over_users"]["ndcg@10"])
 
-    @property
-    def daily_retraining(self) -> float:
-        """Cost of a fit a day over the stream, in units of the cost of per-user decay beyond no decay."""
-        return float(self.arms[OURS]["seconds"]["fit"]) * self.days / self.own_seconds()
-
-    def own_seconds(self) -> float:
-        """Return the seconds that per-user decay takes over the stream beyond no decay."""
-        seconds = self.arms[OURS]["seconds"]
+    def seconds_beyond(self, arm: str) -> float:
+        """Return the seconds that an arm takes over the stream beyond no decay."""
+        seconds = self.arms[arm]["seconds"]
         return float(sum(seconds[part] for part in ("weights", "judging", "observing")))
 
 
 def together(results: Sequence[StreamResult], *, by_lot: bool = False) -> list[Difference]:
-    """Return PersonaEASE's comparisons on all streams; with `by_lot` their placebos, a family of their own."""
+    """Return the comparisons of `PERSONAS` on all streams; with `by_lot` their placebos, a family of their own."""
     if by_lot:
         return corrected([pair for one in results for pair in one.by_lot[1:]])
     return [pair for one in results for pair in one.together]

@@ -23,6 +23,8 @@ from recsys.worlds.drift import Kind
 
 METRICS = ("ndcg@10", "hr@10")
 OURS = "per_user"
+SHIPPED = "population"
+"""The rule of the shipped configurations."""
 HORIZON = 50
 """Number of events after a change that count."""
 MIN_EVENTS = 50

@@ -276,8 +276,9 @@ def calibrated(settings: Settings, readout: ReadoutSettings, train: Interactions
     events = RatedEvents.of(train, earlier, int(train.time[late].min()))
     parts = list(events.batches(np.arange(len(events))))
     utility = np.concatenate([rating_utility(held_out.predict, events, part, rule) for part in parts])
-    rule.fit_prior(utility)
-    rule.learn(np.concatenate([events.queries(part)[0].users for part in parts]), utility)
+    users = np.concatenate([events.queries(part)[0].users for part in parts])
+    rule.fit_prior(utility, users)
+    rule.learn(users, utility)
     return rule
 
 

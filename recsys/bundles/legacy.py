@@ -26,6 +26,8 @@ _FORMER_GRID: dict[str, Any] = {
     "paired": False,
 }
 """What `TemporalDecay` was until version 0.2, when it had neither floors nor half-lives on both clocks."""
+_BEFORE_VISITS: dict[str, Any] = {"visit_share": 0.0}
+"""What it was until the visit that is going on had a share of the weights."""
 _RENAMED = {"recsys.models.LinearAMPCF": "recsys.models.PersonaEASE"}
 """Today's names of models that had another one until version 0.2."""
 
@@ -48,8 +50,8 @@ def _with_former_grid(value: Any) -> Any:  # noqa: ANN401 - any plain value
     if today.get(CLASS) == _SITUATION:
         today[CLASS] = _POPULATION
     given = today.get(ARGUMENTS, {})
-    if today.get(CLASS) == _TEMPORAL and "floors" not in given:
-        today[ARGUMENTS] = _FORMER_GRID | given
+    if today.get(CLASS) == _TEMPORAL:
+        today[ARGUMENTS] = ({} if "floors" in given else _FORMER_GRID) | _BEFORE_VISITS | given
     return today
 
 
@@ -139,5 +141,5 @@ def _decayed(values: Mapping[str, Any]) -> dict[str, Any]:
     own = {_PER_USER.get(key, key): value for key, value in (per_user or {}).items()}
     today |= {key: own.pop(key) for key in _CALIBRATION if key in own}
     if shared.get("half_life") is None:
-        return {**today, "rule": {CLASS: _TEMPORAL, ARGUMENTS: _FORMER_GRID | own}}
+        return {**today, "rule": {CLASS: _TEMPORAL, ARGUMENTS: _FORMER_GRID | _BEFORE_VISITS | own}}
     return {**today, "rule": {CLASS: _GLOBAL, ARGUMENTS: shared}}

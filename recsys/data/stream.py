@@ -48,10 +48,17 @@ def comparable(log: Interactions) -> Interactions:
 def events_before(log: Interactions, start: int) -> Interactions:
     """Return the events before the first query: the training data of a replay, with the vocabularies of the log.
 
-    `start` is a time; for logs with clock "order" or "none" a number of events per user. `compact()` of the result
-    drops items that occur only later, which saves memory; a replay matches items by id.
+    `start` is a time; for logs with clock "order" or "none" a number of events per user. Of several events of a user,
+    item and kind the last one before it counts, the others are superseded. `compact()` of the result drops items that
+    occur only later, which saves memory; a replay matches items by id.
     """
-    return log.select(comparable(log).time < start)
+    before = log.every.select(comparable(log.every).time < start)
+    if log.superseded is None:
+        return before
+    _, last = np.unique(before.sorts[::-1], return_index=True)
+    replaced = np.ones(len(before), np.bool_)
+    replaced[len(before) - 1 - last] = False
+    return before.superseding(replaced)
 
 
 def group_starts(user: Items, slot: Ints) -> Ints:

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Calibration, ForgettingRule, HalfLifeBelief
+from recsys.decay.half_lives import HalfLives
 from recsys.decay.temporal import TemporalDecay
 from recsys.types import Doubles, Floats, Mask
 
-_DEFAULT = TemporalDecay()
+_DEFAULT = TemporalDecay(fading=0.0, changepoints=False, caution=0.0)
 
 
 @final
@@ -46,8 +47,25 @@ class PopulationDecay(ForgettingRule):
         if calibration is None or len(calibration.users) == 0:
             return
         utilities = self.temporal.evaluate(calibration)
-        self.temporal.fit_prior(utilities.half_lives)
+        self.temporal.fit_prior(utilities.half_lives, calibration.users)
         self.temporal = self.temporal.without_users()
+
+    @property
+    def half_lives(self) -> HalfLives:
+        """The grid of hypotheses."""
+        return self.temporal.half_lives
+
+    def belief_at(self, queries: Queries) -> Floats:
+        """Return everybody's belief, "queries hypotheses"."""
+        return self.temporal.belief_at(_strangers(queries))
+
+    def since_changes(self, queries: Queries, weights: Floats) -> Floats:
+        """Return weights, "rows events", reduced by how often tastes change."""
+        return self.temporal.since_changes(_strangers(queries), weights)
+
+    def in_visit(self, queries: Queries, weights: Floats) -> Floats:
+        """Return weights, "events", with the share of the visit that is going on."""
+        return self.temporal.in_visit(queries, weights)
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return self.temporal.weights(_strangers(queries), event_age)

@@ -17,6 +17,7 @@ from recsys.decay.base import Calibration, HalfLifeBelief, HalfLifeKind, Indepen
 from recsys.decay.changepoints import Changepoints, is_informative, occurrences
 from recsys.decay.former_prior import FormerPrior
 from recsys.decay.half_lives import HalfLives, Posterior
+from recsys.decay.short_term import with_visit
 from recsys.decay.user_arrays import UserArrays
 from recsys.errors import ConfigError
 from recsys.types import DAY, Doubles, Floats, Ints, Mask
@@ -54,12 +55,12 @@ class TemporalDecay(OnlineRule, IndependentUsers):
     (`Changepoints.present_share`): a half-life discounts everything old, a change only the events before it. Each
     hypothesis is scaled to the same sum: otherwise the slow ones, which add up more events, would dominate.
 
-    **Everybody's** is m_h, the mean gain of each hypothesis over the calibration: it decides alone for users of whom
-    nothing is known. **A person's own** is s_uh, by how much their visits went beyond it, and their changes of taste.
-    p is the Gibbs posterior of a Bayesian mixture. Evidence decays by alpha with every lesson, so that the belief
-    follows a change of pace (the aim of the fixed share of Herbster and Warmuth, *Tracking the best expert*, 1998,
-    which measured worse here). A prior that depends on the situation, the time since the last event and the length of
-    the history, measured no better once questions were asked as people come back.
+    **Everybody's** is m_h, the mean gain of each hypothesis over the users of the calibration: it decides alone for
+    users of whom nothing is known. **A person's own** is s_uh, by how much their visits went beyond it, and their
+    changes of taste. p is the Gibbs posterior of a Bayesian mixture. Evidence decays by alpha with every lesson, so
+    that the belief follows a change of pace (the aim of the fixed share of Herbster and Warmuth, *Tracking the best
+    expert*, 1998, which measured worse here). A prior that depends on the situation, the time since the last event and
+    the length of the history, measured no better once questions were asked as people come back.
 
     Before `for_log` a rule has a log of seconds without users.
 
@@ -76,6 +77,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         changepoints: whether changes of taste are detected too, so that events before them count less.
         caution: c, by how much the evidence for forgetting has to exceed that for "never": the prior belief in "never"
             is e^c times that in every other hypothesis.
+        visit_share: what part of the weights the visit that is going on has, if it is long; see
+            `recsys.decay.short_term.with_visit`. Only where the log's times are seconds.
 
     Raises:
         ConfigError: a value is out of range.
@@ -86,7 +89,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         events: tuple[float, ...] = (2.0, 8.0, 32.0),
         days: tuple[float, ...] = (16.0, 64.0, 256.0),
         periods: tuple[float, ...] = (1.0, 2.0, 4.0),
-        floors: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5),
+        floors: tuple[float, ...] = (0.05, 0.2, 0.5),
         paired: bool = True,
         learning_rate: float = 5.0,
         shrinkage: float = 200.0,
@@ -94,12 +97,14 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         sharpness: float = 6.0,
         changepoints: bool = True,
         caution: float = 5.0,
+        visit_share: float = 0.5,
     ) -> None:
         positive("learning_rate", learning_rate, zero=True)
         positive("shrinkage", shrinkage, zero=True)
         positive("sharpness", sharpness)
         positive("caution", caution, zero=True)
         share("fading", fading)
+        share("visit_share", visit_share)
         self.events = tuple(events)
         self.days = tuple(days)
         self.periods = tuple(periods)
@@ -110,6 +115,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         self.fading = fading
         self.sharpness = sharpness
         self.caution = caution
+        self.visit_share = visit_share
         self._changepoints = changepoints
         HalfLives(time=self.periods)
         self._prepare(0, "seconds")
@@ -204,7 +210,12 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         since = self.half_lives.since_newest(queries, event_age)
-        return self.half_lives.mixture(queries, self.since_changes(queries, since), self.belief_at(queries))
+        mixture = self.half_lives.mixture(queries, self.since_changes(queries, since), self.belief_at(queries))
+        return self.in_visit(queries, mixture)
+
+    def in_visit(self, queries: Queries, weights: Floats) -> Floats:
+        """Return weights, "events", with the share of the visit that is going on."""
+        return with_visit(queries, weights, self.visit_share) if self._log_clock == "seconds" else weights
 
     def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
         """Return which events are recent, "events".
@@ -264,7 +275,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             self._clear()
             return
         utilities = self.evaluate(calibration)
-        self.fit_prior(utilities.half_lives)
+        self.fit_prior(utilities.half_lives, calibration.users)
         self.learn(calibration.users, utilities.half_lives)
         self.commit()
 
@@ -323,15 +334,19 @@ class TemporalDecay(OnlineRule, IndependentUsers):
                 count = self._users["count"]
                 count[now] = (1 - self.fading) * count[now] + 1
 
-    def fit_prior(self, utility: Floats) -> None:
+    def fit_prior(self, utility: Floats, users: npt.NDArray[np.integer]) -> None:
         """Learn the mean gains of everybody, and forget what was learned of users.
 
-        The mean is shrunk, as by `shrinkage` lessons in which all hypotheses were alike. The utilities must come from a
+            m_h = mean over users of the mean of their g_h
+
+        Everybody weighs the same, as in the mean over users that rules are judged by. The mean is shrunk, as by
+        `shrinkage` lessons in which all hypotheses were alike. The utilities must come from a
         model that was not fitted on the events: otherwise the far past looks predictive, because the items were fitted
         on it, and the prior ends at "never".
 
         Args:
             utility: "lessons hypotheses", as for `learn`.
+            users: "lessons".
 
         Raises:
             ConfigError: there are no lessons.
@@ -339,9 +354,11 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         informative = is_informative(utility)
         if not informative.any():
             raise ConfigError("there are no events to fit the prior on; give a longer calibration part")
-        gain = self._gain(utility[informative])
-        mean = gain.mean(0, dtype=np.float64)
-        self._population = (mean.mean() + (mean - mean.mean()) * len(gain) / (len(gain) + self.shrinkage)).astype(
+        _, user, count = np.unique(users[informative], return_inverse=True, return_counts=True)
+        weight = 1.0 / count[user]
+        mean = weight @ self._gain(utility[informative]).astype(np.float64) / len(count)
+        lessons = len(count) ** 2 / float(weight @ weight)  # as many of equal weight would be as certain
+        self._population = (mean.mean() + (mean - mean.mean()) * lessons / (lessons + self.shrinkage)).astype(
             np.float32
         )
         self._clear()

@@ -63,7 +63,7 @@ def test_the_grid_has_both_clocks_and_floors() -> None:
     np.testing.assert_allclose(
         apart.weights(queries), np.stack([np.array([0.5, 1.0]), 2 * time, np.ones(2)]), rtol=1e-6
     )
-    assert HalfLives(time=()).names[0] == "2 events"
+    assert HalfLives(time=(), floors=NO_FLOOR).names[0] == "2 events"
 
 
 def test_the_mixture_scales_every_hypothesis_to_the_same_sum() -> None:
@@ -109,9 +109,11 @@ def test_the_belief_by_hand() -> None:
     decay = temporal(1, EVENTS_ONLY, learning_rate=3.0, shrinkage=5.0, fading=0.1, sharpness=2.0)
     source = np.random.default_rng(0)
     taught = source.random((20, 3), dtype=np.float32)
-    decay.fit_prior(taught)
-    mean = (taught.astype(np.float64) ** 2).mean(0)
-    expected = mean.mean() + (mean - mean.mean()) * 20 / (20 + 5)
+    decay.fit_prior(taught, np.repeat([4, 7], [16, 4]))  # two users, who weigh the same
+    gain = taught.astype(np.float64) ** 2
+    mean = (gain[:16].mean(0) + gain[16:].mean(0)) / 2
+    lessons = 2**2 / (1 / 16 + 1 / 4)
+    expected = mean.mean() + (mean - mean.mean()) * lessons / (lessons + 5)
     prior = np.exp(3 * 5 * expected)
     np.testing.assert_allclose(decay.prior, prior / prior.sum(), rtol=1e-5)
     first, second = source.random((2, 3), dtype=np.float32)
@@ -153,7 +155,7 @@ def test_the_fitted_prior_shrinks_newcomers() -> None:
     utility = np.where((users < 30)[:, None], favouring(0, 1), favouring(2, 1))  # 30 of 40 forget fast
     utility = np.clip(utility + source.normal(0, 0.1, utility.shape), 0, 1).astype(np.float32)
     decay = temporal(41, EVENTS_ONLY, learning_rate=1.0, shrinkage=10.0)
-    decay.fit_prior(utility)
+    decay.fit_prior(utility, users)
     assert decay.prior[0] > decay.prior[2] > decay.prior[1]
     # Nobody has been observed yet: all are at the prior, and stay there after a reset.
     np.testing.assert_allclose(decay.belief(np.arange(41)), np.tile(decay.prior, (41, 1)), rtol=1e-6)
@@ -252,7 +254,7 @@ def test_users_added_later_learn_like_users_of_the_log(changes: bool) -> None:
         (lambda: temporal(1, fading=1.5), "from 0 to 1"),
         (lambda: temporal(1, learning_rate=-1.0), "at least 0"),
         (lambda: temporal(1, caution=-1.0), "at least 0"),
-        (lambda: temporal(1).fit_prior(np.zeros((0, 13), np.float32)), "no events"),
+        (lambda: temporal(1).fit_prior(np.zeros((0, 13), np.float32), np.zeros(0, np.int64)), "no events"),
         (lambda: HalfLives(floors=(0.5, 1.0)), "below 1"),
     ],
 )

@@ -94,7 +94,7 @@ def replay(
 
     Args:
         model: fitted on events before `start`. Its items are found in the log by their ids.
-        log: the whole log.
+        log: the whole log. An event that a later one replaces (`Interactions.superseded`) is there until then.
         start: a time; for logs with clock "order" or "none" a number of events to skip per user.
         forgetting: gives the event weights; None: every event counts 1.
         cutoffs: list lengths of the metrics.
@@ -125,7 +125,7 @@ def replay(
         )
     if forgetting is not None or model.needs_known_users:
         as_fold_in(model, "a prequential replay")
-    stream = Stream.of(log, start, question_settings)
+    stream = Stream.of(log.every, start, question_settings)
     epoch = stream.epochs(every)
     run = _Run(model, stream, forgetting, n, chunk)
     if isinstance(forgetting, OnlineForgetting):

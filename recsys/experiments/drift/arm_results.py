@@ -102,9 +102,10 @@ class Bench:
     """
 
     def __init__(self, base: Base, log: Interactions, settings: Settings, folder: Path, say: Say) -> None:
-        self.base, self.log, self.settings, self.say = base, log, settings, say
+        self.base, self.log, self.settings, self.say = base, log.every, settings, say
+        self._learned_log = log  # of several events of a user, item and kind models learn the last
         self._folder = folder / base.name
-        self.validation_start, self.test_start = time_cuts(log, [settings.validation, settings.test])
+        self.validation_start, self.test_start = time_cuts(self.log, [settings.validation, settings.test])
         self._fitted: dict[int, tuple[Recommender, float]] = {}
         self._tuned: dict[str, TunedRule] = {}
 
@@ -178,7 +179,7 @@ class Bench:
 
     def _model(self, start: int) -> Recommender:
         if start not in self._fitted:
-            before = events_before(self.log, start)
+            before = events_before(self._learned_log, start)
             self.say(f"{self.base.name}: fitting on {len(before)} events")
             begin = time.perf_counter()
             model = self.base.fit(before)
@@ -194,7 +195,7 @@ class Bench:
         # Between two of them there are questions, so the number of earlier events tells which boundary it is.
         earlier = np.searchsorted(np.sort(stage.log.time), boundaries, side="left")
         boundary_of = dict(zip(earlier.tolist(), boundaries.tolist(), strict=True))
-        return Refitting(lambda seen: self.base.fit(events_before(self.log, boundary_of[len(seen)])), every)
+        return Refitting(lambda seen: self.base.fit(events_before(self._learned_log, boundary_of[len(seen)])), every)
 
     def _facts(self, tuned: TunedRule, replayed: Replay) -> dict[str, Any]:
         rule = tuned.rule

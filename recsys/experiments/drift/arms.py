@@ -5,9 +5,9 @@
     detectors          |                                           |
     koren, gradient    | learned here         | replayed here      |   then learned on all of it
     per_user           | changes, prior       | replayed here      |   then changes, prior and beliefs from all of it
-    population         | the same without beliefs about users: one mixture for everybody
+    population         | one mixture for everybody, without beliefs about users and changes of taste
 
-A candidate's score is its prequential NDCG@10, the mean over questions.
+A candidate's score is its prequential NDCG@10, the mean over users, which is what reports weigh.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from recsys.data.queries import Queries
 from recsys.decay.ages import AgeClock
 from recsys.decay.base import Forgetting
 from recsys.decay.detectors import DetectorReset, Scope
-from recsys.decay.fixed import GlobalHalfLife, SlidingWindow
+from recsys.decay.fixed import SlidingWindow
 from recsys.decay.gradient import MOST_EVENTS, GradientHalfLife
+from recsys.decay.half_lives import HalfLives
 from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import CalibrationUtilities, TemporalDecay
 from recsys.errors import ConfigError, DataError, nearest
@@ -44,30 +45,12 @@ _EPOCHS = 20
 """Passes of learning by gradient over about as many batches, so some hundred steps of Adam."""
 
 # Candidates in the order of precedence: a smaller budget takes the first ones.
-# Of `global`: half-life and floor.
-_EVENTS = (
-    (3.0, 0.0),
-    (32.0, 0.3),
-    (1.0, 0.0),
-    (8.0, 0.1),
-    (32.0, 0.0),
-    (3.0, 0.1),
-    (8.0, 0.0),
-    (128.0, 0.0),
-    (8.0, 0.3),
+# Of `global`: half-lives in events and in days, and floor; the order was chosen on the parts of `constants`.
+_GLOBAL = (
+    *((8.0, 256.0, 0.1), (2.0, 16.0, 0.0), (32.0, 64.0, 0.0), (None, 16.0, 0.0), (8.0, 256.0, 0.0), (8.0, 64.0, 0.1)),
+    *((32.0, 16.0, 0.1), (2.0, 256.0, 0.1), (8.0, 16.0, 0.1), (32.0, 256.0, 0.0), (2.0, 64.0, 0.1), (32.0, 64.0, 0.1)),
 )
-_DAYS = (
-    (32.0, 0.0),
-    (256.0, 0.0),
-    (64.0, 0.0),
-    (8.0, 0.0),
-    (32.0, 0.3),
-    (64.0, 0.1),
-    (1.0, 0.0),
-    (256.0, 0.3),
-    (8.0, 0.1),
-)
-_PERIODS = ((2.0, 0.0), (1.0, 0.0), (4.0, 0.0), (2.0, 0.3), (1.0, 0.1), (4.0, 0.1))
+_PERIODS = {16.0: 1.0, 64.0: 2.0, 256.0: 4.0}  # in place of days
 _WINDOW_EVENTS = (10, 3, 20, 50, 5, 1, 2)
 _WINDOW_PERIODS = (2.0, 1.0, 4.0)
 _WINDOW_DAYS = (90.0, 30.0, 365.0, 7.0, 1.0)
@@ -77,13 +60,20 @@ _THRESHOLDS: dict[Scope, tuple[float, ...]] = {
     "population": (50.0, 20.0, 100.0, 10.0, 200.0, 5.0, 500.0, 2.0, 30.0, 70.0, 15.0, 1000.0),
     "user": (5.0, 2.0, 10.0, 3.0, 20.0, 1.0, 50.0, 0.5, 1.5, 4.0, 7.0, 15.0),
 }
-Learning = tuple[float, float, float, float]
-"""Learning rate, shrinkage, fading and sharpness of `TemporalDecay`."""
+Learning = tuple[float, float, float, float, float]
+"""Learning rate, shrinkage, fading, sharpness and caution of `TemporalDecay`."""
 
-_LEARNING: tuple[Learning, ...] = (  # the defaults, and what other lengths of history and catalogues may want
-    *((5.0, 200.0, 0.02, 6.0), (2.0, 500.0, 0.02, 6.0), (10.0, 100.0, 0.02, 6.0), (5.0, 600.0, 0.02, 6.0)),
-    *((5.0, 200.0, 0.02, 3.0), (2.0, 1500.0, 0.02, 3.0), (5.0, 200.0, 0.02, 10.0), (2.0, 500.0, 0.02, 10.0)),
-    *((10.0, 300.0, 0.02, 6.0), (1.0, 1000.0, 0.02, 6.0), (1.0, 300.0, 0.02, 6.0), (10.0, 100.0, 0.1, 6.0)),
+_OWN: tuple[Learning, ...] = (  # the defaults, and what other lengths of history and catalogues may want
+    *((5.0, 200.0, 0.02, 6.0, 5.0), (10.0, 200.0, 0.02, 6.0, 5.0), (20.0, 200.0, 0.02, 6.0, 5.0)),
+    *((5.0, 200.0, 0.02, 3.0, 5.0), (2.0, 500.0, 0.02, 6.0, 5.0), (10.0, 200.0, 0.1, 6.0, 5.0)),
+    *((5.0, 600.0, 0.02, 6.0, 5.0), (2.0, 1500.0, 0.02, 3.0, 5.0), (5.0, 200.0, 0.02, 10.0, 5.0)),
+    *((2.0, 500.0, 0.02, 10.0, 5.0), (1.0, 1000.0, 0.02, 6.0, 5.0), (10.0, 100.0, 0.1, 6.0, 5.0)),
+)
+_EVERYBODY: tuple[Learning, ...] = (
+    *((5.0, 200.0, 0.0, 6.0, 0.0), (20.0, 200.0, 0.0, 6.0, 0.0), (60.0, 200.0, 0.0, 6.0, 0.0)),
+    *((20.0, 200.0, 0.0, 3.0, 0.0), (20.0, 200.0, 0.0, 10.0, 0.0), (1.0, 200.0, 0.0, 6.0, 0.0)),
+    *((60.0, 200.0, 0.0, 3.0, 0.0), (5.0, 200.0, 0.0, 3.0, 0.0), (60.0, 200.0, 0.0, 10.0, 0.0)),
+    *((5.0, 200.0, 0.0, 10.0, 0.0), (20.0, 200.0, 0.0, 6.0, 5.0), (200.0, 200.0, 0.0, 6.0, 0.0)),
 )
 
 
@@ -108,7 +98,7 @@ class TunedRule:
 def choose(arm: str, validation: Stage, *, candidates: int = 12, progress: Progress | None = None) -> TunedRule:
     """Tune an arm's rule on a validation stage.
 
-    The rule with the highest prequential NDCG@10 (mean over questions) is taken, the first of equals. "global" and
+    The rule with the highest prequential NDCG@10 (mean over users) is taken, the first of equals. "global" and
     "window" may also choose no decay, which is no candidate of the budget.
 
     Args:
@@ -152,23 +142,40 @@ def _candidates(arm: str, clock: str, most: int) -> dict[str, Forgetting | None]
     """Return the rules of an arm that is tuned by replaying the whole stage, by their description."""
     length, word = _unit(clock)
     if arm == "global":
-        by_events = [_half_life(value, "events", 1.0, floor, "events") for value, floor in _EVENTS]
-        values = {"seconds": _DAYS, "period": _PERIODS}.get(clock, ())
-        by_time = [_half_life(value, word, length, floor, "time") for value, floor in values]
-    elif arm == "window":
+        return dict([("no decay", None), *(_one_rule(*setting, clock) for setting in _GLOBAL[:most])])
+    if arm == "window":
         by_events = [(f"{number} events", SlidingWindow(number)) for number in _WINDOW_EVENTS]
         lengths = {"seconds": _WINDOW_DAYS, "period": _WINDOW_PERIODS}.get(clock, ())
         by_time = [(f"{value:g} {word}", SlidingWindow(seconds=value * length)) for value in lengths]
-    else:
-        return dict(_detectors(arm)[:most])
-    # One of either clock in turn, so that a small budget sees both.
-    mixed = [entry for pair in zip_longest(by_events, by_time) for entry in pair if entry is not None]
-    return dict([("no decay", None), *mixed[:most]])
+        # One of either clock in turn, so that a small budget sees both.
+        mixed = [entry for pair in zip_longest(by_events, by_time) for entry in pair if entry is not None]
+        return dict([("no decay", None), *mixed[:most]])
+    return dict(_detectors(arm)[:most])
 
 
-def _half_life(value: float, word: str, unit: float, floor: float, clock: AgeClock) -> _Named:
-    words = f"{value:g} {word}" + (f", floor {floor:g}" if floor else "")
-    return words, GlobalHalfLife(value * unit, clock, floor)
+def _one_rule(events: float | None, days: float, floor: float, clock: str) -> _Named:
+    """Return one rule for everybody; half-lives in time are left out where the log's times are positions."""
+    length, word = _unit(clock)
+    time = {"seconds": (days * length,), "period": (_PERIODS[days],)}.get(clock, ())
+    if not time and events is None:
+        events = days
+    half_lives = HalfLives(() if events is None else (events,), time, (floor,))
+    return half_lives.named(length, word)[0], OneRule(half_lives)
+
+
+@final
+class OneRule(Forgetting):
+    """The first hypothesis of a grid, for everybody.
+
+    Args:
+        half_lives: the grid.
+    """
+
+    def __init__(self, half_lives: HalfLives) -> None:
+        self.half_lives = half_lives
+
+    def weights(self, queries: Queries) -> Floats:
+        return self.half_lives.weights(queries)[0]
 
 
 def _detectors(arm: str) -> list[_Named]:
@@ -202,7 +209,7 @@ def _best(
 
 
 def _score(stage: Stage, rule: Forgetting | None) -> float:
-    return stage.replay(rule, cutoffs=(10,)).summary[METRIC]
+    return stage.replay(rule, cutoffs=(10,)).over_users[METRIC]
 
 
 def _halves(stage: Stage, calibration: CalibrationSet) -> tuple[CalibrationSet, Stage]:
@@ -251,14 +258,16 @@ def _by_gradient(stage: Stage, most: int, progress: Progress | None, *, koren: b
     return rule, best, tried
 
 
-def temporal_decay(stage: Stage, settings: Learning = _LEARNING[0]) -> TemporalDecay:
-    """Return the rule of "per_user" for the log of a stage, which has learned nothing."""
-    learning_rate, shrinkage, fading, sharpness = settings
+def temporal_decay(stage: Stage, settings: Learning = _OWN[0], *, own: bool = True) -> TemporalDecay:
+    """Return the rule of "per_user" for the log of a stage, which has learned nothing; without `own` everybody's."""
+    learning_rate, shrinkage, fading, sharpness, caution = settings
     rule = TemporalDecay(
         learning_rate=learning_rate,
         shrinkage=shrinkage,
         fading=fading,
         sharpness=sharpness,
+        changepoints=own,
+        caution=caution,
     )
     return rule.for_log(stage.log.n_users, stage.log.clock)
 
@@ -271,10 +280,12 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) 
     calibration = stage.calibration_set()
     earlier, later = _halves(stage, calibration)
     settings = {
-        f"eta {eta:g}, tau {tau:g}, alpha {alpha:g}, sharpness {power:g}": (eta, tau, alpha, power)
-        for eta, tau, alpha, power in _LEARNING[:most]
+        f"eta {eta:g}, tau {tau:g}, {f'alpha {alpha:g}, ' if own else ''}sharpness {power:g}, caution {caution:g}": (
+            *(eta, tau, alpha, power, caution),
+        )
+        for eta, tau, alpha, power, caution in (_OWN if own else _EVERYBODY)[:most]
     }
-    tuning = _Population.of(stage, calibration, len(earlier))
+    tuning = _Population.of(stage, calibration, len(earlier), own=own)
 
     def score(setting: Learning) -> float:
         rule = tuning.rule(stage, setting)
@@ -282,7 +293,7 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) 
         return _score(later, online)
 
     best, tried = _best(settings, score, progress)
-    whole = _Population.of(stage, calibration, len(calibration))
+    whole = _Population.of(stage, calibration, len(calibration), own=own)
     rule, utilities = whole.rule(stage, settings[best]), whole.utilities
     if not own:
         return PopulationDecay(rule), best, tried
@@ -299,25 +310,27 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) 
 class _Population:
     """What the first calibration events say about everybody, and the utilities of all events that follow from it."""
 
-    changes: Mapping[str, npt.NDArray[Any]]  # parameters of change
+    changes: Mapping[str, npt.NDArray[Any]] | None  # parameters of change; None without the users' own
     utilities: CalibrationUtilities  # of all events
-    fitted: int  # number of the first events
+    users: npt.NDArray[Any]  # of the first events
 
     @classmethod
-    def of(cls, stage: Stage, calibration: CalibrationSet, fitted: int) -> Self:
-        rule = temporal_decay(stage)
+    def of(cls, stage: Stage, calibration: CalibrationSet, fitted: int, *, own: bool) -> Self:
+        """Learn from so many of the first events."""
+        rule = temporal_decay(stage, own=own)
         utilities = rule.evaluate(calibration, fitted)
-        assert rule.changepoints is not None
-        rule.changepoints.forget()
-        return cls(rule.changepoints.state(), utilities, fitted)
+        changes = None
+        if rule.changepoints is not None:
+            rule.changepoints.forget()
+            changes = rule.changepoints.state()
+        return cls(changes, utilities, calibration.users[:fitted])
 
     def rule(self, stage: Stage, setting: Learning) -> TemporalDecay:
         """Return a rule that has learned the population from the first events, and no user."""
-        rule = temporal_decay(stage, setting)
-        assert rule.changepoints is not None
-        rule.changepoints.restore(self.changes)
-        first = slice(self.fitted)
-        rule.fit_prior(self.utilities.half_lives[first])
+        rule = temporal_decay(stage, setting, own=self.changes is not None)
+        if rule.changepoints is not None and self.changes is not None:
+            rule.changepoints.restore(self.changes)
+        rule.fit_prior(self.utilities.half_lives[: len(self.users)], self.users)
         return rule
 
 

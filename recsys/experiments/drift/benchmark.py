@@ -137,7 +137,8 @@ def _content(
     replayed = next(iter(first_results.values())).replay
     users = np.unique(replayed.table["user_num"])
     before = events_before(log, first_bench.test_start)
-    terciles = summary.drift_terciles(log.select(np.isin(log.user_num, users)), before, users)
+    asked = log.every.select(np.isin(log.every.user_num, users))
+    terciles = summary.drift_terciles(asked, before, users)
     entries: dict[str, Any] = {}
     for name, (bench, results) in benches.items():
         entries[name] = {
@@ -155,9 +156,9 @@ def _content(
         "dataset": log.name,
         "fingerprint": log.fingerprint,
         "clock": log.clock,
-        "events": len(log),
+        "events": len(log.every),
         "boundaries": {"validation": first_bench.validation_start, "test": first_bench.test_start},
-        "questions": Questions.of(log, replayed, restricted=settings.came_back).to_dict(),
+        "questions": Questions.of(log.every, replayed, restricted=settings.came_back).to_dict(),
         "base": first,
         "arms": entries[first]["arms"],
         "paired": entries[first]["paired"],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys.evaluation.significance import LEVEL
-from recsys.experiments.drift.constants import constants_read_on_test_questions
+from recsys.experiments.drift.constants import constants
 from recsys.experiments.drift.pictures import draw_days, draw_half_lives, draw_pairs
 from recsys.types import DAY, HOUR
 
@@ -29,7 +29,7 @@ def write_report(content: Mapping[str, Any], out: Path) -> Path:
         f"Tuned on events from {content['boundaries']['validation']} on, reported on those from "
         f"{content['boundaries']['test']} on. All items are ranked, used ones masked.",
         "",
-        *_questions(content["questions"]),
+        *questions_text(content["questions"]),
         *_refused(content["refused"], content["dataset"]),
         *([] if content["questions"]["refusals"] else _verdict(bases)),
     ]
@@ -38,7 +38,7 @@ def write_report(content: Mapping[str, Any], out: Path) -> Path:
         lines += ["![per_user against each rival](paired.png)", ""]
     for base, entry in bases.items():
         lines += [f"## {base}", "", *_arms(entry["arms"]), *_pairs(entry["paired"]), *_strata(entry["strata"])]
-        lines += _visits(entry["arms"])
+        lines += visits_text(entry["arms"])
         days = {arm: values["by_days"] for arm, values in entry["arms"].items() if values["by_days"]}
         if days:
             draw_days(out / f"days_{base}.png", days, f"{content['dataset']}, {base}")
@@ -47,7 +47,7 @@ def write_report(content: Mapping[str, Any], out: Path) -> Path:
     if beliefs:
         draw_half_lives(out / "half_lives.png", beliefs)
         lines += ["## Half-lives", "", *_beliefs(beliefs), "![Half-lives of the users](half_lives.png)", ""]
-    lines += ["## Constants read on test questions", "", *_constants(), *_provenance(content)]
+    lines += ["## Constants", "", *_constants(), *_provenance(content)]
     path = out / REPORT
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -77,7 +77,7 @@ ASKED = {
 """When the question is asked, in words; `pause` is in hours."""
 
 
-def _questions(questions: Mapping[str, Any]) -> list[str]:
+def questions_text(questions: Mapping[str, Any]) -> list[str]:
     """Return when the questions were asked, of whom, and why they say nothing about taste, if so."""
     lines = [ASKED[questions["ask"]].format(pause=questions["pause"] / HOUR)]
     if questions["within_hour"] is not None:
@@ -168,7 +168,7 @@ def _strata(strata: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*table(["measured drift", "users", *arms], rows), note, ""]
 
 
-def _visits(arms: Mapping[str, Any]) -> list[str]:
+def visits_text(arms: Mapping[str, Any]) -> list[str]:
     """Return what a guest, one event, a new taste and a long absence do to the lists."""
     measured = {arm: entry["visits"] for arm, entry in arms.items() if entry.get("visits") is not None}
     if not measured:
@@ -179,6 +179,7 @@ def _visits(arms: Mapping[str, Any]) -> list[str]:
             number(one["guest_kept"], 1),
             "–" if one["guest_cost"] is None else f"{one['guest_cost']:+.1%}",
             number(one["event_kept"], 1),
+            number(one["sitting_changed"], 1),
             number(one["taste_changed"], 1),
             number(one["year_kept"], 1),
         ]
@@ -186,11 +187,15 @@ def _visits(arms: Mapping[str, Any]) -> list[str]:
     ]
     first = next(iter(measured.values()))
     head = ["titles of ten", "kept, a day after a guest", "cost of the guest, NDCG@10", "kept after one event"]
-    head += ["changed by ten days of a new taste", "long-term list back, a year after the guest"]
+    head += [
+        "changed at once by ten events of a new taste",
+        "changed by ten days of it",
+        "long-term list back, a year after the guest",
+    ]
     note = (
-        f"At the first question of the {first['users']} users with the longest histories (median {first['events']:g} "
-        "events). The guest and the new taste are ten events of another user, drawn by lot: the guest's in one "
-        "session, the others one a day. The long-term list is the one in which every event counts in full."
+        f"At the first question of the {first['users']} users whose histories are nearest to 100 events (median "
+        f"{first['events']:g}). The guest and the new taste are ten events of another user, drawn by lot: in one "
+        "session, or one a day for ten days. The long-term list is the one in which every event counts in full."
     )
     return [*table(head, rows), note, ""]
 
@@ -215,10 +220,18 @@ def _beliefs(beliefs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [*lines, *table(head, medians)]
 
 
+def constants_table() -> tuple[list[str], list[list[str]], str]:
+    """Return the columns and rows of the table of constants, and a sentence about it."""
+    rows = [
+        [one.name, one.value, one.chosen_on + (" (**also reported**)" if one.reported else "")] for one in constants()
+    ]
+    note = "None was chosen on questions of a report, but those marked: what they gain there is no evidence for them."
+    return ["constant", "value", "chosen on"], rows, note
+
+
 def _constants() -> list[str]:
-    rows = [[one.name, f"{one.value:g}", one.read_on] for one in constants_read_on_test_questions()]
-    note = "Chosen with sight of test questions: what they gain there is no independent evidence for per-user decay."
-    return [*table(["constant of per_user", "value", "read on the test questions of"], rows), note, ""]
+    head, rows, note = constants_table()
+    return [*table(head, rows), note, ""]
 
 
 def _provenance(content: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@
     as it was      = = =   = =      = =                  ?
     a guest        = = =   = =      = =                  gggggggggg  ?                    asked a day later
     one event      = = =   = =      = =                  x?                               asked at once
+    a sitting      = = =   = =      = =                  gggggggggg?                      asked at once
     a new taste    = = =   = =      = =                  g   g   g   g  ...  g   ?        one event a day, ten days
     a year         = = =   = =      = =                  gggggggggg              ...  ?   a year later
 
@@ -36,22 +37,26 @@ _EVENTS = 10
 _LEAST = 20
 """Visible events of a user who is measured."""
 
+_TYPICAL = 100
+"""Visible events of the users who are measured first."""
+
 _USERS = 300
 
 
 @final
 @dataclass(frozen=True)
 class Visits:
-    """What happens to lists of ten, means over some users with long histories.
+    """What happens to lists of ten, means over some users with histories of about a hundred events.
 
     Lists that are compared could hold the same items: the history, and what is added to it in any of them, is in none.
 
     Attributes:
-        users: number of users: those with the longest histories.
+        users: number of users: those whose histories are nearest to 100 events.
         events: the median length of their histories.
         guest_kept: titles that are also in the list of the day after without the guest.
         guest_cost: relative loss of NDCG@10 of the next question by the guest, 1 - with / without; None where it is 0.
         event_kept: titles that stay when the first event of the next session has happened.
+        sitting_changed: titles that are other ones at once after ten events of a new taste.
         taste_changed: titles that are other ones after ten days of a new taste.
         year_kept: titles, a year after the guest, that are also in the list in which every event counts in full; None
             unless the clock is "seconds".
@@ -62,6 +67,7 @@ class Visits:
     guest_kept: float
     guest_cost: float | None
     event_kept: float
+    sitting_changed: float
     taste_changed: float
     year_kept: float | None
 
@@ -90,6 +96,7 @@ def measure_visits(stage: Stage, rule: Forgetting | None) -> Visits | None:
     with_guest, without = lab.ndcg(joined), lab.ndcg(alone)
     following = [lab.history, lab.next_event]
     before, after = (lab.lists(parts, 1, following) for parts in ([lab.history], following))
+    at_once, sitting = (lab.lists(parts, 1, both) for parts in ([lab.history], both))
     year = None
     if stage.log.clock == "seconds":
         year = _shared(lab.after_guest(365 * day, both), lab.lists(both, 365 * day, both, decayed=False))
@@ -99,6 +106,7 @@ def measure_visits(stage: Stage, rule: Forgetting | None) -> Visits | None:
         guest_kept=_shared(joined, alone),
         guest_cost=1.0 - with_guest / without if without else None,
         event_kept=_shared(after, before),
+        sitting_changed=_EVENTS - _shared(sitting, at_once),
         taste_changed=_EVENTS - _shared(lab.after_new_taste(day, both), lab.lists([lab.history], _EVENTS * day, both)),
         year_kept=year,
     )
@@ -131,7 +139,8 @@ class _Lab:
         items = np.where(np.append(fitted.item_counts, 0)[numbers] > 0, numbers, UNKNOWN).astype(np.int32)
         _, rows = np.unique(stream.users, return_index=True)
         rows = rows[stream.n_visible[rows] >= _LEAST]
-        rows = rows[np.argsort(-stream.n_visible[rows], kind="stable")][:_USERS]
+        distance = np.abs(np.log(stream.n_visible[rows] / _TYPICAL))
+        rows = rows[np.argsort(distance, kind="stable")][:_USERS]
         history = [np.arange(log.indptr[stream.users[row]], stream.visible_until[row]) for row in rows]
         # Each user is the guest of another one: a cycle through all of them in a random order.
         cycle = np.random.default_rng(stage.seed).permutation(len(rows))

@@ -9,6 +9,7 @@ import numpy as np
 
 from recsys.data.queries import Queries
 from recsys.decay.half_lives import mass_of
+from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import TemporalDecay
 from recsys.models.base import ReadOut, Recommender
 from recsys.types import Doubles, Floats, Mask
@@ -32,14 +33,14 @@ class CachedWeights:
     """
 
     model: Recommender
-    rule: TemporalDecay
+    rule: TemporalDecay | PopulationDecay
     since: Floats
     reduced: Floats
     mass: Doubles | None
     present: Mask
 
     @classmethod
-    def of(cls, model: Recommender, rule: TemporalDecay, queries: Queries) -> Self:
+    def of(cls, model: Recommender, rule: TemporalDecay | PopulationDecay, queries: Queries) -> Self:
         """Weigh the history of a single query; valid until the rule learns from this user's next events."""
         since = rule.half_lives.since_newest(queries)
         reduced = rule.since_changes(queries, since)
@@ -54,7 +55,7 @@ class CachedWeights:
     def read(self, queries: Queries) -> ReadOut:
         """Return what `Decayed.read` does, for the query given to `of`, at any moment and with any weights."""
         half_lives, belief = self.rule.half_lives, self.rule.belief_at(queries)
-        weights = half_lives.mixture(queries, self.reduced, belief, self.mass)
+        weights = self.rule.in_visit(queries, half_lives.mixture(queries, self.reduced, belief, self.mass))
         weighted = queries.with_weights(weights if queries.weights is None else queries.weights * weights)
         recent = self.present & half_lives.recent(queries, self.since, belief)
         return ReadOut(self.model, weighted, np.asarray(recent))

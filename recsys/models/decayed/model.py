@@ -20,6 +20,7 @@ from recsys.data.sessions import default_ask, occasions
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, ForgettingRule, OnlineForgetting, OnlineRule, WeightsOnly
 from recsys.decay.fixed import GlobalHalfLife
+from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import ReadOut, Recommender, Validate
@@ -144,11 +145,11 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
     def cached_weights(self, queries: Queries) -> CachedWeights | None:
         """Return a cache that reads one user's history as `read` does, at any moment until the user's next event.
 
-        None where there is nothing to cache: several queries, a rule other than `TemporalDecay`, personas that take
-        part in the weights, or a log without an order.
+        None where there is nothing to cache: several queries, a rule other than `TemporalDecay` and `PopulationDecay`,
+        personas that take part in the weights, or a log without an order.
         """
         rule = self.rule
-        if len(queries) != 1 or not isinstance(rule, TemporalDecay) or self.forgetting is not rule:
+        if len(queries) != 1 or not isinstance(rule, TemporalDecay | PopulationDecay) or self.forgetting is not rule:
             return None
         return None if self.fitted_on.clock == "none" else CachedWeights.of(self._inner, rule, queries)
 

@@ -34,8 +34,9 @@ def measured(stage: Stage, rule: Forgetting | None) -> Visits:
 def test_without_decay_the_long_term_list_never_leaves_and_a_guest_has_the_share_of_ten_events(stage: Stage) -> None:
     visits = measured(stage, None)
     assert visits.year_kept == 10
-    # One guest of ten events in one day, or in ten: the same, as long as nothing decays.
+    # One guest of ten events at once, in one day, or in ten: the same, as long as nothing decays.
     assert visits.guest_kept == pytest.approx(10 - visits.taste_changed)
+    assert visits.sitting_changed == pytest.approx(visits.taste_changed)
     assert 2 < visits.guest_kept < visits.event_kept < 10
     assert visits.users > 20
     assert visits.events >= 20
