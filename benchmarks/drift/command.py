@@ -91,7 +91,7 @@ class StreamPlan:
 _FEW = ("none", "global", SHIPPED, OURS, ORACLE, ORACLE_GLOBAL)
 _TOGETHER = ("none", SHIPPED, OURS)
 _UNDECAYED = f"{PERSONAS}, none"
-_FEWER = 2
+_FEWER = 1
 """Candidates of an arm around a base with personas, which are found anew for every question."""
 _STREAM_ARMS = ("none", "global", SHIPPED, OURS)
 """What a replay answers in large batches. Windows, detectors, learning by gradient and refitting are in the report of
@@ -103,12 +103,12 @@ WORLDS = (
     WorldPlan(TIMESCALES, ("ease",), _FEW, (21,), 300),
 )
 STREAMS = (
-    StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, 150, None, seed=31),
-    StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, 150, None, seed=31),
-    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, 1_000, None, together=(PERSONAS,)),
+    StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, 80, None, seed=31),
+    StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, 80, None, seed=31),
+    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, 600, None, together=(PERSONAS,)),
     StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, together=(PERSONAS,), came_back=True),
-    StreamPlan("epinions", ("itemknn",), _STREAM_ARMS, 1_000, None),
-    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, 1_500, None),
+    StreamPlan("epinions", ("itemknn",), _STREAM_ARMS, 500, None),
+    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, 800, None),
 )
 QUICK_WORLDS = (
     WorldPlan(MIXED, ("ease",), (*_QUICK_ARMS, ORACLE), (0,), 60, 60),

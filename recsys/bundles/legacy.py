@@ -88,8 +88,8 @@ def arguments(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 def overrides(rule: str, pairs: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Return (key, value) pairs that override settings of `Decayed`, of any version, with today's keys.
 
-    A half-life takes the place of a `TemporalDecay`, and null, none, that of a `GlobalHalfLife`, unless another rule is
-    given too.
+    A half-life takes the place of a `TemporalDecay` or `PopulationDecay`, and null, none, that of a `GlobalHalfLife`,
+    unless another rule is given too.
 
     Args:
         rule: public name of the class of the rule so far.
@@ -102,7 +102,7 @@ def overrides(rule: str, pairs: Sequence[tuple[str, Any]]) -> list[tuple[str, An
     {'half_life': 5}
     """
     other_rule = any(key in ("rule", "model.rule") for key, _ in pairs)
-    translates = rule == _TEMPORAL and not other_rule
+    translates = rule in (_TEMPORAL, _POPULATION) and not other_rule
     if rule == _GLOBAL and not other_rule:
         given = {key.removeprefix("model.").removeprefix("rule."): value for key, value in pairs}
         if "half_life" in given and given["half_life"] is None:

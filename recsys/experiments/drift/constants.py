@@ -52,6 +52,7 @@ def constants() -> tuple[Constant, ...]:
         Constant("shrinkage, around which the candidates lie", _default(TemporalDecay, "shrinkage"), DEVELOPMENT),
         Constant("sharpness, around which the candidates lie", _default(TemporalDecay, "sharpness"), DEVELOPMENT),
         Constant("caution of half-lives, per user", _default(TemporalDecay, "caution"), visits),
+        Constant("learning rate, everybody's", _words(everybody.learning_rate), DEVELOPMENT),
         Constant("caution of half-lives, everybody's", _words(everybody.caution), DEVELOPMENT),
         Constant("order of the candidates of `global`", "see `recsys.experiments.drift.arms`", DEVELOPMENT),
         Constant("share of the visit that is going on", _default(TemporalDecay, "visit_share"), DEVELOPMENT),

@@ -24,7 +24,7 @@ def shipped_experiment(name: str, *overrides: tuple[str, str]) -> Experiment:
     return read_experiment(shipped("configs") / f"{name}.yaml", overrides)
 
 
-@pytest.mark.parametrize("name", ["ease_decay", "itemknn"])
+@pytest.mark.parametrize("name", ["persona_ease_decay", "itemknn"])
 def test_table_has_every_cost(log: Interactions, name: str) -> None:
     cost = measure(log, shipped_experiment(name), questions=BATCH + 7)
     for way in ("alone", "batches"):
@@ -33,12 +33,12 @@ def test_table_has_every_cost(log: Interactions, name: str) -> None:
         assert min(costs.values()) > 0
         assert costs["ratio"] == pytest.approx((costs["decayed"] + costs["observe"]) / costs["undecayed"])
     assert 0 < cost["questions"] <= BATCH + 7
-    assert cost["bytes_per_user"] == 336
+    assert cost["bytes_per_user"] == 240
     assert cost["day_seconds"] == pytest.approx(cost["events_per_day"] * cost["batches"]["observe"])
     assert cost["retraining_factor"] == pytest.approx(cost["fit_seconds"] / cost["day_seconds"])
     table = rows({name: cost})
     assert all(len(row) == 2 for row in table)
-    assert ["bytes per user", "336"] in table
+    assert ["bytes per user", "240"] in table
 
 
 def test_log_without_days_has_no_events_per_day(log: Interactions) -> None:
