@@ -36,6 +36,9 @@ _RECOVERY_HEAD = (
     *("to the oracle's curve: `per_user`", "`global`", "to the level at which it settles: `per_user`", "`global`"),
 )
 
+_SHIPPED, _VISITS = "population", "titles of ten"
+"""The rule of the shipped configurations in a report on drift, and the head of the table of what visits do."""
+
 _ASKED = re.compile(r"\*\*asked\*\*: (\d+) [^,\n]*, (\d+) cold")
 
 
@@ -178,7 +181,7 @@ def drift_block(report: Path, root: Path) -> str:
         DataError: the report has no stream.
     """
     text = report.read_text(encoding="utf-8")
-    sections = _sections(text.partition("## Real streams")[2], "### ")
+    sections = list(_sections(text.partition("## Real streams")[2], "### "))
     columns = {
         f"{title}, {head}": {row[head]: row[METRIC] for row in rows}
         for title, _, rows in sections
@@ -194,10 +197,26 @@ def drift_block(report: Path, root: Path) -> str:
         [
             *([table(_RECOVERY_HEAD, recoveries)] if recoveries else []),
             f"![Gain of each rule of forgetting over no decay, by log]({folder}/streams.png)",
-            table(["prequential NDCG@10", *columns], rows),
+            table(["NDCG@10, next visit", *columns], rows),
+            *_visits(sections),
             f"Report: [drift, {report.parent.name[:10]}]({folder}/{report.name}).",
         ]
     )
+
+
+def _visits(sections: Sequence[tuple[str, str, list[dict[str, str]]]]) -> list[str]:
+    """Return a table of what visits do to the lists of the shipped rule, with no decay in brackets, if measured."""
+    head: list[str] = []
+    rows = []
+    for title, body, _ in sections:
+        start = body.find(f"| {_VISITS} |")
+        if start >= 0:
+            head, _, *arms = _first_table(body[start:].splitlines())
+            values = {arm: values for arm, *values in arms}
+            if {_SHIPPED, "none"} <= values.keys():
+                both = zip(values[_SHIPPED], values["none"], strict=True)
+                rows.append([title, *(f"{one} ({other})" for one, other in both)])
+    return [table([f"`{_SHIPPED}` (no decay), {_VISITS}", *head[1:]], rows)] if rows else []
 
 
 def replaced(text: str, content: str, markers: tuple[str, str] = (BEGIN, END)) -> str:

@@ -106,7 +106,7 @@ STREAMS = (
     StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, 80, None, seed=31),
     StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, 80, None, seed=31),
     StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, 600, None, together=(PERSONAS,)),
-    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, together=(PERSONAS,), came_back=True),
+    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, came_back=True),
     StreamPlan("epinions", ("itemknn",), _STREAM_ARMS, 500, None),
     StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, 800, None),
 )

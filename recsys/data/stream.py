@@ -170,9 +170,13 @@ class Stream:
         event, size = np.unique(first[answer], return_counts=True)
         order = np.argsort(log.time[event], kind="stable")[: settings.limit]
         if len(order) == 0:
+            cure = "choose an earlier start"
+            if occasion is not None:
+                cure += f", a shorter pause than {settings.pause} seconds (--pause), or ask before events (--ask event)"
+            what = "events is" if occasion is None else f"events is of a {settings.ask} that begins"
             raise DataError(
-                f"{log.name}: none of the {len(log)} events is at {start} or later and of an item that is new to the "
-                "user, so there is nothing to ask; choose an earlier start"
+                f"{log.name}: none of the {len(log)} {what} at {start} or later and of an item that is new to the "
+                f"user, so there is nothing to ask; {cure}"
             )
         relevant = Ragged.from_lengths(size, log.item_num[answer]).take(order)
         event = event[order]

@@ -37,7 +37,7 @@ class HalfLives:
 
     events: tuple[float, ...] = (2.0, 8.0, 32.0)
     time: tuple[float, ...] = tuple(days * DAY for days in (16.0, 64.0, 256.0))
-    floors: tuple[float, ...] = (0.1, 0.3)
+    floors: tuple[float, ...] = (0.0, 0.1, 0.3)
     paired: bool = True
 
     def __post_init__(self) -> None:

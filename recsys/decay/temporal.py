@@ -89,7 +89,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         events: tuple[float, ...] = (2.0, 8.0, 32.0),
         days: tuple[float, ...] = (16.0, 64.0, 256.0),
         periods: tuple[float, ...] = (1.0, 2.0, 4.0),
-        floors: tuple[float, ...] = (0.1, 0.3),
+        floors: tuple[float, ...] = (0.0, 0.1, 0.3),
         paired: bool = True,
         learning_rate: float = 5.0,
         shrinkage: float = 200.0,

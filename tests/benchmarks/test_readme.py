@@ -177,10 +177,16 @@ _DRIFT = """# Drift
 |:---|---:|---:|---:|
 | none | no decay | .0100 | .1 |
 | per_user | eta 1 | .0200 | .2 |
+| population | eta 2 | .0300 | .3 |
 
 | measured drift | none |
 |:---|---:|
 | low | .3 |
+
+| titles of ten | kept after one event |
+|---|---|
+| none | 9.7 |
+| population | 8.0 |
 
 ### b
 
@@ -201,8 +207,11 @@ def test_streams_of_a_drift_report_are_copied_arm_by_arm(tmp_path: Path) -> None
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     assert table[2] == ["mixed, ease", "10 [9, 19]", "29 [23, 38]", "20 [8, 24]", "24 [21, 28]"]
     table = table[3:]
-    assert table[0] == ["prequential NDCG@10", "a, ease", "b, itemknn"]
-    assert table[2:] == [["`none`", ".0100", ".0300"], ["`per_user`", ".0200", "-"], ["`window`", "-", ".0400"]]
+    assert table[0] == ["NDCG@10, next visit", "a, ease", "b, itemknn"]
+    arms = [["`none`", ".0100", ".0300"], ["`per_user`", ".0200", "-"], ["`population`", ".0300", "-"]]
+    assert table[2:6] == [*arms, ["`window`", "-", ".0400"]]
+    assert table[6] == ["`population` (no decay), titles of ten", "kept after one event"]
+    assert table[8:] == [["a", "8.0 (9.7)"]]
     marked = f"x\n{DRIFT_BEGIN}\nold\n{DRIFT_END}\ny"
     assert replaced(marked, text, (DRIFT_BEGIN, DRIFT_END)).count("\n| `per_user` |") == 1
     report.write_text("# Drift\n")

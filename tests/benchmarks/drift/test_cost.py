@@ -33,12 +33,12 @@ def test_table_has_every_cost(log: Interactions, name: str) -> None:
         assert min(costs.values()) > 0
         assert costs["ratio"] == pytest.approx((costs["decayed"] + costs["observe"]) / costs["undecayed"])
     assert 0 < cost["questions"] <= BATCH + 7
-    assert cost["bytes_per_user"] == 240
+    assert cost["bytes_per_user"] == 288
     assert cost["day_seconds"] == pytest.approx(cost["events_per_day"] * cost["batches"]["observe"])
     assert cost["retraining_factor"] == pytest.approx(cost["fit_seconds"] / cost["day_seconds"])
     table = rows({name: cost})
     assert all(len(row) == 2 for row in table)
-    assert ["bytes per user", "240"] in table
+    assert ["bytes per user", "288"] in table
 
 
 def test_log_without_days_has_no_events_per_day(log: Interactions) -> None:
