@@ -85,7 +85,7 @@ class StreamPlan:
     limit: int | None  # questions of each stage, at most
     together: tuple[str, ...] = ()  # further bases, under `_TOGETHER` alone
     came_back: bool = False  # ask only users who came back: most of the log's users stay for one visit
-    seed: int = 0  # of a simulated log
+    seed: int = 0  # of a simulated log, of the users drawn
 
 
 _FEW = ("none", "global", SHIPPED, OURS, ORACLE, ORACLE_GLOBAL)
@@ -103,9 +103,9 @@ WORLDS = (
     WorldPlan(TIMESCALES, ("ease",), _FEW, (21,), 300),
 )
 STREAMS = (
-    StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, 80, None, seed=31),
-    StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, 80, None, seed=31),
-    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, 600, None, together=(PERSONAS,)),
+    StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, 80, None, seed=32),
+    StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, 80, None, seed=32),
+    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, 600, None, together=(PERSONAS,), seed=1),
     StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, came_back=True),
     StreamPlan("epinions", ("itemknn",), _STREAM_ARMS, 500, None),
     StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, 800, None),
@@ -218,6 +218,7 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
 def _run_stream(plan: StreamPlan, cells: Cells, candidates: int, say: Say) -> StreamResult:
     folder, log = cells.root / "streams" / plan.name, datasets.load(plan.name, seed=plan.seed)
     settings = Settings(users=plan.users, limit=plan.limit, candidates=candidates, came_back=plan.came_back)
+    settings = replace(settings, seed=plan.seed)
     content = run_drift(log, plan.bases, plan.arms, folder, settings, say=say)
     second: dict[str, Any] = {"bases": {}, "refused": {}}
     if plan.together:

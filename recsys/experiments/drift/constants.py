@@ -45,7 +45,11 @@ def constants() -> tuple[Constant, ...]:
     return (
         Constant("half-lives in events", _default(TemporalDecay, "events"), DEVELOPMENT),
         Constant("half-lives in days", _default(TemporalDecay, "days"), DEVELOPMENT),
-        Constant("floors", _default(TemporalDecay, "floors"), DEVELOPMENT),
+        Constant(
+            "floors",
+            _default(TemporalDecay, "floors"),
+            f"{DEVELOPMENT}; 0 among them on 600 users of MovieTweetings that no report shows",
+        ),
         Constant(
             "learning rate, around which the candidates lie", _default(TemporalDecay, "learning_rate"), DEVELOPMENT
         ),
