@@ -24,12 +24,13 @@ def temporal(
     *,
     changepoints: bool = False,
     caution: float = 0.0,
+    visit_share: float = 0.0,
     **learning: Any,
 ) -> TemporalDecay:
-    """Return a rule with a grid of half-lives in the unit of the log, by default without changepoints and caution."""
+    """Return a rule with a grid of half-lives in the unit of the log, by default of half-lives and floors alone."""
     grid = {"floors": half_lives.floors, "paired": half_lives.paired}
     settings: dict[str, Any] = {"events": half_lives.events, "periods": half_lives.time, "days": ()} | grid | learning
-    rule = TemporalDecay(changepoints=changepoints, caution=caution, **settings)
+    rule = TemporalDecay(changepoints=changepoints, caution=caution, visit_share=visit_share, **settings)
     return rule.for_log(n_users, "period" if half_lives.time else "seconds")
 
 

@@ -186,6 +186,7 @@ FORMER = {
     "caution": 6.0,
     "floors": [0.0],
     "paired": False,
+    "visit_share": 0.0,
 }
 
 
