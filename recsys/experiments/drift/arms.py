@@ -46,7 +46,7 @@ _EPOCHS = 20
 
 # Candidates in the order of precedence: a smaller budget takes the first ones.
 # Of `global`: half-lives in events and in days, and floor; the order was chosen on the parts of `constants`.
-_GLOBAL = (
+_GLOBAL: tuple[tuple[float | None, float, float], ...] = (
     *((8.0, 256.0, 0.1), (2.0, 16.0, 0.0), (32.0, 64.0, 0.0), (None, 16.0, 0.0), (8.0, 256.0, 0.0), (8.0, 64.0, 0.1)),
     *((32.0, 16.0, 0.1), (2.0, 256.0, 0.1), (8.0, 16.0, 0.1), (32.0, 256.0, 0.0), (2.0, 64.0, 0.1), (32.0, 64.0, 0.1)),
 )
@@ -142,7 +142,7 @@ def _candidates(arm: str, clock: str, most: int) -> dict[str, Forgetting | None]
     """Return the rules of an arm that is tuned by replaying the whole stage, by their description."""
     length, word = _unit(clock)
     if arm == "global":
-        return dict([("no decay", None), *(_one_rule(*setting, clock) for setting in _GLOBAL[:most])])
+        return dict([("no decay", None), *(_one_rule(*setting, clock=clock) for setting in _GLOBAL[:most])])
     if arm == "window":
         by_events = [(f"{number} events", SlidingWindow(number)) for number in _WINDOW_EVENTS]
         lengths = {"seconds": _WINDOW_DAYS, "period": _WINDOW_PERIODS}.get(clock, ())
@@ -153,7 +153,7 @@ def _candidates(arm: str, clock: str, most: int) -> dict[str, Forgetting | None]
     return dict(_detectors(arm)[:most])
 
 
-def _one_rule(events: float | None, days: float, floor: float, clock: str) -> _Named:
+def _one_rule(events: float | None, days: float, floor: float, *, clock: str) -> _Named:
     """Return one rule for everybody; half-lives in time are left out where the log's times are positions."""
     length, word = _unit(clock)
     time = {"seconds": (days * length,), "period": (_PERIODS[days],)}.get(clock, ())
@@ -175,7 +175,7 @@ class OneRule(Forgetting):
         self.half_lives = half_lives
 
     def weights(self, queries: Queries) -> Floats:
-        return self.half_lives.weights(queries)[0]
+        return np.asarray(self.half_lives.weights(queries)[0])
 
 
 def _detectors(arm: str) -> list[_Named]:

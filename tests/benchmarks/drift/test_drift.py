@@ -264,8 +264,8 @@ def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path) -> None
         WorldPlan(TIMESCALES, ("ease",), few, (0,), 45, 50),
         WorldPlan("no-such-log", ("ease",), (), (0,), 10),
     )
-    arms = ("none", "global", SHIPPED, OURS)
-    streams = (StreamPlan("simulated-drift", ("ease",), arms, None, 300, together=("ampcf",)),)
+    plan = ("none", "global", SHIPPED, OURS)
+    streams = (StreamPlan("simulated-drift", ("ease",), plan, None, 300, together=("ampcf",)),)
     drift.run(plans, streams, tmp_path, candidates=1)
     text = (tmp_path / REPORT_NAME).read_text()
     for part in ("Bars", "What lost", "Worlds with known truth", "Real streams", "Cost", "Personas and decay together"):
