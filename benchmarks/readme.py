@@ -36,7 +36,7 @@ _RECOVERY_HEAD = (
     *("to the oracle's curve: `per_user`", "`global`", "to the level at which it settles: `per_user`", "`global`"),
 )
 
-_SHIPPED, _VISITS = "population", "titles of ten"
+_SHIPPED, _VISITS = "per_user", "titles of ten"
 """The rule of the shipped configurations in a report on drift, and the head of the table of what visits do."""
 
 _ASKED = re.compile(r"\*\*asked\*\*: (\d+) [^,\n]*, (\d+) cold")

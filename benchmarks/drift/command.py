@@ -18,7 +18,7 @@ import pandas as pd
 
 from benchmarks.drift import report
 from benchmarks.drift.results import PERSONAS, Gap, Serving, StreamResult
-from benchmarks.drift.world_scores import OURS, SHIPPED, Pool
+from benchmarks.drift.world_scores import EVERYBODY, OURS, Pool
 from benchmarks.drift.worlds import (
     DETECTORS,
     ORACLE,
@@ -88,25 +88,25 @@ class StreamPlan:
     seed: int = 0  # of a simulated log, of the users drawn
 
 
-_FEW = ("none", "global", SHIPPED, OURS, ORACLE, ORACLE_GLOBAL)
-_TOGETHER = ("none", SHIPPED, OURS)
+_FEW = ("none", "global", EVERYBODY, OURS, ORACLE, ORACLE_GLOBAL)
+_TOGETHER = ("none", EVERYBODY, OURS)
 _UNDECAYED = f"{PERSONAS}, none"
 _FEWER = 1
 """Candidates of an arm around a base with personas, which are found anew for every question."""
-_STREAM_ARMS = ("none", "global", SHIPPED, OURS)
+_STREAM_ARMS = ("none", "global", EVERYBODY, OURS)
 """What a replay answers in large batches. Windows, detectors, learning by gradient and refitting are in the report of
 2026-11-28, and `recsys benchmark drift --arms` has them."""
-_QUICK_ARMS = ("none", "global", "user_adwin", SHIPPED, OURS)
+_QUICK_ARMS = ("none", "global", "user_adwin", EVERYBODY, OURS)
 
 WORLDS = (
-    WorldPlan(MIXED, ("ease",), _FEW, (21, 22), 300),
-    WorldPlan(TIMESCALES, ("ease",), _FEW, (21,), 300),
+    WorldPlan(MIXED, ("ease",), _FEW, (21, 22, 23), 450),
+    WorldPlan(TIMESCALES, ("ease",), _FEW, (21, 22), 450),
 )
 STREAMS = (
     StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, 80, None, seed=32),
     StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, 80, None, seed=32),
     StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, 600, None, together=(PERSONAS,), seed=1),
-    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, came_back=True),
+    StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, together=(PERSONAS,), came_back=True),
     StreamPlan("epinions", ("itemknn",), _STREAM_ARMS, 500, None),
     StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, 800, None),
 )
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     world_names, logs = (", ".join(plan.name for plan in plans) for plans in (WORLDS, STREAMS))
     command.add_argument("--worlds", nargs="*", metavar="NAME", help=f"of {world_names}; none: no world")
     command.add_argument("--logs", nargs="*", metavar="NAME", help=f"of {logs}; none: no stream")
-    help_text = "of worlds that are pooled (default: 21 and 22 of mixed, 21 of timescales)"
+    help_text = "of worlds that are pooled (default: 21 to 23 of mixed, 21 and 22 of timescales)"
     command.add_argument("--seeds", type=int, nargs="+", metavar="N", help=help_text)
     command.add_argument("--candidates", type=int, metavar="N", help="rules that an arm may try (default 6)")
     options = command.parse_args(arguments)
@@ -268,4 +268,4 @@ def _together(bases: Mapping[str, Any], folder: Path) -> list[tuple[str, pd.Data
     if PERSONAS not in bases:
         return []
     tables = {arm: per_user(_table(folder, PERSONAS, arm), ["ndcg@10"]) for arm in _TOGETHER}
-    return [(f"{PERSONAS}, {arm}", tables[arm], _UNDECAYED, tables["none"]) for arm in (SHIPPED, OURS)]
+    return [(f"{PERSONAS}, {arm}", tables[arm], _UNDECAYED, tables["none"]) for arm in (EVERYBODY, OURS)]

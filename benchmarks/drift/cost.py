@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     command = parser("decay_cost", __doc__, threads=True)
     command.add_argument("--dataset", default="ml-latest-small", metavar="NAME", help="log (default ml-latest-small)")
-    help_text = "shipped configurations whose rule learns online (default persona_ease_decay)"
-    command.add_argument("--config", nargs="+", default=["persona_ease_decay"], metavar="NAME", help=help_text)
+    help_text = "shipped configurations (default ease_decay)"
+    command.add_argument("--config", nargs="+", default=["ease_decay"], metavar="NAME", help=help_text)
     command.add_argument("--questions", type=int, default=2048, metavar="N", help="questions (default 2048)")
     options = command.parse_args(arguments)
 

@@ -12,11 +12,11 @@ from benchmarks.drift.bars import Scores, bars, cost_text, events, what_lost, wi
 from benchmarks.drift.pictures import draw_kinds, draw_recovery, draw_timescales
 from benchmarks.drift.results import Serving, StreamResult, together
 from benchmarks.drift.world_scores import (
+    EVERYBODY,
     HORIZON,
     METRICS,
     MIN_EVENTS,
     OURS,
-    SHIPPED,
     ArmScores,
     Pool,
     arm_scores,
@@ -34,7 +34,7 @@ from recsys.worlds.drift import Kind
 
 OVERVIEW = "streams.png"
 _MEANS = ("NDCG@10", "HR@10", "NDCG@10 over questions", "HR@10 over questions")
-_OVERVIEW = ("none", "global", "window", SHIPPED, OURS)
+_OVERVIEW = ("none", "global", "window", EVERYBODY, OURS)
 
 
 def write(
@@ -68,9 +68,10 @@ def write(
 def _method(candidates: int) -> str:
     return (
         "Arms: `none`, no decay; `global`, one rule for everybody, half-lives on both clocks and a floor, tuned; "
-        f"`window`, the newest events or days; `{SHIPPED}`, what the shipped configurations use: one mixture of such "
-        f"rules for everybody, learned from the log; `{OURS}`, the same with what is a user's own: how far their "
-        "visits go beyond everybody's, and their changes of taste; `oracle`, which knows who changed when. "
+        f"`{OURS}`, ours and that of the shipped configurations: a mixture of such rules with what is a user's own, "
+        "how far their visits go beyond everybody's, and their changes of taste; "
+        f"`{EVERYBODY}`, the same mixture for everybody, learned from the log without anything of a user's own and "
+        "without caution; `oracle`, which knows who changed when. "
         f"Every arm may try up to {candidates} candidates (fewer where it has fewer; in worlds a detector up to "
         f"{DETECTOR_CANDIDATES}) and takes the one with the best prequential NDCG@10 on validation, a mean over "
         "users.\n\n"
@@ -274,10 +275,10 @@ def _cost(results: Sequence[StreamResult], serving: Sequence[Serving]) -> list[s
     rows = []
     for result in results:
         if not np.isnan(result.days):
-            seconds = [number(result.seconds_beyond(arm), 1) for arm in (SHIPPED, OURS)]
+            seconds = [number(result.seconds_beyond(arm), 1) for arm in (EVERYBODY, OURS)]
             seconds.append(number(result.arms[OURS]["seconds"]["fit"], 1))
             rows.append([f"{result.name}, {result.content['base']}", *seconds, number(result.days, 0)])
     if rows:
-        head = ["seconds over the stream, beyond no decay", f"`{SHIPPED}`", f"`{OURS}`", "one fit", "days"]
+        head = ["seconds over the stream, beyond no decay", f"`{EVERYBODY}`", f"`{OURS}`", "one fit", "days"]
         parts.append(table(head, rows))
     return parts if len(parts) > 1 else []

@@ -23,8 +23,8 @@ from recsys.worlds.drift import Kind
 
 METRICS = ("ndcg@10", "hr@10")
 OURS = "per_user"
-SHIPPED = "population"
-"""The rule of the shipped configurations."""
+EVERYBODY = "population"
+"""What per-user decay is without what is a user's own: one mixture of hypotheses for all."""
 HORIZON = 50
 """Number of events after a change that count."""
 MIN_EVENTS = 50

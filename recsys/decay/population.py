@@ -16,7 +16,7 @@ from recsys.decay.half_lives import HalfLives
 from recsys.decay.temporal import TemporalDecay
 from recsys.types import Doubles, Floats, Mask
 
-_DEFAULT = TemporalDecay(learning_rate=20.0, fading=0.0, changepoints=False, caution=0.0)
+_DEFAULT = TemporalDecay(fading=0.0, changepoints=False)
 
 
 @final

@@ -186,7 +186,7 @@ _DRIFT = """# Drift
 | titles of ten | kept after one event |
 |---|---|
 | none | 9.7 |
-| population | 8.0 |
+| per_user | 8.0 |
 
 ### b
 
@@ -210,7 +210,7 @@ def test_streams_of_a_drift_report_are_copied_arm_by_arm(tmp_path: Path) -> None
     assert table[0] == ["NDCG@10, next visit", "a, ease", "b, itemknn"]
     arms = [["`none`", ".0100", ".0300"], ["`per_user`", ".0200", "-"], ["`population`", ".0300", "-"]]
     assert table[2:6] == [*arms, ["`window`", "-", ".0400"]]
-    assert table[6] == ["`population` (no decay), titles of ten", "kept after one event"]
+    assert table[6] == ["`per_user` (no decay), titles of ten", "kept after one event"]
     assert table[8:] == [["a", "8.0 (9.7)"]]
     marked = f"x\n{DRIFT_BEGIN}\nold\n{DRIFT_END}\ny"
     assert replaced(marked, text, (DRIFT_BEGIN, DRIFT_END)).count("\n| `per_user` |") == 1

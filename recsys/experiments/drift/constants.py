@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from recsys.decay.changepoints import Changepoints
-from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import TemporalDecay
 from recsys.models.item_sample import ItemSample
 
@@ -41,7 +40,6 @@ DEVELOPMENT = (
 def constants() -> tuple[Constant, ...]:
     """Return the constants that no log decides."""
     worlds, visits = "the worlds of mixed drift, seeds 0 to 3", "the simulated worlds of seeds 0, 7, 11 to 13"
-    everybody: TemporalDecay = inspect.signature(PopulationDecay).parameters["temporal"].default
     return (
         Constant("half-lives in events", _default(TemporalDecay, "events"), DEVELOPMENT),
         Constant("half-lives in days", _default(TemporalDecay, "days"), DEVELOPMENT),
@@ -55,9 +53,7 @@ def constants() -> tuple[Constant, ...]:
         ),
         Constant("shrinkage, around which the candidates lie", _default(TemporalDecay, "shrinkage"), DEVELOPMENT),
         Constant("sharpness, around which the candidates lie", _default(TemporalDecay, "sharpness"), DEVELOPMENT),
-        Constant("caution of half-lives, per user", _default(TemporalDecay, "caution"), visits),
-        Constant("learning rate, everybody's", _words(everybody.learning_rate), DEVELOPMENT),
-        Constant("caution of half-lives, everybody's", _words(everybody.caution), DEVELOPMENT),
+        Constant("caution of half-lives", _default(TemporalDecay, "caution"), visits),
         Constant("order of the candidates of `global`", "see `recsys.experiments.drift.arms`", DEVELOPMENT),
         Constant("share of the visit that is going on", _default(TemporalDecay, "visit_share"), DEVELOPMENT),
         Constant("caution of changes of taste", _default(Changepoints, "caution"), worlds),

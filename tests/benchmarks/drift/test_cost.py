@@ -24,7 +24,7 @@ def shipped_experiment(name: str, *overrides: tuple[str, str]) -> Experiment:
     return read_experiment(shipped("configs") / f"{name}.yaml", overrides)
 
 
-@pytest.mark.parametrize("name", ["persona_ease_decay", "itemknn"])
+@pytest.mark.parametrize("name", ["ease_decay", "itemknn"])
 def test_table_has_every_cost(log: Interactions, name: str) -> None:
     cost = measure(log, shipped_experiment(name), questions=BATCH + 7)
     for way in ("alone", "batches"):

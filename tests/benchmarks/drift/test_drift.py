@@ -11,7 +11,7 @@ from benchmarks.drift import command as drift
 from benchmarks.drift.bars import bars, events, what_lost
 from benchmarks.drift.command import TIMESCALES, StreamPlan, WorldPlan
 from benchmarks.drift.results import Gap, StreamResult
-from benchmarks.drift.world_scores import OURS, SHIPPED, ArmScores, Pool, arm_scores, differences, timescales
+from benchmarks.drift.world_scores import EVERYBODY, OURS, ArmScores, Pool, arm_scores, differences, timescales
 from benchmarks.drift.worlds import (
     OracleReset,
     Truth,
@@ -195,12 +195,12 @@ def test_every_bar_has_a_placebo_and_is_void_where_the_placebo_meets_it(pool: Po
     rows = bars([world], {pool.title: scores | alarms}, differences([world]), results, [])
     assert [row[0].partition(",")[0] for row in rows] == [
         *("faster recovery", "no harm to stable users", "no harm to burst users"),
-        f"{SHIPPED} against the best single rule",
-        *(f"{OURS} against {other}" for other in (SHIPPED, "global")),
+        f"{EVERYBODY} against the best single rule",
+        *(f"{OURS} against {other}" for other in (EVERYBODY, "global")),
         "population_adwin fails",
         *["ampcf"] * 3,
     ]
-    assert all(row[3] != "-" for row in rows if SHIPPED not in row[0])
+    assert all(row[3] != "-" for row in rows if EVERYBODY not in row[0])
     assert [row[-1] for row in rows] == [verdict(True)] * len(rows)
     void = bars(
         [pool], {pool.title: scores | {"none": ours, "global": replace(ours, recovery=rival.recovery)}}, [], [], []
@@ -258,13 +258,13 @@ def test_gap_of_questions_and_of_users() -> None:
 
 
 def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path) -> None:
-    few = ("none", "global", SHIPPED, OURS, "oracle")
+    few = ("none", "global", EVERYBODY, OURS, "oracle")
     plans = (
         WorldPlan("mixed", ("ease", "itemknn"), ("user_adwin", *few), (0,), 45, 50),
         WorldPlan(TIMESCALES, ("ease",), few, (0,), 45, 50),
         WorldPlan("no-such-log", ("ease",), (), (0,), 10),
     )
-    plan = ("none", "global", SHIPPED, OURS)
+    plan = ("none", "global", EVERYBODY, OURS)
     streams = (StreamPlan("simulated-drift", ("ease",), plan, None, 300, together=("ampcf",)),)
     drift.run(plans, streams, tmp_path, candidates=1)
     text = (tmp_path / REPORT_NAME).read_text()
@@ -277,7 +277,7 @@ def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path) -> None
     assert "Not run: world no-such-log: no data set 'no-such-log'" in text
     for fact in ("**date**", "**commit**", "**machine**", "**versions**", "fingerprint"):
         assert fact in text
-    for arm in ("user_adwin", SHIPPED, OURS, "oracle"):
+    for arm in ("user_adwin", EVERYBODY, OURS, "oracle"):
         assert f"\n| {arm} |" in text
     for picture in ("recovery_mixed-drift-ease", "timescales_timescales-ease", "kinds_mixed-drift-ease"):
         assert (tmp_path / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
@@ -306,13 +306,13 @@ def _stream_result(name: str) -> StreamResult:
         for arm, value in _MEANS.items()
     }
     difference = {"diff": 0.1, "relative": 0.2, "established": 1}
-    paired = {f"{OURS}-{other}": difference for other in ("global", SHIPPED)}
+    paired = {f"{OURS}-{other}": difference for other in ("global", EVERYBODY)}
     content = {"base": "ease", "arms": arms, "bases": {}, "paired": paired}
     together, by_lot = Difference.between(name, *pair), [Difference.by_lot(name, *one) for one in (single, pair)]
     return StreamResult(name, content, 500.0, (together,), tuple(by_lot), Gap(1.0, 0.0, 1.0, 1.0, 1.0, 0.0))
 
 
-_MEANS = {OURS: 0.6, SHIPPED: 0.55, "global": 0.5, "none": 0.4}
+_MEANS = {OURS: 0.6, EVERYBODY: 0.55, "global": 0.5, "none": 0.4}
 _SECONDS = ("fit", "weights", "judging", "observing")
 
 
