@@ -175,3 +175,19 @@ def test_ndcg_of_several_relevant_items_by_hand() -> None:
     np.testing.assert_allclose(table["ndcg@1"], 1)
     np.testing.assert_allclose(table["ndcg@2"], discount[0] / discount[:2].sum())
     np.testing.assert_allclose(table["ndcg@3"], (discount[0] + discount[2]) / discount[:2].sum())
+
+
+def test_an_event_that_a_later_one_replaces_is_there_until_then() -> None:
+    """The reader keeps the last of several events of a user and item; a replay sees the first when it happened."""
+    times = np.array([0, 2, 9, 12]) * DAY
+    both = Interactions.from_columns([1, 1, 1, 1], [5, 6, 5, 7], times=times)
+    log = both.superseding(np.array([True, False, False, False]))
+    assert len(log) == 3
+    model = SumOfRows(np.eye(3, dtype=np.float32)).fit(both)
+    table = replay(model, log, DAY, question_settings=QuestionSettings("session")).table
+    assert table["time"].tolist() == [2 * DAY, 12 * DAY], "item 5 is used again on day 9, so that nothing is asked"
+    assert table["n_visible"].tolist() == [1, 3]
+    early, late = events_before(log, 5 * DAY), events_before(log, 10 * DAY)
+    assert (early.time.tolist(), early.superseded) == ([0, 2 * DAY], None)
+    assert late.time.tolist() == [2 * DAY, 9 * DAY]
+    assert len(late.every) == 3
