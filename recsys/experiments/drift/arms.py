@@ -15,7 +15,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Any, Self, TypeVar, final
 
 import numpy as np
@@ -24,18 +23,16 @@ import numpy.typing as npt
 from recsys.data.queries import Queries
 from recsys.decay.ages import AgeClock
 from recsys.decay.base import Forgetting
-from recsys.decay.detectors import DetectorReset, Scope
-from recsys.decay.fixed import SlidingWindow
 from recsys.decay.gradient import MOST_EVENTS, GradientHalfLife
-from recsys.decay.half_lives import HalfLives
 from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import CalibrationUtilities, TemporalDecay
 from recsys.errors import ConfigError, DataError, nearest
 from recsys.evaluation.ranking import Progress
+from recsys.experiments.drift.candidates import EVERYBODY, OWN, SPREADS, Learning, rules_of, unit
 from recsys.experiments.drift.names import ARMS
 from recsys.experiments.drift.stage import Stage
 from recsys.models.calibration_set import CalibrationSet
-from recsys.types import DAY, Floats
+from recsys.types import Floats
 
 __all__ = ["TunedRule", "Stage", "choose"]
 
@@ -43,38 +40,6 @@ METRIC = "ndcg@10"
 
 _EPOCHS = 20
 """Passes of learning by gradient over about as many batches, so some hundred steps of Adam."""
-
-# Candidates in the order of precedence: a smaller budget takes the first ones.
-# Of `global`: half-lives in events and in days, and floor; the order was chosen on the parts of `constants`.
-_GLOBAL: tuple[tuple[float | None, float, float], ...] = (
-    *((8.0, 256.0, 0.1), (2.0, 16.0, 0.0), (32.0, 64.0, 0.0), (None, 16.0, 0.0), (8.0, 256.0, 0.0), (8.0, 64.0, 0.1)),
-    *((32.0, 16.0, 0.1), (2.0, 256.0, 0.1), (8.0, 16.0, 0.1), (32.0, 256.0, 0.0), (2.0, 64.0, 0.1), (32.0, 64.0, 0.1)),
-)
-_PERIODS = {16.0: 1.0, 64.0: 2.0, 256.0: 4.0}  # in place of days
-_WINDOW_EVENTS = (10, 3, 20, 50, 5, 1, 2)
-_WINDOW_PERIODS = (2.0, 1.0, 4.0)
-_WINDOW_DAYS = (90.0, 30.0, 365.0, 7.0, 1.0)
-_SPREADS = (1.0, 0.3, 3.0, 0.1, 2.0, 0.6)  # each on both clocks
-_SIGNIFICANCES = (0.002, 0.05, 0.3, 1e-4, 0.01, 0.1, 1e-6, 0.5, 0.02, 1e-3, 0.2, 1e-5)
-_THRESHOLDS: dict[Scope, tuple[float, ...]] = {
-    "population": (50.0, 20.0, 100.0, 10.0, 200.0, 5.0, 500.0, 2.0, 30.0, 70.0, 15.0, 1000.0),
-    "user": (5.0, 2.0, 10.0, 3.0, 20.0, 1.0, 50.0, 0.5, 1.5, 4.0, 7.0, 15.0),
-}
-Learning = tuple[float, float, float, float, float]
-"""Learning rate, shrinkage, fading, sharpness and caution of `TemporalDecay`."""
-
-_OWN: tuple[Learning, ...] = (  # the defaults, and what other lengths of history and catalogues may want
-    *((5.0, 200.0, 0.02, 6.0, 5.0), (10.0, 200.0, 0.02, 6.0, 5.0), (20.0, 200.0, 0.02, 6.0, 5.0)),
-    *((5.0, 200.0, 0.02, 3.0, 5.0), (2.0, 500.0, 0.02, 6.0, 5.0), (10.0, 200.0, 0.1, 6.0, 5.0)),
-    *((5.0, 600.0, 0.02, 6.0, 5.0), (2.0, 1500.0, 0.02, 3.0, 5.0), (5.0, 200.0, 0.02, 10.0, 5.0)),
-    *((2.0, 500.0, 0.02, 10.0, 5.0), (1.0, 1000.0, 0.02, 6.0, 5.0), (10.0, 100.0, 0.1, 6.0, 5.0)),
-)
-_EVERYBODY: tuple[Learning, ...] = (
-    *((20.0, 200.0, 0.0, 6.0, 0.0), (5.0, 200.0, 0.0, 6.0, 0.0), (60.0, 200.0, 0.0, 6.0, 0.0)),
-    *((20.0, 200.0, 0.0, 10.0, 0.0), (60.0, 200.0, 0.0, 3.0, 0.0), (60.0, 200.0, 0.0, 10.0, 0.0)),
-    *((20.0, 200.0, 0.0, 3.0, 0.0), (5.0, 200.0, 0.0, 3.0, 0.0), (1.0, 200.0, 0.0, 6.0, 0.0)),
-    *((5.0, 200.0, 0.0, 10.0, 0.0), (20.0, 200.0, 0.0, 6.0, 5.0), (200.0, 200.0, 0.0, 6.0, 0.0)),
-)
 
 
 @final
@@ -124,67 +89,12 @@ def choose(arm: str, validation: Stage, *, candidates: int = 12, progress: Progr
     elif arm in ("population", "per_user"):
         rule, choice, tried = _per_user(validation, candidates, progress, own=arm == "per_user")
     else:
-        rule, choice, tried = _by_replay(validation, _candidates(arm, validation.log.clock, candidates), progress)
+        rule, choice, tried = _by_replay(validation, rules_of(arm, validation.log.clock, candidates), progress)
     return TunedRule(rule, choice, tried, time.perf_counter() - begin)
 
 
 _Tried = tuple[tuple[str, float], ...]
 _Result = tuple[Forgetting | None, str, _Tried]
-_Named = tuple[str, Forgetting | None]
-
-
-def _unit(clock: str) -> tuple[float, str]:
-    """Return the unit of time that candidates are given in: its length, and its name."""
-    return (DAY, "days") if clock == "seconds" else (1.0, "periods")
-
-
-def _candidates(arm: str, clock: str, most: int) -> dict[str, Forgetting | None]:
-    """Return the rules of an arm that is tuned by replaying the whole stage, by their description."""
-    length, word = _unit(clock)
-    if arm == "global":
-        return dict([("no decay", None), *(_one_rule(*setting, clock=clock) for setting in _GLOBAL[:most])])
-    if arm == "window":
-        by_events = [(f"{number} events", SlidingWindow(number)) for number in _WINDOW_EVENTS]
-        lengths = {"seconds": _WINDOW_DAYS, "period": _WINDOW_PERIODS}.get(clock, ())
-        by_time = [(f"{value:g} {word}", SlidingWindow(seconds=value * length)) for value in lengths]
-        # One of either clock in turn, so that a small budget sees both.
-        mixed = [entry for pair in zip_longest(by_events, by_time) for entry in pair if entry is not None]
-        return dict([("no decay", None), *mixed[:most]])
-    return dict(_detectors(arm)[:most])
-
-
-def _one_rule(events: float | None, days: float, floor: float, *, clock: str) -> _Named:
-    """Return one rule for everybody; half-lives in time are left out where the log's times are positions."""
-    length, word = _unit(clock)
-    time = {"seconds": (days * length,), "period": (_PERIODS[days],)}.get(clock, ())
-    if not time and events is None:
-        events = days
-    half_lives = HalfLives(() if events is None else (events,), time, (floor,))
-    return half_lives.named(length, word)[0], OneRule(half_lives)
-
-
-@final
-class OneRule(Forgetting):
-    """The first hypothesis of a grid, for everybody.
-
-    Args:
-        half_lives: the grid.
-    """
-
-    def __init__(self, half_lives: HalfLives) -> None:
-        self.half_lives = half_lives
-
-    def weights(self, queries: Queries) -> Floats:
-        return np.asarray(self.half_lives.weights(queries)[0])
-
-
-def _detectors(arm: str) -> list[_Named]:
-    scope: Scope = "population" if arm.startswith("population") else "user"
-    if arm.endswith("adwin"):
-        return [(f"delta {value:g}", DetectorReset("adwin", scope, significance=value)) for value in _SIGNIFICANCES]
-    return [
-        (f"threshold {value:g}", DetectorReset("page_hinkley", scope, threshold=value)) for value in _THRESHOLDS[scope]
-    ]
 
 
 def _by_replay(stage: Stage, rules: Mapping[str, Forgetting | None], progress: Progress | None) -> _Result:
@@ -237,8 +147,8 @@ def _by_gradient(stage: Stage, most: int, progress: Progress | None, *, koren: b
     calibration = stage.calibration_set()
     earlier, later = _halves(stage, calibration)
     clocks: tuple[AgeClock, ...] = ("events", "time") if stage.log.has_time else ("events",)
-    names = {"events": "events", "time": _unit(stage.log.clock)[1]}
-    grid = [(clock, spread) for spread in _SPREADS for clock in clocks][:most]
+    names = {"events": "events", "time": unit(stage.log.clock)[1]}
+    grid = [(clock, spread) for spread in SPREADS for clock in clocks][:most]
     settings = {f"clock of {names[clock]}, spread {spread:g}": (clock, spread) for clock, spread in grid}
     contributions = earlier.contributions(MOST_EVENTS)
 
@@ -258,7 +168,7 @@ def _by_gradient(stage: Stage, most: int, progress: Progress | None, *, koren: b
     return rule, best, tried
 
 
-def temporal_decay(stage: Stage, settings: Learning = _OWN[0], *, own: bool = True) -> TemporalDecay:
+def temporal_decay(stage: Stage, settings: Learning = OWN[0], *, own: bool = True) -> TemporalDecay:
     """Return the rule of "per_user" for the log of a stage, which has learned nothing; without `own` everybody's."""
     learning_rate, shrinkage, fading, sharpness, caution = settings
     rule = TemporalDecay(
@@ -283,7 +193,7 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) 
         f"eta {eta:g}, tau {tau:g}, {f'alpha {alpha:g}, ' if own else ''}sharpness {power:g}, caution {caution:g}": (
             *(eta, tau, alpha, power, caution),
         )
-        for eta, tau, alpha, power, caution in (_OWN if own else _EVERYBODY)[:most]
+        for eta, tau, alpha, power, caution in (OWN if own else EVERYBODY)[:most]
     }
     tuning = _Population.of(stage, calibration, len(earlier), own=own)
 

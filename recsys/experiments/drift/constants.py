@@ -54,7 +54,7 @@ def constants() -> tuple[Constant, ...]:
         Constant("shrinkage, around which the candidates lie", _default(TemporalDecay, "shrinkage"), DEVELOPMENT),
         Constant("sharpness, around which the candidates lie", _default(TemporalDecay, "sharpness"), DEVELOPMENT),
         Constant("caution of half-lives", _default(TemporalDecay, "caution"), visits),
-        Constant("order of the candidates of `global`", "see `recsys.experiments.drift.arms`", DEVELOPMENT),
+        Constant("order of the candidates of `global`", "see `recsys.experiments.drift.candidates`", DEVELOPMENT),
         Constant("share of the visit that is going on", _default(TemporalDecay, "visit_share"), DEVELOPMENT),
         Constant("caution of changes of taste", _default(Changepoints, "caution"), worlds),
         Constant("decisiveness of changes of taste", _default(Changepoints, "decisiveness"), worlds),

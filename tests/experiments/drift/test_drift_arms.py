@@ -17,7 +17,8 @@ from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.half_lives import HalfLives
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import ConfigError, DataError
-from recsys.experiments.drift.arms import OneRule, PrecomputedBeliefs, Stage, choose, temporal_decay
+from recsys.experiments.drift.arms import PrecomputedBeliefs, Stage, choose, temporal_decay
+from recsys.experiments.drift.candidates import OneRule
 from recsys.experiments.drift.names import ARMS
 from recsys.models import EASE, ItemKNN
 from recsys.models.base import Recommender
