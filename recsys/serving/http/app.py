@@ -26,6 +26,7 @@ from recsys.serving.answers import Answers, UnknownError
 from recsys.serving.changes import changes
 from recsys.serving.filters import Filters
 from recsys.serving.http import schemas
+from recsys.serving.http.examples import with_examples
 from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import Guard
 from recsys.serving.http.operation_routes import administration, operation, page
@@ -89,6 +90,8 @@ def create_app(service: Service) -> FastAPI:
     bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # for the schema
     for router in (_events(service), _recommendations(service), _users(service), administration(service)):
         app.include_router(router, dependencies=[parameters, *bearer], responses=_ERRORS)
+    described = app.openapi
+    app.openapi = lambda: with_examples(described())  # type: ignore[method-assign]
     return app
 
 

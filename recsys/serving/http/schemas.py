@@ -215,10 +215,6 @@ def details_of(details: str) -> Details:
 class ListIn(_Body):
     """What a list of recommendations shall be: the parameters of GET, in a body."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"n": 5, "exclude": ["260"], "genre": ["Drama"], "from_year": 1990}]}
-    )
-
     n: _Length = 10
     at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
@@ -232,12 +228,6 @@ class ListIn(_Body):
 
 class QuestionIn(_Body):
     """A question of somebody whose history comes with it. Nothing of it is kept."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"history": [{"item_id": "1"}, {"item_id": "260", "value": 5.0}], "n": 5, "to_year": 1999}]
-        }
-    )
 
     history: list[UseIn] = Field(json_schema_extra={"maxItems": Limits.history} | _TIMES)
     n: _Length = 10
@@ -308,8 +298,6 @@ class OwnTokenOut(BaseModel):
 
 class GenresOut(BaseModel):
     """The genres of the catalogue, sorted; none where nothing is known of its items."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "3f2a", "genres": ["Comedy", "Drama"]}]})
 
     model: str
     genres: list[str]

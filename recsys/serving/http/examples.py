@@ -1,0 +1,216 @@
+"""An example of every request and answer, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from recsys.explanations.records import (
+    Evidence,
+    Explanation,
+    GenreShare,
+    HalfLife,
+    HalfLifeInterval,
+    PersonaItem,
+    PersonaShare,
+)
+from recsys.serving.access import CODES, Code
+from recsys.serving.records import (
+    Changed,
+    ListedItem,
+    LoggedEvent,
+    Persona,
+    Personas,
+    RecommendationList,
+    SeatChange,
+    Shelf,
+    SimilarItem,
+    SimilarItems,
+    TitleMatch,
+    TitleMatches,
+    UserSummaries,
+    UserSummary,
+)
+
+_MODEL, _NOW = "3f2a9c17", 1_735_689_600
+_ALIEN, _THING = "Alien (1979)", "Thing, The (1982)"
+_NAME = "Horror & Sci-Fi"
+
+_MESSAGES: Final[dict[Code, str]] = {
+    "invalid_request": "n is 0; ask for at least 1",
+    "token_missing": "this needs a token; send the header Authorization: Bearer TOKEN",
+    "scope_missing": "this needs the scope write; the token has read",
+    "not_found": "there is no item 'x1'; GET /v1/items finds items by title",
+    "method_not_allowed": "there is no PATCH here; use GET",
+    "event_conflict": "event_id 'e1' was sent before with other content; give each event an id of its own",
+    "body_too_large": "the body has more than 1,000,000 bytes; send less at once",
+    "wrong_content_type": "send JSON, with the header Content-Type: application/json",
+    "too_many_requests": "too many requests; wait as long as the header Retry-After says",
+    "head_too_large": "the head of the request is too large; send parameters in a body",
+    "internal": "something went wrong here; the log of the service has it under this request_id",
+    "store_unavailable": "the event store cannot be reached; try again in a moment",
+}
+
+_CHANGED = Changed(
+    (ListedItem("1200", "Aliens (1986)", 64),),
+    (ListedItem("1247", "Graduate, The (1967)", 79),),
+    (SeatChange(64, _NAME, 4, 3), SeatChange(79, "like Annie Hall and Manhattan", 6, 7)),
+)
+
+_LIST = RecommendationList(
+    model=_MODEL,
+    now=_NOW,
+    known_events=41,
+    unknown_items=(),
+    items=(
+        Explanation(
+            item_id="1200",
+            title="Aliens (1986)",
+            score=0.83,
+            personas=(PersonaShare(64, _NAME, 0.78), PersonaShare(79, "like Annie Hall and Manhattan", 0.22)),
+            evidence=(
+                Evidence("1214", _ALIEN, 0.31, 0.42, rating=5.0, age=86_400, recent=True),
+                Evidence("2288", _THING, 0.14, 0.19, rating=4.5, age=2_592_000, recent=False),
+            ),
+            evidence_kind="contribution",
+            certainty=0.61,
+            reason="Above all because you rated Alien and The Thing above your average (horror & sci-fi): "
+            "without them it would not be here.",
+            recent=0.42,
+            reason_kind="because",
+            without=("1214", "2288"),
+            owner=64,
+            owner_name=_NAME,
+            owner_share=0.78,
+            certainty_word="strong",
+            year=1986,
+            genres=("Action", "Horror", "Sci-Fi"),
+        ),
+    ),
+    shelves=(
+        Shelf(64, _NAME, 0.56, 1, often=("thriller",)),
+        Shelf(79, "like Annie Hall and Manhattan", 0.44, 0, often=("comedy",)),
+    ),
+)
+
+_PERSONAS = Personas(
+    model=_MODEL,
+    now=_NOW,
+    times=(_NOW - 31_536_000, _NOW),
+    half_life=HalfLife("own", (HalfLifeInterval("days", 240.0, 120.0, None, 0.7),), 0.3, 41),
+    personas=(
+        Persona(
+            persona=64,
+            name=_NAME,
+            renamed=False,
+            weight=1.0,
+            muted=False,
+            share_now=0.56,
+            share_long_term=0.48,
+            items=(PersonaItem("1214", _ALIEN, 0.91), PersonaItem("2288", _THING, 0.88)),
+            genres=(GenreShare("Horror", 0.9, 6.1), GenreShare("Sci-Fi", 0.6, 3.2)),
+            activity=(0.4, 0.56),
+            seats=4,
+            often=("thriller",),
+        ),
+    ),
+)
+
+_EVENT: dict[str, Any] = {
+    "event_id": "0b9f5e1c-1",
+    "user_id": "42",
+    "item_id": "1214",
+    "value": 5.0,
+    "time": _NOW,
+    "kind": "rating",
+}
+_CORRECTION: dict[str, Any] = {"model": _MODEL, "persona": 64, "weight": 0.0, "muted": True, "name": "Late nights"}
+_STATE: dict[str, Any] = {"model": _MODEL}
+
+_DATA: dict[str, Any] = {
+    "user_id": "42",
+    "events": [{**{name: _EVENT[name] for name in _EVENT if name != "user_id"}, "title": _ALIEN}],
+    "logged": [TypeAdapter(LoggedEvent).dump_python(LoggedEvent("2288", 4.5, _NOW - 86_400), mode="json")],
+    "corrections": [_CORRECTION],
+    "belief": {"model": _MODEL, "sequence": 7, "events": 41, "state": "00ff"},
+    "tokens": [{"label": "phone", "scopes": ["read"], "created": _NOW, "expires": None, "revoked": None}],
+}
+
+
+def _json(kind: Any, record: object) -> Any:  # noqa: ANN401 - JSON
+    return TypeAdapter(kind).dump_python(record, mode="json")
+
+
+PARAMETERS: Final[Mapping[str, Any]] = {
+    "user_id": "42",
+    "event_id": "0b9f5e1c-1",
+    "item_id": "1214",
+    "persona": 64,
+    "n": 5,
+    "at": "2024-12-31",
+    "exclude": ["260"],
+    "genre": ["Drama"],
+    "from_year": 1990,
+    "to_year": 1999,
+    "details": "ready",
+    "query": "alien",
+    "changed": True,
+}
+"""Of each parameter in a path or a query, by its name."""
+
+_QUESTION: dict[str, Any] = {
+    "history": [{"item_id": "1214"}, {"item_id": "2288", "value": 4.5, "kind": "rating"}],
+    "n": 5,
+    "to_year": 1999,
+}
+
+BODIES: Final[Mapping[str, Any]] = {
+    "EventsIn": {"events": [_EVENT]},
+    "ListIn": {"n": 5, "exclude": ["260"], "genre": ["Drama"], "from_year": 1990},
+    "QuestionIn": _QUESTION,
+    "CorrectionIn": {"weight": 0.0, "name": "Late nights"},
+    "RecommendationList": _json(RecommendationList, _LIST),
+    "Personas": _json(Personas, _PERSONAS),
+    "SimilarItems": _json(
+        SimilarItems, SimilarItems(_MODEL, "1214", _ALIEN, (SimilarItem("1200", "Aliens (1986)", 0.62),))
+    ),
+    "TitleMatches": _json(
+        TitleMatches, TitleMatches(_MODEL, (TitleMatch("1214", _ALIEN, 1979, ("Horror", "Sci-Fi")),))
+    ),
+    "UserSummaries": _json(UserSummaries, UserSummaries(_MODEL, (UserSummary("42", 41),))),
+    "TakenOut": {"accepted": 1, "repeated": 0, "changed": _json(Changed, _CHANGED)},
+    "CorrectedOut": {**_CORRECTION, "changed": _json(Changed, _CHANGED)},
+    "OwnTokenOut": {"user_id": "42", "scopes": ["read", "write"]},
+    "GenresOut": {**_STATE, "genres": ["Comedy", "Drama"]},
+    "DataOut": _DATA,
+    "ErasedOut": {"erased": True},
+    "StateOut": {**_STATE, "status": "alive"},
+    "ReadyOut": {**_STATE, "status": "ready", "scrubbing": 0},
+}
+"""Of each body of a request or an answer, by the name of its schema."""
+
+
+def of_error(status: int) -> dict[str, Any]:
+    """Return an example of an answer with an error."""
+    code = CODES[status][0]
+    return {"error": {"code": code, "message": _MESSAGES[code], "request_id": "c0ffee12"}}
+
+
+def with_examples(document: dict[str, Any]) -> dict[str, Any]:
+    """Add an example to every parameter, body and answer of an OpenAPI document; return it."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                parameter.setdefault("example", PARAMETERS[parameter["name"]])
+            bodies = [operation["requestBody"]] if "requestBody" in operation else []
+            answers = operation["responses"]
+            for body, status in [
+                *((body, None) for body in bodies),
+                *((answers[status], status) for status in answers),
+            ]:
+                for content in body.get("content", {}).values():
+                    name = content.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
+                    content["example"] = of_error(int(status)) if name == "ErrorOut" and status else BODIES[name]
+    return document
