@@ -4,12 +4,13 @@ On each log EASE is fitted, a dictionary of tastes found, and every question's u
 that they own, and names; how mixed the lists are is chosen on validation, on each split anew. What that costs in NDCG
 is asked of everybody under several splits: random ones, or, where each user's last ten events are held out, those
 after the last 10, 20, ... are cut off. All other claims are measured on a sample of users. AMP-CF is the same model
-with attention over the same personas in its score, its sharpness chosen on validation. Names are chosen on some users
-and measured on others. Placebos (the personas of events shuffled within a user; four that are alike) must fail what
-the personas pass. Users of one taste are planted: they draw from the items of one genre (or tag). Worlds are
-simulated, so that every event's true persona is known. Ten users, evenly spread over the lengths of histories, are
-shown with their sides, lists and reasons; what a person thought of them is in `judgement.md` beside the report, where
-somebody wrote it.
+with attention over the same personas in its score, its sharpness chosen on validation. Names
+that users read are measured on their own events and on what is recommended to them, beside those of the dictionary.
+Placebos (the personas of events shuffled within a user; four that are alike; names of another persona of the same user)
+must fail what personas and names pass. Users of one taste are planted: they draw from the items of one genre (or tag).
+Worlds are simulated, so that every event's true persona is known. Ten users, evenly spread over the lengths of
+histories, are shown with their personas, lists and reasons; what a person thought of them is in `judgement.md` beside
+the report, where somebody wrote it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from benchmarks.personas.people import Person, people, spread_users
 from benchmarks.personas.planted import planted_users
 from benchmarks.personas.reported import report
 from benchmarks.personas.subject import Figures, Subject, sample
+from benchmarks.personas.truth import after_an_event, truth
 from benchmarks.personas.worlds import planted
 from benchmarks.tools.cells import CellContent, Cells, identity
 from benchmarks.tools.command import parser, plans_named, program
@@ -123,17 +125,17 @@ def measured(plan: Plan, questions: int) -> CellContent:
     subject = replace(everybody, questions=sample(everybody.questions, questions, SEED))
     again = (Subject.of(EASE(plan.regularization), plan.parts(number)) for number in range(1, plan.splits))
     free, lengths = compared(chain([everybody], again), SEED)
-    names = logs.named(subject)
     results: dict[str, Figures] = {
         "seats": {**subject.weights, "questions": float(len(subject.questions))},
         **{f"personas, {kind}": figures for kind, figures in logs.placebos(subject, SEED).items()},
         "planted": planted_users(subject.train, subject.served, SEED),
-        "meaningful": logs.meaningful(subject, names),
+        **{f"names, {kind}": figures for kind, figures in truth(subject).items()},
+        "names, after an event": {"the same": after_an_event(subject)},
         "owned": logs.owned(subject),
         "free": free,
         **{f"excess, {length} events": figures for length, figures in lengths.items()},
         "controlled": logs.controlled(subject),
-        "stable": logs.stable(subject, SEED),
+        **{f"stable, {kind}": figures for kind, figures in logs.stable(subject, SEED).items()},
         "cost": logs.cost(subject),
     }
     persons = people(subject, spread_users(subject)) if plan.people else []

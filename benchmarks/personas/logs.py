@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import final
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.personas.subject import LONG, Figures, N, Subject
-from recsys.data.queries import Queries
+from benchmarks.personas.truth import MOST, Names, same_names
 from recsys.data.vocabulary import UNKNOWN
+from recsys.explanations.found import names_of_found
 from recsys.models.capabilities import as_fold_in
+from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.health import FoundHealth
+from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import PersonaOwners, ownership, without_evidence
-from recsys.models.personas.taste_names import Labels, TasteNames
 from recsys.types import Doubles, Items
 
 _TIMED = 50
-_NAMERS = 3000
-"""Users from whom names are chosen, at most."""
 
 
 def distinct(subject: Subject, of_event: Items) -> Figures:
@@ -40,41 +41,6 @@ def placebos(subject: Subject, seed: int) -> dict[str, Figures]:
     alike = np.where(of_event == UNKNOWN, UNKNOWN, np.arange(len(of_event)) % 4).astype(np.int32)
     kinds = {"found": of_event, "shuffled": of_event[order], "identical": alike}
     return {name: distinct(subject, labels) for name, labels in kinds.items()}
-
-
-def named(subject: Subject) -> TasteNames:
-    """Return the names that hold for users of the log who are not every second user that is asked about."""
-    judged = subject.queries.users[1::2]
-    others = np.setdiff1d(np.arange(subject.train.n_users), judged)
-    spread = others[np.unique(np.linspace(0, len(others) - 1, min(len(others), _NAMERS)).astype(np.int64))]
-    queries = Queries.from_interactions(subject.train, spread)
-    found = subject.served.found(queries)
-    owners = PersonaOwners(subject.model, queries, subject.dictionary, found.personas)
-    lists = subject.model.recommend(queries, N, slate=subject.slate, owners=owners)
-    arguments = subject.dictionary, subject.train.metadata, queries, found
-    return TasteNames.of(*arguments, listed=lists.items, owner=lists.owners)
-
-
-def meaningful(subject: Subject, names: TasteNames) -> Figures:
-    """Return how the names fit the users from whom they were not chosen."""
-    odd = np.arange(1, len(subject.questions), 2)
-    own = names.of_personas(subject.found.take(odd))
-    labels = Labels.of(subject.train.metadata, np.ones(subject.train.n_items))
-    every = [name for row in own for name in row if name is not None]
-    with_labels = [name for name in every if name.kind == "labels"]
-    has_one = {name.labels: labels.named(name.labels) for name in with_labels}  # None: no label of this log
-    has = [
-        own_items is not None and bool(own_items[item])
-        for row, items, owners in zip(own, subject.lists.items[odd], subject.listed_owners[odd], strict=True)
-        for item, owner in zip(items.tolist(), owners.tolist(), strict=True)
-        if owner != UNKNOWN and (name := row[owner]) is not None and name.kind == "labels"
-        for own_items in [has_one[name.labels]]
-    ]
-    return {
-        "named by labels": len(with_labels) / max(1, len(every)),
-        "lift": float(np.median([name.lift for name in with_labels])) if with_labels else float("nan"),
-        "holds": float(np.mean(has)) if has else float("nan"),
-    }
 
 
 def owned(subject: Subject) -> Figures:
@@ -112,42 +78,63 @@ def controlled(subject: Subject, most: int = 2000) -> Figures:
     }
 
 
-def stable(subject: Subject, seed: int) -> Figures:
-    """Train again on 95% of the events, tastes and names going on; compare everybody's names, and owners of items.
+def stable(subject: Subject, seed: int) -> dict[str, Figures]:
+    """Train again, tastes and names going on, on 95% of the events; then on all of them.
 
     Personas are found again from the histories alone, as in a service that starts with the new model, and those of a
     user are compared under the best matching.
+
+    Returns:
+        refitted: the model against the one of 95%; grown: the latter against the one of all that continues it.
     """
-    keep = np.random.default_rng(seed).random(len(subject.train)) < 0.95
-    train = subject.train.select(keep).compact()
-    served = subject.served.unfitted().continue_from(subject.served).fit(train)
-    asked, known = subject.queries, train.items.numbers(subject.train.items.ids)
+    few = np.random.default_rng(seed).random(len(subject.train)) < 0.95
+    train = subject.train.select(few).compact()
+    before = _read(subject, subject.served)
+    after = _read(subject, subject.served.unfitted().continue_from(subject.served).fit(train))
+    grown = _read(subject, subject.served.unfitted().continue_from(after.model).fit(subject.train))
+    return {"refitted": _alike(before, after), "grown": _alike(after, grown)}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What a model makes of the users that are asked about: their personas, names, and lists in the subject's items."""
+
+    model: WithPersonas
+    found: FoundPersonas
+    names: Names
+    items: Items
+    owners: Items
+
+
+def _read(subject: Subject, model: WithPersonas) -> _Read:
+    asked, known = subject.queries, model.fitted_on.items.numbers(subject.train.items.ids)
     history = replace(asked.history, items=np.where(asked.history.items < 0, UNKNOWN, known[asked.history.items]))
     queries = replace(asked, users=np.full(len(asked), UNKNOWN, np.int32), history=history, exclude=None)
-    found, dictionary, model = served.found(queries), served.dictionary, served.base
-    personas = found.personas
-    owners = PersonaOwners(model, queries, dictionary, personas)
-    lists = model.recommend(queries, N, slate=subject.slate, owners=owners)
+    found = model.found(queries)
+    owners = PersonaOwners(model.base, queries, model.dictionary, found.personas)
+    lists = model.base.recommend(queries, N, slate=subject.slate, owners=owners)
     assert lists.owners is not None
-    overlap = []
-    for one, other in zip(
-        subject.served.names.of_personas(subject.found), served.names.of_personas(found), strict=True
-    ):
-        first, second = ({name.text for name in row if name is not None} for row in (one, other))
-        overlap.append(len(first & second) / max(1, len(first | second)))
     numbers = subject.train.items.numbers(model.fitted_on.items.ids)
-    translated = np.where(lists.items == UNKNOWN, UNKNOWN, numbers[lists.items])
-    same, mass = [], found.mass
-    for row, new in enumerate(personas.of_taste):
-        before = _matched(new, subject.personas.of_taste[row], mass[row])
-        position = {int(item): place for place, item in enumerate(subject.lists.items[row])}
-        for item, owner in zip(translated[row].tolist(), lists.owners[row].tolist(), strict=True):
-            if item in position and owner != UNKNOWN:
-                same.append(before.get(owner) == subject.listed_owners[row, position[item]])
+    items = np.where(lists.items == UNKNOWN, UNKNOWN, numbers[lists.items])
+    some = np.arange(min(len(queries), MOST))
+    names = names_of_found(model, queries.take(some), found.take(some))
+    return _Read(model, found, names, items, lists.owners)
+
+
+def _alike(one: _Read, other: _Read) -> Figures:
+    """Return how alike the names of users are, and how often an item that both list has the same owner."""
+    same = []
+    for row, new in enumerate(other.found.personas.of_taste):
+        before = _matched(new, one.found.personas.of_taste[row], other.found.mass[row])
+        position = {item: place for place, item in enumerate(one.items[row].tolist())}
+        for item, owner in zip(other.items[row].tolist(), other.owners[row].tolist(), strict=True):
+            if item in position and UNKNOWN not in (item, owner):
+                same.append(before.get(owner) == one.owners[row, position[item]])
     return {
-        "names": float(np.mean(overlap)),
+        "names": same_names(one.names, other.names),
         "owners": float(np.mean(same)),
-        "items of both": len(same) / (N * len(overlap)),
+        "items of both": len(same) / (N * len(one.items)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Ten users as a person would see them: their sides, their lists, and why."""
+"""Ten users as a person would see them: their personas, their lists, and why."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks.personas.subject import N, Subject
 from recsys.data.titles import readable_title
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import explain
+from recsys.explanations.found import names_of_found
 from recsys.models.personas.described import representatives
 from recsys.types import Ints
 
@@ -26,7 +27,7 @@ class Person:
     Attributes:
         user: the id.
         events: length of the history.
-        sides: of each persona the name, the share, and titles of the own history that show what it is.
+        personas: of each the name, the share, and titles of the own history that show what it is.
         listed: of each recommended item the title, the owner's name ("" without owner), and the sentence.
         kinds: the kind of each reason.
         sets: sizes of the sets of events without which an item would leave the list; of those that have one.
@@ -34,7 +35,7 @@ class Person:
 
     user: str
     events: int
-    sides: tuple[tuple[str, float, tuple[str, ...]], ...]
+    personas: tuple[tuple[str, float, tuple[str, ...]], ...]
     listed: tuple[tuple[str, str, str], ...]
     kinds: tuple[str, ...]
     sets: tuple[int, ...]
@@ -57,33 +58,34 @@ def people(subject: Subject, rows: Ints) -> list[Person]:
     """Return what some users are shown."""
     queries, served = subject.queries.take(rows), subject.served
     found = served.found(queries)
+    names = names_of_found(served, queries, found)
     shown = representatives(served.dictionary, queries, found.personas, top=4)
     titles = subject.train.metadata.titles
     ids = subject.train.users.ids
     result = []
     for row, explanations in enumerate(explain(served, queries, N)):
-        sides = tuple(
+        personas = tuple(
             (
-                served.name_of(int(found.numbers[row, place])).text,
+                name.text,
                 float(found.personas.shares[row, place]),
                 tuple(readable_title(titles[item]) for item in shown[row, place].tolist() if item != UNKNOWN),
             )
             for place in np.argsort(-found.personas.mass[row], kind="stable").tolist()
-            if found.numbers[row, place] != UNKNOWN
+            if (name := names[row][place]) is not None
         )
         listed = tuple((readable_title(each.title), each.owner_name or "", each.reason) for each in explanations)
         sets = tuple(len(each.without) for each in explanations if each.without)
         kinds = tuple(each.reason_kind or "" for each in explanations)
         length = int(queries.history.lengths[row])
-        result.append(Person(str(ids[queries.users[row]]), length, sides, listed, kinds, sets))
+        result.append(Person(str(ids[queries.users[row]]), length, personas, listed, kinds, sets))
     return result
 
 
 def shown(person: Person) -> str:
-    """Return a user's sides, list and sentences as Markdown."""
-    sides = [f"- **{name}** ({share:.0%}): {', '.join(titles)}" for name, share, titles in person.sides]
+    """Return a user's personas, list and sentences as Markdown."""
+    personas = [f"- **{name}** ({share:.0%}): {', '.join(titles)}" for name, share, titles in person.personas]
     listed = [
         f"{place}. {title}" + (f" [{owner}]" if owner else "") + f" - {reason}"
         for place, (title, owner, reason) in enumerate(person.listed, 1)
     ]
-    return "\n".join([f"### User {person.user}, {person.events} events", "", *sides, "", *listed])
+    return "\n".join([f"### User {person.user}, {person.events} events", "", *personas, "", *listed])

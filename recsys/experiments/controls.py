@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,10 @@ import numpy as np
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError, ConfigError, nearest
-from recsys.explanations.found import name_of_found, often_of_found
+from recsys.explanations.found import names_of_found, often_of_found
 from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.text import taste_words
 from recsys.models.base import Recommender
-from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import persona_shares, without_evidence
 
@@ -46,26 +45,33 @@ def list_of(
             "with personas (--config ease_personas, or ampcf)"
         )
     found = model.found(queries)
-    weights = {number_of(model, found, name): MUTED for name in mute}
-    for number in (number_of(model, found, name) for name in boost):
+    found_names = names_of_found(model, queries, found)[0]
+    numbers = found.numbers[0].tolist()
+    names = {number: name.text for number, name in zip(numbers, found_names, strict=True) if name is not None}
+    weights = {number_of(names, name): MUTED for name in mute}
+    for number in (number_of(names, name) for name in boost):
         if weights.setdefault(number, BOOSTED) == MUTED:
-            raise ConfigError(f"{name_of_found(model, found, 0, number).text} is muted and boosted; do one of them")
+            raise ConfigError(f"{names[number]} is muted and boosted; do one of them")
     muted, boosted, _ = found.controls(0, weights, model.dictionary.members)
     asked = without_evidence(queries, model.dictionary, found.personas, muted) if muted.any() else queries
     owners = model.owners(queries, found, muted=muted, boosted=boosted)
     listed = model.recommend(asked, n, slate=model.chosen_slate, owners=owners)
     read = model.read(asked)
     evidence = model.read(queries).queries if muted.any() else None
-    return UserList(read.model, read.queries, listed, found, model.chosen_slate, muted, boosted, evidence)
+    slate = model.chosen_slate
+    return UserList(read.model, read.queries, listed, found, slate, muted, boosted, evidence, found_names)
 
 
-def number_of(model: WithPersonas, found: FoundPersonas, wanted: str) -> int:
+def number_of(names: Mapping[int, str], wanted: str) -> int:
     """Return the public number of the persona of one user that a name or a number means.
 
+    Args:
+        names: of the user's personas, by number.
+        wanted: a number, or a name in any spelling.
+
     Raises:
-        ConfigError: it is none of the user's personas.
+        ConfigError: it is none of them.
     """
-    names = {int(one): name_of_found(model, found, 0, int(one)).text for one in found.numbers[0] if one != UNKNOWN}
     if wanted.strip().isdecimal() and int(wanted) in names:
         return int(wanted)
     same = [number for number, name in names.items() if name.casefold() == wanted.strip().casefold()]
@@ -101,7 +107,7 @@ def shelves_of(user_list: UserList) -> list[dict[str, Any]]:
     existing = np.flatnonzero(found.numbers[0] != UNKNOWN)
     rest = [place for place in existing[np.argsort(-shares[existing], kind="stable")].tolist() if place not in seated]
     nobody = [UNKNOWN] if UNKNOWN in owned else []
-    (often,) = often_of_found(model, asked, found)
+    (often,) = often_of_found(model, asked, found, [list(user_list.names)])
     return [
         _shelf(user_list, place, float(shares[place]), owned.count(place), () if place == UNKNOWN else often[place])
         for place in [*seated, *nobody, *rest]
@@ -120,7 +126,8 @@ def _shelf(user_list: UserList, place: int, share: float, seats: int, often: tup
         control is not None and bool(control[0, place]) for control in (user_list.muted, user_list.boosted)
     )
     weight = MUTED if muted else BOOSTED if boosted else 1.0
-    name = name_of_found(model, found, 0, number)
+    name = user_list.names[place]
+    assert name is not None
     controls = {"weight": weight, "muted": muted}
     taste = taste_words(name.text, name.kind, name.labels)
     said = {"name": name.text, "taste": taste, "often": list(often)}

@@ -14,8 +14,10 @@ from recsys.explanations.text import WHOLE
 from recsys.models.base import Recommendations
 from recsys.models.personas.described import representatives
 from recsys.models.personas.found import FoundPersonas
+from recsys.models.personas.growth import until_checkpoint
 from recsys.models.personas.model import WithPersonas
-from recsys.models.personas.taste_names import TasteName
+from recsys.models.personas.names.labels import TasteName
+from recsys.models.personas.names.own_names import own_names
 from recsys.types import Doubles, Items
 
 _CANDIDATES = 40
@@ -29,6 +31,7 @@ def describe_found(
     *,
     top: int = 5,
     listed: Recommendations | None = None,
+    names: list[list[TasteName | None]] | None = None,
 ) -> list[list[PersonaDescription]]:
     """Describe the personas of each user, largest first, under their public numbers.
 
@@ -42,11 +45,13 @@ def describe_found(
         found: their personas; found anew when None.
         top: the most items, genres and recommendations of a persona.
         listed: lists of the users, of which each persona's items are its recommendations; none when None.
+        names: of the personas, "queries K"; found anew when None.
     """
     found = model.found(queries) if found is None else found
     shares, width = found.personas.shares, found.numbers.shape[1]
     shown = _shown(model, queries, found, top)
     genres = _genres(model, queries, found)
+    names = names_of_found(model, queries, found) if names is None else names
     described = []
     for row in range(len(queries)):
         personas = []
@@ -54,7 +59,8 @@ def describe_found(
             number = int(found.numbers[row, place])
             if number == UNKNOWN:
                 continue
-            name = name_of_found(model, found, row, number)
+            name = names[row][place]
+            assert name is not None
             items = tuple(_item(model, *pair) for pair in shown[row * width + place])
             own = () if listed is None else _listed(model, listed, row, place, top)
             part = float(shares[row, place])
@@ -65,11 +71,32 @@ def describe_found(
     return described
 
 
-def name_of_found(model: WithPersonas, found: FoundPersonas, row: int, number: int) -> TasteName:
-    """Return the name of a persona of one user, by its public number; the only one is the history as a whole."""
-    if int(found.personas.counts[row]) == 1:
-        return TasteName(WHOLE, "labels", (WHOLE,), 1.0)
-    return model.name_of(number)
+def names_of_found(model: WithPersonas, queries: Queries, found: FoundPersonas) -> list[list[TasteName | None]]:
+    """Return the name of each persona of each user, "queries K"; None where there is none.
+
+    The only persona is the history as a whole; several have names that are true of the user's own events (`own_names`).
+    These are made at the checkpoints of a history (`recsys.models.personas.growth`) and stay until the next one, for a
+    persona that has events of before.
+
+    Args:
+        model: a model with personas of this kind.
+        queries: the users, with all of their events that are visible; weights do not count.
+        found: their personas.
+    """
+    names = []
+    for row in range(len(queries)):
+        numbers = found.numbers[row].tolist()
+        if int(found.personas.counts[row]) == 1:
+            whole = TasteName(WHOLE, "labels", (WHOLE,), 1.0)
+            names.append([None if number == UNKNOWN else whole for number in numbers])
+            continue
+        user, own = queries.take(np.asarray([row])).with_weights(None), found.take(np.asarray([row]))
+        before = user.keep(until_checkpoint(user))
+        known = own.personas.of_events(model.dictionary, before)
+        if not np.isin(np.flatnonzero(own.numbers[0] != UNKNOWN), known).all():
+            before = user  # a persona that began after the checkpoint
+        names.append(own_names(model, before, own, may_be_reasons(before)))
+    return names
 
 
 def memberships_of_found(model: WithPersonas, queries: Queries, found: FoundPersonas) -> Doubles:
@@ -81,14 +108,20 @@ def memberships_of_found(model: WithPersonas, queries: Queries, found: FoundPers
     return np.asarray(owned & (of_event != UNKNOWN)[:, None], np.float64)
 
 
-def often_of_found(model: WithPersonas, queries: Queries, found: FoundPersonas) -> list[list[tuple[str, ...]]]:
-    """Return what the events of each persona of each user often are, "queries K"; nothing where there is no persona."""
+def often_of_found(
+    model: WithPersonas, queries: Queries, found: FoundPersonas, names: list[list[TasteName | None]]
+) -> list[list[tuple[str, ...]]]:
+    """Return what the events of each persona of each user often are, "queries K"; nothing where there is no persona.
+
+    Args:
+        model: a model with personas of this kind.
+        queries: the users.
+        found: their personas.
+        names: of these, "queries K".
+    """
     return [
-        [
-            () if number == UNKNOWN else often(genres, model.name_of(number).text)
-            for number, genres in zip(numbers, of_user, strict=True)
-        ]
-        for numbers, of_user in zip(found.numbers.tolist(), _genres(model, queries, found), strict=True)
+        [() if name is None else often(genres, name.text) for name, genres in zip(of_user, own, strict=True)]
+        for of_user, own in zip(names, _genres(model, queries, found), strict=True)
     ]
 
 

@@ -11,7 +11,7 @@ from recsys.decay import GlobalHalfLife
 from recsys.explanations import describe_personas
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.deeds import may_be_reasons
-from recsys.explanations.found import describe_found, memberships_of_found
+from recsys.explanations.found import describe_found, memberships_of_found, names_of_found
 from recsys.models import EASE, Decayed, WithPersonas
 from recsys.worlds.simulation import simulated_log
 
@@ -26,12 +26,14 @@ def model() -> WithPersonas:
 def test_every_persona_is_described_under_its_number_the_largest_first(model: WithPersonas) -> None:
     queries = Queries.from_interactions(LOG, np.arange(12, dtype=np.int32))
     found = model.found(queries)
+    names = names_of_found(model, queries, found)
     for row, described in enumerate(describe_personas(model, queries)):
         numbers = [one.persona for one in described]
         assert sorted(numbers) == sorted(set(found.numbers[row].tolist()) - {UNKNOWN})
         assert sum(one.share for one in described) == pytest.approx(1.0)
         assert [one.share for one in described] == sorted((one.share for one in described), reverse=True)
-        assert [one.name for one in described] == [model.name_of(number).text for number in numbers]
+        own = {number: name.text for number, name in zip(found.numbers[row].tolist(), names[row], strict=True) if name}
+        assert [one.name for one in described] == [own[number] for number in numbers]
     users = [describe_found(model, queries.take(np.asarray([row])))[0] for row in range(12)]
     assert users == describe_found(model, queries)  # whoever else is asked about
 

@@ -12,7 +12,6 @@ from recsys.data.titles import readable_title, year_of
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
 from recsys.explanations.deeds import above_own_mean, deed, is_rating, kinds_of, may_be_reasons
-from recsys.explanations.found import name_of_found
 from recsys.explanations.reasons.contributed_list import ContributedList
 from recsys.explanations.reasons.counterfactual import sets_in_steps
 from recsys.explanations.reasons.steps import Steps, finished
@@ -27,7 +26,7 @@ from recsys.explanations.records import (
     certainty_word,
 )
 from recsys.models.capabilities import as_fold_in
-from recsys.models.personas.model import WithPersonas
+from recsys.models.personas.names.labels import TasteName
 from recsys.types import Doubles, Ints, Mask
 
 LEAST_CERTAINTY: Final = 0.05
@@ -201,7 +200,7 @@ class ExplainedList:
             return "popular", text.popular_too(taste, speaking, strongest)
         else:
             other = next(one.persona for one in personas if one.persona != self._numbers[owner])
-            sentence = text.two_tastes(taste, speaking, strongest, self._taste_of_number(other))
+            sentence = text.two_tastes(taste, speaking, strongest, self._taste(self._numbers.index(other)))
         return "taste", sentence
 
     def _because(self, place: int, taste: str | None) -> str:
@@ -277,20 +276,17 @@ class ExplainedList:
         ]
 
     def _name(self, persona: int) -> str:
-        number = self._numbers[persona]
-        assert isinstance(self._list.model, WithPersonas)
-        if number in self._own_names:
-            return self._own_names[number]
-        assert self._list.found is not None
-        return name_of_found(self._list.model, self._list.found, 0, number).text
+        return self._own_names.get(self._numbers[persona]) or self._found_name(persona).text
+
+    def _found_name(self, persona: int) -> TasteName:
+        name = self._list.names[persona]
+        assert name is not None
+        return name
 
     def _taste(self, persona: int) -> str:
-        return self._taste_of_number(self._numbers[persona])
-
-    def _taste_of_number(self, number: int) -> str:
         """Return the name of a persona as a sentence says it after "your taste for"."""
+        number = self._numbers[persona]
         if number in self._own_names:
             return text.taste_words(self._own_names[number], "user")
-        assert isinstance(self._list.model, WithPersonas)
-        name = self._list.model.name_of(number)
+        name = self._found_name(persona)
         return text.taste_words(name.text, name.kind, name.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self, final
@@ -9,10 +10,12 @@ from typing import Self, final
 import numpy as np
 
 from recsys.data.queries import Queries
+from recsys.explanations.found import names_of_found
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas
+from recsys.models.personas.names.labels import TasteName
 from recsys.models.personas.ownership import PersonaOwners
 from recsys.slates import Greedy, Pool, Slate
 from recsys.types import Items, Mask
@@ -34,6 +37,7 @@ class UserList:
         slate: what made the list; None for the best scores.
         muted, boosted: "1 K", controls of personas; None for none.
         evidence: the query with the evidence of muted personas; None where it is `queries`.
+        found_names: "K", the names of the personas, where the caller has them.
     """
 
     model: Recommender
@@ -44,6 +48,7 @@ class UserList:
     muted: Mask | None = None
     boosted: Mask | None = None
     evidence: Queries | None = None
+    found_names: Sequence[TasteName | None] | None = None
 
     @classmethod
     def of(cls, model: Recommender, queries: Queries, n: int, listed: Recommendations | None = None) -> Self:
@@ -65,6 +70,14 @@ class UserList:
     def items(self) -> Items:
         """ "n", the items of the list; `UNKNOWN` where it is shorter."""
         return np.asarray(self.listed.items[0])
+
+    @cached_property
+    def names(self) -> Sequence[TasteName | None]:
+        """ "K", the name of each persona; none without personas."""
+        if self.found is None or self.found_names is not None:
+            return self.found_names or ()
+        assert isinstance(self.model, WithPersonas)
+        return names_of_found(self.model, self.queries, self.found)[0]
 
     @cached_property
     def of_event(self) -> Items:

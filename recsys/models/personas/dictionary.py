@@ -22,9 +22,6 @@ from recsys.types import Doubles, Floats, Ints, Items, Mask
 _ROUNDS = 20
 """Maximal rounds of k-means after the divisions."""
 
-_INERTIA = 4.0
-"""Weight of an item's former vector beside its new one."""
-
 _MOVES = 0.5
 """An item leaves its former taste for one at less than this part of the (squared) distance."""
 
@@ -70,6 +67,7 @@ class TasteDictionary:
         merges: "tastes-1 2", int32: node `tastes + m` joins the two nodes of row m; nodes below `tastes` are tastes.
         themes: "items dim'", float32, unit rows: vectors in which labels count as much as co-use.
         one_taste: coherence in the themes of a user of one taste, see `recsys.models.personas.one_taste`.
+        counts: "items", the events from which each vector was made.
     """
 
     items: Vocabulary
@@ -78,6 +76,7 @@ class TasteDictionary:
     merges: Items
     themes: Floats
     one_taste: float
+    counts: Doubles
 
     @classmethod
     def of(
@@ -89,8 +88,9 @@ class TasteDictionary:
             train: the training log.
             settings: how many, and of which vectors.
             former: the dictionary before this training. Its tastes and its tree stay, so that their numbers and names
-                go on: the new vectors are turned into the former ones' space and move known items a little, and an
-                item keeps its taste unless it has come far closer to another. `settings.tastes` is not used then.
+                go on: the new vectors are turned into the former ones' space and move a known item as far as its events
+                are new, and an item keeps its taste unless it has come far closer to another. What one taste is stays,
+                too. `settings.tastes` is not used then.
         """
         chosen = settings or TasteSettings()
         blocks = item_blocks(train, chosen.dim, chosen.shrinkage)
@@ -101,10 +101,13 @@ class TasteDictionary:
             centres = _centres(vectors, weight, taste, int(taste.max(initial=0)) + 1)
             merges = _ward(centres, np.bincount(taste, weight, len(centres)).astype(np.float64, copy=False))
         else:
-            vectors = _continued(former, train.items, vectors, weight)
+            themes = _continued(former, former.themes, train.items, themes, weight)
+            vectors = _continued(former, former.vectors, train.items, vectors, weight)
             taste, merges = _inherited(former, train.items, vectors), former.merges
         arrays = vectors.astype(np.float32), taste.astype(np.int32), merges, themes.astype(np.float32)
-        found = cls(train.items, *arrays, one_taste=1.0)
+        found = cls(train.items, *arrays, one_taste=1.0 if former is None else former.one_taste, counts=weight)
+        if former is not None:
+            return found
         below = found.members[:, taste]
         return replace(found, one_taste=least_coherence(themes, below, weight, train.metadata))
 
@@ -142,10 +145,12 @@ class TasteDictionary:
         return {**{name: getattr(self, name) for name in names}, "one_taste": np.asarray([self.one_taste])}
 
     @classmethod
-    def restored(cls, items: Vocabulary, arrays: Mapping[str, npt.NDArray[Any]]) -> TasteDictionary:
-        """Restore the result of `arrays`."""
+    def restored(
+        cls, items: Vocabulary, counts: Ints | Doubles, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> TasteDictionary:
+        """Restore the result of `arrays`, given the items and their events in the log."""
         vectors, taste, merges, themes = (arrays[name] for name in ("vectors", "taste", "merges", "themes"))
-        return cls(items, vectors, taste, merges, themes, float(arrays["one_taste"][0]))
+        return cls(items, vectors, taste, merges, themes, float(arrays["one_taste"][0]), counts.astype(np.float64))
 
 
 def _centres(vectors: Doubles, weight: Doubles, taste: npt.NDArray[np.integer], count: int) -> Doubles:
@@ -234,20 +239,27 @@ def _ward(centres: Doubles, weight: Doubles) -> Items:
     return np.asarray(merges, np.int32)
 
 
-def _continued(former: TasteDictionary, items: Vocabulary, vectors: Doubles, weight: Doubles) -> Doubles:
-    """Return the vectors in the space of the former ones: unit( 4 former + new ) for items that both know.
+def _continued(
+    former: TasteDictionary, before: Floats, items: Vocabulary, vectors: Doubles, weight: Doubles
+) -> Doubles:
+    """Return the vectors in the space of the former ones, `before`; an item moves as far as its events are new.
+
+        x = unit( n' x' + max(n - n', 0) x_new )        n', n: events of the item before and now
 
     A factorisation has no axes of its own. The rotation that brings the new ones nearest to the former, over events,
     is Schönemann's, *A generalized solution of the orthogonal Procrustes problem*, 1966.
     """
     number = former.items.numbers(items.ids)
-    known = (number != UNKNOWN) & vectors.any(1)
-    before = np.where(known[:, None], former.vectors[number], 0.0).astype(np.float64)
-    width = max(before.shape[1], vectors.shape[1])
-    before, now = (np.pad(each, ((0, 0), (0, width - each.shape[1]))) for each in (before, vectors))
-    left, _, right = np.linalg.svd(now.T @ ((weight * known)[:, None] * before))
-    turned = (now @ (left @ right))[:, : former.vectors.shape[1]]
-    return unit_rows(_INERTIA * before[:, : former.vectors.shape[1]] + turned)
+    known = number != UNKNOWN
+    dim = before.shape[1]
+    old = np.where(known[:, None], before[number], 0.0).astype(np.float64)
+    width = max(dim, vectors.shape[1])
+    then, now = (np.pad(each, ((0, 0), (0, width - each.shape[1]))) for each in (old, vectors))
+    left, _, right = np.linalg.svd(now.T @ (weight[:, None] * then))
+    turned = (now @ (left @ right))[:, :dim]
+    seen = np.where(known & old.any(1), former.counts[number], 0.0)
+    new = np.maximum(weight - seen, seen == 0)[:, None]
+    return np.where(new > 0, unit_rows(seen[:, None] * old + new * turned), old)
 
 
 def _inherited(former: TasteDictionary, items: Vocabulary, vectors: Doubles) -> Ints:

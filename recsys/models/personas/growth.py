@@ -38,6 +38,15 @@ def checkpoints(events: int) -> Ints:
     return np.asarray(lengths, np.int64)
 
 
+def until_checkpoint(queries: Queries) -> Mask:
+    """Return "events": those before the last checkpoint of their history."""
+    lengths = queries.history.lengths
+    steps = np.append(checkpoints(int(lengths.max(initial=0))), 0)  # 0 of a user without events
+    last = steps[np.searchsorted(steps[:-1], lengths, side="right") - 1]
+    place = np.arange(len(queries.history.items)) - np.repeat(queries.history.indptr[:-1], lengths)
+    return np.asarray(place < np.repeat(last, lengths))
+
+
 def at_checkpoint(
     dictionary: TasteDictionary, weight: Doubles, queries: Queries, settings: PersonaSettings | None = None
 ) -> FoundPersonas:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Self, final
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from recsys.checks import positive
 from recsys.data.interactions import Interactions
+from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
@@ -29,12 +30,13 @@ from recsys.models.personas.content import candidates, content_parts, distortion
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.growth import at_checkpoint, with_later_events
+from recsys.models.personas.names.labels import Labels, TasteName
+from recsys.models.personas.names.taste_names import TasteNames
 from recsys.models.personas.ownership import PersonaOwners
-from recsys.models.personas.taste_names import TasteName, TasteNames
 from recsys.models.top_n import SparseScores
 from recsys.slates import Greedy, Owners, Seats, Slate
 from recsys.training.session import Session
-from recsys.types import Items, Mask
+from recsys.types import Ints, Items, Mask
 
 _LOG = logging.getLogger(__name__)
 _PURPOSE = "finding what carries a persona's items"
@@ -60,10 +62,16 @@ _LISTED = 10
 @final
 @dataclass(frozen=True, eq=False)
 class _Tastes:
-    """What is found once at fit and shared by all users."""
+    """What is found once at fit and shared by all users; `counts` are "items", everybody's uses of each."""
 
     dictionary: TasteDictionary
     names: TasteNames
+    metadata: ItemMetadata
+    counts: Ints
+
+    @cached_property
+    def labels(self) -> Labels:
+        return Labels.of(self.metadata, self.counts)
 
 
 @final
@@ -148,6 +156,12 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         return self._found.names
 
     @property
+    def labels(self) -> Labels:
+        """What names are made of; collected when first asked for."""
+        _ = self.fitted_on
+        return self._found.labels
+
+    @property
     def chosen_slate(self) -> Slate:
         """What makes the lists: `slate`, or what validation chose."""
         _ = self.fitted_on
@@ -178,7 +192,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
             raise CapabilityError(
                 f"{type(former).__name__} has no tastes to continue; give an earlier run of WithPersonas"
             )
-        self._former = _Tastes(former.dictionary, former.names)
+        self._former = former._found
         return self
 
     def found(self, queries: Queries, checkpoint: FoundPersonas | None = None) -> FoundPersonas:
@@ -219,6 +233,22 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         """Return the name of a persona's public number."""
         return self.names.names[number]
 
+    def recommended_alone(self, queries: Queries, found: FoundPersonas, n: int) -> Items:
+        """Return what the events of each persona alone would recommend, without decay, "K n"; `UNKNOWN` at the end.
+
+        Args:
+            queries: one user; only its own history is left out.
+            found: the personas.
+            n: items of each persona.
+        """
+        count = found.numbers.shape[1]
+        model = self.scoring_model
+        assert isinstance(model, WithPersonas)
+        of_event = found.personas.of_events(self.dictionary, queries)
+        weights = (of_event == np.arange(count)[:, None]).astype(np.float32).ravel()
+        several = replace(queries.with_weights(None).take(np.zeros(count, np.int64)), exclude=None, weights=weights)
+        return model.base.recommend(several, n, slate=Greedy()).items
+
     def owners(
         self, queries: Queries, found: FoundPersonas, *, muted: Mask | None = None, boosted: Mask | None = None
     ) -> PersonaOwners:
@@ -236,11 +266,6 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
             return as_fold_in(self.base, _PURPOSE).contributions(queries, items)
         attention, read, of_event = self._attending(queries)
         return attention.contributions(read.queries, of_event, self.limits.most, items)
-
-    def persona_attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries K n"]:
-        """Return the attention a_uik of known items, "queries n", over each user's personas; sums to 1 over them."""
-        attention, read, of_event = self._attending(queries)
-        return attention.attention(read.queries, of_event, self.limits.most, items)
 
     def is_sparse(self, queries: Queries) -> bool:
         return self._sharpness == 0 and isinstance(self._inner, SparseScores) and self._inner.is_sparse(queries)
@@ -286,14 +311,17 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         former, self._former = self._former, None
         dictionary = TasteDictionary.of(train, self.tastes, None if former is None else former.dictionary)
         weight = np.bincount(dictionary.taste[train.uses.item_num], minlength=len(dictionary)).astype(np.float64)
-        self._found = _Tastes(dictionary, TasteNames((), weight))  # names need lists, and lists need no names
+        counts = np.bincount(train.uses.item_num, minlength=train.n_items)
+        self._found = _Tastes(
+            dictionary, TasteNames((), weight), train.metadata, counts
+        )  # names need lists, and lists need no names
         if self.sharpness != 0:
             self._scale = self._typical_scale(train)
         self._at_checkpoints = {}
         try:
             if validate is not None:
                 self._choose(validate, train)
-            self._found = _Tastes(dictionary, self._named(train, former))
+            self._found = replace(self._found, names=self._named(train, former))
         finally:
             self._at_checkpoints = None
         return effort.epochs, effort.examples
@@ -363,7 +391,8 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         names = TasteNames(
             tuple(TasteName.from_dict(name) for name in stored["names"]), np.asarray(stored["weight"], np.float64)
         )
-        self._found = _Tastes(TasteDictionary.restored(fitted.items, tastes), names)
+        dictionary = TasteDictionary.restored(fitted.items, fitted.item_counts, tastes)
+        self._found = _Tastes(dictionary, names, fitted.metadata, fitted.item_counts)
         self._sharpness, self._scale, weight, calibration, size = arrays[_CHOSEN].tolist()
         self._slate = self.slate or Seats(weight, calibration, int(size))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self, final
 
@@ -13,10 +13,10 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import DataError
 from recsys.events.store import Correction
-from recsys.explanations.found import name_of_found
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas
+from recsys.models.personas.names.labels import TasteName
 from recsys.serving.answers import UnknownError
 from recsys.serving.records import UnmatchedCorrection
 from recsys.types import Floats, Items, Mask
@@ -76,7 +76,14 @@ class Controls:
     unmatched: tuple[UnmatchedCorrection, ...]
 
     @classmethod
-    def of(cls, model: WithPersonas, found: FoundPersonas, corrections: Mapping[int, Correction], tastes: str) -> Self:
+    def of(
+        cls,
+        model: WithPersonas,
+        found: FoundPersonas,
+        found_names: Sequence[TasteName | None],
+        corrections: Mapping[int, Correction],
+        tastes: str,
+    ) -> Self:
         """Apply a user's corrections, those of other models included.
 
         A muted taste stays muted when the user's personas change so that none is its own any more.
@@ -84,6 +91,7 @@ class Controls:
         Args:
             model: fitted.
             found: the personas of this one user.
+            found_names: "K", their names, one for each persona that there is.
             corrections: by public number.
             tastes: `tastes_id` of the model's dictionary.
         """
@@ -104,7 +112,7 @@ class Controls:
             if one.muted and number not in places:
                 silent |= members[number]
         names = [
-            one.name or name_of_found(model, found, 0, number).text for number, one in zip(numbers, said, strict=True)
+            one.name or ("" if name is None else name.text) for one, name in zip(said, found_names[:count], strict=True)
         ]
         unmatched = [
             UnmatchedCorrection(number, one.name, one.weight, _why(one, number in own))

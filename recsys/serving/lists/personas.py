@@ -116,7 +116,7 @@ class PersonaLists(ListMaker):
 
     def controls(self, state: UserState, corrections: Mapping[int, Correction]) -> Controls:
         """Return what the corrections of a user, those of other models included, do to the personas."""
-        return Controls.of(self._model, state.grown.found, corrections, self._tastes)
+        return Controls.of(self._model, state.grown.found, state.grown.names, corrections, self._tastes)
 
     def read(self, queries: Queries, state: UserState) -> ReadOut:
         """Return how the model that scores reads a user's query at a moment."""
@@ -146,7 +146,7 @@ class PersonaLists(ListMaker):
         heard = replace(heard, queries=heard.queries.at(queries.now))
         explained = self._explained(whole, heard, state, listed, contributions, controls)
         (shares,) = persona_shares(whole.model, whole.queries, of_event, controls.muted.shape[1])
-        (often,) = often_of_found(self._model, whole.queries, state.grown.found)
+        (often,) = often_of_found(self._model, whole.queries, state.grown.found, [state.grown.names])
         if nothing:
             items = tuple([_for_nobody(one) for one in explained.explanations()])
             return Listed(items, _shelves(items, controls, shares, often))
@@ -252,6 +252,7 @@ class PersonaLists(ListMaker):
             controls.muted if controls.mutes else None,
             controls.boosted if controls.boosted.any() else None,
             whole.queries if controls.mutes else None,
+            state.grown.names,
         )
         own = {number: one.name for number, one in zip(controls.numbers, controls.corrections, strict=True) if one.name}
         return ExplainedList(
@@ -265,7 +266,7 @@ class PersonaLists(ListMaker):
     def personas(self, queries: Queries, state: UserState, corrections: Mapping[int, Correction]) -> ToldPersonas:
         controls = self.controls(state, corrections)
         found = state.grown.found
-        (described,) = describe_found(self._model, queries, found)
+        (described,) = describe_found(self._model, queries, found, names=[state.grown.names])
         activity = activity_of(self._model, queries, memberships_of_found(self._model, queries, found))
         places = {number: place for place, number in enumerate(found.numbers[0].tolist())}
         told = []

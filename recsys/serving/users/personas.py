@@ -8,9 +8,11 @@ from typing import Self, final
 import numpy as np
 
 from recsys.data.queries import Queries
+from recsys.explanations.found import names_of_found
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.growth import checkpoints
 from recsys.models.personas.model import WithPersonas
+from recsys.models.personas.names.labels import TasteName
 
 
 @final
@@ -22,11 +24,13 @@ class GrownPersonas:
         queries: the user as one query.
         checkpoint: the personas at the last checkpoint of the history.
         found: the personas of the whole history.
+        names: "K", their names.
     """
 
     queries: Queries
     checkpoint: FoundPersonas
     found: FoundPersonas
+    names: list[TasteName | None]
 
     @classmethod
     def of(cls, model: WithPersonas, queries: Queries, former: GrownPersonas | None = None) -> Self:
@@ -37,11 +41,12 @@ class GrownPersonas:
             queries: the user as one query.
             former: of the same user, of an earlier history; saves work and changes nothing.
         """
-        if former is not None and _same_checkpoint(queries, former.queries):
-            checkpoint = former.checkpoint
-        else:
-            checkpoint = model.at_checkpoint(queries)
-        return cls(queries, checkpoint, model.found(queries, checkpoint))
+        same = former is not None and _same_checkpoint(queries, former.queries)
+        checkpoint = former.checkpoint if former is not None and same else model.at_checkpoint(queries)
+        found = model.found(queries, checkpoint)
+        if former is not None and same and (found.numbers == checkpoint.numbers).all():  # names last until the next
+            return cls(queries, checkpoint, found, former.names)
+        return cls(queries, checkpoint, found, names_of_found(model, queries, found)[0])
 
     @property
     def nbytes(self) -> int:
@@ -63,4 +68,5 @@ def _same_checkpoint(queries: Queries, others: Queries) -> bool:
         kinds_same = one_kinds is other_kinds
     else:
         kinds_same = np.array_equal(one_kinds[:length], other_kinds[:length])
-    return kinds_same and np.array_equal(queries.history.items[:length], others.history.items[:length])
+    pairs = (queries.history.items, others.history.items), (queries.values, others.values)
+    return kinds_same and all(np.array_equal(a[:length], b[:length], equal_nan=a.dtype.kind == "f") for a, b in pairs)

@@ -42,7 +42,9 @@ def test_quick_trial_reports_every_claim(folder: Path, claims: dict[str, Any]) -
     assert "The list of the first user" in report
     assert claims["controlled"]["muted items"] == claims["controlled"]["muted evidence"] == 0
     assert claims["controlled"]["boost"] >= 1.8
-    assert claims["meaningful"]["holds"] >= 0.85
+    assert claims["names, own"]["events"] >= 0.85
+    assert claims["names, own"]["told apart"] > 0.9 > 0.45 > claims["names, another persona's"]["told apart"]
+    assert claims["names, after an event"]["the same"] > 0.85
     assert claims["personas, found"]["cosine"] < 0.2 < claims["personas, shuffled"]["cosine"]
     assert claims["planted"]["one of 15"] >= 0.9
     assert claims["planted"]["two of 10 each, several found"] >= 0.9
@@ -80,21 +82,23 @@ def test_the_nearest_lists_are_nearer_than_any_other() -> None:
 def test_bars_see_placebos_that_pass(claims: dict[str, Any]) -> None:
     claims["personas, shuffled"] = claims["personas, found"]
     verdicts = {row[0]: row[-1] for row in reported.bars(claims)}
+    claims["names, another persona's"] = claims["names, own"]
+    assert {row[0]: row[-1] for row in reported.bars(claims)}["placebo, names of another persona"] == "**missed**"
     assert verdicts["placebo, shuffled"] == "**missed**"
     assert verdicts["placebo, identical"] == "met"
 
 
 def test_a_worse_interval_and_no_names_are_told(claims: dict[str, Any]) -> None:
     claims["free"] |= {"relative": 0.01, "low": -0.006}
-    claims["meaningful"] |= {"lift": float("nan"), "holds": float("nan")}
+    claims["names, own"] |= {"lift": float("nan"), "items": float("nan")}
     verdicts = {row[0]: row[-1] for row in reported.bars(claims)}
     assert verdicts["NDCG@10 of seats, lower end"] == "**missed**"
-    assert verdicts["lift of names, median"] == "not measured"
+    assert verdicts["lift of names of labels, median"] == "not measured"
 
 
 def test_a_person_is_shown_as_stored() -> None:
-    sides = (("Horror", 0.6, ("Alien", "The Thing")),)
-    person = Person("7", 12, sides, (("Heat", "", "Popular."), ("It", "Horror", "Because.")), ("popular",), (2,))
+    personas = (("Horror", 0.6, ("Alien", "The Thing")),)
+    person = Person("7", 12, personas, (("Heat", "", "Popular."), ("It", "Horror", "Because.")), ("popular",), (2,))
     text = people.shown(Person.from_dict(json.loads(json.dumps(vars(person)))))
     assert text.splitlines()[2] == "- **Horror** (60%): Alien, The Thing"
     assert text.splitlines()[-2:] == ["1. Heat - Popular.", "2. It [Horror] - Because."]

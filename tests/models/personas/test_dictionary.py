@@ -39,6 +39,22 @@ def test_refitting_on_most_of_the_log_keeps_the_number_of_each_taste(world: Worl
     after = TasteDictionary.of(log, former=dictionary)
     before = dictionary.taste[world.log.items.numbers(log.items.ids)]
     assert (after.taste == before).mean() > 0.9
+    assert after.one_taste == dictionary.one_taste
+    known = dictionary.vectors[world.log.items.numbers(log.items.ids)]
+    np.testing.assert_allclose(after.vectors, known, atol=1e-6)  # nothing new is known of any item
+
+
+def test_an_item_moves_as_far_as_its_events_are_new(world: World) -> None:
+    few = world.log.select(np.random.default_rng(1).random(len(world.log)) < 0.3).compact()
+    before = TasteDictionary.of(few)
+    after = TasteDictionary.of(world.log, former=before)
+    number = world.log.items.numbers(few.items.ids)
+    stayed = np.einsum("id,id->i", after.vectors[number], before.vectors)
+    assert 0.3 < np.median(stayed) < 0.98  # two thirds of the events are new
+
+
+def test_refitting_keeps_the_tree(world: World, dictionary: TasteDictionary) -> None:
+    after = TasteDictionary.of(world.log, former=dictionary)
     np.testing.assert_array_equal(after.merges, dictionary.merges)
 
 
@@ -51,7 +67,7 @@ def test_new_items_get_an_inherited_taste(world: World) -> None:
 
 
 def test_arrays_restore_the_dictionary(dictionary: TasteDictionary) -> None:
-    again = TasteDictionary.restored(dictionary.items, dictionary.arrays())
+    again = TasteDictionary.restored(dictionary.items, dictionary.counts, dictionary.arrays())
     np.testing.assert_array_equal(again.centres, dictionary.centres)
     np.testing.assert_array_equal(again.members, dictionary.members)
 

@@ -82,12 +82,9 @@ def test_attention_is_the_equation(attentive: WithPersonas) -> None:
         np.testing.assert_allclose(scores[user], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_attention_sums_to_one_and_contributions_to_the_score(attentive: WithPersonas) -> None:
+def test_contributions_sum_to_the_score(attentive: WithPersonas) -> None:
     queries = Queries.from_interactions(LOG).take(np.arange(20))
     items = attentive.recommend(queries, 6).items
-    attention = attentive.persona_attention(queries, items)
-    torch.testing.assert_close(attention.sum(1), torch.ones(20, 6))
-    assert bool((attention.amax(1) > 1.2 * attention.mean(1)).any()), "the attention does not depend on the candidate"
     added = np.add.reduceat(attentive.contributions(queries, items).numpy(), queries.history.indptr[:-1])
     np.testing.assert_allclose(added, np.take_along_axis(attentive.score(queries).numpy(), items, 1), rtol=1e-4)
 

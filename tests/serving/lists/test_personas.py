@@ -133,11 +133,12 @@ def test_two_thousand_users_with_a_muted_persona() -> None:
     plain = model.recommend(queries, 10, owners=model.owners(queries, found), slate=model.chosen_slate)
     assert plain.owners is not None
     leading = np.asarray([np.bincount(row[row != UNKNOWN], minlength=1).argmax() for row in plain.owners])
-    muted = np.zeros((len(rows), found.numbers.shape[1]), np.bool_)
+    width = found.numbers.shape[1]
+    muted = np.zeros((len(rows), width), np.bool_)
     for row, place in enumerate(leading.tolist()):
         number = int(found.numbers[row, place])
         said = {number: Correction(0.0, None, tastes_id(model.dictionary))}
-        controls = Controls.of(model, found.take(np.asarray([row])), said, tastes_id(model.dictionary))
+        controls = Controls.of(model, found.take(np.asarray([row])), [None] * width, said, tastes_id(model.dictionary))
         muted[row] = controls.muted[0]
     assert (muted.sum(1) == 1).all()
     heard = without_evidence(queries, model.dictionary, found.personas, muted)
@@ -221,6 +222,7 @@ def test_corrections_that_act_on_nothing_are_told(models: dict[str, WithPersonas
     single = Controls.of(
         models["linear"],
         models["linear"].found(Queries.from_interactions(log, np.asarray([2], np.int32))),
+        [None] * models["linear"].limits.most,
         {nobodys: Correction(0.0, None, answers.corrections_of)},
         answers.corrections_of,
     )
