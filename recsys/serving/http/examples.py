@@ -157,6 +157,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "details": "ready",
     "query": "alien",
     "changed": True,
+    "shelf": "now",
 }
 """Of each parameter in a path or a query, by its name."""
 
@@ -203,14 +204,14 @@ def with_examples(document: dict[str, Any]) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             for parameter in operation.get("parameters", ()):
-                parameter.setdefault("example", PARAMETERS[parameter["name"]])
-            bodies = [operation["requestBody"]] if "requestBody" in operation else []
-            answers = operation["responses"]
-            for body, status in [
-                *((body, None) for body in bodies),
-                *((answers[status], status) for status in answers),
-            ]:
+                if parameter["name"] in PARAMETERS:
+                    parameter.setdefault("example", PARAMETERS[parameter["name"]])
+            bodies = {"0": operation.get("requestBody", {})} | operation["responses"]
+            for status, body in bodies.items():
                 for content in body.get("content", {}).values():
                     name = content.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
-                    content["example"] = of_error(int(status)) if name == "ErrorOut" and status else BODIES[name]
+                    if name == "ErrorOut":
+                        content["example"] = of_error(int(status))
+                    elif name in BODIES:
+                        content["example"] = BODIES[name]
     return document
