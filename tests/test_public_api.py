@@ -80,6 +80,7 @@ def test_models() -> None:
         "ItemKNN",
         "LinearNextItem",
         "MF",
+        "PairwisePreference",
         "PersonaEASE",
         "PersonaPrior",
         "PersonaRecommender",
@@ -88,6 +89,7 @@ def test_models() -> None:
         "Recommendations",
         "Recommender",
         "SequentialAMPCF",
+        "SignedLinear",
         "TimeSVD",
         "WithPersonas",
     ]

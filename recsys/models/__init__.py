@@ -14,6 +14,8 @@ from recsys.models.linear.next_item import LinearNextItem
 from recsys.models.linear.persona_ease import PersonaEASE
 from recsys.models.personas.model import WithPersonas
 from recsys.models.popularity import Popularity, RecentPopularity
+from recsys.models.preference.pairwise import PairwisePreference
+from recsys.models.preference.signed_linear import SignedLinear
 from recsys.models.sequential.model import SequentialAMPCF
 from recsys.models.time_svd.model import TimeSVD
 
@@ -27,6 +29,7 @@ __all__ = [
     "FoldIn",
     "ItemKNN",
     "LinearNextItem",
+    "PairwisePreference",
     "PersonaEASE",
     "PersonaPrior",
     "PersonaRecommender",
@@ -35,6 +38,7 @@ __all__ = [
     "Recommendations",
     "Recommender",
     "SequentialAMPCF",
+    "SignedLinear",
     "TimeSVD",
     "WithPersonas",
 ]

@@ -75,6 +75,13 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
             "optimization": _FAST,
         },
     ],
+    "PairwisePreference": [
+        {"embedding_size": 4, "optimization": _FAST},
+        {"kind": "vector", "embedding_size": 4, "optimization": _FAST},
+        {"kind": "mixture", "embedding_size": 4, "regularization": 0.0, "optimization": _FAST},
+        {"kind": "pooled", "optimization": _FAST},
+    ],
+    "SignedLinear": [{"regularization": 1.0, "presence": 1.0}],
     "RecentPopularity": [{}, {"fraction": None, "half_life": 2.0}],
     "TimeSVD": [
         {"embedding_size": 4, "regularization": 1.0, "held_out": 0.0, "optimization": _FAST},
@@ -88,9 +95,9 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
         },
     ],
 }
-NOT_ADDITIVE = ("AMPCF", "MF", "SequentialAMPCF")
+NOT_ADDITIVE = ("AMPCF", "MF", "PairwisePreference", "SequentialAMPCF", "SignedLinear")
 """Additive only given the attention, or up to a bias: their own tests say how."""
-READS_RATINGS = ("TimeSVD",)
+READS_RATINGS = ("PairwisePreference", "SignedLinear", "TimeSVD")
 """Fitted on a log in which users rate, highly what is of their block and badly three items of the other."""
 FORGETS = ("Decayed", "LinearNextItem", "SequentialAMPCF")
 """A further event makes the earlier ones older, so that it changes scores even where it says nothing itself."""
@@ -137,6 +144,7 @@ def subjects() -> dict[str, Subject]:
                 additive=name not in NOT_ADDITIVE,
                 forgets=name in FORGETS or isinstance(arguments.get("model"), Decayed),
                 learns_users=name == "Decayed" and not isinstance(arguments.get("rule"), GlobalHalfLife),
+                reads_ratings=name == "SignedLinear",
             )
         # Every further reading of ratings and kinds, on a log that has both.
         for reading in readings_of(model)[1:]:
