@@ -21,7 +21,15 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks/README.md"]
 )
-RUN = ("README.md", "docs/python.md", "docs/personas.md", "docs/training.md", "docs/own_log.md", "docs/splits.md")
+RUN = (
+    "README.md",
+    "docs/disagreement.md",
+    "docs/python.md",
+    "docs/personas.md",
+    "docs/training.md",
+    "docs/own_log.md",
+    "docs/splits.md",
+)
 """Pages whose Python blocks are complete, and run one after the other."""
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

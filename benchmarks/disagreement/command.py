@@ -1,14 +1,15 @@
 """What one rule for all cannot do where users disagree, and what repairs it. `python -m benchmarks.disagreement`.
 
-A judgement is a pair of items that a user rated differently, at most 20 of the user's own events apart. A pair's split is
-the share of its larger side. In `masked` item weights are fitted on half of the users; each of the others judges with both
-ratings taken out of the history; splits are of these judgements, so that no rule that answers alike for all can be below
-the bound, whatever it knows (the majority of these very answers attains it). Intervals are bootstraps over users. In
-`held_out` models whose users are learned answer pairs of everybody's last 30% of ratings, at most 200 a user; a pair's
-split is counted in the half of the users without the judging one; it leaks the time of others. Settings are chosen on
-validation users and pairs, with as many trials for one vector of any size as for personas. Worlds of camps and a log of
-pairs with item vectors have known truths. Shares of users below a half are freed of the noise of small numbers by a
-beta-binomial fit. Lists for all see half of the users' ratings and are measured on the other half.
+A judgement is a pair of items that a user rated differently, at most 20 of the user's own events apart. A pair's
+split is the share of its larger side. In `masked` item weights are fitted on half of the users; each of the others
+judges with both ratings taken out of the history; splits are of these judgements, so that no rule that answers alike
+for all can be below the bound, whatever it knows (the majority of these very answers attains it). Intervals are
+bootstraps over users. In `held_out` models whose users are learned answer pairs of everybody's last 30% of ratings,
+at most 200 a user; a pair's split is counted in the half of the users without the judging one; it leaks the time of
+others. Settings are chosen on validation users and pairs, with as many trials for one vector of any size as for
+personas. Worlds of camps and a log of pairs with item vectors have known truths. Shares of users below a half are
+freed of the noise of small numbers by a beta-binomial fit. Lists for all see half of the users' ratings and are
+measured on the other half.
 """
 
 from __future__ import annotations

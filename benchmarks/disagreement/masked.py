@@ -20,6 +20,7 @@ from recsys.evaluation.disagreement.social_choice import (
     nash_welfare,
 )
 from recsys.models import SignedLinear
+from recsys.types import Doubles
 
 SETTINGS: Final[tuple[Mapping[str, Any], ...]] = (
     {"targets": "all", "regularization": 700.0, "presence": 0.0, "user_weight": 0.0},
@@ -102,7 +103,7 @@ def aggregates(log: Interactions, items: int, least: int, seed: int = 0) -> dict
     return found
 
 
-def _summary(utility: np.ndarray, own: np.ndarray) -> dict[str, float]:  # type: ignore[type-arg]
+def _summary(utility: Doubles, own: Doubles) -> dict[str, float]:
     tenth = max(1, len(utility) // 10)
     return {
         "mean": float(utility.mean()),

@@ -21,7 +21,7 @@ from recsys.models import PairwisePreference
 from recsys.models.preference.network import Kind
 from recsys.models.preference.reward import PersonaReward
 from recsys.training.trainable import Optimization
-from recsys.types import Doubles
+from recsys.types import Doubles, Floats
 from recsys.worlds.camps import camps, topic_pairs
 
 PENALTIES: Final = (0.04, 0.08)
@@ -93,10 +93,10 @@ def contest(log: Interactions, *, raters: int, quick: bool) -> Contest:
     for kind in others:
         try_(kind, (OTHERS[kind][0], 1), OTHERS[kind][1])
     results: dict[str, list[Disagreement]] = {}
-    for kind, found in trials.items():
+    for name, found in trials.items():
         setting = max(found, key=lambda trial: trial[1])[0]
-        seeds = SEEDS if kind in SIZES else SEEDS[:1]
-        results[kind] = [held_out(fit(setting, seed), cut, crowd) for seed in seeds]
+        seeds = SEEDS if name in SIZES else SEEDS[:1]
+        results[name] = [held_out(fit(setting, seed), cut, crowd) for seed in seeds]
     accuracy = {kind: [each.overall["accuracy_model"] for each in found] for kind, found in results.items()}
     print(log.name, accuracy, flush=True)
     tables = {kind: [each.per_user for each in results[kind]] for kind in kinds}
@@ -152,16 +152,19 @@ def rewards(overlap: float, seeds: Sequence[int]) -> dict[str, dict[str, list[fl
     found: dict[str, dict[str, list[float]]] = {name: {"test": [], "newcomers": []} for name, *_ in REWARDS}
     for seed in seeds:
         world = topic_pairs(overlap=overlap, seed=seed)
-        assert world.train.vectors is not None
+        vectors = world.train.vectors
+        assert vectors is not None
         for name, kind, size, personas in REWARDS:
             model = PersonaReward(kind, size, personas, seed=seed).fit(world.train)
 
-            def accuracy(pairs: Pairs, users: Doubles, model: PersonaReward = model) -> float:
-                return float(right(model.margins(world.train.vectors, pairs, users)).mean())  # noqa: B023
+            def accuracy(
+                pairs: Pairs, users: Doubles, model: PersonaReward = model, vectors: Floats = vectors
+            ) -> float:
+                return float(right(model.margins(vectors, pairs, users)).mean())
 
             found[name]["test"].append(accuracy(world.test, model.users))
             if kind != "mixture":
-                newcomers = model.fold_in(world.train.vectors, world.newcomers, len(world.train.users))
+                newcomers = model.fold_in(vectors, world.newcomers, len(world.train.users))
                 found[name]["newcomers"].append(accuracy(world.newcomers_test, newcomers))
     print(f"overlap {overlap}: {found}", flush=True)
     return found

@@ -16,6 +16,19 @@ from recsys.pictures import draw_bars, draw_forest
 
 Found = dict[str, Any]
 MARGIN = 0.005
+_NEIGHBOURS = (
+    "Kim et al., *Population-Proportional Preference Learning from Human Feedback* (arXiv 2506.05619, abstract "
+    "read), try population-proportional alignment on a recommendation task; Siththaranjan, Laidlaw, Hadfield- "
+    "Menell, *Distributional Preference Learning* (ICLR 2024, abstract read) show that pooled preference learning "
+    "with hidden context counts as Borda does; Chakraborty et al., *MaxMin-RLHF* (ICML 2024, abstract read) that "
+    "one reward cannot serve all; Bose et al., *LoRe* (arXiv 2504.14439) mix a basis of rewards. None was rerun "
+    "here."
+)
+_PAIRS = (
+    "Camps on four topics, 200 users, ten pairs each, a tenth of the choices made by a coin; all models are "
+    "linear in the vector but for the attention of personas. With overlap 1 the camps of all topics quarrel about "
+    "one direction of the vector, which a linear reward cannot say; with 0 about independent ones."
+)
 OF_CAMPS = ("vector, d = 2", "vector, d = 6", "K = 3, d = 2")
 
 
@@ -92,15 +105,7 @@ def report(found: Found, description: str | None) -> list[str]:
     if found["absent"]:
         parts.append(f"Not run, because the log is not available: {', '.join(found['absent'])}.")
     parts += _masked(found) + _held_out(found) + _simulated(found) + _lists(found)
-    parts += [
-        "## Nearest neighbours",
-        "Kim et al., *Population-Proportional Preference Learning from Human Feedback* (arXiv 2506.05619, abstract read), try population-proportional "
-        "alignment on a recommendation task; Siththaranjan, Laidlaw, Hadfield-Menell, *Distributional Preference Learning* (ICLR "
-        "2024, abstract read) show that pooled preference learning with hidden context counts as Borda does; Chakraborty et al., *MaxMin-RLHF* (ICML 2024, "
-        "abstract read) that one reward cannot serve all; Bose et al., *LoRe* (arXiv 2504.14439) mix a basis of rewards. None was rerun here: they "
-        "are about language models, and their code was not.",
-    ]
-    return parts
+    return [*parts, "## Nearest neighbours", _NEIGHBOURS]
 
 
 def _bars(found: Found) -> list[list[str]]:
@@ -169,7 +174,7 @@ def _bars(found: Found) -> list[list[str]]:
 
 
 def _best(models: Found, prefix: str) -> str:
-    """Return the model of a kind with the largest mean accuracy in the test, which favours one vector and personas alike."""
+    """Return the model of a kind with the largest mean accuracy in the test: one vector and personas gain alike."""
     return max(
         (name for name in models if name.startswith(prefix)), key=lambda name: float(np.mean(models[name]["test"]))
     )
@@ -193,28 +198,30 @@ def _lost(found: Found) -> list[str]:
     """Return where personal models, or personas, are behind."""
     lost = []
     for row in found["masked"]["chosen"]["bins"]:
-        if row["judgements"] and row["model"] > row["bound"]:
+        if not row["judgements"]:
+            continue
+        name, model, bound = f"- masked, split {_split(row)}", number(row["model"]), number(row["bound"])
+        if row["model"] > row["bound"]:
+            lost.append(f"{name}: the personal model is wrong {model}, the bound of pooled rules is {bound}")
+        if row["majority"] is not None and row["majority"] < row["majority_pooled"]:
+            sides = [number(row[each]) for each in ("majority_pooled", "majority", "minority_pooled", "minority")]
             lost.append(
-                f"- masked, split {_split(row)}: the personal model is wrong {number(row['model'])}, the bound of pooled rules is {number(row['bound'])}"
-            )
-        if row["judgements"] and row["majority"] is not None and row["majority"] < row["majority_pooled"]:
-            lost.append(
-                f"- masked, split {_split(row)}: on the side of the majority the personal model is right {number(row['majority'])}, the mean rating "
-                f"{number(row['majority_pooled'])}; what the minority gains ({number(row['minority_pooled'])} to {number(row['minority'])}), the majority pays in part"
+                "{}: the majority is right {} by the mean rating, {} personally; the minority {}, {}".format(
+                    name, *sides
+                )
             )
     for name, contest in found["held_out"].items():
         for row in contest["difference"]:
             if row["diff"] <= 0:
                 lost.append(
-                    f"- held out, {name}, {row['runs']}: personas are {signed(row['diff'])} behind the best single vector"
+                    f"- held out, {name}, {row['runs']}: personas less the best single vector {signed(row['diff'])}"
                 )
     for world in found["rewards"]:
         models = world["models"]
         vector, persona = (float(np.mean(models[_best(models, name)]["test"])) for name in ("one vector", "personas"))
         if persona - vector < 0.03:
-            lost.append(
-                f"- pairs with vectors, overlap {world['overlap']:g}: personas {number(persona)}, one vector {number(vector)}"
-            )
+            told = f"personas {number(persona)}, one vector {number(vector)}"
+            lost.append(f"- pairs with vectors, overlap {world['overlap']:g}: {told}")
     return lost
 
 
@@ -338,8 +345,7 @@ def _simulated(found: Found) -> list[str]:
         rows = [[name, spread(each["test"], 3), spread(each["newcomers"], 3)] for name, each in world["models"].items()]
         parts += [
             f"## Pairs with item vectors, overlap {world['overlap']:g}",
-            "Camps on four topics, 200 users, ten pairs each, a tenth of the choices made by a coin; all models are linear in the vector but for the attention "
-            "of personas. With overlap 1 the camps of all topics quarrel about one direction of the vector.",
+            _PAIRS,
             table(["model", "same users", "new users, ten pairs"], rows),
         ]
     return parts
@@ -358,7 +364,7 @@ def _lists(found: Found) -> list[str]:
     ]
     return [
         f"## One list for all, {found['log']}",
-        "Utility is the mid-rank of a rating among the user's own; the rule sees half of the users, the table the other half.",
+        "Utility is the mid-rank of a rating among the user's own; a rule sees half of the users, the table the rest.",
         table(["rule", "mean", "worst decile", "users below their own average", "items"], rows),
     ]
 

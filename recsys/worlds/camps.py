@@ -15,7 +15,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.pairs import PairLog, Pairs
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import ConfigError
-from recsys.types import Floats, Ints, Mask
+from recsys.types import Ints, Items, Mask
 
 _LIKED, _DISLIKED = 5.0, 1.0
 
@@ -44,7 +44,9 @@ class Camps:
         """
         seen = np.zeros((self.log.n_users, self.log.n_items), np.bool_)  # a small world
         seen[self.log.user_num, self.log.item_num] = True
-        users, left, right = [], [], []
+        users: list[Ints] = []
+        left: list[Ints] = []
+        right: list[Ints] = []
         for topic in range(self.side.shape[1]):
             ours, theirs = (np.flatnonzero((self.topic == topic) & side) for side in (self.left, ~self.left))
             one, other = (part.ravel() for part in np.meshgrid(ours, theirs, indexing="ij"))
@@ -52,10 +54,11 @@ class Camps:
             users.append(user)
             left.append(np.where(self.side[user, topic], one[pair], other[pair]))
             right.append(np.where(self.side[user, topic], other[pair], one[pair]))
-        user, winner, loser = (np.concatenate(part).astype(np.int32) for part in (users, left, right))
-        order = np.argsort(user, kind="stable")
-        gap = np.full(len(user), _LIKED - _DISLIKED, np.float32)
-        return Pairs(user[order], winner[order], loser[order], gap)
+        numbers: list[Items] = [np.concatenate(part).astype(np.int32) for part in (users, left, right)]
+        judge, winner, loser = numbers
+        order = np.argsort(judge, kind="stable")
+        gap = np.full(len(judge), _LIKED - _DISLIKED, np.float32)
+        return Pairs(judge[order], winner[order], loser[order], gap)
 
 
 def camps(p: float = 0.6, topics: int = 1, users: int = 400, items: int = 40, seed: int = 0) -> Camps:
@@ -84,11 +87,11 @@ def camps(p: float = 0.6, topics: int = 1, users: int = 400, items: int = 40, se
     topic = np.repeat(np.arange(topics), items)
     left = np.tile(np.arange(items) % 2 == 0, topics)
     likes = side[:, topic] == left
-    order = rng.random(likes.shape).argsort(1)[:, : likes.shape[1] // 2]
-    user = np.repeat(np.arange(users), order.shape[1])
-    value = np.where(likes[user, order.ravel()], _LIKED, _DISLIKED)
-    place = np.tile(np.arange(order.shape[1]), users)
-    log = Interactions.from_columns(user, order.ravel(), value, place, clock="order", name="camps")
+    chosen = rng.random(likes.shape).argsort(1)[:, : likes.shape[1] // 2]
+    rater = np.repeat(np.arange(users), chosen.shape[1])
+    ratings = np.where(likes[rater, chosen.ravel()], _LIKED, _DISLIKED)
+    place = np.tile(np.arange(chosen.shape[1]), users)
+    log = Interactions.from_columns(rater, chosen.ravel(), ratings, place, clock="order", name="camps")
     if log.n_items < likes.shape[1]:
         raise ConfigError(f"camps: {users} users rate too few of the items; give more users, or fewer items")
     return Camps(log, side, topic, left)
@@ -177,7 +180,11 @@ def topic_pairs(
         return Pairs(*columns, np.ones(len(user), np.float32))
 
     train = PairLog(
-        Vocabulary(np.arange(users)), Vocabulary(np.arange(len(topic))), draw(0), _single(vectors), name="topic-pairs"
+        Vocabulary(np.arange(users)),
+        Vocabulary(np.arange(len(topic))),
+        draw(0),
+        vectors.astype(np.float32),
+        name="topic-pairs",
     )
     return TopicPairs(train, draw(0), draw(users), draw(users), side)
 
@@ -185,7 +192,3 @@ def topic_pairs(
 def simulated_pairs(seed: int = 0) -> PairLog:
     """Return the choices of `topic_pairs` with its defaults, for the data set of that name."""
     return topic_pairs(seed=seed).train
-
-
-def _single(vectors: np.ndarray) -> Floats:  # type: ignore[type-arg]
-    return vectors.astype(np.float32)

@@ -18,6 +18,7 @@ COMMANDS = (
         "accuracy",
         "drift",
         "decay_cost",
+        "disagreement",
         "fidelity",
         "large_catalogue",
         "paper",

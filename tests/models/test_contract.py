@@ -78,7 +78,6 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
     "PairwisePreference": [
         {"embedding_size": 4, "optimization": _FAST},
         {"kind": "vector", "embedding_size": 4, "optimization": _FAST},
-        {"kind": "mixture", "embedding_size": 4, "regularization": 0.0, "optimization": _FAST},
         {"kind": "pooled", "optimization": _FAST},
     ],
     "SignedLinear": [{"regularization": 1.0, "presence": 1.0}],

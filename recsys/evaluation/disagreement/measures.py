@@ -170,7 +170,7 @@ def _per_user(
     users, number = np.unique(judged.user, return_inverse=True)
 
     def total(values: npt.NDArray[Any]) -> Doubles:
-        return np.bincount(number, values.astype(np.float64), len(users))
+        return np.bincount(number, values.astype(np.float64), len(users)).astype(np.float64)
 
     count = np.maximum(total(np.ones(len(judged))), 1)
     return pd.DataFrame(
@@ -194,7 +194,7 @@ def _users(judged: Judgements, good: Doubles, contested: Mask, counting: Countin
     user = judged.user[contested]
     users, number = np.unique(user, return_inverse=True)
     count = np.bincount(number, minlength=len(users)).astype(np.float64)
-    hits = np.bincount(number, good[contested], len(users))
+    hits = np.bincount(number, good[contested], len(users)).astype(np.float64)
     enough = count >= counting.least
     share = hits[enough] / count[enough]
     return {

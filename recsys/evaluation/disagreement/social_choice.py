@@ -6,7 +6,7 @@ A lottery over lists of n items is q with 0 <= q_i <= 1/n and sum q_i = 1; user 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 import scipy.sparse as sp
@@ -138,7 +138,7 @@ def maximal_lottery(preferring: Doubles, n: int = 1) -> Lottery:
     equal = np.append(np.ones(items), 0)[None]
     bounds = [(0, 1 / n)] * items + [(-1, 1)]
     solved = linprog(cost, A_ub=above, b_ub=np.zeros(items), A_eq=equal, b_eq=[1], bounds=bounds)
-    return Lottery(np.asarray(solved.x[:-1]), "maximal lottery")
+    return Lottery(np.asarray(solved.x, np.float64)[:-1], "maximal lottery")
 
 
 def nash_welfare(electorate: Electorate, n: int = 1) -> Lottery:
@@ -172,8 +172,8 @@ def egalitarian(electorate: Electorate, n: int = 1, worst: float = 0.1) -> Lotte
     above = sp.hstack([-sp.csr_matrix(utility), sp.csr_matrix(np.ones((users, 1))), -sp.eye(users)])
     equal = sp.csr_matrix(np.concatenate([np.ones(items), np.zeros(users + 1)])[None])
     bounds = [(0, 1 / n)] * items + [(0, 1)] + [(0, None)] * users
-    solved = linprog(cost, A_ub=above, b_ub=np.zeros(users), A_eq=equal, b_eq=[1], bounds=bounds)
-    return Lottery(np.asarray(solved.x[:items]), "egalitarian")
+    solved: Any = linprog(cost, A_ub=above, b_ub=np.zeros(users), A_eq=equal, b_eq=[1], bounds=bounds)  # type: ignore[call-overload]
+    return Lottery(np.asarray(solved.x, np.float64)[:items], "egalitarian")
 
 
 def _best(values: Doubles, n: int) -> Doubles:

@@ -134,7 +134,8 @@ class PairwisePreference(PersonaRecommender):
 
     @torch.inference_mode()
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        return self._network(_tensor(queries.users)).contiguous()
+        scores: Tensor = self._network(_tensor(queries.users))
+        return scores.clone(memory_format=torch.contiguous_format)  # of "pooled" they are the parameters themselves
 
     def _build(self, users: int, items: int) -> None:
         source = torch.Generator().manual_seed(self.seed)

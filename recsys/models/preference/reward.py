@@ -18,7 +18,7 @@ from recsys.errors import CapabilityError, DataError, NotFittedError
 from recsys.models.preference.network import Kind
 from recsys.training.session import Session
 from recsys.training.trainable import LossAndParts, Optimization, Trainable
-from recsys.types import Doubles, Floats
+from recsys.types import Doubles, Floats, Items
 
 _SPREAD = 0.1
 _NEWTON = 30
@@ -29,6 +29,12 @@ _SHARPNESS = 4.0
 @final
 class RewardTask(Trainable):
     """The parameters of a reward, and softplus(s_rejected - s_chosen) over pairs, with N(0, 1) priors on users."""
+
+    vectors: Tensor
+    users: Tensor
+    winner: Tensor
+    loser: Tensor
+    prior: Tensor
 
     def __init__(
         self,
@@ -257,5 +263,5 @@ def _start_gates(task: RewardTask, vectors: Floats, personas: int, seed: int) ->
             task.gate[number] = torch.from_numpy(_SHARPNESS * centre).float()
 
 
-def _long(numbers: np.ndarray) -> Int[Tensor, " n"]:  # type: ignore[type-arg]
+def _long(numbers: Items) -> Int[Tensor, " n"]:
     return torch.from_numpy(numbers.astype(np.int64))

@@ -62,10 +62,10 @@ class SignedLinear(Recommender, FoldIn, AdditiveEvents):
 
     def __init__(
         self,
-        regularization: float = 600.0,
+        regularization: float = 400.0,
         presence: float = 8.0,
         targets: Targets = "rated",
-        user_weight: float = 0.3,
+        user_weight: float = 0.0,
         memory_limit_gb: float = 8.0,
     ) -> None:
         positive("regularization", regularization)

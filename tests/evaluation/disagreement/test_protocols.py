@@ -76,7 +76,7 @@ def test_held_out_pairs_are_late_and_of_unseen_items() -> None:
 
 
 def test_held_out_of_a_personal_and_a_pooled_model() -> None:
-    world = camps(0.6, users=200, items=40)
+    world = camps(0.6, users=120, items=40)
     personal = PairwisePreference("vector", 4, regularization=0.001, optimization=QUICK)
     pooled = PairwisePreference("pooled", optimization=QUICK)
     one = disagreement(personal, world.log, "held_out", raters=5, counting=FEW)
@@ -88,7 +88,7 @@ def test_held_out_of_a_personal_and_a_pooled_model() -> None:
 
 
 def test_the_margins_of_held_out_pairs_are_differences_of_scores() -> None:
-    world = camps(0.7, users=40, items=20)
+    world = camps(0.7, users=80, items=40)
     cut = HeldOut.of(world.log)
     model = PairwisePreference("pooled", optimization=QUICK).fit(cut.train)
     scores = model.score(model.fitted_on.queries(cut.train)).numpy()[0]
