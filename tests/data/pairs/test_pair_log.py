@@ -68,7 +68,7 @@ def test_bad_rows_are_named(tmp_path: Path, change: dict[object, object], messag
         if isinstance(value, tuple):
             frame.loc[key, value[0]] = value[1]
         else:
-            frame = frame.rename(columns={key: value})  # type: ignore[call-overload]
+            frame = frame.rename(columns={key: value})
     with pytest.raises(DataError, match=message):
         read_pair_log(_write(tmp_path, frame, ".csv"))
 

@@ -11,6 +11,8 @@ from recsys.data.interactions import Interactions
 from recsys.data.pairs import Pairs, pairs_of
 from recsys.errors import ConfigError, DataError
 
+NONE = np.zeros(0, np.int32)
+
 
 def _log(users: int = 6, events: int = 12, seed: int = 0, blanks: bool = False) -> Interactions:
     rng = np.random.default_rng(seed)
@@ -52,7 +54,7 @@ def test_cap_leaves_so_many_of_each_user_and_all_of_the_others() -> None:
     counts, capped = np.bincount(pairs.user), np.bincount(pairs_of(_log(), 50, cap=40).user)
     assert counts.max() > 40 > counts.min() - 20
     np.testing.assert_array_equal(capped, np.minimum(counts, 40))
-    empty = Pairs(*(np.zeros(0, np.int32) for _ in range(3)), np.zeros(0, np.float32))
+    empty = Pairs(NONE, NONE, NONE, np.zeros(0, np.float32))
     assert len(empty.capped(3)) == 0
 
 

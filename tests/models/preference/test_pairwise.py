@@ -47,7 +47,7 @@ def test_pairs_of_other_users_and_equal_ratings_do_not_count() -> None:
     network = PreferenceNetwork("pooled", 2, 2, 1, 1, 1.0, torch.Generator())
     task = PreferenceTask(network, log, window=3, partners=50, cap=10, regularization=0.0, batch_size=4, seed=0)
     loss, _ = task.loss(0, 0)
-    loss.backward()
+    torch.autograd.backward(loss)
     assert loss.item() == pytest.approx(np.log(2), abs=1e-6)  # two kinds of the pair (0, 1) of user 0, none of user 1
     assert network.bias.grad is not None
     np.testing.assert_allclose(network.bias.grad.numpy(), [[-0.5], [0.5]], atol=1e-6)

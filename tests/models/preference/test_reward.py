@@ -10,8 +10,10 @@ from recsys.errors import CapabilityError, DataError, NotFittedError
 from recsys.models.preference.network import Kind
 from recsys.models.preference.reward import PersonaReward
 from recsys.training.trainable import Optimization
+from recsys.types import Doubles
 from recsys.worlds.camps import TopicPairs, topic_pairs
 
+NONE = np.zeros(0, np.int32)
 QUICK = Optimization(epochs=100, batch_size=512, learning_rate=0.03)
 
 
@@ -24,7 +26,7 @@ def _fitted(world: TopicPairs, kind: Kind, size: int = 1, personas: int = 3) -> 
     return PersonaReward(kind, size, personas, optimization=QUICK).fit(world.train)
 
 
-def _accuracy(model: PersonaReward, world: TopicPairs, pairs: Pairs, users: np.ndarray) -> float:  # type: ignore[type-arg]
+def _accuracy(model: PersonaReward, world: TopicPairs, pairs: Pairs, users: Doubles) -> float:
     assert world.train.vectors is not None
     return float((model.margins(world.train.vectors, pairs, users) > 0).mean())
 
@@ -40,7 +42,7 @@ def test_a_newcomer_is_folded_in_from_a_handful(world: TopicPairs) -> None:
     assert world.train.vectors is not None
     found = model.fold_in(world.train.vectors, world.newcomers, 150)
     assert _accuracy(model, world, world.newcomers_test, found) > 0.85
-    nobody = Pairs(*(np.zeros(0, np.int32) for _ in range(3)), np.zeros(0, np.float32))
+    nobody = Pairs(NONE, NONE, NONE, np.zeros(0, np.float32))
     np.testing.assert_array_equal(model.fold_in(world.train.vectors, nobody, 2), np.zeros((2, 3)))
 
 
@@ -52,7 +54,7 @@ def test_fold_in_is_the_optimum(world: TopicPairs) -> None:
     mine = world.newcomers.take(world.newcomers.user == 0)
     found = model.fold_in(vectors, mine, 1)
 
-    def loss(point: np.ndarray) -> float:  # type: ignore[type-arg]
+    def loss(point: Doubles) -> float:
         return float(np.logaddexp(0, -model.margins(vectors, mine, point)).sum() + 0.5 * (point**2).sum())
 
     for coordinate in range(2):
