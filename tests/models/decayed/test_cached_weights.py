@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.decay import GlobalHalfLife, TemporalDecay
+from recsys.decay import GlobalHalfLife, PopulationDecay, TemporalDecay
+from recsys.decay.base import Forgetting
 from recsys.explanations import UserFacts
 from recsys.models import EASE, Decayed, PersonaEASE, PersonaPrior
 
@@ -28,16 +29,17 @@ def _log(clock: str = "seconds") -> Interactions:
 @pytest.fixture(scope="module")
 def models() -> dict[str, Decayed]:
     linear = PersonaEASE(personas=2, factors=4)
-    each = {
+    each: dict[str, Forgetting] = {
         "changes": TemporalDecay(changepoints=True),
         "no changes": TemporalDecay(changepoints=False),
         "events only": TemporalDecay(days=()),
         "time only": TemporalDecay(events=()),
+        "everybody": PopulationDecay(),
     }
     return {name: Decayed(linear, rule, calibration=0.3).fit(_log()) for name, rule in each.items()}
 
 
-@pytest.mark.parametrize("name", ["changes", "no changes", "events only", "time only"])
+@pytest.mark.parametrize("name", ["changes", "no changes", "events only", "time only", "everybody"])
 @settings(max_examples=40, deadline=None)
 @given(
     user=st.integers(-1, 39),
