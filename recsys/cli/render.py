@@ -119,8 +119,10 @@ def probability(p: float) -> str:
     """Return a p-value as tables show it.
 
     >>> probability(0.31482), probability(0.000099), probability(1.0), probability(float("nan"))
-    ('.3148', '<.0001', '1.0000', 'nan')
+    ('.3148', '<.0001', '1.0000', 'not defined')
     """
+    if math.isnan(p):
+        return "not defined"
     return "<.0001" if p < 0.0001 else f"{p:.4f}".removeprefix("0")
 
 

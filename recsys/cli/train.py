@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -226,10 +227,27 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.json:
         print_json(values | ({"undefined": evaluation.undefined} if evaluation.undefined else {}))
     else:
-        print_table([{"metric": name, "value": value} for name, value in values.items()], decimals=4)
-        for name, reason in evaluation.undefined.items():
+        said = {name: "not defined" if math.isnan(value) else value for name, value in values.items()}
+        print_table([{"metric": name, "value": value} for name, value in said.items()], decimals=4)
+        for name, reason in reasons(said, evaluation.undefined).items():
             print(f"{name} is not defined: {reason}.")
         print(who_is_asked(evaluation))
+
+
+def reasons(said: Mapping[str, object], undefined: Mapping[str, str]) -> dict[str, str]:
+    """Return why each metric is not defined, by its name.
+
+    Args:
+        said: "not defined", or the value, by the name with cutoff.
+        undefined: the reasons that hold for a whole log, by the name without.
+
+    >>> reasons({"ndcg@10": 0.1, "mrr@10": "not defined", "regret@10": "not defined"}, {"regret": "no ratings"})
+    {'regret': 'no ratings', 'mrr@10': 'no user who is asked has what it measures'}
+    """
+    others = [
+        name for name, value in said.items() if value == "not defined" and name.partition("@")[0] not in undefined
+    ]
+    return {**undefined, **dict.fromkeys(others, "no user who is asked has what it measures")}
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -374,6 +374,24 @@ def test_numbers_of_a_comparison_stay_on_one_line_with_equal_digits(
     assert digits == {4}
 
 
+def test_a_metric_without_a_value_is_not_defined_and_says_why(
+    call: Call, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recsys.experiments import runs as experiments
+
+    evaluate = experiments.evaluate_run
+
+    def nobody(*arguments: Any, **settings: Any) -> Any:
+        evaluation = evaluate(*arguments, **settings)
+        evaluation.per_user["ndcg@10"] = math.nan
+        return evaluation
+
+    monkeypatch.setattr(experiments, "evaluate_run", nobody)
+    asked = call("evaluate", "--run", runs["ease"], "--metric", "ndcg", "--k", "10")[1]
+    assert "ndcg@10 is not defined: no user who is asked has what it measures." in asked
+    assert not re.search(r"\bnan\b", asked)
+
+
 def test_training_and_evaluating_say_who_is_asked(call: Call, tmp_path: Path) -> None:
     """Nine users from the beginning, and three who come in the last tenth of the time."""
     rows = [(f"u{user}", f"i{(item + user) % 12}", item * 100 + user) for user in range(9) for item in range(10)]
@@ -391,6 +409,8 @@ def test_training_and_evaluating_say_who_is_asked(call: Call, tmp_path: Path) ->
     assert line in asked
     reason = "the log has no ratings that differ, no dislikes and no skips, so nothing tells what was regretted"
     assert f"regret is not defined: {reason}." in asked
+    assert re.search(r"regret@10 +│? *not defined", asked)
+    assert not re.search(r"\bnan\b", asked)
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["test"]["regret@10"] is None
     assert metrics["undefined"]["test"]["regret"] == reason
