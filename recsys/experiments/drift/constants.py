@@ -37,32 +37,34 @@ DEVELOPMENT = (
 """What no report shows: parts before its test stage, and other seeds."""
 
 
+_STREAMS = "test questions of MovieTweetings, amazon-beauty and ml-latest-small"
+
+
 def constants() -> tuple[Constant, ...]:
     """Return the constants that no log decides."""
     worlds, visits = "the worlds of mixed drift, seeds 0 to 3", "the simulated worlds of seeds 0, 7, 11 to 13"
+    kept = f"{_STREAMS}; kept, as nothing was better on {DEVELOPMENT}"
+    seen = {
+        "half-lives in events": "events",
+        "half-lives in days": "days",
+        "learning rate, around which the candidates lie": "learning_rate",
+        "shrinkage, around which the candidates lie": "shrinkage",
+        "sharpness, around which the candidates lie": "sharpness",
+    }
     return (
-        Constant("half-lives in events", _default(TemporalDecay, "events"), DEVELOPMENT),
-        Constant("half-lives in days", _default(TemporalDecay, "days"), DEVELOPMENT),
+        *(Constant(name, _default(TemporalDecay, argument), kept, reported=True) for name, argument in seen.items()),
+        Constant("caution of half-lives", _default(TemporalDecay, "caution"), f"{visits}; {_STREAMS}", reported=True),
         Constant(
             "floors",
             _default(TemporalDecay, "floors"),
             f"{DEVELOPMENT}; 0 among them on 600 users of MovieTweetings that no report shows",
         ),
-        Constant(
-            "learning rate, around which the candidates lie", _default(TemporalDecay, "learning_rate"), DEVELOPMENT
-        ),
-        Constant("shrinkage, around which the candidates lie", _default(TemporalDecay, "shrinkage"), DEVELOPMENT),
-        Constant("sharpness, around which the candidates lie", _default(TemporalDecay, "sharpness"), DEVELOPMENT),
-        Constant("caution of half-lives", _default(TemporalDecay, "caution"), visits),
-        Constant("order of the candidates of `global`", "see `recsys.experiments.drift.candidates`", DEVELOPMENT),
         Constant("share of the visit that is going on", _default(TemporalDecay, "visit_share"), DEVELOPMENT),
+        Constant("order of the candidates of `global`", "see `recsys.experiments.drift.candidates`", DEVELOPMENT),
         Constant("caution of changes of taste", _default(Changepoints, "caution"), worlds),
         Constant("decisiveness of changes of taste", _default(Changepoints, "decisiveness"), worlds),
         Constant(
-            "items of the sample that ranks are estimated on",
-            _default(ItemSample.of, "size"),
-            "the test questions of MovieTweetings, amazon-beauty and ml-latest-small, asked event by event",
-            reported=True,
+            "items of the sample that ranks are estimated on", _default(ItemSample.of, "size"), _STREAMS, reported=True
         ),
     )
 

@@ -225,7 +225,10 @@ def constants_table() -> tuple[list[str], list[list[str]], str]:
     rows = [
         [one.name, one.value, one.chosen_on + (" (**also reported**)" if one.reported else "")] for one in constants()
     ]
-    note = "None was chosen on questions of a report, but those marked: what they gain there is no evidence for them."
+    note = (
+        "Those marked were first chosen with sight of test questions that reports show, too: what they gain there is "
+        "no independent evidence for per-user decay."
+    )
     return ["constant", "value", "chosen on"], rows, note
 
 
