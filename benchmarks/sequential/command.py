@@ -157,7 +157,12 @@ def bars_of(means: dict[str, float], pairs: Sequence[Difference]) -> list[list[s
         pairs: all of them, corrected.
     """
     rows = [
-        bar(f"{OWN} on {name}", number(least, 3), number(means.get(name)), means.get(name) and means[name] >= least)
+        bar(
+            f"{OWN} on {name}",
+            number(least, 3),
+            number(means.get(name)),
+            means[name] >= least if name in means else None,
+        )
         for name, least in BARS.items()
     ]
     linear = [pair for pair in pairs if (pair.own, pair.other) == (OWN, LINEAR)]

@@ -157,11 +157,12 @@ _QUICK: Final = 2
 
 _ALL: Final = (POPULARITY, LINEAR, PEER, OWN, PERSONAS, TWIN)
 _SMALL: Final = tuple(name for pair in SMALL for name in pair)
+_COMPONENTS: Final = (COMPONENTS, COMPONENTS_TWIN)
 
 PLANS: Final = (
     Plan("ml-1m-ordered", "last_one", (*_ALL, *_SMALL), _DENSE, _PAIR),
     Plan("amazon-beauty", "last_one", (*_ALL,), _SPARSE, _FEWER, _LARGE),
-    Plan("movietweetings", "last_one", (*_ALL, *_SMALL), _SHORT, _FEWER, _LARGE, min_item_events=5),
+    Plan("movietweetings", "last_one", (*_ALL, *_SMALL, *_COMPONENTS), _SHORT, _FEWER, _LARGE, min_item_events=5),
     Plan("ml-latest-small", "last_one", (*_ALL, *_SMALL), _FEW_USERS, _PAIR, _LARGE, min_item_events=5),
     Plan("amazon-beauty", "session", (*_ALL,), _SPARSE, _FEWER, _LARGE),
     Plan("movietweetings", "session", (*_ALL,), _SHORT, _FEWER, _LARGE, min_item_events=5),
