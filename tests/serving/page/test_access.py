@@ -73,5 +73,5 @@ def test_a_token_is_in_no_address(visit: Visit, guarded: str, store: EventStore)
     assert not any(secret in address for address in [*addresses, page.url])
     page.get_by_role("button", name="Token").click()
     page.get_by_role("button", name="Cancel").click()
-    assert page.locator(".card").count() == 10
+    assert page.locator("#shelves .card").count() == 10
     assert answer(page, guarded, "2", "data").get("error", {}).get("code") == "token_missing"
