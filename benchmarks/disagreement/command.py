@@ -31,7 +31,7 @@ from recsys.files import write_json
 from recsys.worlds.simulation import simulated_log
 
 LOGS = ("ml-1m-ordered", "ml-100k")
-OVERLAPS = (1.0, 0.0)
+OVERLAPS = (1.0,)
 RATERS = 80
 
 

@@ -27,7 +27,7 @@ _NEIGHBOURS = (
 _PAIRS = (
     "Camps on four topics, 200 users, ten pairs each, a tenth of the choices made by a coin; all models are "
     "linear in the vector but for the attention of personas. With overlap 1 the camps of all topics quarrel about "
-    "one direction of the vector, which a linear reward cannot say; with 0 about independent ones."
+    "one direction of the vector, which a linear reward cannot say."
 )
 OF_CAMPS = ("vector, d = 2", "vector, d = 6", "K = 3, d = 2")
 
