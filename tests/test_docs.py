@@ -29,6 +29,7 @@ RUN = (
     "docs/training.md",
     "docs/own_log.md",
     "docs/splits.md",
+    "docs/policy.md",
 )
 """Pages whose Python blocks are complete, and run one after the other."""
 

@@ -1,65 +1,96 @@
-"""Trials of policies: made requests, enumerated optima, planted conflicts, times."""
+"""Trials of policies: made requests, enumerated optima, planted conflicts, explanations."""
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
 
-from benchmarks.policy.cases import GENRES, broken_rules, catalogue, policy_of, random_policy
+from benchmarks.policy.cases import (
+    GENRES,
+    allowed,
+    broken_rules,
+    catalogue,
+    holds,
+    policy_of,
+    random_context,
+    random_policy,
+    unprofiled,
+)
 from recsys.policy.binding import bind
+from recsys.policy.catalogue import PolicyCatalogue
 from recsys.policy.conflicts import check
 from recsys.policy.decide import decide, effects
 from recsys.policy.groups import Bound, Groups
 from recsys.policy.schema import Amount, Context, Layer, Policy, Predicate, Rule
 from recsys.policy.solve import solve
-from recsys.types import Doubles, Ints
+from recsys.types import Ints
 
 NOW: Final = 1_800_000_000
 NOBODY: Final = Context()
-_REQUESTS: Final = 200
+_REQUESTS: Final = 50
 """Of each made policy."""
 
 
 @final
 @dataclass(frozen=True)
 class Fuzz:
-    """Made requests: how many, what broke, what gave way, and the largest gap."""
+    """Made requests: how many, what broke, what gave way, how many lists are short, and the gaps."""
 
     requests: int
     broken: int
     relaxed: int
     short: int
+    unproven: int
     gap: float
+
+    @classmethod
+    def of(cls, parts: Sequence[Mapping[str, float]]) -> Fuzz:
+        """Return the sum of several trials."""
+        requests, broken, relaxed, short, unproven = (
+            sum(int(part[name]) for part in parts) for name in ("requests", "broken", "relaxed", "short", "unproven")
+        )
+        return cls(requests, broken, relaxed, short, unproven, max(part["gap"] for part in parts))
 
 
 def fuzz(requests: int, seed: int = 0) -> Fuzz:
-    """Decide made requests; an independent checker counts the lists that break a rule that did not give way."""
+    """Decide made requests; an independent checker counts the lists that break a rule that did not give way.
+
+    It also counts rules of law that gave way, items twice in a list, items that are no candidates, lists that are
+    shorter than they must be, and items that were left in histories against a rule.
+    """
     rng = np.random.default_rng(seed)
-    broken = relaxed = short = 0
+    broken = relaxed = short = unproven = 0
     gap = 0.0
     for _ in range(requests // _REQUESTS):
         films, policy, n = catalogue(rng, int(rng.integers(12, 41))), random_policy(rng), int(rng.integers(1, 11))
-        bound = bind(policy, films, NOBODY, NOW, n, "clip")
+        context = random_context(rng)
+        bound = bind(policy, films, context, NOW, n, "clip")
         layers = {rule.id: layer for layer, rule in policy.rules}
-        quota = {rule.id for _, rule in policy.rules if rule.at_least is not None}
+        least = {rule.id for _, rule in policy.rules if rule.at_least is not None}
+        caps = any(layers[rule.id] == "law" and rule.at_most is not None for _, rule in policy.rules)
+        may = np.asarray(allowed(films, policy, context))
+        broken += set(np.flatnonzero(bound.unprofiled).tolist()) != unprofiled(films, policy, context)
         for _ in range(_REQUESTS):
             scores = np.where(rng.random(len(films)) < 0.1, -np.inf, rng.normal(size=len(films)))
             decision = decide(bound, scores, np.arange(len(films)), n)
-            wrong = broken_rules(films, policy, decision.items, n) - set(decision.relaxed) - set(bound.clipped)
-            if len(decision.items) < n:  # law may leave too few; what forbids is kept all the same
-                wrong -= quota
+            items = list(decision.items)
+            wrong = broken_rules(films, policy, items, n, context) - set(decision.relaxed) - set(bound.clipped)
+            needless = False
+            if len(items) < n:  # law may leave too few; what forbids is kept all the same
+                wrong -= least
                 short += 1
+                needless = not caps and len(items) < int((may & (scores > -np.inf)).sum())
             law = any(layers[rule] == "law" for rule in decision.relaxed)
-            broken += bool(wrong) or law or len(set(decision.items)) < len(decision.items)
+            odd = len(set(items)) < len(items) or not (scores[items] > -np.inf).all()
+            broken += bool(wrong) or law or odd or needless
             relaxed += bool(decision.relaxed)
+            unproven += decision.gap > 0
             gap = max(gap, decision.gap)
-    return Fuzz(requests // _REQUESTS * _REQUESTS, broken, relaxed, short, gap)
+    return Fuzz(requests // _REQUESTS * _REQUESTS, broken, relaxed, short, unproven, gap)
 
 
 def enumerated(cases: int, seed: int = 0) -> tuple[int, int]:
@@ -85,30 +116,68 @@ def _keeps(items: Ints, bounds: Sequence[Bound]) -> bool:
     return all(bound.low <= int(bound.members[items].sum()) <= bound.high for bound in bounds)
 
 
-def planted(cases: int, seed: int = 0) -> tuple[int, int, int]:
-    """Plant contradictions between layers, and check the same policies without them.
+@final
+@dataclass(frozen=True)
+class Planted:
+    """Planted contradictions: how many, found, found as the very rules that were planted, and good policies refused."""
 
-    Returns:
-        how many were found, how many of these as the very two rules that were planted, and how many harmless policies
-        were refused.
+    cases: int
+    found: int
+    minimal: int
+    refused: int
+
+
+def planted(cases: int, seed: int = 0) -> Planted:
+    """Plant contradictions among harmless rules, and check policies that a list is known to keep.
+
+    Three kinds, by turns: two quotas that need more places than there are, three such quotas, and a quota of items that
+    a rule of a layer above removes.
     """
     rng = np.random.default_rng(seed)
     films = catalogue(rng, 60)
     found = minimal = refused = 0
-    for _ in range(cases):
-        n = int(rng.integers(4, 13))
-        year = int(rng.integers(1975, 1995))
-        least = int(rng.integers(1, n))
-        rest = n - least + 1
-        old = Rule("old", "quota", Predicate(before=year), at_least=Amount(least))
-        new = Rule("new", "quota", Predicate(after=year), at_least=Amount(rest))
+    for case in range(cases):
+        n = int(rng.integers(6, 13))
         harmless = [Rule(f"few {name}", "quota", Predicate(genres=(name,)), at_most=Amount(n)) for name in GENRES]
-        layers = Layer("law", tuple(harmless)), Layer("organisation", (old,)), Layer("individual", (new,))
+        upper, lower = _contradiction(rng, n, case % 3)
+        layers = Layer("law", (*harmless, *upper)), Layer("organisation", tuple(lower))
         report = check(Policy("planted", "0", layers, shortest=n, longest=n), films, NOW)
         found += bool(report.conflicts)
-        minimal += [set(each.rules) for each in report.conflicts] == [{"old", "new"}]
-        refused += bool(check(Policy("good", "0", layers[:2], shortest=n, longest=n), films, NOW).conflicts)
-    return found, minimal, refused
+        minimal += [set(each.rules) for each in report.conflicts] == [{rule.id for rule in (*upper, *lower)}]
+        good = Policy("good", "0", (Layer("organisation", tuple(_kept(rng, films, n))),), shortest=n, longest=n)
+        refused += bool(check(good, films, NOW).conflicts)
+    return Planted(cases, found, minimal, refused)
+
+
+def _contradiction(rng: np.random.Generator, n: int, kind: int) -> tuple[list[Rule], list[Rule]]:
+    """Return rules of an upper and of a lower layer that no list keeps, though it keeps all but any one of them."""
+    year, later = int(rng.integers(1971, 1976)), int(rng.integers(1994, 1998))
+    old, new = Predicate(before=year), Predicate(after=later)
+    if kind == 2:
+        wanted = Rule("wanted", "quota", old, at_least=Amount(int(rng.integers(1, 4))))
+        return [Rule("gone", "deny", old)], [wanted]
+    size = 2 if kind == 0 else 3
+    # The places that each wants: together one more than there are.
+    cuts = np.sort(rng.choice(np.arange(1, n + 1), size - 1, replace=False))
+    wants = np.diff([0, *cuts.tolist(), n + 1]).tolist()
+    parts = (old, new) if kind == 0 else (old, Predicate(after=year - 1, before=later + 1), new)
+    rules = [
+        Rule(f"part{place}", "quota", of, at_least=Amount(want))
+        for place, (of, want) in enumerate(zip(parts, wants, strict=True))
+    ]
+    return rules[:1], rules[1:]
+
+
+def _kept(rng: np.random.Generator, films: PolicyCatalogue, n: int) -> list[Rule]:
+    """Return quotas around the counts of one list, so that it keeps them all."""
+    chosen = rng.choice(len(films), n, replace=False).tolist()
+    parts = [*(Predicate(genres=(name,)) for name in GENRES), Predicate(before=1980), Predicate(after=1990)]
+    rules = []
+    for place, of in enumerate(parts):
+        count = [holds(films, item, of) for item in chosen].count(True)
+        least, most = max(0, count - int(rng.integers(0, 3))), count + int(rng.integers(0, 3))
+        rules.append(Rule(f"kept{place}", "quota", of, at_least=Amount(least), at_most=Amount(most)))
+    return rules
 
 
 def explained(cases: int, seed: int = 0) -> tuple[int, int]:
@@ -133,88 +202,6 @@ def explained(cases: int, seed: int = 0) -> tuple[int, int]:
             wrong += gone != [True] + [False] * len(effect.rules)
             checked += 1
     return checked, wrong
-
-
-@final
-@dataclass(frozen=True)
-class Times:
-    """Milliseconds of decisions: median and 99th percentile, the largest gap, and of a program over all items."""
-
-    groups: str
-    median: float
-    high: float
-    gap: float
-    program: float
-    naive_missed: int
-    naive_loss: float
-    requests: int
-
-
-def times(items: int, requests: int, seed: int = 0) -> list[Times]:
-    """Time lists of ten under eight groups, of three families, beside a program without reduction and a naive greedy.
-
-    The naive greedy takes the best item that breaks no upper bound while lower bounds can be reached one by one.
-    """
-    rng = np.random.default_rng(seed)
-    part, other = rng.integers(0, 8, items), rng.integers(0, 4, items)
-    families = {
-        "8 disjoint": [Bound(part == group, int(group < 4), 2, 10) for group in range(8)],
-        "two partitions of 4": [
-            *(Bound(part // 2 == group, 1, 3, 10) for group in range(4)),
-            *(Bound(other == group, 2, 3, 10) for group in range(4)),
-        ],
-        "8 at random, 10% of the items each": [Bound(rng.random(items) < 0.1, 1, 3, 10) for _ in range(8)],
-    }
-    return [_timed(name, Groups.of(bounds, items), rng, requests) for name, bounds in families.items()]
-
-
-def _timed(name: str, groups: Groups, rng: np.random.Generator, requests: int) -> Times:
-    items, seconds, whole, gap, missed, loss = len(groups.signature), [], [], 0.0, 0, [0.0]
-    for request in range(requests):
-        scores, order = rng.normal(size=items), np.arange(items)
-        start = time.perf_counter()
-        found = solve(scores, order, groups, 10)
-        seconds.append(1_000 * (time.perf_counter() - start))
-        assert found is not None
-        gap = max(gap, found.gap)
-        greedy = _naive(scores, groups, 10)
-        if greedy is None:
-            missed += 1
-        else:
-            loss.append(1 - greedy / found.value)
-        if request < max(3, requests // 50):  # seconds each
-            start = time.perf_counter()
-            _whole_program(scores, groups, 10)
-            whole.append(1_000 * (time.perf_counter() - start))
-    half, high = np.percentile(seconds, [50, 99]).tolist()
-    return Times(name, half, high, gap, float(np.median(whole)), missed, max(loss), requests)
-
-
-def _naive(scores: Doubles, groups: Groups, n: int) -> float | None:
-    """Return the sum of scores of a greedy that looks one item ahead; None where its list breaks a bound."""
-    counts = np.zeros(len(groups), np.int64)
-    low, high = (np.asarray([getattr(bound, end) for bound in groups.bounds]) for end in ("low", "high"))
-    chosen: list[int] = []
-    for item in np.argsort(-scores, kind="stable").tolist():
-        has = groups.has[groups.signature[item]]
-        after = counts + has
-        if (after <= high).all() and np.maximum(low - after, 0).max(initial=0) <= n - len(chosen) - 1:
-            chosen.append(item)
-            counts = after
-            if len(chosen) == n:
-                break
-    return None if groups.broken(np.asarray(chosen)) or len(chosen) < n else float(scores[chosen].sum())
-
-
-def _whole_program(scores: Doubles, groups: Groups, n: int) -> float:
-    """Return the optimum of the integer program over all items."""
-    has = groups.has[groups.signature].T.astype(np.float64)
-    low = [n, *(bound.low for bound in groups.bounds)]
-    high = [n, *(bound.high for bound in groups.bounds)]
-    rows = np.vstack([np.ones(len(scores)), has])
-    kinds = np.ones(len(scores), np.int64)
-    found = milp(-scores, integrality=kinds, bounds=Bounds(0, 1), constraints=LinearConstraint(rows, low, high))
-    return -float(found.fun or 0.0)
 
 
 def example() -> Policy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from recsys.cli.arguments import Commands, add_command, add_run, finite, whole
 from recsys.cli.events import add_store
@@ -27,6 +28,11 @@ def add(commands: Commands) -> None:
         default=1,
         help="processes that answer, each with the model in memory; they share the store (default: %(default)s)",
     )
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="norms that bind every list")
+    parser.add_argument(
+        "--attributes", type=Path, metavar="FILE", help="CSV or Parquet: item ids, then facts that the policy asks for"
+    )
+    parser.add_argument("--ledger", type=Path, metavar="DIR", help="record each decision under the policy, for audits")
     parser.add_argument("--no-auth", action="store_true", help="serve without tokens; on a loopback address only")
     parser.add_argument(
         "--rate",
@@ -72,6 +78,9 @@ def _serve(options: argparse.Namespace) -> None:
         authenticated=not options.no_auth,
         proxies=tuple(options.proxy),
         allow=tuple(options.allow_model),
+        policy=options.policy,
+        attributes=options.attributes,
+        ledger=options.ledger,
     )
 
     def ready(url: str, has_token: bool) -> None:

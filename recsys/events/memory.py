@@ -38,6 +38,7 @@ class MemoryStore(EventStore):
         self._by_key: dict[Key, Event | None] = {}  # None: undone
         self._histories: dict[str, list[Recorded]] = {}
         self._corrections: dict[str, dict[int, Correction]] = {}
+        self._settings: dict[str, dict[str, str]] = {}
         self._beliefs: dict[str, SavedBelief] = {}
         self._tokens: dict[str, Token] = {}
 
@@ -81,7 +82,8 @@ class MemoryStore(EventStore):
             kept = [one for one in self._changes if isinstance(one, Erased) or _user(one) != user_id]
             tokens = {key: token for key, token in self._tokens.items() if token.user_id != user_id}
             earlier = [one for one in kept if isinstance(one, Erased) and one.user_hash == digest]
-            if earlier and (len(kept), len(tokens)) == (len(self._changes), len(self._tokens)):
+            unset = not self._settings.pop(user_id, None)
+            if earlier and unset and (len(kept), len(tokens)) == (len(self._changes), len(self._tokens)):
                 return earlier[-1]
             self._changes, self._tokens = kept, tokens
             self._by_key = {key: event for key, event in self._by_key.items() if key[0] != user_id}
@@ -132,6 +134,23 @@ class MemoryStore(EventStore):
     def corrections(self, user_id: str) -> dict[int, Correction]:
         with self._lock:
             return dict(sorted(self._corrections.get(user_id, {}).items()))
+
+    def put_setting(self, user_id: str, name: str, value: str | None) -> None:
+        check_id("user_id", user_id)
+        with self._lock:
+            own = self._settings.setdefault(user_id, {})
+            own.pop(name, None)
+            if value is not None:
+                own[name] = value
+
+    def add_setting(self, user_id: str, name: str, value: str) -> str:
+        check_id("user_id", user_id)
+        with self._lock:
+            return self._settings.setdefault(user_id, {}).setdefault(name, value)
+
+    def settings(self, user_id: str) -> dict[str, str]:
+        with self._lock:
+            return dict(sorted(self._settings.get(user_id, {}).items()))
 
     def save_beliefs(self, beliefs: Mapping[str, SavedBelief]) -> None:
         with self._lock:

@@ -111,7 +111,18 @@ _FOURTH = (
     "UPDATE recsys_events SET kind = 'dislike' WHERE kind = 'dismiss'",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = (
+    """
+    CREATE TABLE recsys_settings (
+        user_id {text} NOT NULL,
+        name {text} NOT NULL,
+        value {text} NOT NULL,
+        PRIMARY KEY (user_id, name)
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Step n leads from schema version n to n + 1."""
 
 TYPES = {

@@ -168,6 +168,24 @@ class SqlStore(EventStore):
         rows = self._read("read corrections", sql.CORRECTIONS, (user_id,))
         return {persona: Correction(*values) for persona, *values in rows}
 
+    def put_setting(self, user_id: str, name: str, value: str | None) -> None:
+        check_id("user_id", user_id)
+        with self._transaction("keep a setting", writing=True) as cursor:
+            self._reserve(cursor, 0)  # no erasure comes in between
+            self._run(cursor, sql.DELETE_SETTING, (user_id, name))
+            if value is not None:
+                self._run(cursor, sql.INSERT_SETTING, (user_id, name, value))
+
+    def add_setting(self, user_id: str, name: str, value: str) -> str:
+        check_id("user_id", user_id)
+        with self._transaction("keep a setting", writing=True) as cursor:
+            self._reserve(cursor, 0)
+            self._run(cursor, sql.INSERT_SETTING, (user_id, name, value))
+            return str(dict(self._run(cursor, sql.SETTINGS, (user_id,)))[name])
+
+    def settings(self, user_id: str) -> dict[str, str]:
+        return dict(self._read("read settings", sql.SETTINGS, (user_id,)))
+
     def save_beliefs(self, beliefs: Mapping[str, SavedBelief]) -> None:
         with self._transaction("save beliefs", writing=True) as cursor:
             self._reserve(cursor, 0)  # no erasure comes in between

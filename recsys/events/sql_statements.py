@@ -75,7 +75,7 @@ UNDO = "DELETE FROM recsys_events WHERE user_id = ? AND event_id = ?"
 UNDONE = "SELECT sequence FROM recsys_undone WHERE user_id = ? AND event_id = ?"
 INSERT_UNDONE = "INSERT INTO recsys_undone (sequence, user_id, event_id) VALUES (?, ?, ?)"
 
-_OF_USERS = ("events", "undone", "corrections", "beliefs", "tokens")
+_OF_USERS = ("events", "undone", "corrections", "settings", "beliefs", "tokens")
 ERASE = tuple(f"DELETE FROM recsys_{table} WHERE user_id = ?" for table in _OF_USERS)  # noqa: S608
 ERASURE = "SELECT max(sequence) FROM recsys_erasures WHERE user_hash = ?"
 INSERT_ERASURE = "INSERT INTO recsys_erasures (sequence, user_hash, traces) VALUES (?, ?, ?)"
@@ -87,6 +87,10 @@ DELETE_CORRECTION = "DELETE FROM recsys_corrections WHERE user_id = ? AND person
 INSERT_CORRECTION = """
     INSERT INTO recsys_corrections (sequence, user_id, persona, weight, name, model) VALUES (?, ?, ?, ?, ?, ?)
 """
+
+SETTINGS = "SELECT name, value FROM recsys_settings WHERE user_id = ? ORDER BY name"
+DELETE_SETTING = "DELETE FROM recsys_settings WHERE user_id = ? AND name = ?"
+INSERT_SETTING = "INSERT INTO recsys_settings (user_id, name, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 _BELIEF_COLUMNS = "model, sequence, events, state"
 BELIEFS = f"SELECT user_id, {_BELIEF_COLUMNS} FROM recsys_beliefs WHERE model = ?"  # noqa: S608

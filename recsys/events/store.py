@@ -227,7 +227,7 @@ class EventStore(ABC):
 
     @abstractmethod
     def erase_user(self, user_id: str) -> Erased:
-        """Remove a user's events, corrections, beliefs and tokens.
+        """Remove a user's events, corrections, settings, beliefs and tokens.
 
         Later events of the user are those of a new user. Where nothing is left to remove since the user's last erasure,
         that one is returned and nothing is written. Copies in the database's file are removed later, see `scrub`.
@@ -256,6 +256,18 @@ class EventStore(ABC):
     @abstractmethod
     def corrections(self, user_id: str) -> dict[int, Correction]:
         """Return a user's corrections by persona."""
+
+    @abstractmethod
+    def put_setting(self, user_id: str, name: str, value: str | None) -> None:
+        """Set a text that is kept of a user under a name, in place of an earlier one; None removes it."""
+
+    @abstractmethod
+    def add_setting(self, user_id: str, name: str, value: str) -> str:
+        """Set a text unless there is one under the name; return the one that is there now."""
+
+    @abstractmethod
+    def settings(self, user_id: str) -> dict[str, str]:
+        """Return the texts that are kept of a user, by name."""
 
     @abstractmethod
     def save_beliefs(self, beliefs: Mapping[str, SavedBelief]) -> None:

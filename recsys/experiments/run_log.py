@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 
@@ -199,9 +199,13 @@ def log_for_questions(
 
 @told_before()
 def questions_again(
-    run: Path, data: DataSettings, recorded: LogRecord | None, filters: Filters
+    run: Path,
+    data: DataSettings,
+    recorded: LogRecord | None,
+    filters: Filters,
+    part: Literal["valid", "test"] = "test",
 ) -> tuple[Holdout, Interactions]:
-    """Return the test questions of a run, and its training log.
+    """Return the test (or validation) questions of a run, and its training log.
 
     Raises:
         DataError: the log is not the one that the run read.
@@ -222,7 +226,7 @@ def questions_again(
             f"learned from its test questions; {cure}, or train again"
         )
     cut = data.cut(log, filters)
-    return cut.test, cut.train
+    return cut.test if part == "test" else cut.valid, cut.train
 
 
 @told_before()

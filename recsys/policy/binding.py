@@ -98,7 +98,7 @@ def bind(
     removals: list[tuple[str, Mask]] = []
     preferences: list[tuple[str, Doubles]] = []
     unknown: dict[str, int] = {}
-    caps, bounds = _preference_caps(policy), _Bounds(mode, n)
+    caps, bounds = preference_caps(policy), _Bounds(mode, n)
     for layer, rule in rules:
         for name, selection in catalogue.parts(rule.of, now, f"rule {rule.id!r}").items():
             members, missing = selection.members, selection.missing
@@ -120,7 +120,7 @@ def bind(
     )
 
 
-def _preference_caps(policy: Policy) -> dict[LayerName, float]:
+def preference_caps(policy: Policy) -> dict[LayerName, float]:
     """Return the largest weight of preferences of each layer: the smallest cap of the layers above."""
     caps, cap = {}, np.inf
     given = {layer.name: layer.prefer_cap for layer in policy.layers}
@@ -138,7 +138,8 @@ class _Bounds:
     def __init__(self, mode: Mode, n: int) -> None:
         self._mode, self._n = mode, n
         self._bounds: dict[tuple[bytes, int], list[Bound]] = {}
-        self.void: dict[str, str] = {}
+        self._void: dict[str, str] = {}
+        self._narrowing: set[str] = set()
         self.clipped: dict[str, str] = {}
 
     def all(self) -> list[Bound]:
@@ -150,16 +151,25 @@ class _Bounds:
             )
         return [bound for bounds in self._bounds.values() for bound in bounds]
 
+    @property
+    def void(self) -> dict[str, str]:
+        """Rules no part of which narrows what others bind, and why."""
+        return {rule: reason for rule, reason in self._void.items() if rule not in self._narrowing}
+
     def narrow(self, members: Mask, layer: LayerName, rule: Rule, part: str) -> None:
         """Narrow the bounds on a group by one rule."""
         first = self._n if rule.in_first is None else min(self._n, rule.in_first)
         low = 0 if rule.at_least is None else rule.at_least.least(first)
         high = first if rule.at_most is None else rule.at_most.most(first)
-        if low > high:
-            raise ConfigError(f"rule {rule.id!r} wants at least {low} and at most {high} of {first} places")
+        if low > high:  # shares, rounded up and down, may cross in short lists
+            fault = f"rule {rule.id!r} wants at least {low} and at most {high} of {first} places"
+            if self._mode == "strict":
+                raise ConfigError(fault)
+            self.clipped[rule.id] = fault
+            return
         bounds = self._bounds.setdefault((members.tobytes(), first), [])
         least, most = max([0, *(bound.low for bound in bounds)]), min([first, *(bound.high for bound in bounds)])
-        above = " and ".join(repr(bound.rule) for bound in bounds)
+        above = " and ".join(dict.fromkeys(repr(bound.rule) for bound in bounds if bound.rule != rule.id))
         if low > most or high < least:
             fault = (
                 f"{rule.id!r} ({layer}) wants from {low} to {high} of {part or rule.of} in {first} places, and {above} "
@@ -169,6 +179,8 @@ class _Bounds:
                 raise ConfigError(f"{fault}; mend the rule of the lower layer")
             self.clipped[rule.id] = fault
             return
-        if bounds and low <= least and high >= most:
-            self.void[rule.id] = f"{above} already bind the same items from {least} to {most}"
+        if above and low <= least and high >= most:
+            self._void[rule.id] = f"{above} already bind the same items from {least} to {most}"
+        elif low > least or high < most:
+            self._narrowing.add(rule.id)
         bounds.append(Bound(members, low, high, first, LAYERS.index(layer), rule.id))

@@ -96,6 +96,14 @@ class PolicyCatalogue:
             possible &= holds | unknown
         return Selection(members, possible & ~members)
 
+    def moments(self, predicate: Predicate, where: str) -> list[int]:
+        """Return the moments at which a predicate begins or ceases to select an item, as Unix seconds."""
+        if predicate.window is None:
+            return []
+        start, end, _ = self._windows(predicate.window, where)
+        every = np.unique(np.r_[start, end])
+        return [int(moment) for moment in every[np.isfinite(every)].tolist()]
+
     def parts(self, predicate: Predicate, now: int, where: str) -> dict[str, Selection]:
         """Return the items of a predicate, apart by the values that `each` names; one part "" without it.
 

@@ -12,7 +12,7 @@ import numpy as np
 from recsys.errors import ConfigError
 from recsys.policy.binding import BoundPolicy, bind
 from recsys.policy.catalogue import PolicyCatalogue
-from recsys.policy.feasibility import minimal_conflict
+from recsys.policy.feasibility import is_feasible, minimal_conflict
 from recsys.policy.schema import Condition, Context, Policy
 from recsys.types import DAY
 
@@ -101,7 +101,22 @@ def _clashes(bound: BoundPolicy, n: int) -> Iterator[tuple[tuple[str, ...], str]
     clash = minimal_conflict(bound.groups, bound.available(listable), n)
     if clash:
         fault = f"no list of {n} keeps them together, of {int(listable.sum()):,} items that may be listed"
-        yield tuple(dict.fromkeys(bound.groups.bounds[place].rule for place in clash)), fault
+        rules = (*_needed_removals(bound, clash, n), *(bound.groups.bounds[place].rule for place in clash))
+        yield tuple(dict.fromkeys(rules)), fault
+
+
+def _needed_removals(bound: BoundPolicy, clash: tuple[int, ...], n: int) -> list[str]:
+    """Return the rules that remove items without any of which the bounds of a clash could be kept.
+
+    They are left out one by one after the bounds were; with more items to list none of the bounds becomes spare.
+    """
+    needed = [rule for rule, mask in bound.removals if mask.any()]
+    for rule in reversed(needed):
+        kept = [name for name in needed if name != rule]
+        listable = ~bound.without(frozenset(name for name, _ in bound.removals if name not in kept)).removed
+        if not is_feasible(bound.groups, bound.available(listable), n, clash):
+            needed = kept
+    return needed
 
 
 def _acting(bound: BoundPolicy, n: int) -> set[str]:

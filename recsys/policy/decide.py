@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, final
 
@@ -89,16 +90,19 @@ def effects(bound: BoundPolicy, scores: Doubles, order: Ints, n: int) -> tuple[E
 
     Each set of rules is checked by deciding without it, and none of its rules can be left out. See `decide`.
     """
-    return _Effects(bound, scores, order, n).all()
+    return effects_of(bound, lambda rules: decide(bound.without(rules), scores, order, n))
+
+
+def effects_of(bound: BoundPolicy, decided: Callable[[frozenset[str]], Decision]) -> tuple[Effect, ...]:
+    """Return the effects of a policy on lists that are decided by a function of the rules to leave out."""
+    return _Effects(bound, decided).all()
 
 
 @final
 @dataclass(eq=False)
 class _Effects:
     bound: BoundPolicy
-    scores: Doubles
-    order: Ints
-    n: int
+    decided: Callable[[frozenset[str]], Decision]
     _decisions: dict[frozenset[str], Decision] = field(default_factory=dict)
 
     def all(self) -> tuple[Effect, ...]:
@@ -130,5 +134,5 @@ class _Effects:
 
     def _without(self, rules: frozenset[str]) -> Decision:
         if rules not in self._decisions:
-            self._decisions[rules] = decide(self.bound.without(rules), self.scores, self.order, self.n)
+            self._decisions[rules] = self.decided(rules)
         return self._decisions[rules]

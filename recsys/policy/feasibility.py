@@ -104,8 +104,12 @@ class _Counts:
         # Counts; then for each bound: how much lower, how much higher, whether it gave way.
         self._slack = self._counts + np.arange(3 * soft_count).reshape(3, -1)
         self.size = self._counts + 3 * soft_count
-        self._upper = np.r_[np.tile(available, blocks), np.full(self.size - self._counts, length)].astype(np.float64)
-        self._rows: list[sp.csr_array] = []
+        # A list that is short, as few items are left, may need more of a bound to give way than it has places.
+        self._most = max([length, *(bound.low for bound in bounds)])
+        slack = np.full(self.size - self._counts, self._most)
+        self._upper = np.r_[np.tile(available, blocks), slack].astype(np.float64)
+        self._columns: list[Ints] = []
+        self._factors: list[Doubles] = []
         self._low: list[float] = []
         self._high: list[float] = []
         for block, size in enumerate(sizes):
@@ -131,14 +135,16 @@ class _Counts:
             low[lower], high[higher] = 1, -1
             for slack in (lower, higher):
                 link = np.zeros(self.size)
-                link[slack], link[gave] = 1, -float(self._length)
+                link[slack], link[gave] = 1, -float(self._most)
                 self._add(link, -np.inf, 0)
             self._upper[gave] = 1
         self._add(low, bound.low, np.inf)
         self._add(high, -np.inf, bound.high)
 
     def _add(self, row: Doubles, low: float, high: float) -> None:
-        self._rows.append(sp.csr_array(row[None]))
+        columns = np.flatnonzero(row)
+        self._columns.append(columns)
+        self._factors.append(row[columns])
         self._low.append(low)
         self._high.append(high)
 
@@ -166,11 +172,14 @@ class _Counts:
         """Return the whole numbers with the least cost; None where there are none."""
         if (np.asarray(self._low) > np.asarray(self._high)).any():
             return None
+        starts = np.cumsum([0, *(len(columns) for columns in self._columns)])
+        parts = np.concatenate(self._factors), np.concatenate(self._columns), starts
+        matrix = sp.csr_array(parts, (len(self._columns), self.size))
         found = milp(
             cost,
             integrality=np.ones(self.size, np.int64),
             bounds=Bounds(0, self._upper),
-            constraints=LinearConstraint(sp.vstack(self._rows), self._low, self._high),
+            constraints=LinearConstraint(matrix.tocsc(), self._low, self._high),
         )
         return None if found.x is None else np.round(found.x)
 

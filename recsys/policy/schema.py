@@ -72,6 +72,12 @@ class Condition:
     consent: tuple[str, ...] = ()
     role: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        words = [] if self.age_below is None else [f"younger than {self.age_below}"]
+        for name, values in (("in region", self.region), ("with consent", self.consent), ("as role", self.role)):
+            words += [f"{name} {' or '.join(values)}"] if values else []
+        return " and ".join(words)
+
     def holds(self, context: Context) -> bool:
         """Return whether a request is of these circumstances."""
         young = self.age_below is None or context.age is None or context.age < self.age_below
@@ -232,6 +238,11 @@ class Policy:
         """Return the policy with other rules in the individual layer."""
         others = tuple(layer for layer in self.layers if layer.name != "individual")
         return replace(self, layers=(*others, Layer("individual", rules)) if rules else others)
+
+    def without(self, rules: frozenset[str]) -> Policy:
+        """Return the policy without the rules of some ids."""
+        kept = (replace(each, rules=tuple(rule for rule in each.rules if rule.id not in rules)) for each in self.layers)
+        return replace(self, layers=tuple(kept))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the main parameters in words, as plain data."""

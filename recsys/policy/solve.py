@@ -7,7 +7,7 @@ from typing import Final, final
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 
 from recsys.policy.groups import Groups
 from recsys.types import Doubles, Ints
@@ -153,20 +153,24 @@ class _Program:
         if len(weight) == 1:
             weight[:] = 1.0
         self._gain = (weight[:, None] * scores[kept]).ravel()  # "blocks kept"
-        has = groups.has[groups.signature[kept]].T.astype(np.float64)  # "bounds kept"
+        has = groups.has[groups.signature[kept]].T  # "bounds kept"
         blocks, count = len(sizes), len(kept)
-        rows = [sp.kron(sp.identity(blocks), np.ones((1, count)))]
+        every = np.arange(count)
+        rows = [every + block * count for block in range(blocks)]  # the columns of each constraint
         low, high = list(sizes.astype(float)), list(sizes.astype(float))
         if blocks > 1:
-            rows.append(sp.kron(np.ones((1, blocks)), sp.identity(count)))
+            rows += list(every[:, None] + count * np.arange(blocks)[None])
             low += [0.0] * count
             high += [1.0] * count
-        for place, bound in enumerate(groups.bounds):
-            inside = np.asarray([end <= bound.first for end in self._ends], np.float64)
-            rows.append(sp.kron(inside[None], has[place][None]))
+        for members, bound in zip(has, groups.bounds, strict=True):
+            inside = [block for block, end in enumerate(self._ends) if end <= bound.first]
+            rows.append((np.flatnonzero(members)[None] + count * np.asarray(inside, np.int64)[:, None]).ravel())
             low.append(bound.low)
             high.append(min(bound.high, length))
-        self._matrix = sp.vstack(rows).tocsr()
+        starts = np.cumsum([0, *(len(row) for row in rows)])
+        columns = np.concatenate(rows)
+        # Built in one step: sums of blocks by scipy take longer than the solver.
+        self._matrix = sp.csr_array((np.ones(len(columns)), columns, starts), (len(rows), blocks * count)).tocsc()
         self._low, self._high = np.asarray(low, np.float64), np.asarray(high, np.float64)
 
     def solve(self) -> Solution | None:
@@ -181,31 +185,25 @@ class _Program:
 
     def _relaxed(self) -> tuple[Doubles, float] | None:
         """Return the values of the linear relaxation, and its optimum."""
-        equal = self._low == self._high
-        rest, fixed = self._matrix[~equal], self._matrix[equal]
-        found = linprog(
-            -self._gain,
-            sp.vstack([rest, -rest]) if rest.shape[0] else None,
-            np.r_[self._high[~equal], -self._low[~equal]] if rest.shape[0] else None,
-            fixed,
-            self._low[equal],
-            (0.0, 1.0),
-            method="highs",
-        )
+        found = self._optimum(0)
         return None if found.x is None else (np.asarray(found.x), -float(found.fun or 0.0))
 
     def _integral(self, ceiling: float) -> Solution | None:
-        found = milp(
-            -self._gain,
-            integrality=np.ones(len(self._gain), np.int64),
-            bounds=Bounds(0, 1),
-            constraints=LinearConstraint(self._matrix, self._low, self._high),
-            options={"mip_rel_gap": 0.0, "time_limit": _SECONDS},
-        )
+        found = self._optimum(1)
         if found.x is None:
             return None
         bound = ceiling if found.mip_dual_bound is None else min(ceiling, -float(found.mip_dual_bound))
         return self._solution(np.round(found.x), bound)
+
+    def _optimum(self, whole: int) -> OptimizeResult:
+        """Return what HiGHS finds, in whole numbers or not."""
+        return milp(
+            -self._gain,
+            integrality=np.full(len(self._gain), whole),
+            bounds=Bounds(0, 1),
+            constraints=LinearConstraint(self._matrix, self._low, self._high),
+            options={"mip_rel_gap": 0.0, "time_limit": _SECONDS},
+        )
 
     def _solution(self, values: Doubles, ceiling: float) -> Solution | None:
         """Return the list, checked in whole numbers; None if the solver was wrong about it."""

@@ -11,6 +11,8 @@ from typing import Literal, Protocol, final
 from recsys.errors import RecsysError
 from recsys.events.store import Correction
 from recsys.serving.filters import UNFILTERED, Filters
+from recsys.serving.norms.circumstances import UNSTATED, Circumstances
+from recsys.serving.norms.norms import Norms
 from recsys.serving.records import (
     HistoryEvent,
     LoggedEvent,
@@ -45,6 +47,10 @@ class Answers(Protocol):
     @property
     def model(self) -> str:
         """Fingerprint of the model: two with the same have learned the same."""
+
+    @property
+    def norms(self) -> Norms | None:
+        """The policy that binds the lists; None without one."""
 
     @property
     def applied(self) -> int:
@@ -101,6 +107,7 @@ class Answers(Protocol):
         *,
         details: Details = True,
         filters: Filters = UNFILTERED,
+        said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         """Return explained recommendations for a user, known or not.
 
@@ -114,13 +121,20 @@ class Answers(Protocol):
                 answer's `reasons` are pending, and `search` searches them; of a list at another moment, or without
                 items that are not of the history, they stay unsearched.
             filters: which items may be listed.
+            said: who asks, for the policy, and whether the history may be read.
 
         Raises:
             UnknownError: there is no such genre, or the user has no such persona, or muted it.
         """
 
     def recommend_now(
-        self, user_id: str, n: int, at: int | None, exclude: Collection[str], filters: Filters = UNFILTERED
+        self,
+        user_id: str,
+        n: int,
+        at: int | None,
+        exclude: Collection[str],
+        filters: Filters = UNFILTERED,
+        said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         """Return more like what a user did in the visit that is going on, and nothing of the user's list of n.
 
@@ -141,6 +155,7 @@ class Answers(Protocol):
         *,
         details: Details = True,
         filters: Filters = UNFILTERED,
+        said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         """Return explained recommendations for an anonymous user with this history, which is not stored."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,8 +15,14 @@ from recsys.bundles.bundle import read_manifest
 from recsys.bundles.index import Recommend, describe_index, recommender_of
 from recsys.events.addresses import PINNED, is_address, located
 from recsys.events.store import EventStore
+from recsys.experiments.policies import catalogue_of
 from recsys.experiments.runs import load_model, run_data, run_log
+from recsys.models.base import Recommender
+from recsys.models.capabilities import as_fold_in
 from recsys.models.retrieval.points import indexable
+from recsys.policy.ledger import Ledger
+from recsys.policy.reading import read_policy
+from recsys.serving.norms.norms import Norms, open_norms
 from recsys.serving.run_answers import CACHE_BYTES, RunAnswers
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +39,9 @@ def open_answers(
     exact: bool = False,
     cache_bytes: int = CACHE_BYTES,
     allow: Iterable[type | str] = (),
+    policy: Path | None = None,
+    attributes: Path | None = None,
+    ledger: Ledger | None = None,
 ) -> RunAnswers:
     """Return the answers of a finished run, up to date with a store.
 
@@ -48,10 +58,14 @@ def open_answers(
         exact: score every item, also where the run has an index.
         cache_bytes: size of the cache of user states, approximately.
         allow: classes from elsewhere that the run's bundle may name.
+        policy: the file that binds every list; None: nothing does.
+        attributes: a table with more facts about items, for the policy.
+        ledger: where decisions are recorded; None: nowhere.
 
     Raises:
         DataError, BundleError: there is no such run, its log cannot be read, or its times are not Unix seconds.
-        ConfigError: the run has an index, and the library for it is not installed.
+        ConfigError: the run has an index, and the library for it is not installed; or the policy contradicts itself.
+        CapabilityError: the policy takes events out of histories, and the model cannot read a history without them.
         StoreError: the store cannot be read.
     """
     model = load_model(run, allow)
@@ -76,7 +90,20 @@ def open_answers(
         history=history,
         recommend=recommend,
         cache_bytes=cache_bytes,
+        norms=None if policy is None else _norms(policy, model, store, attributes, ledger),
     )
+
+
+def _norms(file: Path, model: Recommender, store: EventStore, attributes: Path | None, ledger: Ledger | None) -> Norms:
+    """Return the norms of a policy file, bound to the items of a model."""
+    policy = read_policy(file)
+    if any(rule.kind == "no_profiling" for _, rule in policy.rules):
+        as_fold_in(model, f"no_profiling in {file}")
+    order = model.fitted_on.tie_rank.cpu().numpy()
+    norms, warnings = open_norms(policy, catalogue_of(model, attributes), order, store, ledger, int(time.time()))
+    for warning in warnings:
+        _LOG.warning("policy %s: %s", policy.name, warning)
+    return norms
 
 
 def _place(address: str) -> str:

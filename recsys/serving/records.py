@@ -7,6 +7,7 @@ from typing import Literal, final
 
 from recsys.data.feedback import Kind
 from recsys.explanations.records import Explanation, GenreShare, HalfLife, PersonaItem
+from recsys.serving.norms.records import AppliedPolicy
 
 
 @final
@@ -80,6 +81,7 @@ class RecommendationList:
             the personas without a seat; of a model without found personas one shelf of nobody's.
         reasons: whether it was searched for the events without which items would leave the list; "pending": it will be
             when nothing else is to do, and until then no reason says "because". Ask again.
+        policy: what the policy did; null without one.
     """
 
     model: str
@@ -91,6 +93,7 @@ class RecommendationList:
     unknown_excluded: tuple[str, ...] = ()
     shelves: tuple[Shelf, ...] = ()
     reasons: Literal["searched", "pending", "unsearched"] = "searched"
+    policy: AppliedPolicy | None = None
 
 
 @final

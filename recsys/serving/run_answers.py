@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 
@@ -29,11 +29,15 @@ from recsys.serving.answers import Details, UnknownError
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.filters import UNFILTERED, Filters
 from recsys.serving.lists.base import ListMaker
-from recsys.serving.lists.cached import CachedLists
+from recsys.serving.lists.cached import CachedLists, rounded_moment
 from recsys.serving.lists.corrections import PersonaCorrections
 from recsys.serving.lists.personas import PersonaLists
 from recsys.serving.lists.plain import PlainLists
 from recsys.serving.lists.visit import VisitShelf
+from recsys.serving.norms.audits import line_of, request_of
+from recsys.serving.norms.circumstances import UNSTATED, Circumstances
+from recsys.serving.norms.norms import Bound, Norms
+from recsys.serving.norms.ruled import Ruled
 from recsys.serving.records import (
     HistoryEvent,
     Learning,
@@ -87,6 +91,7 @@ class RunAnswers:
         clock: Unix seconds.
         recommend: finds the best items of `model.scoring_model`; that model itself when None.
         cache_bytes: size of the cache of user states, approximately; it changes no answer.
+        norms: bind every list; None: nothing does.
 
     Raises:
         DataError: the log's times are not Unix seconds, as those of events are.
@@ -104,6 +109,7 @@ class RunAnswers:
         clock: Callable[[], float] = time.time,
         recommend: Recommend | None = None,
         cache_bytes: int = CACHE_BYTES,
+        norms: Norms | None = None,
     ) -> None:
         fitted = model.fitted_on
         if fitted.clock != "seconds":
@@ -115,6 +121,7 @@ class RunAnswers:
         self._fingerprint = fingerprint
         self._clock = clock
         self._lock = threading.RLock()
+        self._norms = norms
         self._catalogue = Catalogue(fitted)
         self._store = store
         identity = _identity(model, fingerprint, log, trained_until, history)
@@ -140,6 +147,10 @@ class RunAnswers:
         return self._fingerprint
 
     @property
+    def norms(self) -> Norms | None:
+        return self._norms
+
+    @property
     def applied(self) -> int:
         return self._histories.applied
 
@@ -148,6 +159,9 @@ class RunAnswers:
             for history in self._histories.catch_up():
                 self._cache.drop(history)
                 self._learning.discard(history)
+                derived = None if self._norms is None else self._norms.derived(history)
+                if derived is not None:
+                    self._cache.drop(derived)
             return self._histories.applied
 
     @property
@@ -191,6 +205,7 @@ class RunAnswers:
             if history.pending or history.lesson.pending:
                 self._learning.learn(self._histories.current(user_id))
                 return True
+            history = self._bound(user_id, UNSTATED, history, None, _LENGTH).history
             state = self._cache.get(history)
             if state is None:
                 self._states.at(history, self._now(), None)
@@ -224,35 +239,47 @@ class RunAnswers:
         *,
         details: Details = True,
         filters: Filters = UNFILTERED,
+        said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         with self._lock:
-            history = self._current(user_id)
-            queries, state = self._states.at(history, self._now(), at, exclude)
-            return self._recommend(history, queries, state, n, at, exclude, details, filters)
+            bound = self._bound(user_id, said, self._current(user_id), at, n)
+            queries, state = self._states.at(bound.history, self._now(), at, exclude)
+            return self._recommend(bound, queries, state, n, at, exclude, details, filters)
 
     def recommend_now(
-        self, user_id: str, n: int, at: int | None, exclude: Collection[str], filters: Filters = UNFILTERED
+        self,
+        user_id: str,
+        n: int,
+        at: int | None,
+        exclude: Collection[str],
+        filters: Filters = UNFILTERED,
+        said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         if filters.persona is not None:
             raise DataError("the shelf of the present visit belongs to no persona; leave out persona, or shelf")
         with self._lock:
-            history = self._current(user_id)
+            bound = self._bound(user_id, said, self._current(user_id), at, n)
+            history, rules = bound.history, bound.rules
             queries, state = self._states.at(history, self._now(), at, exclude)
             items: tuple[Explanation, ...] = ()
             if self._visit.is_open(queries):
-                listed = self._recommend(history, queries, state, n, at, exclude, "ready", filters)
+                listed = self._recommend(bound, queries, state, n, at, exclude, "ready", filters)
                 passing = excluding(queries, self._catalogue.outside(filters)) if filters.names_items else queries
                 main = [self._catalogue.numbers[str(one.item_id)] for one in listed.items]
                 others = excluding(passing, np.asarray(main, np.int32))
                 heard = self._maker.heard(others, int(queries.now[0]), state, history.corrections)
-                items = self._visit.items(heard, n)
+                items = self._visit.items(heard if rules is None else rules.allowed(heard), n)
+            if rules is not None:  # a shelf may be short: what it may not have too much of is left out
+                numbers = [self._catalogue.numbers[str(one.item_id)] for one in items]
+                kept = set(rules.within_bounds(numbers))
+                items = tuple(one for one, number in zip(items, numbers, strict=True) if number in kept)
             return RecommendationList(
                 self._fingerprint,
                 int(queries.now[0]),
                 state.known_events,
                 (),
                 items,
-                _learning(history),
+                _learning(bound.stored),
                 reasons="unsearched",
             )
 
@@ -265,6 +292,7 @@ class RunAnswers:
         *,
         details: Details = True,
         filters: Filters = UNFILTERED,
+        said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         timed = all(event.time is not None for event in history)
         now = self._now()
@@ -279,15 +307,20 @@ class RunAnswers:
             if number == UNKNOWN:
                 visitor.note_unknown(event.item_id, moment)
         with self._lock:
-            queries, state = self._states.at(visitor, now, at, exclude, keep=False)
-            return self._recommend(visitor, queries, state, n, at, exclude, details, filters)
+            bound = self._bound(None, said, visitor, at, n)
+            queries, state = self._states.at(bound.history, now, at, exclude, keep=False)
+            return self._recommend(bound, queries, state, n, at, exclude, details, filters)
 
     def personas(self, user_id: str, at: int | None) -> Personas:
         with self._lock:
-            history = self._current(user_id)
+            stored = self._current(user_id)
+            bound = self._bound(user_id, UNSTATED, stored, at, _LENGTH)
+            history = bound.history
             queries, state = self._states.at(history, self._now(), at)
             told = self._maker.personas(queries, state, history.corrections)
-            listed = self._lists.recommend(history, queries, state, _LENGTH, exact_time=at is not None, details="ready")
+            listed = self._lists.recommend(
+                history, queries, state, _LENGTH, exact_time=at is not None, details="ready", rules=bound.rules
+            )
             half_lives = user_half_lives(decayed_within(self._model) or self._model, queries)
         seats = {shelf.persona: shelf.seats for shelf in listed.shelves if shelf.persona is not None}
         personas = [
@@ -299,7 +332,7 @@ class RunAnswers:
             told.times,
             half_lives[0] if half_lives and len(queries.times) else None,
             tuple(sorted(personas, key=lambda persona: -persona.share_now)),
-            _learning(history),
+            _learning(stored),
             told.unmatched,
         )
 
@@ -307,17 +340,22 @@ class RunAnswers:
         number = self._catalogue.numbers.get(item_id)
         if number is None:
             raise UnknownError("the model does not know this item; give the id of one of the log it was trained on")
+        removed: frozenset[int] = frozenset()
+        if self._norms is not None:  # of somebody of whom nothing is known
+            rules = self._norms.rules(self._norms.asker(None, UNSTATED), self._now(), n)
+            removed = frozenset(rules.removed.tolist())
         with self._lock:
             if self._model.folds_in:  # the best items for a history of this one
-                best = self._recommend_scored(self._model.read(Queries.from_history([[number]])).queries, n)
+                queries = self._model.read(Queries.from_history([[number]])).queries
+                best = self._recommend_scored(excluding(queries, np.asarray(sorted(removed), np.int32)), n)
             else:
-                best = similar(self._model, number, n)
+                best = similar(self._model, number, min(n + len(removed), self._model.n_items))
         titles = self._catalogue.titles
         items = [
             SimilarItem(self._catalogue.ids[other], titles[other], score)
             for other, score in zip(best.items[0].tolist(), best.scores[0].tolist(), strict=True)
-            if other != UNKNOWN
-        ]
+            if other != UNKNOWN and other not in removed
+        ][:n]
         return SimilarItems(self._fingerprint, item_id, titles[number], tuple(items))
 
     def title_of(self, item_id: str) -> str | None:
@@ -365,7 +403,10 @@ class RunAnswers:
     def _cached(self, user_id: str) -> UserHistory | None:
         """Return the history of a user who has a cached state, valid or not."""
         history = self._histories.stored(user_id)
-        return None if history is None or self._cache.last(history) is None else history
+        if history is None:
+            return None
+        read = self._bound(user_id, UNSTATED, history, None, _LENGTH).history
+        return None if self._cache.last(read) is None else history
 
     def _current(self, user_id: str) -> UserHistory:
         """Return the history of a user, up to date with the store, after a turn of learning."""
@@ -374,9 +415,21 @@ class RunAnswers:
         self._learning.learn(history)
         return history
 
+    def _bound(self, user_id: str | None, said: Circumstances, history: UserHistory, at: int | None, n: int) -> Bound:
+        """Return what binds a list: the rules for who asks, and the history that may be read."""
+        asker = rules = None
+        if self._norms is not None:
+            asker = self._norms.asker(user_id, said)
+            moment = said.moment if said.moment is not None else self._now() if at is None else at
+            rules = self._norms.rules(asker, moment, n)
+        if not said.profiling:
+            return Bound(user_id, history, UserHistory(corrections=history.corrections), said, asker, rules)
+        read = history if self._norms is None or rules is None else self._norms.profiled(history, rules)
+        return Bound(user_id, history, read, said, asker, rules)
+
     def _recommend(
         self,
-        history: UserHistory,
+        bound: Bound,
         queries: Queries,
         state: UserState,
         n: int,
@@ -387,10 +440,36 @@ class RunAnswers:
     ) -> RecommendationList:
         if filters.names_items:
             queries = excluding(queries, self._catalogue.outside(filters))
-        exact = at is not None
+        exact, history, rules = at is not None, bound.history, bound.rules
         listed = self._lists.recommend(
-            history, queries, state, n, exact_time=exact, details=details, persona=filters.persona
+            history, queries, state, n, exact_time=exact, details=details, persona=filters.persona, rules=rules
         )
+        applied, shaped = None, False
+        if self._norms is not None and bound.asker is not None and rules is not None and listed.ruled is not None:
+            shaped = listed.ruled.shaped
+
+            def without(left_out: frozenset[str]) -> Ruled:
+                return self._lists.choose(
+                    history, queries, state, n, rules.without(left_out), exact_time=exact, persona=filters.persona
+                )
+
+            applied = self._norms.applied(bound.asker, rules, listed.ruled, without if bound.said.decisions else None)
+            if bound.said.recorded:
+                now = int(queries.now[0])
+                line = line_of(
+                    rules.bound,
+                    listed.ruled,
+                    self._norms.catalogue,
+                    context=bound.asker.context,
+                    own=bound.asker.own,
+                    request={
+                        "time": now,
+                        "moment": now if exact else rounded_moment(now, queries.times),
+                        "model": self._fingerprint,
+                        **request_of(n, exclude, filters, profiling=bound.said.profiling),
+                    },
+                )
+                applied = replace(applied, audit=self._norms.record(line, bound.user_id))
         kept = not (exact or exclude or filters.any)
         unknown = [item for item, time in history.unknown.items() if at is None or time < at]
         excluded = [item for item in dict.fromkeys(exclude) if item not in self._catalogue.numbers]
@@ -400,10 +479,11 @@ class RunAnswers:
             state.known_events,
             tuple(unknown[:_NAMED]),
             listed.items,
-            _learning(history),
+            _learning(bound.stored),
             tuple(excluded[:_NAMED]),
             listed.shelves,
-            "searched" if details and listed.rest is None else "pending" if details and kept else "unsearched",
+            _reasons(details, searched=listed.rest is None and not shaped, kept=kept and not shaped),
+            applied,
         )
 
 
@@ -411,6 +491,10 @@ def _scored_by(model: Recommender) -> Recommend:
     """Return what finds the best scores of the model that scores, whoever owns the items."""
     scoring = (model.base if isinstance(model, WithPersonas) else model).scoring_model
     return scoring.recommend
+
+
+def _reasons(details: Details, *, searched: bool, kept: bool) -> Literal["searched", "pending", "unsearched"]:
+    return "searched" if details and searched else "pending" if details and kept else "unsearched"
 
 
 def _learning(history: UserHistory) -> Learning | None:

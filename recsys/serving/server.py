@@ -23,6 +23,7 @@ from recsys.checks import positive
 from recsys.errors import ConfigError, RecsysError
 from recsys.events.addresses import open_store
 from recsys.events.store import EventStore
+from recsys.policy.ledger import Ledger
 from recsys.serving.access import Denied, Limits
 from recsys.serving.garbage import Garbage
 from recsys.serving.http.app import create_app
@@ -66,6 +67,9 @@ class Server:
         authenticated: whether requests need a token.
         proxies: addresses and networks of proxies in front, whose `X-Forwarded-For` tells the address of a client.
         allow: dotted paths of classes from elsewhere that the run's bundle may name.
+        policy: the file that binds every list; None: nothing does.
+        attributes: a table with more facts about items, for the policy.
+        ledger: folder in which decisions under the policy are recorded; None: nowhere.
 
     Raises:
         ConfigError: a setting is out of range, or the service would be open to other machines without tokens.
@@ -83,6 +87,9 @@ class Server:
     columns: Mapping[str, str] = field(default_factory=dict)
     proxies: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
+    policy: Path | None = None
+    attributes: Path | None = None
+    ledger: Path | None = None
 
     def __post_init__(self) -> None:
         if not (self.authenticated or _is_loopback(self.host)):
@@ -90,6 +97,8 @@ class Server:
                 f"--no-auth serves loopback addresses only, not {self.host}; leave it out and make a token with "
                 "`recsys tokens create`"
             )
+        if self.policy is None and (self.attributes or self.ledger):
+            raise ConfigError("--attributes and --ledger are of a policy; give --policy FILE too")
         if self.port not in range(65_536):
             raise ConfigError(f"--port is {self.port}; give a number from 0 to 65535")
         for proxy in self.proxies:
@@ -137,6 +146,9 @@ class Server:
             history=self.limits.history,
             exact=self.exact,
             allow=self.allow,
+            policy=self.policy,
+            attributes=self.attributes,
+            ledger=None if self.ledger is None else Ledger(self.ledger),
         )
         return Service(
             store, load, self.limits, authenticated=self.authenticated, announce=announce, after_answer=garbage.collect

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar, final
 
 from recsys.events.store import Appended, Correction, Event, EventStore, StoreError
@@ -16,6 +17,7 @@ from recsys.serving.access import Denied, Limits, RateLimiter, TokenCache, withi
 from recsys.serving.answers import Answers, Details
 from recsys.serving.filters import UNFILTERED, Filters
 from recsys.serving.metrics import Metrics
+from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.records import RecommendationList
 
 LOGGER = logging.getLogger("recsys.serving")
@@ -113,9 +115,11 @@ class Service:
         exclude: Collection[str],
         details: Details,
         filters: Filters = UNFILTERED,
+        said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         """Return recommendations, in the thread of the models; pending reasons are searched when it is quiet."""
-        listed = self.answers.recommend(user_id, n, at, exclude, details=details, filters=filters)
+        said = replace(said, recorded=True)
+        listed = self.answers.recommend(user_id, n, at, exclude, details=details, filters=filters, said=said)
         if listed.reasons == "pending":
             self._later(self._unsearched, user_id)
         return listed

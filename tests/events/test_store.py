@@ -435,3 +435,21 @@ class _Reader:
             self.histories.setdefault(change.event.user_id, {})[change.event.event_id] = change.sequence
         elif isinstance(change, Undone):
             self.histories.get(change.user_id, {}).pop(change.event_id, None)
+
+
+def test_settings_are_kept_by_user_and_name_until_the_user_is_erased(store: EventStore) -> None:
+    assert store.settings("ada") == {}
+    store.put_setting("ada", "policy", "[1]")
+    store.put_setting("ada", "policy", "[2]")
+    assert store.add_setting("ada", "key", "first") == "first"
+    assert store.add_setting("ada", "key", "second") == "first"
+    store.put_setting("bob", "policy", "[3]")
+    store.put_setting("ada", "gone", "x")
+    store.put_setting("ada", "gone", None)
+    assert store.settings("ada") == {"key": "first", "policy": "[2]"}
+    first = store.erase_user("ada")
+    assert store.settings("ada") == {}
+    assert store.settings("bob") == {"policy": "[3]"}
+    assert store.erase_user("ada") == first
+    store.put_setting("ada", "policy", "[4]")
+    assert store.erase_user("ada").sequence > first.sequence

@@ -94,3 +94,10 @@ def test_what_gives_way_is_the_least_of_the_lowest_layers() -> None:
             kept = [bound for bound in others if bound.level <= bounds[place].level]
             assert best_by_enumeration(scores, [*kept, bounds[place]], n) is None
     assert relaxed > 50
+
+
+def test_a_bound_gives_way_by_more_than_a_short_list_has_places() -> None:
+    bounds = [Bound(np.asarray([False, True]), 2, 5, 5, 2)]
+    groups = Groups.of(bounds, 2)
+    relaxation = relax(groups, np.bincount(groups.signature[:1], minlength=len(groups.has)), 1)
+    assert (relaxation.length, relaxation.relaxed, relaxation.bounds[0].low) == (1, (0,), 0)

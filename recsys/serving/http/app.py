@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote
 
@@ -29,8 +29,18 @@ from recsys.serving.http import schemas
 from recsys.serving.http.examples import with_examples
 from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import Guard
+from recsys.serving.http.norm_routes import norms
 from recsys.serving.http.operation_routes import administration, operation, page
-from recsys.serving.http.requests import allowing, allowing_user, check_parameters, handle_errors, token_of
+from recsys.serving.http.requests import (
+    allowing,
+    allowing_user,
+    check_parameters,
+    checked,
+    handle_errors,
+    stated,
+    token_of,
+)
+from recsys.serving.norms.circumstances import Circumstances
 from recsys.serving.records import Changed, Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
 from recsys.serving.service import Service
 
@@ -52,6 +62,7 @@ _FromYear = Annotated[int | None, Query(ge=0, le=schemas.LATEST, description=sch
 _ToYear = Annotated[int | None, Query(ge=0, le=schemas.LATEST, description=schemas.TO_YEAR, examples=[1999])]
 _Persona = Annotated[int | None, Query(ge=0, lt=MOST_PERSONAS, description=schemas.PERSONA, examples=[12])]
 _Shelf = Annotated[Literal["now"] | None, Query(description=schemas.SHELF, examples=["now"])]
+_Stated = Annotated[Circumstances, Depends(stated)]
 _Changed = Annotated[bool, Query(description="whether to tell what the events change in their user's list of ten")]
 _LENGTH = 10
 _LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
@@ -88,7 +99,8 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(page())
     app.include_router(operation(service, _ERRORS[503]), dependencies=[parameters])
     bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # for the schema
-    for router in (_events(service), _recommendations(service), _users(service), administration(service)):
+    routers = (_events(service), _recommendations(service), _users(service), norms(service), administration(service))
+    for router in routers:
         app.include_router(router, dependencies=[parameters, *bearer], responses=_ERRORS)
     described = app.openapi
     app.openapi = lambda: with_examples(described())  # type: ignore[method-assign]
@@ -157,6 +169,8 @@ def _recommendations(service: Service) -> APIRouter:
         from_year: _FromYear = None,
         to_year: _ToYear = None,
         persona: _Persona = None,
+        *,
+        said: _Stated,
         details: _Details = "true",
         shelf: _Shelf = None,
     ) -> Response:
@@ -165,23 +179,27 @@ def _recommendations(service: Service) -> APIRouter:
         excluded, filters = _excluded(exclude, limits), Filters(tuple(genre), from_year, to_year, persona)
         if shelf is not None:
             return await _answer(
-                service, _LIST, lambda: service.answers.recommend_now(user_id, n, now, excluded, filters)
+                service, _LIST, lambda: service.answers.recommend_now(user_id, n, now, excluded, filters, said)
             )
         return await _answer(
-            service, _LIST, lambda: service.recommend(user_id, n, now, excluded, schemas.details_of(details), filters)
+            service,
+            _LIST,
+            lambda: service.recommend(user_id, n, now, excluded, schemas.details_of(details), filters, said),
         )
 
     @router.post(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
-    async def recommend_with(user_id: schemas.Id, body: schemas.ListIn) -> Response:
+    async def recommend_with(request: Request, user_id: schemas.Id, body: schemas.ListIn) -> Response:
         """Recommend items to a user as GET does, with parameters that are too long for a path."""
         now = schemas.moment(body.at, time.time())
         excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
-        filters = schemas.filters_of(body)
+        filters, said = schemas.filters_of(body), checked(request, schemas.said_of(body))
         if body.shelf is not None:
             return await _answer(
-                service, _LIST, lambda: service.answers.recommend_now(user_id, n, now, excluded, filters)
+                service, _LIST, lambda: service.answers.recommend_now(user_id, n, now, excluded, filters, said)
             )
-        return await _answer(service, _LIST, lambda: service.recommend(user_id, n, now, excluded, details, filters))
+        return await _answer(
+            service, _LIST, lambda: service.recommend(user_id, n, now, excluded, details, filters, said)
+        )
 
     @router.post("/v1/recommendations", dependencies=[Depends(allowing("read"))], response_model=RecommendationList)
     async def recommend_for(body: schemas.QuestionIn) -> Response:
@@ -200,9 +218,15 @@ def _recommendations(service: Service) -> APIRouter:
                 raise DataError(f"history[{place}]: {error}") from None
         now = schemas.moment(body.at, asked)
         excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
-        filters, answers = schemas.filters_of(body), service.answers
+        filters, said, answers = (
+            schemas.filters_of(body),
+            replace(schemas.said_of(body), recorded=True),
+            service.answers,
+        )
         return await _answer(
-            service, _LIST, lambda: answers.recommend_for(history, n, now, excluded, details=details, filters=filters)
+            service,
+            _LIST,
+            lambda: answers.recommend_for(history, n, now, excluded, details=details, filters=filters, said=said),
         )
 
     @router.get(_ITEM + "/similar", dependencies=[Depends(allowing("read"))], response_model=SimilarItems)
@@ -274,6 +298,7 @@ def _users(service: Service) -> APIRouter:
             ],
             logged=list(answers.logged_events(user_id)),
             corrections=[_correction(k, one) for k, one in service.store.corrections(user_id).items()],
+            settings=service.store.settings(user_id),
             belief=belief and schemas.BeliefOut(**asdict(belief) | {"state": belief.state.hex()}),
             tokens=[schemas.TokenOut(**asdict(one)) for one in service.store.tokens() if one.user_id == user_id],
         )

@@ -134,6 +134,7 @@ _DATA: dict[str, Any] = {
     "events": [{**{name: _EVENT[name] for name in _EVENT if name != "user_id"}, "title": _ALIEN}],
     "logged": [TypeAdapter(LoggedEvent).dump_python(LoggedEvent("2288", 4.5, _NOW - 86_400), mode="json")],
     "corrections": [_CORRECTION],
+    "settings": {"policy": '[{"id": "no-horror", "deny": {"genre": "Horror"}}]'},
     "belief": {"model": _MODEL, "sequence": 7, "events": 41, "state": "00ff"},
     "tokens": [{"label": "phone", "scopes": ["read"], "created": _NOW, "expires": None, "revoked": None}],
 }
@@ -158,6 +159,13 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "query": "alien",
     "changed": True,
     "shelf": "now",
+    "age": 30,
+    "region": "eu",
+    "consent": ["history"],
+    "role": "assistant",
+    "profiling": "none",
+    "decisions": "true",
+    "audit_id": "0-17",
 }
 """Of each parameter in a path or a query, by its name."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -17,6 +17,7 @@ from recsys.events.tokens import Scope, Token
 from recsys.serving.access import Code, Denied, require
 from recsys.serving.http import schemas
 from recsys.serving.http.middleware import TOKEN
+from recsys.serving.norms.circumstances import Circumstances
 
 _REFUSALS: dict[int, tuple[Code, str]] = {
     400: ("invalid_request", "the body cannot be read; send UTF-8 JSON"),
@@ -55,6 +56,33 @@ def allowing_user(scope: Scope) -> Any:  # noqa: ANN401
         require(token_of(request), scope, user_id)
 
     return check
+
+
+async def stated(
+    request: Request,
+    age: Annotated[int | None, Query(ge=0, le=schemas.OLDEST, description=schemas.AGE)] = None,
+    region: Annotated[str | None, Query(min_length=1, max_length=50, description=schemas.REGION)] = None,
+    consent: Annotated[list[str], Query(max_length=20, description=schemas.CONSENT)] = [],  # noqa: B006
+    role: Annotated[str | None, Query(min_length=1, max_length=50, description=schemas.ROLE)] = None,
+    profiling: Annotated[Literal["history", "none"], Query(description=schemas.PROFILING)] = "history",
+    decisions: Annotated[Literal["true", "false"], Query(description=schemas.DECISIONS)] = "false",
+) -> Circumstances:
+    """Return what the query of a request says of who asks."""
+    consents = frozenset(consent) if consent else None
+    said = Circumstances(age, region, consents, role, profiling == "history", decisions == "true")
+    return checked(request, said)
+
+
+def checked(request: Request, said: Circumstances) -> Circumstances:
+    """Raise where the token is of the very user of whom the request says how old, from where or in which role."""
+    if token_of(request).user_id is not None and (said.age, said.region, said.role) != (None, None, None):
+        raise Denied(
+            403,
+            "scope_missing",
+            "age, region and role are told by the service, not by the person; leave them out, or use a token of the "
+            "service",
+        )
+    return said
 
 
 async def check_parameters(request: Request) -> None:

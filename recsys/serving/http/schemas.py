@@ -32,6 +32,7 @@ from recsys.events.checks import (
 from recsys.serving.access import Code, Limits
 from recsys.serving.answers import Details
 from recsys.serving.filters import Filters
+from recsys.serving.norms.circumstances import Circumstances
 from recsys.serving.records import Changed, HistoryEvent, LoggedEvent
 
 # The schema documents the checks of `recsys.events.checks` and the limits; their errors tell a cure.
@@ -100,6 +101,20 @@ MOST_GENRES: Final = 20
 _Genre = Annotated[list[str], Field(description=GENRE, max_length=MOST_GENRES)]
 _Year = Annotated[int | None, Field(ge=0, le=LATEST), BeforeValidator(_integral)]
 _Persona = Annotated[int | None, Field(ge=0, lt=MOST_PERSONAS, description=PERSONA), BeforeValidator(_integral)]
+
+AGE: Final = "of the person, in years; else as it is stored, and unknown counts as the youngest"
+REGION: Final = "where the request comes from, as the policy writes regions"
+CONSENT: Final = "purposes to which the person has agreed; else those that are stored"
+ROLE: Final = "what the service acts as, as the policy writes roles"
+PROFILING: Final = "none: the list of somebody without a history"
+DECISIONS: Final = (
+    "whether to tell of each removed and lifted item by which rules of the policy it is so, which takes long"
+)
+OLDEST: Final = 150
+
+_Age = Annotated[int | None, Field(ge=0, le=OLDEST), BeforeValidator(_integral)]
+_Said = Annotated[str | None, Field(min_length=1, max_length=50)]
+_Profiling = Literal["history", "none"]
 _VALUE: dict[str, Any] = {"minimum": -LARGEST_VALUE, "maximum": LARGEST_VALUE}
 _TIME: dict[str, Any] = {"minimum": 0, "exclusiveMaximum": LARGEST_TIME}
 _TIMES: dict[str, Any] = {
@@ -125,7 +140,7 @@ _SAID: JsonDict = {
 """`recsys.events.checks.check_said`: a rating has a value, and a like, a dislike and a skip have none."""
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """Takes the fields it knows, in the types it names, and nothing else."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -140,7 +155,7 @@ class _Body(BaseModel):
         return sent
 
 
-class EventIn(_Body):
+class EventIn(Body):
     """Somebody did something with an item, or said something of it."""
 
     model_config = ConfigDict(json_schema_extra=_SAID)
@@ -165,13 +180,13 @@ class EventIn(_Body):
     )
 
 
-class EventsIn(_Body):
+class EventsIn(Body):
     """One event or many; all are taken, or none."""
 
     events: list[EventIn] = Field(min_length=1, json_schema_extra={"maxItems": Limits.batch})
 
 
-class UseIn(_Body):
+class UseIn(Body):
     """One event of a history."""
 
     model_config = ConfigDict(json_schema_extra=_SAID)
@@ -212,7 +227,7 @@ def details_of(details: str) -> Details:
     return "ready" if details == "ready" else details == "true"
 
 
-class ListIn(_Body):
+class ListIn(Body):
     """What a list of recommendations shall be: the parameters of GET, in a body."""
 
     n: _Length = 10
@@ -224,9 +239,15 @@ class ListIn(_Body):
     persona: _Persona = None
     details: Details = Field(True, description=DETAILS)
     shelf: Literal["now"] | None = Field(None, description=SHELF)
+    age: _Age = Field(None, description=AGE)
+    region: _Said = Field(None, description=REGION)
+    consent: list[str] | None = Field(None, max_length=20, description=CONSENT)
+    role: _Said = Field(None, description=ROLE)
+    profiling: _Profiling = Field("history", description=PROFILING)
+    decisions: bool = Field(False, description=DECISIONS)
 
 
-class QuestionIn(_Body):
+class QuestionIn(Body):
     """A question of somebody whose history comes with it. Nothing of it is kept."""
 
     history: list[UseIn] = Field(json_schema_extra={"maxItems": Limits.history} | _TIMES)
@@ -238,9 +259,15 @@ class QuestionIn(_Body):
     to_year: _Year = Field(None, description=TO_YEAR)
     persona: _Persona = None
     details: bool = Field(True, description="false: do not search for the events without which an item would leave")
+    age: _Age = Field(None, description=AGE)
+    region: _Said = Field(None, description=REGION)
+    consent: list[str] | None = Field(None, max_length=20, description=CONSENT)
+    role: _Said = Field(None, description=ROLE)
+    profiling: _Profiling = Field("history", description=PROFILING)
+    decisions: bool = Field(False, description=DECISIONS)
 
 
-class CorrectionIn(_Body):
+class CorrectionIn(Body):
     """What a person says of one of their personas. It takes the place of an earlier correction."""
 
     weight: float = Field(
@@ -340,6 +367,7 @@ class DataOut(BaseModel):
     events: list[StoredEvent]
     logged: list[LoggedEvent]
     corrections: list[CorrectionOut]
+    settings: dict[str, str] = Field(description="own rules, circumstances and the key in the ledger, as texts")
     belief: BeliefOut | None
     tokens: list[TokenOut]
 
@@ -366,6 +394,13 @@ class ReadyOut(StateOut):
 def filters_of(body: ListIn | QuestionIn) -> Filters:
     """Return which items a body lets into the list."""
     return Filters(tuple(body.genre), body.from_year, body.to_year, body.persona)
+
+
+def said_of(body: ListIn | QuestionIn) -> Circumstances:
+    """Return what a body says of who asks."""
+    consents = None if body.consent is None else frozenset(body.consent)
+    profiled = body.profiling == "history"
+    return Circumstances(body.age, body.region, consents, body.role, profiled, body.decisions)
 
 
 def moment(given: object, now: float) -> int | None:

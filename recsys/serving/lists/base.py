@@ -9,6 +9,8 @@ from typing import Final, final
 
 from recsys.data.queries import Queries
 from recsys.events.store import Correction
+from recsys.serving.norms.ruled import Ruled
+from recsys.serving.norms.rules import ListRules
 from recsys.serving.records import Persona, UnmatchedCorrection
 from recsys.serving.users.state import Listed, UserState
 
@@ -82,6 +84,7 @@ class ListMaker(ABC):
         corrections: dict[int, Correction],
         *,
         details: bool,
+        rules: ListRules | None = None,
     ) -> Listed:
         """Return a new list for one user.
 
@@ -92,7 +95,20 @@ class ListMaker(ABC):
             n: length of the list.
             corrections: of personas, see `acting`.
             details: whether events are searched without which items would leave the list; else `Listed.rest` does it.
+            rules: that bind the list; a list that quotas or preferences chose is told without searched reasons.
         """
+
+    @abstractmethod
+    def choose(
+        self,
+        queries: Queries,
+        moment: int,
+        state: UserState,
+        n: int,
+        corrections: dict[int, Correction],
+        rules: ListRules,
+    ) -> Ruled:
+        """Return the items that `make` would list under some rules."""
 
     @abstractmethod
     def personas(self, queries: Queries, state: UserState, corrections: Mapping[int, Correction]) -> ToldPersonas:

@@ -15,6 +15,8 @@ from recsys.explanations import Evidence, Explanation
 from recsys.explanations.reasons.steps import finished
 from recsys.serving.answers import Details
 from recsys.serving.lists.base import ListMaker
+from recsys.serving.norms.ruled import Ruled
+from recsys.serving.norms.rules import ListRules
 from recsys.serving.users.history import UserHistory
 from recsys.serving.users.state import CachedList, Listed, UserCache, UserState
 
@@ -50,6 +52,7 @@ class CachedLists:
         exact_time: bool,
         details: Details,
         persona: int | None = None,
+        rules: ListRules | None = None,
     ) -> Listed:
         """Return the n best items for a user at the moment of the queries.
 
@@ -61,6 +64,7 @@ class CachedLists:
             exact_time: whether the history is read as of the very second.
             details: see `Answers.recommend`.
             persona: the one whose items may be listed; None: all.
+            rules: that bind the list.
         """
         now = int(queries.now[0])
         moment = now if exact_time else rounded_moment(now, queries.times)
@@ -69,19 +73,40 @@ class CachedLists:
         if persona is not None:
             queries = self._maker.of_persona(queries, moment, state, history.corrections, persona)
         if queries.exclude is not state.queries.exclude:  # the request excludes more items
-            return self._maker.make(queries, moment, state, n, corrections, details=details is True)
-        if cached is None or not cached.answers(moment, n, corrections):
-            listed = self._maker.make(queries, moment, state, n, corrections, details=details is True)
-            cached = CachedList(moment, now, n, corrections, listed)
+            return self._maker.make(queries, moment, state, n, corrections, details=details is True, rules=rules)
+        key = None if rules is None else rules.key
+        if cached is None or not cached.answers(moment, n, corrections, key):
+            listed = self._maker.make(queries, moment, state, n, corrections, details=details is True, rules=rules)
+            cached = CachedList(moment, now, n, corrections, listed, rules=key)
             self._keep(history, state, cached)
         elif details is True and cached.listed.rest is not None:
             cached = replace(cached, listed=finished(cached.listed.rest), unsearched=cached.listed)
             self._keep(history, state, cached)
         listed = cached.listed
         if details is False and listed.rest is None:
-            listed = cached.unsearched or self._maker.make(queries, moment, state, n, corrections, details=False)
+            listed = cached.unsearched or self._maker.make(
+                queries, moment, state, n, corrections, details=False, rules=rules
+            )
         later = now - cached.now
         return replace(listed, items=tuple([_aged(one, later) for one in listed.items])) if later else listed
+
+    def choose(
+        self,
+        history: UserHistory,
+        queries: Queries,
+        state: UserState,
+        n: int,
+        rules: ListRules,
+        *,
+        exact_time: bool,
+        persona: int | None = None,
+    ) -> Ruled:
+        """Return the items that `recommend` would list under some rules, and keep nothing."""
+        now = int(queries.now[0])
+        moment = now if exact_time else rounded_moment(now, queries.times)
+        if persona is not None:
+            queries = self._maker.of_persona(queries, moment, state, history.corrections, persona)
+        return self._maker.choose(queries, moment, state, n, self._maker.acting(history.corrections), rules)
 
     def search(self, history: UserHistory, state: UserState, seconds: float) -> bool:
         """Search for reasons of the last list for some time; return whether there is more to do."""

@@ -29,6 +29,9 @@ from recsys.serving.answers import UnknownError
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.lists.base import SEARCHED, ListMaker, ToldPersonas
 from recsys.serving.lists.controls import Controls, check_control, tastes_id
+from recsys.serving.norms.ruled import Ruled
+from recsys.serving.norms.rules import ListRules
+from recsys.serving.norms.seated import seated_list
 from recsys.serving.records import Persona, Shelf
 from recsys.serving.users.state import Listed, UserState, excluding
 from recsys.slates import Greedy, Pool
@@ -131,8 +134,49 @@ class PersonaLists(ListMaker):
         corrections: dict[int, Correction],
         *,
         details: bool,
+        rules: ListRules | None = None,
     ) -> Listed:
         controls = self.controls(state, corrections)
+        whole, heard, of_event, nothing = self._heard(queries, moment, state, controls)
+        heard, listed, contributions, ruled = self._ruled(whole, heard, state, controls, n, rules, general=nothing)
+        heard = replace(heard, queries=heard.queries.at(queries.now))
+        explained = self._explained(whole, heard, state, listed, contributions, controls)
+        (shares,) = persona_shares(whole.model, whole.queries, of_event, controls.muted.shape[1])
+        (often,) = often_of_found(self._model, whole.queries, state.grown.found, [state.grown.names])
+        if nothing:
+            items = tuple([_for_nobody(one) for one in explained.explanations()])
+            return Listed(items, _shelves(items, controls, shares, often), ruled=ruled)
+
+        def searched() -> Steps[Listed]:
+            yield from explained.search(SEARCHED)
+            items = tuple(explained.explanations())
+            return Listed(items, _shelves(items, controls, shares, often), ruled=ruled)
+
+        shaped = ruled is not None and ruled.shaped
+        if details and not shaped:
+            return finished(searched())
+        items = tuple(explained.explanations())
+        return Listed(items, _shelves(items, controls, shares, often), None if shaped else searched(), ruled)
+
+    def choose(
+        self,
+        queries: Queries,
+        moment: int,
+        state: UserState,
+        n: int,
+        corrections: dict[int, Correction],
+        rules: ListRules,
+    ) -> Ruled:
+        controls = self.controls(state, corrections)
+        whole, heard, _, nothing = self._heard(queries, moment, state, controls)
+        ruled = self._ruled(whole, heard, state, controls, n, rules, general=nothing)[-1]
+        assert ruled is not None
+        return ruled
+
+    def _heard(
+        self, queries: Queries, moment: int, state: UserState, controls: Controls
+    ) -> tuple[ReadOut, ReadOut, Items, bool]:
+        """Return a user read with all evidence and without what is muted, the personas of events, whether all are."""
         now = queries.at(np.asarray([moment], np.int64))
         of_event = state.grown.found.personas.of_events(self._model.dictionary, now)
         whole = heard = self.read(now, state)
@@ -142,24 +186,40 @@ class PersonaLists(ListMaker):
         nothing = controls.mutes and not event_weights(heard.queries).any() and bool(event_weights(whole.queries).any())
         if not nothing:  # with everything muted the list is what suits users in general
             heard = replace(heard, queries=self._without_silent(heard.queries, controls))
-        listed, contributions = self._slated(whole, heard, state, controls, n, general=nothing)
-        heard = replace(heard, queries=heard.queries.at(queries.now))
-        explained = self._explained(whole, heard, state, listed, contributions, controls)
-        (shares,) = persona_shares(whole.model, whole.queries, of_event, controls.muted.shape[1])
-        (often,) = often_of_found(self._model, whole.queries, state.grown.found, [state.grown.names])
-        if nothing:
-            items = tuple([_for_nobody(one) for one in explained.explanations()])
-            return Listed(items, _shelves(items, controls, shares, often))
+        return whole, heard, of_event, nothing
 
-        def searched() -> Steps[Listed]:
-            yield from explained.search(SEARCHED)
-            items = tuple(explained.explanations())
-            return Listed(items, _shelves(items, controls, shares, often))
+    def _ruled(
+        self,
+        whole: ReadOut,
+        heard: ReadOut,
+        state: UserState,
+        controls: Controls,
+        n: int,
+        rules: ListRules | None,
+        *,
+        general: bool,
+    ) -> tuple[ReadOut, Recommendations, Tensor | None, Ruled | None]:
+        """Return the list, and how it is read: without what rules remove, so that reasons hold under them too.
 
-        if details:
-            return finished(searched())
-        items = tuple(explained.explanations())
-        return Listed(items, _shelves(items, controls, shares, often), searched())
+        The list of the slate stays where it keeps the rules, with or without what they remove. Else the rules choose
+        the list, and the seats that the slate would give are kept as far as they leave room.
+        """
+        plain, contributions = self._slated(whole, heard, state, controls, n, general=general)
+        if rules is None:
+            return heard, plain, contributions, None
+        heard = replace(heard, queries=rules.allowed(heard.queries))
+        if rules.keeps(plain):
+            return heard, plain, contributions, Ruled.of(plain, plain)
+        listed, contributions = self._slated(whole, heard, state, controls, n, general=general)
+        if rules.keeps(listed):
+            return heard, listed, contributions, Ruled.of(plain, listed)
+        scores = rules.scores(self._holding(state), heard.queries)
+        if general:
+            decision, listed = rules.decide(scores, n)
+        else:
+            owners = self._owners(whole, state, controls)
+            decision, listed = seated_list(rules, self._model.chosen_slate, owners, controls.muted, scores, n)
+        return heard, listed, None, Ruled.of(plain, listed, decision)
 
     def _without_silent(self, queries: Queries, controls: Controls) -> Queries:
         """Return the queries without the items of tastes that are muted though no persona is theirs."""
@@ -187,16 +247,7 @@ class PersonaLists(ListMaker):
         """
         if general:
             return self._best(heard, n, state)[0], None
-        slate = self._model.chosen_slate
-        personas = state.grown.found.personas
-        owners = PersonaOwners(
-            self._holding(state),
-            whole.queries,
-            self._model.dictionary,
-            personas,
-            boosted=controls.boosted,
-            muted=controls.muted,
-        )
+        slate, owners = self._model.chosen_slate, self._owners(whole, state, controls)
         size = min(max(n, slate.pool), self._model.n_items)
         while True:
             best, contributions = self._best(heard, size, state)
@@ -213,6 +264,17 @@ class PersonaLists(ListMaker):
         listed = Recommendations(items, scores, owner)
         of_listed = None if contributions is None or empty.any() else contributions[:, chosen[0]]
         return listed, of_listed
+
+    def _owners(self, whole: ReadOut, state: UserState, controls: Controls) -> PersonaOwners:
+        """Return what knows which persona owns an item, by all evidence."""
+        return PersonaOwners(
+            self._holding(state),
+            whole.queries,
+            self._model.dictionary,
+            state.grown.found.personas,
+            boosted=controls.boosted,
+            muted=controls.muted,
+        )
 
     def _holding(self, state: UserState) -> Recommender:
         """Return the model that scores; with attention over personas one that holds those of the user."""

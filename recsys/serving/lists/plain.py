@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import final
 
 import numpy as np
+from torch import Tensor
 
 from recsys.bundles.index import Recommend
 from recsys.data.queries import Queries
@@ -15,12 +16,14 @@ from recsys.events.store import Correction
 from recsys.explanations import PersonaItem, UserFacts, explain_read, text
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.reasons.steps import Steps
-from recsys.models.base import Recommender
+from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.lists.base import SEARCHED, ListMaker, ToldPersonas
 from recsys.serving.lists.corrections import PersonaCorrections
+from recsys.serving.norms.ruled import Ruled
+from recsys.serving.norms.rules import ListRules
 from recsys.serving.records import Persona, Shelf, UnmatchedCorrection
 from recsys.serving.users.state import Listed, UserState
 
@@ -86,22 +89,18 @@ class PlainLists(ListMaker):
         corrections: dict[int, Correction],
         *,
         details: bool,
+        rules: ListRules | None = None,
     ) -> Listed:
-        facts, cached = state.facts, state.cached_weights
-        weighed = self._corrections.weigh(queries.at(np.asarray([moment], np.int64)), corrections)
-        muted = len(weighed.times) < len(queries.times)  # all personas are: the state is of another history
+        facts = state.facts
+        read, weighed, muted = self._read(queries, moment, state, corrections)
         if muted:
-            facts, cached = UserFacts.of(self._model, weighed), None
-        read = self._model.read(weighed) if cached is None else cached.read(weighed)
-        contributions = None
-        if self._top_n is None:
-            best = self._recommend(read.queries, n)
-        else:
-            bounded = self._top_n.best(read.queries, n, state.bounded)
-            best, contributions, state.bounded = bounded.recommendations, bounded.contributions, bounded.bounded
+            facts = UserFacts.of(self._model, weighed)
+        read, best, contributions, ruled = self._ruled(read, state, n, rules)
+        shaped = ruled is not None and ruled.shaped
         read = replace(read, queries=read.queries.at(queries.now))
+        searches = details and not shaped
         (items,) = explain_read(
-            read, facts, best, self._catalogue.ids, contributions=contributions, searched=SEARCHED if details else 0
+            read, facts, best, self._catalogue.ids, contributions=contributions, searched=SEARCHED if searches else 0
         )
         if corrections:
             items = self._corrections.explain(items, state.facts.personas[0], corrections)
@@ -111,10 +110,57 @@ class PlainLists(ListMaker):
 
         def searched() -> Steps[Listed]:
             yield
-            return self.make(queries, moment, state, n, corrections, details=True)
+            return self.make(queries, moment, state, n, corrections, details=True, rules=rules)
 
-        rest = None if details or not read.model.folds_in else searched()
-        return Listed(tuple(items), shelves, rest)
+        rest = None if details or shaped or not read.model.folds_in else searched()
+        return Listed(tuple(items), shelves, rest, ruled)
+
+    def choose(
+        self,
+        queries: Queries,
+        moment: int,
+        state: UserState,
+        n: int,
+        corrections: dict[int, Correction],
+        rules: ListRules,
+    ) -> Ruled:
+        read, _, _ = self._read(queries, moment, state, corrections)
+        ruled = self._ruled(read, state, n, rules)[-1]
+        assert ruled is not None
+        return ruled
+
+    def _read(
+        self, queries: Queries, moment: int, state: UserState, corrections: dict[int, Correction]
+    ) -> tuple[ReadOut, Queries, bool]:
+        """Return how the model reads a user at a moment, the query that it reads, and whether everything is muted."""
+        weighed = self._corrections.weigh(queries.at(np.asarray([moment], np.int64)), corrections)
+        muted = len(weighed.times) < len(queries.times)  # all personas are: the state is of another history
+        cached = None if muted else state.cached_weights
+        return (self._model.read(weighed) if cached is None else cached.read(weighed)), weighed, muted
+
+    def _best(self, queries: Queries, n: int, state: UserState) -> tuple[Recommendations, Tensor | None]:
+        """Return the best-scored items, and the contributions of the events to them where these are known."""
+        if self._top_n is None:
+            return self._recommend(queries, n), None
+        bounded = self._top_n.best(queries, n, state.bounded)
+        state.bounded = bounded.bounded
+        return bounded.recommendations, bounded.contributions
+
+    def _ruled(
+        self, read: ReadOut, state: UserState, n: int, rules: ListRules | None
+    ) -> tuple[ReadOut, Recommendations, Tensor | None, Ruled | None]:
+        """Return the list, and how it is read: without what rules remove, so that reasons hold under them too."""
+        plain, contributions = self._best(read.queries, n, state)
+        if rules is None:
+            return read, plain, contributions, None
+        read = replace(read, queries=rules.allowed(read.queries))
+        if rules.keeps(plain):
+            return read, plain, contributions, Ruled.of(plain, plain)
+        best, contributions = self._best(read.queries, n, state)
+        if rules.keeps(best):
+            return read, best, contributions, Ruled.of(plain, best)
+        decision, best = rules.decide(rules.scores(read.model, read.queries), n)
+        return read, replace(best, owners=None), None, Ruled.of(plain, best, decision)
 
     def personas(self, queries: Queries, state: UserState, corrections: Mapping[int, Correction]) -> ToldPersonas:
         (activity,) = persona_activity(self._model, queries)

@@ -12,7 +12,16 @@ import { asSentence } from "./words.js";
  * @typedef {{persona: number | null, name: string | null, share: number, seats: number, weight: number, muted: boolean, often: string[]}} Shelf
  * @typedef {{learned: number, pending: number}} Learning
  * @typedef {{model: string, now: number, known_events: number, items: Recommended[], shelves: Shelf[],
- *   learning: Learning | null, reasons: "searched" | "pending" | "unsearched"}} RecommendationList
+ *   learning: Learning | null, reasons: "searched" | "pending" | "unsearched", policy: AppliedPolicy | null}} RecommendationList
+ * @typedef {"law" | "organisation" | "role" | "individual"} Layer
+ * @typedef {{id: string, layer: Layer, rule: string, why: string}} RuleFacts
+ * @typedef {{item_id: string, title: string}} NamedItem
+ * @typedef {{item_id: string, title: string, change: "removed" | "lifted", rules: RuleFacts[], price: number}} Decision
+ * @typedef {{name: string, acted: {rule: RuleFacts, removed: NamedItem[], lifted: NamedItem[]}[], relaxed: string[], decisions: Decision[] | null}} AppliedPolicy
+ * @typedef {{id: string, rule: string, why: string, when: string, unless: string}} RuleInWords
+ * @typedef {{name: string | null, layers: {layer: Layer, rules: RuleInWords[]}[]}} PolicyFacts
+ * @typedef {{id: string, [key: string]: unknown}} OwnRule
+ * @typedef {{layer: RuleInWords[], rules: OwnRule[] | null, consents: string[]}} OwnPolicy
  * @typedef {{genre?: string, from_year?: number, to_year?: number, persona?: number}} Filters
  * @typedef {{persona: number, name: string, renamed: boolean, weight: number, muted: boolean, share_now: number,
  *   share_long_term: number, items: {item_id: string, title: string, weight: number}[],
@@ -111,6 +120,43 @@ export const visit = (user, n) => ask("GET", `${pathOf(user)}/recommendations?n=
  * @returns {Promise<string[]>}
  */
 export const genres = async () => (await ask("GET", "v1/genres")).genres;
+
+/**
+ * Return of each title that rules removed from a list, or lifted into it, which ones.
+ * @param {string} user
+ * @param {number} n length of the list
+ * @returns {Promise<Decision[]>}
+ */
+export async function decisions(user, n) {
+  const query = new URLSearchParams({ n: String(n), details: "false", decisions: "true" });
+  return (await ask("GET", `${pathOf(user)}/recommendations?${query}`)).policy?.decisions ?? [];
+}
+
+/**
+ * Return the rules that bind everybody's lists.
+ * @returns {Promise<PolicyFacts>}
+ */
+export const policy = () => ask("GET", "v1/policy");
+
+/**
+ * @param {string} user
+ * @returns {Promise<OwnPolicy>}
+ */
+export const ownPolicy = (user) => ask("GET", `${pathOf(user)}/policy`);
+
+/**
+ * @param {string} user
+ * @param {OwnRule[]} rules
+ * @param {string[]} consents
+ * @returns {Promise<unknown>}
+ */
+export const setOwnPolicy = (user, rules, consents) => ask("PUT", `${pathOf(user)}/policy`, { rules, consents });
+
+/**
+ * @param {string} user
+ * @returns {Promise<unknown>}
+ */
+export const dropOwnPolicy = (user) => ask("DELETE", `${pathOf(user)}/policy`);
 
 /**
  * @param {string} user

@@ -65,6 +65,12 @@ export const whole = () => completed;
 /** Return whose desk it is. */
 export const currentUser = () => user;
 
+/** Return the list that is shown, once there is one. */
+export const currentList = () => list;
+
+/** Return the genres of the catalogue, once they are known. */
+export const currentGenres = () => genres;
+
 /** Return the current user's personas, once they are known. */
 export const currentPersonas = () => personas?.personas ?? [];
 
@@ -210,8 +216,11 @@ function correctionDone(name, before, after) {
   return before.weight === 0 ? `Unmuted: ${name}` : `No longer boosted: ${name}`;
 }
 
-/** @param {Deed} one */
-async function act(one) {
+/**
+ * Do something that may change the list, bring it up to date, and show what it changed.
+ * @param {Deed} one
+ */
+export async function act(one) {
   const person = user;
   const earlier = displayed();
   await one.deed();

@@ -7,6 +7,7 @@ import { connectDesk, leaveDesk, openDesk, whole } from "./desk.js";
 import { button, byId, h } from "./dom.js";
 import { connectMarks } from "./marks.js";
 import { connectProblems } from "./problems.js";
+import { connectRules } from "./rules.js";
 import { connectSearch } from "./search.js";
 import { connectTour } from "./tour.js";
 
@@ -86,7 +87,8 @@ const askToken = connectToken(
   },
 );
 connectProblems(refused);
-connectDesk(connectMarks());
+const [marks, rules] = [connectMarks(), connectRules()];
+connectDesk(async () => void (await Promise.all([marks(), rules()])));
 connectData(refused);
 byId("change-user").addEventListener("click", () => void attempt(choose));
 byId("change-token").addEventListener("click", () => askToken());

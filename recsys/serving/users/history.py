@@ -77,6 +77,16 @@ class Timeline:
         """Return a copy, which grows by itself."""
         return Timeline(self.items[:], self.values[:], self.times[:], self.kinds[:])
 
+    def keep(self, visible: npt.NDArray[np.bool_]) -> Timeline:
+        """Return a copy with only some of the events."""
+        places = np.flatnonzero(visible).tolist()
+        return Timeline(
+            array("i", [self.items[place] for place in places]),
+            array("f", [self.values[place] for place in places]),
+            array("q", [self.times[place] for place in places]),
+            array("b", [self.kinds[place] for place in places]),
+        )
+
     def add(self, event: PendingEvent) -> None:
         """Insert an event by its time."""
         place = bisect_right(self.times, event.time)
@@ -113,6 +123,7 @@ class UserHistory:
         sequences: numbers of all events of the store, ascending.
         lesson: what the belief has learned from and still has to learn.
         unknown: the time of the first event with each item that the model does not know, by the item's id.
+        hidden: items that are not listed again though no event of theirs may be read.
         version: changes whenever the timeline or the belief does.
     """
 
@@ -126,6 +137,7 @@ class UserHistory:
     lesson: Lesson = field(default_factory=lambda: Lesson(0))
     version: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
+    hidden: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def note_unknown(self, item_id: str, time: int) -> None:
         """Note an event with an item that the model does not know."""
@@ -133,7 +145,7 @@ class UserHistory:
 
     def excluded(self, stop: int) -> Ragged:
         """Return the items of the timeline until `stop`, ascending, each once."""
-        return row(np.unique(np.array(self.timeline.items[:stop], np.int32)))
+        return row(np.unique(np.r_[np.array(self.timeline.items[:stop], np.int32), self.hidden]))
 
 
 @final

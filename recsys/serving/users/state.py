@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, final
@@ -22,6 +22,7 @@ from recsys.models.base import Recommender
 from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.linear.bounded_top_n import BoundedScores
 from recsys.models.personas.model import WithPersonas
+from recsys.serving.norms.ruled import Ruled
 from recsys.serving.records import Shelf
 from recsys.serving.users.history import UserHistory, decayed_within
 from recsys.serving.users.personas import GrownPersonas
@@ -43,11 +44,13 @@ class Listed:
         items: best first.
         shelves: see `RecommendationList`.
         rest: makes the same list with searched reasons, from what is here; None where they are searched already.
+        ruled: what a policy did to it; None without one.
     """
 
     items: tuple[Explanation, ...]
     shelves: tuple[Shelf, ...]
     rest: Steps[Listed] | None = None
+    ruled: Ruled | None = None
 
 
 @final
@@ -60,6 +63,7 @@ class CachedList:
         now: the moment of the request, Unix seconds, from which the ages of the evidence count.
         n: the requested length.
         corrections: of personas, at that time.
+        rules: key of the rules that bound it; None without a policy.
         listed: the list.
         unsearched: the same list before reasons were searched; None where it was made with them.
     """
@@ -70,10 +74,11 @@ class CachedList:
     corrections: dict[int, Correction]
     listed: Listed
     unsearched: Listed | None = None
+    rules: Hashable = None
 
-    def answers(self, moment: int, n: int, corrections: dict[int, Correction]) -> bool:
+    def answers(self, moment: int, n: int, corrections: dict[int, Correction], rules: Hashable) -> bool:
         """Return whether a new list would be the same, but for its reasons."""
-        return (self.moment, self.n, self.corrections) == (moment, n, corrections)
+        return (self.moment, self.n, self.corrections, self.rules) == (moment, n, corrections, rules)
 
 
 @final

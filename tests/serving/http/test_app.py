@@ -285,7 +285,8 @@ def test_everything_of_a_user_can_be_exported_and_erased(client: Client, store: 
     cold = _ok(client.get(f"/v1/users/new/recommendations?n=5&at={AT}"))
     assert _ok(client.delete("/v1/users/u0/data")) == {"erased": True}
     assert _ok(client.get("/v1/users/u0/data")) == {
-        "user_id": "u0", "events": [], "logged": [], "corrections": [], "belief": None, "tokens": [],
+        "user_id": "u0", "events": [], "logged": [], "corrections": [], "settings": {}, "belief": None,
+        "tokens": [],
     }  # fmt: skip
     assert _ok(client.get(_LIST)) == cold
     assert _ok(client.get("/v1/users/u0/personas"))["half_life"] is None
@@ -481,7 +482,7 @@ def test_health_readiness_and_metrics(client: Client, service: Service, store: E
 
 def test_the_schema_tells_of_every_route_and_its_errors(client: Client) -> None:
     schema = _ok(client.get("/openapi.json"))
-    assert len(schema["paths"]) == 16
+    assert len(schema["paths"]) == 20
     take = schema["paths"]["/v1/events"]["post"]
     assert {"200", "401", "403", "409", "413", "415", "422", "429", "503"} <= set(take["responses"])
     assert json.dumps(take["responses"]["422"]).count("ErrorOut") == 1

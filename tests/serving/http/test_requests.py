@@ -31,7 +31,7 @@ def test_no_route_takes_a_parameter_that_its_schema_does_not_name(client: Client
     paths = client.get("/openapi.json").json()["paths"]
     for template, methods in paths.items():
         for method in methods:
-            path = template.format(user_id="u0", item_id="i3", persona=1, event_id="e1")
+            path = template.format(user_id="u0", item_id="i3", persona=1, event_id="e1", audit_id="0-0")
             answer = client.request(method.upper(), path, params={"category": "Horror"}, json={"events": [event("e1")]})
             assert "'category'" in _refusal(answer), (method, path)
     assert "'category'" in _refusal(client.get("/openapi.json?category=Horror"))

@@ -1,0 +1,231 @@
+"""A policy in the service: what it does to lists, to whom, from which history, and what is recorded of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys.errors import ConfigError
+from recsys.events.memory import MemoryStore
+from recsys.policy.ledger import Ledger, verify
+from recsys.serving.access import Denied
+from tests.serving.client import Client, client_of, ids, token
+from tests.serving.norms.normed_run import EMPTY, POLICY, client_under, service_under
+from tests.serving.serving_run import train
+from tests.serving.titled_run import GENRES, SEATS, write_titled
+
+LIST = "/v1/users/3/recommendations"
+ADULT = {"age": 30, "consent": "romance"}
+LONG_AGO = {"at": 1_600_000_000}
+"""A moment after the log, so that two answers are of the same second."""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("films")
+    log = write_titled(folder)
+    return {
+        "plain": train(folder / "plain", log, "ease"),
+        "seated": train(folder / "seated", log, "ease_personas", model__slate=SEATS),
+    }
+
+
+@pytest.fixture(params=["plain", "seated"])
+def film_run(request: pytest.FixtureRequest, runs: dict[str, Path]) -> Path:
+    return runs[request.param]
+
+
+@pytest.fixture
+def client(film_run: Path, tmp_path: Path) -> Iterator[Client]:
+    ledger = Ledger(tmp_path / "ledger")
+    yield client_under(film_run, MemoryStore(), POLICY, tmp_path, ledger)
+    ledger.close()
+
+
+def ok(answer: Any) -> Any:
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def genre(item_id: str) -> str:
+    return GENRES[int(item_id) // 30]
+
+
+def year(item_id: str) -> int:
+    return 1960 + 7 * (int(item_id) // 10) + int(item_id) % 10
+
+
+def check_rules(found: dict[str, Any], *, child: bool, n: int = 10) -> None:
+    """Count by hand what the policy of the run says."""
+    listed = ids(found)
+    assert len(listed) == len(set(listed)) == n
+    assert sum(year(item) < 1990 for item in listed if item != "0") >= 2
+    assert max(sum(genre(item) == each for item in listed) for each in GENRES) <= 0.6 * n
+    if child:
+        assert not any("Crime" in genre(item) for item in listed)
+
+
+def test_every_list_keeps_the_rules(client: Client) -> None:
+    for user in (0, 3, 5, 59):
+        path = f"/v1/users/{user}/recommendations"
+        for n in (5, 10, 12):
+            check_rules(ok(client.get(path, params={"n": n, "details": "ready"})), child=True, n=n)
+            check_rules(ok(client.get(path, params={"n": n, "details": "false", **ADULT})), child=False, n=n)
+        posted = ok(client.post(path, json={"n": 10, "from_year": 1970, "exclude": ["64"]}))
+        check_rules(posted, child=True)
+        assert "64" not in ids(posted)
+    check_rules(
+        ok(client.post("/v1/recommendations", json={"history": [{"item_id": "1"}, {"item_id": "44"}]})), child=True
+    )
+    check_rules(ok(client.get(LIST, params={"profiling": "none"})), child=True)
+    assert not any("Crime" in genre(one["item_id"]) for one in ok(client.get("/v1/items/1/similar"))["items"])
+
+
+def test_lists_of_one_persona_and_seats_keep_the_rules(runs: dict[str, Path], tmp_path: Path) -> None:
+    client = client_under(runs["seated"], MemoryStore(), POLICY, tmp_path)
+    found = ok(client.get(LIST, params=ADULT | {"details": "false"}))
+    owners = [item["owner"] for item in found["items"]]
+    assert {shelf["persona"]: shelf["seats"] for shelf in found["shelves"] if shelf["seats"]} == {
+        owner: owners.count(owner) for owner in set(owners)
+    }
+    assert all(item["owner_name"] for item in found["items"] if item["owner"] is not None)
+    assert len({owner for owner in owners if owner is not None}) > 1
+    for persona in {owner for owner in owners if owner is not None}:
+        own = ok(client.get(LIST, params=ADULT | {"persona": persona, "details": "false"}))
+        assert max(sum(genre(item) == each for item in ids(own)) for each in GENRES) <= 6
+    seats = {one["persona"]: one["seats"] for one in ok(client.get("/v1/users/3/personas"))["personas"]}
+    default = ok(client.get(LIST, params={"details": "ready"}))
+    assert {shelf["persona"]: shelf["seats"] for shelf in default["shelves"] if shelf["persona"] is not None} == seats
+
+
+def test_an_empty_policy_changes_nothing(film_run: Path, tmp_path: Path) -> None:
+    bare, empty = (client_under(film_run, MemoryStore(), text, tmp_path) for text in (None, EMPTY))
+    for user in (0, 3, 7):
+        path = f"/v1/users/{user}/recommendations"
+        one, other = (ok(client.get(path, params=LONG_AGO)) for client in (bare, empty))
+        assert one["policy"] is None
+        assert other.pop("policy")["acted"] == []
+        del one["policy"]
+        assert one == other
+
+
+def test_decisions_name_the_rules_without_which_a_change_is_gone(
+    client: Client, film_run: Path, tmp_path: Path
+) -> None:
+    plain = ids(ok(client_under(film_run, MemoryStore(), EMPTY, tmp_path).get(LIST, params={"details": "false"})))
+    found = ok(client.get(LIST, params={"details": "false", "decisions": "true", "consent": "romance"}))
+    told = {one["item_id"]: one for one in found["policy"]["decisions"]}
+    assert set(told) == set(plain) ^ set(ids(found))
+    for item, one in told.items():
+        assert one["change"] == ("lifted" if item in ids(found) else "removed")
+        assert {rule["id"] for rule in one["rules"]} <= {"adult", "old", "one-genre"}
+        assert one["rules"]
+    assert any(rule["why"] == "Minors are protected." for one in told.values() for rule in one["rules"])
+    assert ok(client.get(LIST, params={"details": "false"}))["policy"]["decisions"] is None
+
+
+def test_what_is_taken_out_of_a_history_changes_no_list(film_run: Path, tmp_path: Path) -> None:
+    """Lists with and without the sensitive events are the same, but that what was used is not listed again."""
+    client = client_under(film_run, MemoryStore(), POLICY, tmp_path)
+    history = [{"item_id": str(item)} for item in (1, 45, 7, 31, 72, 50, 14)]
+    calm = [one for one in history if "Romance" not in genre(one["item_id"])]
+    hidden = [one["item_id"] for one in history if one not in calm]
+    asked = {"age": 30, "n": 12, "details": False}
+    with_them = ok(client.post("/v1/recommendations", json={"history": history, **asked}))
+    without = ok(client.post("/v1/recommendations", json={"history": calm, "exclude": hidden, **asked}))
+    assert [(one["item_id"], one["score"]) for one in with_them["items"]] == [
+        (one["item_id"], one["score"]) for one in without["items"]
+    ]
+    agreed = ok(client.post("/v1/recommendations", json={"history": history, "consent": ["romance"], **asked}))
+    assert [one["score"] for one in agreed["items"]] != [one["score"] for one in with_them["items"]]
+
+
+def test_a_person_may_narrow_and_never_widen(client: Client) -> None:
+    own = "/v1/users/3/policy"
+    gone = ids(ok(client.get(LIST, params=ADULT | {"details": "false"})))[0]
+    stored = ok(client.put(own, json={"rules": [{"id": "mine", "deny": {"item": gone}}], "consents": ["romance"]}))
+    assert [rule["id"] for rule in stored["layer"]] == ["mine"]
+    again = ok(client.get(LIST, params={"age": 30, "decisions": "true", "details": "false"}))
+    assert gone not in ids(again)
+    (decided,) = [one for one in again["policy"]["decisions"] if one["item_id"] == gone]
+    assert [(rule["id"], rule["layer"]) for rule in decided["rules"]] == [("mine", "individual")]
+    for rule, fault in (
+        ({"id": "more", "at_most": "90%", "of": "each genre"}, "allows more than there is"),
+        ({"id": "none", "deny": {"before": 1990}}, "no list of"),
+        ({"id": "typo", "deny": {"genre": "Wastern"}}, "did you mean 'Western'"),
+        ({"id": "adult", "deny": {"genre": "Western"}}, "that of a rule above"),
+        ({"id": "x", "deny": {"item": gone}, "why": "a\u202eb"}, "why"),
+    ):
+        refused = client.put(own, json={"rules": [rule]})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_value"), rule
+        assert fault in refused.json()["error"]["message"]
+    assert ok(client.get(own))["rules"] == [{"id": "mine", "deny": {"item": gone}}]
+    assert client.delete(own).status_code == 204
+    assert ok(client.get(own)) == {"layer": [], "rules": None, "consents": [], "age": None, "region": None}
+
+
+def test_circumstances_are_stored_by_the_service_alone(film_run: Path, tmp_path: Path) -> None:
+    store = MemoryStore()
+    service = service_under(film_run, store, POLICY, tmp_path)
+    service.authenticated = True
+    admin, person = (client_of(service, token(store, user=user)) for user in (None, "3"))
+    path = "/v1/users/3/circumstances"
+    assert person.put(path, json={"age": 40}).status_code == 403
+    assert person.get(LIST, params={"age": 40}).json()["error"]["code"] == "scope_missing"
+    check_rules(ok(person.get(LIST)), child=True)
+    assert ok(admin.put(path, json={"age": 40}))["age"] == 40
+    assert any("Crime" in genre(item) for item in ids(ok(person.get(LIST))))
+    assert json.loads(ok(person.get("/v1/users/3/data"))["settings"]["circumstances"]) == {"age": 40}
+    ok(person.delete("/v1/users/3/data"))
+    check_rules(ok(admin.get(LIST)), child=True)
+
+
+def test_a_line_of_the_ledger_is_replayed_until_its_user_is_erased(client: Client, tmp_path: Path) -> None:
+    found = ok(client.get(LIST, params=ADULT | {"details": "false", "exclude": ["64"], "n": 7}))
+    audit = found["policy"]["audit"]
+    told = ok(client.get(f"/v1/audit/{audit}", params={"user_id": "3"}))
+    assert told["line"]["items"] == ids(found)
+    assert (told["intact"], told["is_users"], told["replayed"]) == (True, True, True)
+    assert "3" not in json.dumps({**told["line"], "items": [], "acts": [], "time": 0, "moment": 0}).split('"')
+    assert ok(client.get(f"/v1/audit/{audit}", params={"user_id": "5"}))["is_users"] is False
+    assert client.get("/v1/audit/0-999").status_code == 404
+    ok(client.delete("/v1/users/3/data"))
+    assert ok(client.get(f"/v1/audit/{audit}", params={"user_id": "3"}))["is_users"] is False
+    assert verify(tmp_path / "ledger").broken == ()
+
+
+def test_what_decides_is_told_in_words(client: Client) -> None:
+    told = ok(client.get("/v1/policy"))
+    assert [layer["layer"] for layer in told["layers"]] == ["law", "organisation", "role"]
+    assert told["layers"][0]["rules"][0]["when"] == "younger than 18"
+    assert told["parameters"][0].startswith("the law's rules")
+    assert any("agree to romance" in one["says"] for one in told["options"])
+
+
+def test_without_a_policy_there_is_nothing_to_change(film_run: Path, tmp_path: Path) -> None:
+    client = client_under(film_run, MemoryStore(), None, tmp_path)
+    assert ok(client.get("/v1/policy"))["name"] is None
+    for answer in (client.get("/v1/users/3/policy"), client.get("/v1/audit/0-0")):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "not_supported")
+    history, nobody = ids(ok(client.get(LIST))), ids(ok(client.get(LIST, params={"profiling": "none"})))
+    assert history != nobody
+    assert nobody == ids(ok(client.post("/v1/recommendations", json={"history": []})))
+
+
+def test_conflicts_refuse_the_start_and_a_reload(film_run: Path, tmp_path: Path) -> None:
+    against = POLICY.replace("at_least: 2, of: {before: 1990}", "at_least: 2, of: {genre: Crime}")
+    with pytest.raises(ConfigError, match="adult and old"):
+        service_under(film_run, MemoryStore(), against, tmp_path)
+    service = service_under(film_run, MemoryStore(), POLICY, tmp_path)
+    client, version = client_of(service), ok(client_of(service).get("/v1/policy"))["version"]
+    (tmp_path / "policy.yaml").write_text(against, encoding="utf-8")
+    with pytest.raises(Denied, match="the old one stays"):
+        service.reload()
+    assert ok(client.get("/v1/policy"))["version"] == version
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("60%", "70%"), encoding="utf-8")
+    service.reload()
+    assert ok(client.get("/v1/policy"))["version"] != version
