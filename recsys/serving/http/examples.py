@@ -175,7 +175,37 @@ _QUESTION: dict[str, Any] = {
     "to_year": 1999,
 }
 
+_RULE: dict[str, Any] = {
+    "id": "no-horror",
+    "rule": "deny genre Horror",
+    "why": "Not before bed.",
+    "when": "",
+    "unless": "",
+}
+_OWN_RULE: dict[str, Any] = {"id": "no-horror", "deny": {"genre": "Horror"}, "why": "Not before bed."}
+_VERSION = "e369ad419d1d8e32e4aa7ce7477b5d2d372a75a2cbdb3ffc1f7091f5df8b96ba"
+_LINE: dict[str, Any] = {
+    "id": 17,
+    "previous": "e0705598d6333cf7e765185f33f8d7d3ac137a33f37ccbca99a32572418a434a",
+    "policy": _VERSION,
+    "model": _MODEL,
+    "items": ["1214"],
+}
+
 BODIES: Final[Mapping[str, Any]] = {
+    "PolicyOut": {
+        "name": "shop-eu",
+        "version": _VERSION,
+        "valid_from": None,
+        "valid_until": None,
+        "parameters": ["the rules of the organisation that runs the service"],
+        "layers": [{"layer": "organisation", "rules": [_RULE]}],
+        "options": [{"option": "profiling=none", "says": "ask for a list without your history"}],
+    },
+    "OwnPolicyIn": {"rules": [_OWN_RULE], "consents": ["history"]},
+    "OwnPolicyOut": {"layer": [_RULE], "rules": [_OWN_RULE], "consents": ["history"], "age": 30, "region": "eu"},
+    "CircumstancesIn": {"age": 30, "region": "eu"},
+    "AuditOut": {"line": _LINE, "intact": True, "is_users": True, "replayed": True, "note": ""},
     "EventsIn": {"events": [_EVENT]},
     "ListIn": {"n": 5, "exclude": ["260"], "genre": ["Drama"], "from_year": 1990},
     "QuestionIn": _QUESTION,
