@@ -36,7 +36,7 @@ def test_muting_a_persona_takes_its_titles_away_tells_so_and_lasts(visit: Visit,
     told = page.locator("#change").inner_text()
     assert f"{len(own)} → 0" in told
     assert own[0] in told
-    page.locator(f'.lane.muted:has-text("{name}")').wait_for()
+    page.locator(".lane.muted", has_text=name).wait_for()
     page.reload()
     page.locator(".shelf.muted").wait_for()
     assert titles(page) == after
