@@ -71,7 +71,7 @@ def draw(browser: Browser, url: str, user: str | None, out: Path) -> list[Path]:
         match = new.locator("#found li", has_text=re.compile(title, re.IGNORECASE)).first
         match.get_by_role("button", name="Liked: ").click()
         new.get_by_text("Liked, saved").wait_for()
-    new.locator(".side").first.wait_for()
+    new.locator("li.persona").first.wait_for()
     new.get_by_role("button", name="Close what changed").click()
     new.get_by_label("Find it by title").press("Escape")
     pictures = {"page_light": light, "page_dark": dark, "page_phone": phone, "page_new": new}

@@ -129,15 +129,18 @@ function inWords(found, first, last) {
 export function personaList(found, shelved, controls) {
   return found.personas.map((persona) => {
     const titles = persona.items.slice(0, 3).map((item) => spokenTitle(item.title));
+    const facts = [];
+    if (persona.often.length > 0) facts.push(oftenInWords(persona.often));
+    if (titles.length > 0) facts.push(`such as ${joined(titles)}`);
     const drifts = Math.abs(persona.share_now - persona.share_long_term) >= DRIFT;
     return h(
       "li",
       { class: `persona ${colour(persona.persona)}${persona.muted ? " muted" : ""}`, "data-persona": persona.persona },
-      h("p", { class: "persona-name" }, h("span", { class: "dot", "aria-hidden": "true" }), h("b", {}, capital(persona.name)), persona.often.length > 0 && h("span", { class: "often" }, oftenInWords(persona.often))),
+      h("p", { class: "persona-name" }, h("span", { class: "dot", "aria-hidden": "true" }), h("b", {}, capital(persona.name))),
       h(
         "p",
         { class: "made-of" },
-        titles.length > 0 && `Such as ${joined(titles)}`,
+        capital(facts.join("; ")),
         drifts && h("span", { class: "drift" }, `${percent(persona.share_now)} now, ${percent(persona.share_long_term)} in the long run`),
       ),
       !shelved.has(persona.persona) && personaControls(persona, controls),

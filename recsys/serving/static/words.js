@@ -63,13 +63,16 @@ export function joined(names, most = names.length) {
   return told.length < 2 ? (told[0] ?? "") : `${told.slice(0, -1).join(", ")} and ${told[told.length - 1]}`;
 }
 
+const TURNED = /^(.+), (The|An?|L[aeo]s?|L'|Une?|Una|El|Der|Die|Das|Eine?|Il|Gli|I|Os?|As|De|Het|En|De[tn])$/;
+
 /**
- * Return a title as one says it: its article in front, and without the year at its end, which stands beside it.
+ * Return a title as one says it: its article in front, and without what stands in brackets at its end: the year, which
+ * has a place of its own, and the title in another language. The same as `readable_title` of `recsys.data.titles`.
  * @param {string} title
  */
 export function spokenTitle(title) {
-  const bare = title.replace(/^(.+) \(\d{4}\)$/, "$1");
-  return bare.replace(/^(.+), (The|An?|Las?|Les?|El|Los|Der|Die|Das|Il)$/, "$2 $1").replace(/^(.+), L'$/, "L'$1");
+  const bare = title.trim().replace(/(.)(?:\s*[([][^()[\]]*[)\]])+$/, "$1");
+  return bare.replace(TURNED, (_, name, article) => (article.endsWith("'") ? article + name : `${article} ${name}`));
 }
 
 /**
