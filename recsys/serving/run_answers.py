@@ -18,7 +18,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.kinds import CODES
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.errors import BundleError, DataError
+from recsys.errors import BundleError, CapabilityError, DataError
 from recsys.events.store import Correction, EventStore, StoreError
 from recsys.explanations import Explanation
 from recsys.explanations.half_life import user_half_lives
@@ -256,7 +256,7 @@ class RunAnswers:
         said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         if filters.persona is not None:
-            raise DataError("the shelf of the present visit belongs to no persona; leave out persona, or shelf")
+            raise CapabilityError("the shelf of the present visit belongs to no persona; leave out persona, or shelf")
         with self._lock:
             bound = self._bound(user_id, said, self._current(user_id), at, n)
             history, rules = bound.history, bound.rules

@@ -33,14 +33,14 @@ def beta_of(right: Doubles, judged: Doubles) -> tuple[float, float]:
 def share_below(right: Doubles, judged: Doubles, level: float = 0.5) -> float:
     """Return P(s_u < level) under the fitted Beta distribution; NaN without users.
 
-    The raw share of users whose observed share is below a half is too large: of users who are all at .6, one in seven
+    The raw share of users whose observed share is below a half is too large: of users who are all at .6, one in eight
     is observed below a half in 20 judgements. A fit takes the binomial noise out of the spread.
 
     >>> rng = np.random.default_rng(0)
     >>> judged = np.full(4000, 20.0)
     >>> right = rng.binomial(20, 0.6, 4000).astype(float)
     >>> round(float((right < 10).mean()), 2), round(share_below(right, judged), 2)
-    (0.13, 0.0)
+    (0.12, 0.0)
     """
     if len(right) == 0:
         return float("nan")

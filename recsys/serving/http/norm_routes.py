@@ -84,7 +84,7 @@ def norms(service: Service) -> APIRouter:
 
     @router.get("/v1/audit/{audit_id}", dependencies=[Depends(allowing("admin"))])
     async def audit(
-        audit_id: str,
+        audit_id: schemas.Id,
         user_id: Annotated[schemas.Id | None, Query(description="whose line it may be: it is then replayed")] = None,
     ) -> norm_schemas.AuditOut:
         """Return a line of the ledger, whether it is intact, and for a user whether the same list comes again."""

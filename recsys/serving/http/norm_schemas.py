@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 
 from recsys.policy.person import MOST_OWN_RULES
 from recsys.policy.schema import LayerName, Policy, Rule
-from recsys.serving.http.schemas import Body
+from recsys.serving.http.schemas import Age, Body
 
 _EXAMPLE: JsonDict = {"rules": [{"id": "no-horror", "deny": {"genre": "Horror"}}], "consents": []}
 
@@ -32,7 +32,7 @@ class OwnPolicyIn(Body):
 class CircumstancesIn(Body):
     """What the service knows of a person, for the conditions of the policy; null: unknown, an age then the youngest."""
 
-    age: int | None = Field(None, ge=0, le=150, description="in years")
+    age: Age = Field(None, description="in years")
     region: str | None = Field(None, min_length=1, max_length=50, description="as the policy writes regions")
 
 

@@ -112,7 +112,7 @@ DECISIONS: Final = (
 )
 OLDEST: Final = 150
 
-_Age = Annotated[int | None, Field(ge=0, le=OLDEST), BeforeValidator(_integral)]
+Age = Annotated[int | None, Field(ge=0, le=OLDEST), BeforeValidator(_integral)]
 _Said = Annotated[str | None, Field(min_length=1, max_length=50)]
 _Profiling = Literal["history", "none"]
 _VALUE: dict[str, Any] = {"minimum": -LARGEST_VALUE, "maximum": LARGEST_VALUE}
@@ -239,7 +239,7 @@ class ListIn(Body):
     persona: _Persona = None
     details: Details = Field(True, description=DETAILS)
     shelf: Literal["now"] | None = Field(None, description=SHELF)
-    age: _Age = Field(None, description=AGE)
+    age: Age = Field(None, description=AGE)
     region: _Said = Field(None, description=REGION)
     consent: list[str] | None = Field(None, max_length=20, description=CONSENT)
     role: _Said = Field(None, description=ROLE)
@@ -259,7 +259,7 @@ class QuestionIn(Body):
     to_year: _Year = Field(None, description=TO_YEAR)
     persona: _Persona = None
     details: bool = Field(True, description="false: do not search for the events without which an item would leave")
-    age: _Age = Field(None, description=AGE)
+    age: Age = Field(None, description=AGE)
     region: _Said = Field(None, description=REGION)
     consent: list[str] | None = Field(None, max_length=20, description=CONSENT)
     role: _Said = Field(None, description=ROLE)

@@ -11,7 +11,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.sessions import PAUSE
 from recsys.decay import ShortTerm
-from recsys.errors import CapabilityError, DataError
+from recsys.errors import CapabilityError
 from recsys.events.addresses import open_store
 from recsys.events.store import EventStore
 from recsys.models import AMPCF, EASE, Decayed, LinearNextItem, SequentialAMPCF, WithPersonas
@@ -108,7 +108,7 @@ def test_filters_and_exclusions_hold_for_it_too(answers: RunAnswers, log: Intera
     assert of_genre.items
     assert all(genre in one.genres for one in of_genre.items)
     assert not set(ids(of_genre)) & set(ids(answers.recommend(USER, 10, None, (), filters=filters)))
-    with pytest.raises(DataError, match="leave out persona"):
+    with pytest.raises(CapabilityError, match="leave out persona"):
         answers.recommend_now(USER, 10, None, (), Filters(persona=1))
 
 

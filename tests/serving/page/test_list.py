@@ -157,7 +157,7 @@ def test_filters_choose_by_genre_year_and_persona(visit: Visit, base: str) -> No
     genres = page.request.get(f"{base}/v1/genres").json()["genres"]
     assert page.locator("#filter-genre option").all_inner_texts() == ["All genres", *genres]
     genre = next(genre for genre in genres if any(genre in item["genres"] for item in every.values()))
-    page.get_by_label("Genre").select_option(genre)
+    page.get_by_label("Genre", exact=True).select_option(genre)
     page.locator("#filter-told", has_text="that pass").wait_for()
     fit = answer(page, base, "4", f"recommendations?n=10&genre={genre}")["items"]
     assert all(genre in item["genres"] for item in fit)
@@ -198,7 +198,7 @@ def test_a_persona_that_is_muted_while_it_is_filtered_by_leaves_the_filter(visit
 def test_what_is_marked_while_filtered_leaves_the_filtered_list(visit: Visit, base: str) -> None:
     page = visit(base, "9")
     page.get_by_role("button", name="Filter").click()
-    page.get_by_label("Genre").select_option(index=1)
+    page.get_by_label("Genre", exact=True).select_option(index=1)
     page.locator("#filter-told", has_text="that pass").wait_for()
     before = titles(page)
     page.get_by_role("button", name=f"Seen it: {before[0]}", exact=True).click()
