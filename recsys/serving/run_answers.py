@@ -87,7 +87,7 @@ class RunAnswers:
         log: the events before the store's first; None: the store holds them all.
         store: the events since.
         trained_until: with `log` None, the last change of the store that the model was trained on.
-        history: how many events of a user are read, the newest.
+        history: how many events of a user are read at most, the newest.
         clock: Unix seconds.
         recommend: finds the best items of `model.scoring_model`; that model itself when None.
         cache_bytes: size of the cache of user states, approximately; it changes no answer.

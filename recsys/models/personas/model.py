@@ -245,9 +245,9 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         model = self.scoring_model
         assert isinstance(model, WithPersonas)
         of_event = found.personas.of_events(self.dictionary, queries)
-        weights = (of_event == np.arange(count)[:, None]).astype(np.float32).ravel()
-        several = replace(queries.with_weights(None).take(np.zeros(count, np.int64)), exclude=None, weights=weights)
-        return model.base.recommend(several, n, slate=Greedy()).items
+        whole = replace(queries.with_weights(None).take(np.zeros(count, np.int64)), exclude=None)
+        alone = whole.keep((of_event == np.arange(count)[:, None]).ravel())
+        return model.base.recommend(alone, n, slate=Greedy()).items
 
     def owners(
         self, queries: Queries, found: FoundPersonas, *, muted: Mask | None = None, boosted: Mask | None = None

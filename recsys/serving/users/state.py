@@ -194,7 +194,7 @@ class UserStates:
         model: a fitted model.
         item_numbers: the model's number of each item, by the text of its id.
         cache: of states.
-        length: how many events of a history are read, the newest.
+        length: how many events of a history are read at most, the newest; see `first_read`.
     """
 
     model: Recommender
@@ -232,7 +232,7 @@ class UserStates:
 
     def _new(self, history: UserHistory, stop: int, now: int, *, keep: bool) -> UserState:
         """Return the state of a history until `stop`, which starts from the last one where it is kept."""
-        queries = history.timeline.queries(history.number, max(0, stop - self.length), stop, now)
+        queries = history.timeline.queries(history.number, first_read(stop, self.length), stop, now)
         queries = replace(queries, exclude=history.excluded(stop))
         self.model.check_queries(queries)
         last = self.cache.last(history) if keep else None
@@ -250,6 +250,19 @@ class UserStates:
         state = UserState(queries, facts, weights, None if last is None else last.bounded, personas)
         self.cache.put(history, state)
         return state
+
+
+def first_read(events: int, length: int) -> int:
+    """Return the first event of a history that is read, so that at most `length` are.
+
+    It moves by a quarter of that at a time: personas depend on where a history begins, and one event more must not
+    shuffle them.
+
+    >>> [first_read(events, 2_000) for events in (2_000, 2_001, 2_500, 2_501)]
+    [0, 500, 500, 1000]
+    """
+    step = max(1, length // 4)
+    return 0 if events <= length else -(-(events - length) // step) * step
 
 
 def excluding(queries: Queries, items: Items) -> Queries:
