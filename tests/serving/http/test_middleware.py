@@ -98,7 +98,7 @@ def test_no_page_of_another_origin_changes_anything_without_tokens(open_client: 
         assert refused.status_code == 403
     assert store.last_sequence() == before
     own = {"Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-origin"}
-    assert open_client.request(rule.method, rule.path, headers=own, **body).status_code in (200, 404)
+    assert open_client.request(rule.method, rule.path, headers=own, **body).status_code in (rule.accepted[0], 404)
 
 
 def test_a_link_from_elsewhere_opens_the_page(open_client: Client) -> None:
@@ -109,7 +109,7 @@ def test_with_tokens_the_token_decides_and_not_the_origin(client: Client) -> Non
     assert client.get("/v1/users", headers={"Origin": "https://shop.example"}).status_code == 200
 
 
-_READ = [rule.path for rule in RULES if rule.method == "GET"]
+_READ = [rule.path for rule in RULES if rule.method == "GET" and rule.accepted[0] == 200]
 
 
 @pytest.mark.parametrize("path", [*_READ, "/", "/page/main.js", "/healthz", "/readyz", "/openapi.json"])
