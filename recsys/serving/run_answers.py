@@ -216,9 +216,12 @@ class RunAnswers:
 
     def search(self, user_id: str) -> bool:
         with self._lock:
-            history = self._cached(user_id)
-            state = None if history is None else self._cache.get(history)
-            return history is not None and state is not None and self._lists.search(history, state, _TURN)
+            stored = self._cached(user_id)
+            if stored is None:
+                return False
+            history = self._bound(user_id, UNSTATED, stored, None, _LENGTH).history
+            state = self._cache.get(history)
+            return state is not None and self._lists.search(history, state, _TURN)
 
     def check(self) -> None:
         fitted = self._model.fitted_on
