@@ -29,8 +29,6 @@ from recsys.serving.http import schemas
 from recsys.serving.http.examples import with_examples
 from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.middleware import Guard
-from recsys.serving.http.norm_routes import norms
-from recsys.serving.http.operation_routes import administration, operation, page
 from recsys.serving.http.requests import (
     allowing,
     allowing_user,
@@ -40,6 +38,8 @@ from recsys.serving.http.requests import (
     stated,
     token_of,
 )
+from recsys.serving.http.routes.norms import norms
+from recsys.serving.http.routes.operation import administration, operation, page
 from recsys.serving.norms.circumstances import Circumstances
 from recsys.serving.records import Changed, Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
 from recsys.serving.service import Service

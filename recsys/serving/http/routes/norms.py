@@ -12,8 +12,9 @@ from recsys.events.checks import check_id, check_text, check_visible
 from recsys.policy.ledger import entry, keyed_hash
 from recsys.policy.schema import Rule
 from recsys.serving.answers import Answers, UnknownError
-from recsys.serving.http import norm_schemas, schemas
+from recsys.serving.http import schemas
 from recsys.serving.http.requests import allowing, allowing_user
+from recsys.serving.http.routes import norm_schemas
 from recsys.serving.norms.audits import digest_of, replay
 from recsys.serving.norms.norms import KEY, PERSON, RULES, Norms
 from recsys.serving.norms.words import options_of, parameters_of
