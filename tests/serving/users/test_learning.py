@@ -227,14 +227,15 @@ def test_a_restart_reads_beliefs_back_bit_for_bit(
         for user in ("u0", "somebody new"):
             assert again.personas(user, None) == answers.personas(user, None)
         again.save()
-        saved = store.beliefs(again._learning._identity)
-        fresh = opened(open_store("memory:"))
-        fresh._store.append([change.event for change in store.replay()])  # type: ignore[union-attr]
+        saved = store.beliefs(again._users.learning._identity)
+        other = open_store("memory:")
+        fresh = opened(other)
+        other.append([change.event for change in store.replay()])  # type: ignore[union-attr]
         for user in ("u0", "somebody new"):
             fresh.recommend(user, 10, None, ())
         _learn_all(fresh)
         fresh.save()
-        learned_anew = fresh._store.beliefs(fresh._learning._identity)
+        learned_anew = other.beliefs(fresh._users.learning._identity)
         assert {user: one.state for user, one in saved.items()} == {u: one.state for u, one in learned_anew.items()}
 
 
@@ -253,7 +254,7 @@ def test_beliefs_that_could_not_be_saved_are_saved_the_next_time(
         store.erase_user("erased")
         answers.catch_up()
         answers.save()
-        assert set(store.beliefs(answers._learning._identity)) == {"u0", "somebody new"}
+        assert set(store.beliefs(answers._users.learning._identity)) == {"u0", "somebody new"}
 
 
 def test_beliefs_of_another_model_log_or_length_are_learned_again(

@@ -1,0 +1,193 @@
+"""Lists as they are answered: what binds one, what the policy did to it, and how far its reasons are searched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Literal, final
+
+import numpy as np
+
+from recsys.data.queries import Queries
+from recsys.explanations import Explanation
+from recsys.serving.answers import Details
+from recsys.serving.catalogue import Catalogue
+from recsys.serving.filters import Filters
+from recsys.serving.lists.base import ListMaker
+from recsys.serving.lists.cached import CachedLists, rounded_moment
+from recsys.serving.lists.visit import VisitShelf
+from recsys.serving.norms.audits import line_of, request_of
+from recsys.serving.norms.norms import Bound, Norms
+from recsys.serving.norms.records import AppliedPolicy
+from recsys.serving.norms.ruled import Ruled
+from recsys.serving.records import Learning, RecommendationList
+from recsys.serving.users.history import UserHistory
+from recsys.serving.users.state import UserState, excluding
+
+_NAMED = 5
+"""The most unknown items of a history, and of those to exclude, that an answer names."""
+
+
+@final
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for.
+
+    Attributes:
+        n: length of the list.
+        at: only events before this moment are visible, Unix seconds; None: all of them.
+        exclude: items that must not be listed, beside those of the history.
+        details: see `Answers.recommend`.
+        filters: which items may be listed.
+    """
+
+    n: int
+    at: int | None
+    exclude: Collection[str]
+    details: Details
+    filters: Filters
+
+
+@final
+class AnsweredLists:
+    """Answers with lists of a model.
+
+    Args:
+        fingerprint: of the model.
+        catalogue: its items.
+        maker: of lists.
+        lists: those that it made, where they are still the same.
+        visit: the shelf of the visit that is going on.
+        norms: bind every list; None: nothing does.
+    """
+
+    def __init__(
+        self,
+        fingerprint: str,
+        catalogue: Catalogue,
+        maker: ListMaker,
+        lists: CachedLists,
+        visit: VisitShelf,
+        norms: Norms | None,
+    ) -> None:
+        self._fingerprint = fingerprint
+        self._catalogue = catalogue
+        self._maker = maker
+        self._lists = lists
+        self._visit = visit
+        self._norms = norms
+
+    def recommend(self, bound: Bound, queries: Queries, state: UserState, asked: Asked) -> RecommendationList:
+        """Return explained recommendations for a user.
+
+        Args:
+            bound: what binds the list.
+            queries: the user at the moment of the request.
+            state: of the user.
+            asked: what the request asks for.
+        """
+        filters, details = asked.filters, asked.details
+        if filters.names_items:
+            queries = excluding(queries, self._catalogue.outside(filters))
+        exact, history = asked.at is not None, bound.history
+        listed = self._lists.recommend(
+            history,
+            queries,
+            state,
+            asked.n,
+            exact_time=exact,
+            details=details,
+            persona=filters.persona,
+            rules=bound.rules,
+        )
+        shaped = listed.ruled is not None and listed.ruled.shaped
+        applied = None if listed.ruled is None else self._applied(bound, queries, state, asked, listed.ruled)
+        kept = not (exact or asked.exclude or filters.any)
+        unknown = [item for item, time in history.unknown.items() if asked.at is None or time < asked.at]
+        excluded = [item for item in dict.fromkeys(asked.exclude) if item not in self._catalogue.numbers]
+        return RecommendationList(
+            self._fingerprint,
+            int(queries.now[0]),
+            state.known_events,
+            tuple(unknown[:_NAMED]),
+            listed.items,
+            learning_of(bound.stored),
+            tuple(excluded[:_NAMED]),
+            listed.shelves,
+            _reasons(details, searched=listed.rest is None and not shaped, kept=kept and not shaped),
+            applied,
+        )
+
+    def visit(self, bound: Bound, queries: Queries, state: UserState, asked: Asked) -> RecommendationList:
+        """Return the shelf of the visit that is going on; arguments as for `recommend`."""
+        history, rules, filters = bound.history, bound.rules, asked.filters
+        items: tuple[Explanation, ...] = ()
+        if self._visit.is_open(queries):
+            listed = self.recommend(bound, queries, state, replace(asked, details="ready"))
+            passing = excluding(queries, self._catalogue.outside(filters)) if filters.names_items else queries
+            main = [self._catalogue.numbers[str(one.item_id)] for one in listed.items]
+            others = excluding(passing, np.asarray(main, np.int32))
+            heard = self._maker.heard(others, int(queries.now[0]), state, history.corrections)
+            items = self._visit.items(heard if rules is None else rules.allowed(heard), asked.n)
+        if rules is not None:  # a shelf may be short: what it may not have too much of is left out
+            numbers = [self._catalogue.numbers[str(one.item_id)] for one in items]
+            kept = set(rules.within_bounds(numbers))
+            items = tuple(one for one, number in zip(items, numbers, strict=True) if number in kept)
+        return RecommendationList(
+            self._fingerprint,
+            int(queries.now[0]),
+            state.known_events,
+            (),
+            items,
+            learning_of(bound.stored),
+            reasons="unsearched",
+        )
+
+    def _applied(
+        self, bound: Bound, queries: Queries, state: UserState, asked: Asked, ruled: Ruled
+    ) -> AppliedPolicy | None:
+        """Return what the policy did to a list, once that is recorded where the request wants it."""
+        norms, asker, rules = self._norms, bound.asker, bound.rules
+        if norms is None or asker is None or rules is None:
+            return None
+        exact = asked.at is not None
+
+        def without(left_out: frozenset[str]) -> Ruled:
+            return self._lists.choose(
+                bound.history,
+                queries,
+                state,
+                asked.n,
+                rules.without(left_out),
+                exact_time=exact,
+                persona=asked.filters.persona,
+            )
+
+        applied = norms.applied(asker, rules, ruled, without if bound.said.decisions else None)
+        if not bound.said.recorded:
+            return applied
+        now = int(queries.now[0])
+        line = line_of(
+            rules.bound,
+            ruled,
+            norms.catalogue,
+            context=asker.context,
+            own=asker.own,
+            request={
+                "time": now,
+                "moment": now if exact else rounded_moment(now, queries.times),
+                "model": self._fingerprint,
+                **request_of(asked.n, asked.exclude, asked.filters, profiling=bound.said.profiling),
+            },
+        )
+        return replace(applied, audit=norms.record(line, bound.user_id))
+
+
+def learning_of(history: UserHistory) -> Learning | None:
+    """Return how far the belief of a user has learned; None: it has learned from everything."""
+    lesson = history.lesson
+    return Learning(lesson.learned, lesson.pending) if lesson.pending else None
+
+
+def _reasons(details: Details, *, searched: bool, kept: bool) -> Literal["searched", "pending", "unsearched"]:
+    return "searched" if details and searched else "pending" if details and kept else "unsearched"

@@ -1,0 +1,174 @@
+"""The users of a served model: their histories, what may be read of these, and their states."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import final
+
+import recsys
+from recsys.data.interactions import Interactions
+from recsys.data.kinds import CODES
+from recsys.data.vocabulary import UNKNOWN
+from recsys.events.store import EventStore, StoreError
+from recsys.models.base import Recommender
+from recsys.serving.norms.circumstances import UNSTATED, Circumstances
+from recsys.serving.norms.norms import Bound, Norms
+from recsys.serving.records import HistoryEvent, LoggedEvent
+from recsys.serving.users.histories import UserHistories
+from recsys.serving.users.history import (
+    BeliefLearning,
+    PendingEvent,
+    UserHistory,
+    code_of,
+    missing_as_nan,
+)
+from recsys.serving.users.state import UserCache, UserStates
+
+
+@final
+class ServedUsers:
+    """The users of a model, up to date with a store. Callers hold `lock` while they use one.
+
+    Args:
+        model: a fitted model. Its beliefs change as events arrive.
+        identity: of everything that the beliefs depend on, beside the events of the store.
+        item_numbers: the model's number of each item, by the text of its id.
+        log: the events before the store's first; None: the store holds them all.
+        store: the events since.
+        trained_until: with `log` None, the last change of the store that the model was trained on.
+        history: how many events of a user are read at most, the newest.
+        now: Unix seconds.
+        cache_bytes: size of the cache of states, approximately; it changes no answer.
+        norms: bind every list; None: nothing does.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        identity: str,
+        item_numbers: Mapping[str, int],
+        log: Interactions | None,
+        store: EventStore,
+        *,
+        trained_until: int,
+        history: int,
+        now: Callable[[], int],
+        cache_bytes: int,
+        norms: Norms | None,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.learning = BeliefLearning(model, identity, history)
+        self.cache = UserCache(cache_bytes)
+        self.states = UserStates(model, item_numbers, self.cache, history)
+        self._store = store
+        self._now = now
+        self._norms = norms
+        self._histories = UserHistories(model, item_numbers, log, store, self.learning, trained_until=trained_until)
+        self.catch_up()
+        self._histories.restore_beliefs(store.beliefs(identity))
+
+    @property
+    def applied(self) -> int:
+        """Sequence number of the last change of the store that is reflected."""
+        return self._histories.applied
+
+    def catch_up(self) -> int:
+        """Apply the new changes of the store, and return the sequence number of the last one."""
+        with self.lock:
+            for history in self._histories.catch_up():
+                self.cache.drop(history)
+                self.learning.discard(history)
+                derived = None if self._norms is None else self._norms.derived(history)
+                if derived is not None:
+                    self.cache.drop(derived)
+            return self._histories.applied
+
+    def learn(self) -> None:
+        """Let the belief of one user learn from a few events."""
+        with self.lock:
+            history = self.learning.next()
+            if history is not None:
+                self._histories.take_in(history)
+                self.learning.learn(history)
+
+    def save(self) -> None:
+        """Save what beliefs have learned, so that a restart need not learn it again."""
+        with self.lock:
+            beliefs = self.learning.collect_unsaved()
+        try:
+            if beliefs:
+                self._store.save_beliefs(beliefs)
+        except StoreError:
+            with self.lock:
+                self.learning.keep_unsaved(self._histories.stored(user_id) for user_id in beliefs)
+            raise
+
+    def cached(self, user_id: str, n: int) -> UserHistory | None:
+        """Return the history of a user who has a cached state, valid or not, for lists of a length."""
+        history = self._histories.stored(user_id)
+        if history is None:
+            return None
+        read = self.bound(user_id, UNSTATED, history, None, n).history
+        return None if self.cache.last(read) is None else history
+
+    def current(self, user_id: str) -> UserHistory:
+        """Return the history of a user, up to date with the store, after a turn of learning."""
+        self.catch_up()
+        history = self._histories.current(user_id)
+        self.learning.learn(history)
+        return history
+
+    def bound(self, user_id: str | None, said: Circumstances, history: UserHistory, at: int | None, n: int) -> Bound:
+        """Return what binds a list: the rules for who asks, and the history that may be read."""
+        asker = rules = None
+        if self._norms is not None:
+            asker = self._norms.asker(user_id, said)
+            moment = said.moment if said.moment is not None else self._now() if at is None else at
+            rules = self._norms.rules(asker, moment, n)
+        if not said.profiling:
+            return Bound(user_id, history, UserHistory(corrections=history.corrections), said, asker, rules)
+        read = history if self._norms is None or rules is None else self._norms.profiled(history, rules)
+        return Bound(user_id, history, read, said, asker, rules)
+
+    def events(self, user_id: str) -> int:
+        """Return how many events the history of a user has."""
+        with self.lock:
+            self.catch_up()
+            return len(self._histories.current(user_id).timeline)
+
+    def logged_events(self, user_id: str) -> tuple[LoggedEvent, ...]:
+        """Return the user's events in the log; none after the user was erased."""
+        with self.lock:
+            self.catch_up()
+            return self._histories.logged_events(user_id)
+
+
+def identity_of(
+    model: Recommender, fingerprint: str, log: Interactions | None, trained_until: int, history: int
+) -> str:
+    """Return the identity of everything that the beliefs of a model depend on, beside the events of the store."""
+    read = None if log is None else log.fingerprint
+    settings = [type(model).__qualname__, model.parameters_of_constructor(), trained_until, history]
+    content = json.dumps([fingerprint, model.fitted_on.fingerprint, read, settings, recsys.__version__], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def visitor_of(events: Sequence[HistoryEvent], item_numbers: Mapping[str, int], now: int) -> UserHistory:
+    """Return the history of somebody who is not stored.
+
+    Without times the order counts: one event a second, until a moment ago.
+    """
+    timed = all(event.time is not None for event in events)
+    visitor = UserHistory()
+    for place, event in enumerate(events):
+        moment = event.time if timed and event.time is not None else now - len(events) + place
+        number = item_numbers.get(event.item_id, UNKNOWN)
+        kind = code_of(event.kind, event.value)
+        rating = missing_as_nan(event.value if kind == CODES["rating"] else None)
+        visitor.timeline.add(PendingEvent(number, rating, moment, kind))
+        if number == UNKNOWN:
+            visitor.note_unknown(event.item_id, moment)
+    return visitor
