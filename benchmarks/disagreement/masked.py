@@ -22,13 +22,17 @@ from recsys.evaluation.disagreement.social_choice import (
 from recsys.models import SignedLinear
 from recsys.types import Doubles
 
+_ALONE: Final = {"rank": 0, "damping": 0.0}
 SETTINGS: Final[tuple[Mapping[str, Any], ...]] = (
-    {"targets": "all", "regularization": 700.0, "presence": 0.0, "user_weight": 0.0},
-    {"targets": "all", "regularization": 700.0, "presence": 8.0, "user_weight": 0.0},
-    {"targets": "rated", "regularization": 400.0, "presence": 0.0, "user_weight": 0.0},
-    {"targets": "rated", "regularization": 400.0, "presence": 8.0, "user_weight": 0.0},
-    {"targets": "rated", "regularization": 600.0, "presence": 8.0, "user_weight": 0.3},
-    {"targets": "rated", "regularization": 600.0, "presence": 16.0, "user_weight": 0.3},
+    {"targets": "all", "regularization": 700.0, "presence": 0.0, **_ALONE},
+    {"targets": "all", "regularization": 700.0, "presence": 8.0, **_ALONE},
+    {"targets": "rated", "regularization": 400.0, "presence": 0.0, **_ALONE},
+    {"targets": "rated", "regularization": 400.0, "presence": 8.0, **_ALONE},
+    {"targets": "rated", "regularization": 600.0, "presence": 8.0, "rank": 0, "damping": 0.5},
+    {"targets": "rated", "regularization": 600.0, "presence": 8.0, "rank": 16, "shared": 16.0, "damping": 0.5},
+    {"targets": "rated", "regularization": 1000.0, "presence": 8.0, "rank": 16, "shared": 64.0, "damping": 0.5},
+    {"targets": "rated", "regularization": 1000.0, "presence": 8.0, "rank": 32, "shared": 64.0, "damping": 0.5},
+    {"targets": "rated", "regularization": 1000.0, "presence": 8.0, "rank": 16, "shared": 256.0, "damping": 0.5},
 )
 """The trials; the first is EASE on signed residuals."""
 LIST: Final = 10

@@ -2,7 +2,8 @@
 
 A folder has one file for each process that writes at a time; a lock makes a file one process's own. A line is written
 by one system call, so that a process that is killed leaves whole lines; after a loss of power the last line may be
-torn, and is cut off when the file is opened again, before anything follows it. Files are synchronised once in a second.
+torn, and is cut off when the file is opened again, before anything follows it. Lines reach the disk with the next line
+that comes a second later, at the latest when the ledger is closed.
 
 Who a line is about stands in it as a keyed hash. The key is not in the ledger: without it, as after an erasure, nobody
 can tell whose line it is, not even by trying all ids.
@@ -16,6 +17,7 @@ import hmac
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +32,12 @@ FIRST: Final = "0" * 64
 _NAME: Final = re.compile(r"[0-9]{4}\.jsonl")
 _ID: Final = re.compile(r"([0-9]{1,4})-([0-9]{1,15})")
 _SYNC = 1.0
-"""Seconds that a line may be only in the memory of the operating system."""
+"""Seconds between two synchronisations with the disk, while lines come."""
+
+
+@final
+class LedgerError(DataError):
+    """A decision cannot be recorded."""
 
 
 @final
@@ -51,7 +58,7 @@ class Verified:
 
 @final
 class Ledger:
-    """Appends decisions to a file that no other process writes.
+    """Appends decisions to a file that no other process writes. Safe to use from several threads.
 
     Args:
         folder: of the ledger; it is made where it is missing.
@@ -69,32 +76,41 @@ class Ledger:
             raise DataError(f"the ledger {folder} cannot be written: {error.strerror}; give another folder") from None
         self._next, self._previous = self._continued()
         self._synced = time.monotonic()
+        self._lock = threading.Lock()
+        self._is_torn = False
 
     def append(self, content: Mapping[str, Any]) -> str:
         """Append one decision and return the id of its line.
 
         Raises:
-            DataError: it cannot be written.
+            LedgerError: it cannot be written; nothing of it is left in the file when the next line comes.
         """
-        line = _line(self._next, self._previous, content)
-        try:
-            if os.write(self._file, line) != len(line):
-                raise OSError(0, "no room is left")
-            if time.monotonic() - self._synced > _SYNC:
-                os.fdatasync(self._file)
-                self._synced = time.monotonic()
-        except OSError as error:
-            os.ftruncate(self._file, self._size)
-            raise DataError(f"the ledger {self.folder} cannot be written: {error.strerror}; make room") from None
-        self._size += len(line)
-        self._previous, number = hashlib.sha256(line).hexdigest(), self._next
-        self._next += 1
-        return f"{self._number}-{number}"
+        with self._lock:
+            line = _line(self._next, self._previous, content)
+            try:
+                if self._is_torn:
+                    os.ftruncate(self._file, self._size)
+                self._is_torn = True  # until the whole line is there
+                if os.write(self._file, line) != len(line):
+                    raise OSError(0, "no room is left")
+                if time.monotonic() - self._synced > _SYNC:
+                    os.fdatasync(self._file)
+                    self._synced = time.monotonic()
+            except OSError as error:
+                raise LedgerError(f"the ledger {self.folder} cannot be written: {error.strerror}; make room") from None
+            self._is_torn = False
+            self._size += len(line)
+            self._previous, number = hashlib.sha256(line).hexdigest(), self._next
+            self._next += 1
+            return f"{self._number}-{number}"
 
     def close(self) -> None:
-        """Let everything reach the disk, and give the file free."""
-        os.fsync(self._file)
-        os.close(self._file)
+        """Cut off a line that could not be written whole, let everything reach the disk, and release the file."""
+        with self._lock:
+            if self._is_torn:
+                os.ftruncate(self._file, self._size)
+            os.fsync(self._file)
+            os.close(self._file)
 
     def _own_file(self) -> tuple[int, int]:
         """Return the number and the descriptor of the first file that no other process has, locked."""
@@ -120,17 +136,17 @@ class Ledger:
         return _read(line, str(path))["id"] + 1, hashlib.sha256(line).hexdigest()
 
 
-def keyed_hash(key: str, user_id: str) -> str:
-    """Return what stands in a ledger for a user.
+def keyed_hash(key: str, text: str) -> str:
+    """Return what stands in a ledger for a user, or for what the user wrote.
 
     Args:
         key: of the user, in hexadecimal.
-        user_id: external id.
+        text: the external id, or what was written.
 
     >>> keyed_hash("00", "ada") == keyed_hash("01", "ada")
     False
     """
-    return hmac.new(bytes.fromhex(key), user_id.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(bytes.fromhex(key), text.encode(), hashlib.sha256).hexdigest()
 
 
 def verify(folder: str | Path) -> Verified:
@@ -139,8 +155,11 @@ def verify(folder: str | Path) -> Verified:
     Raises:
         DataError: there is no ledger.
     """
-    lines, heads, broken = 0, {}, []
-    for path in _files(folder):
+    lines, heads, broken = 0, {}, list[str]()
+    files = _files(folder)
+    missing = sorted(set(range(int(files[-1].stem))) - {int(path.stem) for path in files})
+    broken += [f"{number:04}.jsonl: it is gone; a writer takes the first number that is free" for number in missing]
+    for path in files:
         previous, expected = FIRST, 0
         for number, line in enumerate(_lines(path), start=1):
             fault = _fault(line, previous, expected)

@@ -12,9 +12,11 @@ from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from recsys.policy.groups import Groups
 from recsys.types import Doubles, Ints
 
-_SECONDS: Final = 2.0
-"""Of the search for an integer optimum; after it the gap says how far the list may be from it."""
+_NODES: Final = 1_000
+"""Of the search for an integer optimum; after them the gap says how far the list may be from it. A limit of time would
+give another list on a busy machine, and a record of a decision could not be replayed."""
 
+_LIMIT_REACHED: Final = 1
 _WHOLE: Final = 1e-6
 
 
@@ -174,7 +176,7 @@ class _Program:
         self._low, self._high = np.asarray(low, np.float64), np.asarray(high, np.float64)
 
     def solve(self) -> Solution | None:
-        """Return the optimum, or the best list within the time and its gap."""
+        """Return the optimum, or the best list of the nodes that are searched and its gap."""
         relaxed = self._relaxed()
         if relaxed is None:
             return None
@@ -196,14 +198,18 @@ class _Program:
         return self._solution(np.round(found.x), bound)
 
     def _optimum(self, whole: int) -> OptimizeResult:
-        """Return what HiGHS finds, in whole numbers or not."""
-        return milp(
-            -self._gain,
-            integrality=np.full(len(self._gain), whole),
-            bounds=Bounds(0, 1),
-            constraints=LinearConstraint(self._matrix, self._low, self._high),
-            options={"mip_rel_gap": 0.0, "time_limit": _SECONDS},
-        )
+        """Return what HiGHS finds, in whole numbers or not; without any list after the nodes it searches on."""
+        for limit in ({"node_limit": _NODES}, {}):
+            found = milp(
+                -self._gain,
+                integrality=np.full(len(self._gain), whole),
+                bounds=Bounds(0, 1),
+                constraints=LinearConstraint(self._matrix, self._low, self._high),
+                options={"mip_rel_gap": 0.0, **limit},
+            )
+            if found.x is not None or found.status != _LIMIT_REACHED:
+                break
+        return found
 
     def _solution(self, values: Doubles, ceiling: float) -> Solution | None:
         """Return the list, checked in whole numbers; None if the solver was wrong about it."""

@@ -42,6 +42,7 @@ Code = Literal[
     "head_too_large",
     "internal",
     "store_unavailable",
+    "ledger_unavailable",
     "timeout",
     "warming",
 ]
@@ -60,7 +61,7 @@ CODES: Final[Mapping[int, tuple[Code, ...]]] = {
     429: ("too_many_requests", "too_many_connections"),
     431: ("head_too_large",),
     500: ("internal",),
-    503: ("store_unavailable", "timeout", "warming"),
+    503: ("store_unavailable", "ledger_unavailable", "timeout", "warming"),
 }
 """The codes of each status."""
 

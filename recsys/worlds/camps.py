@@ -40,10 +40,21 @@ class Camps:
     def hidden_pairs(self) -> Pairs:
         """Return all preferences of all users between items of one topic, one of either side, that are not in the log.
 
-        Both items are unrated by the user, so that the judgements are complete and new.
+        Both items are unrated by the user, so that the judgements are new.
         """
         seen = np.zeros((self.log.n_users, self.log.n_items), np.bool_)  # a small world
         seen[self.log.user_num, self.log.item_num] = True
+        return self._pairs(seen)
+
+    def all_pairs(self) -> Pairs:
+        """Return all preferences of all users between items of one topic, one of either side.
+
+        Of every pair exactly the share p of the users prefers the side of the larger camp, so that no rule that answers
+        alike for all errs less than 1 - p. Models that know users have seen some of them.
+        """
+        return self._pairs(np.zeros((self.log.n_users, self.log.n_items), np.bool_))
+
+    def _pairs(self, seen: Mask) -> Pairs:
         users: list[Ints] = []
         left: list[Ints] = []
         right: list[Ints] = []

@@ -7,12 +7,13 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from recsys.errors import DataError
-from recsys.policy.ledger import Ledger, entry, keyed_hash, verify
+from recsys.policy.ledger import Ledger, LedgerError, entry, keyed_hash, verify
 
 
 def filled(folder: Path, lines: int) -> Path:
@@ -93,6 +94,41 @@ def test_each_writer_has_a_file_of_its_own(tmp_path: Path) -> None:
     again.close()
     other.close()
     assert verify(tmp_path).lines == 4
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    ledgers = [Ledger(tmp_path) for _ in range(3)]
+    for ledger in ledgers:
+        ledger.append({})
+        ledger.close()
+    (tmp_path / "0001.jsonl").unlink()
+    (broken,) = verify(tmp_path).broken
+    assert broken.startswith("0001.jsonl: it is gone")
+
+
+def test_a_line_that_could_not_be_written_whole_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    ledger = Ledger(tmp_path)
+    ledger.append({"items": []})
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, line: write(file, line[:7]))
+        full.setattr(os, "ftruncate", lambda file, size: (_ for _ in ()).throw(OSError(5, "the disk fails")))
+        for _ in range(2):
+            with pytest.raises(LedgerError, match="cannot be written"):
+                ledger.append({"items": [1]})
+    assert ledger.append({"items": [2]}) == "0-1"
+    ledger.close()
+    found = verify(tmp_path)
+    assert (found.lines, found.broken) == (2, ())
+
+
+def test_threads_do_not_tear_the_chain(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        written = list(pool.map(lambda number: ledger.append({"items": [number]}), range(400)))
+    ledger.close()
+    assert len(set(written)) == 400
+    assert verify(tmp_path).broken == ()
 
 
 def _write_for_ever(folder: str) -> None:

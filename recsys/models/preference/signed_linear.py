@@ -7,23 +7,26 @@ from typing import Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 import scipy.sparse as sp
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.checks import choice, positive
+from recsys.checks import choice, positive, whole
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import Recommender, Validate
 from recsys.models.capabilities import AdditiveEvents, FoldIn
 from recsys.models.linear import feedback_ridge
 from recsys.models.linear.operations import check_memory, pair_weights, sum_of_rows, weighted_sum
+from recsys.models.preference import rated_ridge
 from recsys.models.preference.residuals import Residuals
 from recsys.training.progress import FitProgress
 from recsys.training.session import Session
 from recsys.types import Floats, Ints, Items
+
+_USUAL = 150.0
+"""Ratings of a user whose opinions `damping` leaves as they are."""
 
 Targets = Literal["rated", "all"]
 """Whether an item's weights are fitted on those who rated it, or on everybody, for whom it is then 0."""
@@ -33,14 +36,17 @@ Targets = Literal["rated", "all"]
 class SignedLinear(Recommender, FoldIn, AdditiveEvents):
     """Predict a user's residual on an item from the residuals on all other items, and from which items were rated.
 
-        s_ui = b_i + sum_{l in H_u} ( x_ul B_li + presence |H_u|^-1/2 P_li ),   B_ii = P_ii = 0
+        s_ui = b_i + sum_{l in H_u} ( g_u x_ul B_li + presence |H_u|^-1/2 P_li ),   B_ii = P_ii = 0
 
-    x_ul is what u says of l beyond the usual (`Residuals`). With `targets="rated"` each item i is a ridge regression
-    over the users R_i who rated it,
+    with g_u = (|H_u| / 150)^-damping, without which a taste would seem the stronger the more its user rated. x_ul is
+    what u says of l beyond the usual (`Residuals`). With `targets="rated"` each item i is a ridge regression over the
+    users R_i who rated it,
 
         minimise  sum_{u in R_i} w_u (x_ui - f_u . theta_i)^2 + lambda |theta_i|^2,    w_u = (mean n / n_u)^user_weight
 
-    where f_u holds both features of all items but i; it is solved in the space of R_i. With `targets="all"` it is EASE
+    where f_u holds both features of all items but i; it is solved in the space of R_i. Then the weights are fitted
+    again, under a prior in which items share `rank` directions of the weights (`rated_ridge`): what a user is like in
+    general, which every item can learn from, as a model of vectors does. With `targets="all"` it is EASE
     (Steck, WWW 2019) on signed residuals, in closed form (`recsys.models.linear.feedback_ridge`). A rating is not
     missing at random, but who did not rate an item said nothing of it: "rated" takes no silence for an average opinion.
 
@@ -52,6 +58,9 @@ class SignedLinear(Recommender, FoldIn, AdditiveEvents):
         presence: weight of the feature "was rated at all"; 0: it is not read.
         targets: whom an item's weights are fitted on.
         user_weight: above 0, users with many ratings count less each.
+        rank: directions that items share; 0: none. Read with "rated".
+        shared: weight of these directions in the prior, as a multiple of what a first fit says of them.
+        damping: above 0, an opinion of somebody with many ratings says less.
         memory_limit_gb: refuse to fit when the estimate (10^9 bytes) exceeds this.
 
     Raises:
@@ -62,21 +71,28 @@ class SignedLinear(Recommender, FoldIn, AdditiveEvents):
 
     def __init__(
         self,
-        regularization: float = 400.0,
+        regularization: float = 1000.0,
         presence: float = 8.0,
         targets: Targets = "rated",
         user_weight: float = 0.0,
+        rank: int = 16,
+        shared: float = 64.0,
+        damping: float = 0.5,
         memory_limit_gb: float = 8.0,
     ) -> None:
         positive("regularization", regularization)
         positive("presence", presence, zero=True)
         choice("targets", targets, Targets)
         positive("user_weight", user_weight, zero=True)
+        whole("rank", rank, least=0)
+        positive("shared", shared, zero=True)
+        positive("damping", damping, zero=True)
         positive("memory_limit_gb", memory_limit_gb)
         self.regularization = regularization
         self.presence = presence
         self.targets: Targets = targets
         self.user_weight = user_weight
+        self.rank, self.shared, self.damping = rank, shared, damping
         self.memory_limit_gb = memory_limit_gb
         self._residuals: Residuals
         self._tables: list[Tensor]
@@ -100,53 +116,36 @@ class SignedLinear(Recommender, FoldIn, AdditiveEvents):
 
     def _features(self, queries: Queries) -> tuple[Floats, ...]:
         signed, present = self._residuals.features(queries)
+        if self.damping:
+            counted = np.maximum(np.bincount(queries.history.rows, queries.counted, len(queries)), 1.0)
+            signed = signed * (counted / _USUAL)[queries.history.rows].astype(np.float32) ** -np.float32(self.damping)
         return (signed, np.float32(self.presence) * present) if self.presence else (signed,)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
         users, items, parts = train.n_users, train.n_items, 2 if self.presence else 1
-        needed = 4 * (parts * items**2 + 2 * users**2) / 1e9
+        needed = 4 * (4 * parts * items**2 + 4 * users**2) / 1e9
         if self.targets == "all":
             needed = feedback_ridge.memory_gb(users, items, parts)
         fit = f"SignedLinear on {users} users and {items} items"
         check_memory(fit, needed, self.memory_limit_gb, "use PairwisePreference")
         self._residuals = Residuals.of(train)
         signed, present = self._residuals.matrices(train)
-        features = [signed, sp.csr_matrix(self.presence * present)] if self.presence else [signed]
+        counts = np.maximum(np.diff(signed.indptr), 1)
+        damped = sp.csr_matrix(sp.diags((counts / _USUAL) ** -self.damping) @ signed, dtype=np.float32)
+        features = [damped, sp.csr_matrix(self.presence * present)] if self.presence else [damped]
         if self.targets == "all":
             progress = FitProgress(fit, feedback_ridge.work(users, items, parts), session, needed)
             self._tables = feedback_ridge.solve(features, signed, self.regularization, progress)
             return
+        shares = self.rank > 0 and self.shared > 0
         raters = np.bincount(signed.indices, minlength=items).astype(np.float64)
-        progress = FitProgress(fit, float((raters**3).sum() / 3), session, needed)
-        dual = self._dual(signed, features, progress)
-        self._tables = [torch.from_numpy((part.T @ dual).toarray(order="C").astype(np.float32)) for part in features]
-        for table in self._tables:
-            table.fill_diagonal_(0.0)
-
-    def _dual(self, signed: sp.csr_matrix, features: list[sp.csr_matrix], progress: FitProgress) -> sp.csc_matrix:
-        """Return alpha, "users items": theta_i = F_{R_i}^T alpha_i, with (K + lambda W^-1) alpha_i = x_{R_i, i}."""
-        gram = sum((part @ part.T).toarray() for part in features)
-        assert isinstance(gram, np.ndarray)
-        counts = np.maximum(np.diff(signed.indptr), 1)
+        progress = FitProgress(fit, rated_ridge.work(raters, 2 if shares else 1), session, needed)
         ridge = self.regularization * (counts / counts.mean()) ** self.user_weight
-        columns, own = signed.tocsc(), [part.tocsc() for part in features]
-        for matrix in (columns, *own):
-            matrix.sort_indices()
-        dual = np.zeros(columns.nnz, np.float32)
-        for item in range(columns.shape[1]):
-            begin, end = columns.indptr[item : item + 2]
-            raters = columns.indices[begin:end]
-            kernel = gram[np.ix_(raters, raters)]
-            for part in own:  # nobody's rating of the item predicts it
-                mine = part.data[part.indptr[item] : part.indptr[item + 1]]
-                kernel -= np.outer(mine, mine)
-            kernel.flat[:: len(raters) + 1] += ridge[raters]
-            if len(raters):
-                dual[begin:end] = scipy.linalg.solve(
-                    kernel, columns.data[begin:end], assume_a="pos", check_finite=False, overwrite_a=True
-                )
-            progress.advance(float(len(raters)) ** 3 / 3)
-        return sp.csc_matrix((dual, columns.indices, columns.indptr), shape=columns.shape)
+        theta = rated_ridge.solve(features, signed, ridge, progress)
+        if shares:
+            prior = rated_ridge.learned_prior(theta, signed, self.regularization, self.rank, self.shared)
+            theta = rated_ridge.solve(features, signed, ridge, progress, prior)
+        self._tables = [torch.from_numpy(part.copy()) for part in np.split(theta, parts)]
 
     def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
         history = queries.history

@@ -38,7 +38,7 @@ from recsys.serving.http.requests import (
     stated,
     token_of,
 )
-from recsys.serving.http.routes.norms import norms
+from recsys.serving.http.routes.norms import forget_own, norms
 from recsys.serving.http.routes.operation import administration, operation, page
 from recsys.serving.norms.circumstances import Circumstances
 from recsys.serving.records import Changed, Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
@@ -141,11 +141,13 @@ def _events(service: Service) -> APIRouter:
         sent = request.scope.get("raw_path") or b""
         if parts := re.fullmatch(rb"/v1/users/([^/]+)/events/([^/]+)", sent):
             user_id, event_id = unquote(parts[1]), unquote(parts[2])
-        data = re.fullmatch(rb"/v1/users/([^/]+)/data", sent)  # of a user whose id ends in "/events"
-        user_id = unquote(data[1]) if data else user_id
+        own = re.fullmatch(rb"/v1/users/([^/]+)/(data|policy)", sent)  # of a user whose id ends in "/events"
+        user_id = unquote(own[1]) if own else user_id
         check_id("user_id", user_id)
         require(token_of(request), "write", user_id)
-        if data:
+        if own and own[2] == b"policy":
+            forget_own(service, user_id)
+        elif own:
             service.erase(user_id)
         elif not service.undo(user_id, event_id):
             raise UnknownError("this user has no event with this id; GET /v1/users/{id}/data lists those there are")

@@ -11,6 +11,7 @@ from typing import Final
 
 from recsys.errors import CapabilityError, DataError
 from recsys.events.store import ConflictError, StoreError
+from recsys.policy.ledger import LedgerError
 from recsys.serving.access import Code, Denied
 from recsys.serving.answers import UnknownError
 
@@ -21,6 +22,7 @@ _ERRORS: Final[tuple[tuple[type[Exception], int, Code, str | None], ...]] = (
     (ConflictError, 409, "event_conflict", None),
     (UnknownError, 404, "not_found", None),
     (StoreError, 503, "store_unavailable", "the event store does not answer; send the same again, events count once"),
+    (LedgerError, 503, "ledger_unavailable", "decisions cannot be recorded, so no list is given; try again later"),
     (DataError, 422, "invalid_value", None),
     (CapabilityError, 409, "not_supported", None),
 )
@@ -40,6 +42,8 @@ def denial(error: Exception, request_id: str) -> Denied:
         if isinstance(error, kind):
             if isinstance(error, StoreError) and status == 503:
                 _log("the event store failed", code, error.cause, error.detail, request_id)
+            elif isinstance(error, LedgerError):
+                _log("a decision could not be recorded", code, "ledger", str(error), request_id)
             elif status == 503:
                 _log("an answer took too long, or its body did not come", code, "timeout", "", request_id)
             return Denied(status, code, message or str(error))

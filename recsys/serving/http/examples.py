@@ -51,6 +51,7 @@ _MESSAGES: Final[dict[Code, str]] = {
     "head_too_large": "the head of the request is too large; send parameters in a body",
     "internal": "something went wrong here; the log of the service has it under this request_id",
     "store_unavailable": "the event store cannot be reached; try again in a moment",
+    "ledger_unavailable": "decisions cannot be recorded, so no list is given; try again later",
 }
 
 _CHANGED = Changed(

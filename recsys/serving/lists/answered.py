@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
@@ -18,8 +18,9 @@ from recsys.serving.lists.cached import CachedLists, rounded_moment
 from recsys.serving.lists.visit import VisitShelf
 from recsys.serving.norms.audits import line_of, request_of
 from recsys.serving.norms.norms import Bound, Norms
-from recsys.serving.norms.records import AppliedPolicy
+from recsys.serving.norms.records import AppliedPolicy, RuleFacts
 from recsys.serving.norms.ruled import Ruled
+from recsys.serving.norms.words import lifted_by
 from recsys.serving.records import Learning, RecommendationList
 from recsys.serving.users.history import UserHistory
 from recsys.serving.users.state import UserState, excluding
@@ -110,7 +111,7 @@ class AnsweredLists:
             int(queries.now[0]),
             state.known_events,
             tuple(unknown[:_NAMED]),
-            listed.items,
+            _lifted(listed.items, applied) if shaped and applied is not None else listed.items,
             learning_of(bound.stored),
             tuple(excluded[:_NAMED]),
             listed.shelves,
@@ -172,21 +173,37 @@ class AnsweredLists:
             ruled,
             norms.catalogue,
             context=asker.context,
-            own=asker.own,
             request={
-                "time": now,
+                "time": bound.moment,
                 "moment": now if exact else rounded_moment(now, queries.times),
                 "model": self._fingerprint,
                 **request_of(asked.n, asked.exclude, asked.filters, profiling=bound.said.profiling),
             },
         )
-        return replace(applied, audit=norms.record(line, bound.user_id))
+        return replace(applied, audit=norms.record(line, bound.user_id, asker.own))
 
 
 def learning_of(history: UserHistory) -> Learning | None:
     """Return how far the belief of a user has learned; None: it has learned from everything."""
     lesson = history.lesson
     return Learning(lesson.learned, lesson.pending) if lesson.pending else None
+
+
+def _lifted(items: Sequence[Explanation], applied: AppliedPolicy) -> tuple[Explanation, ...]:
+    """Return the explanations of a list that rules chose: of what rules lifted they say so."""
+    rules: dict[str, tuple[list[RuleFacts], float | None]] = {}
+    if applied.decisions is not None:
+        rules = {each.item_id: (list(each.rules), each.price) for each in applied.decisions if each.change == "lifted"}
+    else:
+        for act in applied.acted:
+            for item in act.lifted:
+                rules.setdefault(item.item_id, ([], None))[0].append(act.rule)
+    return tuple(
+        replace(one, reason=lifted_by(*rules[str(one.item_id)], one.reason), reason_kind="rule")
+        if str(one.item_id) in rules
+        else one
+        for one in items
+    )
 
 
 def _reasons(details: Details, *, searched: bool, kept: bool) -> Literal["searched", "pending", "unsearched"]:

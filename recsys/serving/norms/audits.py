@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -22,10 +21,9 @@ def line_of(
     catalogue: PolicyCatalogue,
     *,
     context: Context,
-    own: str | None,
     request: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return what is recorded of a decision; the rest of the line is of the ledger."""
+    """Return what is recorded of a decision; `Norms.record` adds whose it is."""
     return {
         "context": {
             "age": context.age,
@@ -33,7 +31,6 @@ def line_of(
             "consents": sorted(context.consents),
             "role": context.role,
         },
-        "own": digest_of(own),
         **request,
         "items": [catalogue.ids[item] for item in ruled.items],
         "acts": [one.to_dict(catalogue.ids) for one in acts(bound, ruled.plain, ruled.items)],
@@ -51,11 +48,6 @@ def request_of(n: int, exclude: Collection[str], filters: Filters, *, profiling:
         "persona": filters.persona,
     }
     return {"n": n, "exclude": list(exclude), "profiling": profiling, "filters": wanted}
-
-
-def digest_of(own: str | None) -> str | None:
-    """Return what stands in a line for a person's own rules: that they were these, not what they say."""
-    return None if own is None else hashlib.sha256(own.encode()).hexdigest()
 
 
 def replay(answers: Answers, user_id: str, line: Mapping[str, Any]) -> list[str]:

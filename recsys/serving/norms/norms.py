@@ -32,8 +32,9 @@ from recsys.serving.norms.rules import ListRules
 from recsys.serving.users.history import UserHistory
 from recsys.types import Ints, Mask
 
-RULES, PERSON, KEY = "policy", "circumstances", "ledger_key"
-"""Names of what is stored of a user: their own rules, their circumstances, the key of their hash in the ledger."""
+RULES, CONSENTS, PERSON, KEY = "policy", "consents", "circumstances", "ledger_key"
+"""Names of what is stored of a user: their own rules, what they agree to, what the service knows of them, the key of
+their hash in the ledger. What they agree to stands by itself, so that the service never writes over it."""
 
 _CACHED: Final = 256
 """Bound lists of rules in memory, of some kilobytes for each thousand items."""
@@ -67,6 +68,7 @@ class Bound:
         said: by the request.
         asker: who asks; None without a policy.
         rules: that bind the list; None without a policy.
+        moment: as of which windows of the policy are open, Unix seconds.
     """
 
     user_id: str | None
@@ -75,6 +77,7 @@ class Bound:
     said: Circumstances
     asker: Asker | None
     rules: ListRules | None
+    moment: int
 
 
 @final
@@ -99,18 +102,15 @@ class Norms:
         self._store = store
         self._lock = threading.Lock()
         self._bound: OrderedDict[tuple[object, ...], ListRules] = OrderedDict()
-        self._own: OrderedDict[str, Policy] = OrderedDict()
+        self._own: OrderedDict[str, tuple[Policy, list[int]]] = OrderedDict()
         self._read: weakref.WeakKeyDictionary[UserHistory, tuple[int, bytes, UserHistory]] = weakref.WeakKeyDictionary()
-        moments = {policy.valid_from, policy.valid_until} - {None}
-        for _, rule in policy.rules:
-            moments |= set(catalogue.moments(rule.of, f"rule {rule.id!r}"))
-        self._moments = sorted(moment for moment in moments if moment is not None)
+        self._moments = self._moments_of(policy)
 
     def asker(self, user_id: str | None, said: Circumstances) -> Asker:
         """Return who asks: what the request says, and else what is stored."""
         stored = {} if user_id is None else self._store.settings(user_id)
         person: dict[str, Any] = json.loads(stored.get(PERSON, "{}"))
-        consents = frozenset(person.get("consents", ())) if said.consents is None else said.consents
+        consents = frozenset(json.loads(stored.get(CONSENTS, "[]"))) if said.consents is None else said.consents
         context = Context(
             person.get("age") if said.age is None else said.age,
             said.region or person.get("region"),
@@ -123,13 +123,16 @@ class Norms:
 
     def policy_of(self, own: str | None) -> Policy:
         """Return the policy with a person's own rules as they are stored; None: those of the file."""
-        return self.policy if own is None else self._with_own(own)
+        if own is None:
+            return self.policy
+        with self._lock:
+            return self._with_own(own)[0]
 
     def rules(self, asker: Asker, now: int, n: int) -> ListRules:
         """Return the rules that bind a list of a length at a moment; the same until a window opens or closes."""
         with self._lock:
-            epoch = bisect_right(self._moments, now)
-            key = asker.own, asker.context, epoch, n
+            moments = self._moments if asker.own is None else self._with_own(asker.own)[1]
+            key = asker.own, asker.context, bisect_right(moments, now), n
             found = self._bound.get(key)
             if found is None:
                 bound = bind(asker.policy, self.catalogue, asker.context, now, n, "clip")
@@ -207,25 +210,45 @@ class Norms:
             )
         return AppliedPolicy(self.policy.name, self.policy.version, tuple(acted), ruled.relaxed, ruled.gap, decisions)
 
-    def record(self, content: Mapping[str, Any], user_id: str | None) -> str | None:
-        """Append a decision to the ledger, with the keyed hash of a user; return the id of the line."""
+    def record(self, content: Mapping[str, Any], user_id: str | None, own: str | None) -> str | None:
+        """Append a decision to the ledger and return the id of the line.
+
+        The user and the user's own rules stand in it as hashes with a key of the user: without that nobody can tell
+        whose line it is, nor try which rules they were.
+
+        Args:
+            content: see `line_of`.
+            user_id: external id; None for a history that came with the request.
+            own: the person's own rules as they are stored.
+        """
         if self.ledger is None:
             return None
-        user = None if user_id is None else keyed_hash(self._key(user_id), user_id)
-        return self.ledger.append({**content, "policy": self.policy.version, "user": user})
+        who: dict[str, str | None] = {"user": None, "own": None}
+        if user_id is not None:
+            key = self._key(user_id)
+            who = {"user": keyed_hash(key, user_id), "own": None if own is None else keyed_hash(key, own)}
+        return self.ledger.append({**content, "policy": self.policy.version, **who})
 
     def _key(self, user_id: str) -> str:
         stored = self._store.settings(user_id).get(KEY)
         return stored or self._store.add_setting(user_id, KEY, secrets.token_hex(32))
 
-    def _with_own(self, text: str) -> Policy:
-        with self._lock:
-            found = self._own.get(text)
-            if found is None:
-                found = self._own[text] = self._readable(text)
-                if len(self._own) > _CACHED:
-                    self._own.popitem(last=False)
-            return found
+    def _with_own(self, text: str) -> tuple[Policy, list[int]]:
+        """Return the policy with a person's own rules, and its moments."""
+        found = self._own.get(text)
+        if found is None:
+            policy = self._readable(text)
+            found = self._own[text] = policy, self._moments_of(policy)
+            if len(self._own) > _CACHED:
+                self._own.popitem(last=False)
+        return found
+
+    def _moments_of(self, policy: Policy) -> list[int]:
+        """Return the moments at which a rule of a policy begins or ceases to hold for an item, ascending."""
+        moments = {moment for moment in (policy.valid_from, policy.valid_until) if moment is not None}
+        for _, rule in policy.rules:
+            moments |= set(self.catalogue.moments(rule.of, f"rule {rule.id!r}"))
+        return sorted(moments)
 
     def _readable(self, text: str) -> Policy:
         """Return the policy with a person's own rules; without those that it or the catalogue has outgrown since."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from recsys.explanations.text import enumeration
 from recsys.policy.person import conditions_of
-from recsys.policy.schema import Policy
+from recsys.policy.schema import LayerName, Policy
+from recsys.serving.norms.records import RuleFacts
 
 _ABOVE = {
     "law": "the law's rules, which nothing overrules",
@@ -11,6 +15,37 @@ _ABOVE = {
     "role": "the rules of the role in which the service acts",
     "individual": "your own rules, or those that are set for you until you change them",
 }
+
+
+_WHOSE: dict[LayerName, str] = {
+    "law": "a rule of the law",
+    "organisation": "a rule of the service",
+    "role": "a rule of the role in which the service acts",
+    "individual": "a rule of your own",
+}
+
+
+def lifted_by(rules: Sequence[RuleFacts], price: float | None, speaks: str) -> str:
+    """Return why an item has a place that its score alone would not give it, and then what speaks for it.
+
+    Args:
+        rules: that have a part in it, the first ones binding most.
+        price: how much larger the sum of scores would be without these rules, where that was tried; else None.
+        speaks: the sentence of what speaks for the item.
+
+    >>> rule = RuleFacts("old", "organisation", "at least 2 of before 1980", "")
+    >>> lifted_by([rule], None, "Your history as a whole speaks for it.")
+    'A rule of the service helped it here: at least 2 of before 1980. Your history as a whole speaks for it.'
+    >>> lifted_by([rule], 0.5, "")
+    'Because of a rule of the service: at least 2 of before 1980. Without it the scores would add up to 0.5 more.'
+    """
+    named = enumeration([f"{_WHOSE[rule.layer]}: {rule.rule}" for rule in rules])
+    if price is None:
+        told = f"{named[:1].upper()}{named[1:]}".replace(": ", " helped it here: ", 1)
+    else:
+        without = "it" if len(rules) == 1 else "them"
+        told = f"Because of {named}. Without {without} the scores would add up to {price:.2g} more"
+    return f"{told}. {speaks}".strip()
 
 
 def parameters_of(policy: Policy | None) -> list[str]:

@@ -5,7 +5,7 @@ import { asSentence } from "./words.js";
 /**
  * @typedef {{item_id: string, title: string, contribution: number, share: number, rating: number | null,
  *   age: number | null, recent: boolean | null}} Reason
- * @typedef {"because" | "taste" | "popular" | "cold" | "muted" | "similar"} ReasonKind
+ * @typedef {"because" | "taste" | "popular" | "cold" | "muted" | "similar" | "rule"} ReasonKind
  * @typedef {{item_id: string, title: string, year: number | null, genres: string[], owner: number | null, owner_name: string | null, owner_share: number | null,
  *   reason: string, reason_kind: ReasonKind | null, without: string[], evidence: Reason[],
  *   evidence_kind: "contribution" | "similarity" | "none", certainty: number | null, recent: number | null}} Recommended

@@ -124,14 +124,16 @@ class ServedUsers:
     def bound(self, user_id: str | None, said: Circumstances, history: UserHistory, at: int | None, n: int) -> Bound:
         """Return what binds a list: the rules for who asks, and the history that may be read."""
         asker = rules = None
+        moment = said.moment if said.moment is not None else self._now() if at is None else at
         if self._norms is not None:
             asker = self._norms.asker(user_id, said)
-            moment = said.moment if said.moment is not None else self._now() if at is None else at
             rules = self._norms.rules(asker, moment, n)
+        read = history
         if not said.profiling:
-            return Bound(user_id, history, UserHistory(corrections=history.corrections), said, asker, rules)
-        read = history if self._norms is None or rules is None else self._norms.profiled(history, rules)
-        return Bound(user_id, history, read, said, asker, rules)
+            read = UserHistory(corrections=history.corrections)
+        elif self._norms is not None and rules is not None:
+            read = self._norms.profiled(history, rules)
+        return Bound(user_id, history, read, said, asker, rules, moment)
 
     def events(self, user_id: str) -> int:
         """Return how many events the history of a user has."""

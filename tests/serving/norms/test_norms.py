@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from recsys.data.items import ItemMetadata
 from recsys.errors import ConfigError
 from recsys.events.memory import MemoryStore
+from recsys.policy.catalogue import PolicyCatalogue
 from recsys.policy.ledger import Ledger, verify
+from recsys.policy.reading import parse_policy
 from recsys.serving.access import Denied
+from recsys.serving.norms.circumstances import Circumstances
+from recsys.serving.norms.norms import Norms
 from tests.serving.client import Client, client_of, ids, token
 from tests.serving.norms.normed_run import EMPTY, POLICY, client_under, service_under
 from tests.serving.serving_run import train
@@ -198,6 +207,78 @@ def test_a_line_of_the_ledger_is_replayed_until_its_user_is_erased(client: Clien
     assert verify(tmp_path / "ledger").broken == ()
 
 
+def test_what_a_person_wrote_cannot_be_tried_without_their_key(client: Client, tmp_path: Path) -> None:
+    rules = [{"id": "mine", "deny": {"item": "1"}}]
+    ok(client.put("/v1/users/3/policy", json={"rules": rules}))
+    audit = ok(client.get(LIST, params=ADULT | {"details": "false"}))["policy"]["audit"]
+    told = ok(client.get(f"/v1/audit/{audit}", params={"user_id": "3"}))
+    assert told["replayed"] is True
+    assert told["line"]["own"] not in (None, hashlib.sha256(json.dumps(rules).encode()).hexdigest())
+    ok(client.put("/v1/users/3/policy", json={"rules": []}))
+    assert "own rules" in ok(client.get(f"/v1/audit/{audit}", params={"user_id": "3"}))["note"]
+
+
+def test_without_room_for_its_decision_no_list_is_given_and_the_chain_holds(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    ok(client.get(LIST))
+    with monkeypatch.context() as full:
+        full.setattr("recsys.policy.ledger.os.write", lambda file, line: write(file, line[:20]))
+        refused = client.get(LIST)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "ledger_unavailable")
+    assert str(tmp_path) not in refused.text
+    ok(client.get(LIST))
+    found = verify(tmp_path / "ledger")
+    assert (found.lines, found.broken) == (2, ())
+
+
+def test_a_policy_is_taken_back_by_a_person_whose_id_looks_like_a_route(client: Client) -> None:
+    event = {"user_id": "3", "item_id": "1", "event_id": "policy", "time": 1_600_000_000}
+    ok(client.post("/v1/events", json={"events": [event]}))
+    rules = {"rules": [{"id": "mine", "deny": {"item": "1"}}]}
+    ok(client.put("/v1/users/3%2Fevents/policy", json=rules))
+    ok(client.put("/v1/users/3/policy", json=rules))
+    assert client.delete("/v1/users/3%2Fevents/policy").status_code == 204
+    assert ok(client.get("/v1/users/3%2Fevents/policy"))["rules"] is None
+    assert ok(client.get("/v1/users/3/policy"))["rules"] == rules["rules"]
+    assert client.delete("/v1/users/3/events/policy").status_code == 204  # an event, and not the rules
+    assert ok(client.get("/v1/users/3/policy"))["rules"] == rules["rules"]
+    assert ok(client.get("/v1/users/3/data"))["events"] == []
+
+
+def test_what_the_service_knows_does_not_write_over_what_a_person_agreed_to(client: Client) -> None:
+    ok(client.put("/v1/users/3/policy", json={"rules": [], "consents": ["romance"]}))
+    found = ok(client.put("/v1/users/3/circumstances", json={"age": 40, "region": "eu"}))
+    assert (found["consents"], found["age"], found["region"]) == (["romance"], 40, "eu")
+    ok(client.put("/v1/users/3/circumstances", json={}))
+    assert ok(client.get("/v1/users/3/policy"))["consents"] == ["romance"]
+
+
+def test_what_a_rule_lifted_says_so_and_at_what_price(client: Client) -> None:
+    asked = {"details": "false", "consent": "romance", "age": 30}
+    for user in ("3", "5", "7", "9"):
+        path = f"/v1/users/{user}/recommendations"
+        quick, tried = (ok(client.get(path, params=asked | {"decisions": each})) for each in ("false", "true"))
+        lifted = {item["item_id"] for act in quick["policy"]["acted"] for item in act["lifted"]}
+        told = {item["item_id"]: item["reason"] for item in quick["items"] if item["reason_kind"] == "rule"}
+        if not told:
+            continue  # the slate's list kept the rules
+        assert set(told) == lifted
+        assert all(reason.startswith("A rule of the ") for reason in told.values())
+        decided = {one["item_id"]: one for one in tried["policy"]["decisions"] if one["change"] == "lifted"}
+        for item in tried["items"]:
+            if item["item_id"] in decided:
+                one = decided[item["item_id"]]
+                assert item["reason"].startswith("Because of a rule of the ")
+                assert all(rule["rule"] in item["reason"] for rule in one["rules"])
+                assert f"{one['price']:.2g} more" in item["reason"]
+            else:
+                assert item["reason_kind"] != "rule"
+        return
+    raise AssertionError("no list was chosen by rules")
+
+
 def test_what_decides_is_told_in_words(client: Client) -> None:
     told = ok(client.get("/v1/policy"))
     assert [layer["layer"] for layer in told["layers"]] == ["law", "organisation", "role"]
@@ -229,3 +310,19 @@ def test_conflicts_refuse_the_start_and_a_reload(film_run: Path, tmp_path: Path)
     (tmp_path / "policy.yaml").write_text(POLICY.replace("60%", "70%"), encoding="utf-8")
     service.reload()
     assert ok(client.get("/v1/policy"))["version"] != version
+
+
+def test_a_persons_own_rule_follows_its_windows(tmp_path: Path) -> None:
+    ids = tuple(f"i{item}" for item in range(6))
+    columns = {"shown": ["2026-01-01/2026-06-01"] * 3 + [None] * 3}
+    catalogue = PolicyCatalogue(ids, ItemMetadata(ids, ((),) * 6, ((),) * 6), columns)
+    policy = parse_policy(b"policy: 1\nname: x\nlayers: []")
+    store = MemoryStore()
+    norms = Norms(policy, catalogue, np.arange(6), store)
+    store.put_setting("u", "policy", json.dumps([{"id": "mine", "deny": {"window": "shown"}}]))
+    asker = norms.asker("u", Circumstances())
+    days = {
+        day: int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) for day in ("2026-05-31", "2026-06-02")
+    }
+    removed = [norms.rules(asker, now, 3).removed.tolist() for now in days.values()]
+    assert removed == [[0, 1, 2, 3, 4, 5], [3, 4, 5]]  # what is not known counts against an item

@@ -15,8 +15,8 @@ from recsys.serving.answers import Answers, UnknownError
 from recsys.serving.http import schemas
 from recsys.serving.http.requests import allowing, allowing_user
 from recsys.serving.http.routes import norm_schemas
-from recsys.serving.norms.audits import digest_of, replay
-from recsys.serving.norms.norms import KEY, PERSON, RULES, Norms
+from recsys.serving.norms.audits import replay
+from recsys.serving.norms.norms import CONSENTS, KEY, PERSON, RULES, Norms
 from recsys.serving.norms.words import options_of, parameters_of
 from recsys.serving.service import Service
 
@@ -60,16 +60,15 @@ def norms(service: Service) -> APIRouter:
             check_text("consents", consent, 100)
             check_visible("consents", consent)
         _check_rules(await asyncio.to_thread(norms.check_own, text, int(time.time())))
-        await asyncio.to_thread(_keep, service, user_id, {"consents": sorted(set(body.consents))})
+        consents = json.dumps(sorted(set(body.consents))) if body.consents else None
+        await asyncio.to_thread(service.store.put_setting, user_id, CONSENTS, consents)
         await asyncio.to_thread(service.store.put_setting, user_id, RULES, text)
         return await asyncio.to_thread(_own, service, norms, user_id)
 
     @router.delete(_USER + "/policy", dependencies=[Depends(allowing_user("write"))], status_code=204)
     def forget(user_id: schemas.Id) -> Response:
         """Take a person's own rules and consents back: those of the policy bind again."""
-        _norms(service.answers)
-        service.store.put_setting(user_id, RULES, None)
-        _keep(service, user_id, {"consents": []})
+        forget_own(service, user_id)
         return Response(status_code=204)
 
     @router.put(_USER + "/circumstances", dependencies=[Depends(allowing("admin"))])
@@ -80,7 +79,8 @@ def norms(service: Service) -> APIRouter:
         if body.region is not None:
             check_text("region", body.region, 50)
             check_visible("region", body.region)
-        _keep(service, user_id, {"age": body.age, "region": body.region})
+        known = {name: value for name, value in (("age", body.age), ("region", body.region)) if value is not None}
+        service.store.put_setting(user_id, PERSON, json.dumps(known) if known else None)
         return _own(service, norms, user_id)
 
     @router.get("/v1/audit/{audit_id}", dependencies=[Depends(allowing("admin"))])
@@ -104,9 +104,17 @@ def norms(service: Service) -> APIRouter:
         if KEY not in stored or line["user"] != keyed_hash(stored[KEY], user_id):
             note = "the line is of another user, or of this one before an erasure"
             return norm_schemas.AuditOut(line=line, intact=intact, is_users=False, replayed=None, note=note)
-        return await _replayed(service, answers, user_id, line, intact, stored.get(RULES))
+        own = None if RULES not in stored else keyed_hash(stored[KEY], stored[RULES])
+        return await _replayed(service, answers, user_id, line, intact, own)
 
     return router
+
+
+def forget_own(service: Service, user_id: str) -> None:
+    """Take a person's own rules and consents back."""
+    _norms(service.answers)
+    for name in (RULES, CONSENTS):
+        service.store.put_setting(user_id, name, None)
 
 
 async def _replayed(
@@ -118,7 +126,7 @@ async def _replayed(
         for name, now, then in (
             ("model", answers.model, line["model"]),
             ("policy", norms.policy.version, line["policy"]),
-            ("own rules", digest_of(own), line["own"]),
+            ("own rules", own, line["own"]),
         )
         if now != then
     ]
@@ -144,16 +152,10 @@ def _own(service: Service, norms: Norms, user_id: str) -> norm_schemas.OwnPolicy
     return norm_schemas.OwnPolicyOut(
         layer=[norm_schemas.rule_out(rule) for rule in layer],
         rules=None if own is None else json.loads(own),
-        consents=person.get("consents", []),
+        consents=json.loads(stored.get(CONSENTS, "[]")),
         age=person.get("age"),
         region=person.get("region"),
     )
-
-
-def _keep(service: Service, user_id: str, said: dict[str, Any]) -> None:
-    person = json.loads(service.store.settings(user_id).get(PERSON, "{}")) | said
-    known = {name: value for name, value in person.items() if value not in (None, [])}
-    service.store.put_setting(user_id, PERSON, json.dumps(known) if known else None)
 
 
 def _check_rules(rules: tuple[Rule, ...]) -> None:
