@@ -199,17 +199,17 @@ class _Program:
 
     def _optimum(self, whole: int) -> OptimizeResult:
         """Return what HiGHS finds, in whole numbers or not; without any list after the nodes it searches on."""
-        for limit in ({"node_limit": _NODES}, {}):
-            found = milp(
-                -self._gain,
-                integrality=np.full(len(self._gain), whole),
-                bounds=Bounds(0, 1),
-                constraints=LinearConstraint(self._matrix, self._low, self._high),
-                options={"mip_rel_gap": 0.0, **limit},
-            )
-            if found.x is not None or found.status != _LIMIT_REACHED:
-                break
-        return found
+        found = self._search(whole, _NODES)
+        return self._search(whole, None) if found.x is None and found.status == _LIMIT_REACHED else found
+
+    def _search(self, whole: int, nodes: int | None) -> OptimizeResult:
+        return milp(
+            -self._gain,
+            integrality=np.full(len(self._gain), whole),
+            bounds=Bounds(0, 1),
+            constraints=LinearConstraint(self._matrix, self._low, self._high),
+            options={"mip_rel_gap": 0.0} if nodes is None else {"mip_rel_gap": 0.0, "node_limit": nodes},
+        )
 
     def _solution(self, values: Doubles, ceiling: float) -> Solution | None:
         """Return the list, checked in whole numbers; None if the solver was wrong about it."""
