@@ -101,12 +101,16 @@ class Vocabulary:
             numbers = self._index.get_indexer(pd.Index(np.asarray(found, dtype=np.int64)))
             return np.where(fits, numbers, UNKNOWN).astype(np.int32)
         numbers = np.array(self._index.get_indexer(pd.Index(texts, dtype=object)), dtype=np.int32)
-        for place in np.flatnonzero(numbers == UNKNOWN).tolist():
-            candidates = [texts[place].strip()]
-            if (match := _WHOLE.fullmatch(candidates[0])) is not None:
-                candidates.append(match[1] if match[2] else f"{match[1]}.0")
-            held_at = self._index.get_indexer(pd.Index(candidates, dtype=object))
-            numbers[place] = next((number for number in held_at.tolist() if number != UNKNOWN), UNKNOWN)
+        unknown = np.flatnonzero(numbers == UNKNOWN)
+        if len(unknown):  # at once: one look-up for each takes a minute on a log of 20,000 text ids
+            stripped = [texts[place].strip() for place in unknown.tolist()]
+            wholes = [_WHOLE.fullmatch(text) for text in stripped]
+            others = [
+                text if match is None else match[1] if match[2] else f"{match[1]}.0"
+                for text, match in zip(stripped, wholes, strict=True)
+            ]
+            found, other = (self._index.get_indexer(pd.Index(each, dtype=object)) for each in (stripped, others))
+            numbers[unknown] = np.where(found == UNKNOWN, other, found)
         return numbers
 
     def id_of(self, number: int) -> int | str:
