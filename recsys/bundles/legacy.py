@@ -26,8 +26,8 @@ _FORMER_GRID: dict[str, Any] = {
     "paired": False,
 }
 """What `TemporalDecay` was until version 0.2, when it had neither floors nor half-lives on both clocks."""
-_BEFORE_VISITS: dict[str, Any] = {"visit_share": 0.0}
-"""What it was until the visit that is going on had a share of the weights."""
+_BEFORE_VISITS: dict[str, Any] = {"visit_share": 0.0, "last_visit_share": 1.0, "absence_days": 0.0}
+"""What it was until weights depended on visits."""
 _RENAMED = {"recsys.models.LinearAMPCF": "recsys.models.PersonaEASE"}
 """Today's names of models that had another one until version 0.2."""
 

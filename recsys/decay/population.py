@@ -14,6 +14,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Calibration, ForgettingRule, HalfLifeBelief
 from recsys.decay.half_lives import HalfLives
 from recsys.decay.temporal import TemporalDecay
+from recsys.decay.visits import VisitWeights
 from recsys.types import Doubles, Floats, Mask
 
 _DEFAULT = TemporalDecay(fading=0.0, changepoints=False)
@@ -63,9 +64,10 @@ class PopulationDecay(ForgettingRule):
         """Return weights, "rows events", reduced by how often tastes change."""
         return self.temporal.since_changes(_strangers(queries), weights)
 
-    def in_visit(self, queries: Queries, weights: Floats) -> Floats:
-        """Return weights, "events", with the share of the visit that is going on."""
-        return self.temporal.in_visit(queries, weights)
+    @property
+    def visits(self) -> VisitWeights | None:
+        """How weights depend on visits; None where they do not."""
+        return self.temporal.visits
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return self.temporal.weights(_strangers(queries), event_age)

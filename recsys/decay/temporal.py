@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, final
 
@@ -17,8 +17,8 @@ from recsys.decay.base import Calibration, HalfLifeBelief, HalfLifeKind, Indepen
 from recsys.decay.changepoints import Changepoints, is_informative, occurrences
 from recsys.decay.former_prior import FormerPrior
 from recsys.decay.half_lives import HalfLives, Posterior
-from recsys.decay.short_term import with_visit
 from recsys.decay.user_arrays import UserArrays
+from recsys.decay.visits import VisitWeights, before_visit, going_on, visit_weights
 from recsys.errors import ConfigError
 from recsys.types import DAY, Doubles, Floats, Ints, Mask
 
@@ -78,7 +78,11 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         caution: c, by how much the evidence for forgetting has to exceed that for "never": the prior belief in "never"
             is e^c times that in every other hypothesis.
         visit_share: what part of the weights the visit that is going on has, if it is long; see
-            `recsys.decay.short_term.with_visit`. Only where the log's times are seconds.
+            `recsys.decay.visits.VisitWeights` for this and the next two, which act only where the log's times are
+            seconds. 0: events of a visit are events like any other.
+        last_visit_share: the most that the last visit that is over has, if it is long, until the next one confirms it;
+            1: no bound.
+        absence_days: after so many days without an event half of the weight is that of all events alike; 0: never.
 
     Raises:
         ConfigError: a value is out of range.
@@ -97,7 +101,9 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         sharpness: float = 6.0,
         changepoints: bool = True,
         caution: float = 5.0,
-        visit_share: float = 0.5,
+        visit_share: float = 0.8,
+        last_visit_share: float = 0.15,
+        absence_days: float = 90.0,
     ) -> None:
         positive("learning_rate", learning_rate, zero=True)
         positive("shrinkage", shrinkage, zero=True)
@@ -105,6 +111,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         positive("caution", caution, zero=True)
         share("fading", fading)
         share("visit_share", visit_share)
+        share("last_visit_share", last_visit_share)
+        positive("absence_days", absence_days, zero=True)
         self.events = tuple(events)
         self.days = tuple(days)
         self.periods = tuple(periods)
@@ -116,6 +124,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         self.sharpness = sharpness
         self.caution = caution
         self.visit_share = visit_share
+        self.last_visit_share = last_visit_share
+        self.absence_days = absence_days
         self._changepoints = changepoints
         HalfLives(time=self.periods)
         self._prepare(0, "seconds")
@@ -129,6 +139,10 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         # A period has no known length and the position in an order is no time: there `days` means nothing.
         time = {"seconds": tuple(days * DAY for days in self.days), "period": self.periods}.get(clock, ())
         self._log_clock = clock
+        acts = clock == "seconds"
+        self.visits = (
+            visit_weights(self.visit_share, self.last_visit_share, self.absence_days) if acts else None
+        )
         self.half_lives = HalfLives(self.events, time, self.floors, self.paired)
         self._changes = Changepoints(n_users) if self._changepoints else None
         self._population = np.zeros(len(self.half_lives), np.float32)
@@ -209,23 +223,48 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         return np.asarray(np.divide(1.0, rate, out=np.full(len(users), np.inf), where=rate > 0))
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
-        since = self.half_lives.since_newest(queries, event_age)
-        mixture = self.half_lives.mixture(queries, self.since_changes(queries, since), self.belief_at(queries))
-        return self.in_visit(queries, mixture)
+        def weigh(past: Queries, age: Doubles | None) -> Floats:
+            since = self.half_lives.since_newest(past, age)
+            return self.half_lives.mixture(past, self.since_changes(past, since), self.belief_at(past))
 
-    def in_visit(self, queries: Queries, weights: Floats) -> Floats:
-        """Return weights, "events", with the share of the visit that is going on."""
-        return with_visit(queries, weights, self.visit_share) if self._log_clock == "seconds" else weights
+        return self.by_visits(queries, weigh, event_age)
+
+    def by_visits(
+        self, queries: Queries, weigh: Callable[[Queries, Doubles | None], Floats], event_age: Doubles | None = None
+    ) -> Floats:
+        """Return the weights of histories, "events", given how a past is weighed at the beginning of a visit.
+
+        Args:
+            queries: the histories.
+            weigh: the weights of a past, without a visit that is going on, and its `event_age`.
+            event_age: as for `weights`.
+        """
+        if self.visits is None:
+            return weigh(queries, event_age)
+        visit = self.in_visit(queries)
+        past = before_visit(queries, visit)
+        weights = weigh(past, None if event_age is None else event_age[~visit])
+        return self.visits.with_visit(queries.history, visit, self.visits.of_past(past, weights))
+
+    def in_visit(self, queries: Queries) -> Mask:
+        """Return which events are of a visit that is going on and has a share of its own, "events"."""
+        if self.visits is None or self.visits.share == 0:
+            return np.zeros(len(queries.times), np.bool_)
+        return going_on(queries)
 
     def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
         """Return which events are recent, "events".
 
-        An event is recent if it is younger than the user's half-life (`HalfLives.recent`), and changes of taste leave
-        at least half of its weight.
+        An event is recent if it is of the visit that is going on, or younger than the user's half-life
+        (`HalfLives.recent`) and of the present taste: changes of taste leave at least half of its weight.
         """
-        since = self.half_lives.since_newest(queries, event_age)
-        present = self.since_changes(queries, since[-1:])[0] >= 0.5
-        return np.asarray(present & self.half_lives.recent(queries, since, self.belief_at(queries)))
+        visit = self.in_visit(queries)
+        past = before_visit(queries, visit)
+        since = self.half_lives.since_newest(past, None if event_age is None else event_age[~visit])
+        present = self.since_changes(past, since[-1:])[0] >= 0.5
+        recent = visit.copy()
+        recent[~visit] = present & self.half_lives.recent(past, since, self.belief_at(past))
+        return recent
 
     def hypotheses(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         """Return "hypotheses events": the grid, as `since_changes`, then the `windows` of the changepoints."""

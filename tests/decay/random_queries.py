@@ -24,13 +24,13 @@ def temporal(
     *,
     changepoints: bool = False,
     caution: float = 0.0,
-    visit_share: float = 0.0,
     **learning: Any,
 ) -> TemporalDecay:
     """Return a rule with a grid of half-lives in the unit of the log, by default of half-lives and floors alone."""
-    grid = {"floors": half_lives.floors, "paired": half_lives.paired}
+    grid: dict[str, Any] = {"floors": half_lives.floors, "paired": half_lives.paired}
+    grid |= {"visit_share": 0.0, "last_visit_share": 1.0, "absence_days": 0.0}
     settings: dict[str, Any] = {"events": half_lives.events, "periods": half_lives.time, "days": ()} | grid | learning
-    rule = TemporalDecay(changepoints=changepoints, caution=caution, visit_share=visit_share, **settings)
+    rule = TemporalDecay(changepoints=changepoints, caution=caution, **settings)
     return rule.for_log(n_users, "period" if half_lives.time else "seconds")
 
 

@@ -32,7 +32,7 @@ from recsys.experiments.drift.candidates import EVERYBODY, OWN, SPREADS, Learnin
 from recsys.experiments.drift.names import ARMS
 from recsys.experiments.drift.stage import Stage
 from recsys.models.calibration_set import CalibrationSet
-from recsys.types import Floats
+from recsys.types import Doubles, Floats
 
 __all__ = ["TunedRule", "Stage", "choose"]
 
@@ -279,7 +279,11 @@ class PrecomputedBeliefs(Forgetting):
         self._rule, self._changes = rule, changes
 
     def weights(self, queries: Queries) -> Floats:
-        moments = np.searchsorted(self._moments, self._begin[queries.users] + queries.history.lengths)
+        return self._rule.by_visits(queries, self._weigh)
+
+    def _weigh(self, past: Queries, event_age: Doubles | None) -> Floats:
+        moments = np.searchsorted(self._moments, self._begin[past.users] + past.history.lengths)
         half_lives = self._rule.half_lives
-        reduced = half_lives.since_newest(queries) * self._changes.present_share(queries, self._lengths[moments])
-        return half_lives.mixture(queries, reduced, self._beliefs[moments])
+        since = half_lives.since_newest(past, event_age)
+        reduced = since * self._changes.present_share(past, self._lengths[moments])
+        return half_lives.mixture(past, reduced, self._beliefs[moments])

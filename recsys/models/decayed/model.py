@@ -142,16 +142,17 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         _ = self.fitted_on
         return self._fitted_rule
 
-    def cached_weights(self, queries: Queries) -> CachedWeights | None:
+    def cached_weights(self, queries: Queries, former: CachedWeights | None = None) -> CachedWeights | None:
         """Return a cache that reads one user's history as `read` does, at any moment until the user's next event.
 
+        `former` is that of the history before the user's newest events, of which the parts that hold are taken over.
         None where there is nothing to cache: several queries, a rule other than `TemporalDecay` and `PopulationDecay`,
         personas that take part in the weights, or a log without an order.
         """
         rule = self.rule
         if len(queries) != 1 or not isinstance(rule, TemporalDecay | PopulationDecay) or self.forgetting is not rule:
             return None
-        return None if self.fitted_on.clock == "none" else CachedWeights.of(self._inner, rule, queries)
+        return None if self.fitted_on.clock == "none" else CachedWeights.of(self._inner, rule, queries, former)
 
     def observe(self, queries: Queries, items: Items | Ragged) -> None:
         """Learn from what followed each query, without retraining, if the rule learns online.

@@ -246,7 +246,8 @@ class UserStates:
         if not keep:
             return UserState(queries, facts, personas=personas)
         decayed = decayed_within(model)
-        weights = None if decayed is None else decayed.cached_weights(queries)
+        former = None if last is None else last.cached_weights
+        weights = None if decayed is None else decayed.cached_weights(queries, former)
         state = UserState(queries, facts, weights, None if last is None else last.bounded, personas)
         self.cache.put(history, state)
         return state

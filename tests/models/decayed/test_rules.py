@@ -187,6 +187,8 @@ FORMER = {
     "floors": [0.0],
     "paired": False,
     "visit_share": 0.0,
+    "last_visit_share": 1.0,
+    "absence_days": 0.0,
 }
 
 
