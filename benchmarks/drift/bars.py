@@ -77,8 +77,11 @@ def with_interval(score: Score, digits: int = 4) -> str:
 
 def cost_text(cost: Score) -> str:
     """Return a relative cost with its interval, in per cent."""
-    ends = f"{100 * cost.low:+.1f}, {100 * cost.high:+.1f}"
-    return "-" if np.isnan(cost.value) else f"{percent(cost.value)} [{ends}]"
+    return "-" if np.isnan(cost.value) else f"{percent(cost.value)} {_per_cent(cost.low, cost.high)}"
+
+
+def _per_cent(low: float, high: float) -> str:
+    return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def what_lost(rows: Sequence[Sequence[str]], pairs: Sequence[Difference], results: Sequence[StreamResult]) -> list[str]:
@@ -188,12 +191,16 @@ def _lists(results: Sequence[StreamResult]) -> list[list[str]]:
         ours, undecayed = (result.arms[arm].get("visits") for arm in (OURS, "none"))
         for claim, name, side, threshold in _VISITS if ours and undecayed else ():
             one, other = ours[name], undecayed[name]
+            limit = f"{side} {percent(threshold)}" if side == "<=" else f"{side} {threshold:g} of 10"
             if one is None:
+                why = "no next day" if result.content["clock"] != "seconds" else "no hit without the guest"
+                rows.append(bar(f"{claim}, {result.name}", limit, f"not defined: {why}", None))
                 continue
             text, beside = (
                 "-" if value is None else percent(value) if side == "<=" else number(value, 1) for value in (one, other)
             )
-            limit = f"{side} {percent(threshold)}" if side == "<=" else f"{side} {threshold:g} of 10"
+            if side == "<=":
+                text += f" {_per_cent(ours[f'{name}_low'], ours[f'{name}_high'])}"
             passed = one >= threshold if side == ">=" else one <= threshold
             rows.append(bar(f"{claim}, {result.name}", limit, f"{text} (no decay {beside})", passed))
     return rows
@@ -221,7 +228,7 @@ def _cheap(serving: Sequence[Serving]) -> list[list[str]]:
     rows = []
     for one in serving:
         claim, ratio = f"{one.base}, {one.world}", one.decayed / one.plain
-        text = f"{ratio:.2f}x ({one.decayed:.2f} to {one.plain:.2f} ms; a session is learned in {one.observe:.2f} ms)"
+        text = f"{ratio:.2f}x ({one.decayed:.2f} to {one.plain:.2f} ms; without a cache {one.first / one.plain:.2f}x)"
         threshold = f"at most {_SERVING}x the undecayed answer"
         rows.append(bar(f"observe and recommend inside a session, {claim}", threshold, text, ratio <= _SERVING))
         threshold, text = f"at most {_BYTES} bytes a user", f"{one.bytes:.0f} bytes"

@@ -34,7 +34,7 @@ from benchmarks.tools.command import Say, parser, plans_named, program, require
 from benchmarks.tools.differences import Difference
 from benchmarks.tools.report import report_folder, slug, without_paths
 from recsys.data.catalogue import datasets
-from recsys.data.queries import Ragged
+from recsys.data.queries import Queries, Ragged
 from recsys.data.stream import QuestionSettings, Stream
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import CapabilityError, RecsysError
@@ -44,8 +44,9 @@ from recsys.experiments.drift.arm_results import Settings
 from recsys.experiments.drift.bases import read_bases
 from recsys.experiments.drift.benchmark import run_drift
 from recsys.experiments.drift.summary import correct
+from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.rank_utility import rank_utilities
-from recsys.types import DAY
+from recsys.types import DAY, Items
 
 MIXED, TIMESCALES = "mixed", "timescales"
 _SERVED = 200
@@ -126,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     command.add_argument("--logs", nargs="*", metavar="NAME", help=f"of {logs}; none: no stream")
     help_text = "of worlds that are pooled (default: 21 to 23 of mixed, 21 and 22 of timescales)"
     command.add_argument("--seeds", type=int, nargs="+", metavar="N", help=help_text)
+    command.add_argument("--alone", action="store_true", help=f"leave out {PERSONAS}, which takes most of the time")
     command.add_argument("--candidates", type=int, metavar="N", help="rules that an arm may try (default 6)")
     options = command.parse_args(arguments)
 
@@ -133,6 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     if options.seeds is not None:
         worlds = {name: replace(plan, seeds=tuple(options.seeds)) for name, plan in worlds.items()}
     streams = {plan.name: plan for plan in (QUICK_STREAMS if options.quick else STREAMS)}
+    if options.alone:
+        streams = {name: replace(plan, together=()) for name, plan in streams.items()}
     plans = plans_named(options.worlds, worlds), plans_named(options.logs, streams)
     if any(arm.endswith(DETECTORS) for part in plans for plan in part for arm in plan.arms):
         require("drift", "river")
@@ -182,12 +186,15 @@ def _run_world(plan: WorldPlan, cells: Cells, candidates: int, say: Say) -> tupl
 
 
 def _serving(bench: WorldBench, cells: Cells) -> Serving:
-    """Measure the cost of a single query without decay, with decay, and of learning from a session when it is over.
+    """Measure, inside a session, the cost of an answer without decay and with it, and of learning from the session.
 
-    The three are measured in turn for each query, so that other work of the machine falls on all alike.
+    Asked is after the first event of a session, as the service answers: what it cached before the event is there, and
+    nothing is learned. The decayed answer includes bringing the cache up to date. Beside them stands the first answer
+    to a user, of whom nothing is cached. All are measured in turn for each query, so that other work of the machine
+    falls on all alike, in processor time.
     """
     world = bench.world
-    name, key = slug(f"{world.name}/serving"), identity(world.test.fingerprint, _SERVED)
+    name, key = slug(f"{world.name}/serving"), identity(world.test.fingerprint, _SERVED, "inside a session")
     stored = cells.load(name, key)
     if stored is None:
         model, log = bench.model, world.test
@@ -197,22 +204,35 @@ def _serving(bench: WorldBench, cells: Cells) -> Serving:
         rng = np.random.default_rng(0)
         rows = np.sort(rng.choice(known, min(_SERVED, len(known)), replace=False))
         rule = TemporalDecay(caution=0.0).for_log(log.n_users, log.clock)
-        seconds = np.zeros((len(rows), 3))
+        seconds = np.zeros((len(rows), 4))
         for place, row in enumerate(rows):
             queries = stream.queries(np.asarray([row]), numbers)
             items = Ragged.of([numbers[stream.relevant.row(row)]])
-            moments = [time.perf_counter()]
-            model.recommend(queries, 10)
-            moments.append(time.perf_counter())
-            model.recommend(queries.with_weights(rule.weights(queries)), 10)
-            moments.append(time.perf_counter())
+            cached = CachedWeights.of(model, rule, queries)
+            cached.read(queries)
+            # Each step has a query of its own, so that none finds what another has computed.
+            plain, during, first = (_with_event(queries, items.items[:1]) for _ in range(3))
+            moments = [time.process_time()]
+            model.recommend(plain, 10)
+            moments.append(time.process_time())
+            model.recommend(CachedWeights.of(model, rule, during, cached).read(during).queries, 10)
+            moments.append(time.process_time())
+            model.recommend(first.with_weights(rule.weights(first)), 10)
+            moments.append(time.process_time())
             rule.observe(queries, rank_utilities(model, queries, items, rule.hypotheses(queries)))
-            moments.append(time.perf_counter())
+            moments.append(time.process_time())
             seconds[place] = np.diff(moments)
-        plain, decayed, learned = (1e3 * np.median(seconds, axis=0)).tolist()
-        content = {"plain": plain, "decayed": decayed, "observe": learned, "bytes": rule.state_bytes()}
+        plain_ms, decayed, new, learned = (1e3 * np.median(seconds, axis=0)).tolist()
+        content = {"plain": plain_ms, "decayed": decayed, "first": new, "observe": learned, "bytes": rule.state_bytes()}
         stored = cells.save(name, key, content | {"questions": len(rows), "base": bench.base.name})
     return Serving(world.name, **stored)
+
+
+def _with_event(queries: Queries, item: Items) -> Queries:
+    """Return a single query a second after one more event, which happened at its moment."""
+    history = Ragged.of([np.append(queries.history.items, item)])
+    values, times = np.append(queries.values, np.float32(np.nan)), np.append(queries.times, queries.now)
+    return Queries(queries.users, history, values, times, queries.now + 1)
 
 
 def _run_stream(plan: StreamPlan, cells: Cells, candidates: int, say: Say) -> StreamResult:

@@ -262,12 +262,13 @@ def _cost(results: Sequence[StreamResult], serving: Sequence[Serving]) -> list[s
     if serving:
         rows = []
         for one in serving:
-            times = [number(milliseconds, 2) for milliseconds in (one.plain, one.decayed, one.observe)]
+            times = [number(milliseconds, 2) for milliseconds in (one.plain, one.decayed, one.first, one.observe)]
             rows.append([f"{one.world}, {one.base}", *times, number(one.bytes, 0)])
         head = [
             "one question at a time, ms",
             "recommend, no decay",
-            "recommend, decayed",
+            "recommend, decayed, inside a session",
+            "the first answer to a user",
             "learn a session",
             "bytes/user",
         ]

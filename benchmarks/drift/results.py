@@ -17,13 +17,14 @@ PERSONAS = "ampcf"
 @final
 @dataclass(frozen=True)
 class Serving:
-    """Cost of a single query, medians in milliseconds."""
+    """Cost of a single query, medians in milliseconds of processor time."""
 
     world: str  # of the queries
     base: str  # name of the base
     questions: int  # number of queries
-    plain: float  # `recommend` without decay
-    decayed: float  # weights and `recommend`
+    plain: float  # `recommend` without decay, after the first event of a session
+    decayed: float  # inside a session: the cache of weights brought up to date, and `recommend`
+    first: float  # of a user of whom nothing is cached: weights and `recommend`
     observe: float  # of what follows a session: rank utilities of its items, and the update
     bytes: float  # state per user
 

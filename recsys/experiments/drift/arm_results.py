@@ -36,7 +36,7 @@ from recsys.types import DAY
 
 Say = Callable[[str], object]
 
-_FORMAT = 3
+_FORMAT = 4
 """Of results and of the tuning behind them; results of another one are made again."""
 
 _HEARTBEAT = 20.0

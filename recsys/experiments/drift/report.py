@@ -168,6 +168,11 @@ def _strata(strata: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*table(["measured drift", "users", *arms], rows), note, ""]
 
 
+def _with_ends(values: Mapping[str, Any], name: str) -> str:
+    """Return a share and its interval, in per cent."""
+    return f"{values[name]:+.1%} [{values[f'{name}_low']:+.0%}, {values[f'{name}_high']:+.0%}]"
+
+
 def visits_text(arms: Mapping[str, Any]) -> list[str]:
     """Return what a guest, one event, a new taste and a long absence do to the lists."""
     measured = {arm: entry["visits"] for arm, entry in arms.items() if entry.get("visits") is not None}
@@ -177,7 +182,7 @@ def visits_text(arms: Mapping[str, Any]) -> list[str]:
         [
             arm,
             number(one["guest_kept"], 1),
-            "–" if one["guest_cost"] is None else f"{one['guest_cost']:+.1%}",
+            "–" if one["guest_cost"] is None else _with_ends(one, "guest_cost"),
             number(one["event_kept"], 1),
             number(one["sitting_changed"], 1),
             number(one["taste_changed"], 1),
@@ -194,8 +199,8 @@ def visits_text(arms: Mapping[str, Any]) -> list[str]:
     ]
     note = (
         f"At the first question of the {first['users']} users whose histories are nearest to 100 events (median "
-        f"{first['events']:g}). The guest and the new taste are ten events of another user, drawn by lot: in one "
-        "session, or one a day for ten days. The long-term list is the one in which every event counts in full."
+        f"{first['events']:g}). The guest (five of each user in turn) and the new taste are ten events of another user, "
+        "drawn by lot: in one session, or one a day for ten days. On a clock of periods nobody is a guest for a day. The long-term list is the one in which every event counts in full."
     )
     return [*table(head, rows), note, ""]
 

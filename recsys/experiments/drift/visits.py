@@ -10,7 +10,9 @@
     a new taste    = = =   = =      = =                  g   g   g   g  ...  g   ?        one event a day, ten days
     a year         = = =   = =      = =                  gggggggggg              ...  ?   a year later
 
-g are events of another user, drawn by lot. A session teaches the rule once, as in a replay.
+g are events of another user, drawn by lot, for the day after a guest five times. A session teaches the rule once, as
+in a replay. On a clock of periods there is no next day: ten events are what somebody does in one of them, and nobody is
+a guest for a period, so that nothing of a guest, and of a year, is measured.
 """
 
 from __future__ import annotations
@@ -27,9 +29,10 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Forgetting, OnlineForgetting
 from recsys.errors import DataError
 from recsys.evaluation.metrics import ranking_metrics
+from recsys.evaluation.resampling import Score, resamples
 from recsys.experiments.drift.stage import Stage
 from recsys.models.rank_utility import rank_utilities
-from recsys.types import DAY, Ints, Items
+from recsys.types import DAY, Doubles, Ints, Items
 
 _EVENTS = 10
 """Of a guest, of a new taste, and titles of a list."""
@@ -42,6 +45,14 @@ _TYPICAL = 100
 
 _USERS = 300
 
+_GUESTS = 5
+"""Guests of each user. Few lists have a hit: what one guest costs is mostly who the guest is."""
+
+_DRAWS = 1000
+"""Resamples of the users behind an interval."""
+
+_TINY = 1e-12
+
 
 @final
 @dataclass(frozen=True)
@@ -53,8 +64,12 @@ class Visits:
     Attributes:
         users: number of users: those whose histories are nearest to 100 events.
         events: the median length of their histories.
-        guest_kept: titles that are also in the list of the day after without the guest.
-        guest_cost: relative loss of NDCG@10 of the next question by the guest, 1 - with / without; None where it is 0.
+        guest_kept: titles that are also in the list of the day after without the guest, mean over five guests; None
+            unless the clock is "seconds".
+        guest_cost: relative loss of NDCG@10 of the next question by the guest, 1 - with / without, both over the same
+            users and guests; None where it is 0, or where `guest_kept` is None.
+        guest_cost_low: lower end of its 95% interval over resamples of the users, likewise.
+        guest_cost_high: upper end.
         event_kept: titles that stay when the first event of the next session has happened.
         sitting_changed: titles that are other ones at once after ten events of a new taste.
         taste_changed: titles that are other ones after ten days of a new taste.
@@ -64,8 +79,10 @@ class Visits:
 
     users: int
     events: float
-    guest_kept: float
+    guest_kept: float | None
     guest_cost: float | None
+    guest_cost_low: float | None
+    guest_cost_high: float | None
     event_kept: float
     sitting_changed: float
     taste_changed: float
@@ -90,26 +107,57 @@ def measure_visits(stage: Stage, rule: Forgetting | None) -> Visits | None:
         lab = _Lab.of(stage, rule)
     except DataError:
         return None
-    day = DAY if stage.log.clock == "seconds" else 1
+    seconds = stage.log.clock == "seconds"
+    day = DAY if seconds else 1
     both = [lab.history, lab.guest]
-    alone, joined = lab.lists([lab.history], day, both), lab.after_guest(day, both)
-    with_guest, without = lab.ndcg(joined), lab.ndcg(alone)
     following = [lab.history, lab.next_event]
     before, after = (lab.lists(parts, 1, following) for parts in ([lab.history], following))
     at_once, sitting = (lab.lists(parts, 1, both) for parts in ([lab.history], both))
+    kept, cost = _guests(stage, rule, day) if seconds else (None, None)
     year = None
-    if stage.log.clock == "seconds":
+    if seconds:
         year = _shared(lab.after_guest(365 * day, both), lab.lists(both, 365 * day, both, decayed=False))
     return Visits(
         users=len(lab.rows),
         events=float(np.median(lab.stream.n_visible[lab.rows])),
-        guest_kept=_shared(joined, alone),
-        guest_cost=1.0 - with_guest / without if without else None,
+        guest_kept=kept,
+        guest_cost=None if cost is None else cost.value,
+        guest_cost_low=None if cost is None else cost.low,
+        guest_cost_high=None if cost is None else cost.high,
         event_kept=_shared(after, before),
         sitting_changed=_EVENTS - _shared(sitting, at_once),
         taste_changed=_EVENTS - _shared(lab.after_new_taste(day, both), lab.lists([lab.history], _EVENTS * day, both)),
         year_kept=year,
     )
+
+
+def _guests(stage: Stage, rule: Forgetting | None, day: int) -> tuple[float, Score | None]:
+    """Return the titles that stay a day after a guest, and what the guest costs; both over several guests."""
+    kept, users = [], []
+    ndcg: list[list[Doubles]] = [[], []]  # without and with the guest
+    for turn in range(1, _GUESTS + 1):
+        try:
+            lab = _Lab.of(stage, rule, turn)
+        except DataError:  # so few users that a turn makes somebody their own guest
+            continue
+        both = [lab.history, lab.guest]
+        lists = lab.lists([lab.history], day, both), lab.after_guest(day, both)
+        kept += [_shared(*lists)] * len(lab.rows)
+        users.append(lab.rows)
+        for values, one in zip(ndcg, lists, strict=True):
+            values.append(lab.ndcg(one))
+    _, user = np.unique(np.concatenate(users), return_inverse=True)
+    without, joined = (np.bincount(user, np.concatenate(values)) for values in ndcg)
+    if not without.any():
+        return float(np.mean(kept)), None
+    drawn = [
+        1.0 - count @ joined / max(count @ without, _TINY)
+        for block in resamples(len(without), _DRAWS, stage.seed)
+        for count in block
+        if count @ without > 0
+    ]
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    return float(np.mean(kept)), Score(float(1.0 - joined.sum() / without.sum()), low, high, len(without))
 
 
 def _shared(one: Items, other: Items) -> float:
@@ -132,7 +180,7 @@ class _Lab:
     items: Items  # "items of the log", numbers of the model, `UNKNOWN` for those without training events
 
     @classmethod
-    def of(cls, stage: Stage, rule: Forgetting | None) -> _Lab:
+    def of(cls, stage: Stage, rule: Forgetting | None, turn: int = 1) -> _Lab:
         stream = Stream.of(stage.log, stage.start, stage.question_settings)
         fitted, log = stage.model.fitted_on, stream.log
         numbers = fitted.translation(log).items
@@ -145,7 +193,7 @@ class _Lab:
         # Each user is the guest of another one: a cycle through all of them in a random order.
         cycle = np.random.default_rng(stage.seed).permutation(len(rows))
         host = np.empty(len(rows), np.int64)
-        host[cycle] = np.roll(cycle, 1)
+        host[cycle] = np.roll(cycle, turn)
         guest = []
         for place, row in enumerate(rows.tolist()):
             events = history[host[place]]
@@ -181,11 +229,11 @@ class _Lab:
             taught.append((self._queries([self.history, earlier], count * day, when[:count]), event))
         return self._learned(taught, self._queries([self.history, self.guest], _EVENTS * day, when), excluded)
 
-    def ndcg(self, lists: Items) -> float:
-        """Return the mean NDCG@10 of lists on the next question."""
+    def ndcg(self, lists: Items) -> Doubles:
+        """Return NDCG@10 of lists on the next question, "users"."""
         relevant = self.stream.relevant.take(self.rows)
         numbers = Ragged(relevant.indptr, self.items[relevant.items])
-        return float(ranking_metrics(lists, numbers, (_EVENTS,), ("ndcg",))[f"ndcg@{_EVENTS}"].mean())
+        return ranking_metrics(lists, numbers, (_EVENTS,), ("ndcg",))[f"ndcg@{_EVENTS}"]
 
     def _learned(
         self, taught: Sequence[tuple[Queries, list[Ints]]], asked: Queries, excluded: Sequence[list[Ints]]

@@ -99,6 +99,7 @@ class CachedWeights:
     rule: TemporalDecay | PopulationDecay
     queries: Queries
     pasts: dict[int, _Past] = field(default_factory=dict)
+    _counts: dict[int, int] = field(default_factory=dict)  # `past_events` at the moment of the last answer
 
     @classmethod
     def of(
@@ -121,7 +122,7 @@ class CachedWeights:
             kept = (past for count, past in former.pasts.items() if past.is_of(rule, queries, count))
             pasts = {len(past.queries.times): past for past in kept}
         made = cls(model, rule, queries, pasts)
-        made._past(made._count(queries))  # so that the size is known when the cache is stored
+        made._past(made._count(queries))  # what will be read: its size counts when the cache is stored
         return made
 
     @property
@@ -144,8 +145,13 @@ class CachedWeights:
 
     def _count(self, queries: Queries) -> int:
         """Return how many events are older than the visit that is going on and has a share of its own."""
-        visits = self.rule.visits
-        return len(queries.times) if visits is None or visits.share == 0 else past_events(queries)
+        visits, now = self.rule.visits, int(queries.now[0])
+        if visits is None or visits.share == 0:
+            return len(queries.times)
+        if now not in self._counts:
+            self._counts.clear()
+            self._counts[now] = past_events(queries)
+        return self._counts[now]
 
     def _past(self, count: int) -> _Past:
         if count not in self.pasts:

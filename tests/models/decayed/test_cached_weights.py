@@ -71,6 +71,43 @@ def test_cached_weights_equal_fresh_weights_to_the_last_bit(
         assert read.recent.tolist() == expected.recent.tolist()
 
 
+@pytest.mark.parametrize("name", ["changes", "everybody"])
+@settings(max_examples=20, deadline=None)
+@given(gaps=st.lists(st.sampled_from([0, 60, 3600, 13 * 3600, 40 * _DAY]), min_size=1, max_size=25), user=st.integers(-1, 39))
+def test_a_cache_that_grows_with_the_history_reads_what_a_new_one_reads(
+    models: dict[str, Decayed], name: str, gaps: list[int], user: int
+) -> None:
+    model, times = models[name], np.cumsum(gaps)
+    former = None
+    for count in range(1, len(gaps) + 1):
+        asked = Queries.from_history([np.arange(count) % 30], users=[user], times=[times[:count]])
+        asked = asked.at(times[count - 1 : count] + 1)
+        former = model.cached_weights(asked, former)
+        assert former is not None
+        weights = former.read(asked).queries.weights
+        assert weights is not None
+        expected = model.read(asked).queries.weights
+        assert expected is not None
+        assert weights.tobytes() == expected.tobytes()
+
+
+def test_a_grown_cache_forgets_what_was_read_before_the_rule_learned() -> None:
+    model = Decayed(EASE(), TemporalDecay(), calibration=0.3).fit(_log())
+    begin = Queries.from_history([[1, 2, 3, 4]], users=[3], times=[[0, _DAY, 2 * _DAY, 3 * _DAY]], now=[5 * _DAY])
+    former = model.cached_weights(begin)
+    assert former is not None
+    former.read(begin)
+    during = Queries.from_history([[1, 2, 3, 4, 9]], users=[3], times=[[0, _DAY, 2 * _DAY, 3 * _DAY, 5 * _DAY]])
+    during = during.at(begin.now + 1)
+    taken = model.cached_weights(during, former)
+    assert taken is not None
+    assert taken.pasts[4] is former.pasts[4]
+    model.observe(begin, np.asarray([9], np.int32))
+    anew = model.cached_weights(during, former)
+    assert anew is not None
+    assert anew.pasts[4] is not former.pasts[4]
+
+
 def test_no_cache_unless_the_rule_alone_gives_the_weights() -> None:
     log = _log()
     others = [
