@@ -25,7 +25,10 @@ class Forgetting(ABC):
 
     @abstractmethod
     def weights(self, queries: Queries) -> Floats:
-        """Return the weight of every event of the histories, "events" in [0, 1], non-increasing in age."""
+        """Return the weight of every event of the histories, "events" in [0, 1].
+
+        It does not grow with age, except where a rule treats visits apart (`TemporalDecay`).
+        """
 
 
 class OnlineForgetting(Forgetting):
@@ -226,7 +229,7 @@ class ForgettingRule(Forgetting):
 
     @abstractmethod
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
-        """Return the weight of every event, "events" in [0, 1], non-increasing in age.
+        """Return the weight of every event, "events" in [0, 1]; see `Forgetting.weights`.
 
         Args:
             queries: the histories.

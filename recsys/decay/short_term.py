@@ -16,6 +16,7 @@ from recsys.decay.base import FixedRule, HalfLifeBelief, certain_half_life
 from recsys.decay.visits import going_on
 from recsys.types import Doubles, Floats, Mask
 
+
 @final
 class ShortTerm(FixedRule):
     """w = 2^(-later events / half_life) for the events of the visit that is going on, 0 for all others.

@@ -18,7 +18,7 @@ from recsys.decay.changepoints import Changepoints, is_informative, occurrences
 from recsys.decay.former_prior import FormerPrior
 from recsys.decay.half_lives import HalfLives, Posterior
 from recsys.decay.user_arrays import UserArrays
-from recsys.decay.visits import VisitWeights, before_visit, going_on, visit_weights
+from recsys.decay.visits import before_visit, going_on, visit_weights
 from recsys.errors import ConfigError
 from recsys.types import DAY, Doubles, Floats, Ints, Mask
 
@@ -140,9 +140,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         time = {"seconds": tuple(days * DAY for days in self.days), "period": self.periods}.get(clock, ())
         self._log_clock = clock
         acts = clock == "seconds"
-        self.visits = (
-            visit_weights(self.visit_share, self.last_visit_share, self.absence_days) if acts else None
-        )
+        settings = self.visit_share, self.last_visit_share, self.absence_days
+        self.visits = visit_weights(*settings) if acts else None
         self.half_lives = HalfLives(self.events, time, self.floors, self.paired)
         self._changes = Changepoints(n_users) if self._changepoints else None
         self._population = np.zeros(len(self.half_lives), np.float32)

@@ -51,7 +51,7 @@ def visits_since(queries: Queries, pause: float = PAUSE) -> Ints:
 
 def going_on(queries: Queries, pause: float = PAUSE) -> Mask:
     """Return which events belong to the visit that is going on at the moment of the query, "events"."""
-    return visits_since(queries, pause) == 0
+    return np.asarray(visits_since(queries, pause) == 0)
 
 
 def past_events(queries: Queries) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from benchmarks.sequential.command import Runs, bars_of, results
 from benchmarks.sequential.contenders import (
@@ -17,10 +19,12 @@ from benchmarks.sequential.contenders import (
     TRIAL,
     TWIN_16,
 )
-from benchmarks.sequential.sasrec import SASRec
+from benchmarks.sequential.sasrec import SASRec, Transformer
 from benchmarks.tools.differences import Difference
 from benchmarks.tools.fitting import parameters_of
 from benchmarks.tools.search import with_settings
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
 from recsys.testing import RECOMMENDER_CHECKS, Subject
 from recsys.training.trainable import Optimization
 
@@ -43,6 +47,35 @@ def subject() -> Subject:
 def test_the_peer_keeps_the_contract(check: object, subject: Subject) -> None:
     assert callable(check)
     check(subject)
+
+
+def test_the_peer_reads_the_event_before_the_last() -> None:
+    """Two tastes alternate; the next item is of that of the last event but one, which the last cannot tell."""
+    tastes, length, users = 6, 8, 200
+    source = np.random.default_rng(0)
+    pairs = source.integers(0, tastes, (users, 2))
+    items = np.arange(length) * tastes + pairs[:, np.arange(length) % 2]
+    log = Interactions.from_columns(
+        np.repeat(np.arange(users), length), items.ravel(), times=np.tile(np.arange(length), users)
+    )
+    model = SASRec(32, length, dropout=0.0, optimization=Optimization(20, 16, 5e-3)).fit(log)
+    wanted = [(one, other) for one in range(tastes) for other in range(tastes)]
+    rows = [model.fitted_on.items.numbers(np.arange(4) * tastes + [one, other, one, other]) for one, other in wanted]
+    best = model.score(Queries.from_history(rows)).argmax(1).tolist()
+    found = [int(model.fitted_on.items.id_of(number)) for number in best]
+    assert np.mean([item == 4 * tastes + one for item, (one, _) in zip(found, wanted, strict=True)]) > 0.9
+
+
+def test_a_state_of_the_peer_depends_on_no_later_event_and_on_no_padding() -> None:
+    torch.manual_seed(0)
+    network = Transformer(20, 16, 8, 2, 2, 0.5).eval()
+    one = torch.tensor([[3, 4, 5, 6, 7, 8, 9, 10]])
+    other = one.clone()
+    other[0, 5:] = torch.tensor([1, 0, 2])
+    states = network(one), network(other), network(one[:, :5])
+    torch.testing.assert_close(states[0][:, :5], states[1][:, :5])
+    torch.testing.assert_close(states[0][:, :5], states[2])
+    assert not torch.allclose(states[0][:, 5:], states[1][:, 5:])
 
 
 def test_every_contender_has_settings_for_every_table() -> None:

@@ -19,9 +19,7 @@ from recsys.types import DAY, HOUR
 _OFF = {"visit_share": 0.0, "last_visit_share": 1.0, "absence_days": 0.0}
 
 
-def _of(
-    *rows: list[int], now: list[int]
-) -> Queries:
+def _of(*rows: list[int], now: list[int]) -> Queries:
     return Queries.from_history([list(range(len(row))) for row in rows], times=list(rows), now=now)
 
 
@@ -83,9 +81,7 @@ def test_a_guest_has_little_of_the_next_list_until_a_second_visit_confirms_it() 
 
 
 def test_a_visit_of_one_event_is_not_held_back() -> None:
-    held, free = (
-        TemporalDecay(absence_days=0.0, last_visit_share=last).for_log(1, "seconds") for last in (0.0, 1.0)
-    )
+    held, free = (TemporalDecay(absence_days=0.0, last_visit_share=last).for_log(1, "seconds") for last in (0.0, 1.0))
     queries = _of([day * DAY for day in range(8)], now=[9 * DAY])
     np.testing.assert_allclose(held.weights(queries), free.weights(queries), rtol=1e-6)
 

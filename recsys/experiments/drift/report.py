@@ -199,8 +199,9 @@ def visits_text(arms: Mapping[str, Any]) -> list[str]:
     ]
     note = (
         f"At the first question of the {first['users']} users whose histories are nearest to 100 events (median "
-        f"{first['events']:g}). The guest (five of each user in turn) and the new taste are ten events of another user, "
-        "drawn by lot: in one session, or one a day for ten days. On a clock of periods nobody is a guest for a day. The long-term list is the one in which every event counts in full."
+        f"{first['events']:g}). The guest (five of each user in turn) and the new taste are ten events of another "
+        "user, drawn by lot: in one session, or one a day for ten days. On a clock of periods nobody is a guest for a "
+        "day. The long-term list is the one in which every event counts in full."
     )
     return [*table(head, rows), note, ""]
 

@@ -73,7 +73,10 @@ def test_cached_weights_equal_fresh_weights_to_the_last_bit(
 
 @pytest.mark.parametrize("name", ["changes", "everybody"])
 @settings(max_examples=20, deadline=None)
-@given(gaps=st.lists(st.sampled_from([0, 60, 3600, 13 * 3600, 40 * _DAY]), min_size=1, max_size=25), user=st.integers(-1, 39))
+@given(
+    gaps=st.lists(st.sampled_from([0, 60, 3600, 13 * 3600, 40 * _DAY]), min_size=1, max_size=25),
+    user=st.integers(-1, 39),
+)
 def test_a_cache_that_grows_with_the_history_reads_what_a_new_one_reads(
     models: dict[str, Decayed], name: str, gaps: list[int], user: int
 ) -> None:
