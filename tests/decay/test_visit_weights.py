@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from recsys.decay.visits import VisitWeights, before_visit, going_on, past_event
 from recsys.errors import ConfigError
 from recsys.types import DAY, HOUR
 
-_OFF = {"visit_share": 0.0, "last_visit_share": 1.0, "absence_days": 0.0}
+_OFF: dict[str, Any] = {"visit_share": 0.0, "last_visit_share": 1.0, "absence_days": 0.0}
 
 
 def _of(*rows: list[int], now: list[int]) -> Queries:
@@ -65,8 +66,8 @@ def test_a_first_visit_counts_in_full() -> None:
 
 def test_a_guest_has_little_of_the_next_list_until_a_second_visit_confirms_it() -> None:
     rule, free = (
-        TemporalDecay(changepoints=False, caution=0.0, absence_days=0.0, **more).for_log(1, "seconds")
-        for more in ({}, {"last_visit_share": 1.0})
+        TemporalDecay(changepoints=False, caution=0.0, absence_days=0.0, last_visit_share=last).for_log(1, "seconds")
+        for last in (0.15, 1.0)
     )
     old = [day * DAY for day in range(40)]
     guest = [41 * DAY] * 10
@@ -101,8 +102,7 @@ def test_after_a_long_absence_all_events_count_alike() -> None:
         spread.append(float(weights.min()))
     assert spread == sorted(spread)
     assert spread[-1] > 0.99
-    weights = VisitWeights(0.0, 1.0, 90.0 * DAY)
-    half = weights.of_past(_of([0, DAY], now=[91 * DAY]), np.asarray([0.0, 1.0], np.float32))
+    half = VisitWeights(0.0, 1.0, 90.0 * DAY).of_past(_of([0, DAY], now=[91 * DAY]), np.asarray([0.0, 1.0], np.float32))
     np.testing.assert_allclose(half, [0.25, 0.75])
 
 
@@ -133,13 +133,13 @@ def test_weights_are_finite_within_bounds_and_the_same_at_any_time(
 
 def test_periods_and_positions_know_no_visits() -> None:
     for clock in ("period", "order"):
-        rules = (TemporalDecay(**settings).for_log(1, clock) for settings in ({}, _OFF))
+        rules = (rule.for_log(1, clock) for rule in (TemporalDecay(), TemporalDecay(**_OFF)))
         queries = _of([0, 1, 2, 2, 2], now=[3])
         one, other = (rule.weights(queries).tolist() for rule in rules)
         assert one == other
 
 
 @pytest.mark.parametrize("settings", [{"last_visit_share": 1.5}, {"absence_days": -1.0}, {"visit_share": 2.0}])
-def test_invalid_settings_are_refused(settings: dict[str, float]) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         TemporalDecay(**settings)

@@ -38,7 +38,7 @@ class _Past:
     reduced: Floats
     mass: Doubles | None
     present: Mask
-    read: tuple[int, Doubles | Floats, Mask] | None = None
+    read: tuple[int, Doubles, Mask] | None = None
 
     @classmethod
     def of(cls, rule: TemporalDecay | PopulationDecay, queries: Queries) -> Self:
@@ -54,7 +54,7 @@ class _Past:
         read = 0 if self.read is None else self.read[1].nbytes + self.read[2].nbytes
         return self.since.nbytes + self.reduced.nbytes + self.present.nbytes + read
 
-    def at(self, rule: TemporalDecay | PopulationDecay, now: int) -> tuple[Doubles | Floats, Mask]:
+    def at(self, rule: TemporalDecay | PopulationDecay, now: int) -> tuple[Doubles, Mask]:
         """Return the weights at a moment, as `VisitWeights.of_past` where weights depend on visits, and what is recent.
 
         The moment does not change while a visit goes on.
@@ -62,9 +62,9 @@ class _Past:
         if self.read is None or self.read[0] != now:
             queries = self.queries.at(np.asarray([now], np.int64))
             belief = rule.belief_at(queries)
-            weights: Doubles | Floats = rule.half_lives.mixture(queries, self.reduced, belief, self.mass)
-            if rule.visits is not None:
-                weights = rule.visits.of_past(queries, weights)
+            mixture = rule.half_lives.mixture(queries, self.reduced, belief, self.mass)
+            visits = rule.visits
+            weights = mixture.astype(np.float64) if visits is None else visits.of_past(queries, mixture)
             self.read = now, weights, self.present & rule.half_lives.recent(queries, self.since, belief)
         return self.read[1:]
 
@@ -135,9 +135,11 @@ class CachedWeights:
         count, whole, rule = self._count(queries), len(queries.times), self.rule
         past = self._past(count)
         began = int(queries.now[0]) if count == whole else int(queries.times[count])
-        weights, recent = past.at(rule, began)
-        if rule.visits is not None:
-            weights = rule.visits.with_one_visit(weights, whole - count)
+        of_past, recent = past.at(rule, began)
+        if rule.visits is None:
+            weights = of_past.astype(np.float32)
+        else:
+            weights = rule.visits.with_one_visit(of_past, whole - count)
         if count < whole:
             recent = np.append(recent, np.ones(whole - count, np.bool_))
         weighted = queries.with_weights(weights if queries.weights is None else queries.weights * weights)
