@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import recsys
-from recsys.cli import ask, benchmark, data, demo, disagree, events, index, policy, serve, tokens, train
+from recsys.cli import ask, audit, benchmark, data, demo, disagree, events, index, policy, serve, tokens, train
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.render import as_typed, prepare_output, say
 from recsys.errors import RecsysError
@@ -149,6 +149,7 @@ def build_parser() -> Parser:
     ask.add_personas(commands)
     train.add_compare(commands)
     disagree.add(commands)
+    audit.add(commands)
     events.add(commands)
     serve.add(commands)
     tokens.add(commands)
