@@ -1,1 +1,1 @@
-"""What models, retrained on what they caused, do to simulated people; the paper of Chaney, Stewart and Engelhardt again."""
+"""What models, retrained on what they caused, do to simulated people, and a replication."""

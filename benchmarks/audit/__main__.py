@@ -1,6 +1,5 @@
-"""`python -m benchmarks.audit`."""
+"""Runs the benchmark: `python -m benchmarks.audit`."""
 
 from benchmarks.audit.command import main
 
-if __name__ == "__main__":
-    main()
+raise SystemExit(main())

@@ -1,10 +1,12 @@
-"""The paper of Chaney, Stewart and Engelhardt at its settings: does repeated training make users alike?
+"""The paper of Chaney, Stewart and Engelhardt at its settings.
 
-100 users, 20 attributes, 10 new items in each step, 10 steps of random lists and 90 with a system that is fitted again in
-each; lists of everything that a user has not had, with the step's new items at random places. Jaccard of all choices
-with the user whom the system takes for the nearest (of random lists: a random user), less the same under the ideal
-list, as in the replication code of T-RECS. Matrix factorisation is iALS of this library, content filtering the mean of
-the chosen items' attributes (the paper: a non-negative least-squares fit); social filtering was left out.
+Does repeated training make users alike? 100 users, 20 attributes, 10 new items in each step, 10 steps of random lists
+and 90 with a system that is fitted again in each; lists of everything that a user has not had, with the step's new
+items at random places. Jaccard of all choices with the user whom the system takes for the nearest (of random lists: a
+random user; of popularity, for which all are alike, too), less the same under the ideal list, as in the replication
+code of T-RECS. Matrix factorisation is iALS, content filtering the mean of the chosen items' attributes (the paper: a
+non-negative least-squares fit); social filtering was left out. Read: the abstract of the paper, and the replication
+code by Lucherini and others (2021). Not read: the paper's full text and figures.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from typing import Final, final
 import numpy as np
 
 from recsys.audits.loop import Seen
+from recsys.data.vocabulary import UNKNOWN
 from recsys.models import IALS
-from recsys.types import Doubles, Items
+from recsys.types import Doubles, Ints, Items
 from recsys.worlds.loops import Chaney
 
 ARMS: Final = ("popularity", "mf", "content", "random", "ideal")
@@ -55,9 +58,9 @@ def _run(arm: str, seed: int, steps: int) -> tuple[Items, Items, float]:
         if step >= STARTUP:
             scores[:, :old] = _scores(arm, seen, state)[0][:, :old]
         order = np.argsort(-np.where(seen.free[:, :all_], scores, -np.inf)[:, :old], axis=1, kind="stable")
-        slate = _interleaved(order, old, all_, state.rng)
-        slate = np.where(seen.free[users[:, None], slate], slate, -1).astype(np.int32)
-        slate = np.take_along_axis(slate, np.argsort(slate < 0, axis=1, kind="stable"), 1)
+        listed = _interleaved(order, old, all_, state.rng)
+        free = np.where(seen.free[users[:, None], listed], listed, UNKNOWN).astype(np.int32)
+        slate: Items = np.take_along_axis(free, np.argsort(free < 0, axis=1, kind="stable"), 1)
         chosen = slate[users, people.pick(step, slate)]
         gained.append(state.utility[users, chosen].mean())
         seen.free[users, chosen] = False
@@ -67,12 +70,12 @@ def _run(arm: str, seed: int, steps: int) -> tuple[Items, Items, float]:
     return np.stack(seen.chosen), near, float(np.mean(gained[STARTUP:]))
 
 
-def _interleaved(order: Items, old: int, all_: int, rng: np.random.Generator) -> Items:
+def _interleaved(order: Ints, old: int, all_: int, rng: np.random.Generator) -> Ints:
     """Return ordered old items with the new ones at random places."""
     rows = len(order)
     new = rng.permuted(np.tile(np.arange(old, all_), (rows, 1)), axis=1)
     places = np.hstack([np.tile(np.arange(old, dtype=np.float64), (rows, 1)), rng.random(new.shape) * max(old, 1)])
-    return np.take_along_axis(np.hstack([order, new]), np.argsort(places, axis=1, kind="stable"), 1)
+    return np.take_along_axis(np.hstack([order, new]).astype(np.int64), np.argsort(places, axis=1, kind="stable"), 1)
 
 
 def _scores(arm: str, seen: Seen, state: _State) -> tuple[Doubles, Doubles]:
@@ -87,7 +90,7 @@ def _scores(arm: str, seen: Seen, state: _State) -> tuple[Doubles, Doubles]:
     if arm == "content":
         taste = had @ state.items
         return taste @ state.items.T, taste
-    model = IALS(embedding_size=20, epochs=5, seed=0).fit(seen.log())
+    model = IALS(embedding_size=20, iterations=5).fit(seen.log())
     scores = model.score(seen.queries()).numpy().astype(np.float64)
     return scores, scores
 
@@ -96,7 +99,7 @@ def _nearest(vectors: Doubles, rng: np.random.Generator) -> Items:
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     cosine = unit @ unit.T + 1e-9 * rng.random((len(unit), len(unit)))
     np.fill_diagonal(cosine, -np.inf)
-    return cosine.argmax(1).astype(np.int32)
+    return np.asarray(cosine.argmax(1), np.int32)
 
 
 def _jaccard(chosen: Items, near: Items) -> float:

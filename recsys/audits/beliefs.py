@@ -89,7 +89,7 @@ class Rate(Belief):
 @final
 @dataclass(frozen=True)
 class Mixture(Belief):
-    """Which persona acted, given what it could choose from: the likelihood of a mixture, shrunken to the organic shares.
+    """Which persona acted, given what it could choose from: a mixture, shrunken to the organic shares.
 
         P(taken is k's | list) = sum_m b_um n_k e^(s [k = m]) / sum_j n_j e^(s [j = m])
         b_u = argmax sum_t log P + sum_k (prior p_uk + floor) log b_uk                by EM

@@ -139,7 +139,11 @@ def run_loop(
     start = population.truth()
     seen = Seen(np.ones(start.owner.shape, np.bool_), population.attributes, world.organic, seed)
     users = np.arange(len(start.owner))
-    expected, moment, seats, across, short = [], [], [], [], 0
+    expected: list[Doubles] = []
+    moment: list[Doubles] = []
+    seats: list[Doubles] = []
+    across: list[Doubles] = []
+    short = 0
     for round_ in range(world.organic + rounds):
         slate = None if round_ < world.organic else serve(seen)
         served = slate is not None

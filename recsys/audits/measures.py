@@ -108,7 +108,7 @@ def _nearest(taste: Doubles) -> Items:
     unit = taste / np.maximum(np.linalg.norm(taste, axis=1, keepdims=True), 1e-12)
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
-    return cosine.argmax(1).astype(np.int32)
+    return np.asarray(cosine.argmax(1), np.int32)
 
 
 def _jaccard(chosen: Items, other: np.ndarray) -> Doubles:

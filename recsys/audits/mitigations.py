@@ -25,8 +25,8 @@ class Mitigation:
         belief: how often each persona acts; None without personas.
         slate: makes the lists of what the personas own and are due; None: the best scores.
         appeal: power of how often an item was taken where it was shown, which corrects the score; 0: not at all.
-        sampled: scale of the Gumbel noise that is added to the corrected scores, so that lists are drawn (Plackett 1975,
-            Luce 1959) and not everybody's best are the same; needs `appeal`.
+        sampled: scale of the Gumbel noise that is added to the corrected scores, so that lists are drawn (Luce 1959,
+            Plackett 1975) and similar users see different ones; needs `appeal`.
         explore: places of the list, the last ones, that are drawn at random from everything.
         weighted: whether events weigh by the inverse of how often their item was shown to all.
     """

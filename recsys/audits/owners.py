@@ -79,7 +79,7 @@ class Routed(Partition):
         scoring = model.scoring_model
         if not isinstance(scoring, PersonaEASE):
             raise CapabilityError(f"{type(scoring).__name__} routes no items to personas; use Clusters or Found")
-        return scoring.routing().argmax(1)[None].astype(np.int32)
+        return np.asarray(scoring.routing().argmax(1)[None], np.int32)
 
 
 @final
@@ -92,7 +92,7 @@ class Found(Partition):
         around = model if isinstance(model, WithPersonas) else WithPersonas(model).fit(seen.log())
         personas = around.found(seen.queries()).personas
         users, items = seen.free.shape
-        return personas.of_items(around.dictionary, np.arange(users)[:, None], np.arange(items)[None])
+        return personas.of_items(around.dictionary, np.arange(users)[:, None], np.arange(items, dtype=np.int32)[None])
 
 
 @final

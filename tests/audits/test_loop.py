@@ -103,9 +103,10 @@ def test_rates_recover_how_often_personas_act_from_random_lists() -> None:
     biased = _record(weights, 20_000, rng, biased=True)
     assert np.abs(Rate().shares(biased)[0] - weights).sum() > 0.3  # clicks per place are no shares where places differ
     assert np.abs(Mixture(strength=8.0, floor=0.01).shares(biased)[0] - weights).sum() <= 0.05
-    assert np.abs(History().shares(biased)[0] - weights).sum() > np.abs(
-        Mixture(strength=8.0, floor=0.01).shares(biased)[0] - weights
-    ).sum()
+    assert (
+        np.abs(History().shares(biased)[0] - weights).sum()
+        > np.abs(Mixture(strength=8.0, floor=0.01).shares(biased)[0] - weights).sum()
+    )
 
 
 def test_beliefs_without_evidence_are_the_organic_shares() -> None:

@@ -1,0 +1,38 @@
+"""The slate with a place for each large owner."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsys.errors import ConfigError
+from recsys.slates import Floor, Greedy, Pool, Seating
+
+
+def _pool(owner: list[int], shares: list[float]) -> Pool:
+    count = len(owner)
+    items = np.arange(count, dtype=np.int32)[None]
+    scores = np.linspace(1, 0, count, dtype=np.float32)[None]
+    return Pool(items, scores, Seating(np.asarray([owner], np.int32), np.asarray([shares])))
+
+
+def test_an_owner_that_is_due_a_place_has_it_from_the_lowest_score() -> None:
+    pool = _pool([0, 0, 0, 0, 1, 2], [0.85, 0.1, 0.05])
+    assert Floor().choose(pool, 3).tolist() == [[0, 1, 4]]
+    assert Floor(least=0.05).choose(pool, 3).tolist() == [[0, 4, 5]]
+    assert Floor(least=0.05).choose(pool, 2).tolist() == [[0, 4]]  # the larger shares come first
+    assert Floor(least=0.9).choose(pool, 3).tolist() == Greedy().choose(pool, 3).tolist()
+
+
+def test_the_only_place_of_an_owner_is_contested_by_its_own_items_alone() -> None:
+    pool = _pool([0, 0, 0, 0, 1, 1], [0.8, 0.2])
+    chosen = Floor().choose(pool, 3)
+    worth = Floor().standing(pool, chosen)[0]
+    assert np.isneginf(worth[2, [0, 1, 2, 3]]).all()
+    assert np.isfinite(worth[2, [4, 5]]).all()
+    assert np.isfinite(worth[0]).all()
+
+
+def test_shares_are_checked() -> None:
+    with pytest.raises(ConfigError, match="least"):
+        Floor(least=2.0)
