@@ -1,0 +1,1 @@
+"""Ten questions to somebody of whom nothing is known."""
