@@ -30,6 +30,7 @@ RUN = (
     "docs/own_log.md",
     "docs/splits.md",
     "docs/policy.md",
+    "docs/interview.md",
 )
 """Pages whose Python blocks are complete, and run one after the other."""
 

@@ -12,7 +12,6 @@ from recsys.data.interactions import Interactions
 from recsys.elicitation import Answer, Crowd
 from recsys.types import Doubles, Ints, Mask
 
-LIKED = 0.8
 N = 10
 _BAND, _STAR = 0.25, 1.0
 _DISCOUNT = 1 / np.log2(np.arange(2, N + 2))
@@ -28,18 +27,16 @@ class Halves:
         log: all of it.
         held: "users", who is interviewed; the others are the crowd.
         asked: "items", which items may be asked about; the others judge.
-        noise: share of the known answers that are replaced by a rating at random around the user's mean.
-        seed: of that.
+        seed: of noise in answers.
     """
 
     log: Interactions
     held: Mask
     asked: Mask
-    noise: float = 0.0
     seed: int = 0
 
     @classmethod
-    def of(cls, log: Interactions, held: int, seed: int, noise: float = 0.0) -> Halves:
+    def of(cls, log: Interactions, held: int, seed: int) -> Halves:
         """Draw the users, and one item of each two neighbours in popularity."""
         source = np.random.default_rng(seed)
         users = np.unique(log.user_num)
@@ -50,7 +47,7 @@ class Halves:
         asked = np.zeros(log.n_items, np.bool_)
         pairs = np.arange(0, log.n_items - 1, 2)
         asked[order[pairs + source.integers(2, size=len(pairs))]] = True
-        return cls(log, chosen, asked, noise, seed)
+        return cls(log, chosen, asked, seed)
 
     @cached_property
     def crowd_log(self) -> Interactions:
@@ -83,32 +80,42 @@ class Halves:
         return dict(zip(self.log.item_num[mine].tolist(), self.log.value[mine].astype(float).tolist(), strict=True))
 
 
+def mean_ratings(crowd: Crowd) -> Doubles:
+    """ "items", the crowd's mean rating of each, with five ratings at the overall mean."""
+    sums, counts = np.asarray(crowd.ratings.sum(0)).ravel(), np.diff(crowd.ratings.tocsc().indptr)
+    return np.asarray((sums + 5 * crowd.ratings.data.mean()) / (counts + 5))
+
+
 @final
 class Person:
-    """One interviewed user: answers, and what lists and orders are worth to the user."""
+    """One interviewed user: answers, and what lists and orders are worth to the user.
 
-    def __init__(self, halves: Halves, user: int, means: Doubles) -> None:
+    Args:
+        halves: of the trial.
+        user: number of the user.
+        means: "items", mean ratings.
+        noise: share of the known answers that are replaced by a rating at random around the user's mean.
+    """
+
+    def __init__(self, halves: Halves, user: int, means: Doubles, noise: float = 0.0) -> None:
         self._said = {item: value for item, value in halves.ratings(user).items() if np.isfinite(value)}
         judged = halves.judged
         self._value = np.array([self._said.get(item, np.nan) for item in judged.tolist()])
         self.liked = np.nan_to_num(self._value) >= (halves.crowd.liked_at or 0.0)
         self.rated = np.flatnonzero(np.isfinite(self._value))
         value, mean = self._value[self.rated], means[judged[self.rated]]
-        first, second = np.nonzero(
-            (value[:, None] - value >= _STAR) & (np.abs(mean[:, None] - mean) < _BAND)
-        )
+        first, second = np.nonzero((value[:, None] - value >= _STAR) & (np.abs(mean[:, None] - mean) < _BAND))
         self._better, self._worse = self.rated[first], self.rated[second]
         self._ideal = float(_DISCOUNT[: int(min(N, self.liked.sum()))].sum())
-        self._ideal_rated = self._ideal
-        if halves.noise:
-            self._add_noise(halves, user)
+        if noise:
+            self._add_noise(halves, user, noise)
 
-    def _add_noise(self, halves: Halves, user: int) -> None:
+    def _add_noise(self, halves: Halves, user: int, noise: float) -> None:
         source = np.random.default_rng([halves.seed, user])
         values = np.array(list(self._said.values()))
         wrong = np.rint(source.normal(values.mean(), _NOISE, len(values)))
         low, high = halves.crowd.scale or (1.0, 5.0)
-        replaced = source.random(len(values)) < halves.noise
+        replaced = source.random(len(values)) < noise
         values = np.where(replaced, np.clip(wrong, low, high), values)
         self._said = dict(zip(self._said, values.tolist(), strict=True))
 

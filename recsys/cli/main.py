@@ -18,6 +18,7 @@ from typing import Any, Final, final
 
 import recsys
 from recsys.cli import ask, audit, benchmark, data, demo, disagree, events, index, policy, serve, tokens, train
+from recsys.cli import ask, benchmark, data, demo, disagree, events, index, interview, policy, serve, tokens, train
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.render import as_typed, prepare_output, say
 from recsys.errors import RecsysError
@@ -147,6 +148,7 @@ def build_parser() -> Parser:
     policy.add(commands)
     ask.add_recommend(commands)
     ask.add_personas(commands)
+    interview.add(commands)
     train.add_compare(commands)
     disagree.add(commands)
     audit.add(commands)

@@ -18,7 +18,7 @@ from recsys.errors import ConfigError
 from recsys.types import Doubles, Ints
 
 Criterion = Literal["D", "A"]
-"""What should shrink: the volume of what is not known of the taste, or the variance of expected ratings."""
+"""What should shrink: the volume of what is not known of the taste, or the variance of differences of ratings."""
 
 QUESTIONS: Final = 100
 """Length of a fixed list."""
@@ -88,7 +88,9 @@ class ByInformation(Chooser):
         D:  P(known_i | m) ln(1 + v'Sv / s^2) + ln(1 + t g'Sg / (p (1 - p)))
         A:  P(known_i | m) |VSv|^2 / (s^2 + v'Sv) + |VSg|^2 / (p (1 - p) / t + g'Sg)
 
-    D is the expected fall of the entropy of the taste (times two), A that of the variance of all items' expected ratings.
+    D is the expected fall of the entropy of the taste (times two). A is that of the variance of the difference between
+    two items' expected ratings, over items as they are known: V has the rows sqrt(p_i) (v_i - mean of v), so that how
+    high somebody rates everything, which orders nothing, is not asked for.
     Within a screen each further item is chosen as if those before it had been answered, a rating counting as much as it
     is probable that the item is known. Criteria: Chaloner and Verdinelli, *Bayesian Experimental Design: A Review*,
     1995; the second terms, what "don't know" tells, are ours.
@@ -117,7 +119,8 @@ class ByInformation(Chooser):
         fraction("least_known", least_known)
         self.bases, self.candidates, self.criterion = bases, np.asarray(candidates, np.int64), criterion
         self.least_known, self.liked_at = least_known, liked_at
-        self._gram = bases.vectors.T @ bases.vectors
+        centred = bases.vectors - np.average(bases.vectors, axis=0, weights=bases.known)
+        self._gram = (centred.T * bases.known) @ centred
         share = np.minimum(bases.known[self.candidates], 1 - 1e-6)
         self._flag = share * (1 - share) / max(bases.temper, 1e-9)
 
@@ -160,12 +163,12 @@ def greedy_list(
 ) -> FixedList:
     """Return the fixed list that tells most of what a list of recommendations needs, found greedily.
 
-        next i maximises the fall of   sum_j q_j^2 Var(liked_j | answers on S and i)   over j outside S and i
+        next i maximises   sum_j q_j^2 (Var(liked_j | answers on S) - Var(liked_j | answers on S and i)), j outside S, i
 
     Items that more people like count more, as a list may hold them; without q_j^2 this is the usual A-optimal design.
     The variance does not depend on what is answered, so that the list is made once, by block elimination: after i is
-    chosen, its two features (known, liked) are projected out of all others. Sepliarskaia et al., *Preference Elicitation
-    as an Optimization Problem*, RecSys 2018, have such lists for pairs; this objective is ours.
+    chosen, its two features (known, liked) are projected out of all others. Such lists for pairs: Sepliarskaia et al.,
+    *Preference Elicitation as an Optimization Problem*, RecSys 2018; this objective is ours.
 
     Args:
         bases: of the crowd.

@@ -1,7 +1,7 @@
 """Lists of questions from the literature: popularity, entropy0, HELF, IGCN.
 
-Rashid, Karypis and Riedl, *Learning Preferences of New Users in Recommender Systems: An Information Theoretic Approach*,
-SIGKDD Explorations 10(2), 2008.
+Rashid, Karypis and Riedl, *Learning Preferences of New Users in Recommender Systems: An Information Theoretic
+Approach*, SIGKDD Explorations 10(2), 2008.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import scipy.sparse as sp
 
 from recsys.checks import seed_of_draws, whole
 from recsys.elicitation.choosing import QUESTIONS, FixedList, best_known
@@ -82,21 +83,19 @@ def igcn(crowd: Crowd, candidates: Ints | None = None, questions: int = QUESTION
     return FixedList(items[order][:questions])
 
 
-def _answer_matrices(crowd: Crowd) -> list[object]:
+def _answer_matrices(crowd: Crowd) -> list[sp.csr_matrix]:
     """Return a 0/1 matrix "users items" of each answer but "don't know": not liked, and liked."""
     return [crowd.known - crowd.liked, crowd.liked]
 
 
-def _in_clusters(member: Doubles, matrix: object, items: Ints) -> Doubles:
-    chosen = matrix[:, items]  # type: ignore[index]
+def _in_clusters(member: Doubles, matrix: sp.csr_matrix, items: Ints) -> Doubles:
+    chosen = matrix[:, items]
     return np.asarray((chosen.T @ member.T).T)
 
 
 def _clusters(crowd: Crowd, items: Ints, clusters: int, seed: int) -> Ints:
     """Return the cluster of each person, by k-means of flags, from people drawn at random."""
     whole("clusters", clusters)
-    import scipy.sparse as sp  # noqa: PLC0415
-
     flags = sp.hstack([crowd.known[:, items], crowd.liked[:, items]], format="csr")
     centres = flags[np.random.default_rng(seed).permutation(crowd.n_users)[:clusters]].toarray()
     cluster = np.zeros(crowd.n_users, np.int64)
@@ -109,7 +108,7 @@ def _clusters(crowd: Crowd, items: Ints, clusters: int, seed: int) -> Ints:
 
 
 def _answer_shares(crowd: Crowd) -> tuple[Doubles, Doubles]:
-    """Return "answers items", the share of the people with each rating (liked or not where there is none), and "items"."""
+    """Return "answers items", shares of the people with each rating (or liked or not), and "items", without any."""
     people = crowd.n_users
     if crowd.scale is None:
         shares = np.stack([crowd.known_shares - crowd.liked_shares, crowd.liked_shares])

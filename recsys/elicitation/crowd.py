@@ -27,8 +27,8 @@ class Crowd:
 
     Attributes:
         known: 1 where the user did anything with the item.
-        liked: 1 where the last thing that the user said of the item is a rating of at least `liked_at`, or a like; where
-            the log has no ratings, likes or dislikes at all, every use counts as one.
+        liked: 1 where the last thing that the user said of the item is a rating of at least `liked_at`, or a like;
+            where the log has no ratings, likes or dislikes at all, every use counts as one.
         ratings: the ratings; the stored entries are the rated ones, whatever their value.
         liked_at: the lowest rating that counts as liked; None: the log has no ratings.
         scale: the lowest and the highest rating; None likewise.

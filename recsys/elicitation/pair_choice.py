@@ -41,7 +41,7 @@ def pair_bases(crowd: Crowd, dim: int = 12, *, each: int = 30, rounds: int = 60,
     if crowd.scale is None:
         raise CapabilityError("pairs are made of ratings, and this log has none; read a log of pairs")
     centred = _centred(crowd)
-    left, strength, right = svds(centred, k=min(dim, min(centred.shape) - 1), rng=np.random.default_rng(seed))
+    left, strength, right = map(np.asarray, svds(centred, k=min(dim, min(centred.shape) - 1), rng=seed))
     people, phi = left * np.sqrt(strength), (right * np.sqrt(strength)[:, None]).T
     user, winner, loser = _drawn_pairs(crowd, each, seed)
     count = len(user)
@@ -54,12 +54,11 @@ def pair_bases(crowd: Crowd, dim: int = 12, *, each: int = 30, rounds: int = 60,
     for _ in range(rounds):
         difference, own = of_items @ phi, of_users @ people
         wrong = expit(-(difference * own).sum(1))[:, None]
-        for values, slope, squares in (
-            (people, of_users.T @ (wrong * difference) - people, seen[0]),
-            (phi, of_items.T @ (wrong * own) - phi, seen[1]),
-        ):
-            squares += slope**2
-            values += 0.05 * slope / np.sqrt(squares)
+        to_people = of_users.T @ (wrong * difference) - people
+        to_items = of_items.T @ (wrong * own) - phi
+        seen = seen[0] + to_people**2, seen[1] + to_items**2
+        people = people + 0.05 * to_people / np.sqrt(seen[0])
+        phi = phi + 0.05 * to_items / np.sqrt(seen[1])
     return np.asarray(phi)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Self, final
+from typing import Final, final
 
 import numpy as np
 from scipy.special import log_ndtr, ndtr
@@ -29,8 +29,8 @@ class TasteBelief:
         a = y (o + v.m) / sqrt(c),  c = s^2 + v'Sv,  h = phi(a) / Phi(a)
         m <- m + y h Sv / sqrt(c),  S <- S - h (a + h) Sv v'S / c
 
-    Of an item v = v_i and o = b_i less the lowest rating that is liked; of a pair v = v_i - v_j, o = b_i - b_j, and 2 s^2
-    takes the place of s^2.
+    Of an item v = v_i and o = b_i less the lowest rating that is liked; of a pair v = v_i - v_j and o = b_i - b_j, with
+    2 s^2 in the place of s^2.
 
     Attributes:
         bases: offsets and vectors of the items.
@@ -44,15 +44,15 @@ class TasteBelief:
     covariance: Doubles
     liked_at: float
 
-    @classmethod
-    def of(cls, bases: TasteBases, answers: Sequence[Answer] = (), liked_at: float = 0.0) -> Self:
+    @staticmethod
+    def of(bases: TasteBases, answers: Sequence[Answer] = (), liked_at: float = 0.0) -> TasteBelief:
         """Return the belief after some answers; before any it is N(0, I)."""
-        belief = cls(bases, np.zeros(bases.dim), np.eye(bases.dim), liked_at)
+        belief = TasteBelief(bases, np.zeros(bases.dim), np.eye(bases.dim), liked_at)
         for answer in answers:
             belief = belief.update(answer)
         return belief
 
-    def update(self, answer: Answer) -> Self:
+    def update(self, answer: Answer) -> TasteBelief:
         """Return the belief after one more answer."""
         belief = self
         unsure = answer.kind == "dont_know"
@@ -76,8 +76,14 @@ class TasteBelief:
 
     @property
     def expected(self) -> Doubles:
-        """ "items", the expected rating."""
-        return np.asarray(self.bases.offsets + self.bases.vectors @ self.mean)
+        """ "items", the rating that is expected of somebody who knows the item: b_i + v_i . (m + S a_i).
+
+        Before any answer that is the mean rating of the item. The more is known of the person, the less it matters whom
+        the item attracts (ours).
+        """
+        bases = self.bases
+        attracted = ((bases.vectors @ self.covariance) * bases.audience).sum(1)
+        return np.asarray(bases.offsets + bases.vectors @ self.mean + attracted)
 
     @property
     def sd(self) -> Doubles:
@@ -116,21 +122,21 @@ class TasteBelief:
         spread = 2 * self.bases.noise**2 + float(v @ self.covariance @ v)
         return float(ndtr((offset + v @ self.mean) / spread**0.5))
 
-    def _told_known(self, item: int, known: bool) -> Self:
+    def _told_known(self, item: int, known: bool) -> TasteBelief:
         share, temper = float(self.bases.known[item]), self.bases.temper
         if temper == 0 or not _CERTAIN / 10 < share < 1:
             return self
         vector = self.bases.known_vectors[item]
         return self._linear(vector, float(known) - share, share * (1 - share) / temper)
 
-    def _linear(self, vector: Doubles, value: float, variance: float) -> Self:
+    def _linear(self, vector: Doubles, value: float, variance: float) -> TasteBelief:
         """Condition on vector . u + e = value, e ~ N(0, variance)."""
         moved = self.covariance @ vector
         total = variance + float(vector @ moved)
         mean = self.mean + moved * ((value - float(vector @ self.mean)) / total)
-        return type(self)(self.bases, mean, self.covariance - np.outer(moved, moved) / total, self.liked_at)
+        return TasteBelief(self.bases, mean, self.covariance - np.outer(moved, moved) / total, self.liked_at)
 
-    def _probit(self, vector: Doubles, offset: float, sign: float, variance: float) -> Self:
+    def _probit(self, vector: Doubles, offset: float, sign: float, variance: float) -> TasteBelief:
         """Condition on sign (offset + vector . u + e) > 0, by matching moments."""
         moved = self.covariance @ vector
         total = variance + float(vector @ moved)
@@ -138,4 +144,4 @@ class TasteBelief:
         h = float(np.exp(-0.5 * a * a - 0.5 * np.log(2 * np.pi) - log_ndtr(a)))
         mean = self.mean + sign * h * moved / total**0.5
         covariance = self.covariance - h * (a + h) * np.outer(moved, moved) / total
-        return type(self)(self.bases, mean, covariance, self.liked_at)
+        return TasteBelief(self.bases, mean, covariance, self.liked_at)

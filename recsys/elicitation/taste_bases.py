@@ -42,6 +42,9 @@ class TasteBases:
         known_vectors: "items d", g_i.
         temper: t; 0 reads nothing from "don't know".
         mixing: "d d", from u to coordinates in the bases that were given.
+        audience: "items d", a_i, the mean taste of those who rated each item: people choose what they see, so that the
+            mean rating of an item is b_i + v_i . a_i, which is what somebody who knows it, and of whom nothing else is
+            known, is expected to say.
     """
 
     offsets: Doubles
@@ -51,6 +54,7 @@ class TasteBases:
     known_vectors: Doubles
     temper: float
     mixing: Doubles
+    audience: Doubles
 
     @classmethod
     def of(
@@ -93,8 +97,8 @@ class TasteBases:
         for _ in range(rounds):
             state.step()
         known = np.clip(crowd.known_shares, 1e-4, 1 - 1e-4)
-        flags = state.known_vectors(crowd, known)
-        return cls(state.offsets, state.vectors, state.variance**0.5, known, flags, temper, state.mixing)
+        flags, audience = state.known_vectors(crowd, known), state.audience()
+        return cls(state.offsets, state.vectors, state.variance**0.5, known, flags, temper, state.mixing, audience)
 
     @classmethod
     def of_rewards(cls, common: Doubles, each: Doubles) -> Self:
@@ -107,7 +111,8 @@ class TasteBases:
             each: "items d", what each coordinate of a person adds, see `recsys.models.preference.PersonaReward.bases`.
         """
         items, dim = each.shape
-        return cls(common, each, LOGISTIC / 2**0.5, np.ones(items), np.zeros((items, dim)), 0.0, np.eye(dim))
+        none = np.zeros((items, dim))
+        return cls(common, each, LOGISTIC / 2**0.5, np.ones(items), none, 0.0, np.eye(dim), none)
 
     @property
     def dim(self) -> int:
@@ -189,15 +194,21 @@ class _Expectation:
         """Return the means and covariances of the people's tastes, in chunks of people."""
         dim = self.vectors.shape[1]
         outer = self.vectors[:, self._upper[0]] * self.vectors[:, self._upper[1]]
-        found = []
+        found: list[tuple[slice, Doubles, Doubles]] = []
         for start in range(0, self._rated.shape[0], _CHUNK):
             rows = slice(start, start + _CHUNK)
             rated = self._rated[rows]
             precision = np.asarray(rated @ outer)[:, self._place] / self.variance + np.eye(dim)
             covariance = np.linalg.inv(precision)
             right = (self._values[rows] @ self.vectors - rated @ (self.offsets[:, None] * self.vectors)) / self.variance
-            found.append((rows, np.einsum("uij,uj->ui", covariance, right), covariance))
+            mean = np.asarray((covariance @ right[:, :, None])[:, :, 0])
+            found.append((rows, mean, np.asarray(covariance)))
         return found
+
+    def audience(self) -> Doubles:
+        """Return the mean taste of those who rated each item, with a few people at 0."""
+        sums = sum(self._rated_rows[:, rows] @ mean for rows, mean, _ in self._posteriors())
+        return np.asarray(sums / (self._count + _FEW)[:, None])
 
     def known_vectors(self, crowd: Crowd, known: Doubles) -> Doubles:
         """Return g_i, by least squares of the known flags on the people's tastes."""

@@ -94,10 +94,10 @@ class AnswerTree(Chooser):
             return []
         known, liked = self._crowd.known[people][:, items], flags[:, items]
         total = np.asarray(flags.sum(0)).ravel()
-        count_liked, count_known = (np.asarray(part.sum(0)).ravel() for part in (liked, known))
+        count_liked, count_known = (np.asarray(part.sum(0), np.float64).ravel() for part in (liked, known))
         of_liked, of_known = _dense(liked.T @ flags), _dense(known.T @ flags)
         worth = _between(of_liked, count_liked) + _between(of_known - of_liked, count_known - count_liked)
-        worth += _between(total - of_known, len(people) - count_known)
+        worth = worth + _between(total - of_known, np.asarray(len(people) - count_known))
         best = int(items[worth.argmax()])
         node.item = best
         has, likes = (np.asarray(part[people][:, [best]].toarray()).ravel() > 0 for part in (self._known, self._liked))

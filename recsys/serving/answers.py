@@ -11,6 +11,7 @@ from typing import Literal, Protocol, final
 from recsys.errors import RecsysError
 from recsys.events.store import Correction
 from recsys.serving.filters import UNFILTERED, Filters
+from recsys.serving.interview.records import InterviewScreen, SaidAnswer
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Norms
 from recsys.serving.records import (
@@ -161,6 +162,17 @@ class Answers(Protocol):
 
     def personas(self, user_id: str, at: int | None) -> Personas:
         """Return a user's personas."""
+
+    def interview(
+        self, said: Sequence[SaidAnswer], n: int, screen: int, skipped: Collection[str] = ()
+    ) -> InterviewScreen:
+        """Return the next questions to somebody new, and the list of n that the answers so far make.
+
+        Raises:
+            UnknownError: the model does not know an item.
+            DataError: an answer cannot be read.
+            CapabilityError: the run's log is not at hand.
+        """
 
     def similar(self, item_id: str, n: int) -> SimilarItems:
         """Return the items most similar to an item.

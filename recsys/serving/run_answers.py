@@ -22,6 +22,8 @@ from recsys.models.personas.model import WithPersonas
 from recsys.serving.answers import Details, UnknownError
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.filters import UNFILTERED, Filters
+from recsys.serving.interview.asking import Asking
+from recsys.serving.interview.records import InterviewScreen, SaidAnswer
 from recsys.serving.lists.answered import AnsweredLists, Asked, learning_of
 from recsys.serving.lists.base import ListMaker
 from recsys.serving.lists.cached import CachedLists
@@ -124,6 +126,7 @@ class RunAnswers:
             self._maker = PlainLists(model, self._catalogue, PersonaCorrections(model, fingerprint), recommend)
         self._recommend_scored = recommend or _scored_by(model)
         self._lists = CachedLists(self._maker, self._users.cache)
+        self._asking = Asking(fingerprint, fitted, self._catalogue, log)
         visit = VisitShelf(model, self._catalogue)
         self._answered = AnsweredLists(fingerprint, self._catalogue, self._maker, self._lists, visit, norms)
 
@@ -191,6 +194,7 @@ class RunAnswers:
 
     def check(self) -> None:
         fitted = self._model.fitted_on
+        self._asking.prepare()
         try:
             if self._model.needs_known_users:
                 self.recommend(str(fitted.users.id_of(0)), _LENGTH, None, ())
@@ -274,14 +278,17 @@ class RunAnswers:
             told.unmatched,
         )
 
+    def interview(
+        self, said: Sequence[SaidAnswer], n: int, screen: int, skipped: Collection[str] = ()
+    ) -> InterviewScreen:
+        with self._lock:
+            return self._asking.screen(said, n, screen, skipped, self._removed_from_all(n))
+
     def similar(self, item_id: str, n: int) -> SimilarItems:
         number = self._catalogue.numbers.get(item_id)
         if number is None:
             raise UnknownError("the model does not know this item; give the id of one of the log it was trained on")
-        removed: frozenset[int] = frozenset()
-        if self._norms is not None:  # of somebody of whom nothing is known
-            rules = self._norms.rules(self._norms.asker(None, UNSTATED), self._now(), n)
-            removed = frozenset(rules.removed.tolist())
+        removed = self._removed_from_all(n)
         with self._lock:
             if self._model.folds_in:  # the best items for a history of this one
                 queries = self._model.read(Queries.from_history([[number]])).queries
@@ -295,6 +302,13 @@ class RunAnswers:
             if other != UNKNOWN and other not in removed
         ][:n]
         return SimilarItems(self._fingerprint, item_id, titles[number], tuple(items))
+
+    def _removed_from_all(self, n: int) -> frozenset[int]:
+        """Return the items that the policy keeps from somebody of whom nothing is known."""
+        if self._norms is None:
+            return frozenset()
+        rules = self._norms.rules(self._norms.asker(None, UNSTATED), self._now(), n)
+        return frozenset(rules.removed.tolist())
 
     def title_of(self, item_id: str) -> str | None:
         return self._catalogue.title_of(item_id)

@@ -63,6 +63,7 @@ RULES = (
     Rule("GET", f"{_USER}/recommendations", "/v1/users/u0/recommendations", "read", of_user=True),
     Rule("POST", f"{_USER}/recommendations", "/v1/users/u0/recommendations", "read", {"n": 3}, of_user=True),
     Rule("POST", "/v1/recommendations", "/v1/recommendations", "read", _QUESTION),
+    Rule("POST", "/v1/interview", "/v1/interview", "read", {"screen": 2}),
     Rule("GET", f"{_USER}/personas", "/v1/users/u0/personas", "read", of_user=True),
     Rule("PUT", f"{_USER}/personas/{{persona}}", "/v1/users/u0/personas/1", "write", {"weight": 0}, of_user=True),
     Rule("GET", "/v1/items", "/v1/items?query=i3", "read"),

@@ -190,6 +190,22 @@ class PersonaReward:
         return self._fitted.coordinates(self._fitted.user.detach()).double().numpy()
 
     @torch.inference_mode()
+    def bases(self, vectors: Floats) -> tuple[Doubles, Doubles]:
+        """Return "items", everybody's reward, and "items coordinates", what each coordinate of a user adds to it.
+
+        A new user's z is N(0, I) before any choice: the belief from which `recsys.elicitation` asks.
+
+        Raises:
+            CapabilityError: the weights of a "mixture" sum to 1, so that their prior is not normal.
+            NotFittedError: before `fit`.
+        """
+        task = self._fitted
+        if self.kind == "mixture":
+            raise CapabilityError("PersonaReward(kind='mixture') has no normal prior; use 'vector' or 'persona'")
+        common, each = task.parts(torch.from_numpy(self._standard(vectors)))
+        return common.double().numpy(), each.double().numpy()
+
+    @torch.inference_mode()
     def margins(self, vectors: Floats, pairs: Pairs, users: Doubles) -> Doubles:
         """Return "pairs": s_u(winner) - s_u(loser).
 

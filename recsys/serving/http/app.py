@@ -38,6 +38,7 @@ from recsys.serving.http.requests import (
     stated,
     token_of,
 )
+from recsys.serving.http.routes.interview import interview
 from recsys.serving.http.routes.norms import forget_own, norms
 from recsys.serving.http.routes.operation import administration, operation, page
 from recsys.serving.norms.circumstances import Circumstances
@@ -99,7 +100,8 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(page())
     app.include_router(operation(service, _ERRORS[503]), dependencies=[parameters])
     bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # for the schema
-    routers = (_events(service), _recommendations(service), _users(service), norms(service), administration(service))
+    main = _events(service), _recommendations(service), _users(service)
+    routers = (*main, interview(service), norms(service), administration(service))
     for router in routers:
         app.include_router(router, dependencies=[parameters, *bearer], responses=_ERRORS)
     described = app.openapi

@@ -194,6 +194,20 @@ _LINE: dict[str, Any] = {
 }
 
 BODIES: Final[Mapping[str, Any]] = {
+    "InterviewIn": {
+        "answers": [{"item_id": "1214", "answer": "like"}, {"item_id": "260", "answer": "dont_know"}],
+        "skipped": ["589"],
+        "screen": 4,
+        "n": 5,
+    },
+    "InterviewScreen": {
+        **_STATE,
+        "questions": [{"item_id": "2288", "title": _THING, "year": 1982, "genres": ["Horror", "Sci-Fi"]}],
+        "items": [{"item_id": "1200", "title": "Aliens (1986)", "year": 1986, "genres": ["Action", "Horror"]}],
+        "known": 0.08,
+        "leanings": [{"genre": "Horror", "lift": 1.4}],
+        "notes": [],
+    },
     "PolicyOut": {
         "name": "shop-eu",
         "version": _VERSION,

@@ -33,6 +33,8 @@ import { asSentence } from "./words.js";
  * @typedef {{model: string, now: number, times: number[], half_life: HalfLife | null, personas: Persona[]}} Personas
  * @typedef {{weight: number, name: string | null}} Correction
  * @typedef {{item_id: string, title: string, year: number | null, genres: string[]}} FoundItem
+ * @typedef {"like" | "dislike" | "dont_know"} Said
+ * @typedef {{questions: FoundItem[], items: FoundItem[], known: number, leanings: {genre: string, lift: number}[], notes: string[]}} InterviewScreen
  * @typedef {{user_id: string, events: number}} KnownUser
  * @typedef {"view" | "like" | "dislike"} Kind
  * @typedef {{event_id: string, user_id: string, item_id: string, time: number, kind: Kind}} Event
@@ -197,6 +199,21 @@ export function eventOf(user, item, kind) {
  * @returns {Promise<unknown>}
  */
 export const send = (event) => ask("POST", "v1/events", { events: [event] });
+
+/**
+ * Send several events at once.
+ * @param {Event[]} events
+ * @returns {Promise<unknown>}
+ */
+export const sendAll = (events) => ask("POST", "v1/events", { events });
+
+/**
+ * Return the next questions to somebody new, and the list that the answers so far make.
+ * @param {{item_id: string, answer: Said}[]} answers
+ * @param {string[]} skipped
+ * @returns {Promise<InterviewScreen>}
+ */
+export const interview = (answers, skipped) => ask("POST", "v1/interview", { answers, skipped });
 
 /**
  * Take an event back. Where there is none any more, it is done.

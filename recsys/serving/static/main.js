@@ -5,18 +5,19 @@ import { connectData, connectToken, connectUsers, rememberedUser, rememberUser }
 import { ApiError, knownUsers, token } from "./api.js";
 import { connectDesk, leaveDesk, openDesk, whole } from "./desk.js";
 import { button, byId, h } from "./dom.js";
+import { connectInterview } from "./interview.js";
 import { connectMarks } from "./marks.js";
 import { connectProblems } from "./problems.js";
 import { connectRules } from "./rules.js";
 import { connectSearch } from "./search.js";
 import { connectTour } from "./tour.js";
 
-/** @typedef {"choose" | "desk" | "service-error"} View */
+/** @typedef {"choose" | "interview" | "desk" | "service-error"} View */
 
 /** @param {View} view */
 function show(view) {
   /** @type {View[]} */
-  const views = ["choose", "desk", "service-error"];
+  const views = ["choose", "interview", "desk", "service-error"];
   for (const one of views) byId(one).hidden = one !== view;
   byId("change-user").hidden = view !== "desk";
   byId("start-tour").hidden = view !== "desk";
@@ -79,6 +80,10 @@ async function start() {
 
 const tour = connectTour();
 const search = connectSearch();
+const interview = connectInterview(
+  (user) => void attempt(() => open(user)),
+  () => void attempt(choose),
+);
 const users = connectUsers((user) => void attempt(() => open(user)));
 const askToken = connectToken(
   () => void attempt(start),
@@ -90,6 +95,14 @@ connectProblems(refused);
 const [marks, rules] = [connectMarks(), connectRules()];
 connectDesk(async () => void (await Promise.all([marks(), rules()])));
 connectData(refused);
+byId("start-interview").addEventListener("click", () =>
+  void attempt(async () => {
+    show("interview");
+    document.title = "A few questions – recsys";
+    window.scrollTo(0, 0);
+    await interview.start();
+  }),
+);
 byId("change-user").addEventListener("click", () => void attempt(choose));
 byId("change-token").addEventListener("click", () => askToken());
 void attempt(start);

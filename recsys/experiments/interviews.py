@@ -1,0 +1,160 @@
+"""Interviews of somebody new for a run: a few questions, a list after each screen, a history file at the end."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, final
+
+from recsys.data.interactions import Interactions
+from recsys.data.items import ItemMetadata
+from recsys.data.titles import year_of
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
+from recsys.elicitation.crowd import Crowd
+from recsys.elicitation.interview import Interview, Progress
+from recsys.elicitation.leanings import Leaning, leanings
+from recsys.elicitation.questions import Answer, AnswerKind
+from recsys.errors import DataError, nearest
+from recsys.experiments.runs import load_model, run_log
+from recsys.files import write_text
+
+_SAID: Final[Mapping[str, AnswerKind]] = {
+    "like": "like",
+    "liked": "like",
+    "dislike": "dislike",
+    "disliked": "dislike",
+    "dont_know": "dont_know",
+    "don't know": "dont_know",
+    "unknown": "dont_know",
+}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class RunInterview:
+    """An interview in the items of a run.
+
+    Attributes:
+        interview: of the crowd of the run's log.
+        items: ids of the items.
+        metadata: titles and genres of the items.
+        scale: the lowest and the highest rating; None: the log has none.
+    """
+
+    interview: Interview
+    items: Vocabulary
+    metadata: ItemMetadata
+    scale: tuple[float, float] | None
+
+    @classmethod
+    def of(
+        cls,
+        run: Path,
+        *,
+        source: str | None = None,
+        columns: Mapping[str, Any] | None = None,
+        allow: Iterable[type | str] = (),
+    ) -> Self:
+        """Learn what to ask from the log of a finished run.
+
+        Args:
+            run: its directory.
+            source: read the log from here instead of where the run read it.
+            columns: how to read it, in addition to what the run recorded.
+            allow: classes from elsewhere that the run's bundle may name.
+
+        Raises:
+            DataError, BundleError: there is no such run, or its log cannot be read.
+        """
+        log: Interactions = run_log(run, load_model(run, allow), source, columns)
+        crowd = Crowd.of(log)
+        return cls(Interview.of(crowd), log.items, log.metadata, crowd.scale)
+
+    def progress(
+        self, answers: Sequence[Answer], screen: int = 4, n: int = 10, skipped: Sequence[int] = ()
+    ) -> Progress:
+        """Return the next screen, the list, and how much is known."""
+        return self.interview.progress(answers, screen, n, skipped)
+
+    def leanings(self, found: Progress, answers: Sequence[Answer]) -> tuple[Leaning, ...]:
+        """Return the genres that the answers moved most; none before any answer."""
+        answered = [answer.item for answer in answers]
+        return leanings(found.expected, found.before, self.metadata, answered) if answers else ()
+
+    def item(self, number: int) -> dict[str, Any]:
+        """Return an item as plain values."""
+        title = self.metadata.titles[number]
+        genres = list(self.metadata.genres[number])
+        return {"item_id": self.items.id_of(number), "title": title, "year": year_of(title), "genres": genres}
+
+    def described(self, found: Progress, answers: Sequence[Answer]) -> dict[str, Any]:
+        """Return where an interview stands as plain values."""
+        return {
+            "questions": [self.item(item) for item in found.questions],
+            "items": [self.item(item) for item in found.items],
+            "known": found.known,
+            "leanings": [{"genre": each.genre, "lift": each.lift} for each in self.leanings(found, answers)],
+        }
+
+    def read_answers(self, path: Path) -> list[Answer]:
+        """Return the answers in a CSV file with the columns `item` and `answer`: a rating, or like, dislike, dont_know.
+
+        Raises:
+            DataError: naming file, line, value and cure. Of several answers about one item the last counts.
+        """
+        try:
+            rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise DataError(
+                f"{path}: cannot be read ({error}); give a CSV file with the columns item,answer"
+            ) from error
+        answers: dict[int, Answer] = {}
+        for line, row in enumerate(rows, 2):
+            said = (row.get("answer") or row.get("kind") or "").strip().casefold()
+            name = (row.get("item") or "").strip()
+            if not said or not name:
+                raise DataError(f"{path}, line {line}: no item and answer; give the columns item,answer in each row")
+            (number,) = self.items.numbers([name]).tolist()
+            if number == UNKNOWN:
+                hint = nearest(name, map(str, self.items.ids)) or nearest(name, self.metadata.titles)
+                raise DataError(f"{path}, line {line}: the model does not know the item {name!r}{hint}")
+            answers[number] = self._answer(f"{path}, line {line}", number, said)
+        return list(answers.values())
+
+    def _answer(self, where: str, number: int, said: str) -> Answer:
+        if said in _SAID:
+            return Answer(number, _SAID[said])
+        try:
+            value = float(said)
+        except ValueError:
+            hint = nearest(said, _SAID)
+            raise DataError(
+                f"{where}: the answer {said!r} is no rating, and not like, dislike or dont_know{hint}"
+            ) from None
+        if self.scale is None or not self.scale[0] <= value <= self.scale[1]:
+            scale = (
+                "the log has no ratings"
+                if self.scale is None
+                else f"ratings go from {self.scale[0]:g} to {self.scale[1]:g}"
+            )
+            raise DataError(f"{where}: the rating {said}; {scale}")
+        return Answer(number, "rating", value)
+
+    def save_history(self, path: Path, answers: Sequence[Answer]) -> int:
+        """Write what is known as a history file, which `recsys recommend --history` reads; return the number of items.
+
+        Raises:
+            DataError: nothing is known, so that there is no history.
+        """
+        known = [answer for answer in answers if answer.kind in ("like", "dislike", "rating")]
+        if not known:
+            raise DataError(f"no title is known, so that there is no history to write to {path}; answer a few more")
+        lines = ["item,kind,rating"]
+        for answer in known:
+            value = "" if answer.value is None else f"{answer.value:g}"
+            lines.append(f"{self.items.id_of(answer.item)},{answer.kind},{value}")
+        write_text(path, "\n".join(lines) + "\n")
+        return len(known)

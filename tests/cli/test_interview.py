@@ -1,0 +1,96 @@
+"""`recsys interview`: typed answers, skip, back, enough; a file of answers; a history that `recommend` reads."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call
+
+
+@pytest.fixture(scope="module")
+def run(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from recsys.cli.main import main
+
+    folder = tmp_path_factory.mktemp("interview") / "ease"
+    assert main(["train", "--config", "configs/ease.yaml", "--data", str(log_file), "--out", str(folder)]) == 0
+    return folder
+
+
+def _typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_a_whole_interview_and_the_list_that_goes_on(
+    call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = tmp_path / "me.csv"
+    _typed(monkeypatch, "llkd\nlxkd\nb\nL k l k\ns\ne\n")
+    code, out, err = call("interview", "--run", run, "--save", saved)
+    assert code == 0
+    assert out.count("Screen 1") == 2
+    assert "Screen 3" in out
+    assert "new" in out
+    assert "'lxkd' is not 4 of the letters" in err
+    rows = saved.read_text().splitlines()
+    assert rows[0] == "item,kind,rating"
+    assert [row.split(",")[1] for row in rows[1:]] == ["like", "like"]
+    code, out, _ = call("recommend", "--run", run, "--history", saved, "--json")
+    assert code == 0
+    known = {row.split(",")[0] for row in rows[1:]}
+    assert not known & {str(item["item_id"]) for item in json.loads(out)}
+
+
+def test_the_input_ends_or_the_questions_do(call: Call, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _typed(monkeypatch, "ll\n")
+    code, out, _ = call("interview", "--run", run, "--screen", 2, "--questions", 2)
+    assert code == 0
+    assert out.count("Screen") == 1
+    assert "─ Your list ─" in out
+    _typed(monkeypatch, "")
+    assert call("interview", "--run", run)[0] == 0
+
+
+def test_answers_of_a_program(call: Call, run: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.csv"
+    answers.write_text("item,answer\n")
+    first = json.loads(call("interview", "--run", run, "--answers", answers, "--json")[1])
+    assert first["known"] == 0
+    asked = [item["item_id"] for item in first["questions"]]
+    answers.write_text(f"item,answer\n{asked[0]},like\n{asked[1]},dont_know\n{asked[2]},4.5\n{asked[0]},dislike\n")
+    second = json.loads(call("interview", "--run", run, "--answers", answers, "--json", "-n", 3)[1])
+    assert second["known"] > 0
+    assert len(second["items"]) == 3
+    assert asked[3] == second["questions"][0]["item_id"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("nothing,like", "does not know the item 'nothing'"),
+        ("ITEM,lik", "did you mean 'like'"),
+        ("ITEM,99", "ratings go from"),
+        (",like", "line 2"),
+    ],
+)
+def test_answers_that_cannot_be_read(call: Call, run: Path, tmp_path: Path, rows: str, message: str) -> None:
+    answers = tmp_path / "answers.csv"
+    answers.write_text("item,answer\n")
+    item = json.loads(call("interview", "--run", run, "--answers", answers, "--json")[1])["questions"][0]["item_id"]
+    answers.write_text(f"item,answer\n{rows.replace('ITEM', str(item))}\n")
+    code, _, err = call("interview", "--run", run, "--answers", answers)
+    assert code == 2
+    assert message in err
+
+
+def test_no_history_is_written_of_nothing(
+    call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _typed(monkeypatch, "kkkk\ne\n")
+    code, _, err = call("interview", "--run", run, "--save", tmp_path / "me.csv")
+    assert code == 2
+    assert "no title is known" in err
+    assert not (tmp_path / "me.csv").exists()
