@@ -46,7 +46,7 @@ def _moments(bases: TasteBases, answer: Answer, liked_at: float) -> tuple[Double
             density = density * norm.pdf(flag, known + grid @ bases.known_vectors[item], spread)
     expected = bases.offsets[answer.item] + grid @ bases.vectors[answer.item]
     if answer.kind == "rating":
-        density = density * norm.pdf(answer.value, expected, bases.noise)
+        density = density * norm.pdf(float(answer.value or 0), expected, bases.noise)
     elif answer.kind in ("like", "dislike"):
         sign = 1 if answer.kind == "like" else -1
         density = density * norm.cdf(sign * (expected - liked_at) / bases.noise)
