@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the path of the report."""
     command = parser("interview", __doc__, quick="a small simulated log", threads=True)
     command.add_argument("--logs", nargs="+", choices=list(LOGS), default=list(LOGS))
+    command.add_argument("--splits", type=int, choices=(1, 2, 3), default=3, help="how many (default: %(default)s)")
     options = command.parse_args(arguments)
+    seeds = SEEDS[: 1 if options.quick else options.splits]
     out = report_folder("interview", options.out, options.quick)
     cells = Cells(out / "cells")
     measured: dict[str, dict[str, Any]] = {}
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         log: Interactions = simulated_log(n_users=200, n_items=120) if options.quick else datasets.load(name)
         held = 40 if options.quick else LOGS[name]
         dim = 4 if options.quick else DIM
-        tables = [_trial(cells, log, name, held, seed, dim) for seed in (SEEDS[:1] if options.quick else SEEDS)]
+        tables = [_trial(cells, log, name, held, seed, dim) for seed in seeds]
         times, _ = cells.make(
             f"{name}/times",
             identity("times", name, log.fingerprint, dim, TEMPER, CANDIDATES),
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     write_result(out, numbers)
     for name, found in measured.items():
         draw(out / f"{name}.png", found["trials"], name)
-    return write_report(out, report(measured, __doc__, SEEDS, DIM, TEMPER))
+    return write_report(out, report(measured, __doc__, seeds, DIM, TEMPER))
 
 
 def _trial(cells: Cells, log: Interactions, name: str, held: int, seed: int, dim: int) -> dict[str, Doubles]:

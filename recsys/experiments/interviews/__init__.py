@@ -1,0 +1,1 @@
+"""Interviews of somebody new for a run."""
