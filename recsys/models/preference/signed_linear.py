@@ -131,7 +131,8 @@ class SignedLinear(Recommender, FoldIn, AdditiveEvents):
         self._residuals = Residuals.of(train)
         signed, present = self._residuals.matrices(train)
         counts = np.maximum(np.diff(signed.indptr), 1)
-        damped = sp.csr_matrix(sp.diags((counts / _USUAL) ** -self.damping) @ signed, dtype=np.float32)
+        damped = signed.copy()  # a product of matrices would drop entries that are 0
+        damped.data *= np.repeat((counts / _USUAL) ** -self.damping, np.diff(signed.indptr)).astype(np.float32)
         features = [damped, sp.csr_matrix(self.presence * present)] if self.presence else [damped]
         if self.targets == "all":
             progress = FitProgress(fit, feedback_ridge.work(users, items, parts), session, needed)
