@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import recsys
-from recsys.cli import (
+from recsys.cli import ask, audit, benchmark, data, demo, disagree, events, index, policy, serve, tokens, train
     ask,
     audit,
     benchmark,
@@ -33,6 +33,7 @@ from recsys.cli import (
     train,
 )
 from recsys.cli.arguments import Parser, add_debug
+from recsys.cli.interviews import interview
 from recsys.cli.render import as_typed, prepare_output, say
 from recsys.errors import RecsysError
 from recsys.training.session import CHECKPOINT
