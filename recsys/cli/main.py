@@ -18,20 +18,6 @@ from typing import Any, Final, final
 
 import recsys
 from recsys.cli import ask, audit, benchmark, data, demo, disagree, events, index, policy, serve, tokens, train
-    ask,
-    audit,
-    benchmark,
-    data,
-    demo,
-    disagree,
-    events,
-    index,
-    interview,
-    policy,
-    serve,
-    tokens,
-    train,
-)
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.interviews import interview
 from recsys.cli.render import as_typed, prepare_output, say
