@@ -18,6 +18,7 @@ from torch import Tensor
 from recsys.checks import arguments_of, whole
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
+from recsys.data.popularity import popularity_parts
 from recsys.data.queries import Queries, Ragged
 from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
@@ -97,6 +98,11 @@ class FittedOn:
         """ "genres", the share of everybody's uses that are of items with each genre."""
         has = self.metadata.genre_matrix[1]
         return np.asarray(self.item_counts @ has / max(1, int(self.item_counts.sum())))
+
+    @cached_property
+    def popularity_parts(self) -> Doubles:
+        """ "items 3": whether each item is of the head, the middle or the tail; see `recsys.data.popularity`."""
+        return popularity_parts(self.item_counts)
 
     @cached_property
     def item_sample(self) -> ItemSample:

@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
+
+from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.types import Doubles, Floats, Ints, Items, Mask
 
@@ -23,6 +26,18 @@ class Content:
     parts: Doubles
     shares: Doubles
 
+    def take(self, rows: slice, size: int | None = None) -> Content:
+        """Return the content of some queries, of their first `size` candidates; of all if None."""
+        return Content(self.parts[rows, :size], self.shares[rows])
+
+    @property
+    def home(self) -> Items:
+        """ "queries pool", int32: the label of each candidate of which the history holds most; `UNKNOWN` for none."""
+        held = np.where(self.parts > 0, self.shares[:, None], -1.0)
+        if not held.shape[2]:
+            return np.full(held.shape[:2], UNKNOWN, np.int32)
+        return np.where(held.max(2) >= 0, held.argmax(2), UNKNOWN).astype(np.int32)
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -36,6 +51,7 @@ class Seating:
         muted: "queries owners": their candidates must not be listed; None for none.
         content: what the candidates are about; None where nothing is known of them.
         trust: "queries", in [0, 1]: how far the shares are to be believed; None: fully.
+        popularity: how popular the candidates and the history are: head, middle, tail; None where it is not known.
     """
 
     owner: Items
@@ -44,6 +60,17 @@ class Seating:
     muted: Mask | None = None
     content: Content | None = None
     trust: Doubles | None = None
+    popularity: Content | None = None
+
+    def take(self, rows: slice, size: int | None = None) -> Seating:
+        """Return the seating of some queries, of their first `size` candidates; of all if None."""
+        boosted, muted, trust = (
+            None if part is None else part[rows] for part in (self.boosted, self.muted, self.trust)
+        )
+        content, popularity = (
+            None if part is None else part.take(rows, size) for part in (self.content, self.popularity)
+        )
+        return Seating(self.owner[rows, :size], self.shares[rows], boosted, muted, content, trust, popularity)
 
 
 class Owners(ABC):
@@ -74,6 +101,15 @@ class Pool:
     scores: Floats
     seating: Seating | None = None
 
+    def take(self, rows: slice, size: int | None = None) -> Pool:
+        """Return the first `size` candidates of some queries; all of them if None."""
+        seating = None if self.seating is None else self.seating.take(rows, size)
+        return Pool(self.items[rows, :size], self.scores[rows, :size], seating)
+
+    def listed(self, chosen: Ints) -> Items:
+        """Return the items of a list, "queries n", given the result of `Slate.choose`."""
+        return np.where(chosen == UNKNOWN, UNKNOWN, np.take_along_axis(self.items, np.maximum(chosen, 0), 1))
+
     @property
     def owned(self) -> Seating:
         """Who owns the candidates.
@@ -84,6 +120,28 @@ class Pool:
         if self.seating is None:
             raise ConfigError("this slate needs owners: give recommend(..., owners=PersonaOwners(...)), or use Greedy")
         return self.seating
+
+    @property
+    def about(self) -> Content:
+        """What the candidates are about.
+
+        Raises:
+            ConfigError: nobody knows.
+        """
+        if self.owned.content is None:
+            raise ConfigError("this slate needs the labels of items, such as genres; wrap the model in Slated")
+        return self.owned.content
+
+    @property
+    def popular(self) -> Content:
+        """How popular the candidates are.
+
+        Raises:
+            ConfigError: nobody knows.
+        """
+        if self.owned.popularity is None:
+            raise ConfigError("this slate needs the popularity of items; wrap the model in Slated or WithPersonas")
+        return self.owned.popularity
 
 
 class Slate(ABC):

@@ -66,8 +66,10 @@ class ContributedList:
         self._counted = queries.counted.astype(np.float64)
         self._parts: Doubles = np.zeros((0, 0))
         self._content: Doubles = np.zeros((0, 0))
+        self._labels = 0
         if isinstance(model, WithPersonas):
-            self._parts = content_parts(model.fitted_on.metadata, model.dictionary)
+            labels = content_parts(model.fitted_on.metadata, model.dictionary)
+            self._parts, self._labels = np.hstack([labels, model.fitted_on.popularity_parts]), labels.shape[1]
             self._content = self._weights[:, None] * self._parts[np.maximum(queries.history.items, 0)]
         items, scores = user_list.pool.items[0], user_list.pool.scores[0]
         self._wide_items, self._wide_scores = items[items != UNKNOWN], scores[items != UNKNOWN].astype(np.float64)
@@ -286,24 +288,32 @@ class ContributedList:
         voice = voices(alone, shares, self._alike)
         owner = np.where(voice.max(1) > 0, voice.argmax(1), UNKNOWN).astype(np.int32)
         history = self._content.sum(0) - missing @ self._content[events]
-        of_all = history.sum(1, keepdims=True)
         parts = self._parts[self.items]
         repeated = np.broadcast_to(parts, (len(missing), *parts.shape))
-        content = Content(repeated, history / np.where(of_all > 0, of_all, 1.0))
+        content, popularity = (
+            _content(repeated[:, :, some], history[:, some])
+            for some in (slice(self._labels), slice(self._labels, None))
+        )
         boosted, muted = (
             None if control is None else np.repeat(control, len(missing), axis=0)
             for control in (self._list.boosted, self._list.muted)
         )
-        return Seating(owner, shares, boosted, muted, content, np.full(len(missing), self._trust))
+        return Seating(owner, shares, boosted, muted, content, np.full(len(missing), self._trust), popularity)
 
 
 def _with_nobody(seating: Seating) -> Seating:
     """Return the seating with one more candidate, of nobody and about nothing."""
     owner = np.hstack([seating.owner, np.full((len(seating.owner), 1), UNKNOWN, np.int32)])
-    content = seating.content
-    if content is not None:
-        content = Content(np.pad(content.parts, [(0, 0), (0, 1), (0, 0)]), content.shares)
-    return replace(seating, owner=owner, content=content)
+    content, popularity = (
+        None if part is None else Content(np.pad(part.parts, [(0, 0), (0, 1), (0, 0)]), part.shares)
+        for part in (seating.content, seating.popularity)
+    )
+    return replace(seating, owner=owner, content=content, popularity=popularity)
+
+
+def _content(parts: Doubles, history: Doubles) -> Content:
+    total = history.sum(1, keepdims=True)
+    return Content(parts, history / np.where(total > 0, total, 1.0))
 
 
 def _missing(sets: Sequence[Ints]) -> tuple[Doubles, Ints]:

@@ -10,10 +10,10 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.models.base import Recommender
 from recsys.models.personas.dictionary import TasteDictionary
-from recsys.slates import Greedy, Owners, Pool, Slate
-from recsys.types import Doubles
+from recsys.slates import Content, Greedy, Owners, Pool, Slate
+from recsys.types import Doubles, Items
 
-_LABELLED = 0.5
+LABELLED = 0.5
 """Share of the items that must have a genre: of histories in which few have one, genres say little."""
 
 _LISTED = 10
@@ -24,7 +24,31 @@ def content_parts(metadata: ItemMetadata, dictionary: TasteDictionary) -> Double
 
     Labels are genres; where most items have none, the tastes of the dictionary, of which each item in use has one.
     """
-    return metadata.genre_parts if metadata.labelled >= _LABELLED else dictionary.parts
+    return metadata.genre_parts if metadata.labelled >= LABELLED else dictionary.parts
+
+
+def content_of(parts: Doubles, queries: Queries, items: Items) -> Content:
+    """Return what candidates and, by the weights that the queries have, histories are about.
+
+    Args:
+        parts: "items labels".
+        queries: as the model reads them.
+        items: "queries pool"; `UNKNOWN` is about nothing.
+    """
+    history = queries.matrix(len(parts)) @ parts if len(queries) > 1 else _sum_of_parts(queries, parts)
+    total = history.sum(1, keepdims=True)
+    known = items != UNKNOWN
+    return Content(parts[np.maximum(items, 0)] * known[:, :, None], history / np.where(total > 0, total, 1.0))
+
+
+def _sum_of_parts(queries: Queries, parts: Doubles) -> Doubles:
+    """Return "1 labels" of one user: what `queries.matrix(len(parts)) @ parts` is, in a tenth of its time."""
+    counted = np.flatnonzero(queries.counted)
+    counted = counted[np.argsort(queries.history.items[counted], kind="stable")]
+    own = parts[queries.history.items[counted]]
+    if queries.weights is not None:
+        own = own * queries.weights[counted, None].astype(np.float64)
+    return np.asarray(own.sum(0, keepdims=True))
 
 
 def systematic_distortion(histories: Doubles, lists: Doubles) -> float:

@@ -15,9 +15,9 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.clusters import Personas
-from recsys.models.personas.content import content_parts
+from recsys.models.personas.content import content_of, content_parts
 from recsys.models.personas.dictionary import TasteDictionary
-from recsys.slates.base import Content, Owners, Seating
+from recsys.slates.base import Owners, Seating
 from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 _ENTRIES = 2_000_000
@@ -215,30 +215,14 @@ class PersonaOwners(Owners):
         boosted, muted = (None if control is None else control[rows] for control in (self._boosted, self._muted))
         events = self._personas.mass[rows].sum(1)
         trust = events / (events + FEW)
-        return Seating(owned.owner, owned.shares, boosted, muted, self._content(rows, items), trust)
+        fitted, read = self._model.fitted_on, self._model.read(queries).queries
+        content = content_of(content_parts(fitted.metadata, self._dictionary), read, items)
+        popularity = content_of(fitted.popularity_parts, read, items)
+        return Seating(owned.owner, owned.shares, boosted, muted, content, trust, popularity)
 
     def _taken(self, rows: Ints) -> Queries:
         """Return some queries; of a single one the very same, with what it has cached."""
         return self._queries if len(self._queries) == len(rows) == 1 else self._queries.take(rows)
-
-    def _content(self, rows: Ints, items: Items) -> Content:
-        """Return the labels of candidates and, by the weights that the model reads, of the users' histories."""
-        parts = content_parts(self._model.fitted_on.metadata, self._dictionary)
-        queries = self._model.read(self._taken(rows)).queries
-        history = queries.matrix(len(parts)) @ parts if len(queries) > 1 else _sum_of_parts(queries, parts)
-        total = history.sum(1, keepdims=True)
-        known = items != UNKNOWN
-        return Content(parts[np.maximum(items, 0)] * known[:, :, None], history / np.where(total > 0, total, 1.0))
-
-
-def _sum_of_parts(queries: Queries, parts: Doubles) -> Doubles:
-    """Return "1 labels" of one user: what `queries.matrix(len(parts)) @ parts` is, in a tenth of its time."""
-    counted = np.flatnonzero(queries.counted)
-    counted = counted[np.argsort(queries.history.items[counted], kind="stable")]
-    own = parts[queries.history.items[counted]]
-    if queries.weights is not None:
-        own = own * queries.weights[counted, None].astype(np.float64)
-    return np.asarray(own.sum(0, keepdims=True))
 
 
 def without_evidence(queries: Queries, dictionary: TasteDictionary, personas: Personas, muted: Mask) -> Queries:

@@ -1,0 +1,5 @@
+"""Runs the benchmark: `python -m benchmarks.distortion`."""
+
+from benchmarks.distortion.command import main
+
+raise SystemExit(main())

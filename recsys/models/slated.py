@@ -1,0 +1,224 @@
+"""Any model with a slate of its own: lists that are calibrated, diverse, or give tastes their seats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.clusters import pure_svd, spherical_kmeans
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.errors import CapabilityError
+from recsys.models.base import ReadOut, Recommender, Validate
+from recsys.models.capabilities import FoldIn, PersonaRecommender, RoutesItems, as_fold_in
+from recsys.models.personas.content import LABELLED, content_of
+from recsys.models.personas.model import WithPersonas
+from recsys.models.top_n import SparseScores
+from recsys.slates import Exact, Owners, Seating, Seats, Slate
+from recsys.training.session import Session
+from recsys.types import Doubles, Ints, Items
+
+_MODEL, _LABELS = "model.", "labels"
+"""Arrays: prefix of those of the wrapped model; the label of each item, where items have no genres."""
+
+_CLUSTERS: Final = 20
+_FACTORS: Final = 32
+_SEED: Final = 0
+
+
+@final
+class Slated(PersonaRecommender, FoldIn, SparseScores):
+    """A model whose lists a slate makes: `recommend`, evaluations and the service all get them.
+
+        scores -> mask -> the best `slate.pool` -> slate.choose -> list
+
+    Scores are those of the model. Who owns a seat is the label of the item of which the user's history holds most: a
+    genre, or, where most items have none, a cluster of items that is found at fit. With a model that routes items to
+    personas (PersonaEASE, AMPCF) and `Seats` over personas it is the persona to which the item belongs most.
+
+    Args:
+        model: any model. It stays as it is: `fit` fits a copy.
+        slate: makes the lists.
+
+    Raises:
+        CapabilityError: the model has a slate, or the slate wants personas to have seats.
+    """
+
+    def __init__(self, model: Recommender, slate: Slate) -> None:
+        if isinstance(model, WithPersonas):
+            raise CapabilityError("WithPersonas has a slate already; set its own: WithPersonas(model, slate=...)")
+        if isinstance(model, Slated):
+            raise CapabilityError("Slated cannot wrap Slated; only one slate makes a list")
+        self._over_personas = isinstance(slate, Seats) and slate.over == "personas" and slate.weight > 0
+        self._over_personas |= isinstance(slate, Exact) and "personas" in slate.axes
+        if self._over_personas and not isinstance(model, RoutesItems):
+            raise CapabilityError(
+                f"{type(model).__name__} has no personas that could have seats; use Seats(over='tastes'), or "
+                "WithPersonas(model, slate=Seats())"
+            )
+        self.model = model
+        self.slate = slate
+        self._inner = model.unfitted()
+        self._labels: Items | None = None
+
+    @property
+    def folds_in(self) -> bool:
+        return self._inner.folds_in
+
+    @property
+    def needs_known_users(self) -> bool:
+        return self._inner.needs_known_users
+
+    @property
+    def has_personas(self) -> bool:
+        return isinstance(self._inner, PersonaRecommender) and self._inner.has_personas
+
+    @property
+    def base(self) -> Recommender:
+        """The fitted model within."""
+        _ = self.fitted_on
+        return self._inner
+
+    @property
+    def scoring_model(self) -> Recommender:
+        scoring = self.base.scoring_model
+        return self if scoring is self._inner else self._around(scoring)
+
+    @property
+    def seats_personas(self) -> bool:
+        """Whether the owners of seats are the personas of the model within; else labels of items."""
+        return self._over_personas
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of what items are about, by the numbers of the owners of seats."""
+        names = self.fitted_on.metadata.genre_matrix[0]
+        return names if self._labels is None else tuple(f"taste {number}" for number in range(_CLUSTERS))
+
+    @property
+    def parts(self) -> Doubles:
+        """ "items labels", the part of each item that is about each label; rows sum to 1, or to 0."""
+        if self._labels is None:
+            return self.fitted_on.metadata.genre_parts
+        return (self._labels[:, None] == np.arange(_CLUSTERS)).astype(np.float64)
+
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
+        return as_fold_in(self._inner, "contributions").contributions(queries, items)
+
+    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
+        return self._with_personas().personas(queries)
+
+    def item_vectors(self) -> Float[Tensor, "items dim"]:
+        return self._with_personas().item_vectors()
+
+    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
+        return self._with_personas().attention(queries, items)
+
+    def is_sparse(self, queries: Queries) -> bool:
+        return isinstance(self._inner, SparseScores) and self._inner.is_sparse(queries)
+
+    def sparse_scores(self, queries: Queries) -> sp.csr_matrix:
+        assert isinstance(self._inner, SparseScores)
+        return self._inner.sparse_scores(queries)
+
+    @classmethod
+    def around(cls, model: Recommender, slate: Slate) -> Slated:
+        """Return a fitted model with a slate, without fitting it again; of items without genres, see `fit`, none own.
+
+        Args:
+            model: fitted, without a slate.
+            slate: makes the lists.
+        """
+        unslated = cls(model.unfitted(), slate)
+        unslated._fitted_on, unslated._inner = model.fitted_on, model
+        return unslated
+
+    def owners(self, queries: Queries) -> Owners:
+        """Return who owns the seats of the lists of some users: labels of the items, or personas of the model."""
+        return LabelOwners(self, queries)
+
+    def routing(self) -> Doubles:
+        """Return "items personas", the part of each item that belongs to each persona.
+
+        Raises:
+            CapabilityError: the model within routes no items.
+        """
+        _ = self.fitted_on
+        if not isinstance(self._inner, RoutesItems):
+            raise CapabilityError(f"{type(self._inner).__name__} routes no items to personas; use PersonaEASE or AMPCF")
+        return self._inner.routing().astype(np.float64)
+
+    def _with_personas(self) -> PersonaRecommender:
+        _ = self.fitted_on
+        if isinstance(self._inner, PersonaRecommender) and self._inner.has_personas:
+            return self._inner
+        raise CapabilityError(f"{type(self._inner).__name__}, which Slated wraps, has no personas; wrap AMPCF or MF")
+
+    def _around(self, scoring: Recommender) -> Slated:
+        other = Slated.around(scoring, self.slate)
+        other._labels = self._labels
+        return other
+
+    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
+        return self._inner.score(queries)
+
+    def _read(self, queries: Queries) -> ReadOut:
+        read = self._inner.read(queries)
+        return ReadOut(self if read.model is self._inner else self._around(read.model), read.queries, read.recent)
+
+    def _seating(self, queries: Queries) -> tuple[Slate | None, Owners | None]:
+        return self.slate, self.owners(queries)
+
+    def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
+        self._inner = self.model.unfitted()
+        effort = self._inner.fit(train, validate, session).effort
+        assert effort is not None
+        self._labels = None
+        if train.metadata.labelled < LABELLED:
+            vectors = pure_svd(train.uses.matrix(), _FACTORS, _SEED)
+            placed = np.flatnonzero(vectors.any(1))
+            self._labels = np.full(train.n_items, -1, np.int32)
+            if len(placed):
+                self._labels[placed] = spherical_kmeans(vectors[placed], min(_CLUSTERS, len(placed)), _SEED)
+        return effort.epochs, effort.examples
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
+        return arrays if self._labels is None else arrays | {_LABELS: self._labels}
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        inner = {name.removeprefix(_MODEL): value for name, value in arrays.items() if name.startswith(_MODEL)}
+        self._inner = self.model.unfitted().restore(self.fitted_on, inner)
+        labels = arrays.get(_LABELS)
+        self._labels = None if labels is None else np.asarray(labels, np.int32)
+
+
+@final
+class LabelOwners(Owners):
+    """The labels of items as owners of the seats of lists.
+
+    Args:
+        model: knows the labels.
+        queries: the users.
+    """
+
+    def __init__(self, model: Slated, queries: Queries) -> None:
+        self._model, self._queries = model, queries
+
+    def seating(self, rows: Ints, items: Items) -> Seating:
+        fitted = self._model.fitted_on
+        read = self._model.read(self._queries.take(rows)).queries
+        content = content_of(self._model.parts, read, items)
+        popularity = content_of(fitted.popularity_parts, read, items)
+        owners = content
+        if self._model.seats_personas:
+            routed = self._model.routing()
+            first = (routed.argmax(1)[:, None] == np.arange(routed.shape[1])).astype(np.float64)
+            owners = content_of(first, read, items)
+        return Seating(owners.home, owners.shares, content=content, popularity=popularity)

@@ -1,0 +1,108 @@
+"""What candidates are worth for a seat: what does not change, and what the seats that are taken change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from recsys.slates.base import Content
+from recsys.types import Doubles, Ints
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What candidates are about, and how much it counts that the list is about the same as the history.
+
+    Attributes:
+        parts: "queries pool labels".
+        shares: "queries labels".
+        squares: "queries pool": |a_i|^2.
+        pull: "queries 1".
+    """
+
+    parts: Doubles
+    shares: Doubles
+    squares: Doubles
+    pull: Doubles
+
+    @classmethod
+    def of(cls, mixtures: Sequence[tuple[Content, float]], trust: Doubles) -> Calibration:
+        """Return that of one mixture or several, each with its weight, as one.
+
+        Args:
+            mixtures: what candidates are about; a history about nothing counts nothing.
+            trust: "queries 1".
+        """
+        if len(mixtures) == 1:
+            content, weight = mixtures[0]
+            pull = trust * weight * content.shares.any(1, keepdims=True)
+            return cls(content.parts, content.shares, (content.parts**2).sum(2), pull)
+        known = [np.sqrt(weight) * content.shares.any(1, keepdims=True) for content, weight in mixtures]
+        parts = [content.parts * root[:, :, None] for (content, _), root in zip(mixtures, known, strict=True)]
+        shares = [content.shares * root for (content, _), root in zip(mixtures, known, strict=True)]
+        joined = np.concatenate(parts, axis=2)
+        return cls(joined, np.concatenate(shares, axis=1), (joined**2).sum(2), trust)
+
+    def brought(self, held: Doubles, rank: Ints) -> Doubles:
+        """Return how much nearer each candidate brings lists, "queries lists pool".
+
+        Args:
+            held: "queries lists labels", h.
+            rank: "queries lists" or broadcastable to it, r: the candidate's.
+        """
+        lacking = self.shares[:, None] * rank[:, :, None] - held
+        nearer = 2 * lacking @ self.parts.transpose(0, 2, 1) - self.squares[:, None]
+        return np.asarray(self.pull[:, :, None] * nearer)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TasteSeats:
+    """Seats of labels, of which a candidate takes the part of each that it is about.
+
+    Attributes:
+        parts: "queries pool labels".
+        worth: "queries labels", of the first seat.
+        divisor: how much a seat lowers the claim to the next one.
+    """
+
+    parts: Doubles
+    worth: Doubles
+    divisor: float
+
+    @classmethod
+    def of(cls, content: Content, weight: Doubles, divisor: float) -> TasteSeats:
+        """Return the seats of what candidates are about; the label with the largest share is worth `weight`."""
+        largest = content.shares.max(1, initial=0.0, keepdims=True)
+        return cls(content.parts, weight * content.shares / np.where(largest > 0, largest, 1.0), divisor)
+
+    def claims(self, seated: Doubles) -> Doubles:
+        """Return what each candidate is worth in seats, "queries lists pool".
+
+        Args:
+            seated: "queries lists labels", seats that are taken.
+        """
+        quotient = self.worth[:, None] / (self.divisor * seated + 1)
+        return np.asarray(quotient @ self.parts.transpose(0, 2, 1))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SeatValues:
+    """What the candidates of some queries are worth.
+
+    Attributes:
+        scores: "queries pool", what does not change.
+        worth: "queries owners", of their first seats.
+        tastes: the seats of labels; None where only owners have seats.
+        content: what labels count; None without.
+    """
+
+    scores: Doubles
+    worth: Doubles
+    tastes: TasteSeats | None
+    content: Calibration | None
