@@ -11,7 +11,8 @@ A file holds `model` (the class to use and its constructor's arguments) and, opt
     feedback: auto
 
 `feedback` sets the argument of that name of the model, or of the model within; "auto" lets validation choose
-(`recsys.experiments.feedback`).
+(`recsys.experiments.feedback`). `slate`, of the shape of `model`, makes the lists of any model: it is the argument of
+that name of the model, or else wraps it in `recsys.models.Slated`.
 
 An argument that is itself a model or a rule of forgetting has the same shape, `{class_path: ..., init_args: {...}}`.
 Classes of other packages are named by dotted path (`my_package.MyModel`) or by the short name of an installed entry
@@ -30,17 +31,19 @@ from typing import Any, Literal, final
 import yaml
 
 from recsys.bundles import legacy
-from recsys.bundles.classes import configured, named_like
+from recsys.bundles.classes import classes_of, configured, named_like
 from recsys.checks import choice, object_named, public_name, whole
 from recsys.errors import ConfigError, nearest
 from recsys.evaluation.metrics import parse_metric
 from recsys.experiments.setting_keys import full_key, has_class, setting_keys, short_keys
 from recsys.experiments.shipped import experiment_file, experiment_files
 from recsys.files import refuse_device
+from recsys.models import Slated
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
 from recsys.models.feedback import Feedback, readings_of
 from recsys.models.parameters import ARGUMENTS, CLASS, check_keys, from_plain, from_section, to_plain
+from recsys.slates import Slate
 
 
 @final
@@ -85,7 +88,7 @@ class Validation:
 FeedbackSetting = Literal["auto", "events", "liked", "weighted", "signed"]
 """A reading of `recsys.models.feedback`, or auto: the one that validation prefers."""
 
-FEEDBACK = "feedback"
+FEEDBACK, SLATE = "feedback", "slate"
 
 _SECTIONS: dict[str, type[Any]] = {"filters": Filters, "validation": Validation}
 
@@ -181,7 +184,8 @@ def check_experiment(
     """Check the content of an experiment file; see `read_experiment`."""
     if not isinstance(content, dict) or "model" not in content:
         raise ConfigError(f"{source}: an experiment file needs a section 'model' with class_path and init_args")
-    check_keys(content, ("model", *_SECTIONS, FEEDBACK), source)
+    check_keys(content, ("model", *_SECTIONS, FEEDBACK, SLATE), source)
+    content, overrides = _with_slate(content, overrides, source, dashes)
     model = from_section(legacy.section(content["model"]), Recommender, f"{source}: model", configured)
     sections = {name: _section(name, content, source) for name in _SECTIONS}
     feedback = content.get(FEEDBACK)
@@ -207,6 +211,38 @@ def check_experiment(
         feedback = complete[FEEDBACK]
     experiment = Experiment(type(model), to_plain(model)[ARGUMENTS], **sections)
     return _with_feedback(experiment, feedback, f"{source}: feedback")
+
+
+def _with_slate(
+    content: Mapping[str, Any], overrides: Sequence[tuple[str, str]], source: str, dashes: str
+) -> tuple[Mapping[str, Any], Sequence[tuple[str, str]]]:
+    """Return an experiment file whose slate is an argument of the model, and the overrides that are left to apply."""
+    section = content.get(SLATE)
+    model = content["model"]
+    if not isinstance(model, Mapping) or not isinstance(model.get(CLASS), str):
+        return content, overrides  # refused when the model is built
+    own = SLATE in inspect.signature(configured(f"{source}: model.class_path", model[CLASS], Recommender)).parameters
+    given = [text for key, text in overrides if key == SLATE]
+    if given:
+        section = _value(SLATE, given[-1], dashes)
+        overrides = [(key, text) for key, text in overrides if key != SLATE]
+    if section is None:
+        return content, overrides
+    if isinstance(section, str):
+        section = {CLASS: section}
+    if isinstance(section, Mapping) and isinstance(section.get(CLASS), str):
+        section = {**section, CLASS: _built_in_slate(section[CLASS])}
+    if own:
+        changed = {**model, ARGUMENTS: {**(model.get(ARGUMENTS) or {}), SLATE: section}}
+    else:
+        changed = {CLASS: public_name(Slated), ARGUMENTS: {"model": model, SLATE: section}}
+    return {**{key: value for key, value in content.items() if key != SLATE}, "model": changed}, overrides
+
+
+def _built_in_slate(name: str) -> str:
+    """Return the full name of a slate that comes with the library and is named by its class alone."""
+    full = f"recsys.slates.{name}"
+    return full if full in classes_of(Slate) else name
 
 
 def _with_feedback(experiment: Experiment, feedback: Any, setting: str) -> Experiment:  # noqa: ANN401 - checked here

@@ -113,6 +113,7 @@ class Candidates:
     tastes: Tastes
     n: int
     _measured: dict[str, Figures] = field(default_factory=dict, repr=False)
+    _in_full: dict[str, Distortion] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -184,13 +185,17 @@ class Candidates:
         return self._measured[key]
 
     def distortion(self, slate: Slate, *, seed: int = 0) -> Distortion:
-        """Return all measures of a slate."""
+        """Return all measures of a slate, computed once."""
+        key = f"{to_call(slate)} {seed}"
+        if key in self._in_full:
+            return self._in_full[key]
         chosen = self.chosen(slate)
         top = self.pool.listed(chosen).astype(np.int32)
         evaluation = evaluate_lists(
             top, self.holdout, self.train, metrics=("ndcg", "liked_ndcg", "regret"), cutoffs=self.n, tastes=self.tastes
         )
-        return measure(self.axes(chosen), self.chances, evaluation, top, self.holdout, seed=seed)
+        self._in_full[key] = measure(self.axes(chosen), self.chances, evaluation, top, self.holdout, seed=seed)
+        return self._in_full[key]
 
 
 def owners_of(model: Recommender, holdout: Holdout) -> Owners:

@@ -19,13 +19,13 @@ import torch
 import recsys.models
 from recsys.data.interactions import Interactions
 from recsys.decay import GlobalHalfLife
-from recsys.models import EASE, Decayed, ItemKNN, LinearNextItem, PersonaEASE
+from recsys.models import BPR, EASE, Decayed, ItemKNN, LinearNextItem, PersonaEASE, Popularity
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.capabilities import AdditivePersonas, as_fold_in, sample_contributions
 from recsys.models.feedback import readings_of
 from recsys.models.sequential.settings import PersonaReading, SequenceObjective
-from recsys.slates import Greedy, Seats
+from recsys.slates import Calibrated, Determinantal, Exact, Greedy, Seats
 from recsys.testing import RECOMMENDER_CHECKS, Subject
 from recsys.training.trainable import Optimization
 from recsys.worlds.blocks import block_log
@@ -56,6 +56,13 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
         {"model": EASE(regularization=10.0), "sharpness": 2.0, "slate": Greedy()},
         {"model": ItemKNN(), "slate": Seats(0.3, 0.2)},
         {"model": Decayed(EASE(regularization=10.0), GlobalHalfLife(3.0)), "sharpness": 1.0},
+    ],
+    "Slated": [
+        {"model": EASE(regularization=10.0), "slate": Calibrated(0.3, 0.1)},
+        {"model": Popularity(), "slate": Exact(("tastes", "popularity"))},
+        {"model": BPR(embedding_size=4, epochs=100), "slate": Seats(0.2, 0.1, over="tastes", popularity=0.05)},
+        {"model": PersonaEASE(personas=2, factors=4), "slate": Seats(0.2, 0.0)},
+        {"model": Decayed(EASE(regularization=10.0), GlobalHalfLife(3.0)), "slate": Determinantal()},
     ],
     "LinearNextItem": [{"regularization": 1.0}, {"half_lives": (2.0,), "regularization": 1.0}],
     "SequentialAMPCF": [
