@@ -158,6 +158,33 @@ def draw_forest(path: Path, rows: Sequence[tuple[str, float, float, float]], x: 
     return save_figure(figure, path)
 
 
+def draw_lines(
+    path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], x: str, title: str = ""
+) -> Path:
+    """Write one panel for each measure, with lines through points, and return `path`.
+
+    Args:
+        panels: by label of the vertical axis, for each name in the legend, points (x, y) in their order.
+        x: label of the horizontal axes.
+        title: of the picture.
+    """
+    figure = new_figure(5.2 * max(1, len(panels)), 5.4)
+    figure.suptitle(title)
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    for axis, (label, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        axis.axhline(0.0, color="grey", linewidth=1)
+        axis.axvline(0.0, color="grey", linewidth=1)
+        for name, points in lines.items():
+            across, up = zip(*points, strict=True)
+            colour = _SERIES[(names.index(name) + 4) % len(_SERIES)]
+            axis.plot(across, up, "o-", markersize=4, linewidth=1.4, color=colour, label=name)
+        axis.set(xlabel=x, ylabel=label)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    return save_figure(figure, path)
+
+
 def draw_activity(
     path: Path, times: npt.ArrayLike, values: Mapping[str, Sequence[float]], *, dates: bool, title: str = ""
 ) -> Path:

@@ -148,7 +148,6 @@ def measured(plan: Plan, name: ModelName, say: Callable[[str], object] = print) 
             "best": best,
             "fixed": fixed,
             "exact": _exact(test[0]),
-            "seats": _seats(test),
             "others": _others(plan, models, test) if name == "ease" else {},
             "cost": cost(models[0][0], test[0]),
         }
@@ -268,8 +267,12 @@ def _sums(pool: Pool, chosen: np.ndarray) -> Doubles:
     return np.where(chosen == UNKNOWN, 0.0, scores).sum(1)
 
 
-def _seats(test: Sequence[Candidates]) -> dict[str, Any]:
+def seated(plan: Plan, name: ModelName) -> CellContent:
     """Return persona seats beside seats of tastes, and whether every persona of a tenth of the history has a seat."""
+    parts = plan.parts(plan.load(), 0)
+    model = fitted(name, plan, parts.train)
+    asked_of = asked(parts.test, min(plan.questions, 2000))
+    test = [Candidates.of(model, asked_of, parts.train, ("tastes", "popularity"), n=N, size=200)]
     plain = Figures.pooled([part.figures(Greedy()) for part in test])
     found: dict[str, Any] = {}
     for name, slate in (
@@ -277,6 +280,7 @@ def _seats(test: Sequence[Candidates]) -> dict[str, Any]:
         ("personas .2", Seats(0.2, 0.0, 100)),
         ("personas .1, calibrated", Seats(0.1, 0.08, 100)),
         ("personas .2, calibrated", Seats(0.2, 0.08, 100)),
+        ("personas .2, calibrated, floor", Seats(0.2, 0.08, 200, floor=_ENOUGH)),
         ("tastes .1", Seats(0.1, 0.0, 100, "tastes")),
         ("tastes .2", Seats(0.2, 0.0, 100, "tastes")),
         ("tastes .1, calibrated", Seats(0.1, 0.08, 100, "tastes")),
@@ -296,7 +300,7 @@ def _seats(test: Sequence[Candidates]) -> dict[str, Any]:
             "every persona seated": float(np.concatenate(seated).mean()),
             "every persona has a candidate": float(np.concatenate(full).mean()),
         }
-    return found
+    return CellContent(found)
 
 
 def _others(

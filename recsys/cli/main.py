@@ -18,6 +18,7 @@ from typing import Any, Final, final
 
 import recsys
 from recsys.cli import ask, audit, benchmark, data, demo, disagree, events, index, policy, serve, tokens, train
+from recsys.cli import ask, benchmark, data, demo, disagree, distortion, events, index, policy, serve, tokens, train
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.interviews import interview
 from recsys.cli.render import as_typed, prepare_output, say
@@ -152,6 +153,7 @@ def build_parser() -> Parser:
     train.add_compare(commands)
     disagree.add(commands)
     audit.add(commands)
+    distortion.add(commands)
     events.add(commands)
     serve.add(commands)
     tokens.add(commands)

@@ -234,9 +234,7 @@ class Figures:
     def pooled(cls, parts: Sequence[Figures]) -> Figures:
         """Return the figures of one slate on several sets of questions: all questions, the mean of S."""
         by_user = {axis: np.concatenate([part.by_user[axis] for part in parts]) for axis in parts[0].by_user}
-        systematic = {
-            axis: float(np.mean([part.systematic[axis] for part in parts])) for axis in parts[0].systematic
-        }
+        systematic = {axis: float(np.mean([part.systematic[axis] for part in parts])) for axis in parts[0].systematic}
         return cls(parts[0].slate, np.concatenate([part.ndcg for part in parts]), by_user, systematic)
 
     def cost(self, plain: Figures, errors: float = 0.0) -> float:

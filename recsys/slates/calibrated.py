@@ -26,9 +26,9 @@ class Calibrated(Slate):
         value_i = score_i - weight KL(p | q_i) - popularity KL(p' | q'_i)
 
     One candidate after the other is chosen by the largest value, where q_i is what the list would be about with it, of
-    which ALPHA p is mixed in, and p what the history is about; p' and q' are the shares of head, middle and tail. Scores
-    are scaled to [0, 1] over the pool, so that the weight of Steck, *Calibrated recommendations*, RecSys 2018, equation
-    5, is weight / (1 + weight). His greedy is within 1 - 1/e of the best list.
+    which ALPHA p is mixed in, and p what the history is about; p' and q' are the shares of head, middle and tail.
+    Scores are scaled to [0, 1] over the pool, so that the weight of Steck, *Calibrated recommendations*, RecSys 2018,
+    equation 5, is weight / (1 + weight). His greedy is within 1 - 1/e of the best list.
 
     Args:
         weight: of the labels, at least 0.
@@ -129,4 +129,3 @@ class _Axis:
         mixed += np.maximum(np.float32(ALPHA) * self.shares, np.float32(1e-9))[:, None]
         np.log(mixed, out=mixed)
         return np.asarray(np.float32(-self.weight) * np.matmul(mixed, self.shares[:, :, None])[:, :, 0])
-

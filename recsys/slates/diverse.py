@@ -26,8 +26,8 @@ class Diverse(Slate):
         value_i = (1 - weight) score_i - weight max over the listed j of cos(a_i, a_j)
 
     One candidate after the other is chosen by the largest value; a_i is what item i is about, scores are scaled to
-    [0, 1] over the pool. Carbonell and Goldstein, SIGIR 1998. The user's history is not asked: such lists turn everybody
-    towards the same rare labels (docs/distortion.md).
+    [0, 1] over the pool. Carbonell and Goldstein, SIGIR 1998. The user's history is not asked: such lists may turn
+    everybody towards the same rare labels (docs/distortion.md).
 
     Args:
         weight: of the resemblance, from 0 to 1.
@@ -88,10 +88,10 @@ class Determinantal(Slate):
 
         P(list) proportional to det(L),   L_ij = exp(theta (score_i + score_j) / 2) S_ij,   S = (1 - e) cos + e I
 
-    S compares what items are about, e = .1, and scores are scaled to [0, 1] over the pool. Each step takes the candidate
-    of the largest theta score_i + log(variance of i given the listed), updated with one row of a Cholesky factor: Chen,
-    Zhang and Zhou, *Fast greedy MAP inference for determinantal point process*, NeurIPS 2018, algorithm 1. The user's
-    history is not asked, as with `Diverse`.
+    S compares what items are about, e = .1, and scores are scaled to [0, 1] over the pool. Each step takes the
+    candidate of the largest theta score_i + log(variance of i given the listed), updated with one row of a Cholesky
+    factor: Chen, Zhang and Zhou, *Fast greedy MAP inference for determinantal point process*, NeurIPS 2018, algorithm
+    1. The user's history is not asked, as with `Diverse`.
 
     Args:
         theta: of the scores, positive; the larger, the more the list is `Greedy`'s.

@@ -34,10 +34,11 @@ class Exact(Slate):
 
     plain_k are the seats of k in the list of the best scores, p_k and q_k its shares of the history and of that list,
     where an item of several labels counts for each by its part. A seat is held by one: of several labels by that of
-    which the history holds most. So every axis divides the items. With one axis such lists are the bases of a matroid, so that the greedy list is the best, and it is made for
-    all users at once. With two the linear program is a flow, with three an integer program (`recsys.policy.solve`); both
-    take milliseconds for each user. Where no list keeps all bounds they are widened by a seat, at last all but those of
-    the first axis. Abdollahpouri et al., *Calibrated recommendations as a minimum-cost flow problem*, WSDM 2023.
+    which the history holds most. So every axis divides the items. With one axis such lists are the bases of a matroid,
+    so that the greedy list is the best, and it is made for all users at once. With two the linear program is a flow,
+    with three an integer program (`recsys.policy.solve`); both take milliseconds for each user. Where no list keeps all
+    bounds they are widened by a seat, at last all but those of the first axis. Abdollahpouri et al., *Calibrated
+    recommendations as a minimum-cost flow problem*, WSDM 2023.
 
     Args:
         axes: who has seats, the most important first.
@@ -71,7 +72,9 @@ class Exact(Slate):
             return _greedy(axes[0], allowed, n)
         chosen = np.full((len(allowed), n), UNKNOWN, np.int64)
         for query in range(len(allowed)):
-            listed = _solved(pool.scores[query].astype(np.float64), [axis.of(query) for axis in axes], allowed[query], n)
+            listed = _solved(
+                pool.scores[query].astype(np.float64), [axis.of(query) for axis in axes], allowed[query], n
+            )
             chosen[query, : len(listed)] = listed
         short = np.flatnonzero((chosen[:, 0] == UNKNOWN) & allowed.any(1))
         if len(short):

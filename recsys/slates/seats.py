@@ -12,7 +12,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.slates.base import Pool, Slate
 from recsys.slates.greedy import allowed_candidates
 from recsys.slates.scores import few_at_a_time, scaled, score_range
-from recsys.slates.seat_values import Calibration, SeatValues, TasteSeats
+from recsys.slates.seat_values import Calibration, SeatValues, TasteSeats, with_floor
 from recsys.types import Doubles, Ints, Items, Mask
 
 
@@ -48,6 +48,7 @@ class Seats(Slate):
         over: who has seats: the owners (personas), or the labels (tastes).
         divisor: how much a seat lowers the claim to the next one: 2 for Sainte-Lague's method, 1 for D'Hondt's.
         popularity: of the shares of head, middle and tail, from 0 to 1.
+        floor: owners due at least this part of the list have a seat, as far as they own candidates; 0: nobody must.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -59,6 +60,7 @@ class Seats(Slate):
     over: Literal["personas", "tastes"] = "personas"
     divisor: float = 2.0
     popularity: float = 0.0
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         share("weight", self.weight)
@@ -67,6 +69,7 @@ class Seats(Slate):
         choice("over", self.over, Literal["personas", "tastes"])
         positive("divisor", self.divisor)
         share("popularity", self.popularity)
+        share("floor", self.floor)
 
     @property
     def pool(self) -> int:
@@ -79,6 +82,8 @@ class Seats(Slate):
         seating, allowed = pool.owned, allowed_candidates(pool)
         values = self._values(pool)
         chosen = self._elect(values, seating.owner, allowed, n, None)
+        if self.floor > 0:
+            chosen = with_floor(chosen, seating, allowed, self.floor)
         if seating.boosted is None or not seating.boosted.any():
             return chosen
         due = 2 * _seats(chosen, seating.owner, seating.shares.shape[1]) * seating.boosted

@@ -91,7 +91,7 @@ class Chance:
 
     @property
     def _variance(self) -> Doubles:
-        """tr C_u = mean |a_j|^2 - |P_u|^2, "queries"."""
+        """Tr C_u = mean |a_j|^2 - |P_u|^2, "queries"."""
         own = self.axis.own
         squares = np.bincount(own.rows, (self.axis.parts**2).sum(1)[own.items], len(own))
         p = self.axis.histories

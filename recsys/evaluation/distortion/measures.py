@@ -39,7 +39,7 @@ class Direction:
     Attributes:
         loadings: of each class; squares sum to 1. Positive: the lists have more of it, for most users.
         strength: the eigenvalue, lambda_1.
-        share: of the users who are pulled along it; each half of the users is judged by the direction of the other.
+        share: of the users who are pulled along it: every other user, judged by the direction of the rest.
         p: of the sign test that this share is a half.
     """
 
@@ -187,15 +187,14 @@ def _direction(axis: Axis, chance: Chance, delta: Doubles, known: Mask) -> tuple
     if strength <= 0:
         return None, pull
     pull[rows] = delta[rows] @ loadings
-    positive = 0
-    for half in (0, 1):
-        other = np.zeros_like(known)
-        other[rows[half::2]] = True
-        direction, _ = _first(axis, chance, delta, other)
-        positive += int((delta[rows[1 - half :: 2]] @ direction > 0).sum())
-    p = float(binomtest(positive, len(rows)).pvalue)
+    # Halves that judge each other would both be for the direction, or both against it: their signs are not independent.
+    rest = np.zeros_like(known)
+    rest[rows[::2]] = True
+    direction, _ = _first(axis, chance, delta, rest)
+    positive, judged = int((delta[rows[1::2]] @ direction > 0).sum()), len(rows[1::2])
+    p = float(binomtest(positive, judged).pvalue)
     named = dict(zip(axis.classes, loadings.tolist(), strict=True))
-    return Direction(named, strength, positive / len(rows), p), pull
+    return Direction(named, strength, positive / judged, p), pull
 
 
 def _first(axis: Axis, chance: Chance, delta: Doubles, users: Mask) -> tuple[Doubles, float]:
