@@ -24,6 +24,7 @@ PAGES = sorted(
 RUN = (
     "README.md",
     "docs/disagreement.md",
+    "docs/distortion.md",
     "docs/python.md",
     "docs/personas.md",
     "docs/training.md",

@@ -55,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> Path:
                 f"{plan.name}-{model}", identity(asdict(plan), model), partial(measured, plan, model, say)
             )
             say(f"{plan.name} {model}: {'on disk' if seconds is None else f'{seconds:.0f} s'}")
-            seats, _ = cells.make(f"{plan.name}-{model}-seats", identity(asdict(plan), model), partial(seated, plan, model))
+            seats, _ = cells.make(
+                f"{plan.name}-{model}-seats", identity(asdict(plan), model), partial(seated, plan, model)
+            )
             results.setdefault(plan.name, {})[model] = {**cell, "seats": seats}
     write_result(out, results)
     draw(out, results)

@@ -275,7 +275,7 @@ def seated(plan: Plan, name: ModelName) -> CellContent:
     test = [Candidates.of(model, asked_of, parts.train, ("tastes", "popularity"), n=N, size=200)]
     plain = Figures.pooled([part.figures(Greedy()) for part in test])
     found: dict[str, Any] = {}
-    for name, slate in (
+    for kind, slate in (
         ("personas .1", Seats(0.1, 0.0, 100)),
         ("personas .2", Seats(0.2, 0.0, 100)),
         ("personas .1, calibrated", Seats(0.1, 0.08, 100)),
@@ -296,7 +296,7 @@ def seated(plan: Plan, name: ModelName) -> CellContent:
             available = (seating.owner[:, :, None] == np.arange(seating.shares.shape[1])).any(1)
             seated.append((has | ~due).all(1))
             full.append((available | ~due).all(1))
-        found[name] = _brief(own, plain) | {
+        found[kind] = _brief(own, plain) | {
             "every persona seated": float(np.concatenate(seated).mean()),
             "every persona has a candidate": float(np.concatenate(full).mean()),
         }

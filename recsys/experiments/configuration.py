@@ -234,7 +234,9 @@ def _with_slate(
         # Its settings are set at once: what a slate is by default, the model may not have room for.
         own_keys = [(key, text) for key, text in overrides if key.startswith(f"{SLATE}.")]
         overrides = [pair for pair in overrides if pair not in own_keys]
-        settings = {key.removeprefix(f"{SLATE}.").replace("-", "_"): _value(key, text, dashes) for key, text in own_keys}
+        settings = {
+            key.removeprefix(f"{SLATE}.").replace("-", "_"): _value(key, text, dashes) for key, text in own_keys
+        }
         arguments = {**(section.get(ARGUMENTS) or {}), **settings}
         section = {**section, CLASS: _built_in_slate(section[CLASS]), ARGUMENTS: arguments}
     if own:

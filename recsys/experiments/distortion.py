@@ -108,7 +108,9 @@ def _served(model: Recommender, holdout: Holdout) -> Holdout:
 def _lift(lists: Mapping[str, Distortion]) -> dict[str, Any]:
     """Return differences, of utility from the most popular items and of distortion from the best scores."""
     own, plain, popular = (lists[name].means for name in ("this run", "best scores", "most popular"))
-    utility = {name: own[name] - popular[name] for name in own if name.split("@")[0] in ("ndcg", "liked_ndcg", "regret")}
+    utility = {
+        name: own[name] - popular[name] for name in own if name.split("@")[0] in ("ndcg", "liked_ndcg", "regret")
+    }
     excess = {name: own[name] - plain[name] for name in own if "excess" in name}
     systematic = {
         axis: lists["this run"].axes[axis].systematic - lists["best scores"].axes[axis].systematic
@@ -162,7 +164,10 @@ def curves(frontier: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[tu
         frontier: of `run_distortion`, or rows with the same keys.
     """
     plain = next(row for row in frontier if row["family"] == "best scores")
-    measures = [("systematic, tastes", "systematic", "tastes"), *((f"excess, {axis}", "excess", axis) for axis in plain["excess"])]
+    measures = [
+        ("systematic, tastes", "systematic", "tastes"),
+        *((f"excess, {axis}", "excess", axis) for axis in plain["excess"]),
+    ]
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for name, key, axis in measures:
         if axis not in plain[key]:
@@ -176,4 +181,3 @@ def curves(frontier: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[tu
                     line.append(point)
         found[name] = lines
     return found
-

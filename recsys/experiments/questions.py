@@ -26,6 +26,7 @@ from recsys.explanations.reasons import explain_list
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.model import WithPersonas
+from recsys.models.slated import Slated
 
 LOGGER = logging.getLogger("recsys.experiments")
 
@@ -102,7 +103,7 @@ def _of_visit(model: Recommender, queries: Queries, n: int) -> list[dict[str, An
         raise DataError(
             f"{model.fitted_on.dataset} has clock {model.fitted_on.clock!r}: no pause ends a visit; leave out --visit"
         )
-    scoring = (model.base if isinstance(model, WithPersonas) else model).scoring_model
+    scoring = (model.base if isinstance(model, WithPersonas | Slated) else model).scoring_model
     as_fold_in(scoring, "a list of what goes with a visit")
     listed = model.recommend(queries, n).items[0]
     visit = ShortTerm().visit(replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, listed)])))
@@ -132,7 +133,7 @@ def personas(
     if isinstance(model, WithPersonas):
         described = [persona | {"medoid": persona["items"][0]} for persona in described]
     (activity,) = persona_activity(model, queries)
-    half_lives = user_half_lives(model.base if isinstance(model, WithPersonas) else model, queries)
+    half_lives = user_half_lives(model.base if isinstance(model, WithPersonas | Slated) else model, queries)
     weighed = half_lives is not None and len(queries.history.items) > 0
     half_life = {"half_life": half_lives[0].to_dict()} if weighed and half_lives else {}
     for number, persona in enumerate(described):

@@ -33,6 +33,7 @@ from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import AdditivePersonas, PersonaRecommender
 from recsys.models.linear.exact_sums import ExactSums
 from recsys.models.personas.model import WithPersonas
+from recsys.models.slated import Slated
 from recsys.types import Doubles, Items, Mask
 
 
@@ -150,10 +151,25 @@ def explain_read(
             place.
     """
     if read.model.folds_in:
-        return _by_contributions(read, facts, recommendations, ids, evidence, contributions, searched)
+        lists = _by_contributions(read, facts, recommendations, ids, evidence, contributions, searched)
+        return _with_seats(read.model, recommendations, lists)
     items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
     support = _resemblance(read, facts, items)
-    return [_explain_row(support, recommendations, row, ids, evidence) for row in range(len(items))]
+    lists = [_explain_row(support, recommendations, row, ids, evidence) for row in range(len(items))]
+    return _with_seats(read.model, recommendations, lists)
+
+
+def _with_seats(
+    model: Recommender, recommendations: Recommendations, lists: list[list[Explanation]]
+) -> list[list[Explanation]]:
+    """Name the taste whose seat each item takes, where a slate gives seats to tastes."""
+    if isinstance(model, Slated) and recommendations.owners is not None:
+        names = model.seat_names
+        for row, explained in enumerate(lists):
+            owners = recommendations.owners[row][recommendations.items[row] != UNKNOWN]
+            for one, owner in zip(explained, owners.tolist(), strict=True):
+                one.seat = None if owner == UNKNOWN else names[owner]
+    return lists
 
 
 @torch.inference_mode()

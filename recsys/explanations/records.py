@@ -53,7 +53,10 @@ ItemId = Annotated[int | str, _TextInSchemas()]
 """An external id: as the log has it; always text in answers of the service."""
 
 
-_WHERE_KNOWN = ("owner", "owner_name", "owner_share", "reason_kind", "without", "certainty_word", "year", "genres")
+_WHERE_KNOWN = (
+    *("owner", "owner_name", "owner_share", "reason_kind", "without", "certainty_word", "year", "genres"),
+    "seat",
+)
 """Fields of an explanation that plain values have only where there is something."""
 
 
@@ -160,6 +163,8 @@ class Explanation:
         certainty_word: the certainty in a word.
         year: in which the item appeared, from its title; null where that does not say.
         genres: of the item.
+        seat: the taste whose seat the item takes, where a slate gives seats to tastes (`recsys.models.Slated`); null
+            for other lists.
     """
 
     item_id: ItemId
@@ -180,6 +185,7 @@ class Explanation:
     certainty_word: CertaintyWord | None = None
     year: int | None = None
     genres: tuple[str, ...] = ()
+    seat: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`.

@@ -102,6 +102,13 @@ class Slated(PersonaRecommender, FoldIn, SparseScores):
         return names if self._labels is None else tuple(f"taste {number}" for number in range(_CLUSTERS))
 
     @property
+    def seat_names(self) -> tuple[str, ...]:
+        """Names of the owners of seats, by their numbers."""
+        if self._over_personas:
+            return tuple(f"persona {number + 1}" for number in range(self.routing().shape[1]))
+        return self.labels
+
+    @property
     def parts(self) -> Doubles:
         """ "items labels", the part of each item that is about each label; rows sum to 1, or to 0."""
         if self._labels is None:

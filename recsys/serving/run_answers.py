@@ -19,6 +19,7 @@ from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
 from recsys.models.personas.model import WithPersonas
+from recsys.models.slated import Slated
 from recsys.serving.answers import Details, UnknownError
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.filters import UNFILTERED, Filters
@@ -351,5 +352,5 @@ class RunAnswers:
 
 def _scored_by(model: Recommender) -> Recommend:
     """Return what finds the best scores of the model that scores, whoever owns the items."""
-    scoring = (model.base if isinstance(model, WithPersonas) else model).scoring_model
+    scoring = (model.base if isinstance(model, WithPersonas | Slated) else model).scoring_model
     return scoring.recommend

@@ -9,7 +9,8 @@ the own history:
     sameness    E_uv JS(Q_u, Q_v) / E_uv JS(chance_u, chance_v); below 1 users are made alike
 
 The question whether distortion is individual or common to all is that of Roettger et al., *Measuring and Mitigating
-Persona Distortions from AI Writing Assistance*, 2026 (arXiv 2604.22503), asked there of writing; the estimates are ours.
+Persona Distortions from AI Writing Assistance*, 2026 (arXiv 2604.22503, of which the abstract was read), asked there of
+writing; the estimates are ours.
 """
 
 from __future__ import annotations

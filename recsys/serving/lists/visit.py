@@ -10,6 +10,7 @@ from recsys.explanations import Explanation, UserFacts, explain_read
 from recsys.models.base import ReadOut, Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.model import WithPersonas
+from recsys.models.slated import Slated
 from recsys.serving.catalogue import Catalogue
 
 _RULE = ShortTerm()
@@ -27,7 +28,7 @@ class VisitShelf:
     """
 
     def __init__(self, model: Recommender, catalogue: Catalogue) -> None:
-        self._scoring = (model.base if isinstance(model, WithPersonas) else model).scoring_model
+        self._scoring = (model.base if isinstance(model, WithPersonas | Slated) else model).scoring_model
         self._catalogue = catalogue
 
     def is_open(self, queries: Queries) -> bool:

@@ -24,6 +24,7 @@ from recsys.events.store import Correction
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
 from recsys.models.personas.model import WithPersonas
+from recsys.models.slated import Slated
 
 TURN: Final = 8
 """The most sessions that beliefs learn in one turn of the models' thread. It bounds what another request waits for: one
@@ -355,7 +356,7 @@ class BeliefLearning:
 
 def decayed_within(model: Recommender) -> Decayed | None:
     """Return what decays in a fitted model: the model, or the one whose personas it finds; None without."""
-    within = model.base if isinstance(model, WithPersonas) else model
+    within = model.base if isinstance(model, WithPersonas | Slated) else model
     return within if isinstance(within, Decayed) else None
 
 
