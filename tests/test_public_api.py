@@ -90,6 +90,7 @@ def test_models() -> None:
         "Recommender",
         "SequentialAMPCF",
         "SignedLinear",
+        "Slated",
         "TimeSVD",
         "WithPersonas",
     ]
