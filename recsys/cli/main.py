@@ -17,8 +17,21 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import recsys
-from recsys.cli import ask, audit, benchmark, data, demo, disagree, events, index, policy, serve, tokens, train
-from recsys.cli import ask, benchmark, data, demo, disagree, distortion, events, index, policy, serve, tokens, train
+from recsys.cli import (
+    ask,
+    audit,
+    benchmark,
+    data,
+    demo,
+    disagree,
+    distortion,
+    events,
+    index,
+    policy,
+    serve,
+    tokens,
+    train,
+)
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.interviews import interview
 from recsys.cli.render import as_typed, prepare_output, say
