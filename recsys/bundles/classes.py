@@ -11,6 +11,7 @@ from recsys.checks import class_named, object_named, public_name
 from recsys.decay.base import Forgetting
 from recsys.errors import BundleError, ConfigError, nearest
 from recsys.models.base import Recommender
+from recsys.models.memories.contract import Memory
 from recsys.models.parameters import Resolve
 from recsys.slates import Slate
 
@@ -18,6 +19,7 @@ KINDS: dict[type, tuple[str, str, str]] = {
     Recommender: ("model", "recsys.models", "recsys.models"),
     Forgetting: ("rule of forgetting", "recsys.rules", "recsys.decay"),
     Slate: ("slate", "recsys.slates", "recsys.slates"),
+    Memory: ("memory", "recsys.memories", "recsys.models.memories"),
 }
 """Of each base class: the word for it, the group of entry points, and the package that exports the built-in ones."""
 

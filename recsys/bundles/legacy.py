@@ -30,6 +30,8 @@ _BEFORE_VISITS: dict[str, Any] = {"visit_share": 0.0, "last_visit_share": 1.0, "
 """What it was until weights depended on visits."""
 _RENAMED = {"recsys.models.LinearAMPCF": "recsys.models.PersonaEASE"}
 """Today's names of models that had another one until version 0.2."""
+_MEMORIES = "recsys.models.memories."
+"""What this package exports is no model."""
 
 
 def todays_manifest(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +72,8 @@ def public_path(path: str) -> str:
     >>> public_path("recsys.models.ease.EASE"), public_path("recsys.models.LinearAMPCF")
     ('recsys.models.EASE', 'recsys.models.PersonaEASE')
     """
-    name = f"recsys.models.{path.rpartition('.')[2]}" if path.startswith("recsys.models.") else path
+    moved = path.startswith("recsys.models.") and not path.startswith(_MEMORIES)
+    name = f"recsys.models.{path.rpartition('.')[2]}" if moved else path
     return _RENAMED.get(name, name)
 
 

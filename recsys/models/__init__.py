@@ -12,6 +12,7 @@ from recsys.models.linear.ease import EASE
 from recsys.models.linear.itemknn import ItemKNN
 from recsys.models.linear.next_item import LinearNextItem
 from recsys.models.linear.persona_ease import PersonaEASE
+from recsys.models.memories.remembering import Remembering
 from recsys.models.personas.model import WithPersonas
 from recsys.models.popularity import Popularity, RecentPopularity
 from recsys.models.preference.pairwise import PairwisePreference
@@ -38,6 +39,7 @@ __all__ = [
     "RecentPopularity",
     "Recommendations",
     "Recommender",
+    "Remembering",
     "SequentialAMPCF",
     "SignedLinear",
     "Slated",

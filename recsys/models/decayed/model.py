@@ -28,6 +28,7 @@ from recsys.models.calibration_set import CalibrationSet, calibration_events, ne
 from recsys.models.capabilities import FoldIn, PersonaRecommender, RoutesItems, as_fold_in
 from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, by_personas
+from recsys.models.memories.remembering import Remembering
 from recsys.models.personas.model import WithPersonas
 from recsys.models.rank_utility import rank_utilities
 from recsys.models.top_n import SparseScores
@@ -92,6 +93,11 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
             raise CapabilityError("Decayed cannot wrap Decayed: the past would decay twice; wrap the model in it")
         if isinstance(model, WithPersonas):
             raise CapabilityError("Decayed cannot wrap WithPersonas; put it within: WithPersonas(Decayed(model, rule))")
+        if isinstance(model, Remembering):
+            raise CapabilityError(
+                "Decayed cannot wrap Remembering: a memory keeps no times; put it within: Remembering(Decayed(model, "
+                "rule), memory)"
+            )
         if isinstance(rule, GlobalHalfLife) and not np.isfinite(rule.half_life):
             raise ConfigError(f"half_life is {rule.half_life}: nothing would decay; use the model without decay")
         if (per_persona or persona_prior.acts) and not isinstance(model, RoutesItems):
