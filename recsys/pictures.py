@@ -203,3 +203,32 @@ def draw_activity(
     axis.set(ylim=(0, 1), title=title, xlabel="date (UTC)" if dates else "time", ylabel="share of what counts")
     figure.legend(loc="outside lower center", ncols=2)
     return save_figure(figure, path)
+
+
+def draw_curves(
+    path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], x: str, y: str
+) -> Path:
+    """Draw lines through points in panels, three in a row, with x on a logarithmic scale.
+
+    Args:
+        path: of the PNG.
+        panels: by title, the points (x, y) of each line by name; x is positive.
+        x, y: labels of the axes.
+    """
+    across = min(3, max(1, len(panels)))
+    down = -(-len(panels) // across)
+    figure = new_figure(4.2 * across, 3.4 * down)
+    for place, (title, lines) in enumerate(panels.items()):
+        axis = figure.add_subplot(down, across, place + 1)
+        for name, points in lines.items():
+            if points:
+                axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name)
+        axis.set_xscale("log")
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel(x)
+        axis.grid(alpha=0.3)
+        if place % across == 0:
+            axis.set_ylabel(y)
+        if place == 0:
+            axis.legend(fontsize=8)
+    return save_figure(figure, path)

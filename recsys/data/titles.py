@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _ARTICLES = (
     *("The", "A", "An", "La", "Le", "Les", "L'", "Un", "Une", "El", "Los", "Las", "Una", "Der", "Die", "Das"),
@@ -71,3 +72,15 @@ def year_of(title: str) -> int | None:
     """
     found = _YEAR.search(title)
     return int(found.group(1)) if found else None
+
+
+def fold(text: str) -> str:
+    """Return a text for comparison: without capitals and accents, on one line.
+
+    >>> fold("Amélie (2001)")
+    'amelie (2001)'
+    """
+    # Case-folded twice, because removing marks can leave characters that have a case again.
+    parts = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(part for part in parts if not unicodedata.combining(part)).casefold()
+    return " ".join(plain.split())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import final
@@ -11,21 +10,11 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data.titles import fold
+
 _WORD = re.compile(r"\w+")
 _LAST = chr(0x10FFFF)
 """In no word: the words that begin with p lie between p and p + _LAST."""
-
-
-def fold(text: str) -> str:
-    """Return a text for comparison: without capitals and accents, on one line.
-
-    >>> fold("Amélie (2001)")
-    'amelie (2001)'
-    """
-    # Case-folded twice, because removing marks can leave characters that have a case again.
-    parts = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(part for part in parts if not unicodedata.combining(part)).casefold()
-    return " ".join(plain.split())
 
 
 @final

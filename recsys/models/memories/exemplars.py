@@ -16,7 +16,7 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import LinearRows, as_fold_in
 from recsys.models.memories.contract import EventMemory, counted_weights
 from recsys.models.memories.pursuit import pursue
-from recsys.types import Floats, Ints, Mask
+from recsys.types import Floats, Ints, Items, Mask
 
 _ENTRIES = 24_000_000
 """Of the atoms of a batch of users: 96 MB."""
@@ -52,18 +52,36 @@ class Exemplars(EventMemory):
         self.emphasis = emphasis
 
     def choose(self, model: Recommender, queries: Queries) -> tuple[Ints, Floats | None]:
-        weights = counted_weights(queries)
-        positions, found = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
-        for rows, events, usable in _batches(queries, weights, model.n_items):
-            gram, target = _products(model, queries.take(rows), queries, events, usable, weights, self.emphasis)
-            places, each = pursue(gram, target, torch.from_numpy(usable), min(self.events, events.shape[1]))
-            chosen = np.take_along_axis(events, places.numpy(), 1)
-            kept = each.numpy() > 0
-            positions.append(chosen[kept])
-            found.append(each.numpy()[kept])
-        chosen = np.concatenate(positions)
-        order = np.argsort(chosen, kind="stable")
-        return chosen[order], np.concatenate(found)[order]
+        return pursued(model, queries, self.events, self.emphasis)
+
+
+def pursued(
+    model: Recommender,
+    queries: Queries,
+    k: int,
+    emphasis: float,
+    everybody: Float[Tensor, " items"] | None = None,
+) -> tuple[Ints, Floats]:
+    """Return the positions of the events that say what a history says, ascending, and their weights.
+
+    Args:
+        model: that scores.
+        queries: with the event weights that it sees.
+        k: events of each user, at most.
+        emphasis: see `Exemplars`.
+        everybody: what is added to each row of a linear model before it is fitted.
+    """
+    weights = counted_weights(queries)
+    positions, found = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    for rows, events, usable in _batches(queries, weights, model.n_items):
+        gram, target = _products(model, queries.take(rows), queries.history.items[events], usable, emphasis, everybody)
+        places, each = pursue(gram, target, torch.from_numpy(usable), min(k, events.shape[1]))
+        chosen, kept = np.take_along_axis(events, places.numpy(), 1), each.numpy() > 0
+        positions.append(chosen[kept])
+        found.append(each.numpy()[kept])
+    chosen = np.concatenate(positions)
+    order = np.argsort(chosen, kind="stable")
+    return chosen[order], np.concatenate(found)[order]
 
 
 def _batches(queries: Queries, weights: Floats, n_items: int) -> Iterator[tuple[Ints, Ints, Mask]]:
@@ -91,39 +109,39 @@ def _batches(queries: Queries, weights: Floats, n_items: int) -> Iterator[tuple[
         begin = stop
 
 
+@torch.inference_mode()
 def _products(
     model: Recommender,
     users: Queries,
-    queries: Queries,
-    events: Ints,
+    events: Items,
     usable: Mask,
-    weights: Floats,
     emphasis: float,
+    everybody: Float[Tensor, " items"] | None,
 ) -> tuple[Float[Tensor, "users events events"], Float[Tensor, "users events"]]:
     """Return the inner products of what events add to scores, and of these with the scores of the whole history."""
-    with torch.inference_mode():
-        if isinstance(model, LinearRows) and model.sums_rows:
-            items = torch.from_numpy(queries.history.items[events].astype(np.int64))
-            atoms = model.rows()[items]  # "users events items"
-            share = torch.ones(atoms.shape[2])
-            scores = model.score(users)
-        else:
-            atoms, share, scores = _sampled(model, queries, events, users)
-        best = torch.topk(scores, min(_RANK, scores.shape[1])).values[:, -1:].clamp(min=1e-6)
-        matters = share * (1.0 + emphasis * (scores.clamp(min=0) / best).clamp(max=1.0))
-        weighed = atoms * matters[:, None, :]
-        gram = torch.bmm(weighed, atoms.transpose(1, 2))
-        target = torch.bmm(weighed, scores[:, :, None])[:, :, 0]
+    if isinstance(model, LinearRows) and model.sums_rows:
+        atoms = model.rows()[torch.from_numpy(events.astype(np.int64))]  # "users events items"
+        if everybody is not None:
+            atoms += everybody
+        share = torch.ones(atoms.shape[2])
+        scores = model.score(users)
+    else:
+        atoms, share, scores = _sampled(model, events, users)
+    best = torch.topk(scores, min(_RANK, scores.shape[1])).values[:, -1:].clamp(min=1e-6)
+    matters = share * (1.0 + emphasis * (scores.clamp(min=0) / best).clamp(max=1.0))
+    weighed = atoms * matters[:, None, :]
+    gram = torch.bmm(weighed, atoms.transpose(1, 2))
+    target = torch.bmm(weighed, scores[:, :, None])[:, :, 0]
     there = torch.from_numpy(usable)
     return gram * (there[:, :, None] & there[:, None, :]), target * there
 
 
 def _sampled(
-    model: Recommender, queries: Queries, events: Ints, users: Queries
+    model: Recommender, events: Items, users: Queries
 ) -> tuple[Float[Tensor, "users events sample"], Float[Tensor, " sample"], Float[Tensor, "users sample"]]:
     """Return what each event alone adds to the scores of an item sample, how many items each stands for, the scores."""
     sample = model.fitted_on.item_sample
-    alone = Queries.from_history([[item] for item in queries.history.items[events].reshape(-1).tolist()])
+    alone = Queries.from_history([[item] for item in events.reshape(-1).tolist()])
     asked = np.broadcast_to(sample.items, (len(alone), len(sample.items)))
     atoms = as_fold_in(model, "a memory").contributions(alone, asked).reshape(*events.shape, len(sample.items))
     scores = model.score(users)[:, torch.from_numpy(sample.items.astype(np.int64))]

@@ -39,22 +39,24 @@ def pursue(
     free = usable.clone()
     places = torch.zeros(users, 0, dtype=torch.long)
     weights = torch.zeros(users, 0)
+    alive = torch.zeros(users, 0)
     left = target
     for step in range(k):
         gain = (left / length).masked_fill(~free, -torch.inf)
         best = gain.argmax(1)
+        alive = torch.cat([alive, free[rows, best][:, None].float()], 1)  # 0: this user has no more atoms
         free[rows, best] = False
         places = torch.cat([places, best[:, None]], 1)
-        chosen = gram.gather(1, places[:, :, None].expand(-1, -1, events))
-        among = chosen.gather(2, places[:, None, :].expand(-1, step + 1, -1))
+        chosen = gram.gather(1, places[:, :, None].expand(-1, -1, events)) * alive[:, :, None]
+        among = chosen.gather(2, places[:, None, :].expand(-1, step + 1, -1)) * alive[:, None, :]
         weights = _fitted(
             among,
-            target.gather(1, places),
+            target.gather(1, places) * alive,
             torch.cat([weights, torch.zeros(users, 1)], 1),
             _LAST_SWEEPS if step == k - 1 else _SWEEPS,
         )
         left = target - torch.bmm(weights[:, None, :], chosen)[:, 0]
-    return places, weights * usable.gather(1, places)
+    return places, weights * alive
 
 
 def _fitted(
