@@ -205,9 +205,7 @@ def draw_activity(
     return save_figure(figure, path)
 
 
-def draw_curves(
-    path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], x: str, y: str
-) -> Path:
+def draw_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], x: str, y: str) -> Path:
     """Draw lines through points in panels, three in a row, with x on a logarithmic scale.
 
     Args:

@@ -27,6 +27,7 @@ RUN = (
     "docs/distortion.md",
     "docs/python.md",
     "docs/personas.md",
+    "docs/memory.md",
     "docs/training.md",
     "docs/own_log.md",
     "docs/splits.md",

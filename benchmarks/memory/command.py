@@ -1,12 +1,12 @@
 """What is kept of a user, in how many bytes, and what that costs. `python -m benchmarks.memory`.
 
-EASE is fitted on other users than those who are asked about; the half-life of the whole history is chosen on validation
-users, and so are the gate of `Dual` and how its bytes are divided. Every memory is encoded to bytes, which are counted,
-and decoded; lists are made from what was decoded. The items of the history are masked in all lists, and what that takes
-is counted apart. NDCG@10 is compared user by user over all seeds, of which each has other users (on ml-latest-small each
-seed draws them anew, and fits again). Placebos: item vectors shuffled; the titles of another user. Texts are written,
-read again, and are then all that is known of a user. Edits add "avoids G" or "mostly G" to texts, for the genres that
-have at least 5% of all events, and take it back.
+EASE is fitted on other users than those who are asked about; the half-life of the whole history is chosen on
+validation users, and so are the gate of `Dual` and how its bytes are divided. Every memory is encoded to bytes, which
+are counted, and decoded; lists are made from what was decoded. The items of the history are masked in all lists, and
+what that takes is counted apart. NDCG@10 is compared user by user over all seeds, of which each has other users (on
+ml-latest-small each seed draws them anew, and fits again). Placebos: item vectors shuffled; titles of another user.
+Texts are written, read again, and are then all that is known of a user. Edits add "avoids G" or "mostly G" to texts,
+for the genres that have at least 5% of all events, and take it back.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.memory.measures import Result, carried, measured
 from benchmarks.memory.report import report
@@ -74,8 +76,5 @@ def _measured(task: Task) -> CellContent:
 
 def _short(result: Result) -> Result:
     """Return a result with means in place of the values of users."""
-    rows = {
-        name: {**row, "ndcg": sum(v for v in row["ndcg"] if v == v) / max(1, sum(v == v for v in row["ndcg"]))}
-        for name, row in result["rows"].items()
-    }
+    rows = {name: {**row, "ndcg": float(np.nanmean(row["ndcg"]))} for name, row in result["rows"].items()}
     return {**result, "rows": rows}

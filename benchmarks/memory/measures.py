@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.memory.tasks import Task
-from recsys.data.queries import Queries, Ragged
+from recsys.data.queries import Queries
 from recsys.evaluation.memory import MemoryAccuracy, mask_bytes, memory_accuracy, ndcg_of_scores
-from recsys.models.linear.operations import sum_of_rows
 from recsys.models.memories import (
     Dual,
     EpisodicRecent,
@@ -25,12 +23,15 @@ from recsys.models.memories import (
 from recsys.models.memories.exemplars import pursued
 from recsys.models.memories.text.grammar import parse, render
 from recsys.models.memories.text.reading import TextReader
-from recsys.models.memories.text.state import Clause, TasteText
+from recsys.models.memories.text.state import TasteText
 from recsys.models.memories.text.writing import TextSummary
-from recsys.types import Floats
 
 WHOLE, POPULARITY, TEXT = "whole history", "popularity", "text of 8 titles and genres"
-TITLES, SHUFFLED, RANDOM = "text, its titles alone", "Parametric(32), item vectors shuffled", "Exemplars(8), titles of another user"
+TITLES, SHUFFLED, RANDOM = (
+    "text, its titles alone",
+    "Parametric(32), item vectors shuffled",
+    "Exemplars(8), titles of another user",
+)
 ONLINE = "Exemplars(8), carried event by event"
 _BATCH = 64
 _EDITED, _GENRES, _COMMON = 40, 6, 0.05
@@ -75,6 +76,7 @@ def measured(task: Task) -> Result:
     for name, memory in memories(width).items():
         learned[name] = memory.learned(reading, task.train)
         rows[name] = _row(memory_accuracy(learned[name], model, queries, relevant))
+
     def judge(memory: Memory) -> float:
         return float(np.nanmean(memory_accuracy(memory, model, *task.valid).ndcg))
 
@@ -143,7 +145,9 @@ def _listed(reader: TextReader, text: TasteText, seen: np.ndarray) -> np.ndarray
 def _edits(reader: TextReader, queries: Queries, texts: Sequence[TasteText]) -> Result:
     """Add "avoids G" and "mostly G" to texts, for the common genres, and take them back."""
     tables = reader.tables
-    shares = dict(zip(reader.model.fitted_on.metadata.genre_matrix[0], reader.model.fitted_on.genre_shares, strict=True))
+    shares = dict(
+        zip(reader.model.fitted_on.metadata.genre_matrix[0], reader.model.fitted_on.genre_shares, strict=True)
+    )
     common = sorted((label for label in tables.labels if shares.get(label, 0) >= _COMMON), key=lambda g: -shares[g])
     figures: Result = {}
     undone, kept, of_others = [], [], []
@@ -164,18 +168,25 @@ def _edits(reader: TextReader, queries: Queries, texts: Sequence[TasteText]) -> 
             of_others.append((~has[listed]).sum())
             undone.append(np.array_equal(_listed(reader, parse(text, tables), seen), listed))
         figures[genre] = [float(np.mean(each)) for each in (before, avoided, mostly)]
-    return {"genres": figures, "kept": float(np.sum(kept) / max(1, np.sum(of_others))), "undone": float(np.mean(undone or [1]))}
+    return {
+        "genres": figures,
+        "kept": float(np.sum(kept) / max(1, np.sum(of_others))),
+        "undone": float(np.mean(undone or [1])),
+    }
 
 
 def carried(task: Task, users: int = 60) -> Result:
-    """Carry exemplars event by event, 16 kept of 17, and states in single precision; compare with those from scratch."""
+    """Carry exemplars event by event, 16 kept of 17, and compare with those from scratch."""
     model, (queries, relevant) = task.model, task.test
     reading = model.read(queries.take(np.arange(1))).model
     rows = np.arange(min(users, len(queries)))
     queries, relevant = queries.take(rows), relevant.take(rows)
     factor = float(2.0 ** (-1.0 / task.half_life))
     batch = ndcg_of_scores(
-        Exemplars(8).scores(reading, Exemplars(8).encode(reading, model.read(queries).queries)), model, queries, relevant
+        Exemplars(8).scores(reading, Exemplars(8).encode(reading, model.read(queries).queries)),
+        model,
+        queries,
+        relevant,
     )
     items: list[np.ndarray] = [np.zeros(0, np.int32) for _ in rows]
     weights: list[np.ndarray] = [np.zeros(0, np.float32) for _ in rows]
@@ -201,7 +212,5 @@ def carried(task: Task, users: int = 60) -> Result:
     final = Queries.from_history(items).with_weights(
         np.concatenate([each / max(float(each.max()), 1e-9) for each in weights]).astype(np.float32)
     )
-    online = ndcg_of_scores(
-        Exemplars(8).scores(reading, Exemplars(8).encode(reading, final)), model, queries, relevant
-    )
+    online = ndcg_of_scores(Exemplars(8).scores(reading, Exemplars(8).encode(reading, final)), model, queries, relevant)
     return {"batch": float(np.nanmean(batch)), "online": float(np.nanmean(online))}

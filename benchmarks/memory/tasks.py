@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
@@ -12,8 +12,6 @@ from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.decay import GlobalHalfLife
-from recsys.evaluation.ranking import rank
-from recsys.data.splits.holdout import Holdout
 from recsys.evaluation.memory import ndcg_of_lists
 from recsys.models import EASE, Decayed, Recommender
 from recsys.types import Items, Mask

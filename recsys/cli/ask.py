@@ -1,4 +1,4 @@
-"""`recsys recommend | personas`: what a run's model says of one user."""
+"""`recsys recommend | personas | memory`: what a run's model says of one user, and keeps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_moment, add_run, picture
 from recsys.cli.render import print_json, print_personas, print_recommendations, print_shelves, say
+from recsys.errors import ConfigError
 
 
 def add_recommend(commands: Commands) -> None:
@@ -16,6 +17,7 @@ def add_recommend(commands: Commands) -> None:
     user = parser.add_mutually_exclusive_group(required=True)
     user.add_argument("--user", help="id of a user of the log")
     user.add_argument("--history", type=Path, help="file with somebody's items: ids one to a line, CSV or JSON")
+    user.add_argument("--summary", type=Path, help="file with a text about somebody, of whom nothing else is known")
     add_length(parser, "how many")
     parser.add_argument(
         "--mute",
@@ -54,6 +56,9 @@ def add_personas(commands: Commands) -> None:
 def _recommend(options: argparse.Namespace) -> None:
     from recsys.experiments import questions
 
+    if options.summary is not None:
+        _recommend_text(options)
+        return
     listed = questions.recommend(
         options.run,
         user=options.user,
@@ -80,6 +85,20 @@ def _recommend(options: argparse.Namespace) -> None:
         print_recommendations(listed.items)
 
 
+def _recommend_text(options: argparse.Namespace) -> None:
+    from recsys.experiments.kept.memories import recommend_text
+
+    if options.mute or options.boost or options.visit or options.at is not None:
+        raise ConfigError("a text has no personas, visits or events; leave out --mute, --boost, --visit and --at")
+    items = recommend_text(options.run, options.summary, options.n, options.allow_model)
+    if not any(item.get("evidence") for item in items):
+        say("the text names no titles; what is popular is recommended, as far as the text allows")
+    if options.json:
+        print_json(items)
+    else:
+        print_recommendations(items)
+
+
 def _personas(options: argparse.Namespace) -> None:
     from recsys.experiments import questions
 
@@ -102,3 +121,42 @@ def _personas(options: argparse.Namespace) -> None:
         first = personas[0]["activity"]
         dates, title = first["clock"] == "seconds", f"personas of user {options.user}"
         say(f"picture: {draw_activity(options.picture, first['times'], activity, dates=dates, title=title)}")
+
+
+def add_memory(commands: Commands) -> None:
+    """Add `memory` to the commands of a parser."""
+    parser = add_command(commands, "memory", _memory, "what is kept of a user in a few bytes, and in words")
+    add_run(parser)
+    parser.add_argument("--user", required=True, help="id of a user of the log")
+    parser.add_argument(
+        "--bytes",
+        type=int,
+        default=24,
+        metavar="N",
+        help="how much is kept; a title takes three (default: %(default)s)",
+    )
+    add_moment(parser)
+    add_json(parser)
+
+
+def _memory(options: argparse.Namespace) -> None:
+    from recsys.experiments.kept.memories import memory
+
+    told = memory(
+        options.run,
+        options.user,
+        capacity=options.bytes,
+        at=options.at,
+        source=options.data,
+        columns=dict(options.columns),
+        allow=options.allow_model,
+    )
+    if options.json:
+        print_json(told)
+        return
+    print(told["text"] or "Nothing is known of this user: what is popular is recommended.")
+    print()
+    seen = told["bytes_of_what_is_seen"]
+    print(f"{told['bytes']} bytes for {told['events']} events; which titles not to list again takes {seen} more")
+    for one in told["titles"]:
+        print(f"  {one['weight']:5.3f}  {one['title']}")

@@ -163,6 +163,7 @@ def build_parser() -> Parser:
     ask.add_recommend(commands)
     ask.add_personas(commands)
     interview.add(commands)
+    ask.add_memory(commands)
     train.add_compare(commands)
     disagree.add(commands)
     audit.add(commands)

@@ -20,6 +20,7 @@ from recsys.serving.records import (
     Personas,
     RecommendationList,
     SimilarItems,
+    Summary,
     TitleMatches,
     UserSummaries,
     UserSummary,
@@ -159,6 +160,31 @@ class Answers(Protocol):
         said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         """Return explained recommendations for an anonymous user with this history, which is not stored."""
+
+    def recommend_text(
+        self,
+        text: str,
+        n: int,
+        exclude: Collection[str],
+        *,
+        filters: Filters = UNFILTERED,
+        said: Circumstances = UNSTATED,
+    ) -> RecommendationList:
+        """Return explained recommendations for somebody of whom nothing is known but a text.
+
+        Raises:
+            DataError: the text cannot be read; the message names the word and the nearest known one.
+        """
+
+    def summary(self, user_id: str) -> Summary:
+        """Return the text about a user: the user's own, else what the history says."""
+
+    def check_summary(self, text: str) -> str:
+        """Return a text in the words of the grammar.
+
+        Raises:
+            DataError: it cannot be read.
+        """
 
     def personas(self, user_id: str, at: int | None) -> Personas:
         """Return a user's personas."""

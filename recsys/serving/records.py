@@ -269,3 +269,21 @@ class LoggedEvent:
     item_id: str
     value: float | None
     time: int
+
+
+@final
+@dataclass(frozen=True)
+class Summary:
+    """What a text says of a user.
+
+    Attributes:
+        text: as the grammar has it.
+        written: by the "person", or by the service from the "history".
+        time: when the person wrote it, Unix seconds; None for one from the history.
+        events_since: of the history, after that.
+    """
+
+    text: str
+    written: str
+    time: int | None
+    events_since: int

@@ -31,6 +31,7 @@ from recsys.serving.lists.cached import CachedLists
 from recsys.serving.lists.corrections import PersonaCorrections
 from recsys.serving.lists.personas import PersonaLists
 from recsys.serving.lists.plain import PlainLists
+from recsys.serving.lists.summary import SummaryLists
 from recsys.serving.lists.visit import VisitShelf
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Norms
@@ -41,11 +42,12 @@ from recsys.serving.records import (
     RecommendationList,
     SimilarItem,
     SimilarItems,
+    Summary,
     TitleMatches,
     UserSummaries,
     UserSummary,
 )
-from recsys.serving.users.history import decayed_within
+from recsys.serving.users.history import UserHistory, decayed_within
 from recsys.serving.users.served import ServedUsers, identity_of, visitor_of
 from recsys.serving.users.state import excluding
 
@@ -128,6 +130,7 @@ class RunAnswers:
         self._recommend_scored = recommend or _scored_by(model)
         self._lists = CachedLists(self._maker, self._users.cache)
         self._asking = Asking(fingerprint, fitted, self._catalogue, log)
+        self._summaries = SummaryLists(model, fingerprint, self._catalogue, store)
         visit = VisitShelf(model, self._catalogue)
         self._answered = AnsweredLists(fingerprint, self._catalogue, self._maker, self._lists, visit, norms)
 
@@ -218,7 +221,10 @@ class RunAnswers:
         with self._lock:
             bound = self._users.bound(user_id, said, self._users.current(user_id), at, n)
             queries, state = self._states.at(bound.history, self._now(), at, exclude)
-            return self._answered.recommend(bound, queries, state, Asked(n, at, exclude, details, filters))
+            asked = Asked(n, at, exclude, details, filters)
+            written = self._summaries.stored(user_id) if said.profiling and at is None else None
+            listed = None if written is None else self._summaries.recommend(bound, queries, *written, asked)
+            return listed or self._answered.recommend(bound, queries, state, asked)
 
     def recommend_now(
         self,
@@ -253,6 +259,33 @@ class RunAnswers:
             bound = self._users.bound(None, said, visitor, at, n)
             queries, state = self._states.at(bound.history, now, at, exclude, keep=False)
             return self._answered.recommend(bound, queries, state, Asked(n, at, exclude, details, filters))
+
+    def recommend_text(
+        self,
+        text: str,
+        n: int,
+        exclude: Collection[str],
+        *,
+        filters: Filters = UNFILTERED,
+        said: Circumstances = UNSTATED,
+    ) -> RecommendationList:
+        now = self._now()
+        with self._lock:
+            bound = self._users.bound(None, said, UserHistory(), None, n)
+            queries, _ = self._states.at(bound.history, now, None, exclude, keep=False)
+            asked = Asked(n, None, exclude, False, filters)
+            listed = self._summaries.recommend(bound, queries, self._summaries.checked(text), None, asked)
+        assert listed is not None
+        return listed
+
+    def summary(self, user_id: str) -> Summary:
+        with self._lock:
+            queries, _ = self._states.at(self._users.current(user_id), self._now(), None)
+            return self._summaries.of(user_id, queries)
+
+    def check_summary(self, text: str) -> str:
+        with self._lock:
+            return self._summaries.checked(text)
 
     def personas(self, user_id: str, at: int | None) -> Personas:
         with self._lock:

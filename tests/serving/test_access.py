@@ -79,6 +79,9 @@ RULES = (
     Rule("DELETE", f"{_USER}/policy", "/v1/users/u0/policy", "write", of_user=True, accepted=_UNBOUND),
     Rule("PUT", f"{_USER}/circumstances", "/v1/users/u0/circumstances", "admin", {"age": 9}, accepted=_UNBOUND),
     Rule("GET", "/v1/audit/{audit_id}", "/v1/audit/0", "admin", accepted=_UNBOUND),
+    Rule("GET", f"{_USER}/summary", "/v1/users/u0/summary", "read", of_user=True),
+    Rule("PUT", f"{_USER}/summary", "/v1/users/u0/summary", "write", {"text": ""}, of_user=True),
+    Rule("DELETE", f"{_USER}/summary", "/v1/users/u0/summary", "write", of_user=True),
     Rule("POST", "/v1/admin/reload", "/v1/admin/reload", "admin"),
     Rule("GET", "/metrics", "/metrics", "admin"),
 )

@@ -31,7 +31,7 @@ _SCALE = 2
 
 @final
 class Dual(StateMemory):
-    """The last events beside a low-rank state, in a number of bytes:
+    """The last events beside a low-rank state, in a number of bytes.
 
         s = (1 - g) zscore(fast) + g zscore(slow)           fast: `EpisodicRecent`, slow: `Parametric`
 

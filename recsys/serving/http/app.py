@@ -41,6 +41,7 @@ from recsys.serving.http.requests import (
 from recsys.serving.http.routes.interview import interview
 from recsys.serving.http.routes.norms import forget_own, norms
 from recsys.serving.http.routes.operation import administration, operation, page
+from recsys.serving.http.routes.summaries import summaries
 from recsys.serving.norms.circumstances import Circumstances
 from recsys.serving.records import Changed, Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
 from recsys.serving.service import Service
@@ -101,7 +102,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(operation(service, _ERRORS[503]), dependencies=[parameters])
     bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # for the schema
     main = _events(service), _recommendations(service), _users(service)
-    routers = (*main, interview(service), norms(service), administration(service))
+    routers = (*main, interview(service), norms(service), summaries(service), administration(service))
     for router in routers:
         app.include_router(router, dependencies=[parameters, *bearer], responses=_ERRORS)
     described = app.openapi
@@ -208,6 +209,8 @@ def _recommendations(service: Service) -> APIRouter:
     @router.post("/v1/recommendations", dependencies=[Depends(allowing("read"))], response_model=RecommendationList)
     async def recommend_for(body: schemas.QuestionIn) -> Response:
         """Recommend items to somebody whose history comes with the question. Nothing of it is kept."""
+        if body.summary is not None:
+            return await _of_text(service, body)
         if len(body.history) > limits.history:
             raise DataError(f"history has {len(body.history)} events; send the newest {limits.history}")
         timed = {use.time is None for use in body.history}
@@ -314,6 +317,15 @@ def _users(service: Service) -> APIRouter:
         return schemas.ErasedOut(erased=True)
 
     return router
+
+
+async def _of_text(service: Service, body: schemas.QuestionIn) -> Response:
+    """Recommend to somebody of whom nothing is known but a text."""
+    if body.history or body.at is not None or body.persona is not None:
+        raise DataError("a summary takes the place of a history; leave out history, at and persona")
+    excluded, n, text = _excluded(body.exclude, service.limits), _length(body.n, service.limits), body.summary or ""
+    filters, said, answers = schemas.filters_of(body), schemas.said_of(body), service.answers
+    return await _answer(service, _LIST, lambda: answers.recommend_text(text, n, excluded, filters=filters, said=said))
 
 
 async def _answer(service: Service, adapter: TypeAdapter[T], call: Callable[[], T]) -> Response:

@@ -193,6 +193,8 @@ _LINE: dict[str, Any] = {
     "items": ["1214"],
 }
 
+_TEXT = "Mostly horror like Alien (1979) and The Thing (1982); often like Annie Hall (1977); avoids musicals."
+
 BODIES: Final[Mapping[str, Any]] = {
     "InterviewIn": {
         "answers": [{"item_id": "1214", "answer": "like"}, {"item_id": "260", "answer": "dont_know"}],
@@ -220,6 +222,8 @@ BODIES: Final[Mapping[str, Any]] = {
     "OwnPolicyIn": {"rules": [_OWN_RULE], "consents": ["history"]},
     "OwnPolicyOut": {"layer": [_RULE], "rules": [_OWN_RULE], "consents": ["history"], "age": 30, "region": "eu"},
     "CircumstancesIn": {"age": 30, "region": "eu"},
+    "SummaryIn": {"text": _TEXT},
+    "SummaryOut": {"text": _TEXT, "written": "person", "time": _NOW, "events_since": 3},
     "AuditOut": {"line": _LINE, "intact": True, "is_users": True, "replayed": True, "note": ""},
     "EventsIn": {"events": [_EVENT]},
     "ListIn": {"n": 5, "exclude": ["260"], "genre": ["Drama"], "from_year": 1990},

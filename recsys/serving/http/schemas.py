@@ -29,6 +29,7 @@ from recsys.events.checks import (
     check_time,
     shown,
 )
+from recsys.models.memories.text.state import MOST_CHARACTERS
 from recsys.serving.access import Code, Limits
 from recsys.serving.answers import Details
 from recsys.serving.filters import Filters
@@ -250,7 +251,12 @@ class ListIn(Body):
 class QuestionIn(Body):
     """A question of somebody whose history comes with it. Nothing of it is kept."""
 
-    history: list[UseIn] = Field(json_schema_extra={"maxItems": Limits.history} | _TIMES)
+    history: list[UseIn] = Field(default_factory=list, json_schema_extra={"maxItems": Limits.history} | _TIMES)
+    summary: str | None = Field(
+        None,
+        max_length=MOST_CHARACTERS,
+        description="a text in place of a history, as GET /v1/users/{id}/summary has it",
+    )
     n: _Length = 10
     at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)

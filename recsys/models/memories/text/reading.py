@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.data.queries import Queries
-from recsys.errors import CapabilityError
 from recsys.models.base import Recommender
 from recsys.models.capabilities import LinearRows, as_fold_in
 from recsys.models.linear.operations import sum_of_rows
@@ -21,7 +20,8 @@ from recsys.models.memories.remembering import Remembering
 from recsys.models.memories.text.state import PLACES, Clause, TasteText
 from recsys.models.memories.text.tables import Tables
 from recsys.models.personas.model import WithPersonas
-from recsys.types import Floats, Mask
+from recsys.models.top_n import top_n
+from recsys.types import Floats, Items, Mask
 
 EVERYBODY: Final = 0.5
 """How many of everybody's events each title of a text brings with it: eight titles are few, and what most like is a
@@ -104,6 +104,48 @@ class TextReader:
                 scores = scores - self.model.score(history.with_weights(np.maximum(-weights, 0)))
         return np.asarray(scores.float().numpy())
 
+    def added(self, text: TasteText, item: int) -> dict[int, float]:
+        """Return what each title of a text adds to the score of an item."""
+        said = text.titles
+        if not said:
+            return {}
+        items, weights = np.asarray(list(said), np.int32), np.asarray(list(said.values()), np.float32)
+        if isinstance(self.model, LinearRows) and self.model.sums_rows:
+            each = weights / self.loudness[items] * self.model.rows().numpy()[items, item]
+        else:
+            queries = Queries.from_history([items]).with_weights(np.maximum(weights, 0))
+            each = as_fold_in(self.model, "a text").contributions(queries, np.asarray([[item]], np.int32)).numpy()[:, 0]
+        return dict(zip(items.tolist(), each.tolist(), strict=True))
+
+    def recommend(
+        self, text: TasteText, excluded: Mask, n: int, events: Floats | None = None, count: int = 0
+    ) -> tuple[Items, Floats]:
+        """Return the n best items of one text and their scores, "n"; `UNKNOWN` where there are no more.
+
+        The titles of the text are not listed: who names them knows them.
+
+        Args:
+            text: the text; one that says nothing lists what is popular.
+            excluded: "items" that are not listed either.
+            n: length of the list.
+            events: scores of what was done since the text was written, "items".
+            count: how many events these are.
+        """
+        scores = self.all_scores(text, excluded, events, count)
+        items, best = top_n(torch.from_numpy(scores)[None], n, self.model.fitted_on.tie_rank)
+        return items[0], best[0]
+
+    def all_scores(self, text: TasteText, excluded: Mask, events: Floats | None = None, count: int = 0) -> Floats:
+        """Return the scores of all items, "items", -inf where one is not listed; see `recommend`."""
+        excluded = excluded.copy()
+        excluded[list(text.titles)] = True
+        scores = self.title_scores([text])[0]
+        if events is not None and count:
+            scores = blended(scores, events, count)
+        scores = self.wished(scores, text, excluded)
+        scores[excluded] = -np.inf
+        return scores
+
     def scores(self, text: TasteText, excluded: Mask) -> Floats:
         """Return the scores of one text, "items"; of one that says nothing, they are all alike.
 
@@ -127,7 +169,7 @@ class TextReader:
                 result[has] -= 2.0 * float(np.ptp(result)) + 1.0
             else:
                 result[has] += _change(result, has, ~excluded, wish, step)
-        return np.asarray(result, np.float32) if wishes else scores
+        return np.asarray(result, np.float32) if wishes else scores.copy()
 
 
 def _change(scores: np.ndarray, has: Mask, allowed: Mask, wish: Clause, step: float) -> float:
@@ -137,7 +179,12 @@ def _change(scores: np.ndarray, has: Mask, allowed: Mask, wish: Clause, step: fl
     wanted, limit = min(ceil(least * LENGTH), len(own)), floor(most * LENGTH)
     if wanted and LENGTH - wanted < len(others) and own[wanted - 1] <= others[LENGTH - wanted]:
         return float(others[LENGTH - wanted] - own[wanted - 1]) + step
-    if limit < LENGTH and limit < len(own) and LENGTH - limit <= len(others) and own[limit] >= others[LENGTH - limit - 1]:
+    if (
+        limit < LENGTH
+        and limit < len(own)
+        and LENGTH - limit <= len(others)
+        and own[limit] >= others[LENGTH - limit - 1]
+    ):
         return float(others[LENGTH - limit - 1] - own[limit]) - step
     return 0.0
 
@@ -154,15 +201,3 @@ def blended(text: Floats, events: Floats, count: int) -> Floats:
         return text
     parts = [(part - part.mean()) / max(float(part.std()), 1e-9) for part in (text, events)]
     return np.asarray((_PULL * parts[0] + count * parts[1]) / (count + _PULL), np.float32)
-
-
-def as_text_model(model: Recommender) -> TextReader:
-    """Return the reader of a model.
-
-    Raises:
-        CapabilityError: it does not fold in; the message says what does.
-    """
-    try:
-        return TextReader(model)
-    except CapabilityError as error:
-        raise CapabilityError(f"{error}, to read a text about a person") from None

@@ -19,7 +19,7 @@ WEIGHTS: Final[dict[Word, float]] = {
 """What a title counts under each word."""
 
 PLACES: Final[dict[Word, tuple[float, float]]] = {
-    "mostly": (0.6, 1.0),
+    "mostly": (0.7, 1.0),
     "often": (0.3, 1.0),
     "sometimes": (0.1, 1.0),
     "a little": (0.0, 0.1),

@@ -34,6 +34,7 @@ _MIN_ITEMS = 5
 """Items that have a tag, at least, for it to be a word of texts."""
 
 _TITLES_NAMED = 3
+_CACHED = 256
 _YEARS = (
     (re.compile(r"(?:of )?the (\d{3}0)s"), "{0}s"),
     (re.compile(r"of (\d{4}) to (\d{4})"), "{0} to {1}"),
@@ -93,6 +94,7 @@ class Tables:
         least = 1 if metadata.has_genres else _MIN_ITEMS
         self.labels = tuple(sorted(name for name, n in count.items() if n >= least and name not in NO_GENRE))
         self._said = said
+        self._having: dict[tuple[str, ...], Mask] = {}
         self.years: Ints = np.asarray([year_of(title) or 0 for title in metadata.titles], np.int64)
 
     @cached_property
@@ -128,7 +130,15 @@ class Tables:
         return _MANY.get(label) or spoken_genres(label)
 
     def has(self, labels: tuple[str, ...]) -> Mask:
-        """Return "items": which have one of the genres, and are of the years."""
+        """Return "items": which have one of the genres, and are of the years; read-only."""
+        found = self._having.get(labels)
+        if found is None:
+            if len(self._having) >= _CACHED:
+                self._having.clear()
+            found = self._having[labels] = self._has(labels)
+        return found
+
+    def _has(self, labels: tuple[str, ...]) -> Mask:
         genres = {label for label in labels if years_of(label) is None}
         mask = np.asarray([not genres or bool(genres & set(row)) for row in self._said], np.bool_)
         for label in labels:

@@ -202,7 +202,7 @@ def _about(reader: TextReader, user: Queries, count: int) -> list[Clause]:
 def labels_of(labels: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """Return the labels of a persona's name as a text has them: genres, then one span of years; nothing if unknown.
 
-    >>> labels_of(["1950s", "1930s", "1940s"], []), labels_of(["War", "before 1970"], ["War"]), labels_of(["x"], ["War"])
+    >>> labels_of(["1950s", "1930s"], []), labels_of(["War", "before 1970"], ["War"]), labels_of(["x"], ["War"])
     (('1930 to 1959',), ('War', 'before 1970'), ())
     """
     years = [label for label in labels if years_of(label) is not None]

@@ -1,0 +1,1 @@
+"""What a run keeps of a user, in bytes and in words."""
