@@ -88,6 +88,7 @@ def test_models() -> None:
         "RecentPopularity",
         "Recommendations",
         "Recommender",
+        "Remembering",
         "SequentialAMPCF",
         "SignedLinear",
         "Slated",
