@@ -171,7 +171,7 @@ def _edits(reader: TextReader, queries: Queries, texts: Sequence[TasteText]) -> 
     return {
         "genres": figures,
         "kept": float(np.sum(kept) / max(1, np.sum(of_others))),
-        "undone": float(np.mean(undone or [1])),
+        "undone": float(np.mean(undone or [True])),
     }
 
 
@@ -179,8 +179,8 @@ def carried(task: Task, users: int = 60) -> Result:
     """Carry exemplars event by event, 16 kept of 17, and compare with those from scratch."""
     model, (queries, relevant) = task.model, task.test
     reading = model.read(queries.take(np.arange(1))).model
-    rows = np.arange(min(users, len(queries)))
-    queries, relevant = queries.take(rows), relevant.take(rows)
+    rows = list(range(min(users, len(queries))))
+    queries, relevant = queries.take(np.asarray(rows)), relevant.take(np.asarray(rows))
     factor = float(2.0 ** (-1.0 / task.half_life))
     batch = ndcg_of_scores(
         Exemplars(8).scores(reading, Exemplars(8).encode(reading, model.read(queries).queries)),

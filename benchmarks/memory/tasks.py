@@ -114,9 +114,10 @@ def _questions(log: Interactions, hidden: Mask, users: Items) -> tuple[Queries, 
 
 def _read(model: EASE, valid: tuple[Queries, Ragged]) -> tuple[Recommender, float]:
     """Return the model as it reads histories, with the half-life that is best for the validation users."""
-    best, chosen, half_life = -1.0, model, np.inf
+    chosen: Recommender = model
+    best, half_life = -1.0, np.inf
     for each in (np.inf, *HALF_LIVES):
-        reading = model if np.isinf(each) else decayed(model, each)
+        reading: Recommender = model if np.isinf(each) else decayed(model, each)
         value = float(np.nanmean(ndcg_of_lists(reading.recommend(valid[0], 10).items, valid[1])))
         if value > best:
             best, chosen, half_life = value, reading, each

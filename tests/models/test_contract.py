@@ -51,6 +51,7 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
         {"model": PersonaEASE(personas=2, factors=4), "calibration": 0.3},
         {"model": PersonaEASE(personas=1, factors=4), "rule": GlobalHalfLife(40_000.0, "time", 0.2)},
     ],
+    "Remembering": [{"model": EASE(10.0)}],
     "WithPersonas": [
         {"model": EASE(regularization=10.0)},
         {"model": EASE(regularization=10.0), "sharpness": 2.0, "slate": Greedy()},

@@ -66,7 +66,7 @@ class Parametric(StateMemory):
     @property
     def width(self) -> int:
         """Numbers of a user: m, or the number of items where these are fewer."""
-        return self._directions.shape[1]
+        return int(self._directions.shape[1])
 
     def state(self, queries: Queries) -> Floats:
         """Return z, "queries m", before it is rounded."""

@@ -195,8 +195,8 @@ def _about(reader: TextReader, user: Queries, count: int) -> list[Clause]:
         clauses.append(Clause("lately", (names[int(come[np.argmax(late[come])])],)))
     missed = np.flatnonzero((has.mean(0) <= _MISSED * base) & (base * count >= _EXPECTED) & (base >= _COMMON))
     missed = missed[np.argsort(-base[missed], kind="stable")][:_MOST_AVOIDED]
-    missed = [names[one] for one in sorted(missed.tolist()) if names[one] not in (c.labels[0] for c in clauses)]
-    return [*clauses, *([Clause("avoids", tuple(missed))] if missed else [])]
+    avoided = [names[one] for one in sorted(missed.tolist()) if names[one] not in (c.labels[0] for c in clauses)]
+    return [*clauses, *([Clause("avoids", tuple(avoided))] if avoided else [])]
 
 
 def labels_of(labels: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
