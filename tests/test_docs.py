@@ -33,6 +33,7 @@ RUN = (
     "docs/splits.md",
     "docs/policy.md",
     "docs/interview.md",
+    "docs/reliability.md",
 )
 """Pages whose Python blocks are complete, and run one after the other."""
 

@@ -88,6 +88,7 @@ def test_models() -> None:
         "RecentPopularity",
         "Recommendations",
         "Recommender",
+        "Reliable",
         "Remembering",
         "SequentialAMPCF",
         "SignedLinear",

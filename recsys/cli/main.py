@@ -17,24 +17,11 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import recsys
-from recsys.cli import (
-    ask,
-    audit,
-    benchmark,
-    data,
-    demo,
-    disagree,
-    distortion,
-    events,
-    index,
-    policy,
-    serve,
-    tokens,
-    train,
-)
+from recsys.cli import ask, benchmark, data, demo, events, index, policy, serve, tokens, train
+from recsys.cli.answers import interview, reliability
 from recsys.cli.arguments import Parser, add_debug
-from recsys.cli.interviews import interview
 from recsys.cli.render import as_typed, prepare_output, say
+from recsys.cli.studies import audit, disagree, distortion
 from recsys.errors import RecsysError
 from recsys.training.session import CHECKPOINT
 
@@ -167,6 +154,7 @@ def build_parser() -> Parser:
     train.add_compare(commands)
     disagree.add(commands)
     audit.add(commands)
+    reliability.add(commands)
     distortion.add(commands)
     events.add(commands)
     serve.add(commands)

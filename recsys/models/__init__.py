@@ -17,6 +17,7 @@ from recsys.models.personas.model import WithPersonas
 from recsys.models.popularity import Popularity, RecentPopularity
 from recsys.models.preference.pairwise import PairwisePreference
 from recsys.models.preference.signed_linear import SignedLinear
+from recsys.models.reliable import Reliable
 from recsys.models.sequential.model import SequentialAMPCF
 from recsys.models.slated import Slated
 from recsys.models.time_svd.model import TimeSVD
@@ -39,6 +40,7 @@ __all__ = [
     "RecentPopularity",
     "Recommendations",
     "Recommender",
+    "Reliable",
     "Remembering",
     "SequentialAMPCF",
     "SignedLinear",

@@ -77,6 +77,17 @@ def as_fold_in(model: Recommender, purpose: str) -> FoldIn:
     )
 
 
+class WeightedFit(ABC):
+    """A model whose fit can count each training event by a weight of its own."""
+
+    @abstractmethod
+    def weighing(self, weights: Floats) -> Recommender:
+        """Return an unfitted copy whose `fit` counts the events of the log, "events", by these weights in [0, 1].
+
+        The copy is for a log with exactly these events.
+        """
+
+
 class SampledContributions(ABC):
     """A fold-in model that computes contributions to a fixed sample of items faster than to arbitrary items.
 

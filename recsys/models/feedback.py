@@ -123,17 +123,23 @@ class FeedbackReader:
                 feature[negative] = -strength
         return tuple(np.asarray(feature, np.float32) for feature in features)
 
-    def matrices(self, train: Interactions) -> tuple[list[sp.csr_matrix], sp.csr_matrix]:
+    def matrices(self, train: Interactions, weights: Floats | None = None) -> tuple[list[sp.csr_matrix], sp.csr_matrix]:
         """Return the features of the uses of a log and the targets, each "users items" sparse float32.
 
         Of several events of a user with one item the latest counts. A dislike or a skip has its preference as second
         feature, and no other.
+
+        Args:
+            train: the log.
+            weights: "events", by which features and targets are multiplied; None: 1.
         """
         queries = Queries.from_interactions(train)
         preference, counted = query_preferences(queries, self.scale), queries.counted
         rows, items = queries.history.rows, queries.history.items
 
         def matrix(chosen: Mask | npt.NDArray[np.integer], values: Floats) -> sp.csr_matrix:
+            if weights is not None:
+                values = values * weights
             entries = values[chosen].astype(np.float32), (rows[chosen], items[chosen])
             return sp.csr_matrix(entries, shape=(train.n_users, train.n_items))
 

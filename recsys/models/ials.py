@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Validate
-from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable
+from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable, WeightedFit
 from recsys.models.feedback import Feedback, FeedbackReader
 from recsys.models.linear.operations import event_weights, regularized_factor
 from recsys.models.retrieval.points import by_inner_product
@@ -34,7 +34,7 @@ _CHUNK = 16_000_000
 
 
 @final
-class IALS(PersonaRecommender, FoldIn, Retrievable):
+class IALS(PersonaRecommender, FoldIn, Retrievable, WeightedFit):
     """Factorise the matrix "users items" with weights: used items are 1, all others 0 with a smaller weight.
 
         minimise sum_ui c_ui (p_ui - x_u . y_i)^2 + lambda (sum_u |x_u|^2 + sum_i |y_i|^2),   c_ui = alpha or 1
@@ -93,12 +93,18 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
         choice("feedback", feedback, Feedback)
         self.feedback = feedback
         self._reader = FeedbackReader(feedback)
+        self._training_weights: Floats | None = None
         self._items: Tensor
         self._gram: Tensor
 
     @property
     def folds_in(self) -> bool:
         return True
+
+    def weighing(self, weights: Floats) -> Self:
+        fresh = self.unfitted()
+        fresh._training_weights = weights
+        return fresh
 
     def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
         _ = self.fitted_on
@@ -172,7 +178,7 @@ class IALS(PersonaRecommender, FoldIn, Retrievable):
 
     def _confidences(self, train: Interactions) -> sp.csr_matrix:
         """Return c_ui / alpha, "users items", below 0 where the preference is 0, as `implicit` reads it."""
-        (*_, last), _ = self._reader.matrices(train)
+        (*_, last), _ = self._reader.matrices(train, self._training_weights)
         if self._reader.feedback == "signed":
             known = (1 + (self.alpha - 1) * np.abs(last.data)) / self.alpha
             last.data = np.where(last.data > 0, 1 + last.data, -known).astype(np.float32)

@@ -25,6 +25,7 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import AdditivePersonas, as_fold_in, sample_contributions
 from recsys.models.feedback import readings_of
 from recsys.models.sequential.settings import PersonaReading, SequenceObjective
+from recsys.reliability import ResponseMixture
 from recsys.slates import Calibrated, Determinantal, Exact, Greedy, Seats
 from recsys.testing import RECOMMENDER_CHECKS, Subject
 from recsys.training.trainable import Optimization
@@ -57,6 +58,10 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
         {"model": EASE(regularization=10.0), "sharpness": 2.0, "slate": Greedy()},
         {"model": ItemKNN(), "slate": Seats(0.3, 0.2)},
         {"model": Decayed(EASE(regularization=10.0), GlobalHalfLife(3.0)), "sharpness": 1.0},
+    ],
+    "Reliable": [
+        {"model": EASE(regularization=10.0), "mixture": ResponseMixture(rounds=3), "train": True},
+        {"model": Decayed(PersonaEASE(personas=2, factors=4), GlobalHalfLife(3.0)), "mixture": None},
     ],
     "Slated": [
         {"model": EASE(regularization=10.0), "slate": Calibrated(0.3, 0.1)},
@@ -104,7 +109,7 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
 }
 NOT_ADDITIVE = ("AMPCF", "MF", "PairwisePreference", "SequentialAMPCF", "SignedLinear")
 """Additive only given the attention, or up to a bias: their own tests say how."""
-READS_RATINGS = ("PairwisePreference", "SignedLinear", "TimeSVD")
+READS_RATINGS = ("PairwisePreference", "Reliable", "SignedLinear", "TimeSVD")
 """Fitted on a log in which users rate, highly what is of their block and badly three items of the other."""
 FORGETS = ("Decayed", "LinearNextItem", "SequentialAMPCF")
 """A further event makes the earlier ones older, so that it changes scores even where it says nothing itself."""
@@ -151,7 +156,7 @@ def subjects() -> dict[str, Subject]:
                 additive=name not in NOT_ADDITIVE,
                 forgets=name in FORGETS or isinstance(arguments.get("model"), Decayed),
                 learns_users=name == "Decayed" and not isinstance(arguments.get("rule"), GlobalHalfLife),
-                reads_ratings=name == "SignedLinear",
+                reads_ratings=name in ("Reliable", "SignedLinear"),
             )
         # Every further reading of ratings and kinds, on a log that has both.
         for reading in readings_of(model)[1:]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from recsys.checks import choice, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.base import Recommender, Validate
-from recsys.models.capabilities import AdditiveEvents, FoldIn, LinearRows, SampledContributions
+from recsys.models.capabilities import AdditiveEvents, FoldIn, LinearRows, SampledContributions, WeightedFit
 from recsys.models.feedback import Feedback, FeedbackReader
 from recsys.models.linear import feedback_ridge
 from recsys.models.linear.operations import (
@@ -39,7 +39,7 @@ _MATRICES = 3
 
 
 @final
-class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents):
+class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents, WeightedFit):
     """Embarrassingly shallow autoencoder: predict every item of a user from all the others, linearly.
 
         minimise ||X - X B||^2 + lambda ||B||^2  subject to diag(B) = 0
@@ -76,11 +76,17 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents
         self.feedback = feedback
         self._weights: list[Tensor]
         self._reader = FeedbackReader(feedback)
+        self._training_weights: Floats | None = None
         self._sample_columns: list[CachedColumns] = []
 
     @property
     def folds_in(self) -> bool:
         return True
+
+    def weighing(self, weights: Floats) -> Self:
+        fresh = self.unfitted()
+        fresh._training_weights = weights
+        return fresh
 
     @staticmethod
     def memory_gb(n_items: int) -> float:
@@ -136,7 +142,7 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents
         check_memory(fit, needed, self.memory_limit_gb, "use ItemKNN, IALS or AMPCF")
         progress = FitProgress(fit, n_items**3, session, needed)
         gram = torch.empty(n_items, n_items)
-        (uses,), _ = self._reader.matrices(train)
+        (uses,), _ = self._reader.matrices(train, self._training_weights)
         for start, block in cooccurrence_blocks(uses):
             gram[start : start + block.shape[0]] = torch.from_numpy(block.toarray())
         gram.diagonal().add_(self.regularization)
@@ -154,7 +160,7 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents
         fit = f"EASE on {train.n_users} users and {train.n_items} items"
         check_memory(fit, needed, self.memory_limit_gb, "use ItemKNN, IALS or AMPCF")
         progress = FitProgress(fit, feedback_ridge.work(*size), session, needed)
-        features, targets = self._reader.matrices(train)
+        features, targets = self._reader.matrices(train, self._training_weights)
         return feedback_ridge.solve(features, targets, self.regularization, progress)
 
     def _set(self, tables: list[Tensor]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from recsys.models.capabilities import (
     PersonaRecommender,
     RoutesItems,
     SampledContributions,
+    WeightedFit,
 )
 from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
 from recsys.models.linear.exact_sums import ExactSummation, ExactSums
@@ -52,6 +53,7 @@ class PersonaEASE(
     LinearRows,
     IncrementalPersonas,
     AdditiveEvents,
+    WeightedFit,
 ):
     """Personas split the items, each has a linear expert, and the experts of a candidate's personas are mixed.
 
@@ -123,6 +125,7 @@ class PersonaEASE(
         check_weighting(feedback, "PersonaEASE")
         self.feedback = feedback
         self._reader = FeedbackReader(feedback)
+        self._training_weights: Floats | None = None
         positive("personas", personas)
         for name in ("regularization", "temperature", "factors", "memory_limit_gb"):
             positive(name, getattr(self, name))
@@ -136,6 +139,11 @@ class PersonaEASE(
     @property
     def folds_in(self) -> bool:
         return True
+
+    def weighing(self, weights: Floats) -> Self:
+        fresh = self.unfitted()
+        fresh._training_weights = weights
+        return fresh
 
     def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
         _ = self.fitted_on
@@ -214,7 +222,7 @@ class PersonaEASE(
         check_memory(fit, needed, self.memory_limit_gb, "use AMPCF (configs/ampcf_latent.yaml), IALS or ItemKNN")
         self._routing = self._route(train)
         self._reader = FeedbackReader.of(self.feedback, train, "PersonaEASE")
-        (features,), targets = self._reader.matrices(train)
+        (features,), targets = self._reader.matrices(train, self._training_weights)
         powers = (self.user_power, self.history_power, self.item_power)
         ridge = PersonaRidge(self.regularization, *powers, self.cohesion, self.locality)
         # Equal experts are one expert.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from recsys.elicitation.interview import Progress
     from recsys.elicitation.questions import Answer, AnswerKind
-    from recsys.experiments.interviews.run_interview import RunInterview
+    from recsys.experiments.answers.run_interview import RunInterview
 
 _KEYS: Final[dict[str, AnswerKind]] = {"l": "like", "d": "dislike", "k": "dont_know"}
 _HELP = "a letter for each title, in their order: l liked, d not for me, k don't know it; or s skip, b back, e enough"
@@ -57,7 +57,7 @@ def add(commands: Commands) -> None:
 
 
 def _interview(options: argparse.Namespace) -> None:
-    from recsys.experiments.interviews.run_interview import RunInterview
+    from recsys.experiments.answers.run_interview import RunInterview
 
     if options.json and options.answers is None and sys.stdin.isatty():
         raise ConfigError(

@@ -1,0 +1,1 @@
+"""Commands about what people answer: which to ask, and which to believe."""

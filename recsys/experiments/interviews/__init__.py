@@ -1,1 +1,0 @@
-"""Interviews of somebody new for a run."""

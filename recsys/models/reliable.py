@@ -1,0 +1,192 @@
+"""Reliability around any fold-in model: answers count as far as they are preferences."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.errors import CapabilityError, ConfigError
+from recsys.models.base import ReadOut, Recommender, Validate
+from recsys.models.capabilities import FoldIn, PersonaRecommender, WeightedFit, as_fold_in
+from recsys.models.personas.model import WithPersonas
+from recsys.reliability import FittedMixture, Reliability, ResponseMixture, Responses, judge
+from recsys.reliability.agreement import agreement_weights
+from recsys.training.session import Session
+from recsys.types import Floats, Ints, Items
+
+_LOG = logging.getLogger(__name__)
+_PURPOSE = "weights of answers"
+_MODEL, _MIXTURE = "model.", "mixture."
+_DEFAULT = ResponseMixture()
+_SCORES = 16_000_000
+"""Of a batch that is scored to see which events agree: 64 MB."""
+
+
+@final
+class Reliable(PersonaRecommender, FoldIn):
+    """Any fold-in model, read with answers that count as far as they are preferences.
+
+        s_u = model(history of u, weights w_j max(P(genuine_j), .02))       P: see `recsys.reliability.ResponseMixture`
+
+    Events without a rating, and of items that training did not know, count fully. Where the log cannot tell answers
+    apart (see `reason`), all do.
+
+    Where there are no ratings (`mixture=None`), an event counts by how well the rest of its history agrees with it
+    (`recsys.reliability.agreement`).
+
+    Args:
+        model: the model to wrap, such as `Decayed`. It stays as it is: `fit` fits copies.
+        mixture: how answers are told apart; None for logs without ratings.
+        train: whether the items are learned from weighted answers, too.
+
+    Raises:
+        CapabilityError: the model cannot fold in, has found personas itself, or cannot be fitted with weights that
+            `train` asks for.
+        DataError: the log has one value only (when fitting).
+    """
+
+    def __init__(self, model: Recommender, mixture: ResponseMixture | None = _DEFAULT, train: bool = False) -> None:
+        as_fold_in(model, _PURPOSE)
+        if isinstance(model, Reliable):
+            raise CapabilityError("Reliable cannot wrap Reliable: answers would be doubted twice; wrap the model in it")
+        if isinstance(model, WithPersonas):
+            raise CapabilityError("Reliable cannot wrap WithPersonas; put it within: WithPersonas(Reliable(model))")
+        if train and mixture is None:
+            raise ConfigError("train=True needs a mixture: agreement weighs what is read, and is not learned from")
+        if train and not isinstance(model, WeightedFit):
+            raise CapabilityError(
+                f"{type(model).__name__} cannot count training events by weights, which train=True needs; use EASE, "
+                "PersonaEASE or IALS, or leave it out"
+            )
+        self.model = model
+        self.mixture = mixture
+        self.train = train
+        self._inner = model.unfitted()
+        self._mixture: FittedMixture | None = None
+
+    @property
+    def folds_in(self) -> bool:
+        return True
+
+    @property
+    def has_personas(self) -> bool:
+        return isinstance(self._inner, PersonaRecommender) and self._inner.has_personas
+
+    @property
+    def scoring_model(self) -> Recommender:
+        _ = self.fitted_on
+        return self._inner.scoring_model
+
+    @property
+    def fitted_mixture(self) -> FittedMixture:
+        """What was learned of answers.
+
+        Raises:
+            CapabilityError: events are weighed by agreement.
+        """
+        _ = self.fitted_on
+        if self._mixture is None:
+            raise CapabilityError("Reliable(mixture=None) weighs events by agreement and tells no answers apart")
+        return self._mixture
+
+    def reliability(self, queries: Queries) -> tuple[Reliability, Ints]:
+        """Return how reliable the ratings in histories are, and the position of each in `queries.history.items`.
+
+        Users of the result are the rows of the queries.
+        """
+        fitted = self.fitted_mixture
+        responses, place = Responses.of_queries(queries, self.n_items)
+        return judge(fitted, responses), place
+
+    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
+        return as_fold_in(self._inner, _PURPOSE).contributions(self._weighted(queries), items)
+
+    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
+        return self._with_personas().personas(self._weighted(queries))
+
+    def item_vectors(self) -> Float[Tensor, "items dim"]:
+        return self._with_personas().item_vectors()
+
+    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
+        return self._with_personas().attention(self._weighted(queries), items)
+
+    def _weighted(self, queries: Queries) -> Queries:
+        """Return the queries with the weights that the wrapped model sees."""
+        if self._mixture is None:
+            place, own = self._agreement(queries)
+        elif self._mixture.predicts:
+            found, place = self.reliability(queries)
+            own = found.weights
+        else:
+            return queries
+        weights = np.ones(len(queries.values), np.float32) if queries.weights is None else queries.weights.copy()
+        weights[place] *= own
+        return queries.with_weights(weights)
+
+    def _agreement(self, queries: Queries) -> tuple[Ints, Floats]:
+        """Return positions and weights of the counted events of histories, by agreement."""
+        place = np.flatnonzero(queries.counted)
+        rows, items = queries.history.rows[place], queries.history.items[place]
+        scores = np.empty(len(place), np.float32)
+        size = max(1, _SCORES // max(1, self.n_items))
+        for start in range(0, len(queries), size):
+            part = slice(*np.searchsorted(rows, [start, start + size]))
+            batch = queries.take(np.arange(start, min(start + size, len(queries))))
+            scores[part] = self._inner.score(batch).numpy()[rows[part] - start, items[part]]
+        return place, agreement_weights(scores, rows)
+
+    def _read(self, queries: Queries) -> ReadOut:
+        return self._inner.read(self._weighted(queries))
+
+    def _with_personas(self) -> PersonaRecommender:
+        _ = self.fitted_on
+        if isinstance(self._inner, PersonaRecommender) and self._inner.has_personas:
+            return self._inner
+        raise CapabilityError(f"{type(self._inner).__name__}, which Reliable wraps, has no personas; wrap PersonaEASE")
+
+    def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
+        model = self.model.unfitted()
+        self._mixture = None
+        if self.mixture is not None:
+            responses = Responses.of(train)
+            self._mixture, found = self.mixture.fit(responses)
+            _LOG.info("answers of %s: %s", train.name, self._mixture.reason)
+            if self.train and isinstance(model, WeightedFit):
+                model = model.weighing(_of_events(train, responses, found))
+        self._inner = model
+        effort = model.fit(train, validate, session).effort
+        assert effort is not None
+        return effort.epochs, effort.examples
+
+    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
+        return self._inner.score(self._weighted(queries))
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
+        learned = {} if self._mixture is None else self._mixture.arrays()
+        return arrays | {_MIXTURE + name: value for name, value in learned.items()}
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        inner, mixture = (
+            {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+            for prefix in (_MODEL, _MIXTURE)
+        )
+        self._inner = self.model.unfitted().restore(self.fitted_on, inner)
+        self._mixture = FittedMixture.restored(mixture) if mixture else None
+
+
+def _of_events(train: Interactions, responses: Responses, found: Reliability) -> Floats:
+    """Return the weight of each event of a log, "events": that of the user's answers about the item, else 1."""
+    pairs = responses.user.astype(np.int64) * train.n_items + responses.item
+    known, first = np.unique(pairs, return_index=True)
+    wanted = train.user_num.astype(np.int64) * train.n_items + train.item_num
+    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return np.where(known[place] == wanted, found.weights[first][place], 1.0).astype(np.float32)

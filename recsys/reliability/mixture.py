@@ -1,0 +1,121 @@
+"""The mixture of preferences, non-attitudes and constructed answers, by expectation-maximisation."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Final, final
+
+import numpy as np
+
+from recsys.checks import positive, seed_of_draws, whole
+from recsys.errors import ConfigError
+from recsys.reliability.conditions import sways
+from recsys.reliability.estimate import Estimate
+from recsys.reliability.posterior import FittedMixture, Reliability
+from recsys.reliability.responses import Responses
+from recsys.types import Mask
+
+_LOG = logging.getLogger(__name__)
+_TURNS: Final = 2
+"""Of spreads and classes in a round, which need more of them than predictions do."""
+_LEAST_MASS: Final = 0.01
+
+
+@final
+@dataclass(frozen=True)
+class ResponseMixture:
+    """Tells preferences from answers that were thrown in, and from those that the question made.
+
+        z_ui ~ Categorical(pi_u),  pi_u ~ Dirichlet(shrinkage pi)
+        E  gamma_uik proportional to pi_uk p_k(answers of u about i)         p_k: see `log_likelihoods`
+        M  pi_u = (sum_i gamma_ui + shrinkage pi) / (n_u + shrinkage);  spreads and kappa by maximum likelihood
+
+    Preferences are predicted by matrix factorisation, `Factors`, whose ratings count by gamma of genuine; the items'
+    part is fitted on other folds of the pairs than the one that is judged, and the user's part on the other answers of
+    the user, so that no answer vouches for itself. Non-attitudes and opinions are Converse's black and white model,
+    *The Nature of Belief Systems in Mass Publics*, 1964; constructed answers follow what was shown (Cosley et al., *Is
+    Seeing Believing?*, CHI 2003). The mixture of the three with prediction is ours.
+
+    Args:
+        classes: 3, or 2 without constructed answers.
+        shrinkage: answers that the shares of all users count as in those of one.
+        folds: of the pairs.
+        rounds: of prediction, spreads and posteriors.
+        size: length of the vectors of the factorisation; superfluous dimensions vanish.
+        permutations: of the conditions, which the true ones must beat to be believed in.
+        seed: of folds and permutations.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+
+    classes: int = 3
+    shrinkage: float = 12.0
+    folds: int = 5
+    rounds: int = 20
+    size: int = 6
+    permutations: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.classes not in (2, 3):
+            raise ConfigError(f"classes is {self.classes}; it must be 2 (without constructed answers) or 3")
+        positive("shrinkage", self.shrinkage)
+        whole("folds", self.folds, least=2)
+        for name in ("rounds", "size", "permutations"):
+            whole(name, getattr(self, name))
+        seed_of_draws(self.seed)
+
+    def fit(self, responses: Responses) -> tuple[FittedMixture, Reliability]:
+        """Return what was learned, and how reliable each of the responses is.
+
+        Answers that are not told apart keep weight 1, and the result says why.
+        """
+        run = Estimate.begun(responses, self.folds, self.size, self.seed)
+        asked = self.classes == 3 and bool(responses.condition.any())
+        found = self._rounds(run, np.array([True, True, asked]))
+        constructed, reason = asked, _reason_without(responses, self.classes)
+        if asked:
+            constructed, reason = sways(found, self.permutations, self.seed)
+            if constructed and found.gamma[:, 2].mean() < _LEAST_MASS:
+                constructed, reason = False, f"under {_LEAST_MASS:.0%} of the answers follow a condition"
+            if not constructed:
+                found = self._rounds(found, np.array([True, True, False]))
+        if found.gamma[:, 1].mean() < _LEAST_MASS and not constructed:
+            _LOG.info("under %.0f%% of the answers are non-attitudes", 100 * _LEAST_MASS)
+        predicts = found.predicts()
+        if not predicts:
+            reason = "other answers do not tell an answer better than the user's own mean; all count alike"
+        fitted = FittedMixture(
+            found.whole,
+            found.spreads,
+            found.shares(),
+            self.shrinkage,
+            responses.levels,
+            float(responses.value.mean()),
+            responses.names,
+            predicts,
+            constructed and predicts,
+            reason,
+        )
+        return fitted, Reliability.of(fitted, responses, found.gamma, found.user_shares)
+
+    def _rounds(self, run: Estimate, kept: Mask) -> Estimate:
+        if not kept.all():
+            share = np.where(kept, run.user_shares, 0.0)
+            share /= share.sum(1, keepdims=True)
+            run = replace(run, kept=kept, user_shares=share)
+        for _ in range(self.rounds):
+            run = run.predicted()
+            for _ in range(_TURNS):
+                run = run.spread().judged(self.shrinkage)
+        return run
+
+
+def _reason_without(responses: Responses, classes: int) -> str:
+    if classes == 2:
+        return "constructed answers were not asked about"
+    if not responses.names:
+        return "no condition of an answer is known, so constructed answers cannot be told from preferences"
+    return "every answer was given under the same condition, so constructed answers cannot be told from preferences"

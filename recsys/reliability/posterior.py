@@ -1,0 +1,209 @@
+"""What is known of the reliability of answers, and how a fitted mixture judges answers that it has not seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta
+
+from recsys.errors import DataError, nearest
+from recsys.reliability.factors import Factors, Side
+from recsys.reliability.likelihood import Scale, Spreads, log_likelihoods
+from recsys.reliability.responses import Responses
+from recsys.types import Doubles, Floats, Ints
+
+CLASSES: Final = ("genuine", "non-attitude", "constructed")
+LEAST_WEIGHT: Final = 0.02
+"""An answer never counts for less: nobody is silenced."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FittedMixture:
+    """What the mixture learned of all users together.
+
+    Attributes:
+        factors: what a user would think of an item.
+        spreads: of the three classes.
+        shares: "3", of the three classes, over all users; 0 of a class that was dropped.
+        shrinkage: answers that `shares` count as in the shares of a user.
+        levels: the scale, ascending; None: continuous.
+        mean_answer: of all users.
+        names: of the conditions.
+        predicts: whether other answers tell an answer better than the user's mean does.
+        constructed: whether constructed answers are told apart.
+        reason: what can be told apart, and why not more.
+    """
+
+    factors: Factors
+    spreads: Spreads
+    shares: Doubles
+    shrinkage: float
+    levels: Doubles | None
+    mean_answer: float
+    names: tuple[str, ...]
+    predicts: bool
+    constructed: bool
+    reason: str
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything that `judge` needs, as arrays by name. What was learned of single users is left out."""
+        items, spreads = self.factors.items, self.spreads
+        told = {
+            "names": self.names,
+            "predicts": self.predicts,
+            "constructed": self.constructed,
+            "reason": self.reason,
+            "shrinkage": self.shrinkage,
+            "mean_answer": self.mean_answer,
+            "middle": self.factors.middle,
+            "noise": self.factors.noise,
+            "spreads": [spreads.genuine, spreads.taste, spreads.random, spreads.constructed, *spreads.pull],
+        }
+        return {
+            "item_mean": items.mean,
+            "item_covariance": items.covariance,
+            "item_prior": items.prior,
+            "user_prior": self.factors.users.prior,
+            "shares": self.shares,
+            "levels": np.zeros(0) if self.levels is None else self.levels,
+            "told": np.frombuffer(json.dumps(told).encode(), np.uint8).copy(),
+        }
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> FittedMixture:
+        """Restore the result of `arrays`."""
+        told = json.loads(arrays["told"].tobytes())
+        prior = arrays["user_prior"]
+        nobody = Side(np.zeros((0, len(prior))), np.zeros((0, len(prior), len(prior))), prior)
+        items = Side(arrays["item_mean"], arrays["item_covariance"], arrays["item_prior"])
+        genuine, taste, random, constructed, *pull = told["spreads"]
+        return cls(
+            Factors(told["middle"], nobody, items, told["noise"]),
+            Spreads(genuine, taste, random, constructed, tuple(pull)),
+            arrays["shares"],
+            told["shrinkage"],
+            arrays["levels"] if len(arrays["levels"]) else None,
+            told["mean_answer"],
+            tuple(told["names"]),
+            told["predicts"],
+            told["constructed"],
+            told["reason"],
+        )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """How far answers are preferences.
+
+    Attributes:
+        probabilities: "responses 3": of genuine, non-attitude, constructed; the last column is NaN where constructed
+            answers cannot be told apart.
+        shares: "users 3": of each user's answers, likewise.
+        mass: "users", answers that the shares rest on, those of the prior included.
+        identified: whether anything is told apart.
+        reason: what can be told apart, and why not more.
+    """
+
+    probabilities: Doubles
+    shares: Doubles
+    mass: Doubles
+    identified: bool
+    reason: str
+
+    @classmethod
+    def of(cls, fitted: FittedMixture, responses: Responses, gamma: Doubles, shares: Doubles) -> Reliability:
+        """Return the reliability of responses whose pairs have the classes gamma, "pairs 3"."""
+        count = np.bincount(responses.user[responses.first], minlength=responses.n_users)
+        probabilities, shares = gamma[responses.pair], shares.copy()
+        if not fitted.constructed:
+            probabilities[:, 2] = shares[:, 2] = np.nan
+        mass = np.asarray(count + fitted.shrinkage, np.float64)
+        return cls(probabilities, shares, mass, fitted.predicts, fitted.reason)
+
+    @property
+    def weights(self) -> Floats:
+        """ "responses", float32: P(genuine), at least `LEAST_WEIGHT`; 1 where nothing is told apart."""
+        if not self.identified:
+            return np.ones(len(self.probabilities), np.float32)
+        return np.maximum(self.probabilities[:, 0], LEAST_WEIGHT).astype(np.float32)
+
+    def interval(self, user: int, level: float = 0.9) -> tuple[float, float]:
+        """Return between which shares the user's genuine answers lie, as the posterior of `mass` answers says."""
+        share, mass = float(self.shares[user, 0]), float(self.mass[user])
+        tail = (1 - level) / 2
+        ends = beta.ppf(np.array([tail, 1 - tail]), mass * share, mass * (1 - share))
+        return float(ends[0]), float(ends[1])
+
+
+def judge(fitted: FittedMixture, responses: Responses, rounds: int = 3) -> Reliability:
+    """Return the reliability of responses by users who need not have been seen; the items' part stays as learned.
+
+    Args:
+        fitted: the mixture.
+        responses: with the items of the fit, and its conditions in the same order or none.
+        rounds: of prediction and posterior.
+
+    Raises:
+        DataError: the responses have another condition, or only some of those that the mixture knows.
+    """
+    responses = _conditioned(fitted, responses)
+    first, n_users = responses.first, responses.n_users
+    user, item = responses.user[first].astype(np.int64), responses.item[first].astype(np.int64)
+    answer = np.bincount(responses.pair, responses.value, responses.n_pairs) / responses.counts
+    spreads, scale = fitted.spreads, Scale.of_levels(responses.value, fitted.levels)
+    worth = (spreads.taste**2 + spreads.genuine**2) / (spreads.taste**2 + spreads.genuine**2 / responses.counts)
+    own = own_levels(responses, fitted.mean_answer)
+    shares = np.tile(fitted.shares, (n_users, 1))
+    gamma = shares[user]
+    for _ in range(rounds):
+        columns = user, item, answer, gamma[:, 0] * worth
+        mean, variance = fitted.factors.of_users(*columns, n_users).without(*columns)
+        likelihoods = log_likelihoods(responses, scale, mean, variance, own, spreads)
+        for _ in range(4):
+            gamma = classes(likelihoods, shares[user])
+            shares = user_shares(gamma, user, n_users, fitted.shares, fitted.shrinkage)
+    return Reliability.of(fitted, responses, gamma, shares)
+
+
+def _conditioned(fitted: FittedMixture, responses: Responses) -> Responses:
+    """Return the responses under the conditions of the fit; where none is given, under the usual ones."""
+    if responses.names == fitted.names:
+        return responses
+    for name in responses.names:
+        if name not in fitted.names:
+            known = ", ".join(fitted.names) or "none"
+            raise DataError(
+                f"condition {name!r} is unknown{nearest(name, list(fitted.names))}; the mixture knows {known}"
+            )
+    if responses.names:
+        missing = [name for name in fitted.names if name not in responses.names]
+        raise DataError(f"condition {missing[0]!r} is not given, and others are; give all of them, or none")
+    return responses.under(np.zeros((len(responses), len(fitted.names))), fitted.names)
+
+
+def own_levels(responses: Responses, overall: float) -> Doubles:
+    """Return m_u, "users": the mean answer of each user, shrunk to that of all as by five answers."""
+    count = np.bincount(responses.user, minlength=responses.n_users)
+    total = np.bincount(responses.user, responses.value, responses.n_users)
+    return np.asarray((total + 5 * overall) / (count + 5))
+
+
+def classes(likelihoods: Doubles, shares: Doubles) -> Doubles:
+    """Return gamma, "pairs 3", from log-likelihoods and shares, both "pairs 3"."""
+    with np.errstate(divide="ignore"):
+        joint = likelihoods + np.log(shares)
+    joint = np.exp(joint - joint.max(1, keepdims=True))
+    return np.asarray(joint / joint.sum(1, keepdims=True))
+
+
+def user_shares(gamma: Doubles, user: Ints, n_users: int, overall: Doubles, shrinkage: float) -> Doubles:
+    """Return pi_u, "users 3"."""
+    mass = np.stack([np.bincount(user, column, n_users) for column in gamma.T], 1) + shrinkage * overall
+    return np.asarray(mass / mass.sum(1, keepdims=True))

@@ -1,0 +1,178 @@
+"""`Responses`: what people answered, under which conditions, one row an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.feedback import is_rated
+from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
+from recsys.data.sessions import sessions
+from recsys.data.vocabulary import UNKNOWN
+from recsys.errors import DataError
+from recsys.types import Doubles, Ints, Items, Mask
+
+_MOST_LEVELS: Final = 21
+"""A scale of more values than this is continuous."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """Answers of users about items; one pair of user and item may have several.
+
+    Attributes:
+        user: "responses", int32.
+        item: "responses", int32.
+        value: "responses", float64, such as stars.
+        time: "responses", int64.
+        condition: "responses conditions", float64: what else may have moved the answer, such as a predicted rating that
+            was shown, less the middle of the scale.
+        names: one name for each condition.
+        n_users: users are below it.
+        n_items: items are below it.
+        unrated: events of the log that have no rating, and so no response.
+    """
+
+    user: Items
+    item: Items
+    value: Doubles
+    time: Ints
+    condition: Doubles
+    names: tuple[str, ...]
+    n_users: int
+    n_items: int
+    unrated: int = 0
+
+    def __post_init__(self) -> None:
+        if len({len(self.user), len(self.item), len(self.value), len(self.time), len(self.condition)}) != 1:
+            raise ValueError("the columns of responses differ in length")
+        if self.condition.shape != (len(self.user), len(self.names)):
+            raise ValueError(f"{self.condition.shape[1]} conditions with {len(self.names)} names")
+
+    @classmethod
+    def of(cls, log: Interactions, conditions: Mapping[str, npt.ArrayLike] | None = None) -> Responses:
+        """Return the ratings of a log. Ratings that a later one replaced count, too: they were answers.
+
+        Where the log has an order, two conditions come from it: how far into the sitting the answer was given (the
+        logarithm of its place, from 0), and, where it has times, the logarithm of the pause before it, in seconds.
+        Both are less their mean.
+
+        Args:
+            log: with ratings.
+            conditions: further ones by name, one number for each event of `log.every`.
+
+        Raises:
+            DataError: the log has one value only, or a condition is missing, infinite or of another length.
+        """
+        log = log.every
+        rated = is_rated(log.value, log.kinds)
+        values = log.value[rated]
+        if len(values) == 0 or values.min() == values.max():
+            found = "no ratings" if len(values) == 0 else f"the value {values[0]:g} alone"
+            raise DataError(
+                f"{log.name}: it has {found}, so no answer can be doubted by its value; weigh "
+                "events by agreement instead: Reliable(model, mixture=None)"
+            )
+        columns = _of_sitting(log)
+        for name, column in (conditions or {}).items():
+            numbers = np.asarray(column, np.float64)
+            if numbers.shape != (len(log),):
+                raise DataError(
+                    f"condition {name!r} has {numbers.size} numbers for {len(log)} events; give one for each"
+                )
+            broken = np.flatnonzero(~np.isfinite(numbers))
+            if len(broken) == len(log):
+                raise DataError(f"condition {name!r} has no number at all; leave it out")
+            if len(broken):
+                raise DataError(
+                    f"condition {name!r}, event {broken[0]}: {numbers[broken[0]]} is no finite number "
+                    f"({len(broken)} of {len(log)} events); give it for all events, or leave it out"
+                )
+            columns[name] = numbers
+        kept = [column[rated] - column[rated].mean() for column in columns.values()]
+        condition = np.stack(kept, 1) if kept else np.zeros((int(rated.sum()), 0))
+        used = log.user_num[rated], log.item_num[rated], values.astype(np.float64), log.time[rated]
+        return cls(*used, condition, tuple(columns), log.n_users, log.n_items, int((~rated).sum()))
+
+    @classmethod
+    def of_queries(cls, queries: Queries, n_items: int) -> tuple[Responses, Ints]:
+        """Return the ratings in histories of known items, with rows of the queries as users and no condition.
+
+        Returns:
+            The responses, and the position of each in `queries.history.items`.
+        """
+        place = np.flatnonzero(is_rated(queries.values, queries.kinds) & (queries.history.items != UNKNOWN))
+        rows = queries.history.rows[place].astype(np.int32)
+        columns = rows, queries.history.items[place], queries.values[place].astype(np.float64), queries.times[place]
+        return cls(*columns, np.zeros((len(place), 0)), (), len(queries), n_items), place
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, chosen: Mask | Ints) -> Responses:
+        """Return some of the responses, by mask or position."""
+        return Responses(
+            self.user[chosen],
+            self.item[chosen],
+            self.value[chosen],
+            self.time[chosen],
+            self.condition[chosen],
+            self.names,
+            self.n_users,
+            self.n_items,
+            self.unrated,
+        )
+
+    def under(self, condition: Doubles, names: tuple[str, ...]) -> Responses:
+        """Return the same responses under other conditions."""
+        return Responses(
+            self.user, self.item, self.value, self.time, condition, names, self.n_users, self.n_items, self.unrated
+        )
+
+    @cached_property
+    def pair(self) -> Ints:
+        """ "responses", int64: the pair of user and item of each, numbered in the order of user and item."""
+        keys = self.user.astype(np.int64) * self.n_items + self.item
+        return np.asarray(np.unique(keys, return_inverse=True)[1], np.int64)
+
+    @cached_property
+    def first(self) -> Ints:
+        """ "pairs", int64: the position of the first response of each pair."""
+        return np.unique(self.pair, return_index=True)[1].astype(np.int64)
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs of user and item."""
+        return len(self.first)
+
+    @cached_property
+    def counts(self) -> Ints:
+        """ "pairs", int64: how many responses each pair has."""
+        return np.bincount(self.pair, minlength=self.n_pairs).astype(np.int64)
+
+    @cached_property
+    def levels(self) -> Doubles | None:
+        """The values of the scale, ascending; None where there are so many that it is continuous."""
+        distinct = np.unique(self.value)
+        return distinct if len(distinct) <= _MOST_LEVELS else None
+
+
+def _of_sitting(log: Interactions) -> dict[str, Doubles]:
+    """Return the conditions that come from the order of a log."""
+    if not log.has_time:
+        return {}
+    visit = sessions(log)
+    begins = np.r_[True, (np.diff(visit) != 0) | (np.diff(log.user_num) != 0)]
+    place = np.arange(len(log)) - np.maximum.accumulate(np.where(begins, np.arange(len(log)), 0))
+    columns = {"place in the sitting": np.log1p(place)}
+    if log.clock == "seconds":
+        gap = np.where(begins, 0, np.diff(log.time, prepend=log.time[0]))
+        columns["pause"] = np.log1p(gap)
+    return columns
