@@ -22,7 +22,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.evaluation.distortion import distortion
 from recsys.evaluation.resampling import resamples
 from recsys.evaluation.significance import compare
-from recsys.experiments.frontier import BUDGETS, Candidates, Figures, families, of_tastes, winners
+from recsys.experiments.distortion.frontier import BUDGETS, Candidates, Figures, families, of_tastes, winners
 from recsys.models import EASE, PersonaEASE, Popularity, Slated, WithPersonas
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.parameters import to_call

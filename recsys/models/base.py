@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.checks import arguments_of, whole
+from recsys.data.clusters import popularity_parts
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
-from recsys.data.popularity import popularity_parts
 from recsys.data.queries import Queries, Ragged
 from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
@@ -101,7 +101,7 @@ class FittedOn:
 
     @cached_property
     def popularity_parts(self) -> Doubles:
-        """ "items 3": whether each item is of the head, the middle or the tail; see `recsys.data.popularity`."""
+        """ "items 3": whether each item is of the head, the middle or the tail; see `recsys.data.clusters`."""
         return popularity_parts(self.item_counts)
 
     @cached_property

@@ -15,7 +15,7 @@ from recsys.errors import CapabilityError, ConfigError
 from recsys.evaluation.holdout import evaluate
 from recsys.experiments.configuration import check_experiment, read_experiment
 from recsys.experiments.distortion import curves, run_distortion
-from recsys.experiments.frontier import Candidates, Figures, families, winners
+from recsys.experiments.distortion.frontier import Candidates, Figures, families, winners
 from recsys.explanations import explain
 from recsys.models import EASE, PersonaEASE, Slated, WithPersonas
 from recsys.pictures import draw_lines

@@ -8,8 +8,8 @@ from typing import Final, Self, final
 
 import numpy as np
 
+from recsys.data.clusters import POPULARITY, popularity_parts
 from recsys.data.interactions import Interactions
-from recsys.data.popularity import POPULARITY, popularity_parts
 from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recsys.data.clusters import popularity_parts
 from recsys.data.interactions import Interactions
-from recsys.data.popularity import popularity_parts
 from recsys.data.queries import Ragged
 from recsys.data.splits.holdout import Split
 from recsys.data.splits.standard import split

@@ -13,7 +13,7 @@ from recsys.data.splits.holdout import Holdout
 from recsys.errors import CapabilityError
 from recsys.evaluation.distortion import Distortion, axes_of, distortion
 from recsys.experiments.configuration import read_filters
-from recsys.experiments.frontier import Candidates, Figures, families, winners
+from recsys.experiments.distortion.frontier import Candidates, Figures, families, winners
 from recsys.experiments.run_log import LogRecord, questions_again
 from recsys.experiments.runs import CONFIG, load_model, read_metrics, run_data
 from recsys.models import Popularity, Slated, WithPersonas
