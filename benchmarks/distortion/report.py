@@ -82,7 +82,8 @@ def bars(cell: Mapping[str, Any]) -> list[list[str]]:
     for criterion, budget, most in asked:
         one = _chosen(cell, criterion, budget)
         spent = f"{percent(-one['cost'])} {interval(-100 * one['cost high'], -100 * one['cost low'], 1)}"
-        excess, systematic, popular = one["excess tastes"], *one["ratios"].values()
+        excess, ratios = one["excess tastes"], one["ratios"]
+        systematic, popular = ratios["systematic tastes"], ratios["excess popularity"]
         rows += [
             bar(
                 f"NDCG@10, chosen within {percent(budget)[1:]} for {criterion}",

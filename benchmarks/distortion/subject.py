@@ -89,8 +89,17 @@ def fitted(name: ModelName, plan: Plan, train: Interactions) -> Recommender:
     """Return a model with personas: found in every history, or shared groups of items."""
     if name == "ease":
         return WithPersonas(EASE(plan.regularization), slate=Seats()).fit(train)
-    settings = {"cohesion": 1.5, "locality": 0.2, "user_power": 0.1, "history_power": 0.4, "item_power": 0.1}
-    return Slated(PersonaEASE(4, 5.0, routing_sharpness=3.0, **settings), Seats()).fit(train)
+    routed = PersonaEASE(
+        4,
+        5.0,
+        cohesion=1.5,
+        locality=0.2,
+        user_power=0.1,
+        history_power=0.4,
+        item_power=0.1,
+        routing_sharpness=3.0,
+    )
+    return Slated(routed, Seats()).fit(train)
 
 
 def measured(plan: Plan, name: ModelName, say: Callable[[str], object] = print) -> CellContent:
@@ -102,7 +111,9 @@ def measured(plan: Plan, name: ModelName, say: Callable[[str], object] = print) 
         say: called with lines of progress.
     """
     log = plan.load()
-    valid, test, models = [], [], []
+    valid: list[Candidates] = []
+    test: list[Candidates] = []
+    models = []
     axes = ("tastes", "popularity", *(("personas",) if name == "ease" else ()))
     for number in range(plan.splits):
         parts = plan.parts(log, number)
@@ -264,7 +275,7 @@ def _exact(part: Candidates) -> dict[str, Any]:
 
 def _sums(pool: Pool, chosen: np.ndarray) -> Doubles:
     scores = np.take_along_axis(pool.scores, np.maximum(chosen, 0), 1).astype(np.float64)
-    return np.where(chosen == UNKNOWN, 0.0, scores).sum(1)
+    return np.asarray(np.where(chosen == UNKNOWN, 0.0, scores).sum(1))
 
 
 def seated(plan: Plan, name: ModelName) -> CellContent:

@@ -113,7 +113,7 @@ class Slated(PersonaRecommender, FoldIn, SparseScores):
         """ "items labels", the part of each item that is about each label; rows sum to 1, or to 0."""
         if self._labels is None:
             return self.fitted_on.metadata.genre_parts
-        return (self._labels[:, None] == np.arange(_CLUSTERS)).astype(np.float64)
+        return np.asarray(self._labels[:, None] == np.arange(_CLUSTERS), np.float64)
 
     def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
         return as_fold_in(self._inner, "contributions").contributions(queries, items)

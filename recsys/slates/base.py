@@ -64,9 +64,8 @@ class Seating:
 
     def take(self, rows: slice, size: int | None = None) -> Seating:
         """Return the seating of some queries, of their first `size` candidates; of all if None."""
-        boosted, muted, trust = (
-            None if part is None else part[rows] for part in (self.boosted, self.muted, self.trust)
-        )
+        boosted, muted = (None if part is None else part[rows] for part in (self.boosted, self.muted))
+        trust = None if self.trust is None else self.trust[rows]
         content, popularity = (
             None if part is None else part.take(rows, size) for part in (self.content, self.popularity)
         )

@@ -74,7 +74,8 @@ class Diverse(Slate):
         for seat in range(chosen.shape[1]):
             others = np.delete(alike, seat, axis=1)
             value[:, seat] = self._free(pool) - self.weight * others.max(1, initial=0.0)
-        return value * (unit(pool, pool.items != UNKNOWN) / max(1.0 - self.weight, 1e-9))[:, :, None]
+        one = unit(pool, pool.items != UNKNOWN) / max(1.0 - self.weight, 1e-9)
+        return np.asarray(value * one[:, :, None])
 
     def _free(self, pool: Pool) -> Doubles:
         scores = (1.0 - self.weight) * scaled(pool.scores, pool.items != UNKNOWN)
@@ -147,7 +148,7 @@ class Determinantal(Slate):
             solved = np.linalg.solve(among[:, others][:, :, others], alike[:, others])
             variance = 1.0 - (alike[:, others] * solved).sum(1)
             value[:, seat] = free + np.log(np.maximum(variance, _OWN / 2))
-        return value * (unit(pool, pool.items != UNKNOWN) / self.theta)[:, :, None]
+        return np.asarray(value * (unit(pool, pool.items != UNKNOWN) / self.theta)[:, :, None])
 
     def _free(self, pool: Pool) -> Doubles:
         scores = self.theta * scaled(pool.scores, pool.items != UNKNOWN)

@@ -15,7 +15,7 @@ from recsys.policy.solve import solve
 from recsys.slates.base import Pool, Slate
 from recsys.slates.greedy import allowed_candidates
 from recsys.slates.scores import unit
-from recsys.types import Doubles, Ints, Mask
+from recsys.types import Doubles, Ints, Items, Mask
 
 SeatAxis = Literal["personas", "tastes", "popularity"]
 """Who has seats: owners, the label of an item of which the history holds most, or head, middle and tail."""
@@ -54,7 +54,7 @@ class Exact(Slate):
     size: int = 100
 
     def __post_init__(self) -> None:
-        if isinstance(self.axes, str) or not self.axes or len(set(self.axes)) < len(self.axes):
+        if not isinstance(self.axes, tuple) or not self.axes or len(set(self.axes)) < len(self.axes):
             raise ConfigError(f"axes is {self.axes!r}; give one or several of personas, tastes, popularity, each once")
         for axis in self.axes:
             choice("axes", axis, SeatAxis)
@@ -134,7 +134,7 @@ class Exact(Slate):
         else:
             content = pool.about if axis == "tastes" else pool.popular
             holder, shares = content.home, content.shares
-        holder = np.where(allowed, holder, UNKNOWN).astype(np.int64)
+        holder = np.asarray(np.where(allowed, holder, UNKNOWN), np.int64)
         everybody = _Seats(holder, shares, shares)
         best = allowed & (np.cumsum(allowed, axis=1) <= n)
         plain = everybody.counts(np.where(best, holder, UNKNOWN)).astype(np.float64)
@@ -152,11 +152,11 @@ class Exact(Slate):
 class _Seats:
     """Who holds the candidates, "queries pool", and the least and most seats of each, "queries holders"."""
 
-    holder: Ints
+    holder: Items | Ints
     low: np.ndarray
     high: np.ndarray
 
-    def counts(self, holder: Ints) -> Ints:
+    def counts(self, holder: Items | Ints) -> Ints:
         """Return how many entries of each row are of each holder, "queries holders"."""
         width = self.low.shape[1] + 1
         flat = np.where(holder == UNKNOWN, width - 1, holder) + width * np.arange(len(holder))[:, None]
@@ -165,7 +165,7 @@ class _Seats:
     def take(self, rows: Ints) -> _Seats:
         return _Seats(self.holder[rows], self.low[rows], self.high[rows])
 
-    def of(self, query: int) -> tuple[Ints, Ints, Ints]:
+    def of(self, query: int) -> tuple[Items | Ints, Ints, Ints]:
         return self.holder[query], self.low[query], self.high[query]
 
 
@@ -200,7 +200,7 @@ def _greedy(seats: _Seats, allowed: Mask, n: int) -> Ints:
     return chosen
 
 
-def _solved(scores: Doubles, axes: list[tuple[Ints, Ints, Ints]], allowed: Mask, n: int) -> Ints:
+def _solved(scores: Doubles, axes: list[tuple[Items | Ints, Ints, Ints]], allowed: Mask, n: int) -> Ints:
     """Return the best list of one query that keeps the bounds of all axes, or wider ones; empty where none does."""
     place = np.flatnonzero(allowed)
     length = min(n, len(place))

@@ -220,7 +220,7 @@ def test_exact_lists_are_the_best_of_all_that_keep_their_seats() -> None:
     for seed in range(25):
         pool = _pool(seed, queries=4, size=9)
         for axes in (("personas",), ("tastes",), ("tastes", "popularity"), ("personas", "popularity", "tastes")):
-            slate = Exact(axes, 0.6, 9)  # type: ignore[arg-type]
+            slate = Exact(axes, 0.6, 9)
             chosen = slate.choose(pool, 4)
             for query in range(4):
                 best = _best(slate, pool, query, 4)

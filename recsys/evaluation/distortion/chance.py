@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsys.data.vocabulary import UNKNOWN
 from recsys.evaluation.calibration import taste_distance
 from recsys.evaluation.distortion.axes import Axis
 from recsys.evaluation.tastes import normalised
-from recsys.types import Doubles, Items, Mask
+from recsys.types import Doubles, Mask
 
 DRAWS: Final = 20
 """Lists drawn from each history for its mean distance by chance."""
@@ -74,7 +75,7 @@ class Chance:
             found[rows] = kept[rows]
         return found
 
-    def lists(self, rows: Items, size: int, draw: int) -> Doubles:
+    def lists(self, rows: npt.NDArray[np.integer], size: int, draw: int) -> Doubles:
         """Return the distribution of one chance list of each of some users, "rows classes".
 
         Args:

@@ -132,7 +132,7 @@ def along(axis: Axis, chance: Chance, *, draws: int = 300, seed: int = 0) -> tup
         seed: of resamples and of pairs of users.
     """
     delta = axis.delta
-    known = np.isfinite(delta).all(1)
+    known = np.asarray(np.isfinite(delta).all(1), np.bool_)
     own = delta[known]
     distance = np.where(known, taste_distance(axis.histories, axis.lists), np.nan)
     distance_excess = distance - chance.distance(axis)

@@ -83,7 +83,8 @@ def test_one_direction_for_all_is_found() -> None:
     assert summary.systematic == pytest.approx((expected**2).sum(), rel=0.1)
     assert summary.systematic_low < (expected**2).sum() < summary.systematic_high
     assert summary.direction is not None
-    assert max(summary.direction.loadings, key=lambda name: summary.direction.loadings[name]) == "a"
+    loadings = summary.direction.loadings
+    assert max(loadings, key=lambda name: loadings[name]) == "a"
     assert summary.direction.share > 0.9
     assert summary.direction.p < 1e-6
     assert summary.sameness < 0.8
