@@ -1,0 +1,5 @@
+"""Runs the benchmark: `python -m benchmarks.reliability`."""
+
+from benchmarks.reliability.command import main
+
+raise SystemExit(main())

@@ -1,0 +1,103 @@
+"""The mixture in worlds whose truth is known, against plain readings of noise."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from recsys.evaluation.reliability import auc, calibration_error, gain_to_truth, share_correlation
+from recsys.reliability import ResponseMixture, Responses
+from recsys.reliability.factors import Factors
+from recsys.reliability.likelihood import Scale, Spreads, log_likelihoods
+from recsys.types import Doubles
+from recsys.worlds.responses import AnswerWorld, answer_world
+
+USERS, ITEMS = 600, 400
+_TRUE: Final = Spreads(0.4, 1e-6, 1.1, 0.4, (0.8,))
+
+
+def responses(world: AnswerWorld, shown: Doubles) -> Responses:
+    """Return the answers of a world, under some numbers shown."""
+    columns = world.user, world.item, world.value, np.arange(len(world.user))
+    return Responses(*columns, shown[:, None], ("number shown",), *world.theta.shape)
+
+
+def truth_found(
+    repeats: float, seed: int, users: int = USERS, items: int = ITEMS, rounds: int = 20
+) -> dict[str, float]:
+    """Return how well classes, shares and preferences of a world are found."""
+    world = answer_world(repeats, users=users, items=items, pairs=pairs, seed=seed)
+    answers = responses(world, world.anchor)
+    mixture, found = ResponseMixture(rounds=rounds, seed=seed).fit(answers)
+    first, genuine = answers.first, world.kind == 0
+    kind, user, item = world.kind[first], world.user[first].astype(np.int64), world.item[first].astype(np.int64)
+    mean = np.bincount(answers.pair, answers.value) / answers.counts
+    level = np.bincount(item, mean, items) / np.maximum(np.bincount(item, minlength=items), 1)
+    numbers = {
+        "auc": auc(found.probabilities[:, 0], genuine),
+        "auc_non_attitude": auc(found.probabilities[:, 1], world.kind == 1),
+        "auc_constructed": auc(found.probabilities[:, 2], world.kind == 2) if mixture.constructed else float("nan"),
+        "auc_distance": auc(-np.abs(world.value - level[world.item]), genuine),
+        "auc_ceiling": auc(_ceiling(world, answers)[answers.pair], genuine),
+        "calibration_error": calibration_error(found.probabilities[:, 0], genuine),
+        "share_correlation": share_correlation(found.shares[:, 0], kind.astype(np.int64), user),
+        "constructed": float(mixture.constructed),
+        "pull": mixture.spreads.pull[0],
+    }
+    open_ = np.ones(world.theta.shape, np.bool_)
+    open_[user, item] = False
+    taste, spread = mixture.spreads.taste**2, mixture.spreads.genuine**2
+    worth = (taste + spread) / (taste + spread / answers.counts)
+    alike = np.ones(len(user))
+    start = Factors.start(user, item, mean, alike, world.theta.shape, 6).fitted(user, item, mean, alike, 30)
+    readings = {"uniform": alike, "mixture": worth * found.weights[first], "only_genuine": worth * (kind == 0)}
+    for name, weight in readings.items():
+        factors = start.fitted(user, item, mean, weight, 20, "scale")
+        predicted = factors.predicted(*np.nonzero(np.ones_like(open_)))[0].reshape(open_.shape)
+        numbers[f"gain_{name}"] = gain_to_truth(predicted, world.theta, open_)
+        numbers[f"rmse_{name}"] = float(np.sqrt(((predicted - world.theta)[open_] ** 2).mean()))
+    possible = numbers["gain_only_genuine"] - numbers["gain_uniform"]
+    numbers["closed"] = (numbers["gain_mixture"] - numbers["gain_uniform"]) / possible
+    return numbers
+
+
+def _ceiling(world: AnswerWorld, answers: Responses) -> Doubles:
+    """Return P(genuine) of each pair, knowing theta, the spreads and the users' shares."""
+    user, item = answers.user[answers.first], answers.item[answers.first]
+    own = world.theta.mean(1) - world.theta.mean() + 3.4
+    known = world.theta[user, item], np.zeros(len(user))
+    likelihoods = log_likelihoods(answers, Scale.of(answers), *known, own, _TRUE) + np.log(world.shares[user])
+    likelihoods = np.exp(likelihoods - likelihoods.max(1, keepdims=True))
+    return np.asarray(likelihoods[:, 0] / likelihoods.sum(1))
+
+
+def refusals(seed: int, users: int = USERS, items: int = ITEMS, pairs: int = 50, rounds: int = 20) -> dict[str, float]:
+    """Return what is told of conditions that move nothing, and of a world of preferences alone.
+
+    Returns:
+        Whether a constructed class was believed in with permuted conditions, with one condition, and where preferences
+        move, too, or a fifth of the users change; the mass and the loss in gain of a world without noise.
+    """
+    settings = {"users": users, "items": items, "pairs": pairs, "seed": seed}
+    mixture = ResponseMixture(rounds=rounds, seed=seed)
+    world = answer_world(0.3, **settings)  # type: ignore[arg-type]
+    shuffled = np.random.default_rng(seed + 1000).permutation(world.anchor)
+    numbers = {
+        "permuted": float(mixture.fit(responses(world, shuffled))[0].constructed),
+        "one_condition": float(mixture.fit(responses(world, 0 * world.anchor))[0].constructed),
+    }
+    calm = answer_world(0.3, (0.998, 0.001, 0.001), **settings)  # type: ignore[arg-type]
+    answers = responses(calm, calm.anchor)
+    fitted, found = mixture.fit(answers)
+    first = answers.first
+    user, item = calm.user[first].astype(np.int64), calm.item[first].astype(np.int64)
+    mean = np.bincount(answers.pair, answers.value) / answers.counts
+    open_ = np.ones(calm.theta.shape, np.bool_)
+    open_[user, item] = False
+    gains = []
+    for weight in (np.ones(len(user)), found.weights[first].astype(np.float64)):
+        start = Factors.start(user, item, mean, weight, calm.theta.shape, 6).fitted(user, item, mean, weight, 30)
+        predicted = start.predicted(*np.nonzero(np.ones_like(open_)))[0].reshape(open_.shape)
+        gains.append(gain_to_truth(predicted, calm.theta, open_))
+    return numbers | {"calm_mass": float(1 - fitted.shares[0]), "calm_loss": gains[0] - gains[1]}
