@@ -122,8 +122,8 @@ def _report(
         rows = [[name, number(again[key], 3)] for name, key in clues.items()]
         parts += [
             "## Second ratings",
-            f"{again['pairs']:.0f} pairs of {AGAIN}, {percent(again['equal'])} of them equal; area under the curve from the "
-            "first rating alone:",
+            f"{again["'pairs'"]:.0f} pairs of {AGAIN}, {percent(again["'equal'"])} of them equal; area under the curve from "
+            "the first rating alone:",
             table(["clue", "AUC"], rows),
         ]
     if hidden is not None:
