@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ TITLES, SHUFFLED, RANDOM = (
     "Exemplars(8), titles of another user",
 )
 ONLINE = "Exemplars(8), carried event by event"
-_BATCH = 64
+RECENT = "EpisodicRecent(34 bytes)"
 _EDITED, _GENRES, _COMMON = 40, 6, 0.05
 
 Result = dict[str, Any]
@@ -42,8 +41,9 @@ Result = dict[str, Any]
 def memories(width: int) -> dict[str, Memory]:
     """Return the memories by name; `width` is the bytes of an event with its weight."""
     named: dict[str, Memory] = {}
-    for k in (4, 8, 34 // width):
+    for k in (4, 8):
         named[f"EpisodicRecent({k})"] = EpisodicRecent(k)
+    named[RECENT] = EpisodicRecent(34 // width)
     named["EpisodicSimilar(4)"] = EpisodicSimilar(4)
     for m in (8, 16, 22, 32, 64):
         named[f"Parametric({m})"] = Parametric(m)
@@ -107,7 +107,7 @@ def _shuffled(memory: Memory) -> Memory:
 
 
 def _texts(task: Task, read: Queries, scored: Any) -> Result:  # noqa: ANN401 - a local function
-    """Measure texts, with the ten first of them, and return what edits do to lists."""
+    """Measure texts, with the ten first of them."""
     reader = TextReader(task.model)
     queries = task.test[0]
     texts = TextSummary().write(task.model, queries, reader)
@@ -125,7 +125,6 @@ def _texts(task: Task, read: Queries, scored: Any) -> Result:  # noqa: ANN401 - 
         "mean": float(lengths.mean()),
         "same": float(np.mean([one == other for one, other in zip(texts, read_again, strict=True)])),
         "first": written[:10],
-        "edits": _edits(reader, queries, texts),
     }
 
 
@@ -142,9 +141,11 @@ def _listed(reader: TextReader, text: TasteText, seen: np.ndarray) -> np.ndarray
     return np.lexsort((reader.model.fitted_on.tie_rank.numpy(), -scores))[:10]
 
 
-def _edits(reader: TextReader, queries: Queries, texts: Sequence[TasteText]) -> Result:
+def edits(task: Task) -> Result:
     """Add "avoids G" and "mostly G" to texts, for the common genres, and take them back."""
-    tables = reader.tables
+    reader = TextReader(task.model)
+    tables, queries = reader.tables, task.test[0].take(np.arange(min(_EDITED, len(task.test[0]))))
+    texts = TextSummary().write(task.model, queries, reader)
     shares = dict(
         zip(reader.model.fitted_on.metadata.genre_matrix[0], reader.model.fitted_on.genre_shares, strict=True)
     )
@@ -154,7 +155,7 @@ def _edits(reader: TextReader, queries: Queries, texts: Sequence[TasteText]) -> 
     for genre in common[:_GENRES]:
         has = tables.has((genre,))
         before, avoided, mostly = [], [], []
-        for row in range(min(_EDITED, len(texts))):
+        for row in range(len(texts)):
             seen = _seen(reader, queries, row)
             plain = TasteText(tuple(clause for clause in texts[row].clauses if clause.titles))
             text = render(plain, tables)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.memory.measures import POPULARITY, SHUFFLED, TEXT, TITLES, WHOLE, Result
+from benchmarks.memory.measures import POPULARITY, RECENT, SHUFFLED, TEXT, TITLES, WHOLE, Result
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import bar, bars_table, facts, interval, method, number, p_value, table
 from recsys.evaluation.significance import signed_rank_p
@@ -229,11 +229,7 @@ def _finite(values: Doubles) -> Doubles:
 
 def _dual_parts(each: Sequence[Result]) -> tuple[str, float]:
     """Return the better of the two memories of 34 bytes that `Dual` is made of."""
-    rows = [
-        row
-        for row in each[0]["rows"]
-        if row == "Parametric(32)" or (row.startswith("EpisodicRecent(1") and "," not in row)
-    ]
+    rows = ["Parametric(32)", RECENT]
     best = max(rows, key=lambda row: _mean(each, row))
     return best, _mean(each, best)
 
@@ -241,12 +237,11 @@ def _dual_parts(each: Sequence[Result]) -> tuple[str, float]:
 def _edits(results: Results) -> str:
     rows = []
     for name, each in results.items():
-        genres = [one["text"]["edits"]["genres"] for one in each]
-        if not genres[0]:
+        found = each[0]["edits"]
+        if not found["genres"]:
             continue
-        before, less, more = np.mean([list(one.values()) for one in genres for _ in [0]], axis=(0, 1))
-        kept = np.mean([one["text"]["edits"]["kept"] for one in each])
-        undone = min(one["text"]["edits"]["undone"] for one in each)
+        before, less, more = np.mean(list(found["genres"].values()), axis=0)
+        kept, undone = found["kept"], found["undone"]
         rows.append(
             [
                 name,

@@ -211,6 +211,8 @@ def _recommendations(service: Service) -> APIRouter:
         """Recommend items to somebody whose history comes with the question. Nothing of it is kept."""
         if body.summary is not None:
             return await _of_text(service, body)
+        if "history" not in body.model_fields_set:
+            raise DataError("history: field required; send what the person did, or a summary in its place")
         if len(body.history) > limits.history:
             raise DataError(f"history has {len(body.history)} events; send the newest {limits.history}")
         timed = {use.time is None for use in body.history}
