@@ -156,6 +156,9 @@ def _clauses(said: Sequence[tuple[Word, tuple[str, ...], int]]) -> list[Clause]:
         groups: dict[tuple[str, ...], list[int]] = {}
         for labels, item in own:
             groups.setdefault(() if labels in named else labels, []).append(item)
+        lone = [labels for labels, titles in groups.items() if labels and len(titles) == 1 and len(own) > 1]
+        for labels in lone:  # one title among several shows no taste
+            groups.setdefault((), []).extend(groups.pop(labels))
         named |= groups.keys()
         ordered = sorted(groups.items(), key=lambda pair: (not pair[0], -len(pair[1])))
         clauses += [Clause(word, labels, tuple(titles)) for labels, titles in ordered]
