@@ -12,6 +12,7 @@ worlds of seeds 0 and 1 and are not reported; the floor of agreement on half of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -64,15 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         return found
 
     worlds = {
-        repeats: [
-            cell(f"world/{repeats:g}-{seed}", lambda r=repeats, s=seed: truth_found(r, s, **size)) for seed in seeds
-        ]  # type: ignore[misc]
+        repeats: [cell(f"world/{repeats:g}-{seed}", partial(truth_found, repeats, seed, **size)) for seed in seeds]
         for repeats in REPEATS
     }
-    refused = [cell(f"refusals/{seed}", lambda s=seed: refusals(s, **size)) for seed in seeds]  # type: ignore[misc]
-    sittings, again, hidden = {}, None, None
+    refused = [cell(f"refusals/{seed}", partial(refusals, seed, **size)) for seed in seeds]
+    sittings: dict[str, Numbers] = {}
+    again, hidden = None, None
     if not options.quick:
-        sittings = {name: cell(f"sitting/{name}", lambda n=name: sitting(datasets.load(n))) for name in SITTINGS}  # type: ignore[misc]
+        for name in SITTINGS:
+            sittings[name] = cell(f"sitting/{name}", lambda name=name: sitting(datasets.load(name)))  # type: ignore[misc]
         again = cell(f"second/{AGAIN}", lambda: second_ratings(datasets.load(AGAIN)))
         hidden = cell(f"hidden/{HIDDEN}", lambda: without_ratings(datasets.load(HIDDEN), seed=1))
     result = {"worlds": worlds, "refusals": refused, "sitting": sittings, "second": again, "hidden": hidden}
@@ -122,8 +123,8 @@ def _report(
         rows = [[name, number(again[key], 3)] for name, key in clues.items()]
         parts += [
             "## Second ratings",
-            f"{again["'pairs'"]:.0f} pairs of {AGAIN}, {percent(again["'equal'"])} of them equal; area under the curve from "
-            "the first rating alone:",
+            f"{again['pairs']:.0f} pairs of {AGAIN}, {percent(again['equal'])} of them equal; area under the curve "
+            "from the first rating alone:",
             table(["clue", "AUC"], rows),
         ]
     if hidden is not None:

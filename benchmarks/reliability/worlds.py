@@ -24,7 +24,7 @@ def responses(world: AnswerWorld, shown: Doubles) -> Responses:
 
 
 def truth_found(
-    repeats: float, seed: int, users: int = USERS, items: int = ITEMS, rounds: int = 20
+    repeats: float, seed: int, users: int = USERS, items: int = ITEMS, pairs: int = 50, rounds: int = 20
 ) -> dict[str, float]:
     """Return how well classes, shares and preferences of a world are found."""
     world = answer_world(repeats, users=users, items=items, pairs=pairs, seed=seed)

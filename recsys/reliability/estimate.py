@@ -79,7 +79,7 @@ class Estimate:
         whole = whole.fitted(user, item, answer, np.ones(pairs), sweeps=30)
         subset = np.sort(rng.permutation(pairs)[:_MOST])
         deviation = float(responses.value.std())
-        spreads = Spreads(*(deviation * np.exp(_USUAL)), (0.5,) * len(responses.names))
+        spreads = Spreads.of(deviation * np.exp(_USUAL), np.full(len(responses.names), 0.5))
         return cls(
             responses,
             Scale.of(responses),
@@ -115,7 +115,8 @@ class Estimate:
             others = ~judged
             # Of fewer ratings the weaker dimensions would be given up.
             start = former.with_priors_of(whole)
-            fitted = start.fitted(*(column[others] for column in columns), learns="nothing")
+            part = self.user[others], self.item[others], self.answer[others], weight[others]
+            fitted = start.fitted(*part, learns="nothing")
             factors.append(fitted)
             user = fitted.of_users(*columns, self.responses.n_users)
             mean[judged], variance[judged] = user.without(*(column[judged] for column in columns))
@@ -131,7 +132,7 @@ class Estimate:
         unit = np.log(self.responses.value.std())
 
         def loss(x: Doubles) -> float:
-            spreads = Spreads(*np.exp(x[:4]), tuple(x[4:]))
+            spreads = Spreads.of(np.exp(x[:4]), x[4:])
             likelihoods = log_likelihoods(answers, scale, mean, variance, self.own, spreads)
             return float(2 * ((x[:4] - unit - _USUAL) ** 2).sum() - (gamma * likelihoods).sum()) / len(gamma)
 
@@ -141,7 +142,7 @@ class Estimate:
         ]
         bounds = [(unit - 3, unit + 2)] * 4 + [(-5.0, 5.0)] * len(former.pull)
         x = minimize(loss, start, method="L-BFGS-B", options={"maxiter": 6}, bounds=bounds).x
-        return replace(self, spreads=Spreads(*np.exp(x[:4]).tolist(), tuple(x[4:].tolist())))
+        return replace(self, spreads=Spreads.of(np.exp(x[:4]), x[4:]))
 
     def judged(self, shrinkage: float) -> Estimate:
         """Return the run with the classes of all pairs, and the users' shares, in turns."""

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.serving.title_search import TitleSearch, fold
+from recsys.data.titles import fold
+from recsys.serving.title_search import TitleSearch
 
 _TEXT = st.text("abAB éß.\n", max_size=8)
 
