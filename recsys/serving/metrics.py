@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final, final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from recsys.serving.records import Shelf
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable with the folder in which several processes share their counters."""
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_DISTANCES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
+_DUE = 0.1
+"""A persona with this share of the history is due a place."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
 
@@ -48,6 +54,19 @@ class Metrics:
         self._failures = Counter(
             "recsys_store_failures", "Requests that the store failed.", ("cause",), registry=self._registry
         )
+        self._persona_lists = Counter(
+            "recsys_persona_lists",
+            "Lists of users with several personas, without filters: whether each persona with a tenth of the history "
+            "has a place.",
+            ("starved",),
+            registry=self._registry,
+        )
+        self._distance = Histogram(
+            "recsys_persona_distance",
+            "Of these lists: sum over personas of the difference between share of the places and of the history.",
+            buckets=_DISTANCES,
+            registry=self._registry,
+        )
         self._reloads = Counter("recsys_reloads", "Bundles that were asked for.", ("outcome",), registry=self._registry)
 
     def observe_answer(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -66,6 +85,19 @@ class Metrics:
         """Count the events of a batch."""
         self._events.labels("accepted").inc(accepted)
         self._events.labels("repeated").inc(repeated)
+
+    def observe_list(self, shelves: Sequence[Shelf]) -> None:
+        """Count a list by what it does to the user's personas; lists of fewer than two personas say nothing.
+
+        Starved are lists in which a persona with a tenth of the history has no place. Muted personas are due none.
+        """
+        personas = [shelf for shelf in shelves if shelf.persona is not None and not shelf.muted]
+        places, mass = sum(shelf.seats for shelf in personas), sum(shelf.share for shelf in personas)
+        if len(personas) < 2 or places == 0 or mass == 0:
+            return
+        starved = any(shelf.seats == 0 and shelf.share >= _DUE * mass for shelf in personas)
+        self._persona_lists.labels("yes" if starved else "no").inc()
+        self._distance.observe(sum(abs(shelf.seats / places - shelf.share / mass) for shelf in personas))
 
     def count_reload(self, *, accepted: bool) -> None:
         """Count a reload."""

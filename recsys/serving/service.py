@@ -122,6 +122,8 @@ class Service:
         listed = self.answers.recommend(user_id, n, at, exclude, details=details, filters=filters, said=said)
         if listed.reasons == "pending":
             self._later(self._unsearched, user_id)
+        if not filters.any:
+            self.metrics.observe_list(listed.shelves)
         return listed
 
     def append(self, events: Sequence[Event]) -> Appended:
