@@ -185,8 +185,9 @@ def check_experiment(
     if not isinstance(content, dict) or "model" not in content:
         raise ConfigError(f"{source}: an experiment file needs a section 'model' with class_path and init_args")
     check_keys(content, ("model", *_SECTIONS, FEEDBACK, SLATE), source)
+    content = {**content, "model": legacy.section(content["model"])}
     content, overrides = _with_slate(content, overrides, source, dashes)
-    model = from_section(legacy.section(content["model"]), Recommender, f"{source}: model", configured)
+    model = from_section(content["model"], Recommender, f"{source}: model", configured)
     sections = {name: _section(name, content, source) for name in _SECTIONS}
     feedback = content.get(FEEDBACK)
     if overrides:

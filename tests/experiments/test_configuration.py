@@ -194,9 +194,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(classes_of(Recommender)))
 def test_every_model_has_defaults_that_an_experiment_can_name(name: str) -> None:
-    wraps = name.endswith(("Decayed", "WithPersonas"))
-    wrapped = {"init_args": {"model": {"class_path": "recsys.models.EASE"}}} if wraps else {}
-    experiment = check_experiment({"model": {"class_path": name} | wrapped})
+    wraps = name.endswith(("Decayed", "Reliable", "Remembering", "Slated", "WithPersonas"))
+    arguments: dict[str, Any] = {"model": {"class_path": "recsys.models.EASE"}} if wraps else {}
+    if name.endswith("Slated"):
+        arguments["slate"] = {"class_path": "recsys.slates.Diverse"}
+    experiment = check_experiment({"model": {"class_path": name, "init_args": arguments}})
     assert type(experiment.build()) is classes_of(Recommender)[name]
 
 

@@ -136,7 +136,7 @@ def test_half_life_includes_how_long_the_present_taste_has_lasted() -> None:
     state["until"][0] = 9
     state["parameters"][0] = 1e-9  # nothing changes at the question itself
     rule.changepoints.restore(state)
-    queries = Queries.from_history([[0, 1, 2, 3, 4, 5, 0, 1, 2]], users=[0], times=[range(9)])
+    queries = Queries.from_history([[0, 1, 2, 3, 4, 5, 0, 1, 2]], users=[0], times=[np.arange(9) * DAY], now=[9 * DAY])
     (half_life,) = user_half_lives(model, queries) or []
     assert half_life.lasted is not None
     assert (half_life.lasted.median, half_life.lasted.low, half_life.lasted.high) == (3.0, 3.0, None)
