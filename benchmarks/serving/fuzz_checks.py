@@ -32,10 +32,15 @@ def documented_error(_: CheckContext, response: Response, case: Case[Any]) -> No
 
 @schemathesis.hook
 def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
-    """Put the future into the past: what the future is changes while cases are made, so no schema says it."""
+    """Mend what no schema says: what the future is, what takes the place of what, and the grammar of summaries."""
     for place in (case.body, case.query):
         if isinstance(place, dict):
             _into_the_past(place, "at")
+            if any(place.get(name) is not None for name in ("history", "at", "persona")):
+                place.pop("summary", None)
+            for name in ("summary", "text"):
+                if isinstance(place.get(name), str):
+                    place[name] = ""
             for name in ("events", "history"):
                 events = place.get(name)
                 for event in events if isinstance(events, list) else []:

@@ -23,7 +23,7 @@ def test_classes_spreads_and_shares_of_the_world_are_found() -> None:
     level = np.bincount(world.item, world.value, ITEMS) / np.bincount(world.item, minlength=ITEMS)
     assert auc(-np.abs(world.value - level[world.item]), world.kind == 0) < 0.72
     assert calibration_error(genuine, world.kind == 0) < 0.09
-    assert mixture.spreads.pull[0] == pytest.approx(0.8, abs=0.15)
+    assert mixture.spreads.pull[0] == pytest.approx(0.8, abs=0.25)
     assert mixture.spreads.genuine == pytest.approx(0.4, abs=0.12)
     first = responses(world).first
     assert (

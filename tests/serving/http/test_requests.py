@@ -75,7 +75,7 @@ def test_a_route_without_parameters_says_so(client: Client) -> None:
         ("/v1/events", {"events": [event("e1") | {"tme": 1}]}, "there is no field 'tme' here; did you mean 'time'?"),
         ("/v1/events", {"event": [event("e1")]}, "there is no field 'event' here; did you mean 'events'?"),
         ("/v1/recommendations", {"history": [], "excludes": []}, "did you mean 'exclude'?"),
-        ("/v1/recommendations", {"history": [], "limit": 3}, "it has history, n, at, exclude"),
+        ("/v1/recommendations", {"history": [], "limit": 3}, "it has history, summary, n, at, exclude"),
         ("/v1/users/u0/recommendations", {"excluded": ["i1"]}, "did you mean 'exclude'?"),
     ],
 )

@@ -165,7 +165,7 @@ class Tables:
         """Return the error of a word that is no genre."""
         known = [*self.by_label] if len(self.by_label) < 200 else []
         hint = nearest(text, known) or (f"; there are {', '.join(self.labels[:12])}" if self.labels else "")
-        return DataError(f"{text!r} is no genre, and no title stands without 'like' before it{hint}")
+        return DataError(f"{text!r} is no genre; before a title write 'like'{hint}")
 
     def _alike(self, text: str) -> list[str]:
         """Return the titles that share the beginning of a word with a text: a search of all would take seconds."""
