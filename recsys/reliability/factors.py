@@ -11,6 +11,9 @@ from scipy.sparse.linalg import svds
 
 from recsys.types import Doubles, Ints
 
+_NOISE_EVERY = 5
+"""Sweeps after which the noise is estimated anew."""
+
 Learns = Literal["each", "scale", "nothing"]
 
 
@@ -113,13 +116,15 @@ class Factors:
         shape = len(self.users.mean), len(self.items.mean)
         by_user = [sp.csr_matrix((column, (user, item)), shape=shape) for column in (weight, weight * rest)]
         by_item = [matrix.T.tocsr() for matrix in by_user]
-        for _ in range(sweeps):
+        for sweep in range(sweeps):
             users = _regressed(result.users, result.items, by_user[0], by_user[1], result.noise, learns)
             items = _regressed(result.items, users, by_item[0], by_item[1], result.noise, learns)
             result = Factors(middle, users, items, result.noise)
-        mean, variance = result.predicted(user, item)
-        noise = float((weight * ((value - mean) ** 2 + variance)).sum() / total)
-        return replace(result, noise=max(noise, 1e-3))
+            if sweep % _NOISE_EVERY == _NOISE_EVERY - 1 or sweep == sweeps - 1:  # it takes as long as a sweep
+                mean, variance = result.predicted(user, item)
+                noise = float((weight * ((value - mean) ** 2 + variance)).sum() / total)
+                result = replace(result, noise=max(noise, 1e-3))
+        return result
 
     def with_priors_of(self, other: Factors) -> Factors:
         """Return these factors with the variances of the priors of others."""
