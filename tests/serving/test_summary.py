@@ -50,6 +50,13 @@ def test_a_later_event_counts_beside_the_text(client: Client) -> None:
     assert client.get("/v1/users/u5/summary").json()["events_since"] == 1
 
 
+def test_a_text_and_filters_that_leave_few_items(client: Client) -> None:
+    client.put("/v1/users/u7/summary", json={"text": ""})
+    answer = client.get("/v1/users/u7/recommendations?to_year=1900")
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["items"]) < 10
+
+
 def test_bad_texts_are_refused_and_change_nothing(client: Client) -> None:
     for text, told in (("Mosty like i1", "did you mean"), ("Mostly like i1 and i1", "said twice"), ("mostly like", "")):
         answer = client.put("/v1/users/u0/summary", json={"text": text})

@@ -19,7 +19,6 @@ from recsys.models.memories.text.state import TasteText
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.lists.answered import Asked
 from recsys.serving.norms.norms import Bound
-from recsys.serving.norms.ruled import known
 from recsys.serving.records import RecommendationList, Summary
 from recsys.serving.users.state import excluding
 
@@ -101,7 +100,7 @@ class SummaryLists:
             plain, scores = self._listed(said, queries, written, asked.n)
             if not rules.keeps(plain):
                 _, plain = rules.decide(scores, asked.n)
-        items = explain_text(reader, said, plain.items[0][: len(known(plain.items))], plain.scores[0])
+        items = explain_text(reader, said, plain.items[0], plain.scores[0])
         return RecommendationList(
             self._fingerprint,
             int(queries.now[0]),
