@@ -95,9 +95,8 @@ class Exact(Slate):
         for place in range(allowed.shape[1]):
             room = allowed[:, place] & (length < n)
             for axis, count in zip(axes, counts, strict=True):
-                holder = axis.holder[:, place]
-                full = np.take_along_axis(count >= axis.high, np.maximum(holder, 0)[:, None], 1)[:, 0]
-                room &= ~full | (holder == UNKNOWN)
+                held = np.flatnonzero(axis.holder[:, place] != UNKNOWN)
+                room[held] &= (count < axis.high)[held, axis.holder[held, place]]
             rows = np.flatnonzero(room)
             chosen[rows, length[rows]] = place
             length[rows] += 1
@@ -121,9 +120,8 @@ class Exact(Slate):
             )  # "queries n holders"
             # Who has all seats that it may have cannot take another; if somebody lacks seats, only they can.
             full, lacks = others >= seats.high[:, None], others < seats.low[:, None]
-            out = full | (lacks.any(2, keepdims=True) & ~lacks)
-            column = np.repeat(np.maximum(seats.holder, 0)[:, None], chosen.shape[1], axis=1)
-            shut = np.take_along_axis(out, column, 2) & (seats.holder != UNKNOWN)[:, None]
+            out = np.pad(full | (lacks.any(2, keepdims=True) & ~lacks), ((0, 0), (0, 0), (0, 1)))  # never nobody's
+            shut = np.take_along_axis(out, np.repeat(seats.column[:, None], chosen.shape[1], axis=1), 2)
             worth -= np.where(shut, 2 * unit(pool, pool.items != UNKNOWN)[:, :, None], 0.0)
         return worth
 
@@ -156,6 +154,11 @@ class _Seats:
     low: np.ndarray
     high: np.ndarray
 
+    @property
+    def column(self) -> Ints:
+        """ "queries pool", the holder of each candidate, where nobody comes after all holders."""
+        return np.where(self.holder == UNKNOWN, self.low.shape[1], self.holder).astype(np.int64)
+
     def counts(self, holder: Items | Ints) -> Ints:
         """Return how many entries of each row are of each holder, "queries holders"."""
         width = self.low.shape[1] + 1
@@ -176,7 +179,7 @@ def _greedy(seats: _Seats, allowed: Mask, n: int) -> Ints:
     """
     queries, size = allowed.shape
     width = seats.low.shape[1] + 1
-    holder = np.where(seats.holder == UNKNOWN, width - 1, seats.holder)
+    holder = seats.column
     flat = (holder + width * np.arange(queries)[:, None]).ravel()
     order = np.argsort(flat, kind="stable")
     starts = np.searchsorted(flat[order], np.arange(queries * width))

@@ -150,8 +150,8 @@ class Seats(Slate):
         scores, worth, tastes, content = values.scores, values.worth, values.tastes, values.content
         queries = np.arange(len(scores))
         owners = worth.shape[1]
-        # The last column is nobody's.
-        quotient = np.hstack([worth, np.zeros((len(scores), 1))])
+        first_seat = np.hstack([worth, np.zeros((len(scores), 1))])  # the last column is nobody's
+        quotient = first_seat.copy()
         seats = np.zeros(quotient.shape, np.int64)
         holder = np.where(owner == UNKNOWN, owners, owner).astype(np.int64)
         flat = holder + (owners + 1) * queries[:, None]  # of the flattened quotients
@@ -183,9 +183,7 @@ class Seats(Slate):
                 seated[rows] += tastes.parts[rows, best]
             if content is not None and held is not None:
                 held[rows] += content.parts[rows, best]
-            owned = np.where(taken < owners, taken, 0)
-            first_seat = np.where(taken < owners, worth[rows, owned], 0.0)
-            quotient[rows, taken] = first_seat / (self.divisor * seats[rows, taken] + 1)
+            quotient[rows, taken] = first_seat[rows, taken] / (self.divisor * seats[rows, taken] + 1)
         return chosen
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.evaluation.calibration import miscalibration
-from recsys.slates import Calibrated, Content, Determinantal, Diverse, Exact, Greedy, Pool, Seating, Seats, Slate
+from recsys.slates import Calibrated, Content, Determinantal, Diverse, Exact, Floor, Greedy, Pool, Seating, Seats, Slate
 from recsys.types import Ints
 
 SLATES: tuple[Slate, ...] = (
@@ -64,6 +64,24 @@ def test_lists_hold_each_candidate_once_and_are_as_long_as_can_be(slate: Slate, 
         assert len(set(listed.tolist())) == len(listed) == min(8, int((items != UNKNOWN).sum()))
         assert (items[listed] != UNKNOWN).all()
         assert (row[len(listed) :] == UNKNOWN).all()
+
+
+@pytest.mark.parametrize("slate", [*SLATES, Floor(0.1, 20)], ids=str)
+@pytest.mark.parametrize("queries", [0, 1, 3])
+def test_without_labels_and_owners_the_best_scores_are_listed(slate: Slate, queries: int) -> None:
+    """So are the items of a log without genres: there are no owners at all, not only none of these candidates."""
+    size = 4
+    scores = np.tile(np.linspace(1, 0, size, dtype=np.float32), (queries, 1))
+    nothing = Content(np.zeros((queries, size, 0)), np.zeros((queries, 0)))
+    one_class = Content(np.ones((queries, size, 1)), np.ones((queries, 1)))
+    seating = Seating(nothing.home, nothing.shares, content=nothing, popularity=one_class)
+    pool = Pool(np.tile(np.arange(size, dtype=np.int32), (queries, 1)), scores, seating)
+    for n in (2, 6):  # the pool may be shorter than the list
+        chosen = slate.choose(pool, n)
+        np.testing.assert_array_equal(chosen, Greedy().choose(pool, n))
+        assert np.isfinite(slate.standing(pool, chosen)).all()
+        if isinstance(slate, Exact):
+            np.testing.assert_array_equal(slate.plain_greedy(pool, n)[0], chosen)
 
 
 @pytest.mark.parametrize("slate", SLATES, ids=str)
