@@ -234,6 +234,9 @@ def _case(
         call += ["--out", "/dev/null/x"]
     if words == ("data", "fetch"):
         call = [*words, "no such data set"]
+    if words == ("audit",):  # a round of one world says as much as thirty of four
+        call += ["--rounds", "1", "--seeds", "1", "--processes", "1"]
+        call += [] if "--worlds" in call else ["--worlds", "chaney"]
     if words == ("benchmark", "drift"):
         call += ["--base", "nothing"]
     return call
