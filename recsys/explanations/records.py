@@ -47,7 +47,7 @@ LOW_CERTAINTY = 0.25
 
 _STRONG_CERTAINTY = 0.5
 
-_OFTEN_SHARE, _OFTEN_LIFT, _OFTEN_MOST = 0.25, 1.5, 2
+_OFTEN_SHARE, _OFTEN_LIFT, _OFTEN_MOST = 0.4, 1.5, 2
 
 ItemId = Annotated[int | str, _TextInSchemas()]
 """An external id: as the log has it; always text in answers of the service."""
@@ -231,7 +231,7 @@ class GenreShare:
 def often(genres: Sequence[GenreShare], name: str) -> tuple[str, ...]:
     """Return what the events of a persona often are, beside its name, in words that a sentence has.
 
-    At most two genres that at least a quarter of its events have, and half as many again as of everybody's events. A
+    At most two genres that at least two fifths of its events have, and half as many again as of everybody's events. A
     genre that the name has says nothing new. Often is not always: the shares tell how often.
 
     Args:
