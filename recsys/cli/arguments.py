@@ -154,7 +154,7 @@ def add_seed(parser: argparse.ArgumentParser, text: str, name: str = "--seed") -
 
 def add_length(parser: argparse.ArgumentParser, text: str, default: int = 10) -> None:
     """Add the length of lists."""
-    parser.add_argument("-n", type=whole(1, LONGEST_LIST), default=default, help=f"{text} (default: %(default)s)")
+    parser.add_argument("-n", "-k", type=whole(1, LONGEST_LIST), default=default, help=f"{text} (default: %(default)s)")
 
 
 def add_actions(command: Parser, *, required: bool = True) -> Commands:
@@ -167,6 +167,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="directory of a finished run")
     parser.add_argument("--data", help="read the run's log from here")
     add_columns(parser, " (in addition to what the run was trained with)")
+    add_allowed(parser)
+
+
+def add_allowed(parser: argparse.ArgumentParser) -> None:
+    """Add the classes from elsewhere that the bundle of a run may name."""
     parser.add_argument(
         "--allow-model",
         nargs="+",

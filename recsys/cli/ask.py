@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from recsys.cli.answers.lists import recommend_many
 from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_moment, add_run, picture
 from recsys.cli.render import print_json, print_personas, print_recommendations, print_shelves, say
 from recsys.errors import ConfigError
@@ -12,12 +13,34 @@ from recsys.errors import ConfigError
 
 def add_recommend(commands: Commands) -> None:
     """Add `recommend` to the commands of a parser."""
-    parser = add_command(commands, "recommend", _recommend, "explained recommendations for one user")
+    parser = add_command(
+        commands,
+        "recommend",
+        _recommend,
+        "explained recommendations for one user, or for everybody in a file",
+        "With --all or --users the lists\n"
+        "are written to --out. Parts are kept when it is interrupted: the same command goes on from there.",
+    )
     add_run(parser)
     user = parser.add_mutually_exclusive_group(required=True)
     user.add_argument("--user", help="id of a user of the log")
     user.add_argument("--history", type=Path, help="file with somebody's items: ids one to a line, CSV or JSON")
     user.add_argument("--summary", type=Path, help="file with a text about somebody, of whom nothing else is known")
+    user.add_argument("--all", action="store_true", help="all users of the log, into a file: --out")
+    user.add_argument(
+        "--users",
+        type=Path,
+        metavar="FILE",
+        help="these users, into a file: ids one to a line, or a file of any format with a column of users",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="of --all and --users: .parquet, .csv or .jsonl")
+    parser.add_argument(
+        "--explain",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="--no-explain: without reasons, of --all and --users, which is several times as fast",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file of --out")
     add_length(parser, "how many")
     parser.add_argument(
         "--mute",
@@ -54,11 +77,16 @@ def add_personas(commands: Commands) -> None:
 
 
 def _recommend(options: argparse.Namespace) -> None:
-    from recsys.experiments import questions
-
+    if options.all or options.users is not None:
+        recommend_many(options)
+        return
+    if options.out is not None or not options.explain or options.overwrite:
+        raise ConfigError("--out, --no-explain and --overwrite are for --all and --users; leave them out for one user")
     if options.summary is not None:
         _recommend_text(options)
         return
+    from recsys.experiments import questions
+
     listed = questions.recommend(
         options.run,
         user=options.user,

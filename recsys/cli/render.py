@@ -8,8 +8,9 @@ import math
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,9 @@ _UNBROKEN = 24
 
 _FRAME = 6
 """Characters of a box beside its title."""
+_INTERVAL = 10.0
+"""Seconds between two lines of progress where it is no terminal that shows them."""
+
 _LIKELY = 0.1
 """Half-lives on a clock that is less probable than this are left out."""
 
@@ -98,6 +102,39 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, as_json: bool = False, dec
         table.add_row(*map(escape, row))
     console.width = max(console.width, least + len(names))
     console.print(table)
+
+
+@contextmanager
+def progress_of(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Yield what shows progress on standard error, given how much is done, and of how much: a bar on a terminal.
+
+    Elsewhere it is a line about every ten seconds.
+    """
+    if quiet:
+        yield lambda done, total: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines_of_progress(what)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines_of_progress(what: str) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        if done < total and time.monotonic() - last >= _INTERVAL:
+            last = time.monotonic()
+            say(f"{what}: {done} of {total}")
+
+    return show
 
 
 def output() -> Console:

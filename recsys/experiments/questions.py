@@ -10,19 +10,20 @@ from typing import Any, final
 
 import numpy as np
 
-from recsys.bundles.index import recommender_of
 from recsys.data.queries import Queries, Ragged
 from recsys.data.readers.times import moment
 from recsys.decay import ShortTerm
 from recsys.errors import ConfigError, DataError
 from recsys.experiments.controls import list_of, shelves_of
 from recsys.experiments.history_files import read_history
+from recsys.experiments.lists.batch import RunLists
 from recsys.experiments.runs import load_model, run_log
 from recsys.explanations import describe_personas, explain_items
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.external_ids import queries_by_id
 from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.reasons import explain_list
+from recsys.explanations.reasons.user_list import UserList
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.model import WithPersonas
@@ -90,12 +91,15 @@ def recommend(
         if mute or boost:
             raise ConfigError("what goes with a visit belongs to no persona; leave out --mute and --boost, or --visit")
         return ExplainedList(_of_visit(model, queries, n), [])
-    if isinstance(model, WithPersonas) or mute or boost:
+    if mute or boost:
         made = list_of(model, queries, n, mute, boost)
         explained = explain_list(made, model.fitted_on.items.ids.tolist(), recent=model.read(queries).recent)
         return ExplainedList([explanation.to_dict() for explanation in explained], shelves_of(made))
-    recommendations = recommender_of(run / "model", model, exact=exact)(queries, n)
-    return ExplainedList([one.to_dict() for one in explain_items(model, queries, recommendations)[0]], [])
+    lister = RunLists.of(run, model, n, exact=exact)
+    listed = lister.lists(queries)
+    items = [one.to_dict() for one in lister.explained(queries, listed)[0]]
+    found = isinstance(model, WithPersonas)
+    return ExplainedList(items, shelves_of(UserList.of(model, queries, n, listed)) if found else [])
 
 
 def _of_visit(model: Recommender, queries: Queries, n: int) -> list[dict[str, Any]]:

@@ -221,12 +221,7 @@ def similar_items(model: Recommender, items: Id | Iterable[Id], *, n: int = 10) 
     whole("n", n)
     check_model(model)
     numbers = known_numbers(model.fitted_on.items, items, "items", "the model")
-    lists = [similar(model, number, n) for number in numbers.tolist()]
-    every = Recommendations(
-        np.concatenate([np.zeros((0, n), np.int32), *(one.items for one in lists)]),
-        np.concatenate([np.zeros((0, n), np.float32), *(one.scores for one in lists)]),
-    )
-    return _ranked(model, every, "item_id", model.fitted_on.items.ids[numbers], "similar_item_id")
+    return _ranked(model, similar(model, numbers, n), "item_id", model.fitted_on.items.ids[numbers], "similar_item_id")
 
 
 def _frame(model: Recommender, queries: Queries, user_ids: npt.NDArray[Any], n: int, *, reasons: bool) -> pd.DataFrame:

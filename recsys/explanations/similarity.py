@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -44,8 +46,8 @@ def persona_similarity(model: PersonaRecommender, queries: Queries, history: Pad
 
 
 @torch.inference_mode()
-def similar(model: Recommender, item: int, n: int) -> Recommendations:
-    """Return the n items that go with an item best, as the answer to one query.
+def similar(model: Recommender, items: Sequence[int] | Items, n: int) -> Recommendations:
+    """Return the n items that go with each of some items best, a row for each.
 
     A fold-in model gives what it recommends to a user with this item alone; a model of learned users the items with the
     largest cosine of their vectors.
@@ -53,16 +55,19 @@ def similar(model: Recommender, item: int, n: int) -> Recommendations:
     Raises:
         CapabilityError: the model has no similarity between items.
     """
+    numbers = np.asarray(items, np.int32)
     if model.folds_in:
-        return model.recommend(Queries.from_history([[item]]), n)
+        return model.recommend(Queries.from_history(numbers[:, None].tolist()), n)
     if not (isinstance(model, PersonaRecommender) and model.has_personas):
-        raise CapabilityError(f"{type(model).__name__} has no similarity between items")
+        raise CapabilityError(
+            f"{type(model).__name__} has no similarity between items: it has no item vectors and folds in no history"
+        )
     vectors = torch.nn.functional.normalize(model.item_vectors().float(), dim=1)
-    cosine = vectors @ vectors[item]
-    cosine[item] = -torch.inf
-    values, items = torch.topk(cosine, min(n, len(cosine) - 1))
-    padding = (0, n - len(values))
+    cosine = vectors[torch.from_numpy(numbers.astype(np.int64)).to(vectors.device)] @ vectors.T
+    cosine[np.arange(len(numbers)), numbers] = -torch.inf
+    values, best = torch.topk(cosine, min(n, cosine.shape[1] - 1))
+    padding = ((0, 0), (0, n - values.shape[1]))
     return Recommendations(
-        np.pad(items.cpu().numpy().astype(np.int32), padding, constant_values=UNKNOWN)[None],
-        np.pad(values.cpu().numpy(), padding, constant_values=-np.inf)[None],
+        np.pad(best.cpu().numpy().astype(np.int32), padding, constant_values=UNKNOWN),
+        np.pad(values.cpu().numpy(), padding, constant_values=-np.inf),
     )

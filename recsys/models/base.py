@@ -77,8 +77,13 @@ class FittedOn:
         """
         queries = Queries.from_interactions(log, users, now)
         # Only the ids that occur are looked up: the query of one user costs the same in a large catalogue.
-        occurring, place = np.unique(queries.history.items, return_inverse=True)
-        history = Ragged(queries.history.indptr, self.items.numbers(log.items.ids[occurring])[place])
+        items = queries.history.items
+        if len(items) < log.n_items:
+            occurring, place = np.unique(items, return_inverse=True)
+            known = self.items.numbers(log.items.ids[occurring])[place]
+        else:
+            known = self.items.numbers(log.items.ids)[items]
+        history = Ragged(queries.history.indptr, known)
         return replace(queries, users=self.users.numbers(log.users.ids[queries.users]), history=history)
 
     @cached_property

@@ -77,11 +77,13 @@ def top_n(
     """
     rank = (torch.arange(scores.shape[1]) if tie_rank is None else tie_rank).to(scores.device)
     width = min(n, scores.shape[1])
-    values, index = torch.topk(scores, width, dim=1)
+    values, index = torch.topk(scores, min(n + 1, scores.shape[1]), dim=1)
     if bool(torch.isnan(values).any()):  # which count as the largest
         raise ConfigError(NAN_SCORES)
+    following = values[:, width:]
+    values, index = values[:, :width], index[:, :width]
     last = values[:, -1:]
-    tied = ((scores == last).sum(1) > (values == last).sum(1)) & (last[:, 0] > -torch.inf)
+    tied = (following == last).any(1) & (last[:, 0] > -torch.inf)
     by_rank = torch.argsort(rank[index], dim=1, stable=True)
     values, index = values.gather(1, by_rank), index.gather(1, by_rank)
     best = torch.argsort(values, dim=1, descending=True, stable=True)

@@ -328,7 +328,7 @@ class RunAnswers:
                 queries = self._model.read(Queries.from_history([[number]])).queries
                 best = self._recommend_scored(excluding(queries, np.asarray(sorted(removed), np.int32)), n)
             else:
-                best = similar(self._model, number, min(n + len(removed), self._model.n_items))
+                best = similar(self._model, [number], min(n + len(removed), self._model.n_items))
         titles = self._catalogue.titles
         items = [
             SimilarItem(self._catalogue.ids[other], titles[other], score)

@@ -1,0 +1,52 @@
+"""The lists of a batch of users, with or without reasons: the one way in which a run's lists are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, final
+
+from recsys.bundles.index import Recommend, recommender_of
+from recsys.data.queries import Queries
+from recsys.explanations import explain_items
+from recsys.explanations.records import Explanation
+from recsys.models.base import Recommendations, Recommender
+from recsys.models.personas.model import WithPersonas
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class RunLists:
+    """Makes the lists of a run's model.
+
+    Attributes:
+        model: of the run.
+        n: length of the lists; no more than there are items.
+        listed_by: finds the n best items of each query.
+    """
+
+    model: Recommender
+    n: int
+    listed_by: Recommend
+
+    @classmethod
+    def of(cls, run: Path, model: Recommender, n: int, *, exact: bool = False) -> Self:
+        """Return what makes the lists of a run.
+
+        Args:
+            run: its directory.
+            model: its model.
+            n: length of the lists.
+            exact: score every item, also where the run has an index. Personas always choose from all items.
+        """
+        exact = exact or isinstance(model, WithPersonas)
+        return cls(model, min(n, model.n_items), recommender_of(run / "model", model, exact=exact))
+
+    def lists(self, queries: Queries) -> Recommendations:
+        """Return the lists without reasons."""
+        return self.listed_by(queries, self.n)
+
+    def explained(self, queries: Queries, lists: Recommendations | None = None) -> Sequence[Sequence[Explanation]]:
+        """Return the lists with their reasons; `lists`, the result of `lists`, saves work."""
+        return explain_items(self.model, queries, self.lists(queries) if lists is None else lists)
