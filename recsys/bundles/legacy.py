@@ -26,8 +26,10 @@ _FORMER_GRID: dict[str, Any] = {
     "paired": False,
 }
 """What `TemporalDecay` was until version 0.2, when it had neither floors nor half-lives on both clocks."""
-_BEFORE_VISITS: dict[str, Any] = {"visit_share": 0.0, "last_visit_share": 1.0, "absence_days": 0.0}
-"""What it was until weights depended on visits."""
+_BEFORE_VISITS: dict[str, Any] = {"share": 0.0, "last": 1.0, "absence_days": 0.0}
+"""Its `visits` until weights depended on them."""
+_VISITS = {"visit_share": "share", "last_visit_share": "last", "absence_days": "absence_days"}
+"""Arguments of `TemporalDecay` that are fields of its `visits` now."""
 _RENAMED = {"recsys.models.LinearAMPCF": "recsys.models.PersonaEASE"}
 """Today's names of models that had another one until version 0.2."""
 _MEMORIES = "recsys.models.memories."
@@ -53,7 +55,8 @@ def _with_former_grid(value: Any) -> Any:  # noqa: ANN401 - any plain value
         today[CLASS] = _POPULATION
     given = today.get(ARGUMENTS, {})
     if today.get(CLASS) == _TEMPORAL:
-        today[ARGUMENTS] = ({} if "floors" in given else _FORMER_GRID) | _BEFORE_VISITS | given
+        visits = {"visits": _BEFORE_VISITS | given.get("visits", {})}
+        today[ARGUMENTS] = ({} if "floors" in given else _FORMER_GRID) | given | visits
     return today
 
 
@@ -85,6 +88,8 @@ def arguments(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         values: its arguments as plain data.
     """
     today = {key: section(value) for key, value in values.items()}
+    if name == _TEMPORAL and (visits := {_VISITS[key]: today.pop(key) for key in _VISITS if key in today}):
+        today["visits"] = today.get("visits", {}) | visits
     return _decayed(today) if name == _DECAYED else today
 
 
@@ -144,5 +149,5 @@ def _decayed(values: Mapping[str, Any]) -> dict[str, Any]:
     own = {_PER_USER.get(key, key): value for key, value in (per_user or {}).items()}
     today |= {key: own.pop(key) for key in _CALIBRATION if key in own}
     if shared.get("half_life") is None:
-        return {**today, "rule": {CLASS: _TEMPORAL, ARGUMENTS: _FORMER_GRID | _BEFORE_VISITS | own}}
+        return {**today, "rule": {CLASS: _TEMPORAL, ARGUMENTS: _FORMER_GRID | {"visits": _BEFORE_VISITS} | own}}
     return {**today, "rule": {CLASS: _GLOBAL, ARGUMENTS: shared}}

@@ -7,6 +7,7 @@ from recsys.decay.gradient import GradientHalfLife
 from recsys.decay.population import PopulationDecay
 from recsys.decay.short_term import ShortTerm
 from recsys.decay.temporal import TemporalDecay
+from recsys.decay.visits import VisitWeights
 
 __all__ = [
     "DetectorReset",
@@ -22,4 +23,5 @@ __all__ = [
     "ShortTerm",
     "SlidingWindow",
     "TemporalDecay",
+    "VisitWeights",
 ]

@@ -65,9 +65,9 @@ class PopulationDecay(ForgettingRule):
         return self.temporal.since_changes(_strangers(queries), weights)
 
     @property
-    def visits(self) -> VisitWeights | None:
+    def visit_weights(self) -> VisitWeights | None:
         """How weights depend on visits; None where they do not."""
-        return self.temporal.visits
+        return self.temporal.visit_weights
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
         return self.temporal.weights(_strangers(queries), event_age)

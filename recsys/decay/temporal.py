@@ -18,7 +18,7 @@ from recsys.decay.changepoints import Changepoints, is_informative, occurrences
 from recsys.decay.former_prior import FormerPrior
 from recsys.decay.half_lives import HalfLives, Posterior
 from recsys.decay.user_arrays import UserArrays
-from recsys.decay.visits import before_visit, going_on, visit_weights
+from recsys.decay.visits import VisitWeights, before_visit, going_on
 from recsys.errors import ConfigError
 from recsys.types import DAY, Doubles, Floats, Ints, Mask
 
@@ -77,12 +77,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         changepoints: whether changes of taste are detected too, so that events before them count less.
         caution: c, by how much the evidence for forgetting has to exceed that for "never": the prior belief in "never"
             is e^c times that in every other hypothesis.
-        visit_share: what part of the weights the visit that is going on has, if it is long; see
-            `recsys.decay.visits.VisitWeights` for this and the next two, which act only where the log's times are
-            seconds. 0: events of a visit are events like any other.
-        last_visit_share: the most that the last visit that is over has, if it is long, until the next one confirms it;
-            1: no bound.
-        absence_days: after so many days without an event half of the weight is that of all events alike; 0: never.
+        visits: how the weights depend on visits, where the log's times are seconds.
 
     Raises:
         ConfigError: a value is out of range.
@@ -101,18 +96,13 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         sharpness: float = 6.0,
         changepoints: bool = True,
         caution: float = 5.0,
-        visit_share: float = 0.8,
-        last_visit_share: float = 0.15,
-        absence_days: float = 90.0,
+        visits: VisitWeights = VisitWeights(),
     ) -> None:
         positive("learning_rate", learning_rate, zero=True)
         positive("shrinkage", shrinkage, zero=True)
         positive("sharpness", sharpness)
         positive("caution", caution, zero=True)
         share("fading", fading)
-        share("visit_share", visit_share)
-        share("last_visit_share", last_visit_share)
-        positive("absence_days", absence_days, zero=True)
         self.events = tuple(events)
         self.days = tuple(days)
         self.periods = tuple(periods)
@@ -123,9 +113,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         self.fading = fading
         self.sharpness = sharpness
         self.caution = caution
-        self.visit_share = visit_share
-        self.last_visit_share = last_visit_share
-        self.absence_days = absence_days
+        self.visits = visits
         self._changepoints = changepoints
         HalfLives(time=self.periods)
         self._prepare(0, "seconds")
@@ -139,9 +127,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         # A period has no known length and the position in an order is no time: there `days` means nothing.
         time = {"seconds": tuple(days * DAY for days in self.days), "period": self.periods}.get(clock, ())
         self._log_clock = clock
-        acts = clock == "seconds"
-        settings = self.visit_share, self.last_visit_share, self.absence_days
-        self.visits = visit_weights(*settings) if acts else None
+        self.visit_weights = self.visits if clock == "seconds" and self.visits.acts else None
         self.half_lives = HalfLives(self.events, time, self.floors, self.paired)
         self._changes = Changepoints(n_users) if self._changepoints else None
         self._population = np.zeros(len(self.half_lives), np.float32)
@@ -238,16 +224,16 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             weigh: the weights of a past, without a visit that is going on, and its `event_age`.
             event_age: as for `weights`.
         """
-        if self.visits is None:
+        if self.visit_weights is None:
             return weigh(queries, event_age)
         visit = self.in_visit(queries)
         past = before_visit(queries, visit)
         weights = weigh(past, None if event_age is None else event_age[~visit])
-        return self.visits.with_visit(queries.history, visit, self.visits.of_past(past, weights))
+        return self.visit_weights.with_visit(queries.history, visit, self.visit_weights.of_past(past, weights))
 
     def in_visit(self, queries: Queries) -> Mask:
         """Return which events are of a visit that is going on and has a share of its own, "events"."""
-        if self.visits is None or self.visits.share == 0:
+        if self.visit_weights is None or self.visit_weights.share == 0:
             return np.zeros(len(queries.times), np.bool_)
         return going_on(queries)
 

@@ -16,6 +16,7 @@ from typing import Final, final
 
 import numpy as np
 
+from recsys.checks import positive, share
 from recsys.data.queries import Queries, Ragged
 from recsys.data.sessions import PAUSE
 from recsys.types import DAY, Doubles, Floats, Ints, Mask
@@ -80,24 +81,39 @@ def before_visit(queries: Queries, visit: Mask) -> Queries:
 @final
 @dataclass(frozen=True)
 class VisitWeights:
-    """How the weights of a past depend on visits. With all three settings off weights stay what they are.
+    """How weights depend on visits, in logs whose times are seconds.
 
-    Attributes:
-        share: of a long visit while it goes on, in [0, 1]; 0: its events are events like any other.
-        last: the cap of the last visit's share, in [0, 1]; 1: none.
-        absence: seconds after which half of the weight is that of all events alike; 0: never.
+    Args:
+        share: what part of the weights the visit that is going on has, if it is long, in [0, 1]; 0: its events are
+            events like any other.
+        last: the most that the last visit that is over has, if it is long, until the next one confirms it, in [0, 1];
+            1: no bound.
+        absence_days: after so many days without an event half of the weight is that of all events alike; 0: never.
+
+    Raises:
+        ConfigError: a value is out of range.
     """
 
-    share: float
-    last: float
-    absence: float
+    share: float = 0.8
+    last: float = 0.15
+    absence_days: float = 90.0
+
+    def __post_init__(self) -> None:
+        share("share", self.share)
+        share("last", self.last)
+        positive("absence_days", self.absence_days, zero=True)
+
+    @property
+    def acts(self) -> bool:
+        """Whether any weight depends on visits."""
+        return self.share > 0 or self.last < 1 or self.absence_days > 0
 
     def of_past(self, past: Queries, weights: Floats) -> Doubles:
         """Return the weights of a past at the beginning of a visit, "events", float64; those of a history sum to 1.
 
             the last visit's part p of the weights becomes at most
                 max(last, n / (2 N), the part of its newest event)      n of N events; nothing changes if n = N
-            w'_j = a w_j / sum w + (1 - a) / N,      a = 1 / (1 + (time since the newest event / absence)^2)
+            w'_j = a w_j / sum w + (1 - a) / N,      a = 1 / (1 + (time since the newest event / absence_days)^2)
 
         One visit that is unlike all before it, as a guest's, changes the next list a little. A taste that lasts is
         confirmed by the next visit: then the earlier one is no longer the last. Where little stands before a long
@@ -125,9 +141,9 @@ class VisitWeights:
                 factor = np.where(held, most / np.maximum(part, _TINY), 1.0)
                 others = np.where(held, (1.0 - most) / np.maximum(1.0 - part, _TINY), 1.0)
                 of *= np.where(last, factor[rows], others[rows])
-        if self.absence:
+        if self.absence_days:
             newest_time = past.times[np.maximum(history.indptr[1:] - 1, 0)]
-            away = np.where(lengths > 0, np.maximum(past.now - newest_time, 0), 0) / self.absence
+            away = np.where(lengths > 0, np.maximum(past.now - newest_time, 0), 0) / (self.absence_days * DAY)
             stays = 1.0 / (1.0 + away * away)
             of = of * stays[rows] + ((1.0 - stays) / np.maximum(lengths, 1))[rows]
         return of
@@ -168,10 +184,3 @@ class VisitWeights:
         np.multiply(past, 1.0 - share, out=mixed[:count])
         mixed[count:] = share / number
         return np.asarray(mixed / max(float(mixed.max()), _TINY), np.float32)
-
-
-def visit_weights(share: float, last: float, absence_days: float) -> VisitWeights | None:
-    """Return how weights depend on visits; None where they do not."""
-    if share == 0 and last == 1 and absence_days == 0:
-        return None
-    return VisitWeights(share, last, absence_days * DAY)

@@ -8,19 +8,18 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float
-from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import ReadOut, Recommender, Validate
-from recsys.models.capabilities import FoldIn, PersonaRecommender, WeightedFit, as_fold_in
+from recsys.models.capabilities import WeightedFit, as_fold_in
 from recsys.models.personas.model import WithPersonas
+from recsys.models.wrapping import Wrapper, fitted, part_of, prefixed
 from recsys.reliability import FittedMixture, Reliability, ResponseMixture, Responses, judge
 from recsys.reliability.agreement import agreement_weights
 from recsys.training.session import Session
-from recsys.types import Floats, Ints, Items
+from recsys.types import Floats, Ints
 
 _LOG = logging.getLogger(__name__)
 _PURPOSE = "weights of answers"
@@ -31,7 +30,7 @@ _SCORES = 16_000_000
 
 
 @final
-class Reliable(PersonaRecommender, FoldIn):
+class Reliable(Wrapper):
     """Any fold-in model, read with answers that count as far as they are preferences.
 
         s_u = model(history of u, weights w_j max(P(genuine_j), .02))       P: see `recsys.reliability.ResponseMixture`
@@ -73,17 +72,8 @@ class Reliable(PersonaRecommender, FoldIn):
         self._mixture: FittedMixture | None = None
 
     @property
-    def folds_in(self) -> bool:
-        return True
-
-    @property
-    def has_personas(self) -> bool:
-        return isinstance(self._inner, PersonaRecommender) and self._inner.has_personas
-
-    @property
     def scoring_model(self) -> Recommender:
-        _ = self.fitted_on
-        return self._inner.scoring_model
+        return self.base.scoring_model
 
     @property
     def fitted_mixture(self) -> FittedMixture:
@@ -106,20 +96,7 @@ class Reliable(PersonaRecommender, FoldIn):
         responses, place = Responses.of_queries(queries, self.n_items)
         return judge(fitted, responses), place
 
-    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
-        return as_fold_in(self._inner, _PURPOSE).contributions(self._weighted(queries), items)
-
-    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
-        return self._with_personas().personas(self._weighted(queries))
-
-    def item_vectors(self) -> Float[Tensor, "items dim"]:
-        return self._with_personas().item_vectors()
-
-    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
-        return self._with_personas().attention(self._weighted(queries), items)
-
-    def _weighted(self, queries: Queries) -> Queries:
-        """Return the queries with the weights that the wrapped model sees."""
+    def _seen(self, queries: Queries) -> Queries:
         if self._mixture is None:
             place, own = self._agreement(queries)
         elif self._mixture.predicts:
@@ -144,13 +121,7 @@ class Reliable(PersonaRecommender, FoldIn):
         return place, agreement_weights(scores, rows)
 
     def _read(self, queries: Queries) -> ReadOut:
-        return self._inner.read(self._weighted(queries))
-
-    def _with_personas(self) -> PersonaRecommender:
-        _ = self.fitted_on
-        if isinstance(self._inner, PersonaRecommender) and self._inner.has_personas:
-            return self._inner
-        raise CapabilityError(f"{type(self._inner).__name__}, which Reliable wraps, has no personas; wrap PersonaEASE")
+        return self._inner.read(self._seen(queries))
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         model = self.model.unfitted()
@@ -161,25 +132,16 @@ class Reliable(PersonaRecommender, FoldIn):
             _LOG.info("answers of %s: %s", train.name, self._mixture.reason)
             if self.train and isinstance(model, WeightedFit):
                 model = model.weighing(_of_events(train, responses, found))
-        self._inner = model
-        effort = model.fit(train, validate, session).effort
-        assert effort is not None
-        return effort.epochs, effort.examples
-
-    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        return self._inner.score(self._weighted(queries))
+        self._inner, effort = fitted(model, train, validate, session)
+        return effort
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
         learned = {} if self._mixture is None else self._mixture.arrays()
-        return arrays | {_MIXTURE + name: value for name, value in learned.items()}
+        return prefixed(_MODEL, self._inner.arrays()) | prefixed(_MIXTURE, learned)
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        inner, mixture = (
-            {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-            for prefix in (_MODEL, _MIXTURE)
-        )
-        self._inner = self.model.unfitted().restore(self.fitted_on, inner)
+        self._inner = self.model.unfitted().restore(self.fitted_on, part_of(arrays, _MODEL))
+        mixture = part_of(arrays, _MIXTURE)
         self._mixture = FittedMixture.restored(mixture) if mixture else None
 
 

@@ -7,19 +7,16 @@ from typing import Any, Final, final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
-from jaxtyping import Float
-from torch import Tensor
 
 from recsys.data.clusters import pure_svd, spherical_kmeans
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
-from recsys.models.capabilities import FoldIn, PersonaRecommender, RoutesItems, as_fold_in
+from recsys.models.capabilities import RoutesItems
 from recsys.models.personas.content import LABELLED, content_of
 from recsys.models.personas.model import WithPersonas
-from recsys.models.top_n import SparseScores
+from recsys.models.wrapping import Wrapper, fitted, part_of, prefixed
 from recsys.slates import Exact, Owners, Seating, Seats, Slate
 from recsys.training.session import Session
 from recsys.types import Doubles, Ints, Items
@@ -33,7 +30,7 @@ _SEED: Final = 0
 
 
 @final
-class Slated(PersonaRecommender, FoldIn, SparseScores):
+class Slated(Wrapper):
     """A model whose lists a slate makes: `recommend`, evaluations and the service all get them.
 
         scores -> mask -> the best `slate.pool` -> slate.choose -> list
@@ -68,24 +65,6 @@ class Slated(PersonaRecommender, FoldIn, SparseScores):
         self._labels: Items | None = None
 
     @property
-    def folds_in(self) -> bool:
-        return self._inner.folds_in
-
-    @property
-    def needs_known_users(self) -> bool:
-        return self._inner.needs_known_users
-
-    @property
-    def has_personas(self) -> bool:
-        return isinstance(self._inner, PersonaRecommender) and self._inner.has_personas
-
-    @property
-    def base(self) -> Recommender:
-        """The fitted model within."""
-        _ = self.fitted_on
-        return self._inner
-
-    @property
     def scoring_model(self) -> Recommender:
         scoring = self.base.scoring_model
         return self if scoring is self._inner else self._around(scoring)
@@ -115,25 +94,6 @@ class Slated(PersonaRecommender, FoldIn, SparseScores):
             return self.fitted_on.metadata.genre_parts
         return np.asarray(self._labels[:, None] == np.arange(_CLUSTERS), np.float64)
 
-    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
-        return as_fold_in(self._inner, "contributions").contributions(queries, items)
-
-    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
-        return self._with_personas().personas(queries)
-
-    def item_vectors(self) -> Float[Tensor, "items dim"]:
-        return self._with_personas().item_vectors()
-
-    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
-        return self._with_personas().attention(queries, items)
-
-    def is_sparse(self, queries: Queries) -> bool:
-        return isinstance(self._inner, SparseScores) and self._inner.is_sparse(queries)
-
-    def sparse_scores(self, queries: Queries) -> sp.csr_matrix:
-        assert isinstance(self._inner, SparseScores)
-        return self._inner.sparse_scores(queries)
-
     @classmethod
     def around(cls, model: Recommender, slate: Slate) -> Slated:
         """Return a fitted model with a slate, without fitting it again; of items without genres, see `fit`, none own.
@@ -156,24 +116,17 @@ class Slated(PersonaRecommender, FoldIn, SparseScores):
         Raises:
             CapabilityError: the model within routes no items.
         """
-        _ = self.fitted_on
-        if not isinstance(self._inner, RoutesItems):
-            raise CapabilityError(f"{type(self._inner).__name__} routes no items to personas; use PersonaEASE or AMPCF")
-        return self._inner.routing().astype(np.float64)
-
-    def _with_personas(self) -> PersonaRecommender:
-        _ = self.fitted_on
-        if isinstance(self._inner, PersonaRecommender) and self._inner.has_personas:
-            return self._inner
-        raise CapabilityError(f"{type(self._inner).__name__}, which Slated wraps, has no personas; wrap AMPCF or MF")
+        if not isinstance(self.base, RoutesItems):
+            raise CapabilityError(f"{type(self.base).__name__} routes no items to personas; use PersonaEASE or AMPCF")
+        return self.base.routing().astype(np.float64)
 
     def _around(self, scoring: Recommender) -> Slated:
         other = Slated.around(scoring, self.slate)
         other._labels = self._labels
         return other
 
-    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        return self._inner.score(queries)
+    def _seen(self, queries: Queries) -> Queries:
+        return queries
 
     def _read(self, queries: Queries) -> ReadOut:
         read = self._inner.read(queries)
@@ -183,9 +136,7 @@ class Slated(PersonaRecommender, FoldIn, SparseScores):
         return self.slate, self.owners(queries)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
-        self._inner = self.model.unfitted()
-        effort = self._inner.fit(train, validate, session).effort
-        assert effort is not None
+        self._inner, effort = fitted(self.model.unfitted(), train, validate, session)
         self._labels = None
         if train.metadata.labelled < LABELLED:
             vectors = pure_svd(train.uses.matrix(), _FACTORS, _SEED)
@@ -193,15 +144,14 @@ class Slated(PersonaRecommender, FoldIn, SparseScores):
             self._labels = np.full(train.n_items, -1, np.int32)
             if len(placed):
                 self._labels[placed] = spherical_kmeans(vectors[placed], min(_CLUSTERS, len(placed)), _SEED)
-        return effort.epochs, effort.examples
+        return effort
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
+        arrays = prefixed(_MODEL, self._inner.arrays())
         return arrays if self._labels is None else arrays | {_LABELS: self._labels}
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        inner = {name.removeprefix(_MODEL): value for name, value in arrays.items() if name.startswith(_MODEL)}
-        self._inner = self.model.unfitted().restore(self.fitted_on, inner)
+        self._inner = self.model.unfitted().restore(self.fitted_on, part_of(arrays, _MODEL))
         labels = arrays.get(_LABELS)
         self._labels = None if labels is None else np.asarray(labels, np.int32)
 

@@ -13,9 +13,11 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.half_lives import HalfLives
 from recsys.decay.temporal import TemporalDecay
+from recsys.decay.visits import VisitWeights
 
 N_USERS = 5
 _GRID = HalfLives()
+NO_VISITS = VisitWeights(share=0.0, last=1.0, absence_days=0.0)
 
 
 def temporal(
@@ -27,8 +29,7 @@ def temporal(
     **learning: Any,
 ) -> TemporalDecay:
     """Return a rule with a grid of half-lives in the unit of the log, by default of half-lives and floors alone."""
-    grid: dict[str, Any] = {"floors": half_lives.floors, "paired": half_lives.paired}
-    grid |= {"visit_share": 0.0, "last_visit_share": 1.0, "absence_days": 0.0}
+    grid: dict[str, Any] = {"floors": half_lives.floors, "paired": half_lives.paired, "visits": NO_VISITS}
     settings: dict[str, Any] = {"events": half_lives.events, "periods": half_lives.time, "days": ()} | grid | learning
     rule = TemporalDecay(changepoints=changepoints, caution=caution, **settings)
     return rule.for_log(n_users, "period" if half_lives.time else "seconds")

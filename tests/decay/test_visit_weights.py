@@ -16,8 +16,7 @@ from recsys.decay import PopulationDecay, TemporalDecay
 from recsys.decay.visits import VisitWeights, before_visit, going_on, past_events, visits_since
 from recsys.errors import ConfigError
 from recsys.types import DAY, HOUR
-
-_OFF: dict[str, Any] = {"visit_share": 0.0, "last_visit_share": 1.0, "absence_days": 0.0}
+from tests.decay.random_queries import NO_VISITS
 
 
 def _of(*rows: list[int], now: list[int]) -> Queries:
@@ -66,7 +65,9 @@ def test_a_first_visit_counts_in_full() -> None:
 
 def test_a_guest_has_little_of_the_next_list_until_a_second_visit_confirms_it() -> None:
     rule, free = (
-        TemporalDecay(changepoints=False, caution=0.0, absence_days=0.0, last_visit_share=last).for_log(1, "seconds")
+        TemporalDecay(changepoints=False, caution=0.0, visits=VisitWeights(last=last, absence_days=0.0)).for_log(
+            1, "seconds"
+        )
         for last in (0.15, 1.0)
     )
     old = [day * DAY for day in range(40)]
@@ -82,7 +83,9 @@ def test_a_guest_has_little_of_the_next_list_until_a_second_visit_confirms_it() 
 
 
 def test_a_visit_of_one_event_is_not_held_back() -> None:
-    held, free = (TemporalDecay(absence_days=0.0, last_visit_share=last).for_log(1, "seconds") for last in (0.0, 1.0))
+    held, free = (
+        TemporalDecay(visits=VisitWeights(last=last, absence_days=0.0)).for_log(1, "seconds") for last in (0.0, 1.0)
+    )
     queries = _of([day * DAY for day in range(8)], now=[9 * DAY])
     np.testing.assert_allclose(held.weights(queries), free.weights(queries), rtol=1e-6)
 
@@ -94,7 +97,7 @@ def test_a_long_visit_after_a_short_past_keeps_half_of_its_part_by_number() -> N
 
 
 def test_after_a_long_absence_all_events_count_alike() -> None:
-    rule = TemporalDecay(changepoints=False, last_visit_share=1.0).for_log(1, "seconds")
+    rule = TemporalDecay(changepoints=False, visits=VisitWeights(last=1.0)).for_log(1, "seconds")
     times = [day * DAY for day in range(30)]
     spread = []
     for days in (1, 30, 90, 365, 3650):
@@ -102,7 +105,7 @@ def test_after_a_long_absence_all_events_count_alike() -> None:
         spread.append(float(weights.min()))
     assert spread == sorted(spread)
     assert spread[-1] > 0.99
-    half = VisitWeights(0.0, 1.0, 90.0 * DAY).of_past(_of([0, DAY], now=[91 * DAY]), np.asarray([0.0, 1.0], np.float32))
+    half = VisitWeights(0.0, 1.0, 90.0).of_past(_of([0, DAY], now=[91 * DAY]), np.asarray([0.0, 1.0], np.float32))
     np.testing.assert_allclose(half, [0.25, 0.75])
 
 
@@ -133,13 +136,13 @@ def test_weights_are_finite_within_bounds_and_the_same_at_any_time(
 
 def test_periods_and_positions_know_no_visits() -> None:
     for clock in ("period", "order"):
-        rules = (rule.for_log(1, clock) for rule in (TemporalDecay(), TemporalDecay(**_OFF)))
+        rules = (rule.for_log(1, clock) for rule in (TemporalDecay(), TemporalDecay(visits=NO_VISITS)))
         queries = _of([0, 1, 2, 2, 2], now=[3])
         one, other = (rule.weights(queries).tolist() for rule in rules)
         assert one == other
 
 
-@pytest.mark.parametrize("settings", [{"last_visit_share": 1.5}, {"absence_days": -1.0}, {"visit_share": 2.0}])
+@pytest.mark.parametrize("settings", [{"last": 1.5}, {"absence_days": -1.0}, {"share": 2.0}])
 def test_invalid_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
-        TemporalDecay(**settings)
+        VisitWeights(**settings)

@@ -18,6 +18,7 @@ from recsys.errors import ConfigError
 from recsys.models.decayed.model import Decayed
 from recsys.models.linear import itemknn
 from recsys.models.linear.itemknn import ItemKNN
+from recsys.models.reliable import Reliable
 from recsys.models.top_n import sparse_top_n, top_n
 
 _SCORES = nst.arrays(
@@ -87,12 +88,18 @@ def test_nan_in_sparse_scores_raises() -> None:
         sparse_top_n(scores, Ragged.of([[]]), 2, np.arange(3), np.arange(3))
 
 
-@pytest.mark.parametrize("decayed", [False, True])
-def test_a_model_recommends_the_same_from_sparse_scores(monkeypatch: pytest.MonkeyPatch, decayed: bool) -> None:
+@pytest.mark.parametrize(
+    "unfitted",
+    [ItemKNN(5), Decayed(ItemKNN(5), GlobalHalfLife(3.0)), Reliable(Decayed(ItemKNN(5), GlobalHalfLife(3.0)), None)],
+    ids=["alone", "decayed", "reliable and decayed"],
+)
+def test_a_model_recommends_the_same_from_sparse_scores(
+    monkeypatch: pytest.MonkeyPatch, unfitted: ItemKNN | Decayed | Reliable
+) -> None:
     source = np.random.default_rng(0)
     users, items = source.integers(0, 300, 2_000), source.integers(0, 400, 2_000)
     log = Interactions.from_columns(users, items, times=np.arange(2_000))
-    model = (Decayed(ItemKNN(5), GlobalHalfLife(3.0)) if decayed else ItemKNN(5)).fit(log)
+    model = unfitted.unfitted().fit(log)
     queries = Queries.from_history([source.integers(0, 400, size) for size in (0, 1, 4, 12, 30)] * 3)
     monkeypatch.setattr(itemknn, "_SPARSE", 0)
     assert model.is_sparse(queries)

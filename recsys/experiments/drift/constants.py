@@ -9,7 +9,7 @@ from typing import Any, final
 
 from recsys.decay.changepoints import Changepoints
 from recsys.decay.temporal import TemporalDecay
-from recsys.decay.visits import HALF_WAY
+from recsys.decay.visits import HALF_WAY, VisitWeights
 from recsys.models.item_sample import ItemSample
 
 
@@ -66,10 +66,10 @@ def constants() -> tuple[Constant, ...]:
             _default(TemporalDecay, "floors"),
             f"{DEVELOPMENT}; 0 among them on 600 users of MovieTweetings that no report shows",
         ),
-        Constant("share of the visit that is going on", _default(TemporalDecay, "visit_share"), VISITS),
+        Constant("share of the visit that is going on", _default(VisitWeights, "share"), VISITS),
         Constant("events of a visit that have half of it", f"{HALF_WAY:g}", VISITS),
-        Constant("the most that the last visit has", _default(TemporalDecay, "last_visit_share"), VISITS),
-        Constant("days of absence that count for half", _default(TemporalDecay, "absence_days"), VISITS),
+        Constant("the most that the last visit has", _default(VisitWeights, "last"), VISITS),
+        Constant("days of absence that count for half", _default(VisitWeights, "absence_days"), VISITS),
         Constant("order of the candidates of `global`", "see `recsys.experiments.drift.candidates`", DEVELOPMENT),
         Constant("caution of changes of taste", _default(Changepoints, "caution"), worlds),
         Constant("decisiveness of changes of taste", _default(Changepoints, "decisiveness"), worlds),

@@ -24,6 +24,7 @@ from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender
 from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
 from recsys.models.health import PersonaHealth
 from recsys.models.retrieval.points import with_coordinate
+from recsys.models.wrapping import part_of
 from recsys.training.bags import Bags
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
@@ -238,8 +239,6 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         self._feedback = FeedbackReader.restored(arrays)
         self._build(len(self.fitted_on.users), len(self.fitted_on.items))
         for prefix, module in (("users.", self._reader), ("items.", self._scorer)):
-            own = {
-                k.removeprefix(prefix): torch.from_numpy(v.copy()) for k, v in arrays.items() if k.startswith(prefix)
-            }
-            module.load_state_dict(own)
+            learned = part_of(arrays, prefix)
+            module.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in learned.items()})
             module.eval()

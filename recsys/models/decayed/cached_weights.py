@@ -63,7 +63,7 @@ class _Past:
             queries = self.queries.at(np.asarray([now], np.int64))
             belief = rule.belief_at(queries)
             mixture = rule.half_lives.mixture(queries, self.reduced, belief, self.mass)
-            visits = rule.visits
+            visits = rule.visit_weights
             weights = mixture.astype(np.float64) if visits is None else visits.of_past(queries, mixture)
             self.read = now, weights, self.present & rule.half_lives.recent(queries, self.since, belief)
         return self.read[1:]
@@ -136,10 +136,10 @@ class CachedWeights:
         past = self._past(count)
         began = int(queries.now[0]) if count == whole else int(queries.times[count])
         of_past, recent = past.at(rule, began)
-        if rule.visits is None:
+        if rule.visit_weights is None:
             weights = of_past.astype(np.float32)
         else:
-            weights = rule.visits.with_one_visit(of_past, whole - count)
+            weights = rule.visit_weights.with_one_visit(of_past, whole - count)
         if count < whole:
             recent = np.append(recent, np.ones(whole - count, np.bool_))
         weighted = queries.with_weights(weights if queries.weights is None else queries.weights * weights)
@@ -147,7 +147,7 @@ class CachedWeights:
 
     def _count(self, queries: Queries) -> int:
         """Return how many events are older than the visit that is going on and has a share of its own."""
-        visits, now = self.rule.visits, int(queries.now[0])
+        visits, now = self.rule.visit_weights, int(queries.now[0])
         if visits is None or visits.share == 0:
             return len(queries.times)
         if now not in self._counts:

@@ -9,9 +9,6 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
-from jaxtyping import Float
-from torch import Tensor
 
 from recsys.checks import fraction, positive
 from recsys.data.interactions import Interactions
@@ -25,13 +22,13 @@ from recsys.decay.temporal import TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.calibration_set import CalibrationSet, calibration_events, newest_part
-from recsys.models.capabilities import FoldIn, PersonaRecommender, RoutesItems, as_fold_in
+from recsys.models.capabilities import RoutesItems, as_fold_in
 from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, by_personas
 from recsys.models.memories.remembering import Remembering
 from recsys.models.personas.model import WithPersonas
 from recsys.models.rank_utility import rank_utilities
-from recsys.models.top_n import SparseScores
+from recsys.models.wrapping import Wrapper, fitted, part_of, prefixed
 from recsys.training.session import Session
 from recsys.types import Items
 
@@ -44,7 +41,7 @@ _MODEL, _RULE = "model.", "decay."
 
 
 @final
-class Decayed(PersonaRecommender, FoldIn, SparseScores):
+class Decayed(Wrapper):
     """Any fold-in model, read with a history whose weights a rule of forgetting gives.
 
         s_u(t) = model(history of u, weights w_j(t))        w_j(t): see the rule, `recsys.decay`
@@ -124,17 +121,8 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         self._forgetting: Forgetting = fitting
 
     @property
-    def folds_in(self) -> bool:
-        return True
-
-    @property
-    def has_personas(self) -> bool:
-        return isinstance(self._inner, PersonaRecommender) and self._inner.has_personas
-
-    @property
     def scoring_model(self) -> Recommender:
-        _ = self.fitted_on
-        return self._inner
+        return self.base
 
     @property
     def forgetting(self) -> Forgetting:
@@ -183,20 +171,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         if isinstance(self.rule, OnlineRule):
             self.rule.extend(n_users)
 
-    def contributions(self, queries: Queries, items: Items) -> Float[Tensor, "events n"]:
-        return as_fold_in(self._inner, _PURPOSE).contributions(self._weighted(queries), items)
-
-    def personas(self, queries: Queries) -> Float[Tensor, "queries personas dim"]:
-        return self._with_personas().personas(self._weighted(queries))
-
-    def item_vectors(self) -> Float[Tensor, "items dim"]:
-        return self._with_personas().item_vectors()
-
-    def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
-        return self._with_personas().attention(self._weighted(queries), items)
-
-    def _weighted(self, queries: Queries) -> Queries:
-        """Return the queries with the weights that the wrapped model sees."""
+    def _seen(self, queries: Queries) -> Queries:
         weights = self.forgetting.weights(queries)
         return queries.with_weights(weights if queries.weights is None else queries.weights * weights)
 
@@ -205,15 +180,7 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         if self.fitted_on.clock != "none":  # without an order no event is older than another
             personas = self._personas(self._inner)
             recent = self.rule.recent(queries, None if personas is None else personas.event_age(queries))
-        return ReadOut(self._inner, self._weighted(queries), recent)
-
-    def _with_personas(self) -> PersonaRecommender:
-        _ = self.fitted_on
-        if isinstance(self._inner, PersonaRecommender) and self._inner.has_personas:
-            return self._inner
-        raise CapabilityError(
-            f"{type(self._inner).__name__}, which Decayed wraps, has no personas; wrap PersonaEASE, AMPCF or MF"
-        )
+        return ReadOut(self._inner, self._seen(queries), recent)
 
     def _personas(self, model: Recommender) -> PersonaWeighting | None:
         """Return how the personas of a fitted model take part in the weights; None where they do not."""
@@ -228,11 +195,9 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         rule = self._unfitted_rule.for_log(train.n_users, train.clock)
         calibrating = self._calibrate(rule, train, validate, session) if rule.learns else 0
-        self._inner = self.model.unfitted()
-        effort = self._inner.fit(train, validate, session).effort
-        assert effort is not None
+        self._inner, (epochs, examples) = fitted(self.model.unfitted(), train, validate, session)
         self._read_by(rule)
-        return effort.epochs, calibrating + effort.examples
+        return epochs, calibrating + examples
 
     def _calibrate(self, rule: ForgettingRule, train: Interactions, validate: Validate | None, session: Session) -> int:
         """Let the rule learn from the newest events, and return the examples presented to the evaluating model."""
@@ -254,29 +219,14 @@ class Decayed(PersonaRecommender, FoldIn, SparseScores):
         assert model.effort is not None
         return model.effort.examples
 
-    def _score(self, queries: Queries) -> Float[Tensor, "queries items"]:
-        return self._inner.score(self._weighted(queries))
-
-    def is_sparse(self, queries: Queries) -> bool:
-        return isinstance(self._inner, SparseScores) and self._inner.is_sparse(queries)
-
-    def sparse_scores(self, queries: Queries) -> sp.csr_matrix:
-        assert isinstance(self._inner, SparseScores)
-        return self._inner.sparse_scores(self._weighted(queries))
-
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
-        return arrays | {_RULE + name: value for name, value in self.rule.state().items()}
+        return prefixed(_MODEL, self._inner.arrays()) | prefixed(_RULE, self.rule.state())
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        fitted = self.fitted_on
-        inner, state = (
-            {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-            for prefix in (_MODEL, _RULE)
-        )
-        self._inner = self.model.unfitted().restore(fitted, inner)
-        rule = self._unfitted_rule.for_log(len(fitted.users), fitted.clock)
-        rule.restore(state)
+        fitted_on = self.fitted_on
+        self._inner = self.model.unfitted().restore(fitted_on, part_of(arrays, _MODEL))
+        rule = self._unfitted_rule.for_log(len(fitted_on.users), fitted_on.clock)
+        rule.restore(part_of(arrays, _RULE))
         if isinstance(rule, OnlineRule):
             rule.commit()
         self._read_by(rule)

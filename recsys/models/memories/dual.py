@@ -19,6 +19,7 @@ from recsys.models.memories.contract import Arrays, Judge, Memory, StateMemory
 from recsys.models.memories.parametric import Parametric
 from recsys.models.memories.recent import EpisodicRecent
 from recsys.models.memories.stored import Stored
+from recsys.models.wrapping import part_of, prefixed
 from recsys.types import Ints
 
 _GATES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -120,14 +121,13 @@ class Dual(StateMemory):
         return torch.round(total, decimals=5)  # sums of a batch differ in the last bits, and equal scores would too
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        slow = {} if self._slow is None else {f"slow.{name}": value for name, value in self._slow.arrays().items()}
+        slow = {} if self._slow is None else prefixed("slow.", self._slow.arrays())
         return slow | {"chosen": np.asarray([self._kept, self._gate], np.float64)}
 
     def restored(self, arrays: Arrays) -> Self:
         events, gate = arrays["chosen"].tolist()
         _, slow = self._parts(int(events))
-        own = {name.removeprefix("slow."): value for name, value in arrays.items() if name.startswith("slow.")}
-        return self._with(int(events), gate, None if slow is None else slow.restored(own))
+        return self._with(int(events), gate, None if slow is None else slow.restored(part_of(arrays, "slow.")))
 
 
 def _places(begin: Ints, part: Stored) -> Ints:

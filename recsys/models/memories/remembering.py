@@ -19,6 +19,7 @@ from recsys.models.memories.contract import EventMemory, Memory, StateMemory, li
 from recsys.models.memories.exemplars import Exemplars
 from recsys.models.memories.stored import Stored
 from recsys.models.personas.model import WithPersonas
+from recsys.models.wrapping import fitted, part_of, prefixed
 from recsys.training.session import Session
 from recsys.types import Items
 
@@ -108,9 +109,7 @@ class Remembering(Recommender, FoldIn):
         return self._memory.scores(read.model, self._memory.encode(read.model, read.queries))
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
-        self._inner = self.model.unfitted()
-        effort = self._inner.fit(train, validate, session).effort
-        assert effort is not None
+        self._inner, effort = fitted(self.model.unfitted(), train, validate, session)
         self._memory = self.memory
         reading = self._inner.scoring_model
         if isinstance(self.memory, StateMemory):
@@ -122,19 +121,14 @@ class Remembering(Recommender, FoldIn):
             return validate(self)
 
         self._memory = self.memory.learned(reading, train, None if validate is None else judge)
-        return effort.epochs, effort.examples
+        return effort
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
-        return arrays | {_MEMORY + name: value for name, value in self._memory.arrays().items()}
+        return prefixed(_MODEL, self._inner.arrays()) | prefixed(_MEMORY, self._memory.arrays())
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        inner, memory = (
-            {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-            for prefix in (_MODEL, _MEMORY)
-        )
-        self._inner = self.model.unfitted().restore(self.fitted_on, inner)
-        self._memory = self.memory.restored(memory)
+        self._inner = self.model.unfitted().restore(self.fitted_on, part_of(arrays, _MODEL))
+        self._memory = self.memory.restored(part_of(arrays, _MEMORY))
 
 
 def _check_feedback(model: Recommender) -> None:

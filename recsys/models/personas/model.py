@@ -34,6 +34,7 @@ from recsys.models.personas.names.labels import Labels, TasteName
 from recsys.models.personas.names.taste_names import TasteNames
 from recsys.models.personas.ownership import PersonaOwners
 from recsys.models.top_n import SparseScores
+from recsys.models.wrapping import fitted, part_of, prefixed
 from recsys.slates import Greedy, Owners, Seats, Slate
 from recsys.training.session import Session
 from recsys.types import Ints, Items, Mask
@@ -303,11 +304,9 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         return other
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
-        self._inner = self.model.unfitted()
         self._sharpness = _UNVALIDATED if self.sharpness is None else self.sharpness
         self._slate = self.slate or Seats()
-        effort = self._inner.fit(train, validate, session).effort
-        assert effort is not None
+        self._inner, effort = fitted(self.model.unfitted(), train, validate, session)
         former, self._former = self._former, None
         dictionary = TasteDictionary.of(train, self.tastes, None if former is None else former.dictionary)
         weight = np.bincount(dictionary.taste[train.uses.item_num], minlength=len(dictionary)).astype(np.float64)
@@ -324,7 +323,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
             self._found = replace(self._found, names=self._named(train, former))
         finally:
             self._at_checkpoints = None
-        return effort.epochs, effort.examples
+        return effort
 
     def _choose(self, validate: Validate, train: Interactions) -> None:
         """Choose on validation what is not given: first the attention, with plain lists, then how mixed lists are."""
@@ -372,8 +371,7 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         )
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        arrays = {_MODEL + name: value for name, value in self._inner.arrays().items()}
-        arrays |= {_TASTES + name: value for name, value in self.dictionary.arrays().items()}
+        arrays = prefixed(_MODEL, self._inner.arrays()) | prefixed(_TASTES, self.dictionary.arrays())
         names = {"names": [name.to_dict() for name in self.names.names], "weight": self.names.weight.tolist()}
         seats = self._slate if isinstance(self._slate, Seats) else Seats()
         chosen = np.asarray([self._sharpness, self._scale, seats.weight, seats.calibration, seats.size], np.float64)
@@ -381,18 +379,14 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         return arrays | {_NAMES: np.frombuffer(text, np.uint8), _CHOSEN: chosen}
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        fitted = self.fitted_on
-        inner, tastes = (
-            {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-            for prefix in (_MODEL, _TASTES)
-        )
-        self._inner = self.model.unfitted().restore(fitted, inner)
+        fitted_on = self.fitted_on
+        self._inner = self.model.unfitted().restore(fitted_on, part_of(arrays, _MODEL))
         stored = json.loads(arrays[_NAMES].tobytes().decode())
         names = TasteNames(
             tuple(TasteName.from_dict(name) for name in stored["names"]), np.asarray(stored["weight"], np.float64)
         )
-        dictionary = TasteDictionary.restored(fitted.items, fitted.item_counts, tastes)
-        self._found = _Tastes(dictionary, names, fitted.metadata, fitted.item_counts)
+        dictionary = TasteDictionary.restored(fitted_on.items, fitted_on.item_counts, part_of(arrays, _TASTES))
+        self._found = _Tastes(dictionary, names, fitted_on.metadata, fitted_on.item_counts)
         self._sharpness, self._scale, weight, calibration, size = arrays[_CHOSEN].tolist()
         self._slate = self.slate or Seats(weight, calibration, int(size))
 

@@ -27,6 +27,7 @@ from recsys.models.sequential.network import PairScores, SequentialNetwork, User
 from recsys.models.sequential.settings import PersonaReading, SequenceObjective, check_half_lives
 from recsys.models.sequential.states import SequenceStates
 from recsys.models.sequential.training import SequenceTask
+from recsys.models.wrapping import part_of, prefixed
 from recsys.training.bags import Bags
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
@@ -321,20 +322,17 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {_NETWORK + name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()}
         if self._linear is not None:
-            arrays |= {_EXPERT + name: value for name, value in self._linear.arrays().items()}
+            arrays |= prefixed(_EXPERT, self._linear.arrays())
         return arrays | {"ranking": np.asarray([self._ranking], np.float64)}
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._build(self.n_items)
-        parts = {
-            prefix: {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-            for prefix in (_NETWORK, _EXPERT)
-        }
-        self._network.load_state_dict({name: torch.from_numpy(v.copy()) for name, v in parts[_NETWORK].items()})
+        learned = part_of(arrays, _NETWORK)
+        self._network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in learned.items()})
         self._network.eval()
         self._ranking = float(arrays["ranking"][0])
         if self.expert is not None:
-            self._linear = self.expert.unfitted().restore(self.fitted_on, parts[_EXPERT])
+            self._linear = self.expert.unfitted().restore(self.fitted_on, part_of(arrays, _EXPERT))
 
 
 def _numbers(items: Items) -> Tensor:

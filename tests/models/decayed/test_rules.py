@@ -186,9 +186,7 @@ FORMER = {
     "caution": 6.0,
     "floors": [0.0],
     "paired": False,
-    "visit_share": 0.0,
-    "last_visit_share": 1.0,
-    "absence_days": 0.0,
+    "visits": {"share": 0.0, "last": 1.0, "absence_days": 0.0},
 }
 
 
