@@ -162,9 +162,9 @@ def add_actions(command: Parser, *, required: bool = True) -> Commands:
     return command.add_subparsers(title="actions", dest="action", required=required, metavar="ACTION")
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
+def add_run(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add the run that a command is about, and where to read its log."""
-    parser.add_argument("--run", type=Path, required=True, help="directory of a finished run")
+    parser.add_argument("--run", type=Path, required=required, help="directory of a finished run")
     parser.add_argument("--data", help="read the run's log from here")
     add_columns(parser, " (in addition to what the run was trained with)")
     add_allowed(parser)

@@ -193,6 +193,8 @@ def print_recommendations(recommendations: Sequence[Mapping[str, Any]], console:
         if evidence:
             print_wrapped(", ".join(evidence), console, "      evidence  ")
         print_wrapped(entry["reason"], console, "      ", "italic")
+        if "split" in entry:
+            print_wrapped(entry["split"]["sentence"], console, "      ", "dim")
 
 
 def print_shelves(
@@ -219,6 +221,8 @@ def print_shelves(
                 line.rstrip()
                 console.print(line if number == 0 else Text("     ").append(line), soft_wrap=True)
             print_wrapped(_under_heading(str(item["reason"]), shelf.get("taste")), console, "     ", "italic")
+            if "split" in item:
+                print_wrapped(item["split"]["sentence"], console, "     ", "dim")
         console.print()
     if any(item.get("reason_kind") == "because" for item in items):
         print_wrapped("Without what follows “because” the title would not be in the list.", console, style="dim")

@@ -17,12 +17,12 @@ from recsys.errors import ConfigError, DataError
 from recsys.experiments.controls import list_of, shelves_of
 from recsys.experiments.history_files import read_history
 from recsys.experiments.lists.batch import RunLists
-from recsys.experiments.runs import load_model, run_log
+from recsys.experiments.runs import load_model, run_log, splits_of_run
 from recsys.explanations import describe_personas, explain_items
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.external_ids import queries_by_id
 from recsys.explanations.half_life import user_half_lives
-from recsys.explanations.reasons import explain_list
+from recsys.explanations.reasons import explain_list, with_splits
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
@@ -94,6 +94,8 @@ def recommend(
     if mute or boost:
         made = list_of(model, queries, n, mute, boost)
         explained = explain_list(made, model.fitted_on.items.ids.tolist(), recent=model.read(queries).recent)
+        if (splits := splits_of_run(run, model)) is not None:
+            explained = list(with_splits(explained, splits, model.fitted_on))
         return ExplainedList([explanation.to_dict() for explanation in explained], shelves_of(made))
     lister = RunLists.of(run, model, n, exact=exact)
     listed = lister.lists(queries)

@@ -28,6 +28,7 @@ from recsys.bundles import bundle
 from recsys.checks import path_of
 from recsys.data.catalogue import cards
 from recsys.data.interactions import Interactions
+from recsys.data.pairs import Splits
 from recsys.data.queries import Queries
 from recsys.data.splits.holdout import Split
 from recsys.errors import DataError
@@ -55,6 +56,7 @@ from recsys.training.session import Session
 __all__ = [
     "CONFIG",
     "METRICS",
+    "SPLITS",
     "DataSettings",
     "compare_runs",
     "evaluate_run",
@@ -63,10 +65,11 @@ __all__ = [
     "read_metrics",
     "run_data",
     "run_log",
+    "splits_of_run",
     "train_run",
 ]
 
-CONFIG, METRICS = "config.yaml", "metrics.json"
+CONFIG, METRICS, SPLITS = "config.yaml", "metrics.json", "splits.npz"
 _HEALTH_USERS = 1000
 _LIKING = ("liked_ndcg@10", "regret@10")
 Progress = Callable[[str], None]
@@ -197,6 +200,16 @@ def run_log(
     recorded = LogRecord.read(read_metrics(run))
     data = replace(run_data(run, source, columns), items=None)  # the model knows the titles
     return log_for_questions(run, model, data, recorded, given=source is not None)
+
+
+def splits_of_run(run: Path, model: Recommender) -> Splits | None:
+    """Return how split people are over pairs of items, which `recsys disagree --keep` stores; None: it is not stored.
+
+    Raises:
+        DataError: what is stored cannot be read, or is of other items than the model's.
+    """
+    path = run / SPLITS
+    return Splits.load(path, model.fitted_on.items) if path.exists() else None
 
 
 def evaluate_run(

@@ -55,7 +55,7 @@ ItemId = Annotated[int | str, _TextInSchemas()]
 
 _WHERE_KNOWN = (
     *("owner", "owner_name", "owner_share", "reason_kind", "without", "certainty_word", "year", "genres"),
-    "seat",
+    *("seat", "split"),
 )
 """Fields of an explanation that plain values have only where there is something."""
 
@@ -129,6 +129,30 @@ class Evidence:
 
 @final
 @dataclass(slots=True)
+class Split:
+    """How split people are over a listed item and another one of the list.
+
+    Attributes:
+        item_id: external id of the other item, of all in the list the one over which people are most evenly split.
+        title: title of the other item.
+        preferred: how many people prefer the listed item.
+        raters: people who rated the two differently, at least 50.
+        sentence: the same in words.
+    """
+
+    item_id: ItemId
+    title: str
+    preferred: int
+    raters: int
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return _plain(self)
+
+
+@final
+@dataclass(slots=True)
 class Explanation:
     """A recommended item and why it is recommended.
 
@@ -165,6 +189,8 @@ class Explanation:
         genres: of the item.
         seat: the taste whose seat the item takes, where a slate gives seats to tastes (`recsys.models.Slated`); null
             for other lists.
+        split: how split people are over the item and another one of the list; null where too few rated two of it, or
+            the run keeps no splits (`recsys disagree --keep`).
     """
 
     item_id: ItemId
@@ -186,6 +212,7 @@ class Explanation:
     year: int | None = None
     genres: tuple[str, ...] = ()
     seat: str | None = None
+    split: Split | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`.
@@ -193,11 +220,12 @@ class Explanation:
         `recent` and `long_term` only where something fades, what is known of the owner, of the reason and of the item
         only where there is something.
         """
-        split = {} if self.recent is None else {"recent": self.recent, "long_term": 1.0 - self.recent}
+        faded = {} if self.recent is None else {"recent": self.recent, "long_term": 1.0 - self.recent}
         known = {name: getattr(self, name) for name in _WHERE_KNOWN}
         known = {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
+        known["split"] = None if self.split is None else self.split.to_dict()
         plain = _plain(self, "recent", *_WHERE_KNOWN)
-        return plain | {name: value for name, value in known.items() if value not in (None, [])} | split
+        return plain | {name: value for name, value in known.items() if value not in (None, [])} | faded
 
 
 @final

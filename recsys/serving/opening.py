@@ -16,7 +16,7 @@ from recsys.bundles.index import Recommend, describe_index, recommender_of
 from recsys.events.addresses import PINNED, is_address, located
 from recsys.events.store import EventStore
 from recsys.experiments.policies import catalogue_of
-from recsys.experiments.runs import load_model, run_data, run_log
+from recsys.experiments.runs import load_model, run_data, run_log, splits_of_run
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.retrieval.points import indexable
@@ -63,7 +63,8 @@ def open_answers(
         ledger: where decisions are recorded; None: nowhere.
 
     Raises:
-        DataError, BundleError: there is no such run, its log cannot be read, or its times are not Unix seconds.
+        DataError, BundleError: there is no such run, its log or its splits cannot be read, or its times are not Unix
+            seconds.
         ConfigError: the run has an index, and the library for it is not installed; or the policy contradicts itself.
         CapabilityError: the policy takes events out of histories, and the model cannot read a history without them.
         StoreError: the store cannot be read.
@@ -91,6 +92,7 @@ def open_answers(
         recommend=recommend,
         cache_bytes=cache_bytes,
         norms=None if policy is None else _norms(policy, model, store, attributes, ledger),
+        splits=splits_of_run(run, model),
     )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import final
 
 import numpy as np
 
 from recsys.bundles.index import Recommend
 from recsys.data.interactions import Interactions
+from recsys.data.pairs import Splits
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, CapabilityError, DataError
 from recsys.events.store import Correction, EventStore
 from recsys.explanations.half_life import user_half_lives
+from recsys.explanations.reasons import with_splits
 from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
 from recsys.models.personas.model import WithPersonas
@@ -79,6 +82,7 @@ class RunAnswers:
         recommend: finds the best items of `model.scoring_model`; that model itself when None.
         cache_bytes: size of the cache of user states, approximately; it changes no answer.
         norms: bind every list; None: nothing does.
+        splits: how split people are over pairs of items, told of listed ones; None: it is not known.
 
     Raises:
         DataError: the log's times are not Unix seconds, as those of events are.
@@ -97,6 +101,7 @@ class RunAnswers:
         recommend: Recommend | None = None,
         cache_bytes: int = CACHE_BYTES,
         norms: Norms | None = None,
+        splits: Splits | None = None,
     ) -> None:
         fitted = model.fitted_on
         if fitted.clock != "seconds":
@@ -132,7 +137,8 @@ class RunAnswers:
         self._asking = Asking(fingerprint, fitted, self._catalogue, log)
         self._summaries = SummaryLists(model, fingerprint, self._catalogue, store)
         visit = VisitShelf(model, self._catalogue)
-        self._answered = AnsweredLists(fingerprint, self._catalogue, self._maker, self._lists, visit, norms)
+        told = None if splits is None else partial(with_splits, splits=splits, fitted=fitted)
+        self._answered = AnsweredLists(fingerprint, self._catalogue, self._maker, self._lists, visit, norms, told)
 
     @property
     def model(self) -> str:

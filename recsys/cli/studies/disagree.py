@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from recsys.cli.arguments import Commands, add_command, add_json, add_run, add_seed, whole
@@ -17,42 +19,94 @@ def add(commands: Commands) -> None:
         "disagree",
         _disagree,
         "whom one rule for all leaves out, and how much of it the model repairs",
-        "The run's model is fitted anew, on half of the users or on everybody's first ratings; the run is not changed.",
+        "The run's model is fitted anew, on half of the users or on everybody's first ratings; the run keeps its own.",
     )
-    add_run(parser)
+    add_run(parser, required=False)
     parser.add_argument(
         "--protocol",
-        choices=("masked", "held_out"),
+        choices=("masked", "held_out", "camps"),
         default="masked",
         help="masked: new users judge pairs whose ratings are taken out of their histories; held_out: everybody's last "
-        "ratings (default: %(default)s)",
+        "ratings; camps: simulated users of whom the truth is known (default: %(default)s)",
     )
+    parser.add_argument(
+        "--pairs",
+        metavar="FILE",
+        help="instead of a run: choices (user, chosen, rejected), or simulated-pairs; rewards are trained on them",
+    )
+    parser.add_argument("--vectors", type=Path, metavar="FILE", help="item vectors of --pairs: .npy or .safetensors")
+    parser.add_argument("--items", type=Path, metavar="FILE", help="table of the items of --pairs, with a column item")
+    parser.add_argument("--personas", type=whole(1, 64), default=4, help="of the reward of --pairs (default: 4)")
     parser.add_argument("--raters", type=whole(1), help="least users who judge a pair (default: 80; of held_out 20)")
     parser.add_argument(
         "--cap", type=whole(1), metavar="PAIRS", help="at most so many pairs of each user (default: all)"
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep in the run how split people are over pairs of items: recommended items then tell it",
     )
     add_seed(parser, "of the halves of users")
     add_json(parser)
 
 
 def _disagree(options: argparse.Namespace) -> None:
-    from recsys.evaluation.disagreement import disagreement
-    from recsys.experiments.runs import load_model, run_log
+    from recsys.errors import ConfigError
+
+    if (options.run is None) == (options.pairs is None):
+        raise ConfigError("give either --run DIR, a model of a log of ratings, or --pairs FILE, a log of choices")
+    if options.pairs is not None:
+        _of_pairs(options)
+    elif options.vectors is not None or options.items is not None:
+        raise ConfigError("--vectors and --items go with --pairs, a log of choices; leave them out")
+    else:
+        _of_run(options)
+
+
+def _of_pairs(options: argparse.Namespace) -> None:
+    from recsys.data.pairs import read_pair_log
+    from recsys.evaluation.disagreement import pair_rewards
+
+    log = read_pair_log(options.pairs, options.vectors, options.items, seed=options.seed)
+    found = pair_rewards(log, options.personas, seed=options.seed)
+    if options.json:
+        print_json({"pairs": len(log.pairs), "rewards": found})
+        return
+    print_table(
+        [
+            {
+                "reward": row["reward"],
+                "right": _share(row["right"]),
+                "users below a half": _share(row["below_half"]),
+                "than one for all": "-"
+                if row["diff"] is None
+                else f"{row['diff']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]",
+            }
+            for row in found
+        ]
+    )
+    print(f"of {found[0]['users']} users, whose held-out choices none of them saw; 95% intervals over users")
+
+
+def _of_run(options: argparse.Namespace) -> None:
+    from recsys.data.pairs.splits import RATERS, Splits
+    from recsys.evaluation.disagreement import camp_worlds, disagreement
+    from recsys.experiments.runs import SPLITS, load_model, run_log
 
     model = load_model(options.run, options.allow_model)
-    log = run_log(options.run, model, options.data, dict(options.columns))
-    measured = disagreement(
-        model,
-        log,
-        options.protocol,
-        raters=options.raters,
-        cap=options.cap,
-        seed=options.seed,
-    )
-    if options.json:
-        print_json(measured.to_dict())
+    if options.protocol == "camps":
+        _print_camps(camp_worlds(model, seed=options.seed), as_json=options.json)
         return
+    log = run_log(options.run, model, options.data, dict(options.columns))
+    if options.keep:
+        splits = Splits.of(log, model.fitted_on.items)
+        splits.save(options.run / SPLITS, model.fitted_on.items)
+        say(f"{len(splits)} pairs of items that {RATERS} people or more rated differently, in {options.run / SPLITS}")
+    measured = disagreement(model, log, options.protocol, raters=options.raters, cap=options.cap, seed=options.seed)
     found = measured.to_dict()
+    if options.json:
+        print_json(found)
+        return
     if found["unrated"]:
         say(f"{found['unrated']} events have no rating, and were not judged")
     print_table([_row(row) for row in found["bins"]])
@@ -63,6 +117,27 @@ def _disagree(options: argparse.Namespace) -> None:
         f"{_share(overall['below_half_denoised_model'])} are below a half with the model, "
         f"{_share(overall['below_half_denoised_pooled'])} with one rule (freed of the noise of small numbers)"
     )
+
+
+def _print_camps(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"protocol": "camps", "worlds": rows})
+        return
+    print_table(
+        [
+            {
+                "larger camp": f"{row['p']:.0%}",
+                "topics": row["topics"],
+                "least for one rule": _share(row["bound"]),
+                "one rule": _share(row["pooled"]),
+                "model": _share(row["model"]),
+                "users below a half, one rule": _share(row["below_half_pooled"]),
+                "with the model": _share(row["below_half_model"]),
+            }
+            for row in rows
+        ]
+    )
+    print("simulated users who want opposite things on every topic: shares that get the other item than they prefer")
 
 
 def _row(row: dict[str, Any]) -> dict[str, object]:

@@ -59,6 +59,7 @@ class Card:
         columns: how the file is read, and the policies.
         derivation: how the log is made from another one if its file is missing.
         generator: dotted path of the function that simulates the log from a seed; None: the log is a file.
+        pairs: whether it is a log of choices between two items, which `recsys.data.pairs.read_pair_log` reads.
         notes: facts worth knowing, one sentence each.
     """
 
@@ -82,6 +83,7 @@ class Card:
     columns: Columns = field(default_factory=Columns)
     derivation: Derivation | None = None
     generator: str | None = None
+    pairs: bool = False
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -89,6 +91,10 @@ class Card:
             raise DataError(f"card {self.name}: a url must begin with https:// or http:// and go with a file name")
         if bool(self.paths) == bool(self.generator):
             raise DataError(f"card {self.name}: give paths, the places where the log can lie, or a generator")
+        if self.pairs and self.generator is None:
+            raise DataError(
+                f"card {self.name}: a log of pairs is simulated by a generator; files of pairs need no card"
+            )
 
     @classmethod
     def read(cls, path: Path) -> Card:

@@ -78,6 +78,11 @@ def _loaded(
 ) -> Interactions:
     name = str(checks.path_of("load", name_or_file))
     entry = cards.all_cards().get(name) if isinstance(name_or_file, str) else None
+    if entry is not None and entry.pairs:
+        raise DataError(
+            f"{name} is a log of choices between two items, not of events; read it with "
+            f"recsys.data.pairs.read_pair_log({name!r}), or give it to recsys disagree --pairs"
+        )
     if entry is not None and entry.generator is not None:
         log: Interactions = checks.object_named(f"card {name}: generator", entry.generator, "recsys.worlds")(seed=seed)
         return replace(log, name=name)

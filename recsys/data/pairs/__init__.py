@@ -2,5 +2,6 @@
 
 from recsys.data.pairs.pair_log import PairLog, read_pair_log
 from recsys.data.pairs.pairs import Pairs, PairWindow, pairs_of
+from recsys.data.pairs.splits import PairSplit, Splits
 
-__all__ = ["PairLog", "PairWindow", "Pairs", "pairs_of", "read_pair_log"]
+__all__ = ["PairLog", "PairSplit", "PairWindow", "Pairs", "Splits", "pairs_of", "read_pair_log"]

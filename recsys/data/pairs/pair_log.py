@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 import pandas as pd
 
-from recsys.checks import path_of
+from recsys.checks import object_named, path_of
+from recsys.data.catalogue import cards
 from recsys.data.pairs.pairs import Pairs
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError, nearest
@@ -53,22 +54,32 @@ class PairLog:
 
 
 def read_pair_log(
-    path: str | Path, vectors: str | Path | None = None, items: str | Path | None = None, name: str | None = None
+    path: str | Path,
+    vectors: str | Path | None = None,
+    items: str | Path | None = None,
+    name: str | None = None,
+    seed: int = 0,
 ) -> PairLog:
     """Read choices from a file, CSV, Parquet or JSON lines, with the columns `user`, `chosen`, `rejected`.
 
     Args:
-        path: the choices, one a row; `chosen` and `rejected` are ids of items, which may be their texts.
+        path: the choices, one a row; `chosen` and `rejected` are ids of items, which may be their texts. Or the name of
+            a card of choices, such as `simulated-pairs`.
         vectors: one vector for each item: a `.npy` file, or a `.safetensors` file with one matrix.
         items: a table with the column `item`, whose rows are those of the vectors, and maybe a column `text`. Without
             it and with vectors, ids are the numbers of their rows, from 0.
         name: of the log; that of the file when None.
+        seed: of a simulated log.
 
     Raises:
         DataError: a file cannot be read, a column is missing, an id is blank or has no vector, or an item is preferred
             to itself; the message names file, row and cure.
     """
     source = path_of("read_pair_log", path)
+    card = cards.all_cards().get(str(path))
+    if card is not None and card.pairs:
+        simulated: PairLog = object_named(f"card {card.name}: generator", card.generator, "recsys.worlds")(seed=seed)
+        return replace(simulated, name=name or card.name)
     frame = _table(source, COLUMNS)
     users, _ = _vocabulary(frame["user"])
     matrix = None if vectors is None else _vectors(path_of("read_pair_log", vectors))

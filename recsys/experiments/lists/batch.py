@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Self, final
 
 from recsys.bundles.index import Recommend, recommender_of
+from recsys.data.pairs import Splits
 from recsys.data.queries import Queries
+from recsys.experiments.runs import splits_of_run
 from recsys.explanations import explain_items
+from recsys.explanations.reasons import with_splits
 from recsys.explanations.records import Explanation
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.personas.model import WithPersonas
@@ -24,11 +27,13 @@ class RunLists:
         model: of the run.
         n: length of the lists; no more than there are items.
         listed_by: finds the n best items of each query.
+        splits: how split people are over pairs of items, told of listed ones; None: the run does not keep it.
     """
 
     model: Recommender
     n: int
     listed_by: Recommend
+    splits: Splits | None = None
 
     @classmethod
     def of(cls, run: Path, model: Recommender, n: int, *, exact: bool = False) -> Self:
@@ -41,7 +46,8 @@ class RunLists:
             exact: score every item, also where the run has an index. Personas always choose from all items.
         """
         exact = exact or isinstance(model, WithPersonas)
-        return cls(model, min(n, model.n_items), recommender_of(run / "model", model, exact=exact))
+        listed_by = recommender_of(run / "model", model, exact=exact)
+        return cls(model, min(n, model.n_items), listed_by, splits_of_run(run, model))
 
     def lists(self, queries: Queries) -> Recommendations:
         """Return the lists without reasons."""
@@ -49,4 +55,7 @@ class RunLists:
 
     def explained(self, queries: Queries, lists: Recommendations | None = None) -> Sequence[Sequence[Explanation]]:
         """Return the lists with their reasons; `lists`, the result of `lists`, saves work."""
-        return explain_items(self.model, queries, self.lists(queries) if lists is None else lists)
+        explained = explain_items(self.model, queries, self.lists(queries) if lists is None else lists)
+        if self.splits is None:
+            return explained
+        return [with_splits(one, self.splits, self.model.fitted_on) for one in explained]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
@@ -60,6 +60,7 @@ class AnsweredLists:
         lists: those that it made, where they are still the same.
         visit: the shelf of the visit that is going on.
         norms: bind every list; None: nothing does.
+        splits: told of the listed items; None: nothing is.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class AnsweredLists:
         lists: CachedLists,
         visit: VisitShelf,
         norms: Norms | None,
+        splits: Callable[[Sequence[Explanation]], tuple[Explanation, ...]] | None = None,
     ) -> None:
         self._fingerprint = fingerprint
         self._catalogue = catalogue
@@ -77,6 +79,7 @@ class AnsweredLists:
         self._lists = lists
         self._visit = visit
         self._norms = norms
+        self._splits = splits
 
     def recommend(self, bound: Bound, queries: Queries, state: UserState, asked: Asked) -> RecommendationList:
         """Return explained recommendations for a user.
@@ -106,12 +109,13 @@ class AnsweredLists:
         kept = not (exact or asked.exclude or filters.any)
         unknown = [item for item, time in history.unknown.items() if asked.at is None or time < asked.at]
         excluded = [item for item in dict.fromkeys(asked.exclude) if item not in self._catalogue.numbers]
+        items = _lifted(listed.items, applied) if shaped and applied is not None else listed.items
         return RecommendationList(
             self._fingerprint,
             int(queries.now[0]),
             state.known_events,
             tuple(unknown[:_NAMED]),
-            _lifted(listed.items, applied) if shaped and applied is not None else listed.items,
+            items if self._splits is None else self._splits(items),
             learning_of(bound.stored),
             tuple(excluded[:_NAMED]),
             listed.shelves,

@@ -81,6 +81,7 @@ def test_every_card_is_complete() -> None:
         *("ml-100k", "ml-1m", "ml-latest-small", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "movietweetings"),
         *("ml-1m-ordered", "amazon-beauty", "amazon-video-games", "epinions", "simulated", "simulated-drift"),
         *("lastfm-1k", "foursquare-nyc", "foursquare-tky", "retailrocket", "simulated-timescales"),
+        "simulated-pairs",
     }
     for card in entries.values():
         assert card.licence
