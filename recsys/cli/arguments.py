@@ -170,6 +170,11 @@ def add_run(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     add_allowed(parser)
 
 
+def of_run(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how the run of `add_run` is read, as keyword arguments."""
+    return {"source": options.data, "columns": dict(options.columns), "allow": options.allow_model}
+
+
 def add_allowed(parser: argparse.ArgumentParser) -> None:
     """Add the classes from elsewhere that the bundle of a run may name."""
     parser.add_argument(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from recsys.cli.answers.lists import recommend_many
-from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_moment, add_run, picture
+from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_moment, add_run, of_run, picture
 from recsys.cli.render import print_json, print_personas, print_recommendations, print_shelves, say
 from recsys.errors import ConfigError
 
@@ -93,13 +93,11 @@ def _recommend(options: argparse.Namespace) -> None:
         history=options.history,
         n=options.n,
         at=options.at,
-        source=options.data,
-        columns=dict(options.columns),
         exact=options.exact,
-        allow=options.allow_model,
         mute=options.mute,
         boost=options.boost,
         visit=options.visit,
+        **of_run(options),
     )
     if not listed.items and options.visit:
         say("no visit is going on at that moment, or all that goes with it is listed; ask of one with --at")
@@ -134,9 +132,7 @@ def _personas(options: argparse.Namespace) -> None:
         options.run,
         options.user,
         at=options.at,
-        source=options.data,
-        columns=dict(options.columns),
-        allow=options.allow_model,
+        **of_run(options),
     )
     if options.json:
         print_json(personas)
@@ -175,9 +171,7 @@ def _memory(options: argparse.Namespace) -> None:
         options.user,
         capacity=options.bytes,
         at=options.at,
-        source=options.data,
-        columns=dict(options.columns),
-        allow=options.allow_model,
+        **of_run(options),
     )
     if options.json:
         print_json(told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_run, add_seed, finite, whole
+from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_run, add_seed, finite, of_run, whole
 from recsys.cli.render import print_json, say
 from recsys.experiments.index_settings import IndexSettings
 
@@ -45,8 +45,7 @@ def _index(options: argparse.Namespace) -> None:
 
     names = ("n", "recall", "depth", "questions", "cells", "seed", "threads", "force")
     settings = IndexSettings(**{name: getattr(options, name) for name in names})
-    columns = dict(options.columns)
-    record = index_run(options.run, settings, source=options.data, columns=columns, allow=options.allow_model, say=say)
+    record = index_run(options.run, settings, say=say, **of_run(options))
     if options.json:
         print_json(record, indent=None)
         return

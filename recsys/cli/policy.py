@@ -14,6 +14,7 @@ from recsys.cli.arguments import (
     add_length,
     add_moment,
     add_run,
+    of_run,
     whole,
 )
 from recsys.cli.render import print_json, print_table, say
@@ -88,9 +89,7 @@ def _explain(options: argparse.Namespace) -> None:
         context=_context(options),
         attributes=options.attributes,
         at=options.at,
-        source=options.data,
-        columns=dict(options.columns),
-        allow=options.allow_model,
+        **of_run(options),
     )
     if options.json:
         print_json(told)
@@ -122,9 +121,7 @@ def _cost(options: argparse.Namespace) -> None:
         users=options.users,
         context=_context(options),
         attributes=options.attributes,
-        source=options.data,
-        columns=dict(options.columns),
-        allow=options.allow_model,
+        **of_run(options),
     )
     if options.json:
         print_json([each.to_dict() for each in found])

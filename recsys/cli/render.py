@@ -163,6 +163,11 @@ def probability(p: float) -> str:
     return "<.0001" if p < 0.0001 else f"{p:.4f}".removeprefix("0")
 
 
+def percent(share: float | None) -> str:
+    """Return a share in per cent; "-" where it is not defined."""
+    return "-" if share is None or math.isnan(share) else f"{share:.1%}"
+
+
 def short(value: object, decimals: int | None = None) -> str:
     """Return a value as a table shows it, floats with so many digits after the point.
 

@@ -21,6 +21,7 @@ from recsys.cli.arguments import (
     add_run,
     add_seed,
     finite,
+    of_run,
 )
 from recsys.cli.render import print_json, print_table, probability, program, say
 from recsys.data.splits.names import SPLIT_NAMES
@@ -214,15 +215,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from recsys.experiments import runs
 
     metrics = {"metrics": options.metric} if options.metric else {}
-    evaluation = runs.evaluate_run(
-        options.run,
-        options.data,
-        options.k,
-        later=options.later,
-        columns=dict(options.columns),
-        allow=options.allow_model,
-        **metrics,
-    )
+    evaluation = runs.evaluate_run(options.run, cutoffs=options.k, later=options.later, **of_run(options), **metrics)
     values = {**evaluation.summary, **evaluation.counts}
     if options.json:
         print_json(values | ({"undefined": evaluation.undefined} if evaluation.undefined else {}))

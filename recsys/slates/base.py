@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import numpy as np
 
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.types import Doubles, Floats, Ints, Items, Mask
+
+_AT_ONCE: Final = 64
+"""Users for whom a slate chooses at a time."""
 
 
 @final
@@ -110,6 +113,20 @@ class Pool:
         return np.where(chosen == UNKNOWN, UNKNOWN, np.take_along_axis(self.items, np.maximum(chosen, 0), 1))
 
     @property
+    def present(self) -> Mask:
+        """ "queries pool": whether there is a candidate."""
+        return np.asarray(self.items != UNKNOWN)
+
+    @property
+    def allowed(self) -> Mask:
+        """ "queries pool": whether there is a candidate whose owner is not muted."""
+        seating = self.seating
+        if seating is None or seating.muted is None or not seating.muted.shape[1]:
+            return self.present
+        of_muted = np.take_along_axis(seating.muted, np.maximum(seating.owner, 0), 1) & (seating.owner != UNKNOWN)
+        return np.asarray(self.present & ~of_muted)
+
+    @property
     def owned(self) -> Seating:
         """Who owns the candidates.
 
@@ -170,3 +187,29 @@ class Slate(ABC):
             pool: the candidates.
             chosen: the result of `choose`.
         """
+
+
+class SizedSlate(Slate):
+    """A slate whose number of candidates is a setting.
+
+    It chooses for few users at a time, so that what it computes of their candidates stays in the cache.
+    """
+
+    size: int
+
+    @property
+    @final
+    def pool(self) -> int:
+        return self.size
+
+    @final
+    def choose(self, pool: Pool, n: int) -> Ints:
+        chosen = np.full((len(pool.items), n), UNKNOWN, np.int64)
+        for start in range(0, len(chosen), _AT_ONCE):
+            few = slice(start, start + _AT_ONCE)
+            chosen[few] = self._choose(pool.take(few), n)
+        return chosen
+
+    @abstractmethod
+    def _choose(self, pool: Pool, n: int) -> Ints:
+        """See `choose`."""

@@ -9,9 +9,8 @@ import numpy as np
 
 from recsys.checks import positive, whole
 from recsys.data.vocabulary import UNKNOWN
-from recsys.slates.base import Content, Pool, Slate
-from recsys.slates.greedy import allowed_candidates
-from recsys.slates.scores import few_at_a_time, scaled, unit
+from recsys.slates.base import Content, Pool, SizedSlate
+from recsys.slates.scores import free_scores, one_by_one, unit
 from recsys.types import Doubles, Floats, Ints
 
 ALPHA: Final = 0.01
@@ -20,7 +19,7 @@ ALPHA: Final = 0.01
 
 @final
 @dataclass(frozen=True)
-class Calibrated(Slate):
+class Calibrated(SizedSlate):
     """Lists whose mixture of labels, and of popular and rare items, is that of the history.
 
         value_i = score_i - weight KL(p | q_i) - popularity KL(p' | q'_i)
@@ -48,43 +47,33 @@ class Calibrated(Slate):
         positive("popularity", self.popularity, zero=True)
         whole("size", self.size)
 
-    @property
-    def pool(self) -> int:
-        return self.size
-
-    def choose(self, pool: Pool, n: int) -> Ints:
-        return few_at_a_time(pool, n, self._choose)
-
     def _choose(self, pool: Pool, n: int) -> Ints:
-        """Choose one candidate of every query after the other."""
-        free = np.where(allowed_candidates(pool), scaled(pool.scores, pool.items != UNKNOWN), -np.inf)
+        free = free_scores(pool)
         axes = self._axes(pool)
         queries = np.arange(len(free))
-        chosen = np.full((len(free), n), UNKNOWN, np.int64)
         held = [np.zeros_like(axis.shares) for axis in axes]
-        for rank in range(min(n, free.shape[1])):
-            value = free.copy()
+
+        def value(_rank: int) -> Doubles:
+            worth = free.copy()
             for axis, sums in zip(axes, held, strict=True):
-                value -= axis.divergence(sums)
-            best = value.argmax(1)
-            found = free[queries, best] > -np.inf
-            rows, best = queries[found], best[found]
-            chosen[rows, rank], free[rows, best] = best, -np.inf
-            for axis, sums in zip(axes, held, strict=True):
-                sums[rows] += axis.parts[rows, best]
-        return chosen
+                worth -= axis.divergence(sums)
+            return worth
+
+        def seat(_rank: int, best: Ints) -> None:
+            for place, axis in enumerate(axes):
+                held[place] += axis.parts[queries, best]
+
+        return one_by_one(free, n, value, seat)
 
     def standing(self, pool: Pool, chosen: Ints) -> Doubles:
-        allowed = allowed_candidates(pool)
-        present = pool.items != UNKNOWN
-        value = np.repeat(scaled(pool.scores, present)[:, None], chosen.shape[1], axis=1)
+        value = np.repeat(free_scores(pool)[:, None], chosen.shape[1], axis=1)
         queries, place = np.arange(len(chosen))[:, None], np.maximum(chosen, 0)
         for axis in self._axes(pool):
             parts = axis.parts[queries, place] * (chosen != UNKNOWN)[:, :, None]
             others = parts.sum(1, keepdims=True) - parts  # "queries n labels"
             for seat in range(chosen.shape[1]):
                 value[:, seat] -= axis.divergence(others[:, seat])
-        return np.where(allowed[:, None], value * unit(pool, present)[:, :, None], -np.inf)
+        return np.asarray(value * unit(pool)[:, :, None])
 
     def _axes(self, pool: Pool) -> list[_Axis]:
         axes = []

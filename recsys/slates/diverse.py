@@ -9,9 +9,8 @@ import numpy as np
 
 from recsys.checks import positive, share, whole
 from recsys.data.vocabulary import UNKNOWN
-from recsys.slates.base import Pool, Slate
-from recsys.slates.greedy import allowed_candidates
-from recsys.slates.scores import few_at_a_time, scaled, unit
+from recsys.slates.base import Pool, SizedSlate
+from recsys.slates.scores import free_scores, one_by_one, unit
 from recsys.types import Doubles, Ints
 
 _OWN: Final = 0.1
@@ -20,7 +19,7 @@ _OWN: Final = 0.1
 
 @final
 @dataclass(frozen=True)
-class Diverse(Slate):
+class Diverse(SizedSlate):
     """Lists of good items that do not resemble each other: maximal marginal relevance.
 
         value_i = (1 - weight) score_i - weight max over the listed j of cos(a_i, a_j)
@@ -44,47 +43,27 @@ class Diverse(Slate):
         share("weight", self.weight)
         whole("size", self.size)
 
-    @property
-    def pool(self) -> int:
-        return self.size
-
-    def choose(self, pool: Pool, n: int) -> Ints:
-        return few_at_a_time(pool, n, self._choose)
-
     def _choose(self, pool: Pool, n: int) -> Ints:
-        vectors = _directions(pool)
-        free = self._free(pool)
-        queries = np.arange(len(free))
+        vectors, free = _directions(pool), free_scores(pool, 1.0 - self.weight)
         nearest = np.zeros_like(free)
-        chosen = np.full((len(free), n), UNKNOWN, np.int64)
-        for rank in range(min(n, free.shape[1])):
-            best = (free - self.weight * nearest).argmax(1)
-            found = free[queries, best] > -np.inf
-            chosen[found, rank] = best[found]
-            alike = (vectors @ vectors[queries, best][:, :, None])[:, :, 0]
-            nearest = np.maximum(nearest, alike * found[:, None])
-            free[queries[found], best[found]] = -np.inf
-        return chosen
+
+        def seat(_rank: int, best: Ints) -> None:
+            np.maximum(nearest, _alike(vectors, _of(vectors, best[:, None]))[:, 0], out=nearest)
+
+        return one_by_one(free, n, lambda _rank: free - self.weight * nearest, seat)
 
     def standing(self, pool: Pool, chosen: Ints) -> Doubles:
-        vectors, listed = _directions(pool), chosen != UNKNOWN
-        own = vectors[np.arange(len(chosen))[:, None], np.maximum(chosen, 0)] * listed[:, :, None]
-        alike = own @ vectors.transpose(0, 2, 1)  # "queries n pool"
+        vectors, free = _directions(pool), free_scores(pool, 1.0 - self.weight)
+        alike = _alike(vectors, _of(vectors, chosen))  # "queries n pool"
         value = np.empty_like(alike)
         for seat in range(chosen.shape[1]):
-            others = np.delete(alike, seat, axis=1)
-            value[:, seat] = self._free(pool) - self.weight * others.max(1, initial=0.0)
-        one = unit(pool, pool.items != UNKNOWN) / max(1.0 - self.weight, 1e-9)
-        return np.asarray(value * one[:, :, None])
-
-    def _free(self, pool: Pool) -> Doubles:
-        scores = (1.0 - self.weight) * scaled(pool.scores, pool.items != UNKNOWN)
-        return np.where(allowed_candidates(pool), scores, -np.inf)
+            value[:, seat] = free - self.weight * np.delete(alike, seat, axis=1).max(1, initial=0.0)
+        return np.asarray(value * (unit(pool) / max(1.0 - self.weight, 1e-9))[:, :, None])
 
 
 @final
 @dataclass(frozen=True)
-class Determinantal(Slate):
+class Determinantal(SizedSlate):
     """Lists of good items that span as much as possible: the greedy MAP of a determinantal point process.
 
         P(list) proportional to det(L),   L_ij = exp(theta (score_i + score_j) / 2) S_ij,   S = (1 - e) cos + e I
@@ -109,37 +88,23 @@ class Determinantal(Slate):
         positive("theta", self.theta)
         whole("size", self.size)
 
-    @property
-    def pool(self) -> int:
-        return self.size
-
-    def choose(self, pool: Pool, n: int) -> Ints:
-        return few_at_a_time(pool, n, self._choose)
-
     def _choose(self, pool: Pool, n: int) -> Ints:
-        vectors = _directions(pool)
-        free = self._free(pool)
-        queries, steps = np.arange(len(free)), min(n, free.shape[1])
-        variance = np.ones_like(free)
-        rows = np.zeros((len(free), steps, free.shape[1]))  # of the Cholesky factor of the listed
-        chosen = np.full((len(free), n), UNKNOWN, np.int64)
-        for rank in range(steps):
-            best = (free + np.log(variance)).argmax(1)
-            found = free[queries, best] > -np.inf
-            chosen[found, rank] = best[found]
-            alike = (1.0 - _OWN) * (vectors @ vectors[queries, best][:, :, None])[:, :, 0]
-            known = (rows[queries, :rank, best][:, None] @ rows[:, :rank])[:, 0]
-            added = (alike - known) / np.sqrt(variance[queries, best])[:, None]
-            rows[:, rank] = added * found[:, None]
-            variance = np.maximum(variance - rows[:, rank] ** 2, _OWN / 2)
-            free[queries[found], best[found]] = -np.inf
-        return chosen
+        vectors, free = _directions(pool), free_scores(pool, self.theta)
+        queries, variance = np.arange(len(free)), np.ones_like(free)
+        factor = np.zeros((len(free), min(n, free.shape[1]), free.shape[1]))  # the Cholesky factor of the listed
+
+        def seat(rank: int, best: Ints) -> None:
+            alike = (1.0 - _OWN) * _alike(vectors, _of(vectors, best[:, None]))[:, 0]
+            known = (factor[queries, :rank, best][:, None] @ factor[:, :rank])[:, 0]
+            factor[:, rank] = (alike - known) / np.sqrt(variance[queries, best])[:, None]
+            np.maximum(variance - factor[:, rank] ** 2, _OWN / 2, out=variance)
+
+        return one_by_one(free, n, lambda _rank: free + np.log(variance), seat)
 
     def standing(self, pool: Pool, chosen: Ints) -> Doubles:
-        vectors, listed, free = _directions(pool), chosen != UNKNOWN, self._free(pool)
-        own = vectors[np.arange(len(chosen))[:, None], np.maximum(chosen, 0)] * listed[:, :, None]
-        alike = (1.0 - _OWN) * own @ vectors.transpose(0, 2, 1)  # "queries n pool"
-        among = (1.0 - _OWN) * own @ own.transpose(0, 2, 1)
+        vectors, free = _directions(pool), free_scores(pool, self.theta)
+        own = _of(vectors, chosen)
+        alike, among = ((1.0 - _OWN) * _alike(others, own) for others in (vectors, own))  # "queries n pool", "n n"
         place = np.arange(chosen.shape[1])
         among[:, place, place] = 1.0
         value = np.empty_like(alike)
@@ -148,11 +113,7 @@ class Determinantal(Slate):
             solved = np.linalg.solve(among[:, others][:, :, others], alike[:, others])
             variance = 1.0 - (alike[:, others] * solved).sum(1)
             value[:, seat] = free + np.log(np.maximum(variance, _OWN / 2))
-        return np.asarray(value * (unit(pool, pool.items != UNKNOWN) / self.theta)[:, :, None])
-
-    def _free(self, pool: Pool) -> Doubles:
-        scores = self.theta * scaled(pool.scores, pool.items != UNKNOWN)
-        return np.where(allowed_candidates(pool), scores, -np.inf)
+        return np.asarray(value * (unit(pool) / self.theta)[:, :, None])
 
 
 def _directions(pool: Pool) -> Doubles:
@@ -160,3 +121,14 @@ def _directions(pool: Pool) -> Doubles:
     parts = pool.about.parts
     length = np.linalg.norm(parts, axis=2, keepdims=True)
     return np.asarray(parts / np.where(length > 0, length, 1.0))
+
+
+def _of(vectors: Doubles, chosen: Ints) -> Doubles:
+    """Return the vectors of listed candidates, "queries n labels"; 0 where there is none."""
+    own = vectors[np.arange(len(chosen))[:, None], np.maximum(chosen, 0)]
+    return np.asarray(own * (chosen != UNKNOWN)[:, :, None])
+
+
+def _alike(vectors: Doubles, own: Doubles) -> Doubles:
+    """Return how alike listed candidates and others are, "queries n pool"."""
+    return np.asarray(own @ vectors.transpose(0, 2, 1))

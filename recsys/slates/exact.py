@@ -12,9 +12,8 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.policy.groups import Bound, Groups
 from recsys.policy.solve import solve
-from recsys.slates.base import Pool, Slate
-from recsys.slates.greedy import allowed_candidates
-from recsys.slates.scores import unit
+from recsys.slates.base import Pool, SizedSlate
+from recsys.slates.scores import by_score, unit
 from recsys.types import Doubles, Ints, Items, Mask
 
 SeatAxis = Literal["personas", "tastes", "popularity"]
@@ -26,7 +25,7 @@ _WIDER = 3
 
 @final
 @dataclass(frozen=True)
-class Exact(Slate):
+class Exact(SizedSlate):
     """The lists with the largest sum of scores among those whose seats are within one of what they should be.
 
         maximise sum of scores   over lists with   floor(d_k) <= seats_k <= ceil(d_k)   for all k of every axis
@@ -61,12 +60,8 @@ class Exact(Slate):
         share("weight", self.weight)
         whole("size", self.size)
 
-    @property
-    def pool(self) -> int:
-        return self.size
-
-    def choose(self, pool: Pool, n: int) -> Ints:
-        allowed = allowed_candidates(pool)
+    def _choose(self, pool: Pool, n: int) -> Ints:
+        allowed = pool.allowed
         axes = [self._seats(pool, axis, allowed, n) for axis in self.axes]
         if len(axes) == 1:
             return _greedy(axes[0], allowed, n)
@@ -87,7 +82,7 @@ class Exact(Slate):
         Returns:
             The lists as `choose` returns them, and "queries", which of them keep the least seats, too.
         """
-        allowed = allowed_candidates(pool)
+        allowed = pool.allowed
         axes = [self._seats(pool, axis, allowed, n) for axis in self.axes]
         chosen = np.full((len(allowed), n), UNKNOWN, np.int64)
         counts = [np.zeros_like(axis.low) for axis in axes]
@@ -109,7 +104,7 @@ class Exact(Slate):
         return chosen, kept
 
     def standing(self, pool: Pool, chosen: Ints) -> Doubles:
-        allowed = allowed_candidates(pool)
+        allowed = pool.allowed
         worth = np.repeat(np.where(allowed, pool.scores, -np.inf).astype(np.float64)[:, None], chosen.shape[1], axis=1)
         listed, place = chosen != UNKNOWN, np.maximum(chosen, 0)
         for axis in self.axes:
@@ -122,7 +117,7 @@ class Exact(Slate):
             full, lacks = others >= seats.high[:, None], others < seats.low[:, None]
             out = np.pad(full | (lacks.any(2, keepdims=True) & ~lacks), ((0, 0), (0, 0), (0, 1)))  # never nobody's
             shut = np.take_along_axis(out, np.repeat(seats.column[:, None], chosen.shape[1], axis=1), 2)
-            worth -= np.where(shut, 2 * unit(pool, pool.items != UNKNOWN)[:, :, None], 0.0)
+            worth -= np.where(shut, 2 * unit(pool)[:, :, None], 0.0)
         return worth
 
     def _seats(self, pool: Pool, axis: SeatAxis, allowed: Mask, n: int) -> _Seats:
@@ -196,11 +191,9 @@ def _greedy(seats: _Seats, allowed: Mask, n: int) -> Ints:
     # Least seats may be more than the list has where widths are small: the best of them.
     level = np.where(~allowed, 3, np.where(wanted, 0, np.where(room, 1, 2)))
     taken = np.argsort(level, axis=1, kind="stable")[:, :n]
-    taken = np.where(np.take_along_axis(allowed, taken, 1), taken, size)
-    taken = np.sort(taken, axis=1)  # in the order of scores, as is best for every falling discount
     chosen = np.full((queries, n), UNKNOWN, np.int64)
-    chosen[:, : taken.shape[1]] = np.where(taken < size, taken, UNKNOWN)
-    return chosen
+    chosen[:, : taken.shape[1]] = np.where(np.take_along_axis(allowed, taken, 1), taken, UNKNOWN)
+    return by_score(chosen, size)  # as is best for every falling discount
 
 
 def _solved(scores: Doubles, axes: list[tuple[Items | Ints, Ints, Ints]], allowed: Mask, n: int) -> Ints:

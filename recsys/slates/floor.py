@@ -1,4 +1,4 @@
-"""The slate that leaves no large persona out: the best scores, with a place for each owner that is due one."""
+"""Lists that leave no large persona out: the best scores, with a place for each owner that is due one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 
 from recsys.checks import share, whole
 from recsys.data.vocabulary import UNKNOWN
-from recsys.slates.base import Pool, Slate
-from recsys.slates.greedy import allowed_candidates
-from recsys.types import Doubles, Ints, Mask
+from recsys.slates.base import Pool, SizedSlate
+from recsys.slates.greedy import Greedy
+from recsys.slates.scores import by_score
+from recsys.types import Doubles, Ints, Items, Mask
 
 
 @final
 @dataclass(frozen=True)
-class Floor(Slate):
+class Floor(SizedSlate):
     """The best-scored candidates, in which each owner with a large enough share has a place: its best candidate.
 
     Places are taken from the lowest scores. Where there are fewer places than owners that are due one, those of the
@@ -37,40 +38,65 @@ class Floor(Slate):
         share("least", self.least)
         whole("size", self.size)
 
-    @property
-    def pool(self) -> int:
-        return self.size
-
-    def choose(self, pool: Pool, n: int) -> Ints:
-        allowed = allowed_candidates(pool)
-        reserved = self._reserved(pool, allowed, n)
-        order = np.argsort(np.where(allowed, np.where(reserved, 0, 1), 2), axis=1, kind="stable")[:, :n]
-        order = np.where(np.take_along_axis(allowed, order, 1), order, allowed.shape[1])
-        order = np.sort(order, axis=1)
-        chosen = np.full((len(allowed), n), UNKNOWN, np.int64)
-        chosen[:, : order.shape[1]] = np.where(order < allowed.shape[1], order, UNKNOWN)
-        return chosen
+    def _choose(self, pool: Pool, n: int) -> Ints:
+        return by_score(with_floor(Greedy().choose(pool, n), pool, self.least), pool.items.shape[1])
 
     def standing(self, pool: Pool, chosen: Ints) -> Doubles:
-        allowed = allowed_candidates(pool)
-        worth = np.where(allowed, pool.scores, -np.inf).astype(np.float64)[:, None].repeat(chosen.shape[1], axis=1)
-        reserved = self._reserved(pool, allowed, chosen.shape[1])
-        owner = pool.owned.owner
-        place = np.maximum(chosen, 0)
-        holder = np.where(chosen == UNKNOWN, UNKNOWN, np.take_along_axis(owner, place, 1))
-        alone = (holder[:, :, None] == holder[:, None, :]).sum(2) == 1
-        kept = np.take_along_axis(reserved, place, 1) & alone & (chosen != UNKNOWN)
-        return np.where(kept[:, :, None] & (owner[:, None] != holder[:, :, None]), -np.inf, worth)
+        return only_own(Greedy().standing(pool, chosen), chosen, pool, self.least)
 
-    def _reserved(self, pool: Pool, allowed: Mask, n: int) -> Mask:
-        """Return "queries pool": the best candidate of each owner that is due a place."""
-        seating = pool.owned
-        shares = np.where(seating.shares >= self.least, seating.shares, 0.0)
-        rank = np.argsort(np.argsort(-shares, axis=1, kind="stable"), axis=1)
-        due = (shares > 0) & (rank < n)
-        own = (seating.owner[:, :, None] == np.arange(shares.shape[1])) & (allowed[:, :, None] & due[:, None, :])
-        first = own.argmax(1)  # "queries owners"
-        reserved = np.zeros(allowed.shape, np.bool_)
-        rows, owners = np.nonzero(own.any(1))
-        reserved[rows, first[rows, owners]] = True
-        return reserved
+
+def with_floor(chosen: Ints, pool: Pool, least: float) -> Ints:
+    """Return lists in which owners of at least a share have a seat: that of the last item which others can spare.
+
+    Those with the largest shares come first. A seat can be spared by who has two, or is not due one. The candidate is
+    the best-scored one of its owner.
+
+    Args:
+        chosen: "queries n".
+        pool: the candidates.
+        least: the share, and more than 0.
+    """
+    chosen = chosen.copy()
+    queries, shares = np.arange(len(chosen)), pool.owned.shares
+    owner, due = np.where(pool.allowed, pool.owned.owner, UNKNOWN), _due(pool, least)
+    for k in np.argsort(-shares, axis=1, kind="stable").T:  # one owner of every query
+        holder = _holders(chosen, owner)
+        seats = (holder[:, :, None] == np.arange(shares.shape[1])).sum(1)
+        own = owner == k[:, None]
+        lacks = due[queries, k] & (seats[queries, k] == 0) & own.any(1)
+        held = np.maximum(holder, 0)
+        spared = (holder == UNKNOWN) | (np.take_along_axis(seats, held, 1) > 1) | ~np.take_along_axis(due, held, 1)
+        spared &= chosen != UNKNOWN
+        last = chosen.shape[1] - 1 - spared[:, ::-1].argmax(1)
+        rows = np.flatnonzero(lacks & spared.any(1))
+        chosen[rows, last[rows]] = own[rows].argmax(1)
+    return chosen
+
+
+def only_own(standing: Doubles, chosen: Ints, pool: Pool, least: float) -> Doubles:
+    """Return what candidates are worth for a seat, where an owner's only seat that it is due is for its own alone.
+
+    Args:
+        standing: "queries n pool", see `Slate.standing`.
+        chosen: "queries n", made with `with_floor`.
+        pool: the candidates.
+        least: the share.
+    """
+    owner = pool.owned.owner
+    holder = _holders(chosen, owner)
+    alone = (holder[:, :, None] == holder[:, None, :]).sum(2) == 1
+    due = np.pad(_due(pool, least), ((0, 0), (0, 1)))  # nobody, the last, is due nothing
+    kept = alone & np.take_along_axis(due, holder, 1)
+    return np.where(kept[:, :, None] & (owner[:, None] != holder[:, :, None]), -np.inf, standing)
+
+
+def _holders(chosen: Ints, owner: Items) -> Items:
+    """Return the owner of each listed candidate, "queries n"; `UNKNOWN` for nobody."""
+    return np.where(chosen == UNKNOWN, UNKNOWN, np.take_along_axis(owner, np.maximum(chosen, 0), 1))
+
+
+def _due(pool: Pool, least: float) -> Mask:
+    """Return which owners are due a place, "queries owners"."""
+    shares, muted = pool.owned.shares, pool.owned.muted
+    due = (shares >= least) & (shares > 0)
+    return due if muted is None else due & ~muted

@@ -8,9 +8,8 @@ from typing import final
 
 import numpy as np
 
-from recsys.data.vocabulary import UNKNOWN
-from recsys.slates.base import Content, Seating
-from recsys.types import Doubles, Ints, Mask
+from recsys.slates.base import Content
+from recsys.types import Doubles, Ints
 
 
 @final
@@ -107,35 +106,3 @@ class SeatValues:
     worth: Doubles
     tastes: TasteSeats | None
     content: Calibration | None
-
-
-def with_floor(chosen: Ints, seating: Seating, allowed: Mask, floor: float) -> Ints:
-    """Return lists in which owners of at least a share have a seat: that of the last item which others can spare.
-
-    Those with the largest shares come first. A seat can be spared by who has two, or has a smaller share than the
-    floor. The candidate is the best-scored one of its owner.
-
-    Args:
-        chosen: "queries n".
-        seating: of the candidates.
-        allowed: "queries pool".
-        floor: the share.
-    """
-    chosen = chosen.copy()
-    queries, owners = np.arange(len(chosen)), seating.shares.shape[1]
-    owner = np.where(allowed, seating.owner, UNKNOWN)
-    muted = np.zeros_like(seating.shares, np.bool_) if seating.muted is None else seating.muted
-    protected = (seating.shares >= floor) & ~muted
-    for k in np.argsort(-seating.shares, axis=1, kind="stable").T:  # one owner of every query
-        holder = np.where(chosen == UNKNOWN, UNKNOWN, np.take_along_axis(owner, np.maximum(chosen, 0), 1))
-        seats = (holder[:, :, None] == np.arange(owners)).sum(1)
-        own = owner == k[:, None]
-        lacks = protected[queries, k] & (seats[queries, k] == 0) & own.any(1)
-        held = np.maximum(holder, 0)
-        spared = (holder == UNKNOWN) | (np.take_along_axis(seats, held, 1) > 1)
-        spared |= ~np.take_along_axis(protected, held, 1)
-        spared &= chosen != UNKNOWN
-        last = chosen.shape[1] - 1 - spared[:, ::-1].argmax(1)
-        rows = np.flatnonzero(lacks & spared.any(1))
-        chosen[rows, last[rows]] = own[rows].argmax(1)
-    return chosen

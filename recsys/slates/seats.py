@@ -9,16 +9,16 @@ import numpy as np
 
 from recsys.checks import choice, positive, share, whole
 from recsys.data.vocabulary import UNKNOWN
-from recsys.slates.base import Pool, Slate
-from recsys.slates.greedy import allowed_candidates
-from recsys.slates.scores import few_at_a_time, scaled, score_range
-from recsys.slates.seat_values import Calibration, SeatValues, TasteSeats, with_floor
+from recsys.slates.base import Pool, SizedSlate
+from recsys.slates.floor import only_own, with_floor
+from recsys.slates.scores import one_by_one, scaled, unit
+from recsys.slates.seat_values import Calibration, SeatValues, TasteSeats
 from recsys.types import Doubles, Ints, Items, Mask
 
 
 @final
 @dataclass(frozen=True)
-class Seats(Slate):
+class Seats(SizedSlate):
     """Lists that are about as mixed as the user, in every prefix.
 
         value_i = (1 - weight) score_i + weight q_k + calibration ( |h - r p|^2 - |h + a_i - r p|^2 )       k owns i
@@ -71,19 +71,12 @@ class Seats(Slate):
         share("popularity", self.popularity)
         share("floor", self.floor)
 
-    @property
-    def pool(self) -> int:
-        return self.size
-
-    def choose(self, pool: Pool, n: int) -> Ints:
-        return few_at_a_time(pool, n, self._choose)
-
     def _choose(self, pool: Pool, n: int) -> Ints:
-        seating, allowed = pool.owned, allowed_candidates(pool)
+        seating, allowed = pool.owned, pool.allowed
         values = self._values(pool)
         chosen = self._elect(values, seating.owner, allowed, n, None)
         if self.floor > 0:
-            chosen = with_floor(chosen, seating, allowed, self.floor)
+            chosen = with_floor(chosen, pool, self.floor)
         if seating.boosted is None or not seating.boosted.any():
             return chosen
         due = 2 * _seats(chosen, seating.owner, seating.shares.shape[1]) * seating.boosted
@@ -95,7 +88,7 @@ class Seats(Slate):
         return self._elect(values, seating.owner, allowed, n, due)
 
     def standing(self, pool: Pool, chosen: Ints) -> Doubles:
-        seating, allowed = pool.owned, allowed_candidates(pool)
+        seating, allowed = pool.owned, pool.allowed
         values = self._values(pool)
         worth = values.worth
         queries = np.arange(len(worth))[:, None]
@@ -114,15 +107,15 @@ class Seats(Slate):
         if values.content is not None:
             parts = values.content.parts[queries, place] * listed[:, :, None]
             value += values.content.brought(parts.sum(1)[:, None] - parts, listed.sum(1)[:, None])
-        high, low = score_range(pool.scores, pool.items != UNKNOWN)
         trust = np.ones((len(worth), 1)) if seating.trust is None else seating.trust[:, None]
-        unit = np.maximum(high - low, 0.0) / np.maximum(1.0 - trust * self.weight, 1e-9)
-        return np.where(allowed[:, None], value * np.where(unit > 0, unit, 1.0)[:, None], -np.inf)
+        one = unit(pool) / np.maximum(1.0 - trust * self.weight, 1e-9)
+        value = np.where(allowed[:, None], value * one[:, None], -np.inf)
+        return only_own(value, chosen, pool, self.floor) if self.floor > 0 else value
 
     def _values(self, pool: Pool) -> SeatValues:
         seating = pool.owned
         trust = np.ones((len(pool.items), 1)) if seating.trust is None else seating.trust[:, None]
-        scores = (1.0 - trust * self.weight) * scaled(pool.scores, pool.items != UNKNOWN)
+        scores = (1.0 - trust * self.weight) * scaled(pool)
         shares = seating.shares if seating.muted is None else seating.shares * ~seating.muted
         tastes = None
         if self.over == "tastes":
@@ -158,9 +151,9 @@ class Seats(Slate):
         free = np.where(allowed, scores, -np.inf)
         held = None if content is None else np.zeros_like(content.shares)
         seated = None if tastes is None else np.zeros_like(tastes.worth)
-        chosen = np.full((len(scores), n), UNKNOWN, np.int64)
-        for rank in range(min(n, scores.shape[1])):
-            value = free + quotient.ravel().take(flat)
+
+        def value(rank: int) -> Doubles:
+            value: Doubles = free + quotient.ravel().take(flat)
             if tastes is not None and seated is not None:
                 value += tastes.claims(seated[:, None])[:, 0]
             if content is not None and held is not None:
@@ -173,18 +166,18 @@ class Seats(Slate):
                 served = np.hstack([(due[-1] > 0) & (seats[:, :owners] >= due[rank]), nobody])
                 others = ~served.ravel().take(flat) & np.isfinite(free)
                 value[~others & others.any(1, keepdims=True)] = -np.inf
-            best = value.argmax(1)
-            found = value[queries, best] > -np.inf
-            rows, best = queries[found], best[found]
-            chosen[rows, rank], free[rows, best] = best, -np.inf
-            taken = holder[rows, best]
-            seats[rows, taken] += 1
+            return value
+
+        def seat(_rank: int, best: Ints) -> None:
+            taken = holder[queries, best]
+            seats[queries, taken] += 1
             if tastes is not None and seated is not None:
-                seated[rows] += tastes.parts[rows, best]
+                seated[:] += tastes.parts[queries, best]
             if content is not None and held is not None:
-                held[rows] += content.parts[rows, best]
-            quotient[rows, taken] = first_seat[rows, taken] / (self.divisor * seats[rows, taken] + 1)
-        return chosen
+                held[:] += content.parts[queries, best]
+            quotient[queries, taken] = first_seat[queries, taken] / (self.divisor * seats[queries, taken] + 1)
+
+        return one_by_one(free, n, value, seat)
 
 
 def _seats(chosen: Ints, owner: Items, owners: int) -> Ints:

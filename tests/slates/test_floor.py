@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import ConfigError
-from recsys.slates import Floor, Greedy, Pool, Seating
+from recsys.slates import Floor, Greedy, Pool, Seating, Seats, Slate
 
 
 def _pool(owner: list[int], shares: list[float]) -> Pool:
@@ -24,10 +24,17 @@ def test_an_owner_that_is_due_a_place_has_it_from_the_lowest_score() -> None:
     assert Floor(least=0.9).choose(pool, 3).tolist() == Greedy().choose(pool, 3).tolist()
 
 
-def test_the_only_place_of_an_owner_is_contested_by_its_own_items_alone() -> None:
+def test_an_owner_without_candidates_takes_no_place_from_a_smaller_one() -> None:
+    pool = _pool([0, 0, 0, 2], [0.6, 0.25, 0.15])  # nothing in the pool is of the second
+    assert Floor().choose(pool, 2).tolist() == [[0, 3]]
+
+
+@pytest.mark.parametrize("slate", [Floor(0.1), Seats(0.0, 0.0, floor=0.1)], ids=str)
+def test_the_only_place_of_an_owner_is_contested_by_its_own_items_alone(slate: Slate) -> None:
     pool = _pool([0, 0, 0, 0, 1, 1], [0.8, 0.2])
-    chosen = Floor().choose(pool, 3)
-    worth = Floor().standing(pool, chosen)[0]
+    chosen = slate.choose(pool, 3)
+    assert chosen.tolist() == [[0, 1, 4]]
+    worth = slate.standing(pool, chosen)[0]
     assert np.isneginf(worth[2, [0, 1, 2, 3]]).all()
     assert np.isfinite(worth[2, [4, 5]]).all()
     assert np.isfinite(worth[0]).all()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_run, whole
+from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_run, of_run, whole
 from recsys.cli.render import output, print_json, say
 from recsys.errors import ConfigError
 
@@ -63,7 +63,7 @@ def _interview(options: argparse.Namespace) -> None:
         raise ConfigError(
             "--json answers a program; give the answers so far with --answers FILE, an empty one at first"
         )
-    asked = RunInterview.of(options.run, source=options.data, columns=dict(options.columns), allow=options.allow_model)
+    asked = RunInterview.of(options.run, **of_run(options))
     if options.answers is not None:
         answers = asked.read_answers(options.answers)
         found = asked.progress(answers, options.screen, options.n)

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from recsys.cli.arguments import Commands, add_allowed, add_command, add_json, add_length
+from recsys.cli.arguments import Commands, add_allowed, add_command, add_json, add_length, of_run
 from recsys.cli.render import print_json, print_table, progress_of, say
 from recsys.errors import ConfigError
 
@@ -26,11 +26,9 @@ def recommend_many(options: argparse.Namespace) -> None:
             options.out,
             ListSettings(options.n, options.explain, options.at, options.exact),
             users=options.users,
-            source=options.data,
-            columns=dict(options.columns),
-            allow=options.allow_model,
             overwrite=options.overwrite,
             progress=progress,
+            **of_run(options),
         )
     if written.unserved:
         say(f"{written.unserved} users of the log have no list, as the model was not trained with them")

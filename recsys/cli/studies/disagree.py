@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from recsys.cli.arguments import Commands, add_command, add_json, add_run, add_seed, whole
-from recsys.cli.render import print_json, print_table, say
+from recsys.cli.render import percent, print_json, print_table, say
 
 
 def add(commands: Commands) -> None:
@@ -76,8 +75,8 @@ def _of_pairs(options: argparse.Namespace) -> None:
         [
             {
                 "reward": row["reward"],
-                "right": _share(row["right"]),
-                "users below a half": _share(row["below_half"]),
+                "right": percent(row["right"]),
+                "users below a half": percent(row["below_half"]),
                 "than one for all": "-"
                 if row["diff"] is None
                 else f"{row['diff']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]",
@@ -112,10 +111,10 @@ def _of_run(options: argparse.Namespace) -> None:
     print_table([_row(row) for row in found["bins"]])
     overall = found["overall"]
     print(
-        f"right: model {_share(overall['accuracy_model'])}, one rule for all {_share(overall['accuracy_pooled'])}; of "
-        f"{overall['users_model']:.0f} users with enough contested pairs "
-        f"{_share(overall['below_half_denoised_model'])} are below a half with the model, "
-        f"{_share(overall['below_half_denoised_pooled'])} with one rule (freed of the noise of small numbers)"
+        f"right: model {percent(overall['accuracy_model'])}, one rule for all {percent(overall['accuracy_pooled'])}; "
+        f"of {overall['users_model']:.0f} users with enough contested pairs "
+        f"{percent(overall['below_half_denoised_model'])} are below a half with the model, "
+        f"{percent(overall['below_half_denoised_pooled'])} with one rule (freed of the noise of small numbers)"
     )
 
 
@@ -128,11 +127,11 @@ def _print_camps(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
             {
                 "larger camp": f"{row['p']:.0%}",
                 "topics": row["topics"],
-                "least for one rule": _share(row["bound"]),
-                "one rule": _share(row["pooled"]),
-                "model": _share(row["model"]),
-                "users below a half, one rule": _share(row["below_half_pooled"]),
-                "with the model": _share(row["below_half_model"]),
+                "least for one rule": percent(row["bound"]),
+                "one rule": percent(row["pooled"]),
+                "model": percent(row["model"]),
+                "users below a half, one rule": percent(row["below_half_pooled"]),
+                "with the model": percent(row["below_half_model"]),
             }
             for row in rows
         ]
@@ -145,13 +144,9 @@ def _row(row: dict[str, Any]) -> dict[str, object]:
     return {
         "split": f"{row['low']:g}-{row['high']:g}",
         "judgements": row["judgements"],
-        "least for one rule": _share(row["bound"]),
-        "one rule": _share(row["pooled"]),
-        "model": _share(row["model"]),
-        "minority right": _share(row["minority"]),
-        "majority right": _share(row["majority"]),
+        "least for one rule": percent(row["bound"]),
+        "one rule": percent(row["pooled"]),
+        "model": percent(row["model"]),
+        "minority right": percent(row["minority"]),
+        "majority right": percent(row["majority"]),
     }
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.1%}"

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from recsys.cli.arguments import Commands, add_command, add_json, add_run, picture
-from recsys.cli.render import print_json, print_table, say
+from recsys.cli.arguments import Commands, add_command, add_json, add_run, of_run, picture
+from recsys.cli.render import percent, print_json, print_table, say
 
 _AXES = ("tastes", "popularity", "personas")
 
@@ -45,15 +45,7 @@ def _distortion(options: argparse.Namespace) -> None:
 
     if options.picture is not None and not options.frontier:
         raise ConfigError("--picture draws the frontier; add --frontier")
-    found = run_distortion(
-        options.run,
-        options.data,
-        options.axes,
-        frontier=options.frontier,
-        columns=dict(options.columns),
-        allow=options.allow_model,
-        say=say,
-    )
+    found = run_distortion(options.run, axes=options.axes, frontier=options.frontier, say=say, **of_run(options))
     if options.picture is not None:
         from recsys.pictures import draw_lines
 
@@ -78,8 +70,8 @@ def _utility(name: str, one: Mapping[str, Any], k: int) -> dict[str, object]:
         "lists": name,
         "chosen (NDCG)": _number(means[f"ndcg@{k}"]),
         "liked NDCG": _number(means[f"liked_ndcg@{k}"]),
-        "regretted hits": _share(means[f"regret@{k}"]),
-        "hits rated": _share(one["rated_hits"]),
+        "regretted hits": percent(means[f"regret@{k}"]),
+        "hits rated": percent(one["rated_hits"]),
         "C_KL": _number(means[f"ckl@{k}"], 3),
         "minority recall": _number(means[f"minority_recall@{k}"]),
     }
@@ -96,7 +88,7 @@ def _axis(name: str, axis: str, one: Mapping[str, Any]) -> dict[str, object]:
         "systematic": f"{one['systematic']:.4f}",
         "95%": f"{one['systematic_low']:.4f} to {one['systematic_high']:.4f}",
         "direction": towards,
-        "pulled that way": "-" if direction is None else _share(direction["share"]),
+        "pulled that way": "-" if direction is None else percent(direction["share"]),
         "sameness": _number(one["sameness"], 2),
     }
 
@@ -115,7 +107,7 @@ def _sentences(found: Mapping[str, Any]) -> list[str]:
             pulled = max(one["mean"], key=lambda key: one["mean"][key])
             lines.append(
                 f"Along {axis} lists have {100 * one['mean'][pulled]:+.1f} points of {pulled}; "
-                f"{_share(direction['share'])} of the users are pulled the same way."
+                f"{percent(direction['share'])} of the users are pulled the same way."
             )
     lines += [f"note: {note}" for note in own["notes"]]
     return lines
@@ -137,7 +129,3 @@ def _point(row: Mapping[str, Any]) -> dict[str, object]:
 
 def _number(value: float | None, digits: int = 4) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.1%}"
