@@ -1,4 +1,7 @@
-"""Checks for Schemathesis, named by SCHEMATHESIS_HOOKS: every error is a documented one."""
+"""Checks for Schemathesis, named by SCHEMATHESIS_HOOKS: every error is a documented one; and which texts are tried.
+
+Nothing here imports torch, which would take longer than most of the cases.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from typing import Any
 
 import schemathesis
+from hypothesis import strategies
 from schemathesis import Case, CheckContext, HookContext, Response
 
 from recsys.events.checks import LARGEST_TIME
@@ -15,6 +19,38 @@ from recsys.serving.access import CODES
 _INTERNALS = ("Traceback", ".py", "site-packages", "sqlalchemy", "psycopg", "sqlite3")
 _SECONDS = re.compile("[0-9]{10,11}")
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TEXTS = {("PUT", "/v1/users/{user_id}/summary"): "text", ("POST", "/v1/recommendations"): "summary"}
+"""Operations that read a text about a taste, and its field: what the schema allows may be no text of the grammar."""
+
+_WORDS = ("mostly ", "Often ", "sometimes ", "A little ", "lately ", "avoids ", "loves ", "never ", "no ")
+_PARTS = (
+    *(
+        "like ",
+        " like ",
+        "titles ",
+        "of the 1990s",
+        "of 1991 to 1996",
+        "from 2008 on",
+        "before 1970",
+        "Drama",
+        "action",
+    ),
+    *("i1", "i2", "i1 (1994)", '"i3"', '"', '""', ", ", " and ", ", and ", " & ", "; ", ". ", ".", " ", "\u200b", "\n"),
+)
+schemathesis.openapi.format(
+    "taste-text",
+    strategies.just("")
+    | strategies.builds(
+        "".join,
+        strategies.tuples(
+            strategies.sampled_from(_WORDS),
+            strategies.lists(strategies.sampled_from(_WORDS + _PARTS) | strategies.text(max_size=5), max_size=12).map(
+                "".join
+            ),
+        ),
+    ),
+)
+"""Texts near the grammar, of which some can be read: its words, titles of the service under test, and anything."""
 
 
 @schemathesis.check
@@ -30,19 +66,25 @@ def documented_error(_: CheckContext, response: Response, case: Case[Any]) -> No
     assert not any(word in message for word in _INTERNALS), f"reveals internals: {message}"
 
 
+@schemathesis.check
+def unreadable_text_alone(_: CheckContext, response: Response, case: Case[Any]) -> None:
+    """What the schema allows is refused for nothing but a text that the grammar cannot read."""
+    allowed = case.meta is not None and case.meta.generation.mode.is_positive
+    if not allowed or response.status_code != 422:
+        return
+    error = response.json()["error"]
+    assert error["code"] == "unreadable_text", f"refused for something other than a text: {error}"
+    field = _TEXTS[case.method.upper(), case.path]
+    assert isinstance(case.body, dict), f"there is no {field}"
+    assert case.body.get(field), f"an empty {field} says nothing, and can be read"
+
+
 @schemathesis.hook
 def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
-    """Mend what no schema says: what the future is, what takes the place of what, and the grammar of summaries."""
-    if case.path == "/v1/recommendations" and isinstance(case.body, dict) and "summary" not in case.body:
-        case.body.setdefault("history", [])
+    """Mend what no schema says: what the future is."""
     for place in (case.body, case.query):
         if isinstance(place, dict):
             _into_the_past(place, "at")
-            if any(place.get(name) is not None for name in ("history", "at", "persona")):
-                place.pop("summary", None)
-            for name in ("summary", "text"):
-                if isinstance(place.get(name), str):
-                    place[name] = ""
             for name in ("events", "history"):
                 events = place.get(name)
                 for event in events if isinstance(events, list) else []:

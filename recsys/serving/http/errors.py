@@ -11,6 +11,7 @@ from typing import Final
 
 from recsys.errors import CapabilityError, DataError
 from recsys.events.store import ConflictError, StoreError
+from recsys.models.memories.text.state import TextError
 from recsys.policy.ledger import LedgerError
 from recsys.serving.access import Code, Denied
 from recsys.serving.answers import UnknownError
@@ -23,6 +24,7 @@ _ERRORS: Final[tuple[tuple[type[Exception], int, Code, str | None], ...]] = (
     (UnknownError, 404, "not_found", None),
     (StoreError, 503, "store_unavailable", "the event store does not answer; send the same again, events count once"),
     (LedgerError, 503, "ledger_unavailable", "decisions cannot be recorded, so no list is given; try again later"),
+    (TextError, 422, "unreadable_text", None),
     (DataError, 422, "invalid_value", None),
     (CapabilityError, 409, "not_supported", None),
 )

@@ -29,6 +29,7 @@ from recsys.events.checks import (
     check_time,
     shown,
 )
+from recsys.models.memories.text.grammar import SYNONYMS
 from recsys.models.memories.text.state import MOST_CHARACTERS
 from recsys.serving.access import Code, Limits
 from recsys.serving.answers import Details
@@ -40,7 +41,7 @@ from recsys.serving.records import Changed, HistoryEvent, LoggedEvent
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _TEXT = rf"^[^{_CONTROLS}{_SPACES}]([^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}])?$"
-_NAME = rf"^[^{_CONTROLS}{_SPACES}{INVISIBLE}]([^{_CONTROLS}{INVISIBLE}]*[^{_CONTROLS}{_SPACES}{INVISIBLE}])?$"
+_NAME = f"^(?!.*[{INVISIBLE}]){_TEXT[1:]}"  # of a class for all of it, Hypothesis would list 140,000 characters
 _DAYS = MOST_ASKED_AHEAD // 86_400
 _UNIX = re.compile(r"-?[0-9]{1,11}")
 
@@ -48,6 +49,27 @@ _UNIX = re.compile(r"-?[0-9]{1,11}")
 def _text(longest: int, pattern: str = _TEXT) -> dict[str, Any]:
     return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": pattern}
 
+
+_GAP = r"[\t-\r\u001c- \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+_BEGINNINGS = "|".join(
+    f"{_GAP}+".join("".join(f"[{letter.upper()}{letter}]" for letter in part) for part in word.split())
+    for word in sorted(SYNONYMS)
+)
+TasteText = Annotated[
+    str,
+    Field(max_length=MOST_CHARACTERS),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "taste-text",
+            "maxLength": MOST_CHARACTERS,
+            "pattern": f"^{_GAP}*($|({_BEGINNINGS}){_GAP})",
+            "description": "as GET /v1/users/{id}/summary writes it; empty: what is popular. A word, genre or title "
+            "that is not known, and what contradicts itself, is refused as `unreadable_text`",
+        }
+    ),
+]
+"""A text about a taste: the schema says how it begins, and its tables what follows."""
 
 Id = Annotated[str, WithJsonSchema(_text(LONGEST_ID) | {"not": {"enum": list(DOTS)}})]
 """An external id: the schema says what it may be, and the refusal what to do."""
@@ -65,7 +87,7 @@ def _current_kind(kind: object) -> object:
 _Kind = Annotated[Kind, BeforeValidator(_current_kind)]
 
 # A whole number may be written as 3.0, which JSON does not distinguish from 3.
-_Whole = Annotated[int, BeforeValidator(_integral)]
+Whole = Annotated[int, BeforeValidator(_integral)]
 
 _WRITTEN: list[dict[str, Any]] = [
     {"type": "string", "pattern": f"^{_UNIX.pattern}$"},
@@ -83,7 +105,7 @@ _Moment = Annotated[
     WithJsonSchema({"anyOf": [_SECONDS, *_WRITTEN, {"type": "null"}]}),
 ]
 
-_Length = Annotated[int, Field(ge=1, json_schema_extra={"maximum": Limits.n}), BeforeValidator(_integral)]
+Length = Annotated[int, Field(ge=1, json_schema_extra={"maximum": Limits.n}), BeforeValidator(_integral)]
 _Exclude = Annotated[
     list[str],
     Field(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude}),
@@ -170,7 +192,7 @@ class EventIn(Body):
         "or a skip",
         json_schema_extra=_VALUE,
     )
-    time: _Whole = Field(
+    time: Whole = Field(
         description=f"Unix seconds from 1970 on, at most {MOST_AHEAD // 60} minutes ahead of the service's clock",
         json_schema_extra=_TIME,
     )
@@ -201,7 +223,7 @@ class UseIn(Body):
         description="a rating or an amount, as of an event; null: none",
     )
     kind: _Kind = Field("use", description="what was done, as of an event")
-    time: _Whole | None = Field(
+    time: Whole | None = Field(
         None,
         description="Unix seconds, as of an event; give it to all events or to none, then their order counts",
         json_schema_extra=_TIME,
@@ -231,7 +253,7 @@ def details_of(details: str) -> Details:
 class ListIn(Body):
     """What a list of recommendations shall be: the parameters of GET, in a body."""
 
-    n: _Length = 10
+    n: Length = 10
     at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
     genre: _Genre = Field(default_factory=list)
@@ -248,16 +270,31 @@ class ListIn(Body):
     decisions: bool = Field(False, description=DECISIONS)
 
 
+_QUESTION: JsonDict = {
+    "anyOf": [
+        {"required": ["history"], "properties": {"summary": {"type": "null"}}},
+        {
+            "required": ["summary"],
+            "properties": {
+                "summary": {"type": "string"},
+                "history": {"maxItems": 0},
+                "at": {"type": "null"},
+                "persona": {"type": "null"},
+            },
+        },
+    ]
+}
+"""A history, or a text in its place, which knows no moment and no personas."""
+
+
 class QuestionIn(Body):
-    """A question of somebody whose history comes with it. Nothing of it is kept."""
+    """A question of somebody whose history, or a text in its place, comes with it. Nothing of it is kept."""
+
+    model_config = ConfigDict(json_schema_extra=_QUESTION)
 
     history: list[UseIn] = Field(default_factory=list, json_schema_extra={"maxItems": Limits.history} | _TIMES)
-    summary: str | None = Field(
-        None,
-        max_length=MOST_CHARACTERS,
-        description="a text in place of a history, as GET /v1/users/{id}/summary has it",
-    )
-    n: _Length = 10
+    summary: TasteText | None = Field(None, description="a text in place of a history")
+    n: Length = 10
     at: _Moment = None
     exclude: _Exclude = Field(default_factory=list)
     genre: _Genre = Field(default_factory=list)

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from recsys.data.titles import fold
-from recsys.errors import DataError, nearest
-from recsys.models.memories.text.state import MOST_CHARACTERS, WORDS, Clause, TasteText, Word
+from recsys.errors import nearest
+from recsys.models.memories.text.state import MOST_CHARACTERS, WORDS, Clause, TasteText, TextError, Word
 from recsys.models.memories.text.tables import Tables, years_in_words, years_of
 
-_SYNONYMS: Final[dict[str, Word]] = {
+SYNONYMS: Final[dict[str, Word]] = {
     **{word: word for word in WORDS},
     "likes": "mostly",
     "loves": "mostly",
@@ -29,6 +29,8 @@ _SYNONYMS: Final[dict[str, Word]] = {
     "avoid": "avoids",
     "no": "avoids",
 }
+"""The word that each beginning of a part stands for."""
+
 _LIST_END = re.compile(r", and |, | and |; |\. |;|\.?\s*$")
 _CLAUSE_END = ("; ", ". ", ";", ".", "")
 
@@ -39,7 +41,7 @@ def render(text: TasteText, tables: Tables) -> str:
     try:
         if parse(plain, tables) == text:
             return plain
-    except DataError:
+    except TextError:
         pass
     return _rendered(text, tables, quoted=True)
 
@@ -48,11 +50,11 @@ def parse(text: str, tables: Tables) -> TasteText:
     """Return what a text says.
 
     Raises:
-        DataError: it is too long, a word, genre or title is unknown (the nearest is named), two titles match, or it
+        TextError: it is too long, a word, genre or title is unknown (the nearest is named), two titles match, or it
             contradicts itself.
     """
     if len(text) > MOST_CHARACTERS:
-        raise DataError(f"the text has {len(text)} characters; at most {MOST_CHARACTERS} are read, shorten it")
+        raise TextError(f"the text has {len(text)} characters; at most {MOST_CHARACTERS} are read, shorten it")
     return _Parser(" ".join(text.split()), tables).parsed()
 
 
@@ -105,7 +107,7 @@ class _Parser:
         word = self._word()
         labels: list[str] = []
         if self._text[self._at :].lower() in ("like", "like."):
-            raise DataError("a title is missing after 'like'")
+            raise TextError("a title is missing after 'like'; write one, or take 'like' away")
         if not self._take("like "):
             labels = self._labels()
             if not self._take(" like "):
@@ -118,13 +120,13 @@ class _Parser:
 
     def _word(self) -> Word:
         rest = self._text[self._at :].lower()
-        for written in sorted(_SYNONYMS, key=len, reverse=True):
+        for written in sorted(SYNONYMS, key=len, reverse=True):
             if rest.startswith(f"{written} "):
                 self._at += len(written) + 1
-                return _SYNONYMS[written]
+                return SYNONYMS[written]
         found = rest.split(" ")[0].rstrip(".;,")
         words = ", ".join(WORDS)
-        raise DataError(f"{found!r} is none of the words that begin a part: {words}{nearest(found, WORDS)}")
+        raise TextError(f"{found!r} is none of the words that begin a part: {words}{nearest(found, WORDS)}")
 
     def _separator(self) -> bool:
         return any(self._take(mark) for mark in (", and ", ", ", " and ", " & "))
@@ -160,7 +162,7 @@ class _Parser:
         if self._text[self._at : self._at + 1] == '"':
             found = re.match(r'"((?:[^"]|"")*)"', self._text[self._at :])
             if found is None:
-                raise DataError(f"a quote is not closed: {self._text[self._at :][:60]!r}")
+                raise TextError(f'a quote is not closed; write another " after {self._text[self._at :][:60]!r}')
             self._at += found.end()
             return self._tables.one_title(found[1].replace('""', '"'))
         rest = self._text[self._at :]
@@ -170,7 +172,7 @@ class _Parser:
                 self._at += end
                 return self._tables.one_title(rest[:end])
         if not rest:
-            raise DataError("a title is missing after 'like'")
+            raise TextError("a title is missing after 'like'; write one, or take 'like' away")
         return self._tables.one_title(rest[: ends[0]])
 
 
@@ -183,14 +185,14 @@ def _check(clauses: Sequence[Clause], tables: Tables) -> None:
         for item in clause.titles:
             if item in titles:
                 said = {titles[item], clause.word}
-                raise DataError(f"{tables.written[item]} is said twice: {' and '.join(sorted(said))}; keep one")
+                raise TextError(f"{tables.written[item]} is said twice: {' and '.join(sorted(said))}; keep one")
             titles[item] = clause.word
         if clause.titles:
             continue
         if clause.labels in labels:
             other = labels[clause.labels]
-            raise DataError(f"{clause.labels[0]} is said twice: {other} and {clause.word}; keep one")
+            raise TextError(f"{clause.labels[0]} is said twice: {other} and {clause.word}; keep one")
         labels[clause.labels] = clause.word
         both = sorted(avoided & set(clause.labels)) if clause.word != "avoids" else []
         if both:
-            raise DataError(f"{both[0]} stands under {clause.word} and under avoids; keep one")
+            raise TextError(f"{both[0]} stands under {clause.word} and under avoids; keep one")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, final, get_args
 
+from recsys.errors import DataError
+
 Word = Literal["mostly", "often", "sometimes", "a little", "lately", "avoids"]
 WORDS: Final[tuple[Word, ...]] = get_args(Word)
 
@@ -30,6 +32,11 @@ PLACES: Final[dict[Word, tuple[float, float]]] = {
 
 MOST_CHARACTERS: Final = 2_000
 """Of a text that is read."""
+
+
+@final
+class TextError(DataError):
+    """A text cannot be read; the message names the word, and the nearest that is known or what to do."""
 
 
 @final

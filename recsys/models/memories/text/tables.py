@@ -12,7 +12,8 @@ import numpy as np
 from recsys.data.items import NO_GENRE, ItemMetadata, spoken_genres
 from recsys.data.titles import fold, readable_title, year_of
 from recsys.data.vocabulary import Vocabulary
-from recsys.errors import DataError, nearest
+from recsys.errors import nearest
+from recsys.models.memories.text.state import TextError
 from recsys.types import Ints, Mask
 
 _MANY: Final = {
@@ -151,21 +152,22 @@ class Tables:
         """Return the item of a title as a person writes it.
 
         Raises:
-            DataError: there is none, and the nearest is named; or there are several, and some are named.
+            TextError: there is none, and the nearest is named; or there are several, and some are named.
         """
         found = self.by_title.get(fold(text), ())
         if len(found) == 1:
             return found[0]
         if found:
             some = ", ".join(self.written[item] for item in found[:_TITLES_NAMED])
-            raise DataError(f"{len(found)} titles match {text!r}: {some}; write the one you mean in full")
-        raise DataError(f"there is no title {text!r}{nearest(text, self._alike(text))}")
+            raise TextError(f"{len(found)} titles match {text!r}: {some}; write the one you mean in full")
+        hint = nearest(text, self._alike(text)) or "; write a title of the catalogue, in full"
+        raise TextError(f"there is no title {text!r}{hint}")
 
-    def no_label(self, text: str) -> DataError:
+    def no_label(self, text: str) -> TextError:
         """Return the error of a word that is no genre."""
         known = [*self.by_label] if len(self.by_label) < 200 else []
         hint = nearest(text, known) or (f"; there are {', '.join(self.labels[:12])}" if self.labels else "")
-        return DataError(f"{text!r} is no genre; before a title write 'like'{hint}")
+        return TextError(f"{text!r} is no genre; before a title write 'like'{hint}")
 
     def _alike(self, text: str) -> list[str]:
         """Return the titles that share the beginning of a word with a text: a search of all would take seconds."""

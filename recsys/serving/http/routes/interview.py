@@ -1,9 +1,10 @@
 """The route of interviews: somebody new answers a few questions, of which nothing is kept."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.config import JsonDict
 
 from recsys.elicitation.questions import MOST_ANSWERS
 from recsys.errors import DataError
@@ -17,27 +18,32 @@ _MOST = 20
 """Questions of a screen."""
 
 
-class AnswerIn(BaseModel):
+_VALUE: JsonDict = {
+    "if": {"properties": {"answer": {"const": "rating"}}},
+    "then": {"properties": {"value": {"type": "number"}}, "required": ["value"]},
+    "else": {"properties": {"value": {"type": "null"}}},
+}
+
+
+class AnswerIn(schemas.Body):
     """What somebody says of an item; `value` with a rating, in the scale of the log, and else left out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra=_VALUE)
 
     item_id: schemas.Id
     answer: Literal["rating", "like", "dislike", "dont_know"]
     value: float | None = None
 
 
-class InterviewIn(BaseModel):
+class InterviewIn(schemas.Body):
     """The answers so far, none at first. Of several about one item the last counts."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    answers: Annotated[list[AnswerIn], Field(description="the earliest first", max_length=MOST_ANSWERS)] = []
-    skipped: Annotated[
-        list[schemas.Id], Field(description="items that are not to be asked about", max_length=MOST_ANSWERS)
-    ] = []
-    screen: Annotated[int, Field(ge=1, le=_MOST, description="questions of the next screen")] = 4
-    n: Annotated[int, Field(ge=1, le=schemas.Limits.n, description="length of the list")] = 10
+    answers: list[AnswerIn] = Field(default_factory=list, description="the earliest first", max_length=MOST_ANSWERS)
+    skipped: list[schemas.Id] = Field(
+        default_factory=list, description="items that are not to be asked about", max_length=MOST_ANSWERS
+    )
+    screen: schemas.Whole = Field(4, ge=1, le=_MOST, description="questions of the next screen")
+    n: schemas.Length = Field(10, description="length of the list")
 
 
 def interview(service: Service) -> APIRouter:

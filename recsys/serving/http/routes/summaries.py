@@ -8,8 +8,6 @@ from dataclasses import asdict
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from recsys.events.checks import check_visible
-from recsys.models.memories.text.state import MOST_CHARACTERS
 from recsys.serving.http import schemas
 from recsys.serving.http.requests import allowing_user
 from recsys.serving.lists.summary import SUMMARY
@@ -24,7 +22,7 @@ class SummaryIn(schemas.Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Mostly like Alien (1979); avoids musicals."}]})
 
-    text: str = Field(max_length=MOST_CHARACTERS, description="as GET writes it; empty: what is popular")
+    text: schemas.TasteText
 
 
 class SummaryOut(BaseModel):
@@ -48,8 +46,6 @@ def summaries(service: Service) -> APIRouter:
     @router.put(_PATH, dependencies=[Depends(allowing_user("write"))])
     async def put(user_id: schemas.Id, body: SummaryIn) -> SummaryOut:
         """Write the text about a user. It is read at once; a word that is not understood is named."""
-        if body.text:
-            check_visible("text", body.text)
         text = await service.answer(lambda: service.answers.check_summary(body.text))
         content = json.dumps({"text": text, "time": int(time.time())}, ensure_ascii=False)
         await asyncio.to_thread(service.store.put_setting, user_id, SUMMARY, content)
