@@ -41,6 +41,8 @@ def test_everything_can_be_done_with_the_keyboard(visit: Visit, base: str) -> No
     page = visit(base, tour=True)
     page.locator(".chip").first.wait_for()
     page.keyboard.press("Tab")  # from the title of the page
+    assert focused(page) == "start-interview"
+    page.keyboard.press("Tab")
     assert page.locator(".chip:focus").count() == 1
     page.get_by_label("Your id").press("Shift+Tab")
     page.keyboard.press("Tab")
