@@ -1,0 +1,204 @@
+"""One turn of the loop: train on what came in, judge, put in place, tell the services, take back on alarm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from recsys.checks import positive, share, whole
+from recsys.errors import DataError
+from recsys.events.transfer import pinned
+from recsys.experiments.configuration import Experiment
+from recsys.experiments.registry.judging import judged
+from recsys.experiments.registry.models import SERVED, Attempt, Outcome, Registry
+from recsys.experiments.registry.service import RunningService
+from recsys.experiments.run_log import DataSettings, LogRecord
+from recsys.experiments.runs import load_model, read_metrics, train_run
+from recsys.models.personas.model import WithPersonas
+from recsys.policy.reading import read_policy
+from recsys.training.session import Session
+
+Progress = Callable[[str], None]
+
+
+@final
+@dataclass(frozen=True)
+class RetrainSettings:
+    """When a new run takes the place of the one before.
+
+    Attributes:
+        tolerance: by how much of NDCG@10 it may be worse, as a share. Refused is also what is worse beyond chance.
+        matched: least mean Jaccard coefficient of a user's personas before and after.
+        policy: norms that must be possible to keep.
+        attributes: facts that they ask for.
+        watch: seconds in which an alarm of a service takes the run back.
+        keep: runs whose directories are kept.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    tolerance: float = 0.02
+    matched: float = 0.7
+    policy: Path | None = None
+    attributes: Path | None = None
+    watch: float = 60.0
+    keep: int = 5
+
+    def __post_init__(self) -> None:
+        share("tolerance", self.tolerance)
+        share("matched", self.matched)
+        positive("watch", self.watch, zero=True)
+        whole("keep", self.keep, least=2)
+
+
+def retrain(
+    experiment: Experiment,
+    data: DataSettings,
+    registry: Registry,
+    settings: RetrainSettings | None = None,
+    services: Sequence[RunningService] = (),
+    *,
+    config: str = "",
+    seed: int = 0,
+    session: Session | None = None,
+    allow: Sequence[type | str] = (),
+    say: Progress = lambda _: None,
+) -> Attempt | None:
+    """Train a run in a registry, and put it in place if it may be.
+
+    Args:
+        experiment: model, filters, validation. The tastes of a model with personas continue those of the run in place.
+        data: the log, best an event store, and its split.
+        registry: where the runs are.
+        settings: of the checks.
+        services: that serve the registry's link. One that refuses the run, or gives alarm, takes it back everywhere.
+        config: name of the experiment, for the record.
+        seed: of the model.
+        session: device, progress, resumption.
+        allow: classes from elsewhere that bundles may name.
+        say: called with progress messages.
+
+    Returns:
+        What became of it; None: the log is that of the run in place, so there is nothing to learn.
+
+    Raises:
+        DataError: the log cannot be read, or the registry is in use.
+        ConfigError: a setting is wrong.
+    """
+    settings = settings or RetrainSettings()
+    if settings.policy is not None:
+        read_policy(settings.policy)  # a fault in the file is told before anything is trained
+    with registry.locked():
+        former = registry.in_place
+        data = replace(data, source=pinned(data.source))
+        if former is not None and _same_log(registry.run(former), data):
+            say(f"nothing has come in since {former} was trained; it stays in place")
+            return None
+        name = registry.next_name()
+        run = registry.run(name)
+        earlier = None if former is None else registry.run(former)
+        continued = earlier if _continues(experiment, earlier, seed, allow) else None
+        log = train_run(experiment, data, run, seed=seed, session=session, overwrite=True, former=continued, say=say)[
+            "log"
+        ]
+
+        def attempt(outcome: Outcome, told: str = "") -> Attempt:
+            made = Attempt(
+                name, int(time.time()), outcome, former, config, log["fingerprint"], log["events"], findings, told
+            )
+            return registry.record(made)
+
+        say("judging")
+        findings = judged(
+            run,
+            earlier,
+            tolerance=settings.tolerance,
+            matched=settings.matched,
+            policy=settings.policy,
+            attributes=settings.attributes,
+            allow=allow,
+        )
+        for finding in findings:
+            say(f"{finding.check}: {'passed' if finding.passed else 'failed'}: {finding.told}")
+        if failed := [finding.check for finding in findings if not finding.passed]:
+            return attempt("refused", f"checks failed: {', '.join(failed)}")
+        registry.put(name)
+        if refusal := _reloaded(services):
+            _take_back(registry, former, services)
+            return attempt("refused", refusal)
+        put = attempt("in place")
+        for service in services:
+            if settings.watch and (alarm := service.alarm(settings.watch)):
+                _take_back(registry, former, services)
+                return attempt("rolled back", alarm)
+        for gone in registry.prune(settings.keep):
+            say(f"{gone} is removed, as {settings.keep} runs are kept")
+        return put
+
+
+def roll_back(registry: Registry, services: Sequence[RunningService] = (), told: str = "as asked") -> Attempt:
+    """Put the run back in place that was there before the present one.
+
+    Raises:
+        DataError: there is none any more.
+    """
+    with registry.locked():
+        present = registry.in_place
+        back = registry.before(present)
+        if present is None or back is None:
+            raise DataError(f"{registry.folder} has no run before {present or 'the first'} that is still there")
+        registry.put(back)
+        if refusal := _reloaded(services):
+            registry.put(present)
+            raise DataError(f"{back} is not put back: {refusal}")
+        log = read_metrics(registry.run(back))["log"]
+        made = Attempt(back, int(time.time()), "put back", present, "", log["fingerprint"], log["events"], (), told)
+        return registry.record(made)
+
+
+def _same_log(run: Path, data: DataSettings) -> bool:
+    recorded = LogRecord.read(read_metrics(run))
+    return recorded is not None and recorded.fingerprint == LogRecord.of(data.load()).fingerprint
+
+
+def _continues(experiment: Experiment, earlier: Path | None, seed: int, allow: Sequence[type | str]) -> bool:
+    """Return whether the tastes of the run in place go on in the new one."""
+    if earlier is None or not isinstance(experiment.build(seed), WithPersonas):
+        return False
+    return isinstance(load_model(earlier, allow), WithPersonas)
+
+
+def _reloaded(services: Sequence[RunningService]) -> str:
+    """Let services load what is in place; return what one of them says that refuses it."""
+    for service in services:
+        try:
+            service.reload()
+        except DataError as error:
+            return str(error)
+    return ""
+
+
+def _take_back(registry: Registry, former: str | None, services: Sequence[RunningService]) -> None:
+    """Put the former run in place again, and let the services load it, as far as they can."""
+    if former is None:
+        (registry.folder / SERVED).unlink(missing_ok=True)
+        return
+    registry.put(former)
+    _reloaded(services)
+
+
+def plain(attempt: Attempt) -> dict[str, Any]:
+    """Return an attempt as a row of a table."""
+    moment = time.strftime("%Y-%m-%d %H:%M", time.gmtime(attempt.time))
+    return {
+        "run": attempt.run,
+        "time (UTC)": moment,
+        "outcome": attempt.outcome,
+        "before": attempt.former or "-",
+        "events": attempt.events,
+        "told": attempt.told or "; ".join(finding.told for finding in attempt.findings),
+    }

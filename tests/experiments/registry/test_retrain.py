@@ -1,0 +1,253 @@
+"""The loop: what is put in place, what is refused, what is taken back, and what the record says."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.serving.processes.served_process import ServedProcess
+from recsys.errors import ConfigError, DataError
+from recsys.events.addresses import open_store
+from recsys.events.store import Event
+from recsys.events.transfer import import_events
+from recsys.experiments.configuration import Experiment, read_experiment
+from recsys.experiments.registry import Registry, RetrainSettings, RunningService, retrain, roll_back
+from recsys.experiments.registry.judging import judged
+from recsys.experiments.run_log import DataSettings
+from recsys.experiments.runs import load_model
+from tests.serving.serving_run import ITEMS, START, STEP, USERS, write_log
+
+QUICK = RetrainSettings(watch=0.0, matched=0.3)
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    store = tmp_path / "events.db"
+    with open_store(str(store)) as opened:
+        import_events(opened, write_log(tmp_path / "log.csv"))
+    return store
+
+
+def _grow(store: Path, days: int = 100, users: int = USERS) -> None:
+    """Let people use items of their own half, later than all before."""
+    draw = np.random.default_rng(days)
+    added = []
+    for user in range(users):
+        own = np.arange(ITEMS // 2) + (user % 2) * ITEMS // 2
+        for place, item in enumerate(draw.permutation(own)[:4].tolist()):
+            moment = START + STEP * (days + place) + user
+            added.append(Event(f"{days}-{user}-{item}", f"u{user}", f"i{item}", 4.0, moment))
+    with open_store(str(store)) as opened:
+        opened.append(added)
+
+
+def _experiment(name: str = "ease", **settings: str) -> Experiment:
+    return read_experiment(name, list(settings.items()))
+
+
+def _data(store: Path) -> DataSettings:
+    return DataSettings(f"sqlite:///{store}")
+
+
+def test_runs_follow_each_other_and_the_record_says_how(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    first = retrain(_experiment(), _data(events), registry, QUICK, config="ease")
+    assert first is not None
+    assert (first.run, first.outcome, first.former, first.findings) == ("0001", "in place", None, ())
+    assert retrain(_experiment(), _data(events), registry, QUICK) is None  # nothing has come in
+    _grow(events)
+    second = retrain(_experiment(), _data(events), registry, QUICK, config="ease")
+    assert second is not None
+    assert (second.run, second.outcome, second.former) == ("0002", "in place", "0001")
+    assert second.events > first.events
+    assert [finding.check for finding in second.findings] == ["metrics"]
+    assert (tmp_path / "models" / "served").resolve().name == registry.in_place == "0002"
+    assert load_model(tmp_path / "models" / "served").fitted_on.fingerprint
+    assert Registry(tmp_path / "models").lineage == (first, second)
+    back = roll_back(registry)
+    assert (back.run, back.outcome, back.former, registry.in_place) == ("0001", "put back", "0002", "0001")
+    with pytest.raises(DataError, match="no run before 0001"):
+        roll_back(registry)
+
+
+def test_a_worse_model_and_a_policy_that_cannot_be_kept_are_refused(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    _grow(events)
+    worse = retrain(_experiment("popularity"), _data(events), registry, QUICK)
+    assert worse is not None
+    assert (worse.outcome, registry.in_place) == ("refused", "0001")
+    assert not worse.findings[0].passed
+    policy = tmp_path / "policy.yaml"
+    rules = "[{id: some, at_least: 1, of: {item: i0}}, {id: none, at_most: 0, of: {item: i0}}]"
+    policy.write_text(f"policy: 1\nname: shop\nlayers: [{{layer: law, rules: {rules}}}]\n")
+    bound = retrain(_experiment(), _data(events), registry, RetrainSettings(watch=0.0, policy=policy))
+    assert bound is not None
+    assert (bound.run, bound.outcome) == ("0003", "refused")
+    assert [finding.check for finding in bound.findings if not finding.passed] == ["policy"]
+    policy.write_text("policy: 1\nnam: shop\n")
+    with pytest.raises(ConfigError, match="has no 'nam'"):  # before anything is trained
+        retrain(_experiment(), _data(events), registry, RetrainSettings(watch=0.0, policy=policy))
+
+
+def test_the_tastes_of_a_model_with_personas_go_on(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    experiment = _experiment("ease_personas", **{"tastes.tastes": "4"})
+    retrain(experiment, _data(events), registry, QUICK)
+    _grow(events)
+    found = retrain(experiment, _data(events), registry, QUICK)
+    assert found is not None
+    assert {finding.check: finding.passed for finding in found.findings} == {"metrics": True, "personas": True}
+    strict = judged(registry.run("0002"), registry.run("0001"), tolerance=0.0, matched=1.0)
+    told = {finding.check: finding.told for finding in strict}
+    assert "of a user's personas go on" in told["personas"]
+
+
+def test_judged_against_itself_a_run_is_neither_better_nor_worse(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment("ease_personas", **{"tastes.tastes": "4"}), _data(events), registry, QUICK)
+    metrics, personas = judged(registry.run("0001"), registry.run("0001"), tolerance=0.0, matched=1.0)
+    assert (metrics.passed, personas.passed) == (True, True)
+    assert "difference +0.0000 [+0.0000, +0.0000]" in metrics.told
+    assert personas.told.startswith("1.00 of")
+
+
+def test_old_runs_go_and_those_that_are_needed_stay(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    for turn in range(4):
+        _grow(events, 100 * (turn + 1), users=30)
+        found = retrain(_experiment(), _data(events), registry, RetrainSettings(tolerance=1.0, watch=0.0, keep=2))
+        assert found is not None
+        assert found.outcome == "in place", found
+    assert sorted(path.name for path in (tmp_path / "models").glob("0*")) == ["0003", "0004"]
+    assert roll_back(registry).run == "0003"
+
+
+def test_one_at_a_time_and_only_in_a_registry(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    with registry.locked(), pytest.raises(DataError, match="another training is going on"):
+        retrain(_experiment(), _data(events), registry, QUICK)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    with pytest.raises(DataError, match="is no registry of models"):
+        Registry(tmp_path / "photos")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    lineage = tmp_path / "models" / "lineage.jsonl"
+    lineage.write_text(lineage.read_text() + '{"run": 1\n')
+    with pytest.raises(DataError, match=r"lineage.jsonl, line 2: no attempt can be read"):
+        roll_back(registry)
+
+
+def test_an_interrupted_training_leaves_what_was_in_place(
+    events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    _grow(events)
+    with monkeypatch.context() as patched:
+        patched.setattr("recsys.experiments.registry.retraining.judged", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(_experiment(), _data(events), registry, QUICK)
+    assert (registry.in_place, len(registry.lineage)) == ("0001", 1)
+    found = retrain(_experiment(), _data(events), registry, QUICK)
+    assert found is not None
+    assert (found.run, found.outcome) == ("0002", "in place")
+
+
+def _interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_running_service_loads_what_is_put_in_place_and_what_is_put_back(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    with ServedProcess(tmp_path / "models" / "served", str(events)) as process:
+        service = RunningService(process.url)
+        first = service.reload()
+        _grow(events)
+        found = retrain(_experiment(), _data(events), registry, RetrainSettings(watch=0.1), [service])
+        assert found is not None
+        assert found.outcome == "in place", found
+        second = service.reload()
+        assert roll_back(registry, [service]).run == "0001"
+        assert (service.reload(), service.reload() != second) == (first, True)
+        shutil.rmtree(registry.run("0002") / "model")  # what the service cannot load is not put in place
+        registry.record(found)
+        registry.put("0002")
+        with pytest.raises(DataError, match="answered 409"):
+            service.reload()
+
+
+@contextmanager
+def _replaying(answers: Callable[[str, int], tuple[int, str]]) -> Iterator[tuple[RunningService, list[str]]]:
+    """Stand in for a service that is broken in a way that a real one cannot be told to be."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            asked.append(f"{self.command} {self.path}")
+            code, text = answers(self.path, sum(self.path in one for one in asked))
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        do_GET = do_POST = _answer  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield RunningService(f"http://127.0.0.1:{server.server_port}", "secret"), asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _line(status: int, count: int) -> str:
+    return f'recsys_request_seconds_count{{method="GET",route="/v1/users/{{id}}",status="{status}"}} {count}.0\n'
+
+
+def test_a_service_that_answers_with_defects_takes_the_run_back(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    _grow(events)
+
+    def answers(path: str, times: int) -> tuple[int, str]:
+        if path == "/metrics":
+            return 200, _line(200, 100 * times) + _line(500, 5 * times)
+        return 200, json.dumps({"model": "m"})
+
+    with _replaying(answers) as (service, asked):
+        found = retrain(_experiment(), _data(events), registry, RetrainSettings(matched=0.3, watch=5.0), [service])
+    assert found is not None
+    assert (found.outcome, found.run, registry.in_place) == ("rolled back", "0002", "0001")
+    assert "5 of 105 answers were defects" in found.told
+    assert [one for one in asked if "reload" in one] == ["POST /v1/admin/reload"] * 2
+    assert [attempt.outcome for attempt in registry.lineage] == ["in place", "in place", "rolled back"]
+
+
+def test_a_service_that_refuses_or_is_not_ready_or_away_is_told(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    away = RunningService("http://127.0.0.1:9")
+    found = retrain(_experiment(), _data(events), registry, QUICK, [away])
+    assert found is not None
+    assert (found.outcome, registry.in_place) == ("refused", None)
+    assert "did not answer" in found.told
+    with _replaying(lambda path, _: (503, "busy") if path == "/readyz" else (200, _line(200, 1))) as (service, _):
+        assert "answered 503: busy" in (service.alarm(1.0) or "")
+    with _replaying(lambda *_: (200, _line(200, 1))) as (service, _):
+        assert service.alarm(0.0) is None
+    with pytest.raises(DataError, match="is no address of a service"):
+        RunningService("file:///etc/passwd").reload()
