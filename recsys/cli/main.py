@@ -18,7 +18,7 @@ from typing import Any, Final, final
 
 import recsys
 from recsys.cli import ask, benchmark, data, demo, events, index, policy, retrain, serve, tokens, train
-from recsys.cli.answers import interview, lists, reliability
+from recsys.cli.answers import export, interview, lists, reliability
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.render import as_typed, prepare_output, say
 from recsys.cli.studies import audit, disagree, distortion
@@ -98,7 +98,9 @@ def _kept(options: argparse.Namespace) -> str:
     """Return what an interrupted command has kept, and how it goes on, as far as it does."""
     if options.call is train.train and options.out is not None and (options.out / "logs" / CHECKPOINT).exists():
         return "; complete epochs are kept, `--resume` goes on from there"
-    if options.command == "benchmark" or (options.command in ("recommend", "similar") and options.out is not None):
+    if options.command == "benchmark" or (
+        options.command in ("recommend", "similar", "export") and options.out is not None
+    ):
         return "; what was complete is kept, the same command goes on from there"
     return ""
 
@@ -152,6 +154,7 @@ def build_parser() -> Parser:
     ask.add_personas(commands)
     interview.add(commands)
     ask.add_memory(commands)
+    export.add(commands)
     train.add_compare(commands)
     disagree.add(commands)
     audit.add(commands)

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
@@ -216,6 +216,22 @@ class AdditiveEvents(ABC):
             queries: the queries.
             events: "chosen", positions in `queries.history.items`, of known items.
         """
+
+
+class ScoringNetwork(ABC):
+    """A model whose scores are those of one torch module, which other programs can run.
+
+    The module reads histories, `items` "queries length", distinct and oldest first, and their `weights` "queries
+    length", 0 for padding; or, where the model learned its users (`Recommender.folds_in`), `users` "queries".
+    """
+
+    @abstractmethod
+    def scoring_network(self) -> nn.Module:
+        """Return the module, "queries items" of these."""
+
+    @abstractmethod
+    def network_weights(self, queries: Queries) -> Floats:
+        """Return "events", the weights of the events as the module reads them; 0 for what is not counted."""
 
 
 @final

@@ -60,3 +60,12 @@ def runs(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         ]
         assert main(["train", "--split", "last_one", *map(str, arguments)]) == 0
     return {name: root / name for name in quick}
+
+
+@pytest.fixture(scope="session")
+def found_run(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose personas are found in each history."""
+    run = tmp_path_factory.mktemp("found") / "run"
+    arguments = ("train", "--config", "ease_personas", "--data", log_file, "--out", run, "--quiet")
+    assert main([*map(str, arguments), "--split", "last_one", "--slate", "Seats"]) == 0
+    return run

@@ -19,17 +19,6 @@ from recsys.experiments.lists.parts import PartedFile
 Call = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="session")
-def found_run(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose personas are found in each history."""
-    from recsys.cli.main import main
-
-    run = tmp_path_factory.mktemp("found") / "run"
-    arguments = ("train", "--config", "ease_personas", "--data", log_file, "--out", run, "--quiet")
-    assert main([*map(str, arguments), "--split", "last_one", "--slate", "Seats"]) == 0
-    return run
-
-
 def _run(name: str, runs: dict[str, Path], found_run: Path) -> Path:
     return found_run if name == "found" else runs[name]
 

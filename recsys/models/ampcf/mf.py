@@ -7,22 +7,22 @@ from typing import Any, final
 
 import numpy.typing as npt
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
 from recsys.models.base import Validate
-from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable
+from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable, ScoringNetwork
 from recsys.models.feedback import Weighting, check_weighting
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
-from recsys.types import Items
+from recsys.types import Floats, Items
 
 
 @final
-class MF(PersonaRecommender, FoldIn, Retrievable):
+class MF(PersonaRecommender, FoldIn, Retrievable, ScoringNetwork):
     """One vector per user: s_ui = U_u . v_i + b_i. The single-vector twin of `AMPCF`, trained by the same code.
 
     With `users="embedding"` it is matrix factorisation for implicit feedback (Koren, Bell, Volinsky, IEEE Computer
@@ -96,6 +96,12 @@ class MF(PersonaRecommender, FoldIn, Retrievable):
 
     def persona_points(self, queries: Queries) -> PersonaPoints:
         return self._model.persona_points(queries)
+
+    def scoring_network(self) -> nn.Module:
+        return self._model.scoring_network()
+
+    def network_weights(self, queries: Queries) -> Floats:
+        return self._model.network_weights(queries)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         effort = self._model.fit(train, validate, session).effort

@@ -10,17 +10,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.checks import choice, positive, seed_of_draws
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.ampcf.network import EmbeddedPersonas, HistoryPersonas, PersonaScorer, Scores
+from recsys.models.ampcf.padded import HistoryScores, UserScores
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
 from recsys.models.ampcf.training import EmbeddingTask, HistoryTask, log_share
 from recsys.models.base import Validate
-from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable, RoutesItems
+from recsys.models.capabilities import (
+    FoldIn,
+    PersonaPoints,
+    PersonaRecommender,
+    Retrievable,
+    RoutesItems,
+    ScoringNetwork,
+)
 from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
 from recsys.models.health import PersonaHealth
 from recsys.models.retrieval.points import with_coordinate
@@ -38,7 +46,7 @@ _State = tuple[Float[Tensor, "queries personas dim"], Float[Tensor, "queries per
 
 
 @final
-class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
+class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable, ScoringNetwork):
     """Represent each user by several personas, weighted by their attention to the candidate item.
 
         a_uik = softmax_k( tau * sim(U_uk, v_i) + log pi_uk ),   s_ui = sum_k a_uik U_uk . v_i + b_i
@@ -165,6 +173,15 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable):
         if not isinstance(self._reader, HistoryPersonas):
             raise CapabilityError("AMPCF with users='embedding' does not route items to personas; use users='history'")
         return self._reader.routing().cpu().numpy()
+
+    def scoring_network(self) -> nn.Module:
+        _ = self.fitted_on
+        if isinstance(self._reader, HistoryPersonas):
+            return HistoryScores(self._reader, self._scorer)
+        return UserScores(self._reader, self._scorer)
+
+    def network_weights(self, queries: Queries) -> Floats:
+        return np.asarray(self._feedback.features(queries)[0] * queries.counted, np.float32)
 
     def _build(self, n_users: int, n_items: int) -> None:
         source = torch.Generator().manual_seed(self.seed)

@@ -117,7 +117,7 @@ class EmbeddedPersonas(nn.Module):
 
     def forward(self, users: Int[Tensor, " queries"]) -> Float[Tensor, "queries personas dim"]:
         """Return the personas of known users."""
-        return F.embedding(users, self.user.flatten(1)).view(len(users), *self.user.shape[1:])
+        return F.embedding(users, self.user.flatten(1)).view(users.shape[0], *self.user.shape[1:])
 
 
 @final

@@ -11,19 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.checks import positive, seed_of_draws, whole
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import Validate
-from recsys.models.capabilities import FoldIn, PersonaRecommender
+from recsys.models.capabilities import FoldIn, PersonaRecommender, ScoringNetwork
 from recsys.models.linear.next_item import LinearNextItem
 from recsys.models.linear.operations import event_weights
 from recsys.models.sequential.expert import SequenceExpert, cross_fitted, factorised, fitted_expert
 from recsys.models.sequential.memories import event_decay
 from recsys.models.sequential.network import PairScores, SequentialNetwork, UserState
+from recsys.models.sequential.padded import SequenceScores
 from recsys.models.sequential.settings import PersonaReading, SequenceObjective, check_half_lives
 from recsys.models.sequential.states import SequenceStates
 from recsys.models.sequential.training import SequenceTask
@@ -50,7 +51,7 @@ _DEFAULT_OPTIMIZATION = Optimization(8, 8, 6e-3, 1e-2, warm_up=100, schedule="li
 
 
 @final
-class SequentialAMPCF(PersonaRecommender, FoldIn):
+class SequentialAMPCF(PersonaRecommender, FoldIn, ScoringNetwork):
     """Predict a user's next item from personas that are read from memories of several half-lives.
 
         m_h  = c_h sum_j w_j 2^(-age_j / h) E_j                     memories of the history (`event_decay`)
@@ -181,6 +182,15 @@ class SequentialAMPCF(PersonaRecommender, FoldIn):
         if self._linear is not None:
             total += self._expert_weight() * self._linear.contributions(queries, items)
         return total
+
+    def scoring_network(self) -> nn.Module:
+        linear = None
+        if self._linear is not None:
+            linear = torch.from_numpy(self._linear.arrays()["weights"]), self._linear.half_lives
+        return SequenceScores(self._network_of(), self._memories, linear, self._expert_weight())
+
+    def network_weights(self, queries: Queries) -> Floats:
+        return event_weights(queries)
 
     def states(self, queries: Queries) -> SequenceStates:
         """Return the users' states: after further events, `advanced`, they are scored without their histories."""
