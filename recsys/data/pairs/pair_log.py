@@ -77,7 +77,7 @@ def read_pair_log(
     """
     source = path_of("read_pair_log", path)
     card = cards.all_cards().get(str(path))
-    if card is not None and card.pairs:
+    if card is not None and card.pairs and card.generator is not None:
         simulated: PairLog = object_named(f"card {card.name}: generator", card.generator, "recsys.worlds")(seed=seed)
         return replace(simulated, name=name or card.name)
     frame = _table(source, COLUMNS)
