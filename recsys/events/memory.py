@@ -138,6 +138,7 @@ class MemoryStore(EventStore):
     def put_setting(self, user_id: str, name: str, value: str | None) -> None:
         check_id("user_id", user_id)
         with self._lock:
+            self._next()
             own = self._settings.setdefault(user_id, {})
             own.pop(name, None)
             if value is not None:
@@ -146,7 +147,10 @@ class MemoryStore(EventStore):
     def add_setting(self, user_id: str, name: str, value: str) -> str:
         check_id("user_id", user_id)
         with self._lock:
-            return self._settings.setdefault(user_id, {}).setdefault(name, value)
+            own = self._settings.setdefault(user_id, {})
+            if name not in own:
+                self._next()
+            return own.setdefault(name, value)
 
     def settings(self, user_id: str) -> dict[str, str]:
         with self._lock:

@@ -171,7 +171,7 @@ class SqlStore(EventStore):
     def put_setting(self, user_id: str, name: str, value: str | None) -> None:
         check_id("user_id", user_id)
         with self._transaction("keep a setting", writing=True) as cursor:
-            self._reserve(cursor, 0)  # no erasure comes in between
+            self._reserve(cursor, 1)
             self._run(cursor, sql.DELETE_SETTING, (user_id, name))
             if value is not None:
                 self._run(cursor, sql.INSERT_SETTING, (user_id, name, value))
@@ -181,6 +181,8 @@ class SqlStore(EventStore):
         with self._transaction("keep a setting", writing=True) as cursor:
             self._reserve(cursor, 0)
             self._run(cursor, sql.INSERT_SETTING, (user_id, name, value))
+            if cursor.rowcount:
+                self._reserve(cursor, 1)
             return str(dict(self._run(cursor, sql.SETTINGS, (user_id,)))[name])
 
     def settings(self, user_id: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """The port of the event store, and its records: one sequence of changes, the same for every worker.
 
 Events, undone events, erasures and corrections share one strictly increasing sequence, in the order of commit: after
-reading up to number n with `EventStore.since`, no change at or before n appears later.
+reading up to number n with `EventStore.since`, no change at or before n appears later. A setting takes a number, too,
+under which there is no change: who misses a number has to read settings again.
 """
 
 from __future__ import annotations
@@ -259,11 +260,14 @@ class EventStore(ABC):
 
     @abstractmethod
     def put_setting(self, user_id: str, name: str, value: str | None) -> None:
-        """Set a text that is kept of a user under a name, in place of an earlier one; None removes it."""
+        """Set a text that is kept of a user under a name, in place of an earlier one; None removes it.
+
+        It takes a number of the sequence.
+        """
 
     @abstractmethod
     def add_setting(self, user_id: str, name: str, value: str) -> str:
-        """Set a text unless there is one under the name; return the one that is there now."""
+        """Set a text unless there is one under the name, as `put_setting` does; return the one that is there now."""
 
     @abstractmethod
     def settings(self, user_id: str) -> dict[str, str]:

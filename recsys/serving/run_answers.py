@@ -228,7 +228,8 @@ class RunAnswers:
             bound = self._users.bound(user_id, said, self._users.current(user_id), at, n)
             queries, state = self._states.at(bound.history, self._now(), at, exclude)
             asked = Asked(n, at, exclude, details, filters)
-            written = self._summaries.stored(user_id) if said.profiling and at is None else None
+            reads = said.profiling and at is None
+            written = self._summaries.stored(user_id, self._users.settings_version) if reads else None
             listed = None if written is None else self._summaries.recommend(bound, queries, *written, asked)
             return listed or self._answered.recommend(bound, queries, state, asked)
 
@@ -287,7 +288,7 @@ class RunAnswers:
     def summary(self, user_id: str) -> Summary:
         with self._lock:
             queries, _ = self._states.at(self._users.current(user_id), self._now(), None)
-            return self._summaries.of(user_id, queries)
+            return self._summaries.of(user_id, queries, self._users.settings_version)
 
     def check_summary(self, text: str) -> str:
         with self._lock:

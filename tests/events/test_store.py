@@ -443,6 +443,7 @@ def test_settings_are_kept_by_user_and_name_until_the_user_is_erased(store: Even
     store.put_setting("ada", "policy", "[2]")
     assert store.add_setting("ada", "key", "first") == "first"
     assert store.add_setting("ada", "key", "second") == "first"
+    assert (store.last_sequence(), store.since(0, 10)) == (3, ())  # one that keeps what is there takes no number
     store.put_setting("bob", "policy", "[3]")
     store.put_setting("ada", "gone", "x")
     store.put_setting("ada", "gone", None)

@@ -62,6 +62,28 @@ def test_a_text_and_filters_that_leave_few_items(client: Client) -> None:
     assert len(answer.json()["items"]) < 10
 
 
+def test_a_text_is_read_once_and_seen_by_every_process(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store("memory:")
+    first, second = (client_of(service_of(run, store), token(store)) for _ in range(2))
+    read: list[str] = []
+    settings = store.settings
+
+    def noted(user_id: str) -> dict[str, str]:
+        read.append(user_id)
+        return settings(user_id)
+
+    monkeypatch.setattr(store, "settings", noted)
+    assert _items(first)[0]["reason"] == _items(first)[0]["reason"]
+    assert read == ["u0"]
+    second.put("/v1/users/u0/summary", json={"text": ""})
+    second.post("/v1/events", json={"events": [event("later", user="u9")]})  # a change after it hides nothing
+    read.clear()
+    assert all("Popular" in _items(first)[0]["reason"] for _ in range(3))
+    assert read == ["u0"]
+    second.delete("/v1/users/u0/data")
+    assert first.get("/v1/users/u0/summary").json()["written"] == "history"
+
+
 def test_bad_texts_are_refused_and_change_nothing(client: Client) -> None:
     for text, told in (("Mosty like i1", "did you mean"), ("Mostly like i1 and i1", "said twice"), ("mostly like", "")):
         answer = client.put("/v1/users/u0/summary", json={"text": text})

@@ -25,6 +25,9 @@ from recsys.serving.users.state import excluding
 SUMMARY: Final = "summary"
 """Name of what is stored of a user: the text and its date."""
 
+_CACHED: Final = 10_000
+"""Users of whom it is known in memory what they wrote, mostly nothing."""
+
 
 @final
 class SummaryLists:
@@ -43,6 +46,8 @@ class SummaryLists:
         self._catalogue = catalogue
         self._store = store
         self._reader: TextReader | None = None
+        self._written: dict[str, tuple[str, int] | None] = {}
+        self._version = 0
 
     @property
     def _reading(self) -> TextReader:
@@ -58,17 +63,20 @@ class SummaryLists:
         """
         return render(parse(text, self._reading.tables), self._reading.tables)
 
-    def stored(self, user_id: str) -> tuple[str, int] | None:
-        """Return the text that a user wrote, and when; None without one."""
-        content = self._store.settings(user_id).get(SUMMARY)
-        if content is None:
-            return None
-        said = json.loads(content)
-        return str(said["text"]), int(said["time"])
+    def stored(self, user_id: str, version: int) -> tuple[str, int] | None:
+        """Return the text that a user wrote, and when; None without one. Read once in each version of settings."""
+        if version != self._version or len(self._written) >= _CACHED:
+            self._written.clear()
+            self._version = version
+        if user_id not in self._written:
+            content = self._store.settings(user_id).get(SUMMARY)
+            said = None if content is None else json.loads(content)
+            self._written[user_id] = None if said is None else (str(said["text"]), int(said["time"]))
+        return self._written[user_id]
 
-    def of(self, user_id: str, queries: Queries) -> Summary:
-        """Return what the user wrote, else what the history says."""
-        stored = self.stored(user_id)
+    def of(self, user_id: str, queries: Queries, version: int) -> Summary:
+        """Return what the user wrote, as of a version of settings, else what the history says."""
+        stored = self.stored(user_id, version)
         if stored is not None:
             return Summary(stored[0], "person", stored[1], int(self._since(queries, stored[1]).sum()))
         (text,) = written_texts(self._model, queries, self._reading)

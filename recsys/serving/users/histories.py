@@ -64,6 +64,7 @@ class UserHistories:
         self._learning = learning
         self._trained_until = trained_until
         self._applied = 0
+        self._settings_version = 0
         # By the text of an id: text that only spells the same number, such as 007, is another user.
         self._users = {str(user): number for number, user in enumerate(fitted.users.ids.tolist())}
         self._log_users: Mapping[str, int] = {}
@@ -79,6 +80,11 @@ class UserHistories:
         """Sequence number of the last change of the store that is reflected."""
         return self._applied
 
+    @property
+    def settings_version(self) -> int:
+        """A number that is another one whenever settings of a user may have changed since."""
+        return self._settings_version
+
     def catch_up(self) -> list[UserHistory]:
         """Read the new changes of the store; return the histories that do not count any more.
 
@@ -88,12 +94,16 @@ class UserHistories:
         first, last = self._applied, self._store.last_sequence()
         if last > first:
             for change in self._store.replay(first):
+                if change.sequence > self._applied + 1 or isinstance(change, Erased):
+                    self._settings_version += 1
                 if not isinstance(change, Undone):
                     self._apply(change, former)
                 elif first:  # else what was undone was not read
                     self._outdated[change.user_id] = None
                 self._applied = change.sequence
-            self._applied = max(self._applied, last)  # the changes with the last numbers may have been erased
+            if last > self._applied:  # numbers without a change are of settings, or what had them was erased
+                self._settings_version += 1
+                self._applied = last
         while self._outdated:
             self._begin_anew(next(iter(self._outdated)), former)
         return former

@@ -75,6 +75,11 @@ class ServedUsers:
         """Sequence number of the last change of the store that is reflected."""
         return self._histories.applied
 
+    @property
+    def settings_version(self) -> int:
+        """A number that is another one whenever settings of a user may have changed since."""
+        return self._histories.settings_version
+
     def catch_up(self) -> int:
         """Apply the new changes of the store, and return the sequence number of the last one."""
         with self.lock:
