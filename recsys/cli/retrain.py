@@ -95,7 +95,7 @@ def _retrain(options: argparse.Namespace) -> None:
         print_json([one.to_dict() for one in rows]) if options.json else print_table([plain(one) for one in rows])
         return
     if options.rollback:
-        back = roll_back(registry, services)
+        back = roll_back(registry, services, say=say)
         print_json(back.to_dict()) if options.json else print(f"{back.run} is in place again, before it {back.former}")
         return
     for name in ("config", "data"):

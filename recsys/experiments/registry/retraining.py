@@ -14,7 +14,7 @@ from recsys.events.transfer import pinned
 from recsys.experiments.configuration import Experiment
 from recsys.experiments.registry.judging import judged
 from recsys.experiments.registry.models import SERVED, Attempt, Outcome, Registry
-from recsys.experiments.registry.service import RunningService
+from recsys.experiments.registry.service import AwayError, RunningService
 from recsys.experiments.run_log import DataSettings, LogRecord
 from recsys.experiments.runs import load_model, read_metrics, train_run
 from recsys.models.personas.model import WithPersonas
@@ -75,7 +75,9 @@ def retrain(
         data: the log, best an event store, and its split.
         registry: where the runs are.
         settings: of the checks.
-        services: that serve the registry's link. One that refuses the run, or gives alarm, takes it back everywhere.
+        made = train_run(experiment, data, run, seed=seed, session=session, overwrite=True, former=continued, say=say)
+        log = made["log"]
+            that is not running is told of, and loads what is in place when it starts.
         config: name of the experiment, for the record.
         seed: of the model.
         session: device, progress, resumption.
@@ -107,10 +109,10 @@ def retrain(
         ]
 
         def attempt(outcome: Outcome, told: str = "") -> Attempt:
-            made = Attempt(
+            entry = Attempt(
                 name, int(time.time()), outcome, former, config, log["fingerprint"], log["events"], findings, told
             )
-            return registry.record(made)
+            return registry.record(entry)
 
         say("judging")
         findings = judged(
@@ -127,20 +129,23 @@ def retrain(
         if failed := [finding.check for finding in findings if not finding.passed]:
             return attempt("refused", f"checks failed: {', '.join(failed)}")
         registry.put(name)
-        if refusal := _reloaded(services):
-            _take_back(registry, former, services)
+        running, refusal = _reloaded(services, say)
+        if refusal:
+            _take_back(registry, former, running, say)
             return attempt("refused", refusal)
         put = attempt("in place")
-        for service in services:
+        for service in running:
             if settings.watch and (alarm := service.alarm(settings.watch)):
-                _take_back(registry, former, services)
+                _take_back(registry, former, running, say)
                 return attempt("rolled back", alarm)
         for gone in registry.prune(settings.keep):
             say(f"{gone} is removed, as {settings.keep} runs are kept")
         return put
 
 
-def roll_back(registry: Registry, services: Sequence[RunningService] = (), told: str = "as asked") -> Attempt:
+def roll_back(
+    registry: Registry, services: Sequence[RunningService] = (), *, say: Progress = lambda _: None
+) -> Attempt:
     """Put the run back in place that was there before the present one.
 
     Raises:
@@ -152,11 +157,13 @@ def roll_back(registry: Registry, services: Sequence[RunningService] = (), told:
         if present is None or back is None:
             raise DataError(f"{registry.folder} has no run before {present or 'the first'} that is still there")
         registry.put(back)
-        if refusal := _reloaded(services):
+        if refusal := _reloaded(services, say)[1]:
             registry.put(present)
             raise DataError(f"{back} is not put back: {refusal}")
         log = read_metrics(registry.run(back))["log"]
-        made = Attempt(back, int(time.time()), "put back", present, "", log["fingerprint"], log["events"], (), told)
+        made = Attempt(
+            back, int(time.time()), "put back", present, "", log["fingerprint"], log["events"], (), "as asked"
+        )
         return registry.record(made)
 
 
@@ -172,23 +179,28 @@ def _continues(experiment: Experiment, earlier: Path | None, seed: int, allow: S
     return isinstance(load_model(earlier, allow), WithPersonas)
 
 
-def _reloaded(services: Sequence[RunningService]) -> str:
-    """Let services load what is in place; return what one of them says that refuses it."""
+def _reloaded(services: Sequence[RunningService], say: Progress) -> tuple[list[RunningService], str]:
+    """Let services load what is in place; return those that run, and what one of them says that refuses it."""
+    running = []
     for service in services:
         try:
             service.reload()
+        except AwayError as error:
+            say(f"{error} It loads what is in place when it starts")
+            continue
         except DataError as error:
-            return str(error)
-    return ""
+            return [*running, service], str(error)
+        running.append(service)
+    return running, ""
 
 
-def _take_back(registry: Registry, former: str | None, services: Sequence[RunningService]) -> None:
+def _take_back(registry: Registry, former: str | None, services: Sequence[RunningService], say: Progress) -> None:
     """Put the former run in place again, and let the services load it, as far as they can."""
     if former is None:
         (registry.folder / SERVED).unlink(missing_ok=True)
         return
     registry.put(former)
-    _reloaded(services)
+    _reloaded(services, say)
 
 
 def plain(attempt: Attempt) -> dict[str, Any]:

@@ -20,6 +20,11 @@ _COUNT: Final = re.compile(r'^recsys_request_seconds_count\{.*status="(\d)\d\d"\
 
 
 @final
+class AwayError(DataError):
+    """No service answers at an address: one that starts later loads what is in place then."""
+
+
+@final
 @dataclass(frozen=True)
 class RunningService:
     """A service of `recsys serve` that serves the registry's link.
@@ -38,7 +43,8 @@ class RunningService:
         """Let all its processes load what is in place; return the fingerprint of the model that answers then.
 
         Raises:
-            DataError: it refuses, or does not answer.
+            AwayError: it does not answer.
+            DataError: it refuses.
         """
         return str(json.loads(self._ask("POST", "/v1/admin/reload"))["model"])
 
@@ -85,4 +91,4 @@ class RunningService:
             told = error.read(2000).decode("utf-8", "replace")
             raise DataError(f"{self.url}{path} answered {error.code}: {told}") from error
         except (OSError, ValueError) as error:
-            raise DataError(f"{self.url}{path} did not answer ({error}); is the service running there?") from error
+            raise AwayError(f"{self.url}{path} did not answer ({error}); is the service running there?") from error

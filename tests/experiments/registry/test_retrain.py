@@ -240,11 +240,20 @@ def test_a_service_that_answers_with_defects_takes_the_run_back(events: Path, tm
 
 def test_a_service_that_refuses_or_is_not_ready_or_away_is_told(events: Path, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
-    away = RunningService("http://127.0.0.1:9")
-    found = retrain(_experiment(), _data(events), registry, QUICK, [away])
+    heard: list[str] = []
+    found = retrain(
+        _experiment(), _data(events), registry, QUICK, [RunningService("http://127.0.0.1:9")], say=heard.append
+    )
     assert found is not None
-    assert (found.outcome, registry.in_place) == ("refused", None)
-    assert "did not answer" in found.told
+    assert (found.outcome, registry.in_place) == ("in place", "0001")
+    assert "did not answer" in heard[-1]
+    assert heard[-1].endswith("It loads what is in place when it starts")
+    _grow(events)
+    with _replaying(lambda *_: (409, "the new bundle is refused")) as (service, asked):
+        refused = retrain(_experiment(), _data(events), registry, QUICK, [service])
+    assert refused is not None
+    assert (refused.outcome, registry.in_place, len(asked)) == ("refused", "0001", 2)
+    assert "answered 409: the new bundle is refused" in refused.told
     with _replaying(lambda path, _: (503, "busy") if path == "/readyz" else (200, _line(200, 1))) as (service, _):
         assert "answered 503: busy" in (service.alarm(1.0) or "")
     with _replaying(lambda *_: (200, _line(200, 1))) as (service, _):
