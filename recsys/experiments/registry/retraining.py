@@ -75,9 +75,8 @@ def retrain(
         data: the log, best an event store, and its split.
         registry: where the runs are.
         settings: of the checks.
-        made = train_run(experiment, data, run, seed=seed, session=session, overwrite=True, former=continued, say=say)
-        log = made["log"]
-            that is not running is told of, and loads what is in place when it starts.
+        services: that serve the registry's link. One that refuses the run, or gives alarm, takes it back everywhere;
+            one that is not running is told of, and loads what is in place when it starts.
         config: name of the experiment, for the record.
         seed: of the model.
         session: device, progress, resumption.
@@ -104,9 +103,8 @@ def retrain(
         run = registry.run(name)
         earlier = None if former is None else registry.run(former)
         continued = earlier if _continues(experiment, earlier, seed, allow) else None
-        log = train_run(experiment, data, run, seed=seed, session=session, overwrite=True, former=continued, say=say)[
-            "log"
-        ]
+        made = train_run(experiment, data, run, seed=seed, session=session, overwrite=True, former=continued, say=say)
+        log = made["log"]
 
         def attempt(outcome: Outcome, told: str = "") -> Attempt:
             entry = Attempt(
