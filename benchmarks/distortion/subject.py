@@ -345,7 +345,7 @@ def cost(model: Recommender, part: Candidates) -> dict[str, float]:
     """Return processor seconds of ranking some users, and of what slates add, over the same users."""
     assert isinstance(model, WithPersonas | Slated)
     queries = part.holdout.take(np.arange(min(2048, len(part.holdout)))).queries
-    slated = Slated.around(model.base, Greedy())
+    slated = Slated.around(model.base, Greedy(), part.train)
     found = {"users": float(len(queries)), "items": float(model.n_items)}
     best: Recommendations | None = None
     for name, size in (("warm up", N), ("ranking", N), ("ranking, 100 best", 100)):

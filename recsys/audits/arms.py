@@ -273,9 +273,9 @@ def _explored(slate: Items, seen: Seen, count: int) -> Items:
 
 
 def _inverse_exposure(seen: Seen, queries: Queries) -> Floats:
-    """Return "events": the least number of places that an item had, by that of the event's item; organic events 1.
+    """Return "events": the median number of places that an item had, by that of the event's item, at most 1.
 
-    An item that nobody was shown weighs 1.
+    An item that nobody was shown weighs 1; an event counts so whether it came from a list or not.
     """
     items = seen.free.shape[1]
     shown: Ints = np.zeros(items, np.int64)

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from recsys.checks import positive
+from recsys.checks import positive, whole
 from recsys.types import Doubles, Ints, Items
 
 
@@ -111,8 +111,9 @@ class Mixture(Belief):
     rounds: int = 30
 
     def __post_init__(self) -> None:
-        for name in ("strength", "prior", "floor", "rounds"):
+        for name in ("strength", "prior", "floor"):
             positive(name, getattr(self, name))
+        whole("rounds", self.rounds)
 
     def shares(self, record: Record) -> Doubles:
         before = self.prior * _normal(record.organic.astype(np.float64)) + self.floor
@@ -125,7 +126,8 @@ class Mixture(Belief):
         taken = np.take_along_axis(shown, np.maximum(record.taken, 0)[:, :, None], 2)[:, :, 0]
         # of persona m that acts: the chance that what is taken is what was taken, "rounds users personas"
         weight = np.exp(self.strength)
-        likely = taken[:, :, None] / (total[:, :, None] + (weight - 1) * shown)
+        drawn = total[:, :, None] + (weight - 1) * shown  # 0 where there was no list
+        likely = np.divide(taken[:, :, None], drawn, out=np.zeros_like(drawn), where=drawn > 0)
         hit = record.taken[:, :, None] == np.arange(count)
         likely = np.where(hit, weight * likely, likely) * own[:, :, None]
         for _ in range(self.rounds):

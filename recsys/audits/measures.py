@@ -22,9 +22,9 @@ MEASURES: Final = {
     "breadth": "entropy of the attributes of what a user chose",
     "taste": "entropy of the taste at the end",
     "drift": "L1 distance of the taste at the end from that at the start",
-    "distance": "mean L1 distance of the tastes of two users at the end",
+    "distance": "mean L1 distance of the tastes of any two users at the end",
     "neighbour": "Jaccard of all choices with the nearest user in true taste",
-    "stranger": "Jaccard of all choices with a random user",
+    "stranger": "Jaccard of all choices with any other user",
     "across": "share of the list from the other camp",
     "gap": "distance of the camps' means at the end",
     "spread": "standard deviation within camps at the end",
@@ -43,16 +43,16 @@ def measures(trace: Trace) -> dict[str, float]:
     list does not feed a small persona by chance. The true w_u is in place of the belief at the start: a system that
     learns w_u is no flatterer.
     """
-    start, end = trace.start, trace.end
+    start, end, alike = trace.start, trace.end, _jaccard(trace.chosen)
     found = {
         "moment": _mean(trace.moment[-LAST:]),
         "expected": _mean(trace.expected[-LAST:]),
         "breadth": _mean(_entropy(_consumed(trace))),
         "taste": _mean(_entropy(end.taste)),
         "drift": _mean(np.abs(end.taste - start.taste).sum(1)),
-        "distance": _mean(np.abs(end.taste - np.roll(end.taste, len(end.taste) // 2 + 1, axis=0)).sum(1)),
-        "neighbour": _mean(_jaccard(trace.chosen, _nearest(start.taste))),
-        "stranger": _mean(_jaccard(trace.chosen, np.roll(np.arange(len(end.taste)), 1))),
+        "distance": _mean_distance(end.taste),
+        "neighbour": float(alike[np.arange(len(alike)), _nearest(start.taste)].mean()),
+        "stranger": float(alike[~np.eye(len(alike), dtype=np.bool_)].mean()),
     }
     if end.weights.shape[1] > 1:
         starved, apart = starvation(trace), sycophancy(trace)
@@ -111,10 +111,17 @@ def _nearest(taste: Doubles) -> Items:
     return np.asarray(cosine.argmax(1), np.int32)
 
 
-def _jaccard(chosen: Items, other: np.ndarray) -> Doubles:
-    """Return the Jaccard index of everything that each user and another chose, "users"."""
-    sets = np.zeros((chosen.shape[1], int(chosen.max()) + 1), np.bool_)
+def _mean_distance(taste: Doubles) -> float:
+    """Return the mean L1 distance of all pairs of users: by attribute, from the ranks of the users."""
+    count = len(taste)
+    rank = 2.0 * np.arange(count) - count + 1
+    return float(2 * (rank @ np.sort(taste, axis=0)).sum() / (count * (count - 1)))
+
+
+def _jaccard(chosen: Items) -> Doubles:
+    """Return the Jaccard index of everything that each two users chose, "users users"."""
+    sets = np.zeros((chosen.shape[1], int(chosen.max()) + 1))
     place, user = np.nonzero(chosen != UNKNOWN)
-    sets[user, chosen[place, user]] = True
-    both, either = (sets & sets[other]).sum(1), (sets | sets[other]).sum(1)
-    return np.asarray(both / np.maximum(either, 1), np.float64)
+    sets[user, chosen[place, user]] = 1.0
+    both, sizes = sets @ sets.T, sets.sum(1)
+    return np.asarray(both / np.maximum(sizes[:, None] + sizes - both, 1.0))

@@ -81,6 +81,7 @@ def _plus_plus(vectors: Doubles, clusters: int, rng: np.random.Generator) -> Dou
     chosen = [int(rng.integers(len(vectors)))]
     distance = 1.0 - vectors @ vectors[chosen[0]]
     while len(chosen) < clusters:
+        distance[chosen] = 0.0  # of a vector of zeros, too, so that no point is drawn twice
         weight = np.where(distance > 1e-12, distance, 0.0)
         if not weight.any():
             break

@@ -16,6 +16,7 @@ from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import Recommender
 from recsys.models.linear.exact_sums import ExactSums
+from recsys.slates import Slate
 from recsys.types import Floats, Ints, Items
 
 
@@ -75,6 +76,25 @@ def as_fold_in(model: Recommender, purpose: str) -> FoldIn:
         f"{type(model).__name__} cannot fold in a history, which {purpose} needs; use EASE, ItemKNN, IALS, or AMPCF "
         "and MF with users='history'"
     )
+
+
+class OwnSlate(ABC):
+    """A model whose lists a slate of its own makes; a model around it would make them without."""
+
+    @property
+    @abstractmethod
+    def chosen_slate(self) -> Slate:
+        """What makes the lists."""
+
+
+def refuse_own_slate(model: Recommender, wrapper: str) -> None:
+    """Raise a CapabilityError, naming the wrapper, where a model has a slate that a model around it would lose."""
+    if isinstance(model, OwnSlate):
+        name = type(model).__name__
+        raise CapabilityError(
+            f"{wrapper} cannot wrap {name}, whose slate would make no list; put it within: {name}({wrapper}(model, "
+            "...), ...)"
+        )
 
 
 class WeightedFit(ABC):

@@ -13,8 +13,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import ReadOut, Recommender, Validate
-from recsys.models.capabilities import WeightedFit, as_fold_in
-from recsys.models.personas.model import WithPersonas
+from recsys.models.capabilities import WeightedFit, as_fold_in, refuse_own_slate
 from recsys.models.wrapping import Wrapper, fitted, part_of, prefixed
 from recsys.reliability import FittedMixture, Reliability, ResponseMixture, Responses, judge
 from recsys.reliability.agreement import agreement_weights
@@ -56,8 +55,7 @@ class Reliable(Wrapper):
         as_fold_in(model, _PURPOSE)
         if isinstance(model, Reliable):
             raise CapabilityError("Reliable cannot wrap Reliable: answers would be doubted twice; wrap the model in it")
-        if isinstance(model, WithPersonas):
-            raise CapabilityError("Reliable cannot wrap WithPersonas; put it within: WithPersonas(Reliable(model))")
+        refuse_own_slate(model, "Reliable")
         if train and mixture is None:
             raise ConfigError("train=True needs a mixture: agreement weighs what is read, and is not learned from")
         if train and not isinstance(model, WeightedFit):

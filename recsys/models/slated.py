@@ -11,9 +11,10 @@ import numpy.typing as npt
 from recsys.data.clusters import pure_svd, spherical_kmeans
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
-from recsys.models.capabilities import RoutesItems
+from recsys.models.capabilities import OwnSlate, RoutesItems
 from recsys.models.personas.content import LABELLED, content_of
 from recsys.models.personas.model import WithPersonas
 from recsys.models.wrapping import Wrapper, fitted, part_of, prefixed
@@ -30,7 +31,7 @@ _SEED: Final = 0
 
 
 @final
-class Slated(Wrapper):
+class Slated(Wrapper, OwnSlate):
     """A model whose lists a slate makes: `recommend`, evaluations and the service all get them.
 
         scores -> mask -> the best `slate.pool` -> slate.choose -> list
@@ -67,7 +68,11 @@ class Slated(Wrapper):
     @property
     def scoring_model(self) -> Recommender:
         scoring = self.base.scoring_model
-        return self if scoring is self._inner else self._around(scoring)
+        return self if scoring is self._inner else self._around(scoring, self._labels)
+
+    @property
+    def chosen_slate(self) -> Slate:
+        return self.slate
 
     @property
     def seats_personas(self) -> bool:
@@ -95,16 +100,15 @@ class Slated(Wrapper):
         return np.asarray(self._labels[:, None] == np.arange(_CLUSTERS), np.float64)
 
     @classmethod
-    def around(cls, model: Recommender, slate: Slate) -> Slated:
-        """Return a fitted model with a slate, without fitting it again; of items without genres, see `fit`, none own.
+    def around(cls, model: Recommender, slate: Slate, train: Interactions) -> Slated:
+        """Return a fitted model with a slate, without fitting it again.
 
         Args:
             model: fitted, without a slate.
             slate: makes the lists.
+            train: what it was fitted on.
         """
-        unslated = cls(model.unfitted(), slate)
-        unslated._fitted_on, unslated._inner = model.fitted_on, model
-        return unslated
+        return cls(model.unfitted(), slate)._around(model, _clusters(train))
 
     def owners(self, queries: Queries) -> Owners:
         """Return who owns the seats of the lists of some users: labels of the items, or personas of the model."""
@@ -120,9 +124,10 @@ class Slated(Wrapper):
             raise CapabilityError(f"{type(self.base).__name__} routes no items to personas; use PersonaEASE or AMPCF")
         return self.base.routing().astype(np.float64)
 
-    def _around(self, scoring: Recommender) -> Slated:
-        other = Slated.around(scoring, self.slate)
-        other._labels = self._labels
+    def _around(self, scoring: Recommender, labels: Items | None) -> Slated:
+        """Return a model that is fitted already with this slate."""
+        other = Slated(scoring.unfitted(), self.slate)
+        other._fitted_on, other._inner, other._labels = scoring.fitted_on, scoring, labels
         return other
 
     def _seen(self, queries: Queries) -> Queries:
@@ -130,20 +135,16 @@ class Slated(Wrapper):
 
     def _read(self, queries: Queries) -> ReadOut:
         read = self._inner.read(queries)
-        return ReadOut(self if read.model is self._inner else self._around(read.model), read.queries, read.recent)
+        return ReadOut(
+            self if read.model is self._inner else self._around(read.model, self._labels), read.queries, read.recent
+        )
 
     def _seating(self, queries: Queries) -> tuple[Slate | None, Owners | None]:
         return self.slate, self.owners(queries)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         self._inner, effort = fitted(self.model.unfitted(), train, validate, session)
-        self._labels = None
-        if train.metadata.labelled < LABELLED:
-            vectors = pure_svd(train.uses.matrix(), _FACTORS, _SEED)
-            placed = np.flatnonzero(vectors.any(1))
-            self._labels = np.full(train.n_items, -1, np.int32)
-            if len(placed):
-                self._labels[placed] = spherical_kmeans(vectors[placed], min(_CLUSTERS, len(placed)), _SEED)
+        self._labels = _clusters(train)
         return effort
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -154,6 +155,18 @@ class Slated(Wrapper):
         self._inner = self.model.unfitted().restore(self.fitted_on, part_of(arrays, _MODEL))
         labels = arrays.get(_LABELS)
         self._labels = None if labels is None else np.asarray(labels, np.int32)
+
+
+def _clusters(train: Interactions) -> Items | None:
+    """Return the cluster of each item where most have no genre; `UNKNOWN` for those without uses."""
+    if train.metadata.labelled >= LABELLED:
+        return None
+    vectors = pure_svd(train.uses.matrix(), _FACTORS, _SEED)
+    placed = np.flatnonzero(vectors.any(1))
+    labels = np.full(train.n_items, UNKNOWN, np.int32)
+    if len(placed):
+        labels[placed] = spherical_kmeans(vectors[placed], min(_CLUSTERS, len(placed)), _SEED)
+    return labels
 
 
 @final

@@ -124,6 +124,9 @@ class Exact(SizedSlate):
         """Return who holds which candidate, and how many seats they may have."""
         if axis == "personas":
             holder, shares = pool.owned.owner, pool.owned.shares
+            if pool.owned.muted is not None:  # what muted owners are due goes to the others
+                shares = shares * ~pool.owned.muted
+                shares /= np.maximum(shares.sum(1, keepdims=True), 1e-12)
         else:
             content = pool.about if axis == "tastes" else pool.popular
             holder, shares = content.home, content.shares

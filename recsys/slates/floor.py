@@ -45,7 +45,7 @@ class Floor(SizedSlate):
         return only_own(Greedy().standing(pool, chosen), chosen, pool, self.least)
 
 
-def with_floor(chosen: Ints, pool: Pool, least: float) -> Ints:
+def with_floor(chosen: Ints, pool: Pool, least: float, kept: Mask | None = None) -> Ints:
     """Return lists in which owners of at least a share have a seat: that of the last item which others can spare.
 
     Those with the largest shares come first. A seat can be spared by who has two, or is not due one. The candidate is
@@ -55,6 +55,7 @@ def with_floor(chosen: Ints, pool: Pool, least: float) -> Ints:
         chosen: "queries n".
         pool: the candidates.
         least: the share, and more than 0.
+        kept: "queries owners", who spares no seat; None: nobody.
     """
     chosen = chosen.copy()
     queries, shares = np.arange(len(chosen)), pool.owned.shares
@@ -67,6 +68,8 @@ def with_floor(chosen: Ints, pool: Pool, least: float) -> Ints:
         held = np.maximum(holder, 0)
         spared = (holder == UNKNOWN) | (np.take_along_axis(seats, held, 1) > 1) | ~np.take_along_axis(due, held, 1)
         spared &= chosen != UNKNOWN
+        if kept is not None:
+            spared &= (holder == UNKNOWN) | ~np.take_along_axis(kept, held, 1)
         last = chosen.shape[1] - 1 - spared[:, ::-1].argmax(1)
         rows = np.flatnonzero(lacks & spared.any(1))
         chosen[rows, last[rows]] = own[rows].argmax(1)

@@ -48,7 +48,8 @@ class Seats(SizedSlate):
         over: who has seats: the owners (personas), or the labels (tastes).
         divisor: how much a seat lowers the claim to the next one: 2 for Sainte-Lague's method, 1 for D'Hondt's.
         popularity: of the shares of head, middle and tail, from 0 to 1.
-        floor: owners due at least this part of the list have a seat, as far as they own candidates; 0: nobody must.
+        floor: owners due at least this part of the list have a seat, as far as they own candidates and there is one
+            that nobody boosted has; 0: nobody must.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -85,7 +86,8 @@ class Seats(SizedSlate):
         due = np.minimum(due, np.where(due[-1] < 2 * listed, np.maximum(listed - 1, 1), listed))
         for rank in range(len(due) - 2, -1, -1):  # a rank gives one seat, so what is due later is begun in time
             due[rank] = np.maximum(due[rank], due[rank + 1] - 1)
-        return self._elect(values, seating.owner, allowed, n, due)
+        chosen = self._elect(values, seating.owner, allowed, n, due)
+        return with_floor(chosen, pool, self.floor, seating.boosted) if self.floor > 0 else chosen
 
     def standing(self, pool: Pool, chosen: Ints) -> Doubles:
         seating, allowed = pool.owned, pool.allowed

@@ -10,7 +10,7 @@ from typing import final
 
 import numpy as np
 
-from recsys.checks import positive, seed_of_draws, share, whole
+from recsys.checks import seed_of_draws, share, whole
 from recsys.data.interactions import Interactions
 from recsys.data.pairs import PairLog, Pairs
 from recsys.data.vocabulary import Vocabulary
@@ -167,7 +167,6 @@ def topic_pairs(
     whole("dim", dim, least=2 * topics + 1)
     share("overlap", overlap)
     share("noise", noise)
-    positive("dim", dim)
     seed_of_draws(seed)
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.normal(size=(dim, dim)))[0]

@@ -8,6 +8,7 @@ from typing import Literal, final
 import numpy as np
 
 from recsys.checks import choice, positive, seed_of_draws, share, whole
+from recsys.errors import ConfigError
 from recsys.types import Doubles, Items, Kinds
 
 Variant = Literal["answers", "preferences", "changes"]
@@ -84,6 +85,8 @@ def answer_world(
         whole(name, value)
     for each in shares:
         positive("shares", each)
+    if not anchors:
+        raise ConfigError("anchors is (); give the numbers that are shown, such as (0,) for the same one always")
     seed_of_draws(seed)
     rng = np.random.default_rng(seed)
     own, quality = 0.3 * rng.normal(size=users), 0.35 * rng.normal(size=items)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -62,6 +63,18 @@ def test_tastes_move_only_where_choices_move_them() -> None:
     assert moved > 0.05
 
 
+def test_users_are_compared_with_all_others() -> None:
+    """In camps every second user is of the same camp: whoever is next is of the other."""
+    trace = run(Camps(users=6, items=30), Random(), 4)
+    taste, chosen = trace.end.taste, [set(column.tolist()) for column in trace.chosen.T]
+    pairs = list(combinations(range(6), 2))
+    apart = [np.abs(taste[one] - taste[other]).sum() for one, other in pairs]
+    alike = [len(chosen[one] & chosen[other]) / len(chosen[one] | chosen[other]) for one, other in pairs]
+    found = measures(trace)
+    assert found["distance"] == pytest.approx(np.mean(apart))
+    assert found["stranger"] == pytest.approx(np.mean(alike))
+
+
 def test_oracles_order_as_their_knowledge_does() -> None:
     found = {arm.name: measures(run(Moods(), arm, 10)) for arm in (Random(), ExpectedOracle(), SlateOracle())}
     assert found["slate oracle"]["moment"] > found["oracle"]["moment"] + 0.3  # the mean taste starves the small ones
@@ -116,6 +129,14 @@ def test_beliefs_without_evidence_are_the_organic_shares() -> None:
     assert Mixture().shares(record).min() > 0
 
 
+def test_a_round_without_a_list_says_nothing() -> None:
+    organic, shown = np.array([[6, 3], [1, 1]]), np.array([[[4, 6], [0, 0]]])  # of the second user nothing was left
+    found = Mixture().shares(Record(organic, shown, np.array([[1, -1]], np.int32)))
+    np.testing.assert_array_equal(found[1], [0.5, 0.5])
+    before = (3 * organic[0] / 9 + 1) / 5
+    assert found[0, 1] > before[1]
+
+
 def test_personas_of_the_models_can_own_the_seats() -> None:
     found = Recommended("ease", EASE_15, mitigation("seats"), every=4, partition=Found())
     routed = Recommended("pe", partial(PersonaEASE, factors=8), mitigation("seats"), every=4, partition=Routed())
@@ -136,6 +157,8 @@ def test_settings_out_of_range() -> None:
     for wrong, text in (
         (lambda: Moods(eta=2.0), "eta is 2.0"),
         (lambda: Moods(shares=(0.5, 0.6)), "shares are"),
+        (lambda: Moods(shares=()), "shares are"),
+        (lambda: Mixture(rounds=2.5), "rounds is 2.5"),  # type: ignore[arg-type]
         (lambda: Moods(slate=500), "slate is 500"),
         (lambda: Camps(reach=-1), "reach is -1"),
         (lambda: Chaney(known=1.5), "known is 1.5"),

@@ -78,6 +78,10 @@ def test_kmeans_returns_all_clusters_on_distinct_points() -> None:
     assert len(set(spherical_kmeans(np.stack([np.cos(angle), np.sin(angle)], 1), 6, seed=1))) == 6
 
 
+def test_there_are_at_most_as_many_clusters_as_points() -> None:
+    assert sorted(spherical_kmeans(np.zeros((2, 3)), 8).tolist()) == [0, 1]
+
+
 def test_genres_are_shared_equally_and_no_genre_is_no_taste() -> None:
     log = Interactions.from_columns([1, 1, 1, 2], [10, 11, 12, 10])
     genres = (("Comedy", "Drama"), ("Drama",), ("(no genres listed)",))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from recsys.experiments.configuration import check_experiment, read_experiment
 from recsys.experiments.distortion import curves, run_distortion
 from recsys.experiments.distortion.frontier import Candidates, Figures, families, winners
 from recsys.explanations import explain
-from recsys.models import EASE, PersonaEASE, Slated, WithPersonas
+from recsys.models import EASE, Decayed, PersonaEASE, Recommender, Reliable, Remembering, Slated, WithPersonas
 from recsys.pictures import draw_lines
 from recsys.slates import Calibrated, Exact, Greedy, Seats
 from recsys.worlds.simulation import simulated_log
@@ -92,6 +93,34 @@ def test_what_cannot_be_slated() -> None:
         Slated(EASE(), Exact(("personas",)))
 
 
+@pytest.mark.parametrize("within", [Slated(EASE(), Calibrated()), WithPersonas(EASE())], ids=["Slated", "WithPersonas"])
+@pytest.mark.parametrize("wrapper", [Decayed, Reliable, Remembering, WithPersonas])
+def test_no_model_around_another_loses_its_slate(
+    wrapper: Callable[[Recommender], Recommender], within: Recommender
+) -> None:
+    with pytest.raises(CapabilityError, match=f"cannot wrap {type(within).__name__}"):
+        wrapper(within)
+
+
+@pytest.mark.parametrize("slated", [False, True])
+def test_slates_of_tastes_act_on_logs_without_genres(slated: bool) -> None:
+    """There tastes are clusters, for the slates as for the measures."""
+    log = simulated_log(n_users=60, n_items=80, events_per_user=20)
+    cut = split(replace(log, metadata=ItemMetadata.untitled(log.items)), "random", seed=0)
+    base = EASE(20.0)
+    model = (Slated(base, SEATS) if slated else base).fit(cut.train)
+    candidates = Candidates.of(model, cut.test, cut.train, ("tastes",))
+    plain, seated = (candidates.figures(slate) for slate in (Greedy(), Seats(0.5, 0.1, 100, "tastes")))
+    assert seated.systematic["tastes"] < 0.5 * plain.systematic["tastes"]
+    assert seated.excess["tastes"] < plain.excess["tastes"] - 0.05
+
+
+def test_distortion_of_nobody_is_not_defined() -> None:
+    figures = Figures(Greedy(), np.zeros(2), {"tastes": np.full(2, np.nan)}, {"tastes": np.nan})
+    assert np.isnan(figures.excess["tastes"])
+    assert figures.left(figures) == 1
+
+
 def test_the_frontier_is_chosen_on_validation() -> None:
     """The cheapest bound is kept there; figures are those of an evaluation; the best scores cost and leave all."""
     cut = split(simulated_log(n_users=200, n_items=120, events_per_user=25), "random", seed=0)
@@ -137,6 +166,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "did you mean 'tastes'" in capsys.readouterr().err
     with pytest.raises(CapabilityError, match="ease_personas"):
         run_distortion(run, axes=("personas",))
+    with pytest.raises(ConfigError, match="tastes and popularity; add one"):
+        run_distortion(run, axes=("personas",), frontier=True)
 
 
 def test_lines_of_the_picture(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,19 @@ def test_an_owner_that_is_due_a_place_has_it_from_the_lowest_score() -> None:
 def test_an_owner_without_candidates_takes_no_place_from_a_smaller_one() -> None:
     pool = _pool([0, 0, 0, 2], [0.6, 0.25, 0.15])  # nothing in the pool is of the second
     assert Floor().choose(pool, 2).tolist() == [[0, 3]]
+
+
+def test_a_boost_takes_no_floor_from_the_others_and_a_floor_no_seat_of_a_boosted_owner() -> None:
+    pool, slate = _pool([0] * 6 + [1] * 6 + [2] * 6, [0.5, 0.3, 0.2]), Seats(0.05, 0.0, floor=0.2)
+
+    def seats(boosted: list[bool]) -> list[int]:
+        seating = replace(pool.owned, boosted=np.asarray([boosted]))
+        chosen = slate.choose(replace(pool, seating=seating), 6)
+        return [int(count) for count in np.bincount(chosen[0] // 6, minlength=3)]
+
+    assert seats([False, False, False]) == [4, 1, 1]
+    assert seats([False, True, False]) == [3, 2, 1]
+    assert seats([True, False, False]) == [5, 1, 0]
 
 
 @pytest.mark.parametrize("slate", [Floor(0.1), Seats(0.0, 0.0, floor=0.1)], ids=str)

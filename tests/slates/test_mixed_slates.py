@@ -104,6 +104,13 @@ def test_muted_owners_are_not_listed(slate: Slate) -> None:
     assert not ((owner == 1) & (chosen != UNKNOWN)).any()
 
 
+def test_what_a_muted_owner_is_due_goes_to_the_others_by_their_shares() -> None:
+    owner = np.asarray([[0, 0, 1, 1, 1, 1, 1, 2, 2, 2]], np.int32)
+    muted = Seating(owner, np.asarray([[0.5, 0.3, 0.2]]), muted=np.asarray([[True, False, False]]))
+    pool = Pool(np.arange(10, dtype=np.int32)[None], np.linspace(1, 0, 10, dtype=np.float32)[None], muted)
+    assert Exact(("personas",), 1.0, 10).choose(pool, 5).tolist() == [[2, 3, 4, 7, 8]]
+
+
 @pytest.mark.parametrize(
     "slate",
     [

@@ -42,5 +42,7 @@ def test_variants_move_preferences_and_turn_minds() -> None:
 def test_settings_out_of_range_are_named() -> None:
     with pytest.raises(ConfigError, match="repeats is 2"):
         answer_world(2.0)
+    with pytest.raises(ConfigError, match="anchors is"):
+        answer_world(anchors=())
     with pytest.raises(ConfigError, match="variant is 'change'"):
         answer_world(variant="change")  # type: ignore[arg-type]

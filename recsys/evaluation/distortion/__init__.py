@@ -2,7 +2,7 @@
 
 from recsys.evaluation.distortion.axes import Axis, persona_axis, popularity_tastes, taste_axis
 from recsys.evaluation.distortion.chance import Chance
-from recsys.evaluation.distortion.measures import AxisSummary, Direction
+from recsys.evaluation.distortion.measures import AxisSummary, Direction, mean_of_known
 from recsys.evaluation.distortion.result import AXES, AxisName, Distortion, axes_of, distortion, measure
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Distortion",
     "axes_of",
     "distortion",
+    "mean_of_known",
     "measure",
     "persona_axis",
     "popularity_tastes",

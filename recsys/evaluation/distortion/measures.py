@@ -144,9 +144,9 @@ def along(axis: Axis, chance: Chance, *, draws: int = 300, seed: int = 0) -> tup
     summary = AxisSummary(
         int(known.sum()),
         int((~known).sum()),
-        _mean(distance),
-        _mean(distance_excess),
-        _mean(squared_excess),
+        mean_of_known(distance),
+        mean_of_known(distance_excess),
+        mean_of_known(squared_excess),
         systematic,
         systematic_error(own),
         low,
@@ -158,7 +158,8 @@ def along(axis: Axis, chance: Chance, *, draws: int = 300, seed: int = 0) -> tup
     return values, summary
 
 
-def _mean(values: Doubles) -> float:
+def mean_of_known(values: Doubles) -> float:
+    """Return the mean of the values that are defined; NaN without any."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else float("nan")
 

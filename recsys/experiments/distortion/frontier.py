@@ -17,7 +17,7 @@ from recsys.data.splits.holdout import Holdout
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.evaluation.calibration import taste_distance
-from recsys.evaluation.distortion import Axis, Chance, Distortion, axes_of, measure
+from recsys.evaluation.distortion import Axis, Chance, Distortion, axes_of, mean_of_known, measure
 from recsys.evaluation.holdout import evaluate_lists
 from recsys.evaluation.metrics import ranking_metrics
 from recsys.evaluation.tastes import Tastes
@@ -150,7 +150,7 @@ class Candidates:
             raise ConfigError("no question has a history and something relevant, so that nothing can be measured")
         holdout = holdout.take(np.flatnonzero(asked))
         partition = Tastes.of(train) if tastes is None else tastes
-        queries, owners = holdout.queries, owners_of(model, holdout)
+        queries, owners = holdout.queries, owners_of(model, holdout, train)
         best = model.recommend(queries, min(size, model.n_items), slate=Greedy())
         seating = owners.seating(np.arange(len(queries)), best.items)
         pool = Pool(best.items, best.scores, seating)
@@ -198,14 +198,14 @@ class Candidates:
         return self._in_full[key]
 
 
-def owners_of(model: Recommender, holdout: Holdout) -> Owners:
+def owners_of(model: Recommender, holdout: Holdout, train: Interactions) -> Owners:
     """Return who owns the seats of lists: found personas, or labels of items."""
     if isinstance(model, WithPersonas):
         return model.owners(holdout.queries, model.found(holdout.queries))
     if isinstance(model, Slated):
         return model.owners(holdout.queries)
     slate = Seats() if isinstance(model, RoutesItems) else Greedy()
-    return Slated.around(model, slate).owners(holdout.queries)
+    return Slated.around(model, slate, train).owners(holdout.queries)
 
 
 @final
@@ -227,8 +227,8 @@ class Figures:
 
     @cached_property
     def excess(self) -> Mapping[str, float]:
-        """The mean of `by_user` over the users for whom it is defined, by axis."""
-        return {axis: float(np.nanmean(values)) for axis, values in self.by_user.items()}
+        """The mean of `by_user` over the users for whom it is defined, by axis; NaN without any."""
+        return {axis: mean_of_known(values) for axis, values in self.by_user.items()}
 
     @classmethod
     def pooled(cls, parts: Sequence[Figures]) -> Figures:

@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.data.interactions import Interactions
 from recsys.data.splits.holdout import Holdout
-from recsys.errors import CapabilityError
+from recsys.errors import CapabilityError, ConfigError
 from recsys.evaluation.distortion import Distortion, axes_of, distortion
 from recsys.experiments.configuration import read_filters
 from recsys.experiments.distortion.frontier import Candidates, Figures, families, winners
@@ -18,7 +18,7 @@ from recsys.experiments.run_log import LogRecord, questions_again
 from recsys.experiments.runs import CONFIG, load_model, read_metrics, run_data
 from recsys.models import Popularity, Slated, WithPersonas
 from recsys.models.base import Recommender
-from recsys.models.capabilities import RoutesItems
+from recsys.models.capabilities import OwnSlate, RoutesItems
 from recsys.models.parameters import to_call
 from recsys.slates import Greedy, Slate
 
@@ -52,10 +52,12 @@ def run_distortion(
         say: called with lines of progress.
 
     Raises:
-        ConfigError: there is no such axis.
+        ConfigError: there is no such axis, or none by which the frontier is chosen.
         CapabilityError: personas are asked of a model without.
         DataError: the log is not the one that the run read.
     """
+    if frontier and not {"tastes", "popularity"} & set(axes):
+        raise ConfigError("the frontier is chosen by distortion of tastes and popularity; add one of these axes")
     model = load_model(run, allow)
     if "personas" in axes and not isinstance(model, WithPersonas):
         raise CapabilityError(
@@ -92,9 +94,7 @@ def run_distortion(
 
 def slate_of(model: Recommender) -> Slate:
     """Return what makes a model's lists."""
-    if isinstance(model, WithPersonas):
-        return model.chosen_slate
-    return model.slate if isinstance(model, Slated) else Greedy()
+    return model.chosen_slate if isinstance(model, OwnSlate) else Greedy()
 
 
 def _served(model: Recommender, holdout: Holdout) -> Holdout:

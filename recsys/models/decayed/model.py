@@ -22,11 +22,10 @@ from recsys.decay.temporal import TemporalDecay
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.calibration_set import CalibrationSet, calibration_events, newest_part
-from recsys.models.capabilities import RoutesItems, as_fold_in
+from recsys.models.capabilities import RoutesItems, as_fold_in, refuse_own_slate
 from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.decayed.persona_activity import PersonaPrior, PersonaWeighting, by_personas
 from recsys.models.memories.remembering import Remembering
-from recsys.models.personas.model import WithPersonas
 from recsys.models.rank_utility import rank_utilities
 from recsys.models.wrapping import Wrapper, fitted, part_of, prefixed
 from recsys.training.session import Session
@@ -88,8 +87,7 @@ class Decayed(Wrapper):
         positive("calibration_events", calibration_events)
         if isinstance(model, Decayed):
             raise CapabilityError("Decayed cannot wrap Decayed: the past would decay twice; wrap the model in it")
-        if isinstance(model, WithPersonas):
-            raise CapabilityError("Decayed cannot wrap WithPersonas; put it within: WithPersonas(Decayed(model, rule))")
+        refuse_own_slate(model, "Decayed")
         if isinstance(model, Remembering):
             raise CapabilityError(
                 "Decayed cannot wrap Remembering: a memory keeps no times; put it within: Remembering(Decayed(model, "

@@ -14,11 +14,10 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import ReadOut, Recommender, Validate
-from recsys.models.capabilities import FoldIn, as_fold_in
+from recsys.models.capabilities import FoldIn, as_fold_in, refuse_own_slate
 from recsys.models.memories.contract import EventMemory, Memory, StateMemory, linear_rows
 from recsys.models.memories.exemplars import Exemplars
 from recsys.models.memories.stored import Stored
-from recsys.models.personas.model import WithPersonas
 from recsys.models.wrapping import fitted, part_of, prefixed
 from recsys.training.session import Session
 from recsys.types import Items
@@ -54,10 +53,7 @@ class Remembering(Recommender, FoldIn):
             raise ConfigError(f"memory is {memory!r}; it must be a memory, as Exemplars(8)")
         if isinstance(model, Remembering):
             raise CapabilityError("Remembering cannot wrap Remembering; one memory is read")
-        if isinstance(model, WithPersonas):
-            raise CapabilityError(
-                "Remembering cannot wrap WithPersonas; put it within: WithPersonas(Remembering(model, memory))"
-            )
+        refuse_own_slate(model, "Remembering")
         _check_feedback(model)
         self.model = model
         self.memory = memory

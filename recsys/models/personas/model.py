@@ -22,7 +22,7 @@ from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
-from recsys.models.capabilities import FoldIn, as_fold_in
+from recsys.models.capabilities import FoldIn, OwnSlate, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
 from recsys.models.personas.choice import SLATES, chosen_sharpness, chosen_slate, sufficient
 from recsys.models.personas.clusters import PersonaSettings
@@ -76,7 +76,7 @@ class _Tastes:
 
 
 @final
-class WithPersonas(Recommender, FoldIn, SparseScores):
+class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
     """A fold-in model whose users are personas found in their own histories (`recsys.models.personas`).
 
     At fit a dictionary of tastes is found, with names. A user's personas are clusters of the user's events, as many as
@@ -109,8 +109,11 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
         limits: PersonaSettings = _LIMITS,
     ) -> None:
         as_fold_in(model, _PURPOSE)
-        if isinstance(model, WithPersonas):
-            raise CapabilityError("WithPersonas cannot wrap WithPersonas; wrap the model in it")
+        if isinstance(model, OwnSlate):
+            name = type(model).__name__
+            raise CapabilityError(
+                f"WithPersonas cannot wrap {name}; wrap the model in it: WithPersonas(model, slate=...)"
+            )
         if sharpness is not None:
             positive("sharpness", sharpness, zero=True)
         self.model = model
@@ -164,7 +167,6 @@ class WithPersonas(Recommender, FoldIn, SparseScores):
 
     @property
     def chosen_slate(self) -> Slate:
-        """What makes the lists: `slate`, or what validation chose."""
         _ = self.fitted_on
         return self._slate
 

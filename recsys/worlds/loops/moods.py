@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -70,8 +71,8 @@ class Moods(LoopWorld):
             positive(name, getattr(self, name))
         positive("quality", self.quality, zero=True)
         check_range(self, eta=(0, 1), archetypes=(len(self.shares), self.items), attributes=(2, 1000))
-        falling = all(a >= b > 0 for a, b in zip(self.shares, (*self.shares[1:], 1e-300), strict=True))
-        if not self.shares or not falling or abs(sum(self.shares) - 1) > 1e-9:
+        falling = all(a >= b for a, b in pairwise((*self.shares, 0.0)))
+        if not self.shares or not falling or min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
             raise ConfigError(f"shares are {self.shares}; they must be positive, falling and sum to 1")
 
     @property
