@@ -143,6 +143,8 @@ def test_the_frontier_is_chosen_on_validation() -> None:
     pooled = Figures.pooled([figures, figures])
     twice = Figures.pooled([test.figures(Greedy())] * 2)
     assert pooled.cost(twice) == pytest.approx(figures.cost(test.figures(Greedy())))
+    with pytest.raises(ConfigError, match="nothing can be measured"):
+        Candidates.of(model, cut.test.take(np.arange(0)), cut.train, ("tastes",))
     with pytest.raises(ConfigError, match="at least as many"):
         Candidates.of(model, cut.test, cut.train, ("tastes",), size=5)
 

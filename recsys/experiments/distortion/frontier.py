@@ -143,12 +143,7 @@ class Candidates:
         """
         if size < n:
             raise ConfigError(f"the pool has {size} candidates for lists of {n}; it must have at least as many")
-        asked = (holdout.queries.history.lengths > 0) & (holdout.relevant.lengths > 0)
-        if model.needs_known_users:
-            asked &= holdout.queries.users >= 0
-        if not asked.any():
-            raise ConfigError("no question has a history and something relevant, so that nothing can be measured")
-        holdout = holdout.take(np.flatnonzero(asked))
+        holdout = answerable(model, holdout)
         partition = Tastes.of(train) if tastes is None else tastes
         queries, owners = holdout.queries, owners_of(model, holdout, train)
         best = model.recommend(queries, min(size, model.n_items), slate=Greedy())
@@ -196,6 +191,20 @@ class Candidates:
         )
         self._in_full[key] = measure(self.axes(chosen), self.chances, evaluation, top, self.holdout, seed=seed)
         return self._in_full[key]
+
+
+def answerable(model: Recommender, holdout: Holdout) -> Holdout:
+    """Return the questions that the model can answer, of users with a history and something relevant.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    asked = (holdout.queries.history.lengths > 0) & (holdout.relevant.lengths > 0)
+    if model.needs_known_users:
+        asked &= holdout.queries.users >= 0
+    if not asked.any():
+        raise ConfigError("no question has a history and something relevant, so that nothing can be measured")
+    return holdout.take(np.flatnonzero(asked))
 
 
 def owners_of(model: Recommender, holdout: Holdout, train: Interactions) -> Owners:

@@ -13,7 +13,7 @@ from recsys.data.splits.holdout import Holdout
 from recsys.errors import CapabilityError, ConfigError
 from recsys.evaluation.distortion import Distortion, axes_of, distortion
 from recsys.experiments.configuration import read_filters
-from recsys.experiments.distortion.frontier import Candidates, Figures, families, winners
+from recsys.experiments.distortion.frontier import Candidates, Figures, answerable, families, winners
 from recsys.experiments.run_log import LogRecord, questions_again
 from recsys.experiments.runs import CONFIG, load_model, read_metrics, run_data
 from recsys.models import Popularity, Slated, WithPersonas
@@ -68,7 +68,7 @@ def run_distortion(
     filters = read_filters(run / CONFIG)
     test, train = questions_again(run, data, record, filters)
     axes_of(axes, test.take(np.arange(0)), train, np.zeros((0, 1), np.int32), model=model)  # refused before anything
-    test = _served(model, test)
+    test = answerable(model, test)
     own = model.recommend(test.queries, _LENGTH)
     plain = model.recommend(test.queries, _LENGTH, slate=Greedy())
     popular = Popularity().fit(train).recommend(test.queries, _LENGTH)
@@ -88,21 +88,13 @@ def run_distortion(
     }
     if frontier:
         valid, _ = questions_again(run, data, record, filters, "valid")
-        found["frontier"] = _frontier(model, _served(model, valid), test, train, axes, say)
+        found["frontier"] = _frontier(model, valid, test, train, axes, say)
     return found
 
 
 def slate_of(model: Recommender) -> Slate:
     """Return what makes a model's lists."""
     return model.chosen_slate if isinstance(model, OwnSlate) else Greedy()
-
-
-def _served(model: Recommender, holdout: Holdout) -> Holdout:
-    """Return the questions that the model can answer, of users with a history and something relevant."""
-    asked = (holdout.queries.history.lengths > 0) & (holdout.relevant.lengths > 0)
-    if model.needs_known_users:
-        asked &= holdout.queries.users >= 0
-    return holdout.take(np.flatnonzero(asked))
 
 
 def _lift(lists: Mapping[str, Distortion]) -> dict[str, Any]:
