@@ -179,7 +179,7 @@ def _continues(experiment: Experiment, earlier: Path | None, seed: int, allow: S
 
 def _reloaded(services: Sequence[RunningService], say: Progress) -> tuple[list[RunningService], str]:
     """Let services load what is in place; return those that run, and what one of them says that refuses it."""
-    running = []
+    running: list[RunningService] = []
     for service in services:
         try:
             service.reload()
