@@ -87,11 +87,11 @@ def _equal_again(mixture: FittedMixture, firsts: Responses) -> Doubles:
     value = firsts.value[firsts.first]
     columns = user, item, value, gamma[:, 0]
     mean, variance = mixture.factors.of_users(*columns, firsts.n_users).without(*columns)
-    own = own_levels(firsts, mixture.mean_answer)
+    own = own_levels(firsts, mixture.scale.mean)
     once = firsts.take(firsts.first)
     twice = once.take(np.repeat(np.arange(len(once)), 2))
     one, two = (
-        log_likelihoods(each, Scale.of_levels(each.value, mixture.levels), mean, variance, own, mixture.spreads)
+        log_likelihoods(each, Scale.of_levels(each.value, mixture.scale.levels), mean, variance, own, mixture.spreads)
         for each in (once, twice)
     )
     return np.asarray((gamma * np.exp(two - one)).sum(1)[firsts.pair])

@@ -10,7 +10,7 @@ from recsys.evaluation.reliability import auc, calibration_error, gain_to_truth,
 from recsys.reliability import ResponseMixture, Responses
 from recsys.reliability.factors import Factors
 from recsys.reliability.likelihood import Scale, Spreads, log_likelihoods
-from recsys.types import Doubles
+from recsys.types import Doubles, Ints
 from recsys.worlds.responses import AnswerWorld, answer_world
 
 USERS, ITEMS = 600, 400
@@ -50,16 +50,20 @@ def truth_found(
     taste, spread = mixture.spreads.taste**2, mixture.spreads.genuine**2
     worth = (taste + spread) / (taste + spread / answers.counts)
     alike = np.ones(len(user))
-    start = Factors.start(user, item, mean, alike, world.theta.shape, 6).fitted(user, item, mean, alike, 30)
     readings = {"uniform": alike, "mixture": worth * found.weights[first], "only_genuine": worth * (kind == 0)}
     for name, weight in readings.items():
-        factors = start.fitted(user, item, mean, weight, 20, "scale")
+        factors = _read(user, item, mean, weight, world)
         predicted = factors.predicted(*np.nonzero(np.ones_like(open_)))[0].reshape(open_.shape)
         numbers[f"gain_{name}"] = gain_to_truth(predicted, world.theta, open_)
         numbers[f"rmse_{name}"] = float(np.sqrt(((predicted - world.theta)[open_] ** 2).mean()))
     possible = numbers["gain_only_genuine"] - numbers["gain_uniform"]
     numbers["closed"] = (numbers["gain_mixture"] - numbers["gain_uniform"]) / possible
     return numbers
+
+
+def _read(user: Ints, item: Ints, value: Doubles, weight: Doubles, world: AnswerWorld) -> Factors:
+    columns = user, item, value, weight
+    return Factors.start(*columns, world.theta.shape, 6).fitted(*columns, 40, learns=True)
 
 
 def _ceiling(world: AnswerWorld, answers: Responses) -> Doubles:
@@ -97,7 +101,7 @@ def refusals(seed: int, users: int = USERS, items: int = ITEMS, pairs: int = 50,
     open_[user, item] = False
     gains = []
     for weight in (np.ones(len(user)), found.weights[first].astype(np.float64)):
-        start = Factors.start(user, item, mean, weight, calm.theta.shape, 6).fitted(user, item, mean, weight, 30)
-        predicted = start.predicted(*np.nonzero(np.ones_like(open_)))[0].reshape(open_.shape)
+        factors = _read(user, item, mean, weight, calm)
+        predicted = factors.predicted(*np.nonzero(np.ones_like(open_)))[0].reshape(open_.shape)
         gains.append(gain_to_truth(predicted, calm.theta, open_))
     return numbers | {"calm_mass": float(1 - fitted.shares[0]), "calm_loss": gains[0] - gains[1]}

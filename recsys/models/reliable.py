@@ -91,13 +91,15 @@ class Reliable(Wrapper):
         Users of the result are the rows of the queries.
         """
         fitted = self.fitted_mixture
-        responses, place = Responses.of_queries(queries, self.n_items)
+        responses, place = Responses.of_queries(queries, self.n_items, self.fitted_on.clock)
+        if responses.names != fitted.conditions.names:  # queries know no others
+            responses = responses.under(np.zeros((len(responses), 0)), ())
         return judge(fitted, responses), place
 
     def _seen(self, queries: Queries) -> Queries:
         if self._mixture is None:
             place, own = self._agreement(queries)
-        elif self._mixture.predicts:
+        elif self._mixture.identified:
             found, place = self.reliability(queries)
             own = found.weights
         else:

@@ -13,7 +13,8 @@ FLOOR: Final = 0.5
 
 
 def agreement_weights(scores: Floats, rows: Ints) -> Floats:
-    """Return FLOOR + (1 - FLOOR) rank_j, "events": rank_j is the share of the history's events that score lower.
+    """Return FLOOR + (1 - FLOOR) rank_j, "events": rank_j is the share of the history's events that score lower, equal ones
+    and itself counted half.
 
     False positives of implicit logs have large losses (Wang et al., *Denoising Implicit Feedback for Recommendation*,
     WSDM 2021), but so have events that are merely hard, so nothing is dropped. The rank within the history is used, for
@@ -26,6 +27,9 @@ def agreement_weights(scores: Floats, rows: Ints) -> Floats:
     order = np.lexsort((scores, rows))
     count = np.bincount(rows)
     start = np.cumsum(count) - count
+    begins = np.r_[True, (np.diff(rows[order]) != 0) | (np.diff(scores[order]) != 0)][: len(rows)]
+    first = np.flatnonzero(begins)
+    middle = (first + np.r_[first[1:], len(rows)][: len(first)] - 1) / 2  # equal scores share their places
     rank = np.empty(len(rows))
-    rank[order] = (np.arange(len(rows)) - start[rows[order]] + 0.5) / count[rows[order]]
+    rank[order] = (middle[np.cumsum(begins) - 1] - start[rows[order]] + 0.5) / count[rows[order]]
     return np.asarray(FLOOR + (1 - FLOOR) * rank, np.float32)

@@ -8,7 +8,7 @@ from recsys.reliability.estimate import Estimate
 from recsys.reliability.likelihood import Scale, log_likelihoods
 from recsys.reliability.posterior import classes
 from recsys.reliability.responses import Responses
-from recsys.types import Doubles, Mask
+from recsys.types import Doubles, Ints, Items, Mask
 
 _STEPS = 12
 _PAIRS = 20_000
@@ -18,12 +18,13 @@ def sways(estimate: Estimate, permutations: int, seed: int) -> tuple[bool, str]:
     """Return whether constructed answers are told apart by the conditions, and why.
 
     The pull of the conditions, s_C and the shares are fitted on half of the pairs, with the true conditions and with
-    permutations of them, and judged by the likelihood of the other half. Pull alone confirms itself: with permuted
-    conditions a class of answers near where the permuted condition points is found, too.
+    permutations of them within users, and judged by the likelihood of the other half. Pull alone confirms itself: with
+    permuted conditions a class of answers near where the permuted condition points is found, too. What was shown must
+    have been varied at random: a number that foretells the preference cannot be told from one that moved the answer.
 
     Args:
         estimate: with the constructed class.
-        permutations: that the true conditions must all beat.
+        permutations: that the true conditions must all beat, and on average by three standard deviations.
         seed: of halves and permutations.
     """
     rng = np.random.default_rng(seed)
@@ -37,17 +38,26 @@ def sways(estimate: Estimate, permutations: int, seed: int) -> tuple[bool, str]:
     fixed = log_likelihoods(answers, *columns, estimate.spreads)[:, :2]
     fit = rng.random(len(place)) < 0.5
     true = _held_out(answers, scale, estimate.own, fixed, fit, answers.condition)
-    others = [
-        _held_out(answers, scale, estimate.own, fixed, fit, answers.condition[rng.permutation(len(answers))])
-        for _ in range(permutations)
-    ]
-    if true > max(others):
+    others = np.array(
+        [
+            _held_out(answers, scale, estimate.own, fixed, fit, answers.condition[_within(answers.user, rng)])
+            for _ in range(permutations)
+        ]
+    )
+    if true > others.max() and true > others.mean() + 3 * others.std():
         return True, f"answers follow {_listed(answers.names)}: more than under all of {permutations} permutations"
-    beaten = sum(true > other for other in others)
+    beaten = int((true > others).sum())
     return False, (
         f"{_listed(answers.names)} tell the answers no better than permuted ({beaten} of {permutations} beaten), so "
         "constructed answers cannot be told from preferences"
     )
+
+
+def _within(user: Items, rng: np.random.Generator) -> Ints:
+    """Return a permutation of the answers within each user: what sets users apart is no effect of a condition."""
+    order = np.empty(len(user), np.int64)
+    order[np.argsort(user, kind="stable")] = np.lexsort((rng.random(len(user)), user))
+    return order
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -9,13 +10,15 @@ import numpy as np
 from scipy.optimize import minimize
 
 from recsys.reliability.factors import Factors
-from recsys.reliability.likelihood import Scale, Spreads, log_likelihoods
+from recsys.reliability.likelihood import Scale, Spreads, log_likelihoods, log_preferences
 from recsys.reliability.posterior import classes, own_levels, user_shares
 from recsys.reliability.responses import Responses
 from recsys.types import Doubles, Ints, Mask
 
 _MOST: Final = 8_000
 """Pairs from which the spreads are estimated in each round."""
+_STEP: Final = 1.3
+"""Between priors that are tried in a round."""
 _START: Final = np.array([0.7, 0.15, 0.15])
 _USUAL: Final = np.log([0.5, 0.5, 1.0, 0.5])
 """Spreads that are expected before anything is seen, as two answers would tell them."""
@@ -42,6 +45,7 @@ class Estimate:
         variance: "pairs".
         whole: the factors of all pairs.
         factors: of the pairs outside each fold.
+        rounds: of predictions so far.
         kept: "3", the classes there are.
     """
 
@@ -61,22 +65,24 @@ class Estimate:
     whole: Factors
     factors: tuple[Factors, ...]
     kept: Mask
+    rounds: int = 0
 
     @classmethod
     def begun(cls, responses: Responses, folds: int, size: int, seed: int) -> Estimate:
         """Return where the estimation begins: predictions know nothing, and most answers are genuine."""
         rng = np.random.default_rng(seed)
+        folds = min(folds, responses.n_pairs)
         pairs, first = responses.n_pairs, responses.first
         user, item = responses.user[first].astype(np.int64), responses.item[first].astype(np.int64)
         answer = np.bincount(responses.pair, responses.value, pairs) / responses.counts
         fold = rng.permutation(np.arange(pairs) % folds)
         shape = responses.n_users, responses.n_items
 
-        def start(part: Mask) -> Factors:
-            return Factors.start(user[part], item[part], answer[part], np.ones(int(part.sum())), shape, size)
-
-        whole, *factors = [start(fold != k) for k in range(-1, folds)]
-        whole = whole.fitted(user, item, answer, np.ones(pairs), sweeps=30)
+        columns = user, item, answer, np.ones(pairs)
+        strength = Factors.best_strength(*columns, shape, size, seed)
+        whole, *factors = [
+            Factors.of(*(column[fold != k] for column in columns), shape, size, strength) for k in range(-1, folds)
+        ]
         subset = np.sort(rng.permutation(pairs)[:_MOST])
         deviation = float(responses.value.std())
         spreads = Spreads.of(deviation * np.exp(_USUAL), np.full(len(responses.names), 0.5))
@@ -106,43 +112,65 @@ class Estimate:
 
     def predicted(self) -> Estimate:
         """Predict each preference from the others."""
-        weight, mean, variance = self.weights(), np.empty(len(self.user)), np.empty(len(self.user))
-        columns = (self.user, self.item, self.answer, weight)
-        whole = self.whole.fitted(*columns, learns="scale")
+        mean, variance = np.empty(len(self.user)), np.empty(len(self.user))
+        columns = self.user, self.item, self.answer, self.weights()
+        by, learns = self._change(columns)
         factors = []
         for k, former in enumerate(self.factors):
             judged = self.fold == k
-            others = ~judged
-            # Of fewer ratings the weaker dimensions would be given up.
-            start = former.with_priors_of(whole)
-            part = self.user[others], self.item[others], self.answer[others], weight[others]
-            fitted = start.fitted(*part, learns="nothing")
+            fitted = former.scaled(by).fitted(*(column[~judged] for column in columns), learns=learns)
             factors.append(fitted)
             user = fitted.of_users(*columns, self.responses.n_users)
             mean[judged], variance[judged] = user.without(*(column[judged] for column in columns))
-        return replace(self, mean=mean, variance=variance, whole=whole, factors=tuple(factors))
+        whole = self.whole.scaled(by).fitted(*columns, learns=learns)
+        state = {"mean": mean, "variance": variance, "whole": whole, "factors": tuple(factors)}
+        return replace(self, **state, rounds=self.rounds + 1)
+
+    def _change(self, columns: tuple[Ints, Ints, Doubles, Doubles]) -> tuple[float, bool]:
+        """Return how the vectors' priors change so that a fold is foretold best: weights change with the rounds.
+
+        Returns:
+            By what factor, and whether they are estimated.
+        """
+        k = self.rounds % len(self.factors)
+        judged, others = ([column[part] for column in columns] for part in (self.fold == k, self.fold != k))
+
+        def foretold(change: tuple[float, bool]) -> float:
+            by, learns = change
+            return self.factors[k].scaled(by).fitted(*others, learns=learns).foretells(*judged)
+
+        return max(((1.0, False), (1 / _STEP, False), (_STEP, False), (1.0, True)), key=foretold)
 
     def spread(self) -> Estimate:
-        """Estimate the spreads from a part of the pairs, given their classes."""
+        """Estimate the spreads from a part of the pairs, given their classes: each class has its own."""
         part = np.zeros(len(self.user), np.bool_)
         part[self.subset] = True
         answers = self.responses.take(part[self.responses.pair])
         scale, gamma = Scale.of_levels(answers.value, self.responses.levels), self.gamma[self.subset] * self.kept
         mean, variance = self.mean[self.subset], self.variance[self.subset]
-        unit = np.log(self.responses.value.std())
+        level, weight = self.own[answers.user], gamma[answers.pair]
+        former, count = self.spreads, len(gamma)
+        usual = float(np.log(self.responses.value.std())) + _USUAL
 
-        def loss(x: Doubles) -> float:
-            spreads = Spreads.of(np.exp(x[:4]), x[4:])
-            likelihoods = log_likelihoods(answers, scale, mean, variance, self.own, spreads)
-            return float(2 * ((x[:4] - unit - _USUAL) ** 2).sum() - (gamma * likelihoods).sum()) / len(gamma)
+        def genuine(x: Doubles) -> float:
+            likelihood = log_preferences(answers, scale, mean, variance, float(np.exp(x[0])), float(np.exp(x[1])))
+            return float(gamma[:, 0] @ likelihood)
 
-        former = self.spreads
-        start = np.r_[
-            np.log([former.genuine, former.taste, former.random, former.constructed]), np.asarray(former.pull)
-        ]
-        bounds = [(unit - 3, unit + 2)] * 4 + [(-5.0, 5.0)] * len(former.pull)
-        x = minimize(loss, start, method="L-BFGS-B", options={"maxiter": 6}, bounds=bounds).x
-        return replace(self, spreads=Spreads.of(np.exp(x[:4]), x[4:]))
+        def random(x: Doubles) -> float:
+            return float(weight[:, 1] @ scale.log_probability(level, float(np.exp(x[0]))))
+
+        def constructed(x: Doubles) -> float:
+            moved = level + answers.condition @ x[1:]
+            return float(weight[:, 2] @ scale.log_probability(moved, float(np.exp(x[0]))))
+
+        own, taste = _likeliest(genuine, (former.genuine, former.taste), usual[:2], count)
+        found = replace(former, genuine=own, taste=taste)
+        if self.kept[1]:
+            found = replace(found, random=_likeliest(random, (former.random,), usual[2:3], count)[0])
+        if self.kept[2]:
+            made, *pull = _likeliest(constructed, (former.constructed,), usual[3:], count, former.pull)
+            found = replace(found, constructed=made, pull=tuple(pull))
+        return replace(self, spreads=found)
 
     def judged(self, shrinkage: float) -> Estimate:
         """Return the run with the classes of all pairs, and the users' shares, in turns."""
@@ -156,8 +184,68 @@ class Estimate:
     def shares(self) -> Doubles:
         return np.asarray(self.gamma.mean(0))
 
+    def without(self, dropped: int) -> Estimate:
+        """Return the estimate without a class, whose mass goes to the others."""
+        kept = self.kept & (np.arange(3) != dropped)
+        gamma, shares = self.gamma * kept, self.user_shares * kept
+        gamma, shares = gamma / gamma.sum(1, keepdims=True), shares / shares.sum(1, keepdims=True)
+        return replace(self, kept=kept, gamma=gamma, user_shares=shares)
+
     def predicts(self) -> bool:
-        """Whether predictions are nearer to the answers than the users' means are, where answers are genuine."""
-        weight = self.gamma[:, 0]
-        own = self.own[self.user]
-        return bool((weight * ((self.answer - self.mean) ** 2 - (self.answer - own) ** 2)).sum() < 0)
+        """Whether predictions tell answers beyond the mean of the user's other answers.
+
+        To be asked before anything was judged: pairs that agree by chance are soon found to be preferences, and then
+        predict each other. The user's mean is shrunk as the answers' own variances say, for a mean that is shrunk too
+        little or too much would make a better one look like a prediction.
+        """
+        users, overall = self.responses.n_users, float(self.answer.mean())
+        count, total = np.bincount(self.user, minlength=users), np.bincount(self.user, self.answer, users)
+        several = count > 1
+        within = float(((self.answer - (total / np.maximum(count, 1))[self.user]) ** 2).sum())
+        within /= max(int((count - 1)[several].sum()), 1)
+        between = max(float(self.answer.var()) - within, 0.01 * within)
+        shrinkage = within / max(between, 1e-9)
+        others = (total[self.user] - self.answer + shrinkage * overall) / (count[self.user] - 1 + shrinkage)
+        return _is_positive((self.answer - others) * (self.mean - others), self.user)
+
+
+def repeats_agree(responses: Responses) -> bool:
+    """Whether second answers follow first ones, from item to item within users."""
+    order = np.lexsort((responses.time, responses.pair))
+    begins = np.r_[True, np.diff(responses.pair[order]) != 0]
+    first = order[begins][responses.counts > 1]
+    second = order[np.flatnonzero(begins)[responses.counts > 1] + 1]
+    user = responses.user[first].astype(np.int64)
+    count = np.maximum(np.bincount(user, minlength=responses.n_users), 1)
+    rests = [
+        responses.value[each] - (np.bincount(user, responses.value[each], responses.n_users) / count)[user]
+        for each in (first, second)
+    ]
+    return _is_positive(rests[0] * rests[1], user)
+
+
+def _is_positive(products: Doubles, user: Ints) -> bool:
+    """Return whether a sum is above zero by more than three standard errors, users drawn at random."""
+    if len(products) == 0:
+        return False
+    sums = np.bincount(user, products)
+    return bool(sums.sum() > 3 * np.sqrt((sums**2).sum()))
+
+
+def _likeliest(
+    likelihood: Callable[[Doubles], float],
+    deviations: tuple[float, ...],
+    usual: Doubles,
+    count: int,
+    pull: tuple[float, ...] = (),
+) -> list[float]:
+    """Return the deviations of a class and its pull after a few steps to where its answers are likeliest."""
+    size = len(deviations)
+
+    def loss(x: Doubles) -> float:
+        return float(2 * ((x[:size] - usual) ** 2).sum() - likelihood(x)) / count
+
+    unit = float(usual[0])
+    bounds = [(unit - 3, unit + 3)] * size + [(-5.0, 5.0)] * len(pull)
+    x = minimize(loss, np.r_[np.log(deviations), pull], method="L-BFGS-B", options={"maxiter": 6}, bounds=bounds).x
+    return [*np.exp(x[:size]).tolist(), *x[size:].tolist()]

@@ -7,7 +7,7 @@ from typing import Final, final
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
-from scipy.special import log_ndtr
+from scipy.special import ndtr
 
 from recsys.reliability.responses import Responses
 from recsys.types import Doubles
@@ -16,6 +16,7 @@ _NODES, _MASS = hermegauss(11)
 _LOG_MASS: Final = np.log(_MASS / _MASS.sum())
 _LEAST: Final = -30.0
 """Of the logarithm of a star's probability: nobody is excluded by one answer."""
+_SMALLEST: Final = float(np.exp(_LEAST))
 
 
 @final
@@ -77,10 +78,19 @@ class Scale:
         below, above = (low - mean) / deviation, (high - mean) / deviation
         # In the upper half the difference is taken of the other tails, which do not cancel.
         flipped = below + above > 0
-        lower, upper = np.where(flipped, -above, below), np.where(flipped, -below, above)
-        larger, smaller = log_ndtr(upper), log_ndtr(lower)
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.maximum(larger + np.log1p(-np.exp(smaller - larger)), _LEAST))
+        probability = ndtr(np.where(flipped, -below, above)) - ndtr(np.where(flipped, -above, below))
+        return np.asarray(np.log(np.maximum(probability, _SMALLEST)))
+
+
+def log_preferences(
+    responses: Responses, scale: Scale, mean: Doubles, variance: Doubles, genuine: float, taste: float
+) -> Doubles:
+    """Return log P(answers | genuine), "pairs"; see `log_likelihoods`."""
+    preferences = mean[:, None] + np.sqrt(taste**2 + variance)[:, None] * _NODES
+    given = scale.log_probability(preferences[responses.pair], genuine)
+    nodes = np.stack([np.bincount(responses.pair, column, len(mean)) for column in given.T], 1) + _LOG_MASS
+    top = nodes.max(1, keepdims=True)
+    return np.asarray(top[:, 0] + np.log(np.exp(nodes - top).sum(1)))
 
 
 def log_likelihoods(
@@ -103,16 +113,11 @@ def log_likelihoods(
         own: "users", m_u.
         spreads: of the classes.
     """
-    pair = responses.pair
-    preferences = mean[:, None] + np.sqrt(spreads.taste**2 + variance)[:, None] * _NODES
-    given = scale.log_probability(preferences[pair], spreads.genuine)
-    nodes = np.stack([np.bincount(pair, column, len(mean)) for column in given.T], 1) + _LOG_MASS
-    top = nodes.max(1, keepdims=True)
-    genuine = top[:, 0] + np.log(np.exp(nodes - top).sum(1))
-    level = own[responses.user]
+    pair, level = responses.pair, own[responses.user]
     moved = level + responses.condition @ np.asarray(spreads.pull)
     rest = [
         np.bincount(pair, scale.log_probability(center, deviation), len(mean))
         for center, deviation in ((level, spreads.random), (moved, spreads.constructed))
     ]
+    genuine = log_preferences(responses, scale, mean, variance, spreads.genuine, spreads.taste)
     return np.stack([genuine, *rest], 1)

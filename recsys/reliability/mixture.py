@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
@@ -11,10 +11,9 @@ import numpy as np
 from recsys.checks import positive, seed_of_draws, whole
 from recsys.errors import ConfigError
 from recsys.reliability.conditions import sways
-from recsys.reliability.estimate import Estimate
-from recsys.reliability.posterior import FittedMixture, Reliability
+from recsys.reliability.estimate import Estimate, repeats_agree
+from recsys.reliability.posterior import AnswerScale, Conditions, FittedMixture, Reliability
 from recsys.reliability.responses import Responses
-from recsys.types import Mask
 
 _LOG = logging.getLogger(__name__)
 _TURNS: Final = 2
@@ -72,40 +71,39 @@ class ResponseMixture:
 
         Answers that are not told apart keep weight 1, and the result says why.
         """
-        run = Estimate.begun(responses, self.folds, self.size, self.seed)
-        asked = self.classes == 3 and bool(responses.condition.any())
-        found = self._rounds(run, np.array([True, True, asked]))
+        centered = responses.under(responses.condition - responses.condition.mean(0), responses.names)
+        run = Estimate.begun(centered, self.folds, self.size, self.seed).predicted()
+        identified = run.predicts() or repeats_agree(centered)
+        asked = self.classes == 3 and _varies(centered)
+        found = self._rounds(run.without(2) if not asked else run)
         constructed, reason = asked, _reason_without(responses, self.classes)
         if asked:
             constructed, reason = sways(found, self.permutations, self.seed)
             if constructed and found.gamma[:, 2].mean() < _LEAST_MASS:
                 constructed, reason = False, f"under {_LEAST_MASS:.0%} of the answers follow a condition"
             if not constructed:
-                found = self._rounds(found, np.array([True, True, False]))
-        if found.gamma[:, 1].mean() < _LEAST_MASS and not constructed:
-            _LOG.info("under %.0f%% of the answers are non-attitudes", 100 * _LEAST_MASS)
-        predicts = found.predicts()
-        if not predicts:
-            reason = "other answers do not tell an answer better than the user's own mean; all count alike"
+                found = self._rounds(found.without(2))
+        if found.gamma[:, 1].mean() < _LEAST_MASS:
+            _LOG.warning("under %.0f%% of the answers are non-attitudes; none is taken for one", 100 * _LEAST_MASS)
+            found = found.without(1)
+        if not identified:
+            reason = (
+                "neither other answers nor second ones tell an answer better than the user's own mean; all count alike"
+            )
         fitted = FittedMixture(
             found.whole,
             found.spreads,
             found.shares(),
             self.shrinkage,
-            responses.levels,
-            float(responses.value.mean()),
-            responses.names,
-            predicts,
-            constructed and predicts,
+            AnswerScale.of(responses),
+            Conditions.of(responses),
+            identified,
+            constructed and identified,
             reason,
         )
         return fitted, Reliability.of(fitted, responses, found.gamma, found.user_shares)
 
-    def _rounds(self, run: Estimate, kept: Mask) -> Estimate:
-        if not kept.all():
-            share = np.where(kept, run.user_shares, 0.0)
-            share /= share.sum(1, keepdims=True)
-            run = replace(run, kept=kept, user_shares=share)
+    def _rounds(self, run: Estimate) -> Estimate:
         for _ in range(self.rounds):
             run = run.predicted()
             for _ in range(_TURNS):
@@ -113,9 +111,16 @@ class ResponseMixture:
         return run
 
 
+def _varies(responses: Responses) -> bool:
+    """Return whether any user answered under several conditions; those of different users cannot be compared."""
+    order = np.argsort(responses.user, kind="stable")
+    user, condition = responses.user[order], responses.condition[order]
+    return bool(((condition[1:] != condition[:-1]).any(1) & (user[1:] == user[:-1])).any())
+
+
 def _reason_without(responses: Responses, classes: int) -> str:
     if classes == 2:
         return "constructed answers were not asked about"
     if not responses.names:
         return "no condition of an answer is known, so constructed answers cannot be told from preferences"
-    return "every answer was given under the same condition, so constructed answers cannot be told from preferences"
+    return "every answer of a user was given under the same condition, so constructed answers cannot be told from preferences"

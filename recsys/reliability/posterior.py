@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import numpy as np
@@ -24,6 +24,51 @@ LEAST_WEIGHT: Final = 0.02
 
 @final
 @dataclass(frozen=True, eq=False)
+class AnswerScale:
+    """What people could answer.
+
+    Attributes:
+        levels: ascending; None: continuous.
+        ends: the least and the largest answer.
+        mean: of all users.
+    """
+
+    levels: Doubles | None
+    ends: tuple[float, float]
+    mean: float
+
+    @classmethod
+    def of(cls, responses: Responses) -> AnswerScale:
+        """Return the scale of responses."""
+        ends = float(responses.value.min()), float(responses.value.max())
+        return cls(responses.levels, ends, float(responses.value.mean()))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """Under which conditions people answered.
+
+    Attributes:
+        names: of the conditions.
+        center: "conditions", their means.
+        scatter: "conditions conditions", their covariance.
+    """
+
+    names: tuple[str, ...]
+    center: Doubles
+    scatter: Doubles
+
+    @classmethod
+    def of(cls, responses: Responses) -> Conditions:
+        """Return the conditions of responses."""
+        center = responses.condition.mean(0)
+        rest = responses.condition - center
+        return cls(responses.names, center, rest.T @ rest / len(responses))
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class FittedMixture:
     """What the mixture learned of all users together.
 
@@ -32,10 +77,9 @@ class FittedMixture:
         spreads: of the three classes.
         shares: "3", of the three classes, over all users; 0 of a class that was dropped.
         shrinkage: answers that `shares` count as in the shares of a user.
-        levels: the scale, ascending; None: continuous.
-        mean_answer: of all users.
-        names: of the conditions.
-        predicts: whether other answers tell an answer better than the user's mean does.
+        scale: what could be answered.
+        conditions: under which it was.
+        identified: whether other answers of users, or second ones, tell an answer better than the user's mean does.
         constructed: whether constructed answers are told apart.
         reason: what can be told apart, and why not more.
     """
@@ -44,10 +88,9 @@ class FittedMixture:
     spreads: Spreads
     shares: Doubles
     shrinkage: float
-    levels: Doubles | None
-    mean_answer: float
-    names: tuple[str, ...]
-    predicts: bool
+    scale: AnswerScale
+    conditions: Conditions
+    identified: bool
     constructed: bool
     reason: str
 
@@ -55,12 +98,13 @@ class FittedMixture:
         """Return everything that `judge` needs, as arrays by name. What was learned of single users is left out."""
         items, spreads = self.factors.items, self.spreads
         told = {
-            "names": self.names,
-            "predicts": self.predicts,
+            "names": self.conditions.names,
+            "identified": self.identified,
             "constructed": self.constructed,
             "reason": self.reason,
             "shrinkage": self.shrinkage,
-            "mean_answer": self.mean_answer,
+            "ends": self.scale.ends,
+            "mean_answer": self.scale.mean,
             "middle": self.factors.middle,
             "noise": self.factors.noise,
             "spreads": [spreads.genuine, spreads.taste, spreads.random, spreads.constructed, *spreads.pull],
@@ -71,7 +115,9 @@ class FittedMixture:
             "item_prior": items.prior,
             "user_prior": self.factors.users.prior,
             "shares": self.shares,
-            "levels": np.zeros(0) if self.levels is None else self.levels,
+            "levels": np.zeros(0) if self.scale.levels is None else self.scale.levels,
+            "center": self.conditions.center,
+            "scatter": self.conditions.scatter,
             "told": np.frombuffer(json.dumps(told).encode(), np.uint8).copy(),
         }
 
@@ -88,10 +134,9 @@ class FittedMixture:
             Spreads(genuine, taste, random, constructed, tuple(pull)),
             arrays["shares"],
             told["shrinkage"],
-            arrays["levels"] if len(arrays["levels"]) else None,
-            told["mean_answer"],
-            tuple(told["names"]),
-            told["predicts"],
+            AnswerScale(arrays["levels"] if len(arrays["levels"]) else None, tuple(told["ends"]), told["mean_answer"]),
+            Conditions(tuple(told["names"]), arrays["center"], arrays["scatter"]),
+            told["identified"],
             told["constructed"],
             told["reason"],
         )
@@ -125,7 +170,7 @@ class Reliability:
         if not fitted.constructed:
             probabilities[:, 2] = shares[:, 2] = np.nan
         mass = np.asarray(count + fitted.shrinkage, np.float64)
-        return cls(probabilities, shares, mass, fitted.predicts, fitted.reason)
+        return cls(probabilities, shares, mass, fitted.identified, fitted.reason)
 
     @property
     def weights(self) -> Floats:
@@ -147,19 +192,19 @@ def judge(fitted: FittedMixture, responses: Responses, rounds: int = 3) -> Relia
 
     Args:
         fitted: the mixture.
-        responses: with the items of the fit, and its conditions in the same order or none.
+        responses: with the items of the fit, and its conditions in any order or none.
         rounds: of prediction and posterior.
 
     Raises:
         DataError: the responses have another condition, or only some of those that the mixture knows.
     """
-    responses = _conditioned(fitted, responses)
+    responses, spreads = _read(fitted, responses)
     first, n_users = responses.first, responses.n_users
     user, item = responses.user[first].astype(np.int64), responses.item[first].astype(np.int64)
-    answer = np.bincount(responses.pair, responses.value, responses.n_pairs) / responses.counts
-    spreads, scale = fitted.spreads, Scale.of_levels(responses.value, fitted.levels)
+    answer = np.bincount(responses.pair, responses.value, responses.n_pairs) / np.maximum(responses.counts, 1)
+    scale = Scale.of_levels(responses.value, fitted.scale.levels)
     worth = (spreads.taste**2 + spreads.genuine**2) / (spreads.taste**2 + spreads.genuine**2 / responses.counts)
-    own = own_levels(responses, fitted.mean_answer)
+    own = own_levels(responses, fitted.scale.mean)
     shares = np.tile(fitted.shares, (n_users, 1))
     gamma = shares[user]
     for _ in range(rounds):
@@ -172,20 +217,30 @@ def judge(fitted: FittedMixture, responses: Responses, rounds: int = 3) -> Relia
     return Reliability.of(fitted, responses, gamma, shares)
 
 
-def _conditioned(fitted: FittedMixture, responses: Responses) -> Responses:
-    """Return the responses under the conditions of the fit; where none is given, under the usual ones."""
-    if responses.names == fitted.names:
-        return responses
+def _read(fitted: FittedMixture, responses: Responses) -> tuple[Responses, Spreads]:
+    """Return responses on the scale of the fit, under its conditions less their means, and the spreads they have.
+
+    Answers beyond the scale are at its ends. Where no condition is known, constructed answers are where any of the
+    conditions of the fit moves them.
+    """
+    known, spreads = fitted.conditions, fitted.spreads
     for name in responses.names:
-        if name not in fitted.names:
-            known = ", ".join(fitted.names) or "none"
+        if name not in known.names:
+            names = ", ".join(known.names) or "none"
             raise DataError(
-                f"condition {name!r} is unknown{nearest(name, list(fitted.names))}; the mixture knows {known}"
+                f"condition {name!r} is unknown{nearest(name, list(known.names))}; the mixture knows {names}"
             )
-    if responses.names:
-        missing = [name for name in fitted.names if name not in responses.names]
+    missing = [name for name in known.names if name not in responses.names]
+    if missing and responses.names:
         raise DataError(f"condition {missing[0]!r} is not given, and others are; give all of them, or none")
-    return responses.under(np.zeros((len(responses), len(fitted.names))), fitted.names)
+    if missing:
+        pull = np.asarray(spreads.pull)
+        wider = float(np.sqrt(spreads.constructed**2 + pull @ known.scatter @ pull))
+        spreads, condition = replace(spreads, constructed=wider), np.zeros((len(responses), len(known.names)))
+    else:
+        condition = responses.condition[:, [responses.names.index(name) for name in known.names]] - known.center
+    on_scale = replace(responses, value=np.clip(responses.value, *fitted.scale.ends))
+    return on_scale.under(condition, known.names), spreads
 
 
 def own_levels(responses: Responses, overall: float) -> Doubles:

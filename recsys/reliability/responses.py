@@ -13,11 +13,13 @@ import numpy.typing as npt
 from recsys.data.feedback import is_rated
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.data.sessions import sessions
+from recsys.data.sessions import PAUSE
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import DataError
 from recsys.types import Doubles, Ints, Items, Mask
 
+_PAUSES: Final = {"seconds": PAUSE, "period": 1}
+"""Without an event after which a sitting ends, as of `recsys.data.sessions`."""
 _MOST_LEVELS: Final = 21
 """A scale of more values than this is continuous."""
 
@@ -33,7 +35,7 @@ class Responses:
         value: "responses", float64, such as stars.
         time: "responses", int64.
         condition: "responses conditions", float64: what else may have moved the answer, such as a predicted rating that
-            was shown, less the middle of the scale.
+            was shown.
         names: one name for each condition.
         n_users: users are below it.
         n_items: items are below it.
@@ -62,7 +64,6 @@ class Responses:
 
         Where the log has an order, two conditions come from it: how far into the sitting the answer was given (the
         logarithm of its place, from 0), and, where it has times, the logarithm of the pause before it, in seconds.
-        Both are less their mean.
 
         Args:
             log: with ratings.
@@ -80,7 +81,7 @@ class Responses:
                 f"{log.name}: it has {found}, so no answer can be doubted by its value; weigh "
                 "events by agreement instead: Reliable(model, mixture=None)"
             )
-        columns = _of_sitting(log)
+        columns = _of_sitting(log.user_num, log.time, log.clock)
         for name, column in (conditions or {}).items():
             numbers = np.asarray(column, np.float64)
             if numbers.shape != (len(log),):
@@ -96,22 +97,26 @@ class Responses:
                     f"({len(broken)} of {len(log)} events); give it for all events, or leave it out"
                 )
             columns[name] = numbers
-        kept = [column[rated] - column[rated].mean() for column in columns.values()]
-        condition = np.stack(kept, 1) if kept else np.zeros((int(rated.sum()), 0))
+        condition = _stacked(columns, np.flatnonzero(rated))
         used = log.user_num[rated], log.item_num[rated], values.astype(np.float64), log.time[rated]
         return cls(*used, condition, tuple(columns), log.n_users, log.n_items, int((~rated).sum()))
 
     @classmethod
-    def of_queries(cls, queries: Queries, n_items: int) -> tuple[Responses, Ints]:
-        """Return the ratings in histories of known items, with rows of the queries as users and no condition.
+    def of_queries(cls, queries: Queries, n_items: int, clock: str = "none") -> tuple[Responses, Ints]:
+        """Return the ratings in histories of known items, with rows of the queries as users.
+
+        The conditions are those that the order of the histories gives, as that of a log with the clock does.
 
         Returns:
             The responses, and the position of each in `queries.history.items`.
         """
+        every = queries.history.rows
         place = np.flatnonzero(is_rated(queries.values, queries.kinds) & (queries.history.items != UNKNOWN))
-        rows = queries.history.rows[place].astype(np.int32)
-        columns = rows, queries.history.items[place], queries.values[place].astype(np.float64), queries.times[place]
-        return cls(*columns, np.zeros((len(place), 0)), (), len(queries), n_items), place
+        columns = _of_sitting(every, queries.times, clock)
+        used = every[place].astype(np.int32), queries.history.items[place]
+        values, times = queries.values[place].astype(np.float64), queries.times[place]
+        found = cls(*used, values, times, _stacked(columns, place), tuple(columns), len(queries), n_items)
+        return found, place
 
     def __len__(self) -> int:
         return len(self.user)
@@ -164,15 +169,18 @@ class Responses:
         return distinct if len(distinct) <= _MOST_LEVELS else None
 
 
-def _of_sitting(log: Interactions) -> dict[str, Doubles]:
-    """Return the conditions that come from the order of a log."""
-    if not log.has_time:
+def _of_sitting(user: Items | Ints, time: Ints, clock: str) -> dict[str, Doubles]:
+    """Return the conditions that come from the order of events, which are sorted by user, then time."""
+    if clock not in _PAUSES or len(user) == 0:
         return {}
-    visit = sessions(log)
-    begins = np.r_[True, (np.diff(visit) != 0) | (np.diff(log.user_num) != 0)]
-    place = np.arange(len(log)) - np.maximum.accumulate(np.where(begins, np.arange(len(log)), 0))
+    begins = np.r_[True, (np.diff(user) != 0) | (np.diff(time) >= _PAUSES[clock])]
+    place = np.arange(len(user)) - np.maximum.accumulate(np.where(begins, np.arange(len(user)), 0))
     columns = {"place in the sitting": np.log1p(place)}
-    if log.clock == "seconds":
-        gap = np.where(begins, 0, np.diff(log.time, prepend=log.time[0]))
-        columns["pause"] = np.log1p(gap)
+    if clock == "seconds":
+        columns["pause"] = np.log1p(np.where(begins, 0, np.diff(time, prepend=time[0])))
     return columns
+
+
+def _stacked(columns: Mapping[str, Doubles], place: Ints) -> Doubles:
+    """Return some rows of the columns, "places columns"."""
+    return np.stack([column[place] for column in columns.values()], 1) if columns else np.zeros((len(place), 0))
