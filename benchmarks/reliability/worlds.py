@@ -63,7 +63,7 @@ def truth_found(
 
 def _read(user: Ints, item: Ints, value: Doubles, weight: Doubles, world: AnswerWorld) -> Factors:
     columns = user, item, value, weight
-    return Factors.start(*columns, world.theta.shape, 6).fitted(*columns, 40, learns=True)
+    return Factors.of(*columns, world.theta.shape, 6)
 
 
 def _ceiling(world: AnswerWorld, answers: Responses) -> Doubles:

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data.feedback import is_rated
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
@@ -38,7 +39,8 @@ class Reliable(Wrapper):
     apart (see `reason`), all do.
 
     Where there are no ratings (`mixture=None`), an event counts by how well the rest of its history agrees with it
-    (`recsys.reliability.agreement`).
+    (`recsys.reliability.agreement`), the event itself included where the model's read-out of an item counts it, as that
+    of IALS does and that of EASE does not.
 
     Args:
         model: the model to wrap, such as `Decayed`. It stays as it is: `fit` fits copies.
@@ -146,9 +148,10 @@ class Reliable(Wrapper):
 
 
 def _of_events(train: Interactions, responses: Responses, found: Reliability) -> Floats:
-    """Return the weight of each event of a log, "events": that of the user's answers about the item, else 1."""
+    """Return the weight of each event of a log, "events": of a rating that of the user's answers about the item."""
     pairs = responses.user.astype(np.int64) * train.n_items + responses.item
     known, first = np.unique(pairs, return_index=True)
     wanted = train.user_num.astype(np.int64) * train.n_items + train.item_num
     place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-    return np.where(known[place] == wanted, found.weights[first][place], 1.0).astype(np.float32)
+    answered = (known[place] == wanted) & is_rated(train.value, train.kinds)
+    return np.where(answered, found.weights[first][place], 1.0).astype(np.float32)

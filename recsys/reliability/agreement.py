@@ -13,8 +13,9 @@ FLOOR: Final = 0.5
 
 
 def agreement_weights(scores: Floats, rows: Ints) -> Floats:
-    """Return FLOOR + (1 - FLOOR) rank_j, "events": rank_j is the share of the history's events that score lower, equal ones
-    and itself counted half.
+    """Return FLOOR + (1 - FLOOR) rank_j, "events".
+
+    rank_j is the share of the history's events that score lower; equal ones, and itself, are counted half.
 
     False positives of implicit logs have large losses (Wang et al., *Denoising Implicit Feedback for Recommendation*,
     WSDM 2021), but so have events that are merely hard, so nothing is dropped. The rank within the history is used, for

@@ -27,6 +27,8 @@ def sways(estimate: Estimate, permutations: int, seed: int) -> tuple[bool, str]:
         permutations: that the true conditions must all beat, and on average by three standard deviations.
         seed: of halves and permutations.
     """
+    if len(estimate.user) < 2:
+        return False, "one answer is too few to tell what a condition does"
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(estimate.user))[:_PAIRS]
     in_part = np.zeros(len(estimate.user), np.bool_)
@@ -36,7 +38,7 @@ def sways(estimate: Estimate, permutations: int, seed: int) -> tuple[bool, str]:
     scale = Scale.of_levels(answers.value, estimate.responses.levels)
     columns = scale, estimate.mean[place], estimate.variance[place], estimate.own
     fixed = log_likelihoods(answers, *columns, estimate.spreads)[:, :2]
-    fit = rng.random(len(place)) < 0.5
+    fit = rng.permutation(len(place)) < len(place) / 2
     true = _held_out(answers, scale, estimate.own, fixed, fit, answers.condition)
     others = np.array(
         [

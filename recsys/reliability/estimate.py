@@ -79,9 +79,8 @@ class Estimate:
         shape = responses.n_users, responses.n_items
 
         columns = user, item, answer, np.ones(pairs)
-        strength = Factors.best_strength(*columns, shape, size, seed)
         whole, *factors = [
-            Factors.of(*(column[fold != k] for column in columns), shape, size, strength) for k in range(-1, folds)
+            Factors.of(*(column[fold != k] for column in columns), shape, size) for k in range(-1, folds)
         ]
         subset = np.sort(rng.permutation(pairs)[:_MOST])
         deviation = float(responses.value.std())
@@ -204,7 +203,7 @@ class Estimate:
         within = float(((self.answer - (total / np.maximum(count, 1))[self.user]) ** 2).sum())
         within /= max(int((count - 1)[several].sum()), 1)
         between = max(float(self.answer.var()) - within, 0.01 * within)
-        shrinkage = within / max(between, 1e-9)
+        shrinkage = max(within, 1e-9) / max(between, 1e-9)
         others = (total[self.user] - self.answer + shrinkage * overall) / (count[self.user] - 1 + shrinkage)
         return _is_positive((self.answer - others) * (self.mean - others), self.user)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -16,8 +15,6 @@ _NOISE_EVERY = 5
 """Sweeps after which the noise is estimated anew."""
 
 _SWEEPS: Final = 20
-_STRENGTHS: Final = (0.6, 0.45, 0.3, 0.2, 0.15, 0.1, 0.05)
-"""Variances of the priors of vectors that are tried, in standard deviations of what the offsets leave."""
 
 
 @final
@@ -43,9 +40,8 @@ class Factors:
 
     Each side is the Bayesian regression on the other, whose uncertainty is part of it. Source: Lim and Teh,
     *Variational Bayesian Approach to Movie Rating Prediction*, KDD Cup 2007, with offsets, and with weights of the
-    ratings. The variances of the noise and of the offsets' priors are estimated as there; those of the vectors' only if
-    ratings that were held out are foretold better so: where ratings are few or noisy the estimates are too small, and
-    every taste vanishes.
+    ratings. The variances of the noise and of the offsets' priors are estimated as there; those of the vectors' where
+    `fitted` is told so: where ratings are few or noisy their estimates are too small, and every taste vanishes.
 
     Attributes:
         middle: mu.
@@ -87,7 +83,7 @@ class Factors:
         matrix = sp.csr_matrix((weight * rest, (user, item)), shape=shape)
         vectors = np.zeros((shape[0], size)), np.zeros((size, shape[1]))
         if size and matrix.data.any():
-            left, _, right = svds(matrix, k=size, v0=np.ones(min(shape)))
+            left, _, right = svds(matrix, k=size, v0=np.random.default_rng(0).random(min(shape)))
             vectors = np.sqrt(shape[0]) * left / 2, np.sqrt(shape[1]) * right / 2
 
         noise = max(float((weight * rest**2).sum()) / max(total, 1e-9), 1e-3)
@@ -99,73 +95,15 @@ class Factors:
         return cls(middle, side(offsets[1], vectors[0]), side(offsets[0], vectors[1].T), noise)
 
     @classmethod
-    def of(
-        cls,
-        user: Ints,
-        item: Ints,
-        value: Doubles,
-        weight: Doubles,
-        shape: tuple[int, int],
-        size: int,
-        strength: float | None = None,
-    ) -> Factors:
-        """Return the factors of ratings.
-
-        Args:
-            user: "ratings".
-            item: "ratings".
-            value: "ratings".
-            weight: "ratings".
-            shape: numbers of users and items.
-            size: length of the vectors.
-            strength: see `best_strength`.
-        """
+    def of(cls, user: Ints, item: Ints, value: Doubles, weight: Doubles, shape: tuple[int, int], size: int) -> Factors:
+        """Return the factors of ratings, all variances estimated; arguments as for `start`."""
         columns = user, item, value, weight
-        begun = cls.start(*columns, shape, size)
-        if strength is None:
-            return begun.fitted(*columns, _SWEEPS, learns=True)
-        return begun.with_strength(strength).fitted(*columns, _SWEEPS)
-
-    @classmethod
-    def best_strength(
-        cls, user: Ints, item: Ints, value: Doubles, weight: Doubles, shape: tuple[int, int], size: int, seed: int = 0
-    ) -> float | None:
-        """Return the prior variance of the vectors by which a fifth of the ratings is foretold best from the others.
-
-        Args:
-            user: "ratings".
-            item: "ratings".
-            value: "ratings".
-            weight: "ratings".
-            shape: numbers of users and items.
-            size: length of the vectors.
-            seed: of the fifth.
-
-        Returns:
-            The variance; None: that of each coordinate is best estimated.
-        """
-        held = np.random.default_rng(seed).random(len(user)) < 0.2
-        others, judged = ([column[part] for column in (user, item, value, weight)] for part in (~held, held))
-        tried = cls.start(*others, shape, size)
-        unit = float(np.sqrt(tried.noise))
-        best, foretold = None, tried.fitted(*others, _SWEEPS, learns=True).foretells(*judged)
-        for strength in _STRENGTHS:  # the weakest last, for vectors that have vanished do not come back
-            tried = tried.with_strength(strength * unit).fitted(*others)
-            if tried.foretells(*judged) > foretold:
-                best, foretold = strength * unit, tried.foretells(*judged)
-        return best
-
-    def with_strength(self, strength: float) -> Factors:
-        """Return the factors with one prior variance of all coordinates of the vectors."""
-        return self._with_priors(lambda prior: np.full(len(prior), strength))
+        return cls.start(*columns, shape, size).fitted(*columns, _SWEEPS, learns=True)
 
     def scaled(self, by: float) -> Factors:
         """Return the factors with the prior variances of the vectors times a factor."""
-        return self._with_priors(lambda prior: by * prior)
-
-    def _with_priors(self, change: Callable[[Doubles], Doubles]) -> Factors:
         users, items = (
-            replace(side, prior=np.r_[side.prior[:1], change(side.prior[1:])]) for side in (self.users, self.items)
+            replace(side, prior=np.r_[side.prior[:1], by * side.prior[1:]]) for side in (self.users, self.items)
         )
         return replace(self, users=users, items=items)
 

@@ -9,7 +9,7 @@ from typing import Final, final
 import numpy as np
 
 from recsys.checks import positive, seed_of_draws, whole
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, DataError
 from recsys.reliability.conditions import sways
 from recsys.reliability.estimate import Estimate, repeats_agree
 from recsys.reliability.posterior import AnswerScale, Conditions, FittedMixture, Reliability
@@ -70,7 +70,13 @@ class ResponseMixture:
         """Return what was learned, and how reliable each of the responses is.
 
         Answers that are not told apart keep weight 1, and the result says why.
+
+        Raises:
+            DataError: there is no response, or all are the same.
         """
+        if len(np.unique(responses.value)) < 2:
+            found = "there is no response" if len(responses) == 0 else f"every response is {responses.value[0]:g}"
+            raise DataError(f"{found}, so nothing can be told of any; give a log whose ratings differ")
         centered = responses.under(responses.condition - responses.condition.mean(0), responses.names)
         run = Estimate.begun(centered, self.folds, self.size, self.seed).predicted()
         identified = run.predicts() or repeats_agree(centered)
@@ -123,4 +129,4 @@ def _reason_without(responses: Responses, classes: int) -> str:
         return "constructed answers were not asked about"
     if not responses.names:
         return "no condition of an answer is known, so constructed answers cannot be told from preferences"
-    return "every answer of a user was given under the same condition, so constructed answers cannot be told from preferences"
+    return "users answered under the same condition each, so constructed answers cannot be told from preferences"

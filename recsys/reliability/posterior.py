@@ -20,6 +20,8 @@ from recsys.types import Doubles, Floats, Ints
 CLASSES: Final = ("genuine", "non-attitude", "constructed")
 LEAST_WEIGHT: Final = 0.02
 """An answer never counts for less: nobody is silenced."""
+_ROUNDS: Final = 3
+"""Of prediction and posterior."""
 
 
 @final
@@ -151,7 +153,9 @@ class Reliability:
         probabilities: "responses 3": of genuine, non-attitude, constructed; the last column is NaN where constructed
             answers cannot be told apart.
         shares: "users 3": of each user's answers, likewise.
-        mass: "users", answers that the shares rest on, those of the prior included.
+        mass: "users", answers that the share of genuine ones rests on: those of the prior, and of the user's own each
+            as far as it tells its class, (gamma - pi)^2 / (pi (1 - pi)) (the information of a mixture's share; Louis,
+            *Finding the Observed Information Matrix when Using the EM Algorithm*, JRSS B 1982).
         identified: whether anything is told apart.
         reason: what can be told apart, and why not more.
     """
@@ -165,11 +169,13 @@ class Reliability:
     @classmethod
     def of(cls, fitted: FittedMixture, responses: Responses, gamma: Doubles, shares: Doubles) -> Reliability:
         """Return the reliability of responses whose pairs have the classes gamma, "pairs 3"."""
-        count = np.bincount(responses.user[responses.first], minlength=responses.n_users)
+        user = responses.user[responses.first]
         probabilities, shares = gamma[responses.pair], shares.copy()
         if not fitted.constructed:
             probabilities[:, 2] = shares[:, 2] = np.nan
-        mass = np.asarray(count + fitted.shrinkage, np.float64)
+        own = shares[:, 0]
+        told = np.bincount(user, (gamma[:, 0] - own[user]) ** 2, responses.n_users)
+        mass = fitted.shrinkage + told / np.maximum(own * (1 - own), 1e-9)
         return cls(probabilities, shares, mass, fitted.identified, fitted.reason)
 
     @property
@@ -181,40 +187,68 @@ class Reliability:
 
     def interval(self, user: int, level: float = 0.9) -> tuple[float, float]:
         """Return between which shares the user's genuine answers lie, as the posterior of `mass` answers says."""
-        share, mass = float(self.shares[user, 0]), float(self.mass[user])
+        share, mass = float(np.clip(self.shares[user, 0], 1e-6, 1 - 1e-6)), float(self.mass[user])
         tail = (1 - level) / 2
         ends = beta.ppf(np.array([tail, 1 - tail]), mass * share, mass * (1 - share))
         return float(ends[0]), float(ends[1])
 
 
-def judge(fitted: FittedMixture, responses: Responses, rounds: int = 3) -> Reliability:
+def judge(fitted: FittedMixture, responses: Responses) -> Reliability:
     """Return the reliability of responses by users who need not have been seen; the items' part stays as learned.
 
     Args:
         fitted: the mixture.
         responses: with the items of the fit, and its conditions in any order or none.
-        rounds: of prediction and posterior.
 
     Raises:
         DataError: the responses have another condition, or only some of those that the mixture knows.
     """
-    responses, spreads = _read(fitted, responses)
-    first, n_users = responses.first, responses.n_users
-    user, item = responses.user[first].astype(np.int64), responses.item[first].astype(np.int64)
-    answer = np.bincount(responses.pair, responses.value, responses.n_pairs) / np.maximum(responses.counts, 1)
-    scale = Scale.of_levels(responses.value, fitted.scale.levels)
-    worth = (spreads.taste**2 + spreads.genuine**2) / (spreads.taste**2 + spreads.genuine**2 / responses.counts)
-    own = own_levels(responses, fitted.scale.mean)
-    shares = np.tile(fitted.shares, (n_users, 1))
-    gamma = shares[user]
-    for _ in range(rounds):
-        columns = user, item, answer, gamma[:, 0] * worth
-        mean, variance = fitted.factors.of_users(*columns, n_users).without(*columns)
-        likelihoods = log_likelihoods(responses, scale, mean, variance, own, spreads)
-        for _ in range(4):
-            gamma = classes(likelihoods, shares[user])
-            shares = user_shares(gamma, user, n_users, fitted.shares, fitted.shrinkage)
-    return Reliability.of(fitted, responses, gamma, shares)
+    judged = Judged.of(fitted, responses)
+    return Reliability.of(fitted, judged.responses, judged.gamma, judged.shares)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Answers as a fitted mixture sees them.
+
+    Attributes:
+        responses: on the scale of the fit, under its conditions less their means.
+        spreads: of the classes.
+        mean: "pairs", predicted preferences, from the user's other answers.
+        variance: "pairs".
+        own: "users", m_u.
+        gamma: "pairs 3".
+        shares: "users 3".
+    """
+
+    responses: Responses
+    spreads: Spreads
+    mean: Doubles
+    variance: Doubles
+    own: Doubles
+    gamma: Doubles
+    shares: Doubles
+
+    @classmethod
+    def of(cls, fitted: FittedMixture, responses: Responses) -> Judged:
+        """Judge responses, see `judge`."""
+        responses, spreads = _read(fitted, responses)
+        first, n_users = responses.first, responses.n_users
+        user, item = responses.user[first].astype(np.int64), responses.item[first].astype(np.int64)
+        answer = np.bincount(responses.pair, responses.value, responses.n_pairs) / responses.counts
+        worth = (spreads.taste**2 + spreads.genuine**2) / (spreads.taste**2 + spreads.genuine**2 / responses.counts)
+        own, scale = own_levels(responses, fitted.scale.mean), Scale.of_levels(responses.value, fitted.scale.levels)
+        shares = np.tile(fitted.shares, (n_users, 1))
+        gamma, mean, variance = shares[user], np.zeros(len(user)), np.zeros(len(user))
+        for _ in range(_ROUNDS):
+            columns = user, item, answer, gamma[:, 0] * worth
+            mean, variance = fitted.factors.of_users(*columns, n_users).without(*columns)
+            likelihoods = log_likelihoods(responses, scale, mean, variance, own, spreads)
+            for _ in range(4):
+                gamma = classes(likelihoods, shares[user])
+                shares = user_shares(gamma, user, n_users, fitted.shares, fitted.shrinkage)
+        return cls(responses, spreads, mean, variance, own, gamma, shares)
 
 
 def _read(fitted: FittedMixture, responses: Responses) -> tuple[Responses, Spreads]:

@@ -88,7 +88,7 @@ def sitting_effect(log: Interactions, *, size: int = 6, shuffled: bool = False, 
     residual = np.zeros(len(user))
     for part in (half[user], ~half[user]):
         columns = user[~part], item[~part], answers.value[~part], np.ones(int((~part).sum()))
-        factors = Factors.of(*columns, shape, size, Factors.best_strength(*columns, shape, size))
+        factors = Factors.of(*columns, shape, size)
         residual[part] = _before(factors, user[part], item[part], answers.value[part])
     state = _state(residual, user, visit)
     leaning = np.zeros(len(user))

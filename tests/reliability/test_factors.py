@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from recsys.reliability.factors import Factors
 from recsys.types import Doubles, Ints
@@ -21,8 +22,8 @@ def _ratings(rank: int = 2, seed: int = 0) -> tuple[Ints, Ints, Doubles, Doubles
 
 def test_taste_of_low_rank_is_found_and_superfluous_dimensions_vanish() -> None:
     user, item, value, truth = _ratings()
-    weight = np.ones(len(user))
-    factors = Factors.start(user, item, value, weight, truth.shape, 5).fitted(user, item, value, weight, 40)
+    columns = user, item, value, np.ones(len(user))
+    factors = Factors.of(*columns, truth.shape, 5)
     others = np.ones(truth.shape, np.bool_)
     others[user, item] = False
     mean, variance = factors.predicted(*np.nonzero(others))
@@ -33,6 +34,17 @@ def test_taste_of_low_rank_is_found_and_superfluous_dimensions_vanish() -> None:
     strengths = np.sort(factors.users.prior[1:] * factors.items.prior[1:])
     assert strengths[-3] < 0.02 * strengths[-2]
     assert 0.02 < factors.noise < 0.08
+
+
+def test_a_scaled_prior_is_that_of_the_vectors() -> None:
+    user, item, value, truth = _ratings()
+    factors = Factors.of(user, item, value, np.ones(len(user)), truth.shape, 3)
+    for one, other in ((factors.users, factors.scaled(2.0).users), (factors.items, factors.scaled(2.0).items)):
+        np.testing.assert_array_equal(other.prior, one.prior * [1, 2, 2, 2])
+    rest = value - factors.predicted(user, item)[0]
+    variance = factors.predicted(user, item)[1] + factors.noise
+    likelihood = float((-0.5 * (rest**2 / variance + np.log(2 * np.pi * variance))).mean())
+    assert factors.foretells(user, item, value, np.ones(len(user))) == pytest.approx(likelihood)
 
 
 def test_leaving_a_rating_out_is_a_fit_without_it() -> None:

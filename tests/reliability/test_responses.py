@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.data.interactions import Interactions
+from recsys.data.queries import Queries
 from recsys.errors import DataError
 from recsys.reliability import Responses
 from recsys.reliability.agreement import FLOOR, agreement_weights
@@ -30,7 +31,16 @@ def test_the_order_gives_the_place_in_the_sitting_and_the_pause() -> None:
     assert answers.names == ("place in the sitting", "pause")
     place = answers.condition[:, 0]
     assert place[0] == place[2] < place[1]
-    np.testing.assert_allclose(answers.condition.mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(answers.condition[:, 1], np.log1p([0, 60, 0]))
+
+
+def test_histories_have_the_conditions_that_the_log_has() -> None:
+    log = _log([1, float("nan"), 3, 2], [0, 60, 80, 80 + 20 * HOUR])
+    of_log = Responses.of(log)
+    of_queries, place = Responses.of_queries(Queries.from_interactions(log), log.n_items, log.clock)
+    assert place.tolist() == [0, 2, 3]
+    assert of_queries.names == of_log.names
+    np.testing.assert_array_equal(of_queries.condition, of_log.condition)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +64,9 @@ def test_a_log_of_one_value_is_refused_with_the_cure() -> None:
 def test_agreement_is_a_rank_within_the_history() -> None:
     weights = agreement_weights(np.array([3, 1, 2, 9], np.float32), np.array([0, 0, 0, 4]))
     np.testing.assert_allclose(weights, FLOOR + (1 - FLOOR) * np.array([5 / 6, 1 / 6, 0.5, 0.5]))
+
+
+def test_events_that_agree_alike_count_alike() -> None:
+    weights = agreement_weights(np.array([2, 2, 1, 2, 5], np.float32), np.array([0, 0, 0, 0, 3]))
+    np.testing.assert_allclose(weights, FLOOR + (1 - FLOOR) * np.array([5 / 8, 5 / 8, 1 / 8, 5 / 8, 1 / 2]))
+    assert len(agreement_weights(np.zeros(0, np.float32), np.zeros(0, np.int64))) == 0
