@@ -230,3 +230,36 @@ def draw_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[flo
         if place == 0:
             axis.legend(fontsize=8)
     return save_figure(figure, path)
+
+
+def draw_search(
+    path: Path, trials: Sequence[tuple[int, float | None, str]], importances: Mapping[str, float], y: str
+) -> Path:
+    """Write the values of the trials of a search with the best so far, and how much each setting decides.
+
+    Args:
+        path: of the picture.
+        trials: number, value (None: none) and state ("complete" or another word) of each, in order.
+        importances: of the settings; empty leaves the panel out.
+        y: label of the values.
+    """
+    figure = new_figure(11 if importances else 7, 4)
+    axes = figure.subplots(1, 2 if importances else 1, squeeze=False)[0]
+    for state, colour in (("complete", _COLOUR), ("pruned", _SERIES[0])):
+        points = [(number, value) for number, value, ended in trials if ended == state and value is not None]
+        if points:
+            axes[0].plot(*zip(*points, strict=True), "o", color=colour, markersize=4, label=state)
+    best, steps = -np.inf, []
+    for number, value, state in trials:
+        best = max(best, value) if value is not None and state == "complete" else best
+        steps.append((number, best))
+    known = [step for step in steps if np.isfinite(step[1])]
+    if known:
+        axes[0].step(*zip(*known, strict=True), where="post", color=_SERIES[9], linewidth=1.4, label="best so far")
+    axes[0].set(xlabel="trial", ylabel=y)
+    axes[0].legend(fontsize=8)
+    if importances:
+        names = list(importances)[::-1]
+        axes[1].barh(names, [importances[name] for name in names], color=_COLOUR)
+        axes[1].set(xlabel="importance")
+    return save_figure(figure, path)

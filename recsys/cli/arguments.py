@@ -134,6 +134,18 @@ def finite(text: str) -> float:
     return value
 
 
+def positive(text: str) -> float:
+    """Return the value of an option that is a finite number above 0.
+
+    >>> positive("0.5")
+    0.5
+    """
+    value = finite(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
 def picture(text: str) -> Path:
     """Return the path of a picture, whose suffix says what is written.
 

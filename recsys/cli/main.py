@@ -21,7 +21,7 @@ from recsys.cli import ask, benchmark, data, demo, events, index, policy, retrai
 from recsys.cli.answers import export, interview, lists, reliability
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.render import as_typed, prepare_output, say
-from recsys.cli.studies import audit, disagree, distortion
+from recsys.cli.studies import audit, compare, disagree, distortion, tune
 from recsys.errors import RecsysError
 from recsys.training.session import CHECKPOINT
 
@@ -72,7 +72,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
         argcomplete.autocomplete(parser)
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.call is not train.train:  # there they are settings
+    if rest and options.call not in (train.train, tune.tune):  # there they are settings
         parser.error(f"unknown arguments: {' '.join(rest)}; see `recsys {options.command} --help`")
     options.rest = rest
     remarks = logging.StreamHandler()
@@ -98,7 +98,7 @@ def _kept(options: argparse.Namespace) -> str:
     """Return what an interrupted command has kept, and how it goes on, as far as it does."""
     if options.call is train.train and options.out is not None and (options.out / "logs" / CHECKPOINT).exists():
         return "; complete epochs are kept, `--resume` goes on from there"
-    if options.command == "benchmark" or (
+    if options.command in ("benchmark", "tune") or (
         options.command in ("recommend", "similar", "export") and options.out is not None
     ):
         return "; what was complete is kept, the same command goes on from there"
@@ -147,6 +147,7 @@ def build_parser() -> Parser:
     data.add(commands)
     train.add_train(commands)
     train.add_evaluate(commands)
+    tune.add(commands)
     index.add(commands)
     policy.add(commands)
     ask.add_recommend(commands)
@@ -155,7 +156,7 @@ def build_parser() -> Parser:
     interview.add(commands)
     ask.add_memory(commands)
     export.add(commands)
-    train.add_compare(commands)
+    compare.add(commands)
     disagree.add(commands)
     audit.add(commands)
     reliability.add(commands)

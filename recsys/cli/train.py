@@ -23,20 +23,19 @@ from recsys.cli.arguments import (
     finite,
     of_run,
 )
-from recsys.cli.render import print_json, print_table, probability, program, say
+from recsys.cli.render import print_json, print_table, program, say
 from recsys.data.splits.names import SPLIT_NAMES
 from recsys.errors import ConfigError
 from recsys.training.session import ACCELERATORS
 
 if TYPE_CHECKING:
     from recsys.evaluation.result import Evaluation
+    from recsys.experiments.run_log import DataSettings
 
 _HEADLINE = (
     *("ndcg@10", "recall@10", "hr@10", "mrr@10", "liked_ndcg@10", "regret@10", "coverage@10", "tdd@10"),
     "minority_recall@10",
 )
-
-_SMALLER_IS_BETTER = ("regret", "tdd", "tdd_excess", "ckl", "gini")
 
 
 def add_train(commands: Commands) -> None:
@@ -53,21 +52,9 @@ def add_train(commands: Commands) -> None:
         "--config", type=Path, required=True, help="name of a shipped experiment, such as ease_personas, or a YAML file"
     )
     parser.add_argument("--settings", action="store_true", help="list the settings of the experiment and stop")
-    parser.add_argument(
-        "--data",
-        help="a data set, a file with user, item and, best, rating and time, or an event store (sqlite:///..., "
-        "postgresql://...)",
-    )
+    add_log(parser)
     parser.add_argument("--out", type=Path, help="the run's directory")
-    parser.add_argument("--split", choices=SPLIT_NAMES, default="global_time", help="default: %(default)s")
-    add_ask(
-        parser,
-        "once for each user, at the first session, day or event after the cut, whose items alone are relevant; "
-        "split 'global_time' (default: at the cut, and all that is later is relevant)",
-    )
     add_seed(parser, "seed of the model")
-    add_seed(parser, "seed of splits that draw", "--split-seed")
-    parser.add_argument("--threshold", type=finite, help="split 'paper': only ratings of at least this are events")
     add_cutoffs(parser)
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="default: %(default)s")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
@@ -78,11 +65,46 @@ def add_train(commands: Commands) -> None:
         metavar="DIR",
         help="an earlier run, whose tastes continue: their numbers stay, and their names as far as they still hold",
     )
-    add_bad_rows(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_json(parser, "print the run's metrics.json")
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """Add the log that models are trained on, and how it is read and split."""
+    parser.add_argument(
+        "--data",
+        help="a data set, a file with user, item and, best, rating and time, or an event store (sqlite:///..., "
+        "postgresql://...)",
+    )
+    parser.add_argument("--split", choices=SPLIT_NAMES, default="global_time", help="default: %(default)s")
+    add_ask(
+        parser,
+        "once for each user, at the first session, day or event after the cut, whose items alone are relevant; "
+        "split 'global_time' (default: at the cut, and all that is later is relevant)",
+    )
+    add_seed(parser, "seed of splits that draw", "--split-seed")
+    parser.add_argument("--threshold", type=finite, help="split 'paper': only ratings of at least this are events")
+    add_bad_rows(parser)
     add_columns(parser)
     add_items(parser)
+
+
+def data_settings(options: argparse.Namespace) -> DataSettings:
+    """Return the log that options name, and how it is read and split."""
+    from recsys.experiments.run_log import DataSettings
+    from recsys.types import HOUR
+
+    return DataSettings(
+        options.data,
+        options.split,
+        options.split_seed,
+        options.threshold,
+        dict(options.columns) or None,
+        options.on_error,
+        options.items,
+        options.ask,
+        None if options.ask is None else options.pause * HOUR,
+    )
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -97,25 +119,12 @@ def add_evaluate(commands: Commands) -> None:
     add_json(parser)
 
 
-def add_compare(commands: Commands) -> None:
-    """Add `compare` to the commands of a parser."""
-    summary = "compare two runs on their test users"
-    parser = add_command(commands, "compare", _compare, summary, "Differences are B minus A.")
-    parser.add_argument("first", metavar="DIR_A", type=Path, help="directory of the baseline's run")
-    parser.add_argument("second", metavar="DIR_B", type=Path, help="directory of the other run")
-    parser.add_argument(
-        "--metric", nargs="+", help="metrics (default: ndcg@10 and, where defined, liked_ndcg@10 and regret@10)"
-    )
-    add_json(parser)
-
-
 def train(options: argparse.Namespace) -> None:
     """Run `train`; arguments that its parser does not know (`rest`) are settings of the experiment."""
     from recsys.evaluation.result import Evaluation
     from recsys.experiments import runs
     from recsys.experiments.configuration import listed_settings, read_experiment
     from recsys.training.session import Session
-    from recsys.types import HOUR
 
     experiment = read_experiment(options.config, parse_settings(options.rest))
     if options.settings:
@@ -128,17 +137,7 @@ def train(options: argparse.Namespace) -> None:
             raise ConfigError(f"--{name} is missing; see `recsys train --help`")
     metrics = runs.train_run(
         experiment,
-        runs.DataSettings(
-            options.data,
-            options.split,
-            options.split_seed,
-            options.threshold,
-            dict(options.columns) or None,
-            options.on_error,
-            options.items,
-            options.ask,
-            None if options.ask is None else options.pause * HOUR,
-        ),
+        data_settings(options),
         options.out,
         seed=options.seed,
         cutoffs=options.k,
@@ -241,43 +240,6 @@ def reasons(said: Mapping[str, object], undefined: Mapping[str, str]) -> dict[st
         name for name, value in said.items() if value == "not defined" and name.partition("@")[0] not in undefined
     ]
     return {**undefined, **dict.fromkeys(others, "no user who is asked has what it measures")}
-
-
-def _compare(options: argparse.Namespace) -> None:
-    from recsys.experiments import runs
-
-    rows = runs.compare_runs(options.first, options.second, options.metric).to_dict(orient="records")
-    if options.json:
-        print_json(rows)
-        return
-    print_table(
-        [
-            {
-                "users": f"{row['n']} {row['group'].partition(' ')[0]}",
-                "metric": row["metric"],
-                "A": row["mean_a"],
-                "B": row["mean_b"],
-                "B - A": f"{row['diff']:+.4f}" if row["n"] else "-",
-                "95% interval": f"{row['low']:+.4f} .. {row['high']:+.4f}" if row["n"] else "-",
-                "p (Holm)": probability(row["p_holm"]) if row["n"] else "-",
-                "better": better(row["metric"], row["established"]),
-            }
-            for row in rows
-        ],
-        decimals=4,
-    )
-    if not rows[0]["n"]:
-        print("No test user with a history is served by both models, so they cannot be compared on who is better.")
-
-
-def better(metric: str, established: int) -> str:
-    """Return which of two runs is better, A or B, by the sign of an established difference B - A.
-
-    >>> better("ndcg@10", 1), better("regret@10", 1), better("tdd@10", -1), better("ndcg@10", 0)
-    ('B', 'A', 'B', '-')
-    """
-    sign = -established if metric.partition("@")[0] in _SMALLER_IS_BETTER else established
-    return {1: "B", -1: "A"}.get(sign, "-")
 
 
 def _plain(value: object) -> object:

@@ -12,7 +12,7 @@ A file holds `model` (the class to use and its constructor's arguments) and, opt
 
 `feedback` sets the argument of that name of the model, or of the model within; "auto" lets validation choose
 (`recsys.experiments.feedback`). `slate`, of the shape of `model`, makes the lists of any model: it is the argument of
-that name of the model, or else wraps it in `recsys.models.Slated`.
+that name of the model, or else wraps it in `recsys.models.Slated`. `search` says what `recsys tune` tries.
 
 An argument that is itself a model or a rule of forgetting has the same shape, `{class_path: ..., init_args: {...}}`.
 Classes of other packages are named by dotted path (`my_package.MyModel`) or by the short name of an installed entry
@@ -88,7 +88,7 @@ class Validation:
 FeedbackSetting = Literal["auto", "events", "liked", "weighted", "signed"]
 """A reading of `recsys.models.feedback`, or auto: the one that validation prefers."""
 
-FEEDBACK, SLATE = "feedback", "slate"
+FEEDBACK, SLATE, SEARCH = "feedback", "slate", "search"
 
 _SECTIONS: dict[str, type[Any]] = {"filters": Filters, "validation": Validation}
 
@@ -167,6 +167,36 @@ def read_experiment(name: str | Path, overrides: Sequence[tuple[str, str]] = (),
     return check_experiment(_content(path), overrides, str(path), dashes=dashes)
 
 
+def read_search(name: str | Path) -> object:
+    """Return the section `search` of an experiment file, as it is written; None where there is none.
+
+    It says what `recsys tune` tries (`recsys.experiments.tuning.space`), and is nothing to the other commands.
+    """
+    content = _content(experiment_file(name))
+    return content.get(SEARCH) if isinstance(content, dict) else None
+
+
+def setting_of(experiment: Experiment, key: str, *, dashes: str = "--") -> tuple[str, Any]:
+    """Return the full key of a setting, and its value as a plain one.
+
+    Args:
+        experiment: a checked one.
+        key: as an override writes it.
+        dashes: what messages write before a key.
+
+    Raises:
+        ConfigError: there is no such setting, or the key is ambiguous.
+    """
+    values: dict[str, Any] = {"model": dict(experiment.arguments)}
+    values |= {name: dataclasses.asdict(getattr(experiment, name)) for name in _SECTIONS}
+    values[FEEDBACK] = experiment.feedback
+    found = full_key(key.replace("-", "_"), values, dashes)
+    value: Any = values
+    for part in found.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return found, value
+
+
 def read_filters(path: Path) -> Filters:
     """Read the filters of an experiment file, without importing the model that it names.
 
@@ -184,7 +214,7 @@ def check_experiment(
     """Check the content of an experiment file; see `read_experiment`."""
     if not isinstance(content, dict) or "model" not in content:
         raise ConfigError(f"{source}: an experiment file needs a section 'model' with class_path and init_args")
-    check_keys(content, ("model", *_SECTIONS, FEEDBACK, SLATE), source)
+    check_keys(content, ("model", *_SECTIONS, FEEDBACK, SLATE, SEARCH), source)
     content = {**content, "model": legacy.section(content["model"])}
     content, overrides = _with_slate(content, overrides, source, dashes)
     model = from_section(content["model"], Recommender, f"{source}: model", configured)

@@ -60,6 +60,7 @@ __all__ = [
     "DataSettings",
     "compare_runs",
     "evaluate_run",
+    "evaluations_of",
     "load_model",
     "peak_rss_mb",
     "read_metrics",
@@ -67,6 +68,7 @@ __all__ = [
     "run_log",
     "splits_of_run",
     "train_run",
+    "usual_metrics",
 ]
 
 CONFIG, METRICS, SPLITS = "config.yaml", "metrics.json", "splits.npz"
@@ -260,19 +262,33 @@ def compare_runs(first: Path, second: Path, metrics: Sequence[str] | None = None
     Raises:
         DataError: the runs were made on different logs or splits, so their users answered different questions.
     """
-    one, two = (_questions_of(read_metrics(run)) for run in (first, second))
-    for key in one:
-        if key in two and one[key] != two[key]:
-            raise DataError(
-                f"{first} and {second} cannot be paired: {key} is {one[key]} in one and {two[key]} in the other; "
-                "compare runs of one log and one split"
-            )
-    results = [Evaluation.load(run / "test.parquet") for run in (first, second)]
-    if metrics is None:
-        tables = [result.per_user for result in results]
-        liking = [name for name in _LIKING if all(name in table and table[name].notna().any() for table in tables)]
-        metrics = ["ndcg@10", *liking]
-    return compare_models(results[0], results[1], metrics=list(metrics))
+    results = evaluations_of([first, second])
+    return compare_models(results[0], results[1], metrics=usual_metrics(results) if metrics is None else list(metrics))
+
+
+def evaluations_of(runs: Sequence[Path]) -> list[Evaluation]:
+    """Return what runs reached on their test questions.
+
+    Raises:
+        DataError: the runs were made on different logs or splits, so their users answered different questions.
+    """
+    asked = [_questions_of(read_metrics(run)) for run in runs]
+    first, one = runs[0], asked[0]
+    for run, two in zip(runs[1:], asked[1:], strict=True):
+        for key in one:
+            if key in two and one[key] != two[key]:
+                raise DataError(
+                    f"{first} and {run} cannot be paired: {key} is {one[key]} in one and {two[key]} in the other; "
+                    "compare runs of one log and one split"
+                )
+    return [Evaluation.load(run / "test.parquet") for run in runs]
+
+
+def usual_metrics(results: Sequence[Evaluation]) -> list[str]:
+    """Return NDCG@10 and, where all results have them, the two metrics of what users liked."""
+    tables = [result.per_user for result in results]
+    liking = [name for name in _LIKING if all(name in table and table[name].notna().any() for table in tables)]
+    return ["ndcg@10", *liking]
 
 
 def _questions_of(metrics: Mapping[str, Any]) -> dict[str, Any]:

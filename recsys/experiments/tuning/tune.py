@@ -1,0 +1,273 @@
+"""Tunes an experiment: trials on validation, in a study that can be interrupted, and the best settings as a file."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import yaml
+
+from recsys.data.splits.holdout import Split
+from recsys.errors import CapabilityError, ConfigError, DataError
+from recsys.evaluation.ranking import validator
+from recsys.events.transfer import pinned
+from recsys.experiments.configuration import FEEDBACK, Experiment, Filters
+from recsys.experiments.feedback import resolved
+from recsys.experiments.run_log import DataSettings, LogRecord
+from recsys.experiments.tuning.report import write_report
+from recsys.experiments.tuning.space import SearchSpace
+from recsys.files import json_values, write_json, write_text
+from recsys.models.base import Recommender, Validate
+from recsys.training.session import Session
+
+if TYPE_CHECKING:
+    from recsys.experiments.tuning.study import RunningTrial, SamplerName, Study, Trial
+
+SEARCHED, TUNED, STUDY = "search.json", "tuned.yaml", "study.db"
+
+
+@final
+@dataclass(frozen=True)
+class TuneSettings:
+    """How a search is made.
+
+    Attributes:
+        trials: how many there are in all, with those of earlier calls; the first is the experiment's own settings.
+        minutes: no trial begins after so many minutes of this call; None: no limit.
+        sampler: "tpe", which looks where good trials were, or "random".
+        seed: of the draws.
+        model_seed: of every model.
+        storage: address of the database of the study; None: a file in the directory.
+    """
+
+    trials: int = 30
+    minutes: float | None = None
+    sampler: SamplerName = "tpe"
+    seed: int = 0
+    model_seed: int = 0
+    storage: str | None = None
+
+
+def tune(
+    space: SearchSpace,
+    data: DataSettings,
+    out: Path,
+    settings: TuneSettings,
+    *,
+    accelerator: str = "auto",
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Search for the settings with the best validation metric; return what was found, as plain values.
+
+    Test questions are never asked. In `out` are then `tuned.yaml`, ready for training, `report.md`, `search.png`,
+    `search.json` (what is searched, and on what) and, unless it is elsewhere, the study. The same call goes on where an
+    interrupted one was, and ends with what it would have found.
+
+    Args:
+        space: what is searched, and the experiment.
+        data: log and split.
+        out: the directory.
+        settings: of the search.
+        accelerator: device of models that are trained by gradient.
+        say: called with a line at each trial.
+
+    Returns:
+        `metric`, `best` (`value`, `trial`, `settings`), `own` (the value of the experiment's own settings, or None),
+        `trials`, `pruned`, `failed`, `seconds`, `importances`, `tuned`.
+
+    Raises:
+        ConfigError: optuna is missing, the database cannot be used, or no trial could be made.
+        DataError: `out` holds another search, or nothing can be validated.
+    """
+    try:
+        from recsys.experiments.tuning.study import Study  # noqa: PLC0415 (an optional library)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"tuning needs {error.name}, which is not installed; pip install 'recsys[tune]'") from None
+    data.check(space.base.filters)
+    data = replace(data, source=pinned(data.source))
+    log = data.load()
+    question = _question(space, data, settings, LogRecord.of(log).fingerprint)
+    _begin(out, question)
+    name = f"recsys-{blake2b(json.dumps(question, sort_keys=True).encode(), digest_size=8).hexdigest()}"
+    storage = settings.storage or f"sqlite:///{(out / STUDY).resolve()}"
+    cuts: dict[Filters, Split] = {}
+
+    def cut(experiment: Experiment) -> Split:
+        if experiment.filters not in cuts:
+            cuts[experiment.filters] = data.cut(log, experiment.filters)
+        return cuts[experiment.filters]
+
+    if FEEDBACK not in space.settings:
+        base, _ = resolved(space.base, cut(space.base), seed=settings.model_seed, say=say)
+        space = replace(space, base=base)
+    started = time.monotonic()
+    with Study(storage, name, space.settings, settings.sampler, settings.seed) as study:
+        trials = study.trials()
+        if trials:
+            say(f"{len(trials)} trials are there already")
+        search = _Search(space, study, cut, settings, accelerator)
+        while len(trials) < settings.trials:
+            if settings.minutes is not None and time.monotonic() - started > 60 * settings.minutes:
+                say(f"{settings.minutes:g} minutes are over after {len(trials)} trials; the same command goes on")
+                break
+            trials = [*trials, search.trial()]
+            say(_line(trials, space.base.validation.metric))
+        importances = study.importances()
+    return _finish(out, space, trials, importances, question)
+
+
+@final
+class _Search:
+    """Makes trials."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        study: Study,
+        cut: Callable[[Experiment], Split],
+        settings: TuneSettings,
+        accelerator: str,
+    ) -> None:
+        self._space, self._study, self._cut = space, study, cut
+        self._seed, self._session = settings.model_seed, Session(accelerator=accelerator)
+        self._own = space.own()
+
+    def trial(self) -> Trial:
+        """Make the next trial and return it."""
+        running = self._study.next(self._own)
+        try:
+            self._make(running)
+        except BaseException:
+            self._study.drop(running)
+            raise
+        return self._study.trials()[-1]
+
+    def _make(self, running: RunningTrial) -> None:
+        from recsys.experiments.tuning.study import PrunedError  # noqa: PLC0415
+
+        started = time.perf_counter()
+        try:
+            experiment = self._space.experiment(running.settings)
+            split = self._cut(experiment)
+            validate = validator(split.valid, experiment.validation.metric, experiment.validation.users)
+            model = experiment.build(self._seed)
+            model.fit(split.train, _reporting(validate, running), self._session)
+            value, reason = validate(model), ""
+        except PrunedError:
+            self._study.tell(running, None, seconds=_seconds(started))
+            return
+        except (ConfigError, CapabilityError) as error:
+            value, reason = None, str(error)
+        epochs = None if value is None or model.effort is None else model.effort.epochs
+        self._study.tell(running, value, reason=reason, seconds=_seconds(started), epochs=epochs)
+
+
+def _reporting(validate: Validate, running: RunningTrial) -> Validate:
+    """Return a validation that tells the study of the epochs of a model, which may end the trial.
+
+    Models in closed form validate to choose among what is given, which is no curve.
+    """
+
+    def validated(model: Recommender) -> float:
+        value = validate(model)
+        if hasattr(model, "optimization"):
+            running.report(value)
+        return value
+
+    return validated
+
+
+def _seconds(started: float) -> float:
+    return round(time.perf_counter() - started, 2)
+
+
+def _question(space: SearchSpace, data: DataSettings, settings: TuneSettings, fingerprint: str) -> dict[str, Any]:
+    """Return what decides the trials, as plain values; the place of the log does not."""
+    asked = {name: value for name, value in asdict(data).items() if name not in ("source", "items", "on_error")}
+    question: dict[str, Any] = json_values(
+        {
+            "experiment": space.base.to_dict(),
+            "search": space.plain(),
+            "data": asked,
+            "log": fingerprint,
+            "sampler": settings.sampler,
+            "seed": settings.seed,
+            "model_seed": settings.model_seed,
+        }
+    )
+    return question
+
+
+def _begin(out: Path, question: dict[str, Any]) -> None:
+    """Make the directory, or check that it holds this search.
+
+    Raises:
+        DataError: it holds another one, or something else.
+    """
+    path = out / SEARCHED
+    if path.exists():
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            stored = {}
+        other = ", ".join(name for name in question if stored.get(name) != question[name])
+        if other:
+            raise DataError(f"{out} holds a search that differs in {other}; choose another directory, or remove it")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is there, and holds no search; choose another directory")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, question)
+
+
+def _line(trials: list[Trial], metric: str) -> str:
+    last = trials[-1]
+    told = {"complete": "", "pruned": ", ended early", "failed": ""}[last.state]
+    value = f"cannot be used: {last.reason}" if last.value is None else f"{metric} {last.value:.4f}{told}"
+    shown = ", ".join(f"{key} {_short(setting)}" for key, setting in last.settings.items())
+    best = best_of(trials)
+    leads = "" if best is None else f"; best {best.value:.4f}"
+    return f"trial {last.number + 1}: {shown}: {value}{leads}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def best_of(trials: list[Trial]) -> Trial | None:
+    """Return the complete trial with the largest value, the first of equals; None without one."""
+    complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
+    return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+
+
+def _finish(
+    out: Path, space: SearchSpace, trials: list[Trial], importances: dict[str, float], question: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the tuned experiment and the report."""
+    best = best_of(trials)
+    if best is None:
+        reasons = "; ".join(dict.fromkeys(trial.reason for trial in trials if trial.reason)) or "there was no time"
+        raise ConfigError(f"none of the {len(trials)} trials could be made: {reasons}")
+    experiment = space.experiment(best.settings)
+    metric = experiment.validation.metric
+    head = f"# Tuned by `recsys tune`: validation {metric} {best.value:.4f}, the best of {len(trials)} trials.\n"
+    write_text(out / TUNED, head + yaml.safe_dump(json_values(experiment.to_dict()), sort_keys=False))
+    own = space.own()
+    result: dict[str, Any] = {
+        "metric": metric,
+        "best": {"value": best.value, "trial": best.number, "settings": best.settings},
+        "own": trials[0].value if own is not None and trials[0].settings == own else None,
+        "trials": len(trials),
+        "pruned": sum(trial.state == "pruned" for trial in trials),
+        "failed": sum(trial.state == "failed" for trial in trials),
+        "seconds": round(sum(float(trial.facts.get("seconds", 0.0)) for trial in trials), 1),
+        "importances": importances,
+        "tuned": str(out / TUNED),
+    }
+    write_report(out, trials, result, question)
+    return result
