@@ -18,13 +18,13 @@ NamedBy = Literal["user", "labels", "titles", "genres", "title", "number"]
 """Who or what named a persona: the user; labels that hold for its items, or two titles (personas found in the history);
 its genres, its top title, or its index (personas that a model learned)."""
 
-ReasonKind = Literal["because", "taste", "popular", "cold", "muted", "similar", "rule"]
+ReasonKind = Literal["because", "taste", "popular", "cold", "muted", "similar", "rule", "text"]
 """What carries a recommended item:
 
 "because": a few events of the history, without which it would leave the list; "taste": a taste as a whole, or two;
 "popular": what everybody uses; "cold": the same, for a user of whom nothing is known; "muted": the same, for a user who
 muted everything; "similar": a model that learned the user as a whole, so that only resemblance can be told; "rule": a
-rule of a policy has a part in its place.
+rule of a policy has a part in its place; "text": what the person wrote of themselves.
 """
 
 CertaintyWord = Literal["strong", "fair", "weak"]

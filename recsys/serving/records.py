@@ -82,6 +82,8 @@ class RecommendationList:
         reasons: whether it was searched for the events without which items would leave the list; "pending": it will be
             when nothing else is to do, and until then no reason says "because". Ask again.
         policy: what the policy did; null without one.
+        source: what the list is made of: the "history", or the "text" that the person wrote; then `known_events` are
+            those since.
     """
 
     model: str
@@ -94,6 +96,7 @@ class RecommendationList:
     shelves: tuple[Shelf, ...] = ()
     reasons: Literal["searched", "pending", "unsearched"] = "searched"
     policy: AppliedPolicy | None = None
+    source: Literal["history", "text"] = "history"
 
 
 @final

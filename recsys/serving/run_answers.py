@@ -34,7 +34,7 @@ from recsys.serving.lists.cached import CachedLists
 from recsys.serving.lists.corrections import PersonaCorrections
 from recsys.serving.lists.personas import PersonaLists
 from recsys.serving.lists.plain import PlainLists
-from recsys.serving.lists.summary import SummaryLists
+from recsys.serving.lists.summary import SummaryLists, WrittenText
 from recsys.serving.lists.visit import VisitShelf
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Norms
@@ -135,10 +135,12 @@ class RunAnswers:
         self._recommend_scored = recommend or _scored_by(model)
         self._lists = CachedLists(self._maker, self._users.cache)
         self._asking = Asking(fingerprint, fitted, self._catalogue, log)
-        self._summaries = SummaryLists(model, fingerprint, self._catalogue, store)
+        self._summaries = SummaryLists(model, self._catalogue, store)
         visit = VisitShelf(model, self._catalogue)
         told = None if splits is None else partial(with_splits, splits=splits, fitted=fitted)
-        self._answered = AnsweredLists(fingerprint, self._catalogue, self._maker, self._lists, visit, norms, told)
+        self._answered = AnsweredLists(
+            fingerprint, self._catalogue, self._maker, self._lists, self._summaries, visit, norms, told
+        )
 
     @property
     def model(self) -> str:
@@ -189,7 +191,7 @@ class RunAnswers:
             if state is None:
                 self._states.at(history, self._now(), None)
                 return True
-            if state.cached_list is None:
+            if state.cached_list is None and self._written(user_id, None, UNSTATED) is None:
                 self.recommend(user_id, _LENGTH, None, (), details="ready")
             return False
 
@@ -227,11 +229,8 @@ class RunAnswers:
         with self._lock:
             bound = self._users.bound(user_id, said, self._users.current(user_id), at, n)
             queries, state = self._states.at(bound.history, self._now(), at, exclude)
-            asked = Asked(n, at, exclude, details, filters)
-            reads = said.profiling and at is None
-            written = self._summaries.stored(user_id, self._users.settings_version) if reads else None
-            listed = None if written is None else self._summaries.recommend(bound, queries, *written, asked)
-            return listed or self._answered.recommend(bound, queries, state, asked)
+            written = self._written(user_id, at, said)
+            return self._answered.recommend(bound, queries, state, Asked(n, at, exclude, details, filters), written)
 
     def recommend_now(
         self,
@@ -247,7 +246,8 @@ class RunAnswers:
         with self._lock:
             bound = self._users.bound(user_id, said, self._users.current(user_id), at, n)
             queries, state = self._states.at(bound.history, self._now(), at, exclude)
-            return self._answered.visit(bound, queries, state, Asked(n, at, exclude, "ready", filters))
+            written = self._written(user_id, at, said)
+            return self._answered.visit(bound, queries, state, Asked(n, at, exclude, "ready", filters), written)
 
     def recommend_for(
         self,
@@ -279,11 +279,15 @@ class RunAnswers:
         now = self._now()
         with self._lock:
             bound = self._users.bound(None, said, UserHistory(), None, n)
-            queries, _ = self._states.at(bound.history, now, None, exclude, keep=False)
-            asked = Asked(n, None, exclude, False, filters)
-            listed = self._summaries.recommend(bound, queries, self._summaries.checked(text), None, asked)
-        assert listed is not None
-        return listed
+            queries, state = self._states.at(bound.history, now, None, exclude, keep=False)
+            asked, written = Asked(n, None, exclude, True, filters), self._summaries.asked(text)
+            return self._answered.recommend(bound, queries, state, asked, written)
+
+    def _written(self, user_id: str, at: int | None, said: Circumstances) -> WrittenText | None:
+        """Return the text that a user's list is made of: not of an earlier moment, unless an audit replays it."""
+        if not (said.profiling and said.of_text) or (at is not None and said.moment is None):
+            return None
+        return self._summaries.stored(user_id, self._users.settings_version)
 
     def summary(self, user_id: str) -> Summary:
         with self._lock:

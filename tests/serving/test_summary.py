@@ -55,6 +55,22 @@ def test_a_later_event_counts_beside_the_text(client: Client) -> None:
     assert client.get("/v1/users/u5/summary").json()["events_since"] == 1
 
 
+def test_a_list_says_that_it_is_of_a_text_and_a_former_text_is_put_back(client: Client) -> None:
+    told = client.put("/v1/users/u9/summary", json={"text": "", "time": 1_500_000_100}).json()
+    assert told["time"] == 1_500_000_100
+    client.post("/v1/events", json={"events": [event("more", user="u9", time=1_500_000_200)]})
+    listed = client.get("/v1/users/u9/recommendations").json()
+    assert (listed["source"], listed["known_events"], listed["reasons"]) == ("text", 1, "searched")
+    assert [shelf["seats"] for shelf in listed["shelves"]] == [10]
+    client.put("/v1/users/u9/summary", json={"text": "mostly like i1"})
+    assert client.get("/v1/users/u9/recommendations").json()["items"] != listed["items"]
+    assert client.put("/v1/users/u9/summary", json={"text": "", "time": 4e9}).json()["time"] < 4e9
+    client.put("/v1/users/u9/summary", json={"text": told["text"], "time": told["time"]})
+    assert client.get("/v1/users/u9/recommendations").json()["items"] == listed["items"]
+    assert client.get("/v1/users/u9/recommendations?persona=0").status_code == 409
+    assert client.get("/v1/users/u9/recommendations?at=2000-01-01").json()["source"] == "history"
+
+
 def test_a_text_and_filters_that_leave_few_items(client: Client) -> None:
     client.put("/v1/users/u7/summary", json={"text": ""})
     answer = client.get("/v1/users/u7/recommendations?to_year=1900")

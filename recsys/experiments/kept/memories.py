@@ -91,4 +91,5 @@ def recommend_text(run: Path, path: Path, n: int = 10, allow: Iterable[type | st
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     items, scores = reader.recommend(text, np.zeros(model.n_items, np.bool_), min(n, model.n_items))
-    return [one.to_dict() for one in explain_text(reader, text, items, scores)]
+    ids = model.fitted_on.items.ids.tolist()
+    return [one.to_dict() for one in explain_text(reader, text, items, scores, ids)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from recsys.data.queries import Queries
 from recsys.data.titles import readable_title, year_of
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.found import names_of_found
-from recsys.explanations.records import Evidence, Explanation
+from recsys.explanations.records import Evidence, Explanation, ItemId
 from recsys.models.base import Recommender
 from recsys.models.memories.text.reading import TextReader
 from recsys.models.memories.text.state import TasteText, Word
@@ -38,7 +40,9 @@ def _phrases(model: Recommender, queries: Queries, reader: TextReader) -> list[P
     return phrases
 
 
-def explain_text(reader: TextReader, text: TasteText, items: Items, scores: Floats) -> list[Explanation]:
+def explain_text(
+    reader: TextReader, text: TasteText, items: Items, scores: Floats, ids: Sequence[ItemId]
+) -> list[Explanation]:
     """Return the items of a list that a text made, with the titles of the text that speak for each.
 
     Args:
@@ -46,6 +50,7 @@ def explain_text(reader: TextReader, text: TasteText, items: Items, scores: Floa
         text: the text.
         items: "n", item numbers, best first; `UNKNOWN` at the end.
         scores: "n", their scores.
+        ids: "items", the id of each item.
     """
     fitted = reader.model.fitted_on
     words: dict[int, Word] = {item: clause.word for clause in text.clauses for item in clause.titles}
@@ -60,7 +65,11 @@ def explain_text(reader: TextReader, text: TasteText, items: Items, scores: Floa
             (each for each in text.wishes if each.word != "avoids" and reader.tables.has(each.labels)[item]), None
         )
         if best:
-            said = " and ".join(f"{words[one]} like {readable_title(fitted.metadata.titles[one])}" for one in best[:2])
+            titles = {one: readable_title(fitted.metadata.titles[one]) for one in best[:2]}
+            same = len({words[one] for one in titles}) == 1
+            said = f"{words[best[0]]} like {' and '.join(titles.values())}"
+            if not same:
+                said = " and ".join(f"{words[one]} like {title}" for one, title in titles.items())
             reason = f"Because your text says {said}."
         elif wish is not None:
             label = reader.tables.label_in_words(wish.labels[0])
@@ -69,18 +78,15 @@ def explain_text(reader: TextReader, text: TasteText, items: Items, scores: Floa
             reason = "Popular: your text says nothing that speaks for it."
         explained.append(
             Explanation(
-                fitted.items.id_of(item),
+                ids[item],
                 fitted.metadata.titles[item],
                 float(score),
                 (),
-                tuple(
-                    Evidence(fitted.items.id_of(one), fitted.metadata.titles[one], added[one], added[one] / total)
-                    for one in best
-                ),
+                tuple(Evidence(ids[one], fitted.metadata.titles[one], added[one], added[one] / total) for one in best),
                 "contribution" if best else "none",
                 None,
                 reason,
-                reason_kind="taste" if best or wish is not None else "popular",
+                reason_kind="text" if best or wish is not None else "popular",
                 year=year_of(fitted.metadata.titles[item]),
                 genres=fitted.metadata.genres[item],
             )

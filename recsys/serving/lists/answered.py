@@ -9,12 +9,14 @@ from typing import Literal, final
 import numpy as np
 
 from recsys.data.queries import Queries
+from recsys.errors import CapabilityError
 from recsys.explanations import Explanation
 from recsys.serving.answers import Details
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.filters import Filters
 from recsys.serving.lists.base import ListMaker
 from recsys.serving.lists.cached import CachedLists, rounded_moment
+from recsys.serving.lists.summary import SummaryLists, WrittenText
 from recsys.serving.lists.visit import VisitShelf
 from recsys.serving.norms.audits import line_of, request_of
 from recsys.serving.norms.norms import Bound, Norms
@@ -58,6 +60,7 @@ class AnsweredLists:
         catalogue: its items.
         maker: of lists.
         lists: those that it made, where they are still the same.
+        summaries: makes lists of texts.
         visit: the shelf of the visit that is going on.
         norms: bind every list; None: nothing does.
         splits: told of the listed items; None: nothing is.
@@ -69,6 +72,7 @@ class AnsweredLists:
         catalogue: Catalogue,
         maker: ListMaker,
         lists: CachedLists,
+        summaries: SummaryLists,
         visit: VisitShelf,
         norms: Norms | None,
         splits: Callable[[Sequence[Explanation]], tuple[Explanation, ...]] | None = None,
@@ -77,11 +81,14 @@ class AnsweredLists:
         self._catalogue = catalogue
         self._maker = maker
         self._lists = lists
+        self._summaries = summaries
         self._visit = visit
         self._norms = norms
         self._splits = splits
 
-    def recommend(self, bound: Bound, queries: Queries, state: UserState, asked: Asked) -> RecommendationList:
+    def recommend(
+        self, bound: Bound, queries: Queries, state: UserState, asked: Asked, written: WrittenText | None = None
+    ) -> RecommendationList:
         """Return explained recommendations for a user.
 
         Args:
@@ -89,23 +96,36 @@ class AnsweredLists:
             queries: the user at the moment of the request.
             state: of the user.
             asked: what the request asks for.
+            written: the text that the list is made of, and of the events since; None: of the history.
+
+        Raises:
+            CapabilityError: a list of a text shall be of one persona.
         """
         filters, details = asked.filters, asked.details
         if filters.names_items:
             queries = excluding(queries, self._catalogue.outside(filters))
         exact, history = asked.at is not None, bound.history
-        listed = self._lists.recommend(
-            history,
-            queries,
-            state,
-            asked.n,
-            exact_time=exact,
-            details=details,
-            persona=filters.persona,
-            rules=bound.rules,
+        if written is not None and filters.persona is not None:
+            raise CapabilityError(
+                "the list is made of the text that the person wrote, and no persona owns its items; leave out persona, "
+                "or take the text back with DELETE /v1/users/{id}/summary"
+            )
+        listed = (
+            self._lists.recommend(
+                history,
+                queries,
+                state,
+                asked.n,
+                exact_time=exact,
+                details=details,
+                persona=filters.persona,
+                rules=bound.rules,
+            )
+            if written is None
+            else self._summaries.make(written, queries, asked.n, bound.rules)
         )
         shaped = listed.ruled is not None and listed.ruled.shaped
-        applied = None if listed.ruled is None else self._applied(bound, queries, state, asked, listed.ruled)
+        applied = None if listed.ruled is None else self._applied(bound, queries, state, asked, listed.ruled, written)
         kept = not (exact or asked.exclude or filters.any)
         unknown = [item for item, time in history.unknown.items() if asked.at is None or time < asked.at]
         excluded = [item for item in dict.fromkeys(asked.exclude) if item not in self._catalogue.numbers]
@@ -113,7 +133,7 @@ class AnsweredLists:
         return RecommendationList(
             self._fingerprint,
             int(queries.now[0]),
-            state.known_events,
+            state.known_events if written is None else int(written.since(queries).sum()),
             tuple(unknown[:_NAMED]),
             items if self._splits is None else self._splits(items),
             learning_of(bound.stored),
@@ -121,14 +141,17 @@ class AnsweredLists:
             listed.shelves,
             _reasons(details, searched=listed.rest is None and not shaped, kept=kept and not shaped),
             applied,
+            "history" if written is None else "text",
         )
 
-    def visit(self, bound: Bound, queries: Queries, state: UserState, asked: Asked) -> RecommendationList:
+    def visit(
+        self, bound: Bound, queries: Queries, state: UserState, asked: Asked, written: WrittenText | None = None
+    ) -> RecommendationList:
         """Return the shelf of the visit that is going on; arguments as for `recommend`."""
         history, rules, filters = bound.history, bound.rules, asked.filters
         items: tuple[Explanation, ...] = ()
         if self._visit.is_open(queries):
-            listed = self.recommend(bound, queries, state, replace(asked, details="ready"))
+            listed = self.recommend(bound, queries, state, replace(asked, details="ready"), written)
             passing = excluding(queries, self._catalogue.outside(filters)) if filters.names_items else queries
             main = [self._catalogue.numbers[str(one.item_id)] for one in listed.items]
             others = excluding(passing, np.asarray(main, np.int32))
@@ -149,7 +172,13 @@ class AnsweredLists:
         )
 
     def _applied(
-        self, bound: Bound, queries: Queries, state: UserState, asked: Asked, ruled: Ruled
+        self,
+        bound: Bound,
+        queries: Queries,
+        state: UserState,
+        asked: Asked,
+        ruled: Ruled,
+        written: WrittenText | None,
     ) -> AppliedPolicy | None:
         """Return what the policy did to a list, once that is recorded where the request wants it."""
         norms, asker, rules = self._norms, bound.asker, bound.rules
@@ -158,6 +187,8 @@ class AnsweredLists:
         exact = asked.at is not None
 
         def without(left_out: frozenset[str]) -> Ruled:
+            if written is not None:
+                return self._summaries.choose(written, queries, asked.n, rules.without(left_out))
             return self._lists.choose(
                 bound.history,
                 queries,
@@ -184,7 +215,8 @@ class AnsweredLists:
                 **request_of(asked.n, asked.exclude, asked.filters, profiling=bound.said.profiling),
             },
         )
-        return replace(applied, audit=norms.record(line, bound.user_id, asker.own))
+        own = {"own": asker.own, "text": None if written is None else written.text}
+        return replace(applied, audit=norms.record(line, bound.user_id, own))
 
 
 def learning_of(history: UserHistory) -> Learning | None:

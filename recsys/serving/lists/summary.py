@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
@@ -16,11 +17,13 @@ from recsys.models.base import Recommendations, Recommender
 from recsys.models.memories.text.grammar import parse, render
 from recsys.models.memories.text.reading import TextReader
 from recsys.models.memories.text.state import TasteText
+from recsys.models.top_n import top_n
 from recsys.serving.catalogue import Catalogue
-from recsys.serving.lists.answered import Asked
-from recsys.serving.norms.norms import Bound
-from recsys.serving.records import RecommendationList, Summary
-from recsys.serving.users.state import excluding
+from recsys.serving.norms.ruled import Ruled
+from recsys.serving.norms.rules import ListRules
+from recsys.serving.records import Shelf, Summary
+from recsys.serving.users.state import Listed
+from recsys.types import Doubles, Mask
 
 SUMMARY: Final = "summary"
 """Name of what is stored of a user: the text and its date."""
@@ -30,19 +33,39 @@ _CACHED: Final = 10_000
 
 
 @final
+@dataclass(frozen=True)
+class WrittenText:
+    """A text that lists are made of.
+
+    Attributes:
+        text: as it was written.
+        said: what it says.
+        time: when it was written, Unix seconds: events after that count, too. None: it came with the request.
+    """
+
+    text: str
+    said: TasteText
+    time: int | None
+
+    def since(self, queries: Queries) -> Mask:
+        """Return which events of one user count beside the text, "events"."""
+        if self.time is None:
+            return np.zeros(len(queries.times), np.bool_)
+        return np.asarray(queries.counted & (queries.times > self.time))
+
+
+@final
 class SummaryLists:
-    """Reads and writes texts by a model.
+    """Reads and writes texts by a model, and makes lists of them.
 
     Args:
         model: a fitted model.
-        fingerprint: of the model.
         catalogue: its items.
         store: holds what people wrote.
     """
 
-    def __init__(self, model: Recommender, fingerprint: str, catalogue: Catalogue, store: EventStore) -> None:
+    def __init__(self, model: Recommender, catalogue: Catalogue, store: EventStore) -> None:
         self._model = model
-        self._fingerprint = fingerprint
         self._catalogue = catalogue
         self._store = store
         self._reader: TextReader | None = None
@@ -56,14 +79,32 @@ class SummaryLists:
         return self._reader
 
     def checked(self, text: str) -> str:
-        """Return a text in the words of the grammar.
+        """Return a text in the words of the grammar; raises as `asked`."""
+        return render(self.asked(text).said, self._reading.tables)
+
+    def asked(self, text: str) -> WrittenText:
+        """Return a text that came with a request.
 
         Raises:
-            DataError: it cannot be read; see `recsys.models.memories.text.grammar.parse`.
+            TextError: it cannot be read; see `recsys.models.memories.text.grammar.parse`.
         """
-        return render(parse(text, self._reading.tables), self._reading.tables)
+        return WrittenText(text, parse(text, self._reading.tables), None)
 
-    def stored(self, user_id: str, version: int) -> tuple[str, int] | None:
+    def stored(self, user_id: str, version: int) -> WrittenText | None:
+        """Return what a user wrote, as of a version of settings.
+
+        None without a text, and for one that can no longer be read, as by a model of another catalogue: then the person
+        is asked to look at it, and the history counts.
+        """
+        written = self._stored(user_id, version)
+        if written is None:
+            return None
+        try:
+            return WrittenText(written[0], self.asked(written[0]).said, written[1])
+        except DataError:
+            return None
+
+    def _stored(self, user_id: str, version: int) -> tuple[str, int] | None:
         """Return the text that a user wrote, and when; None without one. Read once in each version of settings."""
         if version != self._version or len(self._written) >= _CACHED:
             self._written.clear()
@@ -76,64 +117,57 @@ class SummaryLists:
 
     def of(self, user_id: str, queries: Queries, version: int) -> Summary:
         """Return what the user wrote, as of a version of settings, else what the history says."""
-        stored = self.stored(user_id, version)
+        stored = self._stored(user_id, version)
         if stored is not None:
-            return Summary(stored[0], "person", stored[1], int(self._since(queries, stored[1]).sum()))
+            since = int((queries.counted & (queries.times > stored[1])).sum())
+            return Summary(stored[0], "person", stored[1], since)
         (text,) = written_texts(self._model, queries, self._reading)
         return Summary(render(text, self._reading.tables), "history", None, 0)
 
-    def recommend(
-        self, bound: Bound, queries: Queries, text: str, written: int | None, asked: Asked
-    ) -> RecommendationList | None:
-        """Return the list of a text and of what was done since; None where the text can no longer be read.
+    def make(self, written: WrittenText, queries: Queries, n: int, rules: ListRules | None) -> Listed:
+        """Return the explained list of a text and of what was done since; nothing of the history is listed.
 
         Args:
-            bound: what binds the list.
-            queries: the user; only events after the text count, and nothing of the history is listed.
-            text: what the user wrote.
-            written: when, Unix seconds.
-            asked: what the request asks for; its persona is not among them.
+            written: the text.
+            queries: the user.
+            n: length of the list.
+            rules: that bind it.
         """
-        reader = self._reading
-        try:
-            said = parse(text, reader.tables)
-        except DataError:  # a model of another catalogue: the person is asked to look at the text, the history counts
-            return None
-        if asked.filters.names_items:
-            queries = excluding(queries, self._catalogue.outside(asked.filters))
-        plain, _ = self._listed(said, queries, written, asked.n)
-        rules = bound.rules
-        if rules is not None:
-            queries = rules.allowed(queries)
-            plain, scores = self._listed(said, queries, written, asked.n)
-            if not rules.keeps(plain):
-                _, plain = rules.decide(scores, asked.n)
-        items = explain_text(reader, said, plain.items[0], plain.scores[0])
-        return RecommendationList(
-            self._fingerprint,
-            int(queries.now[0]),
-            0 if written is None else int(self._since(queries, written).sum()),
-            (),
-            tuple(items),
-            reasons="unsearched",
-        )
+        best, ruled = self._ruled(written, queries, n, rules)
+        items = explain_text(self._reading, written.said, best.items[0], best.scores[0], self._catalogue.ids)
+        return Listed(tuple(items), (Shelf(None, None, 0.0, len(items)),) if items else (), None, ruled)
 
-    def _listed(
-        self, text: TasteText, queries: Queries, written: int | None, n: int
-    ) -> tuple[Recommendations, np.ndarray]:
+    def choose(self, written: WrittenText, queries: Queries, n: int, rules: ListRules) -> Ruled:
+        """Return the items that `make` would list under some rules."""
+        ruled = self._ruled(written, queries, n, rules)[1]
+        assert ruled is not None
+        return ruled
+
+    def _ruled(
+        self, written: WrittenText, queries: Queries, n: int, rules: ListRules | None
+    ) -> tuple[Recommendations, Ruled | None]:
+        plain, _ = self._best(written, queries, n)
+        if rules is None:
+            return plain, None
+        if rules.keeps(plain):
+            return plain, Ruled.of(plain, plain)
+        best, scores = self._best(written, rules.allowed(queries), n)
+        if rules.keeps(best):
+            return best, Ruled.of(plain, best)
+        decision, best = rules.decide(scores, n)
+        return best, Ruled.of(plain, best, decision)
+
+    def _best(self, written: WrittenText, queries: Queries, n: int) -> tuple[Recommendations, Doubles]:
+        """Return the best items of one user, and the scores of all."""
         reader = self._reading
         excluded = np.zeros(reader.model.n_items, np.bool_)
         seen = queries.excluded.items
         excluded[seen[seen >= 0]] = True
-        since = np.zeros(len(queries.times), np.bool_) if written is None else self._since(queries, written)
+        since = written.since(queries)
         events, count = None, int(since.sum())
         if count:
             with torch.inference_mode():
                 events = reader.model.score(self._model.read(queries.keep(since)).queries)[0].float().numpy()
-        items, scores = reader.recommend(text, excluded, n, events, count)
-        every = reader.all_scores(text, excluded, events, count)
-        return Recommendations(items[None], scores[None]), every.astype(np.float64)
-
-    @staticmethod
-    def _since(queries: Queries, written: int) -> np.ndarray:
-        return np.asarray(queries.counted & (queries.times > written))
+        scores = reader.all_scores(written.said, excluded, events, count)
+        items, best = top_n(torch.from_numpy(scores)[None], n, reader.model.fitted_on.tie_rank)
+        return Recommendations(items, best), scores.astype(np.float64)

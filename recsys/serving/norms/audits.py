@@ -60,6 +60,7 @@ def replay(answers: Answers, user_id: str, line: Mapping[str, Any]) -> list[str]
         context["role"],
         profiling=line["profiling"],
         moment=line["time"],
+        of_text=line.get("text") is not None,
     )
     wanted = Filters(tuple(filters["genre"]), filters["from_year"], filters["to_year"], filters["persona"])
     listed = answers.recommend(

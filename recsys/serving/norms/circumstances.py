@@ -20,6 +20,7 @@ class Circumstances:
         decisions: whether the answer tells of each removed and lifted item by which rules it is so.
         recorded: whether the decision is recorded in the ledger.
         moment: as of which windows of the policy are open; None: that of the request.
+        of_text: whether the list may be of the text that the person wrote.
     """
 
     age: int | None = None
@@ -30,6 +31,7 @@ class Circumstances:
     decisions: bool = False
     recorded: bool = False
     moment: int | None = None
+    of_text: bool = True
 
     @property
     def any(self) -> bool:

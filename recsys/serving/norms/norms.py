@@ -210,23 +210,24 @@ class Norms:
             )
         return AppliedPolicy(self.policy.name, self.policy.version, tuple(acted), ruled.relaxed, ruled.gap, decisions)
 
-    def record(self, content: Mapping[str, Any], user_id: str | None, own: str | None) -> str | None:
+    def record(self, content: Mapping[str, Any], user_id: str | None, own: Mapping[str, str | None]) -> str | None:
         """Append a decision to the ledger and return the id of the line.
 
-        The user and the user's own rules stand in it as hashes with a key of the user: without that nobody can tell
-        whose line it is, nor try which rules they were.
+        The user, the user's own rules and text stand in it as hashes with a key of the user: without that nobody can
+        tell whose line it is, nor try which rules or words they were.
 
         Args:
             content: see `line_of`.
             user_id: external id; None for a history that came with the request.
-            own: the person's own rules as they are stored.
+            own: texts of the person by their names: the own rules as they are stored, the text about the person.
         """
         if self.ledger is None:
             return None
-        who: dict[str, str | None] = {"user": None, "own": None}
+        said = {"user": user_id, **own}
+        who: dict[str, str | None] = dict.fromkeys(said)
         if user_id is not None:
             key = self._key(user_id)
-            who = {"user": keyed_hash(key, user_id), "own": None if own is None else keyed_hash(key, own)}
+            who = {name: None if text is None else keyed_hash(key, text) for name, text in said.items()}
         return self.ledger.append({**content, "policy": self.policy.version, **who})
 
     def _key(self, user_id: str) -> str:

@@ -5,14 +5,15 @@ import { asSentence } from "./words.js";
 /**
  * @typedef {{item_id: string, title: string, contribution: number, share: number, rating: number | null,
  *   age: number | null, recent: boolean | null}} Reason
- * @typedef {"because" | "taste" | "popular" | "cold" | "muted" | "similar" | "rule"} ReasonKind
+ * @typedef {"because" | "taste" | "popular" | "cold" | "muted" | "similar" | "rule" | "text"} ReasonKind
  * @typedef {{item_id: string, title: string, year: number | null, genres: string[], owner: number | null, owner_name: string | null, owner_share: number | null,
  *   reason: string, reason_kind: ReasonKind | null, without: string[], evidence: Reason[],
  *   evidence_kind: "contribution" | "similarity" | "none", certainty: number | null, recent: number | null}} Recommended
  * @typedef {{persona: number | null, name: string | null, share: number, seats: number, weight: number, muted: boolean, often: string[]}} Shelf
  * @typedef {{learned: number, pending: number}} Learning
  * @typedef {{model: string, now: number, known_events: number, items: Recommended[], shelves: Shelf[],
- *   learning: Learning | null, reasons: "searched" | "pending" | "unsearched", policy: AppliedPolicy | null}} RecommendationList
+ *   learning: Learning | null, reasons: "searched" | "pending" | "unsearched", policy: AppliedPolicy | null,
+ *   source: "history" | "text"}} RecommendationList
  * @typedef {"law" | "organisation" | "role" | "individual"} Layer
  * @typedef {{id: string, layer: Layer, rule: string, why: string}} RuleFacts
  * @typedef {{item_id: string, title: string}} NamedItem
@@ -32,6 +33,7 @@ import { asSentence } from "./words.js";
  *   lasted: Clock | null}} HalfLife
  * @typedef {{model: string, now: number, times: number[], half_life: HalfLife | null, personas: Persona[]}} Personas
  * @typedef {{weight: number, name: string | null}} Correction
+ * @typedef {{text: string, written: "person" | "history", time: number | null, events_since: number}} Summary
  * @typedef {{item_id: string, title: string, year: number | null, genres: string[]}} FoundItem
  * @typedef {"like" | "dislike" | "dont_know"} Said
  * @typedef {{questions: FoundItem[], items: FoundItem[], known: number, leanings: {genre: string, lift: number}[], notes: string[]}} InterviewScreen
@@ -173,6 +175,27 @@ export const personas = (user) => ask("GET", `${pathOf(user)}/personas`);
  * @returns {Promise<unknown>}
  */
 export const correct = (user, persona, correction) => ask("PUT", `${pathOf(user)}/personas/${persona}`, correction);
+
+/**
+ * Return the text about a user: the user's own, else what the history says.
+ * @param {string} user
+ * @returns {Promise<Summary>}
+ */
+export const summary = (user) => ask("GET", `${pathOf(user)}/summary`);
+
+/**
+ * @param {string} user
+ * @param {string} text
+ * @param {number | null} [time] when it was written; null: now
+ * @returns {Promise<Summary>}
+ */
+export const setSummary = (user, text, time = null) => ask("PUT", `${pathOf(user)}/summary`, { text, time });
+
+/**
+ * @param {string} user
+ * @returns {Promise<unknown>}
+ */
+export const dropSummary = (user) => ask("DELETE", `${pathOf(user)}/summary`);
 
 /**
  * @param {string} query

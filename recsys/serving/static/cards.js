@@ -54,6 +54,7 @@ export function card(item, how, answer) {
  */
 function why(item, how) {
   const largest = Math.max(...item.evidence.map((reason) => reason.share));
+  const ofText = item.reason_kind === "text";
   const line = how.reason ? inALine(item) : "What speaks for it";
   const details = h(
     "details",
@@ -67,9 +68,9 @@ function why(item, how) {
       h(
         "thead",
         {},
-        h("tr", {}, h("th", { scope: "col" }, "From your past"), h("th", { scope: "col" }, "Part of it"), h("th", { scope: "col" }, "When")),
+        h("tr", {}, h("th", { scope: "col" }, ofText ? "From your text" : "From your past"), h("th", { scope: "col" }, "Part of it"), !ofText && h("th", { scope: "col" }, "When")),
       ),
-      h("tbody", {}, ...item.evidence.map((reason) => row(reason, largest, item.without.includes(reason.item_id)))),
+      h("tbody", {}, ...item.evidence.map((reason) => row(reason, largest, item.without.includes(reason.item_id), !ofText))),
     ),
     h("p", { class: "hint" }, remarks(item).join(" ")),
   );
@@ -95,8 +96,9 @@ function inALine(item) {
  * @param {import("./api.js").Reason} reason
  * @param {number} largest
  * @param {boolean} needed without it, or the others that are needed, the item would not be here
+ * @param {boolean} dated whether it has a time
  */
-function row(reason, largest, needed) {
+function row(reason, largest, needed, dated) {
   const bar = h("span", { class: "bar", "aria-hidden": "true" });
   bar.style.setProperty("--share", String(reason.share / largest));
   const rating = reason.rating !== null && h("span", { class: "rating" }, `rated ${reason.rating}`);
@@ -105,7 +107,7 @@ function row(reason, largest, needed) {
     {},
     h("th", { scope: "row" }, spokenTitle(reason.title), " ", rating, needed && h("span", { class: "needed" }, " needed")),
     h("td", { class: "share" }, h("span", { class: "share-number" }, percent(reason.share)), bar),
-    h(
+    dated && h(
       "td",
       {},
       reason.recent !== null && h("span", { class: reason.recent ? "tag recent" : "tag" }, reason.recent ? "recent" : "long-term"),

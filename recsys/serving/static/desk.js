@@ -222,7 +222,7 @@ function correctionDone(name, before, after) {
  */
 export async function act(one) {
   const person = user;
-  const earlier = displayed();
+  const [earlier, source] = [displayed(), list?.source];
   await one.deed();
   if (person !== user) return;
   const before = new Set(earlier.items.map((item) => item.item_id));
@@ -232,6 +232,7 @@ export async function act(one) {
   });
   if (!drawn) return;
   const found = difference(earlier, displayed());
+  if (source !== list?.source) found.seats = []; // no persona owns the items of a text
   shownDeed = one.key;
   showChange(one.done, found, {
     undo: () => void attempt("list-error", () => undo(one)),
@@ -272,7 +273,7 @@ function drawList() {
   if (!list) return;
   const { items, shelves: shown } = displayed();
   const filtered = filters.inUse();
-  const cold = list.known_events === 0;
+  const cold = list.source === "history" && list.known_events === 0;
   byId("list-lead").textContent = leadOf(list);
   const drawn = shelves({ items, shelves: shown, cold, filtered, fresh }, controls);
   const none = filtered ? "No title passes. Try a wider span of years, or clear the filters." : "There is nothing left to recommend.";
@@ -280,16 +281,19 @@ function drawList() {
   redraw(byId("visit"), visitShelf(ofVisit, controls));
   byId("more").hidden = list.items.length < length || length >= MOST;
   byId("filter-open").hidden = !filtered && !items.length;
-  filters.offer(genres, currentPersonas());
+  filters.offer(genres, list.source === "text" ? [] : currentPersonas());
   filters.tell(items.length, list.items.length >= length);
 }
 
 function drawPersonas() {
   const found = personas;
-  const some = found && list?.known_events !== 0 && found.personas.length > 0;
+  const cold = found && list?.source === "history" && list.known_events === 0;
+  const some = found && !cold && found.personas.length > 0;
+  const ofText = list?.source === "text";
   redraw(byId("picture"), [some && found.personas.length > 1 && picture(found)]);
-  const cold = found && list?.known_events === 0 && h("li", { class: "hint" }, "They appear as soon as you have marked the first title.");
-  redraw(byId("persona-list"), some ? personaList(found, new Set(list?.shelves.map((shelf) => shelf.persona)), controls) : [cold]);
+  const none = cold && h("li", { class: "hint" }, "They appear as soon as you have marked the first title.");
+  const shelved = new Set((ofText ? found?.personas : list?.shelves)?.map(({ persona }) => persona)); // no persona acts on a list of a text
+  redraw(byId("persona-list"), some ? personaList(found, shelved, controls) : [none]);
   byId("memory").hidden = !found?.half_life;
   redraw(byId("half-life"), found?.half_life ? memory(found.half_life) : []);
 }

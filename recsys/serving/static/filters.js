@@ -52,10 +52,10 @@ export function offer(genres, personas) {
 
 /**
  * No longer choose a persona, of which there are no titles any more.
- * @param {number} persona
+ * @param {number | null} [persona] null: whichever is chosen
  */
-export function leavePersona(persona) {
-  if (selectById("filter-persona").value === String(persona)) selectById("filter-persona").value = ANY;
+export function leavePersona(persona = null) {
+  if (persona === null || selectById("filter-persona").value === String(persona)) selectById("filter-persona").value = ANY;
 }
 
 /**

@@ -10,6 +10,7 @@ import { connectMarks } from "./marks.js";
 import { connectProblems } from "./problems.js";
 import { connectRules } from "./rules.js";
 import { connectSearch } from "./search.js";
+import { connectSummary } from "./summary.js";
 import { connectTour } from "./tour.js";
 
 /** @typedef {"choose" | "interview" | "desk" | "service-error"} View */
@@ -92,8 +93,8 @@ const askToken = connectToken(
   },
 );
 connectProblems(refused);
-const [marks, rules] = [connectMarks(), connectRules()];
-connectDesk(async () => void (await Promise.all([marks(), rules()])));
+const parts = [connectSummary(), connectMarks(), connectRules()];
+connectDesk(async () => void (await Promise.all(parts.map((update) => update()))));
 connectData(refused);
 byId("start-interview").addEventListener("click", () =>
   void attempt(async () => {

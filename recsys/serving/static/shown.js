@@ -31,6 +31,7 @@ export function shownOf(source, length, personas) {
  * @param {RecommendationList} found
  */
 export function leadOf(found) {
+  if (found.source === "text") return `From what you wrote${found.known_events ? `, and from ${counted(found.known_events, "event")} since` : ""}.`;
   if (found.known_events === 0) {
     return "Nothing of yours is known yet, so this is what most people like. Find three titles that you know and mark them: the list becomes yours.";
   }

@@ -218,6 +218,21 @@ def test_what_a_person_wrote_cannot_be_tried_without_their_key(client: Client, t
     assert "own rules" in ok(client.get(f"/v1/audit/{audit}", params={"user_id": "3"}))["note"]
 
 
+def test_a_list_of_a_text_keeps_the_rules_and_is_recorded_and_replayed(client: Client) -> None:
+    ok(client.put("/v1/users/3/summary", json={"text": "Mostly crime."}))
+    check_rules(ok(client.get(LIST)), child=True)
+    found = ok(client.get(LIST, params=ADULT | {"decisions": "true"}))
+    check_rules(found, child=False)
+    assert found["source"] == "text"
+    assert found["policy"]["acted"]
+    audit = found["policy"]["audit"]
+    told = ok(client.get(f"/v1/audit/{audit}", params={"user_id": "3"}))
+    assert (told["line"]["items"], told["replayed"]) == (ids(found), True)
+    assert told["line"]["text"] not in (None, hashlib.sha256(b"Mostly crime.").hexdigest())
+    ok(client.put("/v1/users/3/summary", json={"text": "Mostly comedies."}))
+    assert "own text" in ok(client.get(f"/v1/audit/{audit}", params={"user_id": "3"}))["note"]
+
+
 def test_without_room_for_its_decision_no_list_is_given_and_the_chain_holds(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from tests.serving.page.browser import DESK, Visit, Watch, chromium
 from tests.serving.titled_run import train_titled
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     with chromium() as opened:
         yield opened

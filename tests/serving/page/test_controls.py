@@ -1,10 +1,11 @@
-"""The controls of a persona on the page: mute, boost, name; each shows what it changed, and can be undone."""
+"""The controls of the page: a persona's mute, boost and name, and the text about a person; each shows what it changed,
+and can be undone."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.serving.page.browser import Visit, answer, bare, focused, titles, until_changed
+from tests.serving.page.browser import Visit, answer, axe, bare, barriers, focused, titles, until_changed
 
 
 def _first_shelf(page: Any) -> tuple[Any, int, list[str]]:
@@ -139,3 +140,53 @@ def test_less_like_this_takes_the_title_away_and_is_listed_as_said(visit: Visit,
     assert "Less like this" in page.locator("#marked li").first.inner_text()
     listed = answer(page, base, "22", "recommendations?n=100")["items"]
     assert before[0] not in {bare(item["title"]) for item in listed}
+
+
+def test_the_text_about_a_person_is_changed_undone_and_forgotten_by_keyboard(visit: Visit, base: str) -> None:
+    page = visit(base, "26")
+    before, found = titles(page), page.locator("#summary-text").inner_text()
+    assert "like" in found
+    assert page.locator("#summary-facts").inner_text().startswith(f"{len(found.encode())} bytes, written from your")
+    page.get_by_role("button", name="Change it").focus()
+    page.keyboard.press("Enter")
+    assert (focused(page), page.locator("#summary-field").input_value()) == ("summary-field", found)
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("Mostly westrns; avoids romances.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator("#summary-error", has_text="did you mean 'western").wait_for()
+    field = "document.querySelector('#summary-field')"
+    assert page.evaluate(f"{field}.value.slice({field}.selectionStart, {field}.selectionEnd)") == "westrns"
+    assert (focused(page), page.locator("#summary-field").get_attribute("aria-invalid")) == ("summary-field", "true")
+    assert barriers(page, axe()) == []
+    page.keyboard.type("westerns")  # in place of what is selected
+    page.keyboard.press("Control+Enter")
+    after = until_changed(page, before)
+    page.locator("#summary-text", has_text="Mostly westerns; avoids romances.").wait_for()
+    assert page.locator("#list-lead").inner_text() == "From what you wrote."
+    assert sum("Western" in genres for genres in page.locator("#shelves .genres").all_inner_texts()) >= 7
+    page.locator("#live", has_text="Your text counts. Left: ").wait_for(state="attached")
+    assert focused(page) == "undo"
+    page.keyboard.press("Enter")
+    assert until_changed(page, after) == before
+    page.locator("#summary-text", has_text=found).wait_for()
+    assert page.evaluate("document.activeElement.dataset.key") == "summary edit"
+
+
+def test_what_was_written_is_forgotten_and_comes_back_as_it_was(visit: Visit, base: str) -> None:
+    written = {"text": "Avoids comedies.", "time": 1_500_000_000}
+    page = visit(base, "27")
+    before = titles(page)
+    page.request.put(f"{base}/v1/users/27/summary", data=written)
+    page.reload()
+    page.locator("#summary-facts", has_text="written by you").wait_for()
+    own = titles(page)
+    assert own != before
+    page.get_by_role("button", name="Forget what I wrote").click()
+    assert until_changed(page, own) == before
+    page.locator("#summary-facts", has_text="written from your history").wait_for()
+    assert page.locator("#summary").get_by_role("button").all_inner_texts() == ["Change it"]
+    page.locator("#undo").click()
+    assert until_changed(page, before) == own
+    kept = answer(page, base, "27", "summary")
+    assert (kept["text"], kept["time"]) == (written["text"], written["time"])

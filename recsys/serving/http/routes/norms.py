@@ -15,6 +15,7 @@ from recsys.serving.answers import Answers, UnknownError
 from recsys.serving.http import schemas
 from recsys.serving.http.requests import allowing, allowing_user
 from recsys.serving.http.routes import norm_schemas
+from recsys.serving.lists.summary import SUMMARY
 from recsys.serving.norms.audits import replay
 from recsys.serving.norms.norms import CONSENTS, KEY, PERSON, RULES, Norms
 from recsys.serving.norms.words import options_of, parameters_of
@@ -104,7 +105,11 @@ def norms(service: Service) -> APIRouter:
         if KEY not in stored or line["user"] != keyed_hash(stored[KEY], user_id):
             note = "the line is of another user, or of this one before an erasure"
             return norm_schemas.AuditOut(line=line, intact=intact, is_users=False, replayed=None, note=note)
-        own = None if RULES not in stored else keyed_hash(stored[KEY], stored[RULES])
+        summary = json.loads(stored[SUMMARY])["text"] if SUMMARY in stored and line.get("text") else None
+        own = {
+            name: None if said is None else keyed_hash(stored[KEY], said)
+            for name, said in (("own", stored.get(RULES)), ("text", summary))
+        }
         return await _replayed(service, answers, user_id, line, intact, own)
 
     return router
@@ -118,7 +123,7 @@ def forget_own(service: Service, user_id: str) -> None:
 
 
 async def _replayed(
-    service: Service, answers: Answers, user_id: str, line: dict[str, Any], intact: bool, own: str | None
+    service: Service, answers: Answers, user_id: str, line: dict[str, Any], intact: bool, own: dict[str, str | None]
 ) -> norm_schemas.AuditOut:
     norms = _norms(answers)
     other = [
@@ -126,7 +131,8 @@ async def _replayed(
         for name, now, then in (
             ("model", answers.model, line["model"]),
             ("policy", norms.policy.version, line["policy"]),
-            ("own rules", own, line["own"]),
+            ("own rules", own["own"], line["own"]),
+            ("own text", own["text"], line.get("text")),
         )
         if now != then
     ]

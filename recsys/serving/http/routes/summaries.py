@@ -8,6 +8,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from recsys.events.checks import LARGEST_TIME
 from recsys.serving.http import schemas
 from recsys.serving.http.requests import allowing_user
 from recsys.serving.lists.summary import SUMMARY
@@ -23,6 +24,12 @@ class SummaryIn(schemas.Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Mostly like Alien (1979); avoids musicals."}]})
 
     text: schemas.TasteText
+    time: schemas.Whole | None = Field(
+        None,
+        ge=0,
+        lt=LARGEST_TIME,
+        description="when it was written, Unix seconds, to put a former text back as it was; null, and at most: now",
+    )
 
 
 class SummaryOut(BaseModel):
@@ -47,7 +54,9 @@ def summaries(service: Service) -> APIRouter:
     async def put(user_id: schemas.Id, body: SummaryIn) -> SummaryOut:
         """Write the text about a user. It is read at once; a word that is not understood is named."""
         text = await service.answer(lambda: service.answers.check_summary(body.text))
-        content = json.dumps({"text": text, "time": int(time.time())}, ensure_ascii=False)
+        now = int(time.time())
+        written = now if body.time is None else min(body.time, now)
+        content = json.dumps({"text": text, "time": written}, ensure_ascii=False)
         await asyncio.to_thread(service.store.put_setting, user_id, SUMMARY, content)
         return _out(await service.answer(lambda: service.answers.summary(user_id)))
 
