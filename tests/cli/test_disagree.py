@@ -30,6 +30,14 @@ def test_tables_and_json_of_both_protocols(call: Call, runs: dict[str, Path]) ->
         assert (told["bins"][0]["bound"] is None) == (protocol == "held_out")
 
 
+def test_where_no_pair_is_judged_by_enough_users_it_says_so(call: Call, runs: dict[str, Path]) -> None:
+    code, out, told = call("disagree", "--run", runs["ease"], "--raters", 5000)
+    assert (code, out) == (0, "")
+    assert "no pair of items is judged by 5000 users or more" in told
+    assert "give a smaller --raters" in told
+    assert "no pair of items" not in call("disagree", "--run", runs["ease"], "--raters", 5)[2]
+
+
 def test_models_without_fold_in_are_refused(call: Call, runs: dict[str, Path]) -> None:
     code, _, told = call("disagree", "--run", runs["popularity"])
     assert code == 2

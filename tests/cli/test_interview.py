@@ -72,6 +72,7 @@ def test_answers_of_a_program(call: Call, run: Path, tmp_path: Path) -> None:
     [
         ("nothing,like", "does not know the item 'nothing'"),
         ("ITEM,lik", "did you mean 'like'"),
+        ("ITEM,know", "is no rating, and not like, dislike or dont_know; did you mean 'dont_know'"),
         ("ITEM,99", "ratings go from"),
         (",like", "line 2"),
     ],
@@ -94,3 +95,29 @@ def test_no_history_is_written_of_nothing(
     assert code == 2
     assert "no title is known" in err
     assert not (tmp_path / "me.csv").exists()
+
+
+def test_titles_of_a_file_of_items_and_ids_with_commas(call: Call, tmp_path: Path) -> None:
+    names = ["a,b", 'c "d"', *(f"i{number}" for number in range(10))]
+    quoted = {name: '"{}"'.format(name.replace('"', '""')) for name in names}
+    rows = [
+        f"u{user},{quoted[name]},{1 + (user + place) % 5},{1_600_000_000 + 60 * user + place}"
+        for user in range(20)
+        for place, name in enumerate(names)
+        if (user * 7 + place) % 3
+    ]
+    (tmp_path / "log.csv").write_text("user,item,rating,timestamp\n" + "\n".join(rows) + "\n")
+    described = [f"{quoted[name]},Title {place},Drama" for place, name in enumerate(names)]
+    (tmp_path / "items.csv").write_text("id,title,genres\n" + "\n".join(described) + "\n")
+    run = tmp_path / "run"
+    data = ("--data", tmp_path / "log.csv", "--items", tmp_path / "items.csv")
+    assert call("train", "--config", "ease", *data, "--out", run)[0] == 0
+    answers, saved = tmp_path / "answers.csv", tmp_path / "me.csv"
+    answers.write_text('item,answer\n"a,b",like\n"c ""d""",dislike\n')
+    asked = ("interview", "--run", run, "--answers", answers)
+    told = json.loads(call(*asked, "--save", saved, "--json")[1])
+    assert all(item["title"].startswith("Title") and item["genres"] == ["Drama"] for item in told["items"])
+    assert "Screen 1" in call(*asked)[1]
+    code, out, err = call("recommend", "--run", run, "--history", saved, "--json")
+    assert (code, "unknown_items" in err) == (0, False)
+    assert not {"a,b", 'c "d"'} & {item["item_id"] for item in json.loads(out)}

@@ -70,7 +70,7 @@ def _interview(options: argparse.Namespace) -> None:
         if options.json:
             print_json(asked.described(found, answers))
         else:
-            output().print(_screen(asked, found, answers, None, 0))
+            output().print(_screen(asked, found, answers, None, 1 if found.questions else 0))
     else:
         answers = _ask(asked, options)
         if options.json:

@@ -90,6 +90,7 @@ def _of_pairs(options: argparse.Namespace) -> None:
 def _of_run(options: argparse.Namespace) -> None:
     from recsys.data.pairs.splits import RATERS, Splits
     from recsys.evaluation.disagreement import camp_worlds, disagreement
+    from recsys.evaluation.disagreement.protocols import RATERS_HELD_OUT, RATERS_MASKED
     from recsys.experiments.runs import SPLITS, load_model, run_log
 
     model = load_model(options.run, options.allow_model)
@@ -103,16 +104,29 @@ def _of_run(options: argparse.Namespace) -> None:
         say(f"{len(splits)} pairs of items that {RATERS} people or more rated differently, in {options.run / SPLITS}")
     measured = disagreement(model, log, options.protocol, raters=options.raters, cap=options.cap, seed=options.seed)
     found = measured.to_dict()
+    if not any(row["judgements"] for row in found["bins"]):
+        least = options.raters or (RATERS_MASKED if options.protocol == "masked" else RATERS_HELD_OUT)
+        say(
+            f"no pair of items is judged by {least} users or more, so that nothing can be said of how split people are; "
+            "give a smaller --raters, whose splits are less certain, or a larger log"
+        )
     if options.json:
         print_json(found)
         return
     if found["unrated"]:
         say(f"{found['unrated']} events have no rating, and were not judged")
-    print_table([_row(row) for row in found["bins"]])
     overall = found["overall"]
-    print(
+    if overall["accuracy_model"] is None:
+        return
+    print_table([_row(row) for row in found["bins"]])
+    right = (
         f"right: model {percent(overall['accuracy_model'])}, one rule for all {percent(overall['accuracy_pooled'])}; "
-        f"of {overall['users_model']:.0f} users with enough contested pairs "
+    )
+    if not overall["users_model"]:
+        print(f"{right}no user has enough contested pairs to be counted")
+        return
+    print(
+        f"{right}of {overall['users_model']:.0f} users with enough contested pairs "
         f"{percent(overall['below_half_denoised_model'])} are below a half with the model, "
         f"{percent(overall['below_half_denoised_pooled'])} with one rule (freed of the noise of small numbers)"
     )

@@ -10,6 +10,7 @@ import numpy as np
 from recsys.checks import choice, seed_of_draws, whole
 from recsys.data.interactions import Interactions
 from recsys.data.pairs import Pairs, pairs_of
+from recsys.errors import DataError
 from recsys.evaluation.disagreement.bounds import majority, votes
 from recsys.evaluation.disagreement.held_out import HeldOut, margins
 from recsys.evaluation.disagreement.judgements import Judgements
@@ -57,7 +58,7 @@ def disagreement(
 
     Raises:
         ConfigError: a setting is out of range.
-        DataError: no two ratings differ.
+        DataError: no two ratings differ, or half of the users have no events.
         CapabilityError: "masked", and the model cannot fold in.
     """
     choice("protocol", protocol, Protocol)
@@ -85,6 +86,11 @@ def _masked(
     model: Recommender, log: Interactions, raters: int, window: float, cap: int | None, counting: Counting, seed: int
 ) -> Disagreement:
     learned, judging = halves(log.uses, seed)
+    if not (len(learned) and len(judging)):
+        raise DataError(
+            f"{log.name}: the protocol 'masked' learns from half of the users and asks the others, and one half has no "
+            "events; use a log of more users, or the protocol 'held_out'"
+        )
     model.fit(learned)
     return masked(model, learned, judging, raters=raters, window=window, cap=cap, counting=counting)
 

@@ -20,6 +20,7 @@ from recsys.elicitation.questions import Answer, AnswerKind
 from recsys.errors import DataError, nearest
 from recsys.experiments.runs import load_model, run_log
 from recsys.files import write_text
+from recsys.models.base import FittedOn
 
 _SAID: Final[Mapping[str, AnswerKind]] = {
     "like": "like",
@@ -69,9 +70,10 @@ class RunInterview:
         Raises:
             DataError, BundleError: there is no such run, or its log cannot be read.
         """
-        log: Interactions = run_log(run, load_model(run, allow), source, columns)
+        model = load_model(run, allow)
+        log: Interactions = run_log(run, model, source, columns)
         crowd = Crowd.of(log)
-        return cls(Interview.of(crowd), log.items, log.metadata, crowd.scale)
+        return cls(Interview.of(crowd), log.items, _metadata(log, model.fitted_on), crowd.scale)
 
     def progress(
         self, answers: Sequence[Answer], screen: int = 4, n: int = 10, skipped: Sequence[int] = ()
@@ -130,7 +132,7 @@ class RunInterview:
         try:
             value = float(said)
         except ValueError:
-            hint = nearest(said, _SAID)
+            hint = nearest(said, dict.fromkeys(_SAID.values()))
             raise DataError(
                 f"{where}: the answer {said!r} is no rating, and not like, dislike or dont_know{hint}"
             ) from None
@@ -152,9 +154,19 @@ class RunInterview:
         known = [answer for answer in answers if answer.kind in ("like", "dislike", "rating")]
         if not known:
             raise DataError(f"no title is known, so that there is no history to write to {path}; answer a few more")
-        lines = ["item,kind,rating"]
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(("item", "kind", "rating"))
         for answer in known:
             value = "" if answer.value is None else f"{answer.value:g}"
-            lines.append(f"{self.items.id_of(answer.item)},{answer.kind},{value}")
-        write_text(path, "\n".join(lines) + "\n")
+            rows.writerow((self.items.id_of(answer.item), answer.kind, value))
+        write_text(path, text.getvalue())
         return len(known)
+
+
+def _metadata(log: Interactions, fitted: FittedOn) -> ItemMetadata:
+    """Return titles and genres of a log's items: the model's, which may come from a file of items, else the log's."""
+    own, known = log.metadata, fitted.metadata
+    numbers = fitted.items.numbers(log.items.ids).tolist()
+    rows = [(own, row) if number == UNKNOWN else (known, number) for row, number in enumerate(numbers)]
+    return ItemMetadata(tuple(of.titles[row] for of, row in rows), tuple(of.genres[row] for of, row in rows))

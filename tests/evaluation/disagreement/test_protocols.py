@@ -144,3 +144,9 @@ def test_bad_input_is_named() -> None:
     value = world.log.value.copy()
     value[:3] = np.nan
     assert disagreement(SignedLinear(5.0), replace(world.log, value=value), raters=5).unrated <= 3
+
+
+def test_a_log_of_one_user_has_nobody_to_judge() -> None:
+    log = Interactions.from_columns([0] * 10, list(range(10)), [1 + item % 5 for item in range(10)])
+    with pytest.raises(DataError, match="'masked' learns from half of the users"):
+        disagreement(EASE(5.0), log)
