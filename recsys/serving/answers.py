@@ -190,9 +190,21 @@ class Answers(Protocol):
         """Return a user's personas."""
 
     def interview(
-        self, said: Sequence[SaidAnswer], n: int, screen: int, skipped: Collection[str] = ()
+        self,
+        said: Sequence[SaidAnswer],
+        n: int,
+        screen: int,
+        skipped: Collection[str] = (),
+        user_id: str | None = None,
     ) -> InterviewScreen:
-        """Return the next questions to somebody new, and the list of n that the answers so far make.
+        """Return the next questions, and the list of n that the answers so far make.
+
+        Args:
+            said: the answers so far, the earliest first.
+            n: length of the list.
+            screen: questions of a screen.
+            skipped: items that are not to be asked about.
+            user_id: a user, whose events are answers, too, and whose items are not asked about; None: somebody new.
 
         Raises:
             UnknownError: the model does not know an item.

@@ -324,10 +324,21 @@ class RunAnswers:
         )
 
     def interview(
-        self, said: Sequence[SaidAnswer], n: int, screen: int, skipped: Collection[str] = ()
+        self,
+        said: Sequence[SaidAnswer],
+        n: int,
+        screen: int,
+        skipped: Collection[str] = (),
+        user_id: str | None = None,
     ) -> InterviewScreen:
         with self._lock:
-            return self._asking.screen(said, n, screen, skipped, self._removed_from_all(n))
+            if user_id is None:
+                return self._asking.screen(said, n, screen, skipped, self._removed_from_all(n))
+            bound = self._users.bound(user_id, UNSTATED, self._users.current(user_id), None, n)
+            queries, _ = self._states.at(bound.history, self._now(), None)
+            own = queries if bound.rules is None else bound.rules.allowed(queries)
+            removed = set(own.excluded.items.tolist()) - {UNKNOWN}
+            return self._asking.screen(said, n, screen, skipped, removed, queries)
 
     def similar(self, item_id: str, n: int) -> SimilarItems:
         number = self._catalogue.numbers.get(item_id)

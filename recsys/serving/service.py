@@ -16,6 +16,8 @@ from recsys.events.store import Appended, Correction, Event, EventStore, StoreEr
 from recsys.serving.access import Denied, Limits, RateLimiter, TokenCache, within_seconds
 from recsys.serving.answers import Answers, Details
 from recsys.serving.filters import UNFILTERED, Filters
+from recsys.serving.interview.keeping import keeping
+from recsys.serving.interview.records import SaidAnswer
 from recsys.serving.metrics import Metrics
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.records import RecommendationList
@@ -230,6 +232,14 @@ class Service:
         """Store a correction of a persona of a model."""
         answers.check_correction(user_id, persona, correction)
         self.store.put_correction(user_id, persona, correction)
+
+    def keep_answers(self, user_id: str, said: Sequence[SaidAnswer]) -> None:
+        """Store the answers of an interview as events; see `recsys.serving.interview.keeping`."""
+        kept = keeping(user_id, said, self.store.of_users([user_id])[user_id], int(time.time()))
+        if kept.events:
+            self.append(kept.events)
+        for event_id in kept.undone:
+            self.undo(user_id, event_id)
 
     def undo(self, user_id: str, event_id: str) -> bool:
         """Remove an event of a user for good, from the store and from answers; return whether there is or was one."""

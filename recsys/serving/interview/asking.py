@@ -1,13 +1,17 @@
-"""Asks somebody new, in the ids and titles of a catalogue; keeps nothing of anybody."""
+"""Asks somebody, in the ids and titles of a catalogue; keeps nothing of anybody."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from math import isfinite
 from typing import final
 
 import numpy as np
 
 from recsys.data.interactions import Interactions
+from recsys.data.kinds import KINDS, NEGATIVE_KINDS, Kind
+from recsys.data.queries import Queries
+from recsys.data.uses import kinds_of_values
 from recsys.data.vocabulary import UNKNOWN
 from recsys.elicitation.crowd import Crowd
 from recsys.elicitation.interview import Interview
@@ -39,12 +43,14 @@ class Asking:
         self._log = log
         self._interview: Interview | None = None
         self._scale: tuple[float, float] | None = None
+        self._uses_are_likes = False
 
     def prepare(self) -> None:
         """Make the interview, where there is a log: about a second for a million events."""
         if self._interview is None and self._log is not None:
             crowd = Crowd.of(_in_numbers_of(self._log, self._fitted))
             self._interview, self._scale = Interview.of(crowd), crowd.scale
+            self._uses_are_likes = (crowd.known != crowd.liked).nnz == 0
             self._log = None
 
     def screen(
@@ -54,6 +60,7 @@ class Asking:
         screen: int,
         skipped: Collection[str] = (),
         removed: Collection[int] = (),
+        history: Queries | None = None,
     ) -> InterviewScreen:
         """Return the next screen, and the list after the answers so far.
 
@@ -63,6 +70,7 @@ class Asking:
             screen: questions of a screen.
             skipped: items that are not to be asked about.
             removed: items that may be neither asked about nor listed.
+            history: one user, whose events are answers, too, before these; None: somebody new.
 
         Raises:
             UnknownError: the model does not know an item.
@@ -71,6 +79,8 @@ class Asking:
         """
         interview = self._ready()
         answers, notes = self._read(said, interview)
+        if history is not None:
+            answers = self._with_history(history, answers)
         without = {self._number("skipped", place, item) for place, item in enumerate(skipped)} | set(removed)
         found = interview.progress(answers, screen, n + len(removed), tuple(without))
         listed = [item for item in found.items if item not in removed][:n]
@@ -120,6 +130,31 @@ class Asking:
             if number not in candidates
         ]
         return list(answers.values()), notes
+
+    def _with_history(self, history: Queries, answers: Sequence[Answer]) -> list[Answer]:
+        """Return the answers that a user's events are, and after them others; of one item the last counts.
+
+        A use without a rating says nothing, unless all that the log has are uses.
+        """
+        told: dict[int, Answer] = {}
+        kinds = history.kinds if history.kinds is not None else kinds_of_values(history.values)
+        events = zip(history.history.items.tolist(), history.values.tolist(), kinds.tolist(), strict=True)
+        for item, value, code in events:
+            answer = None if item == UNKNOWN else self._of_event(item, value, KINDS[code])
+            if answer is not None:
+                told.pop(item, None)
+                told[item] = answer
+        for answer in answers:
+            told.pop(answer.item, None)
+            told[answer.item] = answer
+        return list(told.values())[-MOST_ANSWERS:]
+
+    def _of_event(self, item: int, value: float, kind: Kind) -> Answer | None:
+        if kind in NEGATIVE_KINDS:
+            return Answer(item, "dislike")
+        if kind == "rating" and self._scale is not None and isfinite(value):
+            return Answer(item, "rating", min(max(value, self._scale[0]), self._scale[1]))
+        return Answer(item, "like") if kind in ("like", "buy") or self._uses_are_likes else None
 
     def _check_rating(self, where: str, value: float | None) -> None:
         if self._scale is None:

@@ -1,4 +1,4 @@
-"""The route of interviews: stateless, within the policy of titles, and with errors that name their cure."""
+"""The routes of interviews: stateless or of a user, within the policy of titles, with errors that name their cure."""
 
 from __future__ import annotations
 
@@ -61,6 +61,57 @@ def test_what_is_skipped_is_not_asked_again_and_the_later_answer_counts(service:
     once = _ask(service, answers=[{"item_id": item, "answer": "dislike"}])
     assert twice["items"] == once["items"]
     assert "twice" in twice["notes"][0]
+
+
+def test_the_answers_of_a_user_become_events_and_the_later_one_counts(service: Service) -> None:
+    client = client_of(service, token(service.store))
+
+    def ask(*answers: tuple[str, str]) -> dict[str, Any]:
+        body = {"answers": [{"item_id": item, "answer": answer} for item, answer in answers]}
+        response = client.post("/v1/users/somebody/interview", json=body)
+        assert response.is_success, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    def kept() -> dict[str, str]:
+        events = client.get("/v1/users/somebody/data").json()["events"]
+        assert len({event["item_id"] for event in events}) == len(events)
+        return {event["item_id"]: event["kind"] for event in events}
+
+    first = ask()
+    assert first == _ask(service)
+    one, other, third = (item["item_id"] for item in first["questions"][:3])
+    second = ask((one, "like"), (other, "dislike"), (third, "dont_know"))
+    assert kept() == {one: "like", other: "dislike"}
+    assert ask((one, "like"), (other, "dislike"), (third, "dont_know")) == second
+    assert kept() == {one: "like", other: "dislike"}
+    again = ask()  # what was done is known, without saying it again
+    assert not {one, other} & {item["item_id"] for item in again["questions"] + again["items"]}
+    assert third in {item["item_id"] for item in again["questions"]}
+    assert again["known"] > 0
+    ask((one, "dislike"), (other, "dont_know"))
+    assert kept() == {one: "dislike"}
+    client.delete("/v1/users/somebody/data")
+
+
+def test_a_user_of_the_log_is_not_asked_about_what_is_known(service: Service) -> None:
+    client = client_of(service, token(service.store))
+    known = {event["item_id"] for event in client.get("/v1/users/u0/data").json()["logged"]}
+    found = client.post("/v1/users/u0/interview", json={"screen": 20, "n": 5}).json()
+    assert found["known"] > _ask(service)["known"]
+    assert len(found["items"]) == 5
+    assert not known & {item["item_id"] for item in found["questions"] + found["items"]}
+    own = client.post("/v1/users/u0/interview", json={"n": 5, "answers": [{"item_id": "i99", "answer": "like"}]})
+    assert own.status_code == 404
+    assert client.get("/v1/users/u0/data").json()["events"] == []
+
+
+def test_the_answers_of_a_user_need_the_right_to_write_and_are_only_ones_own(service: Service) -> None:
+    reading = client_of(service, token(service.store, ["read"]))
+    assert reading.post("/v1/users/u1/interview", json={}).status_code == 403
+    other = client_of(service, token(service.store, ["read", "write"], "u2"))
+    assert other.post("/v1/users/u1/interview", json={}).status_code == 403
+    assert other.post("/v1/users/u2/interview", json={}).status_code == 200
 
 
 @pytest.mark.parametrize(
