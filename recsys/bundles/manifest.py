@@ -61,6 +61,11 @@ class Manifest:
     index: Mapping[str, Any] | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def model_id(self) -> str:
+        """The first 16 digits of the SHA-256 of the parameters, by which a service names the model that answers."""
+        return str(self.files["arrays.safetensors"]["sha256"])[:16]
+
     def content(self) -> dict[str, Any]:
         """Return the content of the file, without its checksum."""
         entries = {key: getattr(self, key) for key in KEYS}

@@ -104,9 +104,12 @@ class RankingBelief:
 
     @property
     def known(self) -> float:
-        """The share of all that answers on every candidate would tell of what is liked; see `variance_told`."""
-        everything = np.arange(2 * len(self.bases))
-        return variance_told(self.bases, self._rows) / variance_told(self.bases, everything)
+        """The share of all that answers on every candidate would tell of what is liked; see `variance_told`.
+
+        It is 0 where answers tell nothing, as in a crowd of people who all like the same.
+        """
+        everything = variance_told(self.bases, np.arange(2 * len(self.bases)))
+        return variance_told(self.bases, self._rows) / everything if everything > 0 else 0.0
 
 
 def variance_told(bases: RankingBases, rows: Ints) -> float:

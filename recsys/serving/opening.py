@@ -77,7 +77,7 @@ def open_answers(
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
     manifest = read_manifest(run / "model")
-    fingerprint = str(manifest.files["arrays.safetensors"]["sha256"])[:16]
+    fingerprint = manifest.model_id
     recommend: Recommend | None = None
     if manifest.index is not None and not exact:
         recommend = recommender_of(run / "model", indexable(model).scoring_model)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recsys.elicitation import Answer, Interview
+from recsys.data.interactions import Interactions
+from recsys.elicitation import Answer, Crowd, Interview
 from recsys.elicitation.leanings import leanings
 from recsys.errors import DataError
 from tests.elicitation.crowds import crowd, two_camps
@@ -50,3 +51,10 @@ def test_leanings_name_the_genres_that_moved() -> None:
     assert (up.genre, down.genre) == ("Western", "Noir")
     assert up.lift > 1 > down.lift
     assert leanings(found.before, found.before, log.metadata) == ()
+
+
+def test_in_a_crowd_of_one_answers_tell_nothing() -> None:
+    log = Interactions.from_columns([0] * 6, list(range(6)), [1, 2, 3, 4, 5, 5])
+    interview = Interview.of(Crowd.of(log))
+    assert interview.progress([], 4).known == 0
+    assert interview.progress([Answer(0, "like")], 4).known == 0

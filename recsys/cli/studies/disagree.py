@@ -107,8 +107,8 @@ def _of_run(options: argparse.Namespace) -> None:
     if not any(row["judgements"] for row in found["bins"]):
         least = options.raters or (RATERS_MASKED if options.protocol == "masked" else RATERS_HELD_OUT)
         say(
-            f"no pair of items is judged by {least} users or more, so that nothing can be said of how split people are; "
-            "give a smaller --raters, whose splits are less certain, or a larger log"
+            f"no pair of items is judged by {least} users or more, so that nothing can be said of how split people "
+            "are; give a smaller --raters, whose splits are less certain, or a larger log"
         )
     if options.json:
         print_json(found)

@@ -161,7 +161,9 @@ class Registry:
 
     def next_name(self) -> str:
         """Return the name of the next run; what an interrupted training left there is replaced."""
-        return f"{max([0, *(int(attempt.run) for attempt in self.lineage)]) + 1:04}"
+        present = self.in_place
+        taken = [*(attempt.run for attempt in self.lineage), *([] if present is None else [present])]
+        return f"{max([0, *(int(name) for name in taken if name.isdecimal())]) + 1:04}"
 
     def put(self, name: str) -> None:
         """Put a run in place, in one step."""

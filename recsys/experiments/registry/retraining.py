@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+from recsys.bundles.manifest import read_manifest
 from recsys.checks import positive, share, whole
 from recsys.errors import DataError
 from recsys.events.transfer import pinned
@@ -84,7 +85,8 @@ def retrain(
         say: called with progress messages.
 
     Returns:
-        What became of it; None: the log is that of the run in place, so there is nothing to learn.
+        What became of it; None: the log and the experiment are those of the run in place, or of the one that somebody
+        took back last, so that there is nothing to learn.
 
     Raises:
         DataError: the log cannot be read, or the registry is in use.
@@ -96,8 +98,9 @@ def retrain(
     with registry.locked():
         former = registry.in_place
         data = replace(data, source=pinned(data.source))
-        if former is not None and _same_log(registry.run(former), data):
-            say(f"nothing has come in since {former} was trained; it stays in place")
+        if former is not None and (known := _known(registry, former, data, config)) is not None:
+            back = "" if known == former else f", which was taken back; {former}"
+            say(f"nothing has come in since {known} was trained{back or '; it'} stays in place")
             return None
         name = registry.next_name()
         run = registry.run(name)
@@ -127,7 +130,7 @@ def retrain(
         if failed := [finding.check for finding in findings if not finding.passed]:
             return attempt("refused", f"checks failed: {', '.join(failed)}")
         registry.put(name)
-        running, refusal = _reloaded(services, say)
+        running, refusal = _reloaded(services, say, read_manifest(run / "model").model_id)
         if refusal:
             _take_back(registry, former, running, say)
             return attempt("refused", refusal)
@@ -147,15 +150,17 @@ def roll_back(
     """Put the run back in place that was there before the present one.
 
     Raises:
-        DataError: there is none any more.
+        DataError: there is none any more, or a service does not answer with it.
+        BundleError: its model cannot be read.
     """
     with registry.locked():
         present = registry.in_place
         back = registry.before(present)
         if present is None or back is None:
             raise DataError(f"{registry.folder} has no run before {present or 'the first'} that is still there")
+        model = read_manifest(registry.run(back) / "model").model_id
         registry.put(back)
-        if refusal := _reloaded(services, say)[1]:
+        if refusal := _reloaded(services, say, model)[1]:
             registry.put(present)
             raise DataError(f"{back} is not put back: {refusal}")
         log = read_metrics(registry.run(back))["log"]
@@ -165,9 +170,17 @@ def roll_back(
         return registry.record(made)
 
 
-def _same_log(run: Path, data: DataSettings) -> bool:
-    recorded = LogRecord.read(read_metrics(run))
-    return recorded is not None and recorded.fingerprint == LogRecord.of(data.load()).fingerprint
+def _known(registry: Registry, former: str, data: DataSettings, config: str) -> str | None:
+    """Return the run that learned from this log already: the one in place, or the one that was taken back last."""
+    lineage = registry.lineage
+    made = {attempt.run: attempt for attempt in lineage if attempt.outcome != "put back"}
+    taken_back = [attempt.former for attempt in lineage[-1:] if attempt.outcome == "put back"]
+    log = LogRecord.of(data.load()).fingerprint
+    for name in (former, *taken_back):
+        attempt = None if name is None else made.get(name)
+        if attempt is not None and attempt.log == log and attempt.config in ("", config or attempt.config):
+            return name
+    return None
 
 
 def _continues(experiment: Experiment, earlier: Path | None, seed: int, allow: Sequence[type | str]) -> bool:
@@ -177,18 +190,25 @@ def _continues(experiment: Experiment, earlier: Path | None, seed: int, allow: S
     return isinstance(load_model(earlier, allow), WithPersonas)
 
 
-def _reloaded(services: Sequence[RunningService], say: Progress) -> tuple[list[RunningService], str]:
-    """Let services load what is in place; return those that run, and what one of them says that refuses it."""
+def _reloaded(
+    services: Sequence[RunningService], say: Progress, model: str | None = None
+) -> tuple[list[RunningService], str]:
+    """Let services load what is in place; return those that run, and why one of them does not answer with `model`."""
     running: list[RunningService] = []
     for service in services:
         try:
-            service.reload()
+            answering = service.reload()
         except AwayError as error:
             say(f"{error} It loads what is in place when it starts")
             continue
         except DataError as error:
             return [*running, service], str(error)
         running.append(service)
+        if model not in (None, answering):
+            return running, (
+                f"{service.url} answers with the model {answering}, not with {model}: it serves another run than the "
+                f"registry's link `{SERVED}`; start it with `recsys serve --run REGISTRY/{SERVED}`"
+            )
     return running, ""
 
 

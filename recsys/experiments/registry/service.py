@@ -33,20 +33,31 @@ class RunningService:
         url: its address, such as http://127.0.0.1:8000.
         token: a token of the scope admin; None: it asks for none.
         failing: share of answers that are defects (5xx) from which on it gives alarm.
+
+    Raises:
+        DataError: the address is no address.
     """
 
     url: str
     token: str | None = None
     failing: float = 0.01
 
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise DataError(f"{self.url!r} is no address of a service; give one such as http://127.0.0.1:8000")
+
     def reload(self) -> str:
-        """Let all its processes load what is in place; return the fingerprint of the model that answers then.
+        """Let all its processes load what is in place; return the id of the model that answers then.
 
         Raises:
             AwayError: it does not answer.
-            DataError: it refuses.
+            DataError: it refuses, or its answer is not that of `recsys serve`.
         """
-        return str(json.loads(self._ask("POST", "/v1/admin/reload"))["model"])
+        text = self._ask("POST", "/v1/admin/reload")
+        try:
+            return str(json.loads(text)["model"])
+        except (ValueError, TypeError, KeyError):
+            raise DataError(f"{self.url} names no model after a reload; is it a service of `recsys serve`?") from None
 
     def alarm(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> str | None:
         """Watch it for some time; return what is wrong, as soon as something is, or None.
@@ -81,8 +92,6 @@ class RunningService:
 
     def _ask(self, method: str, path: str) -> str:
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        if not self.url.startswith(("http://", "https://")):
-            raise DataError(f"{self.url!r} is no address of a service; give one such as http://127.0.0.1:8000")
         request = urllib.request.Request(self.url.rstrip("/") + path, method=method, headers=headers)  # noqa: S310 - http(s) alone
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310

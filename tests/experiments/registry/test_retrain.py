@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks.serving.processes.served_process import ServedProcess
+from recsys.bundles.manifest import read_manifest
 from recsys.errors import ConfigError, DataError
 from recsys.events.addresses import open_store
 from recsys.events.store import Event
@@ -140,7 +141,12 @@ def test_one_at_a_time_and_only_in_a_registry(events: Path, tmp_path: Path) -> N
     with pytest.raises(DataError, match="is no registry of models"):
         Registry(tmp_path / "photos")
     retrain(_experiment(), _data(events), registry, QUICK)
+    assert registry.next_name() == "0002"
     lineage = tmp_path / "models" / "lineage.jsonl"
+    line = lineage.read_text()
+    lineage.write_text("")  # somebody took out the line: the run in place is not written over
+    assert registry.next_name() == "0002"
+    lineage.write_text(line)
     lineage.write_text(lineage.read_text() + '{"run": 1\n')
     with pytest.raises(DataError, match=r"lineage.jsonl, line 2: no attempt can be read"):
         roll_back(registry)
@@ -227,7 +233,8 @@ def test_a_service_that_answers_with_defects_takes_the_run_back(events: Path, tm
     def answers(path: str, times: int) -> tuple[int, str]:
         if path == "/metrics":
             return 200, _line(200, 100 * times) + _line(500, 5 * times)
-        return 200, json.dumps({"model": "m"})
+        loaded = (tmp_path / "models" / "served" / "model").resolve()
+        return 200, json.dumps({"model": read_manifest(loaded).model_id})
 
     with _replaying(answers) as (service, asked):
         found = retrain(_experiment(), _data(events), registry, RetrainSettings(matched=0.3, watch=5.0), [service])
@@ -259,4 +266,34 @@ def test_a_service_that_refuses_or_is_not_ready_or_away_is_told(events: Path, tm
     with _replaying(lambda *_: (200, _line(200, 1))) as (service, _):
         assert service.alarm(0.0) is None
     with pytest.raises(DataError, match="is no address of a service"):
-        RunningService("file:///etc/passwd").reload()
+        RunningService("file:///etc/passwd")
+    with _replaying(lambda *_: (200, "<html>")) as (service, _), pytest.raises(DataError, match="names no model"):
+        service.reload()
+
+
+def test_a_service_of_another_run_is_refused(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    _grow(events)
+    with _replaying(lambda *_: (200, json.dumps({"model": "another"}))) as (service, _):
+        found = retrain(_experiment(), _data(events), registry, QUICK, [service])
+    assert found is not None
+    assert (found.outcome, registry.in_place) == ("refused", "0001")
+    assert "answers with the model another" in found.told
+
+
+def test_what_was_taken_back_is_not_trained_again_before_anything_comes_in(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    heard: list[str] = []
+    retrain(_experiment(), _data(events), registry, QUICK, config="ease")
+    _grow(events)
+    retrain(_experiment(), _data(events), registry, QUICK, config="ease")
+    roll_back(registry)
+    assert retrain(_experiment(), _data(events), registry, QUICK, config="ease", say=heard.append) is None
+    assert (heard[-1], registry.in_place) == (
+        "nothing has come in since 0002 was trained, which was taken back; 0001 stays in place",
+        "0001",
+    )
+    other = retrain(_experiment("ials"), _data(events), registry, RetrainSettings(1.0, 0.0, watch=0.0), config="ials")
+    assert other is not None  # another experiment is something new
+    assert other.run == "0003"
