@@ -179,6 +179,9 @@ def _memory(options: argparse.Namespace) -> None:
     print(told["text"] or "Nothing is known of this user: what is popular is recommended.")
     print()
     seen = told["bytes_of_what_is_seen"]
-    print(f"{told['bytes']} bytes for {told['events']} events; which titles not to list again takes {seen} more")
+    print(
+        f"{told['bytes']} bytes for {told['events']} events: the titles below, with weights; "
+        f"which titles not to list again takes {seen} more"
+    )
     for one in told["titles"]:
         print(f"  {one['weight']:5.3f}  {one['title']}")

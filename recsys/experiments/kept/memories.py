@@ -29,7 +29,9 @@ def memory(
     columns: Mapping[str, Any] | None = None,
     allow: Iterable[type | str] = (),
 ) -> dict[str, Any]:
-    """Return what is kept of a user in a number of bytes, and the text that says it, as plain values.
+    """Return what is kept of a user in a number of bytes, and a text about the same history, as plain values.
+
+    The titles in bytes are those that make the scores again; the text has at most as many, of the largest tastes.
 
     Args:
         run: directory of a finished run whose model folds in.

@@ -27,6 +27,7 @@ from recsys.types import Items
 
 _METRIC: Final = "ndcg@10"
 _LENGTH: Final = 10
+_LEAST_LOG: Final = 0.5
 _USERS: Final = 500
 """Whose personas are compared."""
 
@@ -43,9 +44,11 @@ def judged(
 ) -> tuple[Finding, ...]:
     """Return what the checks of a new run find.
 
-    metrics: both models answer the test questions of the new run, of which neither has seen the answers as long as the
-    log grows at its end; the former with the items that it knows. personas: whether people find their personas again,
-    by number. policy: whether the norms can be kept with the new items.
+    log: where it has become smaller, whether half of it is still there, as a log that was cut off must not take the
+    place of a whole one unseen; erasures take out little. metrics: both models answer the test questions of the new
+    run, of which neither has seen the answers as long as the log grows at its end; the former with the items that it
+    knows. personas: whether people find their personas again, by number. policy: whether the norms can be kept with
+    the new items.
 
     Args:
         new: directory of the new run.
@@ -60,6 +63,7 @@ def judged(
     findings = []
     if former is not None:
         earlier = load_model(former, allow)
+        findings += _smaller(LogRecord.read(read_metrics(new)), LogRecord.read(read_metrics(former)))
         questions, train = questions_again(
             new, run_data(new), LogRecord.read(read_metrics(new)), read_filters(new / CONFIG)
         )
@@ -71,6 +75,15 @@ def judged(
         told = "; ".join(one.fault for one in conflicts) or f"{policy} can be kept with the items of the run"
         findings.append(Finding("policy", not conflicts, told))
     return tuple(findings)
+
+
+def _smaller(log: LogRecord | None, before: LogRecord | None) -> list[Finding]:
+    if log is None or before is None or log.events >= before.events:
+        return []
+    text = f"the log has {log.events} events; of {before.events} the run in place was trained"
+    if passed := log.events >= _LEAST_LOG * before.events:
+        return [Finding("log", passed, text)]
+    return [Finding("log", passed, f"{text}. Look whether it was cut off; if not, begin a new registry")]
 
 
 def _metrics(

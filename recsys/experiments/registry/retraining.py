@@ -230,5 +230,5 @@ def plain(attempt: Attempt) -> dict[str, Any]:
         "outcome": attempt.outcome,
         "before": attempt.former or "-",
         "events": attempt.events,
-        "told": attempt.told or "; ".join(finding.told for finding in attempt.findings),
+        "reason": attempt.told or "; ".join(finding.told for finding in attempt.findings),
     }

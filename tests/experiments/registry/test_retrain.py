@@ -99,6 +99,22 @@ def test_a_worse_model_and_a_policy_that_cannot_be_kept_are_refused(events: Path
         retrain(_experiment(), _data(events), registry, RetrainSettings(watch=0.0, policy=policy))
 
 
+def test_a_log_that_was_cut_off_is_refused_and_one_with_a_few_events_less_is_not(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.csv")
+    lines = log.read_text().splitlines()
+    registry = Registry(tmp_path / "models")
+    easy = RetrainSettings(tolerance=1.0, watch=0.0)
+    retrain(_experiment("popularity"), DataSettings(str(log)), registry, easy)
+    found = None
+    for kept, passed in ((len(lines) - 3, True), (len(lines) // 3, False)):
+        log.write_text("\n".join(lines[:kept]) + "\n")
+        found = retrain(_experiment("popularity"), DataSettings(str(log)), registry, easy)
+        assert found is not None
+        assert (found.findings[0].check, found.findings[0].passed) == ("log", passed)
+    assert found is not None
+    assert (found.outcome, registry.in_place) == ("refused", "0002")
+
+
 def test_the_tastes_of_a_model_with_personas_go_on(events: Path, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
     experiment = _experiment("ease_personas", **{"tastes.tastes": "4"})
