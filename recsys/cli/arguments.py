@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn, TypeAlias, final
 
 from recsys.checks import LARGEST_SEED
 from recsys.data.splits.names import ASKS
-from recsys.errors import nearest
+from recsys.errors import ConfigError, nearest
 from recsys.files import PICTURES
 
 LONGEST_LIST = 100_000
@@ -185,6 +185,31 @@ def add_run(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
 def of_run(options: argparse.Namespace) -> dict[str, Any]:
     """Return how the run of `add_run` is read, as keyword arguments."""
     return {"source": options.data, "columns": dict(options.columns), "allow": options.allow_model}
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Add a log of choices, in the place of a run."""
+    parser.add_argument(
+        "--pairs",
+        metavar="FILE",
+        help="instead of a run: choices (user, chosen, rejected), or simulated-pairs; rewards are trained on them",
+    )
+    parser.add_argument("--vectors", type=Path, metavar="FILE", help="item vectors of --pairs: .npy or .safetensors")
+    parser.add_argument("--items", type=Path, metavar="FILE", help="table of the items of --pairs, with a column item")
+    parser.add_argument("--personas", type=whole(1, 64), default=4, help="of the reward of --pairs (default: 4)")
+
+
+def of_choices(options: argparse.Namespace) -> bool:
+    """Return whether a command is about a log of choices, and not about a run.
+
+    Raises:
+        ConfigError: it is about both, about neither, or tells of items of pairs without pairs.
+    """
+    if (options.run is None) == (options.pairs is None):
+        raise ConfigError("give either --run DIR, a model of a log of ratings, or --pairs FILE, a log of choices")
+    if options.pairs is None and (options.vectors is not None or options.items is not None):
+        raise ConfigError("--vectors and --items go with --pairs, a log of choices; leave them out")
+    return options.pairs is not None
 
 
 def add_allowed(parser: argparse.ArgumentParser) -> None:

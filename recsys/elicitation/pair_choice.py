@@ -113,14 +113,19 @@ class PairsByInformation:
 
     Args:
         bases: of taste; of answers of a language model `TasteBases.of_rewards`.
-        candidates: items of which pairs are made.
+        candidates: items of which pairs are made; or the pairs themselves, "pairs 2", as of answers to one prompt.
         pairs: how many pairs are looked at, at random; all where there are fewer.
         seed: of the pairs.
     """
 
     def __init__(self, bases: TasteBases, candidates: Ints, pairs: int = 2_000, seed: int = 0) -> None:
         self.bases = bases
-        self._pairs = np.asarray(candidates, np.int64)[_pool(len(candidates), pairs, seed)]
+        given = np.asarray(candidates, np.int64)
+        if given.ndim == 1:
+            self._pairs = given[_pool(len(given), pairs, seed)]
+        else:
+            kept = np.sort(np.random.default_rng(seed).permutation(len(given))[: whole("pairs", pairs)])
+            self._pairs = given[kept]
         self._vectors = bases.vectors[self._pairs[:, 0]] - bases.vectors[self._pairs[:, 1]]
         self._offsets = bases.offsets[self._pairs[:, 0]] - bases.offsets[self._pairs[:, 1]]
 

@@ -7,7 +7,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_run, of_run, whole
+from recsys.cli.answers.pair_interview import interview_about_pairs
+from recsys.cli.arguments import (
+    Commands,
+    add_choices,
+    add_command,
+    add_json,
+    add_length,
+    add_run,
+    add_seed,
+    of_choices,
+    of_run,
+    whole,
+)
 from recsys.cli.render import output, print_json, say
 from recsys.errors import ConfigError
 
@@ -34,25 +46,29 @@ def add(commands: Commands) -> None:
         _interview,
         "ask somebody new a few questions, and list what the answers say",
         "At each screen type a letter for each title: l liked, d not for me, k don't know it; or s to skip the "
-        "screen, b to go back, e when that is enough.",
+        "screen, b to go back, e when that is enough. Of a pair of texts: a, b, s for the same, k for can't say.",
     )
-    add_run(parser)
+    add_run(parser, required=False)
+    add_choices(parser)
     parser.add_argument(
-        "--questions", type=whole(1, 200), default=40, metavar="N", help="the most questions (default: %(default)s)"
+        "--questions", type=whole(1, 200), metavar="N", help="the most questions (default: 40; of pairs 10)"
     )
-    parser.add_argument(
-        "--screen", type=whole(1, _MOST), default=4, metavar="N", help="titles of a screen (default: %(default)s)"
-    )
+    parser.add_argument("--screen", type=whole(1, _MOST), metavar="N", help="titles of a screen (default: 4)")
     parser.add_argument(
         "--answers",
         type=Path,
         metavar="FILE",
-        help="ask nothing here: CSV with the columns item,answer; print the next screen and the list after these",
+        help="ask nothing here: CSV with the columns item,answer, of pairs item,other,answer; print the next "
+        "questions and the list after these",
     )
     parser.add_argument(
-        "--save", type=Path, metavar="FILE", help="write what is known as a history for `recsys recommend --history`"
+        "--save",
+        type=Path,
+        metavar="FILE",
+        help="write what is known as a history for `recsys recommend --history`, of pairs as choices",
     )
     add_length(parser, "length of the list")
+    add_seed(parser, "of the reward that is trained on --pairs")
     add_json(parser)
 
 
@@ -63,6 +79,12 @@ def _interview(options: argparse.Namespace) -> None:
         raise ConfigError(
             "--json answers a program; give the answers so far with --answers FILE, an empty one at first"
         )
+    if of_choices(options):
+        if options.screen is not None:
+            raise ConfigError("--screen is of titles; of --pairs one is asked at a time, leave it out")
+        interview_about_pairs(options)
+        return
+    options.screen, options.questions = options.screen or 4, options.questions or 40
     asked = RunInterview.of(options.run, **of_run(options))
     if options.answers is not None:
         answers = asked.read_answers(options.answers)

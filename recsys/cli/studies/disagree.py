@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from recsys.cli.arguments import Commands, add_command, add_json, add_run, add_seed, whole
+from recsys.cli.arguments import Commands, add_choices, add_command, add_json, add_run, add_seed, of_choices, whole
 from recsys.cli.render import percent, print_json, print_table, say
 
 
@@ -28,14 +27,7 @@ def add(commands: Commands) -> None:
         help="masked: new users judge pairs whose ratings are taken out of their histories; held_out: everybody's last "
         "ratings; camps: simulated users of whom the truth is known (default: %(default)s)",
     )
-    parser.add_argument(
-        "--pairs",
-        metavar="FILE",
-        help="instead of a run: choices (user, chosen, rejected), or simulated-pairs; rewards are trained on them",
-    )
-    parser.add_argument("--vectors", type=Path, metavar="FILE", help="item vectors of --pairs: .npy or .safetensors")
-    parser.add_argument("--items", type=Path, metavar="FILE", help="table of the items of --pairs, with a column item")
-    parser.add_argument("--personas", type=whole(1, 64), default=4, help="of the reward of --pairs (default: 4)")
+    add_choices(parser)
     parser.add_argument("--raters", type=whole(1), help="least users who judge a pair (default: 80; of held_out 20)")
     parser.add_argument(
         "--cap", type=whole(1), metavar="PAIRS", help="at most so many pairs of each user (default: all)"
@@ -50,14 +42,8 @@ def add(commands: Commands) -> None:
 
 
 def _disagree(options: argparse.Namespace) -> None:
-    from recsys.errors import ConfigError
-
-    if (options.run is None) == (options.pairs is None):
-        raise ConfigError("give either --run DIR, a model of a log of ratings, or --pairs FILE, a log of choices")
-    if options.pairs is not None:
+    if of_choices(options):
         _of_pairs(options)
-    elif options.vectors is not None or options.items is not None:
-        raise ConfigError("--vectors and --items go with --pairs, a log of choices; leave them out")
     else:
         _of_run(options)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.data.pairs import PairLog, Pairs
+from recsys.elicitation import Answer, TasteBases, TasteBelief
 from recsys.errors import CapabilityError, DataError, NotFittedError
 from recsys.models.preference.network import Kind
 from recsys.models.preference.reward import PersonaReward
@@ -61,6 +62,38 @@ def test_fold_in_is_the_optimum(world: TopicPairs) -> None:
         step = np.zeros((1, 2))
         step[0, coordinate] = 1e-4
         assert abs(loss(found + step) - loss(found - step)) / 2e-4 < 1e-4
+
+
+def test_bases_are_the_reward_and_the_belief_over_them_is_the_posterior(world: TopicPairs) -> None:
+    """What `recsys.elicitation` believes after a newcomer's choices is the mean of draws from N(0, I), weighed by the
+    likelihood that the model itself gives the choices."""
+    model, vectors = _fitted(world, "persona"), world.train.vectors
+    assert vectors is not None
+    common, each = model.bases(vectors)
+    pairs, users = world.train.pairs, model.users
+    reward = common + users @ each.T
+    margins = reward[pairs.user, pairs.winner] - reward[pairs.user, pairs.loser]
+    np.testing.assert_allclose(model.margins(vectors, pairs, users), margins, atol=1e-5)
+    draws = np.random.default_rng(0).standard_normal((4_000, each.shape[1]))
+    bases = TasteBases.of_rewards(common, each)
+    for user in range(5):
+        mine = world.newcomers.take(world.newcomers.user == user)
+        chosen = list(zip(mine.winner.tolist(), mine.loser.tolist(), strict=True))
+        said = np.zeros(len(draws))
+        for winner, loser in chosen:
+            one = np.full(len(draws), winner, np.int32), np.full(len(draws), loser, np.int32)
+            asked = Pairs(np.arange(len(draws), dtype=np.int32), *one, np.ones(len(draws), np.float32))
+            said -= np.logaddexp(0, -model.margins(vectors, asked, draws))
+        weights = np.exp(said - said.max())
+        mean = weights @ draws / weights.sum()
+        belief = TasteBelief.of(bases, [Answer(winner, "prefer", other=loser) for winner, loser in chosen])
+        np.testing.assert_allclose(belief.mean, mean, atol=0.15)
+        assert np.abs(mean).max() > 0.5
+        assert np.corrcoef(belief.expected, common + each @ mean)[0, 1] > 0.99
+    with pytest.raises(NotFittedError):
+        PersonaReward().bases(vectors)
+    with pytest.raises(CapabilityError, match="no normal prior"):
+        PersonaReward("mixture", 2, optimization=Optimization(epochs=1)).fit(world.train).bases(vectors)
 
 
 def test_pooled_is_one_reward_for_all(world: TopicPairs) -> None:
