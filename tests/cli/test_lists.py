@@ -159,7 +159,10 @@ def test_a_file_is_replaced_only_when_asked(call: Call, runs: dict[str, Path], t
         (("--all", "--out", "nowhere/lists.csv"), "no directory"),
         (("--all", "--out", "lists.csv", "--mute", "3"), "--mute"),
         (("--user", "3", "--out", "lists.csv"), "--all and --users"),
-        (("--users", "missing.txt", "--out", "lists.csv"), "missing.txt"),
+        (
+            ("--users", "missing.txt", "--out", "lists.csv"),
+            "missing.txt does not exist; give a file with the ids of the users",
+        ),
     ],
 )
 def test_misuse_is_told(

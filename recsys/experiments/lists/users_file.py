@@ -19,8 +19,10 @@ def read_users(path: Path) -> list[str]:
     The file has any format of a log with a column for the user, or is ids one to a line, or a JSON list of ids.
 
     Raises:
-        DataError: naming file, line and value: nothing readable, no user column, no id.
+        DataError: naming file, line and value: no file, nothing readable, no user column, no id.
     """
+    if not path.exists():
+        raise DataError(f"{path} does not exist; give a file with the ids of the users, one to a line")
     source = find_log(path)
     columns = Columns(names=("user",)) if is_bare_list(source) else Columns()
     layout = detect(source, columns, required=("user",))
