@@ -119,12 +119,13 @@ class PairsByInformation:
     """
 
     def __init__(self, bases: TasteBases, candidates: Ints, pairs: int = 2_000, seed: int = 0) -> None:
+        whole("pairs", pairs)
         self.bases = bases
         given = np.asarray(candidates, np.int64)
         if given.ndim == 1:
             self._pairs = given[_pool(len(given), pairs, seed)]
         else:
-            kept = np.sort(np.random.default_rng(seed).permutation(len(given))[: whole("pairs", pairs)])
+            kept = np.sort(np.random.default_rng(seed).permutation(len(given))[:pairs])
             self._pairs = given[kept]
         self._vectors = bases.vectors[self._pairs[:, 0]] - bases.vectors[self._pairs[:, 1]]
         self._offsets = bases.offsets[self._pairs[:, 0]] - bases.offsets[self._pairs[:, 1]]

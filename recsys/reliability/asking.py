@@ -50,12 +50,14 @@ def told_by_asking_again(fitted: FittedMixture, responses: Responses) -> Doubles
 def _with_another(once: Responses, first: Ints, answer: float) -> Responses:
     """Return the responses with one more of each pair, under the usual conditions."""
     extra = once.take(first)
-    more = {
-        name: np.concatenate([getattr(once, name), getattr(extra, name)]) for name in ("user", "item", "value", "time")
-    }
-    more["value"][len(once) :] = answer
-    condition = np.concatenate([once.condition, np.zeros_like(extra.condition)])
-    return replace(once, **more, condition=condition)
+    return replace(
+        once,
+        user=np.concatenate([once.user, extra.user]),
+        item=np.concatenate([once.item, extra.item]),
+        value=np.concatenate([once.value, np.full(len(first), answer)]),
+        time=np.concatenate([once.time, extra.time]),
+        condition=np.concatenate([once.condition, np.zeros_like(extra.condition)]),
+    )
 
 
 def _log_total(likelihoods: Doubles, shares: Doubles) -> Doubles:

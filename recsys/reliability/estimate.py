@@ -78,9 +78,10 @@ class Estimate:
         fold = rng.permutation(np.arange(pairs) % folds)
         shape = responses.n_users, responses.n_items
 
-        columns = user, item, answer, np.ones(pairs)
+        weight = np.ones(pairs)
         whole, *factors = [
-            Factors.of(*(column[fold != k] for column in columns), shape, size) for k in range(-1, folds)
+            Factors.of(user[others], item[others], answer[others], weight[others], shape, size)
+            for others in (fold != k for k in range(-1, folds))
         ]
         subset = np.sort(rng.permutation(pairs)[:_MOST])
         deviation = float(responses.value.std())
@@ -111,32 +112,36 @@ class Estimate:
 
     def predicted(self) -> Estimate:
         """Predict each preference from the others."""
-        mean, variance = np.empty(len(self.user)), np.empty(len(self.user))
-        columns = self.user, self.item, self.answer, self.weights()
-        by, learns = self._change(columns)
+        mean, variance, weight = np.empty(len(self.user)), np.empty(len(self.user)), self.weights()
+        by, learns = self._change(weight)
         factors = []
         for k, former in enumerate(self.factors):
             judged = self.fold == k
-            fitted = former.scaled(by).fitted(*(column[~judged] for column in columns), learns=learns)
+            user, item, answer, others = self._rated(~judged, weight)
+            fitted = former.scaled(by).fitted(user, item, answer, others, learns=learns)
             factors.append(fitted)
-            user = fitted.of_users(*columns, self.responses.n_users)
-            mean[judged], variance[judged] = user.without(*(column[judged] for column in columns))
-        whole = self.whole.scaled(by).fitted(*columns, learns=learns)
-        state = {"mean": mean, "variance": variance, "whole": whole, "factors": tuple(factors)}
-        return replace(self, **state, rounds=self.rounds + 1)
+            users = fitted.of_users(self.user, self.item, self.answer, weight, self.responses.n_users)
+            mean[judged], variance[judged] = users.without(*self._rated(judged, weight))
+        whole = self.whole.scaled(by).fitted(self.user, self.item, self.answer, weight, learns=learns)
+        return replace(self, mean=mean, variance=variance, whole=whole, factors=tuple(factors), rounds=self.rounds + 1)
 
-    def _change(self, columns: tuple[Ints, Ints, Doubles, Doubles]) -> tuple[float, bool]:
+    def _rated(self, part: Mask, weight: Doubles) -> tuple[Ints, Ints, Doubles, Doubles]:
+        """Return users, items, answers and weights of some pairs."""
+        return self.user[part], self.item[part], self.answer[part], weight[part]
+
+    def _change(self, weight: Doubles) -> tuple[float, bool]:
         """Return how the vectors' priors change so that a fold is foretold best: weights change with the rounds.
 
         Returns:
             By what factor, and whether they are estimated.
         """
         k = self.rounds % len(self.factors)
-        judged, others = ([column[part] for column in columns] for part in (self.fold == k, self.fold != k))
+        judged = self._rated(self.fold == k, weight)
+        user, item, answer, others = self._rated(self.fold != k, weight)
 
         def foretold(change: tuple[float, bool]) -> float:
             by, learns = change
-            return self.factors[k].scaled(by).fitted(*others, learns=learns).foretells(*judged)
+            return self.factors[k].scaled(by).fitted(user, item, answer, others, learns=learns).foretells(*judged)
 
         return max(((1.0, False), (1 / _STEP, False), (_STEP, False), (1.0, True)), key=foretold)
 

@@ -75,8 +75,8 @@ class ResponseMixture:
             DataError: there is no response, or all are the same.
         """
         if len(np.unique(responses.value)) < 2:
-            found = "there is no response" if len(responses) == 0 else f"every response is {responses.value[0]:g}"
-            raise DataError(f"{found}, so nothing can be told of any; give a log whose ratings differ")
+            none = "there is no response" if len(responses) == 0 else f"every response is {responses.value[0]:g}"
+            raise DataError(f"{none}, so nothing can be told of any; give a log whose ratings differ")
         centered = responses.under(responses.condition - responses.condition.mean(0), responses.names)
         run = Estimate.begun(centered, self.folds, self.size, self.seed).predicted()
         identified = run.predicts() or repeats_agree(centered)

@@ -37,7 +37,8 @@ def choices(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Floats
 
 @pytest.fixture(scope="module")
 def asked(choices: tuple[list[str], Floats]) -> PairInterview:
-    return PairInterview.of(read_pair_log(*choices[0][1:6:2]), personas=2)
+    pairs, vectors, items = choices[0][1:6:2]
+    return PairInterview.of(read_pair_log(pairs, vectors, items), personas=2)
 
 
 def test_a_pair_is_one_of_the_log_and_what_is_said_of_it_moves_the_list(

@@ -104,7 +104,8 @@ def test_users_whose_level_alone_differs_are_no_prediction() -> None:
     rng = np.random.default_rng(0)
     user, item = np.repeat(np.arange(100), 4), rng.integers(50, size=400)
     value = np.clip(np.rint(3 + rng.normal(size=100)[user] + 0.7 * rng.normal(size=400)), 1, 5)
-    answers = Responses(user, item, value, np.arange(400), np.zeros((400, 0)), (), 100, 50)
+    columns = user.astype(np.int32), item.astype(np.int32), value, np.arange(400)
+    answers = Responses(*columns, np.zeros((400, 0)), (), 100, 50)
     mixture, _ = ResponseMixture(rounds=1).fit(answers.take(answers.first))
     assert not mixture.identified
 
@@ -145,7 +146,7 @@ def test_conditions_count_from_their_mean_when_they_are_read_too() -> None:
         judge(mixture, responses(truth, truth.anchor + by)).probabilities
         for by, (mixture, _) in ((0.0, plain), (100.0, moved))
     ]
-    np.testing.assert_allclose(*again, atol=1e-3)
+    np.testing.assert_allclose(again[0], again[1], atol=1e-3)
 
 
 def test_an_answer_beyond_the_scale_is_at_its_end() -> None:

@@ -11,10 +11,11 @@ from recsys.cli.render import output, print_json, say
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from recsys.elicitation.questions import Answer
+    from recsys.elicitation.questions import Answer, AnswerKind
     from recsys.experiments.answers.pair_interview import PairInterview, PairProgress
 
 _HELP: Final = "a or b, s the same, k can't say; or u undo, e enough"
+_KINDS: Final[dict[str, AnswerKind]] = {"a": "prefer", "s": "same", "k": "dont_know"}
 _QUESTIONS: Final = 10
 _SHOWN: Final = 3
 _LETTERS: Final = 240
@@ -61,7 +62,7 @@ def _ask(asked: PairInterview, options: argparse.Namespace) -> list[Answer]:
         elif said == "b":
             answers.append(Answer(second, "prefer", other=first))
         else:
-            answers.append(Answer(first, {"a": "prefer", "s": "same", "k": "dont_know"}[said], other=second))
+            answers.append(Answer(first, _KINDS[said], other=second))
     return answers
 
 

@@ -72,7 +72,7 @@ class PairInterview:
         assert log.vectors is not None
         bases = TasteBases.of_rewards(*reward.bases(log.vectors))
         pairs = np.unique(np.sort(np.stack([log.pairs.winner, log.pairs.loser], 1), axis=1), axis=0)
-        return cls(log, bases, PairsByInformation(bases, pairs, seed=seed))
+        return cls(log, bases, PairsByInformation(bases, pairs.astype(np.int64), seed=seed))
 
     def progress(self, answers: Sequence[Answer], n: int = 10) -> PairProgress:
         """Return the next pair, the best texts and how much is known.

@@ -50,7 +50,7 @@ class Asking:
         if self._interview is None and self._log is not None:
             crowd = Crowd.of(_in_numbers_of(self._log, self._fitted))
             self._interview, self._scale = Interview.of(crowd), crowd.scale
-            self._uses_are_likes = (crowd.known != crowd.liked).nnz == 0
+            self._uses_are_likes = abs(crowd.known - crowd.liked).nnz == 0
             self._log = None
 
     def screen(
