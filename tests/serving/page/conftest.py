@@ -16,7 +16,7 @@ from tests.serving.page.browser import DESK, Visit, Watch, chromium
 from tests.serving.titled_run import train_titled
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # while it is open a loop runs in this thread, and tests of other folders may follow
 def browser() -> Iterator[Any]:
     with chromium() as opened:
         yield opened
@@ -69,7 +69,7 @@ def visit(browser: Any) -> Iterator[Visit]:
         """Open the page, as a user and with a token if given; `tour`: as somebody who has not seen it."""
         width, height = size
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         before = [] if tour else ["localStorage.setItem('recsys.tour', 'seen');"]
         if user is not None:
             known = f"localStorage.getItem('recsys.user') ?? localStorage.setItem('recsys.user', {json.dumps(user)});"
