@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.checks import choice, positive, seed_of_draws, share, whole
 from recsys.errors import ConfigError
-from recsys.types import Doubles, Items, Kinds
+from recsys.types import Doubles, Ints, Items, Kinds
 
 Variant = Literal["answers", "preferences", "changes"]
 """What a shown number moves: the answers of the class alone, every preference a little, or nothing while some users
@@ -31,6 +31,7 @@ class AnswerWorld:
         value: "answers", whole stars from 1 to 5.
         anchor: "answers", the number that was shown beside the question, less the middle of the scale.
         kind: "answers", int8: the class of the pair: `GENUINE`, `NON_ATTITUDE` or `CONSTRUCTED`.
+        level: "users", what each user answers on average where there is no opinion.
         theta: "users items", what each user really thinks of each item.
         shares: "users 3", the share of each class in the user's answers, as drawn.
     """
@@ -40,8 +41,24 @@ class AnswerWorld:
     value: Doubles
     anchor: Doubles
     kind: Kinds
+    level: Doubles
     theta: Doubles
     shares: Doubles
+
+    def asked_again(self, answers: Ints, seed: int = 0) -> AnswerWorld:
+        """Return the world with one more answer about the pair of each of some answers, under a number of its own.
+
+        Args:
+            answers: positions.
+            seed: of numbers shown and answers.
+        """
+        rng = np.random.default_rng(seed)
+        user, item, kind = self.user[answers], self.item[answers], self.kind[answers]
+        anchor = rng.choice(np.unique(self.anchor), len(answers))
+        value = _said(kind, self.theta[user, item], self.level[user], anchor, rng)
+        old = self.user, self.item, self.value, self.anchor, self.kind
+        columns = (np.concatenate(pair) for pair in zip(old, (user, item, value, anchor, kind), strict=True))
+        return AnswerWorld(*columns, self.level, self.theta, self.shares)
 
 
 def answer_world(
@@ -108,17 +125,23 @@ def answer_world(
         mind = np.where(changed, 2 * (level[user] + quality[item]) - mind, mind)
     if variant == "preferences":
         mind = mind + 0.4 * anchor
-    made = np.select(
-        [kind == GENUINE, kind == NON_ATTITUDE],
-        [mind + 0.4 * rng.normal(size=len(user)), level[user] + 1.1 * rng.normal(size=len(user))],
-        level[user] + 0.8 * anchor + 0.4 * rng.normal(size=len(user)),
-    )
     return AnswerWorld(
         user.astype(np.int32),
         item.astype(np.int32),
-        np.clip(np.rint(made), 1, 5),
+        _said(kind, mind, level[user], anchor, rng),
         anchor,
         kind.astype(np.int8),
+        level,
         theta,
         drawn,
     )
+
+
+def _said(kind: Ints | Kinds, mind: Doubles, level: Doubles, anchor: Doubles, rng: np.random.Generator) -> Doubles:
+    """Return answers in stars, each of its class."""
+    made = np.select(
+        [kind == GENUINE, kind == NON_ATTITUDE],
+        [mind + 0.4 * rng.normal(size=len(kind)), level + 1.1 * rng.normal(size=len(kind))],
+        level + 0.8 * anchor + 0.4 * rng.normal(size=len(kind)),
+    )
+    return np.clip(np.rint(made), 1, 5)
