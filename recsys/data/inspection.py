@@ -15,7 +15,7 @@ from recsys.data.readers.columns import Columns
 from recsys.data.readers.repeats import find_repeats
 from recsys.data.sessions import sessions, users_per_span
 from recsys.errors import DataError
-from recsys.types import DAY, Doubles, Floats, Ints
+from recsys.types import DAY, Doubles, Floats, Ints, Mask
 
 _QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "max": 1.0}
 _MAX_VALUES = 32
@@ -54,6 +54,11 @@ class Inspection:
         blank_values: events without value.
         kinds: number of events of each kind, by kind.
         reading: how a model that reads feedback reads the events, in words.
+        rated_again: pairs of user and item with ratings at several times.
+        equal_again: share of those whose second rating equals the first; None without any.
+        conditions: number of events under each condition, by name; "" where nothing is said.
+        across_conditions: pairs of user and item that were rated under several conditions.
+        reliability: what can be told of how reliable ratings are, in words; see `recsys.reliability`.
         titles: whether items have titles.
         genres: whether items have genres.
         tags: whether items have tags.
@@ -81,6 +86,11 @@ class Inspection:
     blank_values: int
     kinds: dict[str, int]
     reading: str
+    rated_again: int
+    equal_again: float | None
+    conditions: dict[str, int]
+    across_conditions: int
+    reliability: str
     titles: bool
     genres: bool
     tags: bool
@@ -107,6 +117,8 @@ def inspect(log: Interactions, policies: Columns = _DEFAULT) -> Inspection:
     repeats = find_repeats(log.user_num, log.item_num, log.value, log.time, log.kinds)
     distinct = len(log) - len(repeats.pairs) + int((~repeats.duplicate & ~repeats.later).sum())
     kinds = described(kinds_of(log))
+    again, across = _again(log), _across_conditions(log)
+    conditions = _conditions(log)
     unit = DAY if log.clock == "seconds" else 1
     first, last = int(log.time.min()), int(log.time.max())
     begin, end = (f"{np.datetime64(time, 's')}Z" if log.clock == "seconds" else time for time in (first, last))
@@ -133,6 +145,11 @@ def inspect(log: Interactions, policies: Columns = _DEFAULT) -> Inspection:
         blank_values=int(np.isnan(log.value).sum()),
         kinds=kinds,
         reading=_reading(log, kinds),
+        rated_again=len(again),
+        equal_again=float(again.mean()) if len(again) else None,
+        conditions=conditions,
+        across_conditions=across,
+        reliability=_reliability(log, again, [name for name in conditions if name]),
         titles=log.metadata.titles != tuple(map(str, log.items.ids.tolist())),
         genres=log.metadata.has_genres,
         tags=any(log.metadata.tags),
@@ -167,6 +184,56 @@ def _reading(log: Interactions, kinds: dict[str, int]) -> str:
     )
     others = ", ".join(f"a {kind} as {weight:g}" for kind, weight in weights.items())
     return "; ".join([*([ratings] if "rating" in kinds else []), *([others] if others else [])])
+
+
+def _again(log: Interactions) -> Mask:
+    """Return whether the second rating equals the first, of each pair of user and item with ratings at several times.
+
+    Ratings at one time are left out: most files have lost those that are equal, as duplicates.
+    """
+    rated = log.select(is_rated(log.value, log.kinds))
+    if rated.clock == "none" or len(rated) == 0:
+        return np.zeros(0, np.bool_)
+    pair = rated.user_num.astype(np.int64) * rated.n_items + rated.item_num
+    order = np.lexsort((rated.time, pair))
+    pair, time, value = pair[order], rated.time[order], rated.value[order]
+    new = np.r_[True, (np.diff(pair) != 0) | (np.diff(time) != 0)]
+    pair, value = pair[new], value[new]
+    second = np.flatnonzero(np.diff(pair, prepend=-1) == 0)
+    second = second[np.diff(pair[second], prepend=-1) != 0]
+    return np.asarray(value[second] == value[second - 1])
+
+
+def _conditions(log: Interactions) -> dict[str, int]:
+    if log.conditions is None:
+        return {}
+    counts = np.bincount(log.conditions + 1, minlength=len(log.condition_names) + 1).tolist()
+    return {name: count for name, count in zip(("", *log.condition_names), counts, strict=True) if count}
+
+
+def _across_conditions(log: Interactions) -> int:
+    if log.conditions is None:
+        return 0
+    rated = is_rated(log.value, log.kinds)
+    pair = (log.user_num.astype(np.int64) * log.n_items + log.item_num)[rated]
+    distinct = np.unique(np.stack([pair, log.conditions[rated]]), axis=1)[0]
+    return int((np.unique(distinct, return_counts=True)[1] > 1).sum())
+
+
+def _reliability(log: Interactions, again: Mask, conditions: list[str]) -> str:
+    """Return what `recsys.reliability.ResponseMixture` can tell apart in the log."""
+    if RatingScale.of(log) is None:
+        return "nothing of ratings, for there are none that differ; events can be weighed by how well they agree"
+    told = ["preferences and non-attitudes, as far as other ratings foretell a rating"]
+    if len(again):
+        told.append(f"{len(again)} second ratings, {again.mean():.0%} of them equal, tell more than single ones")
+    moved = [*(["the order of the sitting"] if log.has_time else []), *(["conditions"] if len(conditions) > 1 else [])]
+    told.append(
+        f"constructed answers, where they follow {' or '.join(moved)}"
+        if moved
+        else "constructed answers not, for no condition of an answer is known"
+    )
+    return "; ".join(told)
 
 
 def _quantiles(values: Ints | Doubles) -> dict[str, float]:

@@ -43,6 +43,9 @@ class Interactions:
         name: short name of the data set, for reports.
         kinds: "events", int8, what was done, codes of `recsys.data.feedback.KINDS`; None: nothing is said, events with
             a rating are ratings and the others uses.
+        conditions: "events", int32, the circumstances of each, numbers of `condition_names`, -1: nothing is said; None: of
+            no event.
+        condition_names: such as devices or versions of a page, sorted.
         superseded: earlier events that a later one of the same user, item and kind replaces (`re_ratings=last`), with
             the same vocabularies; None: there are none. They count for splits alone, which cut before events are
             replaced; a model never learns from them.
@@ -59,10 +62,12 @@ class Interactions:
     name: str = "log"
     kinds: Kinds | None = None
     superseded: Interactions | None = None
+    conditions: Items | None = None
+    condition_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         columns: list[npt.NDArray[Any]] = [self.user_num, self.item_num, self.value, self.time]
-        columns += [] if self.kinds is None else [self.kinds]
+        columns += [column for column in (self.kinds, self.conditions) if column is not None]
         lengths = {len(column) for column in columns}
         if len(lengths) != 1:
             raise ValueError(f"columns differ in length: {sorted(lengths)}")
@@ -178,12 +183,16 @@ class Interactions:
         clock: Clock,
         kinds: Kinds | None,
         superseded: Mask | None,
+        conditions: Items | None,
+        condition_names: tuple[str, ...],
         name: str,
     ) -> Interactions:
         """Build a log from numbered columns in any order; equal times of a user keep their input order."""
         order = np.lexsort((time, user_num))
         columns = user_num[order], item_num[order], value[order], time[order]
-        log = cls(*columns, users, items, metadata, clock, name, None if kinds is None else kinds[order])
+        kinds, conditions = (None if column is None else column[order] for column in (kinds, conditions))
+        described = users, items, metadata, clock, name, kinds, None, conditions, condition_names
+        log = cls(*columns, *described)
         return log if superseded is None else log.superseding(superseded[order])
 
     def __len__(self) -> int:
@@ -243,6 +252,7 @@ class Interactions:
             value=self.value[keep],
             time=self.time[keep],
             kinds=None if self.kinds is None else self.kinds[keep],
+            conditions=None if self.conditions is None else self.conditions[keep],
             superseded=None,
         )
         if self.superseded is None:
@@ -262,16 +272,18 @@ class Interactions:
         earlier = self.superseded
         if earlier is None:
             return self
-        kinds = None
-        if self.kinds is not None and earlier.kinds is not None:
-            kinds = np.concatenate([earlier.kinds, self.kinds])
+        kinds, conditions = (
+            None if later is None or former is None else np.concatenate([former, later])
+            for former, later in ((earlier.kinds, self.kinds), (earlier.conditions, self.conditions))
+        )
         return Interactions.sorted(
             # At equal times the replaced event comes first.
             np.concatenate([earlier.user_num, self.user_num]),
             np.concatenate([earlier.item_num, self.item_num]),
             np.concatenate([earlier.value, self.value]),
             np.concatenate([earlier.time, self.time]),
-            *(self.users, self.items, self.metadata, self.clock, kinds, None, self.name),
+            *(self.users, self.items, self.metadata, self.clock, kinds, None, conditions, self.condition_names),
+            self.name,
         )
 
     def superseding(self, replaced: Mask) -> Interactions:
@@ -299,7 +311,8 @@ class Interactions:
 
         def renumbered(log: Interactions, superseded: Interactions | None) -> Interactions:
             columns = user_rank[log.user_num], item_rank[log.item_num], log.value, log.time
-            return Interactions(*columns, *described, log.clock, log.name, log.kinds, superseded)
+            said = log.kinds, superseded, log.conditions, log.condition_names
+            return Interactions(*columns, *described, log.clock, log.name, *said)
 
         # A superseded event has the user and the item of the one that replaces it.
         return renumbered(self, None if self.superseded is None else renumbered(self.superseded, None))
@@ -323,6 +336,8 @@ class Interactions:
             digest.update("\x1f".join(map(str, vocabulary.ids)).encode())
         if self.kinds is not None:
             digest.update(np.ascontiguousarray(self.kinds).tobytes())
+        if self.conditions is not None:
+            digest.update(np.ascontiguousarray(self.conditions).tobytes() + "\x1f".join(self.condition_names).encode())
         if self.superseded is not None:
             digest.update(self.superseded.fingerprint.encode())
         return digest.hexdigest()

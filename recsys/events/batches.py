@@ -52,9 +52,13 @@ def fresh(batch: Mapping[Key, Event], stored: Mapping[Key, Event | None]) -> lis
 
 
 def _same(one: Event, other: Event) -> bool:
-    """Whether two events of one user and id are the same. 1 is as good as no value: schema 1 knew no difference."""
+    """Whether two events of one user and id are the same.
+
+    1 is as good as no value: schema 1 knew no difference. No condition is as good as any: schema 5 knew none.
+    """
     said = {(one.kind, one.value), (other.kind, other.value)}
     same = len(said) == 1 or said == _EQUAL
+    same &= one.condition == other.condition or None in (one.condition, other.condition)
     return same and (one.item_id, one.time) == (other.item_id, other.time)
 
 

@@ -17,6 +17,9 @@ LONGEST_ID = 256
 DOTS = (".", "..")
 """What can be no id."""
 
+LONGEST_CONDITION = 80
+"""Characters of what an event says of its circumstances, at most."""
+
 LARGEST_VALUE = 1e9
 LARGEST_WEIGHT = 10.0
 MOST_PERSONAS = 256

@@ -19,19 +19,19 @@ RESERVE = "UPDATE recsys_store SET last_sequence = last_sequence + ? RETURNING l
 # by itself: PostgreSQL would read and sort all of them to cut their union.
 SINCE = """
     SELECT * FROM (
-        SELECT 0, sequence, event_id, user_id, item_id, value, time, kind FROM recsys_events
+        SELECT 0, sequence, event_id, user_id, item_id, value, time, kind, condition FROM recsys_events
         WHERE sequence > ? ORDER BY sequence LIMIT ?
     ) AS recorded
     UNION ALL SELECT * FROM (
-        SELECT 1, sequence, user_id, name, model, weight, persona, '' FROM recsys_corrections
+        SELECT 1, sequence, user_id, name, model, weight, persona, '', '' FROM recsys_corrections
         WHERE sequence > ? ORDER BY sequence LIMIT ?
     ) AS corrected
     UNION ALL SELECT * FROM (
-        SELECT 2, sequence, user_hash, '', '', 0, 0, '' FROM recsys_erasures
+        SELECT 2, sequence, user_hash, '', '', 0, 0, '', '' FROM recsys_erasures
         WHERE sequence > ? ORDER BY sequence LIMIT ?
     ) AS erased
     UNION ALL SELECT * FROM (
-        SELECT 3, sequence, user_id, event_id, '', 0, 0, '' FROM recsys_undone
+        SELECT 3, sequence, user_id, event_id, '', 0, 0, '', '' FROM recsys_undone
         WHERE sequence > ? ORDER BY sequence LIMIT ?
     ) AS undone
 """
@@ -41,32 +41,38 @@ SEQUENCE = itemgetter(1)
 
 STORED_ROWS = """
     WITH sent (sender, id) AS (VALUES {keys})
-    SELECT event_id, user_id, item_id, value, time, kind FROM sent
+    SELECT event_id, user_id, item_id, value, time, kind, condition FROM sent
     JOIN recsys_events ON user_id = sender AND event_id = id
     UNION ALL
-    SELECT event_id, user_id, NULL, NULL, NULL, NULL FROM sent JOIN recsys_undone ON user_id = sender AND event_id = id
+    SELECT event_id, user_id, NULL, NULL, NULL, NULL, NULL FROM sent
+    JOIN recsys_undone ON user_id = sender AND event_id = id
 """
 STORED_COLUMNS = """
     SELECT held.* FROM unnest(?::text[], ?::text[]) AS sent (sender, id)
     CROSS JOIN LATERAL (
-        SELECT event_id, user_id, item_id, value, time, kind FROM recsys_events WHERE user_id = sender AND event_id = id
+        SELECT event_id, user_id, item_id, value, time, kind, condition FROM recsys_events
+        WHERE user_id = sender AND event_id = id
         UNION ALL
-        SELECT event_id, user_id, NULL, NULL, NULL, NULL FROM recsys_undone WHERE user_id = sender AND event_id = id
+        SELECT event_id, user_id, NULL, NULL, NULL, NULL, NULL FROM recsys_undone
+        WHERE user_id = sender AND event_id = id
     ) AS held
 """
 """Stored events, and the ids of undone ones, by user and id: a search of the index for each, in either database."""
 
 INSERT_ROW = """
-    INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind) VALUES (?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind, condition)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_COLUMNS = """
-    INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind)
-    SELECT * FROM unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::double precision[], ?::bigint[], ?::text[])
+    INSERT INTO recsys_events (sequence, event_id, user_id, item_id, value, time, kind, condition)
+    SELECT * FROM unnest(
+        ?::bigint[], ?::text[], ?::text[], ?::text[], ?::double precision[], ?::bigint[], ?::text[], ?::text[]
+    )
 """
 """A whole batch in one statement of PostgreSQL."""
 
 HISTORIES = """
-    SELECT sequence, event_id, user_id, item_id, value, time, kind FROM recsys_events
+    SELECT sequence, event_id, user_id, item_id, value, time, kind, condition FROM recsys_events
     WHERE user_id {among} ORDER BY user_id, time, sequence
 """
 COUNT = "SELECT count(*) FROM recsys_events"
@@ -113,7 +119,8 @@ REVOKE = "UPDATE recsys_tokens SET revoked = ? WHERE token_hash = ? AND revoked 
 
 def event_row(sequence: int, event: Event) -> tuple[object, ...]:
     """Return an event as the columns of `INSERT_ROW`."""
-    return sequence, event.event_id, event.user_id, event.item_id, event.value, event.time, event.kind
+    said = event.value, event.time, event.kind, event.condition
+    return sequence, event.event_id, event.user_id, event.item_id, *said
 
 
 def token_row(token: Token) -> tuple[object, ...]:
@@ -130,9 +137,9 @@ def token_of(row: Sequence[Any]) -> Token:
 
 def change_of(row: Sequence[Any]) -> Change:
     """Return the change in a row of `SINCE`."""
-    kind, sequence, first, second, third, number, integer, last = row
+    kind, sequence, first, second, third, number, integer, last, condition = row
     if kind == 0:
-        return Recorded(sequence, Event(first, second, third, number, integer, last))
+        return Recorded(sequence, Event(first, second, third, number, integer, last, condition))
     if kind == 1:
         return Corrected(sequence, first, integer, Correction(number, second, third))
     return Erased(sequence, first) if kind == 2 else Undone(sequence, first, second)

@@ -19,6 +19,7 @@ from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import (
     LARGEST_VALUE,
     LARGEST_WEIGHT,
+    LONGEST_CONDITION,
     LONGEST_NAME,
     check_id,
     check_said,
@@ -77,6 +78,7 @@ class Event:
             is none, as always of a like, a dislike and a skip.
         time: Unix seconds (UTC).
         kind: what was done. A use with a value becomes a rating.
+        condition: under which circumstances, such as the device or the version of a page; None: nothing is said.
 
     Raises:
         DataError: naming field, value and cure.
@@ -91,6 +93,7 @@ class Event:
     value: float | None
     time: int
     kind: Kind = "use"
+    condition: str | None = None
 
     def __post_init__(self) -> None:
         check_id("event_id", self.event_id)
@@ -105,6 +108,8 @@ class Event:
                 f"kind is {shown(self.kind)}; it must be one of {', '.join(KINDS)}{nearest(str(self.kind), KINDS)}"
             )
         check_said(self.kind, self.value)
+        if self.condition is not None:
+            check_text("condition", self.condition, LONGEST_CONDITION)
         if self.value is not None and self.kind == "use":
             object.__setattr__(self, "kind", "rating")
 

@@ -46,6 +46,7 @@ SCHEMA = pa.schema(
         ("value", pa.float64()),
         ("time", pa.int64()),
         ("kind", pa.string()),
+        ("condition", pa.string()),
     ]
 )
 """The columns of a file of events."""
@@ -180,6 +181,7 @@ def interactions_of(
         value="value",
         time="time",
         kind="kind",
+        condition="condition",
         time_unit="seconds",
         duplicates=duplicates,
         re_ratings=re_ratings,
@@ -278,6 +280,7 @@ def _texts(column: pa.Array) -> list[str]:
 def _event_columns(layout: Layout) -> dict[str, str]:
     """Return the column's name for each field of an event that the file has."""
     fields: dict[Role, str] = {"user": "user_id", "item": "item_id", "value": "value", "time": "time", "kind": "kind"}
+    fields["condition"] = "condition"
     by_role = {field: layout.names[layout.roles[role]] for role, field in fields.items() if role in layout.roles}
     return by_role | {name: name for name in ("event_id",) if name in layout.names}
 
@@ -312,7 +315,8 @@ class _RowReader:
             try:
                 check_event_time("time", moment, self._now, row["time"])
                 event_id = row["event_id"] if "event_id" in row else content_id(user, item, value, moment, kind)
-                events.append(Event(event_id, user, item, None if kind in UNRATED_KINDS else value, moment, kind))
+                value = None if kind in UNRATED_KINDS else value
+                events.append(Event(event_id, user, item, value, moment, kind, row.get("condition") or None))
             except DataError as error:
                 raise self._fault(line, str(error)) from None
         return events

@@ -20,6 +20,8 @@ from recsys.types import Doubles, Ints, Items, Mask
 
 _PAUSES: Final = {"seconds": PAUSE, "period": 1}
 """Without an event after which a sitting ends, as of `recsys.data.sessions`."""
+_MOST_CONDITIONS: Final = 8
+"""Named conditions that are told apart; rarer ones count as the most frequent one."""
 _MOST_LEVELS: Final = 21
 """A scale of more values than this is continuous."""
 
@@ -63,7 +65,8 @@ class Responses:
         """Return the ratings of a log. Ratings that a later one replaced count, too: they were answers.
 
         Where the log has an order, two conditions come from it: how far into the sitting the answer was given (the
-        logarithm of its place, from 0), and, where it has times, the logarithm of the pause before it, in seconds.
+        logarithm of its place, from 0), and, where it has times, the logarithm of the pause before it, in seconds. Where
+        it says under which conditions events came about, each of them but the most frequent is 1 for its answers.
 
         Args:
             log: with ratings.
@@ -81,7 +84,7 @@ class Responses:
                 f"{log.name}: it has {found}, so no answer can be doubted by its value; weigh "
                 "events by agreement instead: Reliable(model, mixture=None)"
             )
-        columns = _of_sitting(log.user_num, log.time, log.clock)
+        columns = _of_sitting(log.user_num, log.time, log.clock) | _of_circumstances(log)
         for name, column in (conditions or {}).items():
             numbers = np.asarray(column, np.float64)
             if numbers.shape != (len(log),):
@@ -179,6 +182,19 @@ def _of_sitting(user: Items | Ints, time: Ints, clock: str) -> dict[str, Doubles
     if clock == "seconds":
         columns["pause"] = np.log1p(np.where(begins, 0, np.diff(time, prepend=time[0])))
     return columns
+
+
+def _of_circumstances(log: Interactions) -> dict[str, Doubles]:
+    """Return an indicator for each of the most frequent conditions of a log but the first; "" is one, too."""
+    if log.conditions is None:
+        return {}
+    counts = np.bincount(log.conditions + 1, minlength=len(log.condition_names) + 1)
+    frequent = [number for number in np.argsort(-counts, kind="stable").tolist() if counts[number]]
+    names = ("nothing said", *log.condition_names)
+    return {
+        f"condition {names[number]}": (log.conditions + 1 == number).astype(np.float64)
+        for number in frequent[1:_MOST_CONDITIONS]
+    }
 
 
 def _stacked(columns: Mapping[str, Doubles], place: Ints) -> Doubles:

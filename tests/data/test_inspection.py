@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,36 @@ def test_picture_is_written_whole(clock: Clock, tmp_path: Path) -> None:
     assert content.startswith(b"\x89PNG\r\n\x1a\n")
     assert content.rstrip().endswith(b"IEND\xaeB`\x82")
     assert [entry.name for entry in path.parent.iterdir()] == ["log.png"]
+
+
+def test_what_can_be_told_of_the_reliability_of_ratings() -> None:
+    log = Interactions.from_columns(
+        [1, 1, 1, 1, 1, 2, 2, 2, 2, 2],
+        ["a", "a", "a", "b", "b", "a", "a", "b", "b", "c"],
+        [4, 4, 2, 3, 3, 5, 1, 2, 4, 3],
+        [0, 9, 12, 3, 4, 5, 6, 7, 7, 8],
+    )
+    summary = inspect(log)
+    # 1 rated a again alike (then otherwise) and b alike, 2 rated a otherwise; two ratings at one time are no repeat.
+    assert (summary.rated_again, summary.equal_again) == (3, pytest.approx(2 / 3))
+    assert "3 second ratings, 67% of them equal" in summary.reliability
+    assert "the order of the sitting" in summary.reliability
+    assert (summary.conditions, summary.across_conditions) == ({}, 0)
+    codes = np.array([0, 1, 0, 0, 0, 1, 1, 0, -1, 0], np.int32)
+    said = inspect(replace(log, conditions=codes, condition_names=("desk", "phone")))
+    assert said.conditions == {"": 1, "desk": 6, "phone": 3}
+    assert said.across_conditions == 2
+    assert "conditions" in said.reliability
+    assert json.loads(json.dumps(said.to_dict()))["conditions"]["phone"] == 3
+
+
+def test_of_a_log_without_ratings_or_times_little_is_told() -> None:
+    uses = inspect(Interactions.from_columns([1, 1], ["a", "b"]))
+    assert (uses.rated_again, uses.equal_again) == (0, None)
+    assert uses.reliability.startswith("nothing of ratings")
+    untimed = inspect(Interactions.from_columns([1, 1], ["a", "a"], [4, 5]))
+    assert (untimed.rated_again, untimed.equal_again) == (0, None)
+    assert untimed.reliability.endswith("no condition of an answer is known")
 
 
 def test_blank_values_alone_can_be_drawn(tmp_path: Path) -> None:

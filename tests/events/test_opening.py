@@ -137,6 +137,16 @@ def test_the_kinds_of_a_store_of_schema_3_are_migrated(shared_address: str) -> N
         assert store.append([Event("a", "ada", "x", 3.5, 30)]) == Appended(0, 1)  # as its sender says it
 
 
+def test_a_store_of_schema_5_takes_conditions_and_knows_none_of_before(shared_address: str) -> None:
+    _write_old(shared_address, 5, [(1, "a", "ada", "x", 3.5, 30, "rating")])
+    with open_store(shared_address, create=False) as store:
+        before = Event("a", "ada", "x", 3.5, 30, "rating")
+        assert [record.event for record in store.of_users(["ada"])["ada"]] == [before]
+        now = Event("b", "ada", "x", 4.5, 40, "rating", "phone")
+        assert store.append([replace(before, condition="phone"), now]) == Appended(1, 1)
+        assert [record.event for record in store.of_users(["ada"])["ada"]] == [before, now]
+
+
 def _as_sent_now(row: tuple[object, ...]) -> Event:
     """Return an event of 0.1 in the words of now: a like and a dislike have no value."""
     *rest, value, time, kind = row[1:]

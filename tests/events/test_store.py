@@ -51,6 +51,8 @@ SHARED_KINDS = KINDS[1:]
         ({"item_id": " x"}, "item_id is ' x'; remove the space"),
         ({"item_id": 7}, "item_id is 7; it must be text"),
         ({"item_id": "x" * 257}, "257 characters; shorten it to 256"),
+        ({"condition": ""}, "condition is empty; give"),
+        ({"condition": "x" * 81}, "81 characters; shorten it to 80"),
         ({"value": float("nan")}, "value is nan; it must be a finite number"),
         ({"value": float("inf")}, "value is inf"),
         ({"value": 10**400}, "value is a number of 1329 bits"),
@@ -435,6 +437,20 @@ class _Reader:
             self.histories.setdefault(change.event.user_id, {})[change.event.event_id] = change.sequence
         elif isinstance(change, Undone):
             self.histories.get(change.user_id, {}).pop(change.event_id, None)
+
+
+def test_what_an_event_says_of_its_circumstances_is_kept_and_erased(store: EventStore) -> None:
+    said, silent = Event("e1", "ada", "x", 4.0, 5, "rating", "phone"), Event("e2", "ada", "y", 3.0, 6, "rating")
+    assert store.append([said, silent]) == Appended(2, 0)
+    assert [record.event for record in store.of_users(["ada"])["ada"]] == [said, silent]
+    assert [change.event for change in store.replay() if isinstance(change, Recorded)] == [said, silent]
+    # Senders of before say nothing; one that says something else speaks of another event.
+    assert store.append([replace(said, condition=None), replace(silent, condition="desk")]) == Appended(0, 2)
+    assert [record.event for record in store.of_users(["ada"])["ada"]] == [said, silent]
+    with pytest.raises(ConflictError, match="'e1'"):
+        store.append([replace(said, condition="desk")])
+    store.erase_user("ada")
+    assert store.of_users(["ada"])["ada"] == ()
 
 
 def test_settings_are_kept_by_user_and_name_until_the_user_is_erased(store: EventStore) -> None:

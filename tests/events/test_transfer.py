@@ -26,6 +26,7 @@ from recsys.events.addresses import open_store
 from recsys.events.memory import MemoryStore
 from recsys.events.store import ConflictError, Event, EventStore, Recorded, StoreError
 from recsys.events.transfer import Imported, export_events, import_events, interactions_of, log_of, pinned
+from recsys.reliability import Responses
 from recsys.worlds.simulation import simulated_log
 
 FORMATS = (".csv", ".parquet")
@@ -42,6 +43,7 @@ _EVENTS = st.lists(
         st.none() | st.floats(-1e9, 1e9),
         st.integers(0, 10**11 - 1),
         st.sampled_from(["use", "view", "click", "buy"]),
+        st.none() | _TEXT,
     )
     | st.builds(
         Event,
@@ -307,6 +309,31 @@ def test_a_store_and_its_export_are_one_log(store: EventStore, tmp_path: Path, s
     other = MemoryStore()
     import_events(other, path)
     assert _same(interactions_of(other), of_store)
+
+
+def test_conditions_go_with_events_into_logs(tmp_path: Path) -> None:
+    said = ["phone", None, "desk", "phone"]
+    store = stored(*(Event(f"e{n}", "7", str(n % 3), 1.0 + n, n, "rating", one) for n, one in enumerate(said)))
+    log = interactions_of(store)
+    assert log.condition_names == ("desk", "phone")
+    assert log.conditions is not None
+    assert log.conditions.tolist() == [-1, 0, 1]  # the first rating of item 0 was replaced
+    every = log.every
+    assert every.conditions is not None
+    assert every.conditions.tolist() == [1, -1, 0, 1]
+    path = tmp_path / "events.csv"
+    export_events(store, path)
+    assert read_log(path).fingerprint == log.fingerprint
+    assert log.compact().condition_names == log.condition_names
+    answers = Responses.of(log)
+    assert answers.names[-2:] == ("condition nothing said", "condition desk")
+    assert answers.condition[:, -2:].tolist() == [[0, 0], [1, 0], [0, 1], [0, 0]]
+    # Elsewhere a column of that name is often the state of a used item.
+    (tmp_path / "log.csv").write_text("user,item,rating,condition\n1,a,4,new\n1,b,5,used\n")
+    assert read_log(tmp_path / "log.csv").conditions is None
+    declared = read_log(tmp_path / "log.csv", Columns(condition="condition"))
+    assert declared.condition_names == ("new", "used")
+    assert declared.fingerprint != read_log(tmp_path / "log.csv").fingerprint
 
 
 def test_a_kind_without_event_ids_is_read_where_it_is_declared_by_training_and_import_alike(tmp_path: Path) -> None:

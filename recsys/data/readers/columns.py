@@ -16,7 +16,7 @@ Clock = Literal["seconds", "order", "period", "none"]
 Label = str | int
 """The name of a column; an integer is the label of a DataFrame's column."""
 
-Role = Literal["user", "item", "value", "time", "order", "period", "kind", "category", "title", "genres"]
+Role = Literal["user", "item", "value", "time", "order", "period", "kind", "condition", "category", "title", "genres"]
 """What a column can mean."""
 
 TimeUnit = Literal["auto", "seconds", "milliseconds", "microseconds", "nanoseconds", "iso"]
@@ -65,6 +65,8 @@ ALIASES: dict[Role, tuple[str, ...]] = {
         *("kind", "event", "eventtype", "eventname", "action", "actiontype", "behavior", "behaviour", "behaviortype"),
         *("behaviourtype", "interactiontype", "interaction", "feedback", "feedbacktype"),
     ),
+    # Recognised in the export of an event store alone: elsewhere it is often that of a used item.
+    "condition": (),
     "category": (),
     # Not recognised in files, where "title" is often the title of a review.
     "title": (),
@@ -82,6 +84,9 @@ OF_ITEMS: dict[Role, tuple[str, ...]] = {
 
 ITEM_ROLES: tuple[Role, ...] = ("category", "title", "genres")
 """The columns that describe the item, not the event."""
+
+TEXT_ROLES: tuple[Role, ...] = (*ITEM_ROLES, "condition")
+"""The columns that are kept as texts."""
 
 _SYNONYMS: dict[str, Role] = {"rating": "value", "timestamp": "time", "feedback": "kind"}
 """Other words for roles, where a column is declared."""
@@ -104,6 +109,8 @@ class Columns:
         kind: name of the column that says what was done, in the words of `recsys.data.spellings`; ratings may then be
             blank beside other kinds. None: recognised (kind, event, action, ...) where at least half of its first
             entries are such words.
+        condition: name of a column that says under which circumstances the event came about, such as the device or the
+            version of a page; None: recognised in the export of an event store.
         category: name of a column with the item's category, which becomes the item's genre "category X".
         title: name of a column with the item's title; of several the most frequent is taken.
         genres: name of a column with the item's genres, separated by "|"; of several the most frequent is taken.
@@ -133,6 +140,7 @@ class Columns:
     order: str | None = None
     period: str | None = None
     kind: str | None = None
+    condition: str | None = None
     category: str | None = None
     title: str | None = None
     genres: str | None = None

@@ -41,6 +41,8 @@ class NumberedRows(NamedTuple):
     clock: Clock
     kinds: Kinds | None = None
     superseded: Mask | None = None
+    conditions: Items | None = None
+    condition_names: tuple[str, ...] = ()
 
     @property
     def events(self) -> int:
@@ -94,6 +96,7 @@ class Rows:
         self._value.clear()
         self._time.clear()
         kinds = _telling(self._kinds)
+        conditions, names = _named(self._coded.pop("condition", []))
         metadata = self._metadata(items, item_num)
         repeats = find_repeats(user_num, item_num, value, time, kinds)
         self._refuse(repeats, columns)
@@ -107,8 +110,10 @@ class Rows:
             keep[repeats.pairs[drop]] = False
             user_num, item_num, value, time = user_num[keep], item_num[keep], value[keep], time[keep]
             kinds = None if kinds is None else kinds[keep]
+            conditions = None if conditions is None else conditions[keep]
             marks = None if marks is None else marks[keep]
-        rows = NumberedRows(user_num, item_num, value, time, users, items, metadata, clock_of(roles), kinds, marks)
+        described = users, items, metadata, clock_of(roles), kinds, marks, conditions, names
+        rows = NumberedRows(user_num, item_num, value, time, *described)
         return rows, duplicates, int((drop | superseded).sum()) - duplicates
 
     def _metadata(self, items: Vocabulary, item_num: Items) -> ItemMetadata:
@@ -140,6 +145,21 @@ def _telling(parts: list[Kinds]) -> Kinds | None:
     kinds = np.concatenate(parts) if parts else None
     parts.clear()
     return None if kinds is None or np.isin(kinds, [CODES["use"], CODES["rating"]]).all() else kinds
+
+
+def _named(parts: list[pa.Array]) -> tuple[Items | None, tuple[str, ...]]:
+    """Return "rows", the number of each row's text among those that occur, -1 of a blank; and these, sorted."""
+    if not parts:
+        return None, ()
+    codes, texts = _joined(parts)
+    trimmed = [text.strip() for text in texts.to_pylist()]
+    occurs = {trimmed[code] for code in np.unique(codes[codes >= 0]).tolist()} - {""}
+    if not occurs:
+        return None, ()
+    names = tuple(sorted(occurs))
+    number = {name: place for place, name in enumerate(names)}
+    # The entry after the last belongs to code -1: rows that have no such field.
+    return np.array([*(number.get(text, -1) for text in trimmed), -1], np.int32)[codes], names
 
 
 def genre_names(names: Iterable[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from recsys.data.kinds import CODES
 from recsys.data.readers.coded import Chunk, Coded
-from recsys.data.readers.columns import ITEM_ROLES, Columns, Role
+from recsys.data.readers.columns import TEXT_ROLES, Columns, Role
 from recsys.data.readers.rejects import Reject
 from recsys.data.readers.times import UNIT_NAMES, parse_times, whole_numbers
 from recsys.data.spellings import NO_CODE, codes_of, kind_fault
@@ -41,7 +41,7 @@ class Checked:
         value: "rows", float32.
         time: "rows", int64, in the unit of the log's clock.
         kinds: "rows", int8, codes of what was done; None where the log does not say.
-        attributes: columns that describe the item, by role.
+        attributes: columns that are kept as texts, by role.
         rejected: the bad rows, in order.
         where: the file, for errors.
     """
@@ -98,7 +98,7 @@ class Validator:
         if "time" in columns:
             time = self._times(columns["time"], faults)
         attributes = {
-            role: Coded(columns[role].codes, _decode(columns[role].texts)[0]) for role in ITEM_ROLES if role in columns
+            role: Coded(columns[role].codes, _decode(columns[role].texts)[0]) for role in TEXT_ROLES if role in columns
         }
         kinds = self._kinds(columns["kind"], value, "value" in columns, faults) if "kind" in columns else None
         if kinds is not None:

@@ -126,6 +126,7 @@ _EVENT: dict[str, Any] = {
     "value": 5.0,
     "time": _NOW,
     "kind": "rating",
+    "condition": "phone",
 }
 _CORRECTION: dict[str, Any] = {"model": _MODEL, "persona": 64, "weight": 0.0, "muted": True, "name": "Late nights"}
 _STATE: dict[str, Any] = {"model": _MODEL}

@@ -17,6 +17,7 @@ from recsys.events.checks import (
     LARGEST_TIME,
     LARGEST_VALUE,
     LARGEST_WEIGHT,
+    LONGEST_CONDITION,
     LONGEST_ID,
     LONGEST_NAME,
     MOST_AHEAD,
@@ -201,6 +202,11 @@ class EventIn(Body):
         description="what was done; a use with a value is a rating, and a rating needs one. A dislike or a skip is "
         "evidence against the item; a disliked item is not recommended until the event is undone",
     )
+    condition: Annotated[str, WithJsonSchema(_text(LONGEST_CONDITION))] | None = Field(
+        None,
+        description="under which circumstances the person answered, such as the device or the version of a page, in your "
+        "own words and few of them: where ratings follow it, they are made by the question (see reliability)",
+    )
 
 
 class EventsIn(Body):
@@ -382,6 +388,7 @@ class StoredEvent(BaseModel):
     value: float | None
     time: int
     kind: Kind
+    condition: str | None
 
 
 class TokenOut(BaseModel):
