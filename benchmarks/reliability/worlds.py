@@ -11,6 +11,7 @@ from recsys.reliability import Reliability, ResponseMixture, Responses, judge
 from recsys.reliability.asking import told_by_asking_again
 from recsys.reliability.factors import Factors
 from recsys.reliability.likelihood import Scale, Spreads, log_likelihoods
+from recsys.reliability.posterior import Judged
 from recsys.types import Doubles, Floats, Ints
 from recsys.worlds.responses import AnswerWorld, answer_world
 
@@ -93,7 +94,7 @@ def asked_again(
     world = answer_world(0.0, users=users, items=items, pairs=pairs, seed=seed)
     answers = responses(world, world.anchor)
     mixture, found = ResponseMixture(rounds=rounds, seed=seed).fit(answers)
-    bits, rng = told_by_asking_again(mixture, answers), np.random.default_rng(seed)
+    bits, rng = told_by_asking_again(mixture, Judged.of(mixture, answers)), np.random.default_rng(seed)
     genuine = found.probabilities[answers.first, 0]
     count = int(share * answers.n_pairs)
     orders = {

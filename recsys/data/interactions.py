@@ -43,8 +43,8 @@ class Interactions:
         name: short name of the data set, for reports.
         kinds: "events", int8, what was done, codes of `recsys.data.feedback.KINDS`; None: nothing is said, events with
             a rating are ratings and the others uses.
-        conditions: "events", int32, the circumstances of each, numbers of `condition_names`, -1: nothing is said; None: of
-            no event.
+        conditions: "events", int32, the circumstances of each, numbers of `condition_names`, -1: nothing is said; None:
+            of no event.
         condition_names: such as devices or versions of a page, sorted.
         superseded: earlier events that a later one of the same user, item and kind replaces (`re_ratings=last`), with
             the same vocabularies; None: there are none. They count for splits alone, which cut before events are

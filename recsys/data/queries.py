@@ -130,6 +130,7 @@ class Queries:
         exclude: rows of items that must not be recommended; None means the items of the history.
         kinds: "events", int8, what was done, codes of `recsys.data.feedback.KINDS`; None: nothing is said, events with
             a rating are ratings and the others uses.
+        meant: "events", bool: answers that the person has confirmed, which no model doubts; None: of none.
     """
 
     users: Items
@@ -140,6 +141,7 @@ class Queries:
     weights: Floats | None = None
     exclude: Ragged | None = None
     kinds: Kinds | None = None
+    meant: Mask | None = None
 
     def __post_init__(self) -> None:
         events = len(self.history.items)
@@ -151,6 +153,8 @@ class Queries:
             raise ValueError("weights must be aligned with the history's items")
         if self.kinds is not None and len(self.kinds) != events:
             raise ValueError("kinds must be aligned with the history's items")
+        if self.meant is not None and len(self.meant) != events:
+            raise ValueError("meant must be aligned with the history's items")
         if self.exclude is not None and len(self.exclude) != len(self.users):
             raise ValueError("exclude must have one row per query")
 
@@ -159,7 +163,7 @@ class Queries:
         exclude = (None, None) if self.exclude is None else (self.exclude.indptr, self.exclude.items)
         columns = (self.users, self.history.indptr, self.history.items, self.values, self.times, self.now)
         hashed = blake2b(digest_size=16)
-        for column in (*columns, self.weights, self.kinds, *exclude):
+        for column in (*columns, self.weights, self.kinds, *exclude, *([] if self.meant is None else [self.meant])):
             hashed.update(b"-" if column is None else len(column).to_bytes(8) + np.ascontiguousarray(column).tobytes())
         return hashed.digest()
 
@@ -249,6 +253,7 @@ class Queries:
             None if self.weights is None else self.weights[positions],
             None if self.exclude is None else self.exclude.take(rows),
             None if self.kinds is None else self.kinds[positions],
+            None if self.meant is None else self.meant[positions],
         )
 
     def keep(self, visible: Mask) -> Queries:
@@ -262,6 +267,7 @@ class Queries:
             None if self.weights is None else self.weights[visible],
             self.excluded,
             None if self.kinds is None else self.kinds[visible],
+            None if self.meant is None else self.meant[visible],
         )
 
     def batches(self, size: int) -> Iterator[Queries]:

@@ -16,8 +16,9 @@ from recsys.errors import CapabilityError, ConfigError
 from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.capabilities import WeightedFit, as_fold_in, refuse_own_slate
 from recsys.models.wrapping import Wrapper, fitted, part_of, prefixed
-from recsys.reliability import FittedMixture, Reliability, ResponseMixture, Responses, judge
+from recsys.reliability import FittedMixture, Reliability, ResponseMixture, Responses
 from recsys.reliability.agreement import agreement_weights
+from recsys.reliability.posterior import Judged
 from recsys.training.session import Session
 from recsys.types import Floats, Ints
 
@@ -35,7 +36,8 @@ class Reliable(Wrapper):
 
         s_u = model(history of u, weights w_j max(P(genuine_j), .02))       P: see `recsys.reliability.ResponseMixture`
 
-    Events without a rating, and of items that training did not know, count fully. Where the log cannot tell answers
+    Events without a rating, of items that training did not know, and those that the person has confirmed
+    (`Queries.meant`) count fully. Where the log cannot tell answers
     apart (see `reason`), all do.
 
     Where there are no ratings (`mixture=None`), an event counts by how well the rest of its history agrees with it
@@ -71,6 +73,14 @@ class Reliable(Wrapper):
         self._inner = model.unfitted()
         self._mixture: FittedMixture | None = None
 
+    @classmethod
+    def around(cls, model: Recommender, mixture: FittedMixture) -> Reliable:
+        """Return a fitted model, read with the weights of a mixture that was fitted on answers about its items."""
+        made = cls(model)
+        made._inner, made._mixture = model, mixture
+        made._fitted_on = model.fitted_on
+        return made
+
     @property
     def scoring_model(self) -> Recommender:
         return self.base.scoring_model
@@ -92,23 +102,37 @@ class Reliable(Wrapper):
 
         Users of the result are the rows of the queries.
         """
+        judged, place = self.judged(queries)
+        return Reliability.of(self.fitted_mixture, judged.responses, judged.gamma, judged.shares), place
+
+    def judged(self, queries: Queries) -> tuple[Judged, Ints]:
+        """Return the ratings in histories as the mixture sees them, and the position of each in the histories."""
         fitted = self.fitted_mixture
         responses, place = Responses.of_queries(queries, self.n_items, self.fitted_on.clock)
         if responses.names != fitted.conditions.names:  # queries know no others
             responses = responses.under(np.zeros((len(responses), 0)), ())
-        return judge(fitted, responses), place
+        return Judged.of(fitted, responses), place
 
-    def _seen(self, queries: Queries) -> Queries:
-        if self._mixture is None:
+    def weights(self, queries: Queries) -> Floats:
+        """Return how much each event of histories counts, "events", from 0 to 1; 1 of one that the person confirmed."""
+        weights = np.ones(len(queries.values), np.float32)
+        if self.mixture is None:
             place, own = self._agreement(queries)
-        elif self._mixture.identified:
+        elif self.fitted_mixture.identified:
             found, place = self.reliability(queries)
             own = found.weights
         else:
+            return weights
+        weights[place] = own
+        if queries.meant is not None:
+            weights[queries.meant] = 1.0
+        return weights
+
+    def _seen(self, queries: Queries) -> Queries:
+        if self._mixture is not None and not self._mixture.identified:
             return queries
-        weights = np.ones(len(queries.values), np.float32) if queries.weights is None else queries.weights.copy()
-        weights[place] *= own
-        return queries.with_weights(weights)
+        weights = self.weights(queries)
+        return queries.with_weights(weights if queries.weights is None else weights * queries.weights)
 
     def _agreement(self, queries: Queries) -> tuple[Ints, Floats]:
         """Return positions and weights of the counted events of histories, by agreement."""

@@ -15,7 +15,7 @@ _STEPS = 21
 """Answers that are tried on a continuous scale."""
 
 
-def told_by_asking_again(fitted: FittedMixture, responses: Responses) -> Doubles:
+def told_by_asking_again(fitted: FittedMixture, judged: Judged) -> Doubles:
     """Return "pairs", in bits: by how much one more answer is expected to lower the entropy of a pair's class.
 
         I(z; y') = H(z | y) - sum_y' P(y' | y) H(z | y, y')         y' under the usual conditions
@@ -25,12 +25,11 @@ def told_by_asking_again(fitted: FittedMixture, responses: Responses) -> Doubles
 
     Args:
         fitted: the mixture.
-        responses: with the items of the fit, and its conditions or none.
+        judged: answers as it sees them.
     """
-    if len(responses) == 0 or not fitted.identified:
-        return np.zeros(responses.n_pairs)
-    judged = Judged.of(fitted, responses)
     once, first = judged.responses, judged.responses.first
+    if len(first) == 0 or not fitted.identified:
+        return np.zeros(len(first))
     shares = judged.shares[once.user[first]]
     next_answers = fitted.scale.levels
     tried = np.linspace(*fitted.scale.ends, _STEPS) if next_answers is None else next_answers

@@ -65,8 +65,8 @@ class Responses:
         """Return the ratings of a log. Ratings that a later one replaced count, too: they were answers.
 
         Where the log has an order, two conditions come from it: how far into the sitting the answer was given (the
-        logarithm of its place, from 0), and, where it has times, the logarithm of the pause before it, in seconds. Where
-        it says under which conditions events came about, each of them but the most frequent is 1 for its answers.
+        logarithm of its place, from 0), and, where it has times, the logarithm of the pause before it, in seconds.
+        Where it says under which conditions events came about, each of them but the most frequent is 1 for its answers.
 
         Args:
             log: with ratings.

@@ -18,6 +18,8 @@ from recsys.serving.records import (
     HistoryEvent,
     LoggedEvent,
     Personas,
+    PersonsReliability,
+    QuestionsAgain,
     RecommendationList,
     SimilarItems,
     Summary,
@@ -210,6 +212,28 @@ class Answers(Protocol):
             UnknownError: the model does not know an item.
             DataError: an answer cannot be read.
             CapabilityError: the run's log is not at hand.
+        """
+
+    def reliability(self, user_id: str, n: int) -> PersonsReliability:
+        """Return how far the n newest events of a user count, and why.
+
+        Raises:
+            CapabilityError: the model counts all answers alike.
+        """
+
+    def ask_again(self, user_id: str, n: int) -> QuestionsAgain:
+        """Return the n questions to a user whose repeat would tell most.
+
+        Raises:
+            CapabilityError: the model tells no answers apart.
+        """
+
+    def check_answered(self, user_id: str, item_id: str) -> None:
+        """Raise unless the model weighs answers and the user has an event with this item.
+
+        Raises:
+            UnknownError: there is none.
+            CapabilityError: the model counts all answers alike.
         """
 
     def similar(self, item_id: str, n: int) -> SimilarItems:

@@ -276,6 +276,108 @@ class LoggedEvent:
 
 @final
 @dataclass(frozen=True)
+class Probabilities:
+    """Of the classes of an answer; null of one that cannot be told apart."""
+
+    genuine: float
+    non_attitude: float
+    constructed: float | None
+
+
+@final
+@dataclass(frozen=True)
+class ShareOfPreferences:
+    """Which share of a person's answers are preferences, with 90% between `low` and `high`."""
+
+    share: float
+    low: float
+    high: float
+
+
+@final
+@dataclass(frozen=True)
+class WeighedEvent:
+    """How far an event of a person counts.
+
+    Attributes:
+        item_id: of the item.
+        title: of the item.
+        value: the rating; null without one.
+        time: Unix seconds.
+        weight: how far it counts, from 0 to 1.
+        probabilities: null where nothing is told.
+        expected: the rating that the person's other ratings foretell; likewise.
+        meant: whether the person has confirmed it.
+        why: the weight in words.
+    """
+
+    item_id: str
+    title: str
+    value: float | None
+    time: int
+    weight: float
+    probabilities: Probabilities | None
+    expected: float | None
+    meant: bool
+    why: str
+
+
+@final
+@dataclass(frozen=True)
+class PersonsReliability:
+    """How far the events of a person count, and why.
+
+    Attributes:
+        model: that answers.
+        answers: ratings of items that the model knows.
+        genuine: null where nothing is told apart.
+        identified: whether anything is told apart.
+        reason: what can be told apart, and why not more.
+        events: with items that the model knows, the newest first.
+    """
+
+    model: str
+    answers: int
+    genuine: ShareOfPreferences | None
+    identified: bool
+    reason: str
+    events: tuple[WeighedEvent, ...]
+
+
+@final
+@dataclass(frozen=True)
+class QuestionAgain:
+    """A question whose repeat would tell something.
+
+    Attributes:
+        item_id: of the item.
+        title: of the item.
+        value: the last answer.
+        bits: by which a second answer is expected to make its class more certain.
+        changed: items of the ten recommended that are others without the answer.
+        probabilities: of the classes.
+    """
+
+    item_id: str
+    title: str
+    value: float
+    bits: float
+    changed: int
+    probabilities: Probabilities
+
+
+@final
+@dataclass(frozen=True)
+class QuestionsAgain:
+    """The questions whose repeat tells most that a person's list depends on; the most telling first."""
+
+    model: str
+    reason: str
+    questions: tuple[QuestionAgain, ...]
+
+
+@final
+@dataclass(frozen=True)
 class Summary:
     """What a text says of a user.
 

@@ -17,6 +17,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, CapabilityError, DataError
 from recsys.events.store import Correction, EventStore
+from recsys.experiments.answers.event_reliability import ask_again, person_reliability, reliable_within
 from recsys.explanations.half_life import user_half_lives
 from recsys.explanations.reasons import with_splits
 from recsys.explanations.similarity import similar
@@ -42,6 +43,8 @@ from recsys.serving.records import (
     HistoryEvent,
     LoggedEvent,
     Personas,
+    PersonsReliability,
+    QuestionsAgain,
     RecommendationList,
     SimilarItem,
     SimilarItems,
@@ -51,6 +54,7 @@ from recsys.serving.records import (
     UserSummary,
 )
 from recsys.serving.users.history import UserHistory, decayed_within
+from recsys.serving.users.reliability import questions_of, reliability_of
 from recsys.serving.users.served import ServedUsers, identity_of, visitor_of
 from recsys.serving.users.state import excluding
 
@@ -339,6 +343,32 @@ class RunAnswers:
             own = queries if bound.rules is None else bound.rules.allowed(queries)
             removed = set(own.excluded.items.tolist()) - {UNKNOWN}
             return self._asking.screen(said, n, screen, skipped, removed, queries)
+
+    def reliability(self, user_id: str, n: int) -> PersonsReliability:
+        with self._lock:
+            found = person_reliability(reliable_within(self._model), self._own_events(user_id))
+        return reliability_of(self._fingerprint, self._catalogue, found, n)
+
+    def ask_again(self, user_id: str, n: int) -> QuestionsAgain:
+        with self._lock:
+            model = reliable_within(self._model)
+            found = ask_again(model, self._own_events(user_id), n)
+        return questions_of(self._fingerprint, self._catalogue, model.fitted_mixture.reason, found)
+
+    def check_answered(self, user_id: str, item_id: str) -> None:
+        reliable_within(self._model)
+        number = self._catalogue.numbers.get(item_id, UNKNOWN)
+        with self._lock:
+            items = self._own_events(user_id).history.items
+        if number == UNKNOWN or number not in items:
+            raise UnknownError(
+                "this user has no event with this item; GET /v1/users/{id}/reliability lists those there are"
+            )
+
+    def _own_events(self, user_id: str) -> Queries:
+        """Return a user as one query, with what the policy lets be read."""
+        bound = self._users.bound(user_id, UNSTATED, self._users.current(user_id), None, _LENGTH)
+        return self._states.at(bound.history, self._now(), None)[0]
 
     def similar(self, item_id: str, n: int) -> SimilarItems:
         number = self._catalogue.numbers.get(item_id)

@@ -21,6 +21,9 @@ def test_tables_and_json(call: Call, runs: dict[str, Path], log_file: Path, tmp_
         assert told["identified"] == (told["genuine"] is not None)
         for answer in told["doubted"]:
             assert set(answer["probabilities"]) == {"genuine", "non-attitude", "constructed"}
+            assert answer["why"]
+        for answer in told["ask_again"]:
+            assert answer["bits"] > 0
     code, out, _ = call("reliability", "--run", run, "--user", user)
     assert code == 0
     assert "preferences" in out or "nothing is told apart" in out

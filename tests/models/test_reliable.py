@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,8 @@ from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
 from recsys.models import EASE, IALS, ItemKNN, PersonaEASE, Recommender, Reliable
 from recsys.models.capabilities import WeightedFit
-from recsys.reliability import ResponseMixture
+from recsys.models.reliable import _of_events
+from recsys.reliability import Reliability, ResponseMixture, Responses
 from recsys.worlds.blocks import block_log
 from recsys.worlds.responses import GENUINE, answer_world
 
@@ -51,6 +54,37 @@ def test_answers_that_are_preferences_count_more() -> None:
     # The weights are those that a person sees.
     found, place = model.reliability(queries)
     np.testing.assert_allclose(weights[place], found.weights)
+
+
+def test_answers_that_the_person_confirmed_count_fully_and_unrated_events_are_learned_from_fully() -> None:
+    world = answer_world(0.5, users=80, items=40, pairs=20)
+    times = np.arange(len(world.user))
+    log = Interactions.from_columns(world.user, world.item, world.value, times, clock="order")
+    model = Reliable(EASE(10.0), ResponseMixture(rounds=2, classes=2)).fit(log)
+    queries = Queries.from_interactions(log)
+    weights = model.weights(queries)
+    assert weights.min() < 0.7
+    meant = np.arange(len(weights)) % 2 == 0
+    confirmed = replace(queries, meant=meant)
+    expected = np.where(meant, np.float32(1), weights)
+    np.testing.assert_array_equal(model.weights(confirmed), expected)
+    part = np.array([3, 1])
+    positions = confirmed.history.positions(part)
+    np.testing.assert_allclose(model.weights(confirmed.take(part)), expected[positions], atol=1e-6)
+    kept = meant | (np.arange(len(weights)) % 3 == 0)
+    assert confirmed.keep(kept).meant is not None
+    assert confirmed.digest() != queries.digest()
+    with pytest.raises(ValueError, match="meant must be aligned"):
+        replace(queries, meant=meant[1:])
+
+
+def test_an_event_without_a_rating_is_learned_from_fully_beside_a_doubted_one() -> None:
+    log = Interactions.from_columns(
+        [1, 1, 2], ["a", "a", "b"], [4, np.nan, 2], [1, 2, 3], kinds=["rating", "like", "rating"]
+    )
+    responses = Responses.of(log)
+    found = Reliability(np.full((2, 3), 0.25), np.zeros((2, 3)), np.ones(2), True, "")
+    assert _of_events(log, responses, found).tolist() == [0.25, 1.0, 0.25]
 
 
 def test_without_ratings_events_count_by_agreement() -> None:

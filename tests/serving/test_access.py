@@ -61,7 +61,8 @@ class Rule:
 
 _USER = "/v1/users/{user_id:path}"
 _UNBOUND = 409, "not_supported"
-"""The answer of a service without a policy."""
+"""The answer of a service without a policy, or whose model weighs no answers."""
+_MEANT = {"item_id": "i1", "meant": True}
 
 RULES = (
     Rule("POST", "/v1/events", "/v1/events", "write", _EVENTS, of_user=True),
@@ -89,6 +90,9 @@ RULES = (
     Rule("GET", f"{_USER}/summary", "/v1/users/u0/summary", "read", of_user=True),
     Rule("PUT", f"{_USER}/summary", "/v1/users/u0/summary", "write", {"text": ""}, of_user=True),
     Rule("DELETE", f"{_USER}/summary", "/v1/users/u0/summary", "write", of_user=True),
+    Rule("GET", f"{_USER}/reliability", "/v1/users/u0/reliability", "read", of_user=True, accepted=_UNBOUND),
+    Rule("PUT", f"{_USER}/reliability", "/v1/users/u0/reliability", "write", _MEANT, of_user=True, accepted=_UNBOUND),
+    Rule("GET", f"{_USER}/ask-again", "/v1/users/u0/ask-again", "read", of_user=True, accepted=_UNBOUND),
     Rule("POST", "/v1/admin/reload", "/v1/admin/reload", "admin"),
     Rule("GET", "/metrics", "/metrics", "admin"),
 )

@@ -43,13 +43,15 @@ def _reliability(options: argparse.Namespace) -> None:
         f"{share['high']:.0%}; {found['reason']}"
     )
     say("least likely preferences")
-    print_table([_row(answer) for answer in found["doubted"]])
+    print_table([_row(answer) | {"why": answer["why"]} for answer in found["doubted"]])
     if found["ask_again"]:
-        say("worth asking again: unsure, and the list of ten depends on them")
-        print_table([_row(answer) for answer in found["ask_again"]])
+        say("worth asking again: by the bits that a second answer tells, and by what of the list of ten depends on it")
+        rows = found["ask_again"]
+        print_table(
+            [_row(answer) | {"bits": f"{answer['bits']:.2f}", "changes of ten": answer["changed"]} for answer in rows]
+        )
 
 
 def _row(answer: dict[str, Any]) -> dict[str, object]:
     chances = {name: "-" if value is None else f"{value:.0%}" for name, value in answer["probabilities"].items()}
-    changed = "-" if answer["changed"] is None else answer["changed"]
-    return {"title": answer["title"], "rating": f"{answer['value']:g}", **chances, "changes of ten": changed}
+    return {"title": answer["title"], "rating": f"{answer['value']:g}", **chances}

@@ -41,6 +41,7 @@ from recsys.serving.http.requests import (
 from recsys.serving.http.routes.interview import interview
 from recsys.serving.http.routes.norms import forget_own, norms
 from recsys.serving.http.routes.operation import administration, operation, page
+from recsys.serving.http.routes.reliability import reliability
 from recsys.serving.http.routes.summaries import summaries
 from recsys.serving.norms.circumstances import Circumstances
 from recsys.serving.records import Changed, Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
@@ -102,8 +103,8 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(operation(service, _ERRORS[503]), dependencies=[parameters])
     bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # for the schema
     main = _events(service), _recommendations(service), _users(service)
-    routers = (*main, interview(service), norms(service), summaries(service), administration(service))
-    for router in routers:
+    of_people = interview(service), norms(service), summaries(service), reliability(service)
+    for router in (*main, *of_people, administration(service)):
         app.include_router(router, dependencies=[parameters, *bearer], responses=_ERRORS)
     described = app.openapi
     app.openapi = lambda: with_examples(described())  # type: ignore[method-assign]

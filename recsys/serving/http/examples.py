@@ -23,8 +23,13 @@ from recsys.serving.records import (
     LoggedEvent,
     Persona,
     Personas,
+    PersonsReliability,
+    Probabilities,
+    QuestionAgain,
+    QuestionsAgain,
     RecommendationList,
     SeatChange,
+    ShareOfPreferences,
     Shelf,
     SimilarItem,
     SimilarItems,
@@ -32,6 +37,7 @@ from recsys.serving.records import (
     TitleMatches,
     UserSummaries,
     UserSummary,
+    WeighedEvent,
 )
 
 _MODEL, _NOW = "3f2a9c17", 1_735_689_600
@@ -117,6 +123,32 @@ _PERSONAS = Personas(
             often=("thriller",),
         ),
     ),
+)
+
+_DOUBTED = Probabilities(genuine=0.21, non_attitude=0.79, constructed=None)
+_REASON = "no condition of an answer is known, so constructed answers cannot be told from preferences"
+_RELIABILITY = PersonsReliability(
+    _MODEL,
+    41,
+    ShareOfPreferences(share=0.83, low=0.7, high=0.92),
+    identified=True,
+    reason=_REASON,
+    events=(
+        WeighedEvent(
+            "1214",
+            _ALIEN,
+            value=1.0,
+            time=_NOW,
+            weight=0.21,
+            probabilities=_DOUBTED,
+            expected=3.9,
+            meant=False,
+            why="unlike your other ratings, which foretell about 3.9",
+        ),
+    ),
+)
+_AGAIN = QuestionsAgain(
+    _MODEL, _REASON, (QuestionAgain("1214", _ALIEN, value=1.0, bits=0.31, changed=2, probabilities=_DOUBTED),)
 )
 
 _EVENT: dict[str, Any] = {
@@ -225,6 +257,10 @@ BODIES: Final[Mapping[str, Any]] = {
     "CircumstancesIn": {"age": 30, "region": "eu"},
     "SummaryIn": {"text": _TEXT},
     "SummaryOut": {"text": _TEXT, "written": "person", "time": _NOW, "events_since": 3},
+    "PersonsReliability": _json(PersonsReliability, _RELIABILITY),
+    "QuestionsAgain": _json(QuestionsAgain, _AGAIN),
+    "MeantIn": {"item_id": "1214", "meant": True},
+    "MeantOut": {"item_id": "1214", "meant": True},
     "AuditOut": {"line": _LINE, "intact": True, "is_users": True, "replayed": True, "note": ""},
     "EventsIn": {"events": [_EVENT]},
     "ListIn": {"n": 5, "exclude": ["260"], "genre": ["Drama"], "from_year": 1990},

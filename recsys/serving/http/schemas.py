@@ -204,8 +204,8 @@ class EventIn(Body):
     )
     condition: Annotated[str, WithJsonSchema(_text(LONGEST_CONDITION))] | None = Field(
         None,
-        description="under which circumstances the person answered, such as the device or the version of a page, in your "
-        "own words and few of them: where ratings follow it, they are made by the question (see reliability)",
+        description="under which circumstances the person answered, such as the device or the version of a page, in "
+        "your own words and few of them: ratings that follow it are made by the question",
     )
 
 

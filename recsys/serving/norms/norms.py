@@ -294,4 +294,5 @@ def _without(history: UserHistory, mask: Mask) -> UserHistory:
         corrections=history.corrections,
         unknown=history.unknown,
         hidden=np.unique(items[hidden]),
+        meant=history.meant,
     )

@@ -125,6 +125,8 @@ class UserHistory:
         lesson: what the belief has learned from and still has to learn.
         unknown: the time of the first event with each item that the model does not know, by the item's id.
         hidden: items that are not listed again though no event of theirs may be read.
+        meant: items about which the person has confirmed the answer.
+        meant_version: version of the settings that `meant` was read in.
         version: changes whenever the timeline or the belief does.
     """
 
@@ -139,6 +141,8 @@ class UserHistory:
     version: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
     hidden: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    meant: frozenset[int] = frozenset()
+    meant_version: int = -1
 
     def note_unknown(self, item_id: str, time: int) -> None:
         """Note an event with an item that the model does not know."""

@@ -6,13 +6,14 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import final
+from typing import Final, final
 
 import recsys
 from recsys.data.interactions import Interactions
 from recsys.data.kinds import CODES
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import EventStore, StoreError
+from recsys.experiments.answers.event_reliability import weighs_answers
 from recsys.models.base import Recommender
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Bound, Norms
@@ -26,6 +27,9 @@ from recsys.serving.users.history import (
     missing_as_nan,
 )
 from recsys.serving.users.state import UserCache, UserStates
+
+MEANT: Final = "meant:"
+"""The beginning of the name of a setting: the person confirms the answer about the item that follows."""
 
 
 @final
@@ -64,6 +68,8 @@ class ServedUsers:
         self.cache = UserCache(cache_bytes)
         self.states = UserStates(model, item_numbers, self.cache, history)
         self._store = store
+        self._item_numbers = item_numbers
+        self._weighs_answers = weighs_answers(model)
         self._now = now
         self._norms = norms
         self._histories = UserHistories(model, item_numbers, log, store, self.learning, trained_until=trained_until)
@@ -124,7 +130,19 @@ class ServedUsers:
         self.catch_up()
         history = self._histories.current(user_id)
         self.learning.learn(history)
+        if self._weighs_answers and history.meant_version != self.settings_version:
+            self._note_meant(history)
         return history
+
+    def _note_meant(self, history: UserHistory) -> None:
+        """Read about which items the person has confirmed the answer."""
+        names = self._store.settings(history.user_id)
+        items = [name.removeprefix(MEANT) for name in names if name.startswith(MEANT)]
+        meant = frozenset(self._item_numbers[item] for item in items if item in self._item_numbers)
+        if meant != history.meant:
+            history.meant = meant
+            history.version += 1
+        history.meant_version = self.settings_version
 
     def bound(self, user_id: str | None, said: Circumstances, history: UserHistory, at: int | None, n: int) -> Bound:
         """Return what binds a list: the rules for who asks, and the history that may be read."""

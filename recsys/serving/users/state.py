@@ -233,7 +233,8 @@ class UserStates:
     def _new(self, history: UserHistory, stop: int, now: int, *, keep: bool) -> UserState:
         """Return the state of a history until `stop`, which starts from the last one where it is kept."""
         queries = history.timeline.queries(history.number, first_read(stop, self.length), stop, now)
-        queries = replace(queries, exclude=history.excluded(stop))
+        meant = np.isin(queries.history.items, list(history.meant)) if history.meant else None
+        queries = replace(queries, exclude=history.excluded(stop), meant=meant)
         self.model.check_queries(queries)
         last = self.cache.last(history) if keep else None
         model, personas, facts = self.model, None, None
