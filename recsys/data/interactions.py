@@ -190,9 +190,19 @@ class Interactions:
         """Build a log from numbered columns in any order; equal times of a user keep their input order."""
         order = np.lexsort((time, user_num))
         columns = user_num[order], item_num[order], value[order], time[order]
-        kinds, conditions = (None if column is None else column[order] for column in (kinds, conditions))
-        described = users, items, metadata, clock, name, kinds, None, conditions, condition_names
-        log = cls(*columns, *described)
+        kinds = None if kinds is None else kinds[order]
+        conditions = None if conditions is None else conditions[order]
+        log = cls(
+            *columns,
+            users=users,
+            items=items,
+            metadata=metadata,
+            clock=clock,
+            name=name,
+            kinds=kinds,
+            conditions=conditions,
+            condition_names=condition_names,
+        )
         return log if superseded is None else log.superseding(superseded[order])
 
     def __len__(self) -> int:
@@ -307,12 +317,18 @@ class Interactions:
         """
         users, user_rank = _occurring(self.user_num, self.n_users)
         items, item_rank = _occurring(self.item_num, self.n_items)
-        described = self.users.take(users), self.items.take(items), self.metadata.take(items)
+        own_users, own_items, metadata = self.users.take(users), self.items.take(items), self.metadata.take(items)
 
         def renumbered(log: Interactions, superseded: Interactions | None) -> Interactions:
-            columns = user_rank[log.user_num], item_rank[log.item_num], log.value, log.time
-            said = log.kinds, superseded, log.conditions, log.condition_names
-            return Interactions(*columns, *described, log.clock, log.name, *said)
+            return replace(
+                log,
+                user_num=user_rank[log.user_num],
+                item_num=item_rank[log.item_num],
+                users=own_users,
+                items=own_items,
+                metadata=metadata,
+                superseded=superseded,
+            )
 
         # A superseded event has the user and the item of the one that replaces it.
         return renumbered(self, None if self.superseded is None else renumbered(self.superseded, None))

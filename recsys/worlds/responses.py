@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 import numpy as np
@@ -56,9 +56,14 @@ class AnswerWorld:
         user, item, kind = self.user[answers], self.item[answers], self.kind[answers]
         anchor = rng.choice(np.unique(self.anchor), len(answers))
         value = _said(kind, self.theta[user, item], self.level[user], anchor, rng)
-        old = self.user, self.item, self.value, self.anchor, self.kind
-        columns = (np.concatenate(pair) for pair in zip(old, (user, item, value, anchor, kind), strict=True))
-        return AnswerWorld(*columns, self.level, self.theta, self.shares)
+        return replace(
+            self,
+            user=np.concatenate([self.user, user]),
+            item=np.concatenate([self.item, item]),
+            value=np.concatenate([self.value, value]),
+            anchor=np.concatenate([self.anchor, anchor]),
+            kind=np.concatenate([self.kind, kind]),
+        )
 
 
 def answer_world(
@@ -144,4 +149,4 @@ def _said(kind: Ints | Kinds, mind: Doubles, level: Doubles, anchor: Doubles, rn
         [mind + 0.4 * rng.normal(size=len(kind)), level + 1.1 * rng.normal(size=len(kind))],
         level + 0.8 * anchor + 0.4 * rng.normal(size=len(kind)),
     )
-    return np.clip(np.rint(made), 1, 5)
+    return np.asarray(np.clip(np.rint(made), 1, 5), np.float64)

@@ -86,7 +86,8 @@ def detect(
         if not are_kinds((row.get(name) for row in sample(layout)), dict(columns.kinds or ())):
             return replace(layout, roles={role: at for role, at in layout.roles.items() if role != "kind"})
     if _is_export(layout) and "condition" in layout.names:
-        return replace(layout, roles={"condition": layout.names.index("condition")} | layout.roles)
+        roles: dict[Role, int] = {"condition": layout.names.index("condition")}
+        return replace(layout, roles=roles | layout.roles)
     return layout
 
 

@@ -19,7 +19,7 @@ from recsys.models.slated import Slated
 from recsys.reliability import Reliability
 from recsys.reliability.asking import told_by_asking_again
 from recsys.reliability.posterior import CLASSES, Judged
-from recsys.types import Floats, Ints
+from recsys.types import Floats, Items
 
 _TRIED: Final = 20
 """Answers that would tell most, of which the effect on the list is computed."""
@@ -226,7 +226,7 @@ def _events(
     return tuple(events)
 
 
-def _changes(model: Reliable, queries: Queries, items: Ints) -> list[int]:
+def _changes(model: Reliable, queries: Queries, items: Items) -> list[int]:
     """Return how many of the ten recommended items are others without the events of each of some items."""
     usual = set(model.recommend(queries, _LISTED).items[0].tolist())
     several = queries.take(np.zeros(len(items), np.int64))

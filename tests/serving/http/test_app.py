@@ -482,7 +482,7 @@ def test_health_readiness_and_metrics(client: Client, service: Service, store: E
 
 def test_the_schema_tells_of_every_route_and_its_errors(client: Client) -> None:
     schema = _ok(client.get("/openapi.json"))
-    assert len(schema["paths"]) == 23
+    assert len(schema["paths"]) == 25
     take = schema["paths"]["/v1/events"]["post"]
     assert {"200", "401", "403", "409", "413", "415", "422", "429", "503"} <= set(take["responses"])
     assert json.dumps(take["responses"]["422"]).count("ErrorOut") == 1
