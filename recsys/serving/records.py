@@ -369,10 +369,18 @@ class QuestionAgain:
 @final
 @dataclass(frozen=True)
 class QuestionsAgain:
-    """The questions whose repeat tells most that a person's list depends on; the most telling first."""
+    """The questions whose repeat tells most that a person's list depends on.
+
+    Attributes:
+        model: that answers.
+        reason: what can be told apart, and why not more.
+        scale: the ratings that can be given, ascending; empty where they are continuous.
+        questions: the most telling first.
+    """
 
     model: str
     reason: str
+    scale: tuple[float, ...]
     questions: tuple[QuestionAgain, ...]
 
 

@@ -353,7 +353,7 @@ class RunAnswers:
         with self._lock:
             model = reliable_within(self._model)
             found = ask_again(model, self._own_events(user_id), n)
-        return questions_of(self._fingerprint, self._catalogue, model.fitted_mixture.reason, found)
+        return questions_of(self._fingerprint, self._catalogue, model.fitted_mixture, found)
 
     def check_answered(self, user_id: str, item_id: str) -> None:
         reliable_within(self._model)

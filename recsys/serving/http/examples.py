@@ -148,7 +148,10 @@ _RELIABILITY = PersonsReliability(
     ),
 )
 _AGAIN = QuestionsAgain(
-    _MODEL, _REASON, (QuestionAgain("1214", _ALIEN, value=1.0, bits=0.31, changed=2, probabilities=_DOUBTED),)
+    _MODEL,
+    _REASON,
+    (1.0, 2.0, 3.0, 4.0, 5.0),
+    (QuestionAgain("1214", _ALIEN, value=1.0, bits=0.31, changed=2, probabilities=_DOUBTED),),
 )
 
 _EVENT: dict[str, Any] = {

@@ -3,12 +3,14 @@
 import { asSentence } from "./words.js";
 
 /**
+ * @typedef {{item_id: string, title: string, preferred: number, raters: number, sentence: string}} Split
  * @typedef {{item_id: string, title: string, contribution: number, share: number, rating: number | null,
  *   age: number | null, recent: boolean | null}} Reason
  * @typedef {"because" | "taste" | "popular" | "cold" | "muted" | "similar" | "rule" | "text"} ReasonKind
  * @typedef {{item_id: string, title: string, year: number | null, genres: string[], owner: number | null, owner_name: string | null, owner_share: number | null,
  *   reason: string, reason_kind: ReasonKind | null, without: string[], evidence: Reason[],
- *   evidence_kind: "contribution" | "similarity" | "none", certainty: number | null, recent: number | null}} Recommended
+ *   evidence_kind: "contribution" | "similarity" | "none", certainty: number | null, recent: number | null,
+ *   seat: string | null, split: Split | null}} Recommended
  * @typedef {{persona: number | null, name: string | null, share: number, seats: number, weight: number, muted: boolean, often: string[]}} Shelf
  * @typedef {{learned: number, pending: number}} Learning
  * @typedef {{model: string, now: number, known_events: number, items: Recommended[], shelves: Shelf[],
@@ -34,12 +36,16 @@ import { asSentence } from "./words.js";
  * @typedef {{model: string, now: number, times: number[], half_life: HalfLife | null, personas: Persona[]}} Personas
  * @typedef {{weight: number, name: string | null}} Correction
  * @typedef {{text: string, written: "person" | "history", time: number | null, events_since: number}} Summary
+ * @typedef {{item_id: string, title: string, value: number | null, time: number, weight: number, meant: boolean, why: string}} WeighedEvent
+ * @typedef {{answers: number, genuine: {share: number, low: number, high: number} | null, identified: boolean, reason: string,
+ *   events: WeighedEvent[]}} Reliability
+ * @typedef {{item_id: string, title: string, value: number}} QuestionAgain
  * @typedef {{item_id: string, title: string, year: number | null, genres: string[]}} FoundItem
  * @typedef {"like" | "dislike" | "dont_know"} Said
  * @typedef {{questions: FoundItem[], items: FoundItem[], known: number, leanings: {genre: string, lift: number}[], notes: string[]}} InterviewScreen
  * @typedef {{user_id: string, events: number}} KnownUser
  * @typedef {"view" | "like" | "dislike"} Kind
- * @typedef {{event_id: string, user_id: string, item_id: string, time: number, kind: Kind}} Event
+ * @typedef {{event_id: string, user_id: string, item_id: string, time: number, kind: Kind | "rating", value?: number}} Event
  * @typedef {{event_id: string, item_id: string, title: string | null, value: number | null, time: number, kind: string}} StoredEvent
  */
 
@@ -198,6 +204,29 @@ export const setSummary = (user, text, time = null) => ask("PUT", `${pathOf(user
 export const dropSummary = (user) => ask("DELETE", `${pathOf(user)}/summary`);
 
 /**
+ * Return how far each of the newest events of a user counts, and why.
+ * @param {string} user
+ * @returns {Promise<Reliability>}
+ */
+export const reliability = (user) => ask("GET", `${pathOf(user)}/reliability`);
+
+/**
+ * Say "I meant that" of an answer, or take it back.
+ * @param {string} user
+ * @param {string} item
+ * @param {boolean} meant
+ * @returns {Promise<unknown>}
+ */
+export const setMeant = (user, item, meant) => ask("PUT", `${pathOf(user)}/reliability`, { item_id: item, meant });
+
+/**
+ * Return the ratings worth asking about again, and those that can be given.
+ * @param {string} user
+ * @returns {Promise<{scale: number[], questions: QuestionAgain[]}>}
+ */
+export const askAgain = (user) => ask("GET", `${pathOf(user)}/ask-again?n=2`);
+
+/**
  * @param {string} query
  * @param {AbortSignal} signal
  * @returns {Promise<FoundItem[]>}
@@ -216,6 +245,15 @@ export async function findItems(query, signal) {
 export function eventOf(user, item, kind) {
   return { event_id: newId(), user_id: user, item_id: item, time: Math.floor(Date.now() / 1000), kind };
 }
+
+/**
+ * Return a rating that is given now.
+ * @param {string} user
+ * @param {string} item
+ * @param {number} value
+ * @returns {Event}
+ */
+export const ratingOf = (user, item, value) => ({ event_id: newId(), user_id: user, item_id: item, time: Math.floor(Date.now() / 1000), kind: "rating", value });
 
 /**
  * @param {Event} event

@@ -124,5 +124,7 @@ function remarks(item) {
   if (item.owner_share !== null && item.owner_share > 0) told.push(`This persona carries ${percent(item.owner_share)} of all that speaks for it.`);
   const recent = Math.round((item.recent ?? 0) * 100);
   if (recent > 0 && recent < 100) told.push(`${recent}% is recent, ${100 - recent}% long-term.`);
+  if (item.seat !== null) told.push(`It has a seat of the taste ${item.seat}.`);
+  if (item.split !== null) told.push(item.split.sentence);
   return told;
 }

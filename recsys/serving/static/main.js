@@ -8,6 +8,7 @@ import { button, byId, h } from "./dom.js";
 import { connectInterview } from "./interview.js";
 import { connectMarks } from "./marks.js";
 import { connectProblems } from "./problems.js";
+import { connectReliability } from "./reliability.js";
 import { connectRules } from "./rules.js";
 import { connectSearch } from "./search.js";
 import { connectSummary } from "./summary.js";
@@ -93,7 +94,7 @@ const askToken = connectToken(
   },
 );
 connectProblems(refused);
-const parts = [connectSummary(), connectMarks(), connectRules()];
+const parts = [connectSummary(), connectMarks(), connectReliability(), connectRules()];
 connectDesk(async () => void (await Promise.all(parts.map((update) => update()))));
 connectData(refused);
 byId("start-interview").addEventListener("click", () =>

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from recsys.data.vocabulary import UNKNOWN
 from recsys.experiments.answers.event_reliability import PersonReliability, Repeat
+from recsys.reliability import FittedMixture
 from recsys.serving.catalogue import Catalogue
 from recsys.serving.records import (
     PersonsReliability,
@@ -38,7 +39,7 @@ def reliability_of(model: str, catalogue: Catalogue, found: PersonReliability, n
     return PersonsReliability(model, found.answers, share, found.identified, found.reason, tuple(events[:n]))
 
 
-def questions_of(model: str, catalogue: Catalogue, reason: str, found: Sequence[Repeat]) -> QuestionsAgain:
+def questions_of(model: str, catalogue: Catalogue, fitted: FittedMixture, found: Sequence[Repeat]) -> QuestionsAgain:
     """Return questions whose repeat tells something."""
     questions = [
         QuestionAgain(
@@ -51,7 +52,8 @@ def questions_of(model: str, catalogue: Catalogue, reason: str, found: Sequence[
         )
         for one in found
     ]
-    return QuestionsAgain(model, reason, tuple(questions))
+    levels = fitted.scale.levels
+    return QuestionsAgain(model, fitted.reason, () if levels is None else tuple(levels.tolist()), tuple(questions))
 
 
 def _probabilities(named: Mapping[str, float | None]) -> Probabilities:
