@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import recsys
-from recsys.cli import ask, benchmark, data, demo, events, index, policy, retrain, serve, tokens, train
+from recsys.cli import ask, benchmark, data, demo, events, index, items, policy, retrain, serve, tokens, train
 from recsys.cli.answers import export, interview, lists, reliability
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.render import as_typed, prepare_output, say
@@ -162,6 +162,7 @@ def build_parser() -> Parser:
     reliability.add(commands)
     distortion.add(commands)
     events.add(commands)
+    items.add(commands)
     serve.add(commands)
     retrain.add(commands)
     tokens.add(commands)

@@ -6,11 +6,12 @@ import threading
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 from recsys.events.batches import Key, distinct, fresh, key_of
 from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import check_id, check_page, check_persona
+from recsys.events.items.records import ItemsPut, StoredItem, distinct_items, patched, put_over
 from recsys.events.store import (
     Appended,
     Change,
@@ -41,6 +42,7 @@ class MemoryStore(EventStore):
         self._settings: dict[str, dict[str, str]] = {}
         self._beliefs: dict[str, SavedBelief] = {}
         self._tokens: dict[str, Token] = {}
+        self._items: dict[str, tuple[int, StoredItem]] = {}
 
     def append(self, events: Sequence[Event]) -> Appended:
         batch = distinct(events)
@@ -172,6 +174,38 @@ class MemoryStore(EventStore):
     def belief(self, user_id: str) -> SavedBelief | None:
         with self._lock:
             return self._beliefs.get(user_id)
+
+    def put_items(self, items: Sequence[StoredItem], now: int) -> ItemsPut:
+        batch = distinct_items(items)
+        with self._lock:
+            stored = {item: self._items[item][1] for item in batch if item in self._items}
+            changed, added = put_over(stored, batch.values(), now)
+            if changed:
+                sequence = self._next()
+                self._items.update({item.item_id: (sequence, item) for item in changed})
+        return ItemsPut(added, len(changed) - added, len(batch) - len(changed))
+
+    def patch_item(self, item_id: str, changes: Mapping[str, Any], now: int) -> StoredItem:
+        with self._lock:
+            former = self._items.get(item_id, (0, None))[1]
+            item = patched(former, item_id, changes, now)
+            if item is not None:
+                self._items[item_id] = self._next(), item
+            return self._items[item_id][1]
+
+    def delete_item(self, item_id: str, now: int) -> bool:
+        with self._lock:
+            former = self._items.get(item_id, (0, None))[1]
+            if former is not None and former.deleted:
+                return False
+            self._items[item_id] = self._next(), StoredItem(item_id, available=False, changed_at=now, deleted=True)
+            return True
+
+    def items_since(self, sequence: int) -> tuple[int, tuple[StoredItem, ...]]:
+        with self._lock:
+            changed = sorted((at, item.item_id) for at, item in self._items.values() if at > sequence)
+            last = changed[-1][0] if changed else sequence
+            return last, tuple(self._items[item_id][1] for _, item_id in changed)
 
     def put_token(self, token: Token) -> None:
         with self._lock:

@@ -124,7 +124,26 @@ _FIFTH = (
 
 _SIXTH = ("ALTER TABLE recsys_events ADD COLUMN condition {text}",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+_SEVENTH = (
+    # What is NULL is as the model has it. Deleted items stay as rows without content: so every process learns of it.
+    """
+    CREATE TABLE recsys_items (
+        item_id {text} NOT NULL PRIMARY KEY,
+        sequence BIGINT NOT NULL,
+        title {text},
+        year INTEGER,
+        genres {text},
+        metadata {text},
+        available INTEGER NOT NULL,
+        deleted INTEGER NOT NULL,
+        added_at BIGINT,
+        changed_at BIGINT NOT NULL
+    )
+    """,
+    "CREATE INDEX recsys_items_sequence ON recsys_items (sequence)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """Step n leads from schema version n to n + 1."""
 
 TYPES = {

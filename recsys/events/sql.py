@@ -14,12 +14,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 from recsys.events import sql_statements as sql
 from recsys.events.batches import Key, distinct, fresh
 from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import check_id, check_page, check_persona
+from recsys.events.items.records import (
+    ItemsPut,
+    StoredItem,
+    distinct_items,
+    item_of,
+    item_row,
+    patched,
+    put_over,
+)
 from recsys.events.migrations import MIGRATIONS, SCHEMA, TYPES
 from recsys.events.scrubbing import Scrubber
 from recsys.events.sql_database import Cursor, Database
@@ -202,6 +211,39 @@ class SqlStore(EventStore):
         rows = self._read("read a belief", sql.BELIEF, (user_id,))
         return SavedBelief(*rows[0]) if rows else None
 
+    def put_items(self, items: Sequence[StoredItem], now: int) -> ItemsPut:
+        batch = distinct_items(items)
+        with self._transaction("put items", writing=True) as cursor:
+            self._reserve(cursor, 0)
+            changed, added = put_over(self._items(cursor, list(batch)), batch.values(), now)
+            if changed:
+                self._write_items(cursor, changed)
+        return ItemsPut(added, len(changed) - added, len(batch) - len(changed))
+
+    def patch_item(self, item_id: str, changes: Mapping[str, Any], now: int) -> StoredItem:
+        with self._transaction("change an item", writing=True) as cursor:
+            self._reserve(cursor, 0)
+            former = self._items(cursor, [item_id]).get(item_id)
+            item = patched(former, item_id, changes, now)
+            if item is not None:
+                self._write_items(cursor, [item])
+                return item
+        assert former is not None
+        return former
+
+    def delete_item(self, item_id: str, now: int) -> bool:
+        with self._transaction("delete an item", writing=True) as cursor:
+            self._reserve(cursor, 0)
+            former = self._items(cursor, [item_id]).get(item_id)
+            if former is not None and former.deleted:
+                return False
+            self._write_items(cursor, [StoredItem(item_id, available=False, changed_at=now, deleted=True)])
+        return True
+
+    def items_since(self, sequence: int) -> tuple[int, tuple[StoredItem, ...]]:
+        rows = [item_of(row) for row in self._read("read items", sql.ITEMS_SINCE, (sequence,))]
+        return (rows[-1][0] if rows else sequence), tuple(item for _, item in rows)
+
     def put_token(self, token: Token) -> None:
         with self._transaction("keep a token", writing=True) as cursor:
             self._reserve(cursor, 0)
@@ -242,6 +284,21 @@ class SqlStore(EventStore):
                 rows = self._run(cursor, sql.STORED_COLUMNS, [list(column) for column in zip(*some, strict=True)])
             stored.update(((row[1], row[0]), None if row[2] is None else Event(*row)) for row in rows)
         return stored
+
+    def _items(self, cursor: Cursor, ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Return what is stored of some items."""
+        found: dict[str, StoredItem] = {}
+        for some in _chunks(ids):
+            among, parameters = self._among(some)
+            for row in self._run(cursor, sql.ITEMS.format(among=among), parameters):
+                found[row[0]] = item_of(row)[1]
+        return found
+
+    def _write_items(self, cursor: Cursor, items: Sequence[StoredItem]) -> None:
+        """Write items under one new number."""
+        sequence = self._reserve(cursor, 1)
+        statement = sql.PUT_ITEM if self._sqlite else sql.PUT_ITEM.replace("?", "%s")
+        cursor.executemany(statement, [item_row(sequence, item) for item in items])
 
     def _among(self, ids: Sequence[str]) -> tuple[str, Sequence[object]]:
         """Return the condition that a column is one of some ids, and its parameters."""

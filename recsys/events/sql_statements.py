@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
+from recsys.events.items.records import ITEM_COLUMNS
 from recsys.events.store import Change, Corrected, Correction, Erased, Event, Recorded, Undone
 from recsys.events.tokens import SCOPES, Token
 
@@ -108,6 +109,15 @@ SAVE_BELIEF = f"""
     ON CONFLICT (user_id) DO UPDATE
     SET model = excluded.model, sequence = excluded.sequence, events = excluded.events, state = excluded.state
     WHERE recsys_beliefs.model <> excluded.model OR recsys_beliefs.sequence <= excluded.sequence
+"""  # noqa: S608
+
+ITEMS_SINCE = f"SELECT {ITEM_COLUMNS} FROM recsys_items WHERE sequence > ? ORDER BY sequence, item_id"  # noqa: S608
+ITEMS = f"SELECT {ITEM_COLUMNS} FROM recsys_items WHERE item_id {{among}}"  # noqa: S608
+PUT_ITEM = f"""
+    INSERT INTO recsys_items ({ITEM_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (item_id) DO UPDATE SET sequence = excluded.sequence, title = excluded.title, year = excluded.year,
+    genres = excluded.genres, metadata = excluded.metadata, available = excluded.available, deleted = excluded.deleted,
+    added_at = excluded.added_at, changed_at = excluded.changed_at
 """  # noqa: S608
 
 _TOKEN_COLUMNS = "token_hash, label, scopes, created, user_id, expires, revoked"  # noqa: S105

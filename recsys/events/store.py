@@ -1,8 +1,8 @@
 """The port of the event store, and its records: one sequence of changes, the same for every worker.
 
 Events, undone events, erasures and corrections share one strictly increasing sequence, in the order of commit: after
-reading up to number n with `EventStore.since`, no change at or before n appears later. A setting takes a number, too,
-under which there is no change: who misses a number has to read settings again.
+reading up to number n with `EventStore.since`, no change at or before n appears later. A setting and a change of the
+catalogue take a number, too, under which there is no change: who misses a number has to read settings and items again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, final
+from typing import Any, Literal, Self, final
 
 from recsys.data.kinds import KINDS, Kind
 from recsys.errors import DataError, RecsysError, nearest
@@ -28,6 +28,7 @@ from recsys.events.checks import (
     number_within,
     shown,
 )
+from recsys.events.items.records import ItemsPut, StoredItem
 from recsys.events.tokens import Token
 
 Cause = Literal["disk_full", "disk_error", "busy", "connection", "refused", "damaged", "moved", "other"]
@@ -293,6 +294,38 @@ class EventStore(ABC):
     @abstractmethod
     def belief(self, user_id: str) -> SavedBelief | None:
         """Return the belief that is saved of a user, whatever its model; None: there is none."""
+
+    @abstractmethod
+    def put_items(self, items: Sequence[StoredItem], now: int) -> ItemsPut:
+        """Put items into the catalogue, all or none, each in place of what was said of it before.
+
+        Those that change something take one number of the sequence together; the others change nothing.
+
+        Args:
+            items: each once.
+            now: Unix seconds.
+
+        Raises:
+            DataError: two have one id.
+        """
+
+    @abstractmethod
+    def patch_item(self, item_id: str, changes: Mapping[str, Any], now: int) -> StoredItem:
+        """Change some fields of an item, see `recsys.events.items.records.patched`; return what is stored then.
+
+        An item of which nothing is stored, or which was deleted, is stored with these fields alone.
+        """
+
+    @abstractmethod
+    def delete_item(self, item_id: str, now: int) -> bool:
+        """Take an item out of the catalogue, also one of which nothing is stored; return whether it was not out yet."""
+
+    @abstractmethod
+    def items_since(self, sequence: int) -> tuple[int, tuple[StoredItem, ...]]:
+        """Return the items that were changed after a sequence number, deleted ones too, and the number of the last.
+
+        Without any the given number is returned. No item changes later at or before the returned number.
+        """
 
     @abstractmethod
     def put_token(self, token: Token) -> None:
