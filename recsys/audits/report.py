@@ -134,7 +134,8 @@ class Audit:
         for world in self.worlds:
             arms = [arm for arm in self.arms if self.values(world, arm, "moment")]
             known = [name for name in measures if not all(np.isnan(self._mean(world, arm, name)) for arm in arms)]
-            lines = [f"**{world}** ({self._seeds(world)} seeds). {CAUTION} In brackets: less that of no system.", ""]
+            seeds = "1 seed" if self._seeds(world) == 1 else f"{self._seeds(world)} seeds"
+            lines = [f"**{world}** ({seeds}). {CAUTION} In brackets: less that of no system.", ""]
             lines += ["| arm | " + " | ".join(known) + " |", "|:---|" + "---:|" * len(known)]
             lines += [
                 f"| {arm} | " + " | ".join(self._shown(world, arm, name) for name in known) + " |" for arm in arms

@@ -133,4 +133,4 @@ def _turn(options: argparse.Namespace, registry: Registry, services: Sequence[Ru
     elif found is None:
         print("nothing new")
     else:
-        print(f"{found.run}: {found.outcome}{': ' + found.told if found.told else ''}")
+        print(f"{found.run}: {found.outcome}{': ' + found.reason if found.reason else ''}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -66,10 +67,16 @@ class ResponseMixture:
             whole(name, getattr(self, name))
         seed_of_draws(self.seed)
 
-    def fit(self, responses: Responses) -> tuple[FittedMixture, Reliability]:
+    def fit(
+        self, responses: Responses, progress: Callable[[int, int], None] = lambda _done, _rounds: None
+    ) -> tuple[FittedMixture, Reliability]:
         """Return what was learned, and how reliable each of the responses is.
 
         Answers that are not told apart keep weight 1, and the result says why.
+
+        Args:
+            responses: answers of users about items.
+            progress: called with the rounds that are done and all; they begin anew where a class proves empty.
 
         Raises:
             DataError: there is no response, or all are the same.
@@ -81,14 +88,14 @@ class ResponseMixture:
         run = Estimate.begun(centered, self.folds, self.size, self.seed).predicted()
         identified = run.predicts() or repeats_agree(centered)
         asked = self.classes == 3 and _varies(centered)
-        found = self._rounds(run.without(2) if not asked else run)
+        found = self._rounds(run.without(2) if not asked else run, progress)
         constructed, reason = asked, _reason_without(responses, self.classes)
         if asked:
             constructed, reason = sways(found, self.permutations, self.seed)
             if constructed and found.gamma[:, 2].mean() < _LEAST_MASS:
                 constructed, reason = False, f"under {_LEAST_MASS:.0%} of the answers follow a condition"
             if not constructed:
-                found = self._rounds(found.without(2))
+                found = self._rounds(found.without(2), progress)
         if found.gamma[:, 1].mean() < _LEAST_MASS:
             _LOG.warning("under %.0f%% of the answers are non-attitudes; none is taken for one", 100 * _LEAST_MASS)
             found = found.without(1)
@@ -109,11 +116,13 @@ class ResponseMixture:
         )
         return fitted, Reliability.of(fitted, responses, found.gamma, found.user_shares)
 
-    def _rounds(self, run: Estimate) -> Estimate:
-        for _ in range(self.rounds):
+    def _rounds(self, run: Estimate, progress: Callable[[int, int], None]) -> Estimate:
+        for done in range(self.rounds):
+            progress(done, self.rounds)
             run = run.predicted()
             for _ in range(_TURNS):
                 run = run.spread().judged(self.shrinkage)
+        progress(self.rounds, self.rounds)
         return run
 
 

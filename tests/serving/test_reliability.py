@@ -56,6 +56,7 @@ def test_every_event_says_how_far_it_counts_and_why(client: Client) -> None:
         assert one["probabilities"]["constructed"] is None
         assert one["weight"] == pytest.approx(max(one["probabilities"]["genuine"], 0.02), abs=1e-3)
         assert f"{one['expected']:.1f}" in one["why"] or one["why"].startswith("cannot be told")
+        assert 1 <= one["expected"] <= 5
         assert not one["meant"]
     assert _told(client, n=2)["events"] == events[:2]
 

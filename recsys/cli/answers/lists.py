@@ -38,7 +38,8 @@ def recommend_many(options: argparse.Namespace) -> None:
     rate = (written.users - written.kept) / max(written.seconds, 1e-3)
     before = f"{written.kept} of them were there already; " if written.kept else ""
     took = f"{written.seconds:.1f} seconds, {rate:.0f} lists a second"
-    print(f"{options.out}: lists of {written.users} users; {before}{took}")
+    lists = "the list of 1 user" if written.users == 1 else f"lists of {written.users} users"
+    print(f"{options.out}: {lists}; {before}{took}")
 
 
 def add_similar(commands: Commands) -> None:

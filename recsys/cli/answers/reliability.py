@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from recsys.cli.arguments import Commands, add_command, add_json, add_run, whole
-from recsys.cli.render import print_json, print_table, say
+from recsys.cli.render import print_json, print_table, progress_of, say
 
 
 def add(commands: Commands) -> None:
@@ -30,7 +30,8 @@ def _reliability(options: argparse.Namespace) -> None:
 
     model = load_model(options.run, options.allow_model)
     log = run_log(options.run, model, options.data, dict(options.columns))
-    found = user_reliability(model, log, options.user, options.n).to_dict(model)
+    with progress_of("rounds of the mixture") as progress:
+        found = user_reliability(model, log, options.user, options.n, progress).to_dict(model)
     if options.json:
         print_json(found)
         return

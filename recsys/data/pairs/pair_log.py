@@ -119,6 +119,8 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table that has certain columns without blanks."""
     if path.suffix.lower() not in _SUFFIXES:
         raise DataError(f"{path}: pairs are read from {', '.join(_SUFFIXES)}, not {path.suffix or 'no suffix'!r}")
+    if not path.exists():
+        raise DataError(f"there is no file {path}, and no data set of pairs with this name; see `recsys data list`")
     try:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path)

@@ -133,7 +133,7 @@ def person_reliability(model: Reliable, queries: Queries) -> PersonReliability:
         reason = fitted.reason if not fitted.identified else "there is no rating of an item that the model knows"
         return PersonReliability(len(place), None, False, reason, _events(queries, weights, {}))
     share = (float(found.shares[0, 0]), *found.interval(0))
-    told = dict(zip(place.tolist(), _told(judged, found), strict=True))
+    told = dict(zip(place.tolist(), _told(judged, found, fitted.scale.ends), strict=True))
     return PersonReliability(len(place), share, True, fitted.reason, _events(queries, weights, told))
 
 
@@ -181,10 +181,12 @@ def named(row: Sequence[float]) -> dict[str, float | None]:
     return {name: None if np.isnan(value) else value for name, value in zip(CLASSES, row, strict=True)}
 
 
-def _told(judged: Judged, found: Reliability) -> list[tuple[dict[str, float | None], float, str]]:
-    """Return of each answer its probabilities, the rating that others foretell, and these in words."""
+def _told(
+    judged: Judged, found: Reliability, ends: tuple[float, float]
+) -> list[tuple[dict[str, float | None], float, str]]:
+    """Return of each answer its probabilities, the rating on the scale that others foretell, and these in words."""
     counts = judged.responses.counts[judged.responses.pair].tolist()
-    expected = judged.mean[judged.responses.pair].tolist()
+    expected = np.clip(judged.mean, *ends)[judged.responses.pair].tolist()
     return [
         (named(row), mean, _in_words(row, mean, count))
         for row, mean, count in zip(found.probabilities.tolist(), expected, counts, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -65,7 +66,13 @@ class UserReliability:
         }
 
 
-def user_reliability(model: Recommender, log: Interactions, user: str, n: int = 5) -> UserReliability:
+def user_reliability(
+    model: Recommender,
+    log: Interactions,
+    user: str,
+    n: int = 5,
+    progress: Callable[[int, int], None] = lambda _done, _rounds: None,
+) -> UserReliability:
     """Return how far a user's answers are preferences; answers that a later one replaced count, too.
 
     A model that was trained as `Reliable` knows; for another the mixture is fitted on the log, which takes about a
@@ -76,13 +83,14 @@ def user_reliability(model: Recommender, log: Interactions, user: str, n: int = 
         log: the run's.
         user: external id of a user of the log.
         n: most answers that are named.
+        progress: called with the rounds of the fit that are done, and all.
 
     Raises:
         DataError: the log has one value only, or lacks the user.
     """
     queries, _ = queries_by_id(model, user, log=log.every)
     within = model.base if isinstance(model, WithPersonas | Slated) else model
-    knows = within if isinstance(within, Reliable) and within.mixture is not None else _fitted(within, log)
+    knows = within if isinstance(within, Reliable) and within.mixture is not None else _fitted(within, log, progress)
     person = person_reliability(knows, queries)
     if not person.identified:
         return UserReliability(person, (), ())
@@ -91,10 +99,10 @@ def user_reliability(model: Recommender, log: Interactions, user: str, n: int = 
     return UserReliability(person, tuple(least[:n]), ask_again(knows, queries, n))
 
 
-def _fitted(model: Recommender, log: Interactions) -> Reliable:
+def _fitted(model: Recommender, log: Interactions, progress: Callable[[int, int], None]) -> Reliable:
     """Return a model with a mixture of the answers of the log about items that the model knows."""
     responses = Responses.of(log)
     items = model.fitted_on.items.numbers(log.items.ids)[responses.item]
     known = np.flatnonzero(items != UNKNOWN)
     answers = replace(responses.take(known), item=items[known].astype(np.int32), n_items=model.n_items)
-    return Reliable.around(model, ResponseMixture().fit(answers)[0])
+    return Reliable.around(model, ResponseMixture().fit(answers, progress)[0])

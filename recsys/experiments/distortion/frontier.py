@@ -247,10 +247,14 @@ class Figures:
         return cls(parts[0].slate, np.concatenate([part.ndcg for part in parts]), by_user, systematic)
 
     def cost(self, plain: Figures, errors: float = 0.0) -> float:
-        """Return the relative loss of NDCG against the best scores, below 0 a gain, and so many standard errors."""
+        """Return the relative loss of NDCG against the best scores, below 0 a gain, and so many standard errors.
+
+        NaN where the best scores find nothing.
+        """
         lost = plain.ndcg - self.ndcg
         error = errors * lost.std() / max(1.0, np.sqrt(len(lost)))
-        return float((lost.mean() + error) / max(float(plain.ndcg.mean()), 1e-12))
+        found = float(plain.ndcg.mean())
+        return float((lost.mean() + error) / found) if found > 0 else float("nan")
 
     def left(self, plain: Figures, axes: Sequence[str] = ("tastes", "popularity")) -> float:
         """Return how much of the distortion of the best scores is left: the mean of ratios, none below 0.

@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,12 +38,12 @@ class Finding:
     Attributes:
         check: its name.
         passed: whether the run may be put in place, as far as this goes.
-        told: what was found, in a sentence.
+        found: in a sentence.
     """
 
     check: str
     passed: bool
-    told: str
+    found: str
 
 
 @final
@@ -57,11 +57,12 @@ class Attempt:
         outcome: "in place"; "refused" by a check, or by a service; "rolled back", it was in place and gave alarm; "put
             back", an earlier run was put in place again.
         former: the run that was in place before; None: there was none.
-        config: the experiment.
+        config: name of the experiment.
+        experiment: as it was asked for, as plain values; empty where a run was put back.
         log: fingerprint of the log that it was trained on.
         events: of that log.
         findings: of the checks.
-        told: why it was refused or rolled back.
+        reason: why it was refused or rolled back.
     """
 
     run: str
@@ -69,10 +70,11 @@ class Attempt:
     outcome: Outcome
     former: str | None
     config: str
+    experiment: Mapping[str, Any]
     log: str
     events: int
     findings: tuple[Finding, ...] = ()
-    told: str = ""
+    reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

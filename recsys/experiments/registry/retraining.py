@@ -18,6 +18,7 @@ from recsys.experiments.registry.models import SERVED, Attempt, Outcome, Registr
 from recsys.experiments.registry.service import AwayError, RunningService
 from recsys.experiments.run_log import DataSettings, LogRecord
 from recsys.experiments.runs import load_model, read_metrics, train_run
+from recsys.files import json_values
 from recsys.models.personas.model import WithPersonas
 from recsys.policy.reading import read_policy
 from recsys.training.session import Session
@@ -95,10 +96,11 @@ def retrain(
     settings = settings or RetrainSettings()
     if settings.policy is not None:
         read_policy(settings.policy)  # a fault in the file is told before anything is trained
+    asked = json_values(experiment.to_dict())
     with registry.locked():
         former = registry.in_place
         data = replace(data, source=pinned(data.source))
-        if former is not None and (known := _known(registry, former, data, config)) is not None:
+        if former is not None and (known := _known(registry, former, data, asked)) is not None:
             back = "" if known == former else f", which was taken back; {former}"
             say(f"nothing has come in since {known} was trained{back or '; it'} stays in place")
             return None
@@ -109,10 +111,9 @@ def retrain(
         made = train_run(experiment, data, run, seed=seed, session=session, overwrite=True, former=continued, say=say)
         log = made["log"]
 
-        def attempt(outcome: Outcome, told: str = "") -> Attempt:
-            entry = Attempt(
-                name, int(time.time()), outcome, former, config, log["fingerprint"], log["events"], findings, told
-            )
+        def attempt(outcome: Outcome, reason: str = "") -> Attempt:
+            now, of_log = int(time.time()), (log["fingerprint"], log["events"])
+            entry = Attempt(name, now, outcome, former, config, asked, *of_log, findings, reason)
             return registry.record(entry)
 
         say("judging")
@@ -126,7 +127,7 @@ def retrain(
             allow=allow,
         )
         for finding in findings:
-            say(f"{finding.check}: {'passed' if finding.passed else 'failed'}: {finding.told}")
+            say(f"{finding.check}: {'passed' if finding.passed else 'failed'}: {finding.found}")
         if failed := [finding.check for finding in findings if not finding.passed]:
             return attempt("refused", f"checks failed: {', '.join(failed)}")
         registry.put(name)
@@ -164,21 +165,20 @@ def roll_back(
             registry.put(present)
             raise DataError(f"{back} is not put back: {refusal}")
         log = read_metrics(registry.run(back))["log"]
-        made = Attempt(
-            back, int(time.time()), "put back", present, "", log["fingerprint"], log["events"], (), "as asked"
-        )
+        now, of_log = int(time.time()), (log["fingerprint"], log["events"])
+        made = Attempt(back, now, "put back", present, "", {}, *of_log, (), "as asked")
         return registry.record(made)
 
 
-def _known(registry: Registry, former: str, data: DataSettings, config: str) -> str | None:
-    """Return the run that learned from this log already: the one in place, or the one that was taken back last."""
+def _known(registry: Registry, former: str, data: DataSettings, asked: object) -> str | None:
+    """Return the run that an experiment made of this log: the one in place, or the one that was taken back last."""
     lineage = registry.lineage
     made = {attempt.run: attempt for attempt in lineage if attempt.outcome != "put back"}
     taken_back = [attempt.former for attempt in lineage[-1:] if attempt.outcome == "put back"]
     log = LogRecord.of(data.load()).fingerprint
     for name in (former, *taken_back):
         attempt = None if name is None else made.get(name)
-        if attempt is not None and attempt.log == log and attempt.config in ("", config or attempt.config):
+        if attempt is not None and attempt.log == log and attempt.experiment == asked:
             return name
     return None
 
@@ -230,5 +230,5 @@ def plain(attempt: Attempt) -> dict[str, Any]:
         "outcome": attempt.outcome,
         "before": attempt.former or "-",
         "events": attempt.events,
-        "reason": attempt.told or "; ".join(finding.told for finding in attempt.findings),
+        "reason": attempt.reason or "; ".join(finding.found for finding in attempt.findings),
     }

@@ -55,12 +55,12 @@ export function connectReliability() {
     return h(
       "li",
       { class: "again" },
-      h("span", { class: "marked-title" }, `You rated ${title} ${question.value}. How would you rate it today?`),
+      h("span", { class: "marked-title" }, `${title}, to which you gave ${question.value}`),
       h(
         "span",
         { class: "buttons", role: "group", "aria-label": `Your rating of ${title} today` },
         ...scale.map((value) =>
-          writeButton({ class: "control", "data-key": `again ${question.item_id} ${value}`, "aria-label": `Rate ${title} ${value}` }, [value], () => {
+          writeButton({ "data-key": `again ${question.item_id} ${value}`, "aria-label": `Rate ${title} ${value}` }, [value], () => {
             const event = api.ratingOf(currentUser(), question.item_id, value);
             void attempt(() => rate(question, event));
           }),
@@ -98,6 +98,7 @@ export function connectReliability() {
       if (!found || !again) return;
       byId("reliability-lead").textContent = lead(found);
       const questions = again.scale.length ? again.questions.map((question) => asked(question, again.scale)) : [];
+      byId("reliability-again").hidden = questions.length === 0;
       redraw(byId("reliability-questions"), questions, () => byId("reliability-title").focus({ preventScroll: true }));
       redraw(byId("reliability-events"), doubted(found).map(row), () => byId("reliability-title").focus({ preventScroll: true }));
     });

@@ -63,7 +63,8 @@ def test_runs_follow_each_other_and_the_record_says_how(events: Path, tmp_path: 
     first = retrain(_experiment(), _data(events), registry, QUICK, config="ease")
     assert first is not None
     assert (first.run, first.outcome, first.former, first.findings) == ("0001", "in place", None, ())
-    assert retrain(_experiment(), _data(events), registry, QUICK) is None  # nothing has come in
+    assert retrain(_experiment(), _data(events), registry, QUICK, config="renamed") is None  # nothing has come in
+    assert first.experiment["model"]["class_path"] == "recsys.models.EASE"
     _grow(events)
     second = retrain(_experiment(), _data(events), registry, QUICK, config="ease")
     assert second is not None
@@ -77,6 +78,14 @@ def test_runs_follow_each_other_and_the_record_says_how(events: Path, tmp_path: 
     assert (back.run, back.outcome, back.former, registry.in_place) == ("0001", "put back", "0002", "0001")
     with pytest.raises(DataError, match="no run before 0001"):
         roll_back(registry)
+
+
+def test_another_experiment_of_the_same_name_learns_from_the_same_log(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK, config="mine")
+    other = retrain(_experiment(regularization="77.0"), _data(events), registry, QUICK, config="mine")
+    assert other is not None
+    assert other.run == "0002"
 
 
 def test_a_worse_model_and_a_policy_that_cannot_be_kept_are_refused(events: Path, tmp_path: Path) -> None:
@@ -124,7 +133,7 @@ def test_the_tastes_of_a_model_with_personas_go_on(events: Path, tmp_path: Path)
     assert found is not None
     assert {finding.check: finding.passed for finding in found.findings} == {"metrics": True, "personas": True}
     strict = judged(registry.run("0002"), registry.run("0001"), tolerance=0.0, matched=1.0)
-    told = {finding.check: finding.told for finding in strict}
+    told = {finding.check: finding.found for finding in strict}
     assert "of a user's personas go on" in told["personas"]
 
 
@@ -133,8 +142,8 @@ def test_judged_against_itself_a_run_is_neither_better_nor_worse(events: Path, t
     retrain(_experiment("ease_personas", **{"tastes.tastes": "4"}), _data(events), registry, QUICK)
     metrics, personas = judged(registry.run("0001"), registry.run("0001"), tolerance=0.0, matched=1.0)
     assert (metrics.passed, personas.passed) == (True, True)
-    assert "difference +0.0000 [+0.0000, +0.0000]" in metrics.told
-    assert personas.told.startswith("1.00 of")
+    assert "difference +0.0000 [+0.0000, +0.0000]" in metrics.found
+    assert personas.found.startswith("1.00 of")
 
 
 def test_old_runs_go_and_those_that_are_needed_stay(events: Path, tmp_path: Path) -> None:
@@ -256,7 +265,7 @@ def test_a_service_that_answers_with_defects_takes_the_run_back(events: Path, tm
         found = retrain(_experiment(), _data(events), registry, RetrainSettings(matched=0.3, watch=5.0), [service])
     assert found is not None
     assert (found.outcome, found.run, registry.in_place) == ("rolled back", "0002", "0001")
-    assert "5 of 105 answers were defects" in found.told
+    assert "5 of 105 answers were defects" in found.reason
     assert [one for one in asked if "reload" in one] == ["POST /v1/admin/reload"] * 2
     assert [attempt.outcome for attempt in registry.lineage] == ["in place", "in place", "rolled back"]
 
@@ -276,7 +285,7 @@ def test_a_service_that_refuses_or_is_not_ready_or_away_is_told(events: Path, tm
         refused = retrain(_experiment(), _data(events), registry, QUICK, [service])
     assert refused is not None
     assert (refused.outcome, registry.in_place, len(asked)) == ("refused", "0001", 2)
-    assert "answered 409: the new bundle is refused" in refused.told
+    assert "answered 409: the new bundle is refused" in refused.reason
     with _replaying(lambda path, _: (503, "busy") if path == "/readyz" else (200, _line(200, 1))) as (service, _):
         assert "answered 503: busy" in (service.alarm(1.0) or "")
     with _replaying(lambda *_: (200, _line(200, 1))) as (service, _):
@@ -295,7 +304,7 @@ def test_a_service_of_another_run_is_refused(events: Path, tmp_path: Path) -> No
         found = retrain(_experiment(), _data(events), registry, QUICK, [service])
     assert found is not None
     assert (found.outcome, registry.in_place) == ("refused", "0001")
-    assert "answers with the model another" in found.told
+    assert "answers with the model another" in found.reason
 
 
 def test_what_was_taken_back_is_not_trained_again_before_anything_comes_in(events: Path, tmp_path: Path) -> None:

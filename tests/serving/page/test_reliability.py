@@ -67,7 +67,7 @@ def test_a_rating_is_asked_about_again_and_the_answer_counts(visit: Visit, relia
     assert asked["scale"] == [1, 2, 3, 4, 5]
     first = asked["questions"][0]
     question = page.locator("#reliability-questions li").first
-    assert f"You rated {first['title']} {first['value']:g}. How would you rate it today?" in question.inner_text()
+    assert f"{first['title']}, to which you gave {first['value']:g}" in question.inner_text()
     assert question.get_by_role("button").all_inner_texts() == ["1", "2", "3", "4", "5"]
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
     other = 1 if first["value"] > 3 else 5
