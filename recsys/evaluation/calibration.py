@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from recsys.data.queries import Ragged, membership
 from recsys.data.vocabulary import UNKNOWN
-from recsys.evaluation.tastes import Tastes, entropy, sums_at
+from recsys.evaluation.tastes import Tastes, entropy, normalised, sums_at
 from recsys.types import Doubles, Items
 
 Distributions = Doubles
@@ -39,7 +39,12 @@ def taste_distance(p: Distributions, q: Distributions) -> Doubles:
     >>> taste_distance(np.array([1.0, 0.0]), np.array([0.0, 1.0])).item()
     1.0
     """
-    divergence = entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2
+    return _distance(p, entropy(p), q)
+
+
+def _distance(p: Distributions, bits: Doubles, q: Distributions) -> Doubles:
+    """Return `taste_distance`, given the entropy of P."""
+    divergence = entropy((p + q) / 2) - (bits + entropy(q)) / 2
     return np.asarray(np.sqrt(np.maximum(divergence, 0.0)))
 
 
@@ -76,8 +81,8 @@ def chance_distance(
         p: "queries tastes", their distributions P_u.
         top: "queries n", the lists.
         cutoffs: ascending list lengths.
-        seed: of the draws. Each cutoff has draws of its own, whatever the others are; lists of the same size get the
-            same draws from equal seeds.
+        seed: of the draws. A shorter list is the beginning of a longer one, and has the same draws from equal seeds
+            whatever the other cutoffs are.
         bootstraps: number of drawn lists per user.
     """
     sizes = np.diff(tasted.indptr)
@@ -85,13 +90,16 @@ def chance_distance(
     total = np.zeros((len(cutoffs), len(top)))
     if not len(tasted.indices):
         return np.full_like(total, np.nan)
-    start = tasted.indptr[:-1, None]
-    for row, k in enumerate(cutoffs):
-        rng = np.random.default_rng([*seed, k])
-        for _ in range(bootstraps):
-            place = start + (rng.random((len(top), k)) * sizes[:, None]).astype(np.int64)
-            sample = np.where(drawn[:, :k], tasted.indices[np.minimum(place, len(tasted.indices) - 1)], UNKNOWN)
-            total[row] += taste_distance(p, tastes.of_lists(sample, (k,)))[0]
+    bits = entropy(p)
+    for bootstrap in range(bootstraps):
+        rng = np.random.default_rng([*seed, bootstrap])
+        counts = np.zeros_like(p)
+        for place in range(cutoffs[-1]):
+            event = tasted.indptr[:-1] + (rng.random(len(top)) * sizes).astype(np.int64)
+            item = np.where(drawn[:, place], tasted.indices[np.minimum(event, len(tasted.indices) - 1)], UNKNOWN)
+            counts += tastes.padded_shares[item]
+            if place + 1 in cutoffs:
+                total[cutoffs.index(place + 1)] += _distance(p, bits, normalised(counts))
     return total / bootstraps
 
 

@@ -56,5 +56,6 @@ def _seen(holdout: Holdout, train: Interactions) -> int:
         users = np.where(users == UNKNOWN, train.users.numbers(holdout.user_ids), users)
     known = np.flatnonzero(users != UNKNOWN)
     asked, learned = holdout.relevant.take(known), Ragged(train.indptr, train.item_num).take(users[known])
-    wanted = asked.rows * train.n_items + asked.items
-    return int(np.isin(wanted[asked.items != UNKNOWN], learned.rows * train.n_items + learned.items).sum())
+    wanted = (asked.rows * train.n_items + asked.items)[asked.items != UNKNOWN]
+    there = np.append(np.sort(learned.rows * train.n_items + learned.items), -1)  # several times as fast as np.isin
+    return int((there[np.searchsorted(there[:-1], wanted)] == wanted).sum())

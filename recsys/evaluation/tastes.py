@@ -16,6 +16,7 @@ from typing import Literal, final
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.special import entr
 
 from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
@@ -156,7 +157,4 @@ def entropy(distribution: Doubles) -> Doubles:
     >>> entropy(np.array([[0.5, 0.5], [1.0, 0.0]]))
     array([1., 0.])
     """
-    positive = np.where(distribution > 0, distribution, 1.0)
-    bits = np.log2(positive)
-    bits *= distribution
-    return np.where(distribution.any(-1), 0.0 - bits.sum(-1), np.nan)
+    return np.where(distribution.any(-1), entr(distribution).sum(-1) / np.log(2.0), np.nan)
