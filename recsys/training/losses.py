@@ -9,6 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+_TINY = torch.finfo(torch.float32).tiny
+
 
 def sampled_softmax(
     positive: Float[Tensor, " examples"],
@@ -69,7 +71,8 @@ def full_softmax(scores: Float[Tensor, "users items"], targets: Float[Tensor, "u
 
 def attention_entropy(attention: Float[Tensor, "*batch personas items"]) -> Float[Tensor, "*batch items"]:
     """Entropy in nats of the attention over personas, H(a) = -sum_k a_k log a_k, for each item."""
-    return -torch.xlogy(attention, attention).sum(-2)
+    entropy: Tensor = torch.special.entr(attention.clamp_min(_TINY))  # log 0 has no gradient
+    return entropy.sum(-2)
 
 
 def persona_imbalance(attention: Float[Tensor, "examples personas"]) -> Float[Tensor, ""]:

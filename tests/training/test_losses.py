@@ -53,7 +53,13 @@ def test_full_softmax_counts_each_positive_once() -> None:
 def test_attention_entropy_is_log_k_when_flat_and_zero_when_sharp() -> None:
     flat, sharp = torch.full((1, 4, 1), 0.25), torch.tensor([[[1.0], [0.0], [0.0], [0.0]]])
     assert losses.attention_entropy(flat).item() == pytest.approx(math.log(4))
-    assert losses.attention_entropy(sharp).item() == 0
+    assert losses.attention_entropy(sharp).item() == pytest.approx(0, abs=1e-30)
+
+
+def test_the_gradient_of_the_entropy_is_finite_where_attention_vanishes() -> None:
+    logits = torch.tensor([[[0.0], [-1e3]]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(losses.attention_entropy(torch.softmax(logits, 1)).sum(), [logits])
+    assert torch.isfinite(gradient).all()
 
 
 def test_imbalance_depends_on_the_mean_attention() -> None:

@@ -73,7 +73,10 @@ class PersonaScorer(nn.Module):
         """Score all items (None), the same items for every query ("n"), or other items for each ("queries n")."""
         # The gradient of F.embedding is several times faster on a CPU than that of indexing.
         vectors = self.item if items is None else F.embedding(items, self.item)
-        value = personas @ vectors.mT
+        if vectors.dim() == 3 and vectors.shape[1] == 1:
+            value = (personas * vectors).sum(2, keepdim=True)  # four times as fast as products of such small matrices
+        else:
+            value = personas @ vectors.mT
         score, attention = self._read_out(value, personas, vectors, log_prior)
         if self.bias is not None:
             score = score + (self.bias if items is None else self.bias[items])
