@@ -13,12 +13,12 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint,drift,serving,index,export,tune]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint,drift,serving,index,export,tune,scale]"
 	@touch $(READY)
 
 # The peers that benchmarks measure against, and what takes their pictures.
 bench-setup: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint,drift,serving,index,export,tune,benchmarks,browser]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint,drift,serving,index,export,tune,scale,benchmarks,browser]"
 
 demo: setup
 	$(BIN)/recsys demo

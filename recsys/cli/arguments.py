@@ -119,6 +119,17 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
     return read
 
 
+def add_engine(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add where work is done: `--engine` and `--workers`; `what` is done by a worker, for the help."""
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help=f"ray: {what} on the workers of RAY_ADDRESS, or else of this machine; the result is the same",
+    )
+    parser.add_argument("--workers", type=whole(1, 10_000), help="of --engine ray (default: one for each processor)")
+
+
 def finite(text: str) -> float:
     """Return the value of an option that is a finite number.
 

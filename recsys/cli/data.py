@@ -1,8 +1,9 @@
-"""`recsys data list | fetch | inspect`: the known data sets, and what a log looks like."""
+"""`recsys data list | fetch | inspect | partition`: the known data sets, what a log looks like, and logs in parts."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from recsys.cli.arguments import (
     Commands,
@@ -13,13 +14,14 @@ from recsys.cli.arguments import (
     add_items,
     add_json,
     picture,
+    whole,
 )
 from recsys.cli.render import print_json, print_table, say, short
 
 
 def add(commands: Commands) -> None:
     """Add `data` to the commands of a parser; without an action it lists."""
-    command = add_command(commands, "data", _list, "list, fetch and inspect logs")
+    command = add_command(commands, "data", _list, "list, fetch, inspect and partition logs")
     actions = add_actions(command, required=False)
     listing = add_command(actions, "list", _list, "list the known data sets and where they are")
     fetch = add_command(actions, "fetch", _fetch, "download a data set and check it")
@@ -30,7 +32,22 @@ def add(commands: Commands) -> None:
     add_bad_rows(inspect)
     add_columns(inspect)
     add_items(inspect)
-    for parser in (command, listing, inspect):
+    partition = add_command(
+        actions,
+        "partition",
+        _partition,
+        "write a log as Parquet files of some users each",
+        "The log is\nread once, and never whole in memory. `recsys train --data DIR` then holds one part at a time.",
+    )
+    partition.add_argument("log", metavar="NAME_OR_FILE", help="name of a data set, or a file")
+    partition.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make")
+    partition.add_argument(
+        "--parts", type=whole(1, 4096), default=16, help="files; a worker holds one (default: %(default)s)"
+    )
+    add_bad_rows(partition)
+    add_columns(partition)
+    add_items(partition)
+    for parser in (command, listing, inspect, partition):
         add_json(parser)
 
 
@@ -86,3 +103,23 @@ def _inspect(options: argparse.Namespace) -> None:
         print_table([{"figure": name, "value": short(value)} for name, value in figures.items()])
     if options.picture is not None:
         say(f"picture: {draw_log(log, options.picture)}")
+
+
+def _partition(options: argparse.Namespace) -> None:
+    from recsys.data.partitions.writing import write_partitions
+    from recsys.data.readers.columns import Columns
+
+    log = write_partitions(
+        options.log,
+        options.out,
+        options.parts,
+        columns=Columns.from_mapping(dict(options.columns)) if options.columns else None,
+        on_error=options.on_error,
+        items=options.items,
+    )
+    figures = {"parts": len(log), "events": log.events, "users": log.users, "items": len(log.items)}
+    if options.json:
+        print_json(figures | {"out": str(options.out), "clock": log.clock, "fingerprint": log.fingerprint})
+        return
+    largest = max(size.events for size in log.sizes)
+    print(f"{options.out}: {log.events} events of {log.users} users in {len(log)} parts, {largest} in the largest")

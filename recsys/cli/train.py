@@ -7,7 +7,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recsys.cli.arguments import (
     Commands,
@@ -16,6 +16,7 @@ from recsys.cli.arguments import (
     add_columns,
     add_command,
     add_cutoffs,
+    add_engine,
     add_items,
     add_json,
     add_run,
@@ -30,7 +31,9 @@ from recsys.training.session import ACCELERATORS
 
 if TYPE_CHECKING:
     from recsys.evaluation.result import Evaluation
+    from recsys.experiments.configuration import Experiment
     from recsys.experiments.run_log import DataSettings
+    from recsys.training.session import Session
 
 _HEADLINE = (
     *("ndcg@10", "recall@10", "hr@10", "mrr@10", "liked_ndcg@10", "regret@10", "coverage@10", "tdd@10"),
@@ -65,6 +68,7 @@ def add_train(commands: Commands) -> None:
         metavar="DIR",
         help="an earlier run, whose tastes continue: their numbers stay, and their names as far as they still hold",
     )
+    add_engine(parser, "the parts of a partitioned log")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_json(parser, "print the run's metrics.json")
 
@@ -121,6 +125,7 @@ def add_evaluate(commands: Commands) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Run `train`; arguments that its parser does not know (`rest`) are settings of the experiment."""
+    from recsys.data.partitions.log import PartitionedLog
     from recsys.evaluation.result import Evaluation
     from recsys.experiments import runs
     from recsys.experiments.configuration import listed_settings, read_experiment
@@ -135,17 +140,26 @@ def train(options: argparse.Namespace) -> None:
     for name in ("data", "out"):
         if getattr(options, name) is None:
             raise ConfigError(f"--{name} is missing; see `recsys train --help`")
-    metrics = runs.train_run(
-        experiment,
-        data_settings(options),
-        options.out,
-        seed=options.seed,
-        cutoffs=options.k,
-        session=Session(resume=options.resume, progress=not options.quiet, accelerator=options.accelerator),
-        overwrite=options.overwrite,
-        former=options.former,
-        say=(lambda _: None) if options.quiet else say,
-    )
+    session = Session(resume=options.resume, progress=not options.quiet, accelerator=options.accelerator)
+    if PartitionedLog.is_at(options.data):
+        metrics = _train_partitioned(options, experiment, session)
+    elif options.engine != "local" or options.workers is not None:
+        raise ConfigError(
+            f"--engine and --workers train on the parts of a partitioned log, and {options.data} is none; make one: "
+            f"{program()} data partition {shlex.join([options.data, '--out', 'DIR'])}"
+        )
+    else:
+        metrics = runs.train_run(
+            experiment,
+            data_settings(options),
+            options.out,
+            seed=options.seed,
+            cutoffs=options.k,
+            session=session,
+            overwrite=options.overwrite,
+            former=options.former,
+            say=(lambda _: None) if options.quiet else say,
+        )
     if options.json:
         print_json(metrics)
         return
@@ -158,6 +172,27 @@ def train(options: argparse.Namespace) -> None:
     user = example_user(options.out)
     if user is not None:
         print(f"Recommend for a user: {program()} recommend {shlex.join(['--run', str(options.out), '--user', user])}")
+
+
+def _train_partitioned(options: argparse.Namespace, experiment: Experiment, session: Session) -> dict[str, Any]:
+    from recsys.scale.engines import engine_of
+    from recsys.scale.training import train_partitioned
+
+    if options.former is not None:
+        raise ConfigError("--former is for models with tastes, which a partitioned log does not train; leave it out")
+    tell = (lambda _: None) if options.quiet else say
+    with engine_of(options.engine, options.workers, tell) as engine:
+        return train_partitioned(
+            experiment,
+            data_settings(options),
+            options.out,
+            engine,
+            seed=options.seed,
+            cutoffs=options.k,
+            session=session,
+            overwrite=options.overwrite,
+            say=tell,
+        )
 
 
 def who_is_asked(evaluation: Evaluation) -> str:

@@ -310,13 +310,18 @@ class Interactions:
         used = interactions(self.kinds, self.user_num.astype(np.int64) * self.n_items + self.item_num)
         return self if used.all() else self.select(used)
 
-    def compact(self) -> Interactions:
+    def compact(self, items: Ints | None = None) -> Interactions:
         """Return the same events with vocabularies of only the users and items that occur.
 
         A model fitted on the result knows no other user or item.
+
+        Args:
+            items: the numbers of the items to keep, ascending, all that occur among them: those of a larger log, of
+                which this is a part.
         """
-        users, user_rank = _occurring(self.user_num, self.n_users)
-        items, item_rank = _occurring(self.item_num, self.n_items)
+        users, user_rank = _ranked(np.flatnonzero(np.bincount(self.user_num, minlength=self.n_users)), self.n_users)
+        occurring = np.flatnonzero(np.bincount(self.item_num, minlength=self.n_items)) if items is None else items
+        items, item_rank = _ranked(occurring, self.n_items)
         own_users, own_items, metadata = self.users.take(users), self.items.take(items), self.metadata.take(items)
 
         def renumbered(log: Interactions, superseded: Interactions | None) -> Interactions:
@@ -368,9 +373,8 @@ def check_log(log: object, caller: str) -> None:
         )
 
 
-def _occurring(column: Items, size: int) -> tuple[Ints, Items]:
-    """Return the numbers below `size` that occur in a column, ascending, and the rank of each number among them."""
-    numbers = np.flatnonzero(np.bincount(column, minlength=size))
+def _ranked(numbers: Ints, size: int) -> tuple[Ints, Items]:
+    """Return ascending numbers below `size`, and the rank of each number among them; -1 for others."""
     ranks = np.full(size, -1, np.int32)
     ranks[numbers] = np.arange(len(numbers), dtype=np.int32)
     return numbers, ranks

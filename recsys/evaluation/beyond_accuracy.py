@@ -60,8 +60,12 @@ def self_information(train: Interactions) -> Doubles:
     An item without users counts as used by one.
     """
     users = np.asarray(train.matrix().sum(axis=0)).ravel()
-    active = max(1, int((np.diff(train.indptr) > 0).sum()))
-    return np.asarray(np.log2(active) - np.log2(np.maximum(users, 1.0)))
+    return information_of(users, int((np.diff(train.indptr) > 0).sum()))
+
+
+def information_of(users: npt.NDArray[np.number], active: int) -> Doubles:
+    """Return "items", float64: -log2 p(i), given "items", the users of each item, and the number of all users."""
+    return np.asarray(np.log2(max(1, active)) - np.log2(np.maximum(users, 1.0)))
 
 
 def novelty(information: Doubles, top: Items, cutoffs: Sequence[int]) -> Doubles:

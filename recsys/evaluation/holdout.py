@@ -116,6 +116,7 @@ def evaluate_lists(
     cutoffs: int | Sequence[int] = (5, 10, 20),
     tastes: Tastes | None = None,
     served: Mask | None = None,
+    information: Doubles | None = None,
 ) -> Evaluation:
     """Compute all metrics of given lists, of a model or of anything else.
 
@@ -124,6 +125,7 @@ def evaluate_lists(
         holdout: the questions and the relevant items.
         train, metrics, cutoffs, tastes: see `evaluate`.
         served: "queries", whether the model itself made the list; all of them when None.
+        information: "items", bits of each item, where `train` is a part of the training log; made from it when None.
 
     Raises:
         ConfigError: a cutoff is not positive, the lists are shorter than the largest, or a metric is unknown.
@@ -138,7 +140,8 @@ def evaluate_lists(
     partition = Tastes.of(train) if tastes is None else tastes
     history = holdout.queries.history
     ranking = ranking_metrics(top, holdout.relevant, lengths, metrics, holdout.verdicts)
-    taste_entropy, described = _describe(partition, self_information(train), history, top, holdout.relevant, lengths)
+    bits = self_information(train) if information is None else information
+    taste_entropy, described = _describe(partition, bits, history, top, holdout.relevant, lengths)
     active = np.where(history.lengths > 0, history.lengths.astype(np.float64), np.nan)
     columns: dict[str, Any] = {
         "user_id": _plain_ids(holdout.user_ids),

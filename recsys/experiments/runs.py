@@ -15,10 +15,10 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
@@ -51,18 +51,21 @@ from recsys.models.feedback import tells
 from recsys.models.health import persona_health
 from recsys.models.personas.health import HealthSummary
 from recsys.models.personas.model import WithPersonas
-from recsys.training.session import Session
+from recsys.training.session import Effort, Session
 
 __all__ = [
     "CONFIG",
     "METRICS",
     "SPLITS",
+    "AskedOf",
     "DataSettings",
     "compare_runs",
     "evaluate_run",
     "evaluations_of",
     "load_model",
+    "metrics_of",
     "peak_rss_mb",
+    "prepare",
     "read_metrics",
     "run_data",
     "run_log",
@@ -111,7 +114,7 @@ def train_run(
     earlier = None if former is None else load_model(former)
     if earlier is not None:
         continuing(experiment.build(seed), earlier)  # refused before anything is read
-    _prepare(out, overwrite=overwrite)
+    prepare(out, overwrite=overwrite)
     data = replace(data, source=pinned(data.source))
     say(f"reading {located(data.source)}")
     log = data.load()
@@ -131,7 +134,10 @@ def train_run(
     for name, holdout in (("valid", cut.valid), ("test", cut.test)):
         evaluations[name] = evaluate(model, holdout, cut.train, cutoffs=lengths, tastes=tastes)
         evaluations[name].save(out / f"{name}.parquet")
-    content = _metrics(model, data, LogRecord.of(log), cut, seed, evaluations)
+    asked = AskedOf(cut.train.name, cut.name, cut.leaks_time, cut.train.fingerprint, cut.notes)
+    assert model.effort is not None
+    content = metrics_of(type(model).__name__, model.effort, data, asked, seed, evaluations)
+    content |= {"log": asdict(LogRecord.of(log)), "personas": _personas(model, cut)}
     content["feedback"] = None if choice is None else choice.to_dict()
     metrics: dict[str, Any] = json_values(content)
     bundle.save(model, out / "model", extra={"split": cut.name, "seed": seed, "metrics": metrics["test"]})
@@ -300,7 +306,12 @@ def _questions_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return whole | {"split": metrics.get("split"), "fingerprint of the training part": metrics.get("fingerprint")}
 
 
-def _prepare(out: Path, *, overwrite: bool) -> None:
+def prepare(out: Path, *, overwrite: bool) -> None:
+    """Make the directory of a run.
+
+    Raises:
+        DataError: it holds a finished run that is not to be replaced, or something that is not a run.
+    """
     if (out / METRICS).exists():
         if not overwrite:
             raise DataError(f"{out} holds a finished run; choose another directory, or replace it with --overwrite")
@@ -310,17 +321,41 @@ def _prepare(out: Path, *, overwrite: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _metrics(
-    model: Recommender, data: DataSettings, log: LogRecord, cut: Split, seed: int, evaluations: Mapping[str, Evaluation]
+@final
+@dataclass(frozen=True)
+class AskedOf:
+    """What a run records of its split.
+
+    Attributes:
+        dataset: name of the log.
+        split: name of the split.
+        leaks_time: whether training may hold events later than a question.
+        fingerprint: of the training log.
+        notes: facts on the split.
+    """
+
+    dataset: str
+    split: str
+    leaks_time: bool
+    fingerprint: str
+    notes: tuple[str, ...]
+
+
+def metrics_of(
+    model: str,
+    effort: Effort,
+    data: DataSettings,
+    asked: AskedOf,
+    seed: int,
+    evaluations: Mapping[str, Evaluation],
 ) -> dict[str, Any]:
-    effort = model.effort
-    assert effort is not None
+    """Return the content of `metrics.json`, without what only some runs know: log, personas, feedback."""
     return {
-        "dataset": cut.train.name,
-        "split": cut.name,
-        "leaks_time": cut.leaks_time,
+        "dataset": asked.dataset,
+        "split": asked.split,
+        "leaks_time": asked.leaks_time,
         "asked": data.ask or "cut",
-        "model": type(model).__name__,
+        "model": model,
         "seed": seed,
         "valid": evaluations["valid"].summary,
         "test": evaluations["test"].summary,
@@ -330,12 +365,10 @@ def _metrics(
             "peak_rss_mb": round(peak_rss_mb(), 1),
             "epochs": effort.epochs,
         },
-        "personas": _personas(model, cut),
-        "fingerprint": cut.train.fingerprint,
-        "log": asdict(log),
+        "fingerprint": asked.fingerprint,
         "undefined": {name: evaluation.undefined for name, evaluation in evaluations.items()},
         "counts": {name: evaluation.counts for name, evaluation in evaluations.items()},
-        "notes": list(cut.notes),
+        "notes": list(asked.notes),
         "data": asdict(data) | {"source": _located(data.source), "items": data.items and _located(data.items)},
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("recsys", "torch", "numpy", "pandas", "pytorch-lightning", "implicit")},

@@ -236,14 +236,14 @@ class Recommender(ABC):
         """
         started = time.perf_counter()
         self._fitted_on = FittedOn.of(train)
-        events = train if self._reads_kinds else train.uses
+        events = train if self.reads_kinds else train.uses
         epochs, examples = self._fit(events, validate, session or Session()) or (1, len(events))
         self._effort = Effort(epochs, examples, time.perf_counter() - started)
         return self
 
     @property
     @final
-    def _reads_kinds(self) -> bool:
+    def reads_kinds(self) -> bool:
         """Whether the model, or one within, reads dislikes and skips; the others are fitted on the uses alone."""
         given = arguments_of(self)
         return "feedback" in given or any(isinstance(value, Recommender) for value in given.values())

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import final
+from typing import Any, Self, final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
-from recsys.models.base import Recommender
+from recsys.models.base import FittedOn, Recommender
 from recsys.models.linear.exact_sums import ExactSums
 from recsys.slates import Slate
+from recsys.training.session import Effort, Session
 from recsys.types import Floats, Ints, Items
+
+Sums = dict[str, npt.NDArray[Any]]
+"""Arrays by name that add up over users."""
+
+Statistic = Callable[[Interactions], Sums]
+"""A statistic of the users of a log; it can be pickled, so that it can be computed where the users are."""
+
+Rounds = Generator[Statistic, Sums, None]
+"""A fit as rounds: it asks for a statistic, and is sent its sum over all users, until it has learned."""
 
 
 class PersonaRecommender(Recommender):
@@ -42,6 +55,63 @@ class PersonaRecommender(Recommender):
     @abstractmethod
     def attention(self, queries: Queries, items: Items) -> Float[Tensor, "queries personas n"]:
         """Return the attention of each persona for each item ("queries n", known items); sums to 1 over personas."""
+
+
+class SummedFit(Recommender):
+    """A model that learns from sums over users alone, so that users may be in several places.
+
+    `fit` computes each statistic over the whole log; `fit_sums` is given the sums, however they were added up. Counts
+    are whole numbers, and their sums the same in any order up to 2^24, the last that float32 holds.
+    """
+
+    @abstractmethod
+    def _prepare(self, train: FittedOn) -> None:
+        """Prepare to learn from sums alone.
+
+        Raises:
+            CapabilityError: these settings need more than sums.
+        """
+
+    @abstractmethod
+    def _rounds(self, train: FittedOn, session: Session) -> Rounds:
+        """Learn from the sums of the statistics that it yields; arrays that it is sent belong to it.
+
+        Raises:
+            CapabilityError: the model needs more memory than its limit.
+        """
+
+    @final
+    def fit_sums(
+        self, train: FittedOn, total: Callable[[Statistic], Sums], events: int, session: Session | None = None
+    ) -> Self:
+        """Fit the model to sums over users, replacing any earlier fit.
+
+        Args:
+            train: what is known of the training log.
+            total: returns the sum of a statistic over the users of the training log.
+            events: of the training log, for the record of the effort.
+            session: whether to report progress.
+
+        Raises:
+            CapabilityError: these settings need more than sums, or more memory than the model's limit.
+        """
+        started = time.perf_counter()
+        self._fitted_on = train
+        self._prepare(train)
+        self._learn(train, total, session or Session())
+        self._effort = Effort(1, events, time.perf_counter() - started)
+        return self
+
+    @final
+    def _learn(self, train: FittedOn, total: Callable[[Statistic], Sums], session: Session) -> None:
+        """Go through the rounds."""
+        rounds = self._rounds(train, session)
+        statistic = next(rounds, None)
+        while statistic is not None:
+            try:
+                statistic = rounds.send(total(statistic))
+            except StopIteration:
+                return
 
 
 class FoldIn(ABC):

@@ -24,7 +24,7 @@ from recsys.data.feedback import (
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
-from recsys.errors import ConfigError
+from recsys.errors import CapabilityError, ConfigError
 from recsys.models.linear.operations import event_weights
 from recsys.types import Floats, Mask
 
@@ -88,6 +88,20 @@ class FeedbackReader:
             _LOG.warning("%s: %s has neither ratings nor kinds: feedback %r is 'events'", model, train.name, feedback)
             feedback = "events"
         return cls(feedback, scale, train.clock == "seconds")
+
+    @classmethod
+    def of_each(cls, feedback: Feedback, clock: str, model: str) -> Self:
+        """Return the reading of a log whose users are in several places, each of which is read by itself.
+
+        Raises:
+            CapabilityError: it reads ratings against those of everybody.
+        """
+        if feedback != "events":
+            raise CapabilityError(
+                f"{model} with feedback {feedback!r} reads each rating against those of everybody, which a partitioned "
+                "log cannot tell; use feedback 'events', or train on the whole log"
+            )
+        return cls(feedback, None, clock == "seconds")
 
     @property
     def parts(self) -> int:

@@ -12,9 +12,12 @@ from recsys import checks
 from recsys.data.catalogue import cards, fetching, locations
 from recsys.data.catalogue.cards import Derivation
 from recsys.data.interactions import Interactions
+from recsys.data.items import ItemMetadata
+from recsys.data.partitions.log import PartitionedLog
 from recsys.data.readers.columns import Columns, Duplicates, ReRatings
 from recsys.data.readers.log import OnError, read_log, with_items
 from recsys.data.readers.metadata import read_attributes
+from recsys.data.vocabulary import Vocabulary
 from recsys.errors import DataError, nearest
 
 
@@ -66,6 +69,42 @@ def policies_of(name: str, columns: Columns | None) -> Columns | None:
     return declared if declared.reader is None else None
 
 
+def file_of(name: str, columns: Columns | None) -> tuple[Path, Columns] | None:
+    """Return the file of a log and how it is read; None for a log that is made otherwise, such as by a reader.
+
+    Args:
+        name: of a card, or a file.
+        columns: as for `load`.
+
+    Raises:
+        DataError: there is no such log.
+    """
+    entry = cards.all_cards().get(name)
+    declared = policies_of(name, columns)
+    if declared is None:
+        return None
+    if entry is None:
+        return _existing(name), declared
+    path = fetching.find(name, None)
+    return None if path is None else (path, declared)
+
+
+def described(name: str, path: Path, items: Vocabulary, metadata: ItemMetadata) -> ItemMetadata:
+    """Return the metadata of a log's items with what the card's own file of attributes adds, if it is there.
+
+    Args:
+        name: of the card, or a file.
+        path: the file of the log.
+        items: of the log.
+        metadata: what is known of them.
+    """
+    entry = cards.all_cards().get(name)
+    attributes = None if entry is None or entry.attributes is None else path.parent / entry.attributes
+    if attributes is None or not attributes.exists():
+        return metadata
+    return read_attributes(attributes, items, metadata)
+
+
 def _loaded(
     name_or_file: str | Path,
     root: Path | None,
@@ -89,15 +128,14 @@ def _loaded(
     if columns is None:
         columns = Columns() if entry is None else entry.columns
     columns = replace(columns, duplicates=duplicates or columns.duplicates, re_ratings=re_ratings or columns.re_ratings)
+    if entry is None and PartitionedLog.is_at(name):
+        return PartitionedLog.open(name).whole()
     if entry is None:
         return read_log(_existing(name_or_file), columns, on_error=on_error, rejects=rejects)
     path = fetching.find(name, root)
     if path is not None:
         log = read_log(path, columns, on_error=on_error, rejects=rejects, name=name)
-        attributes = None if entry.attributes is None else path.parent / entry.attributes
-        if attributes is None or not attributes.exists():
-            return log
-        return replace(log, metadata=read_attributes(attributes, log.items, log.metadata))
+        return replace(log, metadata=described(name, path, log.items, log.metadata))
     if entry.derivation is not None and fetching.is_available(entry.derivation.source, root):
         source = load(entry.derivation.source, root=root, on_error=on_error, rejects=rejects)
         return _derived(source, entry.derivation, name)

@@ -19,7 +19,8 @@ from recsys.data.vocabulary import Vocabulary
 from recsys.errors import DataError
 from recsys.types import Floats, Ints, Items, Kinds, Mask
 
-_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+"""How an integer id is written."""
 _NO_GENRE = {"", "(no genres listed)", "unknown"}
 _DUPLICATE = (
     "repeats an earlier event exactly (user, item, rating and time); delete it, or declare columns duplicates=drop"
@@ -193,7 +194,7 @@ def _numbered(parts: list[pa.Array]) -> tuple[Vocabulary, Items]:
     codes, texts = _joined(parts)
     occurs = np.bincount(codes, minlength=len(texts)) > 0
     texts = texts.filter(pa.array(occurs))
-    if pc.all(pc.match_substring_regex(texts, _INTEGER)).as_py():
+    if pc.all(pc.match_substring_regex(texts, INTEGER)).as_py():
         texts = texts.cast(pa.int64())
     order = pc.sort_indices(texts)
     number_of_used = np.empty(len(texts), np.int32)

@@ -6,7 +6,7 @@ events are grouped by query already, and nothing here loops over users.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -63,6 +63,7 @@ def assemble(
     minima: Minima | None = None,
     notes: Sequence[str] = (),
     last_counts: bool = False,
+    items: Ints | None = None,
 ) -> Split:
     """Build the split: filter and compact the training events, then re-encode the queries with their vocabularies.
 
@@ -71,29 +72,44 @@ def assemble(
     (`Interactions.every`): of several of a user, item and kind the last counts in training, and the last that a query
     sees in its history.
 
+    Args:
+        log: the whole log, or a part of its users.
+        train: "events", those of training.
+        valid, test: the queries.
+        name, leaks_time, seed, notes: of the split.
+        minima: of users and items.
+        last_counts: whether later events replace earlier ones.
+        items: of a part of the users: the numbers of all items of training, ascending; then a part may lack events, and
+            there are no minima.
+
     Raises:
         DataError: a part has no events.
     """
     for part, marked in (("train", train), ("valid", valid.held_out), ("test", test.held_out)):
-        if not marked.any():
+        if items is None and not marked.any():
             raise DataError(
                 f"{log.name}: the {name} split leaves no event for {part} (of {len(log)} events of {log.n_users} "
                 "users); use a larger log, other fractions or another split"
             )
-    users, items = (minima.users, minima.items) if minima else (1, 1)
-    learned = log.select(train)
+    minima = minima or Minima()
+    learned = learned_of(log.select(train), last_counts=last_counts)
     if last_counts:
-        learned = learned.superseding(~_last(learned, np.ones(len(learned), np.bool_)))
         train = _last(log, train)
         valid, test = (replace(marks, visible=_last(log, marks.visible)) for marks in (valid, test))
-    fitted = minimum_events(learned, users, items)
+    fitted = minimum_events(learned, minima.users, minima.items) if items is None else learned.compact(items)
     facts = [*notes, f"train: {len(fitted)} events, {fitted.n_users} users, {fitted.n_items} items"]
     if removed := int(train.sum()) - len(fitted):
-        facts.append(f"train: {removed} events removed by the minima of {users} per user and {items} per item")
+        least = f"{minima.users} per user and {minima.items} per item"
+        facts.append(f"train: {removed} events removed by the minima of {least}")
     valid_queries, valid_facts = _holdout(log, fitted, valid, "valid")
     test_queries, test_facts = _holdout(log, fitted, test, "test")
     facts += valid_facts + test_facts
     return Split(fitted, valid_queries, test_queries, name, leaks_time, seed, tuple(facts))
+
+
+def learned_of(train: Interactions, *, last_counts: bool) -> Interactions:
+    """Return training events, of which with `last_counts` the last of several of a user, item and kind counts."""
+    return train.superseding(~_last(train, np.ones(len(train), np.bool_))) if last_counts else train
 
 
 def questions_of(log: Interactions, train: Interactions, marks: Marks) -> Holdout:
@@ -224,22 +240,43 @@ def time_cuts(log: Interactions, quantiles: Sequence[float]) -> list[int]:
     if len(log) == 0:
         raise DataError(f"{log.name}: a log without events cannot be split")
     times = np.sort(log.time)
-    cuts: list[int] = []
-    previous = int(times[0])
-    for quantile in quantiles:
-        cut = int(times[min(round(quantile * len(times)), len(times) - 1)])
-        if cut <= previous:
-            later = int(np.searchsorted(times, previous, side="right"))
-            if later == len(times):
-                raise DataError(
-                    f"{log.name}: {len(np.unique(times))} different times are too few for {len(quantiles) + 1} parts "
-                    f"one after the other (no event is later than {previous}); split by "
-                    "users (the split held_out_users, --split held_out_users), or give a log of a longer time"
-                )
-            cut = int(times[later])
+
+    def later(time: int) -> int | None:
+        position = int(np.searchsorted(times, time, side="right"))
+        return None if position == len(times) else int(times[position])
+
+    ranked = [int(times[rank]) for rank in ranks_of(len(times), quantiles)]
+    return increasing(ranked, int(times[0]), later, log.name)
+
+
+def ranks_of(events: int, quantiles: Sequence[float]) -> list[int]:
+    """Return the positions of quantiles among sorted events."""
+    return [min(round(quantile * events), events - 1) for quantile in quantiles]
+
+
+def increasing(times: Sequence[int], first: int, later: Callable[[int], int | None], name: str) -> list[int]:
+    """Return times of which each is later than the one before, the first than `first`.
+
+    Args:
+        times: the times, not decreasing.
+        first: the time of the first event.
+        later: returns the time of the first event after a time; None after the last.
+        name: of the log.
+
+    Raises:
+        DataError: the log has too few different times.
+    """
+    cuts = [first]
+    for time in times:
+        cut = time if time > cuts[-1] else later(cuts[-1])
+        if cut is None:
+            raise DataError(
+                f"{name}: its different times are too few for {len(times) + 1} parts one after the other (no event is "
+                f"later than {cuts[-1]}); split by users (the split held_out_users, --split held_out_users), or give a "
+                "log of a longer time"
+            )
         cuts.append(cut)
-        previous = cut
-    return cuts
+    return cuts[1:]
 
 
 def shuffled_positions(log: Interactions, rng: np.random.Generator) -> Ints:

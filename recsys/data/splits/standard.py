@@ -167,12 +167,36 @@ def _global_time(log: Interactions, fractions: Sequence[float], minima: Minima, 
     """
     first, second, _ = check_fractions(fractions)
     cut1, cut2 = time_cuts(log.every, [first, first + second])
+    return split_at(log, cut1, cut2, ask, pause, minima)
+
+
+def split_at(
+    log: Interactions,
+    cut1: int,
+    cut2: int,
+    ask: Ask | None = None,
+    pause: int = PAUSE,
+    minima: Minima | None = None,
+    items: Ints | None = None,
+) -> Split:
+    """Return the global_time split with known cuts.
+
+    Args:
+        log: the log, or a part of its users.
+        cut1, cut2: the cuts.
+        ask, pause: see `split`.
+        minima: of users and items in training.
+        items: of a part of the users; see `recsys.data.splits.assembly.assemble`.
+    """
+    minima = minima or Minima()
     if ask is not None:
-        return _at_next_visit(log, cut1, cut2, ask, pause, minima)
-    return between_cuts(log, cut1, cut2, None, "global_time", minima)
+        return _at_next_visit(log, cut1, cut2, ask, pause, minima, items)
+    return between_cuts(log, cut1, cut2, None, "global_time", minima, items=items)
 
 
-def _at_next_visit(log: Interactions, cut1: int, cut2: int, ask: Ask, pause: int, minima: Minima) -> Split:
+def _at_next_visit(
+    log: Interactions, cut1: int, cut2: int, ask: Ask, pause: int, minima: Minima, items: Ints | None
+) -> Split:
     last_counts, log = log.superseded is not None, log.every
     when = f"asked at the first {ask} after the cut" + (f", pause {pause} seconds" if ask == "session" else "")
     return assemble(
@@ -184,6 +208,7 @@ def _at_next_visit(log: Interactions, cut1: int, cut2: int, ask: Ask, pause: int
         leaks_time=False,
         minima=minima,
         last_counts=last_counts,
+        items=items,
         notes=[f"cut 1 at {cut1}, cut 2 at {cut2} ({log.clock})", when],
     )
 
@@ -202,7 +227,14 @@ def _next_visit(log: Interactions, begin: int, stop: int | None, ask: Ask, pause
 
 
 def between_cuts(
-    log: Interactions, cut1: int, cut2: int, stop: int | None, name: str, minima: Minima, *notes: str
+    log: Interactions,
+    cut1: int,
+    cut2: int,
+    stop: int | None,
+    name: str,
+    minima: Minima,
+    *notes: str,
+    items: Ints | None = None,
 ) -> Split:
     """Train before `cut1`, validate from `cut1` to `cut2`, test from `cut2` to `stop` (to the end when None)."""
     last_counts, log = log.superseded is not None, log.every
@@ -217,6 +249,7 @@ def between_cuts(
         leaks_time=False,
         minima=minima,
         last_counts=last_counts,
+        items=items,
         notes=[*notes, f"cut 1 at {cut1}, cut 2 at {cut2} ({log.clock})"],
     )
 

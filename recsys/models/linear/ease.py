@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
@@ -14,8 +15,17 @@ from torch import Tensor
 from recsys.checks import choice, positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.models.base import Recommender, Validate
-from recsys.models.capabilities import AdditiveEvents, FoldIn, LinearRows, SampledContributions, WeightedFit
+from recsys.models.base import FittedOn, Validate
+from recsys.models.capabilities import (
+    AdditiveEvents,
+    FoldIn,
+    LinearRows,
+    Rounds,
+    SampledContributions,
+    SummedFit,
+    Sums,
+    WeightedFit,
+)
 from recsys.models.feedback import Feedback, FeedbackReader
 from recsys.models.linear import feedback_ridge
 from recsys.models.linear.operations import (
@@ -34,12 +44,33 @@ from recsys.types import Floats, Ints, Items
 _TABLES = ("weights", "second_weights")
 """Names of B of each feature."""
 
-_MATRICES = 3
-"""Dense float32 matrices "items items" alive at the peak: the Gram matrix or its inverse, the factor, a work copy."""
+_MATRICES = 2
+"""Dense float32 matrices "items items" alive at the peak: the Gram matrix or its inverse, and the factor."""
 
 
 @final
-class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents, WeightedFit):
+@dataclass(frozen=True)
+class Cooccurrence:
+    """The Gram matrix X^T X, "items items", of the uses of a log.
+
+    Attributes:
+        reader: how events are read, with one feature each that is the target, too.
+        weights: "events" of the log; None: 1.
+    """
+
+    reader: FeedbackReader
+    weights: Floats | None = None
+
+    def __call__(self, log: Interactions) -> Sums:
+        gram = np.empty((log.n_items, log.n_items), np.float32)
+        (uses,), _ = self.reader.matrices(log, self.weights)
+        for start, block in cooccurrence_blocks(uses):
+            block.toarray(out=gram[start : start + block.shape[0]])
+        return {"gram": gram}
+
+
+@final
+class EASE(SummedFit, FoldIn, SampledContributions, LinearRows, AdditiveEvents, WeightedFit):
     """Embarrassingly shallow autoencoder: predict every item of a user from all the others, linearly.
 
         minimise ||X - X B||^2 + lambda ||B||^2  subject to diag(B) = 0
@@ -93,7 +124,7 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents
         """Return the peak memory of a fit in 10^9 bytes.
 
         >>> round(EASE.memory_gb(20_000), 1)
-        4.8
+        3.2
         """
         return _MATRICES * 4 * n_items**2 / 1e9
 
@@ -137,20 +168,26 @@ class EASE(Recommender, FoldIn, SampledContributions, LinearRows, AdditiveEvents
         if self._reader.feedback in ("weighted", "signed") or train.n_users < train.n_items:
             self._set(self._fit_ridge(train, session))
             return
-        needed, n_items = self.memory_gb(train.n_items), train.n_items
+        self._learn(self.fitted_on, lambda statistic: statistic(train), session)
+
+    def _prepare(self, train: FittedOn) -> None:
+        self._reader = FeedbackReader.of_each(self.feedback, train.clock, "EASE")
+
+    def _rounds(self, train: FittedOn, session: Session) -> Rounds:
+        needed, n_items = self.memory_gb(len(train.items)), len(train.items)
         fit = f"EASE on {n_items} items"
         check_memory(fit, needed, self.memory_limit_gb, "use ItemKNN, IALS or AMPCF")
         progress = FitProgress(fit, n_items**3, session, needed)
-        gram = torch.empty(n_items, n_items)
-        (uses,), _ = self._reader.matrices(train, self._training_weights)
-        for start, block in cooccurrence_blocks(uses):
-            gram[start : start + block.shape[0]] = torch.from_numpy(block.toarray())
+        sums = yield Cooccurrence(self._reader, self._training_weights)
+        gram = torch.from_numpy(sums.pop("gram"))
         gram.diagonal().add_(self.regularization)
         factor = regularized_factor(gram, self.regularization)
         del gram
         progress.advance(n_items**3 / 3)
-        # LAPACK returns columns; reading rows from that layout is twenty times slower.
-        inverse = torch.cholesky_inverse(factor).contiguous()
+        inverse = torch.cholesky_inverse(factor)
+        del factor
+        # LAPACK returns columns; reading rows from that layout is twenty times slower. The inverse is symmetric.
+        inverse = inverse.T
         self._set([inverse.div_(-inverse.diagonal().clone()).fill_diagonal_(0.0)])
 
     def _fit_ridge(self, train: Interactions, session: Session) -> list[Tensor]:

@@ -16,8 +16,8 @@ from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
-from recsys.models.base import Recommender, Validate
-from recsys.models.capabilities import FoldIn
+from recsys.models.base import FittedOn, Validate
+from recsys.models.capabilities import FoldIn, Rounds, SummedFit, Sums
 from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
 from recsys.models.linear.conjugate_gradients import RANK, RidgeSolver
 from recsys.models.linear.decayed_states import DecayedStates
@@ -43,7 +43,7 @@ _ITERATIVE_WORK = 3000
 
 
 @final
-class LinearNextItem(Recommender, FoldIn):
+class LinearNextItem(SummedFit, FoldIn):
     """Predict a user's next item linearly from memories of the history that decay at different rates.
 
         f_p(t) = sum_{j < t} w_j 2^(-age_j(t) / h_p) e_j           memory p; the newest event has age 0
@@ -146,42 +146,68 @@ class LinearNextItem(Recommender, FoldIn):
         return torch.from_numpy(total)
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> None:
-        if train.clock == "none":
-            raise ConfigError(f"{train.name} has no order (clock 'none'): nothing comes next in it; use EASE")
-        memories, n_items = len(self.half_lives), train.n_items
+        self._check_order(self.fitted_on)
         self._reader = FeedbackReader.of(self.feedback, train, "LinearNextItem")
-        events = _first_events(train, *self._reader.log_features(train))
-        item, position = events.item, events.position
+        events, n_items = len(train), train.n_items
+        direct, iterative = self._work(n_items), _ITERATIVE_WORK * events * len(self.half_lives) * n_items
+        if iterative < direct or self.memory_gb(n_items, len(self.half_lives)) > self.memory_limit_gb:
+            self._fit_iteratively(train, session)
+        else:
+            self._learn(self.fitted_on, lambda statistic: statistic(train), session)
+
+    def _prepare(self, train: FittedOn) -> None:
+        self._check_order(train)
+        self._reader = FeedbackReader.of_each(self.feedback, train.clock, "LinearNextItem")
+
+    def _rounds(self, train: FittedOn, session: Session) -> Rounds:
+        memories, n_items = len(self.half_lives), len(train.items)
+        progress = self._begin(n_items, session)
+        sums = yield Moments(self.unfitted(), self._reader)
+        gram, cross = (torch.from_numpy(sums.pop(name)) for name in ("gram", "cross"))
+        gram.diagonal().add_(self.regularization)
+        factor = regularized_factor(gram, self.regularization)
+        del gram
         width = memories * n_items
-        direct, iterative = width**3 / 3 + 2 * width**2 * n_items, _ITERATIVE_WORK * len(item) * width
-        needed = self.memory_gb(n_items, memories)
-        by_steps = iterative < direct or needed > self.memory_limit_gb
-        if by_steps:
-            needed = self.memory_gb(n_items, memories, iterative=True)
+        progress.advance(width**3 / 3)
+        for start in range(0, n_items, _DIRECT_BLOCK):
+            block = cross[:, start : start + _DIRECT_BLOCK]
+            block.copy_(torch.cholesky_solve(block, factor))
+            progress.advance(2 * width**2 * block.shape[1])
+        self._weights = cross.view(memories, n_items, n_items)
+
+    def _fit_iteratively(self, train: Interactions, session: Session) -> None:
+        """Fit by conjugate gradients, which multiply with the events instead of summing them."""
+        memories, n_items = len(self.half_lives), train.n_items
+        progress = self._begin(n_items, session, events=len(train))
+        events = _first_events(train, *self._reader.log_features(train))
+        width = memories * n_items
+        cross = torch.zeros(width, n_items)
+        _add_moments(events, self, cross.numpy())
+        states = DecayedStates(events.item, events.position, n_items, self.half_lives, events.feature)
+        solver = RidgeSolver(states.gram, width, self.regularization)
+        for start in range(0, n_items, _ITERATIVE_BLOCK):
+            block = cross[:, start : start + _ITERATIVE_BLOCK]
+            block.copy_(solver.solve(block.contiguous()))
+            progress.advance(_ITERATIVE_WORK * len(train) * memories * block.shape[1])
+        self._weights = cross.view(memories, n_items, n_items)
+
+    def _begin(self, n_items: int, session: Session, events: int | None = None) -> FitProgress:
+        """Check the memory and begin the progress of a fit, by conjugate gradients if `events` is given."""
+        memories = len(self.half_lives)
+        needed = self.memory_gb(n_items, memories, iterative=events is not None)
         fit = f"LinearNextItem on {n_items} items with {memories} half-lives"
         check_memory(fit, needed, self.memory_limit_gb, "give fewer half_lives, use ItemKNN, IALS or AMPCF")
-        progress = FitProgress(fit, iterative if by_steps else direct, session, needed)
-        cross = torch.zeros(width, n_items)
-        if by_steps:
-            _add_moments(events, self, cross.numpy())
-            states = DecayedStates(item, position, n_items, self.half_lives, events.feature)
-            solver = RidgeSolver(states.gram, width, self.regularization)
-            for start in range(0, n_items, _ITERATIVE_BLOCK):
-                block = cross[:, start : start + _ITERATIVE_BLOCK]
-                block.copy_(solver.solve(block.contiguous()))
-                progress.advance(iterative * block.shape[1] / n_items)
-        else:
-            gram = torch.zeros(width, width)
-            _add_moments(events, self, cross.numpy(), gram.numpy())
-            gram.diagonal().add_(self.regularization)
-            factor = regularized_factor(gram, self.regularization)
-            del gram
-            progress.advance(width**3 / 3)
-            for start in range(0, n_items, _DIRECT_BLOCK):
-                block = cross[:, start : start + _DIRECT_BLOCK]
-                block.copy_(torch.cholesky_solve(block, factor))
-                progress.advance(2 * width**2 * block.shape[1])
-        self._weights = cross.view(memories, n_items, n_items)
+        work = self._work(n_items) if events is None else _ITERATIVE_WORK * events * memories * n_items
+        return FitProgress(fit, work, session, needed)
+
+    def _work(self, n_items: int) -> float:
+        """Return the operations of a fit by factorisation."""
+        width = len(self.half_lives) * n_items
+        return width**3 / 3 + 2 * width**2 * n_items
+
+    def _check_order(self, train: FittedOn) -> None:
+        if train.clock == "none":
+            raise ConfigError(f"{train.dataset} has no order (clock 'none'): nothing comes next in it; use EASE")
 
     def _memories(self, queries: Queries) -> list[Floats]:
         """Return f_j 2^(-age_j / h_p), "events", for each memory p; 0 for events that are not counted.
@@ -223,6 +249,26 @@ class _Events:
     after: Ints  # "events", the number of later events of the user
     feature: Floats  # "events", what the event's item is multiplied by in a state
     target: Floats  # "events", and as a target
+
+
+@final
+@dataclass(frozen=True)
+class Moments:
+    """The moments F^T F, "memories * items, memories * items", and F^T Y, "memories * items, items", of a log.
+
+    Attributes:
+        model: whose half-lives and targets count.
+        reader: how events are read.
+    """
+
+    model: LinearNextItem
+    reader: FeedbackReader
+
+    def __call__(self, log: Interactions) -> Sums:
+        width = len(self.model.half_lives) * log.n_items
+        gram, cross = np.zeros((width, width), np.float32), np.zeros((width, log.n_items), np.float32)
+        _add_moments(_first_events(log, *self.reader.log_features(log)), self.model, cross, gram)
+        return {"gram": gram, "cross": cross}
 
 
 def _add_moments(events: _Events, model: LinearNextItem, cross: Floats, gram: Floats | None = None) -> None:

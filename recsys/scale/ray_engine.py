@@ -1,0 +1,100 @@
+"""The adapter to Ray. The only module that imports it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Final, final
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody, unless the user asks for it
+
+import ray
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+
+from recsys.errors import RecsysError
+from recsys.scale.engine import Engine, Say
+
+_TRIES: Final = 4
+"""Times that a piece is begun before it is given up."""
+
+_LOST: Final = (WorkerCrashedError, NodeDiedError, ObjectLostError, OutOfMemoryError)
+"""What a piece ends with whose worker, machine or result is gone."""
+
+
+@final
+class RayEngine(Engine):
+    """Pieces are tasks of one processor each, and their results come back through Ray's object store.
+
+    As many tasks as there are workers are begun before the earliest is done with, so that the results that wait are
+    no more than that.
+
+    Args:
+        workers: tasks at a time; None: one for each processor.
+        say: called with a line when a piece is repeated.
+    """
+
+    def __init__(self, workers: int | None, say: Say) -> None:
+        super().__init__()
+        self._say = say
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            elsewhere = bool(os.environ.get("RAY_ADDRESS"))
+            ray.init(
+                num_cpus=None if elsewhere else workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        self._workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ours:
+            ray.shutdown()
+
+    def map(self, function: Callable[[Any], Any], pieces: Sequence[Any], what: str = "piece") -> Iterator[Any]:
+        # Repeated here rather than by Ray, so that it can be told.
+        task = ray.remote(num_cpus=1, max_retries=0)(_call)
+        shared = ray.put(function)
+        begun: deque[tuple[int, int, Any]] = deque()
+        waiting = deque(range(len(pieces)))
+        while begun or waiting:
+            while waiting and len(begun) < self._workers:
+                number = waiting.popleft()
+                begun.append((number, 1, task.remote(shared, pieces[number])))
+            number, tries, reference = begun.popleft()
+            try:
+                result = ray.get(reference)
+            except _LOST as error:
+                if tries == _TRIES:
+                    raise RecsysError(
+                        f"{what} {number} lost its worker {tries} times ({_first_line(error)}); a piece that needs "
+                        "more memory than its machine has ends like this: make smaller parts, or use fewer workers"
+                    ) from error
+                line = f"{what} {number} lost its worker ({type(error).__name__}) and is repeated"
+                self.repeated.append(line)
+                self._say(line)
+                begun.appendleft((number, tries + 1, task.remote(shared, pieces[number])))
+                continue
+            except RayTaskError as error:
+                raise error.cause from None
+            del reference
+            yield result
+
+
+def _call(function: Callable[[Any], Any], piece: Any) -> Any:  # noqa: ANN401 - of any type
+    return function(piece)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,152 @@
+"""Runs on a partitioned log: models in closed form from sums over the parts, evaluated part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recsys.bundles import bundle
+from recsys.data.partitions.log import PartitionedLog
+from recsys.data.partitions.splitting import Facts, PartitionedSplit
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import CapabilityError, ConfigError
+from recsys.evaluation.beyond_accuracy import information_of
+from recsys.evaluation.holdout import ascending_cutoffs
+from recsys.evaluation.tastes import Tastes
+from recsys.experiments.configuration import Experiment, Filters
+from recsys.experiments.run_log import DataSettings
+from recsys.experiments.runs import CONFIG, METRICS, AskedOf, metrics_of, prepare
+from recsys.files import json_values, write_json, write_text
+from recsys.models.base import FittedOn
+from recsys.models.capabilities import Statistic, SummedFit, Sums
+from recsys.models.feedback import FeedbackReader
+from recsys.scale.engine import Engine, Say
+from recsys.scale.evaluation import PartEvaluation, joined
+from recsys.training.session import Session
+
+
+def train_partitioned(
+    experiment: Experiment,
+    data: DataSettings,
+    out: Path,
+    engine: Engine,
+    *,
+    seed: int = 0,
+    cutoffs: Sequence[int] = (5, 10, 20),
+    session: Session | None = None,
+    overwrite: bool = False,
+    say: Say = lambda _: None,
+) -> dict[str, Any]:
+    """Train and evaluate one run on a partitioned log; return the content of `DIR/metrics.json`.
+
+    No process holds more than one part of the log. The split is global_time, with the cuts of the whole log.
+
+    Args:
+        experiment: model and filters; without filters, and of a model that learns from sums over users.
+        data: the partitioned log, and when users are asked.
+        out: the run's directory.
+        engine: where parts are worked on.
+        seed: of the model.
+        cutoffs: list lengths.
+        session: whether to report progress.
+        overwrite: replace a finished run.
+        say: called with progress messages.
+
+    Raises:
+        CapabilityError: the model, or its reading of ratings, needs the whole log at once.
+        ConfigError: the split, or a filter, does.
+        DataError: there is no partitioned log, `out` holds a finished run, or the log has no times.
+    """
+    lengths = ascending_cutoffs([*cutoffs, 10])
+    experiment, model = _checked(experiment, data, seed)
+    log = PartitionedLog.open(data.source)
+    prepare(out, overwrite=overwrite)
+    parts = range(len(log))
+    say(f"{log}; finding the cuts")
+    split, facts = PartitionedSplit.of(
+        log, lambda function: engine.map(function, parts, "part"), ask=data.ask, pause=data.pause
+    )
+    fitted_on = _fitted_on(log, split, facts)
+    users, items = len(fitted_on.users), len(fitted_on.items)
+    notes = (
+        f"cut 1 at {split.cut1}, cut 2 at {split.cut2} ({log.clock})",
+        f"train: {facts.events} events, {users} users, {items} items in {len(log)} parts",
+    )
+    write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
+    say(f"training {type(model).__name__} on {notes[1].removeprefix('train: ')}")
+
+    def total(statistic: Statistic) -> Sums:
+        return summed(engine, partial(_of_part, split, statistic, model.reads_kinds), len(log))
+
+    model.fit_sums(fitted_on, total, facts.events, session)
+    bundle.save(model, out / "model", extra={"split": "global_time", "seed": seed})
+    say("evaluating")
+    tastes = Tastes.of(split.train(0))  # genres, or else clusters by the users of a part, which a hash has drawn
+    information = information_of(facts.people[split.items], facts.active)
+    evaluate = PartEvaluation((out / "model").resolve(), split, lengths, tastes, information)
+    name, effort = type(model).__name__, model.effort
+    del model  # evaluation reads it from the bundle, in this process or another
+    assert effort is not None
+    evaluations = joined(engine.map(evaluate, parts, "evaluation of part"), lengths)
+    for part, evaluation in evaluations.items():
+        evaluation.save(out / f"{part}.parquet")
+    asked = AskedOf(log.name, "global_time", False, fitted_on.fingerprint, notes)
+    content = metrics_of(name, effort, data, asked, seed, evaluations)
+    content |= {
+        "personas": dict.fromkeys(("effective", "mean_cosine", "dead")),
+        "feedback": None,
+        "partitions": {"fingerprint": log.fingerprint, "parts": len(log), "repeated": engine.repeated},
+    }
+    metrics: dict[str, Any] = json_values(content)
+    write_json(out / METRICS, metrics)
+    return metrics
+
+
+def summed(engine: Engine, statistic: Callable[[int], Sums], parts: int) -> Sums:
+    """Return the sum of a statistic over parts, added in their order, so that it does not depend on the engine."""
+    results = engine.map(statistic, range(parts), "part")
+    total = {name: array if array.flags.writeable else array.copy() for name, array in next(results).items()}
+    for result in results:
+        for name, array in result.items():
+            total[name] += array
+    return total
+
+
+def _of_part(split: PartitionedSplit, statistic: Statistic, reads_kinds: bool, number: int) -> Sums:
+    train = split.train(number)
+    return statistic(train if reads_kinds else train.uses)
+
+
+def _checked(experiment: Experiment, data: DataSettings, seed: int) -> tuple[Experiment, SummedFit]:
+    """Return the experiment and its model, both as they can be trained on parts."""
+    if data.split != "global_time" or data.threshold is not None or data.items is not None or data.columns:
+        raise ConfigError(
+            "a partitioned log is split by global_time, and read as it was partitioned; leave out --split, "
+            "--threshold, --items and --columns (the last two are options of `recsys data partition`)"
+        )
+    if experiment.filters != Filters():
+        raise ConfigError("filters count the events of all users and items; filter the log before it is partitioned")
+    if experiment.feedback == "auto" and experiment.readings:
+        experiment = experiment.reading("events")
+    model = experiment.build(seed)
+    if not isinstance(model, SummedFit):
+        known = ", ".join(sorted(one.__name__ for one in SummedFit.__subclasses__()))
+        raise CapabilityError(
+            f"{type(model).__name__} does not learn from sums over users, so that it needs the whole log; a "
+            f"partitioned log trains {known}"
+        )
+    FeedbackReader.of_each(getattr(model, "feedback", "events"), "seconds", type(model).__name__)  # or it is refused
+    return experiment, model
+
+
+def _fitted_on(log: PartitionedLog, split: PartitionedSplit, facts: Facts) -> FittedOn:
+    """Describe the training log."""
+    fingerprint = sha256(f"{log.fingerprint} before {split.cut1}".encode()).hexdigest()
+    items, counts = split.items, facts.uses[split.items]
+    known = Vocabulary(facts.users), log.items.take(items), log.metadata.take(items)
+    return FittedOn(*known, counts, log.clock, log.name, fingerprint)

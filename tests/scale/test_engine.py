@@ -1,0 +1,78 @@
+"""The engine: results in order, errors as they were raised, and a lost worker's piece is repeated and told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from recsys.errors import ConfigError, DataError, RecsysError
+from recsys.scale.engine import Engine, InProcess
+from recsys.scale.engines import engine_of
+
+
+def _slow_square(number: int) -> int:
+    time.sleep(0.05 if number == 0 else 0.0)
+    return number**2
+
+
+def _refuse(number: int) -> int:
+    raise DataError(f"piece {number} is bad")
+
+
+class _DiesOnce:
+    """Kills its own process the first time that it is called with 1."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def __call__(self, number: int) -> int:
+        if number == 1 and not self._mark.exists():
+            self._mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+
+def _die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def _contract(engine: Engine) -> None:
+    with engine:
+        assert list(engine.map(_slow_square, range(5))) == [0, 1, 4, 9, 16]
+        assert list(engine.map(_slow_square, [])) == []
+        with pytest.raises(DataError, match=r"^piece 3 is bad$"):
+            list(engine.map(_refuse, [3]))
+    assert engine.repeated == []
+
+
+def test_in_this_process() -> None:
+    _contract(InProcess())
+    with pytest.raises(ConfigError, match="workers is 2, and the engine 'local' is one process"):
+        engine_of("local", 2)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_on_ray() -> None:
+    _contract(engine_of("ray", 2))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_killed_workers_piece_is_repeated_and_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    with engine_of("ray", 2, told.append) as engine:
+        assert list(engine.map(_DiesOnce(tmp_path / "mark"), range(4), "part")) == [0, 1, 2, 3]
+        assert engine.repeated == told == ["part 1 lost its worker (WorkerCrashedError) and is repeated"]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_piece_that_kills_every_worker_is_given_up() -> None:
+    with (
+        engine_of("ray", 2) as engine,
+        pytest.raises(RecsysError, match=r"part 0 lost its worker 4 times.*smaller parts"),
+    ):
+        list(engine.map(_die, [0], "part"))
