@@ -8,7 +8,7 @@ from typing import Final, final
 import numpy as np
 
 from recsys.data.queries import Queries
-from recsys.explanations.reasons import explain_list
+from recsys.explanations.reasons import explain_lists
 from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.records import Explanation
 from recsys.models.base import Recommender
@@ -77,7 +77,7 @@ def measure(model: Recommender, queries: Queries, users: int, seed: int = 0) -> 
     dropped = 0
     for row in drawn.tolist():
         user_list = UserList.of(model, queries.take(np.asarray([row])), LENGTH)
-        items = explain_list(user_list, numbers)
+        items = explain_lists(user_list, numbers)[0]
         explained += items
         because = [one for one in items if one.reason_kind == "because"]
         if not because:

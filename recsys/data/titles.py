@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _ARTICLES = (
     *("The", "A", "An", "La", "Le", "Les", "L'", "Un", "Une", "El", "Los", "Las", "Una", "Der", "Die", "Das"),
@@ -12,6 +13,8 @@ _ARTICLES = (
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _TURNED = re.compile(rf"^(.*), ({'|'.join(map(re.escape, _ARTICLES))})$")
 _LONG = 24
+_CACHED = 100_000
+"""Titles that are remembered as one says them: lists name the same ones again and again."""
 _SUBTITLE = re.compile(r"^(.+?)(?:: | - )(.+)$")
 _UNFINISHED = re.compile(
     r"(?:,|\s+(?:or|and|&|of|the|an?|in|on|at|to|for|from|by|with|aka|a\.k\.a\.))+$", re.IGNORECASE
@@ -21,6 +24,7 @@ _UNFINISHED = re.compile(
 _YEAR = re.compile(r"\((\d{4})(?:-\d{0,4})?\)\s*$")
 
 
+@lru_cache(_CACHED)
 def readable_title(title: str) -> str:
     """Return a title as one says it.
 
@@ -64,6 +68,7 @@ def short_title(title: str) -> str:
     return series if len(within) > 2 * _LONG else within
 
 
+@lru_cache(_CACHED)
 def year_of(title: str) -> int | None:
     """Return the year at the end of a title, as MovieLens writes it; None without one.
 

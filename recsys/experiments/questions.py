@@ -22,7 +22,7 @@ from recsys.explanations import describe_personas, explain_items
 from recsys.explanations.activity import persona_activity
 from recsys.explanations.external_ids import queries_by_id
 from recsys.explanations.half_life import user_half_lives
-from recsys.explanations.reasons import explain_list, with_splits
+from recsys.explanations.reasons import explain_lists, with_splits
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
@@ -93,7 +93,7 @@ def recommend(
         return ExplainedList(_of_visit(model, queries, n), [])
     if mute or boost:
         made = list_of(model, queries, n, mute, boost)
-        explained = explain_list(made, model.fitted_on.items.ids.tolist(), recent=model.read(queries).recent)
+        explained = explain_lists(made, model.fitted_on.items.ids.tolist(), recent=model.read(queries).recent)[0]
         if (splits := splits_of_run(run, model)) is not None:
             explained = list(with_splits(explained, splits, model.fitted_on))
         return ExplainedList([explanation.to_dict() for explanation in explained], shelves_of(made))

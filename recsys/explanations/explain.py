@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Self, final
 
 import numpy as np
@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from recsys.data.queries import Queries
-from recsys.data.titles import readable_title, year_of
+from recsys.data.titles import readable_title
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
 from recsys.explanations.deeds import deed, is_rating, may_be_reasons
 from recsys.explanations.padded import BATCH, PaddedHistory, largest
-from recsys.explanations.personas import describe_from, describe_personas, history_sums
-from recsys.explanations.reasons.explained_list import explain_list
+from recsys.explanations.personas import as_personas, describe_from, describe_personas, history_sums
+from recsys.explanations.reasons.columns import Events, ExplanationColumns
+from recsys.explanations.reasons.explained_lists import ExplainedLists
+from recsys.explanations.reasons.steps import finished
 from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.records import (
     LOW_CERTAINTY,
@@ -78,18 +80,34 @@ def explain_items(
 
     Of items that `recommend` did not list, give `searched` as 0: they cannot leave the list.
     """
-    lists: list[list[Explanation]] = []
     ids = model.fitted_on.items.ids.tolist()
-    for batch in queries.batches(BATCH):
-        rows = slice(len(lists), len(lists) + len(batch))
-        owners = recommendations.owners
-        part = Recommendations(
-            recommendations.items[rows], recommendations.scores[rows], None if owners is None else owners[rows]
-        )
+    parts = explanation_columns(model, queries, recommendations, evidence=evidence, searched=searched)
+    return [explained for part in parts for explained in part.records(ids)]
+
+
+def explanation_columns(
+    model: Recommender,
+    queries: Queries,
+    recommendations: Recommendations,
+    *,
+    wide: Recommendations | None = None,
+    evidence: int = 3,
+    searched: int | None = None,
+) -> Iterator[ExplanationColumns]:
+    """Yield what `explain_items` returns as columns, of some of the queries after the other.
+
+    Args:
+        model, queries, recommendations, evidence, searched: see there.
+        wide: longer lists of the best scores, which save scoring anew.
+    """
+    for start in range(0, max(1, len(queries)), BATCH):  # of no queries no rows, but all columns
+        rows = np.arange(start, min(start + BATCH, len(queries)))
+        batch = queries.take(rows)
         read = model.read(batch)
-        facts = UserFacts.of(read.model, batch)
-        lists += explain_read(read, facts, part, ids, evidence=evidence, searched=searched)
-    return lists
+        described = not read.model.folds_in or _has_personas(read.model)
+        facts = UserFacts.of(read.model, batch) if described else None
+        beyond = None if wide is None else wide.take(rows)
+        yield _columns(read, facts, recommendations.take(rows), evidence, None, searched, beyond)
 
 
 @final
@@ -150,87 +168,82 @@ def explain_read(
         contributions: "events n", of the events to these items, where the caller has them; the lists then have no empty
             place.
     """
+    return _columns(read, facts, recommendations, evidence, contributions, searched).records(ids)
+
+
+def _columns(
+    read: ReadOut,
+    facts: UserFacts | None,
+    recommendations: Recommendations,
+    evidence: int,
+    contributions: Tensor | None,
+    searched: int | None,
+    wide: Recommendations | None = None,
+) -> ExplanationColumns:
+    """See `explain_read`; `facts` of models that fold in and have no learned personas are not needed."""
     if read.model.folds_in:
-        lists = _by_contributions(read, facts, recommendations, ids, evidence, contributions, searched)
-        return _with_seats(read.model, recommendations, lists)
-    items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
-    support = _resemblance(read, facts, items)
-    lists = [_explain_row(support, recommendations, row, ids, evidence) for row in range(len(items))]
-    return _with_seats(read.model, recommendations, lists)
-
-
-def _with_seats(
-    model: Recommender, recommendations: Recommendations, lists: list[list[Explanation]]
-) -> list[list[Explanation]]:
-    """Name the taste whose seat each item takes, where a slate gives seats to tastes."""
-    if isinstance(model, Slated) and recommendations.owners is not None:
-        names = model.seat_names
-        for row, explained in enumerate(lists):
-            owners = recommendations.owners[row][recommendations.items[row] != UNKNOWN]
-            for one, owner in zip(explained, owners.tolist(), strict=True):
-                one.seat = None if owner == UNKNOWN else names[owner]
-    return lists
+        columns = _by_contributions(read, facts, recommendations, evidence, contributions, searched, wide)
+    else:
+        assert facts is not None
+        columns = _by_resemblance(read, facts, recommendations, evidence)
+    if not isinstance(read.model, Slated) or recommendations.owners is None:
+        return columns
+    owners, names = recommendations.owners[recommendations.items != UNKNOWN], read.model.seat_names
+    return replace(columns, seats=[None if owner == UNKNOWN else names[owner] for owner in owners.tolist()])
 
 
 @torch.inference_mode()
 def _by_contributions(
     read: ReadOut,
-    facts: UserFacts,
+    facts: UserFacts | None,
     recommendations: Recommendations,
-    ids: Sequence[ItemId],
     evidence: int,
     contributions: Tensor | None,
     searched: int | None,
-) -> list[list[Explanation]]:
+    wide: Recommendations | None,
+) -> ExplanationColumns:
     model, queries = read.model, read.queries
-    found = model.found(queries) if isinstance(model, WithPersonas) else None
-    slate = model.chosen_slate if isinstance(model, WithPersonas) else None
-    items = np.where(recommendations.items == UNKNOWN, 0, recommendations.items).astype(np.int32)
-    attention = _attention(model, queries, items, contributions)
-    lists = []
-    for row in range(len(queries)):
-        one, events = np.asarray([row]), slice(*queries.history.indptr[row : row + 2].tolist())
-        owners = recommendations.owners
-        listed = Recommendations(
-            recommendations.items[one], recommendations.scores[one], None if owners is None else owners[one]
-        )
-        user_list = UserList(
-            model,
-            queries.take(one),
-            listed,
-            None if found is None else found.take(one),
-            None if found is None else slate,
-        )
-        explained = explain_list(
-            user_list,
-            ids,
-            evidence=evidence,
-            searched=searched,
-            recent=None if read.recent is None else read.recent[events],
-            contributions=None if contributions is None else contributions[events].double().cpu().numpy(),
-        )
-        if found is None and attention.shape[1]:
-            for place, one_of_them in enumerate(explained):
-                one_of_them.personas = _shares(attention[row, :, place], facts.personas[row])
-        lists.append(explained)
-    return lists
+    found, slate = None, None
+    if isinstance(model, WithPersonas):
+        found, slate = model.found(queries), model.chosen_slate
+    explained = ExplainedLists(
+        UserList(model, queries, recommendations, found, slate, wide=wide),
+        recent=read.recent,
+        evidence=evidence,
+        contributions=None if contributions is None else contributions.double().cpu().numpy(),
+    )
+    finished(explained.search(searched))
+    columns = explained.columns()
+    if found is None and _has_personas(model):
+        assert facts is not None
+        attention = _attention(model, queries, np.maximum(recommendations.items, 0), contributions)
+        columns = replace(columns, personas=_shares(attention, recommendations, facts))
+    return columns
+
+
+def _has_personas(model: Recommender) -> bool:
+    """Return whether a model learned personas."""
+    return isinstance(model, PersonaRecommender) and model.has_personas
 
 
 def _attention(model: Recommender, queries: Queries, items: Items, contributions: Tensor | None) -> Doubles:
-    """Return the attention of learned personas, "queries personas n"; of no persona where the model learned none."""
-    if not (isinstance(model, PersonaRecommender) and model.has_personas):
-        return np.zeros((len(items), 0, items.shape[1]))
+    """Return the attention of learned personas, "queries personas n"."""
     if isinstance(model, AdditivePersonas) and contributions is not None:
         attention = model.attention_of(queries, contributions.double())
     else:
-        attention = model.attention(queries, items)
+        attention = as_personas(model).attention(queries, items)
     return np.asarray(attention.double().cpu().numpy())
 
 
-def _shares(attention: Doubles, personas: Sequence[PersonaDescription]) -> tuple[PersonaShare, ...]:
-    """Return the attention of learned personas on an item, largest first."""
-    order = np.argsort(-attention, kind="stable").tolist()
-    return tuple([PersonaShare(k, personas[k].name, float(attention[k])) for k in order])
+def _shares(attention: Doubles, listed: Recommendations, facts: UserFacts) -> list[tuple[PersonaShare, ...]]:
+    """Return the attention of learned personas on each listed item, largest first."""
+    row, rank = np.nonzero(listed.items != UNKNOWN)
+    weights = attention[row, :, rank]
+    best = np.argsort(-weights, axis=1, kind="stable").tolist()
+    return [
+        tuple([PersonaShare(k, facts.personas[user][k].name, own[k]) for k in order])
+        for user, own, order in zip(row.tolist(), weights.tolist(), best, strict=True)
+    ]
 
 
 def persona_phrases(personas: Sequence[PersonaDescription]) -> list[str | None]:
@@ -260,92 +273,47 @@ def evidence_sentence(kind: EvidenceKind, evidence: Sequence[Evidence], taste: s
     return text.resembles(titles, verb, taste)
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class _Resemblance:
-    """How much past items resemble each item of a batch of lists, for models whose users are learned vectors.
-
-    `strength`: "queries length n", 0 in the padding, and for what the user rated below the own mean; `attention`:
-    "queries personas n".
-    """
-
-    read: ReadOut
-    facts: UserFacts
-    kind: EvidenceKind
-    strength: Doubles
-    attention: Doubles
-
-
 @torch.inference_mode()
-def _resemblance(read: ReadOut, facts: UserFacts, items: Items) -> _Resemblance:
+def _by_resemblance(read: ReadOut, facts: UserFacts, recommendations: Recommendations, most: int) -> ExplanationColumns:
+    """Explain by past items that resemble an item, for models whose users are learned vectors, or all alike."""
     model, queries, history = read.model, read.queries, facts.history
-    attention = _attention(model, queries, items, None)
-    if not (isinstance(model, PersonaRecommender) and model.has_personas):
-        nothing = np.zeros((*history.items.shape, items.shape[1]))
-        return _Resemblance(read, facts, "none", nothing, attention)
-    liked = history.gather(may_be_reasons(queries), False)
-    strength = persona_similarity(model, queries, history, items) * liked[:, :, None]
-    return _Resemblance(read, facts, "similarity", strength, attention)
-
-
-def _explain_row(
-    support: _Resemblance, recommendations: Recommendations, row: int, ids: Sequence[ItemId], most: int
-) -> list[Explanation]:
-    model, facts = support.read.model, support.facts
-    metadata = model.fitted_on.metadata
-    columns = np.flatnonzero(recommendations.items[row] != UNKNOWN)
-    positive = np.maximum(support.strength[row].T.take(columns, 0), 0.0)  # "n length"
-    phrases = persona_phrases(facts.personas[row])
-    explanations = []
-    for column, evidence in zip(columns.tolist(), _evidence(support, row, positive, ids, most), strict=True):
-        number, score = int(recommendations.items[row, column]), float(recommendations.scores[row, column])
-        personas = _shares(support.attention[row, :, column], facts.personas[row])
-        taste = phrases[personas[0].persona] if personas else None
-        if evidence:
-            reason = evidence_sentence(support.kind, evidence, taste)
-        else:
-            reason = text.unnamed(taste) if model.needs_known_users else text.FOR_EVERYBODY
-        explanations.append(
-            Explanation(
-                ids[number],
-                metadata.titles[number],
-                score,
-                personas,
-                evidence,
-                support.kind if evidence else "none",
-                None,
-                reason,
-                reason_kind="similar" if model.needs_known_users else "popular",
-                year=year_of(metadata.titles[number]),
-                genres=tuple(metadata.genres[number]),
-            )
-        )
-    return explanations
-
-
-def _evidence(
-    support: _Resemblance, row: int, positive: Doubles, ids: Sequence[ItemId], most: int
-) -> list[tuple[Evidence, ...]]:
-    """Return the past items that resemble each item of a row, from the positive strengths, "n length"."""
-    fitted, queries, facts = support.read.model.fitted_on, support.read.queries, support.facts
-    titles = fitted.metadata.titles
+    row, rank = np.nonzero(recommendations.items != UNKNOWN)
+    items = np.maximum(recommendations.items, 0)
+    personas: list[tuple[PersonaShare, ...]] = []
+    strength = np.zeros((len(row), history.items.shape[1]))  # "places length"
+    if isinstance(model, PersonaRecommender) and model.has_personas:
+        personas = _shares(_attention(model, queries, items, None), recommendations, facts)
+        liked = history.gather(may_be_reasons(queries), False)
+        alike = persona_similarity(model, queries, history, items) * liked[:, :, None]
+        strength = np.maximum(alike[row, :, rank], 0.0)
+    best = largest(strength, most)
+    added = np.take_along_axis(strength, best, 1)
+    shown = Events.of(history.events[row[:, None], best], added > 0)
+    phrases = [persona_phrases(described) for described in facts.personas]
+    tastes = [phrases[user][own[0].persona] for user, own in zip(row.tolist(), personas, strict=False)]
     rated = is_rating(queries)
-    lists = []
-    for strengths, places in zip(positive, largest(positive, most), strict=True):
-        total = float(strengths.sum())
-        chosen = [place for place in places.tolist() if strengths[place] > 0]
-        evidence = []
-        for place in chosen:
-            event, item = int(facts.history.events[row, place]), int(facts.history.items[row, place])
-            evidence.append(
-                Evidence(
-                    ids[item],
-                    titles[item],
-                    float(strengths[place]),
-                    float(strengths[place]) / total,
-                    float(queries.values[event]) if rated[event] else None,
-                    None if fitted.clock == "none" else int(queries.now[row] - queries.times[event]),
-                )
-            )
-        lists.append(tuple(evidence))
-    return lists
+    titles, past = model.fitted_on.metadata.titles, queries.history.items
+    ends = np.searchsorted(shown.place, np.arange(len(row) + 1)).tolist()
+    reasons = []
+    for place in range(len(row)):
+        events = shown.event[ends[place] : ends[place + 1]].tolist()
+        taste = tastes[place] if tastes else None
+        if events:
+            verb, _ = deed(["rating" if rated[event] else "use" for event in events], [0.0] * len(events))
+            reasons.append(text.resembles([readable_title(titles[past[event]]) for event in events], verb, taste))
+        else:
+            reasons.append(text.unnamed(taste) if model.needs_known_users else text.FOR_EVERYBODY)
+    return ExplanationColumns(
+        queries,
+        model.fitted_on,
+        row,
+        recommendations.items[row, rank],
+        recommendations.scores[row, rank],
+        shown=shown,
+        added=added[added > 0],
+        share=added[added > 0] / strength.sum(1)[shown.place],
+        kinds=["similar" if model.needs_known_users else "popular"] * len(row),
+        reasons=reasons,
+        personas=personas,
+        evidence_kind="similarity",
+    )

@@ -130,6 +130,10 @@ class Recommendations:
     scores: Floats
     owners: Items | None = None
 
+    def take(self, rows: Ints | slice) -> Recommendations:
+        """Return the lists of some queries."""
+        return Recommendations(self.items[rows], self.scores[rows], None if self.owners is None else self.owners[rows])
+
 
 @final
 @dataclass(frozen=True, eq=False)

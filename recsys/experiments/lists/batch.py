@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, final
@@ -11,10 +11,13 @@ from recsys.bundles.index import Recommend, recommender_of
 from recsys.data.pairs import Splits
 from recsys.data.queries import Queries
 from recsys.experiments.runs import splits_of_run
-from recsys.explanations import explain_items
+from recsys.explanations.explain import explanation_columns
 from recsys.explanations.reasons import with_splits
+from recsys.explanations.reasons.columns import ExplanationColumns
+from recsys.explanations.reasons.greedy_sets import BEYOND
 from recsys.explanations.records import Explanation
 from recsys.models.base import Recommendations, Recommender
+from recsys.models.capabilities import OwnSlate
 from recsys.models.personas.model import WithPersonas
 
 
@@ -55,7 +58,16 @@ class RunLists:
 
     def explained(self, queries: Queries, lists: Recommendations | None = None) -> Sequence[Sequence[Explanation]]:
         """Return the lists with their reasons; `lists`, the result of `lists`, saves work."""
-        explained = explain_items(self.model, queries, self.lists(queries) if lists is None else lists)
+        ids = self.model.fitted_on.items.ids.tolist()
+        explained = [one for part in self.columns(queries, lists) for one in part.records(ids)]
         if self.splits is None:
             return explained
         return [with_splits(one, self.splits, self.model.fitted_on) for one in explained]
+
+    def columns(self, queries: Queries, lists: Recommendations | None = None) -> Iterator[ExplanationColumns]:
+        """Yield the lists with their reasons as columns, of some queries after the other; see `explained`."""
+        if lists is not None or isinstance(self.model, OwnSlate) or self.listed_by != self.model.recommend:
+            return explanation_columns(self.model, queries, self.lists(queries) if lists is None else lists)
+        wide = self.model.recommend(queries, min(self.n + BEYOND, self.model.n_items))
+        lists = Recommendations(wide.items[:, : self.n], wide.scores[:, : self.n])
+        return explanation_columns(self.model, queries, lists, wide=wide)

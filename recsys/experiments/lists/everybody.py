@@ -177,11 +177,14 @@ class _Writer:
 
     def _table(self, numbers: Items) -> pa.Table:
         model, queries = self._lister.model, self._queries(numbers)
-        ids = self._log.users.ids[numbers].tolist()
-        lists = self._lister.lists(queries)
-        if self._settings.explain:
-            return explained_table(model, self._log.users, ids, self._lister.explained(queries, lists))
-        return plain_table(model, self._log.users, ids, queries, lists)
+        users, ids = self._log.users, self._log.users.ids[numbers].tolist()
+        if not self._settings.explain:
+            return plain_table(model, users, ids, queries, self._lister.lists(queries))
+        tables, done = [], 0
+        for columns in self._lister.columns(queries):
+            tables.append(explained_table(model, users, ids[done : done + len(columns.queries)], columns))
+            done += len(columns.queries)
+        return pa.concat_tables(tables)
 
     def _queries(self, numbers: Items) -> Queries:
         now = None if self._now is None else np.full(len(numbers), self._now, np.int64)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +12,12 @@ import pyarrow as pa
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.explanations.found import names_of_found
-from recsys.explanations.records import Evidence, Explanation, PersonaShare
+from recsys.explanations.reasons.columns import ExplanationColumns
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.personas.model import WithPersonas
 from recsys.models.slated import Slated
 from recsys.types import Ints
 
-_EVIDENCE = ("title", "contribution", "share", "rating", "age", "recent")
 _REASONS = (
     *("owner_share", "reason", "reason_kind", "certainty", "certainty_word", "low_certainty", "evidence_kind"),
     *("recent", "year"),
@@ -31,6 +30,9 @@ _TYPES = {
     **dict.fromkeys(("rank", "owner", "year", "persona"), pa.int32()),
     **{"score": pa.float32(), "low_certainty": pa.bool_(), "age": pa.int64(), "name": pa.string()},
 }
+
+
+_NOBODY: Final[Mapping[str, Sequence[Any]]] = {"persona": (), "name": (), "weight": ()}
 
 
 def id_type(ids: Vocabulary) -> pa.DataType:
@@ -90,9 +92,7 @@ def _owners(
     return pa.array(found.numbers[row, np.maximum(seat, 0)], pa.int32(), mask=mask), pa.array(said, pa.string())
 
 
-def explained_table(
-    model: Recommender, users: Vocabulary, ids: Sequence[Any], lists: Sequence[Sequence[Explanation]]
-) -> pa.Table:
+def explained_table(model: Recommender, users: Vocabulary, ids: Sequence[Any], columns: ExplanationColumns) -> pa.Table:
     """Return lists with their reasons: the columns of `plain_table` and those of an `Explanation`.
 
     `owner` and `owner_name` are also those of the persona that speaks most for an item, where a model learned the
@@ -102,55 +102,41 @@ def explained_table(
         model: that made the lists.
         users: of the log.
         ids: "queries", of those whose lists they are.
-        lists: "queries", the lists.
+        columns: the lists.
     """
-    every = list(chain.from_iterable(lists))
-    lengths = [len(each) for each in lists]
-    item = id_type(model.fitted_on.items)
-    row = np.repeat(np.arange(len(lists)), lengths)
-    rank = np.concatenate([np.zeros(0, np.int32), *(np.arange(1, length + 1, dtype=np.int32) for length in lengths)])
-    led = not isinstance(model, WithPersonas | Slated)
-    owners = [_owner_of(one, led=led) for one in every]
-    columns = {
-        "user_id": pa.array(ids, id_type(users)).take(pa.array(row)),
-        "rank": pa.array(rank),
-        "item_id": pa.array([one.item_id for one in every], item),
-        **{name: pa.array([getattr(one, name) for one in every], _TYPES[name]) for name in ("title", "score")},
-        "owner": pa.array([number for number, _ in owners], pa.int32()),
-        "owner_name": pa.array([name for _, name in owners], pa.string()),
-        **{name: pa.array([getattr(one, name) for one in every], _TYPES[name]) for name in _REASONS},
-        "without": _nested([one.without for one in every], lambda ids: pa.array(ids, item)),
-        "genres": _nested([one.genres for one in every], lambda names: pa.array(names, pa.string())),
-        "personas": _nested([one.personas for one in every], _personas),
-        "evidence": _nested([one.evidence for one in every], lambda events: _evidence(events, item)),
-    }
-    return pa.table(columns)
+    fitted = model.fitted_on
+    item, numbers = id_type(fitted.items), fitted.items.ids.tolist()
+    fields = columns.fields(numbers)
+    types = _TYPES | {"item_id": item}
+    first = np.searchsorted(columns.row, columns.row)
+    owners: dict[str, Sequence[Any]] = {name: fields[name] for name in ("owner", "owner_name")}
+    if columns.seats:
+        owners = {"owner": [None] * len(columns), "owner_name": columns.seats}
+    elif columns.personas and not isinstance(model, WithPersonas | Slated):
+        most = [personas[0] if personas else None for personas in columns.personas]
+        owners = {"owner": [one and one.persona for one in most], "owner_name": [one and one.name for one in most]}
+    genres, evidence = fields["genres"], columns.evidence(numbers)
+    shares = [(one.persona, one.name, one.weight) for personas in columns.personas for one in personas]
+    personas = dict(zip(("persona", "name", "weight"), zip(*shares, strict=True), strict=True)) if shares else _NOBODY
+    return pa.table(
+        {
+            "user_id": pa.array(ids, id_type(users)).take(pa.array(columns.row)),
+            "rank": pa.array((np.arange(len(columns)) - first + 1).astype(np.int32)),
+            **{name: pa.array(fields[name], types[name]) for name in ("item_id", "title", "score")},
+            **{name: pa.array(values, types[name]) for name, values in owners.items()},
+            **{name: pa.array(fields[name], types[name]) for name in _REASONS},
+            "without": _nested(columns.counts(columns.without), pa.array(columns.gone(numbers), item)),
+            "genres": _nested([len(each) for each in genres], pa.array(list(chain.from_iterable(genres)), pa.string())),
+            "personas": _nested([len(each) for each in fields["personas"]], _structures(personas, types)),
+            "evidence": _nested(columns.counts(columns.shown), _structures(evidence, types | {"recent": pa.bool_()})),
+        }
+    )
 
 
-def _owner_of(one: Explanation, *, led: bool) -> tuple[int | None, str | None]:
-    if one.seat is not None:
-        return None, one.seat
-    if led and one.personas:
-        return one.personas[0].persona, one.personas[0].name
-    return one.owner, one.owner_name
+def _nested(counts: Sequence[int] | Ints, entries: pa.Array) -> pa.ListArray:
+    """Return a column of lists, given how long each is and the entries of all."""
+    return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)), entries)
 
 
-def _nested(groups: Sequence[Sequence[Any]], column: Callable[[list[Any]], pa.Array]) -> pa.ListArray:
-    """Return a column of lists, given the column of their entries."""
-    offsets = np.concatenate([[0], np.cumsum([len(group) for group in groups])]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), column(list(chain.from_iterable(groups))))
-
-
-def _evidence(events: Sequence[Evidence], item: pa.DataType) -> pa.StructArray:
-    ids = pa.array([one.item_id for one in events], item)
-    others = [
-        pa.array([getattr(one, name) for one in events], pa.bool_() if name == "recent" else _TYPES[name])
-        for name in _EVIDENCE
-    ]
-    return pa.StructArray.from_arrays([ids, *others], ["item_id", *_EVIDENCE])
-
-
-def _personas(shares: Sequence[PersonaShare]) -> pa.StructArray:
-    names = ("persona", "name", "weight")
-    parts = [pa.array([getattr(one, name) for one in shares], _TYPES[name]) for name in names]
-    return pa.StructArray.from_arrays(parts, list(names))
+def _structures(fields: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType]) -> pa.StructArray:
+    return pa.StructArray.from_arrays([pa.array(values, types[name]) for name, values in fields.items()], list(fields))

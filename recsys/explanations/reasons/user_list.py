@@ -1,4 +1,4 @@
-"""The list of one user together with how it was made, so that it can be made again without some of the events."""
+"""Lists of users together with how they were made, so that they can be made again without some of the events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.names.labels import TasteName
-from recsys.models.personas.ownership import PersonaOwners
 from recsys.slates import Greedy, Pool, Slate
 from recsys.types import Items, Mask
 
@@ -27,17 +26,18 @@ _BEYOND = 100
 @final
 @dataclass(frozen=True, eq=False)
 class UserList:
-    """A list and how it was made.
+    """A list and how it was made; or several, of which `row` gives each: what is said of "the" list is of one.
 
     Attributes:
         model: the model that scores, as `Recommender.read` gives it.
-        queries: one query, as read; with weight 0 for events that must not count.
-        listed: the list, one row.
-        found: the user's personas; None for a model without.
-        slate: what made the list; None for the best scores.
-        muted, boosted: "1 K", controls of personas; None for none.
-        evidence: the query with the evidence of muted personas; None where it is `queries`.
-        found_names: "K", the names of the personas, where the caller has them.
+        queries: one query for each list, as read; with weight 0 for events that must not count.
+        listed: the lists.
+        found: the users' personas; None for a model without.
+        slate: what made the lists; None for the best scores.
+        muted, boosted: "queries K", controls of personas; None for none.
+        evidence: the queries with the evidence of muted personas; None where it is `queries`.
+        found_names: "K", the names of the personas of one user, where the caller has them.
+        wide: the best-scored items, more than are listed, where the caller has them.
     """
 
     model: Recommender
@@ -49,6 +49,7 @@ class UserList:
     boosted: Mask | None = None
     evidence: Queries | None = None
     found_names: Sequence[TasteName | None] | None = None
+    wide: Recommendations | None = None
 
     @classmethod
     def of(cls, model: Recommender, queries: Queries, n: int, listed: Recommendations | None = None) -> Self:
@@ -66,18 +67,46 @@ class UserList:
         read = model.read(queries)
         return cls(read.model, read.queries, listed or model.recommend(queries, n), found, slate)
 
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def row(self, row: int) -> UserList:
+        """Return one of the lists."""
+        if len(self) == 1:
+            return self
+        one = np.asarray([row])
+        muted, boosted = (None if control is None else control[one] for control in (self.muted, self.boosted))
+        return UserList(
+            self.model,
+            self.queries.take(one),
+            self.listed.take(one),
+            None if self.found is None else self.found.take(one),
+            self.slate,
+            muted,
+            boosted,
+            None if self.evidence is None else self.evidence.take(one),
+            self.names_of_each[row],
+        )
+
     @property
     def items(self) -> Items:
         """ "n", the items of the list; `UNKNOWN` where it is shorter."""
         return np.asarray(self.listed.items[0])
 
-    @cached_property
+    @property
     def names(self) -> Sequence[TasteName | None]:
         """ "K", the name of each persona; none without personas."""
-        if self.found is None or self.found_names is not None:
-            return self.found_names or ()
+        return self.names_of_each[0]
+
+    @cached_property
+    def names_of_each(self) -> Sequence[Sequence[TasteName | None]]:
+        """ "queries K", the name of each persona of each user; none without personas."""
+        if self.found_names is not None:
+            return [self.found_names]
+        if self.found is None:
+            return [()] * len(self)
         assert isinstance(self.model, WithPersonas)
-        return names_of_found(self.model, self.queries, self.found)[0]
+        return names_of_found(self.model, self.queries, self.found)
 
     @cached_property
     def of_event(self) -> Items:
@@ -87,16 +116,22 @@ class UserList:
         assert isinstance(self.model, WithPersonas)
         return self.found.personas.of_events(self.model.dictionary, self.queries)
 
-    @cached_property
+    @property
     def owners(self) -> Items:
         """ "n", the place of the persona that owns each item, below K; `UNKNOWN` for nobody; 0 without personas."""
+        return np.asarray(self.owners_of_each[0])
+
+    @cached_property
+    def owners_of_each(self) -> Items:
+        """ "queries n", the owners of the items of each list."""
         if self.found is None:
-            return np.zeros(len(self.items), np.int32)
+            return np.zeros(self.listed.items.shape, np.int32)
         if self.listed.owners is not None:
-            return np.asarray(self.listed.owners[0])
+            return self.listed.owners
         assert isinstance(self.model, WithPersonas)
-        owners = self._owners(self.model, self.evidence or self.queries, 1)
-        return np.asarray(owners.seating(np.zeros(1, np.int64), self.listed.items).owner[0])
+        evidence = self.evidence or self.queries
+        owners = self.model.owners(evidence, self.found, muted=self.muted, boosted=self.boosted)
+        return owners.seating(np.arange(len(self)), self.listed.items).owner
 
     @cached_property
     def pool(self) -> Pool:
@@ -123,16 +158,10 @@ class UserList:
             return self.model.recommend(queries, n, slate=self.slate, batch_size=max(1, len(keep)))
         assert isinstance(self.model, WithPersonas)
         evidence = queries if self.evidence is None else _weighted(self.evidence.take(several), keep)
-        owners = self._owners(self.model.holding(self.found), evidence, len(keep))
-        return self.model.holding(self.found).recommend(queries, n, slate=self.slate, owners=owners)
-
-    def _owners(self, model: Recommender, queries: Queries, count: int) -> PersonaOwners:
-        """Return the owners of `count` queries of the user."""
-        assert isinstance(model, WithPersonas)
-        assert self.found is not None
-        found = self.found if model is self.model and count == 1 else model.found(queries)
-        muted, boosted = (None if one is None else np.repeat(one, count, axis=0) for one in (self.muted, self.boosted))
-        return model.owners(queries, found, muted=muted, boosted=boosted)
+        model = self.model.holding(self.found)
+        muted, boosted = (None if one is None else one[several] for one in (self.muted, self.boosted))
+        owners = model.owners(evidence, self.found.take(several), muted=muted, boosted=boosted)
+        return model.recommend(queries, n, slate=self.slate, owners=owners)
 
 
 def _weighted(queries: Queries, keep: Mask) -> Queries:

@@ -15,7 +15,7 @@ from recsys.events.store import Correction
 from recsys.explanations import Explanation, PersonaItem, text
 from recsys.explanations.activity import activity_of
 from recsys.explanations.found import describe_found, memberships_of_found, often_of_found
-from recsys.explanations.reasons.explained_list import ExplainedList
+from recsys.explanations.reasons.explained_lists import ExplainedLists
 from recsys.explanations.reasons.steps import Steps, finished
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models.base import ReadOut
@@ -109,18 +109,18 @@ class PersonaLists(ListMaker):
         (shares,) = persona_shares(whole.model, whole.queries, user.of_event, controls.muted.shape[1])
         (often,) = often_of_found(self._model, whole.queries, state.grown.found, [state.grown.names])
         if user.nothing:
-            items = tuple([_for_nobody(one) for one in explained.explanations()])
+            items = tuple([_for_nobody(one) for one in explained.explanations(self._catalogue.ids)])
             return Listed(items, _shelves(items, controls, shares, often), ruled=ruled)
 
         def searched() -> Steps[Listed]:
             yield from explained.search(SEARCHED)
-            items = tuple(explained.explanations())
+            items = tuple(explained.explanations(self._catalogue.ids))
             return Listed(items, _shelves(items, controls, shares, often), ruled=ruled)
 
         shaped = ruled is not None and ruled.shaped
         if details and not shaped:
             return finished(searched())
-        items = tuple(explained.explanations())
+        items = tuple(explained.explanations(self._catalogue.ids))
         return Listed(items, _shelves(items, controls, shares, often), None if shaped else searched(), ruled)
 
     def choose(
@@ -138,7 +138,7 @@ class PersonaLists(ListMaker):
         assert ruled is not None
         return ruled
 
-    def _explained(self, whole: ReadOut, seated: Seated, state: UserState, controls: Controls) -> ExplainedList:
+    def _explained(self, whole: ReadOut, seated: Seated, state: UserState, controls: Controls) -> ExplainedLists:
         """Return what explains each item by the evidence of its owner."""
         found = state.grown.found
         numbers = found.numbers.copy()
@@ -155,9 +155,8 @@ class PersonaLists(ListMaker):
             state.grown.names,
         )
         own = {number: one.name for number, one in zip(controls.numbers, controls.corrections, strict=True) if one.name}
-        return ExplainedList(
+        return ExplainedLists(
             user_list,
-            self._catalogue.ids,
             recent=seated.read.recent,
             own_names=own,
             contributions=None if seated.contributions is None else seated.contributions.double().numpy(),
