@@ -214,7 +214,7 @@ def _by_contributions(
     )
     finished(explained.search(searched))
     columns = explained.columns()
-    if found is None and _has_personas(model):
+    if found is None and _has_personas(model) and len(queries):
         assert facts is not None
         attention = _attention(model, queries, np.maximum(recommendations.items, 0), contributions)
         columns = replace(columns, personas=_shares(attention, recommendations, facts))

@@ -8,6 +8,7 @@ from typing import Final, final
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from recsys.data.feedback import Kind
 from recsys.data.titles import readable_title, year_of
@@ -29,6 +30,9 @@ LEAST_CERTAINTY: Final = 0.05
 """Events that are a smaller share of the evidence are no reason to tell, though the item would leave without them."""
 
 _LAST = 2**32 - 1
+
+_BLOCK = 256
+"""Numbers of which a processor finds the largest at once."""
 
 _POPULAR = 0.01
 """Part of the catalogue, most used first, that "nearly everybody" knows; at least `_POPULAR_ITEMS`."""
@@ -194,7 +198,6 @@ class ExplainedLists:
     ) -> tuple[list[ReasonKind], list[str]]:
         """Return what carries each item, and the sentence that says it."""
         nobody = [self._nobody(row) for row in range(len(self._lists))]
-        sizes = (self._sets != UNKNOWN).sum(1).tolist()
         speaking = np.zeros(len(self._row), np.int64)
         if len(self._positive):
             eligible = self._own & self._eligible[:, None] & (self._positive > 0)
@@ -203,28 +206,30 @@ class ExplainedLists:
         popular = (self._fitted.tie_rank.numpy()[self._items] < known).tolist()
         kinds: list[ReasonKind] = []
         reasons: list[str] = []
-        said = zip(self._row.tolist(), sizes, speaking.tolist(), self._total.tolist(), recent.tolist(), strict=True)
-        for place, (row, size, count, total, young) in enumerate(said):
+        sets, strongest = self._sets.tolist(), self._strongest[:, 0].tolist()
+        columns = (self._row, (self._sets != UNKNOWN).sum(1), speaking, self._total, recent, certainty)
+        said = zip(*(column.tolist() for column in columns), strict=True)
+        for place, (row, size, count, total, young, certain) in enumerate(said):
             kind: ReasonKind = "taste"
             if (none := nobody[row]) is not None:
                 kind, reason = "cold", none
             elif total == 0:
                 kind, reason = "popular", text.UNSUPPORTED
             elif size:
-                kind, reason = "because", self._because(place, size, float(certainty[place]))
+                kind, reason = "because", self._because(place, sets[place][:size], certain)
             elif count == 0:
                 kind, reason = ("popular", text.POPULAR) if popular[place] else ("taste", text.WEAK)
             else:
-                (strongest,) = self._titles(place, self._strongest[place, :1])
+                (first,) = self._titles(place, [strongest[place]])
                 taste = self._owners_taste(place)
                 if taste is None or place not in self._stays:
-                    reason = text.whole_taste(taste, count, strongest, young if young == young else None)  # noqa: PLR0124
+                    reason = text.whole_taste(taste, count, first, young if young == young else None)  # noqa: PLR0124
                 elif popular[place]:
-                    kind, reason = "popular", text.popular_too(taste, count, strongest)
+                    kind, reason = "popular", text.popular_too(taste, count, first)
                 else:
                     numbers = self._numbers[row].tolist()
                     other = next(one.persona for one in personas[place] if one.persona != numbers[self._owner[place]])
-                    reason = text.two_tastes(taste, count, strongest, self._taste(row, numbers.index(other)))
+                    reason = text.two_tastes(taste, count, first, self._taste(row, numbers.index(other)))
             kinds.append(kind)
             reasons.append(reason)
         return kinds, reasons
@@ -239,13 +244,11 @@ class ExplainedLists:
             return text.ONLY_AGAINST
         return text.UNKNOWN_ITEMS if events.stop > events.start else text.COLD
 
-    def _because(self, place: int, size: int, certainty: float) -> str:
-        events = self._sets[place, :size]
+    def _because(self, place: int, events: list[int], certainty: float) -> str:
         word = certainty_word(certainty)
         assert word is not None
         kinds, above = self._deeds
-        some = events.tolist()
-        verb, manner = deed([kinds[event] for event in some], [above[event] for event in some])
+        verb, manner = deed([kinds[event] for event in events], [above[event] for event in events])
         return text.because(self._titles(place, events), verb, self._owners_taste(place), word, manner)
 
     @cached_property
@@ -253,6 +256,12 @@ class ExplainedLists:
         """ "events": what the users did, and by how much ratings exceed their mean."""
         above: list[float] = above_own_mean(self._lists.queries).tolist()
         return kinds_of(self._lists.queries), above
+
+    @cached_property
+    def _past(self) -> list[int]:
+        """ "events": the items of the histories."""
+        past: list[int] = self._lists.queries.history.items.tolist()
+        return past
 
     def _added(self, events: Events) -> Doubles:
         """Return the positive contributions of events to their items, "entries"."""
@@ -291,15 +300,18 @@ class ExplainedLists:
         position = np.arange(len(self._rows)) - indptr[self._rows]
         keys = (strength.view(np.uint32).astype(np.int64) << 32) | (_LAST - position)[:, None]
         keys[strength <= 0] = 0
+        widths = np.where(lengths > _BLOCK, _BLOCK * -(-lengths // _BLOCK), np.maximum(most, 32 * -(-lengths // 32)))
+        flat = np.concatenate([keys.T.ravel(), np.zeros(int(widths.max(initial=0)), np.int64)])
         best = np.zeros((len(self._row), most), np.int64)
-        widths = np.maximum(most, 2 ** np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64))
-        for width in np.unique(widths).tolist():  # rectangles of histories of about the same length
-            rows = np.flatnonzero(widths == width)
-            padded = np.zeros((len(rows), width, keys.shape[1]), np.int64)
-            padded[np.arange(width) < lengths[rows, None]] = keys[self._lists.queries.history.positions(rows)]
+        for width in np.unique(widths[self._row]).tolist():  # rectangles of histories of about the same length
             places = np.flatnonzero(widths[self._row] == width)
-            chosen = padded[np.searchsorted(rows, self._row[places]), :, self._rank[places]]
-            best[places] = np.sort(np.partition(chosen, width - most, axis=1)[:, width - most :], axis=1)[:, ::-1]
+            row = self._row[places]
+            chosen = sliding_window_view(flat, width)[self._rank[places] * len(keys) + indptr[row]]
+            chosen *= np.arange(width) < lengths[row, None]
+            if width > _BLOCK:  # the largest of all are among the largest of each block, which are found faster
+                blocks = np.partition(chosen.reshape(-1, _BLOCK), -most, axis=1)[:, -most:]
+                chosen = blocks.reshape(len(places), -1)
+            best[places] = np.sort(np.partition(chosen, -most, axis=1)[:, -most:], axis=1)[:, ::-1]
         events = indptr[self._row][:, None] + _LAST - (best & _LAST)
         return np.where(best > 0, events, UNKNOWN)
 
@@ -333,10 +345,10 @@ class ExplainedLists:
         share = np.take_along_axis(self._parts, np.maximum(self._owner, 0)[:, None], 1)[:, 0]
         return personas, owners, np.where(self._owner == UNKNOWN, np.nan, share)
 
-    def _titles(self, place: int, events: Ints) -> list[str]:
+    def _titles(self, place: int, events: list[int]) -> list[str]:
         """Return titles as one says them, with the year where two of them, or the item itself, have the same."""
-        titles = self._fitted.metadata.titles
-        raw = [titles[item] for item in self._lists.queries.history.items[events].tolist()]
+        titles, past = self._fitted.metadata.titles, self._past
+        raw = [titles[past[event]] for event in events]
         said = [readable_title(title) for title in raw]
         every = [*said, readable_title(titles[self._items[place]])]
         if len(set(every)) == len(every):
@@ -356,6 +368,8 @@ class ExplainedLists:
 
     def _owners_taste(self, place: int) -> str | None:
         """Return the taste of the owner of an item; None for nobody, and where it is all that the user has."""
+        if not self._numbers.shape[1]:
+            return None
         row, owner = int(self._row[place]), int(self._owner[place])
         several = (self._numbers[row] != UNKNOWN).sum() > 1
         return self._taste(row, owner) if owner != UNKNOWN and several else None

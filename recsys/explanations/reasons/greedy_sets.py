@@ -29,7 +29,7 @@ _EXTENDED = 12
 _BEAM = 3
 """Sets of each size that are extended by one event."""
 
-BEYOND: Final = 40
+BEYOND: Final = 22
 """Best-scored items beside those of the list, which may come in."""
 
 _ROUNDING = 4e-6
@@ -149,45 +149,52 @@ class _Search:
         A larger set is searched only where no smaller one seems to do, or one size `beyond` it.
         """
         worth, gain, support = self.worth, self.gain, self.support
-        tried = gain.shape[1]
-        keys = np.zeros((len(worth), MOST), np.int64)
+        count, tried, rivals = gain.shape
+        keys = np.zeros((count, MOST), np.int64)
         margins = np.full(keys.shape, -np.inf, np.float32)
         bits = np.broadcast_to(1 << np.arange(tried), support.shape)
-        open_ = np.arange(len(worth))
-        beam, falls = np.zeros((len(worth), 1), np.int64), worth[:, None]
-        spoken = np.zeros(beam.shape, np.float32)
-        from_beam, event = np.zeros(tried, np.int64), np.arange(tried)
+        open_ = np.arange(count)
+        # Of the sets of each size: their number, what they add to the item, and how the candidates then stand.
+        key, said, falls = bits, support, worth[:, None] + gain
         for size in range(MOST):
-            key = beam[:, from_beam] | bits[:, event]
-            said = spoken[:, from_beam] + support[:, event]
-            margin = _nth(falls[:, from_beam] + gain[:, event], self.n)
-            margin[(beam[:, from_beam] & bits[:, event]) > 0] = -np.inf
-            best = np.where(
-                (margin > 0).any(1), np.where(margin > 0, said, -np.inf).argmax(1), margin.argmax(1)
-            )  # of several that do the one that adds most to the item
+            margin = np.asarray(np.partition(falls, rivals - self.n, axis=2)[:, :, rivals - self.n])
+            best = np.where(margin > 0, said, -np.inf).argmax(1)  # of several that do the one that adds most to it
+            best = np.where((margin > 0).any(1), best, margin.argmax(1))
             every = np.arange(len(open_))
             keys[open_, size], margins[open_, size] = key[every, best], margin[every, best]
-            done = margins[open_] > 0
-            rest = np.flatnonzero(~(done[:, : size + (not beyond)].any(1)) & np.isfinite(margin.max(1)))
+            done = (margins[open_, : size + (not beyond)] > 0).any(1)
+            rest = np.flatnonzero(~done & (margin.max(1) > -np.inf))
             if size + 1 == MOST or not len(rest):
                 break
             open_, key, said, margin = open_[rest], key[rest], said[rest], margin[rest]
-            worth_open, gain, support, bits = worth[open_], gain[rest], support[rest], bits[rest]
             if size == 0:
                 order = np.argsort(-margin, axis=1, kind="stable")[:, :_EXTENDED]
-                gain = np.take_along_axis(gain, order[:, :, None], 1)
-                support, bits = np.take_along_axis(support, order, 1), np.take_along_axis(bits, order, 1)
-                beam, spoken, falls = bits, support, worth_open[:, None] + gain
-                from_beam, event = np.triu_indices(min(_PAIRED, order.shape[1]), 1)
-                if not len(event):
-                    break
+                gain = gain[rest[:, None], order]
+                bits, support = np.take_along_axis(key, order, 1), np.take_along_axis(said, order, 1)
+                key, said, falls = _pairs(bits, support, worth[open_], gain)
                 continue
-            chosen = _distinct(key, margin)
-            falls = falls[rest][np.arange(len(rest))[:, None], from_beam[chosen]]
-            falls = falls + gain[np.arange(len(rest))[:, None], event[chosen]]
-            beam, spoken = np.take_along_axis(key, chosen, 1), np.take_along_axis(said, chosen, 1)
-            from_beam, event = (each.ravel() for each in np.indices((chosen.shape[1], gain.shape[1])))
+            beam = _distinct(key, margin)
+            falls, gain = falls[rest[:, None], beam], gain[rest]
+            bits, support = bits[rest], support[rest]
+            smaller = np.take_along_axis(key, beam, 1)[:, :, None]
+            again = (smaller & bits[:, None]) > 0
+            key = (smaller | bits[:, None]).reshape(len(rest), -1)
+            said = (np.take_along_axis(said, beam, 1)[:, :, None] + support[:, None]).reshape(key.shape)
+            falls = falls[:, :, None] + gain[:, None]
+            falls[again] = -np.inf
+            falls = falls.reshape(*key.shape, rivals)
         return keys, margins
+
+
+def _pairs(bits: Ints, support: Floats, worth: Floats, gain: Floats) -> tuple[Ints, Floats, Floats]:
+    """Return all pairs of the first events: their numbers, what they add to the item, and how the candidates stand."""
+    one, other = np.triu_indices(min(_PAIRED, gain.shape[1]), 1)
+    falls = np.empty((len(gain), len(one), gain.shape[2]), np.float32)
+    without = worth[:, None] + gain
+    for event, start in zip(*np.unique(one, return_index=True), strict=True):  # faster than to look up both of each
+        pairs = slice(start, start + other[-1] - event)
+        np.add(without[:, event, None], gain[:, event + 1 : other[-1] + 1], out=falls[:, pairs])
+    return bits[:, one] | bits[:, other], support[:, one] + support[:, other], falls
 
 
 def _distinct(key: Ints, margin: Floats) -> Ints:
@@ -197,12 +204,6 @@ def _distinct(key: Ints, margin: Floats) -> Ints:
     earlier = np.tri(keys.shape[1], k=-1, dtype=np.bool_)
     twice = ((keys[:, :, None] == keys[:, None]) & earlier).any(2)
     return np.take_along_axis(best, np.argsort(twice, axis=1, kind="stable")[:, :_BEAM], 1)
-
-
-def _nth(values: Floats, n: int) -> Floats:
-    """Return the n-th largest of the last axis."""
-    place = values.shape[-1] - n
-    return np.asarray(np.partition(values, place, axis=-1)[..., place])
 
 
 def _slack(scores: Floats) -> Floats:
