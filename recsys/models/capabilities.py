@@ -299,12 +299,13 @@ class AdditiveEvents(ABC):
     """
 
     @abstractmethod
-    def event_rows(self, queries: Queries, events: Ints) -> Floats:
-        """Return what some events of the histories add to the score of every item, "chosen items".
+    def event_rows(self, queries: Queries, events: Ints, items: Items | None = None) -> Floats:
+        """Return what some events of the histories add to the scores of items, "chosen n", or of all, "chosen items".
 
         Args:
             queries: the queries.
             events: "chosen", positions in `queries.history.items`, of known items.
+            items: "chosen n", the items for each event; None: all.
         """
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from itertools import islice
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from recsys.explanations.records import (
 )
 from recsys.models.base import FittedOn
 from recsys.types import Doubles, Floats, Ints, Items, Mask
+
+_FIELDS: Final = tuple(field.name for field in fields(Explanation))
 
 
 @final
@@ -160,15 +162,15 @@ class ExplanationColumns:
         """Return the explanations of each list; `ids`, "items", are the external ids."""
         evidence = iter([Evidence(*values) for values in zip(*self.evidence(ids).values(), strict=True)])
         gone = iter(self.gone(ids))
-        nested = zip(self.counts(self.shown).tolist(), self.counts(self.without).tolist(), strict=True)
-        fields = self.fields(ids)
+        nested = {
+            "evidence": [tuple(islice(evidence, count)) for count in self.counts(self.shown).tolist()],
+            "without": [tuple(islice(gone, count)) for count in self.counts(self.without).tolist()],
+        }
+        columns = self.fields(ids) | nested
         explained: list[list[Explanation]] = [[] for _ in range(len(self.queries))]
-        rows = zip(self.row.tolist(), nested, *fields.values(), strict=True)
-        for row, (shown, without), *values in rows:
-            one = Explanation(
-                **dict(zip(fields, values, strict=True)),
-                evidence=tuple(islice(evidence, shown)),
-                without=tuple(islice(gone, without)),
-            )
-            explained[row].append(one)
+        rows: Iterable[Any] = zip(
+            self.row.tolist(), *(columns[name] for name in _FIELDS if name in columns), strict=True
+        )
+        for row, *values in rows:
+            explained[row].append(Explanation(*values))
         return explained

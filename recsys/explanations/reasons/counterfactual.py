@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Final, final
+from typing import final
 
 import numpy as np
+import torch
 
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.reasons.contributed_list import ContributedList
+from recsys.explanations.reasons.greedy_sets import MOST, TRIED, Places, sets_of_lists, strongest_events
 from recsys.explanations.reasons.steps import Steps, finished
 from recsys.explanations.reasons.user_list import UserList
+from recsys.models.capabilities import as_fold_in
 from recsys.types import Doubles, Ints, Mask
-
-MOST: Final = 5
-"""Events of a set at most: more are no reason, but a taste."""
 
 _TRIED = 24
 """Events of an item that are tried: those whose absence lowers it most against its rivals."""
@@ -45,23 +45,36 @@ def smallest_sets(
     """Return, for items of a list, the fewest events without which each would not be in the list.
 
     The list is made again without the events: by the same slate, with the personas held, and what was seen is not
-    listed all the same. Sets are searched for on contributions: an item leaves when n others are worth more for its
-    seat, so events count by what they add to the item less what they add to its rivals. Single events and pairs are
-    searched exhaustively among the best, larger sets by a beam. Promising sets are tried, from the smallest on; of sets
-    of three and more it is tried to leave out each event. Every set that is returned drops its item; it is not always
-    the smallest (`tests/explanations/reasons/test_counterfactual.py` measures how often).
+    listed all the same. Lists without personas: see `sets_of_lists`. For the others sets are searched for on
+    contributions: an item leaves when n others are worth more for its seat, so events count by what they add to the
+    item less what they add to its rivals. Single events and pairs are searched exhaustively among the best, larger sets
+    by a beam. Promising sets are tried, from the smallest on; of sets of three and more it is tried to leave out each
+    event. Every set that is returned drops its item; it is not always the smallest
+    (`tests/explanations/reasons/test_counterfactual.py` measures how often).
 
     Args:
         user_list: the list.
         places: of the items in it.
         eligible: "events", which may be reasons; of those only events of the item's owner that add to its score.
-        contributed: the list by contributions, where the caller has it.
+        contributed: the list by contributions, where the caller has it; only for lists with personas.
 
     Returns:
         For each place the positions of the events in the history, strongest first; None where no set of at most `MOST`
         was found.
     """
-    return finished(sets_in_steps(contributed or ContributedList(user_list), user_list, places, eligible))
+    if user_list.found is not None:
+        return finished(sets_in_steps(contributed or ContributedList(user_list), user_list, places, eligible))
+    queries, items = user_list.queries, user_list.listed.items
+    with torch.inference_mode():
+        fold_in = as_fold_in(user_list.model, "to say without which events an item would leave the list")
+        added = fold_in.contributions(queries, np.maximum(items, 0)).double().cpu().numpy()
+    strength = np.where((eligible & queries.counted)[:, None], added, 0.0).astype(np.float32)
+    rank = np.asarray([place for place in places if items[0, place] != UNKNOWN], np.int64)
+    row = np.zeros(len(rank), np.int64)
+    strongest = strongest_events(strength, queries.history, row, rank, TRIED)
+    sets = sets_of_lists(user_list, added, Places(row, rank, strongest))
+    found = {place: events[events != UNKNOWN] for place, events in zip(rank.tolist(), sets, strict=True)}
+    return [found[place] if len(found.get(place, ())) else None for place in places]
 
 
 def sets_in_steps(

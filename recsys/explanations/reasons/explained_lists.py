@@ -8,7 +8,6 @@ from typing import Final, final
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 
 from recsys.data.feedback import Kind
 from recsys.data.titles import readable_title, year_of
@@ -18,7 +17,7 @@ from recsys.explanations.deeds import above_own_mean, deed, kinds_of, may_be_rea
 from recsys.explanations.reasons.columns import Events, ExplanationColumns
 from recsys.explanations.reasons.contributed_list import ContributedList
 from recsys.explanations.reasons.counterfactual import sets_in_steps
-from recsys.explanations.reasons.greedy_sets import MOST, TRIED, Places, sets_of_lists
+from recsys.explanations.reasons.greedy_sets import MOST, TRIED, Places, sets_of_lists, strongest_events
 from recsys.explanations.reasons.steps import Steps, finished
 from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.records import Explanation, ItemId, PersonaShare, ReasonKind, certainty_word
@@ -28,11 +27,6 @@ from recsys.types import Doubles, Ints, Mask
 
 LEAST_CERTAINTY: Final = 0.05
 """Events that are a smaller share of the evidence are no reason to tell, though the item would leave without them."""
-
-_LAST = 2**32 - 1
-
-_BLOCK = 256
-"""Numbers of which a processor finds the largest at once."""
 
 _POPULAR = 0.01
 """Part of the catalogue, most used first, that "nearly everybody" knows; at least `_POPULAR_ITEMS`."""
@@ -117,7 +111,10 @@ class ExplainedLists:
             parts = parts.reshape(len(lists), width, items.shape[1])[self._row, :, self._rank]
             self._parts = np.divide(parts, self._total[:, None], out=np.zeros_like(parts), where=parts > 0)
             """ "places K", the share of each persona in the positive evidence."""
-        self._strongest = self._largest(max(TRIED, evidence + MOST))
+        strength = np.where(self._own & self._eligible[:, None], self._positive, 0.0).astype(np.float32)
+        self._strongest = strongest_events(
+            strength, queries.history, self._row, self._rank, max(TRIED, evidence + MOST)
+        )
 
     def explanations(self, ids: Sequence[ItemId]) -> list[Explanation]:
         """Return the explanations of the items of all lists; `ids`, "items", are their external ids."""
@@ -209,19 +206,21 @@ class ExplainedLists:
         sets, strongest = self._sets.tolist(), self._strongest[:, 0].tolist()
         columns = (self._row, (self._sets != UNKNOWN).sum(1), speaking, self._total, recent, certainty)
         said = zip(*(column.tolist() for column in columns), strict=True)
+        several = (self._numbers != UNKNOWN).sum(1) > 1
+        tasted = (several[self._row] & (self._owner != UNKNOWN)).tolist()
         for place, (row, size, count, total, young, certain) in enumerate(said):
             kind: ReasonKind = "taste"
+            taste = self._taste(row, int(self._owner[place])) if tasted[place] else None
             if (none := nobody[row]) is not None:
                 kind, reason = "cold", none
             elif total == 0:
                 kind, reason = "popular", text.UNSUPPORTED
             elif size:
-                kind, reason = "because", self._because(place, sets[place][:size], certain)
+                kind, reason = "because", self._because(place, sets[place][:size], certain, taste)
             elif count == 0:
                 kind, reason = ("popular", text.POPULAR) if popular[place] else ("taste", text.WEAK)
             else:
                 (first,) = self._titles(place, [strongest[place]])
-                taste = self._owners_taste(place)
                 if taste is None or place not in self._stays:
                     reason = text.whole_taste(taste, count, first, young if young == young else None)  # noqa: PLR0124
                 elif popular[place]:
@@ -244,12 +243,12 @@ class ExplainedLists:
             return text.ONLY_AGAINST
         return text.UNKNOWN_ITEMS if events.stop > events.start else text.COLD
 
-    def _because(self, place: int, events: list[int], certainty: float) -> str:
+    def _because(self, place: int, events: list[int], certainty: float, taste: str | None) -> str:
         word = certainty_word(certainty)
         assert word is not None
         kinds, above = self._deeds
         verb, manner = deed([kinds[event] for event in events], [above[event] for event in events])
-        return text.because(self._titles(place, events), verb, self._owners_taste(place), word, manner)
+        return text.because(self._titles(place, events), verb, taste, word, manner)
 
     @cached_property
     def _deeds(self) -> tuple[list[Kind], list[float]]:
@@ -290,30 +289,6 @@ class ExplainedLists:
             starts = np.flatnonzero(np.diff(group[order], prepend=-1))
             sums[group[order[starts]]] = np.add.reduceat(values[order], starts)
         return sums
-
-    def _largest(self, most: int) -> Ints:
-        """Return the events that may be reasons and add most to each item, "places most", the first of equals first."""
-        queries = self._lists.queries
-        indptr, lengths = queries.history.indptr, queries.history.lengths
-        strength = np.where(self._own & self._eligible[:, None], self._positive, 0.0).astype(np.float32)
-        # One number sorts by strength, then by position: the bits of positive numbers are in their order.
-        position = np.arange(len(self._rows)) - indptr[self._rows]
-        keys = (strength.view(np.uint32).astype(np.int64) << 32) | (_LAST - position)[:, None]
-        keys[strength <= 0] = 0
-        widths = np.where(lengths > _BLOCK, _BLOCK * -(-lengths // _BLOCK), np.maximum(most, 32 * -(-lengths // 32)))
-        flat = np.concatenate([keys.T.ravel(), np.zeros(int(widths.max(initial=0)), np.int64)])
-        best = np.zeros((len(self._row), most), np.int64)
-        for width in np.unique(widths[self._row]).tolist():  # rectangles of histories of about the same length
-            places = np.flatnonzero(widths[self._row] == width)
-            row = self._row[places]
-            chosen = sliding_window_view(flat, width)[self._rank[places] * len(keys) + indptr[row]]
-            chosen *= np.arange(width) < lengths[row, None]
-            if width > _BLOCK:  # the largest of all are among the largest of each block, which are found faster
-                blocks = np.partition(chosen.reshape(-1, _BLOCK), -most, axis=1)[:, -most:]
-                chosen = blocks.reshape(len(places), -1)
-            best[places] = np.sort(np.partition(chosen, -most, axis=1)[:, -most:], axis=1)[:, ::-1]
-        events = indptr[self._row][:, None] + _LAST - (best & _LAST)
-        return np.where(best > 0, events, UNKNOWN)
 
     def _shown(self) -> Events:
         """Return the events that are shown: those of the reason, then the strongest of those that may be reasons."""
@@ -365,14 +340,6 @@ class ExplainedLists:
         name = self._lists.names_of_each[row][persona]
         assert name is not None
         return name
-
-    def _owners_taste(self, place: int) -> str | None:
-        """Return the taste of the owner of an item; None for nobody, and where it is all that the user has."""
-        if not self._numbers.shape[1]:
-            return None
-        row, owner = int(self._row[place]), int(self._owner[place])
-        several = (self._numbers[row] != UNKNOWN).sum() > 1
-        return self._taste(row, owner) if owner != UNKNOWN and several else None
 
     def _taste(self, row: int, persona: int) -> str:
         """Return the name of a persona as a sentence says it after "your taste for"."""

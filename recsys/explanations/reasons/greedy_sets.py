@@ -7,7 +7,9 @@ from typing import Final, final
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
+from recsys.data.queries import Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models.capabilities import AdditiveEvents, as_fold_in
@@ -31,6 +33,11 @@ _BEAM = 3
 
 BEYOND: Final = 22
 """Best-scored items beside those of the list, which may come in."""
+
+_LAST = 2**32 - 1
+
+_BLOCK = 256
+"""Numbers of which a processor finds the largest at once."""
 
 _ROUNDING = 4e-6
 """Advantage of the item in question, relative to the largest score: more than the rounding errors of the sums."""
@@ -57,6 +64,37 @@ class Places:
         return Places(self.row[some], self.rank[some], self.strongest[some])
 
 
+def strongest_events(strength: Floats, history: Ragged, row: Ints, rank: Ints, most: int) -> Ints:
+    """Return the events that add most to some items, "places most", the first of equals first.
+
+    Args:
+        strength: "events n", what each adds to the items of its user's list; 0 for those that do not count.
+        history: of the users.
+        row, rank: "places", the list of each item, and the position in it.
+        most: events of an item.
+
+    Returns:
+        Positions in the histories, strongest first; `UNKNOWN` where there are fewer.
+    """
+    indptr, lengths = history.indptr, history.lengths
+    # One number sorts by strength, then by position: the bits of positive numbers are in their order.
+    position = np.arange(len(strength)) - indptr[history.rows]
+    keys = (strength.view(np.uint32).astype(np.int64) << 32) | (_LAST - position)[:, None]
+    keys[strength <= 0] = 0
+    widths = np.where(lengths > _BLOCK, _BLOCK * -(-lengths // _BLOCK), np.maximum(most, 32 * -(-lengths // 32)))
+    flat = np.concatenate([keys.T.ravel(), np.zeros(int(widths.max(initial=0)), np.int64)])
+    best = np.zeros((len(row), most), np.int64)
+    for width in np.unique(widths[row]).tolist():  # rectangles of histories of about the same length
+        places = np.flatnonzero(widths[row] == width)
+        chosen = sliding_window_view(flat, width)[rank[places] * len(keys) + indptr[row[places]]]
+        chosen *= np.arange(width) < lengths[row[places], None]
+        if width > _BLOCK:  # the largest of all are among the largest of each block, which are found faster
+            blocks = np.partition(chosen.reshape(-1, _BLOCK), -most, axis=1)[:, -most:]
+            chosen = blocks.reshape(len(places), -1)
+        best[places] = np.sort(np.partition(chosen, -most, axis=1)[:, -most:], axis=1)[:, ::-1]
+    return np.where(best > 0, indptr[row][:, None] + _LAST - (best & _LAST), UNKNOWN)
+
+
 @torch.inference_mode()
 def sets_of_lists(lists: UserList, contributions: Doubles, places: Places) -> Ints:
     """Return the fewest events without which items leave their lists of best scores, as `smallest_sets` does.
@@ -80,10 +118,8 @@ def sets_of_lists(lists: UserList, contributions: Doubles, places: Places) -> In
     items, scores = _candidates(lists)
     if not len(found) or items.shape[1] < n:
         return found
-    queries = lists.queries
-    beyond = as_fold_in(lists.model, "reasons").contributions(queries, np.maximum(items[:, n:], 0))
-    added = np.hstack([contributions.astype(np.float32), beyond.float().cpu().numpy()])
     support = contributions[places.strongest, places.rank[:, None]] * (places.strongest != UNKNOWN)
+    added = _Added.of(lists, contributions, items, places.strongest)
     search = _Search.of(scores, added, places, support, n)
     exact = isinstance(lists.model, AdditiveEvents)
     keys, margins = search.guesses(beyond=not exact)
@@ -99,6 +135,31 @@ def sets_of_lists(lists: UserList, contributions: Doubles, places: Places) -> In
         found[open_[left]] = sets[np.isin(some, left)]
         open_ = np.delete(open_, left)
     return found
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Added:
+    """What the events that are tried add to the candidates: `values` "some candidates", `place` "events" of each."""
+
+    values: Floats
+    place: Ints
+
+    @classmethod
+    def of(cls, lists: UserList, contributions: Doubles, items: Items, strongest: Ints) -> _Added:
+        """Return that of `items` "queries candidates", given the contributions to the items of the lists."""
+        queries, model, n = lists.queries, lists.model, contributions.shape[1]
+        tried = np.zeros(len(contributions), np.bool_)
+        tried[strongest[strongest != UNKNOWN]] = True
+        events, beyond = np.flatnonzero(tried), np.maximum(items[:, n:], 0)
+        if isinstance(model, AdditiveEvents):
+            values = model.event_rows(queries, events, beyond[queries.history.rows[events]])
+        else:
+            values = as_fold_in(model, "reasons").contributions(queries, beyond).float().cpu().numpy()[events]
+        return cls(np.hstack([contributions[events].astype(np.float32), values]), np.cumsum(tried) - 1)
+
+    def __getitem__(self, events: Ints) -> Floats:
+        return self.values[self.place[events]]
 
 
 def _candidates(lists: UserList) -> tuple[Items, Floats]:
@@ -133,7 +194,7 @@ class _Search:
     n: int
 
     @classmethod
-    def of(cls, scores: Floats, added: Floats, places: Places, support: Doubles, n: int) -> _Search:
+    def of(cls, scores: Floats, added: _Added, places: Places, support: Doubles, n: int) -> _Search:
         every, row = np.arange(len(places.row)), places.row
         own = scores[row, places.rank]
         worth = scores[row] - own[:, None] - _slack(scores)[row, None]
@@ -220,7 +281,7 @@ def _decoded(keys: Ints, strongest: Ints, support: Doubles) -> Ints:
     return np.pad(events, ((0, 0), (0, MOST - events.shape[1])), constant_values=UNKNOWN)
 
 
-def _left(scores: Floats, added: Floats, places: Places, sets: Ints, n: int) -> Mask:
+def _left(scores: Floats, added: _Added, places: Places, sets: Ints, n: int) -> Mask:
     """Return whether items leave their lists without sets of events, by scores in double precision."""
     without = scores[places.row].astype(np.float64)
     for events in sets.T:

@@ -35,6 +35,7 @@ from recsys.models.linear.operations import (
     pair_weights,
     regularized_factor,
     sum_of_rows,
+    table_rows,
     weighted_sum,
 )
 from recsys.training.progress import FitProgress
@@ -156,10 +157,11 @@ class EASE(SummedFit, FoldIn, SampledContributions, LinearRows, AdditiveEvents, 
         (feature,) = self._reader.features(queries)
         return feature
 
-    def event_rows(self, queries: Queries, events: Ints) -> Floats:
-        features, items = self._reader.features(queries), queries.history.items[events]
+    def event_rows(self, queries: Queries, events: Ints, items: Items | None = None) -> Floats:
+        features, past = self._reader.features(queries), queries.history.items[events]
         parts = [
-            feature[events, None] * table.numpy()[items] for feature, table in zip(features, self._weights, strict=True)
+            feature[events, None] * table_rows(table, past, items)
+            for feature, table in zip(features, self._weights, strict=True)
         ]
         return np.asarray(sum(parts[1:], parts[0]), np.float32)
 

@@ -135,6 +135,11 @@ def table_weights(weights: Float[Tensor, "items items"], history: Items, items: 
     return weights.numpy().reshape(-1).take(source[:, None] + items, mode="wrap")
 
 
+def table_rows(weights: Float[Tensor, "items items"], history: Items, items: Items | None) -> Floats:
+    """Return what `table_weights` does, and of all items where `items` is None; of a known history."""
+    return weights.numpy()[history] if items is None else table_weights(weights, history, items)
+
+
 def weighted_sum(features: Iterable[Floats], parts: Iterable[Floats]) -> Float[Tensor, "events n"]:
     """Return the sum of features, "events", times their parts, "events n"; overwrites the parts."""
     total: Floats | None = None

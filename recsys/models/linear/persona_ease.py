@@ -35,6 +35,7 @@ from recsys.models.linear.operations import (
     event_weights,
     pair_weights,
     sum_of_rows,
+    table_rows,
     weighted_sum,
 )
 from recsys.models.linear.persona_ridge import PersonaRidge
@@ -203,8 +204,8 @@ class PersonaEASE(
         _ = self.fitted_on
         return self._weights
 
-    def event_rows(self, queries: Queries, events: Ints) -> Floats:
-        rows = self._weights.numpy()[queries.history.items[events]]
+    def event_rows(self, queries: Queries, events: Ints, items: Items | None = None) -> Floats:
+        rows = table_rows(self._weights, queries.history.items[events], items)
         return np.asarray(self.row_weights(queries)[events, None] * rows, np.float32)
 
     def row_weights(self, queries: Queries) -> Floats:

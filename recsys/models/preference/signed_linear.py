@@ -18,7 +18,7 @@ from recsys.data.queries import Queries
 from recsys.models.base import Recommender, Validate
 from recsys.models.capabilities import AdditiveEvents, FoldIn
 from recsys.models.linear import feedback_ridge
-from recsys.models.linear.operations import check_memory, pair_weights, sum_of_rows, weighted_sum
+from recsys.models.linear.operations import check_memory, pair_weights, sum_of_rows, table_rows, weighted_sum
 from recsys.models.preference import rated_ridge
 from recsys.models.preference.residuals import Residuals
 from recsys.training.progress import FitProgress
@@ -106,10 +106,10 @@ class SignedLinear(Recommender, FoldIn, AdditiveEvents):
         _ = self.fitted_on
         return weighted_sum(self._features(queries), (pair_weights(table, queries, items) for table in self._tables))
 
-    def event_rows(self, queries: Queries, events: Ints) -> Floats:
-        items = queries.history.items[events]
+    def event_rows(self, queries: Queries, events: Ints, items: Items | None = None) -> Floats:
+        past = queries.history.items[events]
         parts = [
-            feature[events, None] * table.numpy()[items]
+            feature[events, None] * table_rows(table, past, items)
             for feature, table in zip(self._features(queries), self._tables, strict=True)
         ]
         return np.asarray(sum(parts[1:], parts[0]), np.float32)

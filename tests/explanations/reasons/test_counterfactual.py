@@ -13,7 +13,8 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.explanations.reasons.contributed_list import ContributedList
-from recsys.explanations.reasons.counterfactual import MOST, smallest_sets
+from recsys.explanations.reasons.counterfactual import smallest_sets
+from recsys.explanations.reasons.greedy_sets import MOST
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models import EASE, IALS, Decayed, ItemKNN, PersonaEASE, WithPersonas
 from recsys.models.base import Recommender
