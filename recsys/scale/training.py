@@ -71,7 +71,7 @@ def train_partitioned(
     split, facts = PartitionedSplit.of(
         log, lambda function: engine.map(function, parts, "part"), ask=data.ask, pause=data.pause
     )
-    fitted_on = _fitted_on(log, split, facts)
+    fitted_on = fitted_on_parts(log, split, facts)
     users, items = len(fitted_on.users), len(fitted_on.items)
     notes = (
         f"cut 1 at {split.cut1}, cut 2 at {split.cut2} ({log.clock})",
@@ -81,7 +81,7 @@ def train_partitioned(
     say(f"training {type(model).__name__} on {notes[1].removeprefix('train: ')}")
 
     def total(statistic: Statistic) -> Sums:
-        return summed(engine, partial(_of_part, split, statistic, model.reads_kinds), len(log))
+        return summed(engine, partial(of_part, split, statistic, model.reads_kinds), len(log))
 
     model.fit_sums(fitted_on, total, facts.events, session)
     bundle.save(model, out / "model", extra={"split": "global_time", "seed": seed})
@@ -117,7 +117,8 @@ def summed(engine: Engine, statistic: Callable[[int], Sums], parts: int) -> Sums
     return total
 
 
-def _of_part(split: PartitionedSplit, statistic: Statistic, reads_kinds: bool, number: int) -> Sums:
+def of_part(split: PartitionedSplit, statistic: Statistic, reads_kinds: bool, number: int) -> Sums:
+    """Return a statistic of the training events of a part, with or without what is no use."""
     train = split.train(number)
     return statistic(train if reads_kinds else train.uses)
 
@@ -144,8 +145,8 @@ def _checked(experiment: Experiment, data: DataSettings, seed: int) -> tuple[Exp
     return experiment, model
 
 
-def _fitted_on(log: PartitionedLog, split: PartitionedSplit, facts: Facts) -> FittedOn:
-    """Describe the training log."""
+def fitted_on_parts(log: PartitionedLog, split: PartitionedSplit, facts: Facts) -> FittedOn:
+    """Describe the training log of a partitioned split."""
     fingerprint = sha256(f"{log.fingerprint} before {split.cut1}".encode()).hexdigest()
     items, counts = split.items, facts.uses[split.items]
     known = Vocabulary(facts.users), log.items.take(items), log.metadata.take(items)

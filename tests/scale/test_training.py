@@ -22,7 +22,7 @@ from recsys.models.capabilities import Statistic, Sums
 from recsys.scale import training
 from recsys.scale.engine import InProcess
 from recsys.scale.engines import engine_of
-from recsys.scale.training import summed, train_partitioned
+from recsys.scale.training import of_part, summed, train_partitioned
 
 CONFIGS = {"ease": [("regularization", "20")], "linear_next_item": [("half_lives", "[1, 5]"), ("regularization", "5")]}
 
@@ -72,11 +72,7 @@ def _killed_once(statistic: Statistic, mark: Path, split: object, reads_kinds: b
     if number == 2 and not mark.exists():
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return _of_part(split, statistic, reads_kinds, number)  # type: ignore[arg-type]
-
-
-_of_part = training._of_part
-"""The work on a part, whatever a test puts in its place."""
+    return of_part(split, statistic, reads_kinds, number)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("cluster")

@@ -1,0 +1,220 @@
+"""Closed-form training on logs in parts, of growing size: processor seconds and peak memory of each stage's process.
+
+Each stage runs in a process of its own, so that its peak is its own, and its seconds are those of processors: on a
+machine with other work the clock would measure that work. The users grow with the events, the items do not: sums over
+users (the Gram matrix of EASE) are compared with the smallest log; the factorisation of that matrix costs the same for
+every log, and is made for the largest one, with lists for some of its users. What is on disk is deleted when it is not needed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from benchmarks.speed.simulated_csv import write_simulated_csv
+from benchmarks.tools.command import parser, program
+from benchmarks.tools.environment import environment
+from benchmarks.tools.report import bar, bars_table, facts, report_folder, table, write_report, write_result
+from recsys.bundles import bundle
+from recsys.data.partitions.log import PartitionedLog
+from recsys.data.partitions.splitting import PartitionedSplit
+from recsys.data.partitions.writing import write_partitions
+from recsys.models import EASE
+from recsys.models.base import FittedOn
+from recsys.models.capabilities import Statistic, Sums
+from recsys.models.linear.ease import Cooccurrence
+from recsys.scale.engine import InProcess
+from recsys.scale.training import fitted_on_parts, of_part, summed
+
+BAR_GB, BAR_LINEAR = 8.0, 0.15
+_USERS_PER_MILLION = 7_000
+_EVENTS_PER_PART = 10_000_000
+_REGULARIZATION = 1000.0
+_BATCH = 2048
+
+
+@program
+def main(arguments: Sequence[str] | None = None) -> Path:
+    """Run the benchmark; return the exit code."""
+    command = parser("partitions", __doc__, quick="200,000 and 400,000 events", threads=True)
+    command.add_argument("--millions", type=float, nargs="+", default=[20.0, 200.0], help="of events, ascending")
+    command.add_argument("--items", type=int, default=27_000)
+    command.add_argument("--lists", type=int, default=100_000, help="users for whom lists are made")
+    options = command.parse_args(arguments)
+    if options.quick:
+        options.millions, options.items, options.lists = [0.2, 0.4], 1_000, 500
+    out = report_folder("partitions", options.out, options.quick)
+    return run(options.millions, options.items, options.lists, out)
+
+
+def run(millions: Sequence[float], items: int, lists: int, out: Path, *, verbose: bool = True) -> Path:
+    """Measure all sizes and write the report after each, so that an interrupted benchmark has one."""
+    stages = Stages(verbose=verbose)
+    report = out
+    for place, size in enumerate(millions):
+        with tempfile.TemporaryDirectory(prefix="recsys-partitions-") as folder:
+            stages.size = round(size * 1e6)
+            measure(stages, Path(folder), items, lists if place == len(millions) - 1 else 0)
+        report = write(stages.rows, items, out)
+    return report
+
+
+def measure(stages: Stages, folder: Path, items: int, lists: int) -> None:
+    """Make a log of a size and sum over it; factorise and make lists only if there are lists to make."""
+    events = stages.size
+    users = max(200, round(events / 1e6 * _USERS_PER_MILLION))
+    parts = max(2, round(events / _EVENTS_PER_PART))
+    csv, directory = folder / "simulated.csv", folder / "parts"
+    stages.run("simulate", partial(write_simulated_csv, csv, events, users, items, 0))
+    megabytes = csv.stat().st_size / 1e6
+    stages.run("partition", partial(_partition, csv, directory, parts))
+    csv.unlink()
+    on_disk = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
+    stages.rows[-1] |= {"parts": parts, "csv_mb": round(megabytes), "parts_mb": round(on_disk)}
+    if not lists:
+        stages.run("sums", partial(_sums, directory))
+    else:
+        stages.run("fit", partial(_fit, directory, folder / "model"))
+        stages.run("lists", partial(_lists, directory, folder / "model", lists))
+
+
+@final
+class Stages:
+    """Runs stages in processes of their own, and keeps what they took."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.size = 0
+        self._verbose = verbose
+
+    def run(self, name: str, work: Callable[[], dict[str, Any] | None]) -> None:
+        """Do the work of one stage."""
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            told, cpu, peak, seconds = pool.submit(_measured, work).result()
+        row = {"events": self.size, "stage": name, "cpu": round(cpu, 1), "seconds": round(seconds, 1)}
+        self.rows.append(row | {"peak_gb": round(peak, 2)} | told)
+        if self._verbose:
+            print(self.rows[-1], flush=True)
+
+
+def _measured(work: Callable[[], dict[str, Any] | None]) -> tuple[dict[str, Any], float, float, float]:
+    """Return what a stage tells, its processor seconds, its peak of memory in 10^9 bytes, and its seconds."""
+    started, before = time.perf_counter(), time.process_time()
+    told = work() or {}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return told, time.process_time() - before, peak, time.perf_counter() - started
+
+
+def _partition(csv: Path, directory: Path, parts: int) -> dict[str, Any]:
+    log = write_partitions(str(csv), directory, parts)
+    return {"users": log.users, "kept": log.events}
+
+
+def _split(log: PartitionedLog) -> tuple[PartitionedSplit, FittedOn, int]:
+    split, told = PartitionedSplit.of(log, lambda function: InProcess().map(function, range(len(log))))
+    return split, fitted_on_parts(log, split, told), told.events
+
+
+def _sums(directory: Path) -> dict[str, Any]:
+    """Find the cuts, and sum the Gram matrix."""
+    log = PartitionedLog.open(directory)
+    split, _, events = _split(log)
+    return _gram(log, split, Cooccurrence(EASE()._reader))[1] | {"training_events": events}
+
+
+def _gram(log: PartitionedLog, split: PartitionedSplit, statistic: Statistic) -> tuple[Sums, dict[str, Any]]:
+    before = time.process_time()
+    sums = summed(InProcess(), partial(of_part, split, statistic, True), len(log))
+    seconds = time.process_time() - before
+    return sums, {"gram_cpu": round(seconds, 1), "pairs": float(sums["gram"].sum(dtype=np.float64))}
+
+
+def _fit(directory: Path, model: Path) -> dict[str, Any]:
+    log = PartitionedLog.open(directory)
+    split, fitted_on, events = _split(log)
+    ease, told = EASE(_REGULARIZATION), dict[str, Any]()
+
+    def total(statistic: Statistic) -> Sums:
+        sums, facts_of_sums = _gram(log, split, statistic)
+        told.update(facts_of_sums)
+        return sums
+
+    before = time.process_time()
+    ease.fit_sums(fitted_on, total, events)
+    solving = time.process_time() - before - told["gram_cpu"]
+    bundle.save(ease, model)
+    return told | {"training_events": events, "items": len(fitted_on.items), "solve_cpu": round(solving, 1)}
+
+
+def _lists(directory: Path, model: Path, count: int) -> dict[str, Any]:
+    """Make the lists of the first users of the parts, from all their events."""
+    log, ease, done, spent = PartitionedLog.open(directory), bundle.load(model), 0, 0.0
+    for number in range(len(log)):
+        part = log.part(number)
+        for start in range(0, min(part.n_users, count - done), _BATCH):
+            users = np.arange(start, min(start + _BATCH, part.n_users, start + count - done), dtype=np.int32)
+            before = time.process_time()
+            ease.recommend(ease.fitted_on.queries(part, users), 10)
+            spent += time.process_time() - before
+            done += len(users)
+    return {"lists": done, "lists_cpu": round(spent, 1)}
+
+
+def write(rows: Sequence[dict[str, Any]], items: int, out: Path) -> Path:
+    """Write the report of what has been measured."""
+    write_result(out, list(rows))
+    sums = {row["events"]: row for row in rows if row["stage"] in ("sums", "fit")}
+    first = min(sums)
+    per_event = {size: row["gram_cpu"] / row["pairs"] for size, row in sums.items()}
+    peak = max(row["peak_gb"] for row in rows if row["stage"] not in ("simulate",))
+    bars = [bar("peak memory of every process", f"below {BAR_GB:g} GB", f"{peak:.2f} GB", peak < BAR_GB)]
+    for size, row in sums.items():
+        if size == first:
+            continue
+        ratio = row["gram_cpu"] / sums[first]["gram_cpu"] / (size / first)
+        claim = f"cost of the sums of {size / 1e6:g} million events against {first / 1e6:g} million, over linear"
+        bars.append(bar(claim, f"within {BAR_LINEAR:.0%}", f"{ratio:.3f}", abs(ratio - 1) <= BAR_LINEAR))
+    made = environment() | {
+        "log": f"simulated, {items} items, {_USERS_PER_MILLION} users per million events",
+        "model": f"EASE, regularization {_REGULARIZATION:g}; one process, parts of about {_EVENTS_PER_PART / 1e6:g} "
+        "million events",
+        "seed": "0",
+    }
+    names = ("events", "stage", "cpu", "peak_gb")
+    shown = [[f"{row['events'] / 1e6:g} M", row["stage"], f"{row['cpu']:.0f}", f"{row['peak_gb']:.2f}"] for row in rows]
+    details = [
+        [
+            f"{row['events'] / 1e6:g} M",
+            row["stage"],
+            *[f"{key} {value}" for key, value in row.items() if key not in names],
+        ]
+        for row in rows
+    ]
+    lines = [f"- {head[0]}, {head[1]}: {', '.join(head[2:])}" for head in details]
+    pairs = [
+        [f"{size / 1e6:g} M", f"{row['pairs'] / 1e9:.2f}", f"{1e9 * per_event[size]:.2f}"] for size, row in sums.items()
+    ]
+    return write_report(
+        out,
+        [
+            "# Logs in parts",
+            facts(made),
+            bars_table(bars),
+            "## Stages",
+            table(["events", "stage", "processor seconds", "peak, GB"], shown),
+            "## Pairs of items that the sums count",
+            table(["events", "thousand million pairs", "nanoseconds a pair"], pairs),
+            "## All that was measured",
+            "\n".join(lines),
+        ],
+    )
