@@ -3,7 +3,7 @@
 Each stage runs in a process of its own, so that its peak is its own, and its seconds are those of processors: on a
 machine with other work the clock would measure that work. The users grow with the events, the items do not: sums over
 users (the Gram matrix of EASE) are compared with the smallest log; the factorisation of that matrix costs the same for
-every log, and is made for the largest one, with lists for some of its users. What is on disk is deleted when it is not needed.
+every log, and is made for the largest one, with lists for some of its users. Files are deleted once not needed.
 """
 
 from __future__ import annotations
@@ -57,15 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> Path:
 
 
 def run(millions: Sequence[float], items: int, lists: int, out: Path, *, verbose: bool = True) -> Path:
-    """Measure all sizes and write the report after each, so that an interrupted benchmark has one."""
-    stages = Stages(verbose=verbose)
-    report = out
+    """Measure all sizes and write the report after each stage, so that an interrupted benchmark has one."""
+    stages = Stages(lambda rows: write(rows, items, out), verbose=verbose)
     for place, size in enumerate(millions):
         with tempfile.TemporaryDirectory(prefix="recsys-partitions-") as folder:
             stages.size = round(size * 1e6)
             measure(stages, Path(folder), items, lists if place == len(millions) - 1 else 0)
-        report = write(stages.rows, items, out)
-    return report
+    return write(stages.rows, items, out)
 
 
 def measure(stages: Stages, folder: Path, items: int, lists: int) -> None:
@@ -91,10 +89,10 @@ def measure(stages: Stages, folder: Path, items: int, lists: int) -> None:
 class Stages:
     """Runs stages in processes of their own, and keeps what they took."""
 
-    def __init__(self, *, verbose: bool) -> None:
+    def __init__(self, report: Callable[[Sequence[dict[str, Any]]], object], *, verbose: bool) -> None:
         self.rows: list[dict[str, Any]] = []
         self.size = 0
-        self._verbose = verbose
+        self._report, self._verbose = report, verbose
 
     def run(self, name: str, work: Callable[[], dict[str, Any] | None]) -> None:
         """Do the work of one stage."""
@@ -103,6 +101,7 @@ class Stages:
             told, cpu, peak, seconds = pool.submit(_measured, work).result()
         row = {"events": self.size, "stage": name, "cpu": round(cpu, 1), "seconds": round(seconds, 1)}
         self.rows.append(row | {"peak_gb": round(peak, 2)} | told)
+        self._report(self.rows)
         if self._verbose:
             print(self.rows[-1], flush=True)
 
@@ -174,9 +173,9 @@ def write(rows: Sequence[dict[str, Any]], items: int, out: Path) -> Path:
     """Write the report of what has been measured."""
     write_result(out, list(rows))
     sums = {row["events"]: row for row in rows if row["stage"] in ("sums", "fit")}
-    first = min(sums)
+    first = min(sums, default=0)
     per_event = {size: row["gram_cpu"] / row["pairs"] for size, row in sums.items()}
-    peak = max(row["peak_gb"] for row in rows if row["stage"] not in ("simulate",))
+    peak = max((row["peak_gb"] for row in rows if row["stage"] != "simulate"), default=0.0)
     bars = [bar("peak memory of every process", f"below {BAR_GB:g} GB", f"{peak:.2f} GB", peak < BAR_GB)]
     for size, row in sums.items():
         if size == first:

@@ -6,7 +6,17 @@ import argparse
 from pathlib import Path
 
 from recsys.cli.answers.lists import recommend_many
-from recsys.cli.arguments import Commands, add_command, add_json, add_length, add_moment, add_run, of_run, picture
+from recsys.cli.arguments import (
+    Commands,
+    add_command,
+    add_engine,
+    add_json,
+    add_length,
+    add_moment,
+    add_run,
+    of_run,
+    picture,
+)
 from recsys.cli.render import print_json, print_personas, print_recommendations, print_shelves, say
 from recsys.errors import ConfigError
 
@@ -41,6 +51,7 @@ def add_recommend(commands: Commands) -> None:
         help="--no-explain: without reasons, of --all and --users, which is several times as fast",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --out")
+    add_engine(parser, "parts of --all and --users")
     add_length(parser, "how many")
     parser.add_argument(
         "--mute",
@@ -80,8 +91,12 @@ def _recommend(options: argparse.Namespace) -> None:
     if options.all or options.users is not None:
         recommend_many(options)
         return
-    if options.out is not None or not options.explain or options.overwrite:
-        raise ConfigError("--out, --no-explain and --overwrite are for --all and --users; leave them out for one user")
+    many = options.out is not None or not options.explain or options.overwrite
+    if many or options.engine != "local" or options.workers is not None:
+        raise ConfigError(
+            "--out, --no-explain, --overwrite, --engine and --workers are for --all and --users; leave them out for "
+            "one user"
+        )
     if options.summary is not None:
         _recommend_text(options)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from recsys.cli.arguments import Commands, add_allowed, add_command, add_json, add_length, of_run
@@ -14,13 +15,14 @@ from recsys.errors import ConfigError
 def recommend_many(options: argparse.Namespace) -> None:
     """Run `recommend` for many users."""
     from recsys.experiments.lists.everybody import ListSettings, write_lists
+    from recsys.scale.engines import engine_of
 
     which = "--all" if options.all else "--users"
     if options.out is None:
         raise ConfigError(f"{which} writes a file; name it with --out: lists.parquet, lists.csv or lists.jsonl")
     if options.mute or options.boost or options.visit:
         raise ConfigError(f"{which} asks for the usual list of everybody; leave out --mute, --boost and --visit")
-    with progress_of("lists") as progress:
+    with progress_of("lists") as progress, engine_of(options.engine, options.workers, say) as engine:
         written = write_lists(
             options.run,
             options.out,
@@ -28,6 +30,7 @@ def recommend_many(options: argparse.Namespace) -> None:
             users=options.users,
             overwrite=options.overwrite,
             progress=progress,
+            each=partial(engine.map, what="part of the lists"),
             **of_run(options),
         )
     if written.unserved:

@@ -142,6 +142,10 @@ class PartitionedLog:
         """Return the times of all events of a part, of which nothing else is read."""
         return np.asarray(self._table(number, ["time"])["time"].to_numpy(), np.int64)
 
+    def users_of(self, number: int) -> Vocabulary:
+        """Return the users of a part, of whose events nothing is read."""
+        return Vocabulary(np.unique(self._table(number, ["user_id"])["user_id"].to_numpy()))
+
     def part(self, number: int, before: int | None = None, *, values: bool = True) -> Interactions:
         """Read a part; its users are those of the part that have an event in it.
 

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -94,23 +95,19 @@ def write_partitions(
     return PartitionedLog.open(out)
 
 
-def part_numbers(users: Vocabulary, parts: int) -> Ints:
-    """Return the part of each user of a vocabulary, "users", by a hash of the id as text.
+def part_numbers(users: npt.NDArray[Any], parts: int) -> Ints:
+    """Return the part of each user, "users", by a hash of the id as text.
 
-    >>> part_numbers(Vocabulary(["ann", "bo"]), 1).tolist()
+    >>> part_numbers(np.array(["ann", "bo"]), 1).tolist()
     [0, 0]
     """
-    return _hashed(users.ids.astype(str).astype(object), parts)
-
-
-def _hashed(texts: object, parts: int) -> Ints:
-    hashed = pd.util.hash_array(np.asarray(texts, object), categorize=False)
+    hashed = pd.util.hash_array(users.astype(str).astype(object), categorize=False)
     return np.asarray(hashed % np.uint64(parts), np.int64)
 
 
 def _of_log(log: Interactions, directory: Path, parts: int, items: str | Path | None) -> None:
     """Write the parts of a log that is in memory."""
-    part_of, none = part_numbers(log.users, parts), np.zeros(0, np.bool_)
+    part_of, none = part_numbers(log.users.ids, parts), np.zeros(0, np.bool_)
     metadata = log.metadata if items is None else read_items(Path(items), log.items, log.metadata)
     both = [log] if log.superseded is None else [log.superseded, log]
     marks = np.concatenate([np.full(len(one), one is not log) for one in both]) if len(both) > 1 else none
@@ -218,7 +215,7 @@ class _Spread:
         self.rated |= bool(np.isfinite(checked.value).any())
         self.span = min(self.span[0], int(checked.time.min())), max(self.span[1], int(checked.time.max()))
         columns = [_texts(user), _texts(item), pa.array(checked.value), pa.array(checked.time), pa.array(kinds)]
-        part = _hashed(user.texts.to_numpy(zero_copy_only=False), self._parts)[user.codes]
+        part = part_numbers(user.texts.to_numpy(zero_copy_only=False), self._parts)[user.codes]
         self._buffer.append((pa.record_batch(columns, schema=_SCHEMA), part))
         self.events += len(part)
         self._buffered += len(part)

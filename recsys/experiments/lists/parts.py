@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from recsys.errors import DataError
 from recsys.experiments.lists.files import check_out, join_parts
 from recsys.files import json_values, write_json
 
 STATE = "state.json"
+
+Piece = TypeVar("Piece")
+Each = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
+"""Calls a function for each of some arguments, and yields the results in order."""
 
 
 @final
@@ -67,25 +71,27 @@ class PartedFile:
 
     def write(
         self,
-        count: int,
-        make: Callable[[int, Path], None],
+        pieces: Sequence[Piece],
+        make: Callable[[tuple[Piece, Path]], None],
         names: Sequence[str],
         progress: Callable[[int], None] = lambda _: None,
+        each: Each = map,
     ) -> int:
         """Make the parts that are missing, join them, and remove the folder; return how many were there already.
 
         Args:
-            count: how many there are.
-            make: writes a part, given its number and its path, whole or not at all.
+            pieces: what each part is made of.
+            make: writes a part, given its piece and its path, whole or not at all.
             names: of the columns.
             progress: called with the number of complete parts.
+            each: calls `make` with all of its arguments, here or elsewhere.
         """
-        parts = [self.folder / f"{number:06d}{self.out.suffix.lower()}" for number in range(count)]
-        there = sum(part.exists() for part in parts)
-        for number, part in enumerate(parts):
-            if not part.exists():
-                make(number, part)
-            progress(number + 1)
+        parts = [self.folder / f"{number:06d}{self.out.suffix.lower()}" for number in range(len(pieces))]
+        missing = [(piece, part) for piece, part in zip(pieces, parts, strict=True) if not part.exists()]
+        there = len(parts) - len(missing)
+        progress(there)
+        for done, _ in enumerate(each(make, missing), 1):
+            progress(there + done)
         join_parts(parts, names, self.out)
         shutil.rmtree(self.folder)
         return there

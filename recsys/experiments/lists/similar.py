@@ -89,8 +89,9 @@ def write_similar(
     file.begin(overwrite=overwrite)
     started = time.perf_counter()
 
-    def make(number: int, part: Path) -> None:
-        table = _table(model, np.arange(number * _ITEMS, min((number + 1) * _ITEMS, count), dtype=np.int32), n)
+    def make(piece: tuple[Items, Path]) -> None:
+        numbers, part = piece
+        table = _table(model, numbers, n)
         if part.suffix != ".jsonl":
             write_table(part, table)
             return
@@ -101,7 +102,8 @@ def write_similar(
         write_lines(part, ({"item_id": item, "items": items} for item, items in of_item.items()))
 
     names = ("item_id", "rank", "similar_item_id", "title", "score")
-    kept = file.write(-(-count // _ITEMS), make, names, lambda done: progress(min(done * _ITEMS, count), count))
+    pieces = [np.arange(start, min(start + _ITEMS, count), dtype=np.int32) for start in range(0, count, _ITEMS)]
+    kept = file.write(pieces, make, names, lambda done: progress(min(done * _ITEMS, count), count))
     return {"items": count, "kept": min(kept * _ITEMS, count), "seconds": round(time.perf_counter() - started, 3)}
 
 
