@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import math
 import os
@@ -11,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from recsys.errors import DataError
 
 PICTURES = (".png", ".svg", ".pdf")
 """The suffixes of pictures that can be written."""
@@ -49,6 +52,25 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from error  # the file that was meant
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, used: str) -> Iterator[None]:
+    """Hold the lock of a file, which is made; a process that ends, however it does, releases it.
+
+    Args:
+        path: of the file.
+        used: what is in use while another process holds the lock, and what to do, as a sentence.
+
+    Raises:
+        DataError: another process holds it.
+    """
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(used) from None
+        yield
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -111,6 +111,17 @@ def data_settings(options: argparse.Namespace) -> DataSettings:
     )
 
 
+def log_arguments(options: argparse.Namespace) -> list[str]:
+    """Return the arguments that `data_settings` would read the same log and split from."""
+    given = ["--data", str(options.data), "--split", options.split, "--split-seed", str(options.split_seed)]
+    given += ["--on-error", options.on_error]
+    for name in ("threshold", "items", "ask"):
+        value = getattr(options, name)
+        given += [] if value is None else [f"--{name}", str(value)]
+    given += [] if options.ask is None else ["--pause", str(options.pause)]
+    return [*given, *(["--columns", *map("=".join, options.columns)] if options.columns else [])]
+
+
 def add_evaluate(commands: Commands) -> None:
     """Add `evaluate` to the commands of a parser."""
     parser = add_command(commands, "evaluate", _evaluate, "evaluate a run's model on its test questions again")

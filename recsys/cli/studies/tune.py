@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recsys.cli.arguments import Commands, add_command, add_json, add_seed, positive, whole
 from recsys.cli.render import print_json, print_table, program, say, short
-from recsys.cli.train import add_log, data_settings, parse_settings
+from recsys.cli.train import add_log, data_settings, log_arguments, parse_settings
 from recsys.errors import ConfigError
 from recsys.training.session import ACCELERATORS
 
@@ -73,5 +73,5 @@ def tune(options: argparse.Namespace) -> None:
     own = "" if found["own"] is None else f", {found['own']:.4f} with the file's settings"
     counts = f"{found['trials']} trials, {found['pruned']} ended early, {found['failed']} that could not be used"
     print(f"validation {found['metric']} {best['value']:.4f}{own}; {counts}; report: {options.out / 'report.md'}")
-    again = ["--config", found["tuned"], "--data", options.data, "--split", options.split]
-    print(f"Train it: {program()} train {shlex.join([*again, '--out', 'DIR'])}")
+    again = ["--config", found["tuned"], *log_arguments(options), "--seed", str(options.model_seed), "--out", "DIR"]
+    print(f"Train it: {program()} train {shlex.join(again)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
+from math import isfinite
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,8 @@ MARKDOWN, PAGE = "leaderboard.md", "leaderboard.html"
 _HEADER: Final = ("", "run", "model", "mean", "less the best", "95% interval", "p (Holm)", "")
 _NOTE: Final = (
     "Means over the test users whom all models serve from a history of their own. Each run is paired with the best on "
-    "users; p-values of the signed-rank test are corrected with Holm's method over the runs. Behind: interval and test "
-    "agree that the run is behind the best; the others may be as good."
+    "users; p-values of the signed-rank test are corrected with Holm's method over all pairs of runs and all metrics. "
+    "Behind: interval and test agree that the run is behind the best; the others may be as good."
 )
 _STYLE: Final = """
 :root { color-scheme: light dark; }
@@ -57,12 +58,12 @@ def write_leaderboard(out: Path, boards: Sequence[Board]) -> list[Path]:
 
 def cells(row: Row) -> tuple[str, ...]:
     """Return a run as a line of a table: place, run, model, mean, difference, interval, p and whether it is behind."""
-    if row.place == 1:
-        return ("1", row.run, row.model, f"{row.mean:.4f}", "", "", "", "best")
-    p = "<.0001" if row.p_holm < 0.0001 else f"{row.p_holm:.4f}".removeprefix("0")
-    interval = f"{row.low:+.4f} .. {row.high:+.4f}"
-    verdict = "behind" if row.behind else ""
-    return (str(row.place), row.run, row.model, f"{row.mean:.4f}", f"{row.diff:+.4f}", interval, p, verdict)
+    verdict = "best" if row.place == 1 else "behind" if row.behind else ""
+    difference = ("", "", "")  # of the leader, which has no test
+    if isfinite(row.p_holm):
+        p = "<.0001" if row.p_holm < 0.0001 else f"{row.p_holm:.4f}".removeprefix("0")
+        difference = (f"{row.diff:+.4f}", f"{row.low:+.4f} .. {row.high:+.4f}", p)
+    return (str(row.place), row.run, row.model, f"{row.mean:.4f}", *difference, verdict)
 
 
 def _draw(out: Path, board: Board) -> Path:

@@ -8,19 +8,18 @@ models/
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
 from recsys.errors import DataError
 from recsys.experiments.runs import METRICS
-from recsys.files import json_values, write_text
+from recsys.files import json_values, locked, write_text
 
 SERVED: Final = "served"
 LINEAGE: Final = "lineage.jsonl"
@@ -107,21 +106,15 @@ class Registry:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Let nobody else change the registry meanwhile.
 
         Raises:
             DataError: somebody else does.
         """
-        with (self.folder / _LOCK).open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise DataError(
-                    f"{self.folder} is in use: another training is going on; wait until it is done"
-                ) from None
-            yield
+        return locked(
+            self.folder / _LOCK, f"{self.folder} is in use: another training is going on; wait until it is done"
+        )
 
     @property
     def lineage(self) -> tuple[Attempt, ...]:

@@ -39,8 +39,8 @@ def write_report(out: Path, trials: Sequence[Trial], result: Mapping[str, Any], 
     parts = [
         "# Tuning",
         "\n".join(f"- **{name}**: {fact}" for name, fact in facts.items()),
-        f"Best: trial {best['trial'] + 1} with {best['value']:.4f}{gain}. Train it with "
-        f"`recsys train --config {result['tuned']}`.",
+        f"Best: trial {best['trial'] + 1} with {best['value']:.4f}{gain}. Train it on the same log and split with "
+        f"`recsys train --config {result['tuned']} --seed {question['model_seed']}`.",
         _table(["setting", "best", "searched"], _settings(best["settings"], question["search"])),
         f"![Value of each trial, the best so far, and what decides]({PICTURE})",
         "## Best trials",
@@ -84,4 +84,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split()).replace("|", "\\|")

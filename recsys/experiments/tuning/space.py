@@ -25,7 +25,6 @@ from recsys.experiments.configuration import SEARCH, Experiment, check_experimen
 from recsys.files import json_values
 from recsys.models.parameters import check_keys
 
-_DASHES: Final = f"{SEARCH}."
 _FIXED: Final = ("validation.", "seed")
 """Settings that no search may change: trials would not be comparable, or would be of chance."""
 
@@ -137,7 +136,10 @@ class SearchSpace:
         for key, written in section.items():
             if not isinstance(key, str):
                 raise ConfigError(f"{where}: {key!r} is no key of a setting; write its name")
-            full, value = setting_of(base, key, dashes=_DASHES)
+            try:
+                full, value = setting_of(base, key, dashes="")
+            except ConfigError as error:
+                raise ConfigError(f"{where}: {error}") from None
             if full in named:
                 raise ConfigError(f"{where}: {named[full]} and {key} are the same setting; keep one")
             if full.startswith(_FIXED[0]) or full.rpartition(".")[2] == _FIXED[1]:
@@ -164,7 +166,7 @@ class SearchSpace:
 
     def own(self) -> dict[str, Any] | None:
         """Return the settings of the experiment itself, by key; None where one is not in the space."""
-        values = {key: setting_of(self.base, key, dashes=_DASHES)[1] for key in self.settings}
+        values = {key: setting_of(self.base, key)[1] for key in self.settings}
         return values if all(self.settings[key].holds(value) for key, value in values.items()) else None
 
     def plain(self) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import socket
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,9 +28,9 @@ _STARTUP: Final = 10
 """Trials that are drawn at random before the sampler guides; so many have to be complete for importances, too."""
 
 _PRUNED_AFTER: Final = 5
-"""Complete trials before one is ended early, for being below their median at its last validation."""
+"""Complete trials before one is ended early, for its best validation so far being below their median at its epoch."""
 
-_REASON, _WORKER, _FACTS = "reason", "worker", "facts"
+_REASON, _FACTS = "reason", "facts"
 
 
 @final
@@ -78,7 +76,7 @@ class RunningTrial:
         """Note a validation.
 
         Raises:
-            PrunedError: the trial is below the median of the others.
+            PrunedError: the best validation so far is below the median of the complete trials at the same epoch.
         """
         self._trial.report(value, self._validations)
         self._validations += 1
@@ -118,9 +116,6 @@ class Study:
                 f"{located(storage)}: cannot hold a study ({type(error).__name__}); give sqlite:///FILE, or "
                 "a PostgreSQL database, postgresql://USER@HOST/DATABASE, that may be written"
             ) from error
-        for trial in self._study.get_trials(deepcopy=False):
-            if trial.state == TrialState.RUNNING and not _is_alive(str(trial.user_attrs.get(_WORKER, ""))):
-                self._study.tell(trial.number, state=TrialState.FAIL)
 
     def __enter__(self) -> Self:
         return self
@@ -151,7 +146,6 @@ class Study:
                 sampler = optuna.samplers.PartialFixedSampler(encoded, sampler)
         self._study.sampler = sampler
         trial = self._study.ask({key: _distribution(searched) for key, searched in self._settings.items()})
-        trial.set_user_attr(_WORKER, f"{socket.gethostname()}:{os.getpid()}")
         return RunningTrial(trial, self._decoded(trial.params))
 
     def tell(self, running: RunningTrial, value: float | None, *, reason: str = "", **facts: Any) -> None:  # noqa: ANN401
@@ -209,22 +203,6 @@ def _has_ended(trial: FrozenTrial) -> bool:
     """Return whether a trial counts: it is complete, was ended early, or its settings could not be used."""
     failed = trial.state == TrialState.FAIL and _REASON in trial.user_attrs
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or failed
-
-
-def _is_alive(worker: str) -> bool:
-    """Return whether the process that makes a trial may be running: only those of this machine are known to be gone."""
-    host, _, process = worker.rpartition(":")
-    if host != socket.gethostname() or not process.isdecimal():
-        return bool(host)
-    if int(process) == os.getpid():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _distribution(searched: Searched) -> BaseDistribution:

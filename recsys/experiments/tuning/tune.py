@@ -14,6 +14,7 @@ import yaml
 
 from recsys.data.splits.holdout import Split
 from recsys.errors import CapabilityError, ConfigError, DataError
+from recsys.evaluation.metrics import SMALLER_IS_BETTER
 from recsys.evaluation.ranking import validator
 from recsys.events.transfer import pinned
 from recsys.experiments.configuration import FEEDBACK, Experiment, Filters
@@ -21,7 +22,7 @@ from recsys.experiments.feedback import resolved
 from recsys.experiments.run_log import DataSettings, LogRecord
 from recsys.experiments.tuning.report import write_report
 from recsys.experiments.tuning.space import SearchSpace
-from recsys.files import json_values, write_json, write_text
+from recsys.files import json_values, locked, write_json, write_text
 from recsys.models.base import Recommender, Validate
 from recsys.training.session import Session
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from recsys.experiments.tuning.study import RunningTrial, SamplerName, Study, Trial
 
 SEARCHED, TUNED, STUDY = "search.json", "tuned.yaml", "study.db"
+_LOCK = ".lock"
 
 
 @final
@@ -88,6 +90,8 @@ def tune(
         from recsys.experiments.tuning.study import Study  # noqa: PLC0415 (an optional library)
     except ModuleNotFoundError as error:
         raise ConfigError(f"tuning needs {error.name}, which is not installed; pip install 'recsys[tune]'") from None
+    if settings.storage is None and set(str(out.resolve())) & set("?%{}"):
+        raise ConfigError(f"{out}: the address of a database cannot have ?, %, {{ or }}; choose another directory")
     data.check(space.base.filters)
     data = replace(data, source=pinned(data.source))
     log = data.load()
@@ -102,23 +106,25 @@ def tune(
             cuts[experiment.filters] = data.cut(log, experiment.filters)
         return cuts[experiment.filters]
 
+    first = cut(space.base)  # a fault of the log is told before any trial
     if FEEDBACK not in space.settings:
-        base, _ = resolved(space.base, cut(space.base), seed=settings.model_seed, say=say)
+        base, _ = resolved(space.base, first, seed=settings.model_seed, say=say)
         space = replace(space, base=base)
     started = time.monotonic()
-    with Study(storage, name, space.settings, settings.sampler, settings.seed) as study:
+    used = f"{out} is in use: another search is going on there; wait until it is done"
+    with locked(out / _LOCK, used), Study(storage, name, space.settings, settings.sampler, settings.seed) as study:
         trials = study.trials()
         if trials:
-            say(f"{len(trials)} trials are there already")
+            say(f"of earlier calls there are {len(trials)} of {settings.trials} trials")
         search = _Search(space, study, cut, settings, accelerator)
         while len(trials) < settings.trials:
             if settings.minutes is not None and time.monotonic() - started > 60 * settings.minutes:
                 say(f"{settings.minutes:g} minutes are over after {len(trials)} trials; the same command goes on")
                 break
-            trials = [*trials, search.trial()]
-            say(_line(trials, space.base.validation.metric))
-        importances = study.importances()
-    return _finish(out, space, trials, importances, question)
+            search.trial()
+            trials = study.trials()
+            say(_line(trials, _metric(space)))
+        return _finish(out, space, trials, study.importances(), question)
 
 
 @final
@@ -137,15 +143,14 @@ class _Search:
         self._seed, self._session = settings.model_seed, Session(accelerator=accelerator)
         self._own = space.own()
 
-    def trial(self) -> Trial:
-        """Make the next trial and return it."""
+    def trial(self) -> None:
+        """Make the next trial."""
         running = self._study.next(self._own)
         try:
             self._make(running)
         except BaseException:
             self._study.drop(running)
             raise
-        return self._study.trials()[-1]
 
     def _make(self, running: RunningTrial) -> None:
         from recsys.experiments.tuning.study import PrunedError  # noqa: PLC0415
@@ -154,6 +159,7 @@ class _Search:
         try:
             experiment = self._space.experiment(running.settings)
             split = self._cut(experiment)
+            experiment, _ = resolved(experiment, split, seed=self._seed, session=self._session)
             validate = validator(split.valid, experiment.validation.metric, experiment.validation.users)
             model = experiment.build(self._seed)
             model.fit(split.train, _reporting(validate, running), self._session)
@@ -161,7 +167,7 @@ class _Search:
         except PrunedError:
             self._study.tell(running, None, seconds=_seconds(started))
             return
-        except (ConfigError, CapabilityError) as error:
+        except (ConfigError, CapabilityError, DataError) as error:
             value, reason = None, str(error)
         epochs = None if value is None or model.effort is None else model.effort.epochs
         self._study.tell(running, value, reason=reason, seconds=_seconds(started), epochs=epochs)
@@ -225,6 +231,12 @@ def _begin(out: Path, question: dict[str, Any]) -> None:
     write_json(path, question)
 
 
+def _metric(space: SearchSpace) -> str:
+    """Return the name of what is maximised: with a minus where less of the metric is better."""
+    metric = space.base.validation.metric
+    return f"-{metric}" if metric.partition("@")[0] in SMALLER_IS_BETTER else metric
+
+
 def _line(trials: list[Trial], metric: str) -> str:
     last = trials[-1]
     told = {"complete": "", "pruned": ", ended early", "failed": ""}[last.state]
@@ -253,8 +265,7 @@ def _finish(
     if best is None:
         reasons = "; ".join(dict.fromkeys(trial.reason for trial in trials if trial.reason)) or "there was no time"
         raise ConfigError(f"none of the {len(trials)} trials could be made: {reasons}")
-    experiment = space.experiment(best.settings)
-    metric = experiment.validation.metric
+    experiment, metric = space.experiment(best.settings), _metric(space)
     head = f"# Tuned by `recsys tune`: validation {metric} {best.value:.4f}, the best of {len(trials)} trials.\n"
     write_text(out / TUNED, head + yaml.safe_dump(json_values(experiment.to_dict()), sort_keys=False))
     own = space.own()

@@ -17,6 +17,7 @@ from recsys.errors import ConfigError, DataError
 from recsys.evaluation.ranking import validator
 from recsys.experiments.configuration import read_experiment
 from recsys.experiments.run_log import DataSettings
+from recsys.experiments.runs import train_run
 from recsys.experiments.tuning.space import SearchSpace
 from recsys.models.base import Recommender
 from recsys.worlds.simulation import simulated_log
@@ -180,6 +181,55 @@ def test_settings_that_cannot_be_used_together_are_told_and_counted(
     monkeypatch.setattr(type(space.base), "build", lambda *_: refuse(space.experiment({"regularization": 1.0})))
     with pytest.raises(ConfigError, match="none of the 2 trials could be made: too small"):
         tune(space, data, tmp_path / "none", TuneSettings(trials=2))
+
+
+def test_a_log_that_the_filters_of_a_trial_empty_ends_the_trial_alone(data: DataSettings, tmp_path: Path) -> None:
+    base = read_experiment("ease", [("feedback", "events")])
+    space = SearchSpace.of({"filters.min_item_events": {"low": 1, "high": 100_000}}, base, "ease")
+    found = tune(space, data, tmp_path / "out", TuneSettings(trials=3, sampler="random"))
+    assert (found["trials"], found["failed"]) == (3, 2)
+    assert "none is left" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_reading_that_is_chosen_on_validation_is_measured_as_it_is_trained(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = [(user, item, 1 + (user + item) % 5) for user in range(30) for item in range(20) if (user * item) % 3]
+    log.write_text("user,item,rating\n" + "".join(f"{user},{item},{rating}\n" for user, item, rating in rows))
+    settings = DataSettings(str(log), "random")
+    space = SearchSpace.of({"feedback": ["auto", "signed"]}, read_experiment("ease"), "ease")
+    tune(space, settings, tmp_path / "out", TuneSettings(trials=4, sampler="random"))
+    value = next(one.value for one in _trials(tmp_path / "out", space) if one.settings["feedback"] == "auto")
+    made = train_run(space.experiment({"feedback": "auto"}), settings, tmp_path / "run", seed=0)
+    assert made["feedback"]["feedback"] != "events"
+    assert made["valid"]["ndcg@10"] == pytest.approx(value)
+
+
+def test_a_metric_of_which_less_is_better_has_a_minus_in_its_name(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = [(user, item, 1 + (user + item) % 5) for user in range(30) for item in range(20) if (user * item) % 3]
+    log.write_text("user,item,rating\n" + "".join(f"{user},{item},{rating}\n" for user, item, rating in rows))
+    space = SearchSpace.of({"regularization": [1, 1000]}, read_experiment("ease", [("metric", "regret@10")]), "ease")
+    found = tune(space, DataSettings(str(log), "random"), tmp_path / "out", TuneSettings(trials=2))
+    assert found["metric"] == "-regret@10"
+    assert found["best"]["value"] < 0
+
+
+def test_a_directory_that_no_address_can_name_is_refused(data: DataSettings, tmp_path: Path) -> None:
+    """Its study would be in another directory."""
+    for name in ("a?b", "a%20b", "a{b}"):
+        with pytest.raises(ConfigError, match="choose another directory"):
+            tune(_ease(), data, tmp_path / name, TuneSettings(trials=1))
+    tune(_ease(), data, tmp_path / "a b#c", TuneSettings(trials=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["a b#c"]
+    assert (tmp_path / "a b#c" / "study.db").exists()
+
+
+def test_two_searches_in_one_directory(data: DataSettings, tmp_path: Path) -> None:
+    def second(_: str) -> None:
+        with pytest.raises(DataError, match="another search is going on"):
+            tune(_ease(), data, tmp_path / "out", TuneSettings(trials=2))
+
+    assert tune(_ease(), data, tmp_path / "out", TuneSettings(trials=2), say=second)["trials"] == 2
 
 
 def test_no_trial_begins_when_time_is_over(data: DataSettings, tmp_path: Path) -> None:
