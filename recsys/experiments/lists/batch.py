@@ -52,6 +52,11 @@ class RunLists:
         listed_by = recommender_of(run / "model", model, exact=exact)
         return cls(model, min(n, model.n_items), listed_by, splits_of_run(run, model))
 
+    @classmethod
+    def of_model(cls, model: Recommender, n: int) -> Self:
+        """Return what makes the lists of a model without a run: exactly, and without splits."""
+        return cls(model, min(n, model.n_items), model.recommend)
+
     def lists(self, queries: Queries) -> Recommendations:
         """Return the lists without reasons."""
         return self.listed_by(queries, self.n)

@@ -206,9 +206,9 @@ class _Job:
         assert log is not None
         return self._once("log", str(part), lambda: log.part(part))
 
-    def writer(self, part: int | None) -> _Writer:
+    def writer(self, part: int | None) -> ListWriter:
         """Return what writes lists of users of the log, or of a part of it."""
-        return _Writer(self.lister(), self.log(part), self.settings)
+        return ListWriter(self.lister(), self.log(part), self.settings)
 
     def _once(self, what: str, which: str, make: Callable[[], _Made]) -> _Made:
         """Return what was made last, if it is the same; else make it in its place."""
@@ -258,7 +258,7 @@ def _numbers(model: Recommender, log: Interactions, named: list[str] | None) -> 
 
 
 @final
-class _Writer:
+class ListWriter:
     """Writes the lists of some users to a part."""
 
     def __init__(self, lister: RunLists, log: Interactions, settings: ListSettings) -> None:
