@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
 
 from recsys.data.feedback import CODES, KINDS, NEGATIVE_KINDS, Kind
 from recsys.data.queries import Queries
-from recsys.types import Doubles, Mask
+from recsys.types import Doubles, Ints, Mask
 
 _VERBS: Final[dict[Kind, str]] = {"rating": "rated", "like": "liked", "buy": "bought", "view": "viewed"}
 _NEUTRAL = "chose"
@@ -48,26 +48,32 @@ def may_be_reasons(queries: Queries) -> Mask:
     return np.asarray(liked)
 
 
-def deed(kinds: Sequence[Kind], above: Sequence[float]) -> tuple[str, str]:
+@cache
+def deed(kinds: tuple[Kind, ...], above: bool = False) -> tuple[str, str]:
     """Return the verb for what the user did with some items, and the manner, if there is one to tell.
 
     Args:
         kinds: of the events; "use" where no more is known.
-        above: by how much each rating exceeds the user's mean.
+        above: whether every rating exceeds the user's mean.
 
-    >>> deed(["rating", "rating"], [0.5, 1.0]), deed(["rating"], [0.0]), deed(["buy"], [0.0])
+    >>> deed(("rating", "rating"), True), deed(("rating",)), deed(("buy",))
     (('rated', 'above your average'), ('rated', ''), ('bought', ''))
-    >>> deed(["rating", "buy"], [1.0, 0.0])
+    >>> deed(("rating", "buy"))
     ('chose', '')
     """
     if len(set(kinds)) != 1:
         return _NEUTRAL, ""
     verb = _VERBS.get(kinds[0], _NEUTRAL)
-    return verb, "above your average" if kinds[0] == "rating" and min(above) > _ROUNDING else ""
+    return verb, "above your average" if kinds[0] == "rating" and above else ""
 
 
-def kinds_of(queries: Queries) -> list[Kind]:
-    """Return the kind of each event; a rating where there is a value that is one, else a use, where none are given."""
+def is_above(queries: Queries) -> Mask:
+    """Return "events": whether each rating exceeds its user's mean rating."""
+    return np.asarray(above_own_mean(queries) > _ROUNDING)
+
+
+def kinds_of(queries: Queries, events: Ints) -> list[Kind]:
+    """Return the kinds of some events; a rating where a value is one, else a use, where none are given."""
     if queries.kinds is None:
-        return ["rating" if rated else "use" for rated in is_rating(queries).tolist()]
-    return [KINDS[code] for code in queries.kinds.tolist()]
+        return ["rating" if rated else "use" for rated in is_rating(queries)[events].tolist()]
+    return [KINDS[code] for code in queries.kinds[events].tolist()]

@@ -269,7 +269,7 @@ def evidence_sentence(kind: EvidenceKind, evidence: Sequence[Evidence], taste: s
     titles = [readable_title(event.title) for event in evidence]
     if kind == "contribution":
         return text.speak_for_it(titles, taste)
-    verb, _ = deed(["use" if event.rating is None else "rating" for event in evidence], [0.0] * len(evidence))
+    verb, _ = deed(tuple(["use" if event.rating is None else "rating" for event in evidence]))
     return text.resembles(titles, verb, taste)
 
 
@@ -299,7 +299,7 @@ def _by_resemblance(read: ReadOut, facts: UserFacts, recommendations: Recommenda
         events = shown.event[ends[place] : ends[place + 1]].tolist()
         taste = tastes[place] if tastes else None
         if events:
-            verb, _ = deed(["rating" if rated[event] else "use" for event in events], [0.0] * len(events))
+            verb, _ = deed(tuple(["rating" if rated[event] else "use" for event in events]))
             reasons.append(text.resembles([readable_title(titles[past[event]]) for event in events], verb, taste))
         else:
             reasons.append(text.unnamed(taste) if model.needs_known_users else text.FOR_EVERYBODY)

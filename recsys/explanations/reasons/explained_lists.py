@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, final
 
 import numpy as np
@@ -13,7 +13,7 @@ from recsys.data.feedback import Kind
 from recsys.data.titles import readable_title, year_of
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations import text
-from recsys.explanations.deeds import above_own_mean, deed, kinds_of, may_be_reasons
+from recsys.explanations.deeds import deed, is_above, kinds_of, may_be_reasons
 from recsys.explanations.reasons.columns import Events, ExplanationColumns
 from recsys.explanations.reasons.contributed_list import ContributedList
 from recsys.explanations.reasons.counterfactual import sets_in_steps
@@ -203,12 +203,11 @@ class ExplainedLists:
         popular = (self._fitted.tie_rank.numpy()[self._items] < known).tolist()
         kinds: list[ReasonKind] = []
         reasons: list[str] = []
-        sets, strongest = self._sets.tolist(), self._strongest[:, 0].tolist()
-        columns = (self._row, (self._sets != UNKNOWN).sum(1), speaking, self._total, recent, certainty)
-        said = zip(*(column.tolist() for column in columns), strict=True)
         several = (self._numbers != UNKNOWN).sum(1) > 1
         tasted = (several[self._row] & (self._owner != UNKNOWN)).tolist()
-        for place, (row, size, count, total, young, certain) in enumerate(said):
+        columns = (self._row, (self._sets != UNKNOWN).sum(1), speaking, self._total, recent, certainty)
+        rows = zip(*(column.tolist() for column in columns), self._deeds(), strict=True)
+        for place, (row, size, count, total, young, certain, (titles, kinds_done, above)) in enumerate(rows):
             kind: ReasonKind = "taste"
             taste = self._taste(row, int(self._owner[place])) if tasted[place] else None
             if (none := nobody[row]) is not None:
@@ -216,19 +215,20 @@ class ExplainedLists:
             elif total == 0:
                 kind, reason = "popular", text.UNSUPPORTED
             elif size:
-                kind, reason = "because", self._because(place, sets[place][:size], certain, taste)
+                word = certainty_word(certain)
+                assert word is not None
+                verb, manner = deed(kinds_done, above)
+                kind, reason = "because", text.because(titles, verb, taste, word, manner)
             elif count == 0:
                 kind, reason = ("popular", text.POPULAR) if popular[place] else ("taste", text.WEAK)
+            elif taste is None or place not in self._stays:
+                reason = text.whole_taste(taste, count, titles[0], None if math.isnan(young) else young)
+            elif popular[place]:
+                kind, reason = "popular", text.popular_too(taste, count, titles[0])
             else:
-                (first,) = self._titles(place, [strongest[place]])
-                if taste is None or place not in self._stays:
-                    reason = text.whole_taste(taste, count, first, young if young == young else None)  # noqa: PLR0124
-                elif popular[place]:
-                    kind, reason = "popular", text.popular_too(taste, count, first)
-                else:
-                    numbers = self._numbers[row].tolist()
-                    other = next(one.persona for one in personas[place] if one.persona != numbers[self._owner[place]])
-                    reason = text.two_tastes(taste, count, first, self._taste(row, numbers.index(other)))
+                numbers = self._numbers[row].tolist()
+                other = next(one.persona for one in personas[place] if one.persona != numbers[self._owner[place]])
+                reason = text.two_tastes(taste, count, titles[0], self._taste(row, numbers.index(other)))
             kinds.append(kind)
             reasons.append(reason)
         return kinds, reasons
@@ -243,24 +243,34 @@ class ExplainedLists:
             return text.ONLY_AGAINST
         return text.UNKNOWN_ITEMS if events.stop > events.start else text.COLD
 
-    def _because(self, place: int, events: list[int], certainty: float, taste: str | None) -> str:
-        word = certainty_word(certainty)
-        assert word is not None
-        kinds, above = self._deeds
-        verb, manner = deed([kinds[event] for event in events], [above[event] for event in events])
-        return text.because(self._titles(place, events), verb, taste, word, manner)
+    def _deeds(self) -> Iterator[tuple[list[str], tuple[Kind, ...], bool]]:
+        """Yield of each item what its sentence names: titles, what was done, and whether above the user's mean.
 
-    @cached_property
-    def _deeds(self) -> tuple[list[Kind], list[float]]:
-        """ "events": what the users did, and by how much ratings exceed their mean."""
-        above: list[float] = above_own_mean(self._lists.queries).tolist()
-        return kinds_of(self._lists.queries), above
-
-    @cached_property
-    def _past(self) -> list[int]:
-        """ "events": the items of the histories."""
-        past: list[int] = self._lists.queries.history.items.tolist()
-        return past
+        They are those of the set of events, or else of the strongest event. Titles are as one says them, with the year
+        where two of them, or the item itself, have the same.
+        """
+        named = self._sets.copy()
+        named[:, 0] = np.where(named[:, 0] == UNKNOWN, self._strongest[:, 0], named[:, 0])
+        events = named[named != UNKNOWN]
+        queries, titles = self._lists.queries, self._fitted.metadata.titles
+        raw = [titles[item] for item in queries.history.items[events].tolist()]
+        said, kinds, above = (
+            [readable_title(title) for title in raw],
+            kinds_of(queries, events),
+            is_above(queries)[events],
+        )
+        ends = np.cumsum((named != UNKNOWN).sum(1)).tolist()
+        start, raised = 0, above.tolist()
+        for item, end in zip(self._items.tolist(), ends, strict=True):
+            every = [*said[start:end], readable_title(titles[item])]
+            names = every[:-1]
+            if len(set(every)) < len(every):
+                dated = zip(names, map(year_of, raw[start:end]), strict=True)
+                names = [
+                    f"{name} ({year})" if year is not None and every.count(name) > 1 else name for name, year in dated
+                ]
+            yield names, tuple(kinds[start:end]), all(raised[start:end])
+            start = end
 
     def _added(self, events: Events) -> Doubles:
         """Return the positive contributions of events to their items, "entries"."""
@@ -319,19 +329,6 @@ class ExplainedLists:
         ]
         share = np.take_along_axis(self._parts, np.maximum(self._owner, 0)[:, None], 1)[:, 0]
         return personas, owners, np.where(self._owner == UNKNOWN, np.nan, share)
-
-    def _titles(self, place: int, events: list[int]) -> list[str]:
-        """Return titles as one says them, with the year where two of them, or the item itself, have the same."""
-        titles, past = self._fitted.metadata.titles, self._past
-        raw = [titles[past[event]] for event in events]
-        said = [readable_title(title) for title in raw]
-        every = [*said, readable_title(titles[self._items[place]])]
-        if len(set(every)) == len(every):
-            return said
-        return [
-            f"{name} ({year})" if every.count(name) > 1 and (year := year_of(title)) is not None else name
-            for name, title in zip(said, raw, strict=True)
-        ]
 
     def _name(self, row: int, persona: int) -> str:
         return self._own_names.get(int(self._numbers[row, persona])) or self._found_name(row, persona).text

@@ -19,16 +19,13 @@ from recsys.types import Doubles, Floats, Ints, Items, Mask
 MOST: Final = 5
 """Events of a set at most: more are no reason, but a taste."""
 
-TRIED: Final = 16
+TRIED: Final = 12
 """Events of an item that are tried: those that add most to its score."""
 
 _PAIRED = 8
 """Of which all pairs are tried: those whose absence lowers the item most against its rivals."""
 
-_EXTENDED = 12
-"""Of which sets are extended."""
-
-_BEAM = 3
+_BEAM = 2
 """Sets of each size that are extended by one event."""
 
 BEYOND: Final = 22
@@ -229,7 +226,7 @@ class _Search:
                 break
             open_, key, said, margin = open_[rest], key[rest], said[rest], margin[rest]
             if size == 0:
-                order = np.argsort(-margin, axis=1, kind="stable")[:, :_EXTENDED]
+                order = np.argsort(-margin, axis=1, kind="stable")
                 gain = gain[rest[:, None], order]
                 bits, support = np.take_along_axis(key, order, 1), np.take_along_axis(said, order, 1)
                 key, said, falls = _pairs(bits, support, worth[open_], gain)
