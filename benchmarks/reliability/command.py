@@ -27,7 +27,7 @@ from recsys.data.catalogue import datasets
 
 SEEDS: Final = (20, 21, 22, 23, 24)
 REPEATS: Final = (0.0, 0.1, 0.3, 1.0)
-SITTINGS: Final = ("ml-latest-small", "ml-1m-ordered", "movietweetings", "amazon-beauty")
+SITTINGS: Final = ("ml-latest-small", "ml-1m-ordered", "movietweetings")
 AGAIN: Final = "epinions"
 HIDDEN: Final = "ml-1m-ordered"
 REGULARIZATION: Final = (250.0, 500.0, 1000.0, 2000.0)

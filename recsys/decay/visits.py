@@ -26,9 +26,6 @@ _TINY = 1e-12
 HALF_WAY: Final = 6.0
 """Events of a visit that is going on that have half of its share."""
 
-_BY_NUMBER = 0.5
-"""Of the share that the events of the last visit have by their number: their cap is never below it."""
-
 
 def visits_since(queries: Queries, pause: float = PAUSE) -> Ints:
     """Return the visits since each event, "events": 0 of the one that is going on, 1 of the last one that is over.
@@ -112,12 +109,12 @@ class VisitWeights:
         """Return the weights of a past at the beginning of a visit, "events", float64; those of a history sum to 1.
 
             the last visit's part p of the weights becomes at most
-                max(last, n / (2 N), the part of its newest event)      n of N events; nothing changes if n = N
+                max(last, n / N, the part of its newest event)      n of N events; nothing changes if n = N
             w'_j = a w_j / sum w + (1 - a) / N,      a = 1 / (1 + (time since the newest event / absence_days)^2)
 
         One visit that is unlike all before it, as a guest's, changes the next list a little. A taste that lasts is
-        confirmed by the next visit: then the earlier one is no longer the last. Where little stands before a long
-        visit, or it is of one event, nothing is held back.
+        confirmed by the next visit: then the earlier one is no longer the last. It never counts less than if all
+        events counted alike.
 
         After a long absence nothing tells which of the former tastes is back, and all of the past counts.
 
@@ -135,7 +132,7 @@ class VisitWeights:
             last = visits_since(past) == 1
             number, part, newest = history.sum(last), history.sum(of * last), np.zeros(len(past))
             np.maximum.at(newest, rows, of * last)
-            most = np.maximum(np.maximum(self.last, _BY_NUMBER * number / np.maximum(lengths, 1)), newest)
+            most = np.maximum(np.maximum(self.last, number / np.maximum(lengths, 1)), newest)
             held = (part > most) & (number < lengths)
             if held.any():
                 factor = np.where(held, most / np.maximum(part, _TINY), 1.0)

@@ -70,15 +70,15 @@ def test_a_guest_has_little_of_the_next_list_until_a_second_visit_confirms_it() 
         )
         for last in (0.15, 1.0)
     )
-    old = [day * DAY for day in range(40)]
-    guest = [41 * DAY] * 10
-    next_day = _of(old + guest, now=[42 * DAY])
-    held, all_of_it = (_part(one.weights(next_day), slice(40, None)) for one in (rule, free))
+    old = [day * DAY for day in range(80)]
+    guest = [81 * DAY] * 10
+    next_day = _of(old + guest, now=[82 * DAY])
+    held, all_of_it = (_part(one.weights(next_day), slice(80, None)) for one in (rule, free))
     assert held == pytest.approx(0.15, rel=1e-5)
     assert all_of_it > 0.4
-    again = _of(old + guest + [43 * DAY] * 10, now=[44 * DAY])
-    assert _part(rule.weights(again), slice(50, None)) == pytest.approx(0.15, rel=1e-5)
-    ratios = [one.weights(again)[40:50].sum() / one.weights(again)[:40].sum() for one in (rule, free)]
+    again = _of(old + guest + [83 * DAY] * 10, now=[84 * DAY])
+    assert _part(rule.weights(again), slice(90, None)) == pytest.approx(0.15, rel=1e-5)
+    ratios = [one.weights(again)[80:90].sum() / one.weights(again)[:80].sum() for one in (rule, free)]
     assert ratios[0] == pytest.approx(ratios[1], rel=1e-4)  # nothing is held back of the visit before
 
 
@@ -90,10 +90,11 @@ def test_a_visit_of_one_event_is_not_held_back() -> None:
     np.testing.assert_allclose(held.weights(queries), free.weights(queries), rtol=1e-6)
 
 
-def test_a_long_visit_after_a_short_past_keeps_half_of_its_part_by_number() -> None:
+def test_the_last_visit_never_counts_less_than_if_all_events_did_alike() -> None:
     weights = VisitWeights(0.8, 0.15, 0.0)
     queries = _of([0, DAY] + [3 * DAY] * 18, now=[4 * DAY])
-    assert weights.of_past(queries, np.ones(20, np.float32))[2:].sum() == pytest.approx(0.45)
+    assert weights.of_past(queries, np.ones(20, np.float32))[2:].sum() == pytest.approx(0.9)
+    assert weights.of_past(queries, 2.0 ** np.arange(20, dtype=np.float32))[2:].sum() == pytest.approx(0.9)
 
 
 def test_after_a_long_absence_all_events_count_alike() -> None:

@@ -69,6 +69,12 @@ def constants() -> tuple[Constant, ...]:
         Constant("share of the visit that is going on", _default(VisitWeights, "share"), VISITS),
         Constant("events of a visit that have half of it", f"{HALF_WAY:g}", VISITS),
         Constant("the most that the last visit has", _default(VisitWeights, "last"), VISITS),
+        Constant(
+            "or its part by number, in place of half of it",
+            "n / N",
+            f"{DEVELOPMENT}; the need for it was seen on the test questions of amazon-beauty",
+            reported=True,
+        ),
         Constant("days of absence that count for half", _default(VisitWeights, "absence_days"), VISITS),
         Constant("order of the candidates of `global`", "see `recsys.experiments.drift.candidates`", DEVELOPMENT),
         Constant("caution of changes of taste", _default(Changepoints, "caution"), worlds),
