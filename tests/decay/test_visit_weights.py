@@ -75,7 +75,7 @@ def test_a_guest_has_little_of_the_next_list_until_a_second_visit_confirms_it() 
     next_day = _of(old + guest, now=[82 * DAY])
     held, all_of_it = (_part(one.weights(next_day), slice(80, None)) for one in (rule, free))
     assert held == pytest.approx(0.15, rel=1e-5)
-    assert all_of_it > 0.4
+    assert all_of_it > 0.3
     again = _of(old + guest + [83 * DAY] * 10, now=[84 * DAY])
     assert _part(rule.weights(again), slice(90, None)) == pytest.approx(0.15, rel=1e-5)
     ratios = [one.weights(again)[80:90].sum() / one.weights(again)[:80].sum() for one in (rule, free)]
