@@ -33,6 +33,10 @@ def add(commands: Commands) -> None:
         "--attributes", type=Path, metavar="FILE", help="CSV or Parquet: item ids, then facts that the policy asks for"
     )
     parser.add_argument("--ledger", type=Path, metavar="DIR", help="record each decision under the policy, for audits")
+    parser.add_argument("--repeat", action="store_true", help="lists may have items of the history again")
+    parser.add_argument(
+        "--cors", nargs="+", default=[], metavar="ORIGIN", help="web pages that may ask, such as https://shop.example"
+    )
     parser.add_argument("--no-auth", action="store_true", help="serve without tokens; on a loopback address only")
     parser.add_argument(
         "--rate",
@@ -81,6 +85,8 @@ def _serve(options: argparse.Namespace) -> None:
         policy=options.policy,
         attributes=options.attributes,
         ledger=options.ledger,
+        repeats=options.repeat,
+        origins=tuple(options.cors),
     )
 
     def ready(url: str, has_token: bool) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, final
 
+from recsys.data.kinds import NEGATIVE_KINDS
 from recsys.events.batches import Key, distinct, fresh, key_of
 from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import check_id, check_page, check_persona
+from recsys.events.impressions.records import Impression, PositionClicks, UserClicks
 from recsys.events.items.records import ItemsPut, StoredItem, distinct_items, patched, put_over
 from recsys.events.store import (
     Appended,
@@ -26,6 +29,7 @@ from recsys.events.store import (
     user_hash,
 )
 from recsys.events.tokens import Token
+from recsys.types import DAY
 
 
 @final
@@ -42,6 +46,7 @@ class MemoryStore(EventStore):
         self._settings: dict[str, dict[str, str]] = {}
         self._beliefs: dict[str, SavedBelief] = {}
         self._tokens: dict[str, Token] = {}
+        self._shown: dict[tuple[str, str, str], Impression] = {}
         self._items: dict[str, tuple[int, StoredItem]] = {}
 
     def append(self, events: Sequence[Event]) -> Appended:
@@ -85,6 +90,9 @@ class MemoryStore(EventStore):
             tokens = {key: token for key, token in self._tokens.items() if token.user_id != user_id}
             earlier = [one for one in kept if isinstance(one, Erased) and one.user_hash == digest]
             unset = not self._settings.pop(user_id, None)
+            shown = {key: one for key, one in self._shown.items() if key[0] != user_id}
+            unset &= len(shown) == len(self._shown)
+            self._shown = shown
             if earlier and unset and (len(kept), len(tokens)) == (len(self._changes), len(self._tokens)):
                 return earlier[-1]
             self._changes, self._tokens = kept, tokens
@@ -207,6 +215,53 @@ class MemoryStore(EventStore):
             last = changed[-1][0] if changed else sequence
             return last, tuple(self._items[item_id][1] for _, item_id in changed)
 
+    def daily_users(self) -> tuple[tuple[str, int, int], ...]:
+        with self._lock:
+            used = {
+                (one.event.item_id, one.event.time // DAY, user)
+                for user, records in self._histories.items()
+                for one in records
+                if one.event.kind not in NEGATIVE_KINDS
+            }
+        return tuple((item, day, count) for (item, day), count in Counter((i, d) for i, d, _ in used).items())
+
+    def put_impressions(self, impressions: Sequence[Impression]) -> int:
+        with self._lock:
+            before = len(self._shown)
+            for one in impressions:
+                self._shown.setdefault((one.user_id, one.recommendation_id, one.item_id), one)
+            return len(self._shown) - before
+
+    def put_click(self, user_id: str, recommendation_id: str, item_id: str, time: int) -> bool:
+        key = user_id, recommendation_id, item_id
+        with self._lock:
+            one = self._shown.get(key)
+            if one is not None and one.clicked is None:
+                self._shown[key] = replace(one, clicked=time)
+            return one is not None
+
+    def impressions(self, user_id: str) -> tuple[Impression, ...]:
+        with self._lock:
+            own = [one for one in self._shown.values() if one.user_id == user_id]
+        return tuple(sorted(own, key=lambda one: (one.shown, one.recommendation_id, one.position)))
+
+    def clicks_by_user(self) -> tuple[UserClicks, ...]:
+        groups: dict[tuple[str, str, str], list[Impression]] = {}
+        with self._lock:
+            for one in self._shown.values():
+                groups.setdefault((one.variant, one.model, one.user_id), []).append(one)
+        return tuple(
+            UserClicks(variant, model, len({one.recommendation_id for one in group}), len(group), _clicks(group))
+            for (variant, model, _), group in groups.items()
+        )
+
+    def clicks_by_position(self) -> tuple[PositionClicks, ...]:
+        groups: dict[tuple[str, str, int], list[Impression]] = {}
+        with self._lock:
+            for one in self._shown.values():
+                groups.setdefault((one.variant, one.model, one.position), []).append(one)
+        return tuple(PositionClicks(*key, len(group), _clicks(group)) for key, group in sorted(groups.items()))
+
     def put_token(self, token: Token) -> None:
         with self._lock:
             if token.token_hash in self._tokens:
@@ -234,6 +289,10 @@ class MemoryStore(EventStore):
     def _next(self) -> int:
         self._last += 1
         return self._last
+
+
+def _clicks(impressions: Sequence[Impression]) -> int:
+    return sum(one.clicked is not None for one in impressions)
 
 
 def _user(change: Recorded | Corrected | Undone) -> str:

@@ -143,7 +143,23 @@ _SEVENTH = (
     "CREATE INDEX recsys_items_sequence ON recsys_items (sequence)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+_EIGHTH = (
+    """
+    CREATE TABLE recsys_impressions (
+        user_id {text} NOT NULL,
+        recommendation_id {text} NOT NULL,
+        item_id {text} NOT NULL,
+        variant {text} NOT NULL,
+        model {text} NOT NULL,
+        position INTEGER NOT NULL,
+        shown BIGINT NOT NULL,
+        clicked BIGINT,
+        PRIMARY KEY (user_id, recommendation_id, item_id)
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
 """Step n leads from schema version n to n + 1."""
 
 TYPES = {

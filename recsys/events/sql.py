@@ -20,6 +20,13 @@ from recsys.events import sql_statements as sql
 from recsys.events.batches import Key, distinct, fresh
 from recsys.events.beliefs import SavedBelief
 from recsys.events.checks import check_id, check_page, check_persona
+from recsys.events.impressions.records import (
+    Impression,
+    PositionClicks,
+    UserClicks,
+    impression_of,
+    impression_row,
+)
 from recsys.events.items.records import (
     ItemsPut,
     StoredItem,
@@ -243,6 +250,31 @@ class SqlStore(EventStore):
     def items_since(self, sequence: int) -> tuple[int, tuple[StoredItem, ...]]:
         rows = [item_of(row) for row in self._read("read items", sql.ITEMS_SINCE, (sequence,))]
         return (rows[-1][0] if rows else sequence), tuple(item for _, item in rows)
+
+    def daily_users(self) -> tuple[tuple[str, int, int], ...]:
+        return tuple((item, day, users) for item, day, users in self._read("count users", sql.DAILY_USERS))
+
+    def put_impressions(self, impressions: Sequence[Impression]) -> int:
+        new = 0
+        with self._transaction("record impressions", writing=True) as cursor:
+            for one in impressions:
+                self._run(cursor, sql.PUT_IMPRESSION, impression_row(one))
+                new += cursor.rowcount
+        return new
+
+    def put_click(self, user_id: str, recommendation_id: str, item_id: str, time: int) -> bool:
+        with self._transaction("record a click", writing=True) as cursor:
+            self._run(cursor, sql.CLICK, (time, user_id, recommendation_id, item_id))
+            return bool(cursor.rowcount)
+
+    def impressions(self, user_id: str) -> tuple[Impression, ...]:
+        return tuple(map(impression_of, self._read("read impressions", sql.IMPRESSIONS, (user_id,))))
+
+    def clicks_by_user(self) -> tuple[UserClicks, ...]:
+        return tuple(UserClicks(*row) for row in self._read("count clicks", sql.CLICKS_BY_USER))
+
+    def clicks_by_position(self) -> tuple[PositionClicks, ...]:
+        return tuple(PositionClicks(*row) for row in self._read("count clicks", sql.CLICKS_BY_POSITION))
 
     def put_token(self, token: Token) -> None:
         with self._transaction("keep a token", writing=True) as cursor:

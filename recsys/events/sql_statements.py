@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
+from recsys.data.kinds import NEGATIVE_KINDS
 from recsys.events.items.records import ITEM_COLUMNS
 from recsys.events.store import Change, Corrected, Correction, Erased, Event, Recorded, Undone
 from recsys.events.tokens import SCOPES, Token
+from recsys.types import DAY
 
 LAST = "SELECT last_sequence FROM recsys_store"
 RESERVE = "UPDATE recsys_store SET last_sequence = last_sequence + ? RETURNING last_sequence"
@@ -82,7 +84,7 @@ UNDO = "DELETE FROM recsys_events WHERE user_id = ? AND event_id = ?"
 UNDONE = "SELECT sequence FROM recsys_undone WHERE user_id = ? AND event_id = ?"
 INSERT_UNDONE = "INSERT INTO recsys_undone (sequence, user_id, event_id) VALUES (?, ?, ?)"
 
-_OF_USERS = ("events", "undone", "corrections", "settings", "beliefs", "tokens")
+_OF_USERS = ("events", "undone", "corrections", "settings", "beliefs", "impressions", "tokens")
 ERASE = tuple(f"DELETE FROM recsys_{table} WHERE user_id = ?" for table in _OF_USERS)  # noqa: S608
 ERASURE = "SELECT max(sequence) FROM recsys_erasures WHERE user_hash = ?"
 INSERT_ERASURE = "INSERT INTO recsys_erasures (sequence, user_hash, traces) VALUES (?, ?, ?)"
@@ -119,6 +121,32 @@ PUT_ITEM = f"""
     genres = excluded.genres, metadata = excluded.metadata, available = excluded.available, deleted = excluded.deleted,
     added_at = excluded.added_at, changed_at = excluded.changed_at
 """  # noqa: S608
+
+DAILY_USERS = f"""
+    SELECT item_id, time / {DAY}, count(DISTINCT user_id) FROM recsys_events
+    WHERE kind NOT IN ({", ".join(repr(kind) for kind in sorted(NEGATIVE_KINDS))}) GROUP BY item_id, time / {DAY}
+"""  # noqa: S608
+
+PUT_IMPRESSION = """
+    INSERT INTO recsys_impressions (user_id, recommendation_id, item_id, variant, model, position, shown)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+CLICK = """
+    UPDATE recsys_impressions SET clicked = coalesce(clicked, ?)
+    WHERE user_id = ? AND recommendation_id = ? AND item_id = ?
+"""
+IMPRESSIONS = """
+    SELECT user_id, recommendation_id, item_id, position, shown, clicked FROM recsys_impressions
+    WHERE user_id = ? ORDER BY shown, recommendation_id, position
+"""
+CLICKS_BY_USER = """
+    SELECT variant, model, count(DISTINCT recommendation_id), count(*), count(clicked) FROM recsys_impressions
+    GROUP BY variant, model, user_id
+"""
+CLICKS_BY_POSITION = """
+    SELECT variant, model, position, count(*), count(clicked) FROM recsys_impressions
+    GROUP BY variant, model, position ORDER BY variant, model, position
+"""
 
 _TOKEN_COLUMNS = "token_hash, label, scopes, created, user_id, expires, revoked"  # noqa: S105
 TOKENS = f"SELECT {_TOKEN_COLUMNS} FROM recsys_tokens ORDER BY created, token_hash"  # noqa: S608

@@ -28,6 +28,7 @@ from recsys.events.checks import (
     number_within,
     shown,
 )
+from recsys.events.impressions.records import Impression, PositionClicks, UserClicks
 from recsys.events.items.records import ItemsPut, StoredItem
 from recsys.events.tokens import Token
 
@@ -234,7 +235,7 @@ class EventStore(ABC):
 
     @abstractmethod
     def erase_user(self, user_id: str) -> Erased:
-        """Remove a user's events, corrections, settings, beliefs and tokens.
+        """Remove a user's events, corrections, settings, beliefs, impressions and tokens.
 
         Later events of the user are those of a new user. Where nothing is left to remove since the user's last erasure,
         that one is returned and nothing is written. Copies in the database's file are removed later, see `scrub`.
@@ -326,6 +327,33 @@ class EventStore(ABC):
 
         Without any the given number is returned. No item changes later at or before the returned number.
         """
+
+    @abstractmethod
+    def daily_users(self) -> tuple[tuple[str, int, int], ...]:
+        """Return item, day since 1970, and how many users did something with the item on that day, without an order.
+
+        Dislikes and skips do not count.
+        """
+
+    @abstractmethod
+    def put_impressions(self, impressions: Sequence[Impression]) -> int:
+        """Record what was shown; an item of a list counts once. Return how many are new."""
+
+    @abstractmethod
+    def put_click(self, user_id: str, recommendation_id: str, item_id: str, time: int) -> bool:
+        """Record a click; of several on one impression the first counts. Return whether there is the impression."""
+
+    @abstractmethod
+    def impressions(self, user_id: str) -> tuple[Impression, ...]:
+        """Return what was shown to a user, by time and position."""
+
+    @abstractmethod
+    def clicks_by_user(self) -> tuple[UserClicks, ...]:
+        """Return impressions and clicks of each user and model, without an order."""
+
+    @abstractmethod
+    def clicks_by_position(self) -> tuple[PositionClicks, ...]:
+        """Return impressions and clicks of each model and position, in this order."""
 
     @abstractmethod
     def put_token(self, token: Token) -> None:

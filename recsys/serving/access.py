@@ -38,6 +38,8 @@ Code = Literal[
     "wrong_content_type",
     "invalid_value",
     "unreadable_text",
+    "unreadable_cursor",
+    "item_conflict",
     "too_many_requests",
     "too_many_connections",
     "head_too_large",
@@ -55,10 +57,10 @@ CODES: Final[Mapping[int, tuple[Code, ...]]] = {
     403: ("scope_missing", "other_user", "wrong_host", "wrong_origin"),
     404: ("not_found",),
     405: ("method_not_allowed",),
-    409: ("event_conflict", "not_supported", "bundle_refused", "reload_running"),
+    409: ("event_conflict", "item_conflict", "not_supported", "bundle_refused", "reload_running"),
     413: ("body_too_large",),
     415: ("wrong_content_type",),
-    422: ("invalid_request", "invalid_value", "unreadable_text"),
+    422: ("invalid_request", "invalid_value", "unreadable_text", "unreadable_cursor"),
     429: ("too_many_requests", "too_many_connections"),
     431: ("head_too_large",),
     500: ("internal",),
@@ -235,12 +237,17 @@ class RateLimiter:
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def acquire(self, client: str) -> None:
-        """Count a request of a client; raise `Denied` (429) if its bucket is empty."""
+    def acquire(self, client: str, requests: int = 1) -> float:
+        """Count requests of a client, and return how many more it may send at once. Many together may overdraw it.
+
+        Raises:
+            Denied: 429, its bucket is empty.
+        """
         now = self._clock()
         left, seen = self._left.get(client, (float(self._limits.burst), now))
         left = min(float(self._limits.burst), left + (now - seen) * self._limits.rate)
-        self._left[client] = (max(left - 1.0, 0.0) if left >= 1.0 else left, now)
+        after = left - requests if left >= 1.0 else left
+        self._left[client] = (after, now)
         self._left.move_to_end(client)
         if len(self._left) > _CACHED:
             self._left.popitem(last=False)
@@ -248,3 +255,4 @@ class RateLimiter:
             raise Denied(
                 429, "too_many_requests", f"more than {self._limits.rate:g} requests per second; wait, then try again"
             )
+        return max(after, 0.0)

@@ -12,14 +12,17 @@ from recsys.errors import RecsysError
 from recsys.events.store import Correction
 from recsys.serving.filters import UNFILTERED, Filters
 from recsys.serving.interview.records import InterviewScreen, SaidAnswer
+from recsys.serving.items.popularity import Ranking
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Norms
 from recsys.serving.records import (
+    CatalogueItem,
     HistoryEvent,
     LoggedEvent,
     Personas,
     PersonsReliability,
     QuestionsAgain,
+    RankedItems,
     RecommendationList,
     SimilarItems,
     Summary,
@@ -236,22 +239,59 @@ class Answers(Protocol):
             CapabilityError: the model counts all answers alike.
         """
 
-    def similar(self, item_id: str, n: int) -> SimilarItems:
+    def similar(self, item_id: str, n: int, filters: Filters = UNFILTERED) -> SimilarItems:
         """Return the items most similar to an item.
 
         Raises:
-            UnknownError: the model does not know it.
+            UnknownError: the model does not know it, or there is no such genre.
         """
 
     def title_of(self, item_id: str) -> str | None:
-        """Return the title of an item; None: the model does not know it."""
+        """Return the title of an item; None: it is not known."""
+
+    def item(self, item_id: str) -> CatalogueItem:
+        """Return what is known of an item, whether or not the model knows it.
+
+        Raises:
+            UnknownError: it is in no catalogue, or was deleted.
+        """
+
+    def items_of(self, item_ids: Sequence[str]) -> list[CatalogueItem | None]:
+        """Return what was known of some items at the last answer; None of those that are in no catalogue."""
 
     @property
     def genres(self) -> tuple[str, ...]:
         """The genres of the catalogue, sorted."""
 
-    def search_titles(self, query: str, n: int) -> TitleMatches:
-        """Return at most n items by title, whatever its capitals, accents and order of words."""
+    def find_items(
+        self,
+        query: str | None,
+        n: int,
+        filters: Filters = UNFILTERED,
+        available: bool | None = None,
+        cursor: str | None = None,
+    ) -> TitleMatches:
+        """Return at most n items by title, whatever its capitals, accents and order of words; all by id without query.
+
+        Args:
+            query: a title, or beginnings of its words.
+            n: length of the page.
+            filters: which items; a persona is not asked about.
+            available: whether they may be listed; None: all.
+            cursor: of the page; None: the first one, without a cursor of the next.
+
+        Raises:
+            UnknownError: there is no such genre.
+            DataError: the cursor is none of this route.
+        """
+
+    def ranked_items(self, ranking: Ranking, n: int, filters: Filters, cursor: str | None = None) -> RankedItems:
+        """Return a page of n items of a ranking that is the same for everybody; see `recsys.serving.items.popularity`.
+
+        Raises:
+            UnknownError: there is no such genre.
+            DataError: the cursor is none of this ranking.
+        """
 
     def example_users(self, n: int) -> UserSummaries:
         """Return at most n users of the model that have a history, as examples to look at."""

@@ -16,17 +16,20 @@ class Filters:
         from_year: the earliest year of the title; an item without a year does not pass. None: any.
         to_year: the latest alike.
         persona: public number of the persona that owns the items; None: any.
+        candidates: external ids of the only items that may be listed: they are ranked. None: all may.
     """
 
     genres: tuple[str, ...] = ()
     from_year: int | None = None
     to_year: int | None = None
     persona: int | None = None
+    candidates: tuple[str, ...] | None = None
 
     @property
     def names_items(self) -> bool:
         """Whether any filter is of the items alone, whoever asks."""
-        return bool(self.genres) or self.from_year is not None or self.to_year is not None
+        years = self.from_year is not None or self.to_year is not None
+        return bool(self.genres) or years or self.candidates is not None
 
     @property
     def any(self) -> bool:

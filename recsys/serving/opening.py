@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from recsys.bundles.bundle import read_manifest
 from recsys.bundles.index import Recommend, describe_index, recommender_of
 from recsys.events.addresses import PINNED, is_address, located
+from recsys.events.impressions.records import Variant
 from recsys.events.store import EventStore
 from recsys.experiments.policies import catalogue_of
 from recsys.experiments.runs import load_model, run_data, run_log, splits_of_run
@@ -42,6 +43,8 @@ def open_answers(
     policy: Path | None = None,
     attributes: Path | None = None,
     ledger: Ledger | None = None,
+    repeats: bool = False,
+    variant: Variant = "main",
 ) -> RunAnswers:
     """Return the answers of a finished run, up to date with a store.
 
@@ -61,6 +64,8 @@ def open_answers(
         policy: the file that binds every list; None: nothing does.
         attributes: a table with more facts about items, for the policy.
         ledger: where decisions are recorded; None: nowhere.
+        repeats: whether items of a history may be listed again.
+        variant: which of two models this is.
 
     Raises:
         DataError, BundleError: there is no such run, its log or its splits cannot be read, or its times are not Unix
@@ -93,6 +98,8 @@ def open_answers(
         cache_bytes=cache_bytes,
         norms=None if policy is None else _norms(policy, model, store, attributes, ledger),
         splits=splits_of_run(run, model),
+        repeats=repeats,
+        variant=variant,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, final
 
 from recsys.data.feedback import Kind
+from recsys.events.items.records import Fact
 from recsys.explanations.records import Explanation, GenreShare, HalfLife, PersonaItem
 from recsys.serving.norms.records import AppliedPolicy
 
@@ -84,6 +86,10 @@ class RecommendationList:
         policy: what the policy did; null without one.
         source: what the list is made of: the "history", or the "text" that the person wrote; then `known_events` are
             those since.
+        unknown_candidates: the first few of the candidates that the model does not know, so that it cannot rank them.
+        recommendation_id: of the list, to say later what of it was shown and clicked; the same list to the same user
+            in the same second has the same. Null for the lists of questions that are asked of no stored user.
+        next_cursor: of the next page, where a cursor was given and there may be one.
     """
 
     model: str
@@ -97,6 +103,9 @@ class RecommendationList:
     reasons: Literal["searched", "pending", "unsearched"] = "searched"
     policy: AppliedPolicy | None = None
     source: Literal["history", "text"] = "history"
+    unknown_candidates: tuple[str, ...] = ()
+    recommendation_id: str | None = None
+    next_cursor: str | None = None
 
 
 @final
@@ -235,15 +244,78 @@ class TitleMatch:
     title: str
     year: int | None = None
     genres: tuple[str, ...] = ()
+    available: bool = True
 
 
 @final
 @dataclass(frozen=True)
 class TitleMatches:
-    """Items by title, the best matches first, then the most used."""
+    """Items by title, the best matches first, then the most used; without a query all items, by id.
+
+    `next_cursor` gives the next page, where there is one.
+    """
 
     model: str
     items: tuple[TitleMatch, ...]
+    next_cursor: str | None = None
+
+
+@final
+@dataclass(frozen=True)
+class CatalogueItem:
+    """What is known of an item.
+
+    Attributes:
+        item_id: external id.
+        title: for people.
+        year: null where it is not known.
+        genres: its categories.
+        available: whether it may be listed.
+        known: whether the model can recommend it; others are found, looked up and listed by popularity and date.
+        metadata: other facts by name.
+        added_at: when it came into the catalogue, Unix seconds; null where that is not known.
+        changed_at: when the catalogue said something of it last, Unix seconds; null where it never did.
+    """
+
+    item_id: str
+    title: str
+    year: int | None
+    genres: tuple[str, ...]
+    available: bool = True
+    known: bool = True
+    metadata: Mapping[str, Fact] = field(default_factory=dict)
+    added_at: int | None = None
+    changed_at: int | None = None
+
+
+@final
+@dataclass(frozen=True)
+class RankedItem:
+    """An item of a ranking that is the same for everybody; the score is what the ranking is by."""
+
+    item_id: str
+    title: str
+    score: float
+    year: int | None = None
+    genres: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class RankedItems:
+    """A ranking that is the same for everybody, best first.
+
+    Attributes:
+        model: fingerprint of the model.
+        as_of: Unix seconds: the end of the newest day that counts; of `latest`, when the newest item came; 0 without any.
+        items: those that may be listed.
+        next_cursor: of the next page, where a cursor was given and there is one.
+    """
+
+    model: str
+    as_of: int
+    items: tuple[RankedItem, ...]
+    next_cursor: str | None = None
 
 
 @final

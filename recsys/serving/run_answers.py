@@ -16,6 +16,8 @@ from recsys.data.pairs import Splits
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import BundleError, CapabilityError, DataError
+from recsys.events.checks import shown
+from recsys.events.impressions.records import Variant
 from recsys.events.store import Correction, EventStore
 from recsys.experiments.answers.event_reliability import ask_again, person_reliability, reliable_within
 from recsys.explanations.half_life import user_half_lives
@@ -25,10 +27,12 @@ from recsys.models.base import Recommender
 from recsys.models.personas.model import WithPersonas
 from recsys.models.slated import Slated
 from recsys.serving.answers import Details, UnknownError
-from recsys.serving.catalogue import Catalogue
 from recsys.serving.filters import UNFILTERED, Filters
 from recsys.serving.interview.asking import Asking
 from recsys.serving.interview.records import InterviewScreen, SaidAnswer
+from recsys.serving.items.catalogue import Catalogue
+from recsys.serving.items.finding import found_items, ranked_items
+from recsys.serving.items.popularity import Popularity, Ranking
 from recsys.serving.lists.answered import AnsweredLists, Asked, learning_of
 from recsys.serving.lists.base import ListMaker
 from recsys.serving.lists.cached import CachedLists
@@ -40,11 +44,13 @@ from recsys.serving.lists.visit import VisitShelf
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Norms
 from recsys.serving.records import (
+    CatalogueItem,
     HistoryEvent,
     LoggedEvent,
     Personas,
     PersonsReliability,
     QuestionsAgain,
+    RankedItems,
     RecommendationList,
     SimilarItem,
     SimilarItems,
@@ -87,6 +93,8 @@ class RunAnswers:
         cache_bytes: size of the cache of user states, approximately; it changes no answer.
         norms: bind every list; None: nothing does.
         splits: how split people are over pairs of items, told of listed ones; None: it is not known.
+        repeats: whether items of a history may be listed again, unless they are disliked.
+        variant: which of two models this is.
 
     Raises:
         DataError: the log's times are not Unix seconds, as those of events are.
@@ -106,6 +114,8 @@ class RunAnswers:
         cache_bytes: int = CACHE_BYTES,
         norms: Norms | None = None,
         splits: Splits | None = None,
+        repeats: bool = False,
+        variant: Variant = "main",
     ) -> None:
         fitted = model.fitted_on
         if fitted.clock != "seconds":
@@ -121,7 +131,7 @@ class RunAnswers:
         self._users = ServedUsers(
             model,
             identity_of(model, fingerprint, log, trained_until, history),
-            self._catalogue.numbers,
+            self._catalogue,
             log,
             store,
             trained_until=trained_until,
@@ -129,6 +139,7 @@ class RunAnswers:
             now=self._now,
             cache_bytes=cache_bytes,
             norms=norms,
+            repeats=repeats,
         )
         self._lock, self._states = self._users.lock, self._users.states
         self._maker: ListMaker
@@ -140,10 +151,11 @@ class RunAnswers:
         self._lists = CachedLists(self._maker, self._users.cache)
         self._asking = Asking(fingerprint, fitted, self._catalogue, log)
         self._summaries = SummaryLists(model, self._catalogue, store)
+        self._popularity = Popularity(store, log)
         visit = VisitShelf(model, self._catalogue)
         told = None if splits is None else partial(with_splits, splits=splits, fitted=fitted)
         self._answered = AnsweredLists(
-            fingerprint, self._catalogue, self._maker, self._lists, self._summaries, visit, norms, told
+            fingerprint, self._catalogue, self._maker, self._lists, self._summaries, visit, norms, told, variant
         )
 
     @property
@@ -370,11 +382,14 @@ class RunAnswers:
         bound = self._users.bound(user_id, UNSTATED, self._users.current(user_id), None, _LENGTH)
         return self._states.at(bound.history, self._now(), None)[0]
 
-    def similar(self, item_id: str, n: int) -> SimilarItems:
+    def similar(self, item_id: str, n: int, filters: Filters = UNFILTERED) -> SimilarItems:
         number = self._catalogue.numbers.get(item_id)
         if number is None:
             raise UnknownError("the model does not know this item; give the id of one of the log it was trained on")
+        self.catch_up()
         removed = self._removed_from_all(n)
+        if filters.names_items:
+            removed |= frozenset(self._catalogue.outside(filters).tolist())
         with self._lock:
             if self._model.folds_in:  # the best items for a history of this one
                 queries = self._model.read(Queries.from_history([[number]])).queries
@@ -390,11 +405,12 @@ class RunAnswers:
         return SimilarItems(self._fingerprint, item_id, titles[number], tuple(items))
 
     def _removed_from_all(self, n: int) -> frozenset[int]:
-        """Return the items that the policy keeps from somebody of whom nothing is known."""
+        """Return the items that are unavailable, or that the policy keeps from somebody of whom nothing is known."""
+        gone = frozenset(self._catalogue.stock.unavailable.tolist())
         if self._norms is None:
-            return frozenset()
+            return gone
         rules = self._norms.rules(self._norms.asker(None, UNSTATED), self._now(), n)
-        return frozenset(rules.removed.tolist())
+        return gone.union(rules.removed.tolist())
 
     def title_of(self, item_id: str) -> str | None:
         return self._catalogue.title_of(item_id)
@@ -403,8 +419,37 @@ class RunAnswers:
     def genres(self) -> tuple[str, ...]:
         return self._catalogue.genre_names
 
-    def search_titles(self, query: str, n: int) -> TitleMatches:
-        return TitleMatches(self._fingerprint, self._catalogue.search(query, n))
+    def item(self, item_id: str) -> CatalogueItem:
+        self.catch_up()
+        found = self._catalogue.item(item_id)
+        if found is None:
+            raise UnknownError(f"there is no item {shown(item_id)}; GET /v1/items finds items by title")
+        return found
+
+    def items_of(self, item_ids: Sequence[str]) -> list[CatalogueItem | None]:
+        return [self._catalogue.item(item_id) for item_id in item_ids]
+
+    def find_items(
+        self,
+        query: str | None,
+        n: int,
+        filters: Filters = UNFILTERED,
+        available: bool | None = None,
+        cursor: str | None = None,
+    ) -> TitleMatches:
+        self.catch_up()
+        return found_items(self._fingerprint, self._catalogue, query, n, filters, available, cursor)
+
+    def ranked_items(self, ranking: Ranking, n: int, filters: Filters, cursor: str | None = None) -> RankedItems:
+        self.catch_up()
+        if ranking == "latest":
+            ranked = [(float(time), item) for time, item in self._catalogue.newest()]
+            as_of = int(ranked[0][0]) if ranked else 0
+        else:
+            made = self._popularity.rankings()
+            ranked, as_of = list(made.popular if ranking == "popular" else made.trending), made.as_of
+        removed = None if self._norms is None else self._removed_from_all(n)
+        return ranked_items(self._fingerprint, self._catalogue, ranking, ranked, as_of, n, filters, removed, cursor)
 
     def example_users(self, n: int) -> UserSummaries:
         users = self._model.fitted_on.users

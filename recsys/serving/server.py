@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import re
 import signal
 import socket
 import threading
@@ -32,6 +33,7 @@ from recsys.serving.logs import log_lines
 from recsys.serving.service import Service
 from recsys.serving.workers import READY, RELOADED, Notify, Workers
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?|https?://\[[0-9A-Fa-f:]+\](:[0-9]+)?")
 _KEEP_ALIVE, _SHUTDOWN = 5, 30
 """Seconds that an idle connection stays, and that answers under way are waited for when the service ends."""
 
@@ -70,6 +72,8 @@ class Server:
         policy: the file that binds every list; None: nothing does.
         attributes: a table with more facts about items, for the policy.
         ledger: folder in which decisions under the policy are recorded; None: nowhere.
+        repeats: whether items of a history may be listed again.
+        origins: of web pages whose scripts may ask.
 
     Raises:
         ConfigError: a setting is out of range, or the service would be open to other machines without tokens.
@@ -90,6 +94,8 @@ class Server:
     policy: Path | None = None
     attributes: Path | None = None
     ledger: Path | None = None
+    repeats: bool = False
+    origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.authenticated or _is_loopback(self.host)):
@@ -99,6 +105,11 @@ class Server:
             )
         if self.policy is None and (self.attributes or self.ledger):
             raise ConfigError("--attributes and --ledger are of a policy; give --policy FILE too")
+        for origin in self.origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ConfigError(f"--cors is {origin!r}; give an origin without a path: https://shop.example")
+        if self.origins and not self.authenticated:
+            raise ConfigError("--cors lets web pages ask, and --no-auth refuses them; leave out one of the two")
         if self.port not in range(65_536):
             raise ConfigError(f"--port is {self.port}; give a number from 0 to 65535")
         for proxy in self.proxies:
@@ -149,6 +160,7 @@ class Server:
             policy=self.policy,
             attributes=self.attributes,
             ledger=None if self.ledger is None else Ledger(self.ledger),
+            repeats=self.repeats,
         )
         return Service(
             store, load, self.limits, authenticated=self.authenticated, announce=announce, after_answer=garbage.collect
@@ -164,7 +176,7 @@ class Server:
     def _config(self, service: Service) -> uvicorn.Config:
         limit = AddressLimit(self.limits.connections, self.proxies)
         return uvicorn.Config(
-            create_app(service),
+            create_app(service, self.origins),
             log_config=None,
             access_log=False,  # paths hold the ids of people
             server_header=False,

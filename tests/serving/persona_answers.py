@@ -11,11 +11,13 @@ from recsys.serving.records import RecommendationList
 from recsys.serving.run_answers import RunAnswers
 
 
-def answers_of(model: WithPersonas, log: Interactions, store: EventStore, *, cache: int = 50_000_000) -> RunAnswers:
+def answers_of(
+    model: WithPersonas, log: Interactions, store: EventStore, *, cache: int = 50_000_000, repeats: bool = False
+) -> RunAnswers:
     """Return answers a day after the last event of the log; the model is restored, so that its beliefs are its own."""
     now = float(log.time.max()) + 86_400
     own = model.unfitted().restore(model.fitted_on, model.arrays())
-    return RunAnswers(own, "model", log, store, clock=lambda: now, cache_bytes=cache)
+    return RunAnswers(own, "model", log, store, clock=lambda: now, cache_bytes=cache, repeats=repeats)
 
 
 def control(

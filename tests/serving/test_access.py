@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from recsys.errors import ConfigError, DataError
 from recsys.events.addresses import open_store
 from recsys.events.checks import check_id
+from recsys.events.impressions.records import Impression
 from recsys.events.store import Event, EventStore
 from recsys.events.tokens import Scope
 from recsys.serving.access import CODES, Code, Denied, Limits, RateLimiter, TokenCache, new_token, require
@@ -45,6 +46,7 @@ class Rule:
     of_user: bool = False
     accepted: tuple[int, str] = (200, "")
     also: tuple[Scope, ...] = ()
+    of_service: bool = False
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -64,6 +66,10 @@ _UNBOUND = 409, "not_supported"
 """The answer of a service without a policy, or whose model weighs no answers."""
 _MEANT = {"item_id": "i1", "meant": True}
 
+_ITEM = "/v1/items/{item_id:path}"
+_SHOWN = {"user_id": "u0", "recommendation_id": "0123456789abcdef-main-x"}
+_PLACED = {"item_id": "i3", "position": 1}
+
 RULES = (
     Rule("POST", "/v1/events", "/v1/events", "write", _EVENTS, of_user=True),
     Rule("DELETE", f"{_USER}/events/{{event_id:path}}", "/v1/users/u0/events/taken back", "write", of_user=True),
@@ -74,7 +80,18 @@ RULES = (
     Rule("POST", f"{_USER}/interview", "/v1/users/u0/interview", "write", {"n": 2}, of_user=True, also=("read",)),
     Rule("GET", f"{_USER}/personas", "/v1/users/u0/personas", "read", of_user=True),
     Rule("PUT", f"{_USER}/personas/{{persona}}", "/v1/users/u0/personas/1", "write", {"weight": 0}, of_user=True),
+    Rule("POST", "/v1/users/recommendations", "/v1/users/recommendations", "read", {"user_ids": ["u0"]}, of_user=True),
     Rule("GET", "/v1/items", "/v1/items?query=i3", "read"),
+    Rule("PUT", "/v1/items", "/v1/items", "write", {"items": [{"item_id": "i3"}]}, of_service=True),
+    Rule("GET", _ITEM, "/v1/items/i3", "read"),
+    Rule("PUT", _ITEM, "/v1/items/i3", "write", {"title": "x"}, of_service=True),
+    Rule("PATCH", _ITEM, "/v1/items/i3", "write", {"available": True}, of_service=True),
+    Rule("DELETE", _ITEM, "/v1/items/i7", "write", of_service=True),
+    Rule("GET", "/v1/popular", "/v1/popular", "read"),
+    Rule("GET", "/v1/trending", "/v1/trending", "read"),
+    Rule("GET", "/v1/latest", "/v1/latest", "read"),
+    Rule("POST", "/v1/impressions", "/v1/impressions", "write", _SHOWN | {"items": [_PLACED]}, of_user=True),
+    Rule("POST", "/v1/clicks", "/v1/clicks", "write", _SHOWN | {"item_id": "i3"}, of_user=True),
     Rule("GET", "/v1/genres", "/v1/genres", "read"),
     Rule("GET", "/v1/items/{item_id:path}/similar", "/v1/items/i3/similar", "read"),
     Rule("GET", "/v1/users", "/v1/users", "read"),
@@ -106,6 +123,7 @@ EVERY = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.method} 
 def service(run: Path) -> Service:
     store = open_store("memory:")
     store.append([Event("taken back", "u0", "i1", None, 5)])
+    store.put_impressions([Impression(user, str(_SHOWN["recommendation_id"]), "i3", 1, 5) for user in ("u0", "u1")])
     return service_of(run, store, Limits(body_bytes=20_000, batch=5, n=20, history=6, exclude=3))
 
 
@@ -169,7 +187,9 @@ def test_a_token_counts_in_its_header_only(service: Service, rule: Rule) -> None
 def test_a_token_of_one_user_sees_no_other(service: Service, rule: Rule) -> None:
     before = service.store.last_sequence()
     of_u1 = token(service.store, ALL, "u1")
-    assert rule.ask(service, of_u1) == ((403, "other_user") if rule.of_user or rule.scope == "admin" else rule.accepted)
+    assert rule.ask(service, of_u1) == (
+        (403, "other_user") if rule.of_user or rule.of_service or rule.scope == "admin" else rule.accepted
+    )
     assert service.store.last_sequence() == before
     if rule.of_user and rule.method != "DELETE":  # a user who is erased has no token any more
         assert rule.ask(service, token(service.store, rule.scopes, "u1"), "u1") == rule.accepted

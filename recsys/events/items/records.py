@@ -11,13 +11,14 @@ from typing import Any, Final, TypeAlias, final
 from recsys.errors import DataError, nearest
 from recsys.events.checks import check_id, check_text, check_time, shown
 
-Fact: TypeAlias = "str | int | float | bool | list[str | int | float | bool] | None"
+Fact: TypeAlias = "str | int | float | bool | list[str | int | float | bool]"
 """A value of an item's metadata."""
 
 LONGEST_TITLE: Final = 500
 LONGEST_GENRE: Final = 80
 MOST_GENRES: Final = 50
 LARGEST_YEAR: Final = 9_999
+LONGEST_FACT: Final = 1_000
 LONGEST_METADATA: Final = 8_000
 """Characters of an item's metadata as JSON."""
 
@@ -73,6 +74,8 @@ class StoredItem:
             raise DataError(f"available is {shown(self.available)}; it must be true or false")
         if self.added_at is not None:
             check_time("added_at", self.added_at)
+            if self.added_at < 0:
+                raise DataError(f"added_at is {self.added_at}, before 1970; give Unix seconds")
 
 
 CHANGEABLE: Final = ("title", "year", "genres", "metadata", "available", "added_at")
@@ -143,6 +146,8 @@ def patched(former: StoredItem | None, item_id: str, changes: Mapping[str, Any],
     before = former if former is not None and not former.deleted else StoredItem(item_id)
     values = dict(changes)
     if values.get("metadata") is not None:
+        for name in values["metadata"]:
+            _check_name(name)
         merged = {**(before.metadata or {}), **values["metadata"]}
         values["metadata"] = {name: value for name, value in merged.items() if value is not None} or None
     after = replace(before, **values)
@@ -177,24 +182,30 @@ def item_of(row: Sequence[Any]) -> tuple[int, StoredItem]:
     )
 
 
+def _check_name(name: str) -> None:
+    check_text("a name in metadata", name, LONGEST_GENRE)
+    if name in (field.name for field in fields(StoredItem)):
+        raise DataError(f"metadata has {name!r}, which is a field of its own; give it beside metadata")
+
+
 def _check_metadata(metadata: Mapping[str, Fact]) -> None:
-    taken = [field.name for field in fields(StoredItem)]
     for name, value in metadata.items():
-        check_text("a name in metadata", name, LONGEST_GENRE)
-        if name in taken:
-            raise DataError(f"metadata has {name!r}, which is a field of its own; give it beside metadata")
+        _check_name(name)
         for one in value if isinstance(value, list) else [value]:
-            plain = one is None or isinstance(one, str | int | float)
+            if isinstance(one, str) and len(one) > LONGEST_FACT:
+                raise DataError(f"metadata has {name!r}: {shown(one)}; shorten it to {LONGEST_FACT} characters")
+            plain = isinstance(one, str | int | float)
             if not plain or (isinstance(one, float) and not math.isfinite(one)):
                 raise DataError(
                     f"metadata has {name!r}: {shown(one)}; give a text, a finite number, true or false, or a list of "
                     "these"
                 )
     try:
-        length = len(json.dumps(metadata, ensure_ascii=False).encode())
+        text = json.dumps(metadata, ensure_ascii=False)
+        text.encode()
     except UnicodeEncodeError:
         raise DataError("metadata holds half of a surrogate pair; give whole characters") from None
-    if length > LONGEST_METADATA:
-        raise DataError(f"metadata has {length} bytes as JSON; shorten it to {LONGEST_METADATA}")
+    if len(text) > LONGEST_METADATA:
+        raise DataError(f"metadata has {len(text)} characters as JSON; shorten it to {LONGEST_METADATA}")
     if "\\u0000" in json.dumps(metadata):
         raise DataError("metadata holds the character U+0000; remove it")

@@ -7,13 +7,14 @@ part of the OpenAPI document.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.security import HTTPBearer
 from pydantic import TypeAdapter
 
@@ -28,7 +29,16 @@ from recsys.serving.filters import Filters
 from recsys.serving.http import schemas
 from recsys.serving.http.examples import with_examples
 from recsys.serving.http.fast_route import FastRoute
-from recsys.serving.http.middleware import Guard
+from recsys.serving.http.lists import (
+    ListAsked,
+    checked_exclude,
+    checked_length,
+    dumped,
+    list_etag,
+    paged,
+    seen_of,
+)
+from recsys.serving.http.middleware import EXPOSED, Guard
 from recsys.serving.http.requests import (
     allowing,
     allowing_user,
@@ -38,19 +48,22 @@ from recsys.serving.http.requests import (
     stated,
     token_of,
 )
+from recsys.serving.http.routes.batch import batch
+from recsys.serving.http.routes.impressions import impressions
 from recsys.serving.http.routes.interview import interview
+from recsys.serving.http.routes.items import Cursor, Fields, FromYear, Genre, ToYear, items
 from recsys.serving.http.routes.norms import forget_own, norms
 from recsys.serving.http.routes.operation import administration, operation, page
+from recsys.serving.http.routes.rankings import rankings
 from recsys.serving.http.routes.reliability import reliability
 from recsys.serving.http.routes.summaries import summaries
 from recsys.serving.norms.circumstances import Circumstances
-from recsys.serving.records import Changed, Personas, RecommendationList, SimilarItems, TitleMatches, UserSummaries
+from recsys.serving.records import Changed, Personas, RecommendationList, UserSummaries
 from recsys.serving.service import Service
 
 # An id may hold a slash, which is one in a decoded path too.
 _USER = "/v1/users/{user_id:path}"
 _RECOMMENDATIONS = _USER + "/recommendations"
-_ITEM = "/v1/items/{item_id:path}"
 _At = Annotated[
     schemas.Moment | None,
     Query(max_length=40, description="see only what is earlier: Unix seconds or ISO 8601, at most a year ahead"),
@@ -58,17 +71,14 @@ _At = Annotated[
 _Exclude = Annotated[
     list[str], Query(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude})
 ]
-_Title = Annotated[str, Query(min_length=1, max_length=200, description="a title, or beginnings of its words")]
 _Details = Annotated[Literal["true", "false", "ready"], Query(description=schemas.DETAILS, examples=["ready"])]
-_Genre = Annotated[list[str], Query(description=schemas.GENRE, max_length=schemas.MOST_GENRES, examples=[["Drama"]])]
-_FromYear = Annotated[int | None, Query(ge=0, le=schemas.LATEST, description=schemas.FROM_YEAR, examples=[1990])]
-_ToYear = Annotated[int | None, Query(ge=0, le=schemas.LATEST, description=schemas.TO_YEAR, examples=[1999])]
 _Persona = Annotated[int | None, Query(ge=0, lt=MOST_PERSONAS, description=schemas.PERSONA, examples=[12])]
 _Shelf = Annotated[Literal["now"] | None, Query(description=schemas.SHELF, examples=["now"])]
 _Stated = Annotated[Circumstances, Depends(stated)]
 _Changed = Annotated[bool, Query(description="whether to tell what the events change in their user's list of ten")]
 _LENGTH = 10
-_LIST, _PERSONAS, _SIMILAR = TypeAdapter(RecommendationList), TypeAdapter(Personas), TypeAdapter(SimilarItems)
+_LIST, _PERSONAS = TypeAdapter(RecommendationList), TypeAdapter(Personas)
+_LISTED = RecommendationList | schemas.PickedList
 T = TypeVar("T")
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorOut, "description": ", ".join(codes)}
@@ -77,8 +87,13 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(service: Service) -> FastAPI:
-    """Return the ASGI application of a service, which closes the service when it ends."""
+def create_app(service: Service, origins: Sequence[str] = ()) -> FastAPI:
+    """Return the ASGI application of a service, which closes the service when it ends.
+
+    Args:
+        service: answers.
+        origins: of web pages whose scripts may ask.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -97,12 +112,21 @@ def create_app(service: Service) -> FastAPI:
     )
     app.add_middleware(FastRoute, service=service, route=_RECOMMENDATIONS, n=_LENGTH, to_json=_LIST.dump_json)
     app.add_middleware(Guard, service=service)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["DELETE", "GET", "PATCH", "POST", "PUT"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+            expose_headers=EXPOSED,
+        )
     handle_errors(app)
     parameters = Depends(check_parameters)
     app.include_router(page())
     app.include_router(operation(service, _ERRORS[503]), dependencies=[parameters])
     bearer = [Depends(HTTPBearer(auto_error=False))] if service.authenticated else []  # for the schema
-    main = _events(service), _recommendations(service), _users(service)
+    of_items = items(service), rankings(service), impressions(service)
+    main = _events(service), batch(service), _recommendations(service), *of_items, _users(service)
     of_people = interview(service), norms(service), summaries(service), reliability(service)
     for router in (*main, *of_people, administration(service)):
         app.include_router(router, dependencies=[parameters, *bearer], responses=_ERRORS)
@@ -165,49 +189,43 @@ def _recommendations(service: Service) -> APIRouter:
     limits = service.limits
     n_items = Annotated[int, Query(ge=1, le=limits.n, description="length of the list")]
 
-    @router.get(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
+    @router.get(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=_LISTED)
     async def recommend(
         user_id: schemas.Id,
         n: n_items = _LENGTH,
         at: _At = None,
         exclude: _Exclude = [],  # noqa: B006
-        genre: _Genre = [],  # noqa: B006
-        from_year: _FromYear = None,
-        to_year: _ToYear = None,
+        genre: Genre = [],  # noqa: B006
+        from_year: FromYear = None,
+        to_year: ToYear = None,
         persona: _Persona = None,
         *,
         said: _Stated,
         details: _Details = "true",
         shelf: _Shelf = None,
+        fields: Fields = [],  # noqa: B006
+        cursor: Cursor = None,
     ) -> Response:
         """Recommend items to a user, known or not, and say why."""
-        now = schemas.moment(at, time.time())
-        excluded, filters = _excluded(exclude, limits), Filters(tuple(genre), from_year, to_year, persona)
-        if shelf is not None:
-            return await _answer(
-                service, _LIST, lambda: service.answers.recommend_now(user_id, n, now, excluded, filters, said)
-            )
-        return await _answer(
-            service,
-            _LIST,
-            lambda: service.recommend(user_id, n, now, excluded, schemas.details_of(details), filters, said),
+        asked = ListAsked(
+            n,
+            schemas.moment(at, time.time()),
+            checked_exclude(exclude, limits),
+            schemas.details_of(details),
+            Filters(tuple(genre), from_year, to_year, persona),
+            said,
+            schemas.check_fields(fields),
+            cursor,
         )
+        return await _recommended(service, user_id, asked, visit=shelf is not None)
 
-    @router.post(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=RecommendationList)
+    @router.post(_RECOMMENDATIONS, dependencies=[Depends(allowing_user("read"))], response_model=_LISTED)
     async def recommend_with(request: Request, user_id: schemas.Id, body: schemas.ListIn) -> Response:
         """Recommend items to a user as GET does, with parameters that are too long for a path."""
-        now = schemas.moment(body.at, time.time())
-        excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
-        filters, said = schemas.filters_of(body), checked(request, schemas.said_of(body))
-        if body.shelf is not None:
-            return await _answer(
-                service, _LIST, lambda: service.answers.recommend_now(user_id, n, now, excluded, filters, said)
-            )
-        return await _answer(
-            service, _LIST, lambda: service.recommend(user_id, n, now, excluded, details, filters, said)
-        )
+        asked = _asked(body, time.time(), checked(request, schemas.said_of(body)), limits)
+        return await _recommended(service, user_id, asked, visit=body.shelf is not None)
 
-    @router.post("/v1/recommendations", dependencies=[Depends(allowing("read"))], response_model=RecommendationList)
+    @router.post("/v1/recommendations", dependencies=[Depends(allowing("read"))], response_model=_LISTED)
     async def recommend_for(body: schemas.QuestionIn) -> Response:
         """Recommend items to somebody whose history comes with the question. Nothing of it is kept."""
         if body.summary is not None:
@@ -226,35 +244,21 @@ def _recommendations(service: Service) -> APIRouter:
                 history.append(event.history_event(asked))
             except DataError as error:
                 raise DataError(f"history[{place}]: {error}") from None
-        now = schemas.moment(body.at, asked)
-        excluded, n, details = _excluded(body.exclude, limits), _length(body.n, limits), body.details
-        filters, said, answers = (
-            schemas.filters_of(body),
-            replace(schemas.said_of(body), recorded=True),
-            service.answers,
-        )
-        return await _answer(
-            service,
-            _LIST,
-            lambda: answers.recommend_for(history, n, now, excluded, details=details, filters=filters, said=said),
-        )
-
-    @router.get(_ITEM + "/similar", dependencies=[Depends(allowing("read"))], response_model=SimilarItems)
-    async def similar(item_id: schemas.Id, n: n_items = 10) -> Response:
-        """Return what goes with an item."""
-        check_id("item_id", item_id)
-        return await _answer(service, _SIMILAR, lambda: service.answers.similar(item_id, n))
-
-    @router.get("/v1/items", dependencies=[Depends(allowing("read"))])
-    def find(query: _Title, n: n_items = 10) -> TitleMatches:
-        """Find items by title: those that begin so, those with such words, those that hold it; the most used first."""
-        return service.answers.search_titles(query, n)
-
-    @router.get("/v1/genres", dependencies=[Depends(allowing("read"))])
-    def genres() -> schemas.GenresOut:
-        """Return the genres by which lists can be filtered."""
+        wanted = _asked(body, asked, replace(schemas.said_of(body), recorded=True), limits)
         answers = service.answers
-        return schemas.GenresOut(model=answers.model, genres=list(answers.genres))
+
+        def listed(exclude: Collection[str]) -> RecommendationList:
+            return answers.recommend_for(
+                history,
+                wanted.n,
+                wanted.at,
+                exclude,
+                details=wanted.details,
+                filters=wanted.filters,
+                said=wanted.said,
+            )
+
+        return await _paged(service, answers, wanted, listed)
 
     return router
 
@@ -310,6 +314,7 @@ def _users(service: Service) -> APIRouter:
             corrections=[_correction(k, one) for k, one in service.store.corrections(user_id).items()],
             settings=service.store.settings(user_id),
             belief=belief and schemas.BeliefOut(**asdict(belief) | {"state": belief.state.hex()}),
+            impressions=list(service.store.impressions(user_id)),
             tokens=[schemas.TokenOut(**asdict(one)) for one in service.store.tokens() if one.user_id == user_id],
         )
 
@@ -326,9 +331,55 @@ async def _of_text(service: Service, body: schemas.QuestionIn) -> Response:
     """Recommend to somebody of whom nothing is known but a text."""
     if body.history or body.at is not None or body.persona is not None:
         raise DataError("a summary takes the place of a history; leave out history, at and persona")
-    excluded, n, text = _excluded(body.exclude, service.limits), _length(body.n, service.limits), body.summary or ""
-    filters, said, answers = schemas.filters_of(body), schemas.said_of(body), service.answers
-    return await _answer(service, _LIST, lambda: answers.recommend_text(text, n, excluded, filters=filters, said=said))
+    asked, text = _asked(body, 0.0, schemas.said_of(body), service.limits), body.summary or ""
+    answers = service.answers
+    return await _paged(
+        service,
+        answers,
+        asked,
+        lambda exclude: answers.recommend_text(text, asked.n, exclude, filters=asked.filters, said=asked.said),
+    )
+
+
+def _asked(body: schemas.ListIn | schemas.QuestionIn, now: float, said: Circumstances, limits: Limits) -> ListAsked:
+    """Return what a body asks for."""
+    return ListAsked(
+        checked_length(body.n, limits),
+        schemas.moment(body.at, now),
+        checked_exclude(body.exclude, limits),
+        body.details,
+        schemas.filters_of(body),
+        said,
+        schemas.check_fields(body.fields),
+        body.cursor,
+    )
+
+
+async def _recommended(service: Service, user_id: str, asked: ListAsked, *, visit: bool) -> Response:
+    """Return a list for a user, or the shelf of the present visit."""
+    answers = service.answers
+
+    def listed(exclude: Collection[str]) -> RecommendationList:
+        if visit:
+            return answers.recommend_now(user_id, asked.n, asked.at, exclude, asked.filters, asked.said)
+        return service.recommend(user_id, asked.n, asked.at, exclude, asked.details, asked.filters, asked.said)
+
+    return await _paged(service, answers, asked, listed)
+
+
+async def _paged(
+    service: Service, answers: Answers, asked: ListAsked, listed: Callable[[Collection[str]], RecommendationList]
+) -> Response:
+    """Return a list as JSON, made in the model's thread; `listed` makes it without the items of earlier pages."""
+    seen = seen_of(asked.cursor, service.limits)
+    exclude = [*asked.exclude, *seen] if seen else asked.exclude
+
+    def content() -> tuple[bytes, str]:
+        page = paged(listed(exclude), asked.cursor, seen, asked.n, service.limits)
+        return dumped(answers, _LIST, page, asked.fields), list_etag(page, asked.fields)
+
+    body, tag = await service.answer(content)
+    return Response(body, headers={"etag": tag}, media_type="application/json")
 
 
 async def _answer(service: Service, adapter: TypeAdapter[T], call: Callable[[], T]) -> Response:
@@ -346,18 +397,6 @@ async def _list_now(service: Service, answers: Answers, user_id: str) -> Recomme
 async def _changed(service: Service, answers: Answers, user_id: str, before: RecommendationList) -> Changed | None:
     after = await _list_now(service, answers, user_id)
     return None if after is None else changes(before, after)
-
-
-def _excluded(items: Collection[str], limits: Limits) -> Collection[str]:
-    if len(items) > limits.exclude:
-        raise DataError(f"exclude has {len(items)} items; leave at most {limits.exclude} out")
-    return items
-
-
-def _length(n: int, limits: Limits) -> int:
-    if n > limits.n:
-        raise DataError(f"n is {n}; ask for at most {limits.n}")
-    return n
 
 
 def _correction(persona: int, correction: Correction) -> schemas.CorrectionOut:

@@ -15,6 +15,7 @@ from recsys.models.memories.text.state import TextError
 from recsys.policy.ledger import LedgerError
 from recsys.serving.access import Code, Denied
 from recsys.serving.answers import UnknownError
+from recsys.serving.items.cursor import CursorError
 
 LOGGER = logging.getLogger("recsys.serving")
 
@@ -25,6 +26,7 @@ _ERRORS: Final[tuple[tuple[type[Exception], int, Code, str | None], ...]] = (
     (StoreError, 503, "store_unavailable", "the event store does not answer; send the same again, events count once"),
     (LedgerError, 503, "ledger_unavailable", "decisions cannot be recorded, so no list is given; try again later"),
     (TextError, 422, "unreadable_text", None),
+    (CursorError, 422, "unreadable_cursor", None),
     (DataError, 422, "invalid_value", None),
     (CapabilityError, 409, "not_supported", None),
 )

@@ -68,6 +68,7 @@ _CHANGED = Changed(
 
 _LIST = RecommendationList(
     model=_MODEL,
+    recommendation_id=f"0123456789abcdef-main-{_MODEL}",
     now=_NOW,
     known_events=41,
     unknown_items=(),
@@ -165,10 +166,14 @@ _EVENT: dict[str, Any] = {
 }
 _CORRECTION: dict[str, Any] = {"model": _MODEL, "persona": 64, "weight": 0.0, "muted": True, "name": "Late nights"}
 _STATE: dict[str, Any] = {"model": _MODEL}
+_IMPRESSION: dict[str, Any] = {"recommendation_id": f"0123456789abcdef-main-{_MODEL}"}
 
 _DATA: dict[str, Any] = {
     "user_id": "42",
     "events": [{**{name: _EVENT[name] for name in _EVENT if name != "user_id"}, "title": _ALIEN}],
+    "impressions": [
+        {**_IMPRESSION, "user_id": "42", "item_id": "1200", "position": 1, "shown": _NOW, "clicked": None},
+    ],
     "logged": [TypeAdapter(LoggedEvent).dump_python(LoggedEvent("2288", 4.5, _NOW - 86_400), mode="json")],
     "corrections": [_CORRECTION],
     "settings": {"policy": '[{"id": "no-horror", "deny": {"genre": "Horror"}}]'},
@@ -203,6 +208,9 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "profiling": "none",
     "decisions": "true",
     "audit_id": "0-17",
+    "available": True,
+    "fields": ["title", "metadata"],
+    "cursor": "*",
 }
 """Of each parameter in a path or a query, by its name."""
 
@@ -227,6 +235,14 @@ _LINE: dict[str, Any] = {
     "policy": _VERSION,
     "model": _MODEL,
     "items": ["1214"],
+}
+
+_ITEM: dict[str, Any] = {
+    "title": _ALIEN,
+    "genres": ["Horror", "Sci-Fi"],
+    "metadata": {"brand": "Fox", "price": 3.5, "dubbed": ["de", "fr"]},
+    "available": True,
+    "added_at": _NOW,
 }
 
 _TEXT = "Mostly horror like Alien (1979) and The Thing (1982); often like Annie Hall (1977); avoids musicals."
@@ -264,6 +280,33 @@ BODIES: Final[Mapping[str, Any]] = {
     "QuestionsAgain": _json(QuestionsAgain, _AGAIN),
     "MeantIn": {"item_id": "1214", "meant": True},
     "MeantOut": {"item_id": "1214", "meant": True},
+    "RankedItems": {
+        **_STATE,
+        "as_of": _NOW,
+        "items": [{"item_id": "1214", "title": _ALIEN, "score": 31.5, "year": 1979, "genres": ["Horror", "Sci-Fi"]}],
+        "next_cursor": None,
+    },
+    "ImpressionsIn": {**_IMPRESSION, "user_id": "42", "items": [{"item_id": "1200", "position": 1}]},
+    "ImpressionsOut": {"recorded": 1, "repeated": 0},
+    "ClickIn": {**_IMPRESSION, "user_id": "42", "item_id": "1200"},
+    "ClickOut": {"recorded": True},
+    "ItemIn": _ITEM,
+    "ItemsIn": {"items": [{"item_id": "1214", **_ITEM}]},
+    "ItemChangesIn": {"available": False, "metadata": {"price": None}},
+    "ItemsPutOut": {"added": 1, "changed": 0, "same": 0},
+    "CatalogueItem": {**_ITEM, "item_id": "1214", "year": 1979, "known": True, "changed_at": _NOW},
+    "UsersIn": {"user_ids": ["42", "43"], "n": 1, "fields": ["title", "score"]},
+    "ListsOut": {
+        **_STATE,
+        "lists": [
+            {"user_id": "42", "recommendations": {**_json(RecommendationList, _LIST)}, "error": None},
+            {
+                "user_id": "43",
+                "recommendations": None,
+                "error": {"code": "not_supported", "message": "EASE does not know this user"},
+            },
+        ],
+    },
     "AuditOut": {"line": _LINE, "intact": True, "is_users": True, "replayed": True, "note": ""},
     "EventsIn": {"events": [_EVENT]},
     "ListIn": {"n": 5, "exclude": ["260"], "genre": ["Drama"], "from_year": 1990},
@@ -306,7 +349,9 @@ def with_examples(document: dict[str, Any]) -> dict[str, Any]:
             bodies = {"0": operation.get("requestBody", {})} | operation["responses"]
             for status, body in bodies.items():
                 for content in body.get("content", {}).values():
-                    name = content.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
+                    schema = content.get("schema", {})
+                    schema = schema.get("anyOf", [schema])[0]  # of several forms the first is shown
+                    name = schema.get("$ref", "").rsplit("/", 1)[-1]
                     if name == "ErrorOut":
                         content["example"] = of_error(int(status))
                     elif name in BODIES:

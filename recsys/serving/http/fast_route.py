@@ -15,6 +15,7 @@ from recsys.events.checks import check_id
 from recsys.events.tokens import Token
 from recsys.serving.access import require
 from recsys.serving.answers import Details
+from recsys.serving.http.lists import list_etag
 from recsys.serving.http.middleware import TOKEN, App, Receive, Scope, Send
 from recsys.serving.records import RecommendationList
 from recsys.serving.service import Service
@@ -63,7 +64,16 @@ class FastRoute:
         require(token, "read", user_id)
         details: Details = "ready" if query and (query[2] or query[3]) else True
         service = self._service
-        content = await service.answer(lambda: self._to_json(service.recommend(user_id, n, None, (), details)))
-        headers = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
+        content, tag = await service.answer(lambda: self._answer(user_id, n, details))
+        headers = [
+            (b"etag", tag.encode()),
+            (b"content-length", str(len(content)).encode()),
+            (b"content-type", b"application/json"),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    def _answer(self, user_id: str, n: int, details: Details) -> tuple[bytes, str]:
+        """Return a list as JSON, and its tag."""
+        listed = self._service.recommend(user_id, n, None, (), details)
+        return self._to_json(listed), list_etag(listed)

@@ -6,12 +6,13 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from hashlib import blake2b
 from typing import Any, Final, final
 from urllib.parse import unquote_to_bytes
 
 from recsys.events.store import StoreError
 from recsys.events.tokens import Token
-from recsys.serving.access import FULL_ACCESS, Denied
+from recsys.serving.access import FULL_ACCESS, Denied, Limits
 from recsys.serving.http.compression import SMALLEST, accepts_gzip, compressed
 from recsys.serving.http.errors import content_of, denial, new_request_id
 from recsys.serving.http.page import page_files
@@ -20,8 +21,18 @@ from recsys.serving.service import Service
 TOKEN: Final = "recsys.token"  # noqa: S105 (a name)
 """Key of the request's token in an ASGI scope."""
 
+CLIENT: Final = "recsys.client"
+"""Key of what the request is counted for, see `RateLimiter`."""
+
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/openapi.json")
 """Paths that need no token. Nor do the files of the page, which hold no data of users."""
+
+EXPOSED: Final = ("ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "X-Request-Id")
+"""Headers of answers that scripts of other origins may read."""
+
+SHARED: Final = ("/v1/items", "/v1/genres", "/v1/popular", "/v1/trending", "/v1/latest", "/openapi.json")
+"""The beginnings of paths whose answers are the same for everybody, so that clients may keep them and ask whether they
+still hold."""
 
 METRICS: Final = "/metrics"
 """The path that is answered while the store is not."""
@@ -63,16 +74,19 @@ class Guard:
             return
         started = time.perf_counter()
         method = scope["method"]
-        answer = _Answer(send, new_request_id(), bodiless=method == "HEAD")
+        answer = _Answer(send, new_request_id(), self._service.limits, bodiless=method == "HEAD")
         try:
             async with asyncio.timeout(self._service.limits.seconds):
                 headers = _headers(scope)
                 answer.gzip = accepts_gzip(headers[b"accept-encoding"]) if b"accept-encoding" in headers else False
                 _check_target(scope)
-                scope[TOKEN] = await self._admit(scope, headers)
+                scope[TOKEN] = await self._admit(scope, headers, answer)
                 body = await self._body(headers, receive)
                 if body is None:
                     return
+                if method in ("GET", "HEAD"):
+                    answer.known = headers.get(b"if-none-match", b"")
+                    answer.shared = scope["path"].startswith(SHARED)
                 if method == "HEAD":
                     scope = {**scope, "method": "GET"}
                 await self._app(scope, _once(body, receive), answer.send)
@@ -88,17 +102,17 @@ class Guard:
             seconds = time.perf_counter() - started
             self._service.metrics.observe_answer(method, route, answer.status or 0, seconds)
 
-    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Token:
+    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], answer: _Answer) -> Token:
         """Return the token of a request; without one, only the open paths are served."""
         address = scope["client"][0] if scope.get("client") else "unknown"
         if not self._service.authenticated:
             _check_source(scope["method"], headers)
-            self._service.rate_limiter.acquire(address)
+            self._count(scope, address, answer)
             return FULL_ACCESS
         scheme, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         secret = secret.strip()
         token = self._service.tokens.cached(secret) if secret else None
-        self._service.rate_limiter.acquire(address if token is None else token.token_hash)
+        self._count(scope, address if token is None else token.token_hash, answer)
         if token is not None and scheme.lower() == "bearer":
             return token
         if scope["path"] in OPEN_PATHS or scope["path"] in page_files():
@@ -108,6 +122,12 @@ class Guard:
         if scope["path"] == METRICS:
             return await self._service.tokens.token_without_store(secret)
         return await asyncio.to_thread(self._service.tokens.token, secret)
+
+    def _count(self, scope: Scope, client: str, answer: _Answer) -> None:
+        """Count a request of a client, who is told how many more there may be."""
+        scope[CLIENT] = client
+        answer.left = 0.0  # where the next line refuses it
+        answer.left = self._service.rate_limiter.acquire(client)
 
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
         """Return the body of a request; None if the client has disconnected."""
@@ -139,17 +159,25 @@ class _Answer:
     Args:
         send: of the server.
         request_id: of the request, sent with the answer.
+        limits: of requests, of which the answer tells the rate.
         bodiless: the headers of the answer alone are sent.
 
     Attributes:
         gzip: whether the client accepts it.
+        known: tags of the answers that the client has; None: of a method that has none.
+        shared: whether the answer is the same for everybody.
+        left: requests that the client may send at once; None as long as it is not known who that is.
         status: of the answer, as soon as it is known.
         begun: whether anything is sent.
     """
 
-    def __init__(self, send: Send, request_id: str, *, bodiless: bool) -> None:
+    def __init__(self, send: Send, request_id: str, limits: Limits, *, bodiless: bool) -> None:
         self.request_id = request_id
+        self.left: float | None = None
+        self._limits = limits
         self.gzip = False
+        self.known: bytes | None = None
+        self.shared = False
         self.status: int | None = None
         self.begun = False
         self._send = send
@@ -179,22 +207,51 @@ class _Answer:
         await self.send({"type": "http.response.start", "status": denied.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": content})
 
+    def _unless_known(self, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
+        """Add the tag of an answer, and return its body; of one that the client has nothing but the headers."""
+        tag = next((value for name, value in headers if name == b"etag"), None)
+        if tag is None and self.shared:
+            tag = b'"' + blake2b(body, digest_size=12).hexdigest().encode() + b'"'
+            headers += [(b"etag", tag), (b"cache-control", b"private, no-cache")]
+        if tag is None:
+            return body
+        bare = tag.removeprefix(b"W/")
+        if self.known and any(one.strip().removeprefix(b"W/") in (bare, b"*") for one in self.known.split(b",")):
+            self._start = {**self._start, "status": 304}
+            self.status = 304
+            headers[:] = [one for one in headers if one[0] not in (b"content-length", b"content-type")]
+            return b""
+        return body
+
     async def _begin(self, body: bytes, *, complete: bool) -> bytes:
         """Send the headers, and return the body as it is to be sent."""
         headers = list(self._start.get("headers", ()))
+        if self.known is not None and complete and self.status == 200:
+            body = self._unless_known(headers, body)
         if complete and len(body) >= SMALLEST:
             headers.append((b"vary", b"accept-encoding"))
             if self.gzip:
                 body = await compressed(body)
-                headers = [(name, b"W/" + value if name == b"etag" else value) for name, value in headers]
+                headers = [(name, _weak(value) if name == b"etag" else value) for name, value in headers]
                 headers = [header for header in headers if header[0] != b"content-length"]
                 headers += [(b"content-length", str(len(body)).encode()), (b"content-encoding", b"gzip")]
         names = {name for name, _ in headers}
         headers += [header for header in _HEADERS if header[0] not in names]
         headers.append((b"x-request-id", self.request_id.encode()))
+        if self.left is not None:
+            burst, rate = self._limits.burst, self._limits.rate
+            headers += [
+                (b"ratelimit-limit", b"%d" % burst),
+                (b"ratelimit-remaining", b"%d" % self.left),
+                (b"ratelimit-reset", b"%d" % -((self.left - burst) // rate)),
+            ]
         self.begun = True
         await self._send({**self._start, "headers": headers})
         return body
+
+
+def _weak(tag: bytes) -> bytes:
+    return tag if tag.startswith(b"W/") else b"W/" + tag
 
 
 def _headers(scope: Scope) -> Mapping[bytes, bytes]:

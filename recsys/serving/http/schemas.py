@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -30,24 +32,32 @@ from recsys.events.checks import (
     check_time,
     shown,
 )
+from recsys.events.impressions.records import Impression
+from recsys.explanations import Explanation
 from recsys.models.memories.text.grammar import SYNONYMS
 from recsys.models.memories.text.state import MOST_CHARACTERS
 from recsys.serving.access import Code, Limits
 from recsys.serving.answers import Details
 from recsys.serving.filters import Filters
+from recsys.serving.items.cursor import LONGEST as LONGEST_CURSOR
+from recsys.serving.items.cursor import PATTERN as CURSOR_PATTERN
 from recsys.serving.norms.circumstances import Circumstances
-from recsys.serving.records import Changed, HistoryEvent, LoggedEvent
+from recsys.serving.records import CatalogueItem, Changed, HistoryEvent, LoggedEvent
 
 # The schema documents the checks of `recsys.events.checks` and the limits; their errors tell a cure.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
-_TEXT = rf"^[^{_CONTROLS}{_SPACES}]([^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}])?$"
-_NAME = f"^(?!.*[{INVISIBLE}]){_TEXT[1:]}"  # of a class for all of it, Hypothesis would list 140,000 characters
+TEXT = rf"^[^{_CONTROLS}{_SPACES}]([^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}])?$"
+_NAME = f"^(?!.*[{INVISIBLE}]){TEXT[1:]}"  # of a class for all of it, Hypothesis would list 140,000 characters
 _DAYS = MOST_ASKED_AHEAD // 86_400
 _UNIX = re.compile(r"-?[0-9]{1,11}")
 
 
-def _text(longest: int, pattern: str = _TEXT) -> dict[str, Any]:
+LISTED_FIELDS: Final = {field.name for kind in (Explanation, CatalogueItem) for field in fields(kind)} - {"item_id"}
+
+
+def text_schema(longest: int, pattern: str = TEXT) -> dict[str, Any]:
+    """Return the schema of a text of at most so many characters."""
     return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": pattern}
 
 
@@ -72,7 +82,7 @@ TasteText = Annotated[
 ]
 """A text about a taste: the schema says how it begins, and its tables what follows."""
 
-Id = Annotated[str, WithJsonSchema(_text(LONGEST_ID) | {"not": {"enum": list(DOTS)}})]
+Id = Annotated[str, WithJsonSchema(text_schema(LONGEST_ID) | {"not": {"enum": list(DOTS)}})]
 """An external id: the schema says what it may be, and the refusal what to do."""
 
 
@@ -100,14 +110,32 @@ _SECONDS = {"type": "integer", "exclusiveMinimum": -LARGEST_TIME, "exclusiveMaxi
 Moment = Annotated[str, WithJsonSchema({"anyOf": _WRITTEN})]
 """A point in time in a query, see `moment`."""
 
-_Moment = Annotated[
+AskedMoment = Annotated[
     Any,  # `moment` refuses what it is not, in the same words as in a query
     Field(None, description=f"see only what is earlier: Unix seconds or ISO 8601, at most {_DAYS} days ahead"),
     WithJsonSchema({"anyOf": [_SECONDS, *_WRITTEN, {"type": "null"}]}),
 ]
 
 Length = Annotated[int, Field(ge=1, json_schema_extra={"maximum": Limits.n}), BeforeValidator(_integral)]
-_Exclude = Annotated[
+MOST_CANDIDATES: Final = 1_000
+CANDIDATES: Final = "the only items that may be listed: they are ranked for this user"
+FIELDS: Final = "which fields of each item to give, beside item_id; metadata are the catalogue's other facts"
+CURSOR: Final = "* for a first page that tells its next_cursor; then that of the page before, and nothing is seen twice"
+ListedField = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(LISTED_FIELDS)})]
+Candidates = Annotated[
+    list[str] | None, Field(description=CANDIDATES, min_length=1, json_schema_extra={"maxItems": MOST_CANDIDATES})
+]
+Fields = Annotated[list[ListedField] | None, Field(description=FIELDS, max_length=len(LISTED_FIELDS))]
+_Cursor = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=LONGEST_CURSOR,
+        description=CURSOR,
+        json_schema_extra={"format": "cursor", "pattern": CURSOR_PATTERN},
+    ),
+]
+Exclude = Annotated[
     list[str],
     Field(description="items that must not be recommended", json_schema_extra={"maxItems": Limits.exclude}),
 ]
@@ -122,8 +150,8 @@ SHELF: Final = (
 LATEST: Final = 9_999
 MOST_GENRES: Final = 20
 
-_Genre = Annotated[list[str], Field(description=GENRE, max_length=MOST_GENRES)]
-_Year = Annotated[int | None, Field(ge=0, le=LATEST), BeforeValidator(_integral)]
+Genre = Annotated[list[str], Field(description=GENRE, max_length=MOST_GENRES)]
+Year = Annotated[int | None, Field(ge=0, le=LATEST), BeforeValidator(_integral)]
 _Persona = Annotated[int | None, Field(ge=0, lt=MOST_PERSONAS, description=PERSONA), BeforeValidator(_integral)]
 
 AGE: Final = "of the person, in years; else as it is stored, and unknown counts as the youngest"
@@ -140,7 +168,7 @@ Age = Annotated[int | None, Field(ge=0, le=OLDEST), BeforeValidator(_integral)]
 _Said = Annotated[str | None, Field(min_length=1, max_length=50)]
 _Profiling = Literal["history", "none"]
 _VALUE: dict[str, Any] = {"minimum": -LARGEST_VALUE, "maximum": LARGEST_VALUE}
-_TIME: dict[str, Any] = {"minimum": 0, "exclusiveMaximum": LARGEST_TIME}
+TIME: dict[str, Any] = {"minimum": 0, "exclusiveMaximum": LARGEST_TIME}
 _TIMES: dict[str, Any] = {
     "anyOf": [
         {"items": {"required": ["time"], "properties": {"time": {"type": "integer"}}}},
@@ -195,14 +223,14 @@ class EventIn(Body):
     )
     time: Whole = Field(
         description=f"Unix seconds from 1970 on, at most {MOST_AHEAD // 60} minutes ahead of the service's clock",
-        json_schema_extra=_TIME,
+        json_schema_extra=TIME,
     )
     kind: _Kind = Field(
         "use",
         description="what was done; a use with a value is a rating, and a rating needs one. A dislike or a skip is "
         "evidence against the item; a disliked item is not recommended until the event is undone",
     )
-    condition: Annotated[str, WithJsonSchema(_text(LONGEST_CONDITION))] | None = Field(
+    condition: Annotated[str, WithJsonSchema(text_schema(LONGEST_CONDITION))] | None = Field(
         None,
         description="under which circumstances the person answered, such as the device or the version of a page, in "
         "your own words and few of them: ratings that follow it are made by the question",
@@ -232,7 +260,7 @@ class UseIn(Body):
     time: Whole | None = Field(
         None,
         description="Unix seconds, as of an event; give it to all events or to none, then their order counts",
-        json_schema_extra=_TIME,
+        json_schema_extra=TIME,
     )
 
     def history_event(self, now: float) -> HistoryEvent:
@@ -260,12 +288,15 @@ class ListIn(Body):
     """What a list of recommendations shall be: the parameters of GET, in a body."""
 
     n: Length = 10
-    at: _Moment = None
-    exclude: _Exclude = Field(default_factory=list)
-    genre: _Genre = Field(default_factory=list)
-    from_year: _Year = Field(None, description=FROM_YEAR)
-    to_year: _Year = Field(None, description=TO_YEAR)
+    at: AskedMoment = None
+    exclude: Exclude = Field(default_factory=list)
+    genre: Genre = Field(default_factory=list)
+    from_year: Year = Field(None, description=FROM_YEAR)
+    to_year: Year = Field(None, description=TO_YEAR)
     persona: _Persona = None
+    candidates: Candidates = None
+    fields: Fields = None
+    cursor: _Cursor = None
     details: Details = Field(True, description=DETAILS)
     shelf: Literal["now"] | None = Field(None, description=SHELF)
     age: Age = Field(None, description=AGE)
@@ -301,12 +332,15 @@ class QuestionIn(Body):
     history: list[UseIn] = Field(default_factory=list, json_schema_extra={"maxItems": Limits.history} | _TIMES)
     summary: TasteText | None = Field(None, description="a text in place of a history")
     n: Length = 10
-    at: _Moment = None
-    exclude: _Exclude = Field(default_factory=list)
-    genre: _Genre = Field(default_factory=list)
-    from_year: _Year = Field(None, description=FROM_YEAR)
-    to_year: _Year = Field(None, description=TO_YEAR)
+    at: AskedMoment = None
+    exclude: Exclude = Field(default_factory=list)
+    genre: Genre = Field(default_factory=list)
+    from_year: Year = Field(None, description=FROM_YEAR)
+    to_year: Year = Field(None, description=TO_YEAR)
     persona: _Persona = None
+    candidates: Candidates = None
+    fields: Fields = None
+    cursor: _Cursor = None
     details: bool = Field(True, description="false: do not search for the events without which an item would leave")
     age: Age = Field(None, description=AGE)
     region: _Said = Field(None, description=REGION)
@@ -322,9 +356,26 @@ class CorrectionIn(Body):
     weight: float = Field(
         1.0, ge=0.0, le=LARGEST_WEIGHT, allow_inf_nan=False, description="0 mutes, 1 is as found, above 1 boosts"
     )
-    name: Annotated[str, WithJsonSchema(_text(LONGEST_NAME, _NAME))] | None = Field(
+    name: Annotated[str, WithJsonSchema(text_schema(LONGEST_NAME, _NAME))] | None = Field(
         None, description="the person's own name for it, without invisible characters; null: the one that was found"
     )
+
+
+class PickedItem(BaseModel):
+    """An item with the fields that were asked for."""
+
+    model_config = ConfigDict(extra="allow")
+
+    item_id: str
+
+
+class PickedList(BaseModel):
+    """A list of which `fields` chose what is told of each item; all else is as without."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    items: list[PickedItem]
 
 
 class ErrorDetail(BaseModel):
@@ -419,6 +470,7 @@ class DataOut(BaseModel):
     corrections: list[CorrectionOut]
     settings: dict[str, str] = Field(description="own rules, circumstances and the key in the ledger, as texts")
     belief: BeliefOut | None
+    impressions: list[Impression]
     tokens: list[TokenOut]
 
 
@@ -443,7 +495,36 @@ class ReadyOut(StateOut):
 
 def filters_of(body: ListIn | QuestionIn) -> Filters:
     """Return which items a body lets into the list."""
-    return Filters(tuple(body.genre), body.from_year, body.to_year, body.persona)
+    return filters(body.genre, body.from_year, body.to_year, body.candidates, body.persona)
+
+
+def filters(
+    genre: Sequence[str],
+    from_year: int | None,
+    to_year: int | None,
+    candidates: Sequence[str] | None = None,
+    persona: int | None = None,
+) -> Filters:
+    """Return which items a list may have.
+
+    Raises:
+        DataError: too many candidates.
+    """
+    if candidates is not None and len(candidates) > MOST_CANDIDATES:
+        raise DataError(f"candidates has {len(candidates)} items; rank at most {MOST_CANDIDATES} at once")
+    return Filters(tuple(genre), from_year, to_year, persona, None if candidates is None else tuple(candidates))
+
+
+def check_fields(names: Sequence[str] | None) -> frozenset[str] | None:
+    """Return the fields of items that were asked for; None: all but those of the catalogue.
+
+    Raises:
+        DataError: an item has no such field.
+    """
+    for name in names or ():
+        if name not in LISTED_FIELDS:
+            raise DataError(f"an item has no field {shown(name)}{nearest(name, LISTED_FIELDS)}; see /openapi.json")
+    return frozenset(names) if names else None
 
 
 def said_of(body: ListIn | QuestionIn) -> Circumstances:

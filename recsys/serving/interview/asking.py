@@ -21,8 +21,8 @@ from recsys.errors import CapabilityError, DataError, nearest
 from recsys.events.checks import shown
 from recsys.models.base import FittedOn
 from recsys.serving.answers import UnknownError
-from recsys.serving.catalogue import Catalogue
 from recsys.serving.interview.records import InterviewItem, InterviewScreen, Leaned, SaidAnswer
+from recsys.serving.items.catalogue import Catalogue
 
 _ABOUT_ONE = ("rating", "like", "dislike", "dont_know")
 

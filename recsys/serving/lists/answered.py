@@ -10,12 +10,14 @@ import numpy as np
 
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
+from recsys.events.impressions.records import Variant
 from recsys.explanations import Explanation
 from recsys.serving.answers import Details
-from recsys.serving.catalogue import Catalogue
 from recsys.serving.filters import Filters
+from recsys.serving.items.catalogue import Catalogue
 from recsys.serving.lists.base import ListMaker
 from recsys.serving.lists.cached import CachedLists, rounded_moment
+from recsys.serving.lists.naming import list_id
 from recsys.serving.lists.summary import SummaryLists, WrittenText
 from recsys.serving.lists.visit import VisitShelf
 from recsys.serving.norms.audits import line_of, request_of
@@ -64,6 +66,7 @@ class AnsweredLists:
         visit: the shelf of the visit that is going on.
         norms: bind every list; None: nothing does.
         splits: told of the listed items; None: nothing is.
+        variant: which of two models this is.
     """
 
     def __init__(
@@ -76,7 +79,9 @@ class AnsweredLists:
         visit: VisitShelf,
         norms: Norms | None,
         splits: Callable[[Sequence[Explanation]], tuple[Explanation, ...]] | None = None,
+        variant: Variant = "main",
     ) -> None:
+        self._variant: Variant = variant
         self._fingerprint = fingerprint
         self._catalogue = catalogue
         self._maker = maker
@@ -128,8 +133,8 @@ class AnsweredLists:
         applied = None if listed.ruled is None else self._applied(bound, queries, state, asked, listed.ruled, written)
         kept = not (exact or asked.exclude or filters.any)
         unknown = [item for item, time in history.unknown.items() if asked.at is None or time < asked.at]
-        excluded = [item for item in dict.fromkeys(asked.exclude) if item not in self._catalogue.numbers]
         items = _lifted(listed.items, applied) if shaped and applied is not None else listed.items
+        items = self._catalogue.described(items)
         return RecommendationList(
             self._fingerprint,
             int(queries.now[0]),
@@ -137,12 +142,24 @@ class AnsweredLists:
             tuple(unknown[:_NAMED]),
             items if self._splits is None else self._splits(items),
             learning_of(bound.stored),
-            tuple(excluded[:_NAMED]),
+            self._unknown(asked.exclude)[:_NAMED],
             listed.shelves,
             _reasons(details, searched=listed.rest is None and not shaped, kept=kept and not shaped),
             applied,
             "history" if written is None else "text",
+            self._unknown(filters.candidates or ())[:_NAMED],
+            self._id(bound, queries, items),
         )
+
+    def _id(self, bound: Bound, queries: Queries, items: Sequence[Explanation]) -> str | None:
+        """Return the id of a list; None where it is of no stored user."""
+        if bound.user_id is None:
+            return None
+        return list_id(bound.user_id, self._fingerprint, self._variant, int(queries.now[0]), items)
+
+    def _unknown(self, items: Collection[str]) -> tuple[str, ...]:
+        """Return the items that the model does not know, each once."""
+        return tuple(item for item in dict.fromkeys(items) if item not in self._catalogue.numbers) if items else ()
 
     def visit(
         self, bound: Bound, queries: Queries, state: UserState, asked: Asked, written: WrittenText | None = None
@@ -157,6 +174,7 @@ class AnsweredLists:
             others = excluding(passing, np.asarray(main, np.int32))
             heard = self._maker.heard(others, int(queries.now[0]), state, history.corrections)
             items = self._visit.items(heard if rules is None else rules.allowed(heard), asked.n)
+            items = self._catalogue.described(items)
         if rules is not None:  # a shelf may be short: what it may not have too much of is left out
             numbers = [self._catalogue.numbers[str(one.item_id)] for one in items]
             kept = set(rules.within_bounds(numbers))
@@ -169,6 +187,7 @@ class AnsweredLists:
             items,
             learning_of(bound.stored),
             reasons="unsearched",
+            recommendation_id=self._id(bound, queries, items),
         )
 
     def _applied(

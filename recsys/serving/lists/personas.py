@@ -22,7 +22,7 @@ from recsys.models.base import ReadOut
 from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.ownership import persona_shares
 from recsys.serving.answers import UnknownError
-from recsys.serving.catalogue import Catalogue
+from recsys.serving.items.catalogue import Catalogue
 from recsys.serving.lists.base import SEARCHED, ListMaker, ToldPersonas
 from recsys.serving.lists.controls import Controls, check_control
 from recsys.serving.lists.seating import PersonaSeating, Seated

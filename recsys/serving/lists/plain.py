@@ -19,7 +19,7 @@ from recsys.explanations.reasons.steps import Steps
 from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import LinearRows
 from recsys.models.linear.bounded_top_n import BoundedTopN
-from recsys.serving.catalogue import Catalogue
+from recsys.serving.items.catalogue import Catalogue
 from recsys.serving.lists.base import SEARCHED, ListMaker, ToldPersonas
 from recsys.serving.lists.corrections import PersonaCorrections
 from recsys.serving.norms.ruled import Ruled

@@ -18,7 +18,7 @@ from recsys.models.memories.text.grammar import parse, render
 from recsys.models.memories.text.reading import TextReader
 from recsys.models.memories.text.state import TasteText
 from recsys.models.top_n import top_n
-from recsys.serving.catalogue import Catalogue
+from recsys.serving.items.catalogue import Catalogue
 from recsys.serving.norms.ruled import Ruled
 from recsys.serving.norms.rules import ListRules
 from recsys.serving.records import Shelf, Summary

@@ -11,7 +11,7 @@ from recsys.models.base import ReadOut, Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.personas.model import WithPersonas
 from recsys.models.slated import Slated
-from recsys.serving.catalogue import Catalogue
+from recsys.serving.items.catalogue import Catalogue
 
 _RULE = ShortTerm()
 

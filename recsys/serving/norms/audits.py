@@ -46,6 +46,7 @@ def request_of(n: int, exclude: Collection[str], filters: Filters, *, profiling:
         "from_year": filters.from_year,
         "to_year": filters.to_year,
         "persona": filters.persona,
+        **({} if filters.candidates is None else {"candidates": list(filters.candidates)}),
     }
     return {"n": n, "exclude": list(exclude), "profiling": profiling, "filters": wanted}
 
@@ -62,7 +63,14 @@ def replay(answers: Answers, user_id: str, line: Mapping[str, Any]) -> list[str]
         moment=line["time"],
         of_text=line.get("text") is not None,
     )
-    wanted = Filters(tuple(filters["genre"]), filters["from_year"], filters["to_year"], filters["persona"])
+    candidates = filters.get("candidates")
+    wanted = Filters(
+        tuple(filters["genre"]),
+        filters["from_year"],
+        filters["to_year"],
+        filters["persona"],
+        None if candidates is None else tuple(candidates),
+    )
     listed = answers.recommend(
         user_id, line["n"], line["moment"], line["exclude"], details=False, filters=wanted, said=said
     )

@@ -152,6 +152,13 @@ class UserHistory:
         """Return the items of the timeline until `stop`, ascending, each once."""
         return row(np.unique(np.r_[np.array(self.timeline.items[:stop], np.int32), self.hidden]))
 
+    def disliked(self, stop: int) -> Ragged:
+        """Return the items of the timeline until `stop` of which the last word is a dislike, ascending."""
+        items = np.array(self.timeline.items[:stop], np.int32)[::-1]
+        named, last = np.unique(items, return_index=True)
+        disliked = np.array(self.timeline.kinds[:stop], np.int8)[::-1][last] == CODES["dislike"]
+        return row(np.union1d(named[disliked], self.hidden))
+
 
 @final
 @dataclass(eq=False)

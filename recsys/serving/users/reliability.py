@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from recsys.data.vocabulary import UNKNOWN
 from recsys.experiments.answers.event_reliability import PersonReliability, Repeat
 from recsys.reliability import FittedMixture
-from recsys.serving.catalogue import Catalogue
+from recsys.serving.items.catalogue import Catalogue
 from recsys.serving.records import (
     PersonsReliability,
     Probabilities,

@@ -15,6 +15,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import EventStore, StoreError
 from recsys.experiments.answers.event_reliability import weighs_answers
 from recsys.models.base import Recommender
+from recsys.serving.items.catalogue import Catalogue
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Bound, Norms
 from recsys.serving.records import HistoryEvent, LoggedEvent
@@ -39,7 +40,7 @@ class ServedUsers:
     Args:
         model: a fitted model. Its beliefs change as events arrive.
         identity: of everything that the beliefs depend on, beside the events of the store.
-        item_numbers: the model's number of each item, by the text of its id.
+        catalogue: its items; kept up to date with the store, too.
         log: the events before the store's first; None: the store holds them all.
         store: the events since.
         trained_until: with `log` None, the last change of the store that the model was trained on.
@@ -47,13 +48,14 @@ class ServedUsers:
         now: Unix seconds.
         cache_bytes: size of the cache of states, approximately; it changes no answer.
         norms: bind every list; None: nothing does.
+        repeats: whether items of a history may be listed again.
     """
 
     def __init__(
         self,
         model: Recommender,
         identity: str,
-        item_numbers: Mapping[str, int],
+        catalogue: Catalogue,
         log: Interactions | None,
         store: EventStore,
         *,
@@ -62,17 +64,21 @@ class ServedUsers:
         now: Callable[[], int],
         cache_bytes: int,
         norms: Norms | None,
+        repeats: bool = False,
     ) -> None:
         self.lock = threading.RLock()
         self.learning = BeliefLearning(model, identity, history)
         self.cache = UserCache(cache_bytes)
-        self.states = UserStates(model, item_numbers, self.cache, history)
+        self.states = UserStates(model, catalogue.numbers, self.cache, history, catalogue.stock, repeats)
         self._store = store
-        self._item_numbers = item_numbers
+        self._catalogue = catalogue
+        self._items_version = -1
         self._weighs_answers = weighs_answers(model)
         self._now = now
         self._norms = norms
-        self._histories = UserHistories(model, item_numbers, log, store, self.learning, trained_until=trained_until)
+        self._histories = UserHistories(
+            model, catalogue.numbers, log, store, self.learning, trained_until=trained_until
+        )
         self.catch_up()
         self._histories.restore_beliefs(store.beliefs(identity))
 
@@ -95,6 +101,9 @@ class ServedUsers:
                 derived = None if self._norms is None else self._norms.derived(history)
                 if derived is not None:
                     self.cache.drop(derived)
+            if self._items_version != self._histories.settings_version:
+                self._catalogue.catch_up(self._store)
+                self._items_version = self._histories.settings_version
             return self._histories.applied
 
     def learn(self) -> None:
@@ -138,7 +147,8 @@ class ServedUsers:
         """Read about which items the person has confirmed the answer."""
         names = self._store.settings(history.user_id)
         items = [name.removeprefix(MEANT) for name in names if name.startswith(MEANT)]
-        meant = frozenset(self._item_numbers[item] for item in items if item in self._item_numbers)
+        numbers = self._catalogue.numbers
+        meant = frozenset(numbers[item] for item in items if item in numbers)
         if meant != history.meant:
             history.meant = meant
             history.version += 1

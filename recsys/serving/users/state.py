@@ -22,6 +22,7 @@ from recsys.models.base import Recommender
 from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.linear.bounded_top_n import BoundedScores
 from recsys.models.personas.model import WithPersonas
+from recsys.serving.items.stock import Stock
 from recsys.serving.norms.ruled import Ruled
 from recsys.serving.records import Shelf
 from recsys.serving.users.history import UserHistory, decayed_within
@@ -93,6 +94,7 @@ class UserState:
         bounded: scores of the history as of the last answer; None before that, and for models that are not linear.
         personas: the found personas; None for a model without.
         cached_list: the last list that excluded nothing but the history.
+        unavailable: the items that were so when `queries` was made, see `Stock`.
     """
 
     queries: Queries
@@ -101,6 +103,7 @@ class UserState:
     bounded: BoundedScores | None = None
     personas: GrownPersonas | None = None
     cached_list: CachedList | None = None
+    unavailable: Items | None = None
 
     @property
     def grown(self) -> GrownPersonas:
@@ -195,12 +198,16 @@ class UserStates:
         item_numbers: the model's number of each item, by the text of its id.
         cache: of states.
         length: how many events of a history are read at most, the newest; see `first_read`.
+        stock: which items may not be listed.
+        repeats: whether items of the history may be listed again, unless they are disliked.
     """
 
     model: Recommender
     item_numbers: Mapping[str, int]
     cache: UserCache
     length: int
+    stock: Stock = field(default_factory=Stock)
+    repeats: bool = False
     _empty: UserHistory = field(default_factory=UserHistory)
 
     def at(
@@ -224,6 +231,9 @@ class UserStates:
         state = self.cache.get(history) if whole else None
         if state is None:
             state = self._new(history, stop, now, keep=whole and keep)
+        elif state.unavailable is not self.stock.unavailable:
+            state.queries = replace(state.queries, exclude=self._excluded(history, stop))
+            state.cached_list, state.unavailable = None, self.stock.unavailable
         queries = state.queries.at(np.asarray([now], np.int64))
         if exclude:
             more = np.asarray([self.item_numbers.get(item, UNKNOWN) for item in exclude], np.int32)
@@ -234,7 +244,7 @@ class UserStates:
         """Return the state of a history until `stop`, which starts from the last one where it is kept."""
         queries = history.timeline.queries(history.number, first_read(stop, self.length), stop, now)
         meant = np.isin(queries.history.items, list(history.meant)) if history.meant else None
-        queries = replace(queries, exclude=history.excluded(stop), meant=meant)
+        queries = replace(queries, exclude=self._excluded(history, stop), meant=meant)
         self.model.check_queries(queries)
         last = self.cache.last(history) if keep else None
         model, personas, facts = self.model, None, None
@@ -245,13 +255,20 @@ class UserStates:
             newest = queries.at(queries.times[-1:] + 1) if len(queries.times) else queries
             facts = UserFacts.of(model, newest, None if last is None else last.plain_facts)
         if not keep:
-            return UserState(queries, facts, personas=personas)
+            return UserState(queries, facts, personas=personas, unavailable=self.stock.unavailable)
         decayed = decayed_within(model)
         former = None if last is None else last.cached_weights
         weights = None if decayed is None else decayed.cached_weights(queries, former)
-        state = UserState(queries, facts, weights, None if last is None else last.bounded, personas)
+        bounded = None if last is None else last.bounded
+        state = UserState(queries, facts, weights, bounded, personas, unavailable=self.stock.unavailable)
         self.cache.put(history, state)
         return state
+
+    def _excluded(self, history: UserHistory, stop: int) -> Ragged:
+        """Return what a list may not have, whatever is asked: items of the history, and those that are unavailable."""
+        own = history.disliked(stop) if self.repeats else history.excluded(stop)
+        gone = self.stock.unavailable
+        return Ragged.of([np.union1d(own.items, gone)]) if len(gone) else own
 
 
 def first_read(events: int, length: int) -> int:

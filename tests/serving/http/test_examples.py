@@ -57,7 +57,7 @@ def test_operations_with_an_answer_in_json_show_it(document: dict[str, Any]) -> 
         for method, operation in methods.items():
             if path not in ("/metrics",) and "204" not in operation["responses"]:
                 assert operation["responses"]["200"]["content"]["application/json"]["example"], f"{method} {path}"
-            assert ("requestBody" in operation) == (method in ("post", "put") and not path.endswith("/reload"))
+            assert ("requestBody" in operation) == (method in ("patch", "post", "put") and not path.endswith("/reload"))
 
 
 def test_every_error_has_an_example() -> None:

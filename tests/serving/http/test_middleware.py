@@ -146,7 +146,7 @@ def test_large_answers_are_compressed_for_those_who_accept_it(client: Client, pa
         assert packed.content == plain.content
     etag = plain.headers.get("etag")
     if etag:  # another sequence of bytes
-        assert packed.headers["etag"] == f"W/{etag}"
+        assert packed.headers["etag"] == f"W/{etag.removeprefix('W/')}"
         again = client.get(path, headers={"If-None-Match": packed.headers["etag"], "Accept-Encoding": "gzip"})
         assert (again.status_code, again.content) == (304, b"")
 

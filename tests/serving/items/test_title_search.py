@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data.titles import fold
-from recsys.serving.title_search import TitleSearch
+from recsys.serving.items.title_search import TitleSearch
 
 _TEXT = st.text("abAB éß.\n", max_size=8)
 

@@ -1,0 +1,121 @@
+"""Lists as they are sent: with the fields that were asked for, and page by page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from typing import Any, TypeVar, final
+
+from fastapi import Response
+from pydantic import TypeAdapter
+
+from recsys.errors import DataError
+from recsys.events.checks import LONGEST_ID
+from recsys.serving.access import Limits
+from recsys.serving.answers import Answers, Details
+from recsys.serving.filters import Filters
+from recsys.serving.items.cursor import CursorError, decoded, encoded
+from recsys.serving.norms.circumstances import Circumstances
+from recsys.serving.records import RecommendationList
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True)
+class ListAsked:
+    """What a request for a list asks for; see `recsys.serving.answers.Answers.recommend`.
+
+    Attributes:
+        n, at, exclude, details, filters, said: as there.
+        fields: of each item; None: those that it has by itself.
+        cursor: of the page; None: no pages are asked for.
+    """
+
+    n: int
+    at: int | None
+    exclude: Collection[str]
+    details: Details
+    filters: Filters
+    said: Circumstances
+    fields: frozenset[str] | None = None
+    cursor: str | None = None
+
+
+def checked_exclude(items: Collection[str], limits: Limits) -> Collection[str]:
+    """Return the items to exclude, if they are not too many."""
+    if len(items) > limits.exclude:
+        raise DataError(f"exclude has {len(items)} items; leave at most {limits.exclude} out")
+    return items
+
+
+def checked_length(n: int, limits: Limits) -> int:
+    """Return the length of a list, if it is not too long."""
+    if n > limits.n:
+        raise DataError(f"n is {n}; ask for at most {limits.n}")
+    return n
+
+
+def seen_of(cursor: str | None, limits: Limits) -> Sequence[str]:
+    """Return the items of the pages before a cursor.
+
+    Raises:
+        DataError: it is no cursor of recommendations.
+    """
+    seen = [] if cursor is None else decoded(cursor)
+    if len(seen) > limits.exclude or not all(isinstance(one, str) and 0 < len(one) <= LONGEST_ID for one in seen):
+        raise CursorError("cursor is of another question; hand back the next_cursor of the page before")
+    return seen
+
+
+def paged(
+    listed: RecommendationList, cursor: str | None, seen: Sequence[str], n: int, limits: Limits
+) -> RecommendationList:
+    """Return a page with the cursor of the next: the items of all pages so far, which the next leaves out."""
+    if cursor is None:
+        return listed
+    every = [*seen, *(str(one.item_id) for one in listed.items)]
+    following = encoded(every) if len(listed.items) == n and len(every) <= limits.exclude else None
+    unknown = tuple(item for item in listed.unknown_excluded if item not in seen)
+    return replace(listed, next_cursor=following, unknown_excluded=unknown)
+
+
+def picked(answers: Answers, adapter: TypeAdapter[T], answer: T, fields: frozenset[str] | None) -> Any:  # noqa: ANN401 - JSON
+    """Return an answer as plain values, with only some fields of its items.
+
+    A field that the items do not have by themselves is that of the catalogue.
+    """
+    plain = adapter.dump_python(answer, mode="json")
+    if fields is None:
+        return plain
+    items = plain["items"]
+    lacking = sorted(fields.difference(*items[:1])) if items else []
+    facts = answers.items_of([one["item_id"] for one in items]) if lacking else [None] * len(items)
+    plain["items"] = [
+        {name: value for name, value in one.items() if name == "item_id" or name in fields}
+        | ({} if fact is None else {name: value for name, value in asdict(fact).items() if name in lacking})
+        for one, fact in zip(items, facts, strict=True)
+    ]
+    return plain
+
+
+def dumped(answers: Answers, adapter: TypeAdapter[T], answer: T, fields: frozenset[str] | None) -> bytes:
+    """Return an answer as JSON; see `picked`."""
+    if fields is None:
+        return adapter.dump_json(answer)
+    return json.dumps(picked(answers, adapter, answer, fields), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def list_etag(listed: RecommendationList, fields: Iterable[str] | None = None) -> str:
+    """Return what is the same of two answers with the same list: items, reasons, shelves and model, not its moment."""
+    shelves = [(one.persona, one.name, one.seats, one.weight) for one in listed.shelves]
+    items = [(one.item_id, one.title, one.reason, one.owner) for one in listed.items]
+    about = listed.model, listed.reasons, listed.learning, listed.unknown_items, sorted(fields or ())
+    return f'W/"{blake2b(repr((about, shelves, items, listed.next_cursor)).encode(), digest_size=12).hexdigest()}"'
+
+
+def json_response(content: bytes) -> Response:
+    """Return JSON as a response; being typed, it is not validated again."""
+    return Response(content, media_type="application/json")
