@@ -15,6 +15,7 @@ import torch
 from recsys import load_model
 from recsys.experiments.exports import export
 from recsys.experiments.runs import run_log
+from recsys.files import locked
 from recsys.models.retrieval.points import persona_points
 
 Call = Callable[..., tuple[int, str, str]]
@@ -89,6 +90,46 @@ def test_an_export_appears_whole(
     assert "--overwrite" in err
     assert call(*ask, "--overwrite", "--lists", "none")[0] == 0
     assert not (out / "lists.parquet").exists()
+
+
+def test_parts_of_an_interrupted_export_are_not_in_one_without_lists(
+    call: Call, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    parts = tmp_path / "out.partial" / "lists.parquet.parts"
+    parts.mkdir(parents=True)
+    (parts / "000000.parquet").touch()
+    (parts.parent / "export.unfinished").touch()
+    code, said, err = call("export", "--run", runs["ease"], "--out", tmp_path / "out", "--lists", "none", "--json")
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"export.json", *json.loads(said)["rows"]}
+
+
+def test_two_exports_to_one_directory(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "out.partial").mkdir()
+    with locked(tmp_path / "out.partial" / "export.unfinished", "in use"):
+        code, _, err = call("export", "--run", runs["ease"], "--out", tmp_path / "out")
+    assert code == 2
+    assert "another export is going on there" in err
+
+
+def test_an_export_that_fails_at_the_end_leaves_the_earlier_one(
+    call: Call, runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = ("export", "--run", runs["ease"], "--out", tmp_path / "out", "--lists", "none", "--overwrite")
+    assert call(*ask)[0] == 0
+    rename, before = Path.rename, (tmp_path / "out" / "items.parquet").read_bytes()
+
+    def fail(path: Path, target: Path) -> Path:
+        if path.name == "out.partial":
+            raise OSError(28, "No space left on device", str(path))
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fail)
+        assert call(*ask)[0] == 2
+    assert (tmp_path / "out" / "items.parquet").read_bytes() == before
+    assert call(*ask)[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_directories_of_others_are_left_alone(call: Call, runs: dict[str, Path], tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
@@ -22,7 +24,7 @@ from recsys.experiments.indexing import answerable_users
 from recsys.experiments.lists.everybody import ListSettings, write_lists
 from recsys.experiments.lists.rows import id_type
 from recsys.experiments.runs import load_model, run_log
-from recsys.files import json_values, replacing, write_json
+from recsys.files import json_values, locked, replacing, write_json
 from recsys.models.base import Recommender
 from recsys.models.capabilities import PersonaRecommender, ScoringNetwork
 from recsys.models.personas.model import WithPersonas
@@ -96,31 +98,31 @@ def export_run(
     if folder.exists() and not (folder / _MARK).exists():
         raise DataError(f"{folder} is there, and not made by this command; move it, or choose another name")
     folder.mkdir(exist_ok=True)
-    (folder / _MARK).touch()
-    job = _Export(model, log, folder)
-    job.items()
-    say("items")
-    job.vectors()
-    say("vectors and personas")
-    if export.network:
-        job.network()
-    if export.lists != "none":
-        lists = folder / "lists.parquet"
-        write_lists(
-            run,
-            lists,
-            export.settings,
-            source=source,
-            columns=columns,
-            allow=allow,
-            overwrite=True,
-            progress=progress,
-        )
-        if export.lists == "sqlite":
-            job.database(lists)
-        else:
-            job.files["lists.parquet"] = pq.ParquetFile(lists).metadata.num_rows
-    return job.finish(out)
+    with locked(folder / _MARK, f"{folder} is in use: another export is going on there; wait until it is done"):
+        job = _Export(model, log, folder)
+        job.items()
+        say("items")
+        job.vectors()
+        say("vectors and personas")
+        if export.network:
+            job.network()
+        if export.lists != "none":
+            lists = folder / "lists.parquet"
+            write_lists(
+                run,
+                lists,
+                export.settings,
+                source=source,
+                columns=columns,
+                allow=allow,
+                overwrite=True,
+                progress=progress,
+            )
+            if export.lists == "sqlite":
+                job.database(lists)
+            else:
+                job.files["lists.parquet"] = pq.ParquetFile(lists).metadata.num_rows
+        return job.finish(out)
 
 
 @final
@@ -200,24 +202,33 @@ class _Export:
             }
         )
         for path in self._folder.iterdir():
-            if path.name not in self.files:  # of an earlier attempt with other settings
+            if path.is_dir():  # parts of lists, of an earlier attempt with other settings
+                shutil.rmtree(path)
+            elif path.name not in (*self.files, _MARK):
                 path.unlink()
         write_json(self._folder / MANIFEST, content)
+        former = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
         if out.exists():
-            shutil.rmtree(out)
-        self._folder.rename(out)
+            out.rename(former)
+        try:
+            self._folder.rename(out)
+        except OSError:
+            former.rename(out)
+            raise
+        (out / _MARK).unlink()
+        shutil.rmtree(former, ignore_errors=True)
         return content
 
     def _write(self, name: str, tables: Iterable[pa.Table]) -> None:
-        rows, writer = 0, None
-        with replacing(self._folder / name) as partial:
-            for table in tables:
-                writer = writer or pq.ParquetWriter(partial, table.schema)
+        parts = iter(tables)
+        first = next(parts, None)
+        if first is None:
+            return
+        rows = 0
+        with replacing(self._folder / name) as partial, pq.ParquetWriter(partial, first.schema) as writer:
+            for table in chain([first], parts):
                 writer.write_table(table)
                 rows += table.num_rows
-            if writer is None:
-                return
-            writer.close()
         self.files[name] = rows
 
     def _item_table(self) -> pa.Table:

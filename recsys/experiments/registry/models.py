@@ -123,7 +123,7 @@ class Registry:
         if not path.exists():
             return ()
         attempts = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
             try:
                 attempts.append(Attempt.from_dict(json.loads(line)))
             except (ValueError, TypeError, KeyError) as error:
@@ -182,7 +182,8 @@ class Registry:
     def prune(self, keep: int) -> list[str]:
         """Remove the directories of the oldest runs beyond `keep`, never that in place or the one before it."""
         needed = {self.in_place, self.before(self.in_place)}
-        runs = sorted(path.name for path in self.folder.iterdir() if path.name.isdecimal() and path.is_dir())
+        runs = [path.name for path in self.folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+        runs.sort(key=int)
         gone = [name for name in runs[: max(0, len(runs) - keep)] if name not in needed]
         for name in gone:
             shutil.rmtree(self.run(name))

@@ -114,7 +114,10 @@ def retrain(
         def attempt(outcome: Outcome, reason: str = "") -> Attempt:
             now, of_log = int(time.time()), (log["fingerprint"], log["events"])
             entry = Attempt(name, now, outcome, former, config, asked, *of_log, findings, reason)
-            return registry.record(entry)
+            registry.record(entry)
+            if outcome != "in place":
+                _prune(registry, settings.keep, say)
+            return entry
 
         say("judging")
         findings = judged(
@@ -131,7 +134,11 @@ def retrain(
         if failed := [finding.check for finding in findings if not finding.passed]:
             return attempt("refused", f"checks failed: {', '.join(failed)}")
         registry.put(name)
-        running, refusal = _reloaded(services, say, read_manifest(run / "model").model_id)
+        try:
+            running, refusal = _reloaded(services, say, read_manifest(run / "model").model_id)
+        except BaseException:  # an interruption changes nothing
+            _take_back(registry, former, services, say)
+            raise
         if refusal:
             _take_back(registry, former, running, say)
             return attempt("refused", refusal)
@@ -140,8 +147,7 @@ def retrain(
             if settings.watch and (alarm := service.alarm(settings.watch)):
                 _take_back(registry, former, running, say)
                 return attempt("rolled back", alarm)
-        for gone in registry.prune(settings.keep):
-            say(f"{gone} is removed, as {settings.keep} runs are kept")
+        _prune(registry, settings.keep, say)
         return put
 
 
@@ -161,8 +167,9 @@ def roll_back(
             raise DataError(f"{registry.folder} has no run before {present or 'the first'} that is still there")
         model = read_manifest(registry.run(back) / "model").model_id
         registry.put(back)
-        if refusal := _reloaded(services, say, model)[1]:
-            registry.put(present)
+        running, refusal = _reloaded(services, say, model)
+        if refusal:
+            _take_back(registry, present, running, say)
             raise DataError(f"{back} is not put back: {refusal}")
         log = read_metrics(registry.run(back))["log"]
         now, of_log = int(time.time()), (log["fingerprint"], log["events"])
@@ -219,6 +226,11 @@ def _take_back(registry: Registry, former: str | None, services: Sequence[Runnin
         return
     registry.put(former)
     _reloaded(services, say)
+
+
+def _prune(registry: Registry, keep: int, say: Progress) -> None:
+    for gone in registry.prune(keep):
+        say(f"{gone} is removed, as {keep} runs are kept")
 
 
 def plain(attempt: Attempt) -> dict[str, Any]:

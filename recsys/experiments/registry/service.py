@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import time
@@ -99,5 +100,5 @@ class RunningService:
         except urllib.error.HTTPError as error:
             told = error.read(2000).decode("utf-8", "replace")
             raise DataError(f"{self.url}{path} answered {error.code}: {told}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise AwayError(f"{self.url}{path} did not answer ({error}); is the service running there?") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from recsys.events.addresses import open_store
 from recsys.events.store import Event
 from recsys.events.transfer import import_events
 from recsys.experiments.configuration import Experiment, read_experiment
-from recsys.experiments.registry import Registry, RetrainSettings, RunningService, retrain, roll_back
+from recsys.experiments.registry import Attempt, Registry, RetrainSettings, RunningService, retrain, roll_back
 from recsys.experiments.registry.judging import judged
 from recsys.experiments.run_log import DataSettings
 from recsys.experiments.runs import load_model
@@ -305,6 +306,84 @@ def test_a_service_of_another_run_is_refused(events: Path, tmp_path: Path) -> No
     assert found is not None
     assert (found.outcome, registry.in_place) == ("refused", "0001")
     assert "answers with the model another" in found.reason
+
+
+def test_runs_that_are_refused_do_not_fill_the_disk(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    _grow(events)
+    for _ in range(3):
+        found = retrain(_experiment("popularity"), _data(events), registry, RetrainSettings(watch=0.0, keep=2))
+        assert found is not None
+        assert found.outcome == "refused"
+    assert sorted(path.name for path in (tmp_path / "models").glob("0*")) == ["0001", "0003", "0004"]
+
+
+def test_the_oldest_runs_are_those_of_the_smallest_numbers(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    for name in ("9998", "9999", "10000"):
+        (tmp_path / "models" / name).mkdir()
+    assert registry.prune(2) == ["9998"]
+
+
+def test_a_record_may_hold_any_text(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    made = registry.record(Attempt("0001", 0, "refused", None, "a\u2028b", {}, "", 0, (), "c\x85d\x0be"))
+    assert registry.lineage == (made,)
+
+
+def test_a_run_that_cannot_be_put_back_leaves_every_service_with_the_present_one(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    _grow(events)
+    retrain(_experiment(), _data(events), registry, QUICK)
+    answering = ""
+
+    def answers(*_: object) -> tuple[int, str]:
+        nonlocal answering
+        answering = read_manifest((tmp_path / "models" / "served" / "model").resolve()).model_id
+        return 200, json.dumps({"model": answering})
+
+    with (
+        _replaying(answers) as (good, _),
+        _replaying(lambda *_: (409, "refused")) as (bad, _),
+        pytest.raises(DataError, match="0001 is not put back"),
+    ):
+        roll_back(registry, [good, bad])
+    assert registry.in_place == "0002"
+    assert answering == read_manifest(registry.run("0002") / "model").model_id
+
+
+def test_an_interruption_while_services_load_changes_nothing(
+    events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    _grow(events)
+    with monkeypatch.context() as patched:
+        patched.setattr(RunningService, "reload", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(_experiment(), _data(events), registry, QUICK, [RunningService("http://127.0.0.1:9")])
+    assert (registry.in_place, len(registry.lineage)) == ("0001", 1)
+
+
+def test_something_else_at_the_address_of_a_service_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def speak() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"220 mail.example ESMTP\r\n")
+
+        thread = threading.Thread(target=speak)
+        thread.start()
+        with pytest.raises(DataError, match="did not answer"):
+            RunningService(f"http://127.0.0.1:{port}").reload()
+        thread.join()
+    with pytest.raises(DataError, match="did not answer"):
+        RunningService("http://127.0.0.1:eighty").reload()
 
 
 def test_what_was_taken_back_is_not_trained_again_before_anything_comes_in(events: Path, tmp_path: Path) -> None:
