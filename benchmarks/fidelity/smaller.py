@@ -8,13 +8,14 @@ from itertools import combinations, islice
 from typing import Final, final
 
 import numpy as np
+import torch
 
 from recsys.data.queries import Queries
 from recsys.explanations.deeds import may_be_reasons
-from recsys.explanations.reasons.contributed_list import ContributedList
 from recsys.explanations.reasons.counterfactual import smallest_sets
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models.base import Recommender
+from recsys.models.capabilities import as_fold_in
 from recsys.types import Ints
 
 EXHAUSTIVE: Final = 2
@@ -83,14 +84,13 @@ def compare(model: Recommender, queries: Queries, items: int, length: int, seed:
             break
         user_list = UserList.of(model, queries.take(np.asarray([row])), length)
         place = int(rng.integers(length))
-        contributed = ContributedList(user_list)
-        events = eligible_events(user_list, contributed, place)
+        events = eligible_events(user_list, place)
         if not len(events):
             continue
         if len(events) > _EVENTS:
             left_out += 1
             continue
-        (found,) = smallest_sets(user_list, [place], may_be_reasons(user_list.queries), contributed)
+        (found,) = smallest_sets(user_list, [place], may_be_reasons(user_list.queries))
         tried += 1
         with_set += found is not None
         most = EXHAUSTIVE if found is None else min(EXHAUSTIVE, len(found) - 1)
@@ -100,12 +100,14 @@ def compare(model: Recommender, queries: Queries, items: int, length: int, seed:
     return Smaller(tried, left_out, with_set, smaller, missed)
 
 
-def eligible_events(user_list: UserList, contributed: ContributedList, place: int) -> Ints:
+def eligible_events(user_list: UserList, place: int) -> Ints:
     """Return the events that may be reasons of an item: of its owner, not rated low, and adding to its score."""
-    column = contributed.column(int(user_list.items[place]))
+    item = user_list.items[None, [place]]
+    with torch.inference_mode():
+        added = as_fold_in(user_list.model, "a reason").contributions(user_list.queries, item).cpu().numpy()
     own = user_list.of_event == user_list.owners[place]
     allowed = own & may_be_reasons(user_list.queries) & user_list.queries.counted
-    return np.flatnonzero(allowed & (contributed.contributions[:, column] > 0))
+    return np.flatnonzero(allowed & (added[:, 0] > 0))
 
 
 def exists(user_list: UserList, place: int, events: Ints, most: int) -> bool:

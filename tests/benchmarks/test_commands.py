@@ -21,6 +21,7 @@ COMMANDS = (
         "disagreement",
         "fidelity",
         "large_catalogue",
+        "lists",
         "paper",
         "personas",
         "policy",
@@ -57,6 +58,7 @@ def test_every_command_has_help(name: str, monkeypatch: pytest.MonkeyPatch, caps
 @pytest.mark.parametrize(
     ("name", "arguments", "library", "extra"),
     [
+        ("lists", ["--quick"], "cornac", "benchmarks"),
         ("speed.command", ["--quick"], "cornac", "benchmarks"),
         ("drift.command", ["--quick"], "river", "drift"),
         ("retrieval.command", ["--quick"], "faiss", "index"),

@@ -38,7 +38,7 @@ _RANGE = 0.4
 
 @final
 class ContributedList:
-    """A user's list as a function of the events that are missing.
+    """A list of a user with personas as a function of the events that are missing.
 
     Over the best candidates alone it is a good guess. Where scores are sums of contributions (`AdditiveEvents`), it is
     exact over the whole catalogue, too: an item that `leaves` leaves the list that the model makes without the events.
@@ -48,29 +48,25 @@ class ContributedList:
     """
 
     def __init__(self, user_list: UserList) -> None:
-        model, queries = user_list.model, user_list.queries
+        model, queries, found = user_list.model, user_list.queries, user_list.found
+        assert isinstance(model, WithPersonas)
+        assert found is not None
         self._list, self._n = user_list, len(user_list.items)
-        self._base = model.base if isinstance(model, WithPersonas) else model
-        self._sharpness = 0.0  # over the scale of the attention
-        if isinstance(model, WithPersonas):
-            self._sharpness = model.chosen_sharpness / model.attention_scale
+        self._dictionary, self._found, self._base = model.dictionary, found, model.base
+        self._sharpness = model.chosen_sharpness / model.attention_scale
         self.is_exact = isinstance(self._base, AdditiveEvents) and self._sharpness == 0
         self._evidence = user_list.evidence or queries
         self._of_event = user_list.of_event
-        self._width = 1 if user_list.found is None else user_list.found.numbers.shape[1]
-        count = 0.0 if user_list.found is None else float(user_list.found.personas.mass.sum())
+        self._width = found.numbers.shape[1]
+        count = float(found.personas.mass.sum())
         self._trust = count / (count + FEW)
         self._owned = np.maximum(self._of_event, 0)[:, None] == np.arange(self._width)  # "events K"
         self._owned &= (self._of_event != UNKNOWN)[:, None]
         self._weights = event_weights(self._evidence).astype(np.float64)
         self._counted = queries.counted.astype(np.float64)
-        self._parts: Doubles = np.zeros((0, 0))
-        self._content: Doubles = np.zeros((0, 0))
-        self._labels = 0
-        if isinstance(model, WithPersonas):
-            labels = content_parts(model.fitted_on.metadata, model.dictionary)
-            self._parts, self._labels = np.hstack([labels, model.fitted_on.popularity_parts]), labels.shape[1]
-            self._content = self._weights[:, None] * self._parts[np.maximum(queries.history.items, 0)]
+        labels = content_parts(model.fitted_on.metadata, model.dictionary)
+        self._parts, self._labels = np.hstack([labels, model.fitted_on.popularity_parts]), labels.shape[1]
+        self._content = self._weights[:, None] * self._parts[np.maximum(queries.history.items, 0)]
         items, scores = user_list.pool.items[0], user_list.pool.scores[0]
         self._wide_items, self._wide_scores = items[items != UNKNOWN], scores[items != UNKNOWN].astype(np.float64)
         listed = user_list.items[user_list.items != UNKNOWN]
@@ -116,10 +112,7 @@ class ContributedList:
             self._weighed = self._owned.T.astype(np.float64) @ self._plain  # "K candidates"
             self._proof = self._plain if evidence is None else self._plainly_added(evidence, self.items)
         self._alone = self._owned.T.astype(np.float64) @ self._proof  # "K candidates"
-        if self._list.found is not None:
-            assert isinstance(self._list.model, WithPersonas)
-            dictionary, personas = self._list.model.dictionary, self._list.found.personas
-            self._alike = resemblance(dictionary, personas, self.items[None])[0]  # "K candidates"
+        self._alike = resemblance(self._dictionary, self._found.personas, self.items[None])[0]  # "K candidates"
 
     def _take_all(self) -> None:
         self._take(np.concatenate([self._near, np.setdiff1d(np.arange(len(self._wide_items)), self._near)]))
@@ -157,7 +150,7 @@ class ContributedList:
             sets: events of one persona of the history.
         """
         missing, events = _missing(sets)
-        if self.is_exact and self._list.found is not None and len(events) > _MANY:
+        if self.is_exact and len(events) > _MANY:
             self._take_all()
         return self._leave(columns, missing, events)
 
@@ -172,8 +165,7 @@ class ContributedList:
             return self._left_again(columns, sets)
         missing, events = _missing(sets)
         self._enter(missing, events)
-        if self._list.found is not None:
-            self._take_all()
+        self._take_all()
         return self._leave(columns, missing, events)
 
     def _without(self, missing: Doubles, events: Ints) -> Doubles:
@@ -240,10 +232,6 @@ class ContributedList:
         scores = self._without(missing, events)
         every, target = np.arange(len(missing)), self._near[columns]
         slack = _ROUNDING * np.abs(self._wide_scores).max(initial=0.0)
-        if self._list.found is None:
-            own = scores[every, target] + slack
-            scores[every, target] = -np.inf
-            return np.asarray((scores > own[:, None]).sum(1) >= self._n)
         scores[every, target] += slack
         ascending, count, size = np.sort(scores, axis=1), scores.shape[1], min(self._pool_size, scores.shape[1])
         low = ascending[:, [count - size]]
@@ -267,7 +255,7 @@ class ContributedList:
         """
         scores = self.scores[None].astype(np.float32)
         nothing = np.zeros((1, 0)), np.zeros(0, np.int64)
-        pool = Pool(self.items[None], scores, None if self._list.found is None else self._seating(*nothing))
+        pool = Pool(self.items[None], scores, self._seating(*nothing))
         column = {item: place for place, item in enumerate(self.items.tolist())}
         listed = np.asarray([column.get(item, UNKNOWN) for item in self._list.items.tolist()], np.int64)
         return (self._list.slate or Greedy()).standing(pool, listed[None])[0], listed

@@ -39,9 +39,7 @@ _CONFIRMED = 3
 """And of those that are tried on the whole catalogue."""
 
 
-def smallest_sets(
-    user_list: UserList, places: Sequence[int], eligible: Mask, contributed: ContributedList | None = None
-) -> list[Ints | None]:
+def smallest_sets(user_list: UserList, places: Sequence[int], eligible: Mask) -> list[Ints | None]:
     """Return, for items of a list, the fewest events without which each would not be in the list.
 
     The list is made again without the events: by the same slate, with the personas held, and what was seen is not
@@ -56,14 +54,13 @@ def smallest_sets(
         user_list: the list.
         places: of the items in it.
         eligible: "events", which may be reasons; of those only events of the item's owner that add to its score.
-        contributed: the list by contributions, where the caller has it; only for lists with personas.
 
     Returns:
         For each place the positions of the events in the history, strongest first; None where no set of at most `MOST`
         was found.
     """
     if user_list.found is not None:
-        return finished(sets_in_steps(contributed or ContributedList(user_list), user_list, places, eligible))
+        return finished(sets_in_steps(ContributedList(user_list), user_list, places, eligible))
     queries, items = user_list.queries, user_list.listed.items
     with torch.inference_mode():
         fold_in = as_fold_in(user_list.model, "to say without which events an item would leave the list")
