@@ -15,6 +15,7 @@ from schemathesis import Case, CheckContext, HookContext, Response
 
 from recsys.events.checks import LARGEST_TIME
 from recsys.serving.access import CODES
+from recsys.serving.items.cursor import PATTERN
 
 _INTERNALS = ("Traceback", ".py", "site-packages", "sqlalchemy", "psycopg", "sqlite3")
 _SECONDS = re.compile("[0-9]{10,11}")
@@ -53,6 +54,12 @@ schemathesis.openapi.format(
 """Texts near the grammar, of which some can be read: its words, titles of the service under test, and anything."""
 
 
+schemathesis.openapi.format(
+    "cursor", strategies.sampled_from(["*", "eNqLVjJUiuWCUQAKuAJR"]) | strategies.from_regex(PATTERN)
+)
+"""The first page, and texts that may be one that no page gave: only the service can tell."""
+
+
 @schemathesis.check
 def documented_error(_: CheckContext, response: Response, case: Case[Any]) -> None:
     """An error has a code of its status, names a cure, and reveals nothing of the implementation."""
@@ -68,11 +75,15 @@ def documented_error(_: CheckContext, response: Response, case: Case[Any]) -> No
 
 @schemathesis.check
 def unreadable_text_alone(_: CheckContext, response: Response, case: Case[Any]) -> None:
-    """What the schema allows is refused for nothing but a text that the grammar cannot read."""
+    """What the schema allows is refused for nothing but a text that the grammar cannot read, or a cursor of no page."""
     allowed = case.meta is not None and case.meta.generation.mode.is_positive
     if not allowed or response.status_code != 422:
         return
     error = response.json()["error"]
+    if error["code"] == "unreadable_cursor":
+        given = case.body if isinstance(case.body, dict) and "cursor" in case.body else case.query
+        assert given and given["cursor"] not in (None, "*"), "the cursor of the first page can be read"
+        return
     assert error["code"] == "unreadable_text", f"refused for something other than a text: {error}"
     field = _TEXTS[case.method.upper(), case.path]
     assert isinstance(case.body, dict), f"there is no {field}"

@@ -307,7 +307,7 @@ class RankedItems:
 
     Attributes:
         model: fingerprint of the model.
-        as_of: Unix seconds: the end of the newest day that counts; of `latest`, when the newest item came; 0 without any.
+        as_of: Unix seconds: the end of the newest day that counts; of `latest`, when the newest item came; 0: none.
         items: those that may be listed.
         next_cursor: of the next page, where a cursor was given and there is one.
     """

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any, TypeVar, final
 
-from fastapi import Response
 from pydantic import TypeAdapter
 
 from recsys.errors import DataError
@@ -114,8 +113,3 @@ def list_etag(listed: RecommendationList, fields: Iterable[str] | None = None) -
     items = [(one.item_id, one.title, one.reason, one.owner) for one in listed.items]
     about = listed.model, listed.reasons, listed.learning, listed.unknown_items, sorted(fields or ())
     return f'W/"{blake2b(repr((about, shelves, items, listed.next_cursor)).encode(), digest_size=12).hexdigest()}"'
-
-
-def json_response(content: bytes) -> Response:
-    """Return JSON as a response; being typed, it is not validated again."""
-    return Response(content, media_type="application/json")

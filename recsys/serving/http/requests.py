@@ -85,6 +85,11 @@ def checked(request: Request, said: Circumstances) -> Circumstances:
     return said
 
 
+def json_response(content: bytes) -> Response:
+    """Return JSON as a response; being typed, it is not validated again."""
+    return Response(content, media_type="application/json")
+
+
 async def check_parameters(request: Request) -> None:
     """Raise for a query parameter that the route does not take, or takes once and is given twice."""
     if not request.scope["query_string"]:

@@ -12,9 +12,9 @@ from recsys.serving.access import require
 from recsys.serving.answers import UnknownError
 from recsys.serving.http import schemas
 from recsys.serving.http.errors import denial
-from recsys.serving.http.lists import checked_exclude, checked_length, json_response, picked
+from recsys.serving.http.lists import checked_exclude, checked_length, picked
 from recsys.serving.http.middleware import CLIENT
-from recsys.serving.http.requests import allowing, token_of
+from recsys.serving.http.requests import allowing, json_response, token_of
 from recsys.serving.http.routes import item_schemas
 from recsys.serving.records import RecommendationList
 from recsys.serving.service import Service

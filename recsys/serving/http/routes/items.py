@@ -20,8 +20,8 @@ from recsys.events.items.records import StoredItem
 from recsys.serving.access import Denied
 from recsys.serving.answers import UnknownError
 from recsys.serving.http import schemas
-from recsys.serving.http.lists import dumped, json_response
-from recsys.serving.http.requests import allowing, token_of
+from recsys.serving.http.lists import dumped
+from recsys.serving.http.requests import allowing, json_response, token_of
 from recsys.serving.http.routes import item_schemas
 from recsys.serving.records import CatalogueItem, SimilarItems, TitleMatches
 from recsys.serving.service import Service

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter
 
 from recsys.serving.http import schemas
-from recsys.serving.http.lists import dumped, json_response
-from recsys.serving.http.requests import allowing
+from recsys.serving.http.lists import dumped
+from recsys.serving.http.requests import allowing, json_response
 from recsys.serving.http.routes.items import Cursor, Fields, FromYear, Genre, ToYear
 from recsys.serving.items.popularity import Ranking
 from recsys.serving.records import RankedItems
