@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.cli.conftest import Call
@@ -121,3 +122,37 @@ def test_titles_of_a_file_of_items_and_ids_with_commas(call: Call, tmp_path: Pat
     code, out, err = call("recommend", "--run", run, "--history", saved, "--json")
     assert (code, "unknown_items" in err) == (0, False)
     assert not {"a,b", 'c "d"'} & {item["item_id"] for item in json.loads(out)}
+
+
+def test_ids_with_line_breaks_are_saved_and_read(call: Call, tmp_path: Path) -> None:
+    names = ["a\nb", "line\r\nfeed", "c,d", '"q"', "007", *(f"i{number}" for number in range(10))]
+    rows = [
+        (f"u{user}", name, 1.0 + (user + place) % 5, 1_600_000_000 + 60 * user + place)
+        for user in range(20)
+        for place, name in enumerate(names)
+        if (user * 7 + place) % 3
+    ]
+    pd.DataFrame(rows, columns=["user", "item", "rating", "timestamp"]).to_parquet(tmp_path / "log.parquet")
+    run, answers = tmp_path / "run", tmp_path / "answers.csv"
+    made = ("train", "--config", "ease", "--data", tmp_path / "log.parquet", "--split", "last_one", "--out", run)
+    assert call(*made)[0] == 0
+    answers.write_bytes(b'item,answer\n"a\nb",like\n"line\r\nfeed",4\n"c,d",dislike\n007,5\n')
+    for saved in (tmp_path / "me.csv", tmp_path / "me.jsonl"):
+        code, _, err = call("interview", "--run", run, "--answers", answers, "--save", saved)
+        assert (code, "4 titles written" in err) == (0, True), err
+        code, out, err = call("recommend", "--run", run, "--history", saved, "--json", "-n", "20")
+        assert (code, "unknown" in err) == (0, False), err
+        listed = {item["item_id"] for item in json.loads(out)}
+        assert listed
+        assert not listed & {"a\nb", "line\r\nfeed", "c,d", "007"}
+    answers.write_bytes(b'item,answer\n"a\nb",like\nnone,like\n')
+    assert "answers.csv, line 4: the model does not know" in call("interview", "--run", run, "--answers", answers)[2]
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_question(
+    call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _typed(monkeypatch, "llll\ne\n")
+    code, out, err = call("interview", "--run", run, "--save", tmp_path / "none" / "me.csv")
+    assert (code, out) == (2, "")
+    assert "is no directory" in err

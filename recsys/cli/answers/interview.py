@@ -79,6 +79,8 @@ def _interview(options: argparse.Namespace) -> None:
         raise ConfigError(
             "--json answers a program; give the answers so far with --answers FILE, an empty one at first"
         )
+    if options.save is not None and not options.save.parent.is_dir():  # told before anybody has answered
+        raise ConfigError(f"--save: {options.save.parent} is no directory; make it, or save elsewhere")
     if of_choices(options):
         if options.screen is not None:
             raise ConfigError("--screen is of titles; of --pairs one is asked at a time, leave it out")

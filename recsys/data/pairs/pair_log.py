@@ -88,7 +88,7 @@ def read_pair_log(
         described = _table(path_of("read_pair_log", items), ("item",))
         listed, numbers = _vocabulary(described["item"])
         if len(listed) != len(described):
-            row = int(np.flatnonzero(described["item"].duplicated())[0])
+            row = int(np.flatnonzero(pd.Series(numbers).duplicated())[0])
             raise DataError(f"{items}, row {row + 1}: item {described['item'].iloc[row]!r} occurs twice; list it once")
         listed = Vocabulary(listed.ids[numbers])
         if "text" in described:
@@ -130,6 +130,8 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
             frame = pd.read_json(path, lines=True, dtype=False)
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({str(error) or type(error).__name__}); mend or replace it") from error
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the first fields of longer rows as an index
+        raise DataError(f"{path}: its rows have more fields than the first line has names; name each, or quote commas")
     names = [str(column) for column in frame.columns]
     for column in columns:
         if column not in names:

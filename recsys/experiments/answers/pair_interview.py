@@ -18,6 +18,7 @@ from recsys.elicitation.questions import MOST_ANSWERS, Answer, AnswerKind, PairQ
 from recsys.elicitation.taste import TasteBelief
 from recsys.elicitation.taste_bases import TasteBases
 from recsys.errors import DataError, nearest
+from recsys.experiments.answers.answer_files import read_rows
 from recsys.files import write_text
 from recsys.models.preference.reward import PersonaReward
 
@@ -111,16 +112,8 @@ class PairInterview:
         Raises:
             DataError: naming file, line, value and cure. Of several answers about one pair the last counts.
         """
-        try:
-            rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(
-                f"{path}: cannot be read ({error}); give a CSV file with the columns {','.join(_COLUMNS)}"
-            ) from error
         answers: dict[frozenset[int], Answer] = {}
-        for line, row in enumerate(rows, 2):
-            where = f"{path}, line {line}"
-            item, other, said = ((row.get(name) or "").strip() for name in _COLUMNS)
+        for where, (item, other, said) in read_rows(path, _COLUMNS, _COLUMNS):
             if not (item and other and said):
                 raise DataError(f"{where}: no {','.join(_COLUMNS)}; give all three in each row")
             if said.casefold() not in _SAID:

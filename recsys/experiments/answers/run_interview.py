@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from recsys.elicitation.interview import Interview, Progress
 from recsys.elicitation.leanings import Leaning, leanings
 from recsys.elicitation.questions import Answer, AnswerKind
 from recsys.errors import DataError, nearest
+from recsys.experiments.answers.answer_files import read_rows
 from recsys.experiments.runs import load_model, run_log
 from recsys.files import write_text
 from recsys.models.base import FittedOn
@@ -31,6 +33,8 @@ _SAID: Final[Mapping[str, AnswerKind]] = {
     "don't know": "dont_know",
     "unknown": "dont_know",
 }
+
+_HISTORY: Final = ("item", "kind", "rating")
 
 
 @final
@@ -107,23 +111,16 @@ class RunInterview:
         Raises:
             DataError: naming file, line, value and cure. Of several answers about one item the last counts.
         """
-        try:
-            rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(
-                f"{path}: cannot be read ({error}); give a CSV file with the columns item,answer"
-            ) from error
         answers: dict[int, Answer] = {}
-        for line, row in enumerate(rows, 2):
-            said = (row.get("answer") or row.get("kind") or "").strip().casefold()
-            name = (row.get("item") or "").strip()
+        for where, (name, answer, kind) in read_rows(path, ("item", "answer", "kind"), ("item", "answer")):
+            said = (answer or kind).casefold()
             if not said or not name:
-                raise DataError(f"{path}, line {line}: no item and answer; give the columns item,answer in each row")
+                raise DataError(f"{where}: no item and answer; give the columns item,answer in each row")
             (number,) = self.items.numbers([name]).tolist()
             if number == UNKNOWN:
                 hint = nearest(name, map(str, self.items.ids)) or nearest(name, self.metadata.titles)
-                raise DataError(f"{path}, line {line}: the model does not know the item {name!r}{hint}")
-            answers[number] = self._answer(f"{path}, line {line}", number, said)
+                raise DataError(f"{where}: the model does not know the item {name!r}{hint}")
+            answers[number] = self._answer(where, number, said)
         return list(answers.values())
 
     def _answer(self, where: str, number: int, said: str) -> Answer:
@@ -148,19 +145,23 @@ class RunInterview:
     def save_history(self, path: Path, answers: Sequence[Answer]) -> int:
         """Write what is known as a history file, which `recsys recommend --history` reads; return the number of items.
 
+        It is CSV, or JSON lines where the file ends in .jsonl or an id has a line break, which no CSV of a log has.
+
         Raises:
             DataError: nothing is known, so that there is no history.
         """
         known = [answer for answer in answers if answer.kind in ("like", "dislike", "rating")]
         if not known:
             raise DataError(f"no title is known, so that there is no history to write to {path}; answer a few more")
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(("item", "kind", "rating"))
-        for answer in known:
-            value = "" if answer.value is None else f"{answer.value:g}"
-            rows.writerow((self.items.id_of(answer.item), answer.kind, value))
-        write_text(path, text.getvalue())
+        rows = [(self.items.id_of(answer.item), answer.kind, answer.value) for answer in known]
+        if path.suffix.lower() == ".jsonl" or any(set(str(identifier)) & {"\r", "\n"} for identifier, *_ in rows):
+            lines = (json.dumps(dict(zip(_HISTORY, row, strict=True)), ensure_ascii=False) for row in rows)
+            write_text(path, "".join(f"{line}\n" for line in lines))
+        else:
+            text = io.StringIO()
+            written = csv.writer(text, lineterminator="\n")
+            written.writerows([_HISTORY, *((*row, "" if value is None else f"{value:g}") for *row, value in rows)])
+            write_text(path, text.getvalue())
         return len(known)
 
 

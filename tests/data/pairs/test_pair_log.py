@@ -73,6 +73,19 @@ def test_bad_rows_are_named(tmp_path: Path, change: dict[object, object], messag
         read_pair_log(_write(tmp_path, frame, ".csv"))
 
 
+def test_an_item_that_occurs_twice_but_for_blanks_is_named(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item\nx\nx \ny\nz\n")
+    with pytest.raises(DataError, match="row 2: item 'x ' occurs twice"):
+        read_pair_log(_write(tmp_path, CHOICES, ".csv"), items=tmp_path / "items.csv")
+
+
+def test_rows_that_are_longer_than_the_header_are_refused(tmp_path: Path) -> None:
+    """They were read one column to the left: `one` as user of "one,x,y"."""
+    (tmp_path / "log.csv").write_text("user,chosen,rejected\nada,one,x,y\nbob,two,y,x\n")
+    with pytest.raises(DataError, match="more fields than the first line has names"):
+        read_pair_log(tmp_path / "log.csv")
+
+
 def test_bad_vectors_are_named(tmp_path: Path) -> None:
     path = _write(tmp_path, CHOICES, ".csv")
     np.save(tmp_path / "flat.npy", np.zeros(3))
