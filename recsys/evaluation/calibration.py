@@ -12,8 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsys.data.queries import Ragged, membership
-from recsys.data.vocabulary import UNKNOWN
-from recsys.evaluation.tastes import Tastes, entropy, normalised, sums_at
+from recsys.evaluation.tastes import Tastes, entropy, sums_at
 from recsys.types import Doubles, Items
 
 Distributions = Doubles
@@ -91,15 +90,18 @@ def chance_distance(
     if not len(tasted.indices):
         return np.full_like(total, np.nan)
     bits = entropy(p)
+    count = np.maximum(sums_at(drawn.astype(np.float64), cutoffs), 1.0)[:, :, None]  # shares of an item sum to 1
+    allowed = np.ascontiguousarray(drawn.T[: cutoffs[-1]])
     for bootstrap in range(bootstraps):
-        rng = np.random.default_rng([*seed, bootstrap])
+        uniform = np.random.default_rng([*seed, bootstrap]).random((cutoffs[-1], len(top)))
+        event = np.minimum(tasted.indptr[:-1] + (uniform * sizes).astype(np.int64), len(tasted.indices) - 1)
+        items = np.where(allowed, tasted.indices[event], len(tastes.shares))
         counts = np.zeros_like(p)
-        for place in range(cutoffs[-1]):
-            event = tasted.indptr[:-1] + (rng.random(len(top)) * sizes).astype(np.int64)
-            item = np.where(drawn[:, place], tasted.indices[np.minimum(event, len(tasted.indices) - 1)], UNKNOWN)
-            counts += tastes.padded_shares[item]
-            if place + 1 in cutoffs:
-                total[cutoffs.index(place + 1)] += _distance(p, bits, normalised(counts))
+        for place, item in enumerate(items, 1):
+            counts += tastes.padded_shares.take(item, 0)
+            if place in cutoffs:
+                at = cutoffs.index(place)
+                total[at] += _distance(p, bits, counts / count[at])
     return total / bootstraps
 
 

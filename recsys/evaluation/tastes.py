@@ -16,7 +16,6 @@ from typing import Literal, final
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from scipy.special import entr
 
 from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
@@ -82,12 +81,12 @@ class Tastes:
     @cached_property
     def padded_shares(self) -> Doubles:
         """ "items+1 tastes": `shares` with a zero row at the end, where the number `UNKNOWN` (-1) points."""
-        return np.vstack([self.shares, np.zeros((1, len(self)))])
+        return np.ascontiguousarray(np.vstack([self.shares, np.zeros((1, len(self)))]))  # rows are read
 
     @cached_property
     def padded_vectors(self) -> Doubles:
         """ "items+1 dim": `vectors` with a zero row at the end, where the number `UNKNOWN` (-1) points."""
-        return np.vstack([self.vectors, np.zeros((1, self.vectors.shape[1]))])
+        return np.ascontiguousarray(np.vstack([self.vectors, np.zeros((1, self.vectors.shape[1]))]))
 
     @cached_property
     def has_taste(self) -> Mask:
@@ -157,4 +156,10 @@ def entropy(distribution: Doubles) -> Doubles:
     >>> entropy(np.array([[0.5, 0.5], [1.0, 0.0]]))
     array([1., 0.])
     """
-    return np.where(distribution.any(-1), entr(distribution).sum(-1) / np.log(2.0), np.nan)
+    bits = 0.0 - _row_sums(distribution * np.log2(np.maximum(distribution, np.finfo(np.float64).tiny)))
+    return np.where(_row_sums(distribution) > 0, bits, np.nan)
+
+
+def _row_sums(values: Doubles) -> Doubles:
+    """Return the sums over the last axis, which has few entries: a product takes a sixth of the time of `sum`."""
+    return np.asarray(values @ np.ones(values.shape[-1]))
