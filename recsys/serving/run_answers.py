@@ -470,7 +470,8 @@ class RunAnswers:
         with self._lock:
             history = self._users.current(user_id)
             if persona not in history.corrections:
-                _, state = self._states.at(history, self._now(), None)
+                read = self._users.bound(user_id, UNSTATED, history, None, _LENGTH).history  # as `personas` reads it
+                _, state = self._states.at(read, self._now(), None)
                 self._maker.check_user(persona, state, history.corrections)
 
     def logged_events(self, user_id: str) -> tuple[LoggedEvent, ...]:
