@@ -23,6 +23,7 @@ PAGES = sorted(
 )
 RUN = (
     "README.md",
+    "docs/cold_items.md",
     "docs/disagreement.md",
     "docs/distortion.md",
     "docs/python.md",

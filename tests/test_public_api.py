@@ -30,7 +30,9 @@ SIGNATURES = {
     "recommend_all": "(model, log, path, *, users, n, reasons, batch_size, progress)",
     "save": "(model, path, *, extra)",
     "similar_items": "(model, items, *, n)",
-    "split": "(log, name, *, seed, min_user_events, min_item_events, fractions, n, history, threshold, ask, pause)",
+    "split": (
+        "(log, name, *, seed, min_user_events, min_item_events, fractions, n, history, threshold, ask, pause, among)"
+    ),
     "train": "(data, model, *, session, former, **settings)",
 }
 """The functions of the package with their parameters, and its other names but for errors."""
@@ -77,6 +79,7 @@ def test_models() -> None:
         "EASE",
         "FoldIn",
         "IALS",
+        "ItemFeatures",
         "ItemKNN",
         "LinearNextItem",
         "MF",
@@ -94,6 +97,7 @@ def test_models() -> None:
         "SignedLinear",
         "Slated",
         "TimeSVD",
+        "WithColdItems",
         "WithPersonas",
     ]
 

@@ -275,6 +275,9 @@ def add_columns(parser: argparse.ArgumentParser, more: str = "") -> None:
 def add_items(parser: argparse.ArgumentParser) -> None:
     """Add the file that describes the items."""
     parser.add_argument("--items", metavar="FILE", help="titles and genres of the items, in a file of any format")
+    parser.add_argument(
+        "--item-vectors", metavar="FILE", help="a vector for each row of --items, for new items: .npy or .safetensors"
+    )
 
 
 def add_bad_rows(parser: argparse.ArgumentParser) -> None:

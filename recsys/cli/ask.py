@@ -70,6 +70,17 @@ def add_recommend(commands: Commands) -> None:
         help="more like what the user did in the visit that is going on (12 hours without an event end it), and "
         "nothing of the usual list",
     )
+    parser.add_argument(
+        "--new-items",
+        type=Path,
+        metavar="FILE",
+        help="items since training, with titles and genres: the model lists those that it does not have, without "
+        "training again",
+    )
+    parser.add_argument(
+        "--item-vectors", type=Path, metavar="FILE", help="a vector for each row of --new-items: .npy or .safetensors"
+    )
+    parser.add_argument("--only-new", action="store_true", help="list only items that training did not know")
     parser.add_argument("--exact", action="store_true", help="score every item, also where the run has an index")
     add_moment(parser)
     add_json(parser)
@@ -88,7 +99,11 @@ def add_personas(commands: Commands) -> None:
 
 
 def _recommend(options: argparse.Namespace) -> None:
+    if options.item_vectors is not None and options.new_items is None:
+        raise ConfigError("--item-vectors are of the rows of --new-items; give both, or leave it out")
     if options.all or options.users is not None:
+        if options.new_items is not None or options.only_new:
+            raise ConfigError("--new-items and --only-new are for one user; leave them out, or train again")
         recommend_many(options)
         return
     many = options.out is not None or not options.explain or options.overwrite
@@ -112,6 +127,9 @@ def _recommend(options: argparse.Namespace) -> None:
         mute=options.mute,
         boost=options.boost,
         visit=options.visit,
+        new_items=options.new_items,
+        item_vectors=options.item_vectors,
+        only_new=options.only_new,
         **of_run(options),
     )
     if not listed.items and options.visit:

@@ -197,6 +197,9 @@ def print_recommendations(recommendations: Sequence[Mapping[str, Any]], console:
         evidence = [f"{item['title']} ({item['contribution']:+.3f}{_recency(item)})" for item in entry["evidence"]]
         if evidence:
             print_wrapped(", ".join(evidence), console, "      evidence  ")
+        if "features" in entry:
+            known = ", ".join(f"{name} ({part:+.3f})" for name, part in entry["features"].items())
+            print_wrapped(f"new, and liked for: {known}", console, "      ")
         print_wrapped(entry["reason"], console, "      ", "italic")
         if "split" in entry:
             print_wrapped(entry["split"]["sentence"], console, "      ", "dim")

@@ -25,7 +25,7 @@ from recsys.cli.arguments import (
     of_run,
 )
 from recsys.cli.render import print_json, print_table, program, say
-from recsys.data.splits.names import SPLIT_NAMES
+from recsys.data.splits.names import AMONG, SPLIT_NAMES
 from recsys.errors import ConfigError
 from recsys.training.session import ACCELERATORS
 
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from recsys.experiments.run_log import DataSettings
     from recsys.training.session import Session
 
+_AMONG = (
+    "splits 'cold_items' and 'held_out_items': new items are asked for and ranked among new ones, or among all; or "
+    "warm items are asked for, among all (default: new)"
+)
 _HEADLINE = (
     *("ndcg@10", "recall@10", "hr@10", "mrr@10", "liked_ndcg@10", "regret@10", "coverage@10", "tdd@10"),
     "minority_recall@10",
@@ -87,6 +91,7 @@ def add_log(parser: argparse.ArgumentParser) -> None:
         "split 'global_time' (default: at the cut, and all that is later is relevant)",
     )
     add_seed(parser, "seed of splits that draw", "--split-seed")
+    parser.add_argument("--among", choices=AMONG, help=_AMONG)
     parser.add_argument("--threshold", type=finite, help="split 'paper': only ratings of at least this are events")
     add_bad_rows(parser)
     add_columns(parser)
@@ -108,6 +113,8 @@ def data_settings(options: argparse.Namespace) -> DataSettings:
         options.items,
         options.ask,
         None if options.ask is None else options.pause * HOUR,
+        options.among,
+        options.item_vectors,
     )
 
 
@@ -131,6 +138,7 @@ def add_evaluate(commands: Commands) -> None:
     parser.add_argument(
         "--later", action="store_true", help="the log has grown: ask only about what is later than all the run read"
     )
+    parser.add_argument("--among", choices=AMONG, help=_AMONG)
     add_json(parser)
 
 
@@ -260,7 +268,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from recsys.experiments import runs
 
     metrics = {"metrics": options.metric} if options.metric else {}
-    evaluation = runs.evaluate_run(options.run, cutoffs=options.k, later=options.later, **of_run(options), **metrics)
+    evaluation = runs.evaluate_run(
+        options.run, cutoffs=options.k, later=options.later, among=options.among, **of_run(options), **metrics
+    )
     values = {**evaluation.summary, **evaluation.counts}
     if options.json:
         print_json(values | ({"undefined": evaluation.undefined} if evaluation.undefined else {}))

@@ -1,9 +1,9 @@
-"""Descriptions of items: titles, genres, tags."""
+"""Descriptions of items: titles, genres, tags, vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import final
 
@@ -44,17 +44,22 @@ class ItemMetadata:
         titles: one text per item; the external id as text if there is no title.
         genres: one tuple of names per item, possibly empty.
         tags: one tuple of free texts per item, possibly empty.
+        vectors: "items dim", float32, vectors of one's own, such as embeddings of texts; None without any. Zeros where
+            an item has none. Bundles store what a model makes of them, not the vectors.
     """
 
     titles: tuple[str, ...]
     genres: tuple[tuple[str, ...], ...]
     tags: tuple[tuple[str, ...], ...] = field(default=())
+    vectors: Floats | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.tags:
             object.__setattr__(self, "tags", ((),) * len(self.titles))
         if not len(self.titles) == len(self.genres) == len(self.tags):
             raise ValueError("titles, genres and tags must have one entry per item")
+        if self.vectors is not None and (self.vectors.ndim != 2 or len(self.vectors) != len(self)):
+            raise ValueError(f"vectors of shape {self.vectors.shape} for {len(self)} items")
 
     @classmethod
     def untitled(cls, items: Vocabulary) -> ItemMetadata:
@@ -109,4 +114,25 @@ class ItemMetadata:
             tuple(self.titles[row] for row in rows),
             tuple(self.genres[row] for row in rows),
             tuple(self.tags[row] for row in rows),
+            None if self.vectors is None else self.vectors[rows],
         )
+
+    def followed_by(self, other: ItemMetadata) -> ItemMetadata:
+        """Return the metadata of these items and of others after them; who has no vector has zeros.
+
+        Raises:
+            ValueError: their vectors differ in size.
+        """
+        vectors = None
+        size = next((part.vectors.shape[1] for part in (self, other) if part.vectors is not None), None)
+        if size is not None:
+            parts = [
+                np.zeros((len(part), size), np.float32) if part.vectors is None else part.vectors
+                for part in (self, other)
+            ]
+            vectors = np.concatenate(parts)
+        return ItemMetadata(self.titles + other.titles, self.genres + other.genres, self.tags + other.tags, vectors)
+
+    def with_vectors(self, vectors: Floats) -> ItemMetadata:
+        """Return the metadata with a vector for each item, "items dim"."""
+        return replace(self, vectors=np.asarray(vectors, np.float32))

@@ -13,7 +13,7 @@ import numpy as np
 from recsys.data.queries import Queries, Ragged
 from recsys.data.readers.times import moment
 from recsys.decay import ShortTerm
-from recsys.errors import ConfigError, DataError
+from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.experiments.controls import list_of, shelves_of
 from recsys.experiments.history_files import read_history
 from recsys.experiments.lists.batch import RunLists
@@ -26,6 +26,8 @@ from recsys.explanations.reasons import explain_lists, with_splits
 from recsys.explanations.reasons.user_list import UserList
 from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
+from recsys.models.cold_items.adding import why_new, with_items_of
+from recsys.models.cold_items.model import WithColdItems
 from recsys.models.personas.model import WithPersonas
 from recsys.models.slated import Slated
 
@@ -60,6 +62,9 @@ def recommend(
     mute: Sequence[str] = (),
     boost: Sequence[str] = (),
     visit: bool = False,
+    new_items: Path | None = None,
+    item_vectors: Path | None = None,
+    only_new: bool = False,
 ) -> ExplainedList:
     """Return explained recommendations, best first, and the shelves of the list, as plain values.
 
@@ -78,15 +83,23 @@ def recommend(
         boost: those that are due twice the seats.
         visit: list more like what the user did in the visit that is going on at that moment, and nothing of the list
             of n: see `recsys.decay.ShortTerm`.
+        new_items: a file of items, of which those that the model does not have can be listed, too.
+        item_vectors: a file with a vector for each row of `new_items`.
+        only_new: list nothing but items that training did not know.
 
     Raises:
-        CapabilityError: personas are named, and the model finds none; or `visit`, and it does not fold in.
+        CapabilityError: the model takes no new items; or personas are named, and the model finds none; or `visit`, and
+            it does not fold in.
         ConfigError: the user has no such persona; or personas are named, and `visit`.
         DataError: `visit`, and the log's times are not Unix seconds.
     """
     model = load_model(run, allow)
+    if new_items is not None:
+        model, exact = with_items_of(model, new_items, item_vectors), True  # an index holds no new item
     queries = queries_of_run(model, run, user, history, at, source, columns)
     n = min(n, model.n_items)
+    if only_new:
+        return ExplainedList(_of_new_items(model, queries, n), [])
     if visit:
         if mute or boost:
             raise ConfigError("what goes with a visit belongs to no persona; leave out --mute and --boost, or --visit")
@@ -99,9 +112,29 @@ def recommend(
         return ExplainedList([explanation.to_dict() for explanation in explained], shelves_of(made))
     lister = RunLists.of(run, model, n, exact=exact)
     listed = lister.lists(queries)
-    items = [one.to_dict() for one in lister.explained(queries, listed)[0]]
+    items = _telling_features(model, queries, [one.to_dict() for one in lister.explained(queries, listed)[0]])
     found = isinstance(model, WithPersonas)
     return ExplainedList(items, shelves_of(UserList.of(model, queries, n, listed)) if found else [])
+
+
+def _of_new_items(model: Recommender, queries: Queries, n: int) -> list[dict[str, Any]]:
+    scoring = model.read(queries).model
+    if not isinstance(scoring, WithColdItems):
+        raise CapabilityError(
+            f"{type(model).__name__} scores no new items; train with configs/ease_cold.yaml, or wrap the model in "
+            "WithColdItems"
+        )
+    new = np.flatnonzero(scoring.is_new).astype(np.int32)
+    listed = model.recommend(queries, n, candidates=Ragged.of([new]))
+    (explained,) = explain_items(model, queries, listed, searched=0)
+    return _telling_features(model, queries, [one.to_dict() for one in explained])
+
+
+def _telling_features(model: Recommender, queries: Queries, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return explained items, the new ones with what of them fits the user: feature -> part of the score."""
+    numbers = model.fitted_on.items.numbers([item["item_id"] for item in items]).tolist()
+    told = [why_new(model, queries, number) for number in numbers]
+    return [item | ({"features": features} if features else {}) for item, features in zip(items, told, strict=True)]
 
 
 def _of_visit(model: Recommender, queries: Queries, n: int) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from recsys.data.readers.remarks import told_before
 from recsys.data.readers.repeats import find_repeats
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.splits.later import later_questions
-from recsys.data.splits.names import Ask, SplitName
+from recsys.data.splits.names import Among, Ask, SplitName
 from recsys.data.splits.paper import binarised
 from recsys.data.splits.standard import check_options, split
 from recsys.data.vocabulary import UNKNOWN
@@ -47,6 +47,8 @@ class DataSettings:
         items: a file with titles and genres of the items.
         ask: when each user is asked, see `recsys.data.splits.standard.split`.
         pause: seconds that end a session; with `ask`.
+        among: what splits about new items ask and rank.
+        item_vectors: a file with a vector for each row of `items`.
     """
 
     source: str
@@ -58,6 +60,8 @@ class DataSettings:
     items: str | None = None
     ask: Ask | None = None
     pause: int | None = None
+    among: Among | None = None
+    item_vectors: str | None = None
 
     def load(self) -> Interactions:
         """Return the log."""
@@ -95,11 +99,11 @@ class DataSettings:
             log = log_of(self.source, **policies)
         else:
             log = datasets.load(self.source, columns=self._columns, on_error=self.on_error, seed=self.seed, **policies)
-        return log if self.items is None else with_items(log, self.items)
+        return log if self.items is None else with_items(log, self.items, self.item_vectors)
 
     @property
     def _options(self) -> dict[str, Any]:
-        return {"threshold": self.threshold, "ask": self.ask, "pause": self.pause}
+        return {"threshold": self.threshold, "ask": self.ask, "pause": self.pause, "among": self.among}
 
     @property
     def _columns(self) -> Columns | None:

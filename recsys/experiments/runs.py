@@ -31,6 +31,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.pairs import Splits
 from recsys.data.queries import Queries
 from recsys.data.splits.holdout import Split
+from recsys.data.splits.names import Among
 from recsys.errors import DataError
 from recsys.evaluation.comparison import compare_models
 from recsys.evaluation.holdout import ascending_cutoffs, evaluate
@@ -227,6 +228,7 @@ def evaluate_run(
     *,
     metrics: Sequence[str] = tuple(RANKING_METRICS),
     later: bool = False,
+    among: Among | None = None,
     columns: Mapping[str, Any] | None = None,
     allow: Iterable[type | str] = (),
 ) -> Evaluation:
@@ -238,6 +240,7 @@ def evaluate_run(
         cutoffs: list lengths.
         metrics: ranking metrics by name; see `recsys.evaluation.metrics`.
         later: the log has grown: ask only about the events that are later than all that the run read.
+        among: of a run with a split about new items: ask for these, or warm ones, among others than when it was made.
         columns: how to read the log, in addition to what the run recorded.
         allow: classes from elsewhere that the bundle may name.
 
@@ -249,6 +252,9 @@ def evaluate_run(
     metrics_by_name(metrics)
     model = load_model(run, allow)
     data = run_data(run, source, columns)
+    if among is not None:
+        data = replace(data, among=among)
+        data.check(read_filters(run / CONFIG))
     if later and source is None:
         data = replace(data, source=PINNED.sub("", data.source))  # the store as it is now
     ask = questions_later if later else questions_again

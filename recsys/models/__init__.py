@@ -5,6 +5,8 @@ from recsys.models.ampcf.model import AMPCF
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.bpr import BPR
 from recsys.models.capabilities import FoldIn, PersonaRecommender
+from recsys.models.cold_items.features import ItemFeatures
+from recsys.models.cold_items.model import WithColdItems
 from recsys.models.decayed.model import Decayed
 from recsys.models.decayed.persona_activity import PersonaPrior
 from recsys.models.ials import IALS
@@ -30,6 +32,7 @@ __all__ = [
     "MF",
     "Decayed",
     "FoldIn",
+    "ItemFeatures",
     "ItemKNN",
     "LinearNextItem",
     "PairwisePreference",
@@ -46,5 +49,6 @@ __all__ = [
     "SignedLinear",
     "Slated",
     "TimeSVD",
+    "WithColdItems",
     "WithPersonas",
 ]

@@ -15,7 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.data.interactions import Interactions
+from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
+from recsys.data.vocabulary import Vocabulary
 from recsys.errors import CapabilityError
 from recsys.models.base import FittedOn, Recommender
 from recsys.models.linear.exact_sums import ExactSums
@@ -175,6 +177,19 @@ class WeightedFit(ABC):
         """Return an unfitted copy whose `fit` counts the events of the log, "events", by these weights in [0, 1].
 
         The copy is for a log with exactly these events.
+        """
+
+
+class TakesNewItems(ABC):
+    """A model that scores items which training did not know, from what is known of them."""
+
+    @abstractmethod
+    def with_items(self, items: Vocabulary, metadata: ItemMetadata) -> Recommender:
+        """Return the model with further items, without fitting it again; this one stays as it is.
+
+        Args:
+            items: their ids, none of which the model has.
+            metadata: what is known of them.
         """
 
 

@@ -19,7 +19,7 @@ import torch
 import recsys.models
 from recsys.data.interactions import Interactions
 from recsys.decay import GlobalHalfLife
-from recsys.models import BPR, EASE, Decayed, ItemKNN, LinearNextItem, PersonaEASE, Popularity
+from recsys.models import BPR, EASE, IALS, Decayed, ItemFeatures, ItemKNN, LinearNextItem, PersonaEASE, Popularity
 from recsys.models.ampcf.settings import HistoryPooling
 from recsys.models.base import Recommender
 from recsys.models.capabilities import AdditivePersonas, as_fold_in, sample_contributions
@@ -69,6 +69,12 @@ SETTINGS: Mapping[str, list[Mapping[str, Any]]] = {
         {"model": BPR(embedding_size=4, epochs=100), "slate": Seats(0.2, 0.1, over="tastes", popularity=0.05)},
         {"model": PersonaEASE(personas=2, factors=4), "slate": Seats(0.2, 0.0)},
         {"model": Decayed(EASE(regularization=10.0), GlobalHalfLife(3.0)), "slate": Determinantal()},
+    ],
+    "WithColdItems": [
+        {"model": EASE(regularization=10.0)},
+        {"model": IALS(embedding_size=4, regularization=1.0), "features": ItemFeatures(years=0.0, size=16)},
+        {"model": Decayed(EASE(regularization=10.0), GlobalHalfLife(3.0)), "scale": 2.0},
+        {"model": BPR(embedding_size=4, epochs=100)},
     ],
     "LinearNextItem": [{"regularization": 1.0}, {"half_lives": (2.0,), "regularization": 1.0}],
     "SequentialAMPCF": [

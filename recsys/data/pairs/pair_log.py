@@ -12,6 +12,7 @@ import pandas as pd
 from recsys.checks import object_named, path_of
 from recsys.data.catalogue import cards
 from recsys.data.pairs.pairs import Pairs
+from recsys.data.readers.metadata import read_vectors
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError, nearest
 from recsys.types import Floats
@@ -82,7 +83,7 @@ def read_pair_log(
         return replace(simulated, name=name or card.name)
     frame = _table(source, COLUMNS)
     users, _ = _vocabulary(frame["user"])
-    matrix = None if vectors is None else _vectors(path_of("read_pair_log", vectors))
+    matrix = None if vectors is None else read_vectors(path_of("read_pair_log", vectors))
     texts: tuple[str, ...] | None = None
     if items is not None:
         described = _table(path_of("read_pair_log", items), ("item",))
@@ -153,28 +154,3 @@ def _vocabulary(ids: pd.Series[Any]) -> tuple[Vocabulary, np.ndarray[Any, np.dty
     whole = texts.str.fullmatch(r"-?(0|[1-9][0-9]{0,17})").all()
     codes, distinct = pd.factorize(texts.astype(np.int64) if whole else texts, sort=True)
     return Vocabulary(np.asarray(distinct) if whole else [str(one) for one in distinct]), codes.astype(np.int64)
-
-
-def _vectors(path: Path) -> Floats:
-    """Read a matrix from a .npy or .safetensors file; nothing in either is run."""
-    try:
-        if path.suffix.lower() == ".npy":
-            found: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
-        elif path.suffix.lower() == ".safetensors":
-            from safetensors.numpy import load_file  # noqa: PLC0415 (only for files of this kind)
-
-            arrays = load_file(path)
-            if len(arrays) != 1:
-                raise DataError(f"{path}: it has {len(arrays)} arrays ({', '.join(arrays)}); one matrix is expected")
-            found = next(iter(arrays.values()))
-        else:
-            raise DataError(f"{path}: vectors are read from .npy or .safetensors, not {path.suffix or 'no suffix'!r}")
-    except DataError:
-        raise
-    except Exception as error:  # the format's own exceptions
-        raise DataError(f"{path}: cannot be read ({str(error) or type(error).__name__}); write it again") from error
-    if found.ndim != 2 or found.dtype.kind not in "fiu":
-        raise DataError(
-            f"{path}: an array of shape {found.shape} and type {found.dtype}; a matrix of numbers is needed"
-        )
-    return found.astype(np.float32)

@@ -116,10 +116,11 @@ def read_log(
     return log if items is None else with_items(log, items)
 
 
-def with_items(log: Interactions, path: str | Path) -> Interactions:
-    """Return a log with the titles and genres that a file of items has; see `read_log`."""
+def with_items(log: Interactions, path: str | Path, vectors: str | Path | None = None) -> Interactions:
+    """Return a log with the titles and genres that a file of items has, and vectors of its rows; see `read_items`."""
     file = path_of("items", path).expanduser()
-    return replace(log, metadata=read_items(file, log.items, log.metadata))
+    given = None if vectors is None else path_of("item vectors", vectors)
+    return replace(log, metadata=read_items(file, log.items, log.metadata, given))
 
 
 def _read_by(reader: str, path: Path, columns: Columns, on_error: OnError, name: str | None) -> Interactions:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from recsys.checks import path_of
 from recsys.data.items import ItemMetadata
 from recsys.data.readers.coded import Coded
 from recsys.data.readers.columns import OF_ITEMS, Columns
@@ -20,6 +25,7 @@ from recsys.data.readers.sources import Source, find_log
 from recsys.data.readers.validation import Validator
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import DataError
+from recsys.types import Floats
 
 _ITEM_FILES = ("u.item", "movies.dat", "movies.csv")
 _TAG_FILES = ("tags.dat", "tags.csv")
@@ -52,30 +58,92 @@ def read_metadata(log: Source, items: Vocabulary, metadata: ItemMetadata) -> Ite
     return metadata
 
 
-def read_items(path: Path, items: Vocabulary, metadata: ItemMetadata) -> ItemMetadata:
+def read_items(path: Path, items: Vocabulary, metadata: ItemMetadata, vectors: Path | None = None) -> ItemMetadata:
     """Read titles and genres from a file of items, in any format of logs or as GroupLens writes it.
 
     Columns are recognised by name: the item (also `id`), `title` or `name`, `genres`, `genre` or `category`. Items that
     the file lacks keep their `metadata`.
 
+    Args:
+        path: the file of items.
+        items: the items to describe.
+        metadata: what is known of them.
+        vectors: a file with a vector for each row of the file of items, see `read_vectors`.
+
     Raises:
-        DataError: the file has no such columns or a bad row, or describes none of the items.
+        DataError: the file has no such columns or a bad row, or describes none of the items; or there are not as many
+            vectors as rows.
     """
-    source = find_log(path)
-    if source.base in ("u.item", "movies.dat"):
-        beside = {other.base: other for other in source.siblings()}
-        flags = list(_genre_flags(beside["u.genre"])) if source.base == "u.item" and "u.genre" in beside else []
-        described = list(_descriptions(source, flags))
-    else:
-        described = list(_described_items(source))
+    described = _all_described(path)
     ids = [item for item, _, _ in described]
-    if not (items.numbers(ids) != UNKNOWN).any():
+    numbers = items.numbers(ids)
+    if not (numbers != UNKNOWN).any():
         known, found = (", ".join(map(str, some[:3])) for some in (items.ids.tolist(), ids))
         raise DataError(
             f"{path}: it describes no item of the log, whose ids are such as {known}; its own are {found or 'none'}; "
             "give a file with the ids of the log in a column named 'item' or 'id'"
         )
-    return _described(metadata, items, described)
+    metadata = _described(metadata, items, described)
+    if vectors is None:
+        return metadata
+    rows = _vectors_of(vectors, path, len(ids))
+    placed = np.zeros((len(items), rows.shape[1]), np.float32)
+    placed[numbers[numbers != UNKNOWN]] = rows[numbers != UNKNOWN]
+    return metadata.with_vectors(placed)
+
+
+def read_new_items(
+    path: str | Path, known: Vocabulary, vectors: str | Path | None = None
+) -> tuple[Vocabulary, ItemMetadata]:
+    """Read the items of a file that a vocabulary does not have, with what the file says of them.
+
+    Args:
+        path: a file of items, see `read_items`; it may be the whole catalogue.
+        known: the items that are left out.
+        vectors: a file with a vector for each of its rows.
+
+    Returns:
+        The new ids, of the kind that the known ones have, and their metadata.
+
+    Raises:
+        DataError: the file cannot be read, an id comes twice or is of another kind, or no item is new.
+    """
+    file = path_of("new items", path).expanduser()
+    described = _all_described(file)
+    ids = [item for item, _, _ in described]
+    if repeated := [item for item, count in Counter(ids).items() if count > 1]:
+        raise DataError(f"{file}: item {repeated[0]!r} comes twice; list it once")
+    new = np.flatnonzero(known.numbers(ids) == UNKNOWN)
+    if not len(new):
+        raise DataError(f"{file}: the model knows all of its {len(ids)} items already; give a file with new ones")
+    chosen = [ids[row] for row in new.tolist()]
+    if known.is_integer:
+        wrong = [item for item in chosen if not re.fullmatch(r"-?[0-9]{1,18}", item.strip())]
+        if wrong:
+            raise DataError(
+                f"{file}: item {wrong[0]!r} is no whole number, as the ids of the model are; give ids of that kind"
+            )
+    found = Vocabulary([int(item) for item in chosen] if known.is_integer else chosen)
+    metadata = _described(ItemMetadata.untitled(found), found, [described[row] for row in new.tolist()])
+    if vectors is not None:
+        metadata = metadata.with_vectors(_vectors_of(path_of("item vectors", vectors), file, len(ids))[new])
+    return found, metadata
+
+
+def _vectors_of(path: Path, items: Path, count: int) -> Floats:
+    vectors = read_vectors(path.expanduser())
+    if len(vectors) != count:
+        raise DataError(f"{path}: {len(vectors)} vectors for the {count} rows of {items}; give one for each row")
+    return vectors
+
+
+def _all_described(path: Path) -> list[Described]:
+    source = find_log(path)
+    if source.base in ("u.item", "movies.dat"):
+        beside = {other.base: other for other in source.siblings()}
+        flags = list(_genre_flags(beside["u.genre"])) if source.base == "u.item" and "u.genre" in beside else []
+        return list(_descriptions(source, flags))
+    return list(_described_items(source))
 
 
 def _described_items(source: Source) -> Iterator[Described]:
@@ -120,6 +188,31 @@ def read_attributes(path: Path, items: Vocabulary, metadata: ItemMetadata) -> It
         if number != UNKNOWN:
             tags[number] = row
     return replace(metadata, tags=tuple(tags))
+
+
+def read_vectors(path: Path) -> Floats:
+    """Read a matrix from a .npy or .safetensors file; nothing in either is run."""
+    try:
+        if path.suffix.lower() == ".npy":
+            found: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
+        elif path.suffix.lower() == ".safetensors":
+            from safetensors.numpy import load_file  # noqa: PLC0415 (only for files of this kind)
+
+            arrays = load_file(path)
+            if len(arrays) != 1:
+                raise DataError(f"{path}: it has {len(arrays)} arrays ({', '.join(arrays)}); one matrix is expected")
+            found = next(iter(arrays.values()))
+        else:
+            raise DataError(f"{path}: vectors are read from .npy or .safetensors, not {path.suffix or 'no suffix'!r}")
+    except DataError:
+        raise
+    except Exception as error:  # the format's own exceptions
+        raise DataError(f"{path}: cannot be read ({str(error) or type(error).__name__}); write it again") from error
+    if found.ndim != 2 or found.dtype.kind not in "fiu":
+        raise DataError(
+            f"{path}: an array of shape {found.shape} and type {found.dtype}; a matrix of numbers is needed"
+        )
+    return found.astype(np.float32)
 
 
 def _text(source: Source) -> str:

@@ -19,7 +19,7 @@ from recsys.data.splits.filters import minimum_events
 from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.translation import Translation
 from recsys.data.uses import interactions
-from recsys.data.vocabulary import UNKNOWN
+from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import ConfigError, DataError
 from recsys.types import Ints, Mask
 
@@ -64,6 +64,7 @@ def assemble(
     notes: Sequence[str] = (),
     last_counts: bool = False,
     items: Ints | None = None,
+    catalogue: Mask | None = None,
 ) -> Split:
     """Build the split: filter and compact the training events, then re-encode the queries with their vocabularies.
 
@@ -81,6 +82,7 @@ def assemble(
         last_counts: whether later events replace earlier ones.
         items: of a part of the users: the numbers of all items of training, ascending; then a part may lack events, and
             there are no minima.
+        catalogue: "items", which items of the log the training log lists even without an event.
 
     Raises:
         DataError: a part has no events.
@@ -97,6 +99,8 @@ def assemble(
         train = _last(log, train)
         valid, test = (replace(marks, visible=_last(log, marks.visible)) for marks in (valid, test))
     fitted = minimum_events(learned, minima.users, minima.items) if items is None else learned.compact(items)
+    if catalogue is not None:
+        fitted = _listing(fitted, log, catalogue)
     facts = [*notes, f"train: {len(fitted)} events, {fitted.n_users} users, {fitted.n_items} items"]
     if removed := int(train.sum()) - len(fitted):
         least = f"{minima.users} per user and {minima.items} per item"
@@ -110,6 +114,18 @@ def assemble(
 def learned_of(train: Interactions, *, last_counts: bool) -> Interactions:
     """Return training events, of which with `last_counts` the last of several of a user, item and kind counts."""
     return train.superseding(~_last(train, np.ones(len(train), np.bool_))) if last_counts else train
+
+
+def _listing(train: Interactions, log: Interactions, catalogue: Mask) -> Interactions:
+    """Return a training log whose vocabulary has further items of the whole log, after those with events."""
+    further = np.flatnonzero(catalogue)
+    further = further[train.items.numbers(log.items.ids[further]) == UNKNOWN]
+    items = Vocabulary(np.concatenate([train.items.ids, log.items.ids[further]]))
+    metadata = train.metadata.followed_by(log.metadata.take(further))
+    earlier = train.superseded
+    if earlier is not None:
+        earlier = replace(earlier, items=items, metadata=metadata)
+    return replace(train, items=items, metadata=metadata, superseded=earlier)
 
 
 def questions_of(log: Interactions, train: Interactions, marks: Marks) -> Holdout:

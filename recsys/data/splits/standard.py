@@ -25,8 +25,9 @@ from recsys.data.splits.assembly import (
     shuffled_positions,
     time_cuts,
 )
+from recsys.data.splits.cold_items import cold_items_split, held_out_items_split
 from recsys.data.splits.holdout import Split
-from recsys.data.splits.names import ASKS, SPLIT_NAMES, Ask, SplitName
+from recsys.data.splits.names import AMONG, ASKS, SPLIT_NAMES, Among, Ask, SplitName
 from recsys.data.splits.paper import paper_split
 from recsys.data.stream import group_starts
 from recsys.errors import ConfigError, DataError, nearest
@@ -35,7 +36,7 @@ from recsys.types import Ints, Mask
 HistoryPart = Literal["random", "first"]
 """The visible events of a held-out user: a random part of them, or the first ones."""
 
-_TIMELESS: tuple[SplitName, ...] = ("random", "held_out_users", "paper")
+_TIMELESS: tuple[SplitName, ...] = ("random", "held_out_users", "held_out_items", "paper")
 _ORDERED: tuple[SplitName, ...] = ("last_one", "last_n", *_TIMELESS)
 _OPTIONS: dict[SplitName, tuple[str, ...]] = {
     "global_time": ("fractions", "ask", "pause"),
@@ -43,6 +44,8 @@ _OPTIONS: dict[SplitName, tuple[str, ...]] = {
     "last_n": ("n",),
     "random": ("fractions",),
     "held_out_users": ("fractions", "history"),
+    "cold_items": ("fractions", "among"),
+    "held_out_items": ("fractions", "among"),
     "paper": ("threshold",),
 }
 
@@ -51,7 +54,7 @@ def offered(clock: Clock) -> tuple[SplitName, ...]:
     """Return the splits that are possible on a log with this clock.
 
     >>> offered("order")
-    ('last_one', 'last_n', 'random', 'held_out_users', 'paper')
+    ('last_one', 'last_n', 'random', 'held_out_users', 'held_out_items', 'paper')
     """
     return {"seconds": SPLIT_NAMES, "period": SPLIT_NAMES, "order": _ORDERED, "none": _TIMELESS}[clock]
 
@@ -69,6 +72,7 @@ def split(
     threshold: float | None = None,
     ask: Ask | None = None,
     pause: int | None = None,
+    among: Among | None = None,
 ) -> Split:
     """Split a log by the name of the split. An option that the split does not have is an error.
 
@@ -81,13 +85,15 @@ def split(
         seed: of the random draws, if any.
         min_user_events: users with fewer training events are left out of training (not of the queries).
         min_item_events: items with fewer training events are left out of training.
-        fractions: shares of train, validation and test; for global_time, random and held_out_users.
+        fractions: shares of train, validation and test; for all but last_one, last_n and paper.
         n: events per user in each held-out part; for last_n.
         history: the visible events of a held-out user; for held_out_users.
         threshold: the smallest rating that counts as an event; for paper.
         ask: for global_time: when each user is asked, once. "session", "day", "event": at the first one that begins
             after the cut, whose items alone are relevant. None: at the cut, and all that is later is relevant.
         pause: with `ask`, seconds that end a session; 12 hours when None.
+        among: for cold_items and held_out_items: "new" (when None): new items are asked for and ranked among new
+            items; "all": among all items; "warm", of cold_items: items of training are asked for, among all.
 
     Raises:
         ConfigError: an unknown name, an option that the split does not have, or one out of range.
@@ -99,7 +105,7 @@ def split(
     """
     check_log(log, "split")
     options: dict[str, object] = {"fractions": fractions, "n": n, "history": history, "threshold": threshold}
-    options |= {"ask": ask, "pause": pause}
+    options |= {"ask": ask, "pause": pause, "among": among}
     check_options(name, seed=seed, min_user_events=min_user_events, min_item_events=min_item_events, **options)
     if name not in offered(log.clock):
         raise clock_error(log, f"{name} split")
@@ -107,17 +113,22 @@ def split(
     shares = (0.8, 0.1, 0.1) if fractions is None else fractions
     match name:
         case "global_time":
-            return _global_time(log, shares, minima, ask, PAUSE if pause is None else pause)
+            found = _global_time(log, shares, minima, ask, PAUSE if pause is None else pause)
         case "last_one":
-            return _last_n(log, 1, name, minima)
+            found = _last_n(log, 1, name, minima)
         case "last_n":
-            return _last_n(log, 1 if n is None else n, name, minima)
+            found = _last_n(log, 1 if n is None else n, name, minima)
         case "random":
-            return _random(log, shares, seed, minima)
+            found = _random(log, shares, seed, minima)
         case "held_out_users":
-            return held_out_users_split(log, shares, history=history or "random", seed=seed, minima=minima)
+            found = held_out_users_split(log, shares, history=history or "random", seed=seed, minima=minima)
+        case "cold_items":
+            found = cold_items_split(log, shares, minima, among or "new")
+        case "held_out_items":
+            found = held_out_items_split(log, shares, seed, minima, among or "new")
         case "paper":
-            return paper_split(log, threshold=threshold, seed=seed)
+            found = paper_split(log, threshold=threshold, seed=seed)
+    return found
 
 
 def check_options(
@@ -139,6 +150,8 @@ def check_options(
         number("threshold", options["threshold"])
     if (ask := options.get("ask")) is not None and ask not in ASKS:
         raise ConfigError(f"ask is {ask!r}{nearest(str(ask), ASKS)}; it must be one of {', '.join(ASKS)}")
+    if (among := options.get("among")) is not None and among not in AMONG:
+        raise ConfigError(f"among is {among!r}{nearest(str(among), AMONG)}; it must be one of {', '.join(AMONG)}")
     if options.get("pause") is not None:
         if ask is None:
             raise ConfigError(f"pause is {options['pause']} without ask; a pause divides sessions: give ask 'session'")

@@ -228,9 +228,11 @@ def test_notes() -> None:
 @pytest.mark.parametrize("clock", get_args(Clock))
 @pytest.mark.parametrize("name", SPLIT_NAMES)
 def test_every_split_is_deterministic_or_an_error_of_the_clock(name: SplitName, clock: Clock) -> None:
-    log = random_log(clock=clock)
+    log = random_log(items=400 if name == "cold_items" else 40, clock=clock)
     if name not in offered(clock):
-        with pytest.raises(DataError, match=f"no {name} split; it offers .*random, held_out_users, paper"):
+        with pytest.raises(
+            DataError, match=f"no {name} split; it offers .*random, held_out_users, held_out_items, paper"
+        ):
             split(log, name)
         return
     one, two, other = split(log, name, seed=1), split(log, name, seed=1), split(log, name, seed=2)
@@ -238,9 +240,9 @@ def test_every_split_is_deterministic_or_an_error_of_the_clock(name: SplitName, 
     assert one.train.fingerprint == two.train.fingerprint
     assert one.test.relevant.items.tolist() == two.test.relevant.items.tolist()
     drawn = one.seed is not None
-    assert drawn == (name in ("random", "held_out_users", "paper"))
+    assert drawn == (name in ("random", "held_out_users", "held_out_items", "paper"))
     assert (one.train.fingerprint != other.train.fingerprint) == drawn
-    assert one.leaks_time == (name != "global_time")
+    assert one.leaks_time == (name not in ("global_time", "cold_items"))
     for part in (one.valid, one.test):
         events = part.queries.history
         assert len(set(zip(events.rows.tolist(), events.items.tolist(), strict=True))) == len(events.items)

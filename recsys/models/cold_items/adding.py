@@ -1,0 +1,73 @@
+"""New items for any fitted model that has a `WithColdItems` in it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TypeVar, cast
+
+from recsys.data.items import ItemMetadata
+from recsys.data.queries import Queries
+from recsys.data.readers.metadata import read_new_items
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import CapabilityError
+from recsys.models.base import Recommender
+from recsys.models.capabilities import TakesNewItems
+from recsys.models.cold_items.model import WithColdItems
+from recsys.models.decayed.model import Decayed
+from recsys.models.reliable import Reliable
+
+_Model = TypeVar("_Model", bound=Recommender)
+
+
+def with_items_of(model: _Model, path: str | Path, vectors: str | Path | None = None) -> _Model:
+    """Return a fitted model with the items of a file that it does not have; see `with_items`.
+
+    Args:
+        model: see `with_items`.
+        path: a file of items in any format, with the columns `item`, `title`, `genres`; it may be the whole catalogue.
+        vectors: a `.npy` or `.safetensors` file with a vector for each of its rows.
+    """
+    return with_items(model, *read_new_items(path, model.fitted_on.items, vectors))
+
+
+def with_items(model: _Model, items: Vocabulary, metadata: ItemMetadata) -> _Model:
+    """Return a fitted model with further items, without fitting it again; the given one stays as it is.
+
+    Args:
+        model: `WithColdItems`, or `Decayed` or `Reliable` around it.
+        items: the ids of the new items, none of which the model has.
+        metadata: what is known of them.
+
+    Raises:
+        CapabilityError: the model takes no new items.
+        DataError: see `WithColdItems.with_items`.
+    """
+    if isinstance(model, TakesNewItems):
+        return cast("_Model", model.with_items(items, metadata))
+    if not isinstance(model, Decayed | Reliable):
+        raise CapabilityError(
+            f"{type(model).__name__} takes no new items without training again; wrap the model that scores in "
+            "WithColdItems, as configs/ease_cold.yaml does, and put Decayed or Reliable around it"
+        )
+    inner = with_items(model.base, items, metadata)
+    other = copy.copy(model)  # the weights of events do not depend on the items
+    other._inner, other._fitted_on = inner, inner.fitted_on
+    return other
+
+
+def why_new(model: Recommender, queries: Queries, item: int, most: int = 3) -> dict[str, float]:
+    """Return the features that add most to the score of a new item for one user, largest first; empty for a known item.
+
+    Args:
+        model: fitted.
+        queries: the user.
+        item: its number.
+        most: how many features are told.
+    """
+    read = model.read(queries)
+    if not isinstance(read.model, WithColdItems) or not read.model.is_new[item]:
+        return {}
+    (parts,) = read.model.feature_parts(read.queries, item)
+    best = sorted(parts, key=lambda name: -parts[name])[:most]
+    return {name: parts[name] for name in best if parts[name] > 0}
