@@ -16,6 +16,7 @@ _ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *(
         "accuracy",
+        "cold_items",
         "drift",
         "decay_cost",
         "disagreement",

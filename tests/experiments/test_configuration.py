@@ -194,7 +194,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(classes_of(Recommender)))
 def test_every_model_has_defaults_that_an_experiment_can_name(name: str) -> None:
-    wraps = name.endswith(("Decayed", "Reliable", "Remembering", "Slated", "WithPersonas"))
+    wraps = name.endswith(("Decayed", "Reliable", "Remembering", "Slated", "WithColdItems", "WithPersonas"))
     arguments: dict[str, Any] = {"model": {"class_path": "recsys.models.EASE"}} if wraps else {}
     if name.endswith("Slated"):
         arguments["slate"] = {"class_path": "recsys.slates.Diverse"}

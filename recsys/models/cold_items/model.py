@@ -59,7 +59,7 @@ class WithColdItems(Recommender, FoldIn, TakesNewItems):
         model: the model to wrap, such as `EASE` or `Decayed`. It stays as it is: `fit` fits copies, on the items that
             have events.
         features: what is read of the metadata.
-        regularization: lambda.
+        ridge: lambda.
         scale: what the scores of new items are multiplied by.
 
     Raises:
@@ -71,17 +71,17 @@ class WithColdItems(Recommender, FoldIn, TakesNewItems):
         self,
         model: Recommender,
         features: ItemFeatures = _FEATURES,
-        regularization: float = 10.0,
+        ridge: float = 10.0,
         scale: float = 1.0,
     ) -> None:
         if isinstance(model, WithColdItems):
             raise CapabilityError("WithColdItems cannot wrap WithColdItems: new items are scored once")
         refuse_own_slate(model, "WithColdItems")
-        positive("regularization", regularization)
+        positive("ridge", ridge)
         positive("scale", scale)
         self.model = model
         self.features = features
-        self.regularization = regularization
+        self.ridge = ridge
         self.scale = scale
         self._inner = model.unfitted()
         self._space: FeatureSpace
@@ -257,7 +257,7 @@ class WithColdItems(Recommender, FoldIn, TakesNewItems):
         return other
 
     def _copy(self, inner: Recommender) -> Self:
-        other = type(self)(inner.unfitted(), self.features, self.regularization, self.scale)
+        other = type(self)(inner.unfitted(), self.features, self.ridge, self.scale)
         other._inner, other._space, other._inverse = inner, self._space, self._inverse
         other._warm, other._known = self._warm, self._known
         return other
@@ -276,7 +276,7 @@ class WithColdItems(Recommender, FoldIn, TakesNewItems):
             _LOG.warning("%s: nothing is known of its items, so new items will all be scored alike", train.name)
         everything = self._space.matrix(metadata)
         self._known, self._cold = everything[warm], everything[np.flatnonzero(self.is_new)]
-        self._inverse = ridge_inverse(self._known, self.regularization).astype(np.float32)
+        self._inverse = ridge_inverse(self._known, self.ridge).astype(np.float32)
         learned = train if len(warm) == train.n_items else _only(train, warm)
 
         def asked(model: Recommender) -> float:  # while it is fitted: the questions have the numbers of all items

@@ -48,7 +48,7 @@ LOG = genre_log()
 
 @pytest.mark.parametrize("inner", INNER, ids=lambda model: type(model).__name__)
 def test_new_items_are_scored_by_the_ridge_and_learned_items_as_before(inner: Recommender) -> None:
-    plain, wrapped = inner.unfitted().fit(LOG), WithColdItems(inner, regularization=2.0, scale=1.5).fit(LOG)
+    plain, wrapped = inner.unfitted().fit(LOG), WithColdItems(inner, ridge=2.0, scale=1.5).fit(LOG)
     model = wrapped.with_items(NEW, METADATA)
     queries = plain.fitted_on.queries(LOG)
     scores = model.score(queries)
@@ -73,7 +73,7 @@ def test_a_new_item_goes_to_those_who_like_what_it_is() -> None:
 
 
 def test_for_item_vectors_it_is_the_vector_that_a_ridge_predicts() -> None:
-    model = WithColdItems(IALS(embedding_size=4, regularization=1.0), regularization=2.0).fit(LOG)
+    model = WithColdItems(IALS(embedding_size=4, regularization=1.0), ridge=2.0).fit(LOG)
     known, new = model._known.toarray(), model._space.matrix(METADATA).toarray()
     inner = model.base
     assert isinstance(inner, IALS)
