@@ -15,9 +15,10 @@ over users, paired; draws of held_out_items are averaged, and their users put to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final, final
+from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -57,20 +58,6 @@ _BLOCK: Final = 512
 PerUser = dict[str, Doubles]
 
 
-@final
-@dataclass(frozen=True)
-class Measured:
-    """What one model, or one order of the items, reaches on the test questions of a split.
-
-    Attributes:
-        values: "users" of each metric, by name.
-        facts: what was chosen, and sizes.
-    """
-
-    values: PerUser
-    facts: Mapping[str, float]
-
-
 @program
 def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the benchmark; return the path of the report."""
@@ -90,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
                     content, seconds = cells.make(
                         label,
                         identity(label, repr(model), RIDGES, SCALES, log.fingerprint, 3),
-                        lambda log=log, kind=kind, seed=seed, model=model: CellContent(measure(log, kind, seed, model)),
+                        partial(_cell, log, kind, seed, model),
                     )
                     found[label] = content
                     print(f"{label}: {'stored' if seconds is None else f'{seconds:.0f} s'}", flush=True)
@@ -103,6 +90,10 @@ def _read(name: str) -> Interactions:
     if name == "amazon-beauty":
         return log
     return replace(log, metadata=replace(log.metadata, tags=((),) * log.n_items))
+
+
+def _cell(log: Interactions, kind: str, seed: int, base: Recommender) -> CellContent:
+    return CellContent(measure(log, kind, seed, base))
 
 
 def measure(log: Interactions, kind: str, seed: int, base: Recommender) -> dict[str, list[float]]:

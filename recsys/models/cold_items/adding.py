@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TypeVar, cast
 
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
@@ -17,10 +16,8 @@ from recsys.models.cold_items.model import WithColdItems
 from recsys.models.decayed.model import Decayed
 from recsys.models.reliable import Reliable
 
-_Model = TypeVar("_Model", bound=Recommender)
 
-
-def with_items_of(model: _Model, path: str | Path, vectors: str | Path | None = None) -> _Model:
+def with_items_of(model: Recommender, path: str | Path, vectors: str | Path | None = None) -> Recommender:
     """Return a fitted model with the items of a file that it does not have; see `with_items`.
 
     Args:
@@ -31,7 +28,7 @@ def with_items_of(model: _Model, path: str | Path, vectors: str | Path | None = 
     return with_items(model, *read_new_items(path, model.fitted_on.items, vectors))
 
 
-def with_items(model: _Model, items: Vocabulary, metadata: ItemMetadata) -> _Model:
+def with_items(model: Recommender, items: Vocabulary, metadata: ItemMetadata) -> Recommender:
     """Return a fitted model with further items, without fitting it again; the given one stays as it is.
 
     Args:
@@ -44,7 +41,7 @@ def with_items(model: _Model, items: Vocabulary, metadata: ItemMetadata) -> _Mod
         DataError: see `WithColdItems.with_items`.
     """
     if isinstance(model, TakesNewItems):
-        return cast("_Model", model.with_items(items, metadata))
+        return model.with_items(items, metadata)
     if not isinstance(model, Decayed | Reliable):
         raise CapabilityError(
             f"{type(model).__name__} takes no new items without training again; wrap the model that scores in "
