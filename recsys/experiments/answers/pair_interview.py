@@ -13,8 +13,9 @@ import numpy as np
 
 from recsys.data.pairs import PairLog
 from recsys.data.vocabulary import UNKNOWN
+from recsys.elicitation.interview import checked
 from recsys.elicitation.pair_choice import PairsByInformation
-from recsys.elicitation.questions import MOST_ANSWERS, Answer, AnswerKind, PairQuestion
+from recsys.elicitation.questions import Answer, AnswerKind, PairQuestion
 from recsys.elicitation.taste import TasteBelief
 from recsys.elicitation.taste_bases import TasteBases
 from recsys.errors import DataError, nearest
@@ -81,9 +82,7 @@ class PairInterview:
         Raises:
             DataError: there are more than 200 answers.
         """
-        if len(answers) > MOST_ANSWERS:
-            raise DataError(f"{len(answers)} answers; an interview reads at most {MOST_ANSWERS}, give the newest")
-        belief = TasteBelief.of(self.bases, answers)
+        belief = TasteBelief.of(self.bases, checked(answers))
         expected = belief.expected.copy()
         expected[[item for one in answers for item in (one.item, one.other) if item is not None]] = -np.inf
         order = np.argsort(-expected, kind="stable")[:n]

@@ -123,14 +123,15 @@ class Registry:
         if not path.exists():
             return ()
         attempts = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
-            try:
-                attempts.append(Attempt.from_dict(json.loads(line)))
-            except (ValueError, TypeError, KeyError) as error:
-                raise DataError(
-                    f"{path}, line {number}: no attempt can be read there ({type(error).__name__}); mend the line, or "
-                    "take it out"
-                ) from error
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    attempts.append(Attempt.from_dict(json.loads(line)))
+                except (ValueError, TypeError, KeyError) as error:
+                    raise DataError(
+                        f"{path}, line {number}: no attempt can be read there ({type(error).__name__}); mend the line, "
+                        "or take it out"
+                    ) from error
         return tuple(attempts)
 
     @property

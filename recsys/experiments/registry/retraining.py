@@ -10,15 +10,16 @@ from typing import Any, final
 
 from recsys.bundles.manifest import read_manifest
 from recsys.checks import positive, share, whole
-from recsys.errors import DataError
+from recsys.errors import BundleError, DataError
 from recsys.events.transfer import pinned
 from recsys.experiments.configuration import Experiment
-from recsys.experiments.registry.judging import judged
 from recsys.experiments.registry.models import SERVED, Attempt, Outcome, Registry
+from recsys.experiments.registry.run_checks import check_run
 from recsys.experiments.registry.service import AwayError, RunningService
 from recsys.experiments.run_log import DataSettings, LogRecord
 from recsys.experiments.runs import load_model, read_metrics, train_run
 from recsys.files import json_values
+from recsys.models.base import Recommender
 from recsys.models.personas.model import WithPersonas
 from recsys.policy.reading import read_policy
 from recsys.training.session import Session
@@ -107,7 +108,9 @@ def retrain(
         name = registry.next_name()
         run = registry.run(name)
         earlier = None if former is None else registry.run(former)
-        continued = earlier if _continues(experiment, earlier, seed, allow) else None
+        model = None if earlier is None else _read(earlier, registry, allow)
+        goes_on = isinstance(model, WithPersonas) and isinstance(experiment.build(seed), WithPersonas)
+        continued = earlier if goes_on else None
         made = train_run(experiment, data, run, seed=seed, session=session, overwrite=True, former=continued, say=say)
         log = made["log"]
 
@@ -119,8 +122,8 @@ def retrain(
                 _prune(registry, settings.keep, say)
             return entry
 
-        say("judging")
-        findings = judged(
+        say("checking the run")
+        findings = check_run(
             run,
             earlier,
             tolerance=settings.tolerance,
@@ -190,11 +193,15 @@ def _known(registry: Registry, former: str, data: DataSettings, asked: object) -
     return None
 
 
-def _continues(experiment: Experiment, earlier: Path | None, seed: int, allow: Sequence[type | str]) -> bool:
-    """Return whether the tastes of the run in place go on in the new one."""
-    if earlier is None or not isinstance(experiment.build(seed), WithPersonas):
-        return False
-    return isinstance(load_model(earlier, allow), WithPersonas)
+def _read(earlier: Path, registry: Registry, allow: Sequence[type | str]) -> Recommender:
+    """Return the model in place, before anything is trained that could not be compared with it."""
+    try:
+        return load_model(earlier, allow)
+    except BundleError as error:
+        raise DataError(
+            f"the run in place cannot be read, so that no other can be compared with it: {error}; put another one back "
+            f"with --rollback, or remove the link {registry.folder / SERVED} to put the next run in place as the first"
+        ) from error
 
 
 def _reloaded(

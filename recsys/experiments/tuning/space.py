@@ -198,13 +198,22 @@ def _searched(where: str, written: object, value: object) -> Searched:
         raise ConfigError(f"{where}: low is {low:g} and high is {high:g}; low must be smaller")
     if log and low <= 0:
         raise ConfigError(f"{where}: low is {low:g}, which has no logarithm; give a positive one, or leave out log")
-    if log and step is not None:
-        raise ConfigError(f"{where}: a logarithmic range has no steps; leave out log, or step")
-    if step is not None and step <= 0:
-        raise ConfigError(f"{where}.step is {step:g}; it must be positive")
+    if step is not None:
+        _check_step(where, low, high, step, log=bool(log))
     numbers = (low, high) if step is None else (low, high, step)
     are_whole = all(float(number).is_integer() for number in numbers)
     is_whole = isinstance(value, int) if isinstance(value, int | float) else are_whole
     if is_whole and not are_whole:
         raise ConfigError(f"{where}: the setting is a whole number, so low, high and step must be, too")
     return Range(low, high, bool(log), step, is_whole)
+
+
+def _check_step(where: str, low: float, high: float, step: float, *, log: bool) -> None:
+    if log:
+        raise ConfigError(f"{where}: a logarithmic range has no steps; leave out log, or step")
+    if step <= 0:
+        raise ConfigError(f"{where}.step is {step:g}; it must be positive")
+    steps = (high - low) / step
+    if abs(steps - round(steps)) > 1e-9:
+        last = low + step * math.floor(steps)
+        raise ConfigError(f"{where}: steps of {step:g} from {low:g} end at {last:g}; give high: {last:g}")

@@ -22,7 +22,7 @@ from recsys.events.store import Event
 from recsys.events.transfer import import_events
 from recsys.experiments.configuration import Experiment, read_experiment
 from recsys.experiments.registry import Attempt, Registry, RetrainSettings, RunningService, retrain, roll_back
-from recsys.experiments.registry.judging import judged
+from recsys.experiments.registry.run_checks import check_run
 from recsys.experiments.run_log import DataSettings
 from recsys.experiments.runs import load_model
 from tests.serving.serving_run import ITEMS, START, STEP, USERS, write_log
@@ -133,15 +133,15 @@ def test_the_tastes_of_a_model_with_personas_go_on(events: Path, tmp_path: Path)
     found = retrain(experiment, _data(events), registry, QUICK)
     assert found is not None
     assert {finding.check: finding.passed for finding in found.findings} == {"metrics": True, "personas": True}
-    strict = judged(registry.run("0002"), registry.run("0001"), tolerance=0.0, matched=1.0)
+    strict = check_run(registry.run("0002"), registry.run("0001"), tolerance=0.0, matched=1.0)
     told = {finding.check: finding.found for finding in strict}
     assert "of a user's personas go on" in told["personas"]
 
 
-def test_judged_against_itself_a_run_is_neither_better_nor_worse(events: Path, tmp_path: Path) -> None:
+def test_checked_against_itself_a_run_is_neither_better_nor_worse(events: Path, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
     retrain(_experiment("ease_personas", **{"tastes.tastes": "4"}), _data(events), registry, QUICK)
-    metrics, personas = judged(registry.run("0001"), registry.run("0001"), tolerance=0.0, matched=1.0)
+    metrics, personas = check_run(registry.run("0001"), registry.run("0001"), tolerance=0.0, matched=1.0)
     assert (metrics.passed, personas.passed) == (True, True)
     assert "difference +0.0000 [+0.0000, +0.0000]" in metrics.found
     assert personas.found.startswith("1.00 of")
@@ -185,7 +185,7 @@ def test_an_interrupted_training_leaves_what_was_in_place(
     retrain(_experiment(), _data(events), registry, QUICK)
     _grow(events)
     with monkeypatch.context() as patched:
-        patched.setattr("recsys.experiments.registry.retraining.judged", _interrupt)
+        patched.setattr("recsys.experiments.registry.retraining.check_run", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             retrain(_experiment(), _data(events), registry, QUICK)
     assert (registry.in_place, len(registry.lineage)) == ("0001", 1)
@@ -384,6 +384,20 @@ def test_something_else_at_the_address_of_a_service_is_told() -> None:
         thread.join()
     with pytest.raises(DataError, match="did not answer"):
         RunningService("http://127.0.0.1:eighty").reload()
+
+
+def test_a_run_in_place_that_cannot_be_read_is_told_before_training(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    retrain(_experiment(), _data(events), registry, QUICK)
+    (registry.run("0001") / "model" / "manifest.json").write_text("{}")
+    _grow(events)
+    with pytest.raises(DataError, match="remove the link"):
+        retrain(_experiment(), _data(events), registry, QUICK)
+    assert not registry.run("0002").exists()
+    (tmp_path / "models" / "served").unlink()
+    found = retrain(_experiment(), _data(events), registry, QUICK)
+    assert found is not None
+    assert (found.run, found.outcome, found.former) == ("0002", "in place", None)
 
 
 def test_what_was_taken_back_is_not_trained_again_before_anything_comes_in(events: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_numbers_are_whole_where_the_setting_is() -> None:
 def test_own_settings_are_the_first_trial_where_the_space_holds_them() -> None:
     assert _space("ease", regularization=[100.0, 1000.0]).own() == {"regularization": 1000.0}
     assert _space("ease", regularization={"low": 1, "high": 10}).own() is None
-    assert _space("ials", embedding_size={"low": 32, "high": 256, "step": 30}).own() is None
+    assert _space("ials", embedding_size={"low": 32, "high": 242, "step": 30}).own() is None
 
 
 def test_rules_and_short_keys_can_be_searched() -> None:
@@ -58,6 +58,7 @@ def test_rules_and_short_keys_can_be_searched() -> None:
         ({"regularization": {"low": True, "high": 5}}, "finite number"),
         ({"regularization": {"low": 1, "high": 5, "log": "yes"}}, "true or false"),
         ({"regularization": {"low": 1, "high": 5, "step": 0}}, "must be positive"),
+        ({"regularization": {"low": 1, "high": 8, "step": 3}}, "give high: 7"),
         ({"regularization": 5}, "give choices"),
         ({"regularization": []}, "no choices"),
         ({"regularization": [5.0, 5.0]}, "one twice"),

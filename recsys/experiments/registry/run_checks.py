@@ -32,7 +32,7 @@ _USERS: Final = 500
 """Whose personas are compared."""
 
 
-def judged(
+def check_run(
     new: Path,
     former: Path | None,
     *,
