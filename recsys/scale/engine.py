@@ -15,10 +15,12 @@ class Engine(AbstractContextManager["Engine"], ABC):
     """Calls functions, each with one argument and for one piece of work, and yields the results in order.
 
     Attributes:
+        workers: pieces at a time.
         repeated: a line for each piece that was done again, as its worker was lost.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
         self.repeated: list[str] = []
 
     @abstractmethod
@@ -38,6 +40,9 @@ class Engine(AbstractContextManager["Engine"], ABC):
 @final
 class InProcess(Engine):
     """Does one piece after the other in this process."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
 
     def map(self, function: Callable[[Any], Any], pieces: Sequence[Any], what: str = "piece") -> Iterator[Any]:
         return map(function, pieces)

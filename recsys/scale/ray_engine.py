@@ -43,7 +43,6 @@ class RayEngine(Engine):
     """
 
     def __init__(self, workers: int | None, say: Say) -> None:
-        super().__init__()
         self._say = say
         self._ours = not ray.is_initialized()
         if self._ours:
@@ -54,7 +53,7 @@ class RayEngine(Engine):
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        self._workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        super().__init__(workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,7 +68,7 @@ class RayEngine(Engine):
         begun: deque[tuple[int, int, Any]] = deque()
         waiting = deque(range(len(pieces)))
         while begun or waiting:
-            while waiting and len(begun) < self._workers:
+            while waiting and len(begun) < self.workers:
                 number = waiting.popleft()
                 begun.append((number, 1, task.remote(shared, pieces[number])))
             number, tries, reference = begun.popleft()

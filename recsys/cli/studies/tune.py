@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from functools import partial
 from pathlib import Path
 
-from recsys.cli.arguments import Commands, add_command, add_json, add_seed, positive, whole
+from recsys.cli.arguments import Commands, add_command, add_engine, add_json, add_seed, positive, whole
 from recsys.cli.render import print_json, print_table, program, say, short
 from recsys.cli.train import add_log, data_settings, log_arguments, parse_settings
 from recsys.errors import ConfigError
@@ -39,6 +40,7 @@ def add(commands: Commands) -> None:
         "--storage", help="database of the study: sqlite:///FILE or postgresql://... (default: in --out)"
     )
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="default: %(default)s")
+    add_engine(parser, "trials, as many at a time as there are workers,")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_json(parser)
 
@@ -49,6 +51,7 @@ def tune(options: argparse.Namespace) -> None:
     from recsys.experiments.tuning.space import SearchSpace
     from recsys.experiments.tuning.tune import TuneSettings
     from recsys.experiments.tuning.tune import tune as run_tuning
+    from recsys.scale.engines import engine_of
 
     if options.data is None:
         raise ConfigError("--data is missing; see `recsys tune --help`")
@@ -57,14 +60,18 @@ def tune(options: argparse.Namespace) -> None:
     settings = TuneSettings(
         options.trials, options.minutes, options.sampler, options.seed, options.model_seed, options.storage
     )
-    found = run_tuning(
-        space,
-        data_settings(options),
-        options.out,
-        settings,
-        accelerator=options.accelerator,
-        say=(lambda _: None) if options.quiet else say,
-    )
+    tell = (lambda _: None) if options.quiet else say
+    with engine_of(options.engine, options.workers, tell) as engine:
+        found = run_tuning(
+            space,
+            data_settings(options),
+            options.out,
+            settings,
+            accelerator=options.accelerator,
+            say=tell,
+            each=None if options.engine == "local" else partial(engine.map, what="trial of this round"),
+            workers=engine.workers,
+        )
     if options.json:
         print_json(found)
         return

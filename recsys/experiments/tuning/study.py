@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, Literal, Self, final
@@ -132,9 +132,14 @@ class Study:
         ended = [trial for trial in self._study.get_trials(deepcopy=False) if _has_ended(trial)]
         return [self._plain(number, trial) for number, trial in enumerate(ended)]
 
-    def next(self, first: Mapping[str, Any] | None = None) -> RunningTrial:
-        """Return the next trial; `first`, the settings of the first one of all, are drawn when None."""
-        ended = sum(_has_ended(trial) for trial in self._study.get_trials(deepcopy=False))
+    def next(self, first: Mapping[str, Any] | None = None, ahead: int = 0) -> RunningTrial:
+        """Return the next trial.
+
+        Args:
+            first: the settings of the first one of all; drawn when None.
+            ahead: how many trials have begun before it, and not ended.
+        """
+        ended = ahead + sum(_has_ended(trial) for trial in self._study.get_trials(deepcopy=False))
         drawn = int.from_bytes(blake2b(f"{self._seed}:{ended}".encode(), digest_size=4).digest())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -162,6 +167,11 @@ class Study:
             self._study.tell(trial, state=TrialState.FAIL)
         else:
             self._study.tell(trial, state=TrialState.PRUNED)
+
+    def reported(self, running: RunningTrial, curve: Sequence[float]) -> None:
+        """Note the validations of a trial that was made elsewhere."""
+        for number, value in enumerate(curve):
+            running._trial.report(value, number)
 
     def drop(self, running: RunningTrial) -> None:
         """Forget a trial that was interrupted: it is made again."""

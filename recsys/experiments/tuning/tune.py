@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import yaml
 
+from recsys.data.interactions import Interactions
 from recsys.data.splits.holdout import Split
 from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.evaluation.metrics import SMALLER_IS_BETTER
@@ -63,6 +65,8 @@ def tune(
     *,
     accelerator: str = "auto",
     say: Callable[[str], None] = lambda _: None,
+    each: Each | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Search for the settings with the best validation metric; return what was found, as plain values.
 
@@ -77,6 +81,9 @@ def tune(
         settings: of the search.
         accelerator: device of models that are trained by gradient.
         say: called with a line at each trial.
+        each: makes trials elsewhere, `workers` at a time, each drawn by what was found before all of them; none is
+            ended early. None: one after the other in this process.
+        workers: trials at a time.
 
     Returns:
         `metric`, `best` (`value`, `trial`, `settings`), `own` (the value of the experiment's own settings, or None),
@@ -116,15 +123,97 @@ def tune(
         trials = study.trials()
         if trials:
             say(f"of earlier calls there are {len(trials)} of {settings.trials} trials")
-        search = _Search(space, study, cut, settings, accelerator)
+        maker = TrialMaker(space, data, settings.model_seed, accelerator)
+        search = _Search(space, study, cut, maker, each)
         while len(trials) < settings.trials:
             if settings.minutes is not None and time.monotonic() - started > 60 * settings.minutes:
                 say(f"{settings.minutes:g} minutes are over after {len(trials)} trials; the same command goes on")
                 break
-            search.trial()
-            trials = study.trials()
-            say(_line(trials, _metric(space)))
+            for _ in search.trials(min(workers, settings.trials - len(trials))):
+                trials = study.trials()
+                say(_line(trials, _metric(space)))
         return _finish(out, space, trials, study.importances(), question)
+
+
+Each = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
+"""Calls a function for each of some arguments, here or elsewhere, and yields the results in order."""
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial has ended.
+
+    Attributes:
+        value: of the validation metric; None where the settings could not be used, or the trial was ended early.
+        reason: why they could not; "" for a trial that was ended early.
+        seconds: of the trial.
+        epochs: of the model; None in closed form without a fit.
+        curve: the validations of a model that is trained by gradient.
+    """
+
+    value: float | None
+    reason: str
+    seconds: float
+    epochs: int | None
+    curve: tuple[float, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class TrialMaker:
+    """Makes trials in any process, from their settings; a process reads the log once."""
+
+    space: SearchSpace
+    data: DataSettings
+    seed: int
+    accelerator: str
+
+    def __call__(self, settings: Mapping[str, Any]) -> Outcome:
+        curve: list[float] = []
+        outcome = self.outcome(settings, partial(_split_once, self.data), curve.append)
+        return replace(outcome, curve=tuple(curve))
+
+    def outcome(
+        self, settings: Mapping[str, Any], cut: Callable[[Experiment], Split], report: Callable[[float], None]
+    ) -> Outcome:
+        """Make a trial on a split.
+
+        Args:
+            settings: by key.
+            cut: returns the split of the log with the filters of an experiment.
+            report: called with the validations of a model that is trained by gradient; may raise to end the trial.
+        """
+        started = time.perf_counter()
+        model: Recommender | None = None
+        session = Session(accelerator=self.accelerator)
+        try:
+            experiment = self.space.experiment(settings)
+            split = cut(experiment)
+            experiment, _ = resolved(experiment, split, seed=self.seed, session=session)
+            validate = validator(split.valid, experiment.validation.metric, experiment.validation.users)
+            model = experiment.build(self.seed)
+            model.fit(split.train, _reporting(validate, report), session)
+            value, reason = validate(model), ""
+        except (ConfigError, CapabilityError, DataError) as error:
+            value, reason = None, str(error)
+        epochs = None if value is None or model is None or model.effort is None else model.effort.epochs
+        return Outcome(value, reason, _seconds(started), epochs)
+
+
+_SPLITS: dict[str, tuple[Interactions, dict[Filters, Split]]] = {}
+"""What a process that makes trials has read last."""
+
+
+def _split_once(data: DataSettings, experiment: Experiment) -> Split:
+    key, filters = repr(data), experiment.filters
+    if key not in _SPLITS:
+        _SPLITS.clear()
+        _SPLITS[key] = data.load(), {}
+    log, cuts = _SPLITS[key]
+    if filters not in cuts:
+        cuts[filters] = data.cut(log, filters)
+    return cuts[filters]
 
 
 @final
@@ -136,44 +225,44 @@ class _Search:
         space: SearchSpace,
         study: Study,
         cut: Callable[[Experiment], Split],
-        settings: TuneSettings,
-        accelerator: str,
+        maker: TrialMaker,
+        each: Each | None,
     ) -> None:
-        self._space, self._study, self._cut = space, study, cut
-        self._seed, self._session = settings.model_seed, Session(accelerator=accelerator)
+        self._study, self._cut, self._maker, self._each = study, cut, maker, each
         self._own = space.own()
 
-    def trial(self) -> None:
-        """Make the next trial."""
-        running = self._study.next(self._own)
+    def trials(self, count: int) -> Iterator[None]:
+        """Make the next trials, and yield whenever one has ended."""
+        running = [self._study.next(self._own, ahead) for ahead in range(count)]
         try:
-            self._make(running)
+            outcomes = (
+                map(self._here, running)
+                if self._each is None
+                else self._each(self._maker, [one.settings for one in running])
+            )
+            for outcome in outcomes:
+                one = running.pop(0)
+                self._study.reported(one, outcome.curve)
+                facts = {"seconds": outcome.seconds, "epochs": outcome.epochs}
+                self._study.tell(one, outcome.value, reason=outcome.reason, **facts)
+                yield
         except BaseException:
-            self._study.drop(running)
+            for one in running:
+                self._study.drop(one)
             raise
 
-    def _make(self, running: RunningTrial) -> None:
+    def _here(self, running: RunningTrial) -> Outcome:
+        """Make a trial in this process, in which the study may end it early."""
         from recsys.experiments.tuning.study import PrunedError  # noqa: PLC0415
 
         started = time.perf_counter()
         try:
-            experiment = self._space.experiment(running.settings)
-            split = self._cut(experiment)
-            experiment, _ = resolved(experiment, split, seed=self._seed, session=self._session)
-            validate = validator(split.valid, experiment.validation.metric, experiment.validation.users)
-            model = experiment.build(self._seed)
-            model.fit(split.train, _reporting(validate, running), self._session)
-            value, reason = validate(model), ""
+            return self._maker.outcome(running.settings, self._cut, running.report)
         except PrunedError:
-            self._study.tell(running, None, seconds=_seconds(started))
-            return
-        except (ConfigError, CapabilityError, DataError) as error:
-            value, reason = None, str(error)
-        epochs = None if value is None or model.effort is None else model.effort.epochs
-        self._study.tell(running, value, reason=reason, seconds=_seconds(started), epochs=epochs)
+            return Outcome(None, "", _seconds(started), None)
 
 
-def _reporting(validate: Validate, running: RunningTrial) -> Validate:
+def _reporting(validate: Validate, report: Callable[[float], None]) -> Validate:
     """Return a validation that tells the study of the epochs of a model, which may end the trial.
 
     Models in closed form validate to choose among what is given, which is no curve.
@@ -182,7 +271,7 @@ def _reporting(validate: Validate, running: RunningTrial) -> Validate:
     def validated(model: Recommender) -> float:
         value = validate(model)
         if hasattr(model, "optimization"):
-            running.report(value)
+            report(value)
         return value
 
     return validated
