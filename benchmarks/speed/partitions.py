@@ -9,7 +9,6 @@ every log, and is made for the largest one, with lists for some of its users. Fi
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ import numpy as np
 
 from benchmarks.speed.simulated_csv import write_simulated_csv
 from benchmarks.tools.command import parser, program
-from benchmarks.tools.environment import environment
+from benchmarks.tools.environment import environment, peak_memory_gb
 from benchmarks.tools.report import bar, bars_table, facts, report_folder, table, write_report, write_result
 from recsys.bundles import bundle
 from recsys.data.partitions.log import PartitionedLog
@@ -110,8 +109,7 @@ def _measured(work: Callable[[], dict[str, Any] | None]) -> tuple[dict[str, Any]
     """Return what a stage tells, its processor seconds, its peak of memory in 10^9 bytes, and its seconds."""
     started, before = time.perf_counter(), time.process_time()
     told = work() or {}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return told, time.process_time() - before, peak, time.perf_counter() - started
+    return told, time.process_time() - before, peak_memory_gb(), time.perf_counter() - started
 
 
 def _partition(csv: Path, directory: Path, parts: int) -> dict[str, Any]:
@@ -132,10 +130,11 @@ def _sums(directory: Path) -> dict[str, Any]:
 
 
 def _gram(log: PartitionedLog, split: PartitionedSplit, statistic: Statistic) -> tuple[Sums, dict[str, Any]]:
-    before = time.process_time()
+    before, base = time.process_time(), peak_memory_gb()
     sums = summed(InProcess(), partial(of_part, split, statistic, True), len(log))
-    seconds = time.process_time() - before
-    return sums, {"gram_cpu": round(seconds, 1), "pairs": float(sums["gram"].sum(dtype=np.float64))}
+    told = {"gram_cpu": round(time.process_time() - before, 1), "base_gb": round(base, 2)}
+    told |= {"sums_peak_gb": round(peak_memory_gb(), 2), "gram_bytes": sums["gram"].nbytes}
+    return sums, told | {"pairs": float(sums["gram"].sum(dtype=np.float64))}
 
 
 def _fit(directory: Path, model: Path) -> dict[str, Any]:
