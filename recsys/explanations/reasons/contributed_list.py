@@ -142,15 +142,16 @@ class ContributedList:
             added = as_fold_in(self._list.model, "contributions").contributions(queries, items[None])
         return np.asarray(added.double().cpu().numpy())
 
-    def seem_to_leave(self, columns: Ints, sets: Sequence[Ints]) -> Mask:
+    def seem_to_leave(self, columns: Ints, sets: Sequence[Ints], *, large: bool = False) -> Mask:
         """Return whether items seem to leave the list, each without its own set of events.
 
         Args:
             columns: "sets", a candidate for each set.
             sets: events of one persona of the history.
+            large: they are no few events.
         """
         missing, events = _missing(sets)
-        if self.is_exact and len(events) > _MANY:
+        if large and self.is_exact and len(events) > _MANY:
             self._take_all()
         return self._leave(columns, missing, events)
 

@@ -32,10 +32,10 @@ _RIVALS = 48
 
 _ROUNDS = 4
 
-_TOGETHER = 12
-"""Sets that are tried in one step."""
+_TOGETHER = 12, 64
+"""Sets that are tried in one step, which is short, or as many as are fastest."""
 
-_CONFIRMED = 3
+_CONFIRMED = 3, 12
 """And of those that are tried on the whole catalogue."""
 
 
@@ -75,18 +75,19 @@ def smallest_sets(user_list: UserList, places: Sequence[int], eligible: Mask) ->
 
 
 def sets_in_steps(
-    listed: ContributedList, user_list: UserList, places: Sequence[int], eligible: Mask
+    listed: ContributedList, user_list: UserList, places: Sequence[int], eligible: Mask, *, short: bool = True
 ) -> Steps[list[Ints | None]]:
-    """Do what `smallest_sets` does in steps."""
+    """Do what `smallest_sets` does in steps, which are `short` where somebody waits in between; to the same result."""
+    together, confirmed = (sizes[not short] for sizes in (_TOGETHER, _CONFIRMED))
     searches = yield from _searches(user_list, listed, places, eligible)
     for _ in range(_ROUNDS):
         asked = [(search, chosen) for search in searches for chosen in search.next()]
         if not asked:
             break
-        for start in range(0, len(asked), _TOGETHER):
-            _try(asked[start : start + _TOGETHER], listed.seem_to_leave)
+        for start in range(0, len(asked), together):
+            _try(asked[start : start + together], listed.seem_to_leave)
             yield
-    yield from _confirm(listed, searches)
+    yield from _confirm(listed, searches, confirmed)
     by_place = {search.place: search.result() for search in searches}
     return [by_place.get(place) for place in places]
 
@@ -156,13 +157,13 @@ def _try(asked: Sequence[tuple[_Search, tuple[int, ...]]], leave: Callable[[Ints
         search.answers[chosen] = leaves
 
 
-def _confirm(listed: ContributedList, searches: Sequence[_Search]) -> Steps[None]:
+def _confirm(listed: ContributedList, searches: Sequence[_Search], together: int) -> Steps[None]:
     """Check the best set of each item on the whole catalogue; where it does not hold, the next one."""
     open_ = [search for search in searches if search.best() is not None]
     for _ in range(3):
         asked = [(search, best) for search in open_ if (best := search.best()) is not None]
-        for start in range(0, len(asked), _CONFIRMED):
-            _try(asked[start : start + _CONFIRMED], listed.leave)
+        for start in range(0, len(asked), together):
+            _try(asked[start : start + together], listed.leave)
             yield
         open_ = [search for search, best in asked if not search.answers[best]]
         if not open_:

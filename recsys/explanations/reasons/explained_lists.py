@@ -125,6 +125,8 @@ class ExplainedLists:
         count = self._lists.listed.items.shape[1] if first is None else first
         places = np.flatnonzero((self._rank < count) & (self._total > 0))
         if self._numbers.shape[1]:
+            _ = self._lists.pool
+            yield
             for row in np.unique(self._row[places]).tolist():
                 yield from self._search_list(row, places[self._row[places] == row])
         elif len(places):
@@ -136,13 +138,12 @@ class ExplainedLists:
     def _search_list(self, row: int, places: Ints) -> Steps[None]:
         """Search for those of one list with personas, and whether the items without would stay without their owner."""
         one = self._lists.row(row)
-        _ = one.pool
-        yield
         contributed = ContributedList(one)
         yield
         first, last = self._lists.queries.history.indptr[row : row + 2].tolist()
         ranks = self._rank[places]
-        sets = yield from sets_in_steps(contributed, one, ranks.tolist(), self._eligible[first:last])
+        short = len(self._lists) == 1
+        sets = yield from sets_in_steps(contributed, one, ranks.tolist(), self._eligible[first:last], short=short)
         for place, events in zip(places.tolist(), sets, strict=True):
             if events is not None:
                 self._sets[place, : len(events)] = first + events
@@ -151,7 +152,7 @@ class ExplainedLists:
         rest = np.flatnonzero((shares < LEAST_CERTAINTY) & own.any(1))
         if len(rest) and int((self._numbers[row] != UNKNOWN).sum()) > 1:
             columns = np.asarray([contributed.column(int(item)) for item in self._items[places[rest]]])
-            left = contributed.seem_to_leave(columns, [np.flatnonzero(own[each]) for each in rest])
+            left = contributed.seem_to_leave(columns, [np.flatnonzero(own[each]) for each in rest], large=True)
             self._stays |= set(places[rest[~left]].tolist())
             yield
 

@@ -86,6 +86,7 @@ class UserList:
             boosted,
             None if self.evidence is None else self.evidence.take(one),
             self.names_of_each[row],
+            Recommendations(self.pool.items[one], self.pool.scores[one]),
         )
 
     @property
@@ -136,8 +137,8 @@ class UserList:
     @cached_property
     def pool(self) -> Pool:
         """The candidates, best-scored first; more of them than the slate chooses from."""
-        size = max(len(self.items), 0 if self.slate is None else self.slate.pool) + _BEYOND
-        best = self.model.recommend(self.queries, min(size, self.model.n_items), slate=Greedy())
+        size = max(self.listed.items.shape[1], 0 if self.slate is None else self.slate.pool) + _BEYOND
+        best = self.wide or self.model.recommend(self.queries, min(size, self.model.n_items), slate=Greedy())
         return Pool(best.items, best.scores)
 
     def again(self, keep: Mask) -> Recommendations:
