@@ -106,8 +106,8 @@ def what_lost(rows: Sequence[Sequence[str]], pairs: Sequence[Difference], result
     return [
         *missed,
         f"- Below no decay: {'; '.join(lost) or 'none'}.",
-        f"- {OURS} is worse than: {'; '.join(worse) or 'none'}.",
-        f"- {OURS} does not differ significantly from: {'; '.join(level) or 'none'}.",
+        f"- {OURS} is worse than: {'; '.join(worse) or 'no arm'}.",
+        f"- {OURS} does not differ significantly from: {'; '.join(level) or 'no arm'}.",
     ]
 
 
