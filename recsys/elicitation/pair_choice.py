@@ -36,10 +36,14 @@ def pair_bases(crowd: Crowd, dim: int = 12, *, each: int = 30, rounds: int = 60,
         seed: of the pairs.
 
     Raises:
-        CapabilityError: the crowd has no ratings.
+        CapabilityError: the crowd has no ratings, or fewer than two people or items.
     """
     if crowd.scale is None:
         raise CapabilityError("pairs are made of ratings, and this log has none; read a log of pairs")
+    if min(crowd.n_users, crowd.n_items) < 2:
+        raise CapabilityError(
+            f"{crowd.n_users} people and {crowd.n_items} items make no pairs; give two of each at least"
+        )
     centred = _centred(crowd)
     left, strength, right = map(np.asarray, svds(centred, k=min(dim, min(centred.shape) - 1), rng=seed))
     people, phi = left * np.sqrt(strength), (right * np.sqrt(strength)[:, None]).T

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, final
 
-from recsys.checks import choice, number
+from recsys.checks import choice, number, whole
 from recsys.errors import DataError
 
 AnswerKind = Literal["rating", "like", "dislike", "dont_know", "prefer", "same"]
@@ -38,7 +38,7 @@ class Answer:
         other: the number of the other item of a pair.
 
     Raises:
-        ConfigError: there is no such kind of answer.
+        ConfigError: there is no such kind of answer, or an item is no number of one.
         DataError: a rating without a finite value, a value of another kind, or a pair of one item.
     """
 
@@ -49,6 +49,8 @@ class Answer:
 
     def __post_init__(self) -> None:
         choice("answer", self.kind, AnswerKind)
+        for item in (self.item,) if self.other is None else (self.item, self.other):
+            whole("the item of an answer", item, least=0)  # UNKNOWN would be read as the last one
         if self.kind == "rating":
             number("the rating of an answer", self.value)
         elif self.value is not None:

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from recsys.elicitation import Answer, Crowd, RankingBases, RankingBelief, TasteBases, TasteBelief
+from recsys.data.interactions import Interactions
+from recsys.elicitation import Answer, Crowd, RankingBases, RankingBelief, TasteBases, TasteBelief, pair_bases
 from recsys.elicitation.ranking import variance_told
-from recsys.errors import CapabilityError, DataError
+from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.types import Doubles
 from tests.elicitation.crowds import crowd, two_camps
 
@@ -113,6 +114,20 @@ def test_bases_are_found_again_and_intervals_cover() -> None:
         belief = TasteBelief.of(bases, [Answer(i, "rating", float(said[i])) for i in range(6)])
         inside.append(np.abs(said - belief.expected)[6:] <= 1.2816 * belief.sd[6:])
     assert 0.76 < float(np.mean(inside)) < 0.84
+
+
+def test_an_answer_about_no_item_is_refused() -> None:
+    """-1, what a vocabulary returns for an unknown id, would be the last item."""
+    for numbers in ((-1, None), (0, -1), (1.5, None)):
+        with pytest.raises(ConfigError, match="the item of an answer"):
+            Answer(numbers[0], "dont_know", other=numbers[1])  # type: ignore[arg-type]
+
+
+def test_pairs_need_two_people_and_two_items() -> None:
+    for users, items in ((["a"] * 5, range(5)), (list("abcde"), [1] * 5)):
+        people = Crowd.of(Interactions.from_columns(users, list(items), [1, 2, 3, 4, 5]))
+        with pytest.raises(CapabilityError, match="make no pairs"):
+            pair_bases(people, 2)
 
 
 def test_before_any_answer_a_rating_is_expected_as_the_mean_of_those_who_know_the_item() -> None:

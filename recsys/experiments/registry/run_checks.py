@@ -91,6 +91,7 @@ def _metrics(
 ) -> Finding:
     if not len(questions):
         return Finding("metrics", True, "there is no test question, so the models are not compared")
+    questions = replace(questions, candidates=None)  # both rank all items that they know
     tables = [
         evaluate_lists(top, questions, train, metrics=("ndcg",), cutoffs=_LENGTH).per_user
         for top in (_lists_of_former(earlier, model.fitted_on, questions), rank(model, questions, _LENGTH)[0])
@@ -107,7 +108,7 @@ def _metrics(
 
 def _lists_of_former(former: Recommender, fitted: FittedOn, questions: Holdout) -> Items:
     """Return the lists of an earlier model for the questions of a later one, in the numbers of the later."""
-    asked = replace(questions, queries=_translated(former, fitted, questions), candidates=None)
+    asked = replace(questions, queries=_translated(former, fitted, questions))
     top, _ = rank(former, asked, _LENGTH)
     top = np.append(fitted.items.numbers(former.fitted_on.items.ids), np.int32(UNKNOWN))[top]
     order = np.argsort(top == UNKNOWN, axis=1, kind="stable")  # items that are no more leave no gap

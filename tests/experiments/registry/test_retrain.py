@@ -147,6 +147,15 @@ def test_checked_against_itself_a_run_is_neither_better_nor_worse(events: Path, 
     assert personas.found.startswith("1.00 of")
 
 
+def test_both_models_rank_the_same_items_where_a_split_has_candidates(events: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    data = DataSettings(f"sqlite:///{events}", "paper", threshold=0.0)
+    made = retrain(_experiment(), data, registry, QUICK)
+    assert made is not None
+    (metrics,) = check_run(registry.run("0001"), registry.run("0001"), tolerance=0.0, matched=1.0)
+    assert "difference +0.0000 [+0.0000, +0.0000]" in metrics.found
+
+
 def test_old_runs_go_and_those_that_are_needed_stay(events: Path, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
     for turn in range(4):
