@@ -294,11 +294,13 @@ class ExplainedLists:
         """
         values = self._positive if values is None else values.astype(np.float64)
         sums = np.zeros((count, values.shape[1]))
-        order = np.argsort(group, kind="stable")
-        order = order[np.searchsorted(group[order], 0) :]
-        if len(order):
-            starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-            sums[group[order[starts]]] = np.add.reduceat(values[order], starts)
+        if (np.diff(group, prepend=0) < 0).any():  # those of one list after the other are in order
+            order = np.argsort(group, kind="stable")
+            order = order[np.searchsorted(group[order], 0) :]
+            group, values = group[order], values[order]
+        if len(group):
+            starts = np.flatnonzero(np.diff(group, prepend=-1))
+            sums[group[starts]] = np.add.reduceat(values, starts)
         return sums
 
     def _shown(self) -> Events:
