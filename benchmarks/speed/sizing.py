@@ -2,10 +2,10 @@
 
 Writes the table `sizing.md` beside the result, each cell marked as computed, and the picture of who holds what.
 
-    worker   base + 2 G + b n / p       a part's events, its Gram matrix G = 4 items^2, and that on its way to the sum
-    sum      base + 2 G                 the sum and the part that is added; then the matrix and its factor
-    disk     d n                        n events, p parts, b and d bytes an event, measured
-    seconds  c n                        c processor seconds of the sums an event, measured, over the processors
+    worker   as measured         a part's events, its Gram matrix (4 bytes for each pair of items), and that of the sum
+    disk     d n                 n events, d bytes an event, measured
+    seconds  c n                 c processor seconds of the sums an event, measured, over the processors; without the
+                                 addition of the parts' matrices, which one process does
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from recsys.pictures import new_figure, save_figure
 
 SIZES = (20e6, 200e6, 2e9, 10e9)
 """Events: from a laptop to a cluster."""
-PART = 10e6
-"""Events of a part."""
 PROCESSORS = {20e6: 2, 200e6: 16, 2e9: 64, 10e9: 256}
 """Processors that each size is computed for."""
 IMAGE = Path(__file__).resolve().parents[2] / "docs" / "images" / "scaling.png"
@@ -39,7 +37,7 @@ _BOXES = (
         0.10,
         0.24,
         0.80,
-        "The process that you started",
+        "The command itself",
         ("ids of users and items", "the sum of all G", "its factor: the model"),
     ),
 )
@@ -63,39 +61,33 @@ def sizing(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the measured constants of the largest log, and the table that is computed from them."""
     sums = [row for row in rows if row["stage"] in ("sums", "fit")][-1]
     parts = next(row for row in rows if row["stage"] == "partition" and row["events"] == sums["events"])
-    events, items = float(sums["events"]), round((sums["gram_bytes"] / 4) ** 0.5)
-    disk, seconds = parts["parts_mb"] * 1e6 / events, sums["gram_cpu"] / events
-    gram = sums["gram_bytes"] / 1e9
-    base = sums["base_gb"]
-    each = max(0.0, sums["sums_peak_gb"] - base - 2 * gram) * 1e9 / (events / parts["parts"])
-    users = parts["users"] / events
+    events = float(sums["events"])
+    disk, seconds, users = parts["parts_mb"] * 1e6 / events, sums["gram_cpu"] / events, parts["users"] / events
+    part = events / parts["parts"]
     head = (
-        f"From {events / 1e6:g} million events, {parts['users']} users and {items} items: {disk:.1f} bytes an event on "
-        f"disk, {each:.0f} bytes an event of the part that a worker holds, {base:.2f} GB for a process without data, 4 "
-        f"bytes for each pair of items, {1e6 * seconds:.2f} processor seconds a million events. {PART / 1e6:g} million "
-        "events a part; as many items at every size."
+        f"From {events / 1e6:g} million events of {parts['users']} users in {parts['parts']} parts: {disk:.1f} bytes "
+        f"an event on disk, {1e6 * seconds:.2f} processor seconds a million events for the sums, {sums['peak_gb']:.2f} "
+        "GB for a process that sums. Parts of the same size and as many items at every size."
     )
     body = [
         [
             f"{size / 1e6:,.0f} M",
             f"{users * size / 1e6:,.2f} M",
-            f"{size / PART:,.0f}",
+            f"{size / part:,.0f}",
             f"{disk * size / 1e9:,.1f}",
-            f"{base + 2 * gram + each * PART / 1e9:.1f}",
-            f"{base + 2 * gram:.1f}",
+            f"{sums['peak_gb']:.2f}",
             f"{PROCESSORS[size]}",
             f"{seconds * size / PROCESSORS[size] / 60:,.1f}",
         ]
         for size in SIZES
     ]
-    names = ["events", "users", "parts", "disk, GB", "a worker, GB", "the sum, GB", "processors", "sums, minutes"]
-    return [head, table(names, body)]
+    return [head, table(["events", "users", "parts", "disk, GB", "a worker, GB", "processors", "sums, minutes"], body)]
 
 
 def draw() -> Figure:
     """Return the picture of who holds what."""
     figure = new_figure(9.0, 3.6)
-    axis = figure.add_axes((0, 0, 1, 1))
+    axis = figure.add_subplot(xlim=(0, 1), ylim=(0, 1))
     axis.set_axis_off()
     for left, bottom, width, height, title, lines in _BOXES:
         axis.add_patch(
