@@ -20,7 +20,7 @@ import pytest
 from recsys.cli.main import build_parser, main
 from recsys.worlds.simulation import simulated_log
 
-CASES = int(os.environ.get("RECSYS_FUZZ_CASES", "2000"))
+CASES = int(os.environ.get("RECSYS_FUZZ_CASES", "1000"))
 BATCHES = 20
 Pool = dict[str, list[str]]
 
