@@ -96,6 +96,7 @@ def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
     for place in (case.body, case.query):
         if isinstance(place, dict):
             _into_the_past(place, "at")
+            _into_the_past(place, "time")
             for name in ("events", "history"):
                 events = place.get(name)
                 for event in events if isinstance(events, list) else []:

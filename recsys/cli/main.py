@@ -17,7 +17,21 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import recsys
-from recsys.cli import ask, benchmark, data, demo, events, index, items, policy, retrain, serve, tokens, train
+from recsys.cli import (
+    ask,
+    attribution,
+    benchmark,
+    data,
+    demo,
+    events,
+    index,
+    items,
+    policy,
+    retrain,
+    serve,
+    tokens,
+    train,
+)
 from recsys.cli.answers import export, interview, lists, reliability
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.render import as_typed, prepare_output, say
@@ -163,6 +177,7 @@ def build_parser() -> Parser:
     distortion.add(commands)
     events.add(commands)
     items.add(commands)
+    attribution.add(commands)
     serve.add(commands)
     retrain.add(commands)
     tokens.add(commands)

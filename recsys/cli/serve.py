@@ -37,6 +37,16 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--cors", nargs="+", default=[], metavar="ORIGIN", help="web pages that may ask, such as https://shop.example"
     )
+    parser.add_argument("--beside", type=Path, metavar="RUN", help="a second run, which answers a share of the users")
+    parser.add_argument(
+        "--share", type=finite, default=0.5, help="of users whom --beside answers, 0 to 1 (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--split",
+        default="beside",
+        metavar="NAME",
+        help="of the trial; another draws other users",
+    )
     parser.add_argument("--no-auth", action="store_true", help="serve without tokens; on a loopback address only")
     parser.add_argument(
         "--rate",
@@ -61,6 +71,7 @@ def add(commands: Commands) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     try:
+        from recsys.serving.beside import Split
         from recsys.serving.server import Server, default_store
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -87,6 +98,8 @@ def _serve(options: argparse.Namespace) -> None:
         ledger=options.ledger,
         repeats=options.repeat,
         origins=tuple(options.cors),
+        beside=options.beside,
+        split=Split(options.share, options.split),
     )
 
     def ready(url: str, has_token: bool) -> None:

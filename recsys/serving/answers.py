@@ -55,6 +55,9 @@ class Answers(Protocol):
     def model(self) -> str:
         """Fingerprint of the model: two with the same have learned the same."""
 
+    def of(self, user_id: str) -> Answers:
+        """Return the answers of one model that a user has: these, unless two models answer."""
+
     @property
     def norms(self) -> Norms | None:
         """The policy that binds the lists; None without one."""

@@ -26,7 +26,7 @@ from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
 from recsys.models.personas.model import WithPersonas
 from recsys.models.slated import Slated
-from recsys.serving.answers import Details, UnknownError
+from recsys.serving.answers import Answers, Details, UnknownError
 from recsys.serving.filters import UNFILTERED, Filters
 from recsys.serving.interview.asking import Asking
 from recsys.serving.interview.records import InterviewScreen, SaidAnswer
@@ -161,6 +161,9 @@ class RunAnswers:
     @property
     def model(self) -> str:
         return self._fingerprint
+
+    def of(self, user_id: str) -> Answers:
+        return self
 
     @property
     def norms(self) -> Norms | None:

@@ -26,6 +26,8 @@ from recsys.events.addresses import open_store
 from recsys.events.store import EventStore
 from recsys.policy.ledger import Ledger
 from recsys.serving.access import Denied, Limits
+from recsys.serving.answers import Answers
+from recsys.serving.beside import SideBySide, Split
 from recsys.serving.garbage import Garbage
 from recsys.serving.http.app import create_app
 from recsys.serving.http.connection import AddressLimit, BoundedConnection
@@ -74,6 +76,8 @@ class Server:
         ledger: folder in which decisions under the policy are recorded; None: nowhere.
         repeats: whether items of a history may be listed again.
         origins: of web pages whose scripts may ask.
+        beside: directory of a run that answers some users in place of the other; None: there is none.
+        split: which users.
 
     Raises:
         ConfigError: a setting is out of range, or the service would be open to other machines without tokens.
@@ -96,6 +100,8 @@ class Server:
     ledger: Path | None = None
     repeats: bool = False
     origins: tuple[str, ...] = ()
+    beside: Path | None = None
+    split: Split = field(default_factory=lambda: Split(0.0))
 
     def __post_init__(self) -> None:
         if not (self.authenticated or _is_loopback(self.host)):
@@ -147,11 +153,10 @@ class Server:
         garbage = Garbage()
         garbage.prepare()
 
-        load = partial(
+        opened = partial(
             open_answers,
-            self.run_directory,
-            store,
-            self.store,
+            store=store,
+            address=self.store,
             source=self.source,
             columns=self.columns,
             history=self.limits.history,
@@ -162,6 +167,13 @@ class Server:
             ledger=None if self.ledger is None else Ledger(self.ledger),
             repeats=self.repeats,
         )
+
+        def load() -> Answers:
+            main = opened(self.run_directory)
+            if self.beside is None:
+                return main
+            return SideBySide(main, opened(self.beside, variant="beside"), self.split)
+
         return Service(
             store, load, self.limits, authenticated=self.authenticated, announce=announce, after_answer=garbage.collect
         )

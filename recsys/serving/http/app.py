@@ -290,7 +290,7 @@ def _users(service: Service) -> APIRouter:
     @router.put(_USER + "/personas/{persona}", dependencies=[Depends(allowing_user("write"))])
     async def correct(user_id: schemas.Id, persona: number, body: schemas.CorrectionIn) -> schemas.CorrectedOut:
         """Mute, boost or rename a persona; the next answer honours it. Tells what that changes in the list of ten."""
-        answers = service.answers
+        answers = service.answers.of(user_id)
         check_visible("name", body.name)
         correction = Correction(**dict(body), model=answers.corrections_of)
         await asyncio.to_thread(answers.check_correction, user_id, persona, correction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
@@ -92,6 +93,8 @@ def json_response(content: bytes) -> Response:
 
 async def check_parameters(request: Request) -> None:
     """Raise for a query parameter that the route does not take, or takes once and is given twice."""
+    if request.method not in ("GET", "HEAD") and _is_similar(request):
+        raise HTTPException(405)
     if not request.scope["query_string"]:
         return
     operation = (
@@ -130,8 +133,15 @@ async def _refused(request: Request, error: Exception) -> Response:
     raise Denied(status, *_REFUSALS[status], headers) from None
 
 
+def _is_similar(request: Request) -> bool:
+    """Return whether a path asks what goes with an item: decoded it looks like that of an item with a slash, too."""
+    return re.fullmatch(rb"/v1/items/.+/similar", request.scope.get("raw_path") or b"") is not None
+
+
 def _methods(request: Request) -> list[str]:
     """Return the methods that the path of a request allows."""
+    if _is_similar(request):
+        return ["GET", "HEAD"]
     scope, routes = dict(request.scope), request.app.routes
     found = {
         method

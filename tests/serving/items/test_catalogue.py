@@ -284,3 +284,10 @@ def test_a_change_of_stock_does_not_rebuild_what_it_leaves_as_it_is(model: WithP
     assert np.array_equal(answers._catalogue.stock.unavailable, [answers._catalogue.numbers["1"]])
     events.patch_item("1", {"title": "Renamed"}, 1)
     assert answers.find_items("renamed", 1).items[0].item_id == "1"
+
+
+def test_what_goes_with_an_item_is_asked_and_not_changed(client: Client) -> None:
+    for method in ("PUT", "PATCH", "DELETE", "OPTIONS"):
+        refused = client.request(method, "/v1/items/1/similar?n=3")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    assert "PATCH" in client.request("OPTIONS", "/v1/items/a%2Fsimilar").headers["allow"]

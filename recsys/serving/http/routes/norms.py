@@ -90,7 +90,7 @@ def norms(service: Service) -> APIRouter:
         user_id: Annotated[schemas.Id | None, Query(description="whose line it may be: it is then replayed")] = None,
     ) -> norm_schemas.AuditOut:
         """Return a line of the ledger, whether it is intact, and for a user whether the same list comes again."""
-        answers = service.answers
+        answers = service.answers if user_id is None else service.answers.of(user_id)
         ledger = _norms(answers).ledger
         if ledger is None:
             raise CapabilityError("this service records nothing; start it with --ledger DIR")

@@ -1,0 +1,1 @@
+"""Whether anything fails while catalogue, policy and bundle are replaced under load."""
