@@ -163,7 +163,7 @@ def measure(requests: int, folder: Path, seed: int = 0) -> Outcome:
 
 
 def _trained(folder: Path, number: int) -> Path:
-    changed = {"base.init_args.regularization": 200.0 + 300.0 * number}
+    changed = {"model.init_args.regularization": 200.0 + 300.0 * number}
     experiment = with_settings(shipped_experiment("ease_personas"), changed)
     train_run(experiment, DataSettings("simulated"), folder, cutoffs=[10])
     return folder
