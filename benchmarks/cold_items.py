@@ -8,8 +8,9 @@ items lose at most half a per cent of validation NDCG@10. Popularity has no even
 a random order (ids would tell what counts do not: they are lower for older films), in the list of all items it shows
 none. Popularity by features is `WithColdItems(Popularity())`, its ridge chosen likewise. "So far" counts the events
 on new items before the user's question, which is no cold start any more. Tags of MovieLens are left out: users wrote
-them later. Warm items: the same questions, lists with and without new items in the way. Intervals: 95%, bootstrap
-over users, paired; draws of held_out_items are averaged, and their users put together.
+them later. Warm items: the same questions, lists with and without new items in the way. Two thousand users of each
+part at most, by lot. At most 2,000 users of each part are asked, drawn by lot. Intervals: 95%, bootstrap over users,
+paired; draws of held_out_items are averaged, and their users put together.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from recsys.models.base import FittedOn
 from recsys.models.cold_items.features import ridge_inverse
 from recsys.types import Doubles, Floats, Ints
 
-LOGS: Final = ("amazon-beauty", "ml-latest-small")
+LOGS: Final = ("ml-latest-small", "amazon-beauty")
 SEEDS: Final = (0, 1, 2)
 RIDGES: Final = (3.0, 10.0, 30.0)
 SCALES: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
@@ -53,6 +54,7 @@ MODELS: Final[Mapping[str, tuple[Recommender, ...]]] = {
 _CUTOFFS: Final = (10, 50)
 _WARM_LOSS: Final = 0.005
 _DRAWS: Final = 2000
+_MOST: Final = 2000
 _BLOCK: Final = 512
 
 PerUser = dict[str, Doubles]
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
                     label = f"{name}/{kind}-{seed}-{type(model).__name__}"
                     content, seconds = cells.make(
                         label,
-                        identity(label, repr(model), RIDGES, SCALES, log.fingerprint, 3),
+                        identity(label, repr(model), RIDGES, SCALES, log.fingerprint, _MOST),
                         partial(_cell, log, kind, seed, model),
                     )
                     found[label] = content
@@ -98,9 +100,8 @@ def _cell(log: Interactions, kind: str, seed: int, base: Recommender) -> CellCon
 
 def measure(log: Interactions, kind: str, seed: int, base: Recommender) -> dict[str, list[float]]:
     """Return per-user values of all opponents and views, and the facts (lists of one), by name."""
-    new, everything = (split(log, kind, seed=seed, among=among) for among in ("new", "all"))  # type: ignore[arg-type]
-    fitted = base.unfitted()
-    chosen, ridge = _best_ridge(fitted, new)
+    new, everything = (_sampled(split(log, kind, seed=seed, among=among)) for among in ("new", "all"))  # type: ignore[arg-type]
+    chosen, ridge = _best_ridge(base.unfitted(), new)
     popular, popular_ridge = _best_ridge(Popularity(), new)
     values: dict[str, list[float]] = {"ridge": [ridge], "popularity ridge": [popular_ridge]}
     candidates = new.test.candidates
@@ -117,7 +118,7 @@ def measure(log: Interactions, kind: str, seed: int, base: Recommender) -> dict[
     add("random, among new:", _of_scores(new.test, np.random.default_rng(seed).random((len(new.test), log.n_items))))
     if kind == "cold_items":
         add("so far, among new:", _of_scores(new.test, _so_far(log, new)))
-        scale, warm = _best_scale(chosen, split(log, "cold_items", among="warm"), everything)
+        scale, warm = _best_scale(chosen, _sampled(split(log, "cold_items", among="warm")), everything)
         values["scale"] = [scale]
         for each in (1.0, scale):
             scaled = _scaled(chosen, each)
@@ -127,6 +128,15 @@ def measure(log: Interactions, kind: str, seed: int, base: Recommender) -> dict[
     else:
         add("model at scale 1, among all:", _recalls(chosen, everything.test))
     return values
+
+
+def _sampled(parts: Split) -> Split:
+    """Return a split with at most `_MOST` users of each part, drawn by lot: the same ones, whatever is ranked."""
+    valid, test = (
+        part.take(np.sort(np.random.default_rng(0).permutation(len(part))[:_MOST]))
+        for part in (parts.valid, parts.test)
+    )
+    return replace(parts, valid=valid, test=test)
 
 
 def _best_ridge(base: Recommender, parts: Split) -> tuple[WithColdItems, float]:

@@ -85,12 +85,35 @@ class Validation:
             whole("validation.users", self.users)
 
 
+@final
+@dataclass(frozen=True)
+class Tracking:
+    """Where finished runs are recorded, beside their own directories.
+
+    Attributes:
+        logger: "mlflow" (extra `mlflow`); None: nowhere.
+        store: the address of the store; see `recsys.experiments.tracking.mlflow_store.record_run`.
+        experiment: the name under which runs are collected.
+
+    Raises:
+        ConfigError: there is no such logger.
+    """
+
+    logger: Literal["mlflow"] | None = None
+    store: str | None = None
+    experiment: str = "recsys"
+
+    def __post_init__(self) -> None:
+        if self.logger is not None:
+            choice("tracking.logger", self.logger, Literal["mlflow"])
+
+
 FeedbackSetting = Literal["auto", "events", "liked", "weighted", "signed"]
 """A reading of `recsys.models.feedback`, or auto: the one that validation prefers."""
 
 FEEDBACK, SLATE, SEARCH = "feedback", "slate", "search"
 
-_SECTIONS: dict[str, type[Any]] = {"filters": Filters, "validation": Validation}
+_SECTIONS: dict[str, type[Any]] = {"filters": Filters, "validation": Validation, "tracking": Tracking}
 
 
 @final
@@ -104,6 +127,7 @@ class Experiment:
         filters: minimum events.
         validation: what to validate on.
         feedback: how ratings and kinds of events count; "auto": chosen on validation; None: as the arguments say.
+        tracking: where finished runs are recorded.
     """
 
     model_class: type[Recommender]
@@ -111,6 +135,7 @@ class Experiment:
     filters: Filters
     validation: Validation
     feedback: FeedbackSetting | None = None
+    tracking: Tracking = Tracking()
 
     def build(self, seed: int | None = None) -> Recommender:
         """Return a new, unfitted model; `seed` replaces the file's, also of wrapped models, where they have one.
@@ -124,7 +149,11 @@ class Experiment:
         """Return the experiment as the plain values of a complete experiment file."""
         return {
             "model": {CLASS: public_name(self.model_class), ARGUMENTS: dict(self.arguments)},
-            **{name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS},
+            **{
+                name: dataclasses.asdict(getattr(self, name))
+                for name in _SECTIONS
+                if name != "tracking" or self.tracking != Tracking()
+            },
             **({} if self.feedback is None else {FEEDBACK: self.feedback}),
         }
 

@@ -44,6 +44,7 @@ from recsys.experiments.configuration import Experiment, read_filters
 from recsys.experiments.feedback import resolved
 from recsys.experiments.fitting import continuing, validator_of
 from recsys.experiments.run_log import DataSettings, LogRecord, log_for_questions, questions_again, questions_later
+from recsys.experiments.tracking.mlflow_store import record_run, refuse_without_mlflow
 from recsys.files import json_values, write_json, write_text
 from recsys.models import TimeSVD
 from recsys.models.base import Recommender
@@ -111,6 +112,9 @@ def train_run(
         DataError: `out` holds a finished run or something that is not a run.
     """
     lengths = ascending_cutoffs([*cutoffs, 10])
+    tracking = experiment.tracking
+    if tracking.logger is not None:
+        refuse_without_mlflow()
     data.check(experiment.filters)
     earlier = None if former is None else load_model(former)
     if earlier is not None:
@@ -143,6 +147,8 @@ def train_run(
     metrics: dict[str, Any] = json_values(content)
     bundle.save(model, out / "model", extra={"split": cut.name, "seed": seed, "metrics": metrics["test"]})
     write_json(out / METRICS, metrics)
+    if tracking.logger is not None:
+        say(f"recorded in MLflow: run {record_run(out, tracking.store, tracking.experiment)}")
     return metrics
 
 
