@@ -37,9 +37,10 @@ def refuse_without_mlflow() -> None:
 def record_run(run: Path, store: str | None = None, experiment: str = "recsys") -> str:
     """Write a finished run to an MLflow store, and return the id that it has there.
 
-    Parameters are the settings of the complete experiment, metrics those of validation and test ("valid/ndcg_at_10")
-    and of the training, with the curve by epochs where the model was trained by gradient. Tags are the run's directory, the
-    data set, the split, the fingerprints of the training part, of the whole log and of the bundle's arrays.
+    Parameters are the settings of the complete experiment; metrics those of validation and test, such as
+    "valid/ndcg_at_10", and of the training, with the curve by epochs where the model was trained by gradient. Tags are
+    the run's directory, the data set, the split, the fingerprints of the training part, of the whole log and of the
+    bundle's arrays.
 
     Args:
         run: its directory, as `recsys train` writes it.
