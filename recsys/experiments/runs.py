@@ -381,7 +381,11 @@ def metrics_of(
         "undefined": {name: evaluation.undefined for name, evaluation in evaluations.items()},
         "counts": {name: evaluation.counts for name, evaluation in evaluations.items()},
         "notes": list(asked.notes),
-        "data": asdict(data) | {"source": _located(data.source), "items": data.items and _located(data.items)},
+        "data": asdict(data)
+        | {"source": _located(data.source)}
+        | {
+            name: path and _located(path) for name, path in (("items", data.items), ("item_vectors", data.item_vectors))
+        },
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("recsys", "torch", "numpy", "pandas", "pytorch-lightning", "implicit")},
     }
