@@ -30,7 +30,8 @@ def client() -> Client:
         RunAnswers(model, name, LOG, store, clock=lambda: now, variant=variant)  # type: ignore[arg-type]
         for model, name, variant in zip(models, ("one", "two"), ("main", "beside"), strict=True)
     ]
-    return client_of(Service(store, lambda: SideBySide(*both, SPLIT)), token(store))
+    main, beside = both
+    return client_of(Service(store, lambda: SideBySide(main, beside, SPLIT)), token(store))
 
 
 def ok(response: Any) -> Any:
