@@ -116,7 +116,7 @@ def test_somebody_new_is_served_at_once_and_alike_with_the_history_in_the_body(c
     asked = {"history": history, "n": 5, "at": warm["now"]}
     # What the events taught of a half-life is known of the user alone, and moves the scores a little.
     nameless = _ok(client.post("/v1/recommendations", json=asked))
-    assert nameless | {"items": []} == warm | {"items": []}
+    assert nameless | {"items": []} == warm | {"items": [], "recommendation_id": None}
     ours, theirs = ({item["item_id"]: item["score"] for item in answer["items"]} for answer in (nameless, warm))
     both = ours.keys() & theirs.keys()
     assert len(both) >= 3
@@ -286,9 +286,10 @@ def test_everything_of_a_user_can_be_exported_and_erased(client: Client, store: 
     assert _ok(client.delete("/v1/users/u0/data")) == {"erased": True}
     assert _ok(client.get("/v1/users/u0/data")) == {
         "user_id": "u0", "events": [], "logged": [], "corrections": [], "settings": {}, "belief": None,
-        "tokens": [],
+        "impressions": [], "tokens": [],
     }  # fmt: skip
-    assert _ok(client.get(_LIST)) == cold
+    nameless = {"recommendation_id": None}
+    assert _ok(client.get(_LIST)) | nameless == cold | nameless
     assert _ok(client.get("/v1/users/u0/personas"))["half_life"] is None
     _send(client, event("e1", item="i29"))  # from now on as from somebody new
     assert _ok(client.get(_LIST))["known_events"] == 1
@@ -482,7 +483,7 @@ def test_health_readiness_and_metrics(client: Client, service: Service, store: E
 
 def test_the_schema_tells_of_every_route_and_its_errors(client: Client) -> None:
     schema = _ok(client.get("/openapi.json"))
-    assert len(schema["paths"]) == 25
+    assert len(schema["paths"]) == 32
     take = schema["paths"]["/v1/events"]["post"]
     assert {"200", "401", "403", "409", "413", "415", "422", "429", "503"} <= set(take["responses"])
     assert json.dumps(take["responses"]["422"]).count("ErrorOut") == 1
