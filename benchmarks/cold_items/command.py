@@ -335,7 +335,3 @@ def _warm_rows(label: str, joined: Mapping[str, Doubles]) -> list[list[str]]:
         difference = f"{(values - without).mean():+.5f} [{low:+.5f}, {high:+.5f}]"
         rows.append([label, f"{scale:g}", reached, number(float(values.mean())), difference])
     return rows
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Items that training did not know: who finds them, and what it costs the others."""
