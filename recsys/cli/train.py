@@ -139,6 +139,7 @@ def add_evaluate(commands: Commands) -> None:
         "--later", action="store_true", help="the log has grown: ask only about what is later than all the run read"
     )
     parser.add_argument("--among", choices=AMONG, help=_AMONG)
+    add_engine(parser, "the parts of a partitioned log")
     add_json(parser)
 
 
@@ -264,13 +265,30 @@ def parse_settings(words: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def _evaluate_partitioned(options: argparse.Namespace, source: str) -> Evaluation:
+    from recsys.scale.engines import engine_of
+    from recsys.scale.training import evaluate_partitioned
+
+    if options.metric or options.later or options.among is not None:
+        raise ConfigError("a run on a partitioned log is evaluated as it was; leave out --metric, --later and --among")
+    with engine_of(options.engine, options.workers, say) as engine:
+        return evaluate_partitioned(options.run, source, engine, options.k)
+
+
 def _evaluate(options: argparse.Namespace) -> None:
+    from recsys.data.partitions.log import PartitionedLog
     from recsys.experiments import runs
 
     metrics = {"metrics": options.metric} if options.metric else {}
-    evaluation = runs.evaluate_run(
-        options.run, cutoffs=options.k, later=options.later, among=options.among, **of_run(options), **metrics
-    )
+    source = runs.run_data(options.run, options.data).source
+    if PartitionedLog.is_at(source):
+        evaluation = _evaluate_partitioned(options, source)
+    elif options.engine != "local" or options.workers is not None:
+        raise ConfigError("--engine and --workers evaluate runs on partitioned logs; leave them out")
+    else:
+        evaluation = runs.evaluate_run(
+            options.run, cutoffs=options.k, later=options.later, among=options.among, **of_run(options), **metrics
+        )
     values = {**evaluation.summary, **evaluation.counts}
     if options.json:
         print_json(values | ({"undefined": evaluation.undefined} if evaluation.undefined else {}))

@@ -14,13 +14,14 @@ from recsys.bundles import bundle
 from recsys.data.partitions.log import PartitionedLog
 from recsys.data.partitions.splitting import Facts, PartitionedSplit
 from recsys.data.vocabulary import Vocabulary
-from recsys.errors import CapabilityError, ConfigError
+from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.evaluation.beyond_accuracy import information_of
 from recsys.evaluation.holdout import ascending_cutoffs
+from recsys.evaluation.result import Evaluation
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.configuration import Experiment, Filters
 from recsys.experiments.run_log import DataSettings
-from recsys.experiments.runs import CONFIG, METRICS, AskedOf, metrics_of, prepare
+from recsys.experiments.runs import CONFIG, METRICS, AskedOf, metrics_of, prepare, read_metrics, run_data
 from recsys.files import json_values, write_json, write_text
 from recsys.models.base import FittedOn
 from recsys.models.capabilities import Statistic, SummedFit, Sums
@@ -86,13 +87,10 @@ def train_partitioned(
     model.fit_sums(fitted_on, total, facts.events, session)
     bundle.save(model, out / "model", extra={"split": "global_time", "seed": seed})
     say("evaluating")
-    tastes = Tastes.of(split.train(0))  # genres, or else clusters by the users of a part, which a hash has drawn
-    information = information_of(facts.people[split.items], facts.active)
-    evaluate = PartEvaluation((out / "model").resolve(), split, lengths, tastes, information)
     name, effort = type(model).__name__, model.effort
     del model  # evaluation reads it from the bundle, in this process or another
     assert effort is not None
-    evaluations = joined(engine.map(evaluate, parts, "evaluation of part"), lengths)
+    evaluations = _evaluated(out, split, facts, len(log), lengths, engine)
     for part, evaluation in evaluations.items():
         evaluation.save(out / f"{part}.parquet")
     asked = AskedOf(log.name, "global_time", False, fitted_on.fingerprint, notes)
@@ -105,6 +103,42 @@ def train_partitioned(
     metrics: dict[str, Any] = json_values(content)
     write_json(out / METRICS, metrics)
     return metrics
+
+
+def evaluate_partitioned(run: Path, source: str, engine: Engine, cutoffs: Sequence[int] = (5, 10, 20)) -> Evaluation:
+    """Evaluate a run's model on the test questions of its partitioned log again, part by part.
+
+    Args:
+        run: directory of a finished run on a partitioned log.
+        source: the partitioned log.
+        engine: where parts are worked on.
+        cutoffs: list lengths.
+
+    Raises:
+        DataError: the log is not the one that the run read.
+    """
+    lengths, metrics = ascending_cutoffs(cutoffs), read_metrics(run)
+    log, recorded = PartitionedLog.open(source), metrics.get("partitions", {}).get("fingerprint")
+    if recorded != log.fingerprint:
+        raise DataError(
+            f"{source} is not the partitioned log that {run} read, so the model may have learned from its questions; "
+            "give the run's log with --data, or train again"
+        )
+    data = run_data(run)
+    split, facts = PartitionedSplit.of(
+        log, lambda function: engine.map(function, range(len(log)), "part"), ask=data.ask, pause=data.pause
+    )
+    return _evaluated(run, split, facts, len(log), lengths, engine)["test"]
+
+
+def _evaluated(
+    run: Path, split: PartitionedSplit, facts: Facts, parts: int, cutoffs: tuple[int, ...], engine: Engine
+) -> dict[str, Evaluation]:
+    """Return the evaluations of a run's saved model, by the name of the questions."""
+    tastes = Tastes.of(split.train(0))  # genres, or else clusters by the users of a part, which a hash has drawn
+    information = information_of(facts.people[split.items], facts.active)
+    evaluate = PartEvaluation((run / "model").resolve(), split, cutoffs, tastes, information)
+    return joined(engine.map(evaluate, range(parts), "evaluation of part"), cutoffs)
 
 
 def summed(engine: Engine, statistic: Callable[[int], Sums], parts: int) -> Sums:
@@ -125,10 +159,11 @@ def of_part(split: PartitionedSplit, statistic: Statistic, reads_kinds: bool, nu
 
 def _checked(experiment: Experiment, data: DataSettings, seed: int) -> tuple[Experiment, SummedFit]:
     """Return the experiment and its model, both as they can be trained on parts."""
-    if data.split != "global_time" or data.threshold is not None or data.items is not None or data.columns:
+    elsewhere = data.threshold, data.items, data.among, data.columns or None
+    if data.split != "global_time" or any(option is not None for option in elsewhere):
         raise ConfigError(
             "a partitioned log is split by global_time, and read as it was partitioned; leave out --split, "
-            "--threshold, --items and --columns (the last two are options of `recsys data partition`)"
+            "--threshold, --among, --items and --columns (the last two are options of `recsys data partition`)"
         )
     if experiment.filters != Filters():
         raise ConfigError("filters count the events of all users and items; filter the log before it is partitioned")

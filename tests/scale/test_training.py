@@ -22,7 +22,7 @@ from recsys.models.capabilities import Statistic, Sums
 from recsys.scale import training
 from recsys.scale.engine import InProcess
 from recsys.scale.engines import engine_of
-from recsys.scale.training import of_part, summed, train_partitioned
+from recsys.scale.training import evaluate_partitioned, of_part, summed, train_partitioned
 
 CONFIGS = {"ease": [("regularization", "20")], "linear_next_item": [("half_lives", "[1, 5]"), ("regularization", "5")]}
 
@@ -63,6 +63,9 @@ def test_the_numbers_are_those_of_the_whole_log(
         np.testing.assert_allclose(found, expected, atol=1e-6)
         assert tables[0]["user_kind"].equals(tables[1]["user_kind"])
         assert one.counts == other.counts
+    with engine_of(engine, None) as chosen:  # type: ignore[arg-type]
+        again = evaluate_partitioned(out, str(partitioned), chosen)
+    assert again.summary["ndcg@10"] == Evaluation.load(out / "test.parquet").summary["ndcg@10"]
     recorded = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     assert recorded["partitions"]["repeated"] == []
     assert recorded["leaks_time"] is False
