@@ -19,7 +19,6 @@ from typing import Any, Final, final
 import recsys
 from recsys.cli import (
     ask,
-    attribution,
     benchmark,
     data,
     demo,
@@ -35,7 +34,7 @@ from recsys.cli import (
 from recsys.cli.answers import export, interview, lists, reliability
 from recsys.cli.arguments import Parser, add_debug
 from recsys.cli.render import as_typed, prepare_output, say
-from recsys.cli.studies import audit, compare, disagree, distortion, tune
+from recsys.cli.studies import attribution, audit, compare, disagree, distortion, tune
 from recsys.errors import RecsysError
 from recsys.training.session import CHECKPOINT
 

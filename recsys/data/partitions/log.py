@@ -110,7 +110,10 @@ class PartitionedLog:
     @staticmethod
     def is_at(path: str | Path) -> bool:
         """Return whether a folder holds a partitioned log."""
-        return (Path(path).expanduser() / MANIFEST).is_file()
+        try:
+            return (Path(path).expanduser() / MANIFEST).is_file()
+        except OSError:  # such as a name that is too long
+            return False
 
     def __len__(self) -> int:
         return len(self.sizes)
