@@ -109,7 +109,10 @@ def dumped(answers: Answers, adapter: TypeAdapter[T], answer: T, fields: frozens
 
 def list_etag(listed: RecommendationList, fields: Iterable[str] | None = None) -> str:
     """Return what is the same of two answers with the same list: items, reasons, shelves and model, not its moment."""
-    shelves = [(one.persona, one.name, one.seats, one.weight) for one in listed.shelves]
-    items = [(one.item_id, one.title, one.reason, one.owner) for one in listed.items]
-    about = listed.model, listed.reasons, listed.learning, listed.unknown_items, sorted(fields or ())
-    return f'W/"{blake2b(repr((about, shelves, items, listed.next_cursor)).encode(), digest_size=12).hexdigest()}"'
+    parts = [listed.model, listed.reasons, repr(listed.learning), listed.next_cursor or "", *listed.unknown_items]
+    for one in listed.items:
+        parts += (str(one.item_id), one.title, one.reason)
+    parts += [f"{one.persona} {one.name} {one.seats} {one.weight}" for one in listed.shelves]
+    parts += sorted(fields or ())
+    said = "\x1f".join(parts).encode(errors="surrogatepass")
+    return f'W/"{blake2b(said, digest_size=12).hexdigest()}"'
