@@ -24,9 +24,8 @@ from recsys.data.partitions.log import PartitionedLog, PartSize, write_manifest,
 from recsys.data.readers.coded import Coded
 from recsys.data.readers.columns import Columns, clock_of
 from recsys.data.readers.layout import Layout, detect
-from recsys.data.readers.log import LOGGER, OnError
+from recsys.data.readers.log import LOGGER, OnError, checked_chunks
 from recsys.data.readers.metadata import read_items, read_metadata
-from recsys.data.readers.parsing import chunks
 from recsys.data.readers.rejects import Rejects
 from recsys.data.readers.rows import INTEGER, NumberedRows, Rows
 from recsys.data.readers.sources import find_log
@@ -152,15 +151,8 @@ def _of_file(
             " and ".join(unread),
         )
     spread = _Spread(events, parts)
-    validator = Validator(columns)
     with Rejects(Path.cwd() / f"{source.base}.rejected.csv") as rejected:
-        for chunk in chunks(layout):
-            checked = validator.check(chunk)
-            if checked.rejected:
-                if on_error == "raise":
-                    first = checked.rejected[0]
-                    raise DataError(f"{checked.where}, {layout.unit} {first.line}: {first.reason}")
-                rejected.add(checked.rejected, chunk.texts([row.line for row in checked.rejected]))
+        for checked in checked_chunks(layout, Validator(columns), on_error, rejected):
             spread.add(checked)
             progress(spread.events)
     spread.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
@@ -10,14 +11,14 @@ from typing import Literal, final
 from recsys.checks import object_named, path_of
 from recsys.data.interactions import Interactions
 from recsys.data.readers.columns import Columns, clock_of
-from recsys.data.readers.layout import detect, sample
+from recsys.data.readers.layout import Layout, detect, sample
 from recsys.data.readers.metadata import read_items, read_metadata
 from recsys.data.readers.parsing import chunks
 from recsys.data.readers.rejects import Rejects
 from recsys.data.readers.remarks import remark_on_rating, remark_on_rows, remark_on_time, remark_on_values
 from recsys.data.readers.rows import Rows
 from recsys.data.readers.sources import find_log
-from recsys.data.readers.validation import Validator
+from recsys.data.readers.validation import Checked, Validator
 from recsys.errors import DataError
 
 LOGGER = logging.getLogger("recsys.data")
@@ -123,6 +124,28 @@ def with_items(log: Interactions, path: str | Path, vectors: str | Path | None =
     return replace(log, metadata=read_items(file, log.items, log.metadata, given))
 
 
+def checked_chunks(layout: Layout, validator: Validator, on_error: OnError, rejected: Rejects) -> Iterator[Checked]:
+    """Yield the usable rows of a file chunk by chunk; memory does not grow with it.
+
+    Args:
+        layout: of the file.
+        validator: of its rows.
+        on_error: "raise", or "skip" to leave bad rows out.
+        rejected: what is left out.
+
+    Raises:
+        DataError: a row is bad; the message names file, line, value and cure.
+    """
+    for chunk in chunks(layout):
+        checked = validator.check(chunk)
+        if checked.rejected:
+            if on_error == "raise":
+                first = checked.rejected[0]
+                raise DataError(f"{checked.where}, {layout.unit} {first.line}: {first.reason}")
+            rejected.add(checked.rejected, chunk.texts([row.line for row in checked.rejected]))
+        yield checked
+
+
 def _read_by(reader: str, path: Path, columns: Columns, on_error: OnError, name: str | None) -> Interactions:
     if on_error == "skip":
         raise DataError(f"{path}: the reader {reader!r} cannot leave out bad rows; use on_error='raise'")
@@ -144,16 +167,9 @@ def read_log_with_report(
     columns = columns or Columns()
     source = find_log(Path(path))
     layout = detect(source, columns)
-    validator = Validator(columns)
-    rows = Rows(layout.unit)
+    rows, validator = Rows(layout.unit), Validator(columns)
     with Rejects(rejects or Path.cwd() / f"{source.base}.rejected.csv") as rejected:
-        for chunk in chunks(layout):
-            checked = validator.check(chunk)
-            if checked.rejected:
-                if on_error == "raise":
-                    first = checked.rejected[0]
-                    raise DataError(f"{checked.where}, {layout.unit} {first.line}: {first.reason}")
-                rejected.add(checked.rejected, chunk.texts([row.line for row in checked.rejected]))
+        for checked in checked_chunks(layout, validator, on_error, rejected):
             rows.add(checked)
     if rejected.count:
         LOGGER.warning("%s: %d bad rows left out, listed in %s", source.label, rejected.count, rejected.path)
