@@ -47,8 +47,9 @@ def read_policy(path: str | Path) -> Policy:
     place = Path(path)
     try:
         content = place.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; give the path of a policy file") from None
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
+        fault = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: {fault}; give the path of a policy file") from None
     return parse_policy(content, str(path))
 
 

@@ -95,7 +95,7 @@ def test_choices_between_answers_are_told_best_by_personas(call: Call) -> None:
         ((), "give either --run DIR"),
         (("--pairs", "simulated-pairs", "--run", "x"), "give either --run DIR"),
         (("--run", "x", "--vectors", "v.npy"), "--vectors and --items go with --pairs"),
-        (("--pairs", "nowhere.csv"), "nowhere.csv: cannot be read"),
+        (("--pairs", "nowhere.csv"), "there is no file nowhere.csv"),
     ],
 )
 def test_a_run_or_choices_and_not_both(call: Call, asked: tuple[str, ...], told: str) -> None:

@@ -129,7 +129,7 @@ class ExplainedLists:
             yield
             for row in np.unique(self._row[places]).tolist():
                 yield from self._search_list(row, places[self._row[places] == row])
-        elif len(places):
+        elif len(places := places[self._strongest[places, 0] != UNKNOWN]):
             some = Places(self._row[places], self._rank[places], self._strongest[places, :TRIED])
             self._sets[places] = sets_of_lists(self._lists, self._contributions, some)
             yield

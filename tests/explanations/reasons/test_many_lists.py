@@ -120,3 +120,15 @@ def test_many_lists_of_a_real_log_are_those_of_each_user_and_every_because_holds
     keep = np.asarray([past[event] not in without[row] for event, row in enumerate(rows.tolist())], np.float32)
     again = model.recommend(replace(asked, weights=keep), 10)
     assert not (again.items == items[:, None]).any()
+
+
+def test_a_list_for_which_no_event_may_be_a_reason_has_none(log: Interactions) -> None:
+    model = EASE(20.0).fit(log)
+    one = _some_queries(log).take(np.asarray([20]))
+    assert len(one.times) > 5
+    last_kept = np.arange(len(one.times)) == len(one.times) - 1
+    unliked = replace(one, values=np.where(last_kept, 1.0, 5.0).astype(np.float32))
+    weights = last_kept.astype(np.float32)  # the one event that counts was rated below the own mean
+    (explained,) = explain(model, unliked.with_weights(weights), N)
+    assert len(explained) == N
+    assert all(each.without == () and each.evidence == () for each in explained)
