@@ -93,7 +93,7 @@ def _trial(cells: Cells, log: Interactions, name: str, held: int, seed: int, dim
 
 def _means(found: dict[str, Any]) -> dict[str, Any]:
     tables = found["trials"]
-    values = {
-        name: [round(float(np.nanmean(table[name])), 5) for table in tables] for name in tables[0] if name != "users"
-    }
+    # On a small log a chooser may run out of titles to ask: a number of questions is told where every split reached it.
+    reached = [name for name in tables[0] if name != "users" and all(name in table for table in tables)]
+    values = {name: [round(float(np.nanmean(table[name])), 5) for table in tables] for name in reached}
     return {**{key: found[key] for key in ("log", "fingerprint", "held", "times")}, "trials": values}
