@@ -9,7 +9,14 @@ import numpy as np
 
 from recsys.slates import Seats
 
-SLATES: Final = (Seats(0.0, 0.0), *(Seats(0.1, calibration) for calibration in (0.04, 0.08, 0.12, 0.16, 0.2)))
+FLOOR: Final = 0.3
+"""Share of the history from which a persona is in the list, however the scores are."""
+
+UNCHOSEN: Final = Seats(floor=FLOOR)
+"""The slate without validation."""
+
+_CALIBRATIONS = (0.04, 0.08, 0.12, 0.16, 0.2)
+SLATES: Final = (Seats(0.0, 0.0, floor=FLOOR), *(Seats(0.1, each, floor=FLOOR) for each in _CALIBRATIONS))
 """From the best scores to the most mixed lists."""
 
 SHARPNESS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)

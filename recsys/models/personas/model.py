@@ -24,7 +24,7 @@ from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.capabilities import FoldIn, OwnSlate, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
-from recsys.models.personas.choice import SLATES, chosen_sharpness, chosen_slate, sufficient
+from recsys.models.personas.choice import SLATES, UNCHOSEN, chosen_sharpness, chosen_slate, sufficient
 from recsys.models.personas.clusters import PersonaSettings
 from recsys.models.personas.content import candidates, content_parts, distortion
 from recsys.models.personas.dictionary import TasteDictionary, TasteSettings
@@ -91,7 +91,8 @@ class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
     Args:
         model: a fold-in model. It stays as it is: `fit` fits a copy.
         sharpness: of the attention over personas; None: chosen on validation, never 0, and .5 without validation.
-        slate: makes the lists; None: `Seats` with weights chosen on validation, and its defaults without.
+        slate: makes the lists; None: `Seats` with weights chosen on validation, and its defaults without; a persona of
+            three tenths of the history has a place in any case.
         tastes: how the dictionary is made.
         limits: how many personas a user may have.
 
@@ -307,7 +308,7 @@ class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         self._sharpness = _UNVALIDATED if self.sharpness is None else self.sharpness
-        self._slate = self.slate or Seats()
+        self._slate = self.slate or UNCHOSEN
         self._inner, effort = fitted(self.model.unfitted(), train, validate, session)
         former, self._former = self._former, None
         dictionary = TasteDictionary.of(train, self.tastes, None if former is None else former.dictionary)
@@ -344,7 +345,7 @@ class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
             best, chosen = with_sharpness(self._sharpness), self._sharpness
             without, self._sharpness = with_sharpness(0.0), chosen
             _LOG.info("validation chose sharpness %g: %.4f; without attention: %.4f", chosen, best, without)
-            self._slate = self.slate or Seats()
+            self._slate = self.slate or UNCHOSEN
         if self.slate is None:
             some = Queries.from_interactions(train, _spread(train.n_users, _DISTORTED))
             about = content_parts(train.metadata, self.dictionary)
@@ -376,9 +377,9 @@ class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
         arrays = prefixed(_MODEL, self._inner.arrays()) | prefixed(_TASTES, self.dictionary.arrays())
         names = {"names": [name.to_dict() for name in self.names.names], "weight": self.names.weight.tolist()}
         seats = self._slate if isinstance(self._slate, Seats) else Seats()
-        chosen = np.asarray([self._sharpness, self._scale, seats.weight, seats.calibration, seats.size], np.float64)
+        chosen = [self._sharpness, self._scale, seats.weight, seats.calibration, seats.size, seats.floor]
         text = json.dumps(names, ensure_ascii=False).encode()
-        return arrays | {_NAMES: np.frombuffer(text, np.uint8), _CHOSEN: chosen}
+        return arrays | {_NAMES: np.frombuffer(text, np.uint8), _CHOSEN: np.asarray(chosen, np.float64)}
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         fitted_on = self.fitted_on
@@ -389,8 +390,9 @@ class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
         )
         dictionary = TasteDictionary.restored(fitted_on.items, fitted_on.item_counts, part_of(arrays, _TASTES))
         self._found = _Tastes(dictionary, names, fitted_on.metadata, fitted_on.item_counts)
-        self._sharpness, self._scale, weight, calibration, size = arrays[_CHOSEN].tolist()
-        self._slate = self.slate or Seats(weight, calibration, int(size))
+        self._sharpness, self._scale, weight, calibration, size, *later = arrays[_CHOSEN].tolist()
+        floor = later[0] if later else 0.0  # bundles of before it
+        self._slate = self.slate or Seats(weight, calibration, int(size), floor=floor)
 
 
 def _spread(count: int, most: int) -> Items:

@@ -16,7 +16,7 @@ from recsys.decay import GlobalHalfLife
 from recsys.errors import CapabilityError
 from recsys.evaluation.holdout import validator
 from recsys.models import BPR, EASE, IALS, Decayed, ItemKNN, Recommender, WithPersonas
-from recsys.models.personas.choice import SHARPNESS
+from recsys.models.personas.choice import FLOOR, SHARPNESS, SLATES, UNCHOSEN
 from recsys.models.personas.clusters import PersonaSettings
 from recsys.models.personas.ownership import without_evidence
 from recsys.slates import Greedy, Seats
@@ -118,20 +118,35 @@ def test_personas_do_not_depend_on_weights(seated: WithPersonas) -> None:
 
 
 def test_validation_chooses_what_is_not_given() -> None:
-    """Here validation likes attention of sharpness 1, and lists that are exactly those of the scores."""
+    """Here validation likes attention of sharpness 1, and lists that are nearest to the scores."""
     asked: list[tuple[float, object]] = []
 
     def validate(model: Recommender) -> float:
         assert isinstance(model, WithPersonas)
         asked.append((model.chosen_sharpness, model.chosen_slate))
-        plain = model.chosen_slate in (Greedy(), Seats(0.0, 0.0))
+        plain = model.chosen_slate in (Greedy(), SLATES[0])
         return float(plain) - abs(model.chosen_sharpness - 1.0)
 
     model = WithPersonas(EASE(20.0), sharpness=None).fit(LOG, validate)
-    assert (model.chosen_sharpness, model.chosen_slate) == (1.0, Seats(0.0, 0.0))
+    assert (model.chosen_sharpness, model.chosen_slate) == (1.0, SLATES[0])
     assert {sharpness for sharpness, _ in asked} == {0.0, *SHARPNESS}
     given = WithPersonas(EASE(20.0), sharpness=0.5, slate=Seats(0.2, 0.1)).fit(LOG, lambda _: pytest.fail("asked"))
     assert (given.chosen_sharpness, given.chosen_slate) == (0.5, Seats(0.2, 0.1))
+
+
+def test_a_persona_of_three_tenths_of_the_history_has_a_place() -> None:
+    def without_place(floor: float) -> int:
+        slate = Seats(0.0, 0.0, floor=floor)
+        model = WithPersonas(EASE(20.0), slate=slate).fit(LOG)
+        shares, owners = model.found(queries).personas.shares, model.recommend(queries, 10).owners
+        assert owners is not None
+        held = (owners[:, :, None] == np.arange(shares.shape[1])).any(1)
+        return int(((shares >= FLOOR) & ~held).sum())
+
+    queries = Queries.from_interactions(LOG)
+    assert without_place(0.0) > 0
+    assert without_place(UNCHOSEN.floor) == 0
+    assert {slate.floor for slate in SLATES} == {UNCHOSEN.floor} == {FLOOR}
 
 
 def test_personas_that_are_remembered_during_a_fit_change_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
