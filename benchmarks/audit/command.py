@@ -5,25 +5,27 @@ with a system, which is fitted again in each. All arms of a seed meet the same p
 paired over seeds, intervals are Student's t. Constants of mitigations were tuned on seeds 0 to 2 and are reported on
 seeds 10 to 19. The signs that were expected stand in `docs/audits.md`; they were written before the reported seeds were
 run, when EASE had been seen on seeds 0 to 2. Nothing here is about people: it is about models of people.
+
+`result.json` holds every measure by seed, from which the tables are made; what was measured round by round, for the
+pictures, stays in `cells/`, which the same command fills again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.audit import chaney
 from benchmarks.tools.command import parser, program
-from benchmarks.tools.report import report_folder, table, write_report, write_result
+from benchmarks.tools.report import report_folder, significant, table, write_report, write_result
 from recsys.audits.arms import Alone, Arm, Content, ExpectedOracle, Popular, Random, Recommended, SlateOracle
 from recsys.audits.measures import MEASURES
 from recsys.audits.mitigations import mitigation
 from recsys.audits.owners import Clusters, Found, Routed
 from recsys.audits.report import CAUTION, Audit, Difference, draw_world, paired_interval
 from recsys.audits.runs import WORLDS, Cell, audit
-from recsys.files import json_values
 from recsys.models import AMPCF, EASE, PersonaEASE
 
 REPORTED: Final = tuple(range(10, 20))
@@ -97,11 +99,38 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     cells += audit(worlds, other_arms(), some, **shared)
     cells += audit(worlds[:2], latent_arms(), some, **shared)
     likeness = {str(seed): chaney.likeness(seed, 5 if options.quick else 90) for seed in seeds}
-    write_result(out, json_values({"cells": cells, "chaney": likeness}))
-    found = Audit(cells)
+    result = significant(by_seed(cells) | {"chaney": likeness}, digits=9)
+    write_result(out, result)
+    found = Audit(cells_of(result))
     for world in found.worlds:
         draw_world(Audit([cell for cell in cells if "EASE," not in cell["arm"]]), world, out / f"{world}.png")
-    return write_report(out, report(found, likeness))
+    return write_report(out, report(found, result["chaney"]))
+
+
+def by_seed(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Return the measures of cells, without what was measured round by round: world -> arm -> measure -> by seed."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for cell in cells:
+        arm = found.setdefault(cell["world"], {}).setdefault(cell["arm"], {})
+        for name, value in {"seed": cell["seed"], **cell["measures"]}.items():
+            arm.setdefault(name, []).append(value)
+    return {"worlds": found}
+
+
+def cells_of(result: Mapping[str, Any]) -> list[Cell]:
+    """Return the cells of a result, without what was measured round by round."""
+    return [
+        {
+            "world": world,
+            "arm": arm,
+            "seed": seed,
+            "measures": {name: float("nan") if values[n] is None else values[n] for name, values in measures.items()},
+        }
+        for world, arms in result["worlds"].items()
+        for arm, of_arm in arms.items()
+        for measures in [{name: values for name, values in of_arm.items() if name != "seed"}]
+        for n, seed in enumerate(of_arm["seed"])
+    ]
 
 
 def _say(done: int, all_: int, cell: Cell) -> None:
@@ -113,7 +142,7 @@ def report(found: Audit, likeness: dict[str, dict[str, dict[str, float]]]) -> li
     words = [[f"`{name}`", text] for name, text in MEASURES.items()]
     return [
         "# Echo chambers: what models do to people who choose from their lists",
-        f"{(__doc__ or '').split(chr(10) * 2, 1)[1].strip()} {CAUTION}",
+        f"{(__doc__ or '').split(chr(10) * 2)[1].strip()} {CAUTION}",
         "## Bars",
         table(["bar", "best arm", "measured", ""], bars(found)),
         "## Signs expected, and found",

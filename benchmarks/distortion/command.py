@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from benchmarks.distortion.report import draw, report
+from benchmarks.distortion.report import draw, report, summary
 from benchmarks.distortion.subject import ModelName, Plan, measured, seated
 from benchmarks.tools.cells import Cells, identity
 from benchmarks.tools.command import parser, plans_named, program
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
             seats, _ = cells.make(
                 f"{plan.name}-{model}-seats", identity(asdict(plan), model), partial(seated, plan, model)
             )
-            results.setdefault(plan.name, {})[model] = {**cell, "seats": seats}
+            results.setdefault(plan.name, {})[model] = summary({**cell, "seats": seats})
     write_result(out, results)
     draw(out, results)
     return write_report(out, report(__doc__, results))

@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tools.environment import environment
-from benchmarks.tools.report import bar, bars_table, facts, interval, method, number, p_value, percent, table
+from benchmarks.tools.report import (
+    bar,
+    bars_table,
+    facts,
+    interval,
+    method,
+    number,
+    p_value,
+    percent,
+    significant,
+    table,
+)
 from recsys.pictures import draw_lines
 
 Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -15,6 +26,32 @@ Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 _MODELS = {"ease": "EASE, personas of each user", "persona_ease": "PersonaEASE, personas of items"}
 _LOST = 0.001
+
+
+def summary(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the report and its pictures read of a cell."""
+    kept: dict[str, Any] = significant(
+        dict(cell)
+        | {
+            "winners": [{name: row[name] for name in _OF_WINNERS} for row in cell["winners"]],
+            "best": [{name: value for name, value in row.items() if name != "axes"} for row in cell["best"]],
+            "fixed": {name: one | {"axes": [_axes(one["axes"][0])]} for name, one in cell["fixed"].items()},
+        }
+    )
+    return kept
+
+
+_OF_WINNERS = (
+    *("criterion", "family", "budget", "slate", "valid cost", "cost"),
+    *("excess tastes", "systematic tastes", "popularity left"),
+)
+
+
+def _axes(axes: Mapping[str, Any]) -> dict[str, Any]:
+    found = {axis: {name: axes[axis][name] for name in ("squared_excess", "systematic", "sameness")} for axis in axes}
+    for axis, one in axes.items():
+        found[axis]["direction"] = one["direction"] and {"share": one["direction"]["share"]}
+    return found
 
 
 def report(docstring: str | None, results: Results) -> list[str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from benchmarks.tools.environment import today
-from recsys.files import write_json, write_text
+from recsys.files import json_values, write_text
 
 REPORTS = Path(__file__).resolve().parents[1] / "reports"
 REPORT_NAME = "report.md"
@@ -35,9 +36,39 @@ def write_report(out: Path, parts: Iterable[str], name: str = REPORT_NAME) -> Pa
 
 
 def write_result(out: Path, content: object) -> Path:
-    """Write the numbers behind a report as `result.json`, and return its path."""
+    """Write the numbers behind a report as `result.json`, a list or record of plain values a line; return its path.
+
+    It is committed with the report: what neither a table nor a bar reads belongs into `cells/`, which git ignores.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    return write_json(out / "result.json", content)
+    return write_text(out / "result.json", _json(json_values(content)) + "\n")
+
+
+def _json(value: Any, indent: str = "\n") -> str:  # noqa: ANN401 - any value of JSON
+    """Return JSON in which what holds no other list or record stands on one line."""
+    entries = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if not any(isinstance(entry, dict | list) for entry in entries):
+        return json.dumps(value, allow_nan=False)
+    inner = indent + " "
+    if isinstance(value, dict):
+        lines = [f"{json.dumps(key)}: {_json(entry, inner)}" for key, entry in value.items()]
+    else:
+        lines = [_json(entry, inner) for entry in value]
+    start, end = "{}" if isinstance(value, dict) else "[]"
+    return start + inner + f",{inner}".join(lines) + indent + end
+
+
+def significant(value: Any, digits: int = 6) -> Any:  # noqa: ANN401 - any value of JSON
+    """Return plain values, numbers with so many significant digits.
+
+    >>> significant({"a": [0.123456789, 123456789.0, 7, "b"]})
+    {'a': [0.123457, 123457000.0, 7, 'b']}
+    """
+    if isinstance(value, Mapping):
+        return {key: significant(entry, digits) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [significant(entry, digits) for entry in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def method(docstring: str | None) -> str:

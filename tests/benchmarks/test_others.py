@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import platform
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,21 @@ def test_report_folder_continues_the_newest_unfinished(tmp_path: Path, monkeypat
     assert report.report_folder("paper", None) == tmp_path / "2020-01-02-paper"
     assert report.report_folder("paper", None, quick=True) == tmp_path / f"{today()}-paper-quick"
     assert report.report_folder("paper", tmp_path / "mine") == tmp_path / "mine"
+
+
+def test_what_is_committed_of_a_result_is_small() -> None:
+    """Raw cells stay in `cells/`, which git ignores."""
+    sizes = {path.parent.name: path.stat().st_size for path in report.REPORTS.glob("*/*.json")}
+    assert sizes
+    assert {name: size for name, size in sizes.items() if size > 200_000} == {}
+
+
+def test_a_result_has_a_list_or_record_of_plain_values_on_one_line(tmp_path: Path) -> None:
+    content = {"a": [1, float("nan"), "x, [y]"], "b": [{"c": 1, "d": "{"}, {}], "e": {"f": [[1, 2], []]}}
+    text = report.write_result(tmp_path, content).read_text()
+    assert json.loads(text) == {**content, "a": [1, None, "x, [y]"]}
+    assert text.splitlines()[1] == ' "a": [1, null, "x, [y]"],'
+    assert len(text.splitlines()) == 13
 
 
 def test_environment_has_no_host_and_no_path() -> None:
