@@ -31,12 +31,12 @@ from recsys.serving.http.examples import with_examples
 from recsys.serving.http.fast_route import FastRoute
 from recsys.serving.http.lists import (
     ListAsked,
+    SentList,
     checked_exclude,
     checked_length,
-    dumped,
-    list_etag,
     paged,
     seen_of,
+    tagged,
 )
 from recsys.serving.http.middleware import EXPOSED, Guard
 from recsys.serving.http.requests import (
@@ -77,7 +77,7 @@ _Shelf = Annotated[Literal["now"] | None, Query(description=schemas.SHELF, examp
 _Stated = Annotated[Circumstances, Depends(stated)]
 _Changed = Annotated[bool, Query(description="whether to tell what the events change in their user's list of ten")]
 _LENGTH = 10
-_LIST, _PERSONAS = TypeAdapter(RecommendationList), TypeAdapter(Personas)
+_PERSONAS = TypeAdapter(Personas)
 _LISTED = RecommendationList | schemas.PickedList
 T = TypeVar("T")
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -110,7 +110,7 @@ def create_app(service: Service, origins: Sequence[str] = ()) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.add_middleware(FastRoute, service=service, route=_RECOMMENDATIONS, n=_LENGTH, to_json=_LIST.dump_json)
+    app.add_middleware(FastRoute, service=service, route=_RECOMMENDATIONS, n=_LENGTH)
     app.add_middleware(Guard, service=service)
     if origins:
         app.add_middleware(
@@ -374,12 +374,11 @@ async def _paged(
     seen = seen_of(asked.cursor, service.limits)
     exclude = [*asked.exclude, *seen] if seen else asked.exclude
 
-    def content() -> tuple[bytes, str]:
-        page = paged(listed(exclude), asked.cursor, seen, asked.n, service.limits)
-        return dumped(answers, _LIST, page, asked.fields), list_etag(page, asked.fields)
+    def page() -> SentList:
+        return tagged(answers, paged(listed(exclude), asked.cursor, seen, asked.n, service.limits), asked.fields)
 
-    body, tag = await service.answer(content)
-    return Response(body, headers={"etag": tag}, media_type="application/json")
+    found = await service.answer(page)
+    return Response(found.content, headers=found.headers, media_type="application/json")
 
 
 async def _answer(service: Service, adapter: TypeAdapter[T], call: Callable[[], T]) -> Response:

@@ -7,7 +7,6 @@ does not recognise goes to the routes; `tests/serving/http/test_fast_route.py` c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Final, final
 
@@ -15,9 +14,8 @@ from recsys.events.checks import check_id
 from recsys.events.tokens import Token
 from recsys.serving.access import require
 from recsys.serving.answers import Details
-from recsys.serving.http.lists import list_etag
+from recsys.serving.http.lists import SentList, tagged
 from recsys.serving.http.middleware import TOKEN, App, Receive, Scope, Send
-from recsys.serving.records import RecommendationList
 from recsys.serving.service import Service
 
 _PATH: Final = re.compile(r"/v1/users/([^/]+)/recommendations")
@@ -36,17 +34,13 @@ class FastRoute:
         service: answers.
         route: the template of the path, for metrics.
         n: length of the list where the request gives none.
-        to_json: serialises an answer.
     """
 
-    def __init__(
-        self, app: App, service: Service, route: str, n: int, to_json: Callable[[RecommendationList], bytes]
-    ) -> None:
+    def __init__(self, app: App, service: Service, route: str, n: int) -> None:
         self._app = app
         self._service = service
         self._route = SimpleNamespace(path=route)  # for metrics, like a route of the framework
         self._n = n
-        self._to_json = to_json
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request that `Guard` has admitted."""
@@ -64,16 +58,15 @@ class FastRoute:
         require(token, "read", user_id)
         details: Details = "ready" if query and (query[2] or query[3]) else True
         service = self._service
-        content, tag = await service.answer(lambda: self._answer(user_id, n, details))
-        headers = [
-            (b"etag", tag.encode()),
-            (b"content-length", str(len(content)).encode()),
+        found = await service.answer(lambda: self._answer(user_id, n, details))
+        headers = [(name.encode(), value.encode()) for name, value in found.headers.items()]
+        headers += [
+            (b"content-length", str(len(found.content)).encode()),
             (b"content-type", b"application/json"),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": found.content})
 
-    def _answer(self, user_id: str, n: int, details: Details) -> tuple[bytes, str]:
-        """Return a list as JSON, and its tag."""
-        listed = self._service.recommend(user_id, n, None, (), details)
-        return self._to_json(listed), list_etag(listed)
+    def _answer(self, user_id: str, n: int, details: Details) -> SentList:
+        """Return a list as it is sent."""
+        return tagged(self._service.answers, self._service.recommend(user_id, n, None, (), details), None)

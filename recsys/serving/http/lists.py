@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
-from typing import Any, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 from pydantic import TypeAdapter
 
@@ -20,6 +21,19 @@ from recsys.serving.norms.circumstances import Circumstances
 from recsys.serving.records import RecommendationList
 
 T = TypeVar("T")
+
+_LIST: Final = TypeAdapter(RecommendationList)
+_MOMENT: Final = re.compile(rb'"(?:now|age)":\d+|"recommendation_id":"[0-9a-f]+|"audit":"[^"]*"')
+"""What of a list in JSON is of its moment. In text a quote is escaped, so that no title looks like a name of these."""
+
+
+@final
+@dataclass(frozen=True)
+class SentList:
+    """A list as JSON, and the headers that belong to it."""
+
+    content: bytes
+    headers: Mapping[str, str]
 
 
 @final
@@ -104,15 +118,28 @@ def dumped(answers: Answers, adapter: TypeAdapter[T], answer: T, fields: frozens
     """Return an answer as JSON; see `picked`."""
     if fields is None:
         return adapter.dump_json(answer)
-    return json.dumps(picked(answers, adapter, answer, fields), ensure_ascii=False, separators=(",", ":")).encode()
+    return _json(picked(answers, adapter, answer, fields))
 
 
-def list_etag(listed: RecommendationList, fields: Iterable[str] | None = None) -> str:
-    """Return what is the same of two answers with the same list: items, reasons, shelves and model, not its moment."""
-    parts = [listed.model, listed.reasons, repr(listed.learning), listed.next_cursor or "", *listed.unknown_items]
-    for one in listed.items:
-        parts += (str(one.item_id), one.title, one.reason)
-    parts += [f"{one.persona} {one.name} {one.seats} {one.weight}" for one in listed.shelves]
-    parts += sorted(fields or ())
-    said = "\x1f".join(parts).encode(errors="surrogatepass")
-    return f'W/"{blake2b(said, digest_size=12).hexdigest()}"'
+def tagged(answers: Answers, listed: RecommendationList, fields: frozenset[str] | None) -> SentList:
+    """Return a list as it is sent, with a tag of everything in it but its moment: the same list of another moment has
+    the same tag, and an id of its own.
+    """
+    if fields is None:
+        body = _LIST.dump_json(listed)
+        said = [body]
+    else:
+        plain = picked(answers, _LIST, listed, fields)
+        body = _json(plain)
+        facts = [one.pop("metadata", None) for one in plain["items"]]  # whose names are anybody's
+        said = [_json(plain), _json(facts)]
+    digest = blake2b(_MOMENT.sub(b"", said[0]), digest_size=12)
+    digest.update(b"".join(said[1:]))
+    headers = {"etag": f'W/"{digest.hexdigest()}"'}
+    if listed.recommendation_id is not None:
+        headers["x-recommendation-id"] = listed.recommendation_id  # a 304 has no body that could tell it
+    return SentList(body, headers)
+
+
+def _json(plain: object) -> bytes:
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()

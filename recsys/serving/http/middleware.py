@@ -27,7 +27,10 @@ CLIENT: Final = "recsys.client"
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/openapi.json")
 """Paths that need no token. Nor do the files of the page, which hold no data of users."""
 
-EXPOSED: Final = ("ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "X-Request-Id")
+EXPOSED: Final = (
+    *("ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"),
+    *("X-Recommendation-Id", "X-Request-Id"),
+)
 """Headers of answers that scripts of other origins may read."""
 
 SHARED: Final = ("/v1/items", "/v1/genres", "/v1/popular", "/v1/trending", "/v1/latest", "/openapi.json")
@@ -85,7 +88,7 @@ class Guard:
                 if body is None:
                     return
                 if method in ("GET", "HEAD"):
-                    answer.known = headers.get(b"if-none-match", b"")
+                    answer.known = _known(scope, headers)
                     answer.shared = scope["path"].startswith(SHARED)
                 if method == "HEAD":
                     scope = {**scope, "method": "GET"}
@@ -207,34 +210,36 @@ class _Answer:
         await self.send({"type": "http.response.start", "status": denied.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": content})
 
-    def _unless_known(self, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
-        """Add the tag of an answer, and return its body; of one that the client has nothing but the headers."""
+    def _tag(self, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes | None:
+        """Return the tag of an answer, which one that is the same for everybody gets here; None: it has none."""
         tag = next((value for name, value in headers if name == b"etag"), None)
         if tag is None and self.shared:
             tag = b'"' + blake2b(body, digest_size=12).hexdigest().encode() + b'"'
             headers += [(b"etag", tag), (b"cache-control", b"private, no-cache")]
-        if tag is None:
-            return body
-        bare = tag.removeprefix(b"W/")
-        if self.known and any(one.strip().removeprefix(b"W/") in (bare, b"*") for one in self.known.split(b",")):
-            self._start = {**self._start, "status": 304}
-            self.status = 304
-            headers[:] = [one for one in headers if one[0] not in (b"content-length", b"content-type")]
-            return b""
-        return body
+        return tag
+
+    def _is_known(self, tag: bytes) -> bool:
+        """Return whether the client has an answer with this tag, compressed or not."""
+        known, bare = self.known or b"", tag.removeprefix(b"W/")
+        return known.strip() == b"*" or any(one.strip().removeprefix(b"W/") == bare for one in known.split(b","))
 
     async def _begin(self, body: bytes, *, complete: bool) -> bytes:
         """Send the headers, and return the body as it is to be sent."""
         headers = list(self._start.get("headers", ()))
-        if self.known is not None and complete and self.status == 200:
-            body = self._unless_known(headers, body)
-        if complete and len(body) >= SMALLEST:
+        tag = self._tag(headers, body) if self.known is not None and complete and self.status == 200 else None
+        compressible = complete and len(body) >= SMALLEST
+        if compressible:
             headers.append((b"vary", b"accept-encoding"))
             if self.gzip:
-                body = await compressed(body)
                 headers = [(name, _weak(value) if name == b"etag" else value) for name, value in headers]
-                headers = [header for header in headers if header[0] != b"content-length"]
-                headers += [(b"content-length", str(len(body)).encode()), (b"content-encoding", b"gzip")]
+        if tag is not None and self._is_known(tag):
+            self.status, body = 304, b""
+            self._start = {**self._start, "status": 304}
+            headers = [one for one in headers if one[0] not in (b"content-length", b"content-type")]
+        elif compressible and self.gzip:
+            body = await compressed(body)
+            headers = [header for header in headers if header[0] != b"content-length"]
+            headers += [(b"content-length", str(len(body)).encode()), (b"content-encoding", b"gzip")]
         names = {name for name, _ in headers}
         headers += [header for header in _HEADERS if header[0] not in names]
         headers.append((b"x-request-id", self.request_id.encode()))
@@ -248,6 +253,13 @@ class _Answer:
         self.begun = True
         await self._send({**self._start, "headers": headers})
         return body
+
+
+def _known(scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
+    """Return the tags of the answers that a client has; they may come in several lines."""
+    if b"if-none-match" not in headers:
+        return b""
+    return b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
 
 
 def _weak(tag: bytes) -> bytes:

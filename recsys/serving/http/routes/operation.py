@@ -67,8 +67,6 @@ def page() -> APIRouter:
         found = page_files().get(request.scope["path"])
         if found is None:
             raise HTTPException(404)
-        if found.headers["etag"] in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=found.headers)
         return Response(found.content, headers=found.headers)
 
     return router
