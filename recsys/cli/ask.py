@@ -99,11 +99,11 @@ def add_personas(commands: Commands) -> None:
 
 
 def _recommend(options: argparse.Namespace) -> None:
-    if options.item_vectors is not None and options.new_items is None:
-        raise ConfigError("--item-vectors are of the rows of --new-items; give both, or leave it out")
     if options.all or options.users is not None:
-        if options.new_items is not None or options.only_new:
-            raise ConfigError("--new-items and --only-new are for one user; leave them out, or train again")
+        if options.new_items is not None or options.item_vectors is not None or options.only_new:
+            raise ConfigError(
+                "--new-items, --item-vectors and --only-new are for one user; leave them out, or train again"
+            )
         recommend_many(options)
         return
     many = options.out is not None or not options.explain or options.overwrite
@@ -116,6 +116,7 @@ def _recommend(options: argparse.Namespace) -> None:
         _recommend_text(options)
         return
     from recsys.experiments import questions
+    from recsys.experiments.controls import Controls
 
     listed = questions.recommend(
         options.run,
@@ -124,12 +125,8 @@ def _recommend(options: argparse.Namespace) -> None:
         n=options.n,
         at=options.at,
         exact=options.exact,
-        mute=options.mute,
-        boost=options.boost,
-        visit=options.visit,
-        new_items=options.new_items,
-        item_vectors=options.item_vectors,
-        only_new=options.only_new,
+        controls=Controls(tuple(options.mute), tuple(options.boost), options.visit),
+        new_items=questions.NewItems(options.new_items, options.item_vectors, options.only_new),
         **of_run(options),
     )
     if not listed.items and options.visit:
@@ -149,6 +146,10 @@ def _recommend_text(options: argparse.Namespace) -> None:
 
     if options.mute or options.boost or options.visit or options.at is not None:
         raise ConfigError("a text has no personas, visits or events; leave out --mute, --boost, --visit and --at")
+    if options.new_items is not None or options.item_vectors is not None or options.only_new:
+        raise ConfigError(
+            "a text names titles that the model knows; leave out --new-items, --item-vectors and --only-new"
+        )
     items = recommend_text(options.run, options.summary, options.n, options.allow_model)
     if not any(item.get("evidence") for item in items):
         say("the text names no titles; what is popular is recommended, as far as the text allows")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 
@@ -21,23 +22,49 @@ MUTED, BOOSTED = 0.0, 2.0
 """Weights of personas: no item and no evidence, and twice the seats."""
 
 
-def list_of(
-    model: Recommender, queries: Queries, n: int, mute: Sequence[str] = (), boost: Sequence[str] = ()
-) -> UserList:
+@final
+@dataclass(frozen=True)
+class Controls:
+    """What the user sets for one list.
+
+    Attributes:
+        mute: personas of which no item is listed and no event counts: numbers, or names in any spelling.
+        boost: personas that are due twice the seats.
+        visit: list more like what the user did in the visit that is going on, and nothing of the usual list: see
+            `recsys.decay.ShortTerm`.
+
+    Raises:
+        ConfigError: personas are named, and `visit`.
+    """
+
+    mute: tuple[str, ...] = ()
+    boost: tuple[str, ...] = ()
+    visit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.visit and self.of_personas:
+            raise ConfigError("what goes with a visit belongs to no persona; leave out --mute and --boost, or --visit")
+
+    @property
+    def of_personas(self) -> bool:
+        """Whether personas are muted or boosted."""
+        return bool(self.mute or self.boost)
+
+
+def list_of(model: Recommender, queries: Queries, n: int, controls: Controls = Controls()) -> UserList:
     """Return the list of one user, and how it was made.
 
     Args:
         model: a fitted model that folds in.
         queries: one query.
         n: length of the list.
-        mute: personas of which no item is listed and no event counts: numbers, or names in any spelling.
-        boost: personas that are due twice the seats.
+        controls: which personas are muted or boosted.
 
     Raises:
         CapabilityError: personas are named, and the model finds none.
         ConfigError: the user has no persona of that name or number, or one is muted and boosted.
     """
-    if not (mute or boost):
+    if not controls.of_personas:
         return UserList.of(model, queries, n)
     if not isinstance(model, WithPersonas):
         raise CapabilityError(
@@ -48,8 +75,8 @@ def list_of(
     found_names = names_of_found(model, queries, found)[0]
     numbers = found.numbers[0].tolist()
     names = {number: name.text for number, name in zip(numbers, found_names, strict=True) if name is not None}
-    weights = {number_of(names, name): MUTED for name in mute}
-    for number in (number_of(names, name) for name in boost):
+    weights = {number_of(names, name): MUTED for name in controls.mute}
+    for number in (number_of(names, name) for name in controls.boost):
         if weights.setdefault(number, BOOSTED) == MUTED:
             raise ConfigError(f"{names[number]} is muted and boosted; do one of them")
     muted, boosted, _ = found.controls(0, weights, model.dictionary.members)

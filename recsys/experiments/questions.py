@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -14,7 +14,7 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.readers.times import moment
 from recsys.decay import ShortTerm
 from recsys.errors import CapabilityError, ConfigError, DataError
-from recsys.experiments.controls import list_of, shelves_of
+from recsys.experiments.controls import Controls, list_of, shelves_of
 from recsys.experiments.history_files import read_history
 from recsys.experiments.lists.batch import RunLists
 from recsys.experiments.runs import load_model, run_log, splits_of_run
@@ -48,6 +48,29 @@ class ExplainedList:
     shelves: list[dict[str, Any]]
 
 
+@final
+@dataclass(frozen=True)
+class NewItems:
+    """Items since training that can be listed.
+
+    Attributes:
+        file: a table of items with titles and genres, of which the model takes those that it does not have.
+        vectors: a file with a vector for each row of `file`.
+        only: list nothing but items that training did not know.
+
+    Raises:
+        ConfigError: vectors without the items that they are of.
+    """
+
+    file: Path | None = None
+    vectors: Path | None = None
+    only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.vectors is not None and self.file is None:
+            raise ConfigError("--item-vectors are of the rows of --new-items; give both, or leave it out")
+
+
 def recommend(
     run: Path,
     *,
@@ -59,12 +82,8 @@ def recommend(
     columns: Mapping[str, Any] | None = None,
     exact: bool = False,
     allow: Iterable[type | str] = (),
-    mute: Sequence[str] = (),
-    boost: Sequence[str] = (),
-    visit: bool = False,
-    new_items: Path | None = None,
-    item_vectors: Path | None = None,
-    only_new: bool = False,
+    controls: Controls = Controls(),  # noqa: B008 - frozen
+    new_items: NewItems = NewItems(),
 ) -> ExplainedList:
     """Return explained recommendations, best first, and the shelves of the list, as plain values.
 
@@ -79,33 +98,30 @@ def recommend(
         columns: how to read it, in addition to what the run recorded.
         exact: score every item, also where the run has an index.
         allow: classes from elsewhere that the run's bundle may name.
-        mute: names or numbers of the user's personas of which nothing is listed and nothing counts.
-        boost: those that are due twice the seats.
-        visit: list more like what the user did in the visit that is going on at that moment, and nothing of the list
-            of n: see `recsys.decay.ShortTerm`.
-        new_items: a file of items, of which those that the model does not have can be listed, too.
-        item_vectors: a file with a vector for each row of `new_items`.
-        only_new: list nothing but items that training did not know.
+        controls: personas that are muted or boosted, or the visit that is going on in place of the list of n.
+        new_items: items since training that can be listed, too.
 
     Raises:
-        CapabilityError: the model takes no new items; or personas are named, and the model finds none; or `visit`, and
-            it does not fold in.
-        ConfigError: the user has no such persona; or personas are named, and `visit`.
-        DataError: `visit`, and the log's times are not Unix seconds.
+        CapabilityError: the model takes no new items; or personas are named, and the model finds none; or the visit is
+            asked for, and it does not fold in.
+        ConfigError: the user has no such persona; or only new items are asked for, and something of `controls`.
+        DataError: the visit is asked for, and the log's times are not Unix seconds.
     """
+    if new_items.only and controls != Controls():
+        raise ConfigError(
+            "new items belong to no persona or visit; leave out --only-new, or --mute, --boost and --visit"
+        )
     model = load_model(run, allow)
-    if new_items is not None:
-        model, exact = with_items_of(model, new_items, item_vectors), True  # an index holds no new item
+    if new_items.file is not None:
+        model, exact = with_items_of(model, new_items.file, new_items.vectors), True  # an index holds no new item
     queries = queries_of_run(model, run, user, history, at, source, columns)
     n = min(n, model.n_items)
-    if only_new:
+    if new_items.only:
         return ExplainedList(_of_new_items(model, queries, n), [])
-    if visit:
-        if mute or boost:
-            raise ConfigError("what goes with a visit belongs to no persona; leave out --mute and --boost, or --visit")
+    if controls.visit:
         return ExplainedList(_of_visit(model, queries, n), [])
-    if mute or boost:
-        made = list_of(model, queries, n, mute, boost)
+    if controls.of_personas:
+        made = list_of(model, queries, n, controls)
         explained = explain_lists(made, model.fitted_on.items.ids.tolist(), recent=model.read(queries).recent)[0]
         if (splits := splits_of_run(run, model)) is not None:
             explained = list(with_splits(explained, splits, model.fitted_on))

@@ -73,9 +73,15 @@ def test_what_has_no_answer_is_refused(call: Call, tmp_path: Path) -> None:
     log, items = _write_log(tmp_path)
     run = tmp_path / "run"
     _done(call, "train", "--config", "ease", "--data", log, "--items", items, "--out", run, "--quiet")
-    refused = _refused(call, "recommend", "--run", run, "--user", "u1", "--new-items", items)
-    assert "knows all of its 62 items already" in refused or "takes no new items" in refused
-    assert "scores no new items" in _refused(call, "recommend", "--run", run, "--user", "u1", "--only-new")
+    asked = ("recommend", "--run", run, "--user", "u1")
+    assert "EASE takes no new items" in _refused(call, *asked, "--new-items", items)
+    assert "scores no new items" in _refused(call, *asked, "--only-new")
+    assert "belong to no persona or visit" in _refused(call, *asked, "--only-new", "--mute", "3")
+    assert "give both" in _refused(call, *asked, "--item-vectors", items)
+    everybody = ("recommend", "--run", run, "--all", "--out", tmp_path / "lists.csv", "--item-vectors", items)
+    assert "are for one user" in _refused(call, *everybody)
+    text = ("recommend", "--run", run, "--summary", items, "--only-new")
+    assert "titles that the model knows" in _refused(call, *text)
     assert "no option 'among'" in _refused(call, "evaluate", "--run", run, "--among", "all")
 
 

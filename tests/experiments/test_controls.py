@@ -8,7 +8,7 @@ import pytest
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError, ConfigError
-from recsys.experiments.controls import BOOSTED, list_of, number_of, shelves_of
+from recsys.experiments.controls import BOOSTED, Controls, list_of, number_of, shelves_of
 from recsys.models import EASE, WithPersonas
 from recsys.slates import Seats
 from recsys.worlds.simulation import simulated_log
@@ -47,7 +47,7 @@ def test_a_list_without_controls_is_that_of_the_model(model: WithPersonas, asked
 def test_a_muted_persona_has_no_item_and_no_evidence(model: WithPersonas, asked: Queries, by_name: bool) -> None:
     shelf = shelves_of(list_of(model, asked, N))[0]
     wanted = shelf["name"].upper() if by_name else str(shelf["persona"])
-    made = list_of(model, asked, N, mute=[wanted])
+    made = list_of(model, asked, N, Controls(mute=(wanted,)))
     muted = next(one for one in shelves_of(made) if one["persona"] == shelf["persona"])
     assert (muted["seats"], muted["muted"], muted["weight"]) == (0, True, 0.0)
     assert muted["share"] == pytest.approx(shelf["share"])
@@ -63,7 +63,9 @@ def test_a_muted_persona_has_no_item_and_no_evidence(model: WithPersonas, asked:
 def test_a_boosted_persona_has_more_seats(model: WithPersonas, asked: Queries) -> None:
     plain = {shelf["persona"]: shelf["seats"] for shelf in shelves_of(list_of(model, asked, N))}
     number = min((one for one in plain if one is not None), key=lambda one: (plain[one], one))
-    boosted = next(s for s in shelves_of(list_of(model, asked, N, boost=[str(number)])) if s["persona"] == number)
+    boosted = next(
+        s for s in shelves_of(list_of(model, asked, N, Controls(boost=(str(number),)))) if s["persona"] == number
+    )
     assert boosted["weight"] == BOOSTED
     assert boosted["seats"] >= max(1, 2 * plain[number])
 
@@ -77,9 +79,9 @@ def test_who_is_no_persona_is_refused_with_those_that_there_are(model: WithPerso
     with pytest.raises(ConfigError, match=r"'9999' is no persona of this user; there are .*\(\d+\)"):
         number_of(names, "9999")
     with pytest.raises(ConfigError, match="is muted and boosted"):
-        list_of(model, asked, N, mute=[name], boost=[name])
+        list_of(model, asked, N, Controls(mute=(name,), boost=(name,)))
     with pytest.raises(ConfigError, match="who has none"):
-        list_of(model, Queries.from_history([[]]), N, mute=["Comedy"])
+        list_of(model, Queries.from_history([[]]), N, Controls(mute=("Comedy",)))
     with pytest.raises(CapabilityError, match="EASE finds no personas in the history"):
-        list_of(EASE(50.0).fit(LOG), asked, N, boost=["Comedy"])
+        list_of(EASE(50.0).fit(LOG), asked, N, Controls(boost=("Comedy",)))
     assert shelves_of(list_of(EASE(50.0).fit(LOG), asked, N)) == []
