@@ -19,6 +19,8 @@ LONGEST_LIST = 100_000
 MOST = 2**31 - 1
 """The largest number of users, events, days and the like."""
 
+_DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)")
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _INVALID_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
 
 
@@ -155,6 +157,18 @@ def positive(text: str) -> float:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
     return value
+
+
+def duration(text: str) -> float:
+    """Return a length of time in seconds.
+
+    >>> duration("90s"), duration("5m"), duration("1.5h"), duration("0")
+    (90.0, 300.0, 5400.0, 0.0)
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; give 90s, 5m, 1.5h, 1d, or 0")
+    return float(found[1]) * _UNITS[found[2] or "s"]
 
 
 def picture(text: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recsys.cli.arguments import Commands, add_command, add_run, finite, whole
+from recsys.cli.arguments import Commands, add_command, add_run, duration, finite, whole
 from recsys.cli.events import add_store
 from recsys.cli.render import program
 from recsys.errors import ConfigError
@@ -55,6 +55,14 @@ def add(commands: Commands) -> None:
         help="requests per second of one token, or of one address without (default: %(default)g)",
     )
     parser.add_argument(
+        "--stale",
+        type=duration,
+        default=Limits.stale_seconds,
+        metavar="TIME",
+        help="how old lists of known users may be while the event store does not answer, such as 30s or 5m; 0: none "
+        "are given (default: 5m)",
+    )
+    parser.add_argument(
         "--connections",
         type=int,
         default=Limits.connections,
@@ -89,7 +97,12 @@ def _serve(options: argparse.Namespace) -> None:
         source=options.data,
         columns=dict(options.columns),
         exact=options.exact,
-        limits=Limits(rate=options.rate, burst=max(1, int(2 * options.rate)), connections=options.connections),
+        limits=Limits(
+            rate=options.rate,
+            burst=max(1, int(2 * options.rate)),
+            connections=options.connections,
+            stale_seconds=options.stale,
+        ),
         authenticated=not options.no_auth,
         proxies=tuple(options.proxy),
         allow=tuple(options.allow_model),

@@ -93,6 +93,7 @@ class Limits:
         connections: open connections of one address to one process; proxies have none.
         seconds: until the body must have arrived and the answer must be ready.
         token_seconds: for how long a token is cached, so that a revoked one still works.
+        stale_seconds: how long ago the store may have been read last for a list while it does not answer; 0: no list.
 
     Raises:
         ConfigError: a limit is not positive.
@@ -108,10 +109,11 @@ class Limits:
     connections: int = 128
     seconds: float = 30.0
     token_seconds: float = 2.0
+    stale_seconds: float = 300.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            positive(name, value, zero=name == "token_seconds")
+            positive(name, value, zero=name in ("token_seconds", "stale_seconds"))
 
 
 @final
@@ -214,6 +216,23 @@ class TokenCache:
         except (StoreError, TimeoutError):
             token = self._admins.get(secret_hash(secret))
             if token is None or not token.is_valid(int(self._clock())):
+                raise
+            return token
+
+    def token_as_last_seen(self, secret: str) -> Token:
+        """Return the valid token of a secret; while the store fails, as it was `Limits.stale_seconds` ago at most.
+
+        Raises:
+            Denied: 401.
+            StoreError: the store cannot be read, and the token is not known.
+        """
+        try:
+            return self.token(secret)
+        except StoreError:
+            now = self._clock()
+            with self._lock:
+                seen, token = self._entries.get(secret_hash(secret), (0.0, None))
+            if token is None or not 0 <= now - seen < self._limits.stale_seconds or not token.is_valid(int(now)):
                 raise
             return token
 

@@ -118,6 +118,7 @@ class Answers(Protocol):
         details: Details = True,
         filters: Filters = UNFILTERED,
         said: Circumstances = UNSTATED,
+        stale_seconds: float = 0.0,
     ) -> RecommendationList:
         """Return explained recommendations for a user, known or not.
 
@@ -132,6 +133,8 @@ class Answers(Protocol):
                 items that are not of the history, they stay unsearched.
             filters: which items may be listed.
             said: who asks, for the policy, and whether the history may be read.
+            stale_seconds: how long ago the store may have been read last, where it does not answer and the user's
+                history is in memory; the list then says that it is stale.
 
         Raises:
             UnknownError: there is no such genre, or the user has no such persona, or muted it.

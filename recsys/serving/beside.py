@@ -138,8 +138,11 @@ class SideBySide:
         details: Details = True,
         filters: Filters = UNFILTERED,
         said: Circumstances = UNSTATED,
+        stale_seconds: float = 0.0,
     ) -> RecommendationList:
-        return self.of(user_id).recommend(user_id, n, at, exclude, details=details, filters=filters, said=said)
+        return self.of(user_id).recommend(
+            user_id, n, at, exclude, details=details, filters=filters, said=said, stale_seconds=stale_seconds
+        )
 
     def recommend_now(
         self,

@@ -54,6 +54,9 @@ class Metrics:
         self._failures = Counter(
             "recsys_store_failures", "Requests that the store failed.", ("cause",), registry=self._registry
         )
+        self._stale = Counter(
+            "recsys_stale_lists", "Lists that were given while the store did not answer.", registry=self._registry
+        )
         self._persona_lists = Counter(
             "recsys_persona_lists",
             "Lists of users with several personas, without filters: whether each persona with a tenth of the history "
@@ -80,6 +83,10 @@ class Metrics:
     def count_store_failure(self, cause: str) -> None:
         """Count a request that the store failed."""
         self._failures.labels(cause).inc()
+
+    def count_stale(self) -> None:
+        """Count a list that was given while the store did not answer."""
+        self._stale.inc()
 
     def count_events(self, accepted: int, repeated: int) -> None:
         """Count the events of a batch."""

@@ -90,6 +90,8 @@ class RecommendationList:
         recommendation_id: of the list, to say later what of it was shown and clicked; the same list to the same user
             in the same second has the same. Null for the lists of questions that are asked of no stored user.
         next_cursor: of the next page, where a cursor was given and there may be one.
+        stale: whether the store does not answer, so that what came in of late is missing.
+        stale_seconds: how long ago the store was read last, of a stale list.
     """
 
     model: str
@@ -106,6 +108,8 @@ class RecommendationList:
     unknown_candidates: tuple[str, ...] = ()
     recommendation_id: str | None = None
     next_cursor: str | None = None
+    stale: bool = False
+    stale_seconds: int | None = None
 
 
 @final

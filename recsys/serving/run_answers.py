@@ -244,12 +244,16 @@ class RunAnswers:
         details: Details = True,
         filters: Filters = UNFILTERED,
         said: Circumstances = UNSTATED,
+        stale_seconds: float = 0.0,
     ) -> RecommendationList:
         with self._lock:
-            bound = self._users.bound(user_id, said, self._users.current(user_id), at, n)
+            history, age = self._users.reachable(user_id, stale_seconds)
+            bound = self._users.bound(user_id, said, history, at, n, stale=age is not None)
             queries, state = self._states.at(bound.history, self._now(), at, exclude)
             written = self._written(user_id, at, said)
-            return self._answered.recommend(bound, queries, state, Asked(n, at, exclude, details, filters), written)
+            asked = Asked(n, at, exclude, details, filters)
+            listed = self._answered.recommend(bound, queries, state, asked, written)
+        return listed if age is None else replace(listed, stale=True, stale_seconds=age)
 
     def recommend_now(
         self,

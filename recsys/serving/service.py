@@ -83,7 +83,7 @@ class Service:
         self._quiet_from = 0.0
         self._is_preparing = False
         self._saver = ThreadPoolExecutor(1, "beliefs")
-        self._is_learning = self._is_saving = self._warm = False
+        self._is_learning = self._is_saving = self._warm = self._is_stale = False
         self._answers = load()
         self._answers.check()
         self._learn_later()
@@ -121,12 +121,31 @@ class Service:
     ) -> RecommendationList:
         """Return recommendations, in the thread of the models; pending reasons are searched when it is quiet."""
         said = replace(said, recorded=True)
-        listed = self.answers.recommend(user_id, n, at, exclude, details=details, filters=filters, said=said)
+        listed = self.answers.recommend(
+            user_id,
+            n,
+            at,
+            exclude,
+            details=details,
+            filters=filters,
+            said=said,
+            stale_seconds=self.limits.stale_seconds,
+        )
+        self._note_stale(listed)
         if listed.reasons == "pending":
             self._later(self._unsearched, user_id)
         if not filters.any:
             self.metrics.observe_list(listed.shelves)
         return listed
+
+    def _note_stale(self, listed: RecommendationList) -> None:
+        """Count a stale list, and log where stale lists begin and end."""
+        if listed.stale:
+            self.metrics.count_stale()
+        if listed.stale != self._is_stale:
+            self._is_stale = listed.stale
+            told = "does not answer; lists of known users are stale" if listed.stale else "answers again"
+            LOGGER.warning("the event store %s", told)
 
     def append(self, events: Sequence[Event]) -> Appended:
         """Store a batch; it is durable when this returns.

@@ -187,7 +187,9 @@ def test_events_are_refused_while_the_store_is_missing(live: Live) -> None:
             live.store.with_name(name).rename(away / name)
         live.causes.add("moved")
         _unavailable(_written(live, client, "second"), live)
-        _unavailable(client.get("/v1/users/u1/recommendations"), live)
+        stale = client.get("/v1/users/u1/recommendations")
+        assert (stale.status_code, stale.json()["stale"]) == (200, True)
+        _unavailable(client.get("/v1/users/u5/recommendations"), live)
         _unavailable(client.get("/readyz"), live)
         assert client.get("/healthz").status_code == 200
         for name in names:

@@ -23,7 +23,7 @@ from recsys.serving.records import RecommendationList
 T = TypeVar("T")
 
 _LIST: Final = TypeAdapter(RecommendationList)
-_MOMENT: Final = re.compile(rb'"(?:now|age)":\d+|"recommendation_id":"[0-9a-f]+|"audit":"[^"]*"')
+_MOMENT: Final = re.compile(rb'"(?:now|age|stale_seconds)":\d+|"recommendation_id":"[0-9a-f]+|"audit":"[^"]*"')
 """What of a list in JSON is of its moment. In text a quote is escaped, so that no title looks like a name of these."""
 
 
@@ -138,6 +138,8 @@ def tagged(answers: Answers, listed: RecommendationList, fields: frozenset[str] 
     headers = {"etag": f'W/"{digest.hexdigest()}"'}
     if listed.recommendation_id is not None:
         headers["x-recommendation-id"] = listed.recommendation_id  # a 304 has no body that could tell it
+    if listed.stale:
+        headers |= {"age": str(listed.stale_seconds), "warning": '110 - "Response is Stale"'}
     return SentList(body, headers)
 
 

@@ -28,8 +28,8 @@ OPEN_PATHS: Final = ("/healthz", "/readyz", "/openapi.json")
 """Paths that need no token. Nor do the files of the page, which hold no data of users."""
 
 EXPOSED: Final = (
-    *("ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"),
-    *("X-Recommendation-Id", "X-Request-Id"),
+    *("Age", "ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"),
+    *("Warning", "X-Recommendation-Id", "X-Request-Id"),
 )
 """Headers of answers that scripts of other origins may read."""
 
@@ -49,6 +49,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SINGLE: Final = (b"authorization", b"content-type", b"host", b"origin")
 """Headers that no request may repeat: which of two counts would be anybody's guess."""
+
+_LIST: Final = re.compile("/v1/users/.+/recommendations")
+"""Paths of lists, which are given while the store does not answer, too."""
 
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -124,7 +127,9 @@ class Guard:
             raise Denied(401, "token_missing", "send a token: the header `Authorization: Bearer TOKEN`")
         if scope["path"] == METRICS:
             return await self._service.tokens.token_without_store(secret)
-        return await asyncio.to_thread(self._service.tokens.token, secret)
+        tokens = self._service.tokens
+        may_be_stale = scope["method"] in ("GET", "HEAD") and _LIST.fullmatch(scope["path"]) is not None
+        return await asyncio.to_thread(tokens.token_as_last_seen if may_be_stale else tokens.token, secret)
 
     def _count(self, scope: Scope, client: str, answer: _Answer) -> None:
         """Count a request of a client, who is told how many more there may be."""

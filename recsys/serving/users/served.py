@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, final
 
@@ -31,6 +32,9 @@ from recsys.serving.users.state import UserCache, UserStates
 
 MEANT: Final = "meant:"
 """The beginning of the name of a setting: the person confirms the answer about the item that follows."""
+
+_PAUSE: Final = 1.0
+"""Seconds for which a store that failed is not asked again by those who need not: each attempt may wait for long."""
 
 
 @final
@@ -79,6 +83,8 @@ class ServedUsers:
         self._histories = UserHistories(
             model, catalogue.numbers, log, store, self.learning, trained_until=trained_until
         )
+        self._read_at = 0  # Unix seconds of the last time that the store answered
+        self._failed_until = 0.0  # by the monotonic clock
         self.catch_up()
         self._histories.restore_beliefs(store.beliefs(identity))
 
@@ -104,6 +110,7 @@ class ServedUsers:
             if self._items_version != self._histories.settings_version:
                 self._catalogue.catch_up(self._store)
                 self._items_version = self._histories.settings_version
+            self._read_at, self._failed_until = self._now(), 0.0
             return self._histories.applied
 
     def learn(self) -> None:
@@ -143,6 +150,25 @@ class ServedUsers:
             self._note_meant(history)
         return history
 
+    def reachable(self, user_id: str, stale_seconds: float) -> tuple[UserHistory, int | None]:
+        """Return the history of a user, and None; while the store fails the one in memory, and how old it is.
+
+        Raises:
+            StoreError: the store cannot be read, and the user's history is not in memory or too old.
+        """
+        age = max(0, self._now() - self._read_at)
+        known = age < stale_seconds and self._histories.stored(user_id) is not None
+        if not known or time.monotonic() >= self._failed_until:
+            started = time.monotonic()
+            try:
+                return self.current(user_id), None
+            except StoreError:
+                now = time.monotonic()
+                self._failed_until = now + _PAUSE + now - started
+                if not known:
+                    raise
+        return self._histories.current(user_id), age
+
     def _note_meant(self, history: UserHistory) -> None:
         """Read about which items the person has confirmed the answer."""
         names = self._store.settings(history.user_id)
@@ -154,12 +180,24 @@ class ServedUsers:
             history.version += 1
         history.meant_version = self.settings_version
 
-    def bound(self, user_id: str | None, said: Circumstances, history: UserHistory, at: int | None, n: int) -> Bound:
-        """Return what binds a list: the rules for who asks, and the history that may be read."""
+    def bound(
+        self,
+        user_id: str | None,
+        said: Circumstances,
+        history: UserHistory,
+        at: int | None,
+        n: int,
+        *,
+        stale: bool = False,
+    ) -> Bound:
+        """Return what binds a list: the rules for who asks, and the history that may be read.
+
+        `stale`: who asks is told by what was read last.
+        """
         asker = rules = None
         moment = said.moment if said.moment is not None else self._now() if at is None else at
         if self._norms is not None:
-            asker = self._norms.asker(user_id, said)
+            asker = self._norms.asker(user_id, said, stale=stale)
             rules = self._norms.rules(asker, moment, n)
         read = history
         if not said.profiling:
