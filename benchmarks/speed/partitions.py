@@ -4,14 +4,18 @@ Each stage runs in a process of its own, so that its peak is its own, and its se
 machine with other work the clock would measure that work. The users grow with the events, the items do not: sums over
 users (the Gram matrix of EASE) are compared with the smallest log; the factorisation of that matrix costs the same for
 every log, and is made for the largest one, with lists for some of its users. Files are deleted once not needed.
+
+The speed of workers over one is that of the clock, which says something where processors are idle, and that of
+processor seconds: those of the command, which adds, and of its busiest worker.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -29,16 +33,19 @@ from recsys.data.partitions.splitting import PartitionedSplit
 from recsys.data.partitions.writing import write_partitions
 from recsys.models import EASE
 from recsys.models.base import FittedOn
-from recsys.models.capabilities import Statistic, Sums
+from recsys.models.feedback import FeedbackReader
 from recsys.models.linear.ease import Cooccurrence
-from recsys.scale.engine import InProcess
-from recsys.scale.training import fitted_on_parts, of_part, summed
+from recsys.scale.engine import Engine, InProcess
+from recsys.scale.engines import engine_of
+from recsys.scale.training import fitted_on_parts
+from recsys.scale.users import PartUsers
 
-BAR_GB, BAR_LINEAR = 8.0, 0.15
+BAR_GB, BAR_LINEAR, BAR_WORKERS = 8.0, 0.15, 1.7
 _USERS_PER_MILLION = 7_000
 _EVENTS_PER_PART = 10_000_000
 _REGULARIZATION = 1000.0
 _BATCH = 2048
+_GRAM = Cooccurrence(FeedbackReader.of_each("events", "seconds", "EASE"))
 
 
 @program
@@ -48,25 +55,28 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     command.add_argument("--millions", type=float, nargs="+", default=[20.0, 200.0], help="of events, ascending")
     command.add_argument("--items", type=int, default=27_000)
     command.add_argument("--lists", type=int, default=100_000, help="users for whom lists are made")
+    command.add_argument("--workers", type=int, nargs="+", default=[], help="sum also on so many workers, ascending")
     options = command.parse_args(arguments)
     if options.quick:
         options.millions, options.items, options.lists = [0.2, 0.4], 1_000, 500
     out = report_folder("partitions", options.out, options.quick)
-    return run(options.millions, options.items, options.lists, out)
+    return run(options.millions, options.items, options.lists, out, workers=options.workers)
 
 
-def run(millions: Sequence[float], items: int, lists: int, out: Path, *, verbose: bool = True) -> Path:
+def run(
+    millions: Sequence[float], items: int, lists: int, out: Path, *, workers: Sequence[int] = (), verbose: bool = True
+) -> Path:
     """Measure all sizes and write the report after each stage, so that an interrupted benchmark has one."""
     stages = Stages(lambda rows: write(rows, items, out), verbose=verbose)
     for place, size in enumerate(millions):
         with tempfile.TemporaryDirectory(prefix="recsys-partitions-") as folder:
             stages.size = round(size * 1e6)
-            measure(stages, Path(folder), items, lists if place == len(millions) - 1 else 0)
+            measure(stages, Path(folder), items, lists if place == len(millions) - 1 else 0, workers)
     return write(stages.rows, items, out)
 
 
-def measure(stages: Stages, folder: Path, items: int, lists: int) -> None:
-    """Make a log of a size and sum over it; factorise and make lists only if there are lists to make."""
+def measure(stages: Stages, folder: Path, items: int, lists: int, workers: Sequence[int] = ()) -> None:
+    """Make a log of a size and sum over it, also on workers; factorise and make lists if there are lists to make."""
     events = stages.size
     users = max(200, round(events / 1e6 * _USERS_PER_MILLION))
     parts = max(2, round(events / _EVENTS_PER_PART))
@@ -79,6 +89,8 @@ def measure(stages: Stages, folder: Path, items: int, lists: int) -> None:
     stages.rows[-1] |= {"parts": parts, "csv_mb": round(megabytes), "parts_mb": round(on_disk)}
     if not lists:
         stages.run("sums", partial(_sums, directory))
+        for count in workers:
+            stages.run(f"sums on Ray, workers: {count}", partial(_workers, directory, count))
     else:
         stages.run("fit", partial(_fit, directory, folder / "model"))
         stages.run("lists", partial(_lists, directory, folder / "model", lists))
@@ -117,41 +129,90 @@ def _partition(csv: Path, directory: Path, parts: int) -> dict[str, Any]:
     return {"users": log.users, "kept": log.events}
 
 
-def _split(log: PartitionedLog) -> tuple[PartitionedSplit, FittedOn, int]:
-    split, told = PartitionedSplit.of(log, lambda function: InProcess().map(function, range(len(log))))
-    return split, fitted_on_parts(log, split, told), told.events
+@final
+class _Timed:
+    """A function, and the process that called it with its processor seconds."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def __call__(self, piece: Any) -> tuple[Any, int, float]:  # noqa: ANN401 - as the function takes it
+        before = time.process_time()
+        result = self._function(piece)
+        return result, os.getpid(), time.process_time() - before
+
+
+@final
+class _Measured(Engine):
+    """An engine that tells what its last pass over the parts took, additions included.
+
+    Attributes:
+        told: the clock; processor seconds of this process; and of it and the busiest worker, which is how long the pass
+            takes where every worker has a processor.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.workers)
+        self._engine = engine
+        self.told: dict[str, Any] = {}
+
+    def map(self, function: Callable[[Any], Any], pieces: Sequence[Any], what: str = "piece") -> Iterator[Any]:
+        clock, own, base, pairs, size = time.perf_counter(), time.process_time(), peak_memory_gb(), 0.0, 0
+        busy: dict[int, float] = {}
+        for result, process, seconds in self._engine.map(_Timed(function), pieces, what):
+            if process != os.getpid():
+                busy[process] = busy.get(process, 0.0) + seconds
+            pairs, size = pairs + float(result["gram"].sum(dtype=np.float64)), result["gram"].nbytes
+            yield result
+        cpu = time.process_time() - own
+        self.told = {"gram_cpu": round(cpu, 1), "base_gb": round(base, 2), "sums_peak_gb": round(peak_memory_gb(), 2)}
+        self.told |= {"gram_bytes": size, "pairs": pairs, "clock": round(time.perf_counter() - clock, 1)}
+        self.told |= {"longest_cpu": round(cpu + max(busy.values(), default=0.0), 1)}
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _users(log: PartitionedLog, engine: Engine) -> tuple[FittedOn, PartUsers]:
+    """Find the cuts in this process; the engine sums."""
+    split, facts_of_log = PartitionedSplit.of(log, lambda function: map(function, range(len(log))))
+    fitted_on = fitted_on_parts(log, split, facts_of_log)
+    return fitted_on, PartUsers(fitted_on, split, len(log), facts_of_log.events, engine)
 
 
 def _sums(directory: Path) -> dict[str, Any]:
     """Find the cuts, and sum the Gram matrix."""
-    log = PartitionedLog.open(directory)
-    split, _, events = _split(log)
-    return _gram(log, split, Cooccurrence(EASE()._reader))[1] | {"training_events": events}
-
-
-def _gram(log: PartitionedLog, split: PartitionedSplit, statistic: Statistic) -> tuple[Sums, dict[str, Any]]:
-    before, base = time.process_time(), peak_memory_gb()
-    sums = summed(InProcess(), partial(of_part, split, statistic, True), len(log))
-    told = {"gram_cpu": round(time.process_time() - before, 1), "base_gb": round(base, 2)}
-    told |= {"sums_peak_gb": round(peak_memory_gb(), 2), "gram_bytes": sums["gram"].nbytes}
-    return sums, told | {"pairs": float(sums["gram"].sum(dtype=np.float64))}
+    engine = _Measured(InProcess())
+    _, users = _users(PartitionedLog.open(directory), engine)
+    users.total(_GRAM)
+    return engine.told | {"training_events": users.events}
 
 
 def _fit(directory: Path, model: Path) -> dict[str, Any]:
-    log = PartitionedLog.open(directory)
-    split, fitted_on, events = _split(log)
-    ease, told = EASE(_REGULARIZATION), dict[str, Any]()
-
-    def total(statistic: Statistic) -> Sums:
-        sums, facts_of_sums = _gram(log, split, statistic)
-        told.update(facts_of_sums)
-        return sums
-
+    engine, ease = _Measured(InProcess()), EASE(_REGULARIZATION)
+    fitted_on, users = _users(PartitionedLog.open(directory), engine)
     before = time.process_time()
-    ease.fit_sums(fitted_on, total, events)
-    solving = time.process_time() - before - told["gram_cpu"]
+    ease.fit_sums(fitted_on, users)
+    solving = time.process_time() - before - engine.told["gram_cpu"]
     bundle.save(ease, model)
-    return told | {"training_events": events, "items": len(fitted_on.items), "solve_cpu": round(solving, 1)}
+    told = {"training_events": users.events, "items": len(fitted_on.items), "solve_cpu": round(solving, 1)}
+    return engine.told | told
+
+
+def _workers(directory: Path, count: int) -> dict[str, Any]:
+    """Sum the Gram matrix on Ray's workers, which are started before."""
+    with engine_of("ray", count) as ray:
+        engine = _Measured(ray)
+        _, users = _users(PartitionedLog.open(directory), engine)
+        list(ray.map(_warm, range(4 * count)))
+        users.total(_GRAM)
+    return engine.told | {"workers": count, "load": round(os.getloadavg()[0], 1)}
+
+
+def _warm(number: int) -> int:
+    """Import what a worker needs, for long enough that every worker has its share."""
+    time.sleep(0.2)
+    return number
 
 
 def _lists(directory: Path, model: Path, count: int) -> dict[str, Any]:
@@ -182,6 +243,13 @@ def write(rows: Sequence[dict[str, Any]], items: int, out: Path) -> Path:
         ratio = row["gram_cpu"] / sums[first]["gram_cpu"] / (size / first)
         claim = f"cost of the sums of {size / 1e6:g} million events against {first / 1e6:g} million, over linear"
         bars.append(bar(claim, f"within {BAR_LINEAR:.0%}", f"{ratio:.3f}", abs(ratio - 1) <= BAR_LINEAR))
+    on_workers = [row for row in rows if "workers" in row]
+    for row in on_workers[1:]:
+        one = on_workers[0]
+        for name, what in (("clock", f"by the clock, load {row['load']:g}"), ("longest_cpu", "by processor seconds")):
+            times = one[name] / row[name]
+            claim = f"speed of {row['workers']} workers over {one['workers']}, {what}"
+            bars.append(bar(claim, f"at least {BAR_WORKERS:g}", f"{times:.2f}", times >= BAR_WORKERS))
     made = environment() | {
         "log": f"simulated, {items} items, {_USERS_PER_MILLION} users per million events",
         "model": f"EASE, regularization {_REGULARIZATION:g}; one process, parts of about {_EVENTS_PER_PART / 1e6:g} "

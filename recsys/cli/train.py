@@ -198,8 +198,6 @@ def _train_partitioned(options: argparse.Namespace, experiment: Experiment, sess
     from recsys.scale.engines import engine_of
     from recsys.scale.training import train_partitioned
 
-    if options.former is not None:
-        raise ConfigError("--former is for models with tastes, which a partitioned log does not train; leave it out")
     tell = (lambda _: None) if options.quiet else say
     with engine_of(options.engine, options.workers, tell) as engine:
         return train_partitioned(
@@ -211,6 +209,7 @@ def _train_partitioned(options: argparse.Namespace, experiment: Experiment, sess
             cutoffs=options.k,
             session=session,
             overwrite=options.overwrite,
+            former=options.former,
             say=tell,
         )
 

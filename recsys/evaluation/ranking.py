@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from recsys.checks import whole
@@ -14,7 +16,7 @@ from recsys.errors import ConfigError
 from recsys.evaluation.metrics import ASKS, SMALLER_IS_BETTER, parse_metric, ranking_metrics
 from recsys.models.base import FittedOn, Recommender, Validate
 from recsys.models.top_n import mask, top_n
-from recsys.types import Items, Mask
+from recsys.types import Doubles, Items, Mask
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of queries answered and the number of all queries."""
@@ -83,7 +85,7 @@ def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = No
     Raises:
         ConfigError: the metric is unknown, no question has a relevant item, or the sample is smaller than 1.
     """
-    name, cutoff = parse_metric(metric)
+    name, _ = parse_metric(metric)
     if sample is not None and sample < 1:
         raise ConfigError(f"sample is {sample}; it must be at least 1 (or None for every user)")
     rows = np.flatnonzero(holdout.relevant.lengths > 0)
@@ -92,18 +94,35 @@ def validator(holdout: Holdout, metric: str = "ndcg@10", sample: int | None = No
             f"none of the {len(holdout)} validation questions has a relevant item, so {metric} cannot be computed; "
             "use a split with a larger validation part"
         )
-    if sample is not None and sample < len(rows):
-        rows = np.sort(np.random.default_rng(seed).choice(rows, sample, replace=False))
+    rows = sampled_of(rows, sample, seed)
     if ASKS.get(name) in holdout.untold:
         raise ConfigError(f"{metric} is not defined here: {holdout.untold[ASKS[name]]}; choose another metric")
     sampled = holdout.take(rows)
+    return lambda model: mean_of(metric, values_of(metric, model, sampled))
 
-    def validate(model: Recommender) -> float:
-        top, _ = rank(model, sampled, cutoff)
-        (values,) = ranking_metrics(top, sampled.relevant, [cutoff], [name], sampled.verdicts).values()
-        defined = values[np.isfinite(values)]
-        if len(defined) == 0:
-            raise ConfigError(f"{metric} is defined for none of the validation users; choose another metric")
-        return float(defined.mean()) * (-1.0 if name in SMALLER_IS_BETTER else 1.0)
 
-    return validate
+def sampled_of(rows: npt.NDArray[Any], most: int | None, seed: int = 0) -> npt.NDArray[Any]:
+    """Return at most some of the rows, drawn at random, in order."""
+    if most is None or most >= len(rows):
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def values_of(metric: str, model: Recommender, holdout: Holdout) -> Doubles:
+    """Return one ranking metric of a model, "questions"; NaN where it is not defined."""
+    name, cutoff = parse_metric(metric)
+    top, _ = rank(model, holdout, cutoff)
+    (values,) = ranking_metrics(top, holdout.relevant, [cutoff], [name], holdout.verdicts).values()
+    return values
+
+
+def mean_of(metric: str, values: Doubles) -> float:
+    """Return the mean of the values of a metric where it is defined; negative where less is better.
+
+    Raises:
+        ConfigError: it is defined nowhere.
+    """
+    defined = values[np.isfinite(values)]
+    if len(defined) == 0:
+        raise ConfigError(f"{metric} is defined for none of the validation users; choose another metric")
+    return float(defined.mean()) * (-1.0 if parse_metric(metric)[0] in SMALLER_IS_BETTER else 1.0)

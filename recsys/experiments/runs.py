@@ -57,6 +57,7 @@ from recsys.training.session import Effort, Session
 
 __all__ = [
     "CONFIG",
+    "HEALTH_USERS",
     "METRICS",
     "SPLITS",
     "AskedOf",
@@ -77,7 +78,8 @@ __all__ = [
 ]
 
 CONFIG, METRICS, SPLITS = "config.yaml", "metrics.json", "splits.npz"
-_HEALTH_USERS = 1000
+HEALTH_USERS = 1000
+"""Users over whom the health of personas is measured, at most."""
 _LIKING = ("liked_ndcg@10", "regret@10")
 Progress = Callable[[str], None]
 
@@ -408,7 +410,7 @@ def _personas(model: Recommender, cut: Split) -> dict[str, float | None]:
 
 
 def _some(queries: Queries) -> Queries:
-    return queries.take(np.arange(min(len(queries), _HEALTH_USERS)))
+    return queries.take(np.arange(min(len(queries), HEALTH_USERS)))
 
 
 def _located(source: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, final
 
@@ -19,8 +19,9 @@ from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import Vocabulary
 from recsys.errors import CapabilityError
-from recsys.models.base import FittedOn, Recommender
+from recsys.models.base import FittedOn, Recommender, Validate
 from recsys.models.linear.exact_sums import ExactSums
+from recsys.models.linear.operations import CoUse
 from recsys.slates import Slate
 from recsys.training.session import Effort, Session
 from recsys.types import Floats, Ints, Items
@@ -31,8 +32,66 @@ Sums = dict[str, npt.NDArray[Any]]
 Statistic = Callable[[Interactions], Sums]
 """A statistic of the users of a log; it can be pickled, so that it can be computed where the users are."""
 
-Rounds = Generator[Statistic, Sums, None]
-"""A fit as rounds: it asks for a statistic, and is sent its sum over all users, until it has learned."""
+
+class TrainingUsers(ABC):
+    """The users of a training log, in one place or in several: what a model that learns from sums may ask of them."""
+
+    @abstractmethod
+    def total(self, statistic: Statistic) -> Sums:
+        """Return the sum of a statistic over all users; the arrays belong to the caller."""
+
+    @abstractmethod
+    def co_use(self) -> CoUse:
+        """Return how many users used both of two items."""
+
+    @abstractmethod
+    def some(self, users: Items) -> Queries:
+        """Return some users with all of their training events.
+
+        Args:
+            users: numbers in the training log, ascending.
+        """
+
+    @property
+    @abstractmethod
+    def events(self) -> int:
+        """Number of training events."""
+
+    @property
+    @abstractmethod
+    def validate(self) -> Validate | None:
+        """The validation metric, if there is one."""
+
+
+@final
+class WholeLog(TrainingUsers):
+    """The users of a log in memory.
+
+    Args:
+        train: the log.
+        validate: the validation metric.
+    """
+
+    def __init__(self, train: Interactions, validate: Validate | None = None) -> None:
+        self._train = train
+        self._validate = validate
+
+    @property
+    def validate(self) -> Validate | None:
+        return self._validate
+
+    def total(self, statistic: Statistic) -> Sums:
+        return statistic(self._train)
+
+    def co_use(self) -> CoUse:
+        return CoUse.of(self._train.matrix())
+
+    def some(self, users: Items) -> Queries:
+        return Queries.from_interactions(self._train, users)
+
+    @property
+    def events(self) -> int:
+        return len(self._train)
 
 
 class PersonaRecommender(Recommender):
@@ -60,11 +119,17 @@ class PersonaRecommender(Recommender):
 
 
 class SummedFit(Recommender):
-    """A model that learns from sums over users alone, so that users may be in several places.
+    """A model that learns from sums over users, so that users may be in several places.
 
-    `fit` computes each statistic over the whole log; `fit_sums` is given the sums, however they were added up. Counts
-    are whole numbers, and their sums the same in any order up to 2^24, the last that float32 holds.
+    `fit` has them in one; `fit_sums` is told where they are. Counts are whole numbers, and their sums the same in any
+    order up to 2^24, the last that float32 holds. A class that does so only around some models says so through
+    `learns_from_sums`.
     """
+
+    @property
+    def learns_from_sums(self) -> bool:
+        """Whether `fit_sums` can be used."""
+        return True
 
     @abstractmethod
     def _prepare(self, train: FittedOn) -> None:
@@ -75,23 +140,20 @@ class SummedFit(Recommender):
         """
 
     @abstractmethod
-    def _rounds(self, train: FittedOn, session: Session) -> Rounds:
-        """Learn from the sums of the statistics that it yields; arrays that it is sent belong to it.
+    def _learn(self, users: TrainingUsers, session: Session) -> None:
+        """Learn from the users of the training log, of which `fitted_on` says the rest.
 
         Raises:
             CapabilityError: the model needs more memory than its limit.
         """
 
     @final
-    def fit_sums(
-        self, train: FittedOn, total: Callable[[Statistic], Sums], events: int, session: Session | None = None
-    ) -> Self:
+    def fit_sums(self, train: FittedOn, users: TrainingUsers, session: Session | None = None) -> Self:
         """Fit the model to sums over users, replacing any earlier fit.
 
         Args:
             train: what is known of the training log.
-            total: returns the sum of a statistic over the users of the training log.
-            events: of the training log, for the record of the effort.
+            users: those of the training log.
             session: whether to report progress.
 
         Raises:
@@ -100,20 +162,9 @@ class SummedFit(Recommender):
         started = time.perf_counter()
         self._fitted_on = train
         self._prepare(train)
-        self._learn(train, total, session or Session())
-        self._effort = Effort(1, events, time.perf_counter() - started)
+        self._learn(users, session or Session())
+        self._effort = Effort(1, users.events, time.perf_counter() - started)
         return self
-
-    @final
-    def _learn(self, train: FittedOn, total: Callable[[Statistic], Sums], session: Session) -> None:
-        """Go through the rounds."""
-        rounds = self._rounds(train, session)
-        statistic = next(rounds, None)
-        while statistic is not None:
-            try:
-                statistic = rounds.send(total(statistic))
-            except StopIteration:
-                return
 
 
 class FoldIn(ABC):

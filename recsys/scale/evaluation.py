@@ -13,7 +13,6 @@ import pandas as pd
 
 from recsys.bundles import bundle
 from recsys.data.partitions.splitting import PartitionedSplit
-from recsys.data.splits.holdout import Holdout
 from recsys.evaluation.beyond_accuracy import coverage, gini, recommended_counts
 from recsys.evaluation.holdout import evaluate_lists
 from recsys.evaluation.ranking import rank
@@ -21,6 +20,7 @@ from recsys.evaluation.result import Evaluation
 from recsys.evaluation.strata import quartiles
 from recsys.evaluation.tastes import Tastes
 from recsys.models.base import Recommender
+from recsys.scale.users import known
 from recsys.types import Doubles, Ints
 
 
@@ -62,7 +62,7 @@ class PartEvaluation:
         for name, questions in (("valid", cut.valid), ("test", cut.test)):
             if not len(questions):
                 continue
-            holdout = _known(questions, model)
+            holdout = known(questions, model)
             top, served = rank(model, holdout, self.cutoffs[-1])
             evaluations[name] = evaluate_lists(
                 top,
@@ -102,9 +102,3 @@ def joined(results: Iterable[PartResult], cutoffs: Sequence[int]) -> dict[str, E
 def _loaded(path: Path) -> Recommender:
     """Return the model of a bundle; a worker loads it once."""
     return bundle.load(path)
-
-
-def _known(holdout: Holdout, model: Recommender) -> Holdout:
-    """Return questions with the numbers that the model gives their users."""
-    users = model.fitted_on.users.numbers(holdout.user_ids)
-    return replace(holdout, queries=replace(holdout.queries, users=users))

@@ -1,13 +1,13 @@
-"""Runs on a partitioned log: models in closed form from sums over the parts, evaluated part by part."""
+"""Runs on a partitioned log: models that learn from sums over the parts, evaluated part by part."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from recsys.bundles import bundle
@@ -20,14 +20,28 @@ from recsys.evaluation.holdout import ascending_cutoffs
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.configuration import Experiment, Filters
+from recsys.experiments.fitting import continuing
 from recsys.experiments.run_log import DataSettings
-from recsys.experiments.runs import CONFIG, METRICS, AskedOf, metrics_of, prepare, read_metrics, run_data
+from recsys.experiments.runs import (
+    CONFIG,
+    HEALTH_USERS,
+    METRICS,
+    AskedOf,
+    load_model,
+    metrics_of,
+    prepare,
+    read_metrics,
+    run_data,
+)
 from recsys.files import json_values, write_json, write_text
-from recsys.models.base import FittedOn
-from recsys.models.capabilities import Statistic, SummedFit, Sums
+from recsys.models.base import FittedOn, Recommender
+from recsys.models.capabilities import SummedFit
 from recsys.models.feedback import FeedbackReader
+from recsys.models.personas.health import HealthSummary
+from recsys.models.personas.model import WithPersonas
 from recsys.scale.engine import Engine, Say
 from recsys.scale.evaluation import PartEvaluation, joined
+from recsys.scale.users import PartUsers, known
 from recsys.training.session import Session
 
 
@@ -41,6 +55,7 @@ def train_partitioned(
     cutoffs: Sequence[int] = (5, 10, 20),
     session: Session | None = None,
     overwrite: bool = False,
+    former: Path | None = None,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """Train and evaluate one run on a partitioned log; return the content of `DIR/metrics.json`.
@@ -56,6 +71,7 @@ def train_partitioned(
         cutoffs: list lengths.
         session: whether to report progress.
         overwrite: replace a finished run.
+        former: an earlier run whose tastes, their numbers and names continue.
         say: called with progress messages.
 
     Raises:
@@ -65,6 +81,8 @@ def train_partitioned(
     """
     lengths = ascending_cutoffs([*cutoffs, 10])
     experiment, model = _checked(experiment, data, seed)
+    if former is not None:
+        continuing(model, load_model(former))
     log = PartitionedLog.open(data.source)
     prepare(out, overwrite=overwrite)
     parts = range(len(log))
@@ -80,15 +98,15 @@ def train_partitioned(
     )
     write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
     say(f"training {type(model).__name__} on {notes[1].removeprefix('train: ')}")
-
-    def total(statistic: Statistic) -> Sums:
-        return summed(engine, partial(of_part, split, statistic, model.reads_kinds), len(log))
-
-    model.fit_sums(fitted_on, total, facts.events, session)
+    where = split, len(log), facts.events, engine
+    validation = experiment.validation
+    spread = PartUsers(fitted_on, *where, reads_kinds=model.reads_kinds, validation=validation)
+    model.fit_sums(fitted_on, spread, session)
+    health = _health(model, split)
     bundle.save(model, out / "model", extra={"split": "global_time", "seed": seed})
     say("evaluating")
     name, effort = type(model).__name__, model.effort
-    del model  # evaluation reads it from the bundle, in this process or another
+    del model, spread  # evaluation reads it from the bundle, in this process or another
     assert effort is not None
     evaluations = _evaluated(out, split, facts, len(log), lengths, engine)
     for part, evaluation in evaluations.items():
@@ -96,7 +114,7 @@ def train_partitioned(
     asked = AskedOf(log.name, "global_time", False, fitted_on.fingerprint, notes)
     content = metrics_of(name, effort, data, asked, seed, evaluations)
     content |= {
-        "personas": dict.fromkeys(("effective", "mean_cosine", "dead")),
+        "personas": health,
         "feedback": None,
         "partitions": {"fingerprint": log.fingerprint, "parts": len(log), "repeated": engine.repeated},
     }
@@ -141,20 +159,12 @@ def _evaluated(
     return joined(engine.map(evaluate, range(parts), "evaluation of part"), cutoffs)
 
 
-def summed(engine: Engine, statistic: Callable[[int], Sums], parts: int) -> Sums:
-    """Return the sum of a statistic over parts, added in their order, so that it does not depend on the engine."""
-    results = engine.map(statistic, range(parts), "part")
-    total = {name: array if array.flags.writeable else array.copy() for name, array in next(results).items()}
-    for result in results:
-        for name, array in result.items():
-            total[name] += array
-    return total
-
-
-def of_part(split: PartitionedSplit, statistic: Statistic, reads_kinds: bool, number: int) -> Sums:
-    """Return a statistic of the training events of a part, with or without what is no use."""
-    train = split.train(number)
-    return statistic(train if reads_kinds else train.uses)
+def _health(model: Recommender, split: PartitionedSplit) -> dict[str, float | None]:
+    """Return the health of personas over test questions of the first part, whose users a hash has drawn."""
+    if isinstance(model, WithPersonas) and len(test := split.split(0).test):
+        some = test.take(np.arange(min(len(test), HEALTH_USERS)))
+        return HealthSummary.of(model, known(some, model).queries).to_dict()
+    return dict.fromkeys(("effective", "mean_cosine", "dead"))
 
 
 def _checked(experiment: Experiment, data: DataSettings, seed: int) -> tuple[Experiment, SummedFit]:
@@ -170,13 +180,14 @@ def _checked(experiment: Experiment, data: DataSettings, seed: int) -> tuple[Exp
     if experiment.feedback == "auto" and experiment.readings:
         experiment = experiment.reading("events")
     model = experiment.build(seed)
-    if not isinstance(model, SummedFit):
-        known = ", ".join(sorted(one.__name__ for one in SummedFit.__subclasses__()))
+    within = model.model if isinstance(model, WithPersonas) else model
+    if not isinstance(model, SummedFit) or not model.learns_from_sums:
+        names = ", ".join(sorted(one.__name__ for one in SummedFit.__subclasses__() if one is not WithPersonas))
         raise CapabilityError(
-            f"{type(model).__name__} does not learn from sums over users, so that it needs the whole log; a "
-            f"partitioned log trains {known}"
+            f"{type(within).__name__} does not learn from sums over users, so that it needs the whole log; a "
+            f"partitioned log trains {names}, and these with personas (WithPersonas)"
         )
-    FeedbackReader.of_each(getattr(model, "feedback", "events"), "seconds", type(model).__name__)  # or it is refused
+    FeedbackReader.of_each(getattr(within, "feedback", "events"), "seconds", type(within).__name__)  # or it is refused
     return experiment, model
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recsys.errors import ConfigError, DataError, RecsysError
-from recsys.scale.engine import Engine, InProcess
+from recsys.scale.engine import Engine
 from recsys.scale.engines import engine_of
 
 
@@ -41,24 +42,36 @@ def _die(number: int) -> int:
     return number
 
 
-def _contract(engine: Engine) -> None:
-    with engine:
-        assert list(engine.map(_slow_square, range(5))) == [0, 1, 4, 9, 16]
-        assert list(engine.map(_slow_square, [])) == []
-        with pytest.raises(DataError, match=r"^piece 3 is bad$"):
-            list(engine.map(_refuse, [3]))
+@pytest.fixture(params=["local", "ray"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine of each kind."""
+    if request.param == "ray":
+        request.getfixturevalue("cluster")
+    with engine_of(request.param, 2 if request.param == "ray" else None) as each:
+        yield each
+
+
+def test_results_come_in_the_order_of_the_pieces(engine: Engine) -> None:
+    assert list(engine.map(_slow_square, range(5))) == [0, 1, 4, 9, 16]
+
+
+def test_no_pieces_have_no_results(engine: Engine) -> None:
+    assert list(engine.map(_slow_square, [])) == []
+
+
+def test_an_error_of_a_piece_is_raised_as_it_was(engine: Engine) -> None:
+    with pytest.raises(DataError, match=r"^piece 3 is bad$"):
+        list(engine.map(_refuse, [3]))
+
+
+def test_nothing_is_repeated_without_a_loss(engine: Engine) -> None:
+    list(engine.map(_slow_square, range(3)))
     assert engine.repeated == []
 
 
-def test_in_this_process() -> None:
-    _contract(InProcess())
+def test_workers_need_an_engine_that_has_any() -> None:
     with pytest.raises(ConfigError, match="workers is 2, and the engine 'local' is one process"):
         engine_of("local", 2)
-
-
-@pytest.mark.usefixtures("cluster")
-def test_on_ray() -> None:
-    _contract(engine_of("ray", 2))
 
 
 @pytest.mark.usefixtures("cluster")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ import pytest
 
 from recsys.data.partitions.log import PartitionedLog
 from recsys.data.partitions.splitting import PartitionedSplit
-from recsys.models import EASE, LinearNextItem
+from recsys.models import EASE, LinearNextItem, WithPersonas
 from recsys.models.capabilities import SummedFit
 from recsys.scale.engine import Engine, InProcess
 from recsys.scale.engines import engine_of
-from recsys.scale.training import fitted_on_parts, of_part, summed
+from recsys.scale.training import fitted_on_parts
+from recsys.scale.users import PartUsers
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +51,23 @@ def _arrays(model: SummedFit, log: PartitionedLog, engine: Engine) -> dict[str, 
     parts = range(len(log))
     split, facts = PartitionedSplit.of(log, lambda function: engine.map(function, parts))
     train = fitted_on_parts(log, split, facts)
-    model.fit_sums(train, lambda one: summed(engine, partial(of_part, split, one, True), len(log)), facts.events)
-    return model.arrays()
+    return model.fit_sums(train, PartUsers(train, split, len(log), facts.events, engine)).arrays()
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_four_workers_on_two_nodes_learn_what_one_process_learns(partitioned: Path) -> None:
-    log = PartitionedLog.open(partitioned)
+def test_pieces_are_done_on_both_nodes() -> None:
     with engine_of("ray", 4) as engine:
         assert len(set(engine.map(_where, range(12)))) == 2
-        for model in (EASE(20.0), LinearNextItem(regularization=5.0)):
-            alone, together = _arrays(model.unfitted(), log, InProcess()), _arrays(model.unfitted(), log, engine)
-            assert alone.keys() == together.keys()
-            for name, array in alone.items():
-                np.testing.assert_array_equal(together[name], array)
+
+
+@pytest.mark.usefixtures("two_nodes")
+@pytest.mark.parametrize(
+    "model", [EASE(20.0), LinearNextItem(regularization=5.0), WithPersonas(EASE(20.0), sharpness=None)], ids=repr
+)
+def test_four_workers_on_two_nodes_learn_what_one_process_learns(partitioned: Path, model: SummedFit) -> None:
+    log = PartitionedLog.open(partitioned)
+    with engine_of("ray", 4) as engine:
+        alone, together = _arrays(model.unfitted(), log, InProcess()), _arrays(model.unfitted(), log, engine)
+    assert alone.keys() == together.keys()
+    for name, array in alone.items():
+        np.testing.assert_array_equal(together[name], array)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -164,23 +165,7 @@ class PartitionedLog:
     def whole(self) -> Interactions:
         """Read all parts as one log, for work that needs it in memory."""
         parts, superseded = zip(*(self._read(number) for number in range(len(self))), strict=True)
-        users = Vocabulary(np.sort(np.concatenate([part.users.ids for part in parts])))
-        kinds = np.concatenate([part.kinds for part in parts]) if self.has_kinds else None
-        return Interactions.sorted(
-            np.concatenate([users.numbers(part.users.ids)[part.user_num] for part in parts]),
-            np.concatenate([part.item_num for part in parts]),
-            np.concatenate([part.value for part in parts]),
-            np.concatenate([part.time for part in parts]),
-            users,
-            self.items,
-            self.metadata,
-            self.clock,
-            kinds,
-            np.concatenate(superseded) if self.has_superseded else None,
-            None,
-            (),
-            self.name,
-        )
+        return joined(parts, superseded if self.has_superseded else None)
 
     def _read(self, number: int, before: int | None = None, *, values: bool = True) -> tuple[Interactions, Mask]:
         """Return the events of a part, superseded ones in their places, and which these are."""
@@ -212,6 +197,28 @@ class PartitionedLog:
             return pq.read_table(path, columns=names, filters=None if before is None else pc.field("time") < before)
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path}: cannot be read ({error}); partition the log again") from error
+
+
+def joined(parts: Sequence[Interactions], superseded: Sequence[Mask] | None = None) -> Interactions:
+    """Return parts, each with users of its own and all with the same items, as one log.
+
+    Args:
+        parts: at least one.
+        superseded: "events" of each part, whether a later event replaces it; None: no events are replaced.
+    """
+    first = parts[0]
+    users = Vocabulary(np.sort(np.concatenate([part.users.ids for part in parts])))
+    kinds = [part.kinds for part in parts if part.kinds is not None]
+    return Interactions.sorted(
+        np.concatenate([users.numbers(part.users.ids)[part.user_num] for part in parts]),
+        np.concatenate([part.item_num for part in parts]),
+        np.concatenate([part.value for part in parts]),
+        np.concatenate([part.time for part in parts]),
+        *(users, first.items, first.metadata, first.clock),
+        np.concatenate(kinds) if kinds else None,
+        None if superseded is None else np.concatenate(superseded),
+        *(None, (), first.name),
+    )
 
 
 @lru_cache(maxsize=2)

@@ -20,11 +20,12 @@ from recsys.models.capabilities import (
     AdditiveEvents,
     FoldIn,
     LinearRows,
-    Rounds,
     SampledContributions,
     SummedFit,
     Sums,
+    TrainingUsers,
     WeightedFit,
+    WholeLog,
 )
 from recsys.models.feedback import Feedback, FeedbackReader
 from recsys.models.linear import feedback_ridge
@@ -170,17 +171,17 @@ class EASE(SummedFit, FoldIn, SampledContributions, LinearRows, AdditiveEvents, 
         if self._reader.feedback in ("weighted", "signed") or train.n_users < train.n_items:
             self._set(self._fit_ridge(train, session))
             return
-        self._learn(self.fitted_on, lambda statistic: statistic(train), session)
+        self._learn(WholeLog(train), session)
 
     def _prepare(self, train: FittedOn) -> None:
         self._reader = FeedbackReader.of_each(self.feedback, train.clock, "EASE")
 
-    def _rounds(self, train: FittedOn, session: Session) -> Rounds:
-        needed, n_items = self.memory_gb(len(train.items)), len(train.items)
+    def _learn(self, users: TrainingUsers, session: Session) -> None:
+        needed, n_items = self.memory_gb(self.n_items), self.n_items
         fit = f"EASE on {n_items} items"
         check_memory(fit, needed, self.memory_limit_gb, "use ItemKNN, IALS or AMPCF")
         progress = FitProgress(fit, n_items**3, session, needed)
-        sums = yield Cooccurrence(self._reader, self._training_weights)
+        sums = users.total(Cooccurrence(self._reader, self._training_weights))
         gram = torch.from_numpy(sums.pop("gram"))
         gram.diagonal().add_(self.regularization)
         factor = regularized_factor(gram, self.regularization)

@@ -17,7 +17,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.errors import ConfigError
 from recsys.models.base import FittedOn, Validate
-from recsys.models.capabilities import FoldIn, Rounds, SummedFit, Sums
+from recsys.models.capabilities import FoldIn, SummedFit, Sums, TrainingUsers, WholeLog
 from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
 from recsys.models.linear.conjugate_gradients import RANK, RidgeSolver
 from recsys.models.linear.decayed_states import DecayedStates
@@ -153,16 +153,16 @@ class LinearNextItem(SummedFit, FoldIn):
         if iterative < direct or self.memory_gb(n_items, len(self.half_lives)) > self.memory_limit_gb:
             self._fit_iteratively(train, session)
         else:
-            self._learn(self.fitted_on, lambda statistic: statistic(train), session)
+            self._learn(WholeLog(train), session)
 
     def _prepare(self, train: FittedOn) -> None:
         self._check_order(train)
         self._reader = FeedbackReader.of_each(self.feedback, train.clock, "LinearNextItem")
 
-    def _rounds(self, train: FittedOn, session: Session) -> Rounds:
-        memories, n_items = len(self.half_lives), len(train.items)
+    def _learn(self, users: TrainingUsers, session: Session) -> None:
+        memories, n_items = len(self.half_lives), self.n_items
         progress = self._begin(n_items, session)
-        sums = yield Moments(self.unfitted(), self._reader)
+        sums = users.total(Moments(self.unfitted(), self._reader))
         gram, cross = (torch.from_numpy(sums.pop(name)) for name in ("gram", "cross"))
         gram.diagonal().add_(self.regularization)
         factor = regularized_factor(gram, self.regularization)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import final
+from typing import NamedTuple, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError, ConfigError
-from recsys.types import Floats, Items
+from recsys.types import Doubles, Floats, Items
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +64,33 @@ def cooccurrence_blocks(matrix: sp.csr_matrix, entries: int = BLOCK_ENTRIES) -> 
         stop = max(start + 1, int(np.searchsorted(until, until[start] + entries, side="right")) - 1)
         yield start, (transposed[start:stop] @ matrix).tocsr()
         start = stop
+
+
+@final
+class CoUse(NamedTuple):
+    """How many users used both of two items, X^T X, and what that is to be compared with.
+
+    Attributes:
+        users: number of all users.
+        used: "items", how many used each.
+        blocks: of its rows, as `cooccurrence_blocks` yields them; they can be read once.
+    """
+
+    users: int
+    used: Doubles
+    blocks: Iterator[tuple[int, sp.csr_matrix]]
+
+    @classmethod
+    def of(cls, matrix: sp.csr_matrix) -> Self:
+        """Count over a log in memory, X "users items"."""
+        return cls(matrix.shape[0], np.asarray(matrix.sum(0), np.float64).ravel(), cooccurrence_blocks(matrix))
+
+    @classmethod
+    def of_gram(cls, gram: Floats, users: int) -> Self:
+        """Return what is counted already, as X^T X "items items"."""
+        rows = max(1, BLOCK_ENTRIES // len(gram))
+        blocks = ((start, sp.csr_matrix(gram[start : start + rows])) for start in range(0, len(gram), rows))
+        return cls(users, gram.diagonal().astype(np.float64), blocks)
 
 
 def regularized_factor(matrix: Float[Tensor, "n n"], regularization: float) -> Float[Tensor, "n n"]:

@@ -15,6 +15,8 @@ from recsys.checks import positive, share, whole
 from recsys.data.clusters import unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
+from recsys.models.base import FittedOn
+from recsys.models.linear.operations import CoUse
 from recsys.models.personas.one_taste import THEME_LABELS, least_coherence
 from recsys.models.personas.vectors import item_blocks, joined
 from recsys.types import Doubles, Floats, Ints, Items, Mask
@@ -82,10 +84,22 @@ class TasteDictionary:
     def of(
         cls, train: Interactions, settings: TasteSettings | None = None, former: TasteDictionary | None = None
     ) -> TasteDictionary:
-        """Find the tastes of a log.
+        """Find the tastes of a log in memory; see `of_sums`."""
+        return cls.of_sums(FittedOn.of(train), CoUse.of(train.matrix()), settings, former)
+
+    @classmethod
+    def of_sums(
+        cls,
+        train: FittedOn,
+        co_use: CoUse,
+        settings: TasteSettings | None = None,
+        former: TasteDictionary | None = None,
+    ) -> TasteDictionary:
+        """Find the tastes of a log, given what its users used together.
 
         Args:
-            train: the training log.
+            train: what is known of the training log.
+            co_use: of its items.
             settings: how many, and of which vectors.
             former: the dictionary before this training. Its tastes and its tree stay, so that their numbers and names
                 go on: the new vectors are turned into the former ones' space and move a known item as far as its events
@@ -93,9 +107,9 @@ class TasteDictionary:
                 too. `settings.tastes` is not used then.
         """
         chosen = settings or TasteSettings()
-        blocks = item_blocks(train, chosen.dim, chosen.shrinkage)
+        blocks = item_blocks(train, co_use, chosen.dim, chosen.shrinkage)
         vectors, themes = joined(*blocks, chosen.metadata_weight), joined(*blocks, THEME_LABELS)
-        weight = np.bincount(train.uses.item_num, minlength=train.n_items).astype(np.float64)
+        weight = train.item_counts.astype(np.float64)
         if former is None:
             taste = _k_means(vectors, weight, _divide(vectors, weight, chosen.tastes))
             centres = _centres(vectors, weight, taste, int(taste.max(initial=0)) + 1)

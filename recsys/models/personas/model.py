@@ -21,8 +21,8 @@ from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
 from recsys.errors import CapabilityError
-from recsys.models.base import ReadOut, Recommender, Validate
-from recsys.models.capabilities import FoldIn, OwnSlate, as_fold_in
+from recsys.models.base import FittedOn, ReadOut, Recommender, Validate
+from recsys.models.capabilities import FoldIn, OwnSlate, SummedFit, TrainingUsers, WholeLog, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
 from recsys.models.personas.choice import SLATES, UNCHOSEN, chosen_sharpness, chosen_slate, sufficient
 from recsys.models.personas.clusters import PersonaSettings
@@ -76,7 +76,7 @@ class _Tastes:
 
 
 @final
-class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
+class WithPersonas(SummedFit, FoldIn, OwnSlate, SparseScores):
     """A fold-in model whose users are personas found in their own histories (`recsys.models.personas`).
 
     At fit a dictionary of tastes is found, with names. A user's personas are clusters of the user's events, as many as
@@ -136,6 +136,10 @@ class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
     @property
     def folds_in(self) -> bool:
         return True
+
+    @property
+    def learns_from_sums(self) -> bool:
+        return isinstance(self.model, SummedFit) and self.model.learns_from_sums
 
     @property
     def base(self) -> Recommender:
@@ -307,28 +311,47 @@ class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
         return other
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
-        self._sharpness = _UNVALIDATED if self.sharpness is None else self.sharpness
-        self._slate = self.slate or UNCHOSEN
+        users = WholeLog(train, validate)
+        dictionary = self._dictionary(users)
         self._inner, effort = fitted(self.model.unfitted(), train, validate, session)
-        former, self._former = self._former, None
-        dictionary = TasteDictionary.of(train, self.tastes, None if former is None else former.dictionary)
-        weight = np.bincount(dictionary.taste[train.uses.item_num], minlength=len(dictionary)).astype(np.float64)
-        counts = np.bincount(train.uses.item_num, minlength=train.n_items)
-        self._found = _Tastes(
-            dictionary, TasteNames((), weight), train.metadata, counts
-        )  # names need lists, and lists need no names
-        if self.sharpness != 0:
-            self._scale = self._typical_scale(train)
-        self._at_checkpoints = {}
-        try:
-            if validate is not None:
-                self._choose(validate, train)
-            self._found = replace(self._found, names=self._named(train, former))
-        finally:
-            self._at_checkpoints = None
+        self._find(dictionary, users)
         return effort
 
-    def _choose(self, validate: Validate, train: Interactions) -> None:
+    def _prepare(self, train: FittedOn) -> None:
+        if not self.learns_from_sums:
+            raise CapabilityError(f"WithPersonas learns from sums only around a model that does: {self.model}")
+
+    def _learn(self, users: TrainingUsers, session: Session) -> None:
+        dictionary = self._dictionary(users)  # first: the same sums may serve the model within
+        inner = self.model.unfitted()
+        assert isinstance(inner, SummedFit)
+        self._inner = inner.fit_sums(self.fitted_on, users, session)
+        self._find(dictionary, users)
+
+    def _dictionary(self, users: TrainingUsers) -> TasteDictionary:
+        before = None if self._former is None else self._former.dictionary
+        return TasteDictionary.of_sums(self.fitted_on, users.co_use(), self.tastes, before)
+
+    def _find(self, dictionary: TasteDictionary, users: TrainingUsers) -> None:
+        """Find what is beside the model within, which is fitted."""
+        self._sharpness = _UNVALIDATED if self.sharpness is None else self.sharpness
+        self._slate = self.slate or UNCHOSEN
+        former, self._former = self._former, None
+        counts, metadata = self.fitted_on.item_counts, self.fitted_on.metadata
+        weight = np.bincount(dictionary.taste, counts, len(dictionary)).astype(np.float64, copy=False)
+        # Names need lists, and lists need no names.
+        self._found = _Tastes(dictionary, TasteNames((), weight), metadata, counts)
+        if self.sharpness != 0:
+            self._scale = self._typical_scale(users)
+        self._at_checkpoints = {}
+        try:
+            if users.validate is not None:
+                self._choose(users.validate, users)
+            self._found = replace(self._found, names=self._named(users, former))
+        finally:
+            self._at_checkpoints = None
+
+    def _choose(self, validate: Validate, users: TrainingUsers) -> None:
         """Choose on validation what is not given: first the attention, with plain lists, then how mixed lists are."""
 
         def with_sharpness(sharpness: float) -> float:
@@ -347,25 +370,30 @@ class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
             _LOG.info("validation chose sharpness %g: %.4f; without attention: %.4f", chosen, best, without)
             self._slate = self.slate or UNCHOSEN
         if self.slate is None:
-            some = Queries.from_interactions(train, _spread(train.n_users, _DISTORTED))
-            about = content_parts(train.metadata, self.dictionary)
+            some = self._spread(users, _DISTORTED)
+            about = content_parts(self.fitted_on.metadata, self.dictionary)
             pool = candidates(self, some, self.owners(some, self.found(some)), SLATES[0].pool)
             self._slate = chosen_slate(with_slate, sufficient(partial(distortion, pool, some, about)))
             _LOG.info("validation chose %s", self._slate)
 
-    def _typical_scale(self, train: Interactions) -> float:
-        queries = Queries.from_interactions(train, _spread(train.n_users, _SCALED))
+    def _spread(self, users: TrainingUsers, most: int) -> Queries:
+        """Return at most some of the users, evenly spread."""
+        count = len(self.fitted_on.users)
+        return users.some(np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int32)))
+
+    def _typical_scale(self, users: TrainingUsers) -> float:
+        queries = self._spread(users, _SCALED)
         _, read, of_event = self._attending(queries)
         return typical_scale(read.model, read.queries, of_event, self.limits.most)
 
     @torch.inference_mode()
-    def _named(self, train: Interactions, former: _Tastes | None) -> TasteNames:
+    def _named(self, users: TrainingUsers, former: _Tastes | None) -> TasteNames:
         """Return names that hold for the personas of the log's users and for what these are recommended."""
-        queries = Queries.from_interactions(train, _spread(train.n_users, _NAMERS))
+        queries = self._spread(users, _NAMERS)
         lists = self.recommend(queries, _LISTED)
         return TasteNames.of(
             self.dictionary,
-            train.metadata,
+            self.fitted_on.metadata,
             queries,
             self.found(queries),
             listed=lists.items,
@@ -393,8 +421,3 @@ class WithPersonas(Recommender, FoldIn, OwnSlate, SparseScores):
         self._sharpness, self._scale, weight, calibration, size, *later = arrays[_CHOSEN].tolist()
         floor = later[0] if later else 0.0  # bundles of before it
         self._slate = self.slate or Seats(weight, calibration, int(size), floor=floor)
-
-
-def _spread(count: int, most: int) -> Items:
-    """Return at most some numbers below a count, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int32))

@@ -9,7 +9,8 @@ from scipy.sparse.linalg import eigsh
 from recsys.data.clusters import unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.items import NO_GENRE, ItemMetadata
-from recsys.models.linear.operations import cooccurrence_blocks
+from recsys.models.base import FittedOn
+from recsys.models.linear.operations import CoUse
 from recsys.types import Doubles, Mask
 
 _FEWEST_USERS = 2
@@ -35,13 +36,13 @@ def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, m
         shrinkage: users by which a pair's mutual information is shrunk.
         metadata_weight: g, how much the labels count beside co-use; without labels co-use counts alone.
     """
-    return joined(*item_blocks(train, dim, shrinkage), metadata_weight)
+    return joined(*item_blocks(FittedOn.of(train), CoUse.of(train.matrix()), dim, shrinkage), metadata_weight)
 
 
-def item_blocks(train: Interactions, dim: int = 16, shrinkage: float = 100.0) -> tuple[Doubles, Doubles]:
+def item_blocks(train: FittedOn, co_use: CoUse, dim: int = 16, shrinkage: float = 100.0) -> tuple[Doubles, Doubles]:
     """Return v and z of `item_vectors`: "items dim" of the co-use, and "items labels"; unit rows, or rows of zeros."""
-    counts = np.bincount(train.uses.item_num, minlength=train.n_items).astype(np.float64)
-    use = _cleaned(_co_use(train, dim, shrinkage), counts)
+    counts = train.item_counts.astype(np.float64)
+    use = _cleaned(_factors(co_use, dim, shrinkage), counts)
     return use, _cleaned(_label_vectors(train.metadata, counts, dim), counts)
 
 
@@ -65,25 +66,24 @@ def _cleaned(vectors: Doubles, counts: Doubles) -> Doubles:
     return unit_rows((vectors - explained) * known[:, None])
 
 
-def _co_use(train: Interactions, dim: int, shrinkage: float) -> Doubles:
+def _factors(co_use: CoUse, dim: int, shrinkage: float) -> Doubles:
     """Return Q S^(1/2), "items dim"; fewer columns on a log of few items."""
-    matrix = train.matrix()
-    users = np.asarray(matrix.sum(0), np.float64).ravel()
+    used, n_items = co_use.used, len(co_use.used)
     blocks = []
-    for first, block in cooccurrence_blocks(matrix):
+    for first, block in co_use.blocks:
         pairs = block.tocoo()
         row, both = pairs.row + first, pairs.data.astype(np.float64)
         keep = (row != pairs.col) & (both >= _FEWEST_USERS)
         row, column, both = row[keep], pairs.col[keep], both[keep]
-        information = np.log(both * matrix.shape[0] / (users[row] * users[column])) * both / (both + shrinkage)
+        information = np.log(both * co_use.users / (used[row] * used[column])) * both / (both + shrinkage)
         keep = information > 0
         entries = information[keep], (row[keep] - first, column[keep])
         blocks.append(sp.csr_matrix(entries, shape=block.shape))
     positive = sp.vstack(blocks).tocsr()
-    rank = min(dim, train.n_items - 2)
+    rank = min(dim, n_items - 2)
     if rank < 1 or positive.nnz == 0:
-        return np.zeros((train.n_items, 1))
-    strength, vectors = eigsh(positive, k=rank, v0=np.ones(train.n_items))
+        return np.zeros((n_items, 1))
+    strength, vectors = eigsh(positive, k=rank, v0=np.ones(n_items))
     return np.asarray(vectors * np.sqrt(np.maximum(strength, 0.0)))
 
 
