@@ -45,6 +45,28 @@ def _lists(file: Path) -> dict[Any, list[Any]]:
     return rows
 
 
+@pytest.fixture(scope="module")
+def persona_runs(tmp_path_factory: pytest.TempPathFactory, log_file: Path, partitioned: Path) -> Path:
+    """The same with personas."""
+    folder, experiment = tmp_path_factory.mktemp("personas"), read_experiment("ease_personas", [("feedback", "events")])
+    train_run(experiment, DataSettings(str(log_file)), folder / "whole")
+    train_partitioned(experiment, DataSettings(str(partitioned)), folder / "parts", InProcess())
+    return folder
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("explain", [False, True])
+def test_lists_of_personas_are_those_of_the_whole_log(persona_runs: Path, tmp_path: Path, explain: bool) -> None:
+    for name in ("whole", "parts"):
+        write_lists(persona_runs / name, tmp_path / f"{name}.parquet", ListSettings(5, explain=explain))
+    one, other = (
+        sorted(pq.read_table(tmp_path / f"{name}.parquet").to_pylist(), key=lambda row: (row["user_id"], row["rank"]))
+        for name in ("whole", "parts")
+    )
+    assert len(one) == 240 * 5
+    assert other == one
+
+
 @pytest.mark.usefixtures("small_parts")
 def test_lists_of_a_log_in_parts_are_those_of_the_whole_log(runs: Path, tmp_path: Path) -> None:
     one = write_lists(runs / "whole", tmp_path / "whole.parquet", PLAIN)
