@@ -3,7 +3,8 @@
 All items are ranked. With last_one a user's last event is asked for, given all others, which leaks the future of other
 users; by session each user is asked once, at the first session after a cut in time (pause 12 hours), and all its items
 are relevant. Settings were chosen on validation questions; the test is asked once per seed. The peer is trained for the
-processor time that the own models of one persona took, and its best validated epoch counts. Users with an event in
+processor time that the own models of one persona took, and its best validated epoch counts; without that limit it
+stands below as sasrec_long. Users with an event in
 training are warm; the quarter with the shortest histories stands apart. Where a table says so, items with fewer than
 five training events are left out of all models, and count as missed where they are asked for.
 """
@@ -27,6 +28,7 @@ from benchmarks.sequential.contenders import (
     OWN,
     PAIRS,
     PEER,
+    PEER_LONG,
     PLANS,
     PUBLISHED,
     SMALL,
@@ -123,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> Path:
             continue
         ran = {name: runs[name] for name in names if name in runs}
         parts += [f"## {plan.name}", _facts(plan, cut), results(plan.name, ran)]
+        if PEER_LONG in ran:
+            parts.append(curve_of(ran[PEER_LONG]))
         differences += [pair for own, other in PAIRS for pair in _paired(plan.name, runs, own, other)]
         if OWN in runs:
             means[plan.name] = runs[OWN].mean()
@@ -213,6 +217,7 @@ def run(
             values = fitted.effort | {
                 "seconds": fitted.seconds + experts.seconds - before,
                 "parameters": count_parameters(fitted.model),
+                "curve": fitted.curve,
                 "examples_per_second": None if effort is None or fitted.capped else effort.examples / effort.seconds,
             }
             tested = evaluate(fitted.model, cut, metrics=_METRICS, cutoffs=(10,))
@@ -260,6 +265,12 @@ def results(log: str, runs: dict[str, Runs]) -> str:
     groups = ["warm", "cold", "shortest histories"]
     header = ["model", "seeds", "NDCG@10", "HR@10", "MRR@10", *groups, "CPU s", "epochs", "examples/s", "parameters"]
     return table(header, rows)
+
+
+def curve_of(runs: Runs) -> str:
+    """Return how the peer without a limit of time rose, by its first seed."""
+    curve = ", ".join(number(value) for value in runs.records[0]["curve"])
+    return f"Validation NDCG@10 of {PEER_LONG} after each epoch ({_VALIDATION_USERS:,} users): {curve}."
 
 
 def _facts(plan: Plan, cut: Split) -> str:

@@ -17,7 +17,8 @@ PERSONAS, TWIN, NO_EXPERT = f"{OWN}_personas", f"{OWN}_twin", f"{OWN}_no_expert"
 PERSONAS_16, TWIN_16 = f"{PERSONAS}_16", f"{TWIN}_16"
 PERSONAS_ALONE, TWIN_ALONE = f"{PERSONAS_16}_no_expert", f"{TWIN_16}_no_expert"
 COMPONENTS, COMPONENTS_TWIN = f"{OWN}_components", f"{OWN}_components_twin"
-POPULARITY, LINEAR, PEER = "popularity", "linear_next_item", "sasrec"
+POPULARITY, LINEAR = "popularity", "linear_next_item"
+PEER, PEER_LONG = "sasrec", "sasrec_long"
 
 VARIANTS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     PERSONAS_16: (PERSONAS, {"embedding_size": 16}),
@@ -30,7 +31,7 @@ VARIANTS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
 """Contenders that differ from a configuration in a few settings: smaller vectors, also without the expert, two vectors
 for each item, and twins of one persona and one vector with as many parameters."""
 
-CONTENDERS: Final = (POPULARITY, LINEAR, PEER, OWN, PERSONAS, TWIN, NO_EXPERT, *VARIANTS)
+CONTENDERS: Final = (POPULARITY, LINEAR, PEER, PEER_LONG, OWN, PERSONAS, TWIN, NO_EXPERT, *VARIANTS)
 
 SMALL: Final = ((PERSONAS_16, TWIN_16), (PERSONAS_ALONE, TWIN_ALONE))
 """Those with item vectors of 16 dimensions."""
@@ -130,8 +131,10 @@ class Plan:
 
     def contender(self, name: str, quick: bool = False) -> Experiment:
         """Return the experiment of a contender."""
-        if name == PEER:
+        if name in (PEER, PEER_LONG):
             experiment = check_experiment({"model": {"class_path": "benchmarks.sequential.sasrec.SASRec"}})
+            if name == PEER_LONG:
+                experiment = with_settings(experiment, {"optimization.epochs": _LONG})
         else:
             file, changes = VARIANTS.get(name, (name, {}))
             experiment = with_settings(read_experiment(file), {**changes, **self._settings(name)})
@@ -155,12 +158,15 @@ class Plan:
 _QUICK: Final = 2
 """Epochs of a trial of the benchmark itself."""
 
+_LONG: Final = 30
+"""Epochs of the peer without a limit of time: 11,000 steps on ml-1m-ordered, 14 minutes of a quiet core."""
+
 _ALL: Final = (POPULARITY, LINEAR, PEER, OWN, PERSONAS, TWIN)
 _SMALL: Final = tuple(name for pair in SMALL for name in pair)
 _COMPONENTS: Final = (COMPONENTS, COMPONENTS_TWIN)
 
 PLANS: Final = (
-    Plan("ml-1m-ordered", "last_one", (*_ALL, *_SMALL), _DENSE, _PAIR),
+    Plan("ml-1m-ordered", "last_one", (*_ALL, PEER_LONG, *_SMALL), _DENSE, _PAIR),
     Plan("amazon-beauty", "last_one", (*_ALL,), _SPARSE, _FEWER, _LARGE),
     Plan("movietweetings", "last_one", (*_ALL, *_SMALL, *_COMPONENTS), _SHORT, _FEWER, _LARGE, min_item_events=5),
     Plan("ml-latest-small", "last_one", (*_ALL, *_SMALL), _FEW_USERS, _PAIR, _LARGE, min_item_events=5),

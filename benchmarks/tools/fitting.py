@@ -30,10 +30,11 @@ class Fitted:
     epochs: int  # epochs run, those after the best one included
     seconds: float  # processor time of the fit on all threads, its validations included
     capped: bool  # whether the budget ended the training
+    curve: tuple[float, ...] = ()  # the validation metric each time that the training asked for it
 
     @property
     def effort(self) -> dict[str, Any]:
-        """Everything but the model, as plain values."""
+        """Everything but the model and the curve, as plain values."""
         return {"valid": self.valid, "epochs": self.epochs, "seconds": self.seconds, "capped": self.capped}
 
 
@@ -64,10 +65,12 @@ def fit_within(experiment: Experiment, seed: int, train: Interactions, validate:
     except _TimeUpError:
         model.restore(model.fitted_on, best)
         every = experiment.arguments.get("optimization", {}).get("validate_every", 1)
-        return Fitted(model, max(values), len(values) * every, time.process_time() - started, capped=True)
+        seconds = time.process_time() - started
+        return Fitted(model, max(values), len(values) * every, seconds, capped=True, curve=tuple(values))
     took = time.process_time() - started
     epochs = 1 if model.effort is None else model.effort.epochs
-    return Fitted(model, max(values) if values else validate(model), epochs, took, capped=False)
+    valid = max(values) if values else validate(model)
+    return Fitted(model, valid, epochs, took, capped=False, curve=tuple(values))
 
 
 def count_parameters(model: Recommender) -> int:

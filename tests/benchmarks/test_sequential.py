@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.sequential.command import Runs, bars_of, results
+from benchmarks.sequential.command import Runs, bars_of, curve_of, results
 from benchmarks.sequential.contenders import (
     LINEAR,
     MATCHED,
@@ -64,6 +64,36 @@ def test_the_peer_reads_the_event_before_the_last() -> None:
     best = model.score(Queries.from_history(rows)).argmax(1).tolist()
     found = [int(model.fitted_on.items.id_of(number)) for number in best]
     assert np.mean([item == 4 * tastes + one for item, (one, _) in zip(found, wanted, strict=True)]) > 0.9
+
+
+def _walks(source: np.random.Generator, users: int, length: int, items: int) -> np.ndarray:
+    """Return "users length", walks along one hidden cycle through all items: each item has one successor."""
+    cycle = source.permutation(items)
+    return cycle[(source.integers(0, items, users)[:, None] + np.arange(length)) % items]
+
+
+def test_the_peer_learns_which_item_follows_which() -> None:
+    """Each item has one successor, which a sound peer names nearly always, of histories longer than it reads."""
+    users, length, items = 300, 20, 60
+    walks = _walks(np.random.default_rng(0), users, length, items)
+    shown = walks[:, :-1]
+    log = Interactions.from_columns(
+        np.repeat(np.arange(users), length - 1), shown.ravel(), times=np.tile(np.arange(length - 1), users)
+    )
+    model = SASRec(32, 8, blocks=1, dropout=0.0, negatives=32, optimization=Optimization(20, 16, 5e-3)).fit(log)
+    histories = [model.fitted_on.items.numbers(row) for row in shown]
+    scores = model.score(Queries.from_history(histories))
+    best = scores.scatter(1, torch.from_numpy(np.stack(histories).astype(np.int64)), -torch.inf).argmax(1)
+    following = model.fitted_on.items.numbers(walks[:, -1])
+    assert np.mean(best.numpy() == following) > 0.98
+
+
+def test_every_position_that_the_peer_reads_is_trained() -> None:
+    users, length = 20, 12
+    items = np.tile(np.arange(length), users)
+    log = Interactions.from_columns(np.repeat(np.arange(users), length), items, times=items)
+    before, after = (SASRec(8, 6, optimization=Optimization(epochs, 8)).fit(log).arrays() for epochs in (0, 1))
+    assert np.all(np.any(before["position"] != after["position"], 1))
 
 
 def test_a_state_of_the_peer_depends_on_no_later_event_and_on_no_padding() -> None:
@@ -130,4 +160,5 @@ def test_published_numbers_are_marked_and_groups_stand_apart() -> None:
     (own,) = [line for line in text.splitlines() if line.startswith(f"| {OWN} ⏱")]
     cells = [cell.strip(" |") for cell in own.split(" | ")[1:]]
     assert cells == ["1", ".3750", "1.0000", ".3500", ".5000", ".2500", ".5000", "3", "2", "1,234", "10"]
+    assert curve_of(Runs([record | {"curve": [0.01, 0.25]}], [users])).endswith("(1,000 users): .0100, .2500.")
     assert text.count("*published:*") == len(PUBLISHED["ml-1m-ordered"])

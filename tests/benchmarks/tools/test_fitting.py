@@ -59,6 +59,7 @@ def test_a_fit_beyond_its_budget_ends_with_its_best_epoch() -> None:
     fitted = fit_within(experiment, 0, cut.train, falling, 0.0)
     assert fitted.capped
     assert fitted.epochs == len(values) == 1
+    assert fitted.curve == (-1.0,)
     one = with_settings(experiment, {"optimization.epochs": 1}).build(0).fit(cut.train)
     assert validator(cut.valid)(fitted.model) == validator(cut.valid)(one) == values[0]
 
