@@ -75,6 +75,7 @@ class Runs:
 
     records: list[dict[str, Any]]  # `seconds`, `epochs`, `examples_per_second`, `parameters`
     tables: list[pd.DataFrame]  # a row per user
+    commits: frozenset[str] = frozenset()  # of the code that made them
 
     def spread(self, metric: str, column: str = "", group: str = "") -> str:
         """Return the mean over the users of a group, and its deviation over seeds."""
@@ -101,9 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     seeds = options.seeds or (1 if options.quick else 3)
     out = report_folder("sequential", options.out, options.quick)
     cells = Cells(out / "cells")
-    parts = ["# Sequential models", method(__doc__), facts(environment())]
-    differences: list[Difference] = []
-    means: dict[str, float] = {}
+    parts = ["# Sequential models", method(__doc__)]
+    commits, differences, means = set[str](), list[Difference](), dict[str, float]()
     for plan in (TRIAL,) if options.quick else PLANS:
         if plan.log not in (options.datasets or [plan.log]) or plan.asked not in (options.asked or [plan.asked]):
             continue
@@ -118,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
                 budget = max(one, default=math.inf)
                 how = plan.contender(name, options.quick), f"{plan.log}-{plan.asked}/{name}", cut, cells, experts
                 made = run(*how, seeds, budget if name == PEER else math.inf, finished=options.finished)
+                commits |= made.commits
                 if made.tables:
                     runs[name] = made
                     print(f"{plan.name}, {name}: NDCG@10 {made.spread('ndcg@10')}", flush=True)
@@ -135,7 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     lost = [f"- {row[0]}: {row[1]}: {row[3]}" for row in rows if row[-1] == "lost"]
     bars = bars_of(means, pairs)
     missed = [f"- missed: {row[0]}: {row[2]}, bar {row[1]}" for row in bars if "missed" in row[-1]]
-    parts[3:3] = ["## What lost", "\n".join(lost + missed) or "Nothing, of the pairs below."]
+    known = facts(environment() | {"commit": ", ".join(sorted(commits))})
+    parts[2:2] = [known, "## What lost", "\n".join(lost + missed) or "Nothing, of the pairs below."]
     parts += ["## Paired over users", table(["log", "pair", *COLUMNS, ""], rows)]
     if bars:
         parts += ["## Bars", bars_table(bars)]
@@ -203,7 +205,7 @@ def run(
 
     Experts that were fitted before count with the time that their fit took. With `finished` no run is started.
     """
-    records, tables = [], []
+    records, tables, commits = [], [], set()
     for seed in range(seeds if is_seeded(experiment) else 1):
         facts_of_run = experiment.to_dict(), cut.train.fingerprint, cut.name, _VALIDATION_USERS
 
@@ -226,7 +228,8 @@ def run(
         record, _ = cells.make(f"{cell}-{seed}", identity(*facts_of_run), make)
         records.append(record)
         tables.append(cells.evaluation(f"{cell}-{seed}").per_user)
-    return Runs(records, tables)
+        commits.add(cells.environment(f"{cell}-{seed}").get("commit", "unknown"))
+    return Runs(records, tables, frozenset(commits))
 
 
 def _fitted(

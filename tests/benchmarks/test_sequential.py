@@ -27,6 +27,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.testing import RECOMMENDER_CHECKS, Subject
 from recsys.training.trainable import Optimization
+from recsys.types import Ints
 
 _NEEDS_CONTRIBUTIONS_OR_WEIGHTS = ("_uses_or_refuses_event_weights", "_contributions_add_up")
 _CHECKS = [
@@ -66,10 +67,10 @@ def test_the_peer_reads_the_event_before_the_last() -> None:
     assert np.mean([item == 4 * tastes + one for item, (one, _) in zip(found, wanted, strict=True)]) > 0.9
 
 
-def _walks(source: np.random.Generator, users: int, length: int, items: int) -> np.ndarray:
+def _walks(source: np.random.Generator, users: int, length: int, items: int) -> Ints:
     """Return "users length", walks along one hidden cycle through all items: each item has one successor."""
     cycle = source.permutation(items)
-    return cycle[(source.integers(0, items, users)[:, None] + np.arange(length)) % items]
+    return np.asarray(cycle[(source.integers(0, items, users)[:, None] + np.arange(length)) % items], np.int64)
 
 
 def test_the_peer_learns_which_item_follows_which() -> None:
