@@ -259,8 +259,8 @@ def _under_heading(sentence: str, taste: str | None) -> str:
     'Because you rated Ran above your average.'
     >>> _under_heading("Because you rated Sunset Blvd.: without that, it would not be here.", None)
     'Because you rated Sunset Blvd.'
-    >>> _under_heading("Ran and 2 more of your taste for titles like Up speak for it together.", "titles like Up")
-    'Ran and 2 more of this taste speak for it together.'
+    >>> _under_heading("Ran and 2 more of your taste for titles like Up speak for it.", "titles like Up")
+    'Ran and 2 more of this taste speak for it.'
     """
     said = re.sub(rf"\.?{_WITHOUT}$", ".", sentence)
     return said if taste is None else said.replace(f" ({taste})", "").replace(f"your taste for {taste}", "this taste")

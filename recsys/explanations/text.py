@@ -107,7 +107,7 @@ def because(titles: Sequence[str], verb: str, taste: str | None, certainty: Cert
     return f"{deed}{f' ({taste})' if named else ''}: {without} it would not be here."
 
 
-def whole_taste(taste: str | None, count: int, strongest: str, recent: float | None = None) -> str:
+def whole_taste(taste: str | None, count: int, titles: Sequence[str], recent: float | None = None) -> str:
     """Return the sentence for an item that a taste as a whole carries, and no few events.
 
     It begins with what is particular to the item, because a list often has several of one taste.
@@ -115,22 +115,20 @@ def whole_taste(taste: str | None, count: int, strongest: str, recent: float | N
     Args:
         taste: its words; None: the history is one taste.
         count: of its items that speak for the recommended one.
-        strongest: title of the one that does most.
+        titles: of those of them that are named, at least one.
         recent: the recent share of the evidence; None where nothing fades.
 
-    >>> whole_taste("crime & thriller", 84, "Heat")
-    'Heat and 83 more of your taste for crime & thriller speak for it together.'
-    >>> whole_taste("titles like Heat and Se7en", 84, "Ran", 0.9)
-    'Ran and 83 more of your taste for titles like Heat and Se7en speak for it together, mostly recently.'
-    >>> whole_taste(None, 2, "Heat"), whole_taste(None, 1, "Heat", 0.9)
-    ('Heat and 1 more title of your history speak for it together.', 'Heat, of your history, speaks for it, recently.')
+    >>> whole_taste("crime & thriller", 84, ["Heat", "Ran"])
+    'Heat, Ran and 82 more of your taste for crime & thriller speak for it.'
+    >>> whole_taste("titles like Heat and Se7en", 84, ["Ran"], 0.9)
+    'Ran and 83 more of your taste for titles like Heat and Se7en speak for it, mostly recently.'
+    >>> whole_taste(None, 3, ["Heat", "Ran"]), whole_taste(None, 2, ["Heat", "Ran"])
+    ('Heat, Ran and 1 more title of your history speak for it.', 'Heat and Ran, of your history, speak for it.')
+    >>> whole_taste(None, 1, ["Heat"], 0.9)
+    'Heat, of your history, speaks for it, recently.'
     """
-    whole = "your history" if taste is None else f"your taste for {taste}"
     when = "".join(f", {word}" for word in recency(recent, count))
-    if count == 1:
-        return f"{strongest}, of {whole}, speaks for it{when}."
-    kind = "" if taste is not None else f" title{'s' if count > 2 else ''}"
-    return f"{strongest} and {count - 1:,} more{kind} of {whole} speak for it together{when}."
+    return f"{_of_taste(taste, count, titles)} for it{when}."
 
 
 def recency(recent: float | None, count: int = 2) -> list[str]:
@@ -145,36 +143,39 @@ def recency(recent: float | None, count: int = 2) -> list[str]:
     return [when if count == 1 else f"mostly {when}"]
 
 
-def two_tastes(owner: str, count: int, strongest: str, other: str) -> str:
+def two_tastes(owner: str, count: int, titles: Sequence[str], other: str) -> str:
     """Return the sentence for an item that would stay without its owner's events.
 
     Args:
         owner: the taste that owns the item.
         count: of its items that speak for the recommended one.
-        strongest: title of the one that does most.
+        titles: of those of them that are named, at least one.
         other: the taste, of all others, that speaks for it most.
 
-    >>> two_tastes("crime", 4, "Heat", "comedy")
-    'Heat and 3 more of your taste for crime speak for it, and so does your taste for comedy.'
+    >>> two_tastes("crime", 4, ["Heat", "Ran"], "comedy")
+    'Heat, Ran and 2 more of your taste for crime speak for it, and so does your taste for comedy.'
     """
-    return f"{_of_taste(owner, count, strongest)} for it, and so does your taste for {other}."
+    return f"{_of_taste(owner, count, titles)} for it, and so does your taste for {other}."
 
 
-def popular_too(owner: str, count: int, strongest: str) -> str:
+def popular_too(owner: str, count: int, titles: Sequence[str]) -> str:
     """Return the sentence for what many have used and would stay without its owner's events; see `two_tastes`.
 
-    >>> popular_too("crime", 4, "Heat")
-    'Popular with nearly everybody; Heat and 3 more of your taste for crime speak for it, too.'
-    >>> popular_too("crime", 1, "Heat")
+    >>> popular_too("crime", 4, ["Heat", "Ran"])
+    'Popular with nearly everybody; Heat, Ran and 2 more of your taste for crime speak for it, too.'
+    >>> popular_too("crime", 1, ["Heat"])
     'Popular with nearly everybody; Heat, of your taste for crime, speaks for it, too.'
     """
-    return f"Popular with nearly everybody; {_of_taste(owner, count, strongest)} for it, too."
+    return f"Popular with nearly everybody; {_of_taste(owner, count, titles)} for it, too."
 
 
-def _of_taste(taste: str, count: int, strongest: str) -> str:
-    if count == 1:
-        return f"{strongest}, of your taste for {taste}, speaks"
-    return f"{strongest} and {count - 1:,} more of your taste for {taste} speak"
+def _of_taste(taste: str | None, count: int, titles: Sequence[str]) -> str:
+    """Return some titles of a taste, or of the history, how many more there are, and that they speak."""
+    whole, more = "your history" if taste is None else f"your taste for {taste}", count - len(titles)
+    if more <= 0:
+        return f"{enumeration(titles)}, of {whole}, {'speaks' if len(titles) == 1 else 'speak'}"
+    kind = "" if taste is not None else f" title{'s' if more > 1 else ''}"
+    return f"{', '.join(titles)} and {more:,} more{kind} of {whole} speak"
 
 
 def speak_for_it(titles: Sequence[str], taste: str | None = None) -> str:

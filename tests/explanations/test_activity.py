@@ -61,7 +61,7 @@ def test_evidence_is_recent_or_long_term() -> None:
     ((best, *_),) = explain(model, Queries.from_history([[0, 5, 4, 1]]), 1)
     assert [(fact.item_id, fact.recent) for fact in best.evidence] == [(1, True), (0, False)]
     assert best.recent == pytest.approx(1 / (1 + 3 * 2**-3))
-    assert best.reason == "Crime 1 and 1 more title of your history speak for it together."
+    assert best.reason == "Crime 1 and Crime 0, of your history, speak for it."
     record = json.loads(json.dumps(best.to_dict()))
     assert record["recent"] + record["long_term"] == pytest.approx(1)
     assert [fact["recent"] for fact in record["evidence"]] == [True, False]
@@ -102,7 +102,7 @@ def test_no_recency_without_decay_or_order() -> None:
         assert [fact.recent for fact in answer.evidence] == [None, None]
         assert "recent" not in answer.to_dict()
         assert "recent" not in answer.evidence[0].to_dict()
-        assert answer.reason == "Crime 0 and 1 more title of your history speak for it together."
+        assert answer.reason == "Crime 0 and Crime 1, of your history, speak for it."
     cold = explain(Decayed(linear(), GlobalHalfLife(2.0)).fit(movie_log()), Queries.from_history([[]]), 1)[0][0]
     assert cold.recent is None
 

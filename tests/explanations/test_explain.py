@@ -74,7 +74,7 @@ def test_items_that_no_few_events_carry_are_told_so() -> None:
     assert [one.certainty, two.certainty] == pytest.approx([1 / 7, 2 / 7])
     assert (one.low_certainty, two.low_certainty) == (True, False)
     assert (one.reason_kind, one.without, one.certainty_word) == ("taste", (), None)
-    assert one.reason == "Crime 0 and 6 more titles of your history speak for it together."
+    assert one.reason == "Crime 0, Crime 1 and 5 more titles of your history speak for it."
     assert 1 / 7 < LOW_CERTAINTY < 2 / 7
     assert one.to_dict()["low_certainty"] is True
 
@@ -98,7 +98,7 @@ def test_what_was_rated_below_the_own_mean_is_no_reason() -> None:
 def test_unsearched_items_are_told_what_speaks_for_them() -> None:
     ((best, *_),) = explain(linear(), Queries.from_history([[0, 1]]), 2, searched=0)
     assert (best.reason_kind, best.without) == ("taste", ())
-    assert best.reason == "Crime 0 and 1 more title of your history speak for it together."
+    assert best.reason == "Crime 0 and Crime 1, of your history, speak for it."
 
 
 def test_sentences_for_cold_users_and_unsupported_items() -> None:
@@ -126,7 +126,7 @@ def test_ratings_and_persona_appear_in_the_sentence() -> None:
     ((best, *_),) = explain(model, Queries.from_interactions(log, np.array([0])), 3)
     # User 0 rated crime 0, 1, 2 and comedy 4; crime 3 is the closest to what is left.
     assert best.title == "Crime 3"
-    assert best.reason == "Crime 1 and 1 more title of your history speak for it together."
+    assert best.reason == "Crime 1 and Crime 0, of your history, speak for it."
     assert [persona.persona for persona in best.personas] == [0, 1]
     assert sum(persona.weight for persona in best.personas) == pytest.approx(1.0)
     assert [fact.rating for fact in best.evidence] == [5.0, 4.0]  # crime 2, rated 3, is below the own mean of 3.25

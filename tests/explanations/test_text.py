@@ -41,9 +41,9 @@ def test_every_sentence_is_one_sentence() -> None:
         text.unnamed(),
         text.unnamed("Crime"),
         text.because(["A", "B"], "rated", "Crime", "weak", "above your average"),
-        text.whole_taste("Crime", 84, "A", 0.9),
-        text.two_tastes("crime", 4, "A", "comedy"),
-        text.popular_too("crime", 4, "A"),
+        text.whole_taste("Crime", 84, ["A", "B"], 0.9),
+        text.two_tastes("crime", 4, ["A", "B"], "comedy"),
+        text.popular_too("crime", 4, ["A"]),
         text.speak_for_it(["A"]),
         text.resembles(["A"], "rated", "Crime"),
     ]

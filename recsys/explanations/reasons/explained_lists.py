@@ -22,7 +22,9 @@ from recsys.explanations.reasons.steps import Steps, finished
 from recsys.explanations.reasons.user_list import UserList
 from recsys.explanations.records import Explanation, ItemId, PersonaShare, ReasonKind, certainty_word
 from recsys.models.capabilities import as_fold_in
+from recsys.models.personas.model import WithPersonas
 from recsys.models.personas.names.labels import TasteName
+from recsys.models.personas.ownership import RESEMBLANCE
 from recsys.types import Doubles, Ints, Mask
 
 LEAST_CERTAINTY: Final = 0.05
@@ -32,6 +34,12 @@ _POPULAR = 0.01
 """Part of the catalogue, most used first, that "nearly everybody" knows; at least `_POPULAR_ITEMS`."""
 
 _POPULAR_ITEMS = 50
+
+_TOLD = 2
+"""Titles that a sentence on a taste as a whole names."""
+
+_AGAIN = 0.5
+"""Part of its worth that a title keeps each time that a sentence further up has named it."""
 
 
 def explain_lists(
@@ -160,7 +168,8 @@ class ExplainedLists:
         """Return the explanations of all lists."""
         there = self._sets != UNKNOWN
         without = Events.of(self._sets, there)
-        shown = self._shown()
+        told = self._told()
+        shown = self._shown(told)
         added = self._added(shown)
         certainty = self._shares(without)
         certainty = np.where(there[:, 0], certainty, self._shares(shown))
@@ -170,7 +179,7 @@ class ExplainedLists:
             young = self._sums(np.where(self._recent, self._rows, UNKNOWN), len(self._lists))[self._row, self._rank]
             np.divide(young, self._total, out=recent, where=self._total > 0)
         personas, owners, owner_share = self._personas()
-        kinds, reasons = self._reasons(certainty, recent, personas)
+        kinds, reasons = self._reasons(told, certainty, recent, personas)
         return ExplanationColumns(
             self._lists.queries,
             self._fitted,
@@ -192,7 +201,7 @@ class ExplainedLists:
         )
 
     def _reasons(
-        self, certainty: Doubles, recent: Doubles, personas: Sequence[tuple[PersonaShare, ...]]
+        self, told: Ints, certainty: Doubles, recent: Doubles, personas: Sequence[tuple[PersonaShare, ...]]
     ) -> tuple[list[ReasonKind], list[str]]:
         """Return what carries each item, and the sentence that says it."""
         nobody = [self._nobody(row) for row in range(len(self._lists))]
@@ -207,7 +216,7 @@ class ExplainedLists:
         several = (self._numbers != UNKNOWN).sum(1) > 1
         tasted = (several[self._row] & (self._owner != UNKNOWN)).tolist()
         columns = (self._row, (self._sets != UNKNOWN).sum(1), speaking, self._total, recent, certainty)
-        rows = zip(*(column.tolist() for column in columns), self._deeds(), strict=True)
+        rows = zip(*(column.tolist() for column in columns), self._deeds(told), strict=True)
         for place, (row, size, count, total, young, certain, (titles, kinds_done, above)) in enumerate(rows):
             kind: ReasonKind = "taste"
             taste = self._taste(row, int(self._owner[place])) if tasted[place] else None
@@ -223,13 +232,13 @@ class ExplainedLists:
             elif count == 0:
                 kind, reason = ("popular", text.POPULAR) if popular[place] else ("taste", text.WEAK)
             elif taste is None or place not in self._stays:
-                reason = text.whole_taste(taste, count, titles[0], None if math.isnan(young) else young)
+                reason = text.whole_taste(taste, count, titles, None if math.isnan(young) else young)
             elif popular[place]:
-                kind, reason = "popular", text.popular_too(taste, count, titles[0])
+                kind, reason = "popular", text.popular_too(taste, count, titles)
             else:
                 numbers = self._numbers[row].tolist()
                 other = next(one.persona for one in personas[place] if one.persona != numbers[self._owner[place]])
-                reason = text.two_tastes(taste, count, titles[0], self._taste(row, numbers.index(other)))
+                reason = text.two_tastes(taste, count, titles, self._taste(row, numbers.index(other)))
             kinds.append(kind)
             reasons.append(reason)
         return kinds, reasons
@@ -244,15 +253,43 @@ class ExplainedLists:
             return text.ONLY_AGAINST
         return text.UNKNOWN_ITEMS if events.stop > events.start else text.COLD
 
-    def _deeds(self) -> Iterator[tuple[list[str], tuple[Kind, ...], bool]]:
+    def _told(self) -> Ints:
+        """Return the events that the sentence of each item names, "places MOST".
+
+        They are those of the set without which it would leave. Where there is none, they are two of the strongest, by
+
+            contribution . exp(2 cos)           cos: of the event's item with this one, 0 without vectors of items
+
+        and half of that for each time that a sentence further up the list has named it: what adds most to a score is
+        often the same popular title.
+        """
+        told, model = self._sets.copy(), self._lists.model
+        history = self._lists.queries.history
+        there = self._strongest != UNKNOWN
+        if not there.any():
+            return told
+        worth = np.where(there, self._positive[self._strongest, self._rank[:, None]], 0.0)
+        if isinstance(model, WithPersonas):
+            vectors = model.dictionary.vectors
+            alike = np.einsum("psd,pd->ps", vectors[history.items[self._strongest]], vectors[self._items])
+            worth *= np.exp(RESEMBLANCE * alike)
+        before = np.zeros(len(history.items))  # how often each event was named
+        for rank in range(self._lists.listed.items.shape[1]):
+            places = np.flatnonzero(self._rank == rank)
+            free = places[told[places, 0] == UNKNOWN]
+            again = worth[free] * _AGAIN ** before[self._strongest[free]]
+            best = np.argsort(-again, axis=1, kind="stable")[:, :_TOLD]
+            chosen = np.take_along_axis(self._strongest[free], best, 1)
+            told[free, :_TOLD] = np.where(np.take_along_axis(there[free], best, 1), chosen, UNKNOWN)
+            np.add.at(before, told[places][told[places] != UNKNOWN], 1.0)
+        return told
+
+    def _deeds(self, told: Ints) -> Iterator[tuple[list[str], tuple[Kind, ...], bool]]:
         """Yield of each item what its sentence names: titles, what was done, and whether above the user's mean.
 
-        They are those of the set of events, or else of the strongest event. Titles are as one says them, with the year
-        where two of them, or the item itself, have the same.
+        Titles are as one says them, with the year where two of them, or the item itself, have the same.
         """
-        named = self._sets.copy()
-        named[:, 0] = np.where(named[:, 0] == UNKNOWN, self._strongest[:, 0], named[:, 0])
-        events = named[named != UNKNOWN]
+        events = told[told != UNKNOWN]
         queries, titles = self._lists.queries, self._fitted.metadata.titles
         raw = [titles[item] for item in queries.history.items[events].tolist()]
         said, kinds, above = (
@@ -260,7 +297,7 @@ class ExplainedLists:
             kinds_of(queries, events),
             is_above(queries)[events],
         )
-        ends = np.cumsum((named != UNKNOWN).sum(1)).tolist()
+        ends = np.cumsum((told != UNKNOWN).sum(1)).tolist()
         start, raised = 0, above.tolist()
         for item, end in zip(self._items.tolist(), ends, strict=True):
             every = [*said[start:end], readable_title(titles[item])]
@@ -303,10 +340,10 @@ class ExplainedLists:
             sums[group[starts]] = np.add.reduceat(values, starts)
         return sums
 
-    def _shown(self) -> Events:
-        """Return the events that are shown: those of the reason, then the strongest of those that may be reasons."""
-        again = (self._strongest[:, :, None] == self._sets[:, None]).any(2)
-        every = np.hstack([self._sets, np.where(again, UNKNOWN, self._strongest)])
+    def _shown(self, told: Ints) -> Events:
+        """Return the events that are shown: those of the sentence, then the strongest of those that may be reasons."""
+        again = (self._strongest[:, :, None] == told[:, None]).any(2)
+        every = np.hstack([told, np.where(again, UNKNOWN, self._strongest)])
         there = every != UNKNOWN
         size = (self._sets != UNKNOWN).sum(1)
         return Events.of(every, there & (np.cumsum(there, axis=1) <= np.maximum(size, self._most)[:, None]))

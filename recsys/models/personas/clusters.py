@@ -44,7 +44,7 @@ class PersonaSettings:
     """
 
     most: int = 6
-    similarity: float = 0.44
+    similarity: float = 0.5
     least_share: float = 0.08
     least_ratio: float = 0.25
     least_events: int = 3

@@ -44,7 +44,7 @@ class TasteSettings:
     tastes: int = 48
     dim: int = 16
     shrinkage: float = 100.0
-    metadata_weight: float = 0.3
+    metadata_weight: float = 0.5
 
     def __post_init__(self) -> None:
         whole("tastes", self.tastes)
@@ -67,7 +67,7 @@ class TasteDictionary:
         vectors: "items dim", float32, unit rows.
         taste: "items", int32, the taste of each item.
         merges: "tastes-1 2", int32: node `tastes + m` joins the two nodes of row m; nodes below `tastes` are tastes.
-        themes: "items dim'", float32, unit rows: vectors in which labels count as much as co-use.
+        themes: "items dim'", float32, unit rows: vectors in which labels count more than co-use.
         one_taste: coherence in the themes of a user of one taste, see `recsys.models.personas.one_taste`.
         counts: "items", the events from which each vector was made.
     """

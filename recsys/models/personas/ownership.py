@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ _ENTRIES = 2_000_000
 """Contributions computed at a time, about 8 MB: larger arrays are fresh pages each time, slower to get than to fill."""
 
 
-_RESEMBLANCE = 2.0
+RESEMBLANCE: Final = 2.0
 """How much resemblance counts beside what a persona adds to a score."""
 
 FEW = 10.0
@@ -149,7 +149,7 @@ def voices(scores: Doubles, shares: Doubles, alike: Doubles) -> Doubles:
         shares: "users K", of the personas.
         alike: "users K n", of `resemblance`.
     """
-    return np.maximum(scores, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None] * np.exp(_RESEMBLANCE * alike)
+    return np.maximum(scores, 0.0) / np.sqrt(np.maximum(shares, 1e-12))[:, :, None] * np.exp(RESEMBLANCE * alike)
 
 
 def resemblance(dictionary: TasteDictionary, personas: Personas, items: Items) -> Doubles:

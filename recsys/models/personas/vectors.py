@@ -17,7 +17,7 @@ _FEWEST_USERS = 2
 """Pairs of items that a single user joins are left out: there are many, and each says next to nothing."""
 
 
-def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, metadata_weight: float = 0.3) -> Doubles:
+def item_vectors(train: Interactions, dim: int = 16, shrinkage: float = 100.0, metadata_weight: float = 0.5) -> Doubles:
     """Return "items dim'", unit rows; a row of zeros for an item of which nothing is known.
 
         PMI_ij = c_ij / (c_ij + shrinkage) ln( c_ij U / (n_i n_j) ),   P = max(PMI, 0) = Q S Q'
