@@ -10,8 +10,10 @@ from recsys.data.queries import Queries
 from recsys.types import Doubles, Floats, Mask
 
 THEME_LABELS = 0.7
-"""Weight of the labels in the vectors in which tastes are compared with labels: more than that of co-use, because what was
-shown together in one year is used together, whatever it is about."""
+"""Weight of the labels in the vectors in which tastes are compared with labels.
+
+It is more than that of co-use, because what was shown in one year is used together, whatever it is about.
+"""
 
 _WIDEST = 1 / 6
 """A label with a larger share of the events ("Drama") is not one taste."""
