@@ -18,6 +18,12 @@ from recsys.types import Floats, Items
 
 Integers = npt.NDArray[np.integer]
 
+_FEW = 32
+"""Up to so many `torch.topk` keeps a heap, which is fast."""
+
+_ROWS = 256
+"""Rows whose largest scores are looked for at a time, so that the copy of their scores stays in the cache."""
+
 NAN_SCORES = (
     "the scores of the model are NaN: its training has diverged, or a setting is too large to compute with; give a "
     "smaller learning rate, and a regularization and other settings nearer to their defaults"
@@ -77,17 +83,17 @@ def top_n(
     """
     rank = (torch.arange(scores.shape[1]) if tie_rank is None else tie_rank).to(scores.device)
     width = min(n, scores.shape[1])
-    values, index = torch.topk(scores, min(n + 1, scores.shape[1]), dim=1)
+    values, index = largest(scores, min(n + 1, scores.shape[1]))
     if bool(torch.isnan(values).any()):  # which count as the largest
         raise ConfigError(NAN_SCORES)
-    following = values[:, width:]
-    values, index = values[:, :width], index[:, :width]
-    last = values[:, -1:]
-    tied = (following == last).any(1) & (last[:, 0] > -torch.inf)
     by_rank = torch.argsort(rank[index], dim=1, stable=True)
     values, index = values.gather(1, by_rank), index.gather(1, by_rank)
     best = torch.argsort(values, dim=1, descending=True, stable=True)
     values, index = values.gather(1, best), index.gather(1, best)
+    following = values[:, width:]
+    values, index = values[:, :width], index[:, :width]
+    last = values[:, -1:]
+    tied = (following == last).any(1) & (last[:, 0] > -torch.inf)
     if bool(tied.any()):
         # Scores above the last one are in place; the rest is filled with the first by rank of those that equal it.
         equal = torch.where(scores[tied] == last[tied], -rank.float(), -torch.inf)
@@ -100,6 +106,31 @@ def top_n(
     items[:, :width] = index.cpu().numpy()
     top[:, :width] = values.cpu().numpy()
     return items, top
+
+
+def largest(
+    scores: Float[Tensor, "queries items"], k: int
+) -> tuple[Float[Tensor, "queries k"], Int[Tensor, "queries k"]]:
+    """Return the k largest scores of each row, in any order, and where they are; of equal ones any.
+
+    `torch.topk` of more than a few sorts each row. What is at least the k-th largest, which `np.partition` finds, takes
+    a fifth of its time for the 100 best of 3,416; rows in which others equal it are left to `topk`.
+    """
+    if scores.device.type != "cpu" or not _FEW < k < scores.shape[1]:
+        found = torch.topk(scores, k, dim=1)
+        return found.values, found.indices
+    index = torch.empty(len(scores), k, dtype=torch.int64)
+    for start in range(0, len(scores), _ROWS):
+        part = scores[start : start + _ROWS]
+        array = part.numpy()
+        reached = array >= np.partition(array, -k, axis=1)[:, -k, None]
+        alone = np.count_nonzero(reached, axis=1) == k
+        found = np.flatnonzero(reached if alone.all() else reached[alone]) % array.shape[1]
+        index[start : start + _ROWS][torch.from_numpy(alone)] = torch.from_numpy(found.reshape(-1, k))
+        if not alone.all():
+            tied = torch.from_numpy(~alone)
+            index[start : start + _ROWS][tied] = torch.topk(part[tied], k, dim=1).indices
+    return scores.gather(1, index), index
 
 
 def sparse_top_n(

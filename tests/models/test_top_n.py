@@ -39,9 +39,27 @@ def test_top_n_equals_sorting_by_score_then_item(scores: np.ndarray, n: int) -> 
         assert (value[len(expected) :] == -np.inf).all()
 
 
-def test_nan_in_dense_scores_raises() -> None:
+@given(seed=st.integers(0, 10_000), levels=st.sampled_from([2, 30, 10_000]), n=st.integers(33, 90))
+def test_many_are_found_as_by_sorting(seed: int, levels: int, n: int) -> None:
+    """Rows of different scores and rows of ties, some with too few items, in more than one block."""
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, levels, (300, 80)).astype(np.float32)
+    scores[rng.random(scores.shape) < 0.3] = -np.inf
+    rank = rng.permutation(80)
+    items, values = top_n(torch.from_numpy(scores), n, torch.from_numpy(rank))
+    order = np.lexsort((np.broadcast_to(rank, scores.shape), -scores), axis=1)[:, :n]
+    best = np.take_along_axis(scores, order, 1)
+    width = order.shape[1]
+    np.testing.assert_array_equal(values[:, :width], best)
+    np.testing.assert_array_equal(items[:, :width], np.where(best > -np.inf, order, UNKNOWN))
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_nan_in_dense_scores_raises(n: int) -> None:
+    scores = torch.zeros(2, 50)
+    scores[1, 3] = torch.nan
     with pytest.raises(ConfigError, match="NaN"):
-        top_n(torch.tensor([[0.0, float("nan")]]), 1)
+        top_n(scores, n)
 
 
 def test_equal_scores_are_listed_by_tie_rank() -> None:
