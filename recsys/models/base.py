@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self, final
+from typing import Any, Final, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,10 @@ from recsys.types import Doubles, Floats, Ints, Items, Mask
 
 Validate = Callable[["Recommender"], float]
 """A validation metric of a model, larger is better. Models trained by gradient use it for early stopping."""
+
+
+_SEATED: Final = 256
+"""Users whose owners and lists are made at a time: what is known of their candidates is a few MB."""
 
 
 @final
@@ -369,23 +373,26 @@ class Recommender(ABC):
     ) -> Recommendations:
         """Let a slate choose from the `size` best candidates; from more, where too few of them may be listed."""
         pool = Pool(*self._best(queries, candidates, min(size, self.n_items)))
-        if owners is not None:
-            pool = replace(pool, seating=owners.seating(rows, pool.items))
-        chosen = slate.choose(pool, n)
+        chosen, owned = np.empty((len(rows), n), np.int64), np.full((len(rows), n), UNKNOWN, np.int32)
+        for start in range(0, len(rows), _SEATED):
+            few = slice(start, start + _SEATED)
+            some = pool.take(few)
+            if owners is not None:
+                some = replace(some, seating=owners.seating(rows[few], some.items))
+            chosen[few] = slate.choose(some, n)
+            if some.seating is not None:
+                owned[few] = np.take_along_axis(some.seating.owner, np.maximum(chosen[few], 0), 1)
         place, empty = np.maximum(chosen, 0), chosen == UNKNOWN
         items, scores = np.take_along_axis(pool.items, place, 1), np.take_along_axis(pool.scores, place, 1)
-        items[empty], scores[empty] = UNKNOWN, -np.inf
-        owned = None if pool.seating is None else np.take_along_axis(pool.seating.owner, place, 1)
-        if owned is not None:
-            owned[empty] = UNKNOWN
+        items[empty], scores[empty], owned[empty] = UNKNOWN, -np.inf, UNKNOWN
         short = np.flatnonzero(empty.any(1) & (pool.items[:, -1] != UNKNOWN))
         if len(short) and size < self.n_items:
             rest = None if candidates is None else candidates.take(short)
             more = self._slated(queries.take(short), rest, n, slate, owners, rows[short], 4 * size)
             items[short], scores[short] = more.items, more.scores
-            if owned is not None and more.owners is not None:
+            if more.owners is not None:
                 owned[short] = more.owners
-        return Recommendations(items, scores, owned)
+        return Recommendations(items, scores, None if owners is None else owned)
 
     @torch.inference_mode()
     def _best(self, queries: Queries, candidates: Ragged | None, n: int) -> tuple[Items, Floats]:

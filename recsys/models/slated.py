@@ -15,7 +15,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
 from recsys.models.base import ReadOut, Recommender, Validate
 from recsys.models.capabilities import OwnSlate, RoutesItems
-from recsys.models.personas.content import LABELLED, content_of
+from recsys.models.personas.content import LABELLED, contents_of
 from recsys.models.personas.model import WithPersonas
 from recsys.models.wrapping import Wrapper, fitted, part_of, prefixed
 from recsys.slates import Exact, Owners, Seating, Seats, Slate
@@ -184,11 +184,10 @@ class LabelOwners(Owners):
     def seating(self, rows: Ints, items: Items) -> Seating:
         fitted = self._model.fitted_on
         read = self._model.read(self._queries.take(rows)).queries
-        content = content_of(self._model.parts, read, items)
-        popularity = content_of(fitted.popularity_parts, read, items)
-        owners = content
+        tables = [self._model.parts, fitted.popularity_parts]
         if self._model.seats_personas:
             routed = self._model.routing()
-            first = (routed.argmax(1)[:, None] == np.arange(routed.shape[1])).astype(np.float64)
-            owners = content_of(first, read, items)
+            tables.append((routed.argmax(1)[:, None] == np.arange(routed.shape[1])).astype(np.float64))
+        content, popularity, *routes = contents_of(tables, read, items)
+        owners = routes[0] if routes else content
         return Seating(owners.home, owners.shares, content=content, popularity=popularity)

@@ -86,10 +86,13 @@ def top_n(
     values, index = largest(scores, min(n + 1, scores.shape[1]))
     if bool(torch.isnan(values).any()):  # which count as the largest
         raise ConfigError(NAN_SCORES)
-    by_rank = torch.argsort(rank[index], dim=1, stable=True)
-    values, index = values.gather(1, by_rank), index.gather(1, by_rank)
-    best = torch.argsort(values, dim=1, descending=True, stable=True)
-    values, index = values.gather(1, best), index.gather(1, best)
+    values, order = torch.sort(values, dim=1, descending=True)
+    index = index.gather(1, order)
+    unsure = ((values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -torch.inf)).any(1)
+    if bool(unsure.any()):  # a stable sort by score of what is in the order of ranks
+        by_rank = torch.argsort(rank[index[unsure]], dim=1)
+        some, order = torch.sort(values[unsure].gather(1, by_rank), dim=1, descending=True, stable=True)
+        values[unsure], index[unsure] = some, index[unsure].gather(1, by_rank).gather(1, order)
     following = values[:, width:]
     values, index = values[:, :width], index[:, :width]
     last = values[:, -1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -85,11 +86,30 @@ def test_without_labels_and_owners_the_best_scores_are_listed(slate: Slate, quer
 
 
 @pytest.mark.parametrize("slate", SLATES, ids=str)
-def test_a_list_is_the_same_whoever_else_is_asked(slate: Slate) -> None:
-    pool = _pool(3, queries=150)
+@given(seed=st.integers(0, 1000), controls=st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_a_list_is_the_same_whoever_else_is_asked(slate: Slate, seed: int, controls: bool) -> None:
+    pool, rng = _pool(seed, queries=70), np.random.default_rng(seed)
+    if controls:
+        boosted, muted = rng.random((2, 70, 3)) < 0.3
+        pool = replace(pool, seating=replace(pool.owned, boosted=boosted & ~muted, muted=muted, trust=rng.random(70)))
     together = slate.choose(pool, 6)
-    alone = np.concatenate([slate.choose(pool.take(slice(row, row + 1)), 6) for row in range(0, 150, 7)])
-    np.testing.assert_array_equal(together[::7], alone)
+    alone = np.concatenate([slate.choose(pool.take(slice(row, row + 1)), 6) for row in range(0, 70, 3)])
+    np.testing.assert_array_equal(together[::3], alone)
+
+
+@given(seed=st.integers(0, 1000), labels=st.integers(1, 40))
+def test_the_home_of_a_candidate_is_its_label_of_the_largest_share(seed: int, labels: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = (rng.random((3, 7, labels)) < rng.choice([0.02, 0.1, 0.9])) * rng.random((3, 7, labels))
+    shares = rng.integers(0, 3, (3, labels)) / labels
+    content = Content(parts, shares)
+    for row, candidate in np.ndindex(3, 7):
+        own = np.flatnonzero(parts[row, candidate])
+        expected = own[shares[row, own].argmax()] if len(own) else UNKNOWN
+        assert content.home[row, candidate] == expected
+    wide = Content(np.pad(parts, [(0, 0), (0, 0), (0, 600)]), np.pad(shares, [(0, 0), (0, 600)]))
+    np.testing.assert_array_equal(wide.home, content.home)
 
 
 @pytest.mark.parametrize("slate", SLATES, ids=str)
@@ -128,9 +148,10 @@ def test_without_weight_the_best_scores_are_listed(slate: Slate) -> None:
     np.testing.assert_array_equal(slate.choose(pool, 8), Greedy().choose(pool, 8))
 
 
-def test_calibration_is_the_greedy_of_its_objective() -> None:
+@pytest.mark.parametrize("seed", range(11, 16))
+def test_calibration_is_the_greedy_of_its_objective(seed: int) -> None:
     """An independent greedy: after each rank the next candidate is best by score and C_KL of the evaluation."""
-    pool, slate = _pool(11), Calibrated(0.6, 0.2, 20)
+    pool, slate = _pool(seed), Calibrated(0.6, 0.2, 20)
     chosen = slate.choose(pool, 6)
     for query in range(len(chosen)):
         present = pool.items[query] != UNKNOWN

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -27,24 +29,36 @@ def content_parts(metadata: ItemMetadata, dictionary: TasteDictionary) -> Double
     return metadata.genre_parts if metadata.labelled >= LABELLED else dictionary.parts
 
 
-def content_of(parts: Doubles, queries: Queries, items: Items) -> Content:
-    """Return what candidates and, by the weights that the queries have, histories are about.
+def contents_of(tables: Sequence[Doubles], queries: Queries, items: Items) -> list[Content]:
+    """Return what candidates and, by the weights that the queries have, histories are about, by several tables.
 
     Args:
-        parts: "items labels".
+        tables: of "items labels".
         queries: as the model reads them.
         items: "queries pool"; `UNKNOWN` is about nothing.
     """
-    history = queries.matrix(len(parts)) @ parts if len(queries) > 1 else _sum_of_parts(queries, parts)
-    total = history.sum(1, keepdims=True)
-    known = items != UNKNOWN
-    return Content(parts[np.maximum(items, 0)] * known[:, :, None], history / np.where(total > 0, total, 1.0))
+    matrix = _counted(queries, len(tables[0])) if len(queries) > 1 else None
+    unknown = items == UNKNOWN
+    found = []
+    for parts in tables:
+        history = _sum_of_parts(queries, parts) if matrix is None else matrix @ parts
+        total = history.sum(1, keepdims=True)
+        of_items = parts.take(np.maximum(items, 0), axis=0)
+        of_items[unknown] = 0.0
+        found.append(Content(of_items, history / np.where(total > 0, total, 1.0)))
+    return found
+
+
+def _counted(queries: Queries, n_items: int) -> sp.csr_matrix:
+    """Return `queries.matrix(n_items)`, entries in the order of events: sorting takes half of the time."""
+    events = queries.history.select(queries.counted)
+    weights = np.ones(len(events.items), np.float32) if queries.weights is None else queries.weights[queries.counted]
+    return sp.csr_matrix((weights, events.items, events.indptr), (len(queries), n_items))
 
 
 def _sum_of_parts(queries: Queries, parts: Doubles) -> Doubles:
-    """Return "1 labels" of one user: what `queries.matrix(len(parts)) @ parts` is, in a tenth of its time."""
+    """Return "1 labels" of one user: what `_counted(queries, len(parts)) @ parts` is, in a tenth of its time."""
     counted = np.flatnonzero(queries.counted)
-    counted = counted[np.argsort(queries.history.items[counted], kind="stable")]
     own = parts[queries.history.items[counted]]
     if queries.weights is not None:
         own = own * queries.weights[counted, None].astype(np.float64)

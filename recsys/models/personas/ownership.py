@@ -15,7 +15,7 @@ from recsys.models.base import Recommender
 from recsys.models.capabilities import as_fold_in
 from recsys.models.linear.operations import event_weights
 from recsys.models.personas.clusters import Personas
-from recsys.models.personas.content import content_of, content_parts
+from recsys.models.personas.content import content_parts, contents_of
 from recsys.models.personas.dictionary import TasteDictionary
 from recsys.slates.base import Owners, Seating
 from recsys.types import Doubles, Floats, Ints, Items, Mask
@@ -216,8 +216,8 @@ class PersonaOwners(Owners):
         events = self._personas.mass[rows].sum(1)
         trust = events / (events + FEW)
         fitted, read = self._model.fitted_on, self._model.read(queries).queries
-        content = content_of(content_parts(fitted.metadata, self._dictionary), read, items)
-        popularity = content_of(fitted.popularity_parts, read, items)
+        tables = content_parts(fitted.metadata, self._dictionary), fitted.popularity_parts
+        content, popularity = contents_of(tables, read, items)
         return Seating(owned.owner, owned.shares, boosted, muted, content, trust, popularity)
 
     def _taken(self, rows: Ints) -> Queries:
