@@ -37,6 +37,9 @@ WHOLE: Final = "your history as a whole"
 
 _LEADS: Final[dict[CertaintyWord, str]] = {"strong": "Above all because", "fair": "Because", "weak": "Partly because"}
 
+_SAID = 3
+"""Titles of a longer set that a sentence names; the rest it counts."""
+
 _MOSTLY = 0.75
 """Share of the evidence from which on it is mostly recent, or mostly long-standing."""
 
@@ -90,7 +93,7 @@ def because(titles: Sequence[str], verb: str, taste: str | None, certainty: Cert
     """Return the sentence that names past items without which the item would leave the list.
 
     Args:
-        titles: of these items, strongest first; at least one.
+        titles: of these items, strongest first; at least one; of five the first three are named.
         verb: what the user did with them, see `recsys.explanations.deeds.deed`.
         taste: the taste that they belong to ("Crime & Thriller"); None leaves it out, as does one known by titles.
         certainty: how much of the evidence for the item they are.
@@ -100,8 +103,11 @@ def because(titles: Sequence[str], verb: str, taste: str | None, certainty: Cert
     'Because you rated Heat and Se7en above your average (Crime & Thriller): without them it would not be here.'
     >>> because(["Heat"], "chose", None, "strong")
     'Above all because you chose Heat: without that, it would not be here.'
+    >>> because(["Heat", "Ran", "Up", "M", "Big"], "rated", None, "weak", "highly")
+    'Partly because you rated Heat, Ran, Up and 2 more highly: without them it would not be here.'
     """
-    deed = " ".join(filter(None, [_LEADS[certainty], "you", verb, enumeration(titles), manner]))
+    said = titles if len(titles) <= _SAID + 1 else [*titles[:_SAID], f"{len(titles) - _SAID} more"]
+    deed = " ".join(filter(None, [_LEADS[certainty], "you", verb, enumeration(said), manner]))
     without = "without that," if len(titles) == 1 else "without them"
     named = taste is not None and not taste.startswith("titles ")
     return f"{deed}{f' ({taste})' if named else ''}: {without} it would not be here."
