@@ -57,9 +57,13 @@ class LinearNextItem(SummedFit, FoldIn):
     constraint is needed. `later` is the total weight of the events after the next one as additional targets, half of it
     within `horizon` events.
 
+    Where few users have many events, or the order within a day means little, the reverse of a transition is evidence,
+    too: with C^(p) the moments of memory p and the targets, B^(p) is shrunk towards (backward / lambda) C^(p)T instead
+    of zero.
+
     With one memory it is the transition model SLIT of Choi, Kim, Lee, Shim, Lee, *Session-aware Linear Item-Item Models
     for Session-based Recommendation*, WWW 2021, with targets that decay with distance. Later events as targets follow
-    PinnerFormer (Pancha, Zhai, Leskovec, Rosenberg, KDD 2022); several memories are ours.
+    PinnerFormer (Pancha, Zhai, Leskovec, Rosenberg, KDD 2022); several memories and the shrinkage are ours.
 
     The memories belong to the model, as the matrices do. Weights of a query (`Decayed`, per-user decay) multiply: w_j
     is 1 without, and age_j is the sum of the weights of the later events of the history, so that an event of weight 0
@@ -80,6 +84,7 @@ class LinearNextItem(SummedFit, FoldIn):
         regularization: lambda.
         later: total weight of all later events as targets, where the next event has 1; 0: the next event alone.
         horizon: in events; half of that weight is within it.
+        backward: weight of transitions that are read from the later to the earlier event.
         memory_limit_gb: refuse to fit when the estimate (10^9 bytes) exceeds this.
         feedback: how ratings and kinds of events count.
 
@@ -95,6 +100,7 @@ class LinearNextItem(SummedFit, FoldIn):
         regularization: float = 400.0,
         later: float = 0.0,
         horizon: float = HORIZON,
+        backward: float = 0.0,
         memory_limit_gb: float = 8.0,
         feedback: Weighting = "events",
     ) -> None:
@@ -105,8 +111,9 @@ class LinearNextItem(SummedFit, FoldIn):
         positive("regularization", regularization)
         positive("later", later, zero=True)
         positive("horizon", horizon)
-        if not (np.isfinite(later) and np.isfinite(horizon)):
-            raise ConfigError(f"later is {later} and horizon {horizon}; both must be finite")
+        positive("backward", backward, zero=True)
+        if not np.all(np.isfinite([later, horizon, backward])):
+            raise ConfigError(f"later is {later}, horizon {horizon}, backward {backward}; all must be finite")
         if horizon != HORIZON and later == 0:
             raise ConfigError(f"horizon is {horizon}, and later is 0: nothing but the next event counts; give later")
         positive("memory_limit_gb", memory_limit_gb)
@@ -114,6 +121,7 @@ class LinearNextItem(SummedFit, FoldIn):
         self.regularization = regularization
         self.later = later
         self.horizon = horizon
+        self.backward = backward
         self.memory_limit_gb = memory_limit_gb
         check_weighting(feedback, "LinearNextItem")
         self.feedback = feedback
@@ -254,7 +262,7 @@ class _Events:
 @final
 @dataclass(frozen=True)
 class Moments:
-    """The moments F^T F, "memories * items, memories * items", and F^T Y, "memories * items, items", of a log.
+    """The sums of a log: F^T F, "memories * items, memories * items", and the right side, "memories * items, items".
 
     Attributes:
         model: whose half-lives and targets count.
@@ -272,18 +280,19 @@ class Moments:
 
 
 def _add_moments(events: _Events, model: LinearNextItem, cross: Floats, gram: Floats | None = None) -> None:
-    """Add F^T Y to `cross` and F^T F to `gram`, if any; a row of F is the state before an event, that of Y the target.
+    """Add the right side, F^T Y and what is read backward, to `cross`, and F^T F to `gram`, if any.
 
-    F is not materialised: it has one dense row per event. Two events a <= b of a user are both in every state after b,
-    where their product decays geometrically. With d_p = 2^(-1 / h_p) and r_b states after b (the number of events after
-    it), the pair adds
+    A row of F is the state before an event, that of Y the target. F is not materialised: it has one dense row per
+    event. Two events a <= b of a user are both in every state after b, where their product decays geometrically. With
+    d_p = 2^(-1 / h_p) and r_b states after b (the number of events after it), the pair adds
 
         to F_p^T F_q   d_p^(b - a) (1 + d_p d_q + ... + (d_p d_q)^(r_b - 1))     at (x_a, x_b), and transposed
         to F_p^T Y     c_p(b - a)                                                at (x_a, x_b), a < b
+                   and backward times that                                   at (x_b, x_a)
         c_p(n)       = d_p^(n - 1) + later (1 - g) sum_{0 < k < n} g^(k - 1) d_p^(n - 1 - k)
 
-    times the features of both events, or the feature of a and the target of b. So each pair costs one addition,
-    whatever the number of states. Pairs are processed lag by lag.
+    times the features of both events, or the feature of the one that is read first and the target of the other. So each
+    pair costs one addition, whatever the number of states. Pairs are processed lag by lag.
 
     Args:
         events: of the log.
@@ -299,11 +308,16 @@ def _add_moments(events: _Events, model: LinearNextItem, cross: Floats, gram: Fl
     next_weight, later_weight, horizon_weight = np.ones_like(decay), np.zeros_like(decay), 1.0
     for lag in range(1, int(position.max(initial=0)) + 1):
         newer = np.flatnonzero(position >= lag)
-        target, wanted = item[newer], feature[newer - lag] * events.target[newer]
+        older, target = item[newer - lag], item[newer]
+        wanted = feature[newer - lag] * events.target[newer]
+        reverse = model.backward * feature[newer] * events.target[newer - lag]
         target_weight = next_weight + model.later * (1 - ahead) * later_weight
         for p in np.flatnonzero(np.maximum(next_weight, target_weight) > _NEGLIGIBLE):
-            source = p * n_items + item[newer - lag]
-            np.add.at(cross.reshape(-1), source * n_items + target, np.float32(target_weight[p]) * wanted)
+            source, weight = p * n_items + older, np.float32(target_weight[p])
+            np.add.at(cross.reshape(-1), source * n_items + target, weight * wanted)
+            if model.backward:
+                back = (p * n_items + target) * n_items + older
+                np.add.at(cross.reshape(-1), back, weight * reverse.astype(np.float32))
             if gram is not None and next_weight[p] > _NEGLIGIBLE:
                 product = feature[newer - lag] * feature[newer]
                 for q in range(len(decay)):
