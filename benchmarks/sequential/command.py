@@ -116,7 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> Path:
             for name in ordered:
                 one = [record["seconds"] for model in (OWN, TWIN) if model in runs for record in runs[model].records]
                 budget = max(one, default=math.inf)
-                how = plan.contender(name, options.quick), f"{plan.log}-{plan.asked}/{name}", cut, cells, experts
+                cell, asked = f"{plan.log}-{plan.asked}/{name}", plan.asked_of(name, cut)
+                how = plan.contender(name, options.quick), cell, asked, cells, experts
                 made = run(*how, seeds, budget if name == PEER else math.inf, finished=options.finished)
                 commits |= made.commits
                 if made.tables:
@@ -278,9 +279,14 @@ def curve_of(runs: Runs) -> str:
 
 def _facts(plan: Plan, cut: Split) -> str:
     fewest = {"left out": f"items with fewer than {plan.min_item_events} training events"}
-    known = (fewest if plan.min_item_events > 1 else {}) | {
-        "training": f"{len(cut.train)} events, {cut.train.n_users} users, {cut.train.n_items} items",
-        "questions": f"{len(cut.test)}; **leaks time**" if cut.leaks_time else f"{len(cut.test)}",
-        "fingerprint": cut.train.fingerprint[:12],
-    }
+    decay = {"half-life": f"{plan.days} days, of what {LINEAR} and the models beside it read"}
+    known = (
+        (fewest if plan.min_item_events > 1 else {})
+        | (decay if plan.days else {})
+        | {
+            "training": f"{len(cut.train)} events, {cut.train.n_users} users, {cut.train.n_items} items",
+            "questions": f"{len(cut.test)}; **leaks time**" if cut.leaks_time else f"{len(cut.test)}",
+            "fingerprint": cut.train.fingerprint[:12],
+        }
+    )
     return facts(known)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, final
 
 from benchmarks.tools.search import with_settings
 from recsys.data.catalogue import datasets
-from recsys.data.splits.holdout import Split
+from recsys.data.splits.holdout import Holdout, Split
 from recsys.data.splits.standard import split
+from recsys.decay import GlobalHalfLife
 from recsys.experiments.configuration import Experiment, check_experiment, read_experiment
+from recsys.types import DAY
 
 OWN: Final = "ampcf_sequential"
 PERSONAS, TWIN, NO_EXPERT = f"{OWN}_personas", f"{OWN}_twin", f"{OWN}_no_expert"
@@ -46,6 +48,11 @@ Asked = Literal["last_one", "session"]
 
 _LARGE: Final[Mapping[str, Any]] = {"half_lives": [3.0], "regularization": 100.0, "later": 0.0}
 """The linear model on catalogues of more than 10,000 items, as its configuration advises."""
+
+_BACKWARD: Final = {**_LARGE, "backward": 0.2}
+"""The linear model on amazon-beauty, chosen on its validation questions (5,000 users): with a half-life of 60 days."""
+
+_DAYS: Final = 60.0
 
 _SPARSE: Final[Mapping[str, Any]] = {
     "start": 0.3,
@@ -107,6 +114,8 @@ class Plan:
         matched: of those of `MATCHED`, beside `settings`.
         expert: of the linear model, alone and as the expert.
         min_item_events: items with fewer training events are left out.
+        days: half-life with which the linear model and those beside it read a history (`Decayed`, `GlobalHalfLife`);
+            None: all events weigh 1.
     """
 
     log: str
@@ -116,6 +125,7 @@ class Plan:
     matched: Mapping[str, Any] = field(default_factory=dict)
     expert: Mapping[str, Any] = field(default_factory=dict)
     min_item_events: int = 1
+    days: float | None = None
 
     @property
     def name(self) -> str:
@@ -128,6 +138,18 @@ class Plan:
         if self.asked == "last_one":
             return split(log, "last_one", min_item_events=self.min_item_events)
         return split(log, "global_time", ask="session", min_item_events=self.min_item_events)
+
+    def asked_of(self, name: str, cut: Split) -> Split:
+        """Return the split with the questions as a contender reads them."""
+        if self.days is None or not name.startswith((LINEAR, OWN)):
+            return cut
+        rule = GlobalHalfLife(self.days * DAY, "time")
+
+        def read(asked: Holdout) -> Holdout:
+            return replace(asked, queries=asked.queries.with_weights(rule.weights(asked.queries)))
+
+        name = f"{cut.name}, half-life {self.days:g} days"
+        return replace(cut, valid=read(cut.valid), test=read(cut.test), name=name)
 
     def contender(self, name: str, quick: bool = False) -> Experiment:
         """Return the experiment of a contender."""
@@ -167,10 +189,10 @@ _COMPONENTS: Final = (COMPONENTS, COMPONENTS_TWIN)
 
 PLANS: Final = (
     Plan("ml-1m-ordered", "last_one", (*_ALL, PEER_LONG, *_SMALL), _DENSE, _PAIR),
-    Plan("amazon-beauty", "last_one", (*_ALL,), _SPARSE, _FEWER, _LARGE),
+    Plan("amazon-beauty", "last_one", (*_ALL,), _SPARSE, _FEWER, _BACKWARD, days=_DAYS),
     Plan("movietweetings", "last_one", (*_ALL, *_SMALL, *_COMPONENTS), _SHORT, _FEWER, _LARGE, min_item_events=5),
     Plan("ml-latest-small", "last_one", (*_ALL, *_SMALL), _FEW_USERS, _PAIR, _LARGE, min_item_events=5),
-    Plan("amazon-beauty", "session", (*_ALL,), _SPARSE, _FEWER, _LARGE),
+    Plan("amazon-beauty", "session", (*_ALL,), _SPARSE, _FEWER, _BACKWARD, days=_DAYS),
     Plan("movietweetings", "session", (*_ALL,), _SHORT, _FEWER, _LARGE, min_item_events=5),
     Plan("ml-latest-small", "session", (*_ALL,), _FEW_USERS, _PAIR, _LARGE, min_item_events=5),
 )

@@ -12,12 +12,14 @@ from benchmarks.sequential.contenders import (
     LINEAR,
     MATCHED,
     OWN,
+    PEER,
     PERSONAS,
     PERSONAS_16,
     PLANS,
     PUBLISHED,
     TRIAL,
     TWIN_16,
+    Plan,
 )
 from benchmarks.sequential.sasrec import SASRec, Transformer
 from benchmarks.tools.differences import Difference
@@ -25,9 +27,12 @@ from benchmarks.tools.fitting import parameters_of
 from benchmarks.tools.search import with_settings
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
+from recsys.data.splits.standard import split
+from recsys.decay import GlobalHalfLife
+from recsys.models import Decayed, LinearNextItem
 from recsys.testing import RECOMMENDER_CHECKS, Subject
 from recsys.training.trainable import Optimization
-from recsys.types import Ints
+from recsys.types import DAY, Ints
 
 _NEEDS_CONTRIBUTIONS_OR_WEIGHTS = ("_uses_or_refuses_event_weights", "_contributions_add_up")
 _CHECKS = [
@@ -119,6 +124,20 @@ def test_every_contender_has_settings_for_every_table() -> None:
     # The linear model in the table is the expert of the others.
     assert {**expert, "feedback": "events"} == {**beauty.contender(LINEAR).arguments}
     assert PLANS[0].contender(PERSONAS, quick=True).arguments["optimization"]["epochs"] == 2
+
+
+def test_questions_with_a_half_life_are_read_as_by_a_decayed_model(subject: Subject) -> None:
+    log = subject.log
+    cut = split(log, "last_one")
+    plan = Plan("simulated", "last_one", (LINEAR, PEER), days=0.5)
+    assert plan.asked_of(PEER, cut) is cut
+    asked = plan.asked_of(LINEAR, cut)
+    assert asked.name != cut.name  # a finished run with other questions is another run
+    model = LinearNextItem((1.0,), 5.0)
+    decayed = Decayed(model, GlobalHalfLife(0.5 * DAY, "time")).fit(cut.train)
+    scores = model.fit(cut.train).score(asked.test.queries)
+    torch.testing.assert_close(scores, decayed.score(cut.test.queries))
+    assert not torch.allclose(scores, model.score(cut.test.queries))
 
 
 @pytest.mark.parametrize(("own", "twin"), MATCHED)
