@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from recsys.bundles.manifest import read_manifest
 from recsys.checks import positive, share, whole
@@ -17,7 +17,7 @@ from recsys.experiments.registry.models import SERVED, Attempt, Outcome, Registr
 from recsys.experiments.registry.run_checks import check_run
 from recsys.experiments.registry.service import AwayError, RunningService
 from recsys.experiments.run_log import DataSettings, LogRecord
-from recsys.experiments.runs import load_model, read_metrics, train_run
+from recsys.experiments.runs import METRICS, load_model, read_metrics, train_run
 from recsys.files import json_values
 from recsys.models.base import Recommender
 from recsys.models.personas.model import WithPersonas
@@ -25,6 +25,9 @@ from recsys.policy.reading import read_policy
 from recsys.training.session import Session
 
 Progress = Callable[[str], None]
+
+_PLACES: Final = ("source", "items", "item_vectors", "on_error")
+"""Settings of a log that do not decide what is learned from it: its fingerprint does."""
 
 
 @final
@@ -87,8 +90,8 @@ def retrain(
         say: called with progress messages.
 
     Returns:
-        What became of it; None: the log and the experiment are those of the run in place, or of the one that somebody
-        took back last, so that there is nothing to learn.
+        What became of it; None: log, split, experiment and seed are those of the run in place, or of the one that
+        somebody took back last, so that there is nothing to learn.
 
     Raises:
         DataError: the log cannot be read, or the registry is in use.
@@ -101,7 +104,7 @@ def retrain(
     with registry.locked():
         former = registry.in_place
         data = replace(data, source=pinned(data.source))
-        if former is not None and (known := _known(registry, former, data, asked)) is not None:
+        if former is not None and (known := _known(registry, former, data, asked, seed)) is not None:
             back = "" if known == former else f", which was taken back; {former}"
             say(f"nothing has come in since {known} was trained{back or '; it'} stays in place")
             return None
@@ -180,7 +183,7 @@ def roll_back(
         return registry.record(made)
 
 
-def _known(registry: Registry, former: str, data: DataSettings, asked: object) -> str | None:
+def _known(registry: Registry, former: str, data: DataSettings, asked: object, seed: int) -> str | None:
     """Return the run that an experiment made of this log: the one in place, or the one that was taken back last."""
     lineage = registry.lineage
     made = {attempt.run: attempt for attempt in lineage if attempt.outcome != "put back"}
@@ -188,9 +191,20 @@ def _known(registry: Registry, former: str, data: DataSettings, asked: object) -
     log = LogRecord.of(data.load()).fingerprint
     for name in (former, *taken_back):
         attempt = None if name is None else made.get(name)
-        if attempt is not None and attempt.log == log and attempt.experiment == asked:
+        if attempt is None or attempt.log != log or attempt.experiment != asked:
+            continue
+        if _made_so(registry.run(attempt.run), data, seed):
             return name
     return None
+
+
+def _made_so(run: Path, data: DataSettings, seed: int) -> bool:
+    """Return whether a run was made with this seed and this division of the log; wherever that was read from."""
+    if not (run / METRICS).exists():
+        return True  # it was removed since
+    made = read_metrics(run)
+    asked = json_values({name: value for name, value in asdict(data).items() if name not in _PLACES})
+    return made.get("seed") == seed and all(made["data"].get(name, value) == value for name, value in asked.items())
 
 
 def _read(earlier: Path, registry: Registry, allow: Sequence[type | str]) -> Recommender:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Final, Literal, Self, final
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, DataError
 from recsys.events.addresses import located
 from recsys.experiments.tuning.space import Choices, Searched
+from recsys.files import locked
 
 SamplerName = Literal["tpe", "random"]
 
@@ -103,6 +106,7 @@ class Study:
         self, storage: str, name: str, settings: Mapping[str, Searched], sampler: SamplerName, seed: int
     ) -> None:
         self._settings, self._sampler, self._seed = settings, sampler, seed
+        self._address = storage
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         pruner = optuna.pruners.MedianPruner(n_startup_trials=_PRUNED_AFTER, n_warmup_steps=1)
@@ -121,11 +125,43 @@ class Study:
         return self
 
     def __exit__(self, *_: object) -> None:
-        storage = self._study._storage
-        backend = getattr(storage, "_backend", storage)
-        if hasattr(backend, "engine"):
+        storage, engine = self._study._storage, self._engine
+        if engine is not None:
             storage.remove_session()
-            backend.engine.dispose()
+            engine.dispose()
+
+    @property
+    def _engine(self) -> Any:  # noqa: ANN401 - of the library within optuna
+        storage = self._study._storage
+        return getattr(getattr(storage, "_backend", storage), "engine", None)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other process work on the study meanwhile, from whatever folder.
+
+        In PostgreSQL it is the lock of a session, which it cannot outlive; else that of a file beside the database.
+
+        Raises:
+            DataError: another process does.
+        """
+        used = (
+            f"{located(self._address)}: the same search is going on from another folder, in the same study; wait until "
+            "it is done, or give another --seed"
+        )
+        engine = self._engine
+        if engine is None or engine.dialect.name != "postgresql":
+            file = None if engine is None else engine.url.database
+            with locked(Path(f"{file}.{self._study.study_name}.lock"), used) if file else nullcontext():
+                yield
+            return
+        number = int.from_bytes(blake2b(self._study.study_name.encode(), digest_size=8).digest(), signed=True)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (number,)).scalar():
+                raise DataError(used)
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (number,))
 
     def trials(self) -> list[Trial]:
         """Return the trials that have ended, in the order of trial."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import blake2b
@@ -119,7 +120,11 @@ def tune(
         space = replace(space, base=base)
     started = time.monotonic()
     used = f"{out} is in use: another search is going on there; wait until it is done"
-    with locked(out / _LOCK, used), Study(storage, name, space.settings, settings.sampler, settings.seed) as study:
+    with (
+        locked(out / _LOCK, used),
+        Study(storage, name, space.settings, settings.sampler, settings.seed) as study,
+        nullcontext() if settings.storage is None else study.alone(),
+    ):
         trials = study.trials()
         if trials:
             say(f"of earlier calls there are {len(trials)} of {settings.trials} trials")

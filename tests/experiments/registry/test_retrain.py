@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,17 @@ def test_another_experiment_of_the_same_name_learns_from_the_same_log(events: Pa
     other = retrain(_experiment(regularization="77.0"), _data(events), registry, QUICK, config="mine")
     assert other is not None
     assert other.run == "0002"
+
+
+def test_another_seed_or_split_learns_from_the_same_log(events: Path, tmp_path: Path) -> None:
+    registry, data = Registry(tmp_path / "models"), _data(events)
+    loose = replace(QUICK, tolerance=1.0)
+    retrain(_experiment(), data, registry, loose)
+    for other, seed, run in ((data, 7, "0002"), (replace(data, split="last_one"), 7, "0003")):
+        made = retrain(_experiment(), other, registry, loose, seed=seed)
+        assert made is not None
+        assert (made.run, made.outcome) == (run, "in place")
+        assert retrain(_experiment(), other, registry, loose, seed=seed) is None
 
 
 def test_a_worse_model_and_a_policy_that_cannot_be_kept_are_refused(events: Path, tmp_path: Path) -> None:

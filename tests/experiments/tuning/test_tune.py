@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,26 @@ def test_a_study_in_postgresql(data: DataSettings, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "study.db").exists()
     again = tune(_ease(), data, tmp_path / "again", settings)  # the study is known by its question
     assert found["best"] == again["best"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_two_searches_in_one_study_from_two_directories(data: DataSettings, tmp_path: Path, kind: str) -> None:
+    address = os.environ.get("RECSYS_TEST_POSTGRESQL")
+    if kind == "postgresql" and address is None:
+        pytest.skip("RECSYS_TEST_POSTGRESQL is not set")
+    storage = address if kind == "postgresql" else f"sqlite:///{tmp_path / 'studies.db'}"
+    settings = TuneSettings(trials=2, storage=storage, seed=int.from_bytes(os.urandom(3)))
+    refused: list[str] = []
+
+    def second(_: str) -> None:
+        with pytest.raises(DataError, match="going on from another folder") as error:
+            tune(_ease(), data, tmp_path / "other", settings)
+        refused.append(str(error.value))
+        tune(_ease(), data, tmp_path / f"apart{len(refused)}", replace(settings, seed=settings.seed + len(refused)))
+
+    assert tune(_ease(), data, tmp_path / "out", settings, say=second)["trials"] == 2
+    assert refused
+    assert tune(_ease(), data, tmp_path / "other", settings)["trials"] == 2  # it is free again
 
 
 def test_a_database_that_cannot_be_used(data: DataSettings, tmp_path: Path) -> None:
